@@ -1,0 +1,271 @@
+//! The closed set that every failure is reduced to before it is recorded.
+//!
+//! The text of a library's error may quote a customer's value: a unique violation of Postgres names the e-mail address that
+//! is taken. No such text ever reaches a signal; the boundary where the error arrives picks one of these instead.
+
+use std::io;
+
+use crate::ClosedSet;
+
+/// What went wrong, recorded as `error.type` in log lines, spans and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorType {
+    /// The operation took longer than its limit.
+    Timeout,
+    /// The caller went away or withdrew the operation.
+    Cancelled,
+    /// The code panicked.
+    Panic,
+    /// Nobody listens at the peer's address.
+    ConnectionRefused,
+    /// The peer, or something on the way, ended the connection.
+    ConnectionReset,
+    /// The peer's name could not be resolved.
+    DnsFailure,
+    /// No trusted encrypted connection could be agreed on.
+    TlsFailure,
+    /// Any other failure of the operating system.
+    Io,
+    /// The peer did not keep to the protocol.
+    Protocol,
+    /// The peer answers that it cannot serve now, or cannot be reached.
+    Unavailable,
+    /// No connection of the pool became free in time.
+    PoolTimeout,
+    /// The pool is shut down.
+    PoolClosed,
+    /// A value exists already.
+    UniqueViolation,
+    /// A row refers to another that does not exist, or is still referred to.
+    ForeignKeyViolation,
+    /// A value breaks a check constraint.
+    CheckViolation,
+    /// A required value is missing.
+    NotNullViolation,
+    /// The transaction conflicts with a concurrent one and may be repeated.
+    SerializationFailure,
+    /// The database ended a circle of transactions waiting for each other; it may be repeated.
+    Deadlock,
+    /// A lock was not free in time.
+    LockTimeout,
+    /// The database ended a statement that ran too long or was cancelled.
+    StatementTimeout,
+    /// The database accepts no writes.
+    ReadOnly,
+    /// The database accepts no more connections.
+    TooManyConnections,
+    /// Any other error that the database reports.
+    DatabaseOther,
+    /// Data could not be decoded or has an impossible value.
+    InvalidData,
+    /// The peer understood and refuses for good.
+    Rejected,
+    /// The peer does not accept our credentials.
+    AuthenticationFailed,
+    /// The operating system or the peer forbids the operation.
+    PermissionDenied,
+    /// What the operation needs does not exist.
+    NotFound,
+    /// The peer asks to be called less often.
+    RateLimited,
+    /// The disk, the quota or the bucket is full.
+    StorageFull,
+    /// The work was taken over by somebody else because its lease ran out.
+    LostLease,
+    /// A result is too old to be believed.
+    Stale,
+    /// A fault of our own that has no name yet.
+    Internal,
+}
+
+impl ClosedSet for ErrorType {
+    const ALL: &'static [Self] = &[
+        Self::Timeout,
+        Self::Cancelled,
+        Self::Panic,
+        Self::ConnectionRefused,
+        Self::ConnectionReset,
+        Self::DnsFailure,
+        Self::TlsFailure,
+        Self::Io,
+        Self::Protocol,
+        Self::Unavailable,
+        Self::PoolTimeout,
+        Self::PoolClosed,
+        Self::UniqueViolation,
+        Self::ForeignKeyViolation,
+        Self::CheckViolation,
+        Self::NotNullViolation,
+        Self::SerializationFailure,
+        Self::Deadlock,
+        Self::LockTimeout,
+        Self::StatementTimeout,
+        Self::ReadOnly,
+        Self::TooManyConnections,
+        Self::DatabaseOther,
+        Self::InvalidData,
+        Self::Rejected,
+        Self::AuthenticationFailed,
+        Self::PermissionDenied,
+        Self::NotFound,
+        Self::RateLimited,
+        Self::StorageFull,
+        Self::LostLease,
+        Self::Stale,
+        Self::Internal,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Panic => "panic",
+            Self::ConnectionRefused => "connection_refused",
+            Self::ConnectionReset => "connection_reset",
+            Self::DnsFailure => "dns_failure",
+            Self::TlsFailure => "tls_failure",
+            Self::Io => "io",
+            Self::Protocol => "protocol",
+            Self::Unavailable => "unavailable",
+            Self::PoolTimeout => "pool_timeout",
+            Self::PoolClosed => "pool_closed",
+            Self::UniqueViolation => "unique_violation",
+            Self::ForeignKeyViolation => "foreign_key_violation",
+            Self::CheckViolation => "check_violation",
+            Self::NotNullViolation => "not_null_violation",
+            Self::SerializationFailure => "serialization_failure",
+            Self::Deadlock => "deadlock",
+            Self::LockTimeout => "lock_timeout",
+            Self::StatementTimeout => "statement_timeout",
+            Self::ReadOnly => "read_only",
+            Self::TooManyConnections => "too_many_connections",
+            Self::DatabaseOther => "database_other",
+            Self::InvalidData => "invalid_data",
+            Self::Rejected => "rejected",
+            Self::AuthenticationFailed => "authentication_failed",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound => "not_found",
+            Self::RateLimited => "rate_limited",
+            Self::StorageFull => "storage_full",
+            Self::LostLease => "lost_lease",
+            Self::Stale => "stale",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl ErrorType {
+    /// Reduces an error of the operating system, or of a library that wraps one, to its kind.
+    pub fn from_io(error: &io::Error) -> Self {
+        use io::ErrorKind;
+        match error.kind() {
+            ErrorKind::TimedOut => Self::Timeout,
+            ErrorKind::ConnectionRefused => Self::ConnectionRefused,
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof => Self::ConnectionReset,
+            ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable => Self::Unavailable,
+            ErrorKind::InvalidData | ErrorKind::InvalidInput => Self::InvalidData,
+            ErrorKind::PermissionDenied => Self::PermissionDenied,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            // A full disk, a spent quota and a file at its size limit all mean that nothing more can be stored.
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::StorageFull,
+            _ => Self::Io,
+        }
+    }
+
+    /// Reduces the five-character code of a database error (SQLSTATE as Postgres documents it) to its kind.
+    pub fn from_sqlstate(code: &str) -> Self {
+        match code {
+            "23505" => Self::UniqueViolation,
+            "23503" => Self::ForeignKeyViolation,
+            "23514" => Self::CheckViolation,
+            "23502" => Self::NotNullViolation,
+            "40001" => Self::SerializationFailure,
+            "40P01" => Self::Deadlock,
+            "55P03" => Self::LockTimeout,
+            "57014" => Self::StatementTimeout,
+            "25006" => Self::ReadOnly,
+            "53300" => Self::TooManyConnections,
+            "53100" => Self::StorageFull,
+            "42501" => Self::PermissionDenied,
+            // The server is starting, stopping, or was ended by its administrator.
+            "57P01" | "57P02" | "57P03" => Self::Unavailable,
+            _ => match code.get(..2) {
+                Some("08") => Self::ConnectionReset,
+                Some("22") => Self::InvalidData,
+                Some("28") => Self::AuthenticationFailed,
+                _ => Self::DatabaseOther,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_member_has_its_position_and_a_spelling_of_its_own() {
+        let mut spellings = HashSet::new();
+        for (position, member) in ErrorType::ALL.iter().enumerate() {
+            assert_eq!(member.index(), position, "{member:?}");
+            assert!(spellings.insert(member.as_str()), "{member:?} shares its spelling");
+            assert!(
+                member.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'),
+                "{member:?}"
+            );
+        }
+        assert_eq!(ErrorType::ALL.last(), Some(&ErrorType::Internal), "the last variant is missing from ALL");
+        assert_eq!(ErrorType::Internal as usize + 1, ErrorType::ALL.len());
+    }
+
+    #[test]
+    fn errors_of_the_operating_system_are_told_apart() {
+        for (code, expected) in [
+            (111, ErrorType::ConnectionRefused),
+            (104, ErrorType::ConnectionReset),
+            (32, ErrorType::ConnectionReset),
+            (110, ErrorType::Timeout),
+            (113, ErrorType::Unavailable),
+            (28, ErrorType::StorageFull),
+            (27, ErrorType::StorageFull),
+            (122, ErrorType::StorageFull),
+            (13, ErrorType::PermissionDenied),
+            (2, ErrorType::NotFound),
+            (30, ErrorType::ReadOnly),
+            (5, ErrorType::Io),
+        ] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(ErrorType::from_io(&error), expected, "errno {code}");
+        }
+    }
+
+    #[test]
+    fn database_codes_are_told_apart() {
+        for (code, expected) in [
+            ("23505", ErrorType::UniqueViolation),
+            ("40P01", ErrorType::Deadlock),
+            ("08006", ErrorType::ConnectionReset),
+            ("57P03", ErrorType::Unavailable),
+            ("22021", ErrorType::InvalidData),
+            ("28P01", ErrorType::AuthenticationFailed),
+            ("42703", ErrorType::DatabaseOther),
+            ("", ErrorType::DatabaseOther),
+            ("ä", ErrorType::DatabaseOther),
+        ] {
+            assert_eq!(ErrorType::from_sqlstate(code), expected, "{code}");
+        }
+    }
+}

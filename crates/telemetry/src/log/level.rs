@@ -1,0 +1,385 @@
+//! Severity of log lines, and the filter that an operator can change while the application runs.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::ClosedSet;
+
+/// How serious a log line is, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Every step, for hunting one fault.
+    Trace,
+    /// Detail for developers.
+    Debug,
+    /// What an operator wants to be able to look up.
+    Info,
+    /// Something is wrong that the application coped with.
+    Warn,
+    /// An operation failed.
+    Error,
+    /// The process cannot go on.
+    Fatal,
+}
+
+impl ClosedSet for Level {
+    const ALL: &'static [Self] =
+        &[Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Fatal => "fatal",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Level {
+    /// The severity number that OpenTelemetry gives to this level.
+    pub fn severity_number(self) -> u8 {
+        match self {
+            Self::Trace => 1,
+            Self::Debug => 5,
+            Self::Info => 9,
+            Self::Warn => 13,
+            Self::Error => 17,
+            Self::Fatal => 21,
+        }
+    }
+}
+
+impl From<tracing::Level> for Level {
+    fn from(level: tracing::Level) -> Self {
+        match level {
+            tracing::Level::TRACE => Self::Trace,
+            tracing::Level::DEBUG => Self::Debug,
+            tracing::Level::INFO => Self::Info,
+            tracing::Level::WARN => Self::Warn,
+            tracing::Level::ERROR => Self::Error,
+        }
+    }
+}
+
+/// Libraries that write about every connection and statement, among them those that telemetry itself is sent with.
+///
+/// Below `warn` they are left out unless the setting names them, because sending telemetry would otherwise create telemetry.
+const NOISY_TARGETS: &[&str] =
+    &["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx::query", "tonic", "tower", "tower_http"];
+
+/// The least serious level that passes; `OFF` lets nothing pass.
+type Threshold = u8;
+
+const OFF: Threshold = Level::Fatal as u8 + 1;
+
+fn threshold_name(threshold: Threshold) -> &'static str {
+    Level::ALL.get(usize::from(threshold)).map_or("off", |level| level.as_str())
+}
+
+/// Which log lines are wanted: a level, and other levels for targets named one by one, such as `info,sqlx=warn`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LevelSetting {
+    default: Threshold,
+    /// The longest target first, so that the first that matches is the most specific one.
+    targets: Vec<(String, Threshold)>,
+}
+
+/// Why a text is not a [`LevelSetting`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LevelSettingError {
+    /// A level is none of the known names.
+    #[error("\"{0}\" is not a log level: use one of off, fatal, error, warn, info, debug, trace")]
+    UnknownLevel(String),
+    /// Two parts give the level of everything else.
+    #[error(
+        "two levels without a target: write one level, then TARGET=LEVEL pairs, such as \"info,sqlx=warn\""
+    )]
+    TwoDefaults,
+    /// The same target occurs twice.
+    #[error("the target \"{0}\" has two levels: name it once")]
+    TwoLevels(String),
+    /// A target contains what no module path contains.
+    #[error("\"{0}\" is not a target: use a module path such as sqlx or hyper_util::client")]
+    InvalidTarget(String),
+}
+
+impl Default for LevelSetting {
+    fn default() -> Self {
+        Self { default: Level::Info as Threshold, targets: Vec::new() }
+    }
+}
+
+impl From<Level> for LevelSetting {
+    fn from(level: Level) -> Self {
+        Self { default: level as Threshold, targets: Vec::new() }
+    }
+}
+
+impl FromStr for LevelSetting {
+    type Err = LevelSettingError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut default = None;
+        let mut targets: Vec<(String, Threshold)> = Vec::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let Some((target, level)) = part.split_once('=') else {
+                if default.replace(parse_threshold(part)?).is_some() {
+                    return Err(LevelSettingError::TwoDefaults);
+                }
+                continue;
+            };
+            let target = target.trim();
+            let is_path =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.');
+            if target.is_empty() || !target.bytes().all(is_path) {
+                return Err(LevelSettingError::InvalidTarget(target.to_owned()));
+            }
+            if targets.iter().any(|(known, _)| known == target) {
+                return Err(LevelSettingError::TwoLevels(target.to_owned()));
+            }
+            targets.push((target.to_owned(), parse_threshold(level.trim())?));
+        }
+        targets.sort_by(|(one, _), (other, _)| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        Ok(Self { default: default.unwrap_or(Level::Info as Threshold), targets })
+    }
+}
+
+impl fmt::Display for LevelSetting {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(threshold_name(self.default))?;
+        for (target, threshold) in &self.targets {
+            write!(formatter, ",{target}={}", threshold_name(*threshold))?;
+        }
+        Ok(())
+    }
+}
+
+impl LevelSetting {
+    fn threshold_of(&self, target: &str) -> Threshold {
+        if let Some((_, threshold)) = self.targets.iter().find(|(prefix, _)| is_within(target, prefix)) {
+            return *threshold;
+        }
+        if NOISY_TARGETS.iter().any(|prefix| is_within(target, prefix)) {
+            return self.default.max(Level::Warn as Threshold);
+        }
+        self.default
+    }
+
+    fn lowest_threshold(&self) -> Threshold {
+        self.targets.iter().map(|(_, threshold)| *threshold).fold(self.default, Threshold::min)
+    }
+}
+
+fn parse_threshold(name: &str) -> Result<Threshold, LevelSettingError> {
+    if name.eq_ignore_ascii_case("off") {
+        return Ok(OFF);
+    }
+    Level::ALL
+        .iter()
+        .find(|level| name.eq_ignore_ascii_case(level.as_str()))
+        .map(|level| *level as Threshold)
+        .ok_or_else(|| LevelSettingError::UnknownLevel(name.to_owned()))
+}
+
+/// Whether `target` is the module `path` or lies below it; `sqlx` has nothing to say about `sqlx_core`.
+pub(crate) fn is_within(target: &str, path: &str) -> bool {
+    target.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// The filter in force. Clones share it, and every part of the application sees a change at once.
+#[derive(Clone, Debug)]
+pub struct LevelFilter {
+    shared: Arc<SharedFilter>,
+}
+
+#[derive(Debug)]
+struct SharedFilter {
+    default: AtomicU8,
+    lowest: AtomicU8,
+    setting: RwLock<Arc<LevelSetting>>,
+}
+
+impl Default for LevelFilter {
+    fn default() -> Self {
+        Self::new(LevelSetting::default())
+    }
+}
+
+impl LevelFilter {
+    /// A filter that starts with `setting`.
+    pub fn new(setting: LevelSetting) -> Self {
+        Self {
+            shared: Arc::new(SharedFilter {
+                default: AtomicU8::new(setting.default),
+                lowest: AtomicU8::new(setting.lowest_threshold()),
+                setting: RwLock::new(Arc::new(setting)),
+            }),
+        }
+    }
+
+    /// Whether a line of the application itself is wanted. One atomic load: it is asked once per request.
+    #[inline]
+    pub fn enabled(&self, level: Level) -> bool {
+        level as Threshold >= self.shared.default.load(Ordering::Relaxed)
+    }
+
+    /// Whether a line of the code at `target` is wanted.
+    pub fn enabled_for(&self, level: Level, target: &str) -> bool {
+        level as Threshold >= self.shared.lowest.load(Ordering::Relaxed)
+            && level as Threshold >= self.setting().threshold_of(target)
+    }
+
+    /// The least serious level that any target may log at, or `None` when everything is off.
+    pub fn lowest(&self) -> Option<Level> {
+        Level::ALL.get(usize::from(self.shared.lowest.load(Ordering::Relaxed))).copied()
+    }
+
+    /// The setting in force, to be shown to an operator.
+    pub fn setting(&self) -> Arc<LevelSetting> {
+        Arc::clone(&self.shared.setting.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the setting while the application runs.
+    pub fn set(&self, setting: LevelSetting) {
+        let default = setting.default;
+        let lowest = setting.lowest_threshold();
+        {
+            let mut current = self.shared.setting.write().unwrap_or_else(PoisonError::into_inner);
+            *current = Arc::new(setting);
+            self.shared.default.store(default, Ordering::Relaxed);
+            self.shared.lowest.store(lowest, Ordering::Relaxed);
+        }
+        // `tracing` remembers for every call site whether somebody wants it, so it has to ask again.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn filter(text: &str) -> LevelFilter {
+        LevelFilter::new(text.parse().expect("a valid setting"))
+    }
+
+    #[test]
+    fn every_level_has_its_position() {
+        for (position, level) in Level::ALL.iter().enumerate() {
+            assert_eq!(level.index(), position);
+        }
+        assert_eq!(Level::Fatal as usize + 1, Level::ALL.len());
+    }
+
+    #[test]
+    fn info_is_the_default() {
+        let filter = LevelFilter::default();
+        assert!(filter.enabled(Level::Info));
+        assert!(!filter.enabled(Level::Debug));
+        assert_eq!(filter.setting().to_string(), "info");
+    }
+
+    #[test]
+    fn the_most_specific_target_decides() {
+        let filter = filter("warn, sqlx=info,sqlx::pool=debug,socialize=off");
+        assert!(filter.enabled_for(Level::Debug, "sqlx::pool"));
+        assert!(filter.enabled_for(Level::Debug, "sqlx::pool::inner"));
+        assert!(!filter.enabled_for(Level::Debug, "sqlx::postgres"));
+        assert!(filter.enabled_for(Level::Info, "sqlx::postgres"));
+        assert!(!filter.enabled_for(Level::Info, "sqlx_core"), "another crate whose name starts the same");
+        assert!(!filter.enabled_for(Level::Fatal, "socialize"));
+        assert_eq!(filter.lowest(), Some(Level::Debug));
+    }
+
+    #[test]
+    fn noisy_libraries_stay_quiet_until_they_are_named() {
+        let trace = filter("trace");
+        for target in NOISY_TARGETS {
+            assert!(!trace.enabled_for(Level::Info, target), "{target}");
+            assert!(!trace.enabled_for(Level::Info, &format!("{target}::inner")), "{target}");
+            assert!(trace.enabled_for(Level::Warn, target), "{target}");
+            assert!(!filter("error").enabled_for(Level::Warn, target), "{target}");
+            assert!(filter(&format!("info,{target}=trace")).enabled_for(Level::Trace, target), "{target}");
+        }
+    }
+
+    #[test]
+    fn off_lets_nothing_pass() {
+        let filter = filter("off");
+        assert!(!filter.enabled(Level::Fatal));
+        assert!(!filter.enabled_for(Level::Fatal, "socialize"));
+        assert_eq!(filter.lowest(), None);
+    }
+
+    #[test]
+    fn a_change_is_seen_by_every_clone() {
+        let filter = LevelFilter::default();
+        let clone = filter.clone();
+        filter.set("debug,hyper=trace".parse().expect("a valid setting"));
+        assert!(clone.enabled(Level::Debug));
+        assert!(clone.enabled_for(Level::Trace, "hyper::proto"));
+        assert_eq!(clone.setting().to_string(), "debug,hyper=trace");
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        for (text, message) in [
+            (
+                "verbose",
+                "\"verbose\" is not a log level: use one of off, fatal, error, warn, info, debug, trace",
+            ),
+            ("info,sqlx=", "\"\" is not a log level: use one of off, fatal, error, warn, info, debug, trace"),
+            (
+                "info,warn",
+                "two levels without a target: write one level, then TARGET=LEVEL pairs, such as \"info,sqlx=warn\"",
+            ),
+            ("sqlx=warn,sqlx=info", "the target \"sqlx\" has two levels: name it once"),
+            ("=info", "\"\" is not a target: use a module path such as sqlx or hyper_util::client"),
+            ("a b=info", "\"a b\" is not a target: use a module path such as sqlx or hyper_util::client"),
+        ] {
+            let error = text.parse::<LevelSetting>().expect_err(text);
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn case_and_blanks_do_not_matter() {
+        let setting: LevelSetting = " INFO , sqlx = Warn,, ".parse().expect("a valid setting");
+        assert_eq!(setting.to_string(), "info,sqlx=warn");
+        assert_eq!("".parse::<LevelSetting>(), Ok(LevelSetting::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_setting_or_an_error(text in ".{0,60}") {
+            if let Ok(setting) = text.parse::<LevelSetting>() {
+                prop_assert_eq!(setting.to_string().parse::<LevelSetting>(), Ok(setting));
+            }
+        }
+
+        #[test]
+        fn what_is_shown_can_be_set_again(
+            default in 0..=OFF,
+            targets in prop::collection::btree_map("[a-z]{1,4}(::[a-z]{1,4}){0,2}", 0..=OFF, 0..4),
+        ) {
+            let mut text = threshold_name(default).to_owned();
+            for (target, threshold) in &targets {
+                text.push_str(&format!(",{target}={}", threshold_name(*threshold)));
+            }
+            let setting: LevelSetting = text.parse().expect("a valid setting");
+            for (target, threshold) in &targets {
+                prop_assert_eq!(setting.threshold_of(target), *threshold);
+            }
+            prop_assert_eq!(setting.to_string().parse::<LevelSetting>(), Ok(setting));
+        }
+    }
+}
