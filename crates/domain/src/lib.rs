@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Socialize's vocabulary, approval state machine and signal catalogue.
+//!
+//! Everything here is pure: no IO, no async, no clock and no randomness of its own. The optional feature `sqlx` lets ids
+//! and closed sets be bound to queries and read from rows; it brings no connection with it.
+
+pub mod ids;
+pub mod vocabulary;

@@ -1,0 +1,257 @@
+//! Typed ids: an id of one thing cannot be passed where the id of another is meant.
+
+use std::fmt;
+use std::hash::Hash;
+use std::marker::PhantomData;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+use uuid::Uuid;
+
+/// The id of a user.
+pub type UserId = Id<entity::User>;
+/// The id of an organization.
+pub type OrganizationId = Id<entity::Organization>;
+/// The id of a workspace.
+pub type WorkspaceId = Id<entity::Workspace>;
+/// The id of a workspace invite.
+pub type InviteId = Id<entity::Invite>;
+/// The id of a content item.
+pub type ContentItemId = Id<entity::ContentItem>;
+/// The id of an approval decision.
+pub type ApprovalDecisionId = Id<entity::ApprovalDecision>;
+/// The id of a comment.
+pub type CommentId = Id<entity::Comment>;
+/// The id of a feedback report.
+pub type FeedbackReportId = Id<entity::FeedbackReport>;
+/// The id of a session, which is one family of refresh tokens.
+pub type SessionId = Id<entity::Session>;
+/// The id of the token in an e-mailed link.
+pub type EmailTokenId = Id<entity::EmailToken>;
+/// The id of a job.
+pub type JobId = Id<entity::Job>;
+
+/// What an [`Id`] can identify.
+pub trait Entity: Copy + Ord + Hash + fmt::Debug + Send + Sync + 'static {
+    /// The name of the id type, in the OpenAPI document and in debug output.
+    const ID_NAME: &'static str;
+}
+
+/// A UUID that identifies one kind of thing.
+///
+/// In JSON and in the database it is the bare UUID.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent, bound = "")]
+pub struct Id<T: Entity> {
+    uuid: Uuid,
+    entity: PhantomData<T>,
+}
+
+impl<T: Entity> Id<T> {
+    /// The UUID itself.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.uuid
+    }
+}
+
+impl<T: Entity> From<Uuid> for Id<T> {
+    fn from(uuid: Uuid) -> Self {
+        Self { uuid, entity: PhantomData }
+    }
+}
+
+impl<T: Entity> FromStr for Id<T> {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<Uuid>().map(Self::from)
+    }
+}
+
+impl<T: Entity> fmt::Display for Id<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.uuid, formatter)
+    }
+}
+
+impl<T: Entity> fmt::Debug for Id<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}({})", T::ID_NAME, self.uuid)
+    }
+}
+
+impl<T: Entity> utoipa::PartialSchema for Id<T> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+            .into()
+    }
+}
+
+impl<T: Entity> utoipa::ToSchema for Id<T> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        T::ID_NAME.into()
+    }
+}
+
+/// An id is bound and read as the `uuid` that it is.
+#[cfg(feature = "sqlx")]
+mod postgres {
+    use sqlx::encode::IsNull;
+    use sqlx::error::BoxDynError;
+    use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef, Postgres};
+    use sqlx::{Decode, Encode, Type};
+    use uuid::Uuid;
+
+    use super::{Entity, Id};
+
+    impl<T: Entity> Type<Postgres> for Id<T> {
+        fn type_info() -> PgTypeInfo {
+            <Uuid as Type<Postgres>>::type_info()
+        }
+    }
+
+    impl<T: Entity> PgHasArrayType for Id<T> {
+        fn array_type_info() -> PgTypeInfo {
+            <Uuid as PgHasArrayType>::array_type_info()
+        }
+    }
+
+    impl<T: Entity> Encode<'_, Postgres> for Id<T> {
+        fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+            <Uuid as Encode<Postgres>>::encode_by_ref(&self.uuid, buffer)
+        }
+    }
+
+    impl<T: Entity> Decode<'_, Postgres> for Id<T> {
+        fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
+            <Uuid as Decode<Postgres>>::decode(value).map(Self::from)
+        }
+    }
+}
+
+/// The kinds of things that have ids; they exist for the type checker only.
+pub mod entity {
+    use super::Entity;
+
+    /// A user.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum User {}
+
+    impl Entity for User {
+        const ID_NAME: &'static str = "UserId";
+    }
+
+    /// An organization.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Organization {}
+
+    impl Entity for Organization {
+        const ID_NAME: &'static str = "OrganizationId";
+    }
+
+    /// A workspace.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Workspace {}
+
+    impl Entity for Workspace {
+        const ID_NAME: &'static str = "WorkspaceId";
+    }
+
+    /// A workspace invite.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Invite {}
+
+    impl Entity for Invite {
+        const ID_NAME: &'static str = "InviteId";
+    }
+
+    /// A content item.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum ContentItem {}
+
+    impl Entity for ContentItem {
+        const ID_NAME: &'static str = "ContentItemId";
+    }
+
+    /// An approval decision.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum ApprovalDecision {}
+
+    impl Entity for ApprovalDecision {
+        const ID_NAME: &'static str = "ApprovalDecisionId";
+    }
+
+    /// A comment.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Comment {}
+
+    impl Entity for Comment {
+        const ID_NAME: &'static str = "CommentId";
+    }
+
+    /// A feedback report.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum FeedbackReport {}
+
+    impl Entity for FeedbackReport {
+        const ID_NAME: &'static str = "FeedbackReportId";
+    }
+
+    /// A session.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Session {}
+
+    impl Entity for Session {
+        const ID_NAME: &'static str = "SessionId";
+    }
+
+    /// The token in an e-mailed link.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum EmailToken {}
+
+    impl Entity for EmailToken {
+        const ID_NAME: &'static str = "EmailTokenId";
+    }
+
+    /// A job.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Job {}
+
+    impl Entity for Job {
+        const ID_NAME: &'static str = "JobId";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::*;
+
+    const TEXT: &str = "018f3f5e-7c1a-7b3a-9d2e-0123456789ab";
+
+    #[test]
+    fn an_id_is_a_bare_uuid_in_json_and_in_text() {
+        let id: UserId = TEXT.parse().unwrap();
+        assert_eq!(id.to_string(), TEXT);
+        assert_eq!(serde_json::to_value(id).unwrap(), serde_json::json!(TEXT));
+        assert_eq!(serde_json::from_value::<UserId>(serde_json::json!(TEXT)).unwrap(), id);
+        assert_eq!(UserId::from(id.uuid()), id);
+        assert_eq!(format!("{id:?}"), format!("UserId({TEXT})"));
+        assert!("not an id".parse::<UserId>().is_err());
+    }
+
+    #[test]
+    fn an_id_is_documented_under_its_own_name_as_a_uuid() {
+        assert_eq!(ContentItemId::name(), "ContentItemId");
+        assert_eq!(
+            serde_json::to_value(ContentItemId::schema()).unwrap(),
+            serde_json::json!({ "type": "string", "format": "uuid" }),
+        );
+    }
+}

@@ -1,0 +1,446 @@
+//! The closed sets of Socialize: one enum per set, and one name per value for database, JSON, label and log field.
+
+use serde::{Deserialize, Serialize};
+use telemetry::ClosedSet;
+use utoipa::ToSchema;
+
+/// The value of a closed set that has this name.
+///
+/// # Errors
+///
+/// [`UnknownValue`] when no value has this name.
+pub fn parse<T: ClosedSet>(name: &str) -> Result<T, UnknownValue> {
+    T::ALL
+        .iter()
+        .copied()
+        .find(|value| value.as_str() == name)
+        .ok_or_else(|| UnknownValue { allowed: T::ALL.iter().map(|value| value.as_str()).collect() })
+}
+
+/// A name that no value of the closed set has.
+///
+/// It names the values that would have been right and does not repeat the one that was given, which may be anything.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of: {}", allowed.join(", "))]
+pub struct UnknownValue {
+    /// The names of all values.
+    pub allowed: Vec<&'static str>,
+}
+
+/// What a member may do in an organization.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum OrganizationRole {
+    /// Everything, including other owners.
+    Owner,
+    /// Members, workspaces and settings, but not owners.
+    Admin,
+    /// Sees the organization; works where a workspace has them as a member.
+    Member,
+}
+
+impl ClosedSet for OrganizationRole {
+    const ALL: &'static [Self] = &[Self::Owner, Self::Admin, Self::Member];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What a member may do in a workspace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum WorkspaceRole {
+    /// Members, invites, settings, scheduling, and all that authors and reviewers do.
+    Manager,
+    /// Writes content items and submits them.
+    Author,
+    /// Decides on submitted revisions.
+    Reviewer,
+}
+
+impl ClosedSet for WorkspaceRole {
+    const ALL: &'static [Self] = &[Self::Manager, Self::Author, Self::Reviewer];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Author => "author",
+            Self::Reviewer => "reviewer",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Where a content item stands on its way to being published; `approval` holds the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum ContentItemStatus {
+    /// Being written.
+    Draft,
+    /// Submitted: reviewers decide on the current revision.
+    InApproval,
+    /// A reviewer wants another revision.
+    ChangesRequested,
+    /// A reviewer does not want the item published.
+    Rejected,
+    /// The current revision has the approvals that its workspace asks for.
+    Approved,
+    /// Approved, and to be published at a set time.
+    Scheduled,
+    /// Delivered.
+    Published,
+    /// Delivery was given up; a manager can retry.
+    PublishFailed,
+    /// Put away for good.
+    Archived,
+}
+
+impl ClosedSet for ContentItemStatus {
+    const ALL: &'static [Self] = &[
+        Self::Draft,
+        Self::InApproval,
+        Self::ChangesRequested,
+        Self::Rejected,
+        Self::Approved,
+        Self::Scheduled,
+        Self::Published,
+        Self::PublishFailed,
+        Self::Archived,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::InApproval => "in_approval",
+            Self::ChangesRequested => "changes_requested",
+            Self::Rejected => "rejected",
+            Self::Approved => "approved",
+            Self::Scheduled => "scheduled",
+            Self::Published => "published",
+            Self::PublishFailed => "publish_failed",
+            Self::Archived => "archived",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The network that a content item is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum Channel {
+    /// Instagram.
+    Instagram,
+    /// LinkedIn.
+    Linkedin,
+    /// Facebook.
+    Facebook,
+    /// X.
+    X,
+    /// TikTok.
+    Tiktok,
+    /// Any other network.
+    Other,
+}
+
+impl ClosedSet for Channel {
+    const ALL: &'static [Self] =
+        &[Self::Instagram, Self::Linkedin, Self::Facebook, Self::X, Self::Tiktok, Self::Other];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Instagram => "instagram",
+            Self::Linkedin => "linkedin",
+            Self::Facebook => "facebook",
+            Self::X => "x",
+            Self::Tiktok => "tiktok",
+            Self::Other => "other",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// One reviewer's verdict on one revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum Decision {
+    /// May be published as it is.
+    Approve,
+    /// Needs another revision.
+    RequestChanges,
+    /// Should not be published.
+    Reject,
+}
+
+impl ClosedSet for Decision {
+    const ALL: &'static [Self] = &[Self::Approve, Self::RequestChanges, Self::Reject];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::RequestChanges => "request_changes",
+            Self::Reject => "reject",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Where a workspace invite stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum InviteStatus {
+    /// E-mailed and still usable.
+    Pending,
+    /// Used by the person invited.
+    Accepted,
+    /// Taken back by a manager.
+    Revoked,
+    /// Not used within its seven days.
+    Expired,
+}
+
+impl ClosedSet for InviteStatus {
+    const ALL: &'static [Self] = &[Self::Pending, Self::Accepted, Self::Revoked, Self::Expired];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Accepted => "accepted",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What a feedback report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum FeedbackKind {
+    /// Something does not work.
+    Bug,
+    /// Something could be better.
+    Idea,
+    /// Something is unclear.
+    Question,
+    /// Anything else.
+    Other,
+}
+
+impl ClosedSet for FeedbackKind {
+    const ALL: &'static [Self] = &[Self::Bug, Self::Idea, Self::Question, Self::Other];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Bug => "bug",
+            Self::Idea => "idea",
+            Self::Question => "question",
+            Self::Other => "other",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What the operators have done about a feedback report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum FeedbackStatus {
+    /// Nobody has looked yet.
+    New,
+    /// Read and understood.
+    Triaged,
+    /// Being worked on.
+    InProgress,
+    /// Done.
+    Resolved,
+    /// Will not be acted on.
+    Dismissed,
+}
+
+impl ClosedSet for FeedbackStatus {
+    const ALL: &'static [Self] =
+        &[Self::New, Self::Triaged, Self::InProgress, Self::Resolved, Self::Dismissed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Triaged => "triaged",
+            Self::InProgress => "in_progress",
+            Self::Resolved => "resolved",
+            Self::Dismissed => "dismissed",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Why a session, which is one family of refresh tokens, ended before it expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum SessionEndReason {
+    /// The user logged out.
+    LoggedOut,
+    /// A refresh token came back after its use, so somebody else may hold a copy of it.
+    RefreshTokenReused,
+    /// The user set a new password.
+    PasswordReset,
+}
+
+impl ClosedSet for SessionEndReason {
+    const ALL: &'static [Self] = &[Self::LoggedOut, Self::RefreshTokenReused, Self::PasswordReset];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::LoggedOut => "logged_out",
+            Self::RefreshTokenReused => "refresh_token_reused",
+            Self::PasswordReset => "password_reset",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What the link in an e-mail is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum EmailTokenPurpose {
+    /// Proves that the account's address is read by its owner.
+    VerifyEmail,
+    /// Sets a new password.
+    ResetPassword,
+}
+
+impl ClosedSet for EmailTokenPurpose {
+    const ALL: &'static [Self] = &[Self::VerifyEmail, Self::ResetPassword];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::VerifyEmail => "verify_email",
+            Self::ResetPassword => "reset_password",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Where a job in the queue stands; a job that succeeded is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum JobStatus {
+    /// Waits for its time and for a worker.
+    Queued,
+    /// Claimed by a worker until its lease expires.
+    Running,
+    /// Given up; kept for the operator.
+    Dead,
+}
+
+impl ClosedSet for JobStatus {
+    const ALL: &'static [Self] = &[Self::Queued, Self::Running, Self::Dead];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Dead => "dead",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use serde::de::DeserializeOwned;
+    use utoipa::PartialSchema;
+    use utoipa::openapi::RefOr;
+    use utoipa::openapi::schema::Schema;
+
+    use super::*;
+
+    /// Serde, `as_str`, `parse`, `index`, the OpenAPI schema and `ALL` say the same about every value.
+    fn agrees<T: ClosedSet + Debug + Serialize + DeserializeOwned + PartialSchema>() {
+        for (position, value) in T::ALL.iter().copied().enumerate() {
+            let json = serde_json::json!(value.as_str());
+            assert_eq!(value.index(), position);
+            assert_eq!(parse::<T>(value.as_str()), Ok(value));
+            assert_eq!(serde_json::to_value(value).unwrap(), json);
+            assert_eq!(serde_json::from_value::<T>(json).unwrap(), value);
+        }
+        let RefOr::T(Schema::Object(schema)) = T::schema() else { panic!("an enum has an object schema") };
+        let documented = schema.enum_values.expect("an enum documents its values");
+        let names: Vec<_> = T::ALL.iter().map(|value| serde_json::json!(value.as_str())).collect();
+        // The schema lists every variant that exists, so a variant that is missing in `ALL` fails here.
+        assert_eq!(documented, names);
+    }
+
+    #[test]
+    fn every_closed_set_agrees_with_itself() {
+        agrees::<OrganizationRole>();
+        agrees::<WorkspaceRole>();
+        agrees::<ContentItemStatus>();
+        agrees::<Channel>();
+        agrees::<Decision>();
+        agrees::<InviteStatus>();
+        agrees::<FeedbackKind>();
+        agrees::<FeedbackStatus>();
+        agrees::<SessionEndReason>();
+        agrees::<EmailTokenPurpose>();
+        agrees::<JobStatus>();
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_names_that_exist_and_not_repeated() {
+        let error = parse::<Decision>("private text").unwrap_err();
+        assert_eq!(error.to_string(), "expected one of: approve, request_changes, reject");
+        assert!(parse::<Decision>("Approve").is_err(), "names are case sensitive");
+        assert!(parse::<Decision>("").is_err());
+    }
+}
