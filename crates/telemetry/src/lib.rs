@@ -1,7 +1,38 @@
-//! Placeholder.
+//! One typed record per operation, rendered as a log line, a span and metric points.
+//!
+//! This crate knows no domain: what is counted and called how comes in as closed sets and declarations. Start reading at
+//! [`record`], where a record becomes three signals.
 
+mod attribute;
+pub mod builtin;
+pub mod catalogue;
+mod clock;
 mod closed_set;
+pub mod current;
 pub mod error_type;
+mod fact;
+pub mod http_server;
+mod json;
 pub mod log;
+mod measurement;
+pub mod meter;
+mod operations;
+mod otlp_encoding;
+mod outcome;
+pub mod prometheus;
+mod protobuf;
+pub mod record;
+mod telemetry;
+mod trace;
 
+pub use attribute::{Attributes, Identifier, Key};
 pub use closed_set::ClosedSet;
+pub use error_type::ErrorType;
+pub use fact::Fact;
+pub use measurement::Measurement;
+pub use meter::Meter;
+pub use operations::{FamilyDescription, Operations, Outcome};
+pub use otlp_encoding::{Resource, metrics_request, trace_request};
+pub use outcome::{DatabaseOutcome, JobOutcome};
+pub use telemetry::{TakenSpans, Telemetry, TelemetrySettings};
+pub use trace::{MalformedTraceparent, Sampler, SpanContext, SpanId, TraceId};

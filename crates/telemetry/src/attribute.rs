@@ -1,0 +1,107 @@
+//! What a record may carry besides its template: typed ids, numbers and members of closed sets. Never text.
+
+use uuid::Uuid;
+
+use crate::{ClosedSet, json, protobuf};
+
+/// Names an attribute; declared as a constant, so a name is never made from data.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Key(pub &'static str);
+
+/// Implemented by typed ids, the only identifiers that can become an attribute.
+pub trait Identifier: Copy {
+    /// The id's value.
+    fn uuid(self) -> Uuid;
+}
+
+/// The value of an attribute. There is no variant for text, so customer content cannot become one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum AttributeValue {
+    Id(Uuid),
+    Number(u64),
+    Name(&'static str),
+    /// Nanoseconds, rendered as milliseconds.
+    Milliseconds(u64),
+}
+
+/// How many attributes a record can carry: as many as the widest operation sets, with room for a few more.
+const CAPACITY: usize = 8;
+
+/// The attributes of one record, kept in place so that setting one never allocates.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attributes {
+    slots: [Option<(&'static Key, AttributeValue)>; CAPACITY],
+    length: usize,
+}
+
+impl Attributes {
+    /// Sets an id.
+    pub fn id(&mut self, key: &'static Key, id: impl Identifier) {
+        self.set(key, AttributeValue::Id(id.uuid()));
+    }
+
+    /// Sets a number.
+    pub fn number(&mut self, key: &'static Key, number: u64) {
+        self.set(key, AttributeValue::Number(number));
+    }
+
+    /// Sets a member of a closed set.
+    pub fn name(&mut self, key: &'static Key, name: impl ClosedSet) {
+        self.set(key, AttributeValue::Name(name.as_str()));
+    }
+
+    /// Sets a duration.
+    pub fn milliseconds(&mut self, key: &'static Key, nanoseconds: u64) {
+        self.set(key, AttributeValue::Milliseconds(nanoseconds));
+    }
+
+    fn set(&mut self, key: &'static Key, value: AttributeValue) {
+        let used = self.slots[..self.length].iter_mut().flatten();
+        if let Some(slot) = used.into_iter().find(|(existing, _)| *existing == key) {
+            slot.1 = value;
+        } else if let Some(free) = self.slots.get_mut(self.length) {
+            *free = Some((key, value));
+            self.length += 1;
+        } else {
+            debug_assert!(false, "no room for the attribute {}", key.0);
+        }
+    }
+
+    /// Appends every attribute as `,"name":value`.
+    pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
+        for (key, value) in self.slots[..self.length].iter().flatten() {
+            json::key(out, key.0);
+            match value {
+                AttributeValue::Number(number) => json::integer(out, *number),
+                AttributeValue::Milliseconds(nanoseconds) => json::milliseconds(out, *nanoseconds),
+                AttributeValue::Name(name) => json::string(out, name),
+                AttributeValue::Id(id) => {
+                    out.push(b'"');
+                    out.extend_from_slice(hyphenated(*id, &mut Uuid::encode_buffer()));
+                    out.push(b'"');
+                }
+            }
+        }
+    }
+
+    /// Appends every attribute as a `KeyValue` of an OTLP span.
+    pub(crate) fn write_span(&self, out: &mut Vec<u8>, field: u32) {
+        for (key, value) in self.slots[..self.length].iter().flatten() {
+            protobuf::message_field(out, field, |out| {
+                protobuf::bytes_field(out, 1, key.0.as_bytes());
+                protobuf::message_field(out, 2, |out| match value {
+                    AttributeValue::Number(number) => protobuf::uint_member(out, 3, *number),
+                    AttributeValue::Milliseconds(ns) => protobuf::double_field(out, 4, *ns as f64 / 1e6),
+                    AttributeValue::Name(name) => protobuf::bytes_field(out, 1, name.as_bytes()),
+                    AttributeValue::Id(id) => {
+                        protobuf::bytes_field(out, 1, hyphenated(*id, &mut Uuid::encode_buffer()));
+                    }
+                });
+            });
+        }
+    }
+}
+
+fn hyphenated(id: Uuid, buffer: &mut [u8; 45]) -> &[u8] {
+    id.hyphenated().encode_lower(buffer).as_bytes()
+}

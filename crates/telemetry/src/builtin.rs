@@ -1,0 +1,235 @@
+//! The metrics that this crate itself records, and the closed sets that label them.
+
+use crate::ClosedSet;
+use crate::catalogue::{
+    ClosedAtStart, CounterMetric, DURATION_BOUNDS, GaugeMetric, IsHistogram, IsUpDownCounter, Label, Metric,
+    MetricKind, Unit, UpDownCounterMetric,
+};
+use crate::log::Level;
+
+impl Label for Level {
+    const KEY: &'static str = "level";
+}
+
+/// The signals that leave the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// Log lines.
+    Logs,
+    /// Spans.
+    Traces,
+    /// Metric points.
+    Metrics,
+}
+
+impl ClosedSet for Signal {
+    const ALL: &'static [Self] = &[Self::Logs, Self::Traces, Self::Metrics];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Signal {
+    const KEY: &'static str = "signal";
+}
+
+/// Rate, errors and duration of answered requests.
+pub const HTTP_SERVER_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Metric::closed_at_start(
+    "http.server.request.duration",
+    MetricKind::Histogram,
+    Unit::Seconds,
+    "How long requests took until their response headers, by route, method, status and error type.",
+    "What is the rate, latency and error share of requests, and which endpoints are slow?",
+    &["http.request.method", "http.route", "http.response.status_code", "error.type"],
+    DURATION_BOUNDS,
+);
+
+/// Requests being answered now.
+pub const HTTP_SERVER_ACTIVE_REQUESTS: Metric<ClosedAtStart, IsUpDownCounter> = Metric::closed_at_start(
+    "http.server.active_requests",
+    MetricKind::UpDownCounter,
+    Unit::Count("{request}"),
+    "Requests that are being answered now.",
+    "Do requests pile up?",
+    &["http.request.method"],
+    &[],
+);
+
+/// Trace context that callers sent and we could not read.
+pub const TRACEPARENT_MALFORMED: CounterMetric = CounterMetric::counter(
+    "telemetry.traceparent.malformed",
+    Unit::Count("{header}"),
+    "traceparent headers that were ignored because they do not follow the W3C format.",
+    "Does a caller send us broken trace context?",
+);
+
+/// Items that were recorded and will never arrive.
+pub const DROPPED: CounterMetric<(Signal, DropReason)> = CounterMetric::counter(
+    "telemetry.items.dropped",
+    Unit::Count("{item}"),
+    "Log lines, spans and metric points that were recorded but will never arrive, by reason.",
+    "Can I trust what I see?",
+);
+
+/// Lines by level.
+pub const LOG_LINES: CounterMetric<Level> = CounterMetric::counter(
+    "telemetry.log.lines",
+    Unit::Count("{line}"),
+    "Log lines written, by level.",
+    "Does the application log more errors than usual?",
+);
+
+/// Panics.
+pub const PANICS: CounterMetric = CounterMetric::counter(
+    "telemetry.panics",
+    Unit::Count("{panic}"),
+    "Panics anywhere in the process, also those that were caught.",
+    "Did a part of the program crash?",
+);
+
+/// Items that a collector accepted.
+pub const EXPORTED: CounterMetric<Signal> = CounterMetric::counter(
+    "telemetry.items.exported",
+    Unit::Count("{item}"),
+    "Spans and metric points that the collector accepted; log lines that were written.",
+    "Can I trust what I see?",
+);
+
+/// Failed attempts to send.
+pub const EXPORT_FAILURES: CounterMetric<Signal> = CounterMetric::counter(
+    "telemetry.export.failures",
+    Unit::Count("{attempt}"),
+    "Attempts to hand a batch to the collector that failed; most are tried again.",
+    "Is the collector reachable?",
+);
+
+/// Bytes that wait to be sent.
+pub const QUEUE_SIZE: UpDownCounterMetric<Signal> = UpDownCounterMetric::up_down_counter(
+    "telemetry.queue.size",
+    Unit::Bytes,
+    "Encoded telemetry that waits to be handed to the collector.",
+    "Is the collector keeping up?",
+);
+
+/// CPU time by mode.
+pub const PROCESS_CPU_TIME: CounterMetric<CpuMode> = CounterMetric::counter(
+    "process.cpu.time",
+    Unit::Seconds,
+    "CPU time that the process has used.",
+    "How busy is the process?",
+);
+
+/// Resident memory.
+pub const PROCESS_MEMORY_USAGE: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "process.memory.usage",
+    Unit::Bytes,
+    "Physical memory in use.",
+    "Does memory grow?",
+);
+
+/// Virtual memory.
+pub const PROCESS_MEMORY_VIRTUAL: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "process.memory.virtual",
+    Unit::Bytes,
+    "Committed virtual memory.",
+    "Does memory grow?",
+);
+
+/// Threads.
+pub const PROCESS_THREAD_COUNT: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "process.thread.count",
+    Unit::Count("{thread}"),
+    "Threads of the process.",
+    "Do threads leak?",
+);
+
+/// Open files and sockets.
+pub const PROCESS_FILE_DESCRIPTORS: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "process.unix.file_descriptor.count",
+    Unit::Count("{file_descriptor}"),
+    "File descriptors in use.",
+    "Do files or sockets leak?",
+);
+
+/// Time since start.
+pub const PROCESS_UPTIME: GaugeMetric = GaugeMetric::gauge(
+    "process.uptime",
+    Unit::Seconds,
+    "Time since the process started.",
+    "Since when is it up?",
+);
+
+/// `cpu.mode` of the semantic conventions, as far as a process knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuMode {
+    /// In the program.
+    User,
+    /// In the kernel on its behalf.
+    System,
+}
+
+impl ClosedSet for CpuMode {
+    const ALL: &'static [Self] = &[Self::User, Self::System];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::System => "system",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for CpuMode {
+    const KEY: &'static str = "cpu.mode";
+}
+
+/// Why an item that was recorded will never arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// The buffer in which it would have waited was full.
+    BufferFull,
+    /// The queue to the collector, or the file, was full.
+    QueueFull,
+    /// The collector refused it for good.
+    Rejected,
+    /// It could not be written: the disk is full or the output is closed.
+    WriteFailed,
+    /// The process ended before it could be sent.
+    Shutdown,
+}
+
+impl ClosedSet for DropReason {
+    const ALL: &'static [Self] =
+        &[Self::BufferFull, Self::QueueFull, Self::Rejected, Self::WriteFailed, Self::Shutdown];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::BufferFull => "buffer_full",
+            Self::QueueFull => "queue_full",
+            Self::Rejected => "rejected",
+            Self::WriteFailed => "write_failed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for DropReason {
+    const KEY: &'static str = "reason";
+}

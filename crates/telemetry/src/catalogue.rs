@@ -1,0 +1,295 @@
+//! How a signal is declared before anything is measured: its name, unit, closed labels and the question it answers.
+//!
+//! A declaration is a constant whose type carries the label set, so an instrument built from it accepts nothing else, and
+//! a dashboard that names a label value that does not exist does not compile.
+
+use std::marker::PhantomData;
+
+use crate::ClosedSet;
+
+/// A closed set that is used as a metric label.
+pub trait Label: ClosedSet {
+    /// The attribute name, in OpenTelemetry's dotted spelling.
+    const KEY: &'static str;
+}
+
+/// Label names with their values, of one series.
+pub type SeriesLabels = Vec<(&'static str, String)>;
+
+/// All labels of one metric. Implemented for `()`, one [`Label`], and pairs of them.
+pub trait LabelSet: Copy + 'static {
+    /// How many series the metric has: the product of its labels' sizes.
+    const SERIES: usize;
+
+    /// The label names in order.
+    const KEYS: &'static [&'static str];
+
+    /// The position of this combination among all; below [`SERIES`](LabelSet::SERIES).
+    fn series_index(self) -> usize;
+
+    /// The label names with this combination's values.
+    fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)>;
+
+    /// The combination at a position, the inverse of [`series_index`](LabelSet::series_index).
+    fn at(index: usize) -> Self;
+
+    /// Every combination, in order of position. A label whose value is empty is left out: to Prometheus both are the same,
+    /// and `error.type` must be absent when there is no error.
+    fn all_series() -> Vec<SeriesLabels> {
+        let owned = |(key, value): (&'static str, &'static str)| (key, value.to_owned());
+        let labels =
+            |index| Self::at(index).pairs().filter(|(_, value)| !value.is_empty()).map(owned).collect();
+        (0..Self::SERIES).map(labels).collect()
+    }
+}
+
+impl LabelSet for () {
+    const SERIES: usize = 1;
+    const KEYS: &'static [&'static str] = &[];
+
+    fn series_index(self) -> usize {
+        0
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        std::iter::empty()
+    }
+
+    fn at(_: usize) -> Self {}
+}
+
+impl<A: Label> LabelSet for A {
+    const SERIES: usize = A::ALL.len();
+    const KEYS: &'static [&'static str] = &[A::KEY];
+
+    fn series_index(self) -> usize {
+        self.index()
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        std::iter::once((A::KEY, self.as_str()))
+    }
+
+    fn at(index: usize) -> Self {
+        A::ALL[index]
+    }
+}
+
+impl<A: Label, B: Label> LabelSet for (A, B) {
+    const SERIES: usize = A::ALL.len() * B::ALL.len();
+    const KEYS: &'static [&'static str] = &[A::KEY, B::KEY];
+
+    fn series_index(self) -> usize {
+        self.0.index() * B::ALL.len() + self.1.index()
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        [(A::KEY, self.0.as_str()), (B::KEY, self.1.as_str())].into_iter()
+    }
+
+    fn at(index: usize) -> Self {
+        (A::ALL[index / B::ALL.len()], B::ALL[index % B::ALL.len()])
+    }
+}
+
+/// What a metric measures, by the OpenTelemetry data model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricKind {
+    /// A sum that only rises.
+    Counter,
+    /// A sum that rises and falls.
+    UpDownCounter,
+    /// A value of now.
+    Gauge,
+    /// A distribution of durations.
+    Histogram,
+}
+
+/// UCUM units, as OpenTelemetry writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `s`
+    Seconds,
+    /// `By`
+    Bytes,
+    /// `1`, a plain number such as a ratio or a flag.
+    One,
+    /// `{thing}`: a count of something, named in the singular and in braces.
+    Count(&'static str),
+}
+
+impl Unit {
+    /// The UCUM text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Unit::Seconds => "s",
+            Unit::Bytes => "By",
+            Unit::One => "1",
+            Unit::Count(annotation) => annotation,
+        }
+    }
+}
+
+/// One row of the catalogue, without the type of its labels.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricDescription {
+    /// OpenTelemetry name, dotted.
+    pub name: &'static str,
+    /// What it measures.
+    pub kind: MetricKind,
+    /// UCUM unit.
+    pub unit: Unit,
+    /// What the number is, in one sentence; shown by Prometheus as help.
+    pub help: &'static str,
+    /// The operator's question that it answers.
+    pub question: &'static str,
+    /// The label names.
+    pub label_keys: &'static [&'static str],
+    /// Every series of a metric whose labels are closed by type; `None` where the series are closed at start (HTTP
+    /// routes and their documented answers).
+    pub all_series: Option<fn() -> Vec<SeriesLabels>>,
+    /// Upper bounds of histogram buckets in seconds; empty for other kinds.
+    pub bounds: &'static [f64],
+}
+
+impl MetricDescription {
+    /// The name that Prometheus derives with its `UnderscoreEscapingWithSuffixes` translation.
+    ///
+    /// <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>
+    pub fn prometheus_name(&self) -> String {
+        let mut name = prometheus_label(self.name);
+        let suffix = match self.unit {
+            Unit::Seconds => "_seconds",
+            Unit::Bytes => "_bytes",
+            Unit::One if self.kind == MetricKind::Gauge => "_ratio",
+            Unit::One | Unit::Count(_) => "",
+        };
+        if !name.ends_with(suffix) {
+            name.push_str(suffix);
+        }
+        if self.kind == MetricKind::Counter && !name.ends_with("_total") {
+            name.push_str("_total");
+        }
+        name
+    }
+}
+
+/// A label or metric name with everything but letters, digits and `_` replaced by `_`.
+pub fn prometheus_label(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
+
+/// Bucket bounds that the HTTP and database conventions advise, in seconds.
+pub const DURATION_BOUNDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Bounds for work that takes from milliseconds to minutes: jobs and deliveries.
+pub const LONG_DURATION_BOUNDS: &[f64] =
+    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+/// Bounds for database operations, most of which take less than a millisecond.
+pub const DATABASE_BOUNDS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0];
+
+/// Declares one metric; `L` is its label set.
+pub struct Metric<L, K> {
+    description: MetricDescription,
+    types: PhantomData<fn(L, K)>,
+}
+
+/// Marks a [`Metric`] as a counter.
+pub enum IsCounter {}
+/// Marks a [`Metric`] as an up-down counter.
+pub enum IsUpDownCounter {}
+/// Marks a [`Metric`] as a gauge.
+pub enum IsGauge {}
+/// Marks a [`Metric`] as a histogram of durations.
+pub enum IsHistogram {}
+
+/// A declared counter.
+pub type CounterMetric<L = ()> = Metric<L, IsCounter>;
+/// A declared up-down counter.
+pub type UpDownCounterMetric<L = ()> = Metric<L, IsUpDownCounter>;
+/// A declared gauge.
+pub type GaugeMetric<L = ()> = Metric<L, IsGauge>;
+/// A declared histogram.
+pub type HistogramMetric<L = ()> = Metric<L, IsHistogram>;
+
+impl<L, K> Metric<L, K> {
+    /// The declaration without its label type.
+    pub const fn description(&self) -> MetricDescription {
+        self.description
+    }
+
+    const fn new(
+        name: &'static str,
+        kind: MetricKind,
+        unit: Unit,
+        help: &'static str,
+        question: &'static str,
+        labels: (&'static [&'static str], Option<fn() -> Vec<SeriesLabels>>),
+        bounds: &'static [f64],
+    ) -> Self {
+        let (label_keys, all_series) = labels;
+        let description =
+            MetricDescription { name, kind, unit, help, question, label_keys, all_series, bounds };
+        Self { description, types: PhantomData }
+    }
+}
+
+impl<L: LabelSet> CounterMetric<L> {
+    /// Declares a counter.
+    pub const fn counter(name: &'static str, unit: Unit, help: &'static str, question: &'static str) -> Self {
+        Self::new(name, MetricKind::Counter, unit, help, question, (L::KEYS, Some(L::all_series)), &[])
+    }
+}
+
+impl<L: LabelSet> UpDownCounterMetric<L> {
+    /// Declares an up-down counter.
+    pub const fn up_down_counter(
+        name: &'static str,
+        unit: Unit,
+        help: &'static str,
+        question: &'static str,
+    ) -> Self {
+        Self::new(name, MetricKind::UpDownCounter, unit, help, question, (L::KEYS, Some(L::all_series)), &[])
+    }
+}
+
+impl<L: LabelSet> GaugeMetric<L> {
+    /// Declares a gauge.
+    pub const fn gauge(name: &'static str, unit: Unit, help: &'static str, question: &'static str) -> Self {
+        Self::new(name, MetricKind::Gauge, unit, help, question, (L::KEYS, Some(L::all_series)), &[])
+    }
+}
+
+impl<L: LabelSet> HistogramMetric<L> {
+    /// Declares a histogram of durations in seconds.
+    pub const fn histogram(
+        name: &'static str,
+        help: &'static str,
+        question: &'static str,
+        bounds: &'static [f64],
+    ) -> Self {
+        let labels = (L::KEYS, Some(L::all_series as fn() -> Vec<SeriesLabels>));
+        Self::new(name, MetricKind::Histogram, Unit::Seconds, help, question, labels, bounds)
+    }
+}
+
+/// Labels that are closed when the process starts rather than when it is compiled, such as HTTP routes.
+pub enum ClosedAtStart {}
+
+impl<K> Metric<ClosedAtStart, K> {
+    /// Declares a metric whose series are created one by one at start.
+    pub const fn closed_at_start(
+        name: &'static str,
+        kind: MetricKind,
+        unit: Unit,
+        help: &'static str,
+        question: &'static str,
+        label_keys: &'static [&'static str],
+        bounds: &'static [f64],
+    ) -> Self {
+        Self::new(name, kind, unit, help, question, (label_keys, None), bounds)
+    }
+}

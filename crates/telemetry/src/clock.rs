@@ -1,0 +1,105 @@
+//! Time at one clock read per boundary.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, SecondsFormat};
+
+use crate::json;
+
+/// A moment on the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// Nanoseconds since 1970.
+    #[inline]
+    pub fn unix_nanoseconds(self) -> u64 {
+        self.0
+    }
+
+    /// The moment `nanoseconds` later.
+    #[inline]
+    pub(crate) fn after(self, nanoseconds: u64) -> Self {
+        Self(self.0 + nanoseconds)
+    }
+}
+
+/// Tells wall-clock time from monotonic readings, so that a start needs one clock read instead of two.
+///
+/// The distance between both clocks is measured again by [`Clock::synchronize`], which the log writer calls several times a
+/// second, so a stepped wall clock is followed soon and a duration is never affected by it.
+pub(crate) struct Clock {
+    base: Instant,
+    base_unix_nanoseconds: AtomicU64,
+}
+
+impl Clock {
+    pub(crate) fn new() -> Self {
+        let clock = Self { base: Instant::now(), base_unix_nanoseconds: AtomicU64::new(0) };
+        clock.synchronize();
+        clock
+    }
+
+    pub(crate) fn synchronize(&self) {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_base = self.base.elapsed();
+        self.base_unix_nanoseconds.store(wall.saturating_sub(since_base).as_nanos() as u64, Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn timestamp(&self, instant: Instant) -> Timestamp {
+        let since_base = nanoseconds(instant.saturating_duration_since(self.base));
+        Timestamp(self.base_unix_nanoseconds.load(Relaxed) + since_base)
+    }
+}
+
+/// A duration in nanoseconds; 584 years fit.
+#[inline]
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
+}
+
+/// Remembers the text of the second that was written last: all lines of a busy second share it.
+#[derive(Default)]
+pub(crate) struct TimestampText {
+    second: u64,
+    text: String,
+}
+
+impl TimestampText {
+    /// Appends RFC 3339 in UTC with microseconds, e.g. `2026-11-23T07:41:00.123456Z`.
+    #[inline]
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
+        let second = timestamp.0 / 1_000_000_000;
+        if second != self.second || self.text.is_empty() {
+            self.second = second;
+            self.text = DateTime::from_timestamp(second as i64, 0)
+                .unwrap_or_default()
+                .to_rfc3339_opts(SecondsFormat::Secs, true);
+            self.text.pop();
+        }
+        out.extend_from_slice(self.text.as_bytes());
+        out.push(b'.');
+        json::digits(out, timestamp.0 % 1_000_000_000 / 1_000, 6);
+        out.push(b'Z');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_with_microseconds() {
+        let mut text = TimestampText::default();
+        let mut out = Vec::new();
+        text.write(&mut out, Timestamp(1_795_419_660_000_123_456));
+        out.push(b' ');
+        text.write(&mut out, Timestamp(1_795_419_660_999_999_999));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "2026-11-23T07:01:00.000123Z 2026-11-23T07:01:00.999999Z"
+        );
+    }
+}

@@ -1,0 +1,496 @@
+//! Instruments: the numbers behind every metric, and the registry that knows them all.
+//!
+//! A series is a handful of atomics that exists from the start, so recording is one or two relaxed additions and a reader
+//! sees every series, including those that are still zero. There is no global registry: instruments are built from the
+//! [`Meter`] that they are passed.
+
+use std::marker::PhantomData;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::catalogue::{
+    ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, MetricKind,
+    SeriesLabels, UpDownCounterMetric,
+};
+use crate::trace::SpanContext;
+
+/// Builds instruments from their declarations and hands out snapshots of all of them.
+#[derive(Clone)]
+pub struct Meter {
+    families: Arc<Mutex<Vec<Family>>>,
+    /// When counting began; the start time of every cumulative point.
+    started_unix_nanoseconds: u64,
+}
+
+struct Family {
+    description: MetricDescription,
+    series: Vec<(SeriesLabels, Source)>,
+}
+
+#[derive(Clone)]
+enum Source {
+    Counter(Arc<AtomicU64>),
+    UpDownCounter(Arc<AtomicI64>),
+    Gauge(Arc<GaugeSeries>),
+    Histogram(Arc<HistogramSeries>),
+    Observed(Observer),
+}
+
+/// Asked at every snapshot; `None` leaves the series out rather than freezing its last value.
+type Observer = Arc<dyn Fn() -> Option<f64> + Send + Sync>;
+
+impl Default for Meter {
+    fn default() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { families: Arc::default(), started_unix_nanoseconds: since_epoch.as_nanos() as u64 }
+    }
+}
+
+impl Meter {
+    /// Creates a counter, with every series at 0.
+    ///
+    /// # Panics
+    /// Like every constructor here, when a metric of this name already exists: two instruments would be added up silently.
+    pub fn counter<L: LabelSet>(&self, metric: &CounterMetric<L>) -> Counter<L> {
+        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(AtomicU64::new(0))).collect();
+        self.register(
+            metric.description(),
+            L::all_series(),
+            series.iter().map(|s| Source::Counter(s.clone())),
+        );
+        Counter { series, labels: PhantomData }
+    }
+
+    /// Creates an up-down counter, with every series at 0.
+    pub fn up_down_counter<L: LabelSet>(&self, metric: &UpDownCounterMetric<L>) -> UpDownCounter<L> {
+        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(AtomicI64::new(0))).collect();
+        self.register(
+            metric.description(),
+            L::all_series(),
+            series.iter().map(|s| Source::UpDownCounter(s.clone())),
+        );
+        UpDownCounter { series, labels: PhantomData }
+    }
+
+    /// Creates a gauge whose series are absent until they are set.
+    pub fn gauge<L: LabelSet>(&self, metric: &GaugeMetric<L>) -> Gauge<L> {
+        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(GaugeSeries::default())).collect();
+        self.register(metric.description(), L::all_series(), series.iter().map(|s| Source::Gauge(s.clone())));
+        Gauge { series, labels: PhantomData }
+    }
+
+    /// Creates a histogram of durations, with every series at 0.
+    pub fn histogram<L: LabelSet>(&self, metric: &HistogramMetric<L>) -> Histogram<L> {
+        let bounds = metric.description().bounds;
+        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(HistogramSeries::new(bounds))).collect();
+        self.register(
+            metric.description(),
+            L::all_series(),
+            series.iter().map(|s| Source::Histogram(s.clone())),
+        );
+        Histogram { series, labels: PhantomData }
+    }
+
+    /// Makes a value that lives elsewhere readable as a metric. `read` is called at every snapshot for every label
+    /// combination, must not block, and answers `None` where there is no value.
+    pub fn observe<L: LabelSet, K>(
+        &self,
+        metric: &crate::catalogue::Metric<L, K>,
+        read: impl Fn(L) -> Option<f64> + Send + Sync + 'static,
+    ) {
+        let read = Arc::new(read);
+        let sources = (0..L::SERIES).map(|index| {
+            let read = read.clone();
+            Source::Observed(Arc::new(move || read(L::at(index))))
+        });
+        self.register(metric.description(), L::all_series(), sources);
+    }
+
+    /// Makes one value with labels that are known only at start (a version, an instance) readable as a metric.
+    pub fn observe_series<K>(
+        &self,
+        metric: &crate::catalogue::Metric<ClosedAtStart, K>,
+        labels: SeriesLabels,
+        read: impl Fn() -> Option<f64> + Send + Sync + 'static,
+    ) {
+        self.add_series(metric.description(), labels, Source::Observed(Arc::new(read)));
+    }
+
+    /// Adds one series to a histogram whose labels are closed at start, or finds the one that exists.
+    pub fn histogram_series(
+        &self,
+        metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsHistogram>,
+        labels: SeriesLabels,
+    ) -> BoundHistogram {
+        let bounds = metric.description().bounds;
+        let source = Source::Histogram(Arc::new(HistogramSeries::new(bounds)));
+        match self.add_series(metric.description(), labels, source) {
+            Source::Histogram(series) => BoundHistogram(series),
+            _ => unreachable!("{} was registered as a histogram", metric.description().name),
+        }
+    }
+
+    /// Adds one series to an up-down counter whose labels are closed at start, or finds the one that exists.
+    pub fn up_down_counter_series(
+        &self,
+        metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsUpDownCounter>,
+        labels: SeriesLabels,
+    ) -> BoundUpDownCounter {
+        match self.add_series(metric.description(), labels, Source::UpDownCounter(Arc::default())) {
+            Source::UpDownCounter(series) => BoundUpDownCounter(series),
+            _ => unreachable!("{} was registered as an up-down counter", metric.description().name),
+        }
+    }
+
+    /// A consistent list of every metric and its points, in the order of registration.
+    pub fn snapshot(&self) -> Snapshot {
+        let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let families = families.iter().map(|family| {
+            let points = family.series.iter();
+            let points =
+                points.filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect();
+            FamilySnapshot { description: family.description, points }
+        });
+        Snapshot { families: families.collect(), started_unix_nanoseconds: self.started_unix_nanoseconds }
+    }
+
+    fn register(
+        &self,
+        description: MetricDescription,
+        labels: Vec<SeriesLabels>,
+        sources: impl Iterator<Item = Source>,
+    ) {
+        let mut families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let taken = families.iter().any(|family| family.description.name == description.name);
+        assert!(!taken, "the metric {} is registered twice", description.name);
+        families.push(Family { description, series: labels.into_iter().zip(sources).collect() });
+    }
+
+    fn add_series(&self, description: MetricDescription, labels: SeriesLabels, source: Source) -> Source {
+        debug_assert!(
+            labels.iter().all(|(key, _)| description.label_keys.contains(key)),
+            "undeclared label {labels:?}"
+        );
+        let mut families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let position = families.iter().position(|family| family.description.name == description.name);
+        let position = position.unwrap_or_else(|| {
+            families.push(Family { description, series: Vec::new() });
+            families.len() - 1
+        });
+        let series = &mut families[position].series;
+        if let Some((_, existing)) = series.iter().find(|(existing, _)| *existing == labels) {
+            return existing.clone();
+        }
+        series.push((labels, source.clone()));
+        source
+    }
+}
+
+/// Counts events.
+pub struct Counter<L = ()> {
+    series: Box<[Arc<AtomicU64>]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L: LabelSet> Counter<L> {
+    /// Adds `count` to the series of `labels`.
+    #[inline]
+    pub fn add(&self, labels: L, count: u64) {
+        self.series[labels.series_index()].fetch_add(count, Relaxed);
+    }
+
+    /// What has been counted so far.
+    pub fn value(&self, labels: L) -> u64 {
+        self.series[labels.series_index()].load(Relaxed)
+    }
+
+    /// One series by itself, for a template that is resolved at start.
+    pub fn bind(&self, labels: L) -> BoundCounter {
+        BoundCounter(self.series[labels.series_index()].clone())
+    }
+}
+
+/// One series of a [`Counter`].
+#[derive(Clone)]
+pub struct BoundCounter(Arc<AtomicU64>);
+
+impl BoundCounter {
+    /// Adds `count`.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0.fetch_add(count, Relaxed);
+    }
+
+    /// What has been counted so far.
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counts what comes and goes.
+pub struct UpDownCounter<L = ()> {
+    series: Box<[Arc<AtomicI64>]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L: LabelSet> UpDownCounter<L> {
+    /// Counts one up until the guard is dropped, so that no path can forget to count down.
+    pub fn enter(&self, labels: L) -> InFlight {
+        self.bind(labels).enter()
+    }
+
+    /// One series by itself.
+    pub fn bind(&self, labels: L) -> BoundUpDownCounter {
+        BoundUpDownCounter(self.series[labels.series_index()].clone())
+    }
+}
+
+/// One series of an [`UpDownCounter`].
+#[derive(Clone)]
+pub struct BoundUpDownCounter(Arc<AtomicI64>);
+
+impl BoundUpDownCounter {
+    /// Counts one up until the guard is dropped.
+    #[inline]
+    pub fn enter(&self) -> InFlight {
+        self.0.fetch_add(1, Relaxed);
+        InFlight(self.0.clone())
+    }
+
+    /// How many are inside now.
+    pub fn value(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Counts down when dropped.
+pub struct InFlight(Arc<AtomicI64>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Reports a value of now, or nothing.
+pub struct Gauge<L = ()> {
+    series: Box<[Arc<GaugeSeries>]>,
+    labels: PhantomData<fn(L)>,
+}
+
+/// The bits of an `f64`; all ones, a NaN that no measurement produces, stands for "absent".
+struct GaugeSeries(AtomicU64);
+
+const ABSENT: u64 = u64::MAX;
+
+impl Default for GaugeSeries {
+    fn default() -> Self {
+        Self(AtomicU64::new(ABSENT))
+    }
+}
+
+impl<L: LabelSet> Gauge<L> {
+    /// Reports `value` from now on.
+    pub fn set(&self, labels: L, value: f64) {
+        self.series[labels.series_index()].0.store(value.to_bits(), Relaxed);
+    }
+
+    /// Stops reporting every series: better no value than one that nobody measures any more.
+    pub fn clear(&self) {
+        for series in &self.series {
+            series.0.store(ABSENT, Relaxed);
+        }
+    }
+}
+
+/// Distributes durations over buckets.
+pub struct Histogram<L = ()> {
+    series: Box<[Arc<HistogramSeries>]>,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L: LabelSet> Histogram<L> {
+    /// Records a duration of `nanoseconds` under `labels`.
+    pub fn record(&self, labels: L, nanoseconds: u64) {
+        self.series[labels.series_index()].record(nanoseconds, None);
+    }
+
+    /// One series by itself.
+    pub fn bind(&self, labels: L) -> BoundHistogram {
+        BoundHistogram(self.series[labels.series_index()].clone())
+    }
+}
+
+/// One series of a [`Histogram`].
+#[derive(Clone)]
+pub struct BoundHistogram(Arc<HistogramSeries>);
+
+impl BoundHistogram {
+    /// Records a duration; where it was measured in a sampled span, that becomes the exemplar of its bucket.
+    #[inline]
+    pub fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
+        self.0.record(nanoseconds, exemplar);
+    }
+
+    /// How many durations were recorded.
+    pub fn count(&self) -> u64 {
+        self.0.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+    }
+
+    /// The sum of all recorded durations in nanoseconds.
+    pub fn sum_nanoseconds(&self) -> u64 {
+        self.0.sum_nanoseconds.load(Relaxed)
+    }
+}
+
+struct HistogramSeries {
+    bounds_nanoseconds: Box<[u64]>,
+    /// One more than there are bounds; the count is their sum, so it cannot disagree with them.
+    buckets: Box<[AtomicU64]>,
+    sum_nanoseconds: AtomicU64,
+    /// The newest sampled request of each bucket. Allocated on first use, for most error series never see one.
+    exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>]>>,
+}
+
+/// A recorded value with the trace in which it was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Exemplar {
+    /// The span that was measured.
+    pub context: SpanContext,
+    /// Its duration.
+    pub nanoseconds: u64,
+    /// When it ended.
+    pub unix_nanoseconds: u64,
+}
+
+impl HistogramSeries {
+    fn new(bounds: &[f64]) -> Self {
+        Self {
+            bounds_nanoseconds: bounds.iter().map(|seconds| (seconds * 1e9).round() as u64).collect(),
+            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
+            sum_nanoseconds: AtomicU64::new(0),
+            exemplars: OnceLock::new(),
+        }
+    }
+
+    #[inline]
+    fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
+        // Bounds are inclusive upper ones, and most requests fall into the first few.
+        let above = self.bounds_nanoseconds.iter().position(|bound| nanoseconds <= *bound);
+        let bucket = above.unwrap_or(self.bounds_nanoseconds.len());
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_nanoseconds.fetch_add(nanoseconds, Relaxed);
+        if let Some(exemplar) = exemplar {
+            self.keep_exemplar(bucket, exemplar);
+        }
+    }
+
+    fn keep_exemplar(&self, bucket: usize, exemplar: Exemplar) {
+        let slots =
+            self.exemplars.get_or_init(|| (0..self.buckets.len()).map(|_| Mutex::new(None)).collect());
+        // A reader or another writer holds the slot: their exemplar is as good as this one.
+        if let Ok(mut slot) = slots[bucket].try_lock() {
+            *slot = Some(exemplar);
+        }
+    }
+
+    fn exemplars(&self) -> Vec<Option<Exemplar>> {
+        let Some(slots) = self.exemplars.get() else { return Vec::new() };
+        slots.iter().map(|slot| *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
+    }
+}
+
+impl Source {
+    fn read(&self) -> Option<Value> {
+        Some(match self {
+            Source::Counter(series) => Value::Integer(series.load(Relaxed) as i64),
+            Source::UpDownCounter(series) => Value::Integer(series.load(Relaxed)),
+            Source::Gauge(series) => match series.0.load(Relaxed) {
+                ABSENT => return None,
+                bits => Value::Number(f64::from_bits(bits)),
+            },
+            Source::Observed(read) => Value::Number(read()?),
+            Source::Histogram(series) => Value::Distribution(Distribution {
+                buckets: series.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect(),
+                sum_nanoseconds: series.sum_nanoseconds.load(Relaxed),
+                exemplars: series.exemplars(),
+            }),
+        })
+    }
+}
+
+/// Every metric at one moment.
+pub struct Snapshot {
+    /// In the order of registration.
+    pub families: Vec<FamilySnapshot>,
+    /// When counting began.
+    pub started_unix_nanoseconds: u64,
+}
+
+/// One metric at one moment.
+pub struct FamilySnapshot {
+    /// Its declaration.
+    pub description: MetricDescription,
+    /// Its series with their values.
+    pub points: Vec<(SeriesLabels, Value)>,
+}
+
+/// The value of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Of counters and up-down counters.
+    Integer(i64),
+    /// Of gauges.
+    Number(f64),
+    /// Of histograms.
+    Distribution(Distribution),
+}
+
+/// The value of one histogram series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribution {
+    /// Counts per bucket, not cumulative, the last one above every bound.
+    pub buckets: Vec<u64>,
+    /// Sum of all durations.
+    pub sum_nanoseconds: u64,
+    /// The newest exemplar of each bucket; empty when there never was one.
+    pub exemplars: Vec<Option<Exemplar>>,
+}
+
+impl Distribution {
+    /// How many durations were recorded.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+impl Snapshot {
+    /// The value of the series that has exactly these labels, for tests and the demo's view.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<&Value> {
+        let family = self.families.iter().find(|family| family.description.name == name)?;
+        let matches = |series: &SeriesLabels| {
+            series.len() == labels.len()
+                && labels.iter().all(|(k, v)| series.iter().any(|(sk, sv)| sk == k && sv == v))
+        };
+        family.points.iter().find(|(series, _)| matches(series)).map(|(_, value)| value)
+    }
+
+    /// The sum of all series of an integer metric, or 0 where there is none.
+    pub fn total(&self, name: &str) -> i64 {
+        let points =
+            self.families.iter().filter(|family| family.description.name == name).flat_map(|f| &f.points);
+        points.map(|(_, value)| if let Value::Integer(count) = value { *count } else { 0 }).sum()
+    }
+}
+
+impl MetricKind {
+    /// The word of the Prometheus text format.
+    pub const fn prometheus_type(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        }
+    }
+}

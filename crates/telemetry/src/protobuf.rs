@@ -1,0 +1,154 @@
+//! The few pieces of the protobuf wire format that OTLP needs, written straight into a byte buffer.
+//!
+//! Field numbers and wire types: <https://protobuf.dev/programming-guides/encoding/>.
+
+/// How many bytes are reserved for a message length that is patched once the message is complete.
+///
+/// A varint may be padded with continuation bytes; three of them hold lengths below 2 MiB.
+const PATCHED_LENGTH: usize = 3;
+const PATCHED_LENGTH_LIMIT: usize = 1 << (7 * PATCHED_LENGTH);
+
+/// Appends a base-128 varint.
+#[inline]
+pub(crate) fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// How many bytes [`varint`] writes for `value`.
+pub(crate) fn varint_length(value: u64) -> usize {
+    let bits = 64 - (value | 1).leading_zeros() as usize;
+    bits.div_ceil(7)
+}
+
+#[inline]
+fn tag(out: &mut Vec<u8>, field: u32, wire_type: u32) {
+    varint(out, u64::from(field << 3 | wire_type));
+}
+
+/// Appends a varint field; the default value 0 is left out, as proto3 does.
+#[inline]
+pub(crate) fn uint_field(out: &mut Vec<u8>, field: u32, value: u64) {
+    if value != 0 {
+        tag(out, field, 0);
+        varint(out, value);
+    }
+}
+
+/// Appends a varint field even when it is 0, as members of a `oneof` need it.
+#[inline]
+pub(crate) fn uint_member(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, 0);
+    varint(out, value);
+}
+
+/// Appends a `fixed64` (or `sfixed64`, `double`) field.
+#[inline]
+pub(crate) fn fixed64_field(out: &mut Vec<u8>, field: u32, value: u64) {
+    tag(out, field, 1);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends a `fixed32` field.
+#[inline]
+pub(crate) fn fixed32_field(out: &mut Vec<u8>, field: u32, value: u32) {
+    tag(out, field, 5);
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends a `double` field.
+pub(crate) fn double_field(out: &mut Vec<u8>, field: u32, value: f64) {
+    fixed64_field(out, field, value.to_bits());
+}
+
+/// Appends a length-delimited field: bytes, a string or an encoded message.
+#[inline]
+pub(crate) fn bytes_field(out: &mut Vec<u8>, field: u32, value: &[u8]) {
+    tag(out, field, 2);
+    varint(out, value.len() as u64);
+    out.extend_from_slice(value);
+}
+
+/// Appends a packed repeated `fixed64` or `double` field.
+pub(crate) fn packed_fixed64_field(
+    out: &mut Vec<u8>,
+    field: u32,
+    values: impl ExactSizeIterator<Item = u64>,
+) {
+    tag(out, field, 2);
+    varint(out, values.len() as u64 * 8);
+    for value in values {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// Appends a nested message whose length is not known before it has been written.
+///
+/// The length is patched into a padded varint afterwards, so nothing is encoded twice. Messages of 2 MiB and more, which
+/// only a whole export request can reach, have their length inserted instead.
+#[inline]
+pub(crate) fn message_field(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    tag(out, field, 2);
+    let length_at = out.len();
+    out.extend_from_slice(&[0; PATCHED_LENGTH]);
+    let start = out.len();
+    write(out);
+    let length = out.len() - start;
+    if length < PATCHED_LENGTH_LIMIT {
+        out[length_at] = length as u8 | 0x80;
+        out[length_at + 1] = (length >> 7) as u8 | 0x80;
+        out[length_at + 2] = (length >> 14) as u8;
+    } else {
+        let mut exact = Vec::with_capacity(10);
+        varint(&mut exact, length as u64);
+        out.splice(length_at..start, exact);
+    }
+}
+
+/// Appends an OTLP `KeyValue` with a string value as field `field`.
+pub(crate) fn string_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &str) {
+    message_field(out, field, |out| {
+        bytes_field(out, 1, key.as_bytes());
+        message_field(out, 2, |out| bytes_field(out, 1, value.as_bytes()));
+    });
+}
+
+/// Appends an OTLP `KeyValue` with an integer value as field `field`.
+pub(crate) fn integer_attribute(out: &mut Vec<u8>, field: u32, key: &str, value: i64) {
+    message_field(out, field, |out| {
+        bytes_field(out, 1, key.as_bytes());
+        message_field(out, 2, |out| uint_member(out, 3, value as u64));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message;
+
+    #[test]
+    fn varint_length_is_what_varint_writes() {
+        for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+            let mut out = Vec::new();
+            varint(&mut out, value);
+            assert_eq!(out.len(), varint_length(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_padded_length_is_still_decodable() {
+        use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value::Value};
+        for length in [0, 10, 200, (1 << 21) - 10, 1 << 21, 3 << 20] {
+            let text = "x".repeat(length);
+            let mut out = Vec::new();
+            string_attribute(&mut out, 1, "k", &text);
+            // Field 1 of KeyValueList is a repeated KeyValue.
+            let list =
+                opentelemetry_proto::tonic::common::v1::KeyValueList::decode(&out[..]).expect("decodable");
+            assert_eq!(list.values[0].value, Some(AnyValue { value: Some(Value::StringValue(text)) }));
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! How an operation becomes three signals.
+//!
+//! Everything known before an operation happens is an [`Operation`], rendered to bytes once at start. What is known only
+//! afterwards is a [`Record`]. [`Record::write_line`], [`Record::write_span`] and [`Record::record_point`] render the same
+//! record, so the log line, the span and the metric point cannot disagree, and text that is in neither cannot appear.
+
+use crate::attribute::Attributes;
+use crate::clock::Timestamp;
+use crate::log::Level;
+use crate::meter::{BoundCounter, BoundHistogram, Exemplar};
+use crate::trace::{SpanContext, SpanId};
+use crate::{ClosedSet, json, protobuf};
+
+/// The OTLP span kinds, by their protobuf numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanKind {
+    /// Work inside the process.
+    Internal = 1,
+    /// An answered request.
+    Server = 2,
+    /// A call to somebody else.
+    Client = 3,
+    /// Background work that a producer left behind.
+    Consumer = 5,
+}
+
+/// An attribute value that is known at start.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    /// A name from a closed set, a route template, an operation.
+    Text(String),
+    /// A number such as a status code.
+    Integer(i64),
+}
+
+impl From<&str> for Constant {
+    fn from(text: &str) -> Self {
+        Constant::Text(text.to_owned())
+    }
+}
+
+impl From<u16> for Constant {
+    fn from(number: u16) -> Self {
+        Constant::Integer(i64::from(number))
+    }
+}
+
+/// Attributes that are known at start.
+pub type Constants = Vec<(&'static str, Constant)>;
+
+/// Describes an [`Operation`]; [`Operation::new`] turns it into bytes.
+pub struct OperationDescription {
+    /// The name of the log event, e.g. `http.server.request`.
+    pub event: &'static str,
+    /// The name of the span: short and of few values, e.g. `GET /v1/users/{id}`.
+    pub span_name: String,
+    /// The kind of the span.
+    pub kind: SpanKind,
+    /// Attributes of line and span alike.
+    pub attributes: Constants,
+    /// Every way in which it can end; a record names one of them by position.
+    pub outcomes: Vec<OutcomeDescription>,
+}
+
+/// One way in which an operation can end.
+pub struct OutcomeDescription {
+    /// Attributes of line and span alike, among them `error.type` where it is an error.
+    pub attributes: Constants,
+    /// The level of the line.
+    pub level: Level,
+    /// Whether the span's status is `ERROR`.
+    pub is_error: bool,
+    /// Where the duration is recorded.
+    pub histogram: Option<BoundHistogram>,
+    /// What is counted up by one.
+    pub counter: Option<BoundCounter>,
+}
+
+/// Everything about an operation that is known before it happens.
+pub struct Operation {
+    line: Box<[u8]>,
+    span: Box<[u8]>,
+    outcomes: Box<[Outcome]>,
+}
+
+struct Outcome {
+    line: Box<[u8]>,
+    span: Box<[u8]>,
+    level: Level,
+    histogram: Option<BoundHistogram>,
+    counter: Option<BoundCounter>,
+}
+
+/// What one operation left behind.
+pub struct Record<'a> {
+    /// What it was.
+    pub operation: &'a Operation,
+    /// How it ended: a position in [`OperationDescription::outcomes`].
+    pub outcome: usize,
+    /// Its span.
+    pub context: SpanContext,
+    /// The span that it is a child of.
+    pub parent: Option<SpanId>,
+    /// A span in another trace that caused it: the request that enqueued a job, an untrusted caller.
+    pub link: Option<SpanContext>,
+    /// When it began.
+    pub start: Timestamp,
+    /// How long it took.
+    pub nanoseconds: u64,
+    /// Ids and numbers of this one.
+    pub attributes: &'a Attributes,
+}
+
+/// Field numbers of `opentelemetry.proto.trace.v1.Span`.
+mod span_field {
+    pub(super) const TRACE_ID: u32 = 1;
+    pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const PARENT_SPAN_ID: u32 = 4;
+    pub(super) const NAME: u32 = 5;
+    pub(super) const KIND: u32 = 6;
+    pub(super) const START_TIME: u32 = 7;
+    pub(super) const END_TIME: u32 = 8;
+    pub(super) const ATTRIBUTES: u32 = 9;
+    pub(super) const LINKS: u32 = 13;
+    pub(super) const STATUS: u32 = 15;
+    pub(super) const FLAGS: u32 = 16;
+}
+
+/// The position of spans in `ScopeSpans`.
+pub(crate) const SCOPE_SPANS_SPAN: u32 = 2;
+
+/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit says whether the parent is in another process.
+const FLAG_IS_REMOTE_KNOWN: u32 = 0x100;
+
+const STATUS_CODE_ERROR: u64 = 2;
+
+impl Operation {
+    /// Renders the description's constant parts.
+    pub fn new(description: OperationDescription) -> Self {
+        let mut line = Vec::new();
+        json::key(&mut line, "event");
+        json::string(&mut line, description.event);
+        write_constants_json(&mut line, &description.attributes);
+
+        let mut span = Vec::new();
+        protobuf::bytes_field(&mut span, span_field::NAME, description.span_name.as_bytes());
+        protobuf::uint_field(&mut span, span_field::KIND, description.kind as u64);
+        write_constants_span(&mut span, &description.attributes);
+
+        let outcomes = description.outcomes.into_iter().map(Outcome::new).collect();
+        Self { line: line.into(), span: span.into(), outcomes }
+    }
+
+    /// The level of the line that an outcome yields.
+    #[inline]
+    pub(crate) fn level(&self, outcome: usize) -> Level {
+        self.outcomes[outcome].level
+    }
+}
+
+impl Outcome {
+    fn new(description: OutcomeDescription) -> Self {
+        let mut line = Vec::new();
+        write_constants_json(&mut line, &description.attributes);
+        let mut span = Vec::new();
+        write_constants_span(&mut span, &description.attributes);
+        if description.is_error {
+            protobuf::message_field(&mut span, span_field::STATUS, |out| {
+                protobuf::uint_field(out, 3, STATUS_CODE_ERROR);
+            });
+        }
+        let OutcomeDescription { level, histogram, counter, .. } = description;
+        Self { line: line.into(), span: span.into(), level, histogram, counter }
+    }
+}
+
+fn write_constants_json(out: &mut Vec<u8>, constants: &Constants) {
+    for (key, value) in constants {
+        json::key(out, key);
+        match value {
+            Constant::Text(text) => json::string(out, text),
+            Constant::Integer(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        }
+    }
+}
+
+fn write_constants_span(out: &mut Vec<u8>, constants: &Constants) {
+    for (key, value) in constants {
+        match value {
+            Constant::Text(text) => protobuf::string_attribute(out, span_field::ATTRIBUTES, key, text),
+            Constant::Integer(number) => {
+                protobuf::integer_attribute(out, span_field::ATTRIBUTES, key, *number)
+            }
+        }
+    }
+}
+
+impl Record<'_> {
+    fn outcome(&self) -> &Outcome {
+        &self.operation.outcomes[self.outcome]
+    }
+
+    /// First rendering: the metric points.
+    #[inline]
+    pub(crate) fn record_point(&self, exemplars: bool) {
+        let outcome = self.outcome();
+        if let Some(histogram) = &outcome.histogram {
+            let exemplar = (exemplars && self.context.sampled).then(|| Exemplar {
+                context: self.context,
+                nanoseconds: self.nanoseconds,
+                unix_nanoseconds: self.start.unix_nanoseconds() + self.nanoseconds,
+            });
+            histogram.record(self.nanoseconds, exemplar);
+        }
+        if let Some(counter) = &outcome.counter {
+            counter.add(1);
+        }
+    }
+
+    /// Second rendering: one JSON line.
+    pub(crate) fn write_line(&self, out: &mut Vec<u8>, write_timestamp: impl FnOnce(&mut Vec<u8>)) {
+        let outcome = self.outcome();
+        out.extend_from_slice(b"{\"timestamp\":\"");
+        write_timestamp(out);
+        out.extend_from_slice(b"\",\"level\":\"");
+        out.extend_from_slice(outcome.level.as_str().as_bytes());
+        out.extend_from_slice(b"\"");
+        out.extend_from_slice(&self.operation.line);
+        out.extend_from_slice(b",\"trace_id\":\"");
+        json::hex(out, &self.context.trace_id.0);
+        out.extend_from_slice(b"\",\"span_id\":\"");
+        json::hex(out, &self.context.span_id.0);
+        out.extend_from_slice(b"\"");
+        out.extend_from_slice(&outcome.line);
+        out.extend_from_slice(b",\"duration_ms\":");
+        json::milliseconds(out, self.nanoseconds);
+        self.attributes.write_json(out);
+        if let Some(link) = self.link {
+            out.extend_from_slice(b",\"link.trace_id\":\"");
+            json::hex(out, &link.trace_id.0);
+            out.extend_from_slice(b"\"");
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    /// Third rendering: one OTLP span, as an element of `ScopeSpans.spans`.
+    pub(crate) fn write_span(&self, out: &mut Vec<u8>) {
+        let start = self.start.unix_nanoseconds();
+        protobuf::message_field(out, SCOPE_SPANS_SPAN, |out| {
+            protobuf::bytes_field(out, span_field::TRACE_ID, &self.context.trace_id.0);
+            protobuf::bytes_field(out, span_field::SPAN_ID, &self.context.span_id.0);
+            if let Some(parent) = self.parent {
+                protobuf::bytes_field(out, span_field::PARENT_SPAN_ID, &parent.0);
+            }
+            protobuf::fixed64_field(out, span_field::START_TIME, start);
+            protobuf::fixed64_field(out, span_field::END_TIME, start + self.nanoseconds);
+            protobuf::fixed32_field(
+                out,
+                span_field::FLAGS,
+                FLAG_IS_REMOTE_KNOWN | u32::from(self.context.sampled),
+            );
+            out.extend_from_slice(&self.operation.span);
+            out.extend_from_slice(&self.outcome().span);
+            self.attributes.write_span(out, span_field::ATTRIBUTES);
+            if let Some(link) = self.link {
+                protobuf::message_field(out, span_field::LINKS, |out| {
+                    protobuf::bytes_field(out, 1, &link.trace_id.0);
+                    protobuf::bytes_field(out, 2, &link.span_id.0);
+                    protobuf::fixed32_field(out, 6, FLAG_IS_REMOTE_KNOWN | u32::from(link.sampled));
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,248 @@
+//! The handle through which everything is recorded, and the buffers in which it waits to be sent.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use crate::ClosedSet;
+use crate::builtin::{self, Signal};
+use crate::clock::{Clock, Timestamp, TimestampText};
+use crate::log::{Level, LevelFilter};
+use crate::meter::{Counter, Meter};
+use crate::otlp_encoding::Resource;
+use crate::record::Record;
+use crate::trace::Sampler;
+
+/// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
+const SHARD_LIMIT: usize = 1 << 20;
+/// Pending bytes at which the thread that takes them is woken before its interval is over.
+const WAKE_AT: usize = 128 << 10;
+
+/// Records operations. Cheap to clone; there is no global one, so tests run side by side.
+#[derive(Clone)]
+pub struct Telemetry {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Clock,
+    meter: Meter,
+    settings: TelemetrySettings,
+    shards: Box<[Shard]>,
+    /// Lines and spans for which no buffer had room, by [`Signal`].
+    buffer_full: [AtomicU64; 3],
+    lines: Counter<Level>,
+    wake_lines: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    wake_spans: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// What is decided before the first record.
+#[derive(Clone)]
+pub struct TelemetrySettings {
+    /// Which traces are recorded.
+    pub sampler: Sampler,
+    /// Whether spans go anywhere; if not, none is encoded.
+    pub traces: bool,
+    /// Which lines are written; shared with whoever changes it while the process runs.
+    pub levels: LevelFilter,
+    /// Who is recording: the OTLP resource.
+    pub resource: Resource,
+}
+
+/// One buffer per thread, near enough: threads are spread over a few shards, so a lock is practically never contended and
+/// nothing needs to be rescued from a thread that exits.
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(Mutex<Buffers>);
+
+#[derive(Default)]
+struct Buffers {
+    lines: Vec<u8>,
+    spans: Vec<u8>,
+    span_count: usize,
+    timestamp: TimestampText,
+}
+
+/// Encoded spans that were taken out of the buffers.
+#[derive(Default)]
+pub struct TakenSpans {
+    /// Elements of `ScopeSpans.spans`, one after the other.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Telemetry {
+    /// Creates the handle and its buffers; [`crate::Pipeline`] starts the threads that empty them.
+    pub fn new(settings: TelemetrySettings) -> Self {
+        let meter = Meter::default();
+        let parallelism = std::thread::available_parallelism().map_or(1, usize::from);
+        let inner = Inner {
+            clock: Clock::new(),
+            buffer_full: Default::default(),
+            lines: meter.counter(&builtin::LOG_LINES),
+            meter,
+            settings,
+            shards: (0..2 * parallelism).map(|_| Shard::default()).collect(),
+            wake_lines: OnceLock::new(),
+            wake_spans: OnceLock::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Where instruments are built.
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// Who is recording.
+    pub fn resource(&self) -> &Resource {
+        &self.inner.settings.resource
+    }
+
+    pub(crate) fn sampler(&self) -> &Sampler {
+        &self.inner.settings.sampler
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Which lines are written.
+    pub fn levels(&self) -> &LevelFilter {
+        &self.inner.settings.levels
+    }
+
+    /// Renders a record as metric points, a line and a span.
+    pub fn finish(&self, record: &Record<'_>) {
+        record.record_point(self.inner.settings.traces);
+        let level = record.operation.level(record.outcome);
+        let wants_line = self.inner.settings.levels.enabled(level);
+        let wants_span = self.inner.settings.traces && record.context.sampled;
+        if !wants_line && !wants_span {
+            return;
+        }
+        let mut buffers = self.shard();
+        let mut wake_lines = false;
+        let mut wake_spans = false;
+        if wants_line {
+            let Buffers { lines, timestamp, .. } = &mut *buffers;
+            // A line carries the time at which its operation ended, so that lines are in order of time.
+            let end = record.start.after(record.nanoseconds);
+            wake_lines = self.append_line(lines, level, |out| {
+                record.write_line(out, |out| timestamp.write(out, end));
+            });
+        }
+        if wants_span {
+            if buffers.spans.len() < SHARD_LIMIT {
+                let before = buffers.spans.len();
+                record.write_span(&mut buffers.spans);
+                buffers.span_count += 1;
+                wake_spans = before < WAKE_AT && buffers.spans.len() >= WAKE_AT;
+            } else {
+                self.inner.buffer_full[Signal::Traces.index()].fetch_add(1, Relaxed);
+            }
+        }
+        drop(buffers);
+        self.wake(wake_lines, wake_spans);
+    }
+
+    /// Writes a line that belongs to no operation: the tracing bridge, a business fact, a panic. `write` appends one whole
+    /// JSON object and the newline; the timestamp is now.
+    pub(crate) fn write_line(
+        &self,
+        level: Level,
+        write: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&mut Vec<u8>)),
+    ) {
+        if !self.inner.settings.levels.enabled(level) {
+            return;
+        }
+        let now = self.now();
+        let mut buffers = self.shard();
+        let Buffers { lines, timestamp, .. } = &mut *buffers;
+        let wake = self.append_line(lines, level, |out| write(out, &mut |out| timestamp.write(out, now)));
+        drop(buffers);
+        self.wake(wake, false);
+    }
+
+    /// Appends one line if there is room, and says whether the writer should be woken for it.
+    fn append_line(&self, lines: &mut Vec<u8>, level: Level, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if lines.len() >= SHARD_LIMIT {
+            self.inner.buffer_full[Signal::Logs.index()].fetch_add(1, Relaxed);
+            return false;
+        }
+        let before = lines.len();
+        write(lines);
+        self.inner.lines.add(level, 1);
+        level.index() >= Level::Error.index() || (before < WAKE_AT && lines.len() >= WAKE_AT)
+    }
+
+    fn wake(&self, lines: bool, spans: bool) {
+        if lines && let Some(wake) = self.inner.wake_lines.get() {
+            wake();
+        }
+        if spans && let Some(wake) = self.inner.wake_spans.get() {
+            wake();
+        }
+    }
+
+    /// Sets who is woken when much is pending, or something urgent.
+    pub(crate) fn wake_with(
+        &self,
+        lines: impl Fn() + Send + Sync + 'static,
+        spans: impl Fn() + Send + Sync + 'static,
+    ) {
+        let _ = self.inner.wake_lines.set(Box::new(lines));
+        let _ = self.inner.wake_spans.set(Box::new(spans));
+    }
+
+    /// How many items of a signal were dropped because their buffer was full.
+    pub(crate) fn buffer_full(&self, signal: Signal) -> u64 {
+        self.inner.buffer_full[signal.index()].load(Relaxed)
+    }
+
+    /// Now, on the wall clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.timestamp(std::time::Instant::now())
+    }
+
+    /// Moves all pending lines into `into`.
+    pub fn take_lines(&self, into: &mut Vec<u8>) {
+        self.inner.clock.synchronize();
+        for shard in &self.inner.shards {
+            let mut buffers = lock(shard);
+            into.extend_from_slice(&buffers.lines);
+            buffers.lines.clear();
+        }
+    }
+
+    /// Moves the pending spans of as many shards as fit into about `limit` bytes.
+    pub fn take_spans(&self, limit: usize) -> TakenSpans {
+        let mut taken = TakenSpans::default();
+        for shard in &self.inner.shards {
+            let mut buffers = lock(shard);
+            if !taken.bytes.is_empty() && taken.bytes.len() + buffers.spans.len() > limit {
+                break;
+            }
+            taken.bytes.extend_from_slice(&buffers.spans);
+            taken.count += buffers.span_count;
+            buffers.spans.clear();
+            buffers.span_count = 0;
+        }
+        taken
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Buffers> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static ORDINAL: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed));
+        }
+        let shards = &self.inner.shards;
+        lock(&shards[ORDINAL.get() % shards.len()])
+    }
+}
+
+/// Buffers hold whole lines and spans at every moment at which a panic is possible, so a poisoned lock is still good.
+fn lock(shard: &Shard) -> MutexGuard<'_, Buffers> {
+    shard.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
