@@ -4,4 +4,5 @@
 //! and closed sets be bound to queries and read from rows; it brings no connection with it.
 
 pub mod ids;
+pub mod limits;
 pub mod vocabulary;

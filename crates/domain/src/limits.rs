@@ -1,0 +1,26 @@
+//! How long what people type may be, in characters: the API refuses more, and so do the checks of the database.
+
+use std::ops::RangeInclusive;
+
+/// The e-mail address of an account or an invite.
+pub const EMAIL: RangeInclusive<usize> = 3..=254;
+/// The name that a user is shown by.
+pub const DISPLAY_NAME: RangeInclusive<usize> = 1..=100;
+/// The name of an organization.
+pub const ORGANIZATION_NAME: RangeInclusive<usize> = 1..=100;
+/// The name of a workspace.
+pub const WORKSPACE_NAME: RangeInclusive<usize> = 1..=100;
+/// The title of a revision.
+pub const CONTENT_TITLE: RangeInclusive<usize> = 1..=200;
+/// The body of a revision, which may be empty because a post can be a picture.
+pub const CONTENT_BODY: RangeInclusive<usize> = 0..=10_000;
+/// The note that may come with an approval decision.
+pub const DECISION_NOTE: RangeInclusive<usize> = 1..=2_000;
+/// A comment on a content item.
+pub const COMMENT_BODY: RangeInclusive<usize> = 1..=5_000;
+/// A feedback report.
+pub const FEEDBACK_BODY: RangeInclusive<usize> = 1..=5_000;
+/// The key by which a client names one creating request.
+pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
+/// The key by which the queue knows that a job is already enqueued.
+pub const JOB_DEDUPLICATION_KEY: RangeInclusive<usize> = 1..=200;
