@@ -57,6 +57,12 @@ impl<T: Entity> Id<T> {
     }
 }
 
+impl<T: Entity> telemetry::Identifier for Id<T> {
+    fn uuid(self) -> Uuid {
+        self.uuid
+    }
+}
+
 impl<T: Entity> From<Uuid> for Id<T> {
     fn from(uuid: Uuid) -> Self {
         Self { uuid, entity: PhantomData }

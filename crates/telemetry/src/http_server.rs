@@ -25,6 +25,7 @@ use crate::current::{self, Scope};
 use crate::log::Level;
 use crate::measurement::Identity;
 use crate::meter::{BoundUpDownCounter, Counter, InFlight};
+use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::{SpanContext, TraceId};
 use crate::{ClosedSet, ErrorType, Telemetry, json};
@@ -39,20 +40,33 @@ pub const UNMATCHED: &str = "unmatched";
 /// The method label of methods that a route does not declare, as the conventions spell it.
 const OTHER_METHOD: &str = "_OTHER";
 
-/// The precise failure behind a 5xx, where the outcome's `error.type` is a coarser one.
-const ERROR_CAUSE: Key = Key("error.cause");
-const DATABASE_OPERATIONS: Key = Key("db.operations");
-const DATABASE_DURATION: Key = Key("db.duration_ms");
+static DATABASE_OPERATIONS: Key = Key("db.operations");
+static DATABASE_DURATION: Key = Key("db.duration_ms");
 
-/// Statuses that the framework or a layer can answer on any route, whatever the route documents.
-const EVERYWHERE: &[u16] = &[404, 405, 408, 413, 431];
+/// What HEAD requests carry beside the method of the GET handler that answers them.
+static METHOD_ORIGINAL: Key = Key("http.request.method_original");
+
+/// The only one of its value: HEAD is answered by the handler of GET and measured with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head;
+
+impl ClosedSet for Head {
+    const ALL: &'static [Self] = &[Head];
+
+    fn as_str(self) -> &'static str {
+        "HEAD"
+    }
+
+    fn index(self) -> usize {
+        0
+    }
+}
 
 /// The 5xx outcomes that are told apart in metrics: few, because every route has a series for each.
 const SERVER_ERRORS: &[(u16, ErrorType)] = &[
     (500, ErrorType::Internal),
     (500, ErrorType::Panic),
     (503, ErrorType::Unavailable),
-    (503, ErrorType::PoolTimeout),
     (503, ErrorType::Timeout),
 ];
 
@@ -94,7 +108,9 @@ impl HttpServer {
     /// The layer for a route and all its methods; other methods on it are answered 405 and recorded as `_OTHER`.
     pub fn layer(&self, methods: &[RouteDescription]) -> HttpServerLayer {
         let route = methods.first().map_or(UNMATCHED, |first| &first.route);
-        let other = self.method_on_route(None, route, &[]);
+        // Whatever asks with a method that the route does not declare, or for a path that does not exist, is answered by the framework.
+        let framework_answer = if methods.is_empty() { 404 } else { 405 };
+        let other = self.method_on_route(None, route, &[framework_answer]);
         let methods = methods.iter().map(|described| {
             self.method_on_route(Some(&described.method), &described.route, &described.statuses)
         });
@@ -110,10 +126,10 @@ impl HttpServer {
     fn method_on_route(&self, method: Option<&Method>, route: &str, statuses: &[u16]) -> MethodOnRoute {
         let method_label = method.map_or(OTHER_METHOD, Method::as_str);
         let labels = vec![("http.request.method", method_label.to_owned()), ("http.route", route.to_owned())];
-        let mut all_statuses: Vec<u16> =
+        let mut statuses: Vec<u16> =
             statuses.iter().chain(EVERYWHERE).copied().filter(|s| *s < 500).collect();
-        all_statuses.sort_unstable();
-        all_statuses.dedup();
+        statuses.sort_unstable();
+        statuses.dedup();
 
         let outcome = |status: Option<u16>, error_type: Option<ErrorType>| {
             let mut series = labels.clone();
@@ -140,7 +156,7 @@ impl HttpServer {
         outcomes.extend(
             SERVER_ERRORS.iter().map(|(status, error_type)| outcome(Some(*status), Some(*error_type))),
         );
-        outcomes.extend(all_statuses.iter().map(|status| outcome(Some(*status), None)));
+        outcomes.extend(statuses.iter().map(|status| outcome(Some(*status), None)));
         // A status that no document mentions is a defect of ours and must be seen, but must not create a series.
         outcomes.push(OutcomeDescription { level: Level::Error, ..outcome(None, Some(ErrorType::Internal)) });
 
@@ -159,7 +175,7 @@ impl HttpServer {
                 ],
                 outcomes,
             }),
-            statuses: all_statuses.into(),
+            statuses: statuses.into(),
             active: self.telemetry.meter().up_down_counter_series(&HTTP_SERVER_ACTIVE_REQUESTS, active),
         }
     }
@@ -200,8 +216,13 @@ impl MethodOnRoute {
 }
 
 impl Route {
-    fn method(&self, method: &Method) -> &MethodOnRoute {
-        self.methods.iter().find(|known| known.method.as_ref() == Some(method)).unwrap_or(&self.other)
+    fn position(&self, method: &Method) -> Option<usize> {
+        self.methods.iter().position(|known| known.method.as_ref() == Some(method))
+    }
+
+    /// The method at a position, or what stands for every undeclared one.
+    fn method(&self, position: Option<usize>) -> &MethodOnRoute {
+        position.map_or(&self.other, |position| &self.methods[position])
     }
 
     /// Who the request's span is: a child of a trusted caller's, or a new trace.
@@ -330,7 +351,7 @@ impl PendingRequest {
     fn answer(&mut self, mut response: Response) -> Response {
         self.answered = true;
         let error_type = self.scope.and_then(|scope| scope.error_type);
-        let method = self.method();
+        let method = self.route.method(self.method);
         let outcome = method.outcome(response.status(), error_type);
         if response.status().is_server_error()
             && let (Some(scope), Some(cause)) = (&mut self.scope, error_type)
@@ -342,17 +363,14 @@ impl PendingRequest {
         response
     }
 
-    fn method(&self) -> &MethodOnRoute {
-        self.method.map_or(&self.route.other, |position| &self.route.methods[position])
-    }
-
     fn finish(&mut self, outcome: usize) {
         let Some(mut scope) = self.scope.take() else { return };
         if scope.database_operations > 0 {
             scope.attributes.number(&DATABASE_OPERATIONS, scope.database_operations);
             scope.attributes.milliseconds(&DATABASE_DURATION, scope.database_nanoseconds);
         }
-        let record = self.identity.record(&self.method().operation, outcome, &scope.attributes);
+        let record =
+            self.identity.record(&self.route.method(self.method).operation, outcome, &scope.attributes);
         self.route.server.telemetry.finish(&record);
     }
 }

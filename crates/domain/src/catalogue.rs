@@ -1,0 +1,317 @@
+//! Every metric that Socialize emits: name, labels, unit, and the operator's question that it answers.
+//!
+//! Instruments are built from these constants and from nothing else, so what is not declared here cannot be emitted, and
+//! what a dashboard names must be declared here.
+
+use telemetry::builtin;
+use telemetry::catalogue::{
+    ClosedAtStart, CounterMetric, DATABASE_BOUNDS, GaugeMetric, HistogramMetric, IsGauge, IsHistogram,
+    LONG_DURATION_BOUNDS, Metric, MetricDescription, MetricKind, Unit, UpDownCounterMetric,
+};
+use telemetry::{DatabaseOutcome, JobOutcome};
+
+use crate::database_operation::DatabaseOperation;
+use crate::labels::{
+    AuthFailureReason, Dependency, EmailOutcome, EmailTemplate, ErrorCode, JobKind, Loop, Role,
+};
+use crate::vocabulary::{Decision, FeedbackKind};
+
+const ARE_WORKFLOWS_USED: &str = "Are real users exercising the core workflows?";
+const DO_PEOPLE_LOG_IN: &str = "Do people log in?";
+
+/// Organizations created.
+pub const ORGANIZATIONS_CREATED: CounterMetric = CounterMetric::counter(
+    "socialize.organizations.created",
+    Unit::Count("{organization}"),
+    "Organizations created.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Workspaces created.
+pub const WORKSPACES_CREATED: CounterMetric = CounterMetric::counter(
+    "socialize.workspaces.created",
+    Unit::Count("{workspace}"),
+    "Workspaces created.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Content items created.
+pub const CONTENT_ITEMS_CREATED: CounterMetric = CounterMetric::counter(
+    "socialize.content_items.created",
+    Unit::Count("{content_item}"),
+    "Content items created.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Comments created.
+pub const COMMENTS_CREATED: CounterMetric = CounterMetric::counter(
+    "socialize.comments.created",
+    Unit::Count("{comment}"),
+    "Comments on content items created.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Approval decisions submitted.
+pub const APPROVAL_DECISIONS_SUBMITTED: CounterMetric<Decision> = CounterMetric::counter(
+    "socialize.approval_decisions.submitted",
+    Unit::Count("{decision}"),
+    "Approval decisions that reviewers submitted.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Feedback reports submitted.
+pub const FEEDBACK_REPORTS_SUBMITTED: CounterMetric<FeedbackKind> = CounterMetric::counter(
+    "socialize.feedback_reports.submitted",
+    Unit::Count("{report}"),
+    "Feedback reports that users submitted.",
+    "Do users run into bugs?",
+);
+
+/// Workspace invites created.
+pub const WORKSPACE_INVITES_CREATED: CounterMetric = CounterMetric::counter(
+    "socialize.workspace_invites.created",
+    Unit::Count("{invite}"),
+    "Workspace invites created.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// Login attempts.
+pub const AUTH_LOGIN_ATTEMPTS: CounterMetric = CounterMetric::counter(
+    "socialize.auth.login.attempts",
+    Unit::Count("{attempt}"),
+    "Attempts to log in with e-mail address and password, whatever came of them.",
+    DO_PEOPLE_LOG_IN,
+);
+
+/// Login successes.
+pub const AUTH_LOGIN_SUCCESSES: CounterMetric = CounterMetric::counter(
+    "socialize.auth.login.successes",
+    Unit::Count("{login}"),
+    "Attempts to log in that succeeded.",
+    DO_PEOPLE_LOG_IN,
+);
+
+/// Authentication failures.
+pub const AUTH_FAILURES: CounterMetric<AuthFailureReason> = CounterMetric::counter(
+    "socialize.auth.failures",
+    Unit::Count("{failure}"),
+    "Requests whose caller could not be authenticated, by reason.",
+    "Do people fail to authenticate?",
+);
+
+/// Error answers by code.
+pub const API_ERRORS: CounterMetric<ErrorCode> = CounterMetric::counter(
+    "socialize.api.errors",
+    Unit::Count("{error}"),
+    "Error answers of the API, by their stable code.",
+    "What do requests fail of?",
+);
+
+/// E-mail deliveries.
+pub const EMAIL_DELIVERIES: CounterMetric<(EmailTemplate, EmailOutcome)> = CounterMetric::counter(
+    "socialize.email.deliveries",
+    Unit::Count("{attempt}"),
+    "Attempts to hand an e-mail to the mail server, by template and outcome.",
+    "Do e-mails fail?",
+);
+
+/// Duration of job runs.
+pub const JOB_RUN_DURATION: HistogramMetric<(JobKind, JobOutcome)> = HistogramMetric::histogram(
+    "socialize.job.run.duration",
+    "How long runs of background jobs took, by job and outcome.",
+    "Do background services fail or lag?",
+    LONG_DURATION_BOUNDS,
+);
+
+/// Jobs that are due or running.
+pub const JOB_QUEUE_DEPTH: GaugeMetric<JobKind> = GaugeMetric::gauge(
+    "socialize.job.queue.depth",
+    Unit::Count("{job}"),
+    "Jobs that wait for their time or for a worker, or are running.",
+    "Do background services lag?",
+);
+
+/// Age of the job that has waited longest past its time.
+pub const JOB_QUEUE_OLDEST_AGE: GaugeMetric<JobKind> = GaugeMetric::gauge(
+    "socialize.job.queue.oldest_age",
+    Unit::Seconds,
+    "How long the oldest due job has been waiting past the time at which it should have run.",
+    "Do background services lag or stand still?",
+);
+
+/// Dead jobs.
+pub const JOB_QUEUE_DEAD: GaugeMetric<JobKind> = GaugeMetric::gauge(
+    "socialize.job.queue.dead",
+    Unit::Count("{job}"),
+    "Jobs that were given up and wait for an operator.",
+    "Did background work fail for good?",
+);
+
+/// When a loop last succeeded.
+pub const LOOP_LAST_SUCCESS: GaugeMetric<Loop> = GaugeMetric::gauge(
+    "socialize.loop.last_success.time",
+    Unit::Seconds,
+    "Unix time at which a loop last completed a turn without an error.",
+    "Does a background loop stand still?",
+);
+
+/// Whether a dependency answers.
+pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
+    "socialize.dependency.up",
+    Unit::Count("{dependency}"),
+    "1 while the dependency answers its check in time, 0 while it does not.",
+    "Is Postgres reachable, and is the mail server?",
+);
+
+/// Duration of database operations.
+pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, DatabaseOutcome)> =
+    HistogramMetric::histogram(
+        "db.client.operation.duration",
+        "How long database operations took, by operation and error type.",
+        "Is Postgres slow or failing, and where?",
+        DATABASE_BOUNDS,
+    );
+
+/// Connections of the pool by state.
+pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<crate::labels::ConnectionState> =
+    UpDownCounterMetric::up_down_counter(
+        "db.client.connection.count",
+        Unit::Count("{connection}"),
+        "Connections of the pool to Postgres, by state.",
+        "Is the pool starved?",
+    );
+
+/// The most connections that the pool may open.
+pub const DB_CLIENT_CONNECTION_MAX: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "db.client.connection.max",
+    Unit::Count("{connection}"),
+    "The most connections that the pool may open.",
+    "Is the pool starved?",
+);
+
+/// Requests waiting for a connection.
+pub const DB_CLIENT_CONNECTION_PENDING: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "db.client.connection.pending_requests",
+    Unit::Count("{request}"),
+    "Operations that wait for a connection of the pool.",
+    "Is the pool starved?",
+);
+
+/// Timeouts while waiting for a connection.
+pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric = CounterMetric::counter(
+    "db.client.connection.timeouts",
+    Unit::Count("{timeout}"),
+    "Operations that got no connection of the pool in time.",
+    "Is the pool starved?",
+);
+
+/// Time spent waiting for a connection.
+pub const DB_CLIENT_CONNECTION_WAIT_TIME: HistogramMetric = HistogramMetric::histogram(
+    "db.client.connection.wait_time",
+    "How long operations waited for a connection of the pool.",
+    "Is the pool starved?",
+    DATABASE_BOUNDS,
+);
+
+/// Which build is running.
+pub const BUILD_INFO: Metric<ClosedAtStart, IsGauge> = Metric::closed_at_start(
+    "socialize.build.info",
+    MetricKind::Gauge,
+    Unit::Count("{build}"),
+    "Always 1; the labels say which version is running.",
+    "Which version is running?",
+    &["version", "commit"],
+    &[],
+);
+
+/// When each role last showed that it is alive.
+pub const HEARTBEAT: GaugeMetric<Role> = GaugeMetric::gauge(
+    "socialize.heartbeat.time",
+    Unit::Seconds,
+    "Unix time at which a process of this role last turned its event loop.",
+    "Is it up?",
+);
+
+/// Every metric, in the order of the documentation.
+pub fn all() -> Vec<MetricDescription> {
+    let http: Metric<ClosedAtStart, IsHistogram> = builtin::HTTP_SERVER_REQUEST_DURATION;
+    vec![
+        BUILD_INFO.description(),
+        HEARTBEAT.description(),
+        builtin::PROCESS_UPTIME.description(),
+        builtin::PROCESS_CPU_TIME.description(),
+        builtin::PROCESS_MEMORY_USAGE.description(),
+        builtin::PROCESS_MEMORY_VIRTUAL.description(),
+        builtin::PROCESS_THREAD_COUNT.description(),
+        builtin::PROCESS_FILE_DESCRIPTORS.description(),
+        http.description(),
+        builtin::HTTP_SERVER_ACTIVE_REQUESTS.description(),
+        API_ERRORS.description(),
+        DEPENDENCY_UP.description(),
+        DB_CLIENT_OPERATION_DURATION.description(),
+        DB_CLIENT_CONNECTION_COUNT.description(),
+        DB_CLIENT_CONNECTION_MAX.description(),
+        DB_CLIENT_CONNECTION_PENDING.description(),
+        DB_CLIENT_CONNECTION_TIMEOUTS.description(),
+        DB_CLIENT_CONNECTION_WAIT_TIME.description(),
+        JOB_RUN_DURATION.description(),
+        JOB_QUEUE_DEPTH.description(),
+        JOB_QUEUE_OLDEST_AGE.description(),
+        JOB_QUEUE_DEAD.description(),
+        LOOP_LAST_SUCCESS.description(),
+        EMAIL_DELIVERIES.description(),
+        AUTH_FAILURES.description(),
+        AUTH_LOGIN_ATTEMPTS.description(),
+        AUTH_LOGIN_SUCCESSES.description(),
+        ORGANIZATIONS_CREATED.description(),
+        WORKSPACES_CREATED.description(),
+        WORKSPACE_INVITES_CREATED.description(),
+        CONTENT_ITEMS_CREATED.description(),
+        COMMENTS_CREATED.description(),
+        APPROVAL_DECISIONS_SUBMITTED.description(),
+        FEEDBACK_REPORTS_SUBMITTED.description(),
+        builtin::TRACEPARENT_MALFORMED.description(),
+        builtin::LOG_LINES.description(),
+        builtin::PANICS.description(),
+        builtin::DROPPED.description(),
+        builtin::EXPORTED.description(),
+        builtin::EXPORT_FAILURES.description(),
+        builtin::QUEUE_SIZE.description(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_keep_to_the_conventions() {
+        let mut names = HashSet::new();
+        for metric in all() {
+            assert!(names.insert(metric.name), "{} is declared twice", metric.name);
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+            assert!(metric.name.chars().all(allowed), "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}: help is a sentence", metric.name);
+            assert!(
+                metric.question.ends_with('?'),
+                "{}: the question ends with a question mark",
+                metric.name
+            );
+            if let Unit::Count(annotation) = metric.unit {
+                assert!(annotation.starts_with('{') && annotation.ends_with('}'), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn prometheus_names_follow_the_standard_translation() {
+        let name = |metric: MetricDescription| metric.prometheus_name();
+        assert_eq!(name(ORGANIZATIONS_CREATED.description()), "socialize_organizations_created_total");
+        assert_eq!(name(JOB_RUN_DURATION.description()), "socialize_job_run_duration_seconds");
+        assert_eq!(name(LOOP_LAST_SUCCESS.description()), "socialize_loop_last_success_time_seconds");
+        assert_eq!(name(builtin::PROCESS_MEMORY_USAGE.description()), "process_memory_usage_bytes");
+        assert_eq!(name(builtin::PROCESS_CPU_TIME.description()), "process_cpu_time_seconds_total");
+        assert_eq!(name(DEPENDENCY_UP.description()), "socialize_dependency_up");
+    }
+}

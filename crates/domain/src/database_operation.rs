@@ -1,0 +1,114 @@
+//! The name of every statement or transaction step that Socialize sends to its database.
+
+use strum::{IntoStaticStr, VariantArray};
+use telemetry::ClosedSet;
+use telemetry::catalogue::Label;
+
+/// A named database operation: the name of its span and its `db.operation.name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[expect(missing_docs, reason = "each name is what the operation does, in words")]
+pub enum DatabaseOperation {
+    // The pool and transactions.
+    AcquireConnection,
+    BeginTransaction,
+    CommitTransaction,
+    // Users, sessions and tokens.
+    InsertUser,
+    FindUserByEmail,
+    FindUser,
+    VerifyUserEmail,
+    UpdateUserPassword,
+    UpdateUserOperator,
+    InsertSession,
+    EndSession,
+    EndUserSessions,
+    InsertRefreshToken,
+    LockRefreshToken,
+    UseRefreshToken,
+    InsertEmailToken,
+    UseEmailToken,
+    FindEmailToken,
+    // Organizations and workspaces.
+    InsertOrganization,
+    FindOrganization,
+    ListOrganizations,
+    UpdateOrganization,
+    FindOrganizationRole,
+    InsertOrganizationMember,
+    ListOrganizationMembers,
+    UpdateOrganizationMember,
+    DeleteOrganizationMember,
+    CountOrganizationOwners,
+    InsertWorkspace,
+    FindWorkspace,
+    ListWorkspaces,
+    UpdateWorkspace,
+    FindWorkspaceAccess,
+    InsertWorkspaceMember,
+    ListWorkspaceMembers,
+    UpdateWorkspaceMember,
+    DeleteWorkspaceMember,
+    TouchWorkspace,
+    InsertWorkspaceInvite,
+    ListWorkspaceInvites,
+    FindWorkspaceInvite,
+    LockWorkspaceInvite,
+    RevokeWorkspaceInvite,
+    AcceptWorkspaceInvite,
+    ExpireWorkspaceInvites,
+    // Content and approval.
+    InsertContentItem,
+    FindContentItem,
+    LockContentItem,
+    ListContentItems,
+    UpdateContentItem,
+    InsertContentRevision,
+    ListContentRevisions,
+    InsertApprovalDecision,
+    ListApprovalDecisions,
+    InsertComment,
+    ListComments,
+    FindComment,
+    DeleteComment,
+    ListReviewers,
+    // Feedback.
+    InsertFeedbackReport,
+    FindFeedbackReport,
+    ListFeedbackReports,
+    UpdateFeedbackReport,
+    // Idempotency.
+    InsertIdempotencyKey,
+    FindIdempotencyKey,
+    CompleteIdempotencyKey,
+    // The job queue.
+    EnqueueJob,
+    ClaimJobs,
+    ExtendJobLease,
+    FinishJob,
+    RetryJob,
+    BuryJob,
+    HandBackJob,
+    SchedulePeriodicJobs,
+    SampleQueue,
+    CleanUpExpired,
+    // Everything else.
+    FindEmailRecipient,
+    CountFacts,
+}
+
+impl ClosedSet for DatabaseOperation {
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for DatabaseOperation {
+    const KEY: &'static str = "db.operation.name";
+}

@@ -1,0 +1,318 @@
+//! Closed sets that exist for signals: what labels, span names and log fields can say.
+
+use strum::{IntoStaticStr, VariantArray};
+use telemetry::catalogue::Label;
+use telemetry::log::Level;
+use telemetry::{ClosedSet, Outcome};
+
+use crate::vocabulary::{Decision, FeedbackKind};
+
+/// Background work, one name per kind of job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum JobKind {
+    /// Hands one e-mail of the outbox to the mail server.
+    SendEmail,
+    /// Ends invites whose time is over.
+    ExpireInvites,
+    /// Deletes tokens, idempotency keys and sessions that can no longer be used.
+    CleanUpTokens,
+}
+
+/// The e-mails that Socialize sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum EmailTemplate {
+    /// Asks a new user to confirm the address.
+    VerifyEmail,
+    /// Tells the owner of an address that somebody tried to register it again.
+    AlreadyRegistered,
+    /// Carries the link that sets a new password.
+    ResetPassword,
+    /// Invites somebody into a workspace.
+    WorkspaceInvite,
+    /// Asks a reviewer for a decision.
+    ApprovalRequested,
+    /// Tells an author what was decided.
+    ApprovalDecided,
+}
+
+/// How one attempt to deliver an e-mail ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum EmailOutcome {
+    /// The mail server took it.
+    Delivered,
+    /// It could not be delivered now and will be tried again.
+    Deferred,
+    /// The mail server refused it for good.
+    Refused,
+}
+
+/// Why somebody was not authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum AuthFailureReason {
+    /// The address belongs to no user, or the password is not theirs. Both are one reason, as they are one answer.
+    InvalidCredentials,
+    /// The e-mail address has not been confirmed.
+    EmailNotVerified,
+    /// Too many failed attempts for this account or from this address.
+    RateLimited,
+    /// A request to a protected route without an access token.
+    MissingToken,
+    /// An access token that is malformed or was not signed by us.
+    InvalidToken,
+    /// An access token whose time is over.
+    ExpiredToken,
+    /// A refresh token that is unknown, ended or expired.
+    InvalidRefreshToken,
+    /// A refresh token that had been used before: its whole family was ended.
+    ReusedRefreshToken,
+    /// A link from an e-mail that is unknown, used or expired.
+    InvalidEmailToken,
+}
+
+/// What Socialize cannot work without, or not fully.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Dependency {
+    /// The database.
+    Postgres,
+    /// The mail server, or the directory that stands for it.
+    Email,
+}
+
+/// Loops that run for as long as the process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Loop {
+    /// Claims and runs jobs.
+    Worker,
+    /// Enqueues periodic jobs when they are due.
+    Scheduler,
+    /// Reads depth and age of the queue.
+    QueueSampler,
+}
+
+/// The roles that a process can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Role {
+    /// Answers requests and works on jobs.
+    Serve,
+    /// Works on jobs only.
+    Work,
+}
+
+/// The states of a pooled connection, as the semantic conventions name them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConnectionState {
+    /// Nobody uses it now.
+    Idle,
+    /// An operation uses it.
+    Used,
+}
+
+/// The stable codes of error answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ErrorCode {
+    /// 400: the request cannot be read.
+    MalformedRequest,
+    /// 401: no valid access token.
+    Unauthenticated,
+    /// 401: wrong e-mail address or password.
+    InvalidCredentials,
+    /// 403: the caller may not do this.
+    Forbidden,
+    /// 403: the e-mail address must be confirmed first.
+    EmailNotVerified,
+    /// 404: it does not exist, or the caller may not know that it does.
+    NotFound,
+    /// 405: the route does not know the method.
+    MethodNotAllowed,
+    /// 408: the request took too long to arrive.
+    RequestTimeout,
+    /// 409: it conflicts with the state of things.
+    Conflict,
+    /// 409: it exists already.
+    AlreadyExists,
+    /// 409: the approval state does not allow it.
+    TransitionRefused,
+    /// 410: the link was used, revoked or has expired.
+    LinkExpired,
+    /// 412: somebody else has changed it meanwhile.
+    VersionMismatch,
+    /// 413: the body is too large.
+    BodyTooLarge,
+    /// 415: the body is not JSON.
+    UnsupportedMediaType,
+    /// 422: a field has a value that is not allowed.
+    InvalidField,
+    /// 422: the idempotency key was used for another request.
+    IdempotencyKeyReused,
+    /// 428: `If-Match` is missing.
+    PreconditionRequired,
+    /// 429: too many requests.
+    RateLimited,
+    /// 431: the headers are too large.
+    HeadersTooLarge,
+    /// 500: a fault of ours.
+    Internal,
+    /// 503: a dependency is down, or the process is draining.
+    Unavailable,
+    /// 503: the request took too long to answer.
+    Timeout,
+}
+
+impl ClosedSet for JobKind {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for JobKind {
+    const KEY: &'static str = "job";
+}
+
+impl ClosedSet for EmailTemplate {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for EmailTemplate {
+    const KEY: &'static str = "template";
+}
+
+impl ClosedSet for EmailOutcome {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for EmailOutcome {
+    const KEY: &'static str = "outcome";
+}
+
+impl Outcome for EmailOutcome {
+    const ABANDONED: Self = Self::Deferred;
+
+    fn level(self) -> Level {
+        match self {
+            Self::Delivered => Level::Info,
+            Self::Deferred => Level::Warn,
+            Self::Refused => Level::Error,
+        }
+    }
+
+    fn is_error(self) -> bool {
+        self != Self::Delivered
+    }
+}
+
+impl ClosedSet for AuthFailureReason {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for AuthFailureReason {
+    const KEY: &'static str = "reason";
+}
+
+impl ClosedSet for Dependency {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Dependency {
+    const KEY: &'static str = "dependency";
+}
+
+impl ClosedSet for Loop {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Loop {
+    const KEY: &'static str = "loop";
+}
+
+impl ClosedSet for Role {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Role {
+    const KEY: &'static str = "role";
+}
+
+impl ClosedSet for ErrorCode {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for ErrorCode {
+    const KEY: &'static str = "code";
+}
+
+impl ClosedSet for ConnectionState {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for ConnectionState {
+    const KEY: &'static str = "db.client.connection.state";
+}
+
+impl Label for Decision {
+    const KEY: &'static str = "decision";
+}
+
+impl Label for FeedbackKind {
+    const KEY: &'static str = "kind";
+}

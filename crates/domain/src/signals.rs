@@ -1,0 +1,206 @@
+//! What users did: one method per business fact, called once, directly after the commit that made it true.
+//!
+//! A call neither fails nor waits, so nothing can come between the commit and its signal. The counters are for watching;
+//! the database is the ledger.
+
+use telemetry::meter::Counter;
+use telemetry::{Attributes, Fact, Key, Telemetry};
+
+use crate::catalogue;
+use crate::ids::{CommentId, ContentItemId, FeedbackReportId, InviteId, OrganizationId, UserId, WorkspaceId};
+use crate::labels::{AuthFailureReason, ErrorCode};
+use crate::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
+
+/// The names under which ids and closed values are recorded.
+pub mod keys {
+    use telemetry::Key;
+
+    /// Who acted.
+    pub static USER_ID: Key = Key("user.id");
+    /// The customer.
+    pub static ORGANIZATION_ID: Key = Key("organization.id");
+    /// The workspace.
+    pub static WORKSPACE_ID: Key = Key("workspace.id");
+    /// The content item.
+    pub static CONTENT_ITEM_ID: Key = Key("content_item.id");
+    /// The revision of it.
+    pub static CONTENT_ITEM_REVISION: Key = Key("content_item.revision");
+    /// The comment.
+    pub static COMMENT_ID: Key = Key("comment.id");
+    /// The invite.
+    pub static INVITE_ID: Key = Key("workspace_invite.id");
+    /// The feedback report.
+    pub static FEEDBACK_REPORT_ID: Key = Key("feedback_report.id");
+    /// The job.
+    pub static JOB_ID: Key = Key("job.id");
+    /// Which attempt at the job this was, from 1.
+    pub static JOB_ATTEMPT: Key = Key("job.attempt");
+    /// Where a content item is to be published.
+    pub static CHANNEL: Key = Key("channel");
+    /// A role in a workspace.
+    pub static WORKSPACE_ROLE: Key = Key("workspace.role");
+    /// The stable code of an error answer.
+    pub static ERROR_CODE: Key = Key("error.code");
+}
+
+/// The ids of whoever acted, as far as they are known.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor {
+    /// Who acted.
+    pub user_id: UserId,
+    /// In which organization.
+    pub organization_id: Option<OrganizationId>,
+    /// In which workspace.
+    pub workspace_id: Option<WorkspaceId>,
+}
+
+impl Actor {
+    /// Sets the ids on a record.
+    pub fn describe(&self, attributes: &mut Attributes) {
+        attributes.id(&keys::USER_ID, self.user_id);
+        if let Some(organization_id) = self.organization_id {
+            attributes.id(&keys::ORGANIZATION_ID, organization_id);
+        }
+        if let Some(workspace_id) = self.workspace_id {
+            attributes.id(&keys::WORKSPACE_ID, workspace_id);
+        }
+    }
+}
+
+/// All business facts and the counters beside them.
+pub struct Signals {
+    organizations_created: Fact,
+    workspaces_created: Fact,
+    workspace_invites_created: Fact,
+    content_items_created: Fact,
+    comments_created: Fact,
+    approval_decisions_submitted: Fact<Decision>,
+    feedback_reports_submitted: Fact<FeedbackKind>,
+    auth_login_attempts: Counter,
+    auth_login_successes: Fact,
+    auth_failures: Fact<AuthFailureReason>,
+    api_errors: Counter<ErrorCode>,
+}
+
+impl Signals {
+    /// Builds every instrument; all series are 0 from now on.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        Self {
+            organizations_created: Fact::new(telemetry, &catalogue::ORGANIZATIONS_CREATED),
+            workspaces_created: Fact::new(telemetry, &catalogue::WORKSPACES_CREATED),
+            workspace_invites_created: Fact::new(telemetry, &catalogue::WORKSPACE_INVITES_CREATED),
+            content_items_created: Fact::new(telemetry, &catalogue::CONTENT_ITEMS_CREATED),
+            comments_created: Fact::new(telemetry, &catalogue::COMMENTS_CREATED),
+            approval_decisions_submitted: Fact::new(telemetry, &catalogue::APPROVAL_DECISIONS_SUBMITTED),
+            feedback_reports_submitted: Fact::new(telemetry, &catalogue::FEEDBACK_REPORTS_SUBMITTED),
+            auth_login_attempts: telemetry.meter().counter(&catalogue::AUTH_LOGIN_ATTEMPTS),
+            auth_login_successes: Fact::new(telemetry, &catalogue::AUTH_LOGIN_SUCCESSES),
+            auth_failures: Fact::new(telemetry, &catalogue::AUTH_FAILURES),
+            api_errors: telemetry.meter().counter(&catalogue::API_ERRORS),
+        }
+    }
+
+    /// A user created an organization.
+    pub fn organization_created(&self, actor: &Actor) {
+        self.organizations_created.happened((), |attributes| actor.describe(attributes));
+    }
+
+    /// A user created a workspace.
+    pub fn workspace_created(&self, actor: &Actor) {
+        self.workspaces_created.happened((), |attributes| actor.describe(attributes));
+    }
+
+    /// A manager invited somebody into a workspace.
+    pub fn workspace_invite_created(&self, actor: &Actor, invite: InviteId, role: WorkspaceRole) {
+        self.workspace_invites_created.happened((), |attributes| {
+            actor.describe(attributes);
+            attributes.id(&keys::INVITE_ID, invite);
+            attributes.name(&keys::WORKSPACE_ROLE, role);
+        });
+    }
+
+    /// An author created a content item.
+    pub fn content_item_created(&self, actor: &Actor, item: ContentItemId, channel: Channel) {
+        self.content_items_created.happened((), |attributes| {
+            actor.describe(attributes);
+            attributes.id(&keys::CONTENT_ITEM_ID, item);
+            attributes.name(&keys::CHANNEL, channel);
+        });
+    }
+
+    /// A member commented on a content item.
+    pub fn comment_created(&self, actor: &Actor, item: ContentItemId, comment: CommentId) {
+        self.comments_created.happened((), |attributes| {
+            actor.describe(attributes);
+            attributes.id(&keys::CONTENT_ITEM_ID, item);
+            attributes.id(&keys::COMMENT_ID, comment);
+        });
+    }
+
+    /// A reviewer decided on a revision.
+    pub fn approval_decision_submitted(
+        &self,
+        actor: &Actor,
+        item: ContentItemId,
+        revision: u64,
+        decision: Decision,
+    ) {
+        self.approval_decisions_submitted.happened(decision, |attributes| {
+            actor.describe(attributes);
+            attributes.id(&keys::CONTENT_ITEM_ID, item);
+            attributes.number(&keys::CONTENT_ITEM_REVISION, revision);
+        });
+    }
+
+    /// A user reported feedback to the operator.
+    pub fn feedback_report_submitted(&self, actor: &Actor, report: FeedbackReportId, kind: FeedbackKind) {
+        self.feedback_reports_submitted.happened(kind, |attributes| {
+            actor.describe(attributes);
+            attributes.id(&keys::FEEDBACK_REPORT_ID, report);
+        });
+    }
+
+    /// Somebody tried to log in. The line comes with the outcome.
+    pub fn login_attempted(&self) {
+        self.auth_login_attempts.add((), 1);
+    }
+
+    /// Somebody logged in.
+    pub fn login_succeeded(&self, user: UserId) {
+        self.auth_login_successes.happened((), |attributes| attributes.id(&keys::USER_ID, user));
+    }
+
+    /// Somebody could not be authenticated; `user` where it is known whose account it was about.
+    pub fn auth_failed(&self, reason: AuthFailureReason, user: Option<UserId>) {
+        self.auth_failures.happened(reason, |attributes| {
+            if let Some(user) = user {
+                attributes.id(&keys::USER_ID, user);
+            }
+        });
+    }
+
+    /// An error was answered: counted, and noted on the request's own record, which is its line.
+    pub fn api_error(&self, code: ErrorCode) {
+        self.api_errors.add(code, 1);
+        telemetry::current::set(|attributes| attributes.name(&keys::ERROR_CODE, code));
+    }
+}
+
+/// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
+pub fn allowed_keys() -> [&'static Key; 13] {
+    [
+        &keys::USER_ID,
+        &keys::ORGANIZATION_ID,
+        &keys::WORKSPACE_ID,
+        &keys::CONTENT_ITEM_ID,
+        &keys::CONTENT_ITEM_REVISION,
+        &keys::COMMENT_ID,
+        &keys::INVITE_ID,
+        &keys::FEEDBACK_REPORT_ID,
+        &keys::JOB_ID,
+        &keys::JOB_ATTEMPT,
+        &keys::CHANNEL,
+        &keys::WORKSPACE_ROLE,
+        &keys::ERROR_CODE,
+    ]
+}
