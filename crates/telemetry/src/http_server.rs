@@ -126,8 +126,7 @@ impl HttpServer {
     fn method_on_route(&self, method: Option<&Method>, route: &str, statuses: &[u16]) -> MethodOnRoute {
         let method_label = method.map_or(OTHER_METHOD, Method::as_str);
         let labels = vec![("http.request.method", method_label.to_owned()), ("http.route", route.to_owned())];
-        let mut statuses: Vec<u16> =
-            statuses.iter().chain(EVERYWHERE).copied().filter(|s| *s < 500).collect();
+        let mut statuses: Vec<u16> = statuses.iter().copied().filter(|status| *status < 500).collect();
         statuses.sort_unstable();
         statuses.dedup();
 
@@ -286,14 +285,18 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let identity = self.route.identify(&request);
-        let method =
-            self.route.methods.iter().position(|known| known.method.as_ref() == Some(request.method()));
+        let mut scope = Scope::new(identity.context);
+        let mut method = self.route.position(request.method());
+        if method.is_none() && request.method() == Method::HEAD {
+            method = self.route.position(&Method::GET);
+            scope.attributes.name(&METHOD_ORIGINAL, Head);
+        }
         let mut pending = PendingRequest {
-            _active: self.route.method(request.method()).active.enter(),
+            _active: self.route.method(method).active.enter(),
             route: self.route.clone(),
             method,
             identity,
-            scope: Some(Scope::new(identity.context)),
+            scope: Some(scope),
             answered: false,
         };
         // The inner service may begin its work when it is called, not only when it is polled.
