@@ -1,1 +1,3 @@
-//! Placeholder.
+//! Teams draft social-media content and get it approved.
+
+pub mod cluster;

@@ -1,0 +1,250 @@
+//! A data directory that holds a cluster, with the binaries and the user that run it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::data_directory::{self, RunningServer, create_private};
+use super::error::last_lines;
+use super::identity::Identity;
+use super::{ClusterError, ClusterSettings, Durability, Installation};
+
+/// The role that owns everything in the cluster.
+const ROLE: &str = "socialize";
+/// A longer log than this is set aside when the server starts.
+const LOG_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// The environment variable of the server's command that holds the process that must be its parent.
+pub const PARENT_VARIABLE: &str = "SOCIALIZE_SERVER_PARENT";
+
+/// A connection URL. It contains the password, so it can be neither printed nor logged by accident.
+#[derive(Clone)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The text, for handing it to the database driver.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An initialised cluster with what it takes to run it. [`super::Cluster`] is the usual way to do so; this is the
+/// part that test suites need whose server outlives the process that started it.
+pub struct InitializedCluster {
+    installation: Installation,
+    identity: Identity,
+    directory: PathBuf,
+    log_file: PathBuf,
+    password: String,
+    durability: Durability,
+}
+
+impl InitializedCluster {
+    /// Opens the cluster of a data directory, initialising it on first use. The caller makes sure that nobody else
+    /// does the same at the same time.
+    pub fn open(settings: &ClusterSettings) -> Result<Self, ClusterError> {
+        create_private(&settings.data_directory)?;
+        // Postgres wants an absolute path, since it changes its working directory.
+        let base = settings
+            .data_directory
+            .canonicalize()
+            .map_err(ClusterError::file("find", &settings.data_directory))?;
+        let directory = base.join("postgres");
+        let password_file = base.join("password");
+        let existing = read_major_version(&directory)?;
+        let identity = Identity::choose(&directory)?;
+        let installation = Installation::find(settings, existing)?;
+
+        let password = match fs::read_to_string(&password_file) {
+            Ok(password) if existing.is_some() => password,
+            Err(error) if existing.is_some() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ClusterError::PasswordMissing { path: password_file });
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ClusterError::file("read", password_file)(error));
+            }
+            _ => random_password(),
+        };
+        let log_file = base.join("postgres.log");
+        let durability = settings.durability;
+        let cluster = Self { installation, identity, directory, log_file, password, durability };
+        if existing.is_none() {
+            cluster.initialize(&base, &password_file)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The programs that run the cluster.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// The connection URL of a database.
+    pub fn url(&self, port: u16, database: &str) -> DatabaseUrl {
+        database_url(&self.password, port, database)
+    }
+
+    /// The file that the server logs to.
+    pub fn log_file(&self) -> &Path {
+        &self.log_file
+    }
+
+    /// The server that runs on this cluster, once it accepts connections.
+    pub fn running_server(&self) -> Option<RunningServer> {
+        data_directory::running_server(&self.directory)
+    }
+
+    /// The connection URL of a database on the server that runs on a data directory, if one does. It takes no program
+    /// and no lock, so it is quick.
+    pub fn url_of_running(data_directory: &Path, database: &str) -> Option<DatabaseUrl> {
+        let server = data_directory::running_server(&data_directory.join("postgres"))?;
+        let password = fs::read_to_string(data_directory.join("password")).ok()?;
+        Some(database_url(&password, server.port, database))
+    }
+
+    /// Waits until an earlier server is gone and removes what it left, so that a new one can start.
+    pub fn clear_leftovers(&self) -> Result<(), ClusterError> {
+        data_directory::clear_leftovers(&self.directory)
+    }
+
+    /// A command that becomes the server's main process.
+    ///
+    /// The server is told to stop when the *thread* that spawns the command ends. It has its own process group, so
+    /// that Ctrl-C in a terminal reaches the application, which drains, and not the database below it.
+    ///
+    /// A program that runs the same program and arguments as a child of its own sets [`PARENT_VARIABLE`].
+    pub fn server_command(&self, port: u16) -> Result<Command, ClusterError> {
+        // The signal is forgotten when a process changes its user, so it is set after that. The parent may have died
+        // before it was set: then the shell has another parent by now and does not start the server.
+        const UNLESS_ORPHANED: &str = r#"test "$PPID" = "$SOCIALIZE_SERVER_PARENT" || exit 1; exec "$@""#;
+
+        let log = self.open_log()?;
+        let errors = log.try_clone().map_err(ClusterError::file("open", &self.log_file))?;
+        let mut command = self.identity.command("setpriv");
+        command
+            .args(["--pdeathsig", "INT", "--", "sh", "-c", UNLESS_ORPHANED, "sh"])
+            .arg(self.installation.program("postgres"))
+            .arg("-D")
+            .arg(&self.directory);
+        for (name, value) in self.server_settings(port) {
+            command.arg("-c").arg(format!("{name}={value}"));
+        }
+        remove_postgres_variables(&mut command);
+        command.env(PARENT_VARIABLE, std::process::id().to_string());
+        command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors);
+        Ok(command)
+    }
+
+    fn server_settings(&self, port: u16) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            ("listen_addresses", "127.0.0.1".to_owned()),
+            ("port", port.to_string()),
+            ("unix_socket_directories", String::new()),
+            ("timezone", "UTC".to_owned()),
+            ("log_timezone", "UTC".to_owned()),
+            // Messages about failed statements quote what people typed, and the client is told anyway.
+            ("log_min_messages", "log".to_owned()),
+            ("log_min_error_statement", "panic".to_owned()),
+            ("log_checkpoints", "off".to_owned()),
+        ];
+        if self.durability == Durability::TestsOnly {
+            for name in ["fsync", "synchronous_commit", "full_page_writes"] {
+                settings.push((name, "off".to_owned()));
+            }
+            // Many test processes with a pool each share the server.
+            settings.push(("max_connections", "400".to_owned()));
+        }
+        settings
+    }
+
+    /// Runs `initdb` in a directory of another name and renames that: an interrupted run leaves nothing half done.
+    fn initialize(&self, base: &Path, password_file: &Path) -> Result<(), ClusterError> {
+        self.identity.give(base)?;
+        self.identity.check_access(base, &self.installation.program("postgres"))?;
+        write_private(password_file, &self.password)?;
+        self.identity.give(password_file)?;
+
+        let unfinished = base.join("postgres.unfinished");
+        match fs::remove_dir_all(&unfinished) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(ClusterError::file("remove", unfinished)(error));
+            }
+            _ => {}
+        }
+        let mut command = self.identity.command(self.installation.program("initdb"));
+        command.arg("-D").arg(&unfinished).arg("--pwfile").arg(password_file).args([
+            "--username",
+            ROLE,
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-instructions",
+        ]);
+        if self.durability == Durability::TestsOnly {
+            command.arg("--no-sync");
+        }
+        remove_postgres_variables(&mut command);
+        let output = command.current_dir("/").stdin(Stdio::null()).output().map_err(|source| {
+            ClusterError::Program { program: "initdb".to_owned(), package: "postgresql", source }
+        })?;
+        if !output.status.success() {
+            let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+            return Err(ClusterError::Initialize { path: unfinished, output: last_lines(&printed, 5) });
+        }
+        fs::rename(&unfinished, &self.directory).map_err(ClusterError::file("create", &self.directory))
+    }
+
+    fn open_log(&self) -> Result<File, ClusterError> {
+        if fs::metadata(&self.log_file).is_ok_and(|log| log.len() > LOG_LIMIT) {
+            fs::rename(&self.log_file, self.log_file.with_extension("log.1"))
+                .map_err(ClusterError::file("rename", &self.log_file))?;
+        }
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&self.log_file)
+            .map_err(ClusterError::file("open", &self.log_file))
+    }
+}
+
+fn database_url(password: &str, port: u16, database: &str) -> DatabaseUrl {
+    // The connection never leaves the machine, and the server has no certificate.
+    DatabaseUrl(format!("postgres://{ROLE}:{password}@127.0.0.1:{port}/{database}?sslmode=disable"))
+}
+
+/// The major version that wrote a cluster, or `None` when there is no cluster yet.
+fn read_major_version(cluster: &Path) -> Result<Option<u32>, ClusterError> {
+    let path = cluster.join("PG_VERSION");
+    match fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(ClusterError::file("read", path)(error)),
+        Ok(text) => text
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|error| ClusterError::file("understand", path)(std::io::Error::other(error))),
+    }
+}
+
+/// `PGPORT`, `PGOPTIONS` and their like are meant for the operator's own servers.
+fn remove_postgres_variables(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PG") {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn random_password() -> String {
+    rand::random::<[u8; 24]>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn write_private(path: &Path, text: &str) -> Result<(), ClusterError> {
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(ClusterError::file("write", path))
+}
