@@ -1,5 +1,6 @@
 //! Severity of log lines, and the filter that an operator can change while the application runs.
 
+use std::cell::Cell;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -261,6 +262,22 @@ impl LevelFilter {
         // `tracing` remembers for every call site whether somebody wants it, so it has to ask again.
         tracing::callsite::rebuild_interest_cache();
     }
+}
+
+thread_local! {
+    static IS_SILENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on nothing that is logged through `tracing` on the calling thread becomes a line.
+///
+/// For the threads that send telemetry: what libraries write about sending would have to be sent in turn.
+pub fn silence_this_thread() {
+    IS_SILENT.set(true);
+}
+
+/// Whether [`silence_this_thread`] was called on this thread.
+pub(crate) fn is_this_thread_silent() -> bool {
+    IS_SILENT.get()
 }
 
 #[cfg(test)]

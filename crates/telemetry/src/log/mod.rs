@@ -1,5 +1,20 @@
 //! Log lines: which are wanted, and how they leave the process.
 
+mod bridge;
+mod console;
+mod file;
 mod level;
+mod line;
+mod panic;
+mod pretty;
+mod settings;
+mod statistics;
+mod writer;
 
-pub use level::{Level, LevelFilter, LevelSetting, LevelSettingError};
+pub use bridge::{CurrentIds, LIBRARY_EVENT, LogOutput, TracingBridge, TracingBridgeSettings, UNNAMED_EVENT};
+pub use level::{Level, LevelFilter, LevelSetting, LevelSettingError, silence_this_thread};
+pub use panic::{PANIC_EVENT, PanicCount, PanicText, install_panic_hook};
+pub use pretty::PrettyPrinter;
+pub use settings::{LogError, LogFileSettings, LogFormat, LogSettings};
+pub use statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
+pub use writer::{LogSource, LogWriter, LogWriterHandle};

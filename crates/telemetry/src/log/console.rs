@@ -1,0 +1,222 @@
+//! The thread that writes to standard output and standard error.
+//!
+//! The other end may be a terminal that is stopped or a pipe that nobody reads. Waiting for it happens here, where neither
+//! the application nor the log file waits along; what does not fit into the bounded buffer meanwhile is counted as lost.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::file::write_as_much_as_possible;
+use super::pretty::PrettyPrinter;
+use super::settings::LogError;
+use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
+
+/// How many bytes may wait for a slow reader.
+const BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// Buffers that a burst made larger than this are given back.
+pub(super) const RETAINED_BYTES: usize = 256 * 1024;
+
+/// How long to wait before asking a non-blocking output again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// The outputs of the process: standard output, if lines go there, and standard error for notices.
+pub(super) struct ConsoleOutputs {
+    pub(super) lines: Option<Box<dyn Write + Send>>,
+    pub(super) pretty: Option<PrettyPrinter>,
+    pub(super) notices: Box<dyn Write + Send>,
+}
+
+#[derive(Default)]
+struct Pending {
+    lines: Vec<u8>,
+    notices: Vec<u8>,
+    /// How often something was handed over, and up to which of those everything is dealt with.
+    handed_over: u64,
+    dealt_with: u64,
+    is_stopping: bool,
+}
+
+struct Shared {
+    pending: Mutex<Pending>,
+    work: Condvar,
+    progress: Condvar,
+    statistics: Arc<LogStatistics>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The handle by which the log writer hands lines over.
+pub(super) struct Console {
+    shared: Arc<Shared>,
+    thread: ThreadId,
+    takes_lines: bool,
+}
+
+impl Console {
+    pub(super) fn start(outputs: ConsoleOutputs, statistics: Arc<LogStatistics>) -> Result<Self, LogError> {
+        let shared = Arc::new(Shared {
+            pending: Mutex::default(),
+            work: Condvar::new(),
+            progress: Condvar::new(),
+            statistics,
+        });
+        let takes_lines = outputs.lines.is_some();
+        let thread = thread::Builder::new()
+            .name("log-console".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || write_until_stopped(outputs, &shared)
+            })
+            .map_err(|source| LogError::Thread { source })?;
+        Ok(Self { shared, thread: thread.thread().id(), takes_lines })
+    }
+
+    /// Whether log lines go to standard output at all.
+    pub(super) fn takes_lines(&self) -> bool {
+        self.takes_lines
+    }
+
+    pub(super) fn thread(&self) -> ThreadId {
+        self.thread
+    }
+
+    /// Hands lines over for standard output. Never waits.
+    pub(super) fn write(&self, lines: &[u8]) {
+        if !self.takes_lines || lines.is_empty() {
+            return;
+        }
+        let mut pending = self.shared.lock();
+        // One burst is accepted whatever its size: the source bounds it. Only a reader that lags behind loses lines.
+        if !pending.lines.is_empty() && pending.lines.len() + lines.len() > BUFFER_BYTES {
+            drop(pending);
+            let volume = LogVolume::of(lines);
+            self.shared.statistics.add_dropped(LogSink::Stdout, LogDropReason::Blocked, volume);
+            return;
+        }
+        pending.lines.extend_from_slice(lines);
+        pending.handed_over += 1;
+        self.shared.work.notify_one();
+    }
+
+    /// Hands a line over for standard error. Never waits.
+    pub(super) fn notice(&self, line: &[u8]) {
+        let mut pending = self.shared.lock();
+        if pending.notices.len() + line.len() <= RETAINED_BYTES {
+            pending.notices.extend_from_slice(line);
+            pending.handed_over += 1;
+            self.shared.work.notify_one();
+        }
+    }
+
+    /// Waits until everything handed over so far is dealt with. Answers whether that was so before the deadline.
+    pub(super) fn flush(&self, deadline: Instant) -> bool {
+        let mut pending = self.shared.lock();
+        let goal = pending.handed_over;
+        while pending.dealt_with < goal {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            pending =
+                self.shared.progress.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Lets the thread end once it has written what it has.
+    pub(super) fn stop(&self) {
+        self.shared.lock().is_stopping = true;
+        self.shared.work.notify_one();
+    }
+}
+
+fn write_until_stopped(mut outputs: ConsoleOutputs, shared: &Shared) {
+    let mut lines = Vec::new();
+    let mut notices = Vec::new();
+    let mut pretty_lines = Vec::new();
+    let mut is_mid_line = false;
+    loop {
+        let handed_over = {
+            let mut pending = shared.lock();
+            while pending.lines.is_empty() && pending.notices.is_empty() {
+                if pending.is_stopping {
+                    return;
+                }
+                pending = shared.work.wait(pending).unwrap_or_else(PoisonError::into_inner);
+            }
+            std::mem::swap(&mut pending.lines, &mut lines);
+            std::mem::swap(&mut pending.notices, &mut notices);
+            pending.handed_over
+        };
+        if let Some(output) = outputs.lines.as_mut() {
+            let result = match &outputs.pretty {
+                Some(printer) => {
+                    pretty_lines.clear();
+                    printer.render(&lines, &mut pretty_lines);
+                    // How far the readable text got does not say which lines arrived: all of them count as lost.
+                    write_all(output, &pretty_lines, &mut is_mid_line).map_err(|(_, error)| (0, error))
+                }
+                None => write_all(output, &lines, &mut is_mid_line),
+            };
+            count(&shared.statistics, &lines, result);
+        }
+        if !notices.is_empty() {
+            // There is no further place that a failure here could be reported to.
+            let _ = write_patiently(&mut outputs.notices, &notices);
+        }
+        for buffer in [&mut lines, &mut notices, &mut pretty_lines] {
+            buffer.clear();
+            buffer.shrink_to(RETAINED_BYTES);
+        }
+        shared.lock().dealt_with = handed_over;
+        shared.progress.notify_all();
+    }
+}
+
+/// Writes the text, after ending a line that an earlier failure cut off. Answers how many bytes arrived before the failure.
+fn write_all(output: &mut impl Write, text: &[u8], is_mid_line: &mut bool) -> Result<(), (usize, io::Error)> {
+    if *is_mid_line {
+        write_patiently(output, b"\n").map_err(|(_, error)| (0, error))?;
+        *is_mid_line = false;
+    }
+    write_patiently(output, text).inspect_err(|(written, _)| {
+        *is_mid_line = *written > 0 && text[*written - 1] != b'\n';
+    })
+}
+
+/// Writes everything, and asks again when the output is in non-blocking mode and full.
+fn write_patiently(output: &mut impl Write, text: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut written = 0;
+    loop {
+        let (count, result) = write_as_much_as_possible(output, &text[written..]);
+        written += count;
+        match result {
+            Ok(()) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::park_timeout(RETRY_INTERVAL),
+            Err(error) => return Err((written, error)),
+        }
+    }
+    output.flush().map_err(|error| (written, error))
+}
+
+fn count(statistics: &LogStatistics, lines: &[u8], result: Result<(), (usize, io::Error)>) {
+    match result {
+        Ok(()) => statistics.add_written(LogSink::Stdout, LogVolume::of(lines)),
+        Err((written, error)) => {
+            let whole = lines
+                .get(..written)
+                .and_then(|text| text.iter().rposition(|byte| *byte == b'\n'))
+                .map_or(0, |end| end + 1);
+            statistics.add_written(LogSink::Stdout, LogVolume::of(&lines[..whole]));
+            let reason = LogDropReason::from_io(&error);
+            statistics.add_dropped(LogSink::Stdout, reason, LogVolume::of(&lines[whole..]));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The pieces of a JSON log line, appended to a buffer.
+//!
+//! Only text that cannot break a line is ever appended: names that are compile-time constants, numbers, and strings that
+//! passed [`is_identifier`]. So nothing here needs escaping.
+
+use std::io::Write;
+use std::time::SystemTime;
+
+use chrono::{DateTime, Utc};
+
+use super::level::Level;
+use crate::ClosedSet;
+
+/// The longest string that passes as a field's value.
+pub(crate) const LONGEST_IDENTIFIER: usize = 100;
+
+/// Whether a byte occurs in identifiers, module paths, addresses of hosts and numbers, but not in prose or e-mail addresses.
+pub(crate) fn is_identifier_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'/' | b'-')
+}
+
+/// Whether a text may be recorded: short, and made of nothing but identifier characters.
+pub(crate) fn is_identifier(text: &str) -> bool {
+    !text.is_empty() && text.len() <= LONGEST_IDENTIFIER && text.bytes().all(is_identifier_byte)
+}
+
+/// Begins a line with what every line has.
+pub(crate) fn begin(out: &mut Vec<u8>, time: SystemTime, level: Level, event: &str) {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    append(out, DateTime::<Utc>::from(time).format("%Y-%m-%dT%H:%M:%S%.6fZ"));
+    out.extend_from_slice(b"\",\"level\":\"");
+    out.extend_from_slice(level.as_str().as_bytes());
+    out.push(b'"');
+    text(out, "event", event);
+}
+
+/// Appends a field whose value is an identifier; anything else is replaced.
+pub(crate) fn text(out: &mut Vec<u8>, name: &str, value: &str) {
+    key(out, name);
+    out.push(b'"');
+    out.extend_from_slice(if is_identifier(value) { value.as_bytes() } else { REDACTED.as_bytes() });
+    out.push(b'"');
+}
+
+/// Appends a field whose value is a number or a truth value as JSON writes it.
+pub(crate) fn literal(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
+    key(out, name);
+    append(out, value);
+}
+
+/// Appends a field whose value is bytes in hexadecimal digits.
+pub(crate) fn hex(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
+    key(out, name);
+    out.push(b'"');
+    for byte in bytes {
+        append(out, format_args!("{byte:02x}"));
+    }
+    out.push(b'"');
+}
+
+/// Whether the line has this field already. Exact, because no value contains a quotation mark.
+pub(crate) fn has_field(line: &[u8], name: &str) -> bool {
+    let mut wanted = Vec::with_capacity(name.len() + 4);
+    key(&mut wanted, name);
+    line.windows(wanted.len()).any(|window| window == wanted)
+}
+
+/// Ends the line.
+pub(crate) fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"}\n");
+}
+
+/// What stands in place of a text that is not to be recorded.
+pub(crate) const REDACTED: &str = "redacted";
+
+fn key(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn append(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{value}");
+}

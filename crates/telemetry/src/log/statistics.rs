@@ -1,0 +1,164 @@
+//! What became of the log lines: counted per place they go to, read by the metrics of the telemetry itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::ClosedSet;
+
+/// A place that log lines are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogSink {
+    /// The standard output of the process.
+    Stdout,
+    /// The size-rotated file.
+    File,
+}
+
+impl ClosedSet for LogSink {
+    const ALL: &'static [Self] = &[Self::Stdout, Self::File];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::File => "file",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Why a log line was not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogDropReason {
+    /// The disk, the quota or the largest allowed file size is exhausted.
+    StorageFull,
+    /// Nobody reads the other end any more.
+    Closed,
+    /// The reader of the other end is too slow, or does not read at all.
+    Blocked,
+    /// Any other failure of the operating system.
+    Io,
+}
+
+impl ClosedSet for LogDropReason {
+    const ALL: &'static [Self] = &[Self::StorageFull, Self::Closed, Self::Blocked, Self::Io];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::StorageFull => "storage_full",
+            Self::Closed => "closed",
+            Self::Blocked => "blocked",
+            Self::Io => "io",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl LogDropReason {
+    pub(crate) fn from_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::StorageFull,
+            ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::NotConnected => Self::Closed,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::Blocked,
+            _ => Self::Io,
+        }
+    }
+}
+
+/// Lines and bytes, counted together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogVolume {
+    /// Whole lines.
+    pub lines: u64,
+    /// Their bytes, line ends included.
+    pub bytes: u64,
+}
+
+impl LogVolume {
+    /// The volume of a text that consists of whole lines.
+    pub(crate) fn of(text: &[u8]) -> Self {
+        Self { lines: text.iter().filter(|byte| **byte == b'\n').count() as u64, bytes: text.len() as u64 }
+    }
+}
+
+#[derive(Debug, Default)]
+struct VolumeCounter {
+    lines: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl VolumeCounter {
+    fn add(&self, volume: LogVolume) {
+        self.lines.fetch_add(volume.lines, Ordering::Relaxed);
+        self.bytes.fetch_add(volume.bytes, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> LogVolume {
+        LogVolume { lines: self.lines.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
+    }
+}
+
+const SINKS: usize = LogSink::ALL.len();
+const REASONS: usize = LogDropReason::ALL.len();
+
+/// Counters of the log writer since the process started.
+#[derive(Debug, Default)]
+pub struct LogStatistics {
+    written: [VolumeCounter; SINKS],
+    dropped: [[VolumeCounter; REASONS]; SINKS],
+    rotations: AtomicU64,
+    rotation_failures: AtomicU64,
+    writer_panics: AtomicU64,
+}
+
+impl LogStatistics {
+    /// What was handed to the operating system.
+    pub fn written(&self, sink: LogSink) -> LogVolume {
+        self.written[sink.index()].read()
+    }
+
+    /// What was lost, and why.
+    pub fn dropped(&self, sink: LogSink, reason: LogDropReason) -> LogVolume {
+        self.dropped[sink.index()][reason.index()].read()
+    }
+
+    /// How often the file was set aside and a new one begun.
+    pub fn rotations(&self) -> u64 {
+        self.rotations.load(Ordering::Relaxed)
+    }
+
+    /// How often the file was due and could not be set aside, so that it went on growing.
+    pub fn rotation_failures(&self) -> u64 {
+        self.rotation_failures.load(Ordering::Relaxed)
+    }
+
+    /// How often the writer had to begin again after a panic in it or in its source.
+    pub fn writer_panics(&self) -> u64 {
+        self.writer_panics.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_written(&self, sink: LogSink, volume: LogVolume) {
+        self.written[sink.index()].add(volume);
+    }
+
+    pub(crate) fn add_dropped(&self, sink: LogSink, reason: LogDropReason, volume: LogVolume) {
+        self.dropped[sink.index()][reason.index()].add(volume);
+    }
+
+    pub(crate) fn add_rotation(&self) {
+        self.rotations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_rotation_failure(&self) {
+        self.rotation_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_writer_panic(&self) {
+        self.writer_panics.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,332 @@
+//! The thread that takes finished log lines out of the application's buffers and writes them.
+//!
+//! Code that logs only appends to a buffer. Everything that can be slow or fail happens here: a full disk, a hanging file system
+//! or a closed standard output costs counted lines, and never the application's time.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::console::{Console, ConsoleOutputs, RETAINED_BYTES};
+use super::file::RotatingFile;
+use super::level::Level;
+use super::line;
+use super::pretty::PrettyPrinter;
+use super::settings::{LogError, LogFormat, LogSettings};
+use super::statistics::{LogDropReason, LogSink, LogStatistics};
+use crate::ClosedSet;
+
+/// How long a dropped [`LogWriter`] waits for its last lines.
+const DROP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// At most one notice about lost lines in this time.
+const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Where finished lines wait to be written.
+pub trait LogSource: Send + Sync {
+    /// Appends everything that is pending to `into`: whole lines, each with its line end.
+    fn take(&self, into: &mut Vec<u8>);
+}
+
+#[derive(Default)]
+struct FlushProgress {
+    /// Up to which flush request everything has been taken from the source and written or handed over.
+    completed: Mutex<u64>,
+    changed: Condvar,
+}
+
+/// Beyond every flush request: the writer has ended and nothing will be pending with it again.
+const STOPPED: u64 = u64::MAX;
+
+impl FlushProgress {
+    fn advance_to(&self, request: u64) {
+        *self.completed.lock().unwrap_or_else(PoisonError::into_inner) = request;
+        self.changed.notify_all();
+    }
+
+    /// Answers whether the request was completed before the deadline.
+    fn wait_for(&self, request: u64, deadline: Instant) -> bool {
+        let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
+        while *completed < request {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            completed = self.changed.wait_timeout(completed, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+struct Shared {
+    console: Console,
+    statistics: Arc<LogStatistics>,
+    flushes_requested: AtomicU64,
+    flush_progress: FlushProgress,
+    is_stopping: AtomicBool,
+}
+
+/// The running writer. Dropping it writes what is pending, for at most a second.
+pub struct LogWriter {
+    handle: LogWriterHandle,
+    is_stopped: bool,
+}
+
+/// Wakes and flushes the writer from anywhere in the application.
+#[derive(Clone)]
+pub struct LogWriterHandle {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+impl LogWriter {
+    /// Starts writing what `source` holds to where `settings` say.
+    pub fn start(settings: LogSettings, source: Arc<dyn LogSource>) -> Result<Self, LogError> {
+        let lines: Option<Box<dyn Write + Send>> = match settings.stdout {
+            // The buffer of the standard library's handle would keep half a line back after a failed write.
+            Some(_) => {
+                let stdout = io::stdout().as_fd().try_clone_to_owned();
+                Some(Box::new(std::fs::File::from(stdout.map_err(|source| LogError::Stdout { source })?)))
+            }
+            None => None,
+        };
+        Self::start_with_outputs(settings, source, lines, Box::new(io::stderr()))
+    }
+
+    /// As [`start`](Self::start), with other outputs in place of standard output and standard error.
+    pub fn start_with_outputs(
+        settings: LogSettings,
+        source: Arc<dyn LogSource>,
+        stdout: Option<Box<dyn Write + Send>>,
+        stderr: Box<dyn Write + Send>,
+    ) -> Result<Self, LogError> {
+        let file = settings.file.map(RotatingFile::open).transpose()?;
+        let statistics = Arc::new(LogStatistics::default());
+        let pretty = match settings.stdout {
+            Some(LogFormat::Pretty { color }) => Some(PrettyPrinter::new(color)),
+            _ => None,
+        };
+        let outputs = ConsoleOutputs { lines: stdout, pretty, notices: stderr };
+        let shared = Arc::new(Shared {
+            console: Console::start(outputs, Arc::clone(&statistics))?,
+            statistics,
+            flushes_requested: AtomicU64::new(0),
+            flush_progress: FlushProgress::default(),
+            is_stopping: AtomicBool::new(false),
+        });
+        let mut writing = Writing {
+            source,
+            file,
+            shared: Arc::clone(&shared),
+            batch: Vec::new(),
+            reports: [LossReport::default(); LogSink::ALL.len()],
+        };
+        let interval = settings.interval;
+        let thread = thread::Builder::new()
+            .name("log-writer".to_owned())
+            .spawn(move || writing.write_until_stopped(interval))
+            .map_err(|source| LogError::Thread { source })?;
+        let handle = LogWriterHandle { shared, thread: thread.thread().clone() };
+        Ok(Self { handle, is_stopped: false })
+    }
+
+    /// A handle for the code that produces lines.
+    pub fn handle(&self) -> LogWriterHandle {
+        self.handle.clone()
+    }
+
+    /// See [`LogWriterHandle::wake`].
+    pub fn wake(&self) {
+        self.handle.wake();
+    }
+
+    /// See [`LogWriterHandle::flush`].
+    pub fn flush(&self, deadline: Instant) -> bool {
+        self.handle.flush(deadline)
+    }
+
+    /// What became of the lines so far.
+    pub fn statistics(&self) -> Arc<LogStatistics> {
+        self.handle.statistics()
+    }
+
+    /// Writes everything pending and ends the threads. Answers whether that was done before the deadline; a thread that still
+    /// waits for a reader or a disk is left behind.
+    pub fn shutdown(mut self, deadline: Instant) -> bool {
+        self.stop(deadline)
+    }
+
+    fn stop(&mut self, deadline: Instant) -> bool {
+        if self.is_stopped {
+            return true;
+        }
+        self.is_stopped = true;
+        let shared = &self.handle.shared;
+        shared.is_stopping.store(true, Ordering::Release);
+        self.handle.wake();
+        let is_done = shared.flush_progress.wait_for(STOPPED, deadline) && shared.console.flush(deadline);
+        shared.console.stop();
+        is_done
+    }
+}
+
+impl Drop for LogWriter {
+    fn drop(&mut self) {
+        self.stop(Instant::now() + DROP_DEADLINE);
+    }
+}
+
+impl LogWriterHandle {
+    /// Lets the writer look at its source now. For producers: when much is pending, and after a line of level error or above.
+    #[inline]
+    pub fn wake(&self) {
+        self.thread.unpark();
+    }
+
+    /// Waits until every line that the source holds now is written or counted as lost, but not beyond the deadline.
+    ///
+    /// Answers whether it was done in time; it never is once the writer has ended.
+    pub fn flush(&self, deadline: Instant) -> bool {
+        // The writing threads themselves get here when they panic, and would wait for nobody but themselves.
+        let this_thread = thread::current().id();
+        if this_thread == self.thread.id()
+            || this_thread == self.shared.console.thread()
+            || self.shared.is_stopping.load(Ordering::Acquire)
+        {
+            return false;
+        }
+        let request = self.shared.flushes_requested.fetch_add(1, Ordering::AcqRel) + 1;
+        self.wake();
+        self.shared.flush_progress.wait_for(request, deadline) && self.shared.console.flush(deadline)
+    }
+
+    /// What became of the lines so far.
+    pub fn statistics(&self) -> Arc<LogStatistics> {
+        Arc::clone(&self.shared.statistics)
+    }
+}
+
+/// What the operator was told about a sink that loses lines.
+#[derive(Clone, Copy, Default)]
+struct LossReport {
+    seen: [u64; LogDropReason::ALL.len()],
+    written_seen: u64,
+    reported: u64,
+    reported_at: Option<Instant>,
+    newest_reason: Option<LogDropReason>,
+    /// The operator heard of a loss and not yet that it is over.
+    owes_recovery: bool,
+}
+
+struct Writing {
+    source: Arc<dyn LogSource>,
+    file: Option<RotatingFile>,
+    shared: Arc<Shared>,
+    batch: Vec<u8>,
+    reports: [LossReport; LogSink::ALL.len()],
+}
+
+impl Writing {
+    fn write_until_stopped(&mut self, interval: Duration) {
+        loop {
+            let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
+            let requested = self.shared.flushes_requested.load(Ordering::Acquire);
+            // Lines must go on being written after a mistake in the source or here; the panic itself is counted.
+            if catch_unwind(AssertUnwindSafe(|| self.write_pending())).is_err() {
+                self.shared.statistics.add_writer_panic();
+            }
+            if is_stopping {
+                // Closed before anybody is told, so that a successor may open the file.
+                self.file = None;
+                self.shared.flush_progress.advance_to(STOPPED);
+                return;
+            }
+            self.shared.flush_progress.advance_to(requested);
+            thread::park_timeout(interval);
+        }
+    }
+
+    fn write_pending(&mut self) {
+        self.batch.clear();
+        self.batch.shrink_to(RETAINED_BYTES);
+        self.source.take(&mut self.batch);
+        if self.batch.last().is_some_and(|byte| *byte != b'\n') {
+            self.batch.push(b'\n');
+        }
+        if !self.batch.is_empty() {
+            self.shared.console.write(&self.batch);
+            if let Some(file) = &mut self.file {
+                file.write(&self.batch, &self.shared.statistics);
+            }
+        }
+        for sink in LogSink::ALL {
+            self.report_losses(*sink);
+        }
+    }
+
+    /// Tells the operator that a sink loses lines, once a minute at most, and tells the sink itself, once it works again, how many
+    /// are missing.
+    fn report_losses(&mut self, sink: LogSink) {
+        let statistics = &self.shared.statistics;
+        let report = &mut self.reports[sink.index()];
+        let mut is_losing = false;
+        for reason in LogDropReason::ALL {
+            let lines = statistics.dropped(sink, *reason).lines;
+            if lines > report.seen[reason.index()] {
+                is_losing = true;
+                report.newest_reason = Some(*reason);
+            }
+            report.seen[reason.index()] = lines;
+        }
+        let lost = report.seen.iter().sum();
+        let written = statistics.written(sink).lines;
+        let is_writing = written > report.written_seen;
+        report.written_seen = written;
+
+        if lost > report.reported && report.reported_at.is_none_or(|at| at.elapsed() >= NOTICE_INTERVAL) {
+            report.reported = lost;
+            report.reported_at = Some(Instant::now());
+            report.owes_recovery = true;
+            let text = notice("log.lines_lost", sink, report.newest_reason, lost);
+            self.send_elsewhere(sink, &text);
+        } else if report.owes_recovery && is_writing && !is_losing {
+            report.owes_recovery = false;
+            report.reported = lost;
+            let text = notice("log.recovered", sink, None, lost);
+            match (sink, &mut self.file) {
+                (LogSink::File, Some(file)) => file.write(&text, &self.shared.statistics),
+                _ => self.shared.console.write(&text),
+            }
+        }
+    }
+
+    /// Sends a notice about one sink to the other one, or to standard error when the other loses lines too or does not exist.
+    fn send_elsewhere(&mut self, failing: LogSink, text: &[u8]) {
+        let is_healthy = |sink: LogSink| !self.reports[sink.index()].owes_recovery;
+        match (failing, &mut self.file) {
+            (LogSink::Stdout, Some(file)) if is_healthy(LogSink::File) => {
+                file.write(text, &self.shared.statistics);
+            }
+            (LogSink::File, _) if self.shared.console.takes_lines() && is_healthy(LogSink::Stdout) => {
+                self.shared.console.write(text);
+            }
+            _ => self.shared.console.notice(text),
+        }
+    }
+}
+
+fn notice(event: &'static str, sink: LogSink, reason: Option<LogDropReason>, lost_lines: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    line::begin(&mut text, SystemTime::now(), Level::Warn, event);
+    line::text(&mut text, "log.sink", sink.as_str());
+    if let Some(reason) = reason {
+        line::text(&mut text, "log.drop_reason", reason.as_str());
+    }
+    line::literal(&mut text, "log.lost_lines", lost_lines);
+    line::end(&mut text);
+    text
+}
