@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 
 use super::level::Level;
-use crate::ClosedSet;
+use crate::{ClosedSet, json};
 
 /// The longest string that passes as a field's value.
 pub(crate) const LONGEST_IDENTIFIER: usize = 100;
@@ -36,7 +36,7 @@ pub(crate) fn begin(out: &mut Vec<u8>, time: SystemTime, level: Level, event: &s
 
 /// Appends a field whose value is an identifier; anything else is replaced.
 pub(crate) fn text(out: &mut Vec<u8>, name: &str, value: &str) {
-    key(out, name);
+    json::key(out, name);
     out.push(b'"');
     out.extend_from_slice(if is_identifier(value) { value.as_bytes() } else { REDACTED.as_bytes() });
     out.push(b'"');
@@ -44,24 +44,22 @@ pub(crate) fn text(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// Appends a field whose value is a number or a truth value as JSON writes it.
 pub(crate) fn literal(out: &mut Vec<u8>, name: &str, value: impl std::fmt::Display) {
-    key(out, name);
+    json::key(out, name);
     append(out, value);
 }
 
 /// Appends a field whose value is bytes in hexadecimal digits.
 pub(crate) fn hex(out: &mut Vec<u8>, name: &str, bytes: &[u8]) {
-    key(out, name);
+    json::key(out, name);
     out.push(b'"');
-    for byte in bytes {
-        append(out, format_args!("{byte:02x}"));
-    }
+    json::hex(out, bytes);
     out.push(b'"');
 }
 
 /// Whether the line has this field already. Exact, because no value contains a quotation mark.
 pub(crate) fn has_field(line: &[u8], name: &str) -> bool {
     let mut wanted = Vec::with_capacity(name.len() + 4);
-    key(&mut wanted, name);
+    json::key(&mut wanted, name);
     line.windows(wanted.len()).any(|window| window == wanted)
 }
 
@@ -72,12 +70,6 @@ pub(crate) fn end(out: &mut Vec<u8>) {
 
 /// What stands in place of a text that is not to be recorded.
 pub(crate) const REDACTED: &str = "redacted";
-
-fn key(out: &mut Vec<u8>, name: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b"\":");
-}
 
 fn append(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     // Writing to a vector cannot fail.

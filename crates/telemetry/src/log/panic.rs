@@ -10,8 +10,7 @@ use super::bridge::LogOutput;
 use super::level::Level;
 use super::line;
 use super::writer::LogWriterHandle;
-use crate::ClosedSet;
-use crate::error_type::ErrorType;
+use crate::{ClosedSet, ErrorType};
 
 /// The event name of a panic's line.
 pub const PANIC_EVENT: &str = "panic";
