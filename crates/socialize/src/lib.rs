@@ -1,3 +1,15 @@
-//! Teams draft social-media content and get it approved.
+//! Socialize: teams draft social-media content and get it approved.
+//!
+//! Start at [`router`], which shows every route on one screen; each file of [`routes`] reads top to bottom.
 
+pub mod app;
+pub mod clock;
 pub mod cluster;
+pub mod database;
+pub mod error;
+pub mod extract;
+pub mod router;
+pub mod routes;
+pub mod secret;
+pub mod text;
+pub mod token;

@@ -1,5 +1,7 @@
 //! What a record may carry besides its template: typed ids, numbers and members of closed sets. Never text.
 
+use std::panic::Location;
+
 use uuid::Uuid;
 
 use crate::{ClosedSet, json, protobuf};
@@ -15,17 +17,19 @@ pub trait Identifier: Copy {
 }
 
 /// The value of an attribute. There is no variant for text, so customer content cannot become one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum AttributeValue {
     Id(Uuid),
     Number(u64),
     Name(&'static str),
     /// Nanoseconds, rendered as milliseconds.
     Milliseconds(u64),
+    /// A place in the source, fixed when the program was compiled.
+    Location(&'static Location<'static>),
 }
 
 /// How many attributes a record can carry: as many as the widest operation sets, with room for a few more.
-const CAPACITY: usize = 8;
+const CAPACITY: usize = 10;
 
 /// The attributes of one record, kept in place so that setting one never allocates.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +59,11 @@ impl Attributes {
         self.set(key, AttributeValue::Milliseconds(nanoseconds));
     }
 
+    /// Sets a place in the source.
+    pub(crate) fn location(&mut self, key: &'static Key, location: &'static Location<'static>) {
+        self.set(key, AttributeValue::Location(location));
+    }
+
     fn set(&mut self, key: &'static Key, value: AttributeValue) {
         let used = self.slots[..self.length].iter_mut().flatten();
         if let Some(slot) = used.into_iter().find(|(existing, _)| *existing == key) {
@@ -75,6 +84,7 @@ impl Attributes {
                 AttributeValue::Number(number) => json::integer(out, *number),
                 AttributeValue::Milliseconds(nanoseconds) => json::milliseconds(out, *nanoseconds),
                 AttributeValue::Name(name) => json::string(out, name),
+                AttributeValue::Location(at) => json::string(out, &format!("{}:{}", at.file(), at.line())),
                 AttributeValue::Id(id) => {
                     out.push(b'"');
                     out.extend_from_slice(hyphenated(*id, &mut Uuid::encode_buffer()));
@@ -93,6 +103,9 @@ impl Attributes {
                     AttributeValue::Number(number) => protobuf::uint_member(out, 3, *number),
                     AttributeValue::Milliseconds(ns) => protobuf::double_field(out, 4, *ns as f64 / 1e6),
                     AttributeValue::Name(name) => protobuf::bytes_field(out, 1, name.as_bytes()),
+                    AttributeValue::Location(at) => {
+                        protobuf::bytes_field(out, 1, format!("{}:{}", at.file(), at.line()).as_bytes());
+                    }
                     AttributeValue::Id(id) => {
                         protobuf::bytes_field(out, 1, hyphenated(*id, &mut Uuid::encode_buffer()));
                     }

@@ -4,14 +4,17 @@
 //! look-up and no allocation, and a scope can never be left behind on a thread that goes on to other work.
 
 use std::cell::RefCell;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
 use crate::ErrorType;
-use crate::attribute::Attributes;
+use crate::attribute::{Attributes, Key};
 use crate::trace::SpanContext;
+
+static CODE_LOCATION: Key = Key("code.location");
 
 thread_local! {
     static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
@@ -60,9 +63,12 @@ pub fn set(change: impl FnOnce(&mut Attributes)) {
     update(|scope| change(&mut scope.attributes));
 }
 
-/// Says why the current operation failed.
-pub fn fail(error_type: ErrorType) {
-    update(|scope| scope.error_type = Some(error_type));
+/// Says why the current operation failed, and where in the code that was noticed.
+pub fn fail(error_type: ErrorType, location: &'static Location<'static>) {
+    update(|scope| {
+        scope.error_type = Some(error_type);
+        scope.attributes.location(&CODE_LOCATION, location);
+    });
 }
 
 /// Runs `work` with `scope` as the current one, and takes the scope back afterwards, also when `work` panics.

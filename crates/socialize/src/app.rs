@@ -1,0 +1,66 @@
+//! What every handler has at hand.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::signals::Signals;
+use telemetry::Telemetry;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::database::Database;
+use crate::token::Tokens;
+
+/// The application's state; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<AppState>,
+}
+
+/// See [`App`].
+pub struct AppState {
+    /// Everything that handlers need to know of the configuration.
+    pub settings: AppSettings,
+    /// The database.
+    pub database: Database,
+    /// Records, instruments and logs.
+    pub telemetry: Telemetry,
+    /// Business facts.
+    pub signals: Signals,
+    /// The time.
+    pub clock: Clock,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+}
+
+/// What handlers need to know of the configuration.
+#[derive(Clone)]
+pub struct AppSettings {
+    /// Where users reach Socialize; links in e-mails begin with it.
+    pub public_url: Url,
+    /// The longest that a request may take.
+    pub request_timeout: Duration,
+    /// The longest that a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Peers whose `traceparent` and `X-Forwarded-For` are believed.
+    pub trusted_peers: Vec<ipnet::IpNet>,
+}
+
+/// The largest JSON body.
+pub const BODY_LIMIT: usize = 64 << 10;
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(state: AppState) -> Self {
+        Self { inner: Arc::new(state) }
+    }
+}
+
+impl Deref for App {
+    type Target = AppState;
+
+    fn deref(&self) -> &AppState {
+        &self.inner
+    }
+}

@@ -1,0 +1,188 @@
+//! The database: a pool whose every operation has a name, a record and a time limit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use domain::catalogue;
+use domain::database_operation::DatabaseOperation;
+use domain::labels::ConnectionState;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
+use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
+use telemetry::record::SpanKind;
+use telemetry::{DatabaseOutcome, ErrorType, FamilyDescription, Operations, Telemetry};
+
+use crate::error::Error;
+
+/// A transaction; rolled back when it is dropped without a commit.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+/// The pool and what it reports.
+#[derive(Clone)]
+pub struct Database {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    operations: Operations<DatabaseOperation, DatabaseOutcome>,
+    wait_time: BoundHistogram,
+    pending: BoundUpDownCounter,
+    timeouts: Arc<AtomicU64>,
+    /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
+    is_down: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The result of a database operation.
+pub type Result<T> = std::result::Result<T, DatabaseError>;
+
+/// A failed database operation: its closed type and, for constraint violations, which constraint. The text of the
+/// database's answer is gone, for it may quote a customer's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseError {
+    /// What kind of failure it was.
+    pub error_type: ErrorType,
+    /// The name of the violated constraint.
+    pub constraint: Option<String>,
+}
+
+impl DatabaseError {
+    /// Whether this constraint was violated.
+    pub fn violates(&self, constraint: &str) -> bool {
+        self.constraint.as_deref() == Some(constraint)
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let error_type = match &error {
+            sqlx::Error::Database(database) => {
+                database.code().map_or(ErrorType::DatabaseOther, |code| ErrorType::from_sqlstate(&code))
+            }
+            sqlx::Error::Io(io) => ErrorType::from_io(io),
+            sqlx::Error::Tls(_) => ErrorType::TlsFailure,
+            sqlx::Error::Protocol(_) => ErrorType::Protocol,
+            sqlx::Error::PoolTimedOut => ErrorType::PoolTimeout,
+            sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => ErrorType::PoolClosed,
+            sqlx::Error::RowNotFound => ErrorType::NotFound,
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_) => {
+                ErrorType::InvalidData
+            }
+            _ => ErrorType::Internal,
+        };
+        let constraint = match &error {
+            sqlx::Error::Database(database) => database.constraint().map(str::to_owned),
+            _ => None,
+        };
+        Self { error_type, constraint }
+    }
+}
+
+impl From<DatabaseError> for Error {
+    #[track_caller]
+    fn from(error: DatabaseError) -> Self {
+        Error::failed(error.error_type)
+    }
+}
+
+impl Database {
+    /// Observes `pool`. `is_down` answers from a cached health check.
+    pub fn new(
+        pool: PgPool,
+        telemetry: &Telemetry,
+        is_down: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let meter = telemetry.meter();
+        let family = FamilyDescription {
+            event: "db.client.operation",
+            span_kind: SpanKind::Client,
+            attributes: vec![("db.system.name", "postgresql".into())],
+        };
+        let timeouts = Arc::new(AtomicU64::new(0));
+        let observed = pool.clone();
+        meter.observe(&catalogue::DB_CLIENT_CONNECTION_COUNT, move |state| {
+            let idle = observed.num_idle().min(observed.size() as usize) as f64;
+            Some(match state {
+                ConnectionState::Idle => idle,
+                ConnectionState::Used => f64::from(observed.size()) - idle,
+            })
+        });
+        let max = f64::from(pool.options().get_max_connections());
+        meter.observe(&catalogue::DB_CLIENT_CONNECTION_MAX, move |()| Some(max));
+        let counted = timeouts.clone();
+        meter
+            .observe(&catalogue::DB_CLIENT_CONNECTION_TIMEOUTS, move |()| Some(counted.load(Relaxed) as f64));
+        let inner = Inner {
+            operations: Operations::timed(telemetry, family, &catalogue::DB_CLIENT_OPERATION_DURATION)
+                .tallied(),
+            wait_time: meter.histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME).bind(()),
+            pending: meter.up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING).bind(()),
+            timeouts,
+            is_down: Box::new(is_down),
+            pool,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// A connection for statements outside a transaction.
+    pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        self.connect(DatabaseOperation::AcquireConnection, self.inner.pool.acquire()).await
+    }
+
+    /// Begins a transaction on a connection of the pool.
+    pub async fn begin(&self) -> Result<Transaction> {
+        self.connect(DatabaseOperation::BeginTransaction, self.inner.pool.begin()).await
+    }
+
+    /// Commits; afterwards nothing may come before the signal.
+    pub async fn commit(&self, transaction: Transaction) -> Result<()> {
+        self.run(DatabaseOperation::CommitTransaction, transaction.commit()).await
+    }
+
+    /// Runs one statement as the named operation: a span, a point and, where it fails, a line.
+    pub async fn run<T>(
+        &self,
+        operation: DatabaseOperation,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T> {
+        self.inner.operations.observe(operation, async { classify(statement.await) }).await
+    }
+
+    /// The pool itself, for migrations and listeners that live outside any request.
+    pub fn pool(&self) -> &PgPool {
+        &self.inner.pool
+    }
+
+    async fn connect<T>(
+        &self,
+        operation: DatabaseOperation,
+        connecting: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T> {
+        if (self.inner.is_down)() {
+            return Err(DatabaseError { error_type: ErrorType::Unavailable, constraint: None });
+        }
+        let _pending = self.inner.pending.enter();
+        let started = Instant::now();
+        let connected = self.run(operation, connecting).await;
+        self.inner.wait_time.record(started.elapsed().as_nanos() as u64, None);
+        if connected.as_ref().is_err_and(|error| error.error_type == ErrorType::PoolTimeout) {
+            self.inner.timeouts.fetch_add(1, Relaxed);
+        }
+        connected
+    }
+}
+
+/// Reduces the library's error to what may be recorded, and says how the operation ended.
+fn classify<T>(result: sqlx::Result<T>) -> (Result<T>, DatabaseOutcome, Option<ErrorType>) {
+    match result {
+        Ok(value) => (Ok(value), DatabaseOutcome::Ok, None),
+        // A statement that was expected to find a row and did not has succeeded as far as the database is concerned.
+        Err(sqlx::Error::RowNotFound) => (Err(sqlx::Error::RowNotFound.into()), DatabaseOutcome::Ok, None),
+        Err(error) => {
+            let error = DatabaseError::from(error);
+            let error_type = error.error_type;
+            (Err(error), error_type.into(), Some(error_type))
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! What a request can be refused with. Codes are stable; causes never leave the process.
+
+use std::borrow::Cow;
+use std::panic::Location;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use domain::labels::ErrorCode;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use telemetry::{ClosedSet, ErrorType, TraceId};
+use utoipa::ToSchema;
+
+/// Why a request was not carried out.
+#[derive(Debug)]
+pub enum Error {
+    /// The caller can do something about it.
+    Refused {
+        /// The stable code.
+        code: ErrorCode,
+        /// What was wrong and what would be right.
+        message: Cow<'static, str>,
+        /// After how many seconds trying again makes sense.
+        retry_after_seconds: Option<u64>,
+    },
+    /// The caller can do nothing about it. The text of the cause is dropped where the cause arrived, for it may quote a
+    /// customer's value.
+    Failed {
+        /// What kind of failure it was.
+        error_type: ErrorType,
+        /// Where in our code it arrived.
+        location: &'static Location<'static>,
+    },
+}
+
+/// The body of every error answer.
+#[derive(Serialize, ToSchema)]
+pub struct ErrorBody {
+    /// A stable name of what went wrong.
+    #[schema(value_type = String, example = "not_found")]
+    code: &'static str,
+    /// What was wrong and what would be right, for a person to read.
+    message: Cow<'static, str>,
+    /// Names this request in the operator's logs; also in the `x-request-id` header.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    request_id: String,
+}
+
+impl Error {
+    /// Refuses with a code and an explanation.
+    pub fn refused(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Refused { code, message: message.into(), retry_after_seconds: None }
+    }
+
+    /// It does not exist, or the caller may not know that it does.
+    pub fn not_found(what: &str) -> Self {
+        Self::refused(ErrorCode::NotFound, format!("There is no such {what}, or you have no access to it."))
+    }
+
+    /// The caller is known but may not do this.
+    pub fn forbidden(message: &'static str) -> Self {
+        Self::refused(ErrorCode::Forbidden, message)
+    }
+
+    /// A field has a value that is not allowed.
+    pub fn invalid_field(field: &str, problem: &str) -> Self {
+        Self::refused(ErrorCode::InvalidField, format!("{field}: {problem}"))
+    }
+
+    /// Too many requests of a kind.
+    pub fn rate_limited(message: &'static str, retry_after_seconds: u64) -> Self {
+        let retry_after_seconds = Some(retry_after_seconds);
+        Self::Refused { code: ErrorCode::RateLimited, message: message.into(), retry_after_seconds }
+    }
+
+    /// A failure that is not the caller's fault.
+    #[track_caller]
+    pub fn failed(error_type: ErrorType) -> Self {
+        Self::Failed { error_type, location: Location::caller() }
+    }
+
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Failed { error_type, .. } => match telemetry::DatabaseOutcome::from(*error_type) {
+                telemetry::DatabaseOutcome::Unavailable => ErrorCode::Unavailable,
+                telemetry::DatabaseOutcome::Timeout => ErrorCode::Timeout,
+                _ => ErrorCode::Internal,
+            },
+        }
+    }
+}
+
+/// The status of each code.
+pub fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::MalformedRequest => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthenticated | ErrorCode::InvalidCredentials => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden | ErrorCode::EmailNotVerified => StatusCode::FORBIDDEN,
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+        ErrorCode::Conflict | ErrorCode::AlreadyExists | ErrorCode::TransitionRefused => StatusCode::CONFLICT,
+        ErrorCode::LinkExpired => StatusCode::GONE,
+        ErrorCode::VersionMismatch => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::InvalidField | ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Unavailable | ErrorCode::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Answers stay pending in this extension until the router, which holds the signals, counts the code.
+#[derive(Clone, Copy)]
+pub struct AnsweredCode(pub ErrorCode);
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let code = self.code();
+        let (message, retry_after_seconds) = match self {
+            Self::Refused { message, retry_after_seconds, .. } => (message, retry_after_seconds),
+            Self::Failed { error_type, location } => {
+                telemetry::current::fail(error_type, location);
+                match code {
+                    ErrorCode::Unavailable => ("Socialize cannot answer right now. Please try again shortly.".into(), Some(1)),
+                    ErrorCode::Timeout => ("The request took too long. Please try again.".into(), Some(1)),
+                    _ => ("Something went wrong on our side. Please try again, and mention the request id if it keeps happening.".into(), None),
+                }
+            }
+        };
+        let trace_id = telemetry::current::context().map(|context| context.trace_id);
+        respond(code, message, retry_after_seconds, trace_id)
+    }
+}
+
+/// The answer to a request whose handler panicked.
+pub fn panic_response(trace_id: TraceId) -> Response {
+    let message = "Something went wrong on our side. Please mention the request id if it keeps happening.";
+    respond(ErrorCode::Internal, message.into(), None, Some(trace_id))
+}
+
+fn respond(
+    code: ErrorCode,
+    message: Cow<'static, str>,
+    retry_after_seconds: Option<u64>,
+    trace_id: Option<TraceId>,
+) -> Response {
+    let request_id = trace_id.map(|trace_id| trace_id.to_string()).unwrap_or_default();
+    let body = Json(ErrorBody { code: code.as_str(), message, request_id });
+    let mut response = (status(code), body).into_response();
+    response.extensions_mut().insert(AnsweredCode(code));
+    if let Some(seconds) = retry_after_seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status(code) == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Sets of documented error answers, so that a route says in a word what it can refuse.
+pub mod answers {
+    use std::collections::BTreeMap;
+
+    use utoipa::openapi::response::{Response, ResponseBuilder};
+    use utoipa::openapi::{ContentBuilder, Ref, RefOr};
+
+    fn documented(statuses: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+        let answer = |(status, description): &(&str, &str)| {
+            let schema = Ref::from_schema_name("ErrorBody");
+            let content = ContentBuilder::new().schema(Some(schema)).build();
+            let response =
+                ResponseBuilder::new().description(*description).content("application/json", content).build();
+            ((*status).to_owned(), RefOr::T(response))
+        };
+        statuses.iter().map(answer).collect()
+    }
+
+    const BAD_REQUEST: (&str, &str) = ("400", "The request cannot be read.");
+    const UNAUTHENTICATED: (&str, &str) = ("401", "No valid access token.");
+    const FORBIDDEN: (&str, &str) = ("403", "The caller may not do this.");
+    const NOT_FOUND: (&str, &str) = ("404", "It does not exist, or the caller may not know that it does.");
+    const REQUEST_TIMEOUT: (&str, &str) = ("408", "The body took too long to arrive.");
+    const CONFLICT: (&str, &str) = ("409", "It conflicts with the state of things.");
+    const TOO_LARGE: (&str, &str) = ("413", "The body is too large.");
+    const MEDIA_TYPE: (&str, &str) = ("415", "The body is not JSON.");
+    const INVALID: (&str, &str) = ("422", "A field has a value that is not allowed.");
+    const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
+    const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the answer took too long.");
+
+    /// Any route that needs an access token: 401, 500, 503.
+    pub struct Authenticated;
+    /// A route with typed path or query parameters: 400, 401, 403, 404, 500, 503.
+    pub struct Read;
+    /// A route that takes a JSON body: what [`Read`] has, and 408, 413, 415, 422.
+    pub struct Write;
+    /// A route that changes state without a body: what [`Read`] has, and 409.
+    pub struct Act;
+    /// A route that takes a JSON body and can conflict: what [`Write`] has, and 409.
+    pub struct Change;
+    /// A public route that takes a JSON body: 400, 408, 413, 415, 422, 500, 503.
+    pub struct PublicWrite;
+
+    impl utoipa::IntoResponses for Authenticated {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[UNAUTHENTICATED, INTERNAL, UNAVAILABLE])
+        }
+    }
+
+    impl utoipa::IntoResponses for Read {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INTERNAL, UNAVAILABLE])
+        }
+    }
+
+    impl utoipa::IntoResponses for Write {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            let mut all = Read::responses();
+            all.extend(documented(&[REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID]));
+            all
+        }
+    }
+
+    impl utoipa::IntoResponses for Act {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            let mut all = Read::responses();
+            all.extend(documented(&[CONFLICT]));
+            all
+        }
+    }
+
+    impl utoipa::IntoResponses for Change {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            let mut all = Write::responses();
+            all.extend(documented(&[CONFLICT]));
+            all
+        }
+    }
+
+    impl utoipa::IntoResponses for PublicWrite {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID, INTERNAL, UNAVAILABLE])
+        }
+    }
+}

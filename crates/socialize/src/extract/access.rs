@@ -1,0 +1,223 @@
+//! What the caller may do in an organization or a workspace, looked up at every request so that a removal takes effect at
+//! once. Whoever is not a member gets 404: that something exists is not leaked across organizations.
+
+use std::marker::PhantomData;
+
+use axum::extract::FromRequestParts;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{OrganizationId, UserId, WorkspaceId};
+use domain::signals::{Actor, keys};
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use http::request::Parts;
+use serde::Deserialize;
+
+use super::{CurrentUser, Parameters};
+use crate::app::App;
+use crate::error::Error;
+
+/// What a route asks of the caller's role in the organization.
+pub trait OrganizationPermission: Send {
+    /// Whether the role suffices.
+    fn allows(role: OrganizationRole) -> bool;
+    /// What to tell a member whose role does not.
+    const REFUSAL: &'static str;
+}
+
+/// Any member of the organization.
+pub struct OrganizationRoleAny;
+/// Owners and admins.
+pub struct OrganizationAdmin;
+/// Owners.
+pub struct Owner;
+
+impl OrganizationPermission for OrganizationRoleAny {
+    const REFUSAL: &'static str = "Only members of the organization may do this.";
+
+    fn allows(_: OrganizationRole) -> bool {
+        true
+    }
+}
+
+impl OrganizationPermission for OrganizationAdmin {
+    const REFUSAL: &'static str = "Only owners and admins of the organization may do this.";
+
+    fn allows(role: OrganizationRole) -> bool {
+        matches!(role, OrganizationRole::Owner | OrganizationRole::Admin)
+    }
+}
+
+impl OrganizationPermission for Owner {
+    const REFUSAL: &'static str = "Only owners of the organization may do this.";
+
+    fn allows(role: OrganizationRole) -> bool {
+        role == OrganizationRole::Owner
+    }
+}
+
+/// A caller who is a member of the organization in the path, with a role that `P` allows.
+pub struct OrganizationMember<P = OrganizationRoleAny> {
+    /// Who it is.
+    pub user_id: UserId,
+    /// The organization in the path.
+    pub organization_id: OrganizationId,
+    /// The caller's role there.
+    pub role: OrganizationRole,
+    permission: PhantomData<P>,
+}
+
+impl<P> OrganizationMember<P> {
+    /// The caller's ids, for signals.
+    pub fn actor(&self) -> Actor {
+        Actor { user_id: self.user_id, organization_id: Some(self.organization_id), workspace_id: None }
+    }
+}
+
+#[derive(Deserialize)]
+struct OrganizationPath {
+    organization_id: OrganizationId,
+}
+
+impl<P: OrganizationPermission> FromRequestParts<App> for OrganizationMember<P> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let CurrentUser { user_id, .. } = CurrentUser::from_request_parts(parts, app).await?;
+        let Parameters(OrganizationPath { organization_id }) =
+            Parameters::from_request_parts(parts, app).await?;
+        let mut connection = app.database.acquire().await?;
+        let role: Option<OrganizationRole> = app
+            .database
+            .run(
+                DatabaseOperation::FindOrganizationRole,
+                sqlx::query_scalar(
+                    "select role from organization_members where organization_id = $1 and user_id = $2",
+                )
+                .bind(organization_id)
+                .bind(user_id)
+                .fetch_optional(&mut *connection),
+            )
+            .await?;
+        let role = role.ok_or_else(|| Error::not_found("organization"))?;
+        telemetry::current::set(|attributes| attributes.id(&keys::ORGANIZATION_ID, organization_id));
+        if !P::allows(role) {
+            return Err(Error::forbidden(P::REFUSAL));
+        }
+        Ok(Self { user_id, organization_id, role, permission: PhantomData })
+    }
+}
+
+/// What a route asks of the caller's role in the workspace.
+pub trait WorkspacePermission: Send {
+    /// Whether the role suffices.
+    fn allows(role: WorkspaceRole) -> bool;
+    /// What to tell a member whose role does not.
+    const REFUSAL: &'static str;
+}
+
+/// Any member of the workspace.
+pub struct Member;
+/// Managers and authors.
+pub struct Author;
+/// Managers and reviewers.
+pub struct Reviewer;
+/// Managers.
+pub struct Manager;
+
+impl WorkspacePermission for Member {
+    const REFUSAL: &'static str = "Only members of the workspace may do this.";
+
+    fn allows(_: WorkspaceRole) -> bool {
+        true
+    }
+}
+
+impl WorkspacePermission for Author {
+    const REFUSAL: &'static str = "Only authors and managers of the workspace may do this.";
+
+    fn allows(role: WorkspaceRole) -> bool {
+        matches!(role, WorkspaceRole::Author | WorkspaceRole::Manager)
+    }
+}
+
+impl WorkspacePermission for Reviewer {
+    const REFUSAL: &'static str = "Only reviewers and managers of the workspace may do this.";
+
+    fn allows(role: WorkspaceRole) -> bool {
+        matches!(role, WorkspaceRole::Reviewer | WorkspaceRole::Manager)
+    }
+}
+
+impl WorkspacePermission for Manager {
+    const REFUSAL: &'static str = "Only managers of the workspace may do this.";
+
+    fn allows(role: WorkspaceRole) -> bool {
+        role == WorkspaceRole::Manager
+    }
+}
+
+/// A caller who is a member of the workspace in the path, with a role that `P` allows. Owners and admins of the organization
+/// have the rights of a manager in all its workspaces.
+pub struct WorkspaceMember<P = Member> {
+    /// Who it is.
+    pub user_id: UserId,
+    /// The organization that the workspace belongs to.
+    pub organization_id: OrganizationId,
+    /// The workspace in the path.
+    pub workspace_id: WorkspaceId,
+    /// The caller's role there.
+    pub role: WorkspaceRole,
+    permission: PhantomData<P>,
+}
+
+impl<P> WorkspaceMember<P> {
+    /// The caller's ids, for signals.
+    pub fn actor(&self) -> Actor {
+        let (organization_id, workspace_id) = (Some(self.organization_id), Some(self.workspace_id));
+        Actor { user_id: self.user_id, organization_id, workspace_id }
+    }
+}
+
+#[derive(Deserialize)]
+struct WorkspacePath {
+    workspace_id: WorkspaceId,
+}
+
+impl<P: WorkspacePermission> FromRequestParts<App> for WorkspaceMember<P> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        let CurrentUser { user_id, .. } = CurrentUser::from_request_parts(parts, app).await?;
+        let Parameters(WorkspacePath { workspace_id }) = Parameters::from_request_parts(parts, app).await?;
+        let mut connection = app.database.acquire().await?;
+        let found: Option<(OrganizationId, OrganizationRole, Option<WorkspaceRole>)> = app
+            .database
+            .run(
+                DatabaseOperation::FindWorkspaceAccess,
+                sqlx::query_as(
+                    "select w.organization_id, o.role, m.role
+                     from workspaces w
+                     join organization_members o on o.organization_id = w.organization_id and o.user_id = $2
+                     left join workspace_members m on m.workspace_id = w.id and m.user_id = $2
+                     where w.id = $1",
+                )
+                .bind(workspace_id)
+                .bind(user_id)
+                .fetch_optional(&mut *connection),
+            )
+            .await?;
+        let access = found.and_then(|(organization_id, organization_role, workspace_role)| {
+            let administers = OrganizationAdmin::allows(organization_role);
+            let role = if administers { Some(WorkspaceRole::Manager) } else { workspace_role };
+            role.map(|role| (organization_id, role))
+        });
+        let (organization_id, role) = access.ok_or_else(|| Error::not_found("workspace"))?;
+        telemetry::current::set(|attributes| {
+            attributes.id(&keys::ORGANIZATION_ID, organization_id);
+            attributes.id(&keys::WORKSPACE_ID, workspace_id);
+        });
+        if !P::allows(role) {
+            return Err(Error::forbidden(P::REFUSAL));
+        }
+        Ok(Self { user_id, organization_id, workspace_id, role, permission: PhantomData })
+    }
+}

@@ -1,0 +1,178 @@
+//! Requests that create: a client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
+//! first answer again instead of a second creation.
+
+use axum::extract::{FromRequest, MatchedPath, Request};
+use axum::response::{IntoResponse, Response};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::UserId;
+use domain::labels::ErrorCode;
+use domain::limits;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::body;
+use crate::app::App;
+use crate::database::Transaction;
+use crate::error::Error;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Set on an answer that is a repetition.
+const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A JSON body with the `Idempotency-Key` that may have come with it.
+pub struct Idempotent<T> {
+    /// The body.
+    pub body: T,
+    key: Option<Key>,
+}
+
+struct Key {
+    key: String,
+    method_and_route: String,
+    request_hash: [u8; 32],
+}
+
+impl<T: DeserializeOwned> FromRequest<App> for Idempotent<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
+        let key = request.headers().get(IDEMPOTENCY_KEY).map(parse_key).transpose()?;
+        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let method_and_route = format!("{} {route}", request.method());
+        let mut hash = Sha256::new();
+        hash.update(request.uri().path());
+        hash.update([0]);
+        let bytes = body::read(request, app).await?;
+        hash.update(&bytes);
+        let key = key.map(|key| Key { key, method_and_route, request_hash: hash.finalize().into() });
+        Ok(Self { body: body::parse(&bytes)?, key })
+    }
+}
+
+fn parse_key(value: &HeaderValue) -> Result<String, Error> {
+    let key = value.to_str().ok().filter(|key| limits::IDEMPOTENCY_KEY.contains(&key.len()));
+    let visible = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
+    visible.map(str::to_owned).ok_or_else(|| {
+        let message = "The Idempotency-Key must have 1 to 255 visible ASCII characters without spaces; a UUID is a good one.";
+        Error::refused(ErrorCode::MalformedRequest, message)
+    })
+}
+
+impl<T> Idempotent<T> {
+    /// Claims the key for this transaction. The earlier answer, if there is one, is returned to be given again.
+    ///
+    /// A second request with the same key waits at the primary key until the first has committed or failed, so one of them
+    /// creates and the other repeats.
+    ///
+    /// # Errors
+    /// When the key came with another request before, or the database fails.
+    pub async fn begin(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+        user_id: UserId,
+    ) -> Result<Option<Response>, Error> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let inserted = app
+            .database
+            .run(
+                DatabaseOperation::InsertIdempotencyKey,
+                sqlx::query(
+                    "insert into idempotency_keys (user_id, key, method_and_route, request_hash, created_at)
+                     values ($1, $2, $3, $4, $5) on conflict (user_id, key) do nothing",
+                )
+                .bind(user_id)
+                .bind(&key.key)
+                .bind(&key.method_and_route)
+                .bind(&key.request_hash[..])
+                .bind(app.clock.now())
+                .execute(&mut **transaction),
+            )
+            .await?;
+        if inserted.rows_affected() == 1 {
+            return Ok(None);
+        }
+        let (method_and_route, request_hash, status, body): (
+            String,
+            Vec<u8>,
+            Option<i32>,
+            Option<serde_json::Value>,
+        ) = app
+            .database
+            .run(
+                DatabaseOperation::FindIdempotencyKey,
+                sqlx::query_as(
+                    "select method_and_route, request_hash, response_status, response_body
+                     from idempotency_keys where user_id = $1 and key = $2",
+                )
+                .bind(user_id)
+                .bind(&key.key)
+                .fetch_one(&mut **transaction),
+            )
+            .await?;
+        if method_and_route != key.method_and_route || request_hash != key.request_hash {
+            let message =
+                "This Idempotency-Key came with another request before: use a new key for a new request.";
+            return Err(Error::refused(ErrorCode::IdempotencyKeyReused, message));
+        }
+        let status =
+            status.and_then(|status| StatusCode::from_u16(status as u16).ok()).unwrap_or(StatusCode::CREATED);
+        let mut response = (status, axum::Json(body)).into_response();
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        Ok(Some(response))
+    }
+
+    /// Keeps the answer for repetitions, in the transaction that creates.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn complete<B: Serialize>(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+        user_id: UserId,
+        created: &Created<B>,
+    ) -> Result<(), Error> {
+        let Some(key) = &self.key else { return Ok(()) };
+        app.database
+            .run(
+                DatabaseOperation::CompleteIdempotencyKey,
+                sqlx::query(
+                    "update idempotency_keys set response_status = 201, response_body = $3 where user_id = $1 and key = $2",
+                )
+                .bind(user_id)
+                .bind(&key.key)
+                .bind(sqlx::types::Json(&created.body))
+                .execute(&mut **transaction),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// The answer 201 with what was created.
+pub struct Created<B> {
+    /// What was created.
+    pub body: B,
+    /// The `ETag` of it, where edits ask for `If-Match`.
+    pub etag: Option<String>,
+}
+
+impl<B> Created<B> {
+    /// Something without an `ETag`.
+    pub fn new(body: B) -> Self {
+        Self { body, etag: None }
+    }
+}
+
+impl<B: Serialize> IntoResponse for Created<B> {
+    fn into_response(self) -> Response {
+        let mut response = (StatusCode::CREATED, axum::Json(self.body)).into_response();
+        if let Some(etag) = self.etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
+    }
+}

@@ -1,0 +1,17 @@
+//! Arguments of handlers. Authorisation is one of them: a handler that takes a [`WorkspaceMember`] cannot be reached by
+//! anybody else.
+
+mod access;
+mod body;
+mod idempotency;
+mod parameters;
+mod user;
+
+pub use access::{
+    Author, Manager, Member, OrganizationAdmin, OrganizationMember, OrganizationPermission,
+    OrganizationRoleAny, Owner, Reviewer, WorkspaceMember, WorkspacePermission,
+};
+pub use body::Body;
+pub use idempotency::{Created, Idempotent};
+pub use parameters::{Parameters, Query};
+pub use user::{CurrentUser, PlatformOperator};

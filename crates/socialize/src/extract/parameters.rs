@@ -1,0 +1,40 @@
+//! Path and query parameters, with refusals in the shape of every other error.
+
+use axum::extract::{FromRequestParts, Path};
+use domain::labels::ErrorCode;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::error::Error;
+
+/// Path parameters.
+pub struct Parameters<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Parameters<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        // A path whose id is not one leads nowhere, exactly like one whose id is unknown.
+        match Path::from_request_parts(parts, app).await {
+            Ok(Path(parameters)) => Ok(Self(parameters)),
+            Err(_) => {
+                Err(Error::refused(ErrorCode::NotFound, "There is nothing at this path: ids are UUIDs."))
+            }
+        }
+    }
+}
+
+/// Query parameters.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        match axum::extract::Query::from_request_parts(parts, app).await {
+            Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
+            Err(rejection) => Err(Error::refused(ErrorCode::MalformedRequest, rejection.body_text())),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Every route and layer on one screen.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use domain::labels::ErrorCode;
+use http::Method;
+use telemetry::ErrorType;
+use telemetry::http_server::{HttpServer, HttpServerSettings, RouteDescription};
+use utoipa::OpenApi;
+use utoipa::openapi::path::{HttpMethod, Paths};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use crate::app::{App, BODY_LIMIT};
+use crate::error::{AnsweredCode, Error, ErrorBody, panic_response};
+use crate::routes;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Socialize", description = "Teams draft social-media content and get it approved."),
+    components(schemas(ErrorBody)),
+    modifiers(&AccessToken)
+)]
+struct Document;
+
+/// Every route of the API with its document.
+fn api(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Document::openapi()).merge(routes::organizations::router(observe))
+}
+
+/// The public listener: the API and its document.
+pub fn router(app: App) -> Router {
+    let observe = Observe::new(&app);
+    let (router, document) = api(&observe).split_for_parts();
+    let unmatched = axum::routing::any(not_found)
+        .layer(middleware::from_fn_with_state(app.clone(), finish))
+        .layer(observe.http.unmatched_layer());
+    router
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
+        .fallback_service(unmatched.with_state(app.clone()))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(app)
+}
+
+/// The OpenAPI document of all routes.
+pub fn openapi(app: &App) -> utoipa::openapi::OpenApi {
+    api(&Observe::new(app)).split_for_parts().1
+}
+
+/// Puts the layers around a route: outermost the record, within it the time limit.
+pub struct Observe {
+    http: HttpServer,
+    app: App,
+}
+
+impl Observe {
+    fn new(app: &App) -> Self {
+        let trusted_peers = app.settings.trusted_peers.clone();
+        let http = HttpServer::new(&app.telemetry, HttpServerSettings { trusted_peers, panic_response });
+        Self { http, app: app.clone() }
+    }
+
+    /// A route whose possible answers are those that its documentation lists.
+    pub fn routes(&self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+        let methods = methods
+            .fallback(method_not_allowed)
+            .layer(middleware::from_fn_with_state(self.app.clone(), finish))
+            .layer(self.http.layer(&describe(&paths)));
+        (schemas, paths, methods)
+    }
+}
+
+/// Ends a request that takes too long, and counts the code of an error answer.
+async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+    let limit: Duration = app.settings.request_timeout;
+    let response = match tokio::time::timeout(limit, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Error::failed(ErrorType::Timeout).into_response(),
+    };
+    if let Some(AnsweredCode(code)) = response.extensions().get() {
+        app.signals.api_error(*code);
+    }
+    response
+}
+
+async fn not_found() -> Error {
+    Error::refused(ErrorCode::NotFound, "There is nothing at this path; /docs lists every route.")
+}
+
+async fn method_not_allowed() -> Error {
+    Error::refused(
+        ErrorCode::MethodNotAllowed,
+        "This path does not know the method; the Allow header lists those it does.",
+    )
+}
+
+/// What the layer needs to know of a route, read from its documentation.
+fn describe(paths: &Paths) -> Vec<RouteDescription> {
+    let mut described = Vec::new();
+    for (route, item) in &paths.paths {
+        let operations = [
+            (HttpMethod::Get, Method::GET, &item.get),
+            (HttpMethod::Post, Method::POST, &item.post),
+            (HttpMethod::Put, Method::PUT, &item.put),
+            (HttpMethod::Patch, Method::PATCH, &item.patch),
+            (HttpMethod::Delete, Method::DELETE, &item.delete),
+        ];
+        for (_, method, operation) in operations {
+            let Some(operation) = operation else { continue };
+            let statuses =
+                operation.responses.responses.keys().filter_map(|status| status.parse().ok()).collect();
+            described.push(RouteDescription { method, route: route.clone(), statuses });
+        }
+    }
+    described
+}
+
+struct AccessToken;
+
+impl utoipa::Modify for AccessToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("access_token", SecurityScheme::Http(scheme));
+    }
+}

@@ -1,0 +1,4 @@
+//! One file per resource: types, handlers and SQL together, read from top to bottom.
+
+pub mod organizations;
+pub mod page;

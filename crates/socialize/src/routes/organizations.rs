@@ -1,0 +1,168 @@
+//! Organizations: the customers, who own workspaces.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::OrganizationId;
+use domain::signals::Actor;
+use domain::vocabulary::OrganizationRole;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::page::{Page, PageQuery, Position};
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{Created, CurrentUser, Idempotent, OrganizationMember, Query};
+use crate::router::Observe;
+use crate::text::Text;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(create_organization, list_organizations)))
+        .routes(observe.routes(routes!(read_organization)))
+}
+
+/// A new organization.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOrganization {
+    name: Text<1, 100>,
+}
+
+/// An organization as its members see it.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct Organization {
+    id: OrganizationId,
+    name: String,
+    /// The caller's own role.
+    role: OrganizationRole,
+    created_at: DateTime<Utc>,
+}
+
+/// Create an organization
+///
+/// The caller becomes its owner.
+#[utoipa::path(
+    post, path = "/v1/organizations", tag = "organizations",
+    params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
+    request_body = NewOrganization,
+    responses((status = 201, body = Organization), answers::Change),
+    security(("access_token" = []))
+)]
+async fn create_organization(
+    State(app): State<App>,
+    user: CurrentUser,
+    request: Idempotent<NewOrganization>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let organization_id = OrganizationId::from(Uuid::now_v7());
+    let role = OrganizationRole::Owner;
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+        return Ok(earlier);
+    }
+    app.database
+        .run(
+            DatabaseOperation::InsertOrganization,
+            sqlx::query(
+                "insert into organizations (id, name, created_by, created_at) values ($1, $2, $3, $4)",
+            )
+            .bind(organization_id)
+            .bind(request.body.name.as_str())
+            .bind(user.user_id)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertOrganizationMember,
+            sqlx::query(
+                "insert into organization_members (organization_id, user_id, role, created_at) values ($1, $2, $3, $4)",
+            )
+            .bind(organization_id)
+            .bind(user.user_id)
+            .bind(role)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let name = request.body.name.as_str().to_owned();
+    let created = Created::new(Organization { id: organization_id, name, role, created_at: now });
+    request.complete(&app, &mut transaction, user.user_id, &created).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.organization_created(&Actor {
+        user_id: user.user_id,
+        organization_id: Some(organization_id),
+        workspace_id: None,
+    });
+    Ok(created.into_response())
+}
+
+/// List the organizations that the caller belongs to
+#[utoipa::path(
+    get, path = "/v1/organizations", tag = "organizations",
+    params(PageQuery),
+    responses((status = 200, body = Page<Organization>), answers::Read),
+    security(("access_token" = []))
+)]
+async fn list_organizations(
+    State(app): State<App>,
+    user: CurrentUser,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Organization>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let organizations: Vec<Organization> = app
+        .database
+        .run(
+            DatabaseOperation::ListOrganizations,
+            sqlx::query_as(
+                "select o.id, o.name, m.role, o.created_at
+                 from organization_members m join organizations o on o.id = m.organization_id
+                 where m.user_id = $1 and ($2::timestamptz is null or (o.created_at, o.id) < ($2, $3))
+                 order by o.created_at desc, o.id desc limit $4",
+            )
+            .bind(user.user_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position = |item: &Organization| Position { created_at: item.created_at, id: item.id.uuid() };
+    Ok(Json(Page::of(organizations, rows, position)))
+}
+
+/// Read an organization
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}", tag = "organizations",
+    params(("organization_id" = OrganizationId, Path)),
+    responses((status = 200, body = Organization), answers::Read),
+    security(("access_token" = []))
+)]
+async fn read_organization(
+    State(app): State<App>,
+    member: OrganizationMember,
+) -> Result<Json<Organization>, Error> {
+    let mut connection = app.database.acquire().await?;
+    let organization: Option<Organization> = app
+        .database
+        .run(
+            DatabaseOperation::FindOrganization,
+            sqlx::query_as("select id, name, $2 as role, created_at from organizations where id = $1")
+                .bind(member.organization_id)
+                .bind(member.role)
+                .fetch_optional(&mut *connection),
+        )
+        .await?;
+    organization.map(Json).ok_or_else(|| Error::not_found("organization"))
+}

@@ -1,0 +1,131 @@
+//! Lists in pages: newest first, continued by an opaque cursor.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use domain::labels::ErrorCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::Error;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 100;
+
+/// Which part of a list is asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// How many at most; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// One page of a list.
+#[derive(Serialize, ToSchema)]
+pub struct Page<T> {
+    /// Newest first.
+    pub items: Vec<T>,
+    /// Asks for the page after this one; absent on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// The position after which a page begins: lists are ordered by both, descending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// When the last item of the page before was created.
+    pub created_at: DateTime<Utc>,
+    /// Its id, which tells items of the same microsecond apart.
+    pub id: Uuid,
+}
+
+impl PageQuery {
+    /// A page of the default size from the beginning.
+    pub fn first() -> Self {
+        Self { limit: None, cursor: None }
+    }
+
+    /// For queries that have filters of their own beside the page.
+    pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
+    /// How many rows to read: one more than the page holds, which tells whether there is another page.
+    ///
+    /// # Errors
+    /// When the limit is out of range.
+    pub fn rows(&self) -> Result<i64, Error> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            let message = format!("limit must be between 1 and {MAX_LIMIT}.");
+            return Err(Error::refused(ErrorCode::MalformedRequest, message));
+        }
+        Ok(i64::from(limit) + 1)
+    }
+
+    /// Where the page begins.
+    ///
+    /// # Errors
+    /// When the cursor is not one of ours.
+    pub fn after(&self) -> Result<Option<Position>, Error> {
+        let Some(cursor) = &self.cursor else { return Ok(None) };
+        let refusal = || {
+            Error::refused(
+                ErrorCode::MalformedRequest,
+                "cursor must be the next_cursor of an earlier answer.",
+            )
+        };
+        Position::decode(cursor).map(Some).ok_or_else(refusal)
+    }
+}
+
+impl Position {
+    fn encode(self) -> String {
+        let mut bytes = self.created_at.timestamp_micros().to_be_bytes().to_vec();
+        bytes.extend_from_slice(self.id.as_bytes());
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn decode(cursor: &str) -> Option<Self> {
+        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+        let (micros, id) = bytes.split_at(8);
+        let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?;
+        // Postgres ends in the year 294276; a cursor beyond it was not made by us.
+        let known_to_postgres = (-4_713..=294_275).contains(&chrono::Datelike::year(&created_at));
+        known_to_postgres.then_some(Self { created_at, id: Uuid::from_slice(id).ok()? })
+    }
+}
+
+impl<T> Page<T> {
+    /// Makes a page from the rows that [`PageQuery::rows`] asked for.
+    pub fn of(mut items: Vec<T>, rows: i64, position: impl Fn(&T) -> Position) -> Self {
+        let limit = rows as usize - 1;
+        let next_cursor = (items.len() > limit).then(|| position(&items[limit - 1]).encode());
+        items.truncate(limit);
+        Self { items, next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_survives_the_round_trip(micros in 0_i64..4_000_000_000_000_000, id in any::<u128>()) {
+            let created_at = DateTime::from_timestamp_micros(micros).expect("in range");
+            let position = Position { created_at, id: Uuid::from_u128(id) };
+            prop_assert_eq!(Position::decode(&position.encode()), Some(position));
+        }
+
+        #[test]
+        fn no_cursor_panics(cursor in ".{0,64}") {
+            let _ = Position::decode(&cursor);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Text that people typed: bounded, and free of what a database or a terminal would choke on.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+/// Text of `MIN` to `MAX` characters, not only white space (unless it may be empty), without control characters other than
+/// line breaks and tabs.
+#[derive(Clone, Serialize)]
+#[serde(transparent)]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// Checks `text`; the error says what would be right and never quotes the text.
+    pub fn parse(text: String) -> Result<Self, String> {
+        let length = text.chars().count();
+        if length > MAX {
+            return Err(format!("must have at most {MAX} characters, not {length}"));
+        }
+        if length < MIN || (MIN > 0 && text.trim().is_empty()) {
+            return Err(format!("must have at least {MIN} characters that are not white space"));
+        }
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err("must not contain control characters".to_owned());
+        }
+        Ok(Self(text))
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> utoipa::PartialSchema for Text<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX));
+        let text = if MIN > 0 {
+            // At least one character that is not white space, and no control characters: what `parse` accepts.
+            text.min_length(Some(MIN)).pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))
+        } else {
+            text.pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))
+        };
+        text.into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> utoipa::ToSchema for Text<MIN, MAX> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("Text{MIN}To{MAX}").into()
+    }
+}
+
+/// An e-mail address, trimmed and lower-cased so that one person cannot have two accounts by spelling.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EmailAddress(String);
+
+impl EmailAddress {
+    /// Checks and normalises `text`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let normalised = text.trim().to_ascii_lowercase();
+        let refusal =
+            || "must be an e-mail address such as name@example.com, of at most 254 characters".to_owned();
+        if normalised.chars().count() > *domain::limits::EMAIL.end() {
+            return Err(refusal());
+        }
+        let (local, host) = normalised.rsplit_once('@').ok_or_else(refusal)?;
+        let well_formed = lettre::Address::new(local, host).is_ok() && normalised.is_ascii();
+        if well_formed { Ok(Self(normalised)) } else { Err(refusal()) }
+    }
+
+    /// The normalised address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for EmailAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for EmailAddress {
+    fn schema() -> RefOr<Schema> {
+        use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
+        let format = SchemaFormat::KnownFormat(KnownFormat::Email);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).max_length(Some(254)).into()
+    }
+}
+
+impl utoipa::ToSchema for EmailAddress {}

@@ -1,0 +1,174 @@
+//! Access tokens, which are signed and short-lived, and the tokens in e-mailed links, which are derived and never stored.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::ids::{SessionId, UserId};
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::secret::Secret;
+
+/// How long an access token is valid. Short, because it cannot be revoked.
+pub const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
+
+/// Signs and verifies. Built from one server secret, from which a key for each purpose is derived.
+#[derive(Clone)]
+pub struct Tokens {
+    inner: Arc<Keys>,
+}
+
+struct Keys {
+    encoding: EncodingKey,
+    decoding: DecodingKey,
+    links: [u8; 32],
+}
+
+/// What an access token says.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who it is for.
+    #[serde(rename = "sub")]
+    pub user_id: UserId,
+    /// The session that it belongs to.
+    #[serde(rename = "sid")]
+    pub session_id: SessionId,
+    /// When it expires, in seconds since 1970.
+    #[serde(rename = "exp")]
+    expires_at: i64,
+}
+
+/// Why an access token was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRefusal {
+    /// Malformed, or not signed by us.
+    Invalid,
+    /// Its time is over.
+    Expired,
+}
+
+/// What an e-mailed link is for; a token for one purpose is worthless for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkPurpose {
+    /// Confirms an e-mail address.
+    VerifyEmail,
+    /// Sets a new password.
+    ResetPassword,
+    /// Accepts an invite.
+    WorkspaceInvite,
+}
+
+impl LinkPurpose {
+    fn context(self) -> &'static [u8] {
+        match self {
+            Self::VerifyEmail => b"verify_email",
+            Self::ResetPassword => b"reset_password",
+            Self::WorkspaceInvite => b"workspace_invite",
+        }
+    }
+}
+
+impl Tokens {
+    /// Derives the keys from the server's secret.
+    pub fn new(server_secret: &Secret) -> Self {
+        let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
+        let links = derive(server_secret.expose().as_bytes(), &[b"e-mailed link"]);
+        let encoding = EncodingKey::from_secret(&access);
+        let decoding = DecodingKey::from_secret(&access);
+        Self { inner: Arc::new(Keys { encoding, decoding, links }) }
+    }
+
+    /// Signs an access token.
+    ///
+    /// # Errors
+    /// When the library cannot sign, which with a valid key it always can.
+    pub fn issue(
+        &self,
+        user_id: UserId,
+        session_id: SessionId,
+        now: DateTime<Utc>,
+    ) -> Result<Secret, jsonwebtoken::errors::Error> {
+        let claims = Claims { user_id, session_id, expires_at: (now + ACCESS_TOKEN_LIFETIME).timestamp() };
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.inner.encoding).map(Secret::new)
+    }
+
+    /// Verifies an access token. Time is compared here and not by the library, which reads the system's clock.
+    ///
+    /// # Errors
+    /// Says whether the token was never valid or is no longer.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenRefusal> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_exp = false;
+        let decoded = jsonwebtoken::decode::<Claims>(token, &self.inner.decoding, &validation);
+        let claims = decoded.map_err(|_| TokenRefusal::Invalid)?.claims;
+        if claims.expires_at <= now.timestamp() { Err(TokenRefusal::Expired) } else { Ok(claims) }
+    }
+
+    /// The token in a link: the id and a code that only this server can compute from it, so nothing that is stored can be
+    /// used to forge one.
+    pub fn link(&self, purpose: LinkPurpose, id: Uuid) -> Secret {
+        let mut bytes = id.as_bytes().to_vec();
+        bytes.extend_from_slice(&derive(&self.inner.links, &[purpose.context(), id.as_bytes()]));
+        Secret::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The id in a link's token, if this server made the token for this purpose.
+    pub fn verify_link(&self, purpose: LinkPurpose, token: &str) -> Option<Uuid> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (id, code) = bytes.split_at_checked(16)?;
+        let id = Uuid::from_slice(id).ok()?;
+        let expected = derive(&self.inner.links, &[purpose.context(), id.as_bytes()]);
+        let equal: bool = subtle::ConstantTimeEq::ct_eq(code, &expected[..]).into();
+        equal.then_some(id)
+    }
+}
+
+/// HMAC-SHA-256 over length-prefixed parts, so that no two lists of parts have the same input.
+fn derive(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        unreachable!("HMAC takes keys of any length")
+    };
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_good_for_its_purpose_and_server_only() {
+        let tokens = Tokens::new(&Secret::new("one secret"));
+        let id = Uuid::new_v4();
+        let link = tokens.link(LinkPurpose::VerifyEmail, id);
+        assert_eq!(tokens.verify_link(LinkPurpose::VerifyEmail, link.expose()), Some(id));
+        assert_eq!(tokens.verify_link(LinkPurpose::ResetPassword, link.expose()), None);
+        let other = Tokens::new(&Secret::new("another secret"));
+        assert_eq!(other.verify_link(LinkPurpose::VerifyEmail, link.expose()), None);
+        for broken in ["", "AAAA", &link.expose()[1..], &format!("{}A", link.expose()), "ä", "\0"] {
+            assert_eq!(tokens.verify_link(LinkPurpose::VerifyEmail, broken), None, "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn an_access_token_expires() {
+        let tokens = Tokens::new(&Secret::new("one secret"));
+        let now = DateTime::from_timestamp(1_795_419_660, 0).expect("a valid time");
+        let (user, session) = (UserId::from(Uuid::new_v4()), SessionId::from(Uuid::new_v4()));
+        let token = tokens.issue(user, session, now).expect("signed");
+        assert!(tokens.verify(token.expose(), now).is_ok_and(|claims| claims.user_id == user));
+        let later = now + ACCESS_TOKEN_LIFETIME;
+        assert_eq!(tokens.verify(token.expose(), later).err(), Some(TokenRefusal::Expired));
+        assert_eq!(tokens.verify("not a token", now).err(), Some(TokenRefusal::Invalid));
+        let other = Tokens::new(&Secret::new("another secret"));
+        assert_eq!(other.verify(token.expose(), now).err(), Some(TokenRefusal::Invalid));
+    }
+}
