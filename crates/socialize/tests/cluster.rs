@@ -22,8 +22,11 @@ fn settings(directory: &TempDir) -> ClusterSettings {
     }
 }
 
+/// Where root must become another user to run Postgres, that user has to be able to enter the directory.
 fn directory() -> TempDir {
-    tempfile::tempdir().expect("a temporary directory")
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
+    directory
 }
 
 async fn connect(cluster: &Cluster) -> PgConnection {

@@ -83,7 +83,7 @@ pub enum ClusterError {
 
     /// The data was written by another major version than any that was found.
     #[error(
-        "the data in {path} was written by PostgreSQL {wanted}, and only {found} was found. Install PostgreSQL \
+        "the data in {path} was written by PostgreSQL {wanted}, which was not found ({found}). Install PostgreSQL \
          {wanted}, or move the directory away to start with an empty database",
         path = path.display()
     )]
@@ -117,7 +117,7 @@ pub enum ClusterError {
         owner: u32,
     },
 
-    /// Postgres refuses to run as root, and no other identity can use the directory.
+    /// Postgres refuses to run as root, and nobody else can use the directory.
     #[error(
         "PostgreSQL refuses to run as root. {reason}. Run as an ordinary user, or choose a data directory that every \
          user can reach, such as /var/lib/socialize"

@@ -55,8 +55,8 @@ impl InitializedCluster {
         let directory = base.join("postgres");
         let password_file = base.join("password");
         let existing = read_major_version(&directory)?;
-        let identity = Identity::choose(&directory)?;
         let installation = Installation::find(settings, existing)?;
+        let identity = Identity::choose(&directory)?;
 
         let password = match fs::read_to_string(&password_file) {
             Ok(password) if existing.is_some() => password,

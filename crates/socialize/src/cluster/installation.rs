@@ -54,8 +54,18 @@ impl Installation {
         if let Some(other) = other_version {
             return other.require(settings, required);
         }
-        passed_over.insert(0, "nothing in PATH or /usr/lib/postgresql".to_owned());
-        Err(ClusterError::NotFound { tried: passed_over.join("; ") })
+        if passed_over.is_empty() {
+            passed_over.push("nothing in PATH or /usr/lib/postgresql".to_owned());
+        }
+        let tried = passed_over.join("; ");
+        Err(match required {
+            Some(wanted) => ClusterError::OtherMajorVersion {
+                path: settings.data_directory.clone(),
+                wanted,
+                found: tried,
+            },
+            None => ClusterError::NotFound { tried },
+        })
     }
 
     /// The directory that holds the programs.
@@ -100,7 +110,7 @@ impl Installation {
             Some(wanted) if wanted != self.major_version => Err(ClusterError::OtherMajorVersion {
                 path: settings.data_directory.clone(),
                 wanted,
-                found: format!("{} in {}", self.major_version, self.directory.display()),
+                found: format!("{} holds version {}", self.directory.display(), self.major_version),
             }),
             _ => Ok(self),
         }
