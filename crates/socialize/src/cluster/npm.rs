@@ -103,3 +103,31 @@ fn package_name() -> Result<String, ClusterError> {
     };
     Ok(format!("@embedded-postgres/{platform}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_and_run_bits_that_the_archive_lost_are_restored() {
+        let package = tempfile::tempdir().expect("a directory");
+        let native = package.path().join("native");
+        fs::create_dir_all(native.join("lib")).expect("a directory");
+        fs::create_dir_all(native.join("bin")).expect("a directory");
+        fs::write(native.join("lib/libpq.so.5.18"), "library").expect("a file");
+        for program in ["postgres", "initdb", "pg_ctl"] {
+            fs::write(native.join("bin").join(program), "program").expect("a file");
+        }
+        let list = r#"[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]"#;
+        fs::write(native.join("pg-symlinks.json"), list).expect("a list");
+
+        for _ in 0..2 {
+            prepare(package.path()).expect("it can be done, also twice");
+        }
+
+        let link = fs::read_link(native.join("lib/libpq.so.5")).expect("a link");
+        assert_eq!(link, Path::new("libpq.so.5.18"), "relative, so that the directory can be moved");
+        let mode = fs::metadata(native.join("bin/initdb")).expect("a program").permissions().mode();
+        assert_eq!(mode & 0o111, 0o111);
+    }
+}

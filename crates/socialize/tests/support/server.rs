@@ -6,7 +6,6 @@
 //! at most [`LINGER_SECONDS`] after the last test. The kernel gives up the locks of killed tests, so nothing that happens
 //! to a test leaves a server behind; and when the keeper itself is killed, the kernel stops the server.
 
-use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,8 @@ use std::time::{Duration, Instant};
 use socialize::cluster::{
     ClusterError, ClusterSettings, Durability, InitializedCluster, PARENT_VARIABLE, free_loopback_port,
 };
+
+use crate::cache::{cache_directory, variable};
 
 /// The server outlives its last user, because `cargo test` runs one program after the other.
 const LINGER_SECONDS: &str = "10";
@@ -148,16 +149,4 @@ fn launch(directory: &Path) -> Result<String, ClusterError> {
 fn open(path: &Path) -> File {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
     file.unwrap_or_else(|error| panic!("{} cannot be opened: {error}", path.display()))
-}
-
-/// Where the tests keep what is worth keeping between runs: outside the clone, so that all clones share it.
-fn cache_directory() -> PathBuf {
-    let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")));
-    cache.unwrap_or_else(std::env::temp_dir).join("socialize-test")
-}
-
-fn variable(name: &str) -> Option<OsString> {
-    #[expect(clippy::disallowed_methods, reason = "this is where the tests' configuration is read")]
-    std::env::var_os(name).filter(|value| !value.is_empty())
 }
