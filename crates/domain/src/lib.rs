@@ -3,6 +3,7 @@
 //! Everything here is pure: no IO, no async, no clock and no randomness of its own. The optional feature `sqlx` lets ids
 //! and closed sets be bound to queries and read from rows; it brings no connection with it.
 
+pub mod approval;
 pub mod catalogue;
 pub mod database_operation;
 pub mod ids;

@@ -5,6 +5,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use domain::approval::RequiredApprovals;
 use domain::limits;
 use domain::vocabulary::{
     Channel, ContentItemStatus, Decision, EmailTokenPurpose, FeedbackKind, FeedbackStatus, InviteStatus,
@@ -118,4 +119,14 @@ fn lengths_in_the_database_equal_the_limits_of_the_api() {
         .map(|(name, condition)| (name.as_str(), bounds(condition)))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn the_range_of_required_approvals_equals_that_of_the_state_machine() {
+    let expected = format!(
+        "required_approvals between {} and {}",
+        RequiredApprovals::MIN.get(),
+        RequiredApprovals::MAX.get()
+    );
+    assert_eq!(checks()["workspaces_required_approvals_range"], expected);
 }
