@@ -24,6 +24,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use utoipa::ToSchema;
 
@@ -41,6 +42,7 @@ impl RevisionNumber {
     /// The revision that a content item is created with.
     pub const FIRST: Self = Self(1);
 
+    /// Saturates, so that the machine stays total; the primary key of the table refuses a number that exists.
     const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
@@ -168,7 +170,8 @@ pub enum Action {
 }
 
 /// Why an action is not possible; the name is the code of the API's error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Refusal {
     /// The item is archived.
     Archived,
@@ -235,42 +238,10 @@ impl Refusal {
 }
 
 impl ClosedSet for Refusal {
-    const ALL: &'static [Self] = &[
-        Self::Archived,
-        Self::AlreadyPublished,
-        Self::PublishingInProgress,
-        Self::NotDraft,
-        Self::EditRequired,
-        Self::NotInApproval,
-        Self::NotCurrentRevision,
-        Self::OwnRevision,
-        Self::AlreadyDecided,
-        Self::NotApproved,
-        Self::NotScheduled,
-        Self::ScheduledTimeInPast,
-        Self::NotDue,
-        Self::PublishingNotStarted,
-        Self::NotPublishFailed,
-    ];
+    const ALL: &'static [Self] = Self::VARIANTS;
 
     fn as_str(self) -> &'static str {
-        match self {
-            Self::Archived => "archived",
-            Self::AlreadyPublished => "already_published",
-            Self::PublishingInProgress => "publishing_in_progress",
-            Self::NotDraft => "not_draft",
-            Self::EditRequired => "edit_required",
-            Self::NotInApproval => "not_in_approval",
-            Self::NotCurrentRevision => "not_current_revision",
-            Self::OwnRevision => "own_revision",
-            Self::AlreadyDecided => "already_decided",
-            Self::NotApproved => "not_approved",
-            Self::NotScheduled => "not_scheduled",
-            Self::ScheduledTimeInPast => "scheduled_time_in_past",
-            Self::NotDue => "not_due",
-            Self::PublishingNotStarted => "publishing_not_started",
-            Self::NotPublishFailed => "not_publish_failed",
-        }
+        self.into()
     }
 
     fn index(self) -> usize {

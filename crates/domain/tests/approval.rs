@@ -20,11 +20,11 @@ fn person(number: u128) -> UserId {
 }
 
 fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    DateTime::from_timestamp(1_800_000_000, 0).expect("a time")
 }
 
 fn rules(required_approvals: i32, allow_self_approval: bool) -> ApprovalRules {
-    ApprovalRules { required_approvals: required_approvals.try_into().unwrap(), allow_self_approval }
+    ApprovalRules { required_approvals: required_approvals.try_into().expect("1 to 5"), allow_self_approval }
 }
 
 fn approve(reviewer: u128, revision: i32) -> Action {
