@@ -1,0 +1,340 @@
+//! Health as probes see it, while dependencies fail, hang, block and recover.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::json;
+use telemetry::health::{Health, HealthSettings, Readiness};
+use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
+use telemetry::{ClosedSet, ErrorType};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    Postgres,
+    Smtp,
+    Blob,
+}
+
+impl ClosedSet for Peer {
+    const ALL: &'static [Self] = &[Self::Postgres, Self::Smtp, Self::Blob];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Smtp => "smtp",
+            Self::Blob => "blob",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A dependency whose answer a test decides.
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Ok,
+    Fails(ErrorType),
+    Hangs,
+    Panics,
+}
+
+#[derive(Clone)]
+struct FakePeer {
+    answer: Arc<Mutex<Answer>>,
+    checks: Arc<AtomicU64>,
+}
+
+impl FakePeer {
+    fn new(answer: Answer) -> Self {
+        Self { answer: Arc::new(Mutex::new(answer)), checks: Arc::default() }
+    }
+
+    fn answers(&self, answer: Answer) {
+        *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = answer;
+    }
+
+    fn checks(&self) -> u64 {
+        self.checks.load(Ordering::Relaxed)
+    }
+
+    async fn check(self) -> Result<(), ErrorType> {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        let answer = *self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Answer::Ok => Ok(()),
+            Answer::Fails(error) => Err(error),
+            Answer::Hangs => std::future::pending().await,
+            Answer::Panics => panic!("a mistake in the check"),
+        }
+    }
+
+    fn check_of(
+        &self,
+    ) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Result<(), ErrorType>> + Send>> + use<> {
+        let peer = self.clone();
+        move || Box::pin(peer.clone().check())
+    }
+}
+
+fn health_of(postgres: &FakePeer, smtp: &FakePeer) -> Health<Peer> {
+    Health::builder(HealthSettings::default())
+        .required(Peer::Postgres, postgres.check_of())
+        .optional(Peer::Smtp, smtp.check_of())
+        .start()
+}
+
+/// Long enough for a check to begin and to reach its time limit.
+async fn after_a_round() {
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+}
+
+fn error_of(health: &Health<Peer>, peer: Peer) -> Option<&'static str> {
+    let detail = health.detail();
+    let dependency = detail.dependencies.iter().find(|dependency| dependency.name == peer.as_str());
+    dependency.expect("a checked dependency").error_type
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_is_ready_when_it_has_started_and_its_dependencies_answer() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    assert_eq!(health.ready(), Readiness::Starting);
+    assert!(!health.is_up(Peer::Postgres), "nothing is known yet");
+    health.mark_started();
+    assert_eq!(health.ready(), Readiness::Unavailable, "nothing is known yet");
+    health.wait_for_first_results().await;
+    assert_eq!(health.ready(), Readiness::Ready);
+    assert!(health.ready().is_ready() && health.live());
+    assert!(health.is_up(Peer::Postgres) && health.is_up(Peer::Smtp));
+    assert!(!health.is_checked(Peer::Blob) && !health.is_up(Peer::Blob));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itself() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    health.wait_for_first_results().await;
+    for (answer, error) in [
+        (Answer::Fails(ErrorType::ConnectionRefused), "connection_refused"),
+        (Answer::Hangs, "timeout"),
+        (Answer::Panics, "panic"),
+    ] {
+        postgres.answers(answer);
+        after_a_round().await;
+        assert_eq!(health.ready(), Readiness::Unavailable, "{answer:?}");
+        assert_eq!(error_of(&health, Peer::Postgres), Some(error));
+        assert!(!health.is_up(Peer::Postgres));
+        assert!(health.live(), "being alive depends on nobody else");
+        postgres.answers(Answer::Ok);
+        after_a_round().await;
+        assert_eq!(health.ready(), Readiness::Ready, "{answer:?}");
+        assert_eq!(error_of(&health, Peer::Postgres), None);
+        assert!(health.is_up(Peer::Postgres));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_dependency_that_fails_is_shown_and_stops_nothing() {
+    let (postgres, smtp) =
+        (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Fails(ErrorType::AuthenticationFailed)));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    health.wait_for_first_results().await;
+    assert_eq!(health.ready(), Readiness::Ready);
+    assert!(!health.is_up(Peer::Smtp));
+    assert_eq!(error_of(&health, Peer::Smtp), Some("authentication_failed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_is_for_good() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    health.wait_for_first_results().await;
+    health.clone().begin_drain();
+    assert_eq!(health.ready(), Readiness::Draining);
+    health.mark_started();
+    after_a_round().await;
+    assert_eq!(health.ready(), Readiness::Draining);
+    assert!(health.live());
+}
+
+#[tokio::test(start_paused = true)]
+async fn probing_is_no_load() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.wait_for_first_results().await;
+    for _ in 0..1000 {
+        health.ready();
+        health.live();
+        health.detail();
+    }
+    assert_eq!(postgres.checks(), 1);
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    assert_eq!(postgres.checks(), 11);
+}
+
+#[tokio::test(start_paused = true)]
+async fn checks_end_with_the_last_owner() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Hangs));
+    let health = health_of(&postgres, &smtp);
+    let clone = health.clone();
+    drop(health);
+    after_a_round().await;
+    let checks = postgres.checks();
+    assert!(checks > 1);
+    drop(clone);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(postgres.checks(), checks);
+    assert_eq!(Arc::strong_count(&smtp.checks), 1, "the check that hangs is gone too");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_detail_says_everything_an_operator_asks() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    let first = serde_json::to_value(health.detail()).expect("serialised");
+    assert_eq!(
+        first["dependencies"][1],
+        json!({
+            "name": "smtp", "required_for_readiness": false, "state": "unknown", "state_age_seconds": 0.0,
+            "result_age_seconds": null, "last_success_age_seconds": null, "check_duration_ms": null
+        })
+    );
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    smtp.answers(Answer::Hangs);
+    tokio::time::sleep(Duration::from_millis(3000)).await;
+    let detail = serde_json::to_value(health.detail()).expect("serialised");
+    assert_eq!(
+        detail,
+        json!({
+            "live": true,
+            "readiness": "ready",
+            "dependencies": [
+                {
+                    "name": "postgres", "required_for_readiness": true, "state": "up", "state_age_seconds": 3.5,
+                    "result_age_seconds": 1.5, "last_success_age_seconds": 1.5, "check_duration_ms": 0.0
+                },
+                {
+                    "name": "smtp", "required_for_readiness": false, "state": "down", "state_age_seconds": 0.5,
+                    "result_age_seconds": 0.5, "last_success_age_seconds": 3.5, "check_duration_ms": 1000.0,
+                    "error.type": "timeout"
+                }
+            ]
+        })
+    );
+}
+
+#[derive(Default)]
+struct Lines(Mutex<Vec<serde_json::Value>>);
+
+impl LogOutput for Lines {
+    fn line(&self, _level: Level, line: &[u8]) {
+        let line = serde_json::from_slice(line).expect("valid JSON");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_is_logged_once() {
+    let lines = Arc::new(Lines::default());
+    let settings = TracingBridgeSettings {
+        allowed_fields: &["dependency", "error.type"],
+        own_targets: &["telemetry"],
+        current_ids: || None,
+        now: || SystemTime::UNIX_EPOCH,
+    };
+    let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
+    let _guard = bridge.install_on_this_thread();
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.wait_for_first_results().await;
+    postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    postgres.answers(Answer::Ok);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let at = |level: &str, event: &str| json!({"timestamp": "1970-01-01T00:00:00.000000Z", "level": level, "event": event, "dependency": "postgres"});
+    let mut down = at("warn", "dependency.down");
+    down["error.type"] = json!("connection_refused");
+    let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+    assert_eq!(*lines, [down, at("info", "dependency.up")]);
+}
+
+#[track_caller]
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "still waiting for {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+fn impatient() -> HealthSettings {
+    HealthSettings {
+        interval: Duration::from_millis(20),
+        time_limit: Duration::from_millis(10),
+        stale_after_intervals: 3,
+    }
+}
+
+#[test]
+fn a_check_that_blocks_its_thread_grows_stale_and_is_not_started_twice() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_time()
+        .build()
+        .expect("a runtime");
+    let _entered = runtime.enter();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Arc::new(Mutex::new(released));
+    let begun = Arc::new(AtomicU64::new(0));
+    let health = Health::builder(impatient())
+        .required(Peer::Postgres, {
+            let begun = Arc::clone(&begun);
+            move || {
+                let (released, begun) = (Arc::clone(&released), Arc::clone(&begun));
+                async move {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    // Blocks the worker thread until the test ends it; afterwards it returns at once.
+                    let _ = released.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    Ok(())
+                }
+            }
+        })
+        .start();
+    health.mark_started();
+    wait_until("the result to grow stale", || error_of(&health, Peer::Postgres) == Some("stale"));
+    assert_eq!(health.ready(), Readiness::Unavailable);
+    assert!(!health.is_up(Peer::Postgres));
+    assert_eq!(begun.load(Ordering::Relaxed), 1);
+    drop(release);
+    wait_until("recovery", || health.ready() == Readiness::Ready);
+}
+
+#[test]
+fn a_stuck_event_loop_is_not_alive() {
+    let (release, released) = mpsc::channel::<()>();
+    let (send_health, health) = mpsc::channel();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let event_loop = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let health: Health<Peer> = Health::builder(impatient()).start();
+            send_health.send(health).expect("the test is there");
+            // The mistake that this is about: blocking the event loop.
+            let _ = released.recv();
+            let _ = ended.await;
+        });
+    });
+    let health = health.recv().expect("the loop runs");
+    wait_until("the loop to be found stuck", || !health.live());
+    drop(release);
+    wait_until("the loop to turn again", || health.live());
+    drop(end);
+    event_loop.join().expect("the loop ends well");
+}
