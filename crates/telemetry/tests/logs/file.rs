@@ -258,7 +258,7 @@ fn a_file_that_somebody_deleted_is_begun_anew_when_it_is_due() {
     }
     assert!(writer.flush(soon()));
     let lines = parse_lines(&read(&settings.path));
-    assert_eq!(lines.iter().filter_map(number_of).last(), Some(19));
+    assert_eq!(lines.iter().filter_map(number_of).next_back(), Some(19));
 }
 
 #[test]
