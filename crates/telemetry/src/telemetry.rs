@@ -36,8 +36,8 @@ struct Inner {
     wake_spans: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// What is decided before the first record.
-#[derive(Clone)]
+/// What is decided before the first record. The default writes lines from `info` on and no spans.
+#[derive(Clone, Default)]
 pub struct TelemetrySettings {
     /// Which traces are recorded.
     pub sampler: Sampler,

@@ -1,8 +1,10 @@
 //! What the integration tests share.
 
+mod app;
 mod cache;
 mod database;
 mod server;
 
+pub use app::{Answer, TestApp};
 pub use cache::python_tool;
 pub use database::TestDatabase;

@@ -1,0 +1,3 @@
+//! The API through its router, on a real database.
+
+mod organizations;

@@ -1,0 +1,286 @@
+//! An application for one test: the real router on a database of its own, with a clock that the test advances.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use chrono::{DateTime, Utc};
+use domain::ids::{OrganizationId, SessionId, UserId, WorkspaceId};
+use domain::signals::Signals;
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::Value;
+use socialize::app::{App, AppSettings, AppState};
+use socialize::clock::Clock;
+use socialize::database::Database;
+use socialize::secret::Secret;
+use socialize::token::Tokens;
+use telemetry::meter::Snapshot;
+use telemetry::{Telemetry, TelemetrySettings};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use crate::TestDatabase;
+
+/// The application under test.
+pub struct TestApp {
+    /// Its state; the clock is `app.clock`.
+    pub app: App,
+    router: Router,
+    database: TestDatabase,
+}
+
+/// An answer whose body has been read.
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, `Null` where it is empty or not JSON.
+    pub body: Value,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// Asserts the status, showing the body where it is another one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
+        self
+    }
+
+    /// Asserts a refusal by status and code, and the shape that every error has.
+    #[track_caller]
+    pub fn expect_error(self, status: u16, code: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.body["code"], code, "{}", answer.body);
+        assert!(answer.body["message"].as_str().is_some_and(|message| message.len() > 10), "{}", answer.body);
+        assert_eq!(answer.body["request_id"].as_str(), answer.header("x-request-id"), "{}", answer.body);
+        answer
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// A string field of the body.
+    #[track_caller]
+    pub fn text(&self, field: &str) -> String {
+        self.body[field].as_str().unwrap_or_else(|| panic!("no text {field} in {}", self.body)).to_owned()
+    }
+}
+
+impl TestApp {
+    /// Starts an application on a fresh database.
+    pub async fn start() -> Self {
+        let database = TestDatabase::create().await;
+        let settings = TelemetrySettings { traces: true, ..TelemetrySettings::default() };
+        let telemetry = Telemetry::new(settings);
+        let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
+        let app = App::new(AppState {
+            settings: AppSettings {
+                public_url: "https://socialize.example".parse().expect("a URL"),
+                request_timeout: Duration::from_secs(30),
+                body_timeout: Duration::from_secs(5),
+                trusted_peers: Vec::new(),
+            },
+            database: Database::new(database.pool().clone(), &telemetry, || false),
+            signals: Signals::new(&telemetry),
+            clock: Clock::fixed(now),
+            tokens: Tokens::new(&Secret::new("a server secret for tests")),
+            telemetry,
+        });
+        let router = socialize::router::router(app.clone());
+        Self { app, router, database }
+    }
+
+    /// The database, for what cannot be seen through the API.
+    pub fn pool(&self) -> &sqlx::PgPool {
+        self.database.pool()
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body").to_vec();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status, headers: parts.headers, body, bytes }
+    }
+
+    /// Sends a request with a JSON body (none where it is `Null`) as `caller`.
+    pub async fn call(&self, caller: Option<UserId>, method: Method, path: &str, body: Value) -> Answer {
+        self.send(self.request(caller, method, path, &body, &[])).await
+    }
+
+    /// Builds a request with more headers.
+    pub fn request(
+        &self,
+        caller: Option<UserId>,
+        method: Method,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Request<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(caller) = caller {
+            request = request
+                .header(header::AUTHORIZATION, format!("Bearer {}", self.access_token(caller).expose()));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if body.is_null() {
+            return request.body(Body::empty()).expect("a request");
+        }
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        request.body(Body::from(body.to_string())).expect("a request")
+    }
+
+    /// `GET` as `caller`.
+    pub async fn get(&self, caller: UserId, path: &str) -> Answer {
+        self.call(Some(caller), Method::GET, path, Value::Null).await
+    }
+
+    /// `POST` as `caller`.
+    pub async fn post(&self, caller: UserId, path: &str, body: Value) -> Answer {
+        self.call(Some(caller), Method::POST, path, body).await
+    }
+
+    /// A valid access token. The session exists only in the token: access tokens are not looked up.
+    pub fn access_token(&self, user: UserId) -> Secret {
+        let session = SessionId::from(Uuid::now_v7());
+        self.app.tokens.issue(user, session, self.app.clock.now()).expect("signed")
+    }
+
+    /// A verified user, inserted without the cost of hashing a password.
+    pub async fn user(&self, name: &str) -> UserId {
+        let id = UserId::from(Uuid::now_v7());
+        sqlx::query(
+            "insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
+             values ($1, $2, $3, '$argon2id$not-a-hash', $4, $4)",
+        )
+        .bind(id)
+        .bind(format!("{name}-{}@example.com", id.uuid().simple()))
+        .bind(name)
+        .bind(self.app.clock.now())
+        .execute(self.pool())
+        .await
+        .expect("a user");
+        id
+    }
+
+    /// A platform operator.
+    pub async fn operator(&self) -> UserId {
+        let id = self.user("operator").await;
+        sqlx::query("update users set is_operator = true where id = $1")
+            .bind(id)
+            .execute(self.pool())
+            .await
+            .expect("an operator");
+        id
+    }
+
+    /// An organization with its owner.
+    pub async fn organization(&self) -> (OrganizationId, UserId) {
+        let owner = self.user("owner").await;
+        let id = OrganizationId::from(Uuid::now_v7());
+        sqlx::query("insert into organizations (id, name, created_by, created_at) values ($1, 'Organization', $2, $3)")
+            .bind(id)
+            .bind(owner)
+            .bind(self.app.clock.now())
+            .execute(self.pool())
+            .await
+            .expect("an organization");
+        self.join_organization(id, owner, OrganizationRole::Owner).await;
+        (id, owner)
+    }
+
+    /// Makes a user a member of an organization.
+    pub async fn join_organization(
+        &self,
+        organization: OrganizationId,
+        user: UserId,
+        role: OrganizationRole,
+    ) {
+        sqlx::query("insert into organization_members (organization_id, user_id, role, created_at) values ($1, $2, $3, $4)")
+            .bind(organization)
+            .bind(user)
+            .bind(role)
+            .bind(self.app.clock.now())
+            .execute(self.pool())
+            .await
+            .expect("a member");
+    }
+
+    /// A workspace that needs `required_approvals`.
+    pub async fn workspace(&self, organization: OrganizationId, required_approvals: i32) -> WorkspaceId {
+        let id = WorkspaceId::from(Uuid::now_v7());
+        sqlx::query(
+            "insert into workspaces (id, organization_id, name, required_approvals, last_active_at, created_at)
+             values ($1, $2, 'Workspace', $3, $4, $4)",
+        )
+        .bind(id)
+        .bind(organization)
+        .bind(required_approvals)
+        .bind(self.app.clock.now())
+        .execute(self.pool())
+        .await
+        .expect("a workspace");
+        id
+    }
+
+    /// A new user with a role in a workspace.
+    pub async fn workspace_member(
+        &self,
+        organization: OrganizationId,
+        workspace: WorkspaceId,
+        role: WorkspaceRole,
+    ) -> UserId {
+        let user = self.user(telemetry::ClosedSet::as_str(role)).await;
+        self.join_organization(organization, user, OrganizationRole::Member).await;
+        sqlx::query(
+            "insert into workspace_members (workspace_id, organization_id, user_id, role, created_at)
+             values ($1, $2, $3, $4, $5)",
+        )
+        .bind(workspace)
+        .bind(organization)
+        .bind(user)
+        .bind(role)
+        .bind(self.app.clock.now())
+        .execute(self.pool())
+        .await
+        .expect("a workspace member");
+        user
+    }
+
+    /// All metrics now.
+    pub fn metrics(&self) -> Snapshot {
+        self.app.telemetry.meter().snapshot()
+    }
+
+    /// The sum of a counter's series now.
+    pub fn count(&self, name: &str) -> i64 {
+        self.metrics().total(name)
+    }
+
+    /// The log lines since the last call.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let mut bytes = Vec::new();
+        self.app.telemetry.take_lines(&mut bytes);
+        let text = String::from_utf8(bytes).expect("lines are UTF-8");
+        text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+    }
+
+    /// Makes the next insert into `table` fail with a server error, to show what a failed transaction leaves behind.
+    pub async fn break_table(&self, table: &str) {
+        let statement = format!(
+            "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken by a test'; end $$;
+             create constraint trigger broken after insert or update on {table} deferrable initially deferred
+             for each row execute function broken()"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(self.pool()).await.expect("a trigger");
+    }
+}
