@@ -1,0 +1,85 @@
+//! E-mails are jobs: they are enqueued in the transaction that makes them necessary and sent by the worker.
+
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, UserId};
+use domain::labels::{EmailTemplate, JobKind};
+use domain::vocabulary::Decision;
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::database::{self, Transaction};
+use crate::queue::{NewJob, enqueue};
+
+/// How often delivery of an e-mail is tried: with backoff, for about a day.
+const MAX_ATTEMPTS: i32 = 12;
+
+/// An e-mail to be sent. Ids only: addresses, names and links are looked up or derived when it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "template", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Email {
+    /// Asks a new user to confirm the address.
+    VerifyEmail {
+        /// The link's token, which names the user.
+        token: EmailTokenId,
+    },
+    /// Tells the owner of an address that somebody tried to register it again.
+    AlreadyRegistered {
+        /// The owner.
+        user: UserId,
+    },
+    /// Carries the link that sets a new password.
+    ResetPassword {
+        /// The link's token, which names the user.
+        token: EmailTokenId,
+    },
+    /// Invites somebody into a workspace.
+    WorkspaceInvite {
+        /// The invite, which has the address.
+        invite: InviteId,
+    },
+    /// Asks a reviewer for a decision.
+    ApprovalRequested {
+        /// What to decide on.
+        content_item: ContentItemId,
+        /// Which revision of it.
+        revision: i32,
+        /// Who is asked.
+        reviewer: UserId,
+    },
+    /// Tells an author what was decided.
+    ApprovalDecided {
+        /// On what.
+        content_item: ContentItemId,
+        /// Who wrote it.
+        author: UserId,
+        /// What was decided.
+        decision: Decision,
+    },
+}
+
+impl Email {
+    /// Its template.
+    pub fn template(self) -> EmailTemplate {
+        match self {
+            Self::VerifyEmail { .. } => EmailTemplate::VerifyEmail,
+            Self::AlreadyRegistered { .. } => EmailTemplate::AlreadyRegistered,
+            Self::ResetPassword { .. } => EmailTemplate::ResetPassword,
+            Self::WorkspaceInvite { .. } => EmailTemplate::WorkspaceInvite,
+            Self::ApprovalRequested { .. } => EmailTemplate::ApprovalRequested,
+            Self::ApprovalDecided { .. } => EmailTemplate::ApprovalDecided,
+        }
+    }
+
+    /// Leaves it to the worker, if and when the transaction commits.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
+        let (kind, run_at, max_attempts) = (JobKind::SendEmail, app.clock.now(), MAX_ATTEMPTS);
+        enqueue(
+            app,
+            transaction,
+            NewJob { kind, payload: &self, run_at, max_attempts, deduplication_key: None },
+        )
+        .await
+    }
+}
