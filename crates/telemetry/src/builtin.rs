@@ -203,6 +203,12 @@ pub enum DropReason {
     BufferFull,
     /// The queue to the collector, or the file, was full.
     QueueFull,
+    /// It is larger than a collector accepts in one request.
+    TooLarge,
+    /// It is a metric point that a newer one replaced before it could be sent.
+    Superseded,
+    /// The collector kept answering, or letting us wait, without taking it.
+    RetriesExhausted,
     /// The collector refused it for good.
     Rejected,
     /// It could not be written: the disk is full or the output is closed.
@@ -212,13 +218,24 @@ pub enum DropReason {
 }
 
 impl ClosedSet for DropReason {
-    const ALL: &'static [Self] =
-        &[Self::BufferFull, Self::QueueFull, Self::Rejected, Self::WriteFailed, Self::Shutdown];
+    const ALL: &'static [Self] = &[
+        Self::BufferFull,
+        Self::QueueFull,
+        Self::TooLarge,
+        Self::Superseded,
+        Self::RetriesExhausted,
+        Self::Rejected,
+        Self::WriteFailed,
+        Self::Shutdown,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::BufferFull => "buffer_full",
             Self::QueueFull => "queue_full",
+            Self::TooLarge => "too_large",
+            Self::Superseded => "superseded",
+            Self::RetriesExhausted => "retries_exhausted",
             Self::Rejected => "rejected",
             Self::WriteFailed => "write_failed",
             Self::Shutdown => "shutdown",

@@ -18,6 +18,7 @@ pub mod log;
 mod measurement;
 pub mod meter;
 mod operations;
+pub mod otlp;
 mod otlp_encoding;
 mod outcome;
 pub mod process;

@@ -1,0 +1,247 @@
+//! The batches that wait for the collector, and the books about them.
+//!
+//! Every change of a batch's fate goes through this file, so that the sum of [`SenderCounts`](super::SenderCounts) cannot be wrong.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::settings::MAXIMUM_REQUEST_BYTES;
+use super::{ExportFailure, SenderStatistics};
+use crate::builtin::{DropReason, Signal};
+
+/// One encoded export request.
+pub(super) struct Batch {
+    pub(super) body: Bytes,
+    items: u64,
+    collection: u64,
+    /// How often a collector that can be reached left it undone.
+    pub(super) attempts: u32,
+}
+
+pub(super) struct BatchQueue {
+    waiting: VecDeque<Batch>,
+    signal: Signal,
+    limit_bytes: u64,
+    collection: u64,
+    statistics: Arc<SenderStatistics>,
+}
+
+impl BatchQueue {
+    pub(super) fn new(signal: Signal, limit_bytes: usize, statistics: Arc<SenderStatistics>) -> Self {
+        Self { waiting: VecDeque::new(), signal, limit_bytes: limit_bytes as u64, collection: 0, statistics }
+    }
+
+    /// What is pushed from here on belongs together, and replaces older metrics.
+    pub(super) fn begin_collection(&mut self) {
+        self.collection += 1;
+    }
+
+    /// Appends a batch. The oldest ones make room, because after an outage an operator looks for the newest.
+    pub(super) fn push(&mut self, body: Bytes, items: u64) {
+        let batch = Batch { body, items, collection: self.collection, attempts: 0 };
+        if self.signal == Signal::Metrics {
+            while let Some(older) = self.waiting.pop_front_if(|older| older.collection < batch.collection) {
+                self.discard(older, DropReason::Superseded);
+            }
+        }
+        let bytes = batch.body.len() as u64;
+        let refused = if batch.body.len() > MAXIMUM_REQUEST_BYTES {
+            Some(DropReason::TooLarge)
+        } else {
+            let has_room = self.make_room(bytes);
+            (!has_room).then_some(DropReason::QueueFull)
+        };
+        let mut counts = self.statistics.lock();
+        counts.taken_items += items;
+        if let Some(reason) = refused {
+            counts.add_dropped(reason, items);
+        } else {
+            counts.pending_items += items;
+            counts.pending_bytes += bytes;
+            self.waiting.push_back(batch);
+        }
+    }
+
+    /// Drops the oldest until so many bytes fit; they may not when a batch is under way.
+    fn make_room(&mut self, bytes: u64) -> bool {
+        while self.statistics.lock().pending_bytes + bytes > self.limit_bytes {
+            let Some(oldest) = self.waiting.pop_front() else { return false };
+            self.discard(oldest, DropReason::QueueFull);
+        }
+        true
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Hands out the oldest batch, which stays pending until one of the three methods below takes it back.
+    pub(super) fn take_oldest(&mut self) -> Option<Batch> {
+        self.waiting.pop_front()
+    }
+
+    /// The collector took the batch, except for some of its items. Says how many it really can have refused.
+    pub(super) fn delivered(&mut self, batch: Batch, rejected_items: u64) -> u64 {
+        let rejected = rejected_items.min(batch.items);
+        let mut counts = self.statistics.lock();
+        counts.pending_items -= batch.items;
+        counts.pending_bytes -= batch.body.len() as u64;
+        counts.sent_items += batch.items - rejected;
+        counts.add_dropped(DropReason::Rejected, rejected);
+        if rejected == 0 {
+            counts.succeeded_requests += 1;
+        } else {
+            counts.add_failure(ExportFailure::PartlyRejected);
+        }
+        rejected
+    }
+
+    /// The batch is to be tried again, before all others.
+    pub(super) fn put_back(&mut self, batch: Batch) {
+        let superseded = self.signal == Signal::Metrics
+            && self.waiting.front().is_some_and(|newer| newer.collection > batch.collection);
+        if superseded {
+            self.discard(batch, DropReason::Superseded);
+        } else {
+            self.waiting.push_front(batch);
+        }
+    }
+
+    /// The batch is given up.
+    pub(super) fn discard(&mut self, batch: Batch, reason: DropReason) {
+        let mut counts = self.statistics.lock();
+        counts.pending_items -= batch.items;
+        counts.pending_bytes -= batch.body.len() as u64;
+        counts.add_dropped(reason, batch.items);
+    }
+
+    /// Every waiting batch is given up.
+    pub(super) fn discard_all(&mut self, reason: DropReason) {
+        while let Some(batch) = self.waiting.pop_front() {
+            self.discard(batch, reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::otlp::SenderCounts;
+
+    const LIMIT: usize = 1_000;
+
+    fn queue(signal: Signal) -> (BatchQueue, Arc<SenderStatistics>) {
+        let statistics = Arc::new(SenderStatistics::default());
+        (BatchQueue::new(signal, LIMIT, Arc::clone(&statistics)), statistics)
+    }
+
+    fn body(bytes: usize) -> Bytes {
+        Bytes::from(vec![0; bytes])
+    }
+
+    fn assert_sum(counts: &SenderCounts) {
+        assert_eq!(
+            counts.taken_items,
+            counts.sent_items + counts.dropped_items() + counts.pending_items,
+            "{counts:?}"
+        );
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let (mut queue, statistics) = queue(Signal::Traces);
+        for items in 1..=4 {
+            queue.push(body(400), items);
+        }
+        let counts = statistics.counts();
+        assert_eq!(counts.dropped_items_by(DropReason::QueueFull), 1 + 2);
+        assert_eq!((counts.pending_items, counts.pending_bytes), (3 + 4, 800));
+        assert_eq!(queue.take_oldest().map(|batch| batch.items), Some(3));
+    }
+
+    #[test]
+    fn a_batch_under_way_counts_against_the_limit() {
+        let (mut queue, statistics) = queue(Signal::Traces);
+        queue.push(body(700), 1);
+        let under_way = queue.take_oldest().unwrap();
+        queue.push(body(400), 10);
+        assert_eq!(statistics.counts().dropped_items_by(DropReason::QueueFull), 10);
+        queue.delivered(under_way, 0);
+        queue.push(body(400), 100);
+        let counts = statistics.counts();
+        assert_eq!((counts.sent_items, counts.pending_items, counts.succeeded_requests), (1, 100, 1));
+    }
+
+    #[test]
+    fn a_batch_that_no_collector_accepts_is_dropped_at_once() {
+        let statistics = Arc::new(SenderStatistics::default());
+        let mut queue = BatchQueue::new(Signal::Traces, 8 * MAXIMUM_REQUEST_BYTES, Arc::clone(&statistics));
+        queue.push(body(MAXIMUM_REQUEST_BYTES), 1);
+        queue.push(body(MAXIMUM_REQUEST_BYTES + 1), 5);
+        let counts = statistics.counts();
+        assert_eq!((counts.pending_items, counts.dropped_items_by(DropReason::TooLarge)), (1, 5));
+    }
+
+    #[test]
+    fn only_the_newest_collection_of_metrics_waits() {
+        let (mut queue, statistics) = queue(Signal::Metrics);
+        queue.begin_collection();
+        queue.push(body(10), 1);
+        queue.push(body(10), 2);
+        let under_way = queue.take_oldest().unwrap();
+        queue.begin_collection();
+        queue.push(body(10), 4);
+        assert_eq!(statistics.counts().dropped_items_by(DropReason::Superseded), 2);
+        queue.put_back(under_way);
+        let counts = statistics.counts();
+        assert_eq!(counts.dropped_items_by(DropReason::Superseded), 2 + 1);
+        assert_eq!(counts.pending_items, 4);
+    }
+
+    #[test]
+    fn a_collector_cannot_refuse_more_than_it_was_sent() {
+        let (mut queue, statistics) = queue(Signal::Traces);
+        queue.push(body(10), 3);
+        let batch = queue.take_oldest().unwrap();
+        assert_eq!(queue.delivered(batch, u64::MAX), 3);
+        let counts = statistics.counts();
+        assert_eq!((counts.sent_items, counts.dropped_items_by(DropReason::Rejected)), (0, 3));
+        assert_eq!(counts.failed_requests_by(ExportFailure::PartlyRejected), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn every_item_is_sent_dropped_or_pending(
+            is_metrics: bool,
+            steps in proptest::collection::vec((0..6_u8, 0..600_usize, 0..50_u64), 1..80),
+        ) {
+            let (mut queue, statistics) = queue(if is_metrics { Signal::Metrics } else { Signal::Traces });
+            let mut under_way: Option<Batch> = None;
+            for (step, bytes, items) in steps {
+                match (step, under_way.take()) {
+                    (0, batch) => { queue.begin_collection(); under_way = batch; }
+                    (1, batch) => { queue.push(body(bytes), items); under_way = batch; }
+                    (2, None) => under_way = queue.take_oldest(),
+                    (3, Some(batch)) => { queue.delivered(batch, items); }
+                    (4, Some(batch)) => queue.put_back(batch),
+                    (5, Some(batch)) => queue.discard(batch, DropReason::Rejected),
+                    (_, batch) => under_way = batch,
+                }
+                let counts = statistics.counts();
+                assert_sum(&counts);
+                prop_assert!(counts.pending_bytes <= LIMIT as u64);
+            }
+            if let Some(batch) = under_way {
+                queue.put_back(batch);
+            }
+            queue.discard_all(DropReason::Shutdown);
+            let counts = statistics.counts();
+            assert_sum(&counts);
+            prop_assert_eq!((counts.pending_items, counts.pending_bytes), (0, 0));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What became of every item.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::ClosedSet;
+use crate::builtin::DropReason;
+
+/// Why one request to the collector failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExportFailure {
+    /// There was no answer in time.
+    Timeout,
+    /// There was no connection, or it broke before the answer.
+    Connection,
+    /// The answer was to try again later.
+    Unavailable,
+    /// The answer was that trying again is useless.
+    Rejected,
+    /// The answer was that some of the items are refused.
+    PartlyRejected,
+}
+
+impl ClosedSet for ExportFailure {
+    const ALL: &'static [Self] =
+        &[Self::Timeout, Self::Connection, Self::Unavailable, Self::Rejected, Self::PartlyRejected];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connection => "connection",
+            Self::Unavailable => "unavailable",
+            Self::Rejected => "rejected",
+            Self::PartlyRejected => "partly_rejected",
+        }
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// All numbers of one sender at one instant.
+///
+/// `taken_items == sent_items + dropped_items() + pending_items` holds in every copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SenderCounts {
+    /// Items that the source handed over.
+    pub taken_items: u64,
+    /// Items that the collector accepted.
+    pub sent_items: u64,
+    /// Items that wait, those of the request under way included.
+    pub pending_items: u64,
+    /// The size of what waits, uncompressed.
+    pub pending_bytes: u64,
+    /// Requests that the collector accepted in full.
+    pub succeeded_requests: u64,
+    /// Whether the last request had no answer, so that only an occasional one is tried.
+    pub circuit_open: bool,
+    dropped_items: [u64; DropReason::ALL.len()],
+    failed_requests: [u64; ExportFailure::ALL.len()],
+}
+
+impl SenderCounts {
+    /// Items that never reached the collector.
+    pub fn dropped_items(&self) -> u64 {
+        self.dropped_items.iter().sum()
+    }
+
+    /// Items that never reached the collector for one reason.
+    pub fn dropped_items_by(&self, reason: DropReason) -> u64 {
+        self.dropped_items[reason.index()]
+    }
+
+    /// Requests that the collector did not accept in full; a batch that is tried twice counts twice.
+    pub fn failed_requests(&self) -> u64 {
+        self.failed_requests.iter().sum()
+    }
+
+    /// Requests that failed in one way.
+    pub fn failed_requests_by(&self, failure: ExportFailure) -> u64 {
+        self.failed_requests[failure.index()]
+    }
+
+    pub(super) fn add_dropped(&mut self, reason: DropReason, items: u64) {
+        self.dropped_items[reason.index()] += items;
+    }
+
+    pub(super) fn add_failure(&mut self, failure: ExportFailure) {
+        self.failed_requests[failure.index()] += 1;
+    }
+}
+
+/// The living numbers of one sender, shared with whoever exports them.
+///
+/// A lock instead of separate atomics keeps the sum exact in every copy; the sender takes it a few times for each batch.
+#[derive(Debug, Default)]
+pub struct SenderStatistics(Mutex<SenderCounts>);
+
+impl SenderStatistics {
+    /// The numbers at this instant.
+    pub fn counts(&self) -> SenderCounts {
+        *self.lock()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, SenderCounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn assert_indexed<Member: ClosedSet>() {
+        let names: HashSet<&str> = Member::ALL.iter().map(|member| member.as_str()).collect();
+        assert_eq!(names.len(), Member::ALL.len(), "names are distinct");
+        for (position, member) in Member::ALL.iter().enumerate() {
+            assert_eq!(member.index(), position, "{}", member.as_str());
+        }
+    }
+
+    #[test]
+    fn every_member_stands_at_its_index() {
+        assert_indexed::<ExportFailure>();
+        assert_indexed::<DropReason>();
+    }
+}

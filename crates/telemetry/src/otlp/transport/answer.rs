@@ -1,0 +1,200 @@
+//! The few fields of a collector's answer that matter, read from protobuf.
+//!
+//! Text in an answer is never read: it is somebody else's, and may quote what was sent.
+
+use std::time::Duration;
+
+/// How many items an `ExportTraceServiceResponse` or `ExportMetricsServiceResponse` says were refused.
+///
+/// Both have `partial_success = 1`, and in it the number of refused spans or points as field 1. An answer that is no
+/// such message says nothing, hence zero.
+pub(super) fn rejected_items(message: &[u8]) -> u64 {
+    let rejected = last_message(message, 1).and_then(|partial_success| last_number(partial_success, 1));
+    // The field is a signed integer, and a negative number of refused items means nothing.
+    rejected.map_or(0, |number| u64::try_from(number.cast_signed()).unwrap_or(0))
+}
+
+/// The pause that a `google.rpc.Status` (the `grpc-status-details-bin` trailer) asks for by `RetryInfo`.
+pub(super) fn retry_delay(status: &[u8]) -> Option<Duration> {
+    const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
+    let retry_info = messages(status, 3).find(|any| last_message(any, 1) == Some(RETRY_INFO))?;
+    let duration = last_message(last_message(retry_info, 2)?, 1)?;
+    let seconds = last_number(duration, 1).unwrap_or(0);
+    let nanoseconds = last_number(duration, 2).unwrap_or(0);
+    // Negative parts are enormous as unsigned numbers, and do not fit.
+    let nanoseconds = u32::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
+    i64::try_from(seconds).ok()?;
+    Some(Duration::new(seconds, nanoseconds))
+}
+
+enum Value<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+    Fixed,
+}
+
+/// Walks over the fields of a message, and ends at the first malformed byte.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u64, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let key = self.number()?;
+        let value = match key & 7 {
+            0 => Value::Number(self.number()?),
+            1 => self.bytes(8).map(|_| Value::Fixed)?,
+            2 => {
+                let length = usize::try_from(self.number()?).ok()?;
+                Value::Bytes(self.bytes(length)?)
+            }
+            5 => self.bytes(4).map(|_| Value::Fixed)?,
+            _ => return None,
+        };
+        Some((key >> 3, value))
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.bytes(1)?[0];
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+fn messages(message: &[u8], field: u64) -> impl Iterator<Item = &[u8]> {
+    Fields(message).filter_map(move |(number, value)| match value {
+        Value::Bytes(bytes) if number == field => Some(bytes),
+        _ => None,
+    })
+}
+
+fn last_message(message: &[u8], field: u64) -> Option<&[u8]> {
+    messages(message, field).last()
+}
+
+fn last_number(message: &[u8], field: u64) -> Option<u64> {
+    Fields(message)
+        .filter_map(|(number, value)| match value {
+            Value::Number(value) if number == field => Some(value),
+            _ => None,
+        })
+        .last()
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::metrics::v1::{
+        ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+    };
+    use opentelemetry_proto::tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceResponse,
+    };
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+
+    /// The messages of `google/rpc/status.proto` and its neighbours, as far as they are used.
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Status {
+        #[prost(int32, tag = "1")]
+        code: i32,
+        #[prost(string, tag = "2")]
+        message: String,
+        #[prost(message, repeated, tag = "3")]
+        details: Vec<Any>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Any {
+        #[prost(string, tag = "1")]
+        type_url: String,
+        #[prost(bytes = "vec", tag = "2")]
+        value: Vec<u8>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct RetryInfo {
+        #[prost(message, tag = "1")]
+        retry_delay: Option<DurationMessage>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct DurationMessage {
+        #[prost(int64, tag = "1")]
+        seconds: i64,
+        #[prost(int32, tag = "2")]
+        nanos: i32,
+    }
+
+    fn status_with_pause(seconds: i64, nanos: i32) -> Vec<u8> {
+        let info = RetryInfo { retry_delay: Some(DurationMessage { seconds, nanos }) };
+        let other =
+            Any { type_url: "type.googleapis.com/google.rpc.DebugInfo".to_owned(), value: vec![1, 2, 3] };
+        let retry = Any {
+            type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+            value: info.encode_to_vec(),
+        };
+        Status { code: 8, message: "busy".to_owned(), details: vec![other, retry] }.encode_to_vec()
+    }
+
+    #[test]
+    fn an_empty_answer_refuses_nothing() {
+        assert_eq!(rejected_items(b""), 0);
+        assert_eq!(rejected_items(b"<html>not protobuf at all</html>"), 0);
+        assert_eq!(retry_delay(b""), None);
+        assert_eq!(retry_delay(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
+    }
+
+    #[test]
+    fn negative_and_overlong_pauses_are_no_pauses() {
+        assert_eq!(retry_delay(&status_with_pause(-1, 0)), None);
+        assert_eq!(retry_delay(&status_with_pause(1, -1)), None);
+        assert_eq!(retry_delay(&status_with_pause(1, 1_000_000_000)), None);
+        assert_eq!(retry_delay(&status_with_pause(0, 0)), Some(Duration::ZERO));
+    }
+
+    proptest! {
+        #[test]
+        fn refused_items_are_read_from_both_messages(rejected: i64, text in ".{0,40}") {
+            let traces = ExportTraceServiceResponse {
+                partial_success: Some(ExportTracePartialSuccess { rejected_spans: rejected, error_message: text.clone() }),
+            };
+            let metrics = ExportMetricsServiceResponse {
+                partial_success: Some(ExportMetricsPartialSuccess { rejected_data_points: rejected, error_message: text }),
+            };
+            let expected = u64::try_from(rejected).unwrap_or(0);
+            prop_assert_eq!(rejected_items(&traces.encode_to_vec()), expected);
+            prop_assert_eq!(rejected_items(&metrics.encode_to_vec()), expected);
+        }
+
+        #[test]
+        fn pauses_are_read(seconds in 0..i64::MAX, nanos in 0..1_000_000_000_i32) {
+            let expected = Duration::new(seconds.cast_unsigned(), nanos.cast_unsigned());
+            prop_assert_eq!(retry_delay(&status_with_pause(seconds, nanos)), Some(expected));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+            rejected_items(&bytes);
+            retry_delay(&bytes);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! OTLP over gRPC.
+
+use ::http::HeaderMap;
+use ::http::uri::PathAndQuery;
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use std::error::Error as _;
+use std::iter;
+use std::time::Duration;
+use tonic::client::Grpc;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataMap;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::{Code, Request, Status, TimeoutExpired};
+
+use super::super::{Compression, SignalSettings, StartError};
+use super::{Reply, Transport, USER_AGENT, answer};
+use crate::builtin::Signal;
+
+pub(super) struct GrpcTransport {
+    endpoint: Endpoint,
+    channel: Option<Channel>,
+    path: PathAndQuery,
+    headers: HeaderMap,
+    compression: Compression,
+    timeout: Duration,
+}
+
+impl GrpcTransport {
+    pub(super) fn new(signal: Signal, settings: &SignalSettings) -> Result<Self, StartError> {
+        let mut endpoint = Endpoint::from_shared(settings.endpoint.origin())
+            .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
+            .map_err(|_| StartError::GrpcClient)?;
+        if settings.endpoint.is_encrypted() {
+            let tls = match &settings.trusted_certificates {
+                Some(trusted) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted.pem())),
+                None => ClientTlsConfig::new().with_native_roots(),
+            };
+            endpoint = endpoint.tls_config(tls).map_err(|_| match settings.trusted_certificates {
+                Some(_) => StartError::GrpcClient,
+                None => StartError::NoPlatformCertificates,
+            })?;
+        }
+        let path = PathAndQuery::from_static(match signal {
+            Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+            Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+            Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        });
+        Ok(Self {
+            endpoint,
+            channel: None,
+            path,
+            headers: settings.headers.to_map(),
+            compression: settings.compression,
+            timeout: settings.timeout,
+        })
+    }
+}
+
+impl Transport for GrpcTransport {
+    fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply> {
+        // Made here and not at start, because a channel belongs to the runtime of the sender's thread.
+        let channel = self.channel.get_or_insert_with(|| self.endpoint.connect_lazy()).clone();
+        let mut client = Grpc::new(channel);
+        if self.compression == Compression::Gzip {
+            client = client.send_compressed(CompressionEncoding::Gzip);
+        }
+        let mut request = Request::new(body);
+        *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
+        request.set_timeout(self.timeout);
+        let path = self.path.clone();
+        async move {
+            if client.ready().await.is_err() {
+                return Reply::Unreachable;
+            }
+            match client.unary(request, path, BytesCodec).await {
+                Ok(response) => {
+                    Reply::Accepted { rejected_items: answer::rejected_items(response.get_ref()) }
+                }
+                Err(status) => reply(&status),
+            }
+        }
+        .boxed()
+    }
+
+    fn reconnect(&mut self) {
+        // Requests share one HTTP/2 connection, and giving one of them up leaves it open.
+        self.channel = None;
+    }
+}
+
+/// Which codes are worth another attempt is the OTLP specification's table.
+fn reply(status: &Status) -> Reply {
+    // A status that the collector sent has no cause on our side; a connection that failed is one.
+    if let Some(cause) = status.source() {
+        // The client keeps the timeout that it tells the collector, and may notice a moment before the sender does.
+        let is_timeout =
+            iter::successors(Some(cause), |&cause| cause.source()).any(|cause| cause.is::<TimeoutExpired>());
+        return if is_timeout { Reply::TimedOut } else { Reply::Unreachable };
+    }
+    let pause = answer::retry_delay(status.details());
+    let is_temporary = match status.code() {
+        Code::Cancelled
+        | Code::DeadlineExceeded
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Unavailable
+        | Code::DataLoss => true,
+        Code::ResourceExhausted => pause.is_some(),
+        _ => false,
+    };
+    let code = status.code() as u16;
+    if is_temporary { Reply::TryLater { status: code, pause } } else { Reply::Rejected { status: code } }
+}
+
+/// Messages are encoded already, and answers are read by [`answer`].
+struct BytesCodec;
+
+impl Codec for BytesCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}

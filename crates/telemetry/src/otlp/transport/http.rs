@@ -1,0 +1,166 @@
+//! OTLP over HTTP/1.1 with protobuf bodies.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::{HeaderMap, HeaderValue, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use flate2::write::GzEncoder;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use url::Url;
+
+use super::super::{Compression, SignalSettings, StartError};
+use super::{Reply, Transport, USER_AGENT, answer};
+
+const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
+/// The collector closes idle connections after a minute, which is also how often metrics are sent. Closing them first
+/// avoids writing to one that is just being closed.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+/// An answer says how many items were refused and perhaps why; nothing after this many bytes is looked at.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+pub(super) struct HttpTransport {
+    client: reqwest::Client,
+    url: Url,
+    headers: HeaderMap,
+    compression: Compression,
+}
+
+impl HttpTransport {
+    pub(super) fn new(settings: &SignalSettings) -> Result<Self, StartError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls_configuration(settings)?)
+            // With HTTP/1.1 giving up a request closes its connection, so a dead one is never used twice.
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .pool_idle_timeout(LONGEST_IDLE)
+            .pool_max_idle_per_host(1)
+            .build()
+            .map_err(|_| StartError::HttpClient)?;
+        let mut headers = settings.headers.to_map();
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        headers.insert(header::CONTENT_TYPE, PROTOBUF);
+        if settings.compression == Compression::Gzip {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        Ok(Self { client, url: settings.endpoint.url(), headers, compression: settings.compression })
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply> {
+        let body = match self.compression {
+            Compression::None => body,
+            Compression::Gzip => gzip(&body),
+        };
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
+        async move {
+            match request.send().await {
+                Ok(response) => reply(response).await,
+                Err(_) => Reply::Unreachable,
+            }
+        }
+        .boxed()
+    }
+
+    fn reconnect(&mut self) {
+        // The connection of a request that was given up or that broke is already closed.
+    }
+}
+
+async fn reply(response: reqwest::Response) -> Reply {
+    let status = response.status();
+    match status {
+        status if status.is_success() => Reply::Accepted { rejected_items: rejected_items(response).await },
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => {
+            Reply::TryLater { status: status.as_u16(), pause: retry_after(response.headers()) }
+        }
+        _ => Reply::Rejected { status: status.as_u16() },
+    }
+}
+
+/// The collector took the request even when the rest of its answer is missing.
+async fn rejected_items(mut response: reqwest::Response) -> u64 {
+    let mut message = BytesMut::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        message.extend_from_slice(&chunk);
+        if message.len() > LONGEST_ANSWER {
+            break;
+        }
+    }
+    answer::rejected_items(&message)
+}
+
+/// `Retry-After` in either form. A date is compared with the collector's own clock, which may differ from ours.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let retry_after = text(header::RETRY_AFTER)?.trim();
+    if let Ok(seconds) = retry_after.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(retry_after).ok()?;
+    let now = httpdate::parse_http_date(text(header::DATE)?).ok()?;
+    Some(until.duration_since(now).unwrap_or_default())
+}
+
+/// The fastest level, because telemetry should cost little and repeats itself so much that it shrinks anyway.
+fn gzip(body: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
+    let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
+    compressed.expect("writing into memory does not fail").into()
+}
+
+/// The TLS configuration is made here, with its own cryptography, because the client would otherwise look for a
+/// process-wide one that somebody else may have installed or not.
+fn tls_configuration(settings: &SignalSettings) -> Result<ClientConfig, StartError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(trusted) = &settings.trusted_certificates {
+        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(trusted.pem()).flatten());
+    } else if settings.endpoint.is_encrypted() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(StartError::NoPlatformCertificates);
+        }
+    }
+    Ok(ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| StartError::HttpClient)?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let date = (header::DATE, "Sun, 06 Nov 1994 08:49:37 GMT");
+        let table = [
+            (headers(&[]), None),
+            (headers(&[(header::RETRY_AFTER, "120")]), Some(120)),
+            (headers(&[(header::RETRY_AFTER, " 0 ")]), Some(0)),
+            (headers(&[(header::RETRY_AFTER, "-1")]), None),
+            (headers(&[(header::RETRY_AFTER, "soon")]), None),
+            (headers(&[(header::RETRY_AFTER, "Sun, 06 Nov 1994 08:50:00 GMT")]), None),
+            (headers(&[date.clone(), (header::RETRY_AFTER, "Sun, 06 Nov 1994 08:50:00 GMT")]), Some(23)),
+            (headers(&[date, (header::RETRY_AFTER, "Sun, 06 Nov 1994 08:00:00 GMT")]), Some(0)),
+        ];
+        for (headers, seconds) in table {
+            assert_eq!(retry_after(&headers), seconds.map(Duration::from_secs), "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The `OTEL_*` variables: what each does, and what is said about a wrong value.
+
+use std::time::Duration;
+
+use telemetry::Sampler;
+use telemetry::otlp::{Compression, OtlpSettings, Protocol, SecretHeaders, SettingError, SignalSettings};
+
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
+
+fn read(variables: Variables<'_>) -> Result<Option<OtlpSettings>, Vec<SettingError>> {
+    OtlpSettings::from_variables(&|name| {
+        let found = variables.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+fn started(variables: Variables<'_>) -> OtlpSettings {
+    read(variables).unwrap().unwrap()
+}
+
+/// What is read when the general endpoint is set too.
+fn with_endpoint(variables: Variables<'_>) -> OtlpSettings {
+    started(&[&[ENDPOINT], variables].concat())
+}
+
+fn traces(variables: Variables<'_>) -> SignalSettings {
+    with_endpoint(variables).traces.unwrap()
+}
+
+fn metrics(variables: Variables<'_>) -> SignalSettings {
+    with_endpoint(variables).metrics.unwrap()
+}
+
+/// The whole URL, which the settings themselves never show.
+fn url(settings: &SignalSettings) -> String {
+    settings.endpoint.url().to_string()
+}
+
+#[test]
+fn nothing_is_started_without_an_endpoint_or_when_switched_off() {
+    let table: [Variables<'_>; 7] = [
+        &[],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")],
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", "  ")],
+        &[("OTEL_EXPORTER_OTLP_HEADERS", "a=b"), ("OTEL_SERVICE_NAME", "socialize")],
+        &[ENDPOINT, ("OTEL_SDK_DISABLED", "true")],
+        &[ENDPOINT, ("OTEL_SDK_DISABLED", "TRUE"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "nonsense")],
+        &[ENDPOINT, ("OTEL_TRACES_EXPORTER", "none"), ("OTEL_METRICS_EXPORTER", "none")],
+    ];
+    for variables in table {
+        assert!(read(variables).unwrap().is_none(), "{variables:?}");
+    }
+}
+
+#[test]
+fn the_standards_defaults_apply() {
+    let settings = started(&[ENDPOINT, ("OTEL_SDK_DISABLED", "false")]);
+    assert_eq!(settings.sampler, Sampler { ratio: 1.0, parent_based: true });
+    assert_eq!(settings.resource.service_name, None);
+    assert_eq!(settings.resource.attributes, []);
+    for (settings, interval) in [(settings.traces.unwrap(), 5), (settings.metrics.unwrap(), 60)] {
+        assert_eq!(settings.protocol, Protocol::HttpProtobuf);
+        assert_eq!(settings.timeout, Duration::from_secs(10));
+        assert_eq!(settings.compression, Compression::None);
+        assert_eq!(settings.interval, Duration::from_secs(interval));
+        assert_eq!(settings.queue_bytes, 8 * 1024 * 1024);
+        assert!(settings.headers.is_empty());
+        assert!(settings.trusted_certificates.is_none());
+    }
+}
+
+#[test]
+fn the_signal_path_is_appended_to_the_general_endpoint_only() {
+    let general = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let own = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+    let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    let table: [(Variables<'_>, &str); 9] = [
+        (&[(general, "http://c:4318")], "http://c:4318/v1/traces"),
+        (&[(general, "http://c:4318/")], "http://c:4318/v1/traces"),
+        (&[(general, "https://c/base")], "https://c/base/v1/traces"),
+        (&[(general, "https://c/base/")], "https://c/base/v1/traces"),
+        (&[(own, "http://c:4318")], "http://c:4318/"),
+        (&[(own, "http://c:4318/mine")], "http://c:4318/mine"),
+        (&[(own, "http://c/mine?tenant=7")], "http://c/mine?tenant=7"),
+        (&[(own, "http://own:1/mine"), (general, "http://general:2")], "http://own:1/mine"),
+        (&[(general, "http://c:4317"), (protocol, "grpc")], "http://c:4317/"),
+    ];
+    for (variables, expected) in table {
+        assert_eq!(url(&started(variables).traces.unwrap()), expected, "{variables:?}");
+    }
+}
+
+#[test]
+fn one_signal_may_go_elsewhere_or_nowhere() {
+    let settings = started(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:1/x")]);
+    assert!(settings.traces.is_none());
+    assert_eq!(url(&settings.metrics.unwrap()), "http://m:1/x");
+
+    let settings = with_endpoint(&[("OTEL_METRICS_EXPORTER", "none"), ("OTEL_TRACES_EXPORTER", "otlp")]);
+    assert!(settings.metrics.is_none());
+    assert_eq!(url(&settings.traces.unwrap()), "http://collector:4318/v1/traces");
+
+    let settings = with_endpoint(&[
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "2500"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "none"),
+    ]);
+    let (traces, metrics) = (settings.traces.unwrap(), settings.metrics.unwrap());
+    assert_eq!((traces.protocol, metrics.protocol), (Protocol::Grpc, Protocol::HttpProtobuf));
+    assert_eq!((traces.timeout, metrics.timeout), (Duration::from_millis(2500), Duration::from_secs(1)));
+    assert_eq!((traces.compression, metrics.compression), (Compression::None, Compression::Gzip));
+    assert_eq!(url(&metrics), "http://collector:4318/v1/metrics");
+}
+
+#[test]
+fn intervals_are_read() {
+    let variables: Variables<'_> =
+        &[("OTEL_BSP_SCHEDULE_DELAY", "200"), ("OTEL_METRIC_EXPORT_INTERVAL", " 15000 ")];
+    assert_eq!(traces(variables).interval, Duration::from_millis(200));
+    assert_eq!(metrics(variables).interval, Duration::from_secs(15));
+}
+
+#[test]
+fn headers_are_decoded_and_the_signals_own_replace_the_general_ones() {
+    let general = ("OTEL_EXPORTER_OTLP_HEADERS", "Authorization=Basic%20YTpi=, x-tenant = seven ,,");
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "x-key=1");
+    let listed = |settings: SignalSettings| {
+        let headers = settings.headers.to_map();
+        let mut listed: Vec<String> =
+            headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+        assert!(headers.values().all(http::HeaderValue::is_sensitive));
+        listed.sort();
+        listed
+    };
+    assert_eq!(listed(traces(&[general, own])), ["authorization: Basic YTpi=", "x-tenant: seven"]);
+    assert_eq!(listed(metrics(&[general, own])), ["x-key: 1"]);
+}
+
+#[test]
+fn samplers_are_read() {
+    let table: [(Variables<'_>, f64, bool); 9] = [
+        (&[("OTEL_TRACES_SAMPLER", "always_on")], 1.0, false),
+        (&[("OTEL_TRACES_SAMPLER", "always_off")], 0.0, false),
+        (&[("OTEL_TRACES_SAMPLER", "traceidratio")], 1.0, false),
+        (&[("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0.25")], 0.25, false),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_always_on")], 1.0, true),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_always_off")], 0.0, true),
+        (&[("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "0")], 0.0, true),
+        (&[("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_TRACES_SAMPLER_ARG", "unused")], 1.0, false),
+        (&[("OTEL_TRACES_SAMPLER_ARG", "0.5")], 1.0, true),
+    ];
+    for (variables, ratio, parent_based) in table {
+        assert_eq!(with_endpoint(variables).sampler, Sampler { ratio, parent_based }, "{variables:?}");
+    }
+}
+
+#[test]
+fn the_resource_is_read() {
+    let list = "OTEL_RESOURCE_ATTRIBUTES";
+    let table: [(Variables<'_>, Option<&str>, &[(&str, &str)]); 6] = [
+        (&[], None, &[]),
+        (
+            &[(list, "a=1, b = two%20words ,c=x%2Cy=z,")],
+            None,
+            &[("a", "1"), ("b", "two words"), ("c", "x,y=z")],
+        ),
+        (&[(list, "a=1,b=2,a=3")], None, &[("b", "2"), ("a", "3")]),
+        (&[(list, "service.name=listed,a=1")], Some("listed"), &[("a", "1")]),
+        (&[(list, "service.name=listed,a="), ("OTEL_SERVICE_NAME", "named")], Some("named"), &[("a", "")]),
+        (&[("OTEL_SERVICE_NAME", "named")], Some("named"), &[]),
+    ];
+    for (variables, name, attributes) in table {
+        let resource = with_endpoint(variables).resource;
+        assert_eq!(resource.service_name.as_deref(), name, "{variables:?}");
+        let read: Vec<(&str, &str)> =
+            resource.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(read, attributes, "{variables:?}");
+    }
+}
+
+#[test]
+fn each_mistake_is_explained_without_its_value() {
+    // Every wrong value contains this word, which no message may repeat.
+    const SECRET: &str = "hunter2";
+    let table = [
+        ("OTEL_SDK_DISABLED", "hunter2", "must be `true` or `false`"),
+        ("OTEL_TRACES_EXPORTER", "hunter2", "must be `otlp` or `none`"),
+        ("OTEL_METRICS_EXPORTER", "otlp,hunter2", "must be `otlp` or `none`"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "hunter2:4317",
+            "must be a URL that starts with http:// or https://",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "http://",
+            "must be a URL that starts with http:// or https://",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "grpc://hunter2",
+            "must be a URL that starts with http:// or https://",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+            "http://me:hunter2@collector",
+            "must not contain a user or a password; put credentials into the headers variable",
+        ),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "hunter2", "must be `grpc` or `http/protobuf`"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+            "http/json",
+            "asks for `http/json`, which is not supported; use `http/protobuf`, on the same port",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "fine=1,hunter2",
+            "must be a list name=value,name=value; entry 2 has no `=`",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+            "hunter2 x=1",
+            "has a name in entry 1 that is no valid header name",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "x=hunter2%0A",
+            "has a value in entry 1 that is no valid header value",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "a=1,Content-Type=hunter2",
+            "sets, in entry 2, a header that belongs to the transport; remove it",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_HEADERS",
+            "grpc-timeout=hunter2",
+            "sets, in entry 1, a header that belongs to the transport; remove it",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "hunter2",
+            "must be a whole number of milliseconds from 1 to 86400000",
+        ),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", "must be a whole number of milliseconds from 1 to 86400000"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "-5", "must be a whole number of milliseconds from 1 to 86400000"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1.5", "must be a whole number of milliseconds from 1 to 86400000"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "hunter2", "must be `gzip` or `none`"),
+        (
+            "OTEL_EXPORTER_OTLP_CERTIFICATE",
+            "/hunter2/absent.pem",
+            "names a file that cannot be read (entity not found)",
+        ),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "parentbased_hunter2",
+            "must be `always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`",
+        ),
+        ("OTEL_RESOURCE_ATTRIBUTES", "hunter2", "must be a list key=value,key=value"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=hunter2", "must be a list key=value,key=value"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "hunter2=%ff", "must be UTF-8 once its percent-encoding is undone"),
+    ];
+    for (variable, value, problem) in table {
+        let mistakes = read(&[ENDPOINT, (variable, value)]).err().unwrap();
+        let messages: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        assert_eq!(messages, [format!("{variable} {problem}")]);
+        assert!(!format!("{mistakes:?}").contains(SECRET));
+    }
+    for argument in ["2", "-0.1", "NaN", "hunter2"] {
+        let mistakes =
+            read(&[ENDPOINT, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", argument)]);
+        assert_eq!(
+            mistakes.err().unwrap()[0].to_string(),
+            "OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1",
+            "{argument}"
+        );
+    }
+}
+
+#[test]
+fn a_grpc_endpoint_has_no_path() {
+    for endpoint in ["http://c:4317/v1/traces", "http://c:4317/?a=b"] {
+        let mistakes =
+            read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")]);
+        assert_eq!(
+            mistakes.err().unwrap()[0].to_string(),
+            "OTEL_EXPORTER_OTLP_ENDPOINT must not have a path or a query when the protocol is `grpc`"
+        );
+    }
+}
+
+#[test]
+fn a_certificate_file_must_hold_certificates() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("authority.pem");
+    let path = file.to_str().unwrap();
+    let table = [
+        ("", "names a file without a certificate; it must hold PEM certificates"),
+        ("not PEM", "names a file without a certificate; it must hold PEM certificates"),
+        (
+            "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
+            "names a file with a malformed certificate; it must hold PEM certificates",
+        ),
+    ];
+    for (content, problem) in table {
+        std::fs::write(&file, content).unwrap();
+        let mistakes = read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_CERTIFICATE", path)]).err().unwrap();
+        assert_eq!(mistakes[0].problem, problem);
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_together_and_each_once() {
+    let mistakes = read(&[
+        ENDPOINT,
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zip"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "often"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "none"),
+    ]);
+    let names: Vec<&str> = mistakes.err().unwrap().iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(
+        names,
+        [
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "OTEL_EXPORTER_OTLP_TIMEOUT",
+            "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+            "OTEL_METRIC_EXPORT_INTERVAL",
+            "OTEL_TRACES_SAMPLER",
+            "OTEL_RESOURCE_ATTRIBUTES",
+        ]
+    );
+}
+
+#[test]
+fn settings_show_neither_headers_nor_the_rest_of_an_endpoint() {
+    let settings = started(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector.example:4318/hunter2?key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2"),
+    ]);
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("https://collector.example:4318"), "{shown}");
+}
+
+#[test]
+fn headers_may_be_made_without_variables() {
+    assert!(SecretHeaders::parse("").unwrap().is_empty());
+    assert!(!SecretHeaders::parse("a=b").unwrap().is_empty());
+    assert!(SecretHeaders::parse("a").is_err());
+}

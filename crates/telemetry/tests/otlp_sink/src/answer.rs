@@ -1,0 +1,134 @@
+//! How the sink answers, in the words of either protocol.
+
+use std::future::pending;
+use std::time::Duration;
+
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{StatusCode, header};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceResponse,
+};
+use prost::Message as _;
+use tonic::{Code, Status};
+
+/// How a request is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// The request is taken: 200, or OK.
+    #[default]
+    Accept,
+    /// The request is taken, except for so many of its items.
+    AcceptPartly {
+        /// The number of refused items, which may be a lie.
+        rejected_items: i64,
+    },
+    /// The request may be repeated: 503, or UNAVAILABLE.
+    Unavailable,
+    /// The request may be repeated after a pause: 429 and `Retry-After`, or RESOURCE_EXHAUSTED and `RetryInfo`.
+    Throttle {
+        /// The pause; HTTP can say whole seconds only.
+        pause: Duration,
+    },
+    /// The request must not be repeated: 400, or INVALID_ARGUMENT.
+    Refuse,
+    /// Any other status (HTTP) or code (gRPC).
+    Status(u16),
+    /// The request is read and never answered.
+    Hang,
+}
+
+impl Answer {
+    /// Whether the request is taken, in part at least.
+    pub fn accepts(&self) -> bool {
+        matches!(self, Self::Accept | Self::AcceptPartly { .. })
+    }
+
+    /// The message of a positive answer. Both signals have the same fields by the same numbers.
+    fn message(&self) -> Bytes {
+        let partial_success = match self {
+            Self::AcceptPartly { rejected_items } => Some(ExportTracePartialSuccess {
+                rejected_spans: *rejected_items,
+                error_message: "the sink was told to refuse some".to_owned(),
+            }),
+            _ => None,
+        };
+        ExportTraceServiceResponse { partial_success }.encode_to_vec().into()
+    }
+
+    pub(crate) async fn over_http(&self) -> Response {
+        match self {
+            Self::Accept | Self::AcceptPartly { .. } => {
+                ([(header::CONTENT_TYPE, "application/x-protobuf")], self.message()).into_response()
+            }
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Throttle { pause } => {
+                (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, pause.as_secs().to_string())])
+                    .into_response()
+            }
+            Self::Refuse => StatusCode::BAD_REQUEST.into_response(),
+            // A redirect leads back to the sink, which would notice being followed.
+            Self::Status(status) => (
+                StatusCode::from_u16(*status).expect("the test names an HTTP status"),
+                [(header::LOCATION, "/v1/traces")],
+            )
+                .into_response(),
+            Self::Hang => pending().await,
+        }
+    }
+
+    pub(crate) async fn over_grpc(&self) -> Result<tonic::Response<Bytes>, Status> {
+        const TEXT: &str = "the sink was told so";
+        match self {
+            Self::Accept | Self::AcceptPartly { .. } => Ok(tonic::Response::new(self.message())),
+            Self::Unavailable => Err(Status::unavailable(TEXT)),
+            Self::Throttle { pause } => {
+                Err(Status::with_details(Code::ResourceExhausted, TEXT, retry_details(*pause)))
+            }
+            Self::Refuse => Err(Status::invalid_argument(TEXT)),
+            Self::Status(code) => Err(Status::new(Code::from_i32(i32::from(*code)), TEXT)),
+            Self::Hang => pending().await,
+        }
+    }
+}
+
+/// The messages of `google/rpc/status.proto` and its neighbours, as far as they are used.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RpcStatus {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, tag = "1")]
+    retry_delay: Option<RetryDelay>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryDelay {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+fn retry_details(pause: Duration) -> Bytes {
+    let retry_delay =
+        RetryDelay { seconds: pause.as_secs().cast_signed(), nanos: pause.subsec_nanos().cast_signed() };
+    let retry_info = Any {
+        type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+        value: RetryInfo { retry_delay: Some(retry_delay) }.encode_to_vec(),
+    };
+    RpcStatus { code: Code::ResourceExhausted as i32, details: vec![retry_info] }.encode_to_vec().into()
+}
