@@ -2,6 +2,7 @@
 //!
 //! Start at [`router`], which shows every route on one screen; each file of [`routes`] reads top to bottom.
 
+pub mod activity;
 pub mod app;
 pub mod clock;
 pub mod cluster;

@@ -1,3 +1,4 @@
 //! The API through its router, on a real database.
 
+mod activity;
 mod organizations;
