@@ -231,7 +231,29 @@ fn mistakes_are_explained() {
 }
 
 #[test]
-fn a_server_of_somebody_else_is_left_alone() {
+fn a_server_started_by_hand_is_left_alone() {
+    let directory = directory();
+    Cluster::start(settings(&directory)).expect("a start").stop();
+
+    // It is recognised by its name and its working directory, which is all that can be seen of it.
+    let cluster = directory.path().join("data/postgres");
+    let program = directory.path().join("postgres");
+    fs::copy("/usr/bin/sleep", &program).expect("a program");
+    let mut server = Command::new(&program).arg("300").current_dir(&cluster).spawn().expect("a process");
+    fs::write(cluster.join("postmaster.pid"), server.id().to_string()).expect("a note");
+
+    let error = Cluster::start(settings(&directory)).expect_err("a server runs");
+    let message = error.to_string();
+    assert!(matches!(error, ClusterError::ForeignServer { .. }), "{message}");
+    assert!(message.contains(&format!("kill -INT {}", server.id())), "{message}");
+
+    server.kill().expect("it ends");
+    server.wait().expect("it ended");
+    Cluster::start(settings(&directory)).expect("the directory is free");
+}
+
+#[test]
+fn a_server_whose_lock_file_was_removed_is_left_alone() {
     let directory = directory();
     let cluster = Cluster::start(settings(&directory)).expect("a start");
     let server = cluster.process_id().expect("a server");

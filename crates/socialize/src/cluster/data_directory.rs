@@ -93,8 +93,8 @@ struct Announcement {
 
 impl Announcement {
     /// The line numbers are those of Postgres' `utils/pidfile.h`, unchanged since version 10.
-    fn read(cluster: &Path) -> Option<Self> {
-        let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
+    fn read(data_directory: &Path) -> Option<Self> {
+        let text = fs::read_to_string(announcement_file(data_directory)).ok()?;
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         Some(Self {
             process_id: lines.first()?.parse().ok()?,
@@ -104,51 +104,97 @@ impl Announcement {
     }
 }
 
-/// The server that runs on a cluster, once it accepts connections.
-pub(super) fn running_server(cluster: &Path) -> Option<RunningServer> {
-    let announcement = Announcement::read(cluster).filter(|announcement| announcement.is_ready)?;
-    let cluster = cluster.canonicalize().ok()?;
-    is_server_process(announcement.process_id, &cluster)
-        .then_some(RunningServer { process_id: announcement.process_id, port: announcement.port? })
+/// The directory that belongs to Postgres.
+pub(super) fn cluster_directory(data_directory: &Path) -> PathBuf {
+    data_directory.join("postgres")
 }
 
-/// Waits until every process of an earlier server is gone, then removes what it left.
+/// The file that every process of a server holds a shared lock on, from its start to its end.
+pub(super) fn server_lock_file(data_directory: &Path) -> PathBuf {
+    data_directory.join("server.lock")
+}
+
+fn announcement_file(data_directory: &Path) -> PathBuf {
+    cluster_directory(data_directory).join("postmaster.pid")
+}
+
+/// The server that runs on a data directory, once it accepts connections.
+pub(super) fn running_server(data_directory: &Path) -> Option<RunningServer> {
+    let announcement = Announcement::read(data_directory).filter(|announcement| announcement.is_ready)?;
+    let process = Process::find(announcement.process_id)?;
+    let is_ours = process.is_alive && server_lock_is_held(data_directory).is_ok_and(|held| held);
+    let port = announcement.port.filter(|_| is_ours)?;
+    Some(RunningServer { process_id: announcement.process_id, port })
+}
+
+/// Waits until every process of an earlier server is gone, then removes what would keep the next one from starting.
 ///
-/// A server that died with the machine, or whose dead process nobody has collected, leaves a `postmaster.pid` that names
-/// a process. Postgres refuses to start as long as a process with that number exists, be it a zombie or a stranger that
-/// got the number. It must not be removed while any process of the old server still writes, though, so those are
-/// recognised by their working directory, which Postgres sets to the cluster.
-pub(super) fn clear_leftovers(cluster: &Path) -> Result<(), ClusterError> {
+/// A server that died with the machine, or whose dead process nobody has collected, leaves a `postmaster.pid`. Postgres
+/// refuses to start as long as a process with the number in it exists, be it a zombie or a stranger who got the number.
+/// Where no such process exists the file stays, because Postgres' own checks rely on it.
+pub(super) fn clear_leftovers(data_directory: &Path) -> Result<(), ClusterError> {
     let start = Instant::now();
-    while let Some(&process_id) = processes_of(cluster).first() {
-        let patience = if running_server(cluster).is_some() { NOTICE } else { FAREWELL };
+    while server_lock_is_held(data_directory)? {
+        let patience = if running_server(data_directory).is_some() { NOTICE } else { FAREWELL };
         if start.elapsed() >= patience {
-            return Err(ClusterError::ForeignServer { path: cluster.to_owned(), process_id });
+            return Err(foreign_server(data_directory));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    let announcement = cluster.join("postmaster.pid");
-    match fs::remove_file(&announcement) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(ClusterError::file("remove", announcement)(error))
-        }
-        _ => Ok(()),
+
+    let announced = Announcement::read(data_directory);
+    let Some(process) = announced.and_then(|announcement| Process::find(announcement.process_id)) else {
+        return Ok(());
+    };
+    // Somebody may look after the data with a server started by hand, which knows nothing of our lock.
+    if process.is_alive && process.may_be_server_of(&cluster_directory(data_directory)) {
+        return Err(foreign_server(data_directory));
+    }
+    let file = announcement_file(data_directory);
+    fs::remove_file(&file).map_err(ClusterError::file("remove", &file))
+}
+
+fn foreign_server(data_directory: &Path) -> ClusterError {
+    let process_id = Announcement::read(data_directory).map_or(0, |announcement| announcement.process_id);
+    ClusterError::ForeignServer { path: data_directory.to_owned(), process_id }
+}
+
+/// Whether any process of a server is left. The kernel knows best: a lock goes with the last process that holds it.
+fn server_lock_is_held(data_directory: &Path) -> Result<bool, ClusterError> {
+    let path = server_lock_file(data_directory);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(ClusterError::file("open", &path))?,
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(ClusterError::file("lock", path)(error)),
     }
 }
 
-/// The living Postgres processes of a cluster.
-fn processes_of(cluster: &Path) -> Vec<u32> {
-    let Ok(cluster) = cluster.canonicalize() else { return Vec::new() };
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|&process_id| is_server_process(process_id, &cluster))
-        .collect()
+/// A process of this machine, as far as everybody may see.
+struct Process {
+    directory: PathBuf,
+    /// A zombie has ended and only waits for its parent to notice.
+    is_alive: bool,
 }
 
-/// Whether a process belongs to the server of a cluster. A zombie has no working directory, so it does not count.
-fn is_server_process(process_id: u32, cluster: &Path) -> bool {
-    let process = PathBuf::from(format!("/proc/{process_id}"));
-    fs::read_link(process.join("cwd")).is_ok_and(|directory| directory == cluster)
-        && fs::read_to_string(process.join("comm")).is_ok_and(|name| name.trim() == "postgres")
+impl Process {
+    fn find(process_id: u32) -> Option<Self> {
+        let directory = PathBuf::from(format!("/proc/{process_id}"));
+        let stat = fs::read_to_string(directory.join("stat")).ok()?;
+        // The state follows the name, which stands in parentheses and may contain anything.
+        let state = stat.rsplit(')').next()?.trim_start().chars().next()?;
+        Some(Self { directory, is_alive: !matches!(state, 'Z' | 'X') })
+    }
+
+    /// The working directory of a server is its cluster. Without the right to see it, any Postgres might be the one.
+    fn may_be_server_of(&self, cluster: &Path) -> bool {
+        let is_postgres =
+            fs::read_to_string(self.directory.join("comm")).is_ok_and(|name| name.trim() == "postgres");
+        let works_elsewhere =
+            fs::read_link(self.directory.join("cwd")).is_ok_and(|directory| directory != cluster);
+        is_postgres && !works_elsewhere
+    }
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::data_directory::{self, RunningServer, create_private};
+use super::data_directory::{self, RunningServer, cluster_directory, create_private, server_lock_file};
 use super::error::last_lines;
 use super::identity::Identity;
 use super::{ClusterError, ClusterSettings, Durability, Installation};
@@ -18,7 +18,7 @@ const ROLE: &str = "socialize";
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The environment variable of the server's command that holds the process that must be its parent.
-pub const PARENT_VARIABLE: &str = "SOCIALIZE_SERVER_PARENT";
+pub const PARENT_VARIABLE: &str = "POSTGRES_PARENT";
 
 /// A connection URL. It contains the password, so it can be neither printed nor logged by accident.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ impl DatabaseUrl {
 pub struct InitializedCluster {
     installation: Installation,
     identity: Identity,
-    directory: PathBuf,
+    data_directory: PathBuf,
     log_file: PathBuf,
     password: String,
     durability: Durability,
@@ -48,15 +48,14 @@ impl InitializedCluster {
     pub fn open(settings: &ClusterSettings) -> Result<Self, ClusterError> {
         create_private(&settings.data_directory)?;
         // Postgres wants an absolute path, since it changes its working directory.
-        let base = settings
+        let data_directory = settings
             .data_directory
             .canonicalize()
             .map_err(ClusterError::file("find", &settings.data_directory))?;
-        let directory = base.join("postgres");
-        let password_file = base.join("password");
-        let existing = read_major_version(&directory)?;
+        let password_file = data_directory.join("password");
+        let existing = read_major_version(&cluster_directory(&data_directory))?;
         let installation = Installation::find(settings, existing)?;
-        let identity = Identity::choose(&directory)?;
+        let identity = Identity::choose(&cluster_directory(&data_directory))?;
 
         let password = match fs::read_to_string(&password_file) {
             Ok(password) if existing.is_some() => password,
@@ -68,11 +67,11 @@ impl InitializedCluster {
             }
             _ => random_password(),
         };
-        let log_file = base.join("postgres.log");
+        let log_file = data_directory.join("postgres.log");
         let durability = settings.durability;
-        let cluster = Self { installation, identity, directory, log_file, password, durability };
+        let cluster = Self { installation, identity, data_directory, log_file, password, durability };
         if existing.is_none() {
-            cluster.initialize(&base, &password_file)?;
+            cluster.initialize(&password_file)?;
         }
         Ok(cluster)
     }
@@ -94,20 +93,20 @@ impl InitializedCluster {
 
     /// The server that runs on this cluster, once it accepts connections.
     pub fn running_server(&self) -> Option<RunningServer> {
-        data_directory::running_server(&self.directory)
+        data_directory::running_server(&self.data_directory)
     }
 
     /// The connection URL of a database on the server that runs on a data directory, if one does. It takes no program
     /// and no lock, so it is quick.
     pub fn url_of_running(data_directory: &Path, database: &str) -> Option<DatabaseUrl> {
-        let server = data_directory::running_server(&data_directory.join("postgres"))?;
+        let server = data_directory::running_server(data_directory)?;
         let password = fs::read_to_string(data_directory.join("password")).ok()?;
         Some(database_url(&password, server.port, database))
     }
 
     /// Waits until an earlier server is gone and removes what it left, so that a new one can start.
     pub fn clear_leftovers(&self) -> Result<(), ClusterError> {
-        data_directory::clear_leftovers(&self.directory)
+        data_directory::clear_leftovers(&self.data_directory)
     }
 
     /// A command that becomes the server's main process.
@@ -118,17 +117,24 @@ impl InitializedCluster {
     /// A program that runs the same program and arguments as a child of its own sets [`PARENT_VARIABLE`].
     pub fn server_command(&self, port: u16) -> Result<Command, ClusterError> {
         // The signal is forgotten when a process changes its user, so it is set after that. The parent may have died
-        // before it was set: then the shell has another parent by now and does not start the server.
-        const UNLESS_ORPHANED: &str = r#"test "$PPID" = "$SOCIALIZE_SERVER_PARENT" || exit 1; exec "$@""#;
+        // before it was set: then the shell has another parent by now and does not start the server. The lock is
+        // inherited by every process of the server, so it shows whether any of them is left.
+        const START: &str = r#"
+test "$PPID" = "$POSTGRES_PARENT" || exit 1
+exec 9<"$1" && flock --shared 9 || exit 1
+shift
+exec "$@""#;
 
+        self.write_server_lock_file()?;
         let log = self.open_log()?;
         let errors = log.try_clone().map_err(ClusterError::file("open", &self.log_file))?;
         let mut command = self.identity.command("setpriv");
         command
-            .args(["--pdeathsig", "INT", "--", "sh", "-c", UNLESS_ORPHANED, "sh"])
+            .args(["--pdeathsig", "INT", "--", "sh", "-c", START, "sh"])
+            .arg(server_lock_file(&self.data_directory))
             .arg(self.installation.program("postgres"))
             .arg("-D")
-            .arg(&self.directory);
+            .arg(cluster_directory(&self.data_directory));
         for (name, value) in self.server_settings(port) {
             command.arg("-c").arg(format!("{name}={value}"));
         }
@@ -161,7 +167,8 @@ impl InitializedCluster {
     }
 
     /// Runs `initdb` in a directory of another name and renames that: an interrupted run leaves nothing half done.
-    fn initialize(&self, base: &Path, password_file: &Path) -> Result<(), ClusterError> {
+    fn initialize(&self, password_file: &Path) -> Result<(), ClusterError> {
+        let base = &self.data_directory;
         self.identity.give(base)?;
         self.identity.check_access(base, &self.installation.program("postgres"))?;
         write_private(password_file, &self.password)?;
@@ -194,7 +201,15 @@ impl InitializedCluster {
             let printed = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             return Err(ClusterError::Initialize { path: unfinished, output: last_lines(&printed, 5) });
         }
-        fs::rename(&unfinished, &self.directory).map_err(ClusterError::file("create", &self.directory))
+        let finished = cluster_directory(base);
+        fs::rename(&unfinished, &finished).map_err(ClusterError::file("create", finished))
+    }
+
+    /// The server's user opens the file, who may be another one than ours.
+    fn write_server_lock_file(&self) -> Result<(), ClusterError> {
+        let path = server_lock_file(&self.data_directory);
+        write_private(&path, "")?;
+        self.identity.give(&path)
     }
 
     fn open_log(&self) -> Result<File, ClusterError> {
