@@ -4,8 +4,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::labels::Dependency;
 use domain::signals::Signals;
 use telemetry::Telemetry;
+use telemetry::health::Health;
 use url::Url;
 
 use crate::clock::Clock;
@@ -32,6 +34,8 @@ pub struct AppState {
     pub clock: Clock,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
+    /// What the health routes answer from.
+    pub health: Health<Dependency>,
 }
 
 /// What handlers need to know of the configuration.

@@ -1,2 +1,44 @@
-//! Placeholder.
-fn main() {}
+//! The one binary: a match over its roles.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use domain::labels::Role;
+use socialize::command;
+use socialize::config::{Arguments, Command, Settings};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // The one cryptography of the process. It fails only if there is one already, which is then the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let variables: Vec<(String, String)> = std::env::vars().collect();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return command::report(&anyhow::Error::from(error)),
+    };
+    let result = runtime.block_on(run(arguments.command, &variables));
+    // What still runs on blocking threads must not hold up the exit.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => command::report(&error),
+    }
+}
+
+async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(arguments) => {
+            socialize::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await?;
+        }
+        Command::Work(arguments) => {
+            socialize::serve::run(Settings::check(&arguments, variables)?, Role::Work).await?;
+        }
+        Command::Migrate(arguments) => {
+            let database = Settings::check_database(&arguments, variables)?;
+            command::migrate(&database).await?;
+        }
+        Command::Openapi => command::print_openapi()?,
+        Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}

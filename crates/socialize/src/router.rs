@@ -6,6 +6,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any};
 use domain::labels::ErrorCode;
 use http::Method;
 use telemetry::ErrorType;
@@ -36,41 +37,48 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
 pub fn router(app: App) -> Router {
     let observe = Observe::new(&app);
     let (router, document) = api(&observe).split_for_parts();
-    let unmatched = axum::routing::any(not_found)
-        .layer(middleware::from_fn_with_state(app.clone(), finish))
-        .layer(observe.http.unmatched_layer());
     router
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
-        .fallback_service(unmatched.with_state(app.clone()))
+        .merge(routes::health::router())
+        .fallback_service(observe.unmatched().with_state(app.clone()))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(app)
 }
 
 /// The OpenAPI document of all routes.
-pub fn openapi(app: &App) -> utoipa::openapi::OpenApi {
-    api(&Observe::new(app)).split_for_parts().1
+pub fn document() -> utoipa::openapi::OpenApi {
+    api(&Observe { app: None }).split_for_parts().1
 }
 
 /// Puts the layers around a route: outermost the record, within it the time limit.
 pub struct Observe {
-    http: HttpServer,
-    app: App,
+    /// `None` where only the document is wanted.
+    app: Option<(HttpServer, App)>,
 }
 
 impl Observe {
     fn new(app: &App) -> Self {
         let trusted_peers = app.settings.trusted_peers.clone();
         let http = HttpServer::new(&app.telemetry, HttpServerSettings { trusted_peers, panic_response });
-        Self { http, app: app.clone() }
+        Self { app: Some((http, app.clone())) }
     }
 
     /// A route whose possible answers are those that its documentation lists.
     pub fn routes(&self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+        let Some((http, app)) = &self.app else { return (schemas, paths, methods) };
         let methods = methods
             .fallback(method_not_allowed)
-            .layer(middleware::from_fn_with_state(self.app.clone(), finish))
-            .layer(self.http.layer(&describe(&paths)));
+            .layer(middleware::from_fn_with_state(app.clone(), finish))
+            .layer(http.layer(&describe(&paths)));
         (schemas, paths, methods)
+    }
+
+    /// Everything that matches no route, recorded as one.
+    fn unmatched(&self) -> MethodRouter<App> {
+        let Some((http, app)) = &self.app else { return any(not_found) };
+        any(not_found)
+            .layer(middleware::from_fn_with_state(app.clone(), finish))
+            .layer(http.unmatched_layer())
     }
 }
 

@@ -73,7 +73,7 @@ pub struct TakenSpans {
 }
 
 impl Telemetry {
-    /// Creates the handle and its buffers; [`crate::Pipeline`] starts the threads that empty them.
+    /// Creates the handle and its buffers; [`Pipeline`](crate::Pipeline) starts the threads that empty them.
     pub fn new(settings: TelemetrySettings) -> Self {
         let meter = Meter::default();
         let parallelism = std::thread::available_parallelism().map_or(1, usize::from);
@@ -161,6 +161,14 @@ impl Telemetry {
         let mut buffers = self.shard();
         let Buffers { lines, timestamp, .. } = &mut *buffers;
         let wake = self.append_line(lines, level, |out| write(out, &mut |out| timestamp.write(out, now)));
+        drop(buffers);
+        self.wake(wake, false);
+    }
+
+    /// Takes a line that is rendered already and has passed its own filter, which may know of targets.
+    pub(crate) fn write_finished_line(&self, level: Level, line: &[u8]) {
+        let mut buffers = self.shard();
+        let wake = self.append_line(&mut buffers.lines, level, |out| out.extend_from_slice(line));
         drop(buffers);
         self.wake(wake, false);
     }

@@ -15,6 +15,7 @@ use socialize::clock::Clock;
 use socialize::database::Database;
 use socialize::secret::Secret;
 use socialize::token::Tokens;
+use telemetry::health::{Health, HealthSettings};
 use telemetry::meter::Snapshot;
 use telemetry::{Telemetry, TelemetrySettings};
 use tower::ServiceExt;
@@ -79,6 +80,8 @@ impl TestApp {
         let settings = TelemetrySettings { traces: true, ..TelemetrySettings::default() };
         let telemetry = Telemetry::new(settings);
         let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
+        let health = Health::builder(HealthSettings::default()).start();
+        health.mark_started();
         let app = App::new(AppState {
             settings: AppSettings {
                 public_url: "https://socialize.example".parse().expect("a URL"),
@@ -90,6 +93,7 @@ impl TestApp {
             signals: Signals::new(&telemetry),
             clock: Clock::fixed(now),
             tokens: Tokens::new(&Secret::new("a server secret for tests")),
+            health,
             telemetry,
         });
         let router = socialize::router::router(app.clone());

@@ -1,0 +1,61 @@
+//! The commands that do one thing and end.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::StatusCode;
+
+use crate::config::{DatabaseSettings, Mistakes};
+use crate::start;
+
+/// A mistake in the configuration or on the command line.
+const EXIT_MISTAKE: u8 = 2;
+
+/// Prints why a command failed and returns its exit code: 2 for mistakes in the configuration, 1 for everything else.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    let is_mistake = error.is::<Mistakes>();
+    let text = if is_mistake { error.to_string() } else { format!("Error: {error:#}") };
+    // Where standard error is closed nobody is left to be told.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
+}
+
+/// `socialize migrate`
+///
+/// # Errors
+/// When the database cannot be reached or a migration fails.
+pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
+    match start::migrate(database).await? {
+        0 => print("The database has the schema of this version already."),
+        1 => print("Applied 1 migration."),
+        count => print(&format!("Applied {count} migrations.")),
+    }
+}
+
+/// `socialize openapi`
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn print_openapi() -> anyhow::Result<()> {
+    print(&crate::router::document().to_pretty_json()?)
+}
+
+/// `socialize healthcheck`
+///
+/// # Errors
+/// When the listener cannot be asked.
+pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
+    let url = format!("http://{address}/health/ready");
+    let answer =
+        client.get(&url).send().await.map_err(|_| anyhow::anyhow!("nothing answers on {address}"))?;
+    let is_ready = answer.status() == StatusCode::OK;
+    print(if is_ready { "ready" } else { "not ready" })?;
+    Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

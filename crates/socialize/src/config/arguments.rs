@@ -1,0 +1,132 @@
+//! The command line. Values are taken as text here and checked together in [`super::settings`], so that one run reports
+//! every mistake.
+
+use clap::{Args, Parser, Subcommand};
+
+/// Teams draft social-media content and get it approved.
+#[derive(Parser)]
+#[command(version, propagate_version = true, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "Telemetry is sent when OTEL_EXPORTER_OTLP_ENDPOINT names a collector, e.g. http://localhost:4317; the other\n\
+standard OTEL_* variables are honoured. Secrets are read from the environment or, with _FILE appended to the\n\
+variable's name, from a file.";
+
+/// The roles of the one binary.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Answer requests and, unless told otherwise, work on jobs
+    Serve(Box<ServeArguments>),
+    /// Work on jobs only
+    Work(Box<ServeArguments>),
+    /// Bring the database to the schema of this version
+    Migrate(Box<ServeArguments>),
+    /// Print the OpenAPI document
+    Openapi,
+    /// Answer whether the process on the operations listener is ready: exit code 0 or 1, for container health checks
+    Healthcheck {
+        /// Address of the operations listener
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            env = "SOCIALIZE_OPERATIONS_LISTEN",
+            default_value = "127.0.0.1:9464"
+        )]
+        operations_listen: String,
+    },
+}
+
+/// Settings of `serve`, `work` and `migrate`.
+#[derive(Args, Default)]
+pub struct ServeArguments {
+    /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize [required]
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// File that holds the database URL
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
+    /// Most connections to the database [default: 10]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_DATABASE_CONNECTIONS")]
+    pub database_connections: Option<String>,
+    /// How long a request waits for a database connection [default: 2s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT")]
+    pub database_acquire_timeout: Option<String>,
+    /// How long a statement may run [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT")]
+    pub database_statement_timeout: Option<String>,
+
+    /// File that holds the secret from which tokens are signed; at least 32 characters. The secret itself may be given in
+    /// SOCIALIZE_SECRET instead [required by serve and work]
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_SECRET_FILE")]
+    pub secret_file: Option<String>,
+
+    /// Address of the public listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_LISTEN")]
+    pub listen: Option<String>,
+    /// Address of the private operations listener: health detail, metrics, log level [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_OPERATIONS_LISTEN")]
+    pub operations_listen: Option<String>,
+    /// Where users reach Socialize; links in e-mails begin with it [default: http://localhost and the port of --listen]
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Networks of proxies whose X-Forwarded-For and traceparent are believed, e.g. 10.0.0.0/8,127.0.0.1 [default: none]
+    #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_TRUSTED_PEERS")]
+    pub trusted_peers: Option<String>,
+    /// How long a request may take to be answered [default: 15s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_REQUEST_TIMEOUT")]
+    pub request_timeout: Option<String>,
+    /// How long a request body may take to arrive [default: 10s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_BODY_TIMEOUT")]
+    pub body_timeout: Option<String>,
+    /// How long readiness fails before the listener closes, so that load balancers notice [default: 0s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DRAIN_DELAY")]
+    pub drain_delay: Option<String>,
+    /// How long requests and jobs may take to end when the process is told to stop [default: 20s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_SHUTDOWN_TIMEOUT")]
+    pub shutdown_timeout: Option<String>,
+    /// Whether serve works on jobs as well: true or false [default: true]
+    #[arg(long, value_name = "BOOL", env = "SOCIALIZE_SERVE_WORKS")]
+    pub serve_works: Option<String>,
+    /// How many jobs run at once [default: 8]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_JOB_CONCURRENCY")]
+    pub job_concurrency: Option<String>,
+
+    /// Mail server: smtps://HOST, or smtp://HOST which requires STARTTLS; add ?tls=none only for a server on this machine
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL")]
+    pub smtp_url: Option<String>,
+    /// User name for the mail server
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_SMTP_USERNAME")]
+    pub smtp_username: Option<String>,
+    /// File that holds the password for the mail server. The password itself may be given in SOCIALIZE_SMTP_PASSWORD instead
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_PASSWORD_FILE")]
+    pub smtp_password_file: Option<String>,
+    /// Write e-mails into this directory instead of sending them
+    #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_MAIL_DIRECTORY")]
+    pub mail_directory: Option<String>,
+    /// Sender of e-mails, e.g. "Socialize <socialize@example.com>" [required by serve and work]
+    #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_MAIL_FROM")]
+    pub mail_from: Option<String>,
+
+    /// Which log lines are written, e.g. info or info,sqlx=warn [default: info]
+    #[arg(long, value_name = "LEVELS", env = "SOCIALIZE_LOG_LEVEL")]
+    pub log_level: Option<String>,
+    /// Format of standard output: json, pretty or none [default: pretty on a terminal, json elsewhere]
+    #[arg(long, value_name = "FORMAT", env = "SOCIALIZE_LOG_FORMAT")]
+    pub log_format: Option<String>,
+    /// File to which JSON lines are written as well, rotated by size
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_LOG_FILE")]
+    pub log_file: Option<String>,
+    /// Size in bytes at which the log file is rotated [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "SOCIALIZE_LOG_FILE_MAX_BYTES")]
+    pub log_file_max_bytes: Option<String>,
+    /// How many rotated log files are kept [default: 5]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOG_FILE_KEEP")]
+    pub log_file_keep: Option<String>,
+    /// Name of this deployment in telemetry, e.g. production [default: development]
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_ENVIRONMENT")]
+    pub environment: Option<String>,
+}

@@ -1,0 +1,113 @@
+//! Checks values one after the other and keeps every mistake, so that they are reported together.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// Everything that is wrong with a configuration.
+#[derive(Debug, Default)]
+pub struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    /// Notes a mistake in `setting`. The problem must not quote the value of a secret.
+    pub fn add(&mut self, setting: &str, problem: impl fmt::Display) {
+        self.0.push(format!("{setting}: {problem}"));
+    }
+
+    /// The configuration, if nothing was wrong with it.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self),
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Parses a value, or takes the default where there is none.
+    pub(super) fn parse<T: FromStr>(
+        &mut self,
+        setting: &str,
+        value: Option<&str>,
+        default: T,
+        right: &str,
+    ) -> T {
+        let Some(value) = value else { return default };
+        value.trim().parse().unwrap_or_else(|_| {
+            self.add(setting, format!("{value:?} is not {right}"));
+            default
+        })
+    }
+
+    /// Parses a duration such as `500ms`, `15s` or `2m`.
+    pub(super) fn duration(&mut self, setting: &str, value: Option<&str>, default: Duration) -> Duration {
+        let Some(value) = value else { return default };
+        humantime::parse_duration(value.trim()).unwrap_or_else(|_| {
+            self.add(setting, format!("{value:?} is not a duration such as 500ms, 15s or 2m"));
+            default
+        })
+    }
+
+    /// A number within bounds.
+    pub(super) fn number(
+        &mut self,
+        setting: &str,
+        value: Option<&str>,
+        default: u64,
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> u64 {
+        let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+        let number = self.parse(setting, value, default, &right);
+        if !bounds.contains(&number) {
+            self.add(setting, format!("{number} is not {right}"));
+            return default;
+        }
+        number
+    }
+
+    /// A secret from the environment or from a file; both at once are a mistake, for one of them would be ignored.
+    pub(super) fn secret(
+        &mut self,
+        setting: &str,
+        value: Option<&str>,
+        file: Option<&str>,
+    ) -> Option<Secret> {
+        match (value, file) {
+            (Some(_), Some(_)) => {
+                self.add(setting, format!("is given directly and by {setting}_FILE: remove one of them"));
+                None
+            }
+            (Some(value), None) => Some(Secret::new(value)),
+            (None, Some(file)) => match std::fs::read_to_string(Path::new(file)) {
+                Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
+                Err(error) => {
+                    self.add(&format!("{setting}_FILE"), format!("{file} cannot be read: {}", error.kind()));
+                    None
+                }
+            },
+            (None, None) => None,
+        }
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        writeln!(f, "The configuration has {count} {}:", if count == 1 { "mistake" } else { "mistakes" })?;
+        for mistake in &self.0 {
+            writeln!(f, "  - {mistake}")?;
+        }
+        write!(f, "Every setting is explained by --help.")
+    }
+}
+
+impl std::error::Error for Mistakes {}

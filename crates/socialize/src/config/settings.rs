@@ -1,0 +1,311 @@
+//! Checked settings: what the rest of the program sees of the configuration.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::CommandFactory;
+use ipnet::IpNet;
+use telemetry::log::{LevelSetting, LogFileSettings, LogFormat};
+use telemetry::otlp::OtlpSettings;
+use url::Url;
+
+use super::arguments::{Arguments, ServeArguments};
+use super::check::Mistakes;
+use crate::secret::Secret;
+
+/// The least that a server secret must have; shorter ones can be guessed offline from any access token.
+const SECRET_CHARACTERS: usize = 32;
+
+/// Everything that `serve` and `work` need to know.
+pub struct Settings {
+    /// The database.
+    pub database: DatabaseSettings,
+    /// The listeners and their limits.
+    pub listen: ListenSettings,
+    /// Signs tokens.
+    pub server_secret: Secret,
+    /// Whether `serve` works on jobs too.
+    pub serve_works: bool,
+    /// How many jobs run at once.
+    pub job_concurrency: usize,
+    /// How long readiness fails before the listener closes.
+    pub drain_delay: Duration,
+    /// How long requests and jobs may take to end.
+    pub shutdown_timeout: Duration,
+    /// Log lines.
+    pub log: LogOutputSettings,
+    /// Where traces and metrics go; `None` starts nothing and spends nothing.
+    pub otlp: Option<OtlpSettings>,
+    /// `deployment.environment.name`.
+    pub environment: String,
+}
+
+/// How to reach Postgres.
+pub struct DatabaseSettings {
+    /// The URL, which holds a password.
+    pub url: Secret,
+    /// The most connections.
+    pub connections: u32,
+    /// How long a request waits for one.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run.
+    pub statement_timeout: Duration,
+}
+
+/// The listeners.
+pub struct ListenSettings {
+    /// The public one.
+    pub public: SocketAddr,
+    /// The private one.
+    pub operations: SocketAddr,
+    /// Where users reach the public one.
+    pub public_url: Url,
+    /// Proxies that are believed.
+    pub trusted_peers: Vec<IpNet>,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+}
+
+/// Where log lines go.
+pub struct LogOutputSettings {
+    /// Which lines.
+    pub levels: LevelSetting,
+    /// Standard output.
+    pub stdout: Option<LogFormat>,
+    /// The file.
+    pub file: Option<LogFileSettings>,
+}
+
+impl Settings {
+    /// Checks everything and reports all mistakes together. `variables` is the environment.
+    ///
+    /// # Errors
+    /// All mistakes, none of them quoting a secret.
+    pub fn check(arguments: &ServeArguments, variables: &[(String, String)]) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let variable =
+            |name: &str| variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        unknown_variables(&mut mistakes, variables);
+
+        let database = database(&mut mistakes, arguments);
+        let listen = listen(&mut mistakes, arguments);
+        let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
+        let log = log(&mut mistakes, arguments, variable("NO_COLOR").is_none_or(|value| value.is_empty()));
+        let otlp = OtlpSettings::from_variables(&variable).unwrap_or_else(|problems| {
+            for problem in problems {
+                mistakes.add(problem.variable, problem.problem);
+            }
+            None
+        });
+        let serve_works =
+            mistakes.parse("SOCIALIZE_SERVE_WORKS", arguments.serve_works.as_deref(), true, "true or false");
+        let job_concurrency =
+            mistakes.number("SOCIALIZE_JOB_CONCURRENCY", arguments.job_concurrency.as_deref(), 8, 1..=256)
+                as usize;
+        let drain_delay =
+            mistakes.duration("SOCIALIZE_DRAIN_DELAY", arguments.drain_delay.as_deref(), Duration::ZERO);
+        let shutdown_timeout = mistakes.duration(
+            "SOCIALIZE_SHUTDOWN_TIMEOUT",
+            arguments.shutdown_timeout.as_deref(),
+            Duration::from_secs(20),
+        );
+        let environment = arguments.environment.clone().unwrap_or_else(|| "development".to_owned());
+        let settings =
+            database.zip(listen).zip(server_secret).map(|((database, listen), server_secret)| Self {
+                database,
+                listen,
+                server_secret,
+                serve_works,
+                job_concurrency,
+                drain_delay,
+                shutdown_timeout,
+                log,
+                otlp,
+                environment,
+            });
+        mistakes.or(settings)
+    }
+
+    /// Only what `migrate` and `operator` need: the database.
+    ///
+    /// # Errors
+    /// All mistakes, none of them quoting a secret.
+    pub fn check_database(
+        arguments: &ServeArguments,
+        variables: &[(String, String)],
+    ) -> Result<DatabaseSettings, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        unknown_variables(&mut mistakes, variables);
+        let database = database(&mut mistakes, arguments);
+        mistakes.or(database)
+    }
+}
+
+/// A misspelled variable would silently leave its default in force.
+fn unknown_variables(mistakes: &mut Mistakes, variables: &[(String, String)]) {
+    let known = known_variables();
+    for (name, _) in variables.iter().filter(|(name, _)| name.starts_with("SOCIALIZE_")) {
+        if !known.contains(name.as_str()) {
+            let nearest = known.iter().max_by_key(|known| common_prefix(known, name));
+            let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+            mistakes.add(name, format!("is not a setting of this version{hint}"));
+        }
+    }
+}
+
+fn known_variables() -> BTreeSet<String> {
+    let command = Arguments::command();
+    let arguments = command.get_subcommands().flat_map(|command| {
+        command.get_arguments().chain(command.get_subcommands().flat_map(|inner| inner.get_arguments()))
+    });
+    let named = arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+    // Secrets that are given directly are no flags, for a command line is visible to every user of the machine.
+    named.chain(["SOCIALIZE_SECRET".to_owned(), "SOCIALIZE_SMTP_PASSWORD".to_owned()]).collect()
+}
+
+fn common_prefix(one: &str, other: &str) -> usize {
+    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
+}
+
+fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<DatabaseSettings> {
+    let (value, file) = (arguments.database_url.as_deref(), arguments.database_url_file.as_deref());
+    let url = mistakes.secret("SOCIALIZE_DATABASE_URL", value, file);
+    match &url {
+        None if value.is_none() && file.is_none() => {
+            mistakes
+                .add("SOCIALIZE_DATABASE_URL", "is required, e.g. postgres://socialize@localhost/socialize");
+        }
+        Some(url) if !is_postgres(url) => {
+            mistakes.add("SOCIALIZE_DATABASE_URL", "is not a URL such as postgres://user@host/database");
+        }
+        _ => {}
+    }
+    let connections = mistakes.number(
+        "SOCIALIZE_DATABASE_CONNECTIONS",
+        arguments.database_connections.as_deref(),
+        10,
+        2..=1_000,
+    ) as u32;
+    let acquire_timeout = mistakes.duration(
+        "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT",
+        arguments.database_acquire_timeout.as_deref(),
+        Duration::from_secs(2),
+    );
+    let statement_timeout = mistakes.duration(
+        "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT",
+        arguments.database_statement_timeout.as_deref(),
+        Duration::from_secs(10),
+    );
+    url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
+}
+
+fn is_postgres(url: &Secret) -> bool {
+    Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
+}
+
+fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenSettings> {
+    let address = "an address such as 127.0.0.1:8080";
+    let (public, operations) =
+        (SocketAddr::from(([127, 0, 0, 1], 8080)), SocketAddr::from(([127, 0, 0, 1], 9464)));
+    let public = mistakes.parse("SOCIALIZE_LISTEN", arguments.listen.as_deref(), public, address);
+    let operations = mistakes.parse(
+        "SOCIALIZE_OPERATIONS_LISTEN",
+        arguments.operations_listen.as_deref(),
+        operations,
+        address,
+    );
+    if public == operations && public.port() != 0 {
+        mistakes.add("SOCIALIZE_OPERATIONS_LISTEN", "must differ from SOCIALIZE_LISTEN: it is private");
+    }
+    let default_url = format!("http://localhost:{}", public.port());
+    let url_text = arguments.public_url.as_deref().unwrap_or(&default_url);
+    let public_url =
+        Url::parse(url_text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if public_url.is_none() {
+        mistakes.add(
+            "SOCIALIZE_PUBLIC_URL",
+            format!("{url_text:?} is not a URL such as https://socialize.example.com"),
+        );
+    }
+    let mut trusted_peers = Vec::new();
+    for network in arguments.trusted_peers.iter().flat_map(|list| list.split(',')).map(str::trim) {
+        match network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from)) {
+            Ok(network) => trusted_peers.push(network),
+            Err(_) if network.is_empty() => {}
+            Err(_) => mistakes.add(
+                "SOCIALIZE_TRUSTED_PEERS",
+                format!("{network:?} is not a network such as 10.0.0.0/8 or an address such as 127.0.0.1"),
+            ),
+        }
+    }
+    let request_timeout = mistakes.duration(
+        "SOCIALIZE_REQUEST_TIMEOUT",
+        arguments.request_timeout.as_deref(),
+        Duration::from_secs(15),
+    );
+    let body_timeout = mistakes.duration(
+        "SOCIALIZE_BODY_TIMEOUT",
+        arguments.body_timeout.as_deref(),
+        Duration::from_secs(10),
+    );
+    public_url.map(|public_url| ListenSettings {
+        public,
+        operations,
+        public_url,
+        trusted_peers,
+        request_timeout,
+        body_timeout,
+    })
+}
+
+fn server_secret(
+    mistakes: &mut Mistakes,
+    arguments: &ServeArguments,
+    value: Option<String>,
+) -> Option<Secret> {
+    let secret = mistakes.secret("SOCIALIZE_SECRET", value.as_deref(), arguments.secret_file.as_deref());
+    match &secret {
+        Some(secret) if secret.expose().chars().count() < SECRET_CHARACTERS => {
+            let right = "must have at least 32 characters; `openssl rand -hex 32` makes a good one";
+            mistakes.add("SOCIALIZE_SECRET", right);
+        }
+        None if value.is_none() && arguments.secret_file.is_none() => {
+            let right = "is required: at least 32 random characters, e.g. from `openssl rand -hex 32`";
+            mistakes.add("SOCIALIZE_SECRET", right);
+        }
+        _ => {}
+    }
+    secret
+}
+
+fn log(mistakes: &mut Mistakes, arguments: &ServeArguments, color: bool) -> LogOutputSettings {
+    let levels = arguments.log_level.as_deref().unwrap_or("info").parse().unwrap_or_else(|error| {
+        mistakes.add("SOCIALIZE_LOG_LEVEL", error);
+        LevelSetting::default()
+    });
+    let stdout = match arguments.log_format.as_deref() {
+        None => Some(LogFormat::for_stdout(color)),
+        Some("json") => Some(LogFormat::Json),
+        Some("pretty") => Some(LogFormat::Pretty { color }),
+        Some("none") => None,
+        Some(other) => {
+            mistakes.add("SOCIALIZE_LOG_FORMAT", format!("{other:?} is none of json, pretty, none"));
+            None
+        }
+    };
+    let bounds = LogFileSettings::SMALLEST_MAX_BYTES..=1 << 40;
+    let max_bytes = arguments.log_file_max_bytes.as_deref();
+    let max_bytes = mistakes.number("SOCIALIZE_LOG_FILE_MAX_BYTES", max_bytes, 64 << 20, bounds);
+    let keep = mistakes.number("SOCIALIZE_LOG_FILE_KEEP", arguments.log_file_keep.as_deref(), 5, 1..=10_000)
+        as usize;
+    let file = arguments.log_file.as_ref().map(|path| LogFileSettings {
+        path: PathBuf::from(path),
+        max_bytes,
+        keep,
+    });
+    LogOutputSettings { levels, stdout, file }
+}

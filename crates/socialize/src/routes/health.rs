@@ -1,0 +1,48 @@
+//! Verdicts for load balancers and container platforms. Detail is on the private operations listener only.
+//!
+//! They are not recorded: probes come every few seconds and would hide what users do.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use telemetry::health::Readiness;
+
+use crate::app::App;
+use crate::start::VERSION;
+
+/// The routes of this file.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/health/live", get(live))
+        .route("/health/ready", get(ready))
+        .route("/health", get(both))
+}
+
+/// Whether the process turns its event loop, whatever its dependencies do.
+pub async fn live(State(app): State<App>) -> Response {
+    verdict(app.health.live(), false)
+}
+
+/// Whether requests can be answered now.
+pub async fn ready(State(app): State<App>) -> Response {
+    verdict(is_ready(&app), false)
+}
+
+async fn both(State(app): State<App>) -> Response {
+    verdict(app.health.live() && is_ready(&app), true)
+}
+
+fn is_ready(app: &App) -> bool {
+    app.health.ready() == Readiness::Ready
+}
+
+fn verdict(is_well: bool, with_version: bool) -> Response {
+    let status = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = if is_well { "pass" } else { "fail" };
+    let body =
+        if with_version { json!({"status": word, "version": VERSION}) } else { json!({"status": word}) };
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,189 @@
+//! The roles that stay: answer requests, work on jobs, and end without losing either.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use domain::labels::Role;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use crate::app::App;
+use crate::config::Settings;
+use crate::start::{Started, VERSION, start};
+use crate::{operations, router};
+
+/// How long a client may take to send the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that the headers of a request may have; beyond it the answer is 431.
+const HEADER_BYTES: usize = 16 << 10;
+/// How long telemetry may take to be flushed at exit, whatever the collector does.
+const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Runs a role until the process is told to stop.
+///
+/// # Errors
+/// When the process cannot start: an address is taken, the log file cannot be written.
+pub async fn run(settings: Settings, role: Role) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(());
+    tokio::spawn(async move {
+        termination().await;
+        drop(stop);
+    });
+    run_until(settings, role, stopped, |_| ()).await
+}
+
+/// Runs a role until the sender of `stopped` is dropped; `listening` hears where it listens once it does.
+///
+/// # Errors
+/// When the process cannot start.
+pub async fn run_until(
+    settings: Settings,
+    role: Role,
+    stopped: watch::Receiver<()>,
+    listening: impl FnOnce(Listening),
+) -> anyhow::Result<()> {
+    let operations_listener = bind(settings.listen.operations, "SOCIALIZE_OPERATIONS_LISTEN").await?;
+    let public_listener = match role {
+        Role::Serve => Some(bind(settings.listen.public, "SOCIALIZE_LISTEN").await?),
+        Role::Work => None,
+    };
+    let Started { app, pipeline } = start(&settings, role).await?;
+
+    // The operations listener outlives the public one: it answers while requests drain.
+    let (end_operations, operations_ended) = watch::channel(());
+    let addresses = Listening {
+        app: app.clone(),
+        operations: operations_listener.local_addr()?,
+        public: public_listener.as_ref().map(TcpListener::local_addr).transpose()?,
+    };
+    let operations = tokio::spawn(accept(
+        operations_listener,
+        operations::router(app.clone()),
+        operations_ended,
+        settings.shutdown_timeout,
+    ));
+    let public = public_listener.map(|listener| {
+        let drained = drain(app.clone(), stopped.clone(), settings.drain_delay);
+        tokio::spawn(accept(listener, router::router(app.clone()), drained, settings.shutdown_timeout))
+    });
+    app.health.mark_started();
+    announce(&addresses);
+    listening(addresses);
+
+    until_dropped(stopped).await;
+    tracing::event!(name: "server.stopping", tracing::Level::INFO, process.pid = std::process::id());
+    app.health.begin_drain();
+    if let Some(public) = public {
+        public.await.context("the public listener failed")?;
+    }
+    drop(end_operations);
+    operations.await.context("the operations listener failed")?;
+    app.database.pool().close().await;
+    tracing::event!(name: "server.stopped", tracing::Level::INFO, process.pid = std::process::id());
+    tokio::task::spawn_blocking(move || pipeline.shutdown(TELEMETRY_DEADLINE)).await?;
+    Ok(())
+}
+
+/// A process that answers.
+pub struct Listening {
+    /// The application.
+    pub app: App,
+    /// Where the operations listener is.
+    pub operations: SocketAddr,
+    /// Where the public listener is, if the role has one.
+    pub public: Option<SocketAddr>,
+}
+
+fn announce(listening: &Listening) {
+    let address = listening.public.unwrap_or(listening.operations);
+    tracing::event!(
+        name: "server.started",
+        tracing::Level::INFO,
+        server.address = address.ip().to_string(),
+        server.port = address.port(),
+        service.version = VERSION,
+        process.pid = std::process::id(),
+    );
+}
+
+async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
+}
+
+/// SIGTERM, as service managers send it, or Ctrl-C.
+async fn termination() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = terminate => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn until_dropped(mut stopped: watch::Receiver<()>) {
+    // Nothing is ever sent: an error means that the sender was dropped.
+    while stopped.changed().await.is_ok() {}
+}
+
+/// Ends `delay` after the stop: in between readiness fails while requests are still answered, so that a load balancer moves
+/// on before connections are refused.
+fn drain(app: App, stopped: watch::Receiver<()>, delay: Duration) -> watch::Receiver<()> {
+    let (close, closed) = watch::channel(());
+    tokio::spawn(async move {
+        until_dropped(stopped).await;
+        app.health.begin_drain();
+        tokio::time::sleep(delay).await;
+        drop(close);
+    });
+    closed
+}
+
+/// Accepts connections until `closed`, then lets those that are open finish their requests, for at most `patience`.
+async fn accept(listener: TcpListener, router: Router, closed: watch::Receiver<()>, patience: Duration) {
+    let graceful = GracefulShutdown::new();
+    let mut closing = Box::pin(until_dropped(closed));
+    loop {
+        let connection = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut closing => break,
+        };
+        match connection {
+            Ok((stream, peer)) => serve_connection(stream, peer, router.clone(), &graceful),
+            // Out of file descriptors, most likely: others must end before more can be accepted.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(patience, graceful.shutdown()).await;
+}
+
+fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, graceful: &GracefulShutdown) {
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
+    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES as u32);
+    let connection =
+        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+    let connection = graceful.watch(connection);
+    tokio::spawn(async move {
+        // A client that broke the protocol or went away: its requests, if any, have records of their own.
+        let _ = connection.await;
+    });
+}

@@ -1,0 +1,231 @@
+//! What `serve` and `work` have in common: from settings to a running application.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use domain::catalogue;
+use domain::labels::{Dependency, Role};
+use domain::signals::{self, Signals};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool};
+use telemetry::health::{Health, HealthSettings};
+use telemetry::log::{LevelFilter, LogSettings, PanicText};
+use telemetry::{
+    ClosedSet, ErrorType, PIPELINE_FIELDS, Pipeline, PipelineSettings, Resource, Telemetry, TelemetrySettings,
+};
+use uuid::Uuid;
+
+use crate::app::{App, AppSettings, AppState};
+use crate::clock::Clock;
+use crate::config::{DatabaseSettings, Settings};
+use crate::database::{Database, DatabaseError};
+use crate::token::Tokens;
+
+/// Fields of our own `tracing` events, beside those of the pipeline and the ids.
+const EVENT_FIELDS: &[&str] = &[
+    "server.address",
+    "server.port",
+    "service.version",
+    "migrations.applied",
+    "loop",
+    "job",
+    "count",
+    "duration_ms",
+    "delay_ms",
+    "signal.name",
+    "log.level",
+    "log.sink",
+    "log.drop_reason",
+    "log.lost_lines",
+    "process.pid",
+];
+
+/// The version and commit of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A started application with the threads that carry its telemetry.
+pub struct Started {
+    /// The application.
+    pub app: App,
+    /// Ends last.
+    pub pipeline: Pipeline,
+}
+
+/// Starts telemetry, the pool and the health checks. The database need not be up: requests fail until it is.
+///
+/// # Errors
+/// When the log file, a sender or the database URL cannot be used.
+pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
+    let telemetry = Telemetry::new(telemetry_settings(settings, role));
+    let pipeline = Pipeline::start(&telemetry, pipeline_settings(settings))?;
+    report_role(&telemetry, role);
+
+    let health: Arc<OnceLock<Health<Dependency>>> = Arc::default();
+    let known_health = health.clone();
+    let is_down = move || known_health.get().is_some_and(|health| !health.is_up(Dependency::Postgres));
+    let database = Database::new(pool(&settings.database)?, &telemetry, is_down);
+    let health = health.get_or_init(|| start_health(&settings.database)).clone();
+    report_health(&telemetry, &health);
+
+    let app = App::new(AppState {
+        settings: AppSettings {
+            public_url: settings.listen.public_url.clone(),
+            request_timeout: settings.listen.request_timeout,
+            body_timeout: settings.listen.body_timeout,
+            trusted_peers: settings.listen.trusted_peers.clone(),
+        },
+        database,
+        signals: Signals::new(&telemetry),
+        clock: Clock::default(),
+        tokens: Tokens::new(&settings.server_secret),
+        health,
+        telemetry,
+    });
+    Ok(Started { app, pipeline })
+}
+
+fn telemetry_settings(settings: &Settings, role: Role) -> TelemetrySettings {
+    let otlp = settings.otlp.as_ref();
+    TelemetrySettings {
+        sampler: otlp.map(|otlp| otlp.sampler).unwrap_or_default(),
+        traces: otlp.is_some_and(|otlp| otlp.traces.is_some()),
+        levels: LevelFilter::new(settings.log.levels.clone()),
+        resource: resource(settings, role),
+    }
+}
+
+/// Who is recording. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` wins over what we know ourselves.
+fn resource(settings: &Settings, role: Role) -> Resource {
+    let said = settings.otlp.as_ref().map(|otlp| otlp.resource.clone()).unwrap_or_default();
+    let default_name = match role {
+        Role::Serve => "socialize-api",
+        Role::Work => "socialize-worker",
+    };
+    let known = [
+        ("service.name", said.service_name.unwrap_or_else(|| default_name.to_owned())),
+        ("service.namespace", "socialize".to_owned()),
+        ("service.version", VERSION.to_owned()),
+        ("service.instance.id", Uuid::new_v4().to_string()),
+        ("deployment.environment.name", settings.environment.clone()),
+    ];
+    let mut attributes = said.attributes;
+    for (key, value) in known {
+        if !attributes.iter().any(|(said, _)| said == key) {
+            attributes.push((key.to_owned(), value));
+        }
+    }
+    Resource { attributes }
+}
+
+fn pipeline_settings(settings: &Settings) -> PipelineSettings {
+    let names = signals::allowed_keys().map(|key| key.0);
+    let allowed = [&names[..], EVENT_FIELDS, PIPELINE_FIELDS].concat();
+    PipelineSettings {
+        log: LogSettings {
+            stdout: settings.log.stdout,
+            file: settings.log.file.clone(),
+            ..LogSettings::default()
+        },
+        traces: settings.otlp.as_ref().and_then(|otlp| otlp.traces.clone()),
+        metrics: settings.otlp.as_ref().and_then(|otlp| otlp.metrics.clone()),
+        // Once per process, so the list may live as long as the process does.
+        allowed_fields: allowed.leak(),
+        own_targets: &["socialize", "telemetry"],
+        panic_text: PanicText::Hidden,
+    }
+}
+
+/// A pool that connects when it is first used.
+///
+/// # Errors
+/// When the URL cannot be used; the message does not quote it.
+pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<PgPool> {
+    let timeout = settings.statement_timeout.as_millis().to_string();
+    let options = connect_options(settings)?.options([("statement_timeout", timeout)]);
+    let pool =
+        PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
+    Ok(pool.connect_lazy_with(options))
+}
+
+fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> {
+    let options: PgConnectOptions = settings
+        .url
+        .expose()
+        .parse()
+        .ok()
+        .context("SOCIALIZE_DATABASE_URL: the options in the URL are not known")?;
+    Ok(options.application_name("socialize"))
+}
+
+/// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
+fn start_health(settings: &DatabaseSettings) -> Health<Dependency> {
+    let options = connect_options(settings).ok();
+    let check = move || {
+        let options = options.clone();
+        async move {
+            let Some(options) = options else { return Err(ErrorType::InvalidData) };
+            ping(&options).await.map_err(|error| DatabaseError::from(error).error_type)
+        }
+    };
+    Health::builder(HealthSettings::default()).required(Dependency::Postgres, check).start()
+}
+
+async fn ping(options: &PgConnectOptions) -> sqlx::Result<()> {
+    let mut connection = PgConnection::connect_with(options).await?;
+    sqlx::query("select 1").execute(&mut connection).await?;
+    connection.close().await
+}
+
+fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
+    let health = health.clone();
+    telemetry.meter().observe(&catalogue::DEPENDENCY_UP, move |dependency| {
+        health.is_checked(dependency).then(|| f64::from(u8::from(health.is_up(dependency))))
+    });
+}
+
+/// Which build this is, and that its event loop turns.
+fn report_role(telemetry: &Telemetry, role: Role) {
+    let labels = vec![
+        ("version", VERSION.to_owned()),
+        ("commit", option_env!("SOCIALIZE_COMMIT").unwrap_or("unknown").to_owned()),
+    ];
+    telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
+    let heartbeat = telemetry.meter().gauge(&catalogue::HEARTBEAT);
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            interval.tick().await;
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            heartbeat.set(role, now.as_secs_f64());
+        }
+    });
+}
+
+/// Brings the database to the schema of this version and returns how many migrations were applied.
+///
+/// # Errors
+/// When the database cannot be reached or a migration fails.
+pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
+    // Migrations may take longer than any statement of a request.
+    let mut connection = PgConnection::connect_with(&connect_options(settings)?).await.map_err(reduced)?;
+    let migrator = sqlx::migrate!();
+    let before = applied(&mut connection).await;
+    migrator.run(&mut connection).await.map_err(|error| match error {
+        sqlx::migrate::MigrateError::Execute(error) => reduced(error),
+        // The other variants name versions of ours, never a customer's value.
+        error => anyhow::Error::from(error),
+    })?;
+    Ok(applied(&mut connection).await.saturating_sub(before))
+}
+
+async fn applied(connection: &mut PgConnection) -> usize {
+    let count = sqlx::query_scalar::<_, i64>("select count(*) from _sqlx_migrations where success");
+    count.fetch_one(connection).await.unwrap_or_default() as usize
+}
+
+/// An error of the database without its text, which may quote a value.
+fn reduced(error: sqlx::Error) -> anyhow::Error {
+    let error_type = DatabaseError::from(error).error_type;
+    anyhow::anyhow!("the database answered with {}", error_type.as_str())
+}

@@ -1,0 +1,235 @@
+//! The threads that carry records out of the process: one for log lines, one for spans, one for metric points.
+//!
+//! They share nothing but the buffers, so a collector that hangs for one signal delays no other.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::builtin::{self, CpuMode, DropReason, Signal};
+use crate::log::{
+    Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
+    PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
+};
+use crate::otlp::{
+    self, BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
+};
+use crate::process::ProcessSample;
+use crate::{ClosedSet, Telemetry, current, metrics_request, trace_request};
+
+/// Spans of one export request; its bytes stay below the 4 MiB that a collector accepts by default.
+const TRACE_REQUEST_BYTES: usize = 2 << 20;
+
+/// How long a reading of the process is used again: one snapshot asks for its numbers one by one.
+const PROCESS_SAMPLE_AGE: Duration = Duration::from_millis(500);
+
+/// What is started.
+pub struct PipelineSettings {
+    /// Where log lines go.
+    pub log: LogSettings,
+    /// Where spans go; none are encoded without it.
+    pub traces: Option<SignalSettings>,
+    /// Where metric points go.
+    pub metrics: Option<SignalSettings>,
+    /// The only fields of `tracing` events that are recorded.
+    pub allowed_fields: &'static [&'static str],
+    /// The application's own modules, whose event names are recorded.
+    pub own_targets: &'static [&'static str],
+    /// What happens to the text of a panic.
+    pub panic_text: PanicText,
+}
+
+/// Why the pipeline could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// The log file cannot be used.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// A sender cannot be set up.
+    #[error(transparent)]
+    Sender(#[from] StartError),
+    /// Something in this process has taken the place of the log already.
+    #[error("another subscriber of the tracing library is installed in this process")]
+    SubscriberInstalled,
+}
+
+/// The running threads.
+pub struct Pipeline {
+    telemetry: Telemetry,
+    writer: LogWriter,
+    senders: Vec<SignalSender>,
+}
+
+impl Pipeline {
+    /// Starts the threads, makes `tracing` events and panics lines of this log, and registers what the pipeline and the
+    /// process report of themselves. Once per process: `tracing` and the panic hook are the process's.
+    ///
+    /// # Errors
+    /// When the log file or a sender cannot be set up.
+    pub fn start(telemetry: &Telemetry, settings: PipelineSettings) -> Result<Self, PipelineError> {
+        let writer = LogWriter::start(settings.log, Arc::new(Lines(telemetry.clone())))?;
+        let output: Arc<dyn LogOutput> = Arc::new(Lines(telemetry.clone()));
+        let bridge = TracingBridgeSettings {
+            allowed_fields: settings.allowed_fields,
+            own_targets: settings.own_targets,
+            current_ids: || current::context().map(|context| (context.trace_id.0, context.span_id.0)),
+            now: SystemTime::now,
+        };
+        let bridge = TracingBridge::new(bridge, telemetry.levels().clone(), output.clone());
+        bridge.install_globally().map_err(|_| PipelineError::SubscriberInstalled)?;
+        let panics = install_panic_hook(output, Some(writer.handle()), settings.panic_text, SystemTime::now);
+        telemetry.meter().observe(&builtin::PANICS, move |()| Some(panics.get() as f64));
+
+        let (trace_link, metric_link) = (SenderLink::default(), SenderLink::default());
+        let mut senders = Vec::new();
+        if let Some(traces) = &settings.traces {
+            let source = Arc::new(Spans(telemetry.clone()));
+            senders.push(SignalSender::start(Signal::Traces, traces, source, &trace_link, warn)?);
+        }
+        if let Some(metrics) = &settings.metrics {
+            let source = Arc::new(Points(telemetry.clone()));
+            senders.push(SignalSender::start(Signal::Metrics, metrics, source, &metric_link, warn)?);
+        }
+        let (wake_lines, wake_spans) = (writer.handle(), trace_link.clone());
+        telemetry.wake_with(move || wake_lines.wake(), move || wake_spans.wake());
+        report_pipeline(telemetry, writer.statistics(), trace_link, metric_link);
+        report_process(telemetry);
+        Ok(Self { telemetry: telemetry.clone(), writer, senders })
+    }
+
+    /// Sends what is pending within one total limit, whatever the collector does. Blocks the calling thread.
+    pub fn shutdown(self, within: Duration) {
+        let deadline = Instant::now() + within;
+        otlp::shutdown(self.senders, deadline);
+        // The lines last, for sending may have left some; writing them needs no network and gets a moment in any case.
+        self.writer.shutdown(deadline.max(Instant::now() + Duration::from_millis(200)));
+        drop(self.telemetry);
+    }
+}
+
+/// Says that sending fails, at most once a minute for each signal.
+fn warn(warning: SenderWarning) {
+    tracing::warn!(
+        name: "telemetry.export.failed",
+        signal = warning.signal.as_str(),
+        failure = warning.failure.as_str(),
+        status = warning.status,
+        failed_requests = warning.failed_requests,
+        dropped_items = warning.dropped_items,
+    );
+}
+
+/// Field names of the pipeline's own events, to be put on the allow-list.
+pub const PIPELINE_FIELDS: &[&str] =
+    &["signal", "failure", "status", "failed_requests", "dropped_items", "dependency", "error.type"];
+
+struct Lines(Telemetry);
+
+impl LogSource for Lines {
+    fn take(&self, into: &mut Vec<u8>) {
+        self.0.take_lines(into);
+    }
+}
+
+impl LogOutput for Lines {
+    fn line(&self, level: Level, line: &[u8]) {
+        self.0.write_finished_line(level, line);
+    }
+}
+
+struct Spans(Telemetry);
+
+impl BatchSource for Spans {
+    fn take(&self, into: &mut Vec<u8>) -> BatchItems {
+        let taken = self.0.take_spans(TRACE_REQUEST_BYTES);
+        if taken.count > 0 {
+            trace_request(self.0.resource(), &taken.bytes, into);
+        }
+        BatchItems { items: taken.count as u64, more: taken.count > 0 }
+    }
+}
+
+struct Points(Telemetry);
+
+impl BatchSource for Points {
+    fn take(&self, into: &mut Vec<u8>) -> BatchItems {
+        let now = self.0.now().unix_nanoseconds();
+        let points = metrics_request(self.0.resource(), &self.0.meter().snapshot(), now, into);
+        BatchItems { items: points as u64, more: false }
+    }
+}
+
+/// What became of every signal, as metrics.
+fn report_pipeline(telemetry: &Telemetry, log: Arc<LogStatistics>, traces: SenderLink, metrics: SenderLink) {
+    let link = move |signal: Signal| match signal {
+        Signal::Logs => None,
+        Signal::Traces => Some(traces.statistics().counts()),
+        Signal::Metrics => Some(metrics.statistics().counts()),
+    };
+    let meter = telemetry.meter();
+    let buffers = telemetry.clone();
+    let (counts, lines) = (link.clone(), log.clone());
+    meter.observe(&builtin::DROPPED, move |(signal, reason)| {
+        let dropped = match (reason, counts(signal)) {
+            (DropReason::BufferFull, _) => buffers.buffer_full(signal),
+            (reason, Some(counts)) => counts.dropped_items_by(reason),
+            (reason, None) => lines_dropped(&lines, reason),
+        };
+        Some(dropped as f64)
+    });
+    let counts = link.clone();
+    meter.observe(&builtin::EXPORTED, move |signal| {
+        let written = LogSink::ALL.iter().map(|sink| log.written(*sink).lines).max().unwrap_or_default();
+        Some(counts(signal).map_or(written, |counts| counts.sent_items) as f64)
+    });
+    let counts = link.clone();
+    meter.observe(&builtin::EXPORT_FAILURES, move |signal| {
+        Some(counts(signal).map_or(0, |counts| counts.failed_requests()) as f64)
+    });
+    meter.observe(&builtin::QUEUE_SIZE, move |signal| {
+        Some(link(signal).map_or(0, |counts| counts.pending_bytes) as f64)
+    });
+}
+
+fn lines_dropped(log: &LogStatistics, reason: DropReason) -> u64 {
+    let reasons: &[LogDropReason] = match reason {
+        DropReason::QueueFull => &[LogDropReason::Blocked],
+        DropReason::WriteFailed => &[LogDropReason::StorageFull, LogDropReason::Closed, LogDropReason::Io],
+        // The others are reasons of senders, and lines are not sent.
+        _ => &[],
+    };
+    let lost =
+        LogSink::ALL.iter().flat_map(|sink| reasons.iter().map(|reason| log.dropped(*sink, *reason).lines));
+    lost.sum()
+}
+
+fn report_process(telemetry: &Telemetry) {
+    let last: Arc<Mutex<Option<(Instant, ProcessSample)>>> = Arc::default();
+    let sample = move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((at, sample)) if at.elapsed() < PROCESS_SAMPLE_AGE => Some(sample),
+            _ => {
+                *last = ProcessSample::read().map(|sample| (Instant::now(), sample));
+                last.map(|(_, sample)| sample)
+            }
+        }
+    };
+    let meter = telemetry.meter();
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_CPU_TIME, move |mode| {
+        let sample = read()?;
+        Some(match mode {
+            CpuMode::User => sample.cpu_user.as_secs_f64(),
+            CpuMode::System => sample.cpu_system.as_secs_f64(),
+        })
+    });
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_MEMORY_USAGE, move |()| Some(read()?.memory_usage as f64));
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_MEMORY_VIRTUAL, move |()| Some(read()?.memory_virtual as f64));
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_THREAD_COUNT, move |()| Some(read()?.threads as f64));
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_FILE_DESCRIPTORS, move |()| Some(read()?.file_descriptors as f64));
+    meter.observe(&builtin::PROCESS_UPTIME, move |()| Some(sample()?.uptime.as_secs_f64()));
+}
