@@ -15,6 +15,8 @@ use crate::attribute::{Attributes, Key};
 use crate::trace::SpanContext;
 
 static CODE_LOCATION: Key = Key("code.location");
+static DATABASE_OPERATIONS: Key = Key("db.operations");
+static DATABASE_DURATION: Key = Key("db.duration_ms");
 
 thread_local! {
     static CURRENT: RefCell<Option<Scope>> = const { RefCell::new(None) };
@@ -45,6 +47,15 @@ impl Scope {
             database_operations: 0,
             database_nanoseconds: 0,
         }
+    }
+
+    /// The attributes of the record, with what was added up while the operation ran.
+    pub(crate) fn complete(&mut self) -> &Attributes {
+        if self.database_operations > 0 {
+            self.attributes.number(&DATABASE_OPERATIONS, self.database_operations);
+            self.attributes.milliseconds(&DATABASE_DURATION, self.database_nanoseconds);
+        }
+        &self.attributes
     }
 }
 

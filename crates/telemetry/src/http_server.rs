@@ -40,8 +40,8 @@ pub const UNMATCHED: &str = "unmatched";
 /// The method label of methods that a route does not declare, as the conventions spell it.
 const OTHER_METHOD: &str = "_OTHER";
 
-static DATABASE_OPERATIONS: Key = Key("db.operations");
-static DATABASE_DURATION: Key = Key("db.duration_ms");
+/// A status that no document mentions; documented ones are part of their outcome.
+static STATUS_CODE: Key = Key("http.response.status_code");
 
 /// What HEAD requests carry beside the method of the GET handler that answers them.
 static METHOD_ORIGINAL: Key = Key("http.request.method_original");
@@ -157,7 +157,11 @@ impl HttpServer {
         );
         outcomes.extend(statuses.iter().map(|status| outcome(Some(*status), None)));
         // A status that no document mentions is a defect of ours and must be seen, but must not create a series.
-        outcomes.push(OutcomeDescription { level: Level::Error, ..outcome(None, Some(ErrorType::Internal)) });
+        outcomes.push(OutcomeDescription {
+            level: Level::Error,
+            is_error: true,
+            ..outcome(None, Some(ErrorType::Internal))
+        });
 
         let active = vec![("http.request.method", method_label.to_owned())];
         let name = method.map_or("HTTP", Method::as_str);
@@ -197,20 +201,25 @@ struct MethodOnRoute {
 /// Outcome positions, as `method_on_route` lays them out.
 const CANCELLED: usize = 0;
 const FIRST_SERVER_ERROR: usize = 1;
+const FIRST_STATUS: usize = FIRST_SERVER_ERROR + SERVER_ERRORS.len();
 
 impl MethodOnRoute {
     /// The position of the outcome that a response is.
     fn outcome(&self, status: StatusCode, error_type: Option<ErrorType>) -> usize {
-        let first_status = FIRST_SERVER_ERROR + SERVER_ERRORS.len();
         let status = status.as_u16();
         if status < 500 {
             let documented = self.statuses.iter().position(|known| *known == status);
-            return first_status + documented.unwrap_or(self.statuses.len());
+            return documented.map_or(self.undocumented(), |position| FIRST_STATUS + position);
         }
         let exact = |(s, e): &(u16, ErrorType)| *s == status && Some(*e) == error_type;
         let of_status = |(s, _): &(u16, ErrorType)| *s == status;
         let known = SERVER_ERRORS.iter().position(exact).or_else(|| SERVER_ERRORS.iter().position(of_status));
-        known.map_or(first_status + self.statuses.len(), |position| FIRST_SERVER_ERROR + position)
+        known.map_or(self.undocumented(), |position| FIRST_SERVER_ERROR + position)
+    }
+
+    /// The position of the outcome of every status that no document mentions.
+    fn undocumented(&self) -> usize {
+        FIRST_STATUS + self.statuses.len()
     }
 }
 
@@ -356,6 +365,11 @@ impl PendingRequest {
         let error_type = self.scope.and_then(|scope| scope.error_type);
         let method = self.route.method(self.method);
         let outcome = method.outcome(response.status(), error_type);
+        if outcome == method.undocumented()
+            && let Some(scope) = &mut self.scope
+        {
+            scope.attributes.number(&STATUS_CODE, u64::from(response.status().as_u16()));
+        }
         if response.status().is_server_error()
             && let (Some(scope), Some(cause)) = (&mut self.scope, error_type)
         {
@@ -368,12 +382,8 @@ impl PendingRequest {
 
     fn finish(&mut self, outcome: usize) {
         let Some(mut scope) = self.scope.take() else { return };
-        if scope.database_operations > 0 {
-            scope.attributes.number(&DATABASE_OPERATIONS, scope.database_operations);
-            scope.attributes.milliseconds(&DATABASE_DURATION, scope.database_nanoseconds);
-        }
-        let record =
-            self.identity.record(&self.route.method(self.method).operation, outcome, &scope.attributes);
+        let attributes = scope.complete();
+        let record = self.identity.record(&self.route.method(self.method).operation, outcome, attributes);
         self.route.server.telemetry.finish(&record);
     }
 }

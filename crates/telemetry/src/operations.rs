@@ -144,8 +144,8 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         scope.attributes = run.attributes;
         let ((result, outcome, error_type), scope) = InScope::new(scope, work).await;
         run.outcome = outcome.index();
-        if let Some(scope) = scope {
-            run.attributes = scope.attributes;
+        if let Some(mut scope) = scope {
+            run.attributes = *scope.complete();
         }
         if let Some(error_type) = error_type {
             run.attributes.name(&ERROR_CAUSE, error_type);

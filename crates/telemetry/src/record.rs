@@ -81,6 +81,8 @@ pub struct Operation {
     line: Box<[u8]>,
     span: Box<[u8]>,
     outcomes: Box<[Outcome]>,
+    /// The flags of a span that has a parent.
+    parent_flags: u32,
 }
 
 struct Outcome {
@@ -131,6 +133,8 @@ pub(crate) const SCOPE_SPANS_SPAN: u32 = 2;
 
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit says whether the parent is in another process.
 const FLAG_IS_REMOTE_KNOWN: u32 = 0x100;
+/// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`: the parent, or what is linked to, came from outside this process.
+const FLAG_IS_REMOTE: u32 = 0x200;
 
 const STATUS_CODE_ERROR: u64 = 2;
 
@@ -147,8 +151,11 @@ impl Operation {
         protobuf::uint_field(&mut span, span_field::KIND, description.kind as u64);
         write_constants_span(&mut span, &description.attributes);
 
+        // A request's parent is its caller; everything else is the child of an operation in this process.
+        let remote = if description.kind == SpanKind::Server { FLAG_IS_REMOTE } else { 0 };
+        let parent_flags = FLAG_IS_REMOTE_KNOWN | remote;
         let outcomes = description.outcomes.into_iter().map(Outcome::new).collect();
-        Self { line: line.into(), span: span.into(), outcomes }
+        Self { line: line.into(), span: span.into(), outcomes, parent_flags }
     }
 
     /// The level of the line that an outcome yields.
@@ -249,16 +256,14 @@ impl Record<'_> {
         protobuf::message_field(out, SCOPE_SPANS_SPAN, |out| {
             protobuf::bytes_field(out, span_field::TRACE_ID, &self.context.trace_id.0);
             protobuf::bytes_field(out, span_field::SPAN_ID, &self.context.span_id.0);
+            let mut flags = FLAG_IS_REMOTE_KNOWN;
             if let Some(parent) = self.parent {
                 protobuf::bytes_field(out, span_field::PARENT_SPAN_ID, &parent.0);
+                flags = self.operation.parent_flags;
             }
             protobuf::fixed64_field(out, span_field::START_TIME, start);
             protobuf::fixed64_field(out, span_field::END_TIME, start + self.nanoseconds);
-            protobuf::fixed32_field(
-                out,
-                span_field::FLAGS,
-                FLAG_IS_REMOTE_KNOWN | u32::from(self.context.sampled),
-            );
+            protobuf::fixed32_field(out, span_field::FLAGS, flags | u32::from(self.context.sampled));
             out.extend_from_slice(&self.operation.span);
             out.extend_from_slice(&self.outcome().span);
             self.attributes.write_span(out, span_field::ATTRIBUTES);
@@ -266,7 +271,9 @@ impl Record<'_> {
                 protobuf::message_field(out, span_field::LINKS, |out| {
                     protobuf::bytes_field(out, 1, &link.trace_id.0);
                     protobuf::bytes_field(out, 2, &link.span_id.0);
-                    protobuf::fixed32_field(out, 6, FLAG_IS_REMOTE_KNOWN | u32::from(link.sampled));
+                    // A caller's header or a row of the queue: neither is a span that this process has at hand.
+                    let flags = FLAG_IS_REMOTE_KNOWN | FLAG_IS_REMOTE | u32::from(link.sampled);
+                    protobuf::fixed32_field(out, 6, flags);
                 });
             }
         });

@@ -1,0 +1,6 @@
+//! The three signals of one operation: decoded by others' code and compared with each other, field by field.
+
+mod operations;
+mod requests;
+mod support;
+mod trace_context;

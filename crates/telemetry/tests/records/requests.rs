@@ -1,0 +1,334 @@
+//! Requests of every kind of end.
+
+use std::net::SocketAddr;
+use std::panic::Location;
+use std::pin::pin;
+use std::task::Poll;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use http::{Method, Request, StatusCode};
+use opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint;
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use serde_json::Value;
+use telemetry::http_server::{HttpServer, HttpServerSettings, REQUEST_ID, RouteDescription};
+use telemetry::{ErrorType, Telemetry, TraceId, current};
+use tower::ServiceExt;
+
+use crate::support::{
+    FLAG_REMOTE_IS_KNOWN, FLAG_SAMPLED, Line, all_signals, assert_exemplar_names, assert_line_equals_point,
+    assert_line_equals_span, hex, metrics, take_lines, take_spans, used_points, values,
+};
+
+pub(crate) const DURATION: &str = "http.server.request.duration";
+const ACTIVE: &str = "http.server.active_requests";
+
+/// A peer whose trace context is continued.
+pub(crate) const TRUSTED: &str = "10.1.2.3:4567";
+
+/// Routes whose handlers end in every way there is.
+pub(crate) fn router(telemetry: &Telemetry) -> Router {
+    let settings = HttpServerSettings {
+        trusted_peers: vec!["10.0.0.0/8".parse().expect("a network")],
+        panic_response: |trace_id: TraceId| {
+            (StatusCode::INTERNAL_SERVER_ERROR, trace_id.to_string()).into_response()
+        },
+    };
+    let server = HttpServer::new(telemetry, settings);
+    let described = |method: Method, route: &str, statuses: &[u16]| RouteDescription {
+        method,
+        route: route.to_owned(),
+        statuses: statuses.to_vec(),
+    };
+    let items = server.layer(&[
+        described(Method::GET, "/items/{item_id}", &[200, 404]),
+        described(Method::POST, "/items/{item_id}", &[201]),
+    ]);
+    let failures = server.layer(&[described(Method::GET, "/failures/{status}/{error_type}", &[])]);
+    let panics = server.layer(&[described(Method::GET, "/panics", &[200])]);
+    let waits = server.layer(&[described(Method::GET, "/waits", &[200])]);
+    Router::new()
+        .route("/items/{item_id}", get(read_item).post(async || StatusCode::CREATED).layer(items))
+        .route("/failures/{status}/{error_type}", get(fail).layer(failures))
+        .route("/panics", get(panic).layer(panics))
+        .route("/waits", get(std::future::pending::<()>).layer(waits))
+        .fallback_service(any(async || StatusCode::NOT_FOUND).layer(server.unmatched_layer()))
+}
+
+async fn read_item(Path(item_id): Path<String>) -> StatusCode {
+    match item_id.as_str() {
+        "missing" => StatusCode::NOT_FOUND,
+        "teapot" => StatusCode::IM_A_TEAPOT,
+        _ => StatusCode::OK,
+    }
+}
+
+async fn fail(Path((status, error_type)): Path<(u16, String)>) -> Response {
+    let all: &[ErrorType] = telemetry::ClosedSet::ALL;
+    let error_type = all.iter().find(|known| telemetry::ClosedSet::as_str(**known) == error_type);
+    if let Some(error_type) = error_type {
+        current::fail(*error_type, Location::caller());
+    }
+    StatusCode::from_u16(status).expect("a status").into_response()
+}
+
+async fn panic() {
+    panic!("a handler's own text, which must appear nowhere")
+}
+
+pub(crate) fn request(method: Method, path: &str) -> Request<Body> {
+    Request::builder().method(method).uri(path).body(Body::empty()).expect("a request")
+}
+
+pub(crate) fn get_request(path: &str) -> Request<Body> {
+    request(Method::GET, path)
+}
+
+/// The request as it arrives from a peer.
+pub(crate) fn from_peer(mut request: Request<Body>, peer: &str) -> Request<Body> {
+    let peer: SocketAddr = peer.parse().expect("an address");
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
+}
+
+/// The three signals of one request.
+pub(crate) struct Recorded {
+    pub(crate) line: Line,
+    pub(crate) span: Span,
+    pub(crate) point: HistogramDataPoint,
+}
+
+impl Recorded {
+    /// Takes what was recorded, which must be exactly one of each, and compares each with the others.
+    #[track_caller]
+    pub(crate) fn take(telemetry: &Telemetry) -> Self {
+        let (lines, spans) = (take_lines(telemetry), take_spans(telemetry));
+        let points = used_points(telemetry, DURATION);
+        let line = only(lines);
+        let span = only(spans);
+        let point = only(points);
+        assert_line_equals_span(&line, &span);
+        assert_line_equals_point(&line, &point);
+        assert_exemplar_names(&point, &span);
+        assert_eq!(line.text("event"), "http.server.request");
+        assert_eq!(line.text("url.scheme"), "http");
+        assert_eq!(span.kind, SpanKind::Server as i32);
+        assert_nothing_is_active(telemetry);
+        Self { line, span, point }
+    }
+
+    #[track_caller]
+    fn expect(&self, expected: &Expected) {
+        let field = |name: &str| self.line.fields.get(name).cloned();
+        let text = |name: Option<&str>| name.map(Value::from);
+        assert_eq!(field("http.request.method"), text(Some(expected.method)));
+        assert_eq!(field("http.route"), text(Some(expected.route)));
+        assert_eq!(field("http.response.status_code"), expected.status.map(Value::from));
+        assert_eq!(field("error.type"), text(expected.error_type));
+        assert_eq!(field("error.cause"), text(expected.error_cause));
+        assert_eq!(self.line.text("level"), expected.level);
+        assert_eq!(self.span.name, expected.span_name);
+        let status_code = self.span.status.as_ref().map_or(0, |status| status.code);
+        assert_eq!(status_code, if expected.level == "error" { 2 } else { 0 });
+        // What a point is counted under is all that the line says about the outcome.
+        let mut labels = vec!["http.request.method", "http.route"];
+        labels.extend(expected.error_type.map(|_| "error.type"));
+        labels.extend(expected.status.map(|_| "http.response.status_code"));
+        labels.sort_unstable();
+        assert_eq!(values(&self.point.attributes).keys().collect::<Vec<_>>(), labels);
+    }
+}
+
+struct Expected {
+    method: &'static str,
+    route: &'static str,
+    span_name: &'static str,
+    status: Option<u16>,
+    level: &'static str,
+    error_type: Option<&'static str>,
+    error_cause: Option<&'static str>,
+}
+
+const ITEM_READ: Expected = Expected {
+    method: "GET",
+    route: "/items/{item_id}",
+    span_name: "GET /items/{item_id}",
+    status: Some(200),
+    level: "info",
+    error_type: None,
+    error_cause: None,
+};
+
+const FAILED: Expected = Expected {
+    route: "/failures/{status}/{error_type}",
+    span_name: "GET /failures/{status}/{error_type}",
+    level: "error",
+    ..ITEM_READ
+};
+
+#[track_caller]
+fn only<T: std::fmt::Debug>(mut all: Vec<T>) -> T {
+    assert_eq!(all.len(), 1, "exactly one: {all:?}");
+    all.remove(0)
+}
+
+#[track_caller]
+pub(crate) fn assert_nothing_is_active(telemetry: &Telemetry) {
+    assert!(metrics(telemetry).iter().any(|metric| metric.name == ACTIVE));
+    assert_eq!(telemetry.meter().snapshot().total(ACTIVE), 0);
+}
+
+/// Sends a request that is answered, and takes its three signals.
+async fn exchange(request: Request<Body>) -> Recorded {
+    let telemetry = Telemetry::new(all_signals());
+    let response = router(&telemetry).oneshot(request).await.expect("an answer");
+    let recorded = Recorded::take(&telemetry);
+    assert_eq!(response.headers()[REQUEST_ID], hex(&recorded.span.trace_id), "users see the trace id");
+    let status = recorded.line.fields["http.response.status_code"].as_u64();
+    assert_eq!(status, Some(u64::from(response.status().as_u16())));
+    recorded
+}
+
+#[tokio::test]
+async fn an_answered_request() {
+    let recorded = exchange(get_request("/items/7?secret=query")).await;
+    recorded.expect(&ITEM_READ);
+    assert!(recorded.span.parent_span_id.is_empty());
+    assert!(recorded.span.links.is_empty());
+    assert_eq!(recorded.span.flags, FLAG_REMOTE_IS_KNOWN | FLAG_SAMPLED);
+    assert!(!recorded.line.text.contains("secret"), "no query string: {}", recorded.line.text);
+}
+
+#[tokio::test]
+async fn a_method_of_the_same_route() {
+    let recorded = exchange(request(Method::POST, "/items/7")).await;
+    let expected =
+        Expected { method: "POST", span_name: "POST /items/{item_id}", status: Some(201), ..ITEM_READ };
+    recorded.expect(&expected);
+}
+
+#[tokio::test]
+async fn a_documented_refusal_is_no_error() {
+    exchange(get_request("/items/missing")).await.expect(&Expected { status: Some(404), ..ITEM_READ });
+}
+
+#[tokio::test]
+async fn an_undocumented_status_is_an_error_and_creates_no_series() {
+    let telemetry = Telemetry::new(all_signals());
+    let router = router(&telemetry);
+    let all_series = || {
+        let families = telemetry.meter().snapshot().families;
+        families.iter().map(|family| family.points.len()).sum::<usize>()
+    };
+    let before = all_series();
+    let response = router.oneshot(get_request("/items/teapot")).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
+    let recorded = Recorded::take(&telemetry);
+    let labels = values(&recorded.point.attributes);
+    assert_eq!(labels.get("error.type"), Some(&Value::from("internal")));
+    assert_eq!(labels.get("http.response.status_code"), None);
+    assert_eq!(recorded.line.fields["http.response.status_code"], 418);
+    assert_eq!(recorded.line.text("level"), "error");
+    assert_eq!(recorded.span.status.expect("a status").code, 2);
+    assert_eq!(all_series(), before);
+}
+
+#[tokio::test]
+async fn a_path_without_a_route() {
+    let recorded = exchange(get_request("/wp-login.php")).await;
+    let expected = Expected {
+        method: "_OTHER",
+        route: "unmatched",
+        span_name: "HTTP unmatched",
+        status: Some(404),
+        ..ITEM_READ
+    };
+    recorded.expect(&expected);
+    assert!(!recorded.line.text.contains("wp-login"), "no path: {}", recorded.line.text);
+}
+
+#[tokio::test]
+async fn a_method_that_the_route_does_not_know() {
+    for method in [Method::DELETE, Method::from_bytes(b"PURGE").expect("a method")] {
+        let recorded = exchange(request(method, "/items/7")).await;
+        let expected =
+            Expected { method: "_OTHER", span_name: "HTTP /items/{item_id}", status: Some(405), ..ITEM_READ };
+        recorded.expect(&expected);
+    }
+}
+
+#[tokio::test]
+async fn head_is_measured_with_get_and_told_apart_in_line_and_span() {
+    let recorded = exchange(request(Method::HEAD, "/items/7")).await;
+    recorded.expect(&ITEM_READ);
+    assert_eq!(recorded.line.text("http.request.method_original"), "HEAD");
+    assert!(!exchange(get_request("/items/7")).await.line.text.contains("method_original"));
+}
+
+#[tokio::test]
+async fn a_failure_says_why_and_where() {
+    let cases = [
+        (500, "database_other", "internal"),
+        (500, "internal", "internal"),
+        (503, "pool_timeout", "unavailable"),
+        (503, "timeout", "timeout"),
+    ];
+    for (status, cause, error_type) in cases {
+        let recorded = exchange(get_request(&format!("/failures/{status}/{cause}"))).await;
+        let expected = Expected {
+            status: Some(status),
+            error_type: Some(error_type),
+            error_cause: Some(cause),
+            ..FAILED
+        };
+        recorded.expect(&expected);
+        let location = recorded.line.text("code.location");
+        assert!(location.contains("tests/records/requests.rs:"), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_nobody_explained() {
+    let recorded = exchange(get_request("/failures/500/unexplained")).await;
+    recorded.expect(&Expected { status: Some(500), error_type: Some("internal"), ..FAILED });
+}
+
+#[tokio::test]
+async fn a_panic() {
+    let recorded = exchange(get_request("/panics")).await;
+    let expected = Expected {
+        route: "/panics",
+        span_name: "GET /panics",
+        status: Some(500),
+        level: "error",
+        error_type: Some("panic"),
+        error_cause: Some("panic"),
+        ..ITEM_READ
+    };
+    recorded.expect(&expected);
+    assert!(!recorded.line.text.contains("own text"), "{}", recorded.line.text);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away() {
+    let telemetry = Telemetry::new(all_signals());
+    let router = router(&telemetry);
+    {
+        let mut response = pin!(router.oneshot(get_request("/waits")));
+        let first = std::future::poll_fn(|context| Poll::Ready(response.as_mut().poll(context))).await;
+        assert!(first.is_pending());
+        assert_eq!(telemetry.meter().snapshot().total(ACTIVE), 1);
+        assert!(take_lines(&telemetry).is_empty());
+    }
+    let expected = Expected {
+        route: "/waits",
+        span_name: "GET /waits",
+        status: None,
+        error_type: Some("cancelled"),
+        ..ITEM_READ
+    };
+    Recorded::take(&telemetry).expect(&expected);
+}
