@@ -243,3 +243,6 @@ async fn sleep_until_some(instant: Option<Instant>) {
         None => pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,10 @@
 //!
 //! Two rules are stricter than the standard. Without an endpoint nothing is sent, instead of trying a collector on this
 //! host; and a value that cannot be understood is a mistake, instead of being ignored with a warning.
+//!
+//! Not read are the variables that describe what does not exist here: sizes of the standard SDK's queues and batches (ours
+//! are bounded in bytes), the timeouts of its processors (a request has one timeout), client certificates, and everything
+//! about logs, which are lines on standard output.
 
 use std::borrow::Cow;
 use std::path::Path;

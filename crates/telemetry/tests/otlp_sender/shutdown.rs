@@ -1,11 +1,14 @@
 //! The end of the process: what can be sent is sent, and nobody waits for the rest.
 
 use std::net::TcpListener;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use otlp_sink::{Answer, OtlpSink};
 use telemetry::builtin::{DropReason, Signal};
-use telemetry::otlp::{ExportFailure, Protocol, SignalSettings};
+use telemetry::otlp::{
+    BatchItems, BatchSource, ExportFailure, Protocol, SenderLink, SignalSender, SignalSettings,
+};
 
 use crate::harness::{FOREVER, PATIENCE, PROTOCOLS, Rig, settings, trace_request};
 
@@ -121,4 +124,29 @@ fn an_open_circuit_ends_at_once() {
         assert!(started.elapsed() < PATIENCE, "it waited although nobody answers");
         assert_eq!(counts.dropped_items_by(DropReason::Shutdown), 7);
     }
+}
+
+/// A source that, asked once, does not return until it is released.
+struct StuckSource(Mutex<mpsc::Receiver<()>>);
+
+impl BatchSource for StuckSource {
+    fn take(&self, _into: &mut Vec<u8>) -> BatchItems {
+        // An error says that the test has ended, which releases it too.
+        let _ = self.0.lock().unwrap().recv();
+        BatchItems::default()
+    }
+}
+
+#[test]
+fn a_source_that_is_stuck_does_not_hold_up_the_end() {
+    let sink = OtlpSink::start();
+    let settings = settings(Signal::Traces, Protocol::HttpProtobuf, sink.endpoint(), &[]);
+    let (release, released) = mpsc::channel();
+    let source = Arc::new(StuckSource(Mutex::new(released)));
+    let sender =
+        SignalSender::start(Signal::Traces, &settings, source, &SenderLink::default(), |_| {}).unwrap();
+    let started = Instant::now();
+    telemetry::otlp::shutdown([sender], started + Duration::from_millis(100));
+    assert!(started.elapsed() < PATIENCE, "it waited for the source");
+    drop(release);
 }
