@@ -1,10 +1,13 @@
 //! The `OTEL_*` variables: what each does, and what is said about a wrong value.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
+
 use std::time::Duration;
 
 use telemetry::Sampler;
 use telemetry::otlp::{Compression, OtlpSettings, Protocol, SecretHeaders, SettingError, SignalSettings};
 
+/// Names with their values.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
@@ -162,7 +165,7 @@ fn samplers_are_read() {
 #[test]
 fn the_resource_is_read() {
     let list = "OTEL_RESOURCE_ATTRIBUTES";
-    let table: [(Variables<'_>, Option<&str>, &[(&str, &str)]); 6] = [
+    let table: [(Variables<'_>, Option<&str>, Variables<'_>); 6] = [
         (&[], None, &[]),
         (
             &[(list, "a=1, b = two%20words ,c=x%2Cy=z,")],
