@@ -190,6 +190,9 @@ pub const LONG_DURATION_BOUNDS: &[f64] =
 /// Bounds for database operations, most of which take less than a millisecond.
 pub const DATABASE_BOUNDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
+/// Label names, and all series where they are closed by type.
+type Labels = (&'static [&'static str], Option<fn() -> Vec<SeriesLabels>>);
+
 /// Declares one metric; `L` is its label set.
 pub struct Metric<L, K> {
     description: MetricDescription,
@@ -226,7 +229,7 @@ impl<L, K> Metric<L, K> {
         unit: Unit,
         help: &'static str,
         question: &'static str,
-        labels: (&'static [&'static str], Option<fn() -> Vec<SeriesLabels>>),
+        labels: Labels,
         bounds: &'static [f64],
     ) -> Self {
         let (label_keys, all_series) = labels;

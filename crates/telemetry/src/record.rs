@@ -1,7 +1,7 @@
 //! How an operation becomes three signals.
 //!
 //! Everything known before an operation happens is an [`Operation`], rendered to bytes once at start. What is known only
-//! afterwards is a [`Record`]. [`Record::write_line`], [`Record::write_span`] and [`Record::record_point`] render the same
+//! afterwards is a [`Record`]. Its `write_line`, `write_span` and `record_point` render the same
 //! record, so the log line, the span and the metric point cannot disagree, and text that is in neither cannot appear.
 
 use crate::attribute::Attributes;
