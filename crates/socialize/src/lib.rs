@@ -21,3 +21,4 @@ pub mod serve;
 pub mod start;
 pub mod text;
 pub mod token;
+pub mod workers;

@@ -30,7 +30,12 @@ struct Document;
 
 /// Every route of the API with its document.
 fn api(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Document::openapi()).merge(routes::organizations::router(observe))
+    OpenApiRouter::with_openapi(Document::openapi())
+        .merge(routes::organizations::router(observe))
+        .merge(routes::organization_members::router(observe))
+        .merge(routes::workspaces::router(observe))
+        .merge(routes::workspace_members::router(observe))
+        .merge(routes::workspace_invites::router(observe))
 }
 
 /// The public listener: the API and its document.

@@ -1,5 +1,9 @@
 //! One file per resource: types, handlers and SQL together, read from top to bottom.
 
 pub mod health;
+pub mod organization_members;
 pub mod organizations;
 pub mod page;
+pub mod workspace_invites;
+pub mod workspace_members;
+pub mod workspaces;

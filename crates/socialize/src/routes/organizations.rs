@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::page::{Page, PageQuery, Position};
 use crate::app::App;
 use crate::error::{Error, answers};
-use crate::extract::{Created, CurrentUser, Idempotent, OrganizationMember, Query};
+use crate::extract::{Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query};
 use crate::router::Observe;
 use crate::text::Text;
 
@@ -25,7 +25,7 @@ use crate::text::Text;
 pub fn router(observe: &Observe) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(observe.routes(routes!(create_organization, list_organizations)))
-        .routes(observe.routes(routes!(read_organization)))
+        .routes(observe.routes(routes!(read_organization, change_organization)))
 }
 
 /// A new organization.
@@ -33,6 +33,13 @@ pub fn router(observe: &Observe) -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 pub struct NewOrganization {
     name: Text<1, 100>,
+}
+
+/// What is to be changed about an organization; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationChange {
+    name: Option<Text<1, 100>>,
 }
 
 /// An organization as its members see it.
@@ -164,5 +171,39 @@ async fn read_organization(
                 .fetch_optional(&mut *connection),
         )
         .await?;
+    organization.map(Json).ok_or_else(|| Error::not_found("organization"))
+}
+
+/// Change an organization
+///
+/// Owners and admins may do this.
+#[utoipa::path(
+    patch, path = "/v1/organizations/{organization_id}", tag = "organizations",
+    params(("organization_id" = OrganizationId, Path)),
+    request_body = OrganizationChange,
+    responses((status = 200, body = Organization), answers::Write),
+    security(("access_token" = []))
+)]
+async fn change_organization(
+    State(app): State<App>,
+    member: OrganizationMember<OrganizationAdmin>,
+    Body(change): Body<OrganizationChange>,
+) -> Result<Json<Organization>, Error> {
+    let mut transaction = app.database.begin().await?;
+    let organization: Option<Organization> = app
+        .database
+        .run(
+            DatabaseOperation::UpdateOrganization,
+            sqlx::query_as(
+                "update organizations set name = coalesce($3, name) where id = $1
+                 returning id, name, $2 as role, created_at",
+            )
+            .bind(member.organization_id)
+            .bind(member.role)
+            .bind(change.name.as_ref().map(Text::as_str))
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
     organization.map(Json).ok_or_else(|| Error::not_found("organization"))
 }

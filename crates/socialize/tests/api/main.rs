@@ -1,4 +1,9 @@
 //! The API through its router, on a real database.
 
 mod activity;
+mod expire_invites;
+mod organization_members;
 mod organizations;
+mod workspace_invites;
+mod workspace_members;
+mod workspaces;

@@ -1,5 +1,6 @@
 //! Creating, listing and reading organizations.
 
+use domain::vocabulary::OrganizationRole;
 use http::Method;
 use serde_json::{Value, json};
 use test_support::TestApp;
@@ -98,4 +99,28 @@ async fn a_list_is_read_page_by_page() {
     test.get(user, "/v1/organizations?limit=0").await.expect_error(400, "malformed_request");
     test.get(user, "/v1/organizations?cursor=nonsense").await.expect_error(400, "malformed_request");
     test.get(user, "/v1/organizations?unknown=1").await.expect_error(400, "malformed_request");
+}
+
+#[tokio::test]
+async fn owners_and_admins_rename_it() {
+    let test = TestApp::start().await;
+    let (organization, owner) = test.organization().await;
+    let (admin, member) = (test.user("admin").await, test.user("member").await);
+    test.join_organization(organization, admin, OrganizationRole::Admin).await;
+    test.join_organization(organization, member, OrganizationRole::Member).await;
+    let path = format!("/v1/organizations/{organization}");
+    let rename = |user, body| test.call(Some(user), Method::PATCH, &path, body);
+
+    let renamed = rename(admin, json!({"name": "New name"})).await.expect(200);
+    assert_eq!((&renamed.body["name"], &renamed.body["role"]), (&json!("New name"), &json!("admin")));
+    let unchanged = rename(owner, json!({})).await.expect(200);
+    assert_eq!((&unchanged.body["name"], &unchanged.body["role"]), (&json!("New name"), &json!("owner")));
+
+    rename(member, json!({"name": "Mine"})).await.expect_error(403, "forbidden");
+    rename(test.user("stranger").await, json!({"name": "Mine"})).await.expect_error(404, "not_found");
+    rename(owner, json!({"name": ""})).await.expect_error(422, "invalid_field");
+    rename(owner, json!({"role": "owner"})).await.expect_error(422, "invalid_field");
+    test.break_table("organizations").await;
+    rename(owner, json!({"name": "Mine"})).await.expect_error(500, "internal");
+    assert_eq!(test.get(owner, &path).await.text("name"), "New name");
 }

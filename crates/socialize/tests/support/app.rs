@@ -1,6 +1,6 @@
 //! An application for one test: the real router on a database of its own, with a clock that the test advances.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -258,6 +258,30 @@ impl TestApp {
         .await
         .expect("a workspace member");
         user
+    }
+
+    /// The e-mail address of a user.
+    pub async fn email_of(&self, user: UserId) -> String {
+        let email = sqlx::query_scalar("select email from users where id = $1").bind(user);
+        email.fetch_one(self.pool()).await.expect("a user")
+    }
+
+    /// Waits until as many statements as this wait for locks, to show what requests at the same time do to each other.
+    pub async fn wait_until_blocked(&self, statements: i64) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let blocked: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(self.pool())
+            .await
+            .expect("the activity of the server");
+            if blocked == statements {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{blocked} statements wait for locks, not {statements}");
+            tokio::task::yield_now().await;
+        }
     }
 
     /// All metrics now.

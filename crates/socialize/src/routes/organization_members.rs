@@ -1,0 +1,235 @@
+//! The members of an organization. People become one by accepting an invite into one of its workspaces.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{OrganizationId, UserId};
+use domain::labels::ErrorCode;
+use domain::vocabulary::OrganizationRole;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::page::{Page, PageQuery, Position};
+use crate::app::App;
+use crate::database::{self, Transaction};
+use crate::error::{Error, answers};
+use crate::extract::{
+    Body, OrganizationAdmin, OrganizationMember, OrganizationPermission, Parameters, Query,
+};
+use crate::router::Observe;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(list_organization_members)))
+        .routes(observe.routes(routes!(change_organization_member, remove_organization_member)))
+}
+
+/// Somebody's membership in an organization.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct OrganizationMembership {
+    user_id: UserId,
+    display_name: String,
+    email: String,
+    role: OrganizationRole,
+    #[sqlx(rename = "created_at")]
+    joined_at: DateTime<Utc>,
+}
+
+/// The role that a member is to have.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OrganizationMembershipChange {
+    role: OrganizationRole,
+}
+
+#[derive(Deserialize)]
+struct MemberPath {
+    user_id: UserId,
+}
+
+/// List the members of an organization
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}/members", tag = "organization members",
+    params(("organization_id" = OrganizationId, Path), PageQuery),
+    responses((status = 200, body = Page<OrganizationMembership>), answers::Read),
+    security(("access_token" = []))
+)]
+async fn list_organization_members(
+    State(app): State<App>,
+    caller: OrganizationMember,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<OrganizationMembership>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let members: Vec<OrganizationMembership> = app
+        .database
+        .run(
+            DatabaseOperation::ListOrganizationMembers,
+            sqlx::query_as(
+                "select m.user_id, u.display_name, u.email, m.role, m.created_at
+                 from organization_members m join users u on u.id = m.user_id
+                 where m.organization_id = $1
+                     and ($2::timestamptz is null or (m.created_at, m.user_id) < ($2, $3))
+                 order by m.created_at desc, m.user_id desc limit $4",
+            )
+            .bind(caller.organization_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position = |member: &OrganizationMembership| Position {
+        created_at: member.joined_at,
+        id: member.user_id.uuid(),
+    };
+    Ok(Json(Page::of(members, rows, position)))
+}
+
+/// Change a member's role
+///
+/// Owners and admins may do this; only owners make or unmake owners. The last owner cannot be demoted.
+#[utoipa::path(
+    patch, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
+    params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
+    request_body = OrganizationMembershipChange,
+    responses((status = 200, body = OrganizationMembership), answers::Change),
+    security(("access_token" = []))
+)]
+async fn change_organization_member(
+    State(app): State<App>,
+    caller: OrganizationMember<OrganizationAdmin>,
+    Parameters(MemberPath { user_id }): Parameters<MemberPath>,
+    Body(change): Body<OrganizationMembershipChange>,
+) -> Result<Json<OrganizationMembership>, Error> {
+    let mut transaction = app.database.begin().await?;
+    let members = lock_members(&app, &mut transaction, &caller, user_id).await?;
+    allow(&members, caller.user_id, user_id, Some(change.role))?;
+    let membership: Option<OrganizationMembership> = app
+        .database
+        .run(
+            DatabaseOperation::UpdateOrganizationMember,
+            sqlx::query_as(
+                "update organization_members m set role = $3 from users u
+                 where m.organization_id = $1 and m.user_id = $2 and u.id = m.user_id
+                 returning m.user_id, u.display_name, u.email, m.role, m.created_at",
+            )
+            .bind(caller.organization_id)
+            .bind(user_id)
+            .bind(change.role)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+    membership.map(Json).ok_or_else(|| Error::not_found("member"))
+}
+
+/// Remove a member, or leave
+///
+/// Owners and admins may remove others; only owners remove owners. Everybody may leave except the last owner. Whoever goes
+/// also leaves all workspaces of the organization, and pending invites into them are revoked.
+#[utoipa::path(
+    delete, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
+    params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
+    responses((status = 204, description = "No longer a member."), answers::Act),
+    security(("access_token" = []))
+)]
+async fn remove_organization_member(
+    State(app): State<App>,
+    caller: OrganizationMember,
+    Parameters(MemberPath { user_id }): Parameters<MemberPath>,
+) -> Result<StatusCode, Error> {
+    if caller.user_id != user_id && !OrganizationAdmin::allows(caller.role) {
+        return Err(Error::forbidden(OrganizationAdmin::REFUSAL));
+    }
+    let mut transaction = app.database.begin().await?;
+    // Otherwise an old link would let them back in. Before the members are locked, because accepting an invite locks
+    // in this order, too.
+    app.database
+        .run(
+            DatabaseOperation::RevokeWorkspaceInvite,
+            sqlx::query(
+                "update workspace_invites i set status = 'revoked', closed_at = $3
+                 from workspaces w, users u
+                 where w.organization_id = $1 and i.workspace_id = w.id
+                     and u.id = $2 and i.email = u.email and i.status = 'pending'",
+            )
+            .bind(caller.organization_id)
+            .bind(user_id)
+            .bind(app.clock.now())
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let members = lock_members(&app, &mut transaction, &caller, user_id).await?;
+    allow(&members, caller.user_id, user_id, None)?;
+    app.database
+        .run(
+            DatabaseOperation::DeleteOrganizationMember,
+            sqlx::query("delete from organization_members where organization_id = $1 and user_id = $2")
+                .bind(caller.organization_id)
+                .bind(user_id)
+                .execute(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+type Roles = Vec<(UserId, OrganizationRole)>;
+
+/// The roles of all owners, of the caller and of the member in question, locked in one order: two owners who demote each
+/// other at the same time take turns, and the second is judged by what the first has left.
+async fn lock_members<P>(
+    app: &App,
+    transaction: &mut Transaction,
+    caller: &OrganizationMember<P>,
+    user_id: UserId,
+) -> database::Result<Roles> {
+    app.database
+        .run(
+            DatabaseOperation::LockOrganizationMembers,
+            sqlx::query_as(
+                "select user_id, role from organization_members
+                 where organization_id = $1 and (role = 'owner' or user_id in ($2, $3))
+                 order by user_id for no key update",
+            )
+            .bind(caller.organization_id)
+            .bind(caller.user_id)
+            .bind(user_id)
+            .fetch_all(&mut **transaction),
+        )
+        .await
+}
+
+/// Whether `caller` may give `member` a new role, or end the membership where there is none. `roles` has all owners and
+/// both of them.
+fn allow(
+    roles: &Roles,
+    caller: UserId,
+    member: UserId,
+    new_role: Option<OrganizationRole>,
+) -> Result<(), Error> {
+    let role_of = |id| roles.iter().find(|(user_id, _)| *user_id == id).map(|(_, role)| *role);
+    let caller_role = role_of(caller).ok_or_else(|| Error::not_found("organization"))?;
+    let leaves = caller == member && new_role.is_none();
+    if !leaves && !OrganizationAdmin::allows(caller_role) {
+        return Err(Error::forbidden(OrganizationAdmin::REFUSAL));
+    }
+    let role = role_of(member).ok_or_else(|| Error::not_found("member"))?;
+    let is_owner = role == OrganizationRole::Owner;
+    let becomes_owner = new_role == Some(OrganizationRole::Owner);
+    if (is_owner || becomes_owner) && caller_role != OrganizationRole::Owner {
+        return Err(Error::forbidden("Only owners of the organization may make, demote or remove owners."));
+    }
+    let owners = roles.iter().filter(|(_, role)| *role == OrganizationRole::Owner).count();
+    if is_owner && !becomes_owner && owners == 1 {
+        let message = "An organization needs an owner: make another member an owner first.";
+        return Err(Error::refused(ErrorCode::Conflict, message));
+    }
+    Ok(())
+}

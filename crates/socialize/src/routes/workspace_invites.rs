@@ -1,0 +1,468 @@
+//! Invites into workspaces. The link that is e-mailed is derived from the invite's id; nothing that is stored can be used
+//! to accept one.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
+use domain::labels::ErrorCode;
+use domain::signals::keys;
+use domain::vocabulary::{InviteStatus, OrganizationRole, WorkspaceRole};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::page::{Page, PageQuery, Position};
+use crate::activity::touch_workspace;
+use crate::app::App;
+use crate::email::Email;
+use crate::error::{Error, ErrorBody, answers};
+use crate::extract::{Created, CurrentUser, Idempotent, Manager, Parameters, Query, WorkspaceMember};
+use crate::router::Observe;
+use crate::secret::Secret;
+use crate::text::EmailAddress;
+use crate::token::LinkPurpose;
+
+/// How long an invite can be accepted.
+pub const INVITE_LIFETIME: TimeDelta = TimeDelta::days(7);
+
+/// How many invites a workspace can create in [`INVITE_LIMIT_PERIOD`], whatever becomes of them: each sends an e-mail to an
+/// address that nobody has confirmed.
+const INVITE_LIMIT: i64 = 100;
+const INVITE_LIMIT_PERIOD: TimeDelta = TimeDelta::days(1);
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(create_workspace_invite, list_workspace_invites)))
+        .routes(observe.routes(routes!(revoke_workspace_invite)))
+        .routes(observe.routes(routes!(accept_workspace_invite)))
+}
+
+/// A new invite.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkspaceInvite {
+    email: EmailAddress,
+    /// What the invited person will be in the workspace.
+    role: WorkspaceRole,
+}
+
+/// The link's token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceInviteAcceptance {
+    /// The token in the e-mailed link.
+    #[schema(value_type = String)]
+    token: Secret,
+}
+
+/// An invite as the managers of the workspace see it.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct WorkspaceInvite {
+    id: InviteId,
+    workspace_id: WorkspaceId,
+    email: String,
+    role: WorkspaceRole,
+    status: InviteStatus,
+    invited_by: UserId,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    /// Who accepted it.
+    accepted_by: Option<UserId>,
+}
+
+/// Where an accepted invite has led.
+#[derive(Serialize, ToSchema)]
+pub struct AcceptedWorkspaceInvite {
+    organization_id: OrganizationId,
+    workspace_id: WorkspaceId,
+    /// The caller's role in the workspace. Somebody who was a member already keeps the role they had.
+    role: WorkspaceRole,
+}
+
+#[derive(Deserialize)]
+struct InvitePath {
+    invite_id: InviteId,
+}
+
+/// Which invites are asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InviteQuery {
+    /// Only invites with this status.
+    status: Option<InviteStatus>,
+    /// How many at most; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Invite somebody into a workspace
+///
+/// Managers may do this. The link in the e-mail is good for seven days.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/invites", tag = "workspace invites",
+    params(
+        ("workspace_id" = WorkspaceId, Path),
+        ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
+    ),
+    request_body = NewWorkspaceInvite,
+    responses(
+        (status = 201, body = WorkspaceInvite),
+        answers::Change,
+        (status = 429, body = ErrorBody, description = "Too many invites into this workspace."),
+    ),
+    security(("access_token" = []))
+)]
+async fn create_workspace_invite(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    request: Idempotent<NewWorkspaceInvite>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let invite_id = InviteId::from(Uuid::now_v7());
+    let NewWorkspaceInvite { email, role } = &request.body;
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(&app, &mut transaction, member.user_id).await? {
+        return Ok(earlier);
+    }
+    let is_member: bool = app
+        .database
+        .run(
+            DatabaseOperation::FindWorkspaceMember,
+            sqlx::query_scalar(
+                "select exists (
+                     select from workspace_members m join users u on u.id = m.user_id
+                     where m.workspace_id = $1 and u.email = $2
+                 )",
+            )
+            .bind(member.workspace_id)
+            .bind(email.as_str())
+            .fetch_one(&mut *transaction),
+        )
+        .await?;
+    if is_member {
+        let message = "Somebody with this e-mail address is a member of the workspace already.";
+        return Err(Error::refused(ErrorCode::AlreadyExists, message));
+    }
+    let oldest_of_the_limit: Option<DateTime<Utc>> = app
+        .database
+        .run(
+            DatabaseOperation::FindWorkspaceInviteLimit,
+            sqlx::query_scalar(
+                "select created_at from workspace_invites where workspace_id = $1
+                 order by created_at desc, id desc offset $2 limit 1",
+            )
+            .bind(member.workspace_id)
+            .bind(INVITE_LIMIT - 1)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    let free_at = oldest_of_the_limit.map(|created_at| created_at + INVITE_LIMIT_PERIOD);
+    if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
+        let message = "This workspace has created as many invites as it can in a day.";
+        let seconds = (free_at - now).num_seconds().unsigned_abs() + 1;
+        return Err(Error::rate_limited(message, seconds));
+    }
+    // One whose time is over must not stand in the way until the job finds it.
+    app.database
+        .run(
+            DatabaseOperation::ExpireWorkspaceInvites,
+            sqlx::query(
+                "update workspace_invites set status = 'expired', closed_at = $3
+                 where workspace_id = $1 and email = $2 and status = 'pending' and expires_at <= $3",
+            )
+            .bind(member.workspace_id)
+            .bind(email.as_str())
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let invite: Option<WorkspaceInvite> = app
+        .database
+        .run(
+            DatabaseOperation::InsertWorkspaceInvite,
+            sqlx::query_as(
+                "insert into workspace_invites
+                     (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
+                 values ($1, $2, $3, $4, 'pending', $5, $6, $7)
+                 on conflict (workspace_id, email) where status = 'pending' do nothing
+                 returning id, workspace_id, email, role, status, invited_by, created_at, expires_at, accepted_by",
+            )
+            .bind(invite_id)
+            .bind(member.workspace_id)
+            .bind(email.as_str())
+            .bind(role)
+            .bind(member.user_id)
+            .bind(now)
+            .bind(now + INVITE_LIFETIME)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    let invite = invite.ok_or_else(|| {
+        let message =
+            "This e-mail address has a pending invite into the workspace: revoke that to send another.";
+        Error::refused(ErrorCode::AlreadyExists, message)
+    })?;
+    let created = Created::new(invite);
+    Email::WorkspaceInvite { invite: invite_id }.enqueue(&app, &mut transaction).await?;
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    request.complete(&app, &mut transaction, member.user_id, &created).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.workspace_invite_created(&member.actor(), invite_id, created.body.role);
+    Ok(created.into_response())
+}
+
+/// List the invites into a workspace
+///
+/// Managers may do this.
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/invites", tag = "workspace invites",
+    params(("workspace_id" = WorkspaceId, Path), InviteQuery),
+    responses((status = 200, body = Page<WorkspaceInvite>), answers::Read),
+    security(("access_token" = []))
+)]
+async fn list_workspace_invites(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Query(query): Query<InviteQuery>,
+) -> Result<Json<Page<WorkspaceInvite>>, Error> {
+    let page = PageQuery::new(query.limit, query.cursor);
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    // One whose time is over is shown as expired whether the job has found it or not.
+    let invites: Vec<WorkspaceInvite> = app
+        .database
+        .run(
+            DatabaseOperation::ListWorkspaceInvites,
+            sqlx::query_as(
+                "select * from (
+                     select id, workspace_id, email, role,
+                         case when status = 'pending' and expires_at <= $2 then 'expired' else status end as status,
+                         invited_by, created_at, expires_at, accepted_by
+                     from workspace_invites where workspace_id = $1
+                 ) invite
+                 where ($3::text is null or status = $3)
+                     and ($4::timestamptz is null or (created_at, id) < ($4, $5))
+                 order by created_at desc, id desc limit $6",
+            )
+            .bind(member.workspace_id)
+            .bind(app.clock.now())
+            .bind(query.status)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position =
+        |invite: &WorkspaceInvite| Position { created_at: invite.created_at, id: invite.id.uuid() };
+    Ok(Json(Page::of(invites, rows, position)))
+}
+
+/// Revoke an invite
+///
+/// Managers may do this. Its link no longer works. An invite that cannot be accepted any more stays as it is.
+#[utoipa::path(
+    delete, path = "/v1/workspaces/{workspace_id}/invites/{invite_id}", tag = "workspace invites",
+    params(("workspace_id" = WorkspaceId, Path), ("invite_id" = InviteId, Path)),
+    responses((status = 204, description = "Its link does not work."), answers::Act),
+    security(("access_token" = []))
+)]
+async fn revoke_workspace_invite(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Parameters(InvitePath { invite_id }): Parameters<InvitePath>,
+) -> Result<StatusCode, Error> {
+    telemetry::current::set(|attributes| attributes.id(&keys::INVITE_ID, invite_id));
+    let mut transaction = app.database.begin().await?;
+    let status: Option<InviteStatus> = app
+        .database
+        .run(
+            DatabaseOperation::LockWorkspaceInvite,
+            sqlx::query_scalar(
+                "select status from workspace_invites where id = $1 and workspace_id = $2 for no key update",
+            )
+            .bind(invite_id)
+            .bind(member.workspace_id)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    match status {
+        None => return Err(Error::not_found("invite")),
+        Some(InviteStatus::Accepted) => {
+            let message = "This invite has been accepted: remove the member instead.";
+            return Err(Error::refused(ErrorCode::Conflict, message));
+        }
+        Some(InviteStatus::Revoked | InviteStatus::Expired) => return Ok(StatusCode::NO_CONTENT),
+        Some(InviteStatus::Pending) => {}
+    }
+    app.database
+        .run(
+            DatabaseOperation::RevokeWorkspaceInvite,
+            sqlx::query("update workspace_invites set status = 'revoked', closed_at = $2 where id = $1")
+                .bind(invite_id)
+                .bind(app.clock.now())
+                .execute(&mut *transaction),
+        )
+        .await?;
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    app.database.commit(transaction).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Accept an invite
+///
+/// The caller's e-mail address must be the one that was invited, and confirmed. The caller becomes a member of the workspace
+/// and, unless they are in it already, of its organization.
+#[utoipa::path(
+    post, path = "/v1/invites/accept", tag = "workspace invites",
+    params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
+    request_body = WorkspaceInviteAcceptance,
+    responses(
+        (status = 201, body = AcceptedWorkspaceInvite),
+        answers::Write,
+        (status = 410, body = ErrorBody, description = "It was accepted, revoked or has expired."),
+    ),
+    security(("access_token" = []))
+)]
+async fn accept_workspace_invite(
+    State(app): State<App>,
+    user: CurrentUser,
+    request: Idempotent<WorkspaceInviteAcceptance>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let token = request.body.token.expose();
+    let invite_id = app.tokens.verify_link(LinkPurpose::WorkspaceInvite, token).map(InviteId::from);
+    let invite_id = invite_id.ok_or_else(|| Error::not_found("invite"))?;
+    telemetry::current::set(|attributes| attributes.id(&keys::INVITE_ID, invite_id));
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+        return Ok(earlier);
+    }
+    let invite: Option<Invite> = app
+        .database
+        .run(
+            DatabaseOperation::LockWorkspaceInvite,
+            sqlx::query_as(
+                "select w.organization_id, i.workspace_id, i.role, i.status, i.expires_at,
+                     i.email = u.email as is_for_caller, u.email_verified_at is not null as caller_is_verified
+                 from workspace_invites i
+                 join workspaces w on w.id = i.workspace_id
+                 join users u on u.id = $2
+                 where i.id = $1 for no key update of i",
+            )
+            .bind(invite_id)
+            .bind(user.user_id)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    let invite = invite.ok_or_else(|| Error::not_found("invite"))?;
+    invite.allow(now)?;
+    let (organization_id, workspace_id) = (invite.organization_id, invite.workspace_id);
+    telemetry::current::set(|attributes| {
+        attributes.id(&keys::ORGANIZATION_ID, organization_id);
+        attributes.id(&keys::WORKSPACE_ID, workspace_id);
+    });
+
+    // Whoever is a member already stays what they are. The update that changes nothing locks the row, so that nobody can
+    // remove it before the commit.
+    app.database
+        .run(
+            DatabaseOperation::InsertOrganizationMember,
+            sqlx::query(
+                "insert into organization_members (organization_id, user_id, role, created_at)
+                 values ($1, $2, $3, $4)
+                 on conflict (organization_id, user_id) do update set role = organization_members.role",
+            )
+            .bind(organization_id)
+            .bind(user.user_id)
+            .bind(OrganizationRole::Member)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let role: WorkspaceRole = app
+        .database
+        .run(
+            DatabaseOperation::InsertWorkspaceMember,
+            sqlx::query_scalar(
+                "insert into workspace_members (workspace_id, organization_id, user_id, role, created_at)
+                 values ($1, $2, $3, $4, $5)
+                 on conflict (workspace_id, user_id) do update set role = workspace_members.role
+                 returning role",
+            )
+            .bind(workspace_id)
+            .bind(organization_id)
+            .bind(user.user_id)
+            .bind(invite.role)
+            .bind(now)
+            .fetch_one(&mut *transaction),
+        )
+        .await?;
+    app.database
+        .run(
+            DatabaseOperation::AcceptWorkspaceInvite,
+            sqlx::query(
+                "update workspace_invites set status = 'accepted', accepted_by = $2, closed_at = $3 where id = $1",
+            )
+            .bind(invite_id)
+            .bind(user.user_id)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    touch_workspace(&app, &mut transaction, workspace_id).await?;
+    let created = Created::new(AcceptedWorkspaceInvite { organization_id, workspace_id, role });
+    request.complete(&app, &mut transaction, user.user_id, &created).await?;
+    app.database.commit(transaction).await?;
+    Ok(created.into_response())
+}
+
+/// What decides whether the caller may accept an invite. Addresses are compared where they are stored.
+#[derive(sqlx::FromRow)]
+struct Invite {
+    organization_id: OrganizationId,
+    workspace_id: WorkspaceId,
+    role: WorkspaceRole,
+    status: InviteStatus,
+    expires_at: DateTime<Utc>,
+    is_for_caller: bool,
+    caller_is_verified: bool,
+}
+
+impl Invite {
+    /// Whose invite it is comes first: others do not learn what has become of it. The clock decides about expiry, whether the
+    /// job has run or not.
+    fn allow(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        if !self.is_for_caller {
+            let message =
+                "This invite was sent to another e-mail address: log in as the user with that address.";
+            return Err(Error::forbidden(message));
+        }
+        if !self.caller_is_verified {
+            let message = "Confirm your e-mail address first: follow the link that was sent to it.";
+            return Err(Error::refused(ErrorCode::EmailNotVerified, message));
+        }
+        let message = match self.status {
+            InviteStatus::Pending if now < self.expires_at => return Ok(()),
+            InviteStatus::Pending | InviteStatus::Expired => {
+                "This invite has expired: ask a manager of the workspace for a new one."
+            }
+            InviteStatus::Revoked => "This invite was revoked.",
+            InviteStatus::Accepted => "This invite has been accepted already.",
+        };
+        Err(Error::refused(ErrorCode::LinkExpired, message))
+    }
+}

@@ -1,0 +1,256 @@
+//! Workspaces: each one a brand whose content is approved together.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::approval::RequiredApprovals;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{OrganizationId, WorkspaceId};
+use domain::signals::Actor;
+use domain::vocabulary::WorkspaceRole;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::page::{Page, PageQuery, Position};
+use crate::activity::touch_workspace;
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{
+    Body, Created, Idempotent, Manager, OrganizationAdmin, OrganizationMember, OrganizationPermission, Query,
+    WorkspaceMember,
+};
+use crate::router::Observe;
+use crate::text::Text;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(create_workspace, list_workspaces)))
+        .routes(observe.routes(routes!(read_workspace, change_workspace)))
+}
+
+/// A new workspace.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkspace {
+    name: Text<1, 100>,
+    /// How many reviewers have to approve a revision.
+    required_approvals: RequiredApprovals,
+    /// Whether somebody may decide on a revision that they wrote.
+    #[serde(default)]
+    allow_self_approval: bool,
+}
+
+/// What is to be changed about a workspace; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceChange {
+    name: Option<Text<1, 100>>,
+    /// How many reviewers have to approve a revision, from the next decision on.
+    required_approvals: Option<RequiredApprovals>,
+    /// Whether somebody may decide on a revision that they wrote.
+    allow_self_approval: Option<bool>,
+}
+
+/// A workspace as its members see it.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct Workspace {
+    id: WorkspaceId,
+    organization_id: OrganizationId,
+    name: String,
+    #[sqlx(try_from = "i32")]
+    required_approvals: RequiredApprovals,
+    allow_self_approval: bool,
+    /// The caller's own role. Owners and admins of the organization are managers of all its workspaces.
+    role: WorkspaceRole,
+    created_at: DateTime<Utc>,
+}
+
+/// Create a workspace
+///
+/// Owners and admins of the organization may do this. The caller becomes its manager.
+#[utoipa::path(
+    post, path = "/v1/organizations/{organization_id}/workspaces", tag = "workspaces",
+    params(
+        ("organization_id" = OrganizationId, Path),
+        ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
+    ),
+    request_body = NewWorkspace,
+    responses((status = 201, body = Workspace), answers::Change),
+    security(("access_token" = []))
+)]
+async fn create_workspace(
+    State(app): State<App>,
+    member: OrganizationMember<OrganizationAdmin>,
+    request: Idempotent<NewWorkspace>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let (user_id, organization_id) = (member.user_id, member.organization_id);
+    let workspace_id = WorkspaceId::from(Uuid::now_v7());
+    let role = WorkspaceRole::Manager;
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(&app, &mut transaction, user_id).await? {
+        return Ok(earlier);
+    }
+    let NewWorkspace { name, required_approvals, allow_self_approval } = &request.body;
+    app.database
+        .run(
+            DatabaseOperation::InsertWorkspace,
+            sqlx::query(
+                "insert into workspaces
+                     (id, organization_id, name, required_approvals, allow_self_approval, last_active_at, created_at)
+                 values ($1, $2, $3, $4, $5, $6, $6)",
+            )
+            .bind(workspace_id)
+            .bind(organization_id)
+            .bind(name.as_str())
+            .bind(required_approvals.get())
+            .bind(allow_self_approval)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertWorkspaceMember,
+            sqlx::query(
+                "insert into workspace_members (workspace_id, organization_id, user_id, role, created_at)
+                 values ($1, $2, $3, $4, $5)",
+            )
+            .bind(workspace_id)
+            .bind(organization_id)
+            .bind(user_id)
+            .bind(role)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let created = Created::new(Workspace {
+        id: workspace_id,
+        organization_id,
+        name: name.as_str().to_owned(),
+        required_approvals: *required_approvals,
+        allow_self_approval: *allow_self_approval,
+        role,
+        created_at: now,
+    });
+    request.complete(&app, &mut transaction, user_id, &created).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.workspace_created(&Actor { workspace_id: Some(workspace_id), ..member.actor() });
+    Ok(created.into_response())
+}
+
+/// List the workspaces of an organization
+///
+/// Owners and admins see all of them, members those that they belong to.
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}/workspaces", tag = "workspaces",
+    params(("organization_id" = OrganizationId, Path), PageQuery),
+    responses((status = 200, body = Page<Workspace>), answers::Read),
+    security(("access_token" = []))
+)]
+async fn list_workspaces(
+    State(app): State<App>,
+    member: OrganizationMember,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<Workspace>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let workspaces: Vec<Workspace> = app
+        .database
+        .run(
+            DatabaseOperation::ListWorkspaces,
+            sqlx::query_as(
+                "select w.id, w.organization_id, w.name, w.required_approvals, w.allow_self_approval,
+                     case when $2 then 'manager' else m.role end as role, w.created_at
+                 from workspaces w
+                 left join workspace_members m on m.workspace_id = w.id and m.user_id = $3
+                 where w.organization_id = $1 and ($2 or m.user_id is not null)
+                     and ($4::timestamptz is null or (w.created_at, w.id) < ($4, $5))
+                 order by w.created_at desc, w.id desc limit $6",
+            )
+            .bind(member.organization_id)
+            .bind(OrganizationAdmin::allows(member.role))
+            .bind(member.user_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position =
+        |workspace: &Workspace| Position { created_at: workspace.created_at, id: workspace.id.uuid() };
+    Ok(Json(Page::of(workspaces, rows, position)))
+}
+
+/// Read a workspace
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
+    params(("workspace_id" = WorkspaceId, Path)),
+    responses((status = 200, body = Workspace), answers::Read),
+    security(("access_token" = []))
+)]
+async fn read_workspace(State(app): State<App>, member: WorkspaceMember) -> Result<Json<Workspace>, Error> {
+    let mut connection = app.database.acquire().await?;
+    let workspace: Option<Workspace> = app
+        .database
+        .run(
+            DatabaseOperation::FindWorkspace,
+            sqlx::query_as(
+                "select id, organization_id, name, required_approvals, allow_self_approval, $2 as role, created_at
+                 from workspaces where id = $1",
+            )
+            .bind(member.workspace_id)
+            .bind(member.role)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    workspace.map(Json).ok_or_else(|| Error::not_found("workspace"))
+}
+
+/// Change a workspace
+///
+/// Managers may do this.
+#[utoipa::path(
+    patch, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
+    params(("workspace_id" = WorkspaceId, Path)),
+    request_body = WorkspaceChange,
+    responses((status = 200, body = Workspace), answers::Write),
+    security(("access_token" = []))
+)]
+async fn change_workspace(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Body(change): Body<WorkspaceChange>,
+) -> Result<Json<Workspace>, Error> {
+    let mut transaction = app.database.begin().await?;
+    let workspace: Option<Workspace> = app
+        .database
+        .run(
+            DatabaseOperation::UpdateWorkspace,
+            sqlx::query_as(
+                "update workspaces set
+                     name = coalesce($3, name),
+                     required_approvals = coalesce($4, required_approvals),
+                     allow_self_approval = coalesce($5, allow_self_approval)
+                 where id = $1
+                 returning id, organization_id, name, required_approvals, allow_self_approval, $2 as role, created_at",
+            )
+            .bind(member.workspace_id)
+            .bind(member.role)
+            .bind(change.name.as_ref().map(Text::as_str))
+            .bind(change.required_approvals.map(RequiredApprovals::get))
+            .bind(change.allow_self_approval)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    app.database.commit(transaction).await?;
+    workspace.map(Json).ok_or_else(|| Error::not_found("workspace"))
+}

@@ -1,0 +1,3 @@
+//! One file per background service.
+
+pub mod expire_invites;
