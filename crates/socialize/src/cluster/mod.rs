@@ -171,7 +171,7 @@ impl Cluster {
         }
     }
 
-    /// Stops the server within 20 seconds: open transactions are rolled back, connections closed. The same as dropping.
+    /// Stops the server, within 30 seconds at worst: open transactions are rolled back, connections closed. The same as dropping.
     pub fn stop(self) {
         drop(self);
     }
