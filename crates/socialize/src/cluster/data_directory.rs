@@ -10,7 +10,7 @@ use super::ClusterError;
 
 /// How long a server may take to notice that the process that owned it has died. One that still announces that it is
 /// ready after that belongs to somebody.
-const NOTICE: Duration = Duration::from_secs(2);
+const NOTICE: Duration = Duration::from_secs(5);
 /// How long a server may take to go after the process that owned it has died.
 const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -137,26 +137,28 @@ pub(super) fn clear_leftovers(data_directory: &Path) -> Result<(), ClusterError>
     while server_lock_is_held(data_directory)? {
         let patience = if running_server(data_directory).is_some() { NOTICE } else { FAREWELL };
         if start.elapsed() >= patience {
-            return Err(foreign_server(data_directory));
+            return Err(still_running(data_directory));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 
-    let announced = Announcement::read(data_directory);
-    let Some(process) = announced.and_then(|announcement| Process::find(announcement.process_id)) else {
-        return Ok(());
-    };
+    let Some(announcement) = Announcement::read(data_directory) else { return Ok(()) };
+    let Some(process) = Process::find(announcement.process_id) else { return Ok(()) };
     // Somebody may look after the data with a server started by hand, which knows nothing of our lock.
     if process.is_alive && process.may_be_server_of(&cluster_directory(data_directory)) {
-        return Err(foreign_server(data_directory));
+        return Err(still_running(data_directory));
     }
     let file = announcement_file(data_directory);
     fs::remove_file(&file).map_err(ClusterError::file("remove", &file))
 }
 
-fn foreign_server(data_directory: &Path) -> ClusterError {
-    let process_id = Announcement::read(data_directory).map_or(0, |announcement| announcement.process_id);
-    ClusterError::ForeignServer { path: data_directory.to_owned(), process_id }
+fn still_running(data_directory: &Path) -> ClusterError {
+    match Announcement::read(data_directory) {
+        Some(Announcement { process_id, .. }) => {
+            ClusterError::ForeignServer { path: data_directory.to_owned(), process_id }
+        }
+        None => ClusterError::Lingering { lock: server_lock_file(data_directory) },
+    }
 }
 
 /// Whether any process of a server is left. The kernel knows best: a lock goes with the last process that holds it.

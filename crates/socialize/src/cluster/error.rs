@@ -49,10 +49,21 @@ pub enum ClusterError {
         path = path.display()
     )]
     ForeignServer {
-        /// The cluster's directory.
+        /// The data directory.
         path: PathBuf,
-        /// One process of that server.
+        /// Its main process.
         process_id: u32,
+    },
+
+    /// Processes of an earlier server do not end, and nothing tells their number.
+    #[error(
+        "processes of an earlier PostgreSQL server still run. Find them with `fuser -v {lock}`, end them, then start \
+         again",
+        lock = lock.display()
+    )]
+    Lingering {
+        /// The file that they hold a lock on.
+        lock: PathBuf,
     },
 
     /// The explicitly configured directory holds no usable binaries.
