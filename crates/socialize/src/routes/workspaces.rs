@@ -80,7 +80,7 @@ pub struct Workspace {
         ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
     ),
     request_body = NewWorkspace,
-    responses((status = 201, body = Workspace), answers::Change),
+    responses((status = 201, body = Workspace), answers::Write),
     security(("access_token" = []))
 )]
 async fn create_workspace(

@@ -1,8 +1,12 @@
 //! Noting which workspaces are in use.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::ids::WorkspaceId;
+use domain::ids::{InviteId, WorkspaceId};
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use http::Method;
+use serde_json::{Value, json};
 use socialize::activity::touch_workspace;
+use socialize::token::LinkPurpose;
 use test_support::TestApp;
 
 async fn touch(test: &TestApp, workspace: WorkspaceId) {
@@ -51,4 +55,44 @@ async fn a_touch_does_not_wait_for_another() {
     touch(&test, workspace).await;
     test.app.database.commit(first).await.expect("committed");
     assert_eq!(last_active_at(&test, workspace).await, touched_at);
+}
+
+#[tokio::test]
+async fn every_change_by_a_member_shows_that_the_workspace_is_in_use() {
+    let test = TestApp::start().await;
+    let (organization, owner) = test.organization().await;
+    let workspace = test.workspace(organization, 1).await;
+    let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
+    let (colleague, invited) = (test.user("colleague").await, test.user("invited").await);
+    test.join_organization(organization, colleague, OrganizationRole::Member).await;
+    let address = test.email_of(invited).await;
+    let path = |rest: &str| format!("/v1/workspaces/{workspace}{rest}");
+    let acting = async |caller, method, path: &str, body| {
+        test.app.clock.advance(TimeDelta::minutes(5));
+        let answer = test.call(Some(caller), method, path, body).await;
+        assert!(answer.status.is_success(), "{}", answer.body);
+        assert_eq!(last_active_at(&test, workspace).await, test.app.clock.now(), "{path}");
+        answer
+    };
+
+    acting(owner, Method::PATCH, &path(""), json!({"name": "Brand"})).await;
+    let member = json!({"user_id": colleague, "role": "author"});
+    acting(owner, Method::POST, &path("/members"), member).await;
+    let role = json!({"role": "reviewer"});
+    acting(owner, Method::PATCH, &path(&format!("/members/{colleague}")), role).await;
+    acting(owner, Method::DELETE, &path(&format!("/members/{colleague}")), Value::Null).await;
+    acting(author, Method::DELETE, &path(&format!("/members/{author}")), Value::Null).await;
+    let invite = json!({"email": address, "role": "author"});
+    let revoked = acting(owner, Method::POST, &path("/invites"), invite.clone()).await.text("id");
+    acting(owner, Method::DELETE, &path(&format!("/invites/{revoked}")), Value::Null).await;
+    let accepted: InviteId =
+        acting(owner, Method::POST, &path("/invites"), invite).await.text("id").parse().expect("an id");
+    let token = test.app.tokens.link(LinkPurpose::WorkspaceInvite, accepted.uuid());
+    acting(invited, Method::POST, "/v1/invites/accept", json!({"token": token.expose()})).await;
+
+    test.app.clock.advance(TimeDelta::minutes(5));
+    for read in ["", "/members", "/invites"] {
+        test.get(owner, &path(read)).await.expect(200);
+        assert!(last_active_at(&test, workspace).await < test.app.clock.now(), "reading is no change");
+    }
 }

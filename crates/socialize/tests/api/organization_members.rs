@@ -170,6 +170,10 @@ async fn members_are_removed_by_those_who_may_and_anybody_may_leave() {
     team.remove(stranger, member).await.expect_error(404, "not_found");
     team.remove(owner, stranger).await.expect_error(404, "not_found");
 
+    let leaver = team.test.user("leaver").await;
+    team.test.join_organization(team.organization, leaver, OrganizationRole::Member).await;
+    team.remove(leaver, leaver).await.expect(204);
+    team.remove(leaver, leaver).await.expect_error(404, "not_found");
     team.remove(admin, member).await.expect(204);
     team.remove(admin, member).await.expect_error(404, "not_found");
     team.remove(admin, admin).await.expect(204);

@@ -161,22 +161,3 @@ async fn it_is_read_by_its_members_and_changed_by_managers() {
     change(manager, json!({"name": "Other"})).await.expect_error(500, "internal");
     assert_eq!(test.get(owner, &path).await.expect(200).body, changed.body);
 }
-
-#[tokio::test]
-async fn changing_it_shows_that_it_is_in_use() {
-    let test = TestApp::start().await;
-    let (organization, owner) = test.organization().await;
-    let workspace = test.workspace(organization, 1).await;
-    test.app.clock.advance(TimeDelta::hours(1));
-    let path = format!("/v1/workspaces/{workspace}");
-    let last_active_at = || async {
-        sqlx::query_scalar::<_, chrono::DateTime<chrono::Utc>>("select last_active_at from workspaces")
-            .fetch_one(test.pool())
-            .await
-            .expect("a workspace")
-    };
-    test.get(owner, &path).await.expect(200);
-    assert!(last_active_at().await < test.app.clock.now(), "reading is no change");
-    test.call(Some(owner), Method::PATCH, &path, json!({"name": "B"})).await.expect(200);
-    assert_eq!(last_active_at().await, test.app.clock.now());
-}
