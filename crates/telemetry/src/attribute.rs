@@ -44,9 +44,9 @@ impl Attributes {
         self.set(key, AttributeValue::Id(id.uuid()));
     }
 
-    /// Sets a number.
+    /// Sets a number. OTLP knows signed ones only, so there is none above the largest of those.
     pub fn number(&mut self, key: &'static Key, number: u64) {
-        self.set(key, AttributeValue::Number(number));
+        self.set(key, AttributeValue::Number(number.min(i64::MAX as u64)));
     }
 
     /// Sets a member of a closed set.

@@ -12,6 +12,11 @@ use crate::json;
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The moment that lies so many nanoseconds after the beginning of 1970.
+    pub fn from_unix_nanoseconds(nanoseconds: u64) -> Self {
+        Self(nanoseconds)
+    }
+
     /// Nanoseconds since 1970.
     #[inline]
     pub fn unix_nanoseconds(self) -> u64 {

@@ -30,6 +30,7 @@ mod telemetry;
 mod trace;
 
 pub use attribute::{Attributes, Identifier, Key};
+pub use clock::Timestamp;
 pub use closed_set::ClosedSet;
 pub use error_type::ErrorType;
 pub use fact::Fact;

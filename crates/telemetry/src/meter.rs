@@ -421,6 +421,7 @@ impl Source {
 }
 
 /// Every metric at one moment.
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// In the order of registration.
     pub families: Vec<FamilySnapshot>,
@@ -429,6 +430,7 @@ pub struct Snapshot {
 }
 
 /// One metric at one moment.
+#[derive(Clone, Debug)]
 pub struct FamilySnapshot {
     /// Its declaration.
     pub description: MetricDescription,

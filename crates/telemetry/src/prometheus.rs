@@ -23,15 +23,25 @@ fn render_family(out: &mut String, family: &FamilySnapshot) {
     let name = family.description.prometheus_name();
     let kind = family.description.kind.prometheus_type();
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.description.help);
+    let help = family.description.help.replace('\\', "\\\\").replace('\n', "\\n");
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
     for (labels, value) in &family.points {
         match value {
             Value::Integer(number) => render_sample(out, &name, labels, None, number),
-            Value::Number(number) => render_sample(out, &name, labels, None, number),
+            Value::Number(number) => render_sample(out, &name, labels, None, number_text(*number)),
             Value::Distribution(distribution) => {
                 render_distribution(out, &name, labels, family.description.bounds, distribution);
             }
         }
+    }
+}
+
+/// Rust spells infinity in another way than the format.
+fn number_text(number: f64) -> String {
+    match number {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        number => number.to_string(),
     }
 }
 

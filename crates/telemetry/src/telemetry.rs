@@ -205,7 +205,7 @@ impl Telemetry {
     }
 
     /// How many items of a signal were dropped because their buffer was full.
-    pub(crate) fn buffer_full(&self, signal: Signal) -> u64 {
+    pub fn buffer_full(&self, signal: Signal) -> u64 {
         self.inner.buffer_full[signal.index()].load(Relaxed)
     }
 

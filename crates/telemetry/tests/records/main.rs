@@ -1,6 +1,9 @@
 //! The three signals of one operation: decoded by others' code and compared with each other, field by field.
 
+mod generated;
+mod metrics;
 mod operations;
+mod prometheus_text;
 mod requests;
 mod support;
 mod trace_context;

@@ -1,5 +1,6 @@
 //! Operations within a request, and runs of jobs.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::task::Poll;
@@ -306,8 +307,11 @@ async fn a_run_whose_work_panics_is_recorded_and_leaves_no_scope_behind() {
     let telemetry = Telemetry::new(all_signals());
     let jobs = jobs(&telemetry);
     let work = async { panic!("the work's own text, which must appear nowhere") };
-    let run = jobs.run(Job, None, |_| (), work.map(|never: std::convert::Infallible| match never {}));
-    AssertUnwindSafe(run).catch_unwind().await.map(|()| ()).expect_err("the panic goes on to the caller");
+    let ended = |never: Infallible| -> ((), JobOutcome, Option<ErrorType>) { match never {} };
+    AssertUnwindSafe(jobs.run(Job, None, |_| (), work.map(ended)))
+        .catch_unwind()
+        .await
+        .expect_err("the panic goes on to the caller");
     assert_eq!(current::context(), None);
     let (lines, spans) = (take_lines(&telemetry), take_spans(&telemetry));
     let (line, _) = pair(&lines, &spans, "tidy_up");
