@@ -1,5 +1,6 @@
 //! The three signals of one operation: decoded by others' code and compared with each other, field by field.
 
+mod concurrency;
 mod generated;
 mod metrics;
 mod operations;
