@@ -43,7 +43,7 @@ pub enum Command {
 /// Settings of `serve`, `work` and `migrate`.
 #[derive(Args, Default)]
 pub struct ServeArguments {
-    /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize [required]
+    /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize (required)
     #[arg(long, value_name = "URL", env = "SOCIALIZE_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
     /// File that holds the database URL
@@ -60,7 +60,7 @@ pub struct ServeArguments {
     pub database_statement_timeout: Option<String>,
 
     /// File that holds the secret from which tokens are signed; at least 32 characters. The secret itself may be given in
-    /// SOCIALIZE_SECRET instead [required by serve and work]
+    /// SOCIALIZE_SECRET instead (required by serve and work)
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_SECRET_FILE")]
     pub secret_file: Option<String>,
 
@@ -107,7 +107,7 @@ pub struct ServeArguments {
     /// Write e-mails into this directory instead of sending them
     #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_MAIL_DIRECTORY")]
     pub mail_directory: Option<String>,
-    /// Sender of e-mails, e.g. "Socialize <socialize@example.com>" [required by serve and work]
+    /// Sender of e-mails, e.g. "Socialize <socialize@example.com>" (required by serve and work)
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_MAIL_FROM")]
     pub mail_from: Option<String>,
 
