@@ -85,6 +85,7 @@ pub enum DatabaseOperation {
     CompleteIdempotencyKey,
     // The job queue.
     EnqueueJob,
+    RecoverExpiredJobs,
     ClaimJobs,
     ExtendJobLease,
     FinishJob,
@@ -92,6 +93,7 @@ pub enum DatabaseOperation {
     BuryJob,
     HandBackJob,
     SchedulePeriodicJobs,
+    LockSampler,
     SampleQueue,
     CleanUpExpired,
     // Everything else.

@@ -35,6 +35,8 @@ pub mod keys {
     pub static JOB_ID: Key = Key("job.id");
     /// Which attempt at the job this was, from 1.
     pub static JOB_ATTEMPT: Key = Key("job.attempt");
+    /// What the mail server answered, where it did not take an e-mail.
+    pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
     /// Where a content item is to be published.
     pub static CHANNEL: Key = Key("channel");
     /// A role in a workspace.
@@ -187,7 +189,7 @@ impl Signals {
 }
 
 /// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 13] {
+pub fn allowed_keys() -> [&'static Key; 14] {
     [
         &keys::USER_ID,
         &keys::ORGANIZATION_ID,
@@ -199,6 +201,7 @@ pub fn allowed_keys() -> [&'static Key; 13] {
         &keys::FEEDBACK_REPORT_ID,
         &keys::JOB_ID,
         &keys::JOB_ATTEMPT,
+        &keys::SMTP_STATUS_CODE,
         &keys::CHANNEL,
         &keys::WORKSPACE_ROLE,
         &keys::ERROR_CODE,

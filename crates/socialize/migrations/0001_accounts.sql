@@ -44,6 +44,7 @@ create table sessions (
 create index sessions_user_id_idx on sessions (user_id) where ended_at is null;
 -- Finds what the clean-up may delete.
 create index sessions_expires_at_idx on sessions (expires_at);
+create index sessions_ended_at_idx on sessions (ended_at) where ended_at is not null;
 
 create table refresh_tokens (
     -- SHA-256 of the token. The token has 256 random bits, so a slow hash would add nothing; the token itself is nowhere.

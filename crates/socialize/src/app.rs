@@ -12,6 +12,8 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::mail::Mail;
+use crate::queue::JobSignals;
 use crate::token::Tokens;
 
 /// The application's state; cheap to clone.
@@ -30,6 +32,10 @@ pub struct AppState {
     pub telemetry: Telemetry,
     /// Business facts.
     pub signals: Signals,
+    /// What background work reports.
+    pub jobs: JobSignals,
+    /// Hands e-mails over.
+    pub mail: Mail,
     /// The time.
     pub clock: Clock,
     /// Signs and verifies tokens.

@@ -127,12 +127,13 @@ impl Database {
 
     /// A connection for statements outside a transaction.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        self.connect(DatabaseOperation::AcquireConnection, self.inner.pool.acquire()).await
+        // Boxed, here and below: sqlx's future has 4 KiB, and every layer of futures around it would hold two copies.
+        self.connect(DatabaseOperation::AcquireConnection, Box::pin(self.inner.pool.acquire())).await
     }
 
     /// Begins a transaction on a connection of the pool.
     pub async fn begin(&self) -> Result<Transaction> {
-        self.connect(DatabaseOperation::BeginTransaction, self.inner.pool.begin()).await
+        self.connect(DatabaseOperation::BeginTransaction, Box::pin(self.inner.pool.begin())).await
     }
 
     /// Commits; afterwards nothing may come before the signal.

@@ -12,6 +12,7 @@ pub mod database;
 pub mod email;
 pub mod error;
 pub mod extract;
+pub mod mail;
 pub mod operations;
 pub mod queue;
 pub mod router;

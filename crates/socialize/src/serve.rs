@@ -13,10 +13,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use crate::app::App;
 use crate::config::Settings;
+use crate::queue::{Worker, WorkerSettings};
 use crate::start::{Started, VERSION, start};
 use crate::{operations, router};
 
@@ -74,6 +76,11 @@ pub async fn run_until(
         let drained = drain(app.clone(), stopped.clone(), settings.drain_delay);
         tokio::spawn(accept(listener, router::router(app.clone()), drained, settings.shutdown_timeout))
     });
+    let works = role == Role::Work || settings.serve_works;
+    let worker = works.then(|| {
+        let concurrency = settings.job_concurrency;
+        Worker::start(app.clone(), WorkerSettings { concurrency, ..WorkerSettings::default() })
+    });
     app.health.mark_started();
     announce(&addresses);
     listening(addresses);
@@ -81,8 +88,14 @@ pub async fn run_until(
     until_dropped(stopped).await;
     tracing::event!(name: "server.stopping", tracing::Level::INFO, process.pid = std::process::id());
     app.health.begin_drain();
+    // Requests and jobs end side by side.
+    let deadline = Instant::now() + settings.drain_delay + settings.shutdown_timeout;
+    let worker = worker.map(|worker| tokio::spawn(worker.stop(deadline)));
     if let Some(public) = public {
         public.await.context("the public listener failed")?;
+    }
+    if let Some(worker) = worker {
+        worker.await.context("the worker failed")?;
     }
     drop(end_operations);
     operations.await.context("the operations listener failed")?;

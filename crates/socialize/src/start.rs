@@ -20,6 +20,8 @@ use crate::app::{App, AppSettings, AppState};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
+use crate::mail::Mail;
+use crate::queue::JobSignals;
 use crate::token::Tokens;
 
 /// Fields of our own `tracing` events, beside those of the pipeline and the ids.
@@ -65,7 +67,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let known_health = health.clone();
     let is_down = move || known_health.get().is_some_and(|health| !health.is_up(Dependency::Postgres));
     let database = Database::new(pool(&settings.database)?, &telemetry, is_down);
-    let health = health.get_or_init(|| start_health(&settings.database)).clone();
+    let mail = Mail::new(settings.mail.clone(), &telemetry)?;
+    let health = health.get_or_init(|| start_health(&settings.database, mail.clone())).clone();
     report_health(&telemetry, &health);
 
     let app = App::new(AppState {
@@ -77,6 +80,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         },
         database,
         signals: Signals::new(&telemetry),
+        jobs: JobSignals::new(&telemetry),
+        mail,
         clock: Clock::default(),
         tokens: Tokens::new(&settings.server_secret),
         health,
@@ -159,7 +164,7 @@ fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptio
 }
 
 /// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
-fn start_health(settings: &DatabaseSettings) -> Health<Dependency> {
+fn start_health(settings: &DatabaseSettings, mail: Mail) -> Health<Dependency> {
     let options = connect_options(settings).ok();
     let check = move || {
         let options = options.clone();
@@ -168,7 +173,14 @@ fn start_health(settings: &DatabaseSettings) -> Health<Dependency> {
             ping(&options).await.map_err(|error| DatabaseError::from(error).error_type)
         }
     };
-    Health::builder(HealthSettings::default()).required(Dependency::Postgres, check).start()
+    let check_mail = move || {
+        let mail = mail.clone();
+        async move { mail.check().await }
+    };
+    Health::builder(HealthSettings::default())
+        .required(Dependency::Postgres, check)
+        .optional(Dependency::Email, check_mail)
+        .start()
 }
 
 async fn ping(options: &PgConnectOptions) -> sqlx::Result<()> {

@@ -104,6 +104,9 @@ pub struct ServeArguments {
     /// File that holds the password for the mail server. The password itself may be given in SOCIALIZE_SMTP_PASSWORD instead
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_PASSWORD_FILE")]
     pub smtp_password_file: Option<String>,
+    /// Certificates in PEM that are trusted for the mail server, besides those that the machine trusts
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_CA_FILE")]
+    pub smtp_ca_file: Option<String>,
     /// Write e-mails into this directory instead of sending them
     #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_MAIL_DIRECTORY")]
     pub mail_directory: Option<String>,

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod check;
+mod mail;
 mod settings;
 
 pub use arguments::{Arguments, Command, ServeArguments};

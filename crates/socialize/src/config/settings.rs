@@ -13,6 +13,8 @@ use url::Url;
 
 use super::arguments::{Arguments, ServeArguments};
 use super::check::Mistakes;
+use super::mail::mail;
+use crate::mail::MailSettings;
 use crate::secret::Secret;
 
 /// The least that a server secret must have; shorter ones can be guessed offline from any access token.
@@ -26,6 +28,8 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// Signs tokens.
     pub server_secret: Secret,
+    /// How e-mails leave.
+    pub mail: MailSettings,
     /// Whether `serve` works on jobs too.
     pub serve_works: bool,
     /// How many jobs run at once.
@@ -94,6 +98,7 @@ impl Settings {
         let database = database(&mut mistakes, arguments);
         let listen = listen(&mut mistakes, arguments);
         let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
+        let mail = mail(&mut mistakes, arguments, variable("SOCIALIZE_SMTP_PASSWORD"));
         let log = log(&mut mistakes, arguments, variable("NO_COLOR").is_none_or(|value| value.is_empty()));
         let otlp = OtlpSettings::from_variables(&variable).unwrap_or_else(|problems| {
             for problem in problems {
@@ -114,11 +119,12 @@ impl Settings {
             Duration::from_secs(20),
         );
         let environment = arguments.environment.clone().unwrap_or_else(|| "development".to_owned());
-        let settings =
-            database.zip(listen).zip(server_secret).map(|((database, listen), server_secret)| Self {
+        let settings = database.zip(listen).zip(server_secret).zip(mail).map(
+            |(((database, listen), server_secret), mail)| Self {
                 database,
                 listen,
                 server_secret,
+                mail,
                 serve_works,
                 job_concurrency,
                 drain_delay,
@@ -126,7 +132,8 @@ impl Settings {
                 log,
                 otlp,
                 environment,
-            });
+            },
+        );
         mistakes.or(settings)
     }
 

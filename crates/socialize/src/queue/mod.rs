@@ -1,5 +1,28 @@
 //! Background work: jobs in a table, enqueued in the transaction that makes them necessary and claimed with a lease.
+//!
+//! A worker that dies at any instant loses nothing: its leases run out and others take its jobs over. A worker that was
+//! only frozen cannot do harm when it wakes, because every statement that ends a job shows the lease's token. Nothing is
+//! locked in the database while a job runs. So a job runs at least once, and handlers make repetition recognisable.
+//!
+//! [`Worker::start`] runs three loops: [`worker`](self) claims and runs, the scheduler enqueues periodic jobs, the sampler
+//! reads depth and age. [`run_due_jobs`] runs what is due once, for tests.
 
+mod backoff;
+mod claim;
+mod end;
 mod enqueue;
+mod job;
+mod listen;
+mod run;
+mod sample;
+mod schedule;
+mod signals;
+mod supervise;
+mod worker;
 
+pub use backoff::backoff;
 pub use enqueue::{NewJob, enqueue};
+pub use job::{Job, JobError, JobPolicy};
+pub use run::{RunCounts, run_due_jobs};
+pub use signals::JobSignals;
+pub use worker::{Handler, Worker, WorkerHandle, WorkerSettings};

@@ -1,5 +1,6 @@
 //! An application for one test: the real router on a database of its own, with a clock that the test advances.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,11 +14,14 @@ use serde_json::Value;
 use socialize::app::{App, AppSettings, AppState};
 use socialize::clock::Clock;
 use socialize::database::Database;
+use socialize::mail::{Mail, MailSettings, MailTransport};
+use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
 use socialize::secret::Secret;
 use socialize::token::Tokens;
 use telemetry::health::{Health, HealthSettings};
 use telemetry::meter::Snapshot;
 use telemetry::{Telemetry, TelemetrySettings};
+use tempfile::TempDir;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -29,6 +33,7 @@ pub struct TestApp {
     pub app: App,
     router: Router,
     database: TestDatabase,
+    emails: TempDir,
 }
 
 /// An answer whose body has been read.
@@ -74,8 +79,16 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Starts an application on a fresh database.
+    /// Starts an application on a fresh database. Its e-mails go into a directory.
     pub async fn start() -> Self {
+        Self::start_with_mail(None).await
+    }
+
+    /// The same, with e-mails going elsewhere.
+    pub async fn start_with_mail(transport: Option<MailTransport>) -> Self {
+        let emails = tempfile::tempdir().expect("a directory");
+        let transport = transport.unwrap_or_else(|| MailTransport::Directory(emails.path().to_owned()));
+        let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
         let database = TestDatabase::create().await;
         let settings = TelemetrySettings { traces: true, ..TelemetrySettings::default() };
         let telemetry = Telemetry::new(settings);
@@ -91,13 +104,15 @@ impl TestApp {
             },
             database: Database::new(database.pool().clone(), &telemetry, || false),
             signals: Signals::new(&telemetry),
+            jobs: JobSignals::new(&telemetry),
+            mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
             clock: Clock::fixed(now),
             tokens: Tokens::new(&Secret::new("a server secret for tests")),
             health,
             telemetry,
         });
         let router = socialize::router::router(app.clone());
-        Self { app, router, database }
+        Self { app, router, database, emails }
     }
 
     /// The database, for what cannot be seen through the API.
@@ -282,6 +297,21 @@ impl TestApp {
             assert!(Instant::now() < deadline, "{blocked} statements wait for locks, not {statements}");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Runs every job that is due now.
+    pub async fn run_due_jobs(&self) -> RunCounts {
+        run_due_jobs(&self.app).await.expect("the queue answers")
+    }
+
+    /// The e-mails sent so far as they were written, the oldest first.
+    pub fn emails(&self) -> Vec<String> {
+        let files = fs::read_dir(self.emails.path()).expect("the directory of e-mails");
+        let mut paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        // They are called after their jobs, whose ids grow with time.
+        paths.sort();
+        paths.iter().map(|path| fs::read_to_string(path).expect("an e-mail is text")).collect()
     }
 
     /// All metrics now.

@@ -1,0 +1,188 @@
+//! Handing e-mails over: to a mail server, or to a directory that stands for one.
+//!
+//! Whether a failure may pass is decided here, where it is met. Nothing that the server says goes further than this: its
+//! answers quote addresses.
+
+mod content;
+mod directory;
+mod letter;
+mod smtp;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::catalogue;
+use domain::labels::{EmailOutcome, EmailTemplate};
+use lettre::message::Mailbox;
+use telemetry::record::SpanKind;
+use telemetry::{ErrorType, FamilyDescription, Operations, Telemetry};
+
+pub use content::Content;
+pub use letter::Letter;
+
+use self::directory::Directory;
+use self::smtp::Smtp;
+use crate::queue::JobError;
+use crate::secret::Secret;
+
+/// How e-mails leave.
+#[derive(Clone)]
+pub struct MailSettings {
+    /// Who they are from.
+    pub from: Mailbox,
+    /// Where they go.
+    pub transport: MailTransport,
+}
+
+/// Where e-mails go.
+#[derive(Clone)]
+pub enum MailTransport {
+    /// To a mail server.
+    Smtp(SmtpSettings),
+    /// Into a directory, one `.eml` file each; created if it does not exist.
+    Directory(PathBuf),
+}
+
+/// How the mail server is reached.
+#[derive(Clone)]
+pub struct SmtpSettings {
+    /// Its name, which its certificate must be for.
+    pub host: String,
+    /// Usually 587 for STARTTLS and 465 for TLS from the start.
+    pub port: u16,
+    /// Whether others can read along.
+    pub encryption: SmtpEncryption,
+    /// User name and password, where it wants them.
+    pub credentials: Option<(String, Secret)>,
+    /// Certificates in PEM that are trusted besides the platform's, for a server with a certificate of one's own.
+    pub extra_root_certificates: Option<Vec<u8>>,
+    /// How patient we are.
+    pub timeouts: SmtpTimeouts,
+}
+
+/// Whether others can read along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpEncryption {
+    /// Encryption is agreed on first; a server that does not offer it gets no e-mail.
+    StartTls,
+    /// Encrypted from the first byte.
+    Tls,
+    /// Not at all: for a server on the same machine or a trusted network, and only where that is said explicitly.
+    None,
+}
+
+/// How long each stage may take.
+#[derive(Clone, Copy, Debug)]
+pub struct SmtpTimeouts {
+    /// Looking the name up, connecting, agreeing on encryption and logging in.
+    pub connect: Duration,
+    /// Each command.
+    pub command: Duration,
+    /// Sending the message and waiting for it to be accepted.
+    pub message: Duration,
+}
+
+impl Default for SmtpTimeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(15),
+            command: Duration::from_secs(30),
+            message: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Why mail cannot be set up. The text is for the operator, at start.
+#[derive(Debug, thiserror::Error)]
+pub enum MailSetupError {
+    /// The directory cannot be used.
+    #[error("the e-mail directory {path} cannot be used: {error}", path = path.display())]
+    Directory {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("the certificates for the mail server cannot be used: they must be a PEM file")]
+    RootCertificates,
+    /// The platform's certificates cannot be used.
+    #[error("no encrypted connection to the mail server can be prepared: {0}")]
+    Tls(String),
+}
+
+/// Hands e-mails over and counts how that went.
+#[derive(Clone)]
+pub struct Mail {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    from: Mailbox,
+    transport: Transport,
+    deliveries: Operations<EmailTemplate, EmailOutcome>,
+}
+
+enum Transport {
+    Smtp(Smtp),
+    Directory(Directory),
+}
+
+impl Mail {
+    /// Prepares the transport; connects nowhere yet.
+    ///
+    /// # Errors
+    /// When the directory cannot be created or the certificates cannot be read.
+    pub fn new(settings: MailSettings, telemetry: &Telemetry) -> Result<Self, MailSetupError> {
+        let family = FamilyDescription {
+            event: "email.delivery",
+            span_kind: SpanKind::Client,
+            attributes: Vec::new(),
+        };
+        let transport = match settings.transport {
+            MailTransport::Smtp(smtp) => Transport::Smtp(Smtp::new(smtp, settings.from.email.domain())?),
+            MailTransport::Directory(path) => Transport::Directory(Directory::create(path)?),
+        };
+        let deliveries = Operations::counted(telemetry, family, &catalogue::EMAIL_DELIVERIES);
+        Ok(Self { inner: Arc::new(Inner { from: settings.from, transport, deliveries }) })
+    }
+
+    /// Hands one e-mail over.
+    ///
+    /// # Errors
+    /// `Retry` where the server or the way to it is in trouble, `Fail` where the server refuses this e-mail for good.
+    pub async fn deliver(&self, letter: &Letter) -> Result<(), JobError> {
+        let delivery = async {
+            match self.hand_over(letter).await {
+                Ok(()) => (Ok(()), EmailOutcome::Delivered, None),
+                Err(JobError::Retry(cause)) => {
+                    (Err(JobError::Retry(cause)), EmailOutcome::Deferred, Some(cause))
+                }
+                Err(JobError::Fail(cause)) => {
+                    (Err(JobError::Fail(cause)), EmailOutcome::Refused, Some(cause))
+                }
+            }
+        };
+        self.inner.deliveries.observe(letter.template, delivery).await
+    }
+
+    async fn hand_over(&self, letter: &Letter) -> Result<(), JobError> {
+        let message = letter.message(&self.inner.from)?;
+        match &self.inner.transport {
+            Transport::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
+            Transport::Directory(directory) => directory.write(letter.job, &message.formatted()).await,
+        }
+    }
+
+    /// Whether e-mails can be handed over now, for the health check.
+    ///
+    /// # Errors
+    /// Says what kind of trouble there is.
+    pub async fn check(&self) -> Result<(), ErrorType> {
+        match &self.inner.transport {
+            Transport::Smtp(smtp) => smtp.check().await,
+            Transport::Directory(directory) => directory.check().await,
+        }
+    }
+}

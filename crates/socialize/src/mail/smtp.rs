@@ -1,0 +1,289 @@
+//! The mail server: connections that are reused, a time limit for every stage, and what its answers mean.
+//!
+//! The protocol is lettre's; connections are kept here, because a connection whose conversation was cut short must never be
+//! used again: the next e-mail would take the late answer to the one before for its own, and count as delivered unsent.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::signals::keys;
+use lettre::address::Envelope;
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter, MailParameter};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use telemetry::ErrorType;
+use tokio::time::timeout;
+
+use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+use crate::queue::JobError;
+
+/// An unused connection is closed after this long; most servers close it themselves after some minutes.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+/// How many unused connections are kept.
+const MOST_IDLE: usize = 8;
+/// For how long the server is believed to be well after it has answered. Health is asked for every few seconds, and servers
+/// take a client that only ever says NOOP for a broken one.
+const BELIEVED_WELL: Duration = Duration::from_secs(30);
+/// How long saying goodbye may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub(super) struct Smtp {
+    host: String,
+    port: u16,
+    encryption: SmtpEncryption,
+    tls: Option<TlsParameters>,
+    credentials: Option<Credentials>,
+    timeouts: SmtpTimeouts,
+    /// The name that we greet with.
+    hello: ClientId,
+    idle: Mutex<Vec<Idle>>,
+    last_answer: Mutex<Option<Instant>>,
+}
+
+struct Idle {
+    connection: AsyncSmtpConnection,
+    since: Instant,
+}
+
+impl Smtp {
+    pub(super) fn new(settings: SmtpSettings, hello: &str) -> Result<Self, MailSetupError> {
+        let mut tls = None;
+        if settings.encryption != SmtpEncryption::None {
+            let mut builder = TlsParameters::builder(settings.host.clone());
+            if let Some(pem) = &settings.extra_root_certificates {
+                if CertificateDer::pem_slice_iter(pem).next().is_none() {
+                    return Err(MailSetupError::RootCertificates);
+                }
+                let certificate = Certificate::from_pem(pem).map_err(|_| MailSetupError::RootCertificates)?;
+                builder = builder.add_root_certificate(certificate);
+            }
+            tls = Some(builder.build().map_err(|error| MailSetupError::Tls(error.to_string()))?);
+        }
+        let credentials =
+            settings.credentials.map(|(name, password)| Credentials::new(name, password.expose().to_owned()));
+        Ok(Self {
+            host: settings.host,
+            port: settings.port,
+            encryption: settings.encryption,
+            tls,
+            credentials,
+            timeouts: settings.timeouts,
+            hello: ClientId::Domain(hello.to_owned()),
+            idle: Mutex::default(),
+            last_answer: Mutex::default(),
+        })
+    }
+
+    /// Hands one message over.
+    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), JobError> {
+        let mut connection = self.connection().await.map_err(JobError::Retry)?;
+        let sent = transmit(&mut connection, &self.timeouts, envelope, message).await;
+        match sent {
+            Ok(()) => {
+                self.answered();
+                self.keep(connection);
+                Ok(())
+            }
+            Err(Failure::Answer(error)) => {
+                self.answered();
+                let _ = timeout(FAREWELL, connection.quit()).await;
+                Err(error)
+            }
+            Err(Failure::Trouble(error_type)) => {
+                self.unreachable();
+                Err(JobError::Retry(error_type))
+            }
+        }
+    }
+
+    /// Whether the server answers.
+    pub(super) async fn check(&self) -> Result<(), ErrorType> {
+        if lock(&self.last_answer).is_some_and(|at| at.elapsed() < BELIEVED_WELL) {
+            return Ok(());
+        }
+        let connection = self.connection().await?;
+        self.answered();
+        self.keep(connection);
+        Ok(())
+    }
+
+    /// A connection that has just answered: an unused one, or a new one.
+    async fn connection(&self) -> Result<AsyncSmtpConnection, ErrorType> {
+        if let Some(mut connection) = self.take_idle() {
+            if matches!(timeout(self.timeouts.command, connection.test_connected()).await, Ok(true)) {
+                return Ok(connection);
+            }
+            // The others are as old and as likely to be gone.
+            lock(&self.idle).clear();
+        }
+        let opened = match timeout(self.timeouts.connect, self.open()).await {
+            Ok(opened) => opened,
+            Err(_elapsed) => Err(ErrorType::Timeout),
+        };
+        if opened.is_err() {
+            self.unreachable();
+        }
+        opened
+    }
+
+    fn take_idle(&self) -> Option<AsyncSmtpConnection> {
+        let mut idle = lock(&self.idle);
+        idle.retain(|idle| idle.since.elapsed() < LONGEST_IDLE);
+        idle.pop().map(|idle| idle.connection)
+    }
+
+    fn keep(&self, connection: AsyncSmtpConnection) {
+        let mut idle = lock(&self.idle);
+        if idle.len() < MOST_IDLE {
+            idle.push(Idle { connection, since: Instant::now() });
+        }
+    }
+
+    fn answered(&self) {
+        *lock(&self.last_answer) = Some(Instant::now());
+    }
+
+    fn unreachable(&self) {
+        *lock(&self.last_answer) = None;
+    }
+
+    /// Whatever goes wrong here is about the server or our settings and not about an e-mail, also where the server says that
+    /// it is for good.
+    async fn open(&self) -> Result<AsyncSmtpConnection, ErrorType> {
+        let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
+            .await
+            .map_err(|_| ErrorType::DnsFailure)?
+            .collect();
+        // A name may have a second address that answers.
+        let patience = self.timeouts.connect / 2;
+        let wrapper = if self.encryption == SmtpEncryption::Tls { self.tls.clone() } else { None };
+        let connecting =
+            AsyncSmtpConnection::connect_tokio1(&addresses[..], Some(patience), &self.hello, wrapper, None);
+        let mut connection = connecting.await.map_err(|error| trouble(&error))?;
+        if self.encryption == SmtpEncryption::StartTls {
+            let tls = self.tls.clone().ok_or(ErrorType::TlsFailure)?;
+            connection.starttls(tls, &self.hello).await.map_err(|error| match trouble(&error) {
+                // The server does not offer it, or refuses it.
+                ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => ErrorType::TlsFailure,
+                other => other,
+            })?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let mechanisms = [Mechanism::Plain, Mechanism::Login];
+            connection.auth(&mechanisms, credentials).await.map_err(|error| match trouble(&error) {
+                ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => {
+                    ErrorType::AuthenticationFailed
+                }
+                other => other,
+            })?;
+        }
+        Ok(connection)
+    }
+}
+
+/// Why a message was not handed over.
+enum Failure {
+    /// The server said so.
+    Answer(JobError),
+    /// The conversation broke off.
+    Trouble(ErrorType),
+}
+
+async fn transmit(
+    connection: &mut AsyncSmtpConnection,
+    timeouts: &SmtpTimeouts,
+    envelope: &Envelope,
+    message: &[u8],
+) -> Result<(), Failure> {
+    let mut parameters = Vec::new();
+    if envelope.to().iter().chain(envelope.from()).any(|address| !AsRef::<str>::as_ref(address).is_ascii()) {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(Failure::Answer(JobError::Fail(ErrorType::Rejected)));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    let sender = Mail::new(envelope.from().cloned(), parameters);
+    within(timeouts.command, connection.command(sender)).await?;
+    for recipient in envelope.to() {
+        within(timeouts.command, connection.command(Rcpt::new(recipient.clone(), Vec::new()))).await?;
+    }
+    within(timeouts.command, connection.command(Data)).await?;
+    within(timeouts.message, connection.message(message)).await?;
+    Ok(())
+}
+
+async fn within<T>(
+    limit: Duration,
+    stage: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+) -> Result<T, Failure> {
+    match timeout(limit, stage).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_elapsed) => Err(Failure::Trouble(ErrorType::Timeout)),
+    }
+}
+
+/// What the server's answer to a message means for it.
+fn failure(error: &lettre::transport::smtp::Error) -> Failure {
+    let Some(code) = error.status().map(u16::from) else { return Failure::Trouble(trouble(error)) };
+    telemetry::current::set(|attributes| attributes.number(&keys::SMTP_STATUS_CODE, code.into()));
+    Failure::Answer(match code {
+        // Our settings are wrong, not the message.
+        454 | 530 | 534 | 535 | 538 => JobError::Retry(ErrorType::AuthenticationFailed),
+        500.. => JobError::Fail(ErrorType::Rejected),
+        _ => JobError::Retry(ErrorType::Unavailable),
+    })
+}
+
+/// The kind of trouble with the connection.
+fn trouble(error: &lettre::transport::smtp::Error) -> ErrorType {
+    if error.is_tls() || has_cause::<rustls::Error>(error) {
+        return ErrorType::TlsFailure;
+    }
+    if error.is_permanent() {
+        return ErrorType::Rejected;
+    }
+    if error.is_transient() {
+        return ErrorType::Unavailable;
+    }
+    if let Some(error) = cause::<io::Error>(error) {
+        return match error.kind() {
+            io::ErrorKind::InvalidData => ErrorType::Protocol,
+            _ => ErrorType::from_io(error),
+        };
+    }
+    if error.is_response() {
+        // lettre has one kind for an answer that makes no sense and one that never came.
+        let is_end = std::error::Error::source(error)
+            .is_some_and(|source| source.to_string() == "incomplete response");
+        return if is_end { ErrorType::ConnectionReset } else { ErrorType::Protocol };
+    }
+    ErrorType::Internal
+}
+
+/// The first cause of this type.
+fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Whether there is a cause of this type, also wrapped into an error of the operating system.
+fn has_cause<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = cause::<io::Error>(error).and_then(io::Error::get_ref);
+    cause::<E>(error).is_some() || wrapped.is_some_and(|wrapped| wrapped.is::<E>())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,136 @@
+//! Ending a run. Every statement here shows the lease's token and says whether the job was still ours.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use telemetry::{ClosedSet, ErrorType};
+
+use super::enqueue::NOTIFY_CHANNEL;
+use super::job::Job;
+use crate::app::App;
+use crate::database;
+
+/// What becomes of the job.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// It is done and deleted.
+    Finished,
+    /// It runs again at that time.
+    Retried(DateTime<Utc>, ErrorType),
+    /// It is given up and kept for the operator.
+    Buried(ErrorType),
+    /// It goes back as if it had not been claimed, because the process stops.
+    HandedBack,
+}
+
+impl End {
+    /// Writes it down; answers `false` where somebody else has taken the job over.
+    pub(super) async fn write(self, app: &App, job: &Job) -> database::Result<bool> {
+        match self {
+            Self::Finished => finish(app, job).await,
+            Self::Retried(run_at, error_type) => retry(app, job, run_at, error_type).await,
+            Self::Buried(error_type) => bury(app, job, error_type).await,
+            Self::HandedBack => hand_back(app, job).await,
+        }
+    }
+}
+
+/// Keeps the job ours for another while.
+pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> database::Result<bool> {
+    let mut connection = app.database.acquire().await?;
+    let extended = app
+        .database
+        .run(
+            DatabaseOperation::ExtendJobLease,
+            sqlx::query("update jobs set lease_expires_at = $3 where id = $1 and lease_token = $2")
+                .bind(job.id)
+                .bind(job.lease_token)
+                .bind(app.clock.now() + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX))
+                .execute(&mut *connection),
+        )
+        .await?;
+    Ok(extended.rows_affected() == 1)
+}
+
+async fn finish(app: &App, job: &Job) -> database::Result<bool> {
+    let mut connection = app.database.acquire().await?;
+    let finished = app
+        .database
+        .run(
+            DatabaseOperation::FinishJob,
+            sqlx::query("delete from jobs where id = $1 and lease_token = $2")
+                .bind(job.id)
+                .bind(job.lease_token)
+                .execute(&mut *connection),
+        )
+        .await?;
+    Ok(finished.rows_affected() == 1)
+}
+
+async fn retry(app: &App, job: &Job, run_at: DateTime<Utc>, error_type: ErrorType) -> database::Result<bool> {
+    let mut connection = app.database.acquire().await?;
+    let retried = app
+        .database
+        .run(
+            DatabaseOperation::RetryJob,
+            sqlx::query(
+                "update jobs
+                 set status = 'queued', run_at = $3, lease_token = null, lease_expires_at = null, last_error_type = $4
+                 where id = $1 and lease_token = $2",
+            )
+            .bind(job.id)
+            .bind(job.lease_token)
+            .bind(run_at)
+            .bind(error_type.as_str())
+            .execute(&mut *connection),
+        )
+        .await?;
+    Ok(retried.rows_affected() == 1)
+}
+
+async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<bool> {
+    let mut connection = app.database.acquire().await?;
+    let buried = app
+        .database
+        .run(
+            DatabaseOperation::BuryJob,
+            sqlx::query(
+                "update jobs
+                 set status = 'dead', finished_at = $3, lease_token = null, lease_expires_at = null, last_error_type = $4
+                 where id = $1 and lease_token = $2",
+            )
+            .bind(job.id)
+            .bind(job.lease_token)
+            .bind(app.clock.now())
+            .bind(error_type.as_str())
+            .execute(&mut *connection),
+        )
+        .await?;
+    Ok(buried.rows_affected() == 1)
+}
+
+/// The attempt does not count: stopping is not the job's fault. Others hear of the job at once.
+async fn hand_back(app: &App, job: &Job) -> database::Result<bool> {
+    let mut connection = app.database.acquire().await?;
+    let handed_back = app
+        .database
+        .run(
+            DatabaseOperation::HandBackJob,
+            sqlx::query(
+                "with handed_back as (
+                     update jobs
+                     set status = 'queued', attempts = attempts - 1, lease_token = null, lease_expires_at = null
+                     where id = $1 and lease_token = $2
+                     returning kind
+                 )
+                 select pg_notify($3, kind) from handed_back",
+            )
+            .bind(job.id)
+            .bind(job.lease_token)
+            .bind(NOTIFY_CHANNEL)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    Ok(handed_back.is_some())
+}

@@ -1,0 +1,65 @@
+//! A job while it is being worked on.
+
+use std::time::Duration;
+
+use domain::ids::JobId;
+use domain::labels::JobKind;
+use serde::de::DeserializeOwned;
+use telemetry::{ErrorType, SpanContext};
+use uuid::Uuid;
+
+use crate::database::DatabaseError;
+
+/// A job that this process has claimed.
+#[derive(Clone)]
+pub struct Job {
+    /// Stays the same over all attempts, so what an attempt does elsewhere can be recognised by it.
+    pub id: JobId,
+    /// What kind of work it is.
+    pub kind: JobKind,
+    /// Which attempt this is, from 1.
+    pub attempt: i32,
+    /// How many there are.
+    pub max_attempts: i32,
+    pub(super) payload: serde_json::Value,
+    /// Proves that the job is still ours.
+    pub(super) lease_token: Uuid,
+    /// The span that enqueued it.
+    pub(super) cause: Option<SpanContext>,
+}
+
+/// How jobs of a kind are run.
+#[derive(Clone, Copy, Debug)]
+pub struct JobPolicy {
+    /// How many of them one process runs at once.
+    pub concurrency: usize,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How often such a job is enqueued by itself.
+    pub every: Option<Duration>,
+}
+
+/// Why an attempt at a job failed, and whether another one makes sense. The code that notices the failure decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobError {
+    /// It may go better later.
+    Retry(ErrorType),
+    /// It will never go better.
+    Fail(ErrorType),
+}
+
+impl From<DatabaseError> for JobError {
+    fn from(error: DatabaseError) -> Self {
+        Self::Retry(error.error_type)
+    }
+}
+
+impl Job {
+    /// What was enqueued.
+    ///
+    /// # Errors
+    /// When this version does not understand it.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, JobError> {
+        T::deserialize(&self.payload).map_err(|_| JobError::Fail(ErrorType::InvalidData))
+    }
+}

@@ -1,0 +1,195 @@
+//! One run of a job: its record, its time limit, its lease, and what becomes of it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::ids::JobId;
+use domain::labels::JobKind;
+use domain::signals::keys;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use telemetry::{Attributes, ClosedSet, ErrorType, JobOutcome};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::backoff;
+use super::claim::{claim, recover_expired};
+use super::end::{End, extend_lease};
+use super::job::{Job, JobError};
+use super::worker::WorkerSettings;
+use crate::app::App;
+use crate::database;
+
+/// The pause before the end of a run is written again after the database failed to take it.
+const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// How an attempt ended.
+enum Ending {
+    Done,
+    Failed(JobError),
+    /// The process stops and cannot wait any longer.
+    Interrupted,
+    /// Somebody else has the job now, or may have it.
+    LeaseLost,
+}
+
+/// Until when the job is certainly ours, on the clock that nobody can set.
+struct Lease(Mutex<Instant>);
+
+impl Lease {
+    fn until(instant: Instant) -> Self {
+        Self(Mutex::new(instant))
+    }
+
+    fn end(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn extend_to(&self, instant: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = instant;
+    }
+}
+
+/// Runs a claimed job and answers how that ended. `claimed` is a moment before the claim. When `hand_back` is cancelled, the
+/// work is abandoned and the job goes back.
+pub(super) async fn run_job(
+    app: &App,
+    job: &Job,
+    settings: &WorkerSettings,
+    claimed: Instant,
+    hand_back: &CancellationToken,
+) -> JobOutcome {
+    let work = async {
+        let lease = Lease::until(claimed + settings.lease);
+        let ending = attempt(app, job, settings, &lease, hand_back).await;
+        let (outcome, error_type) = conclude(app, job, ending, &lease).await;
+        (outcome, outcome, error_type)
+    };
+    app.jobs.runs.run(job.kind, job.cause, |attributes| describe(attributes, job.id, job.attempt), work).await
+}
+
+/// What every record of a run carries.
+pub(super) fn describe(attributes: &mut Attributes, id: JobId, attempt: i32) {
+    attributes.id(&keys::JOB_ID, id);
+    attributes.number(&keys::JOB_ATTEMPT, attempt.unsigned_abs().into());
+}
+
+async fn attempt(
+    app: &App,
+    job: &Job,
+    settings: &WorkerSettings,
+    lease: &Lease,
+    hand_back: &CancellationToken,
+) -> Ending {
+    let handler = async { (settings.handler)(app.clone(), job.clone()).await };
+    // What a handler leaves behind when it panics is dropped with it: its connections and its transaction.
+    let handler = AssertUnwindSafe(handler).catch_unwind();
+    tokio::select! {
+        biased;
+        result = timeout((settings.policy)(job.kind).timeout, handler) => match result {
+            Ok(Ok(Ok(()))) => Ending::Done,
+            Ok(Ok(Err(error))) => Ending::Failed(error),
+            Ok(Err(_panic)) => Ending::Failed(JobError::Retry(ErrorType::Panic)),
+            Err(_elapsed) => Ending::Failed(JobError::Retry(ErrorType::Timeout)),
+        },
+        () = keep_lease(app, job, settings, lease) => Ending::LeaseLost,
+        () = hand_back.cancelled() => Ending::Interrupted,
+    }
+}
+
+/// Extends the lease again and again; ends when the job is, or may be, somebody else's.
+async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lease) {
+    loop {
+        let now = Instant::now();
+        if now >= lease.end() {
+            return;
+        }
+        sleep(settings.heartbeat.min(lease.end() - now)).await;
+        let asked = Instant::now();
+        let remaining = lease.end().saturating_duration_since(asked);
+        match timeout(remaining, extend_lease(app, job, settings.lease)).await {
+            Ok(Ok(true)) => lease.extend_to(asked + settings.lease),
+            Ok(Ok(false)) | Err(_) => return,
+            // The database cannot be reached now; the operation has its own line. There may be time for another try.
+            Ok(Err(_)) => {}
+        }
+    }
+}
+
+async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOutcome, Option<ErrorType>) {
+    let (outcome, error_type, end) = match ending {
+        Ending::Done => (JobOutcome::Ok, None, End::Finished),
+        Ending::Failed(JobError::Retry(error_type)) if job.attempt < job.max_attempts => {
+            let run_at = app.clock.now() + backoff(job.attempt, rand::random());
+            (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
+        }
+        Ending::Failed(JobError::Retry(error_type) | JobError::Fail(error_type)) => {
+            (JobOutcome::Dead, Some(error_type), End::Buried(error_type))
+        }
+        Ending::Interrupted => (JobOutcome::HandedBack, None, End::HandedBack),
+        Ending::LeaseLost => return (JobOutcome::LostLease, Some(ErrorType::LostLease)),
+    };
+    let mut pause = WRITE_AGAIN_AFTER;
+    loop {
+        match end.write(app, job).await {
+            Ok(true) => return (outcome, error_type),
+            Ok(false) => return (JobOutcome::LostLease, Some(ErrorType::LostLease)),
+            // Work that is done should not be done again because the database was away for a moment.
+            Err(_) if Instant::now() + pause < lease.end() => {
+                sleep(pause).await;
+                pause *= 2;
+            }
+            Err(error) => return (JobOutcome::LostLease, Some(error.error_type)),
+        }
+    }
+}
+
+/// How many runs ended how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunCounts {
+    counts: [usize; 5],
+}
+
+impl RunCounts {
+    /// How many ended so.
+    pub fn of(&self, outcome: JobOutcome) -> usize {
+        self.counts[outcome.index()]
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    fn add(&mut self, outcome: JobOutcome) {
+        self.counts[outcome.index()] += 1;
+    }
+}
+
+/// Runs everything that is due, and what that makes due, without waiting for anything. What failed waits for its time, so a
+/// test advances the clock and calls this again.
+///
+/// # Errors
+/// When the database fails to hand out jobs.
+pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
+    let settings = WorkerSettings::default();
+    let limits: Vec<(JobKind, usize)> =
+        JobKind::ALL.iter().map(|kind| (*kind, (settings.policy)(*kind).concurrency)).collect();
+    let never = CancellationToken::new();
+    let mut counts = RunCounts::default();
+    loop {
+        for outcome in recover_expired(app).await? {
+            counts.add(outcome);
+        }
+        let claimed = Instant::now();
+        let jobs = claim(app, &limits, settings.lease).await?;
+        if jobs.is_empty() {
+            return Ok(counts);
+        }
+        let runs = jobs.iter().map(|job| run_job(app, job, &settings, claimed, &never));
+        for outcome in join_all(runs).await {
+            counts.add(outcome);
+        }
+    }
+}

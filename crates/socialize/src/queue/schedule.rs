@@ -1,0 +1,60 @@
+//! Enqueuing periodic jobs.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::labels::JobKind;
+use domain::vocabulary::parse;
+use telemetry::ClosedSet;
+
+use super::enqueue::{NewJob, enqueue};
+use super::worker::WorkerSettings;
+use crate::app::App;
+use crate::database;
+
+/// How often a periodic job is tried before its next tick has to do.
+const MAX_ATTEMPTS: i32 = 5;
+
+/// Enqueues every periodic job whose time has come. However many schedulers there are, each tick is enqueued once: the row
+/// that holds the next time is moved in the transaction that enqueues, and only by whoever finds it due.
+///
+/// A kind begins one period after it is first seen, and ticks that were missed are not made up for: one run catches up.
+pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings) -> database::Result<()> {
+    let now = app.clock.now();
+    let periodic: Vec<(&str, DateTime<Utc>)> = JobKind::ALL
+        .iter()
+        .filter_map(|kind| Some((kind.as_str(), (settings.policy)(*kind).every?)))
+        .map(|(kind, every)| (kind, now + TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX)))
+        .collect();
+    let (kinds, next): (Vec<&str>, Vec<DateTime<Utc>>) = periodic.into_iter().unzip();
+
+    let mut transaction = app.database.begin().await?;
+    let due: Vec<String> = app
+        .database
+        .run(
+            DatabaseOperation::SchedulePeriodicJobs,
+            sqlx::query_scalar(
+                "with periodic as (
+                     select * from unnest($1::text[], $2::timestamptz[]) as periodic (kind, next_run_at)
+                 ), first_seen as (
+                     insert into periodic_jobs (kind, next_run_at) select kind, next_run_at from periodic
+                     on conflict (kind) do nothing
+                 )
+                 update periodic_jobs set next_run_at = periodic.next_run_at
+                 from periodic
+                 where periodic_jobs.kind = periodic.kind and periodic_jobs.next_run_at <= $3
+                 returning periodic_jobs.kind",
+            )
+            .bind(kinds)
+            .bind(next)
+            .bind(now)
+            .fetch_all(&mut *transaction),
+        )
+        .await?;
+    for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
+        // One that is still waiting or running is enough.
+        let deduplication_key = Some("periodic".to_owned());
+        let job = NewJob { kind, payload: &(), run_at: now, max_attempts: MAX_ATTEMPTS, deduplication_key };
+        enqueue(app, &mut transaction, job).await?;
+    }
+    app.database.commit(transaction).await
+}

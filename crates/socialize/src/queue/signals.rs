@@ -1,0 +1,63 @@
+//! What background work reports.
+
+use chrono::{DateTime, Utc};
+use domain::catalogue;
+use domain::labels::{JobKind, Loop};
+use telemetry::meter::Gauge;
+use telemetry::record::SpanKind;
+use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
+
+/// The instruments of the queue. Built once per process, whether it works on jobs or not, so every series exists.
+pub struct JobSignals {
+    pub(super) runs: Operations<JobKind, JobOutcome>,
+    depth: Gauge<JobKind>,
+    oldest_age: Gauge<JobKind>,
+    dead: Gauge<JobKind>,
+    last_success: Gauge<Loop>,
+}
+
+/// What the queue holds of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct QueueSample {
+    pub(super) depth: i64,
+    pub(super) oldest_age_seconds: f64,
+    pub(super) dead: i64,
+}
+
+impl JobSignals {
+    /// Builds the instruments.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let meter = telemetry.meter();
+        let family =
+            FamilyDescription { event: "job.run", span_kind: SpanKind::Consumer, attributes: Vec::new() };
+        Self {
+            runs: Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION),
+            depth: meter.gauge(&catalogue::JOB_QUEUE_DEPTH),
+            oldest_age: meter.gauge(&catalogue::JOB_QUEUE_OLDEST_AGE),
+            dead: meter.gauge(&catalogue::JOB_QUEUE_DEAD),
+            last_success: meter.gauge(&catalogue::LOOP_LAST_SUCCESS),
+        }
+    }
+
+    /// A loop has completed a turn.
+    pub(super) fn loop_succeeded(&self, which: Loop, now: DateTime<Utc>) {
+        self.last_success.set(which, now.timestamp_millis() as f64 / 1000.0);
+    }
+
+    /// Reports a sample; kinds that are not in the queue are reported as 0.
+    pub(super) fn queue_sampled(&self, sample: impl Fn(JobKind) -> QueueSample) {
+        for kind in JobKind::ALL {
+            let QueueSample { depth, oldest_age_seconds, dead } = sample(*kind);
+            self.depth.set(*kind, depth as f64);
+            self.oldest_age.set(*kind, oldest_age_seconds);
+            self.dead.set(*kind, dead as f64);
+        }
+    }
+
+    /// Nobody knows what the queue holds, or another process reports it.
+    pub(super) fn queue_unknown(&self) {
+        self.depth.clear();
+        self.oldest_age.clear();
+        self.dead.clear();
+    }
+}

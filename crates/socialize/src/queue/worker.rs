@@ -1,0 +1,196 @@
+//! The worker of a process: its loops, the jobs that it runs, and how it stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::labels::{JobKind, Loop};
+use futures_util::future::BoxFuture;
+use telemetry::ClosedSet;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::claim::{claim, recover_expired};
+use super::job::{Job, JobError, JobPolicy};
+use super::listen::wake_on_notifications;
+use super::run::run_job;
+use super::sample::Sampler;
+use super::schedule::schedule_periodic_jobs;
+use super::supervise::Supervisor;
+use crate::app::App;
+use crate::database;
+use crate::workers;
+
+/// How long handing the remaining jobs back may take at the end.
+const HAND_BACK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Does the work of a job.
+pub type Handler = Arc<dyn Fn(App, Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+
+/// How a worker works. The default is right for production.
+#[derive(Clone)]
+pub struct WorkerSettings {
+    /// How many jobs of a kind run at once at most; a kind's own policy may allow fewer.
+    pub concurrency: usize,
+    /// For how long a job is ours without a sign of life.
+    pub lease: Duration,
+    /// How often a running job shows a sign of life.
+    pub heartbeat: Duration,
+    /// How often the queue is looked at although nobody called.
+    pub poll_interval: Duration,
+    /// How often periodic jobs are looked at.
+    pub schedule_interval: Duration,
+    /// How often depth and age of the queue are read.
+    pub sample_interval: Duration,
+    /// How jobs of each kind are run.
+    pub policy: fn(JobKind) -> JobPolicy,
+    /// Does the work.
+    pub handler: Handler,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            concurrency: 8,
+            lease: Duration::from_secs(60),
+            heartbeat: Duration::from_secs(15),
+            poll_interval: Duration::from_secs(2),
+            schedule_interval: Duration::from_secs(5),
+            sample_interval: Duration::from_secs(5),
+            policy: workers::policy,
+            handler: Arc::new(|app, job| Box::pin(async move { workers::run(&app, &job).await })),
+        }
+    }
+}
+
+/// Claims jobs and runs them.
+pub struct Worker {
+    app: App,
+    settings: WorkerSettings,
+    /// By kind: how many more may run.
+    slots: Vec<Arc<Semaphore>>,
+    wake: Arc<Notify>,
+    runs: TaskTracker,
+    /// Tells running jobs to go back to the queue.
+    hand_back: CancellationToken,
+    /// Ends running jobs as the death of the process would.
+    crash: CancellationToken,
+}
+
+/// A worker that runs. Dropping it ends everything at once, as a crash would: jobs come back when their leases run out.
+#[must_use = "the worker ends when its handle is dropped"]
+pub struct WorkerHandle {
+    worker: Arc<Worker>,
+    loops: JoinSet<()>,
+    stopping: CancellationToken,
+    _crash_on_drop: DropGuard,
+}
+
+impl Worker {
+    /// Starts the loops on the current runtime.
+    pub fn start(app: App, settings: WorkerSettings) -> WorkerHandle {
+        let slots = |kind: &JobKind| {
+            Arc::new(Semaphore::new((settings.policy)(*kind).concurrency.min(settings.concurrency)))
+        };
+        let worker = Arc::new(Self {
+            slots: JobKind::ALL.iter().map(slots).collect(),
+            wake: Arc::default(),
+            runs: TaskTracker::new(),
+            hand_back: CancellationToken::new(),
+            crash: CancellationToken::new(),
+            app,
+            settings,
+        });
+        let stopping = CancellationToken::new();
+        let mut loops = JoinSet::new();
+        loops.spawn(worker.clone().claim_loop(stopping.clone()));
+        loops.spawn(worker.clone().schedule_loop(stopping.clone()));
+        loops.spawn(worker.clone().sample_loop(stopping.clone()));
+        let (listening, until) = (worker.clone(), stopping.clone());
+        loops.spawn(async move {
+            until.run_until_cancelled(wake_on_notifications(&listening.app, &listening.wake)).await;
+        });
+        let crash_on_drop = worker.crash.clone().drop_guard();
+        WorkerHandle { worker, loops, stopping, _crash_on_drop: crash_on_drop }
+    }
+
+    async fn claim_loop(self: Arc<Self>, stopping: CancellationToken) {
+        let interval = self.settings.poll_interval;
+        let mut supervisor = self.supervisor(Loop::Worker, interval, self.wake.clone(), stopping);
+        while supervisor.turn(self.clone().claim_turn()).await {}
+    }
+
+    async fn schedule_loop(self: Arc<Self>, stopping: CancellationToken) {
+        let interval = self.settings.schedule_interval;
+        let mut supervisor = self.supervisor(Loop::Scheduler, interval, Arc::default(), stopping);
+        while supervisor.turn(schedule_periodic_jobs(&self.app, &self.settings)).await {}
+    }
+
+    async fn sample_loop(self: Arc<Self>, stopping: CancellationToken) {
+        let interval = self.settings.sample_interval;
+        let mut supervisor = self.supervisor(Loop::QueueSampler, interval, Arc::default(), stopping);
+        let mut sampler = Sampler::new(self.app.clone());
+        while supervisor.turn(sampler.turn()).await {}
+    }
+
+    fn supervisor(
+        &self,
+        which: Loop,
+        interval: Duration,
+        wake: Arc<Notify>,
+        stopping: CancellationToken,
+    ) -> Supervisor {
+        Supervisor { app: self.app.clone(), which, interval, wake, stopping, failures: 0 }
+    }
+
+    /// Claims as much as there is room for, and starts it.
+    async fn claim_turn(self: Arc<Self>) -> database::Result<()> {
+        recover_expired(&self.app).await?;
+        let free: Vec<(JobKind, usize)> = JobKind::ALL
+            .iter()
+            .map(|kind| (*kind, self.slots[kind.index()].available_permits()))
+            .filter(|(_, free)| *free > 0)
+            .collect();
+        if free.is_empty() {
+            return Ok(());
+        }
+        let claimed = Instant::now();
+        let jobs = claim(&self.app, &free, self.settings.lease).await?;
+        for job in jobs {
+            // Only this loop takes slots, and it claims no more than there are: this never waits.
+            let slot = self.slots[job.kind.index()].clone().acquire_owned().await;
+            let worker = self.clone();
+            self.runs.spawn(async move {
+                worker.crash.run_until_cancelled(worker.work(job, claimed, slot.ok())).await
+            });
+        }
+        Ok(())
+    }
+
+    async fn work(&self, job: Job, claimed: Instant, slot: Option<OwnedSemaphorePermit>) {
+        run_job(&self.app, &job, &self.settings, claimed, &self.hand_back).await;
+        let was_full = self.slots[job.kind.index()].available_permits() == 0;
+        drop(slot);
+        // More of this kind may be due than there was room for.
+        if was_full {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Stops: claims nothing more, lets running jobs end until the deadline, and hands back those that have not.
+    pub async fn stop(mut self, deadline: Instant) {
+        self.stopping.cancel();
+        let loops_end = async { while self.loops.join_next().await.is_some() {} };
+        let _ = timeout_at(deadline, loops_end).await;
+        self.loops.shutdown().await;
+        self.worker.runs.close();
+        if timeout_at(deadline, self.worker.runs.wait()).await.is_err() {
+            self.worker.hand_back.cancel();
+            let _ = timeout(HAND_BACK_LIMIT, self.worker.runs.wait()).await;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Deletes what can no longer be used: expired links, idempotency keys of yesterday, sessions that have ended or expired.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+
+use crate::app::App;
+use crate::database;
+use crate::queue::JobError;
+
+/// How many rows one statement deletes, so that none holds locks for long.
+const BATCH: i64 = 1_000;
+
+/// For how long a request can be repeated under its idempotency key.
+const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
+
+/// For how long the refresh tokens of an ended session are recognised as such, rather than as unknown.
+const ENDED_SESSIONS_KEPT: TimeDelta = TimeDelta::days(7);
+
+/// Deletes all of it, in batches.
+///
+/// # Errors
+/// When the database fails.
+pub async fn run(app: &App) -> Result<(), JobError> {
+    let now = app.clock.now();
+    delete_in_batches(
+        app,
+        "delete from email_tokens where id in (
+             select id from email_tokens where expires_at <= $1 order by expires_at limit $2 for update skip locked
+         )",
+        now,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from idempotency_keys where (user_id, key) in (
+             select user_id, key from idempotency_keys where created_at <= $1
+             order by created_at limit $2 for update skip locked
+         )",
+        now - IDEMPOTENCY_KEYS_KEPT,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from sessions where id in (
+             select id from sessions where expires_at <= $1 order by expires_at limit $2 for update skip locked
+         )",
+        now,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from sessions where id in (
+             select id from sessions where ended_at <= $1 order by ended_at limit $2 for update skip locked
+         )",
+        now - ENDED_SESSIONS_KEPT,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Repeats a statement that deletes what is older than `$1`, at most `$2` rows at a time, until nothing is left.
+async fn delete_in_batches(
+    app: &App,
+    statement: &'static str,
+    older_than: DateTime<Utc>,
+) -> database::Result<()> {
+    loop {
+        let mut connection = app.database.acquire().await?;
+        let deleted = app
+            .database
+            .run(
+                DatabaseOperation::CleanUpExpired,
+                sqlx::query(statement).bind(older_than).bind(BATCH).execute(&mut *connection),
+            )
+            .await?;
+        if deleted.rows_affected() < BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
+}
