@@ -169,7 +169,7 @@ pub enum Action {
     Archive,
 }
 
-/// Why an action is not possible; the name is the code of the API's error.
+/// Why an action is not possible. The API answers each with the code `transition_refused` and the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
@@ -210,29 +210,29 @@ impl Refusal {
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
-            Self::Archived => "the content item is archived and cannot be changed any more",
-            Self::AlreadyPublished => "the content item is published; it can only be archived",
+            Self::Archived => "The content item is archived and cannot be changed any more.",
+            Self::AlreadyPublished => "The content item is published; it can only be archived.",
             Self::PublishingInProgress => {
-                "the content item is being published at this moment; try again shortly"
+                "The content item is being published at this moment; try again shortly."
             }
-            Self::NotDraft => "only a draft can be submitted",
+            Self::NotDraft => "Only a draft can be submitted.",
             Self::EditRequired => {
-                "the current revision was turned down; edit the content item before submitting it again"
+                "The current revision was turned down; edit the content item before submitting it again."
             }
-            Self::NotInApproval => "decisions can be made only while the content item is in approval",
+            Self::NotInApproval => "Decisions can be made only while the content item is in approval.",
             Self::NotCurrentRevision => {
-                "the decision is about another revision; read the current one and decide on that"
+                "The decision is about another revision; read the current one and decide on that."
             }
             Self::OwnRevision => {
-                "you wrote this revision, and this workspace asks for the decision of somebody else"
+                "You wrote this revision, and this workspace asks for the decision of somebody else."
             }
-            Self::AlreadyDecided => "you have decided on this revision already",
-            Self::NotApproved => "the content item needs the approval of its current revision first",
-            Self::NotScheduled => "the content item is not scheduled",
-            Self::ScheduledTimeInPast => "the time to publish at must be in the future",
-            Self::NotDue => "the time to publish at has not come",
-            Self::PublishingNotStarted => "the delivery of the content item has not begun",
-            Self::NotPublishFailed => "only a content item whose publishing failed can be retried",
+            Self::AlreadyDecided => "You have decided on this revision already.",
+            Self::NotApproved => "The content item needs the approval of its current revision first.",
+            Self::NotScheduled => "The content item is not scheduled.",
+            Self::ScheduledTimeInPast => "The time to publish at must be in the future.",
+            Self::NotDue => "The time to publish at has not come.",
+            Self::PublishingNotStarted => "The delivery of the content item has not begun.",
+            Self::NotPublishFailed => "Only a content item whose publishing failed can be retried.",
         }
     }
 }

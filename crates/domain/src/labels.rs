@@ -139,7 +139,7 @@ pub enum ErrorCode {
     Conflict,
     /// 409: it exists already.
     AlreadyExists,
-    /// 409: the approval state does not allow it.
+    /// 409: the status that it has does not allow it.
     TransitionRefused,
     /// 410: the link was used, revoked or has expired.
     LinkExpired,

@@ -12,6 +12,7 @@ create table idempotency_keys (
     request_hash bytea not null,
     response_status integer,
     response_body jsonb,
+    response_etag text,
     created_at timestamptz not null,
     constraint idempotency_keys_pkey primary key (user_id, key),
     constraint idempotency_keys_user_id_fkey foreign key (user_id) references users (id) on delete cascade,

@@ -5,6 +5,8 @@ use std::panic::Location;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use domain::approval::Refusal;
+use domain::feedback::TriageRefusal;
 use domain::labels::ErrorCode;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -88,6 +90,18 @@ impl Error {
                 _ => ErrorCode::Internal,
             },
         }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused(ErrorCode::TransitionRefused, refusal.message())
+    }
+}
+
+impl From<TriageRefusal> for Error {
+    fn from(refusal: TriageRefusal) -> Self {
+        Self::refused(ErrorCode::TransitionRefused, refusal.message())
     }
 }
 
@@ -186,14 +200,28 @@ pub mod answers {
     const NOT_FOUND: (&str, &str) = ("404", "It does not exist, or the caller may not know that it does.");
     const REQUEST_TIMEOUT: (&str, &str) = ("408", "The body took too long to arrive.");
     const CONFLICT: (&str, &str) = ("409", "It conflicts with the state of things.");
+    const VERSION_MISMATCH: (&str, &str) = ("412", "Somebody else has changed it meanwhile.");
     const TOO_LARGE: (&str, &str) = ("413", "The body is too large.");
     const MEDIA_TYPE: (&str, &str) = ("415", "The body is not JSON.");
     const INVALID: (&str, &str) = ("422", "A field has a value that is not allowed.");
+    const PRECONDITION_REQUIRED: (&str, &str) = ("428", "The If-Match header is missing.");
     const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
     const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the answer took too long.");
 
     /// Any route that needs an access token: 401, 500, 503.
     pub struct Authenticated;
+    /// What is asked for may not exist for the caller: 404.
+    pub struct NotFound;
+    /// The caller's role may not suffice: 403.
+    pub struct Forbidden;
+    /// Query parameters or headers may be malformed: 400.
+    pub struct BadRequest;
+    /// The state of things may not allow it: 409.
+    pub struct Conflict;
+    /// The route takes a JSON body: 400, 408, 413, 415, 422.
+    pub struct JsonBody;
+    /// The route asks for `If-Match`: 412, 428.
+    pub struct Precondition;
     /// A route with typed path or query parameters: 400, 401, 403, 404, 500, 503.
     pub struct Read;
     /// A route that takes a JSON body: what [`Read`] has, and 408, 413, 415, 422.
@@ -208,6 +236,42 @@ pub mod answers {
     impl utoipa::IntoResponses for Authenticated {
         fn responses() -> BTreeMap<String, RefOr<Response>> {
             documented(&[UNAUTHENTICATED, INTERNAL, UNAVAILABLE])
+        }
+    }
+
+    impl utoipa::IntoResponses for NotFound {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[NOT_FOUND])
+        }
+    }
+
+    impl utoipa::IntoResponses for Forbidden {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[FORBIDDEN])
+        }
+    }
+
+    impl utoipa::IntoResponses for BadRequest {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST])
+        }
+    }
+
+    impl utoipa::IntoResponses for Conflict {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[CONFLICT])
+        }
+    }
+
+    impl utoipa::IntoResponses for JsonBody {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID])
+        }
+    }
+
+    impl utoipa::IntoResponses for Precondition {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[VERSION_MISMATCH, PRECONDITION_REQUIRED])
         }
     }
 

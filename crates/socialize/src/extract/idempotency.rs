@@ -94,17 +94,18 @@ impl<T> Idempotent<T> {
         if inserted.rows_affected() == 1 {
             return Ok(None);
         }
-        let (method_and_route, request_hash, status, body): (
+        let (method_and_route, request_hash, status, body, etag): (
             String,
             Vec<u8>,
             Option<i32>,
             Option<serde_json::Value>,
+            Option<String>,
         ) = app
             .database
             .run(
                 DatabaseOperation::FindIdempotencyKey,
                 sqlx::query_as(
-                    "select method_and_route, request_hash, response_status, response_body
+                    "select method_and_route, request_hash, response_status, response_body, response_etag
                      from idempotency_keys where user_id = $1 and key = $2",
                 )
                 .bind(user_id)
@@ -121,6 +122,9 @@ impl<T> Idempotent<T> {
             status.and_then(|status| StatusCode::from_u16(status as u16).ok()).unwrap_or(StatusCode::CREATED);
         let mut response = (status, axum::Json(body)).into_response();
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
         Ok(Some(response))
     }
 
@@ -140,11 +144,13 @@ impl<T> Idempotent<T> {
             .run(
                 DatabaseOperation::CompleteIdempotencyKey,
                 sqlx::query(
-                    "update idempotency_keys set response_status = 201, response_body = $3 where user_id = $1 and key = $2",
+                    "update idempotency_keys set response_status = 201, response_body = $3, response_etag = $4
+                     where user_id = $1 and key = $2",
                 )
                 .bind(user_id)
                 .bind(&key.key)
                 .bind(sqlx::types::Json(&created.body))
+                .bind(&created.etag)
                 .execute(&mut **transaction),
             )
             .await?;

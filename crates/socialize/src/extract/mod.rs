@@ -4,6 +4,7 @@
 mod access;
 mod body;
 mod idempotency;
+mod if_match;
 mod parameters;
 mod user;
 
@@ -13,5 +14,6 @@ pub use access::{
 };
 pub use body::Body;
 pub use idempotency::{Created, Idempotent};
+pub use if_match::{IfMatch, etag};
 pub use parameters::{Parameters, Query};
 pub use user::{CurrentUser, PlatformOperator};
