@@ -62,6 +62,7 @@ pub enum DatabaseOperation {
     // Content and approval.
     InsertContentItem,
     FindContentItem,
+    FindContentItemStatus,
     LockContentItem,
     ListContentItems,
     UpdateContentItem,

@@ -36,6 +36,8 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
         .merge(routes::workspaces::router(observe))
         .merge(routes::workspace_members::router(observe))
         .merge(routes::workspace_invites::router(observe))
+        .merge(routes::content_items::router(observe))
+        .merge(routes::comments::router(observe))
 }
 
 /// The public listener: the API and its document.

@@ -1,5 +1,7 @@
 //! One file per resource: types, handlers and SQL together, read from top to bottom.
 
+pub mod comments;
+pub mod content_items;
 pub mod health;
 pub mod organization_members;
 pub mod organizations;

@@ -1,6 +1,7 @@
 //! The API through its router, on a real database.
 
 mod activity;
+mod content;
 mod expire_invites;
 mod organization_members;
 mod organizations;

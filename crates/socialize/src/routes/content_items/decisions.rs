@@ -1,0 +1,179 @@
+//! Approval decisions: one reviewer's verdict on one revision.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::approval::{Action, RevisionNumber};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ApprovalDecisionId, ContentItemId, UserId, WorkspaceId};
+use domain::limits;
+use domain::vocabulary::{ContentItemStatus, Decision};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::locked::LockedContentItem;
+use super::{ContentItemPath, find_status};
+use crate::app::App;
+use crate::email::Email;
+use crate::error::{Error, answers};
+use crate::extract::{Created, Idempotent, Member, Parameters, Query, Reviewer, WorkspaceMember};
+use crate::routes::page::{Page, PageQuery, Position};
+use crate::text::Text;
+
+/// What a reviewer adds to a decision.
+type Note = Text<{ *limits::DECISION_NOTE.start() }, { *limits::DECISION_NOTE.end() }>;
+
+/// A new decision.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewApprovalDecision {
+    decision: Decision,
+    /// The revision that was read. Where another one has become the current one meanwhile, the decision is refused.
+    revision: RevisionNumber,
+    note: Option<Note>,
+}
+
+/// A decision.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub(super) struct ApprovalDecision {
+    id: ApprovalDecisionId,
+    revision: RevisionNumber,
+    reviewer_id: UserId,
+    decision: Decision,
+    note: Option<String>,
+    /// Whether it no longer counts, because the item has a newer revision.
+    is_void: bool,
+    created_at: DateTime<Utc>,
+}
+
+/// A decision and what it led to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SubmittedApprovalDecision {
+    #[serde(flatten)]
+    decision: ApprovalDecision,
+    /// The status of the content item after the decision.
+    content_item_status: ContentItemStatus,
+}
+
+/// Decide on the current revision of a content item
+///
+/// Each reviewer decides once on a revision, and, unless the workspace allows it, not on one that they wrote. A request for
+/// changes or a rejection ends the approval; as many approvals as the workspace asks for complete it. The author is told by
+/// e-mail when that happens.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions", tag = "approval decisions",
+    params(
+        ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
+        ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
+    ),
+    request_body = NewApprovalDecision,
+    responses(
+        (status = 201, body = SubmittedApprovalDecision),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn submit_approval_decision(
+    State(app): State<App>,
+    member: WorkspaceMember<Reviewer>,
+    Parameters(path): Parameters<ContentItemPath>,
+    request: Idempotent<NewApprovalDecision>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let (reviewer, content_item) = (member.user_id, path.content_item_id);
+    let NewApprovalDecision { decision, revision, note } = &request.body;
+    let submitted = ApprovalDecision {
+        id: ApprovalDecisionId::from(Uuid::now_v7()),
+        revision: *revision,
+        reviewer_id: reviewer,
+        decision: *decision,
+        note: note.as_ref().map(|note| note.as_str().to_owned()),
+        is_void: false,
+        created_at: now,
+    };
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(&app, &mut transaction, reviewer).await? {
+        return Ok(earlier);
+    }
+    let locked = LockedContentItem::lock(&app, &mut transaction, member.workspace_id, content_item).await?;
+    let next = locked.after(Action::Decide { reviewer, revision: *revision, decision: *decision }, now)?;
+    let status_before = locked.state.status;
+    locked.save(&app, &mut transaction, &next, now).await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertApprovalDecision,
+            sqlx::query(
+                "insert into approval_decisions (id, content_item_id, revision_number, reviewer_id, decision, note, created_at)
+                 values ($1, $2, $3, $4, $5, $6, $7)",
+            )
+            .bind(submitted.id)
+            .bind(content_item)
+            .bind(submitted.revision)
+            .bind(reviewer)
+            .bind(submitted.decision)
+            .bind(&submitted.note)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let author = next.revision_author;
+    if next.status != status_before && author != reviewer {
+        let email = Email::ApprovalDecided { content_item, author, decision: *decision };
+        email.enqueue(&app, &mut transaction).await?;
+    }
+    let created =
+        Created::new(SubmittedApprovalDecision { decision: submitted, content_item_status: next.status });
+    request.complete(&app, &mut transaction, reviewer, &created).await?;
+    app.database.commit(transaction).await?;
+
+    let revision = revision.0.unsigned_abs().into();
+    app.signals.approval_decision_submitted(&member.actor(), content_item, revision, *decision);
+    Ok(created.into_response())
+}
+
+/// List the decisions on a content item
+///
+/// Those on earlier revisions are there as well, marked as void.
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions", tag = "approval decisions",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),
+    responses(
+        (status = 200, body = Page<ApprovalDecision>),
+        answers::Authenticated, answers::NotFound, answers::BadRequest,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn list_approval_decisions(
+    State(app): State<App>,
+    member: WorkspaceMember<Member>,
+    Parameters(path): Parameters<ContentItemPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<ApprovalDecision>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    find_status(&app, &mut connection, member.workspace_id, path.content_item_id).await?;
+    let decisions: Vec<ApprovalDecision> = app
+        .database
+        .run(
+            DatabaseOperation::ListApprovalDecisions,
+            sqlx::query_as(
+                "select d.id, d.revision_number as revision, d.reviewer_id, d.decision, d.note,
+                     d.revision_number < i.current_revision as is_void, d.created_at
+                 from approval_decisions d join content_items i on i.id = d.content_item_id
+                 where d.content_item_id = $1 and ($2::timestamptz is null or (d.created_at, d.id) < ($2, $3))
+                 order by d.created_at desc, d.id desc limit $4",
+            )
+            .bind(path.content_item_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position =
+        |decision: &ApprovalDecision| Position { created_at: decision.created_at, id: decision.id.uuid() };
+    Ok(Json(Page::of(decisions, rows, position)))
+}

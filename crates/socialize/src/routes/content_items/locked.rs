@@ -1,0 +1,173 @@
+//! A content item between reading and writing: nobody else changes it meanwhile.
+
+use chrono::{DateTime, Utc};
+use domain::approval::{Action, ApprovalRules, ApprovalState, RecordedDecision, RequiredApprovals};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, UserId, WorkspaceId};
+use domain::signals::keys;
+use domain::vocabulary::{ContentItemStatus, Decision};
+
+use super::ContentItem;
+use crate::activity::touch_workspace;
+use crate::app::App;
+use crate::database::Transaction;
+use crate::error::Error;
+
+/// An item whose row is locked until the transaction ends.
+pub(super) struct LockedContentItem {
+    /// The item as it was read.
+    pub(super) item: ContentItem,
+    /// All that decides what may happen to it.
+    pub(super) state: ApprovalState,
+    /// What the workspace asks of an approval.
+    pub(super) rules: ApprovalRules,
+    publishing_started_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    item: ContentItem,
+    publishing_started_at: Option<DateTime<Utc>>,
+    #[sqlx(try_from = "i32")]
+    required_approvals: RequiredApprovals,
+    allow_self_approval: bool,
+}
+
+impl LockedContentItem {
+    /// Locks the item and reads it.
+    ///
+    /// The lock comes first and alone: a statement that waits for a lock and joins other tables would see those as they were
+    /// before it waited, and would miss the revision that whoever held the lock has written.
+    ///
+    /// # Errors
+    /// When the workspace has no such item, or the database fails.
+    pub(super) async fn lock(
+        app: &App,
+        transaction: &mut Transaction,
+        workspace_id: WorkspaceId,
+        content_item_id: ContentItemId,
+    ) -> Result<Self, Error> {
+        let locked = app
+            .database
+            .run(
+                DatabaseOperation::LockContentItem,
+                sqlx::query("select from content_items where id = $1 and workspace_id = $2 for update")
+                    .bind(content_item_id)
+                    .bind(workspace_id)
+                    .fetch_optional(&mut **transaction),
+            )
+            .await?;
+        if locked.is_none() {
+            return Err(Error::not_found("content item"));
+        }
+        telemetry::current::set(|attributes| attributes.id(&keys::CONTENT_ITEM_ID, content_item_id));
+
+        let found: Found = app
+            .database
+            .run(
+                DatabaseOperation::FindContentItem,
+                sqlx::query_as(
+                    "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title, r.body,
+                         i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
+                         i.created_at, i.updated_at, i.version, i.publishing_started_at, w.required_approvals,
+                         w.allow_self_approval
+                     from content_items i
+                     join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
+                     join workspaces w on w.id = i.workspace_id
+                     where i.id = $1",
+                )
+                .bind(content_item_id)
+                .fetch_one(&mut **transaction),
+            )
+            .await?;
+        let summary = &found.item.summary;
+        let decisions: Vec<(UserId, Decision)> = app
+            .database
+            .run(
+                DatabaseOperation::ListApprovalDecisions,
+                sqlx::query_as(
+                    "select reviewer_id, decision from approval_decisions
+                     where content_item_id = $1 and revision_number = $2",
+                )
+                .bind(content_item_id)
+                .bind(summary.revision)
+                .fetch_all(&mut **transaction),
+            )
+            .await?;
+        let revision = summary.revision;
+        let recorded = |(reviewer, decision)| RecordedDecision { revision, reviewer, decision };
+        let state = ApprovalState {
+            status: summary.status,
+            revision,
+            revision_author: summary.revision_author_id,
+            decisions: decisions.into_iter().map(recorded).collect(),
+            scheduled_at: summary.scheduled_at,
+            publishing: found.publishing_started_at.is_some(),
+        };
+        let rules = ApprovalRules {
+            required_approvals: found.required_approvals,
+            allow_self_approval: found.allow_self_approval,
+        };
+        let publishing_started_at = found.publishing_started_at;
+        Ok(Self { item: found.item, state, rules, publishing_started_at })
+    }
+
+    /// The state after the action.
+    ///
+    /// # Errors
+    /// When the state machine refuses.
+    pub(super) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
+        Ok(self.state.apply(action, self.rules, now)?)
+    }
+
+    /// Writes the item with its new state, notes that the workspace is in use, and gives back the item as it is now.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(super) async fn save(
+        self,
+        app: &App,
+        transaction: &mut Transaction,
+        next: &ApprovalState,
+        now: DateTime<Utc>,
+    ) -> Result<ContentItem, Error> {
+        let mut item = self.item;
+        let summary = &mut item.summary;
+        let enters_status = next.status != summary.status;
+        summary.status = next.status;
+        summary.revision = next.revision;
+        summary.revision_author_id = next.revision_author;
+        summary.scheduled_at = next.scheduled_at;
+        summary.updated_at = now;
+        summary.version += 1;
+        if enters_status && next.status == ContentItemStatus::Published {
+            summary.published_at = Some(now);
+        }
+        let publishing_started_at = next.publishing.then(|| self.publishing_started_at.unwrap_or(now));
+        app.database
+            .run(
+                DatabaseOperation::UpdateContentItem,
+                sqlx::query(
+                    "update content_items set channel = $2, status = $3, current_revision = $4, scheduled_at = $5,
+                         publishing_started_at = $6, published_at = $7, updated_at = $8, version = $9,
+                         status_entered_at = case when $10 then $8 else status_entered_at end
+                     where id = $1",
+                )
+                .bind(summary.id)
+                .bind(summary.channel)
+                .bind(summary.status)
+                .bind(summary.revision)
+                .bind(summary.scheduled_at)
+                .bind(publishing_started_at)
+                .bind(summary.published_at)
+                .bind(summary.updated_at)
+                .bind(summary.version)
+                .bind(enters_status)
+                .execute(&mut **transaction),
+            )
+            .await?;
+        touch_workspace(app, transaction, summary.workspace_id).await?;
+        Ok(item)
+    }
+}

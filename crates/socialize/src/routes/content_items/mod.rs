@@ -1,0 +1,130 @@
+//! Content items: posts that are prepared, approved and published.
+//!
+//! Every change reads the item under a lock (`locked.rs`), asks the state machine of [`domain::approval`] and writes what it
+//! answered. No handler decides by itself what may happen to an item.
+
+mod decisions;
+mod items;
+mod locked;
+mod revisions;
+mod workflow;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::approval::RevisionNumber;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, UserId, WorkspaceId};
+use domain::limits;
+use domain::signals::keys;
+use domain::vocabulary::{Channel, ContentItemStatus};
+use http::header;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::extract::etag;
+use crate::router::Observe;
+use crate::text::Text;
+
+/// The routes of this folder.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(items::create_content_item, items::list_content_items)))
+        .routes(observe.routes(routes!(items::read_content_item, items::edit_content_item)))
+        .routes(observe.routes(routes!(revisions::list_content_revisions)))
+        .routes(observe.routes(routes!(workflow::submit_content_item)))
+        .routes(observe.routes(routes!(workflow::schedule_content_item)))
+        .routes(observe.routes(routes!(workflow::unschedule_content_item)))
+        .routes(observe.routes(routes!(workflow::publish_content_item)))
+        .routes(observe.routes(routes!(workflow::archive_content_item)))
+        .routes(
+            observe.routes(routes!(decisions::submit_approval_decision, decisions::list_approval_decisions)),
+        )
+}
+
+/// The title of a revision.
+type Title = Text<{ *limits::CONTENT_TITLE.start() }, { *limits::CONTENT_TITLE.end() }>;
+/// The body of a revision.
+type ContentBody = Text<{ *limits::CONTENT_BODY.start() }, { *limits::CONTENT_BODY.end() }>;
+
+/// A content item as lists show it.
+#[derive(Clone, Serialize, ToSchema, sqlx::FromRow)]
+pub struct ContentItemSummary {
+    id: ContentItemId,
+    workspace_id: WorkspaceId,
+    channel: Channel,
+    status: ContentItemStatus,
+    /// The number of the current revision.
+    revision: RevisionNumber,
+    title: String,
+    /// Who created the item.
+    author_id: UserId,
+    /// Who wrote the current revision.
+    revision_author_id: UserId,
+    /// When it is, or was, to be published.
+    scheduled_at: Option<DateTime<Utc>>,
+    published_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    /// What the `ETag` says.
+    #[serde(skip)]
+    version: i64,
+}
+
+/// A content item with its current revision.
+#[derive(Clone, Serialize, ToSchema, sqlx::FromRow)]
+pub struct ContentItem {
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    summary: ContentItemSummary,
+    /// The text of the post.
+    body: String,
+}
+
+/// The item in the path.
+#[derive(Deserialize)]
+pub(super) struct ContentItemPath {
+    pub(super) content_item_id: ContentItemId,
+}
+
+/// The status of an item, for requests about what belongs to it.
+///
+/// # Errors
+/// When the workspace has no such item, or the database fails.
+pub(super) async fn find_status(
+    app: &App,
+    connection: &mut PgConnection,
+    workspace_id: WorkspaceId,
+    content_item_id: ContentItemId,
+) -> Result<ContentItemStatus, Error> {
+    let status: Option<ContentItemStatus> = app
+        .database
+        .run(
+            DatabaseOperation::FindContentItemStatus,
+            sqlx::query_scalar("select status from content_items where id = $1 and workspace_id = $2")
+                .bind(content_item_id)
+                .bind(workspace_id)
+                .fetch_optional(connection),
+        )
+        .await?;
+    let status = status.ok_or_else(|| Error::not_found("content item"))?;
+    telemetry::current::set(|attributes| attributes.id(&keys::CONTENT_ITEM_ID, content_item_id));
+    Ok(status)
+}
+
+impl ContentItem {
+    fn etag(&self) -> String {
+        etag(self.summary.version)
+    }
+}
+
+impl IntoResponse for ContentItem {
+    fn into_response(self) -> Response {
+        ([(header::ETAG, self.etag())], Json(self)).into_response()
+    }
+}

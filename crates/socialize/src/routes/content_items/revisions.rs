@@ -1,0 +1,95 @@
+//! Revisions: what was written, and when. They never change.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::approval::RevisionNumber;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, UserId, WorkspaceId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{ContentItem, ContentItemPath, find_status};
+use crate::app::App;
+use crate::database::{self, Transaction};
+use crate::error::{Error, answers};
+use crate::extract::{Member, Parameters, Query, WorkspaceMember};
+use crate::routes::page::{Page, PageQuery, Position};
+
+/// What was written at one time.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub(super) struct ContentRevision {
+    number: RevisionNumber,
+    title: String,
+    body: String,
+    author_id: UserId,
+    created_at: DateTime<Utc>,
+}
+
+/// List the revisions of a content item
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions", tag = "content items",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),
+    responses(
+        (status = 200, body = Page<ContentRevision>),
+        answers::Authenticated, answers::NotFound, answers::BadRequest,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn list_content_revisions(
+    State(app): State<App>,
+    member: WorkspaceMember<Member>,
+    Parameters(path): Parameters<ContentItemPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<ContentRevision>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    find_status(&app, &mut connection, member.workspace_id, path.content_item_id).await?;
+    let revisions: Vec<ContentRevision> = app
+        .database
+        .run(
+            DatabaseOperation::ListContentRevisions,
+            sqlx::query_as(
+                "select number, title, body, author_id, created_at from content_revisions
+                 where content_item_id = $1 and ($2::bigint is null or number < $2)
+                 order by number desc limit $3",
+            )
+            .bind(path.content_item_id)
+            .bind(after.map(|position| position.id.as_u128() as i64))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    // Revisions are numbered, so their number stands where other lists have an id.
+    let position = |revision: &ContentRevision| Position {
+        created_at: revision.created_at,
+        id: Uuid::from_u128(revision.number.0.unsigned_abs().into()),
+    };
+    Ok(Json(Page::of(revisions, rows, position)))
+}
+
+/// Inserts the current revision of the item.
+pub(super) async fn insert_revision(
+    app: &App,
+    transaction: &mut Transaction,
+    item: &ContentItem,
+) -> database::Result<()> {
+    app.database
+        .run(
+            DatabaseOperation::InsertContentRevision,
+            sqlx::query(
+                "insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
+                 values ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(item.summary.id)
+            .bind(item.summary.revision)
+            .bind(&item.summary.title)
+            .bind(&item.body)
+            .bind(item.summary.revision_author_id)
+            .bind(item.summary.updated_at)
+            .execute(&mut **transaction),
+        )
+        .await?;
+    Ok(())
+}
