@@ -78,6 +78,7 @@ pub enum DatabaseOperation {
     // Feedback.
     InsertFeedbackReport,
     FindFeedbackReport,
+    LockFeedbackReport,
     ListFeedbackReports,
     UpdateFeedbackReport,
     // Idempotency.

@@ -38,6 +38,7 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
         .merge(routes::workspace_invites::router(observe))
         .merge(routes::content_items::router(observe))
         .merge(routes::comments::router(observe))
+        .merge(routes::feedback::router(observe))
 }
 
 /// The public listener: the API and its document.

@@ -2,6 +2,7 @@
 
 pub mod comments;
 pub mod content_items;
+pub mod feedback;
 pub mod health;
 pub mod organization_members;
 pub mod organizations;

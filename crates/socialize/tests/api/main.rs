@@ -3,6 +3,7 @@
 mod activity;
 mod content;
 mod expire_invites;
+mod feedback;
 mod organization_members;
 mod organizations;
 mod workspace_invites;

@@ -1,0 +1,361 @@
+//! Feedback reports: what users tell the operators about Socialize, and what the operators do about it.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::feedback::triage;
+use domain::ids::{FeedbackReportId, OrganizationId, UserId};
+use domain::limits;
+use domain::signals::{Actor, keys};
+use domain::vocabulary::{FeedbackKind, FeedbackStatus, OrganizationRole};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::page::{Page, PageQuery, Position};
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
+use crate::router::Observe;
+use crate::text::Text;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(submit_feedback_report, list_feedback_reports)))
+        .routes(observe.routes(routes!(list_own_feedback_reports)))
+        .routes(observe.routes(routes!(read_feedback_report, triage_feedback_report)))
+}
+
+type FeedbackBody = Text<{ *limits::FEEDBACK_BODY.start() }, { *limits::FEEDBACK_BODY.end() }>;
+
+/// A new feedback report.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFeedbackReport {
+    kind: FeedbackKind,
+    body: FeedbackBody,
+    /// The organization that it happened in, if any. The caller must be a member.
+    organization_id: Option<OrganizationId>,
+}
+
+/// A feedback report as its reporter sees it.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct FeedbackReport {
+    id: FeedbackReportId,
+    kind: FeedbackKind,
+    status: FeedbackStatus,
+    body: String,
+    organization_id: Option<OrganizationId>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// A feedback report as the operators see it, who may want to answer.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct OperatorFeedbackReport {
+    #[serde(flatten)]
+    #[sqlx(flatten)]
+    report: FeedbackReport,
+    reporter_id: UserId,
+    reporter_name: String,
+    reporter_email: String,
+    /// The operator who last changed the status.
+    triaged_by: Option<UserId>,
+}
+
+/// Report feedback to the operators of this Socialize
+#[utoipa::path(
+    post, path = "/v1/feedback-reports", tag = "feedback",
+    params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
+    request_body = NewFeedbackReport,
+    responses(
+        (status = 201, body = FeedbackReport),
+        answers::Authenticated, answers::NotFound, answers::JsonBody,
+    ),
+    security(("access_token" = []))
+)]
+async fn submit_feedback_report(
+    State(app): State<App>,
+    user: CurrentUser,
+    request: Idempotent<NewFeedbackReport>,
+) -> Result<Response, Error> {
+    let now = app.clock.now();
+    let NewFeedbackReport { kind, body, organization_id } = &request.body;
+    let report = FeedbackReport {
+        id: FeedbackReportId::from(Uuid::now_v7()),
+        kind: *kind,
+        status: FeedbackStatus::New,
+        body: body.as_str().to_owned(),
+        organization_id: *organization_id,
+        created_at: now,
+        updated_at: now,
+    };
+
+    let mut transaction = app.database.begin().await?;
+    if let Some(organization_id) = *organization_id {
+        require_member(&app, &mut transaction, organization_id, user.user_id).await?;
+    }
+    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+        return Ok(earlier);
+    }
+    app.database
+        .run(
+            DatabaseOperation::InsertFeedbackReport,
+            sqlx::query(
+                "insert into feedback_reports (id, reporter_id, organization_id, kind, status, body, created_at, updated_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $7)",
+            )
+            .bind(report.id)
+            .bind(user.user_id)
+            .bind(report.organization_id)
+            .bind(report.kind)
+            .bind(report.status)
+            .bind(&report.body)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let report_id = report.id;
+    let created = Created::new(report);
+    request.complete(&app, &mut transaction, user.user_id, &created).await?;
+    app.database.commit(transaction).await?;
+
+    let actor = Actor { user_id: user.user_id, organization_id: *organization_id, workspace_id: None };
+    app.signals.feedback_report_submitted(&actor, report_id, *kind);
+    Ok(created.into_response())
+}
+
+/// Refuses unless the user is a member of the organization, which here is in the body and not in the path.
+async fn require_member(
+    app: &App,
+    connection: &mut PgConnection,
+    organization_id: OrganizationId,
+    user_id: UserId,
+) -> Result<(), Error> {
+    let role: Option<OrganizationRole> = app
+        .database
+        .run(
+            DatabaseOperation::FindOrganizationRole,
+            sqlx::query_scalar(
+                "select role from organization_members where organization_id = $1 and user_id = $2",
+            )
+            .bind(organization_id)
+            .bind(user_id)
+            .fetch_optional(connection),
+        )
+        .await?;
+    role.map(|_| ()).ok_or_else(|| Error::not_found("organization"))
+}
+
+/// List the caller's own feedback reports
+#[utoipa::path(
+    get, path = "/v1/feedback-reports/mine", tag = "feedback",
+    params(PageQuery),
+    responses((status = 200, body = Page<FeedbackReport>), answers::Authenticated, answers::BadRequest),
+    security(("access_token" = []))
+)]
+async fn list_own_feedback_reports(
+    State(app): State<App>,
+    user: CurrentUser,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<FeedbackReport>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let reports: Vec<FeedbackReport> = app
+        .database
+        .run(
+            DatabaseOperation::ListFeedbackReports,
+            sqlx::query_as(
+                "select id, kind, status, body, organization_id, created_at, updated_at from feedback_reports
+                 where reporter_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
+                 order by created_at desc, id desc limit $4",
+            )
+            .bind(user.user_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position = |report: &FeedbackReport| Position { created_at: report.created_at, id: report.id.uuid() };
+    Ok(Json(Page::of(reports, rows, position)))
+}
+
+/// Which feedback reports are asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct FeedbackReportsQuery {
+    /// Only those of this status.
+    status: Option<FeedbackStatus>,
+    /// Only those of this kind.
+    kind: Option<FeedbackKind>,
+    /// How many at most; 50 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// List all feedback reports, as an operator
+#[utoipa::path(
+    get, path = "/v1/feedback-reports", tag = "feedback",
+    params(FeedbackReportsQuery),
+    responses(
+        (status = 200, body = Page<OperatorFeedbackReport>),
+        answers::Authenticated, answers::Forbidden, answers::BadRequest,
+    ),
+    security(("access_token" = []))
+)]
+async fn list_feedback_reports(
+    State(app): State<App>,
+    _operator: PlatformOperator,
+    Query(query): Query<FeedbackReportsQuery>,
+) -> Result<Json<Page<OperatorFeedbackReport>>, Error> {
+    let page = PageQuery::new(query.limit, query.cursor);
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let reports: Vec<OperatorFeedbackReport> = app
+        .database
+        .run(
+            DatabaseOperation::ListFeedbackReports,
+            sqlx::query_as(
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at, f.reporter_id,
+                     u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                 from feedback_reports f join users u on u.id = f.reporter_id
+                 where ($1::text is null or f.status = $1)
+                     and ($2::text is null or f.kind = $2)
+                     and ($3::timestamptz is null or (f.created_at, f.id) < ($3, $4))
+                 order by f.created_at desc, f.id desc limit $5",
+            )
+            .bind(query.status)
+            .bind(query.kind)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position = |found: &OperatorFeedbackReport| Position {
+        created_at: found.report.created_at,
+        id: found.report.id.uuid(),
+    };
+    Ok(Json(Page::of(reports, rows, position)))
+}
+
+#[derive(Deserialize)]
+struct FeedbackReportPath {
+    feedback_report_id: FeedbackReportId,
+}
+
+/// Read a feedback report, as an operator
+#[utoipa::path(
+    get, path = "/v1/feedback-reports/{feedback_report_id}", tag = "feedback",
+    params(("feedback_report_id" = FeedbackReportId, Path)),
+    responses(
+        (status = 200, body = OperatorFeedbackReport),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
+    security(("access_token" = []))
+)]
+async fn read_feedback_report(
+    State(app): State<App>,
+    _operator: PlatformOperator,
+    Parameters(path): Parameters<FeedbackReportPath>,
+) -> Result<Json<OperatorFeedbackReport>, Error> {
+    let mut connection = app.database.acquire().await?;
+    find_report(&app, &mut connection, path.feedback_report_id).await.map(Json)
+}
+
+async fn find_report(
+    app: &App,
+    connection: &mut PgConnection,
+    feedback_report_id: FeedbackReportId,
+) -> Result<OperatorFeedbackReport, Error> {
+    let report: Option<OperatorFeedbackReport> = app
+        .database
+        .run(
+            DatabaseOperation::FindFeedbackReport,
+            sqlx::query_as(
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at, f.reporter_id,
+                     u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                 from feedback_reports f join users u on u.id = f.reporter_id where f.id = $1",
+            )
+            .bind(feedback_report_id)
+            .fetch_optional(connection),
+        )
+        .await?;
+    let report = report.ok_or_else(|| Error::not_found("feedback report"))?;
+    telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, feedback_report_id));
+    Ok(report)
+}
+
+/// What an operator found out about a report, or did about it.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeedbackTriage {
+    status: FeedbackStatus,
+}
+
+/// Change the status of a feedback report, as an operator
+///
+/// An open report (`new`, `triaged`, `in_progress`) can get every other status but `new`. A closed one (`resolved`,
+/// `dismissed`) can only be reopened, as `triaged` or `in_progress`. The status that it has already changes nothing.
+#[utoipa::path(
+    patch, path = "/v1/feedback-reports/{feedback_report_id}", tag = "feedback",
+    params(("feedback_report_id" = FeedbackReportId, Path)),
+    request_body = FeedbackTriage,
+    responses(
+        (status = 200, body = OperatorFeedbackReport),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+async fn triage_feedback_report(
+    State(app): State<App>,
+    operator: PlatformOperator,
+    Parameters(path): Parameters<FeedbackReportPath>,
+    Body(FeedbackTriage { status }): Body<FeedbackTriage>,
+) -> Result<Json<OperatorFeedbackReport>, Error> {
+    let now = app.clock.now();
+
+    let mut transaction = app.database.begin().await?;
+    app.database
+        .run(
+            DatabaseOperation::LockFeedbackReport,
+            sqlx::query("select from feedback_reports where id = $1 for update")
+                .bind(path.feedback_report_id)
+                .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    let mut found = find_report(&app, &mut transaction, path.feedback_report_id).await?;
+    triage(found.report.status, status)?;
+    if found.report.status == status {
+        return Ok(Json(found));
+    }
+    app.database
+        .run(
+            DatabaseOperation::UpdateFeedbackReport,
+            sqlx::query(
+                "update feedback_reports set status = $2, triaged_by = $3, updated_at = $4 where id = $1",
+            )
+            .bind(path.feedback_report_id)
+            .bind(status)
+            .bind(operator.user_id)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+
+    found.report.status = status;
+    found.report.updated_at = now;
+    found.triaged_by = Some(operator.user_id);
+    Ok(Json(found))
+}
