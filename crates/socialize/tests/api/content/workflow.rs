@@ -267,3 +267,35 @@ async fn every_change_shows_its_workspace_in_use() {
         assert_eq!(last_active_at, team.test.app.clock.now(), "{change}");
     }
 }
+
+#[tokio::test]
+async fn reviewers_and_authors_get_their_emails() {
+    let team = Team::start(1).await;
+    let item = team.submitted().await;
+    team.test.run_due_jobs().await;
+    let asked = team.test.emails();
+    assert_eq!(asked.len(), 2);
+    for reviewer in [team.manager, team.reviewer] {
+        let address = team.test.email_of(reviewer).await;
+        assert!(
+            asked.iter().any(|email| email.contains(&address) && email.contains(id_of(&item))),
+            "{asked:?}"
+        );
+    }
+
+    team.decide(team.reviewer, &item, "request_changes", 1).await.expect(201);
+    team.test.run_due_jobs().await;
+    let address = team.test.email_of(team.author).await;
+    let told: Vec<_> = team.test.emails().into_iter().filter(|email| email.contains(&address)).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains(id_of(&item)), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_edit_before_the_email_is_sent_makes_it_needless() {
+    let team = Team::start(1).await;
+    let item = team.submitted().await;
+    team.rewrite(&item, "Another").await.expect(200);
+    team.test.run_due_jobs().await;
+    assert_eq!((team.emails().await.len(), team.test.emails().len()), (0, 0));
+}
