@@ -1,5 +1,6 @@
 //! What every handler has at hand.
 
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use crate::clock::Clock;
 use crate::database::Database;
 use crate::mail::Mail;
 use crate::queue::JobSignals;
+use crate::passwords::{PasswordHashing, Passwords};
+use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::token::Tokens;
 
 /// The application's state; cheap to clone.
@@ -42,6 +45,10 @@ pub struct AppState {
     pub tokens: Tokens,
     /// What the health routes answer from.
     pub health: Health<Dependency>,
+    /// Hashes and verifies passwords.
+    pub passwords: Passwords,
+    /// What may happen only so often.
+    pub rate_limits: RateLimits,
 }
 
 /// What handlers need to know of the configuration.
@@ -55,6 +62,17 @@ pub struct AppSettings {
     pub body_timeout: Duration,
     /// Peers whose `traceparent` and `X-Forwarded-For` are believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
+    /// How passwords are hashed.
+    pub password_hashing: PasswordHashing,
+    /// What may happen only so often.
+    pub rate_limits: RateLimitSettings,
+}
+
+impl AppSettings {
+    /// Whether what this peer says about a request's origin is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_peers.iter().any(|network| network.contains(&peer))
+    }
 }
 
 /// The largest JSON body.

@@ -22,6 +22,8 @@ use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
 use crate::mail::Mail;
 use crate::queue::JobSignals;
+use crate::passwords::{PasswordHashing, Passwords};
+use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::token::Tokens;
 
 /// Fields of our own `tracing` events, beside those of the pipeline and the ids.
@@ -71,18 +73,24 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let health = health.get_or_init(|| start_health(&settings.database, mail.clone())).clone();
     report_health(&telemetry, &health);
 
+    let clock = Clock::default();
+    let app_settings = AppSettings {
+        public_url: settings.listen.public_url.clone(),
+        request_timeout: settings.listen.request_timeout,
+        body_timeout: settings.listen.body_timeout,
+        trusted_peers: settings.listen.trusted_peers.clone(),
+        password_hashing: PasswordHashing::default(),
+        rate_limits: RateLimitSettings::default(),
+    };
     let app = App::new(AppState {
-        settings: AppSettings {
-            public_url: settings.listen.public_url.clone(),
-            request_timeout: settings.listen.request_timeout,
-            body_timeout: settings.listen.body_timeout,
-            trusted_peers: settings.listen.trusted_peers.clone(),
-        },
         database,
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
         mail,
-        clock: Clock::default(),
+        passwords: Passwords::new(app_settings.password_hashing)?,
+        rate_limits: RateLimits::new(&app_settings.rate_limits, &clock),
+        settings: app_settings,
+        clock,
         tokens: Tokens::new(&settings.server_secret),
         health,
         telemetry,

@@ -3,6 +3,7 @@
 
 mod access;
 mod body;
+mod client_address;
 mod idempotency;
 mod if_match;
 mod parameters;
@@ -13,6 +14,7 @@ pub use access::{
     OrganizationRoleAny, Owner, Reviewer, WorkspaceMember, WorkspacePermission,
 };
 pub use body::Body;
+pub use client_address::ClientAddress;
 pub use idempotency::{Created, Idempotent};
 pub use if_match::{IfMatch, etag};
 pub use parameters::{Parameters, Query};

@@ -16,6 +16,8 @@ use socialize::clock::Clock;
 use socialize::database::Database;
 use socialize::mail::{Mail, MailSettings, MailTransport};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
+use socialize::passwords::{PasswordHashing, Passwords};
+use socialize::rate_limit::{RateLimitSettings, RateLimits};
 use socialize::secret::Secret;
 use socialize::token::Tokens;
 use telemetry::health::{Health, HealthSettings};
@@ -81,11 +83,20 @@ impl Answer {
 impl TestApp {
     /// Starts an application on a fresh database. Its e-mails go into a directory.
     pub async fn start() -> Self {
-        Self::start_with_mail(None).await
+        Self::start_with(|_| (), None).await
     }
 
     /// The same, with e-mails going elsewhere.
     pub async fn start_with_mail(transport: Option<MailTransport>) -> Self {
+        Self::start_with(|_| (), transport).await
+    }
+
+    /// The same, with other settings.
+    pub async fn start_with_settings(change: impl FnOnce(&mut AppSettings)) -> Self {
+        Self::start_with(change, None).await
+    }
+
+    async fn start_with(change: impl FnOnce(&mut AppSettings), transport: Option<MailTransport>) -> Self {
         let emails = tempfile::tempdir().expect("a directory");
         let transport = transport.unwrap_or_else(|| MailTransport::Directory(emails.path().to_owned()));
         let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
@@ -95,18 +106,26 @@ impl TestApp {
         let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
         let health = Health::builder(HealthSettings::default()).start();
         health.mark_started();
+        let clock = Clock::fixed(now);
+        let mut settings = AppSettings {
+            public_url: "https://socialize.example".parse().expect("a URL"),
+            request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(5),
+            trusted_peers: Vec::new(),
+            // The cheapest that Argon2 can do.
+            password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
+            rate_limits: RateLimitSettings::default(),
+        };
+        change(&mut settings);
         let app = App::new(AppState {
-            settings: AppSettings {
-                public_url: "https://socialize.example".parse().expect("a URL"),
-                request_timeout: Duration::from_secs(30),
-                body_timeout: Duration::from_secs(5),
-                trusted_peers: Vec::new(),
-            },
+            passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
+            rate_limits: RateLimits::new(&settings.rate_limits, &clock),
+            settings,
             database: Database::new(database.pool().clone(), &telemetry, || false),
             signals: Signals::new(&telemetry),
             jobs: JobSignals::new(&telemetry),
             mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
-            clock: Clock::fixed(now),
+            clock,
             tokens: Tokens::new(&Secret::new("a server secret for tests")),
             health,
             telemetry,

@@ -1,0 +1,109 @@
+//! From where a request comes, for limits.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::HeaderMap;
+use http::request::Parts;
+
+use crate::app::App;
+
+const X_FORWARDED_FOR: &str = "x-forwarded-for";
+
+/// The client's address, as far as one client can be told from another: an IPv6 address counts with all of its /64 network,
+/// because a single customer of a provider gets at least that many.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientAddress(IpAddr);
+
+impl FromRequestParts<App> for ClientAddress {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // Requests that come over no connection come from one client.
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Ok(Self::of(peer, &parts.headers, |address| app.settings.trusts(address)))
+    }
+}
+
+impl ClientAddress {
+    /// The address that a chain of trusted proxies reports, or else the peer's. Each proxy appends whom it got the request
+    /// from, so the list is read from its end and only for as long as whoever wrote an entry is trusted: what comes before
+    /// was written by the client, who could write anything.
+    fn of(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
+        let mut client = peer.to_canonical();
+        let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let mut entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        while trusts(client) {
+            let Some(reported) = entries.next().and_then(parse_entry) else { break };
+            client = reported;
+        }
+        Self(network(client))
+    }
+}
+
+/// An address, which some proxies write with the port.
+fn parse_entry(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());
+    let bracketed = || entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let address = entry.parse().or_else(|_| with_port()).ok().or_else(bracketed);
+    address.map(|address: IpAddr| address.to_canonical())
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn client(peer: &str, forwarded: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).expect("a header"));
+        }
+        let trusted: ipnet::IpNet = "10.0.0.0/8".parse().expect("a network");
+        let peer = peer.parse().expect("an address");
+        ClientAddress::of(peer, &headers, |address| trusted.contains(&address)).0.to_string()
+    }
+
+    #[test]
+    fn strangers_are_who_they_are_whatever_they_say() {
+        assert_eq!(client("192.0.2.1", &[]), "192.0.2.1");
+        assert_eq!(client("192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+        assert_eq!(client("::ffff:192.0.2.1", &["198.51.100.7"]), "192.0.2.1");
+    }
+
+    #[test]
+    fn proxies_are_believed_as_far_as_they_are_ours() {
+        assert_eq!(client("10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9, 198.51.100.7, 10.0.0.2"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9", "198.51.100.7 ,10.0.0.2"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3");
+        assert_eq!(client("10.0.0.1", &["198.51.100.7:4711"]), "198.51.100.7");
+        assert_eq!(client("10.0.0.1", &["::ffff:198.51.100.7"]), "198.51.100.7");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_over() {
+        assert_eq!(client("10.0.0.1", &["203.0.113.9, unknown"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9, , 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(client("10.0.0.1", &[""]), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_v6_client_is_its_network() {
+        assert_eq!(client("2001:db8:1:2:3:4:5:6", &[]), "2001:db8:1:2::");
+        assert_eq!(client("10.0.0.1", &["2001:db8:1:2::9"]), "2001:db8:1:2::");
+        assert_eq!(client("10.0.0.1", &["[2001:db8:1:2::9]:443"]), "2001:db8:1:2::");
+        assert_eq!(client("10.0.0.1", &["[2001:db8:1:2::9]"]), "2001:db8:1:2::");
+    }
+}

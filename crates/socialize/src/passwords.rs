@@ -1,0 +1,344 @@
+//! Passwords, hashed with Argon2id: off the async threads, and only a few at a time, because each hash takes much memory
+//! and that is its purpose. Whoever comes when the queue is full is told to come back, so a flood of log-ins can slow
+//! log-ins down but cannot take the memory of everything else.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use anyhow::Context;
+use argon2::password_hash::Error as HashError;
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use serde::{Deserialize, Deserializer};
+use telemetry::ErrorType;
+use tokio::sync::Semaphore;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use crate::error::Error;
+use crate::secret::Secret;
+use crate::text::EmailAddress;
+
+/// How passwords are hashed.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordHashing {
+    /// How much memory one hash takes, in KiB.
+    pub memory_kib: u32,
+    /// How often that memory is worked through.
+    pub iterations: u32,
+    /// Into how many lanes the memory is divided; they are computed one after another.
+    pub lanes: u32,
+    /// How many hashes are computed at once.
+    pub at_once: usize,
+    /// How many may wait for their turn.
+    pub waiting: usize,
+}
+
+impl Default for PasswordHashing {
+    /// What OWASP recommends for Argon2id, on every processor at once.
+    fn default() -> Self {
+        let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once, waiting: 32 * at_once }
+    }
+}
+
+/// Hashes and verifies passwords.
+pub struct Passwords {
+    hasher: Arc<Hasher>,
+    /// One permit for everybody who computes or waits.
+    places: Arc<Semaphore>,
+    /// One permit for everybody who computes.
+    turns: Arc<Semaphore>,
+}
+
+struct Hasher {
+    argon2: Argon2<'static>,
+    /// Of a password that nobody knows. An unknown address is verified against it, so that it takes as long as a known one.
+    nobodys_hash: String,
+    computed: AtomicU64,
+}
+
+/// What came of comparing a password with a stored hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// It is the password.
+    Right {
+        /// The stored hash has another cost than new ones, and should be replaced now that the password is at hand.
+        outdated: bool,
+    },
+    /// It is not, or there is nobody whose password it could be.
+    Wrong,
+}
+
+impl Passwords {
+    /// Prepares to hash.
+    ///
+    /// # Errors
+    /// When Argon2 cannot work with the settings.
+    pub fn new(settings: PasswordHashing) -> anyhow::Result<Self> {
+        anyhow::ensure!(settings.at_once > 0, "at least one password must be hashed at a time");
+        let params = Params::new(settings.memory_kib, settings.iterations, settings.lanes, None)
+            .context("these parameters are not possible with Argon2id")?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let unknown: [u8; 32] = rand::random();
+        let nobodys_hash = argon2.hash_password(&unknown).context("hashing does not work")?.to_string();
+        let hasher = Hasher { argon2, nobodys_hash, computed: AtomicU64::new(0) };
+        Ok(Self {
+            hasher: Arc::new(hasher),
+            places: Arc::new(Semaphore::new(settings.at_once + settings.waiting)),
+            turns: Arc::new(Semaphore::new(settings.at_once)),
+        })
+    }
+
+    /// Hashes a password with a new salt, into a PHC string.
+    ///
+    /// # Errors
+    /// When too many others wait already.
+    pub async fn hash(&self, password: &Secret) -> Result<Secret, Error> {
+        let password = password.clone();
+        self.compute(move |hasher| hasher.hash(&password)).await
+    }
+
+    /// Compares a password with a stored hash, or does the same work where there is none.
+    ///
+    /// # Errors
+    /// When too many others wait already.
+    pub async fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
+        let (password, stored) = (password.clone(), stored.cloned());
+        self.compute(move |hasher| hasher.verify(&password, stored.as_ref())).await
+    }
+
+    /// How many hashes were computed: that a refusal did the same work as a success is shown by counting, not by timing.
+    pub fn computed(&self) -> u64 {
+        self.hasher.computed.load(Relaxed)
+    }
+
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Hasher) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let overloaded = |_| Error::failed(ErrorType::Unavailable);
+        let place = self.places.clone().try_acquire_owned().map_err(overloaded)?;
+        let closed = |_| Error::failed(ErrorType::Internal);
+        let turn = self.turns.clone().acquire_owned().await.map_err(closed)?;
+        let hasher = self.hasher.clone();
+        let computing = tokio::task::spawn_blocking(move || {
+            // Held until the memory is free again, also when the client has gone away meanwhile.
+            let _held = (place, turn);
+            work(&hasher)
+        });
+        match computing.await {
+            Ok(result) => result,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_shutting_down) => Err(Error::failed(ErrorType::Unavailable)),
+        }
+    }
+}
+
+impl Hasher {
+    fn hash(&self, password: &Secret) -> Result<Secret, Error> {
+        self.computed.fetch_add(1, Relaxed);
+        let hash = self.argon2.hash_password(password.expose().as_bytes());
+        hash.map(|hash| Secret::new(hash.to_string())).map_err(|_| Error::failed(ErrorType::Internal))
+    }
+
+    fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
+        let stored = stored.and_then(|stored| PasswordHash::new(stored.expose()).ok());
+        // A stored hash that cannot be read is nobody's: only a new password helps.
+        let known = stored.is_some();
+        let hash = match stored {
+            Some(stored) => stored,
+            None => {
+                PasswordHash::new(&self.nobodys_hash).map_err(|_| Error::failed(ErrorType::InvalidData))?
+            }
+        };
+        self.computed.fetch_add(1, Relaxed);
+        match self.argon2.verify_password(password.expose().as_bytes(), &hash) {
+            Ok(()) if known => Ok(Verification::Right { outdated: self.is_outdated(&hash) }),
+            Ok(()) | Err(HashError::PasswordInvalid) => Ok(Verification::Wrong),
+            Err(_) => Err(Error::failed(ErrorType::Internal)),
+        }
+    }
+
+    fn is_outdated(&self, hash: &PasswordHash) -> bool {
+        let current = self.argon2.params();
+        Params::try_from(hash).is_ok_and(|params| {
+            (params.m_cost(), params.t_cost(), params.p_cost())
+                != (current.m_cost(), current.t_cost(), current.p_cost())
+        })
+    }
+}
+
+/// A password that somebody wants to have. What is asked for is length; nothing is said about kinds of characters, for
+/// such rules make passwords that are hard to remember and easy to guess.
+#[derive(Clone)]
+pub struct NewPassword(Secret);
+
+const MIN_CHARACTERS: usize = 10;
+const MAX_CHARACTERS: usize = 128;
+
+/// The passwords of this length that are tried first, because so many people have had them.
+const COMMON: &[&str] = &[
+    "0123456789",
+    "0987654321",
+    "1234567890",
+    "1234567891",
+    "12345678910",
+    "123456789a",
+    "123123123123",
+    "1q2w3e4r5t",
+    "1q2w3e4r5t6y",
+    "1qaz2wsx3edc",
+    "abcd123456",
+    "abcdefghij",
+    "administrator",
+    "asdfghjkl;",
+    "changeme123",
+    "football123",
+    "iloveyou123",
+    "letmein123",
+    "password01",
+    "password12",
+    "password123",
+    "password1234",
+    "password12345",
+    "passwordpassword",
+    "q1w2e3r4t5",
+    "qwerty1234",
+    "qwerty12345",
+    "qwerty123456",
+    "qwertyuiop",
+    "welcome123",
+];
+
+impl NewPassword {
+    /// Checks a password; the error says what would be right and never quotes it.
+    ///
+    /// # Errors
+    /// When it is too short, too long, or among the first that would be tried.
+    pub fn parse(password: Secret) -> Result<Self, String> {
+        let text = password.expose();
+        let length = text.chars().count();
+        if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
+            return Err(format!("must have {MIN_CHARACTERS} to {MAX_CHARACTERS} characters, not {length}"));
+        }
+        let mut characters = text.chars();
+        let first = characters.next();
+        if characters.all(|character| Some(character) == first) {
+            return Err("must not be one character repeated".to_owned());
+        }
+        if COMMON.contains(&text.to_lowercase().as_str()) {
+            return Err("is one of the most common passwords: choose another, such as a few words".to_owned());
+        }
+        Ok(Self(password))
+    }
+
+    /// Refuses the password that everybody who knows the address would try.
+    ///
+    /// # Errors
+    /// When the password is the address.
+    pub fn check_differs_from(&self, email: &EmailAddress) -> Result<(), Error> {
+        if self.0.expose().trim().eq_ignore_ascii_case(email.as_str()) {
+            return Err(Error::invalid_field("password", "must not be the e-mail address"));
+        }
+        Ok(())
+    }
+
+    /// The password, to be hashed.
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for NewPassword {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(Secret::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+impl utoipa::PartialSchema for NewPassword {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
+            .description(Some(
+                "Not one character repeated, none of the most common ones, not the e-mail address.",
+            ))
+            .min_length(Some(MIN_CHARACTERS))
+            .max_length(Some(MAX_CHARACTERS))
+            .into()
+    }
+}
+
+impl utoipa::ToSchema for NewPassword {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passwords(settings: PasswordHashing) -> Passwords {
+        Passwords::new(settings).expect("possible parameters")
+    }
+
+    fn cheap() -> PasswordHashing {
+        PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 1, waiting: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_recognised_and_its_hash_is_argon2id() {
+        let passwords = passwords(cheap());
+        let (right, wrong) = (Secret::new("correct horse battery"), Secret::new("Correct horse battery"));
+        let hash = passwords.hash(&right).await.expect("hashed");
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        let again = passwords.hash(&right).await.expect("hashed");
+        assert!(hash != again, "every hash has a salt of its own");
+        let verify = async |password, hash| passwords.verify(password, hash).await.expect("verified");
+        assert_eq!(verify(&right, Some(&hash)).await, Verification::Right { outdated: false });
+        assert_eq!(verify(&wrong, Some(&hash)).await, Verification::Wrong);
+        assert_eq!(verify(&right, None).await, Verification::Wrong);
+        let unreadable = Secret::new("$argon2id$nonsense");
+        assert_eq!(verify(&right, Some(&unreadable)).await, Verification::Wrong);
+        assert_eq!(passwords.computed(), 6, "each of these computed one hash");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_another_cost_is_outdated() {
+        let password = Secret::new("correct horse battery");
+        let hash = passwords(cheap()).hash(&password).await.expect("hashed");
+        let dearer = passwords(PasswordHashing { iterations: 2, ..cheap() });
+        let verified = dearer.verify(&password, Some(&hash)).await.expect("verified");
+        assert_eq!(verified, Verification::Right { outdated: true });
+    }
+
+    #[tokio::test]
+    async fn whoever_finds_the_queue_full_is_sent_away_and_nothing_is_computed() {
+        let passwords = passwords(cheap());
+        let taken = passwords.places.clone().acquire_many_owned(2).await.expect("both places");
+        let refused = passwords.hash(&Secret::new("correct horse battery")).await;
+        assert!(matches!(refused, Err(Error::Failed { error_type: ErrorType::Unavailable, .. })));
+        assert_eq!(passwords.computed(), 0);
+        drop(taken);
+        passwords.hash(&Secret::new("correct horse battery")).await.expect("room again");
+    }
+
+    #[test]
+    fn impossible_parameters_are_refused_at_start() {
+        assert!(Passwords::new(PasswordHashing { memory_kib: 1, ..cheap() }).is_err());
+        assert!(Passwords::new(PasswordHashing { at_once: 0, ..cheap() }).is_err());
+    }
+
+    #[test]
+    fn new_passwords_are_judged_by_length_and_commonness() {
+        let problem = |text: &str| NewPassword::parse(Secret::new(text)).err().unwrap_or_default();
+        assert_eq!(problem("nine char"), "must have 10 to 128 characters, not 9");
+        assert_eq!(problem(&"ab".repeat(65)), "must have 10 to 128 characters, not 130");
+        assert_eq!(problem("ßßßßßßßßßß"), "must not be one character repeated");
+        assert!(problem("PassWord123").contains("most common"));
+        for good in ["correct horse", "ten  chars", "пароль-пароль", &"ab".repeat(64)] {
+            assert_eq!(problem(good), "");
+        }
+        for common in COMMON {
+            assert!((MIN_CHARACTERS..=MAX_CHARACTERS).contains(&common.len()), "{common} cannot be chosen");
+        }
+    }
+}
