@@ -18,6 +18,7 @@ pub enum DatabaseOperation {
     FindUserByEmail,
     FindUser,
     VerifyUserEmail,
+    UpdateUser,
     UpdateUserPassword,
     UpdateUserOperator,
     InsertSession,

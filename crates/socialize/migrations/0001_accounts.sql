@@ -12,6 +12,9 @@ create table users (
     -- A PHC string: it holds the algorithm, its cost and the salt, so that the cost can be raised account by account.
     password_hash text not null,
     email_verified_at timestamptz,
+    -- When the password was last reset. Log-in compares it: a session must not begin with a password that was replaced
+    -- while it was being verified. (The hash cannot tell, because log-in itself replaces it when its cost was raised.)
+    password_reset_at timestamptz,
     -- A platform operator triages feedback reports; this gives no access to anybody's workspaces.
     is_operator boolean not null default false,
     created_at timestamptz not null,

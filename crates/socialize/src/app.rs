@@ -14,8 +14,8 @@ use url::Url;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::mail::Mail;
-use crate::queue::JobSignals;
 use crate::passwords::{PasswordHashing, Passwords};
+use crate::queue::JobSignals;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::token::Tokens;
 

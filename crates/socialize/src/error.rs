@@ -205,6 +205,7 @@ pub mod answers {
     const MEDIA_TYPE: (&str, &str) = ("415", "The body is not JSON.");
     const INVALID: (&str, &str) = ("422", "A field has a value that is not allowed.");
     const PRECONDITION_REQUIRED: (&str, &str) = ("428", "The If-Match header is missing.");
+    const RATE_LIMITED: (&str, &str) = ("429", "Too many requests; Retry-After says when to try again.");
     const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
     const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the answer took too long.");
 
@@ -230,6 +231,8 @@ pub mod answers {
     pub struct Act;
     /// A route that takes a JSON body and can conflict: what [`Write`] has, and 409.
     pub struct Change;
+    /// A route whose use is limited: 429.
+    pub struct RateLimited;
     /// A public route that takes a JSON body: 400, 408, 413, 415, 422, 500, 503.
     pub struct PublicWrite;
 
@@ -302,6 +305,12 @@ pub mod answers {
             let mut all = Write::responses();
             all.extend(documented(&[CONFLICT]));
             all
+        }
+    }
+
+    impl utoipa::IntoResponses for RateLimited {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[RATE_LIMITED])
         }
     }
 

@@ -31,6 +31,8 @@ struct Document;
 /// Every route of the API with its document.
 fn api(observe: &Observe) -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .merge(routes::auth::router(observe))
+        .merge(routes::me::router(observe))
         .merge(routes::organizations::router(observe))
         .merge(routes::organization_members::router(observe))
         .merge(routes::workspaces::router(observe))

@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
 use crate::mail::Mail;
-use crate::queue::JobSignals;
 use crate::passwords::{PasswordHashing, Passwords};
+use crate::queue::JobSignals;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::token::Tokens;
 

@@ -1,9 +1,11 @@
 //! One file per resource: types, handlers and SQL together, read from top to bottom.
 
+pub mod auth;
 pub mod comments;
 pub mod content_items;
 pub mod feedback;
 pub mod health;
+pub mod me;
 pub mod organization_members;
 pub mod organizations;
 pub mod page;

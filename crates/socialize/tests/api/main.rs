@@ -1,9 +1,11 @@
 //! The API through its router, on a real database.
 
 mod activity;
+mod auth;
 mod content;
 mod expire_invites;
 mod feedback;
+mod me;
 mod organization_members;
 mod organizations;
 mod workspace_invites;

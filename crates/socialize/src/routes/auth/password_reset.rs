@@ -1,0 +1,184 @@
+//! Setting a new password by way of the mailbox.
+
+use axum::extract::State;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{EmailTokenId, UserId};
+use domain::labels::AuthFailureReason;
+use domain::signals::keys;
+use domain::vocabulary::{EmailTokenPurpose, SessionEndReason};
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::{Accepted, EmailRequest, RESET_LINK_LIFETIME, link_expired};
+use crate::app::App;
+use crate::email::Email;
+use crate::error::{Error, ErrorBody, answers};
+use crate::extract::{Body, ClientAddress};
+use crate::passwords::NewPassword;
+use crate::router::Observe;
+use crate::secret::Secret;
+use crate::token::LinkPurpose;
+
+/// The routes of this file.
+pub(super) fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(request_password_reset)))
+        .routes(observe.routes(routes!(reset_password)))
+}
+
+/// Ask for the e-mail with which a forgotten password is replaced
+///
+/// Its link is valid for an hour.
+#[utoipa::path(
+    post, path = "/v1/auth/request-password-reset", tag = "authentication",
+    request_body = EmailRequest,
+    responses(
+        (status = 202, body = Accepted, description = "If the address has an account, it gets an e-mail."),
+        answers::PublicWrite, answers::RateLimited,
+    )
+)]
+async fn request_password_reset(
+    State(app): State<App>,
+    client: ClientAddress,
+    Body(request): Body<EmailRequest>,
+) -> Result<Accepted, Error> {
+    app.rate_limits.count_email(&request.email, client)?;
+    let now = app.clock.now();
+    let token = EmailTokenId::from(Uuid::now_v7());
+
+    // The job is enqueued in any case, so that nobody can measure whether there is an account. Without a token there is
+    // nothing to send.
+    let mut transaction = app.database.begin().await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertEmailToken,
+            sqlx::query(
+                "insert into email_tokens (id, user_id, purpose, created_at, expires_at)
+                 select $1, id, $2, $3, $4 from users where email = $5",
+            )
+            .bind(token)
+            .bind(EmailTokenPurpose::ResetPassword)
+            .bind(now)
+            .bind(now + RESET_LINK_LIFETIME)
+            .bind(request.email.as_str())
+            .execute(&mut *transaction),
+        )
+        .await?;
+    Email::ResetPassword { token }.enqueue(&app, &mut transaction).await?;
+    app.database.commit(transaction).await?;
+    Ok(Accepted::new(
+        "If this address has an account, it gets an e-mail with a link that sets a new password.",
+    ))
+}
+
+/// A new password, and the token of the e-mailed link.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PasswordReset {
+    #[schema(value_type = String)]
+    token: Secret,
+    password: NewPassword,
+}
+
+/// Set a new password with the token of the e-mailed link
+///
+/// All sessions of the user end. As the link was read in the mailbox, the address is confirmed too.
+#[utoipa::path(
+    post, path = "/v1/auth/reset-password", tag = "authentication",
+    request_body = PasswordReset,
+    responses(
+        (status = 204, description = "The new password is valid and all sessions have ended."),
+        (status = 410, body = ErrorBody, description = "The link was used, has expired or is incomplete."),
+        answers::PublicWrite,
+    )
+)]
+async fn reset_password(
+    State(app): State<App>,
+    Body(request): Body<PasswordReset>,
+) -> Result<StatusCode, Error> {
+    let refused = || {
+        app.signals.auth_failed(AuthFailureReason::InvalidEmailToken, None);
+        link_expired()
+    };
+    let token =
+        app.tokens.verify_link(LinkPurpose::ResetPassword, request.token.expose()).ok_or_else(refused)?;
+    let token = EmailTokenId::from(token);
+    // Whoever has no valid link shall not make us compute.
+    let mut connection = app.database.acquire().await?;
+    let valid: Option<bool> = app
+        .database
+        .run(
+            DatabaseOperation::FindEmailToken,
+            sqlx::query_scalar(
+                "select true from email_tokens where id = $1 and purpose = $3 and used_at is null and expires_at > $2",
+            )
+            .bind(token)
+            .bind(app.clock.now())
+            .bind(EmailTokenPurpose::ResetPassword)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    drop(connection);
+    valid.ok_or_else(refused)?;
+    let password_hash = app.passwords.hash(request.password.secret()).await?;
+    let now = app.clock.now();
+
+    let mut transaction = app.database.begin().await?;
+    // All links of the user are used up together, in one statement: whoever comes second, with the same link or another,
+    // waits for the first and finds none.
+    let used: Vec<(EmailTokenId, UserId)> = app
+        .database
+        .run(
+            DatabaseOperation::UseEmailToken,
+            sqlx::query_as(
+                "update email_tokens set used_at = $2
+                 where purpose = $3 and used_at is null and user_id = (
+                     select user_id from email_tokens
+                     where id = $1 and purpose = $3 and used_at is null and expires_at > $2
+                 )
+                 returning id, user_id",
+            )
+            .bind(token)
+            .bind(now)
+            .bind(EmailTokenPurpose::ResetPassword)
+            .fetch_all(&mut *transaction),
+        )
+        .await?;
+    let user = used.iter().find(|(id, _)| *id == token).map(|(_, user_id)| *user_id);
+    let user_id = user.ok_or_else(refused)?;
+    telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user_id));
+    // First the password, then the sessions: a log-in that is under way locks the user before its session begins, so it is
+    // either found here or finds that the password was reset.
+    app.database
+        .run(
+            DatabaseOperation::UpdateUserPassword,
+            sqlx::query(
+                "update users set password_hash = $2, password_reset_at = $3,
+                     email_verified_at = coalesce(email_verified_at, $3)
+                 where id = $1",
+            )
+            .bind(user_id)
+            .bind(password_hash.expose())
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database
+        .run(
+            DatabaseOperation::EndUserSessions,
+            sqlx::query(
+                "update sessions set ended_at = $2, ended_reason = $3 where user_id = $1 and ended_at is null",
+            )
+            .bind(user_id)
+            .bind(now)
+            .bind(SessionEndReason::PasswordReset)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

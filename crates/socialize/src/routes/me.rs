@@ -1,0 +1,98 @@
+//! The caller's own account.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::UserId;
+use domain::labels::{AuthFailureReason, ErrorCode};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{Body, CurrentUser};
+use crate::router::Observe;
+use crate::text::Text;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(observe.routes(routes!(read_me, update_me)))
+}
+
+/// An account as its user sees it.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct Me {
+    id: UserId,
+    email: String,
+    display_name: String,
+    /// Whether the user operates this Socialize, and so triages feedback reports.
+    is_operator: bool,
+    created_at: DateTime<Utc>,
+}
+
+/// What can be changed of one's own account.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MeChange {
+    display_name: Text<1, 100>,
+}
+
+/// Read one's own account
+#[utoipa::path(
+    get, path = "/v1/me", tag = "me",
+    responses((status = 200, body = Me), answers::Authenticated),
+    security(("access_token" = []))
+)]
+async fn read_me(State(app): State<App>, user: CurrentUser) -> Result<Json<Me>, Error> {
+    let mut connection = app.database.acquire().await?;
+    let me: Option<Me> = app
+        .database
+        .run(
+            DatabaseOperation::FindUser,
+            sqlx::query_as(
+                "select id, email, display_name, is_operator, created_at from users where id = $1",
+            )
+            .bind(user.user_id)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    me.map(Json).ok_or_else(|| no_account(&app, user))
+}
+
+/// Change one's own account
+#[utoipa::path(
+    patch, path = "/v1/me", tag = "me",
+    request_body = MeChange,
+    responses((status = 200, body = Me), answers::Authenticated, answers::PublicWrite),
+    security(("access_token" = []))
+)]
+async fn update_me(
+    State(app): State<App>,
+    user: CurrentUser,
+    Body(change): Body<MeChange>,
+) -> Result<Json<Me>, Error> {
+    let mut connection = app.database.acquire().await?;
+    let me: Option<Me> = app
+        .database
+        .run(
+            DatabaseOperation::UpdateUser,
+            sqlx::query_as(
+                "update users set display_name = $2 where id = $1
+                 returning id, email, display_name, is_operator, created_at",
+            )
+            .bind(user.user_id)
+            .bind(change.display_name.as_str())
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    me.map(Json).ok_or_else(|| no_account(&app, user))
+}
+
+/// The token is valid and its account is gone, which happens when a database is restored from an older copy.
+fn no_account(app: &App, user: CurrentUser) -> Error {
+    app.signals.auth_failed(AuthFailureReason::InvalidToken, Some(user.user_id));
+    Error::refused(ErrorCode::Unauthenticated, "The account of this access token does not exist.")
+}

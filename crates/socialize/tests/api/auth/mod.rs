@@ -1,0 +1,108 @@
+//! Registering, logging in, staying logged in, and getting back in.
+
+mod login_limits;
+mod password_reset;
+mod privacy;
+mod registration;
+mod sessions;
+
+use domain::ids::UserId;
+use http::Method;
+use serde_json::{Value, json};
+use socialize::token::LinkPurpose;
+use telemetry::meter;
+use test_support::{Answer, TestApp};
+use uuid::Uuid;
+
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const WRONG: &str = "incorrect horse battery staple";
+pub(crate) const ATTEMPTS: &str = "socialize.auth.login.attempts";
+pub(crate) const SUCCESSES: &str = "socialize.auth.login.successes";
+pub(crate) const FAILURES: &str = "socialize.auth.failures";
+
+/// `POST` without an access token.
+pub(crate) async fn post(test: &TestApp, path: &str, body: Value) -> Answer {
+    test.call(None, Method::POST, &format!("/v1/auth/{path}"), body).await
+}
+
+pub(crate) async fn register(test: &TestApp, email: &str) -> Answer {
+    post(test, "register", json!({"email": email, "display_name": "Ada", "password": PASSWORD})).await
+}
+
+pub(crate) async fn log_in(test: &TestApp, email: &str, password: &str) -> Answer {
+    post(test, "login", json!({"email": email, "password": password})).await
+}
+
+pub(crate) async fn refresh(test: &TestApp, refresh_token: &str) -> Answer {
+    post(test, "refresh", json!({"refresh_token": refresh_token})).await
+}
+
+/// The tokens of all links of one purpose that were e-mailed to the user, newest first.
+pub(crate) async fn links(test: &TestApp, email: &str, purpose: LinkPurpose) -> Vec<String> {
+    let name = match purpose {
+        LinkPurpose::VerifyEmail => "verify_email",
+        LinkPurpose::ResetPassword => "reset_password",
+        LinkPurpose::WorkspaceInvite => panic!("invites have a table of their own"),
+    };
+    let ids: Vec<Uuid> = sqlx::query_scalar(
+        "select t.id from email_tokens t join users u on u.id = t.user_id
+         where u.email = $1 and t.purpose = $2 order by t.id desc",
+    )
+    .bind(email)
+    .bind(name)
+    .fetch_all(test.pool())
+    .await
+    .expect("tokens");
+    ids.into_iter().map(|id| test.app.tokens.link(purpose, id).expose().to_owned()).collect()
+}
+
+/// The token of the newest link.
+pub(crate) async fn link(test: &TestApp, email: &str, purpose: LinkPurpose) -> String {
+    links(test, email, purpose).await.into_iter().next().expect("a link")
+}
+
+/// Registers a user and confirms the address, as a person would.
+pub(crate) async fn verified(test: &TestApp, email: &str) -> UserId {
+    register(test, email).await.expect(202);
+    let token = link(test, email, LinkPurpose::VerifyEmail).await;
+    post(test, "verify-email", json!({"token": token})).await.expect(204);
+    sqlx::query_scalar("select id from users where email = $1")
+        .bind(email)
+        .fetch_one(test.pool())
+        .await
+        .expect("a user")
+}
+
+/// How many failures of one reason were counted.
+pub(crate) fn failures(test: &TestApp, reason: &str) -> i64 {
+    match test.metrics().value(FAILURES, &[("reason", reason)]) {
+        Some(meter::Value::Integer(count)) => *count,
+        other => panic!("no counter for {reason}: {other:?}"),
+    }
+}
+
+/// The payloads of all enqueued e-mails, oldest first.
+pub(crate) async fn emails(test: &TestApp) -> Vec<Value> {
+    sqlx::query_scalar("select payload from jobs where kind = 'send_email' order by id")
+        .fetch_all(test.pool())
+        .await
+        .expect("jobs")
+}
+
+pub(crate) async fn count(test: &TestApp, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(test.pool()).await.expect("a count")
+}
+
+/// An error answer without what is different in every one.
+pub(crate) fn without_request_id(answer: &Answer) -> Value {
+    let mut body = answer.body.clone();
+    body.as_object_mut().expect("an object").remove("request_id");
+    body
+}
+
+/// How many database operations each request on a route has made, from the lines since they were read last.
+pub(crate) fn database_operations(test: &TestApp, route: &str) -> Vec<u64> {
+    let lines = test.log_lines();
+    let requests = lines.iter().filter(|line| line["http.route"] == route);
+    requests.map(|line| line["db.operations"].as_u64().expect("a number")).collect()
+}
