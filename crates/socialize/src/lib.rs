@@ -14,6 +14,7 @@ pub mod error;
 pub mod extract;
 pub mod mail;
 pub mod operations;
+pub mod operators;
 pub mod passwords;
 pub mod queue;
 pub mod rate_limit;

@@ -6,6 +6,7 @@ mod content;
 mod expire_invites;
 mod feedback;
 mod me;
+mod operators;
 mod organization_members;
 mod organizations;
 mod workspace_invites;
