@@ -64,14 +64,17 @@ pub struct EmailAddress(String);
 impl EmailAddress {
     /// Checks and normalises `text`.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let normalised = text.trim().to_ascii_lowercase();
         let refusal =
             || "must be an e-mail address such as name@example.com, of at most 254 characters".to_owned();
-        if normalised.chars().count() > *domain::limits::EMAIL.end() {
+        if text.chars().count() > *domain::limits::EMAIL.end() {
             return Err(refusal());
         }
+        let normalised = text.trim().to_ascii_lowercase();
         let (local, host) = normalised.rsplit_once('@').ok_or_else(refusal)?;
-        let well_formed = lettre::Address::new(local, host).is_ok() && normalised.is_ascii();
+        // Quoted names and bare IP addresses are addresses too, but nobody has one.
+        let is_host = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+        let is_usual = local.is_ascii() && !local.starts_with('"') && is_host;
+        let well_formed = is_usual && lettre::Address::new(local, host).is_ok();
         if well_formed { Ok(Self(normalised)) } else { Err(refusal()) }
     }
 
@@ -89,9 +92,18 @@ impl<'de> Deserialize<'de> for EmailAddress {
 
 impl utoipa::PartialSchema for EmailAddress {
     fn schema() -> RefOr<Schema> {
-        use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
-        let format = SchemaFormat::KnownFormat(KnownFormat::Email);
-        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).max_length(Some(254)).into()
+        // The format `email` knows nothing of the white space that is trimmed. What is before the @ has at most 64 characters,
+        // which a pattern can hardly say beside the rest.
+        let name = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
+        let label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("An e-mail address. White space around it and upper case do not matter."))
+            .min_length(Some(*domain::limits::EMAIL.start()))
+            .max_length(Some(*domain::limits::EMAIL.end()))
+            .pattern(Some(format!(r"^\s*{name}(\.{name})*@{label}(\.{label})*\s*$")))
+            .examples(["name@example.com"])
+            .into()
     }
 }
 

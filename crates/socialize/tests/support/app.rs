@@ -28,6 +28,7 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::TestDatabase;
+use crate::contract::{Contract, Sent};
 
 /// The application under test.
 pub struct TestApp {
@@ -139,13 +140,16 @@ impl TestApp {
         self.database.pool()
     }
 
-    /// Sends any request.
+    /// Sends any request and checks that the OpenAPI document promises the answer.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (sent, request) = Sent::look_at(request).await;
         let response = self.router.clone().oneshot(request).await.expect("the router never fails");
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body").to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer { status: parts.status, headers: parts.headers, body, bytes }
+        let answer = Answer { status: parts.status, headers: parts.headers, body, bytes };
+        Contract::get().check(&sent, &answer);
+        answer
     }
 
     /// Sends a request with a JSON body (none where it is `Null`) as `caller`.

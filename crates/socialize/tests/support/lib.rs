@@ -2,6 +2,7 @@
 
 mod app;
 mod cache;
+mod contract;
 mod database;
 mod server;
 

@@ -1,0 +1,166 @@
+//! The OpenAPI document as a contract: every answer that a test gets must be one that the document promises.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use axum::body::{Body, HttpBody};
+use boon::{Compiler, SchemaIndex, Schemas};
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use serde_json::Value;
+
+use crate::Answer;
+
+/// Names the document where schemas refer to each other; nothing is fetched from there.
+const DOCUMENT: &str = "https://socialize.example/openapi.json";
+
+/// The document is the same for every test of a process.
+static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
+
+/// What the document promises.
+pub(crate) struct Contract {
+    /// The operations of a path by method, found as the router finds them.
+    paths: matchit::Router<BTreeMap<String, Operation>>,
+    error_body: SchemaIndex,
+    schemas: Schemas,
+}
+
+struct Operation {
+    /// Of the request's body.
+    request: Option<SchemaIndex>,
+    /// By status.
+    responses: BTreeMap<String, Response>,
+}
+
+struct Response {
+    required_headers: Vec<String>,
+    /// Of the body, if there is one.
+    body: Option<SchemaIndex>,
+}
+
+/// What a test sent.
+pub(crate) struct Sent {
+    method: Method,
+    path: String,
+    /// `None` where it is not JSON, or arrives in pieces.
+    body: Option<Value>,
+}
+
+impl Sent {
+    /// Reads what the contract needs from a request. A body that arrives in pieces is left alone, because a test may want it
+    /// to stall or to break.
+    pub(crate) async fn look_at(request: Request<Body>) -> (Self, Request<Body>) {
+        let (parts, body) = request.into_parts();
+        let mut sent = Self { method: parts.method.clone(), path: parts.uri.path().to_owned(), body: None };
+        if body.size_hint().exact().is_none() {
+            return (sent, Request::from_parts(parts, body));
+        }
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.expect("a whole body");
+        sent.body = serde_json::from_slice(&bytes).ok();
+        (sent, Request::from_parts(parts, Body::from(bytes)))
+    }
+}
+
+impl Contract {
+    pub(crate) fn get() -> &'static Self {
+        &CONTRACT
+    }
+
+    fn read() -> Self {
+        let document = serde_json::to_value(socialize::router::document()).expect("a document");
+        let mut compiler = Compiler::new();
+        compiler.enable_format_assertions();
+        compiler.add_resource(DOCUMENT, document.clone()).expect("a resource");
+        let mut schemas = Schemas::new();
+        let mut schema_of = |content: &Value, pointer: String| {
+            let pointer = format!("{DOCUMENT}#{pointer}/content/application~1json/schema");
+            let compile = || compiler.compile(&pointer, &mut schemas).expect("a schema of the document");
+            content["application/json"].is_object().then(compile)
+        };
+
+        let mut paths = matchit::Router::new();
+        for (template, item) in document["paths"].as_object().expect("paths") {
+            let mut operations = BTreeMap::new();
+            for (method, operation) in item.as_object().expect("operations") {
+                // In a URL's fragment a pointer is percent-encoded.
+                let escaped = template.replace('/', "~1").replace('{', "%7B").replace('}', "%7D");
+                let pointer = format!("/paths/{escaped}/{method}");
+                let request =
+                    schema_of(&operation["requestBody"]["content"], format!("{pointer}/requestBody"));
+                let mut responses = BTreeMap::new();
+                for (status, response) in operation["responses"].as_object().expect("responses") {
+                    let body = schema_of(&response["content"], format!("{pointer}/responses/{status}"));
+                    let headers = response["headers"].as_object().into_iter().flatten();
+                    let required = headers.filter(|(_, header)| header["required"] == true);
+                    let required_headers = required.map(|(name, _)| name.clone()).collect();
+                    responses.insert(status.clone(), Response { required_headers, body });
+                }
+                operations.insert(method.to_ascii_uppercase(), Operation { request, responses });
+            }
+            paths.insert(template, operations).expect("paths do not contradict each other");
+        }
+        let error_body = format!("{DOCUMENT}#/components/schemas/ErrorBody");
+        let error_body = compiler.compile(&error_body, &mut schemas).expect("the schema of errors");
+        Self { paths, error_body, schemas }
+    }
+
+    /// Asserts that the document allows this answer to this request.
+    #[track_caller]
+    pub(crate) fn check(&self, sent: &Sent, answer: &Answer) {
+        // The pages of the document itself and the verdicts for load balancers are no part of the API.
+        if !sent.path.starts_with("/v1/") {
+            return;
+        }
+        let shown = format!("{} {} answered {}", sent.method, sent.path, answer.status);
+        assert!(answer.header("x-request-id").is_some(), "{shown} without a request id");
+
+        let Ok(operations) = self.paths.at(&sent.path).map(|found| found.value) else {
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{shown}, and no such path is documented");
+            return self.check_body(self.error_body, &answer.body, &shown);
+        };
+        // Every GET can be asked for without its body.
+        let method = if sent.method == Method::HEAD { &Method::GET } else { &sent.method };
+        let Some(operation) = operations.get(method.as_str()) else {
+            assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{shown}, and it is not documented");
+            assert_eq!(allowed_methods(&answer.headers), documented_methods(operations), "{shown}: Allow");
+            return self.check_body(self.error_body, &answer.body, &shown);
+        };
+        let Some(response) = operation.responses.get(answer.status.as_str()) else {
+            panic!("{shown}, which the documentation of the route does not mention");
+        };
+        for name in &response.required_headers {
+            assert!(answer.header(name).is_some(), "{shown} without its header {name}");
+        }
+        match response.body {
+            _ if sent.method == Method::HEAD => {}
+            None => assert!(answer.bytes.is_empty(), "{shown} with a body that is not documented"),
+            Some(schema) => {
+                assert_eq!(answer.header("content-type"), Some("application/json"), "{shown}");
+                self.check_body(schema, &answer.body, &shown);
+            }
+        }
+        // Whoever generates requests from the document must be able to send everything that is accepted.
+        if answer.status.is_success()
+            && let (Some(schema), Some(body)) = (operation.request, &sent.body)
+        {
+            self.check_body(schema, body, &format!("{shown} to a request"));
+        }
+    }
+
+    #[track_caller]
+    fn check_body(&self, schema: SchemaIndex, body: &Value, shown: &str) {
+        if let Err(refusal) = self.schemas.validate(body, schema) {
+            panic!("{shown} whose body is not as documented: {refusal} in {body}");
+        }
+    }
+}
+
+fn allowed_methods(headers: &HeaderMap) -> BTreeSet<&str> {
+    let allow = headers.get(header::ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    allow.split(',').map(str::trim).collect()
+}
+
+/// The methods of a path; where there is GET, there is HEAD.
+fn documented_methods(operations: &BTreeMap<String, Operation>) -> BTreeSet<&str> {
+    let head = operations.contains_key("GET").then_some("HEAD");
+    operations.keys().map(String::as_str).chain(head).collect()
+}
