@@ -122,6 +122,8 @@ fn announce(listening: &Listening) {
         tracing::Level::INFO,
         server.address = address.ip().to_string(),
         server.port = address.port(),
+        operations.address = listening.operations.ip().to_string(),
+        operations.port = listening.operations.port(),
         service.version = VERSION,
         process.pid = std::process::id(),
     );

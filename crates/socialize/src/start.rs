@@ -30,6 +30,8 @@ use crate::token::Tokens;
 const EVENT_FIELDS: &[&str] = &[
     "server.address",
     "server.port",
+    "operations.address",
+    "operations.port",
     "service.version",
     "migrations.applied",
     "loop",

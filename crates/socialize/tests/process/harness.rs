@@ -1,0 +1,353 @@
+//! Starts the real program and watches it from outside.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::ids::{SessionId, UserId};
+use http::{HeaderMap, Method};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Client;
+use serde_json::Value;
+use socialize::clock::Clock;
+use socialize::secret::Secret;
+use socialize::token::Tokens;
+use sqlx::PgPool;
+use tempfile::TempDir;
+use test_support::Answer;
+use uuid::Uuid;
+
+use crate::exposition::Exposition;
+
+/// Long enough for the slowest machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Signs the access tokens of every process in these tests.
+pub(crate) const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
+
+/// Waits until `condition` has a value, and panics when it never has one.
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} never happened");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A command line with its whole environment: nothing is inherited.
+pub(crate) struct Launch {
+    command: Command,
+    mail: TempDir,
+}
+
+impl Launch {
+    /// `socialize serve` on free ports, with everything that is required.
+    pub(crate) fn serve(database_url: &str) -> Self {
+        Self::role("serve", database_url)
+    }
+
+    /// `socialize work` or another role with the same settings.
+    pub(crate) fn role(role: &str, database_url: &str) -> Self {
+        let mail = tempfile::tempdir().expect("a temporary directory");
+        Self { command: program(&[role]), mail }
+            .variable("SOCIALIZE_DATABASE_URL", database_url)
+            .variable("SOCIALIZE_SECRET", SERVER_SECRET)
+            .variable("SOCIALIZE_LISTEN", "127.0.0.1:0")
+            .variable("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:0")
+            .variable("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>")
+            .with_mail_directory()
+    }
+
+    fn with_mail_directory(self) -> Self {
+        let directory = self.mail.path().display().to_string();
+        self.variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn variables(mut self, variables: &[(&str, &str)]) -> Self {
+        self.command.envs(variables.iter().copied());
+        self
+    }
+
+    /// Starts the process and waits until it listens.
+    pub(crate) async fn start(self) -> Process {
+        let mut process = self.spawn();
+        let started = eventually("the start of the process", async || {
+            assert!(process.exit_status().is_none(), "it ended at start: {}", process.standard_error());
+            process.lines().into_iter().find(|line| line["event"] == "server.started")
+        })
+        .await;
+        let port = |field: &str| started[field].as_u64().and_then(|port| u16::try_from(port).ok());
+        let loopback = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        process.operations = port("operations.port").map(loopback);
+        process.public = port("server.port").map(loopback);
+        process
+    }
+
+    /// Starts a server and waits until it is ready.
+    pub(crate) async fn start_ready(self) -> Process {
+        let process = self.start().await;
+        eventually("readiness", async || (process.ready().await == 200).then_some(())).await;
+        process
+    }
+
+    /// Starts the process without waiting for anything.
+    pub(crate) fn spawn(mut self) -> Process {
+        let mut child = self.command.spawn().expect("the program can be started");
+        let stdout = Output::collect(child.stdout.take().expect("a piped standard output"));
+        let stderr = Output::collect(child.stderr.take().expect("a piped standard error"));
+        // The client wants a provider of cryptography even for plain HTTP. Another test may have installed it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client");
+        Process { child, stdout, stderr, public: None, operations: None, client, _mail: self.mail }
+    }
+
+    /// Runs a process that ends by itself.
+    pub(crate) async fn run(self) -> Ended {
+        let mut process = self.spawn();
+        let status = process.wait_for_exit().await;
+        Ended { status, stdout: process.stdout.whole_text(), stderr: process.stderr.whole_text() }
+    }
+}
+
+/// The program with these arguments and an empty environment.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+    command.args(arguments).env_clear();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What a process that ended by itself left behind.
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// A running process. It is killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+    public: Option<SocketAddr>,
+    operations: Option<SocketAddr>,
+    client: Client,
+    _mail: TempDir,
+}
+
+impl Process {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The public listener.
+    pub(crate) fn public(&self) -> SocketAddr {
+        self.public.expect("the process has said where it listens")
+    }
+
+    /// The operations listener.
+    pub(crate) fn operations(&self) -> SocketAddr {
+        self.operations.expect("the process has said where it listens")
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Every log line so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        let parse = |line: &String| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
+        };
+        self.stdout.lock().lines.iter().map(parse).collect()
+    }
+
+    /// Every log line so far as it was written.
+    pub(crate) fn line_texts(&self) -> Vec<String> {
+        self.stdout.lock().lines.clone()
+    }
+
+    /// The log lines of an event.
+    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+        let mut lines = self.lines();
+        lines.retain(|line| line["event"] == event);
+        lines
+    }
+
+    /// Waits for a log line.
+    pub(crate) async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, async || self.lines().into_iter().find(&is_it)).await
+    }
+
+    pub(crate) fn standard_error(&self) -> String {
+        self.stderr.lock().lines.join("\n")
+    }
+
+    /// Sends a request with a JSON body (none where it is `Null`) to the public listener.
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Answer {
+        let mut request = self.client.request(method, format!("http://{}{path}", self.public()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        read(request.send().await.expect("an answer")).await
+    }
+
+    /// `GET` without anything else.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], &Value::Null).await
+    }
+
+    /// `GET` on the operations listener.
+    pub(crate) async fn operations_get(&self, path: &str) -> Answer {
+        let url = format!("http://{}{path}", self.operations());
+        read(self.client.get(url).send().await.expect("an answer")).await
+    }
+
+    /// The status of the public readiness probe.
+    pub(crate) async fn ready(&self) -> u16 {
+        self.get("/health/ready").await.status.as_u16()
+    }
+
+    /// All metrics now.
+    pub(crate) async fn metrics(&self) -> Exposition {
+        let answer = self.operations_get("/metrics").await.expect(200);
+        Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))
+    }
+
+    /// How many threads of the process have a name that begins so.
+    pub(crate) fn threads_named(&self, prefix: &str) -> usize {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a living process");
+        let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
+        names.filter(|name| name.starts_with(prefix)).count()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.id().cast_signed()), signal).expect("the process exists");
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process is a child of this one")
+    }
+
+    /// Waits for the end and for everything that was written until then.
+    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
+        let status = eventually("the end of the process", async || self.exit_status()).await;
+        eventually("the end of its output", async || {
+            (self.stdout.lock().has_ended && self.stderr.lock().has_ended).then_some(())
+        })
+        .await;
+        status
+    }
+
+    /// Tells it to stop and waits until it has, without an error.
+    pub(crate) async fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait_for_exit().await;
+        assert_eq!(status.code(), Some(0), "{status}: {}", self.standard_error());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, most of the time.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let stdout = self.stdout.lock();
+            let last = &stdout.lines[stdout.lines.len().saturating_sub(20)..];
+            eprintln!("The last lines of the process:\n{}\n{}", last.join("\n"), self.standard_error());
+        }
+    }
+}
+
+/// Reads the whole answer.
+pub(crate) async fn read(response: reqwest::Response) -> Answer {
+    let (status, headers): (_, HeaderMap) = (response.status(), response.headers().clone());
+    let bytes = response.bytes().await.expect("a whole body").to_vec();
+    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    Answer { status, headers, body, bytes }
+}
+
+/// What a process writes, collected by a thread so that the process never waits for its reader.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Collected>>);
+
+#[derive(Default)]
+struct Collected {
+    lines: Vec<String>,
+    has_ended: bool,
+}
+
+impl Output {
+    fn collect(pipe: impl Read + Send + 'static) -> Self {
+        let output = Self::default();
+        let collecting = output.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                collecting.lock().lines.push(line.expect("UTF-8 output"));
+            }
+            collecting.lock().has_ended = true;
+        });
+        output
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Collected> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn whole_text(&self) -> String {
+        self.lock().lines.join("\n")
+    }
+}
+
+/// A user with an access token.
+pub(crate) struct User {
+    pub(crate) authorization: String,
+}
+
+impl User {
+    /// Inserts a verified user, without the cost of hashing a password.
+    pub(crate) async fn insert(pool: &PgPool) -> Self {
+        let id = UserId::from(Uuid::now_v7());
+        let now = Clock::default().now();
+        sqlx::query(
+            "insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
+             values ($1, $2, 'Ada', '$argon2id$not-a-hash', $3, $3)",
+        )
+        .bind(id)
+        .bind(format!("{}@example.com", id.uuid().simple()))
+        .bind(now)
+        .execute(pool)
+        .await
+        .expect("a user");
+        let tokens = Tokens::new(&Secret::new(SERVER_SECRET));
+        let token = tokens.issue(id, SessionId::from(Uuid::now_v7()), now).expect("signed");
+        Self { authorization: format!("Bearer {}", token.expose()) }
+    }
+
+    /// The header that authenticates.
+    pub(crate) fn header(&self) -> (&str, &str) {
+        ("authorization", &self.authorization)
+    }
+}
