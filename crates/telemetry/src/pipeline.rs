@@ -57,6 +57,7 @@ pub struct Pipeline {
     telemetry: Telemetry,
     writer: LogWriter,
     senders: Vec<SignalSender>,
+    links: Vec<(Signal, SenderLink)>,
 }
 
 impl Pipeline {
@@ -80,6 +81,7 @@ impl Pipeline {
         telemetry.meter().observe(&builtin::PANICS, move |()| Some(panics.get() as f64));
 
         let (trace_link, metric_link) = (SenderLink::default(), SenderLink::default());
+        let links = vec![(Signal::Traces, trace_link.clone()), (Signal::Metrics, metric_link.clone())];
         let mut senders = Vec::new();
         if let Some(traces) = &settings.traces {
             let source = Arc::new(Spans(telemetry.clone()));
@@ -93,16 +95,27 @@ impl Pipeline {
         telemetry.wake_with(move || wake_lines.wake(), move || wake_spans.wake());
         report_pipeline(telemetry, writer.statistics(), trace_link, metric_link);
         report_process(telemetry);
-        Ok(Self { telemetry: telemetry.clone(), writer, senders })
+        Ok(Self { telemetry: telemetry.clone(), writer, senders, links })
     }
 
     /// Sends what is pending within one total limit, whatever the collector does. Blocks the calling thread.
     pub fn shutdown(self, within: Duration) {
         let deadline = Instant::now() + within;
         otlp::shutdown(self.senders, deadline);
+        for (signal, link) in self.links {
+            report_lost_items(&self.telemetry, signal, &link);
+        }
         // The lines last, for sending may have left some; writing them needs no network and gets a moment in any case.
         self.writer.shutdown(deadline.max(Instant::now() + Duration::from_millis(200)));
         drop(self.telemetry);
+    }
+}
+
+/// Says how many items never arrived, for the metrics that count them are not read any more.
+fn report_lost_items(telemetry: &Telemetry, signal: Signal, link: &SenderLink) {
+    let dropped_items = link.statistics().counts().dropped_items() + telemetry.buffer_full(signal);
+    if dropped_items > 0 {
+        tracing::warn!(name: "telemetry.items_lost", signal = signal.as_str(), dropped_items);
     }
 }
 
