@@ -236,10 +236,13 @@ impl Route {
     /// Who the request's span is: a child of a trusted caller's, or a new trace.
     fn identify<B>(&self, request: &http::Request<B>) -> Identity {
         let telemetry = &self.server.telemetry;
-        let Some(header) = request.headers().get(TRACEPARENT) else {
+        let mut headers = request.headers().get_all(TRACEPARENT).iter();
+        let Some(header) = headers.next() else {
             return Identity::begin(telemetry, None, None);
         };
-        let Ok(caller) = SpanContext::from_traceparent(header.as_bytes()) else {
+        // Nobody knows which of several is meant.
+        let is_only = headers.next().is_none();
+        let Some(caller) = SpanContext::from_traceparent(header.as_bytes()).ok().filter(|_| is_only) else {
             self.server.malformed.add((), 1);
             return Identity::begin(telemetry, None, None);
         };

@@ -102,6 +102,18 @@ async fn a_malformed_header_is_ignored_and_counted() {
 }
 
 #[tokio::test]
+async fn of_several_headers_none_is_believed() {
+    let telemetry = Telemetry::new(all_signals());
+    let mut request = with_traceparent(&well_formed("01"), TRUSTED);
+    request.headers_mut().append("traceparent", well_formed("01").parse().expect("a header value"));
+    send(&telemetry, request).await;
+    let recorded = Recorded::take(&telemetry);
+    assert_ne!(hex(&recorded.span.trace_id), TRACE_ID);
+    assert!(recorded.span.parent_span_id.is_empty() && recorded.span.links.is_empty());
+    assert_eq!(count(&telemetry, MALFORMED), 1);
+}
+
+#[tokio::test]
 async fn a_request_outside_the_sample_has_a_line_and_a_point() {
     let sampler = Sampler { ratio: 0.0, ..Sampler::default() };
     let settings = TelemetrySettings { sampler, ..all_signals() };
