@@ -5,13 +5,17 @@ use std::process::ExitCode;
 use clap::Parser;
 use domain::labels::Role;
 use socialize::command;
-use socialize::config::{Arguments, Command, Settings};
+use socialize::config::{self, Arguments, Command, Settings};
 
 fn main() -> ExitCode {
+    // Before the flags, which are read from the environment too.
+    let variables = match config::environment() {
+        Ok(variables) => variables,
+        Err(mistakes) => return command::report(&mistakes.into()),
+    };
     let arguments = Arguments::parse();
     // The one cryptography of the process. It fails only if there is one already, which is then the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let variables: Vec<(String, String)> = std::env::vars().collect();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return command::report(&anyhow::Error::from(error)),

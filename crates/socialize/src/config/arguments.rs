@@ -96,7 +96,7 @@ pub struct ServeArguments {
     pub job_concurrency: Option<String>,
 
     /// Mail server: smtps://HOST, or smtp://HOST which requires STARTTLS; add ?tls=none only for a server on this machine
-    #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL")]
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// User name for the mail server
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_SMTP_USERNAME")]

@@ -1,6 +1,7 @@
 //! Checks values one after the other and keeps every mistake, so that they are reported together.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -48,13 +49,28 @@ impl Mistakes {
         })
     }
 
-    /// Parses a duration such as `500ms`, `15s` or `2m`.
-    pub(super) fn duration(&mut self, setting: &str, value: Option<&str>, default: Duration) -> Duration {
+    /// A duration such as `500ms`, `15s` or `2m` within bounds.
+    pub(super) fn duration(
+        &mut self,
+        setting: &str,
+        value: Option<&str>,
+        default: Duration,
+        bounds: RangeInclusive<Duration>,
+    ) -> Duration {
         let Some(value) = value else { return default };
-        humantime::parse_duration(value.trim()).unwrap_or_else(|_| {
-            self.add(setting, format!("{value:?} is not a duration such as 500ms, 15s or 2m"));
-            default
-        })
+        match humantime::parse_duration(value.trim()) {
+            Ok(duration) if bounds.contains(&duration) => duration,
+            Ok(_) => {
+                let [least, most] =
+                    [bounds.start(), bounds.end()].map(|end| humantime::format_duration(*end));
+                self.add(setting, format!("{value:?} is not a duration from {least} to {most}"));
+                default
+            }
+            Err(_) => {
+                self.add(setting, format!("{value:?} is not a duration such as 500ms, 15s or 2m"));
+                default
+            }
+        }
     }
 
     /// A number within bounds.
@@ -63,7 +79,7 @@ impl Mistakes {
         setting: &str,
         value: Option<&str>,
         default: u64,
-        bounds: std::ops::RangeInclusive<u64>,
+        bounds: RangeInclusive<u64>,
     ) -> u64 {
         let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
         let number = self.parse(setting, value, default, &right);

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::CommandFactory;
 use ipnet::IpNet;
+use sqlx::postgres::PgConnectOptions;
 use telemetry::log::{LevelSetting, LogFileSettings, LogFormat};
 use telemetry::otlp::OtlpSettings;
 use url::Url;
@@ -19,6 +21,11 @@ use crate::secret::Secret;
 
 /// The least that a server secret must have; shorter ones can be guessed offline from any access token.
 const SECRET_CHARACTERS: usize = 32;
+
+/// More than a day is a mistake in the unit, and Postgres refuses limits of more than some weeks.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A limit of zero would let nothing through, or mean "none" to Postgres.
+const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 
 /// Everything that `serve` and `work` need to know.
 pub struct Settings {
@@ -111,12 +118,17 @@ impl Settings {
         let job_concurrency =
             mistakes.number("SOCIALIZE_JOB_CONCURRENCY", arguments.job_concurrency.as_deref(), 8, 1..=256)
                 as usize;
-        let drain_delay =
-            mistakes.duration("SOCIALIZE_DRAIN_DELAY", arguments.drain_delay.as_deref(), Duration::ZERO);
+        let drain_delay = mistakes.duration(
+            "SOCIALIZE_DRAIN_DELAY",
+            arguments.drain_delay.as_deref(),
+            Duration::ZERO,
+            Duration::ZERO..=LONGEST,
+        );
         let shutdown_timeout = mistakes.duration(
             "SOCIALIZE_SHUTDOWN_TIMEOUT",
             arguments.shutdown_timeout.as_deref(),
             Duration::from_secs(20),
+            Duration::ZERO..=LONGEST,
         );
         let environment = arguments.environment.clone().unwrap_or_else(|| "development".to_owned());
         let settings = database.zip(listen).zip(server_secret).zip(mail).map(
@@ -157,7 +169,7 @@ fn unknown_variables(mistakes: &mut Mistakes, variables: &[(String, String)]) {
     let known = known_variables();
     for (name, _) in variables.iter().filter(|(name, _)| name.starts_with("SOCIALIZE_")) {
         if !known.contains(name.as_str()) {
-            let nearest = known.iter().max_by_key(|known| common_prefix(known, name));
+            let nearest = known.iter().max_by_key(|known| likeness(known, name));
             let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
             mistakes.add(name, format!("is not a setting of this version{hint}"));
         }
@@ -174,8 +186,11 @@ fn known_variables() -> BTreeSet<String> {
     named.chain(["SOCIALIZE_SECRET".to_owned(), "SOCIALIZE_SMTP_PASSWORD".to_owned()]).collect()
 }
 
-fn common_prefix(one: &str, other: &str) -> usize {
-    one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count()
+/// How many letters two names share at both ends.
+fn likeness(one: &str, other: &str) -> usize {
+    let from_start = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let from_end = one.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
+    from_start + from_end
 }
 
 fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<DatabaseSettings> {
@@ -189,6 +204,10 @@ fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<Datab
         Some(url) if !is_postgres(url) => {
             mistakes.add("SOCIALIZE_DATABASE_URL", "is not a URL such as postgres://user@host/database");
         }
+        Some(url) if url.expose().parse::<PgConnectOptions>().is_err() => {
+            let right = "has an option with an unknown value; sslmode is one of disable, allow, prefer, require, verify-ca, verify-full";
+            mistakes.add("SOCIALIZE_DATABASE_URL", right);
+        }
         _ => {}
     }
     let connections = mistakes.number(
@@ -201,11 +220,13 @@ fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<Datab
         "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT",
         arguments.database_acquire_timeout.as_deref(),
         Duration::from_secs(2),
+        TIME_LIMIT,
     );
     let statement_timeout = mistakes.duration(
         "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT",
         arguments.database_statement_timeout.as_deref(),
         Duration::from_secs(10),
+        TIME_LIMIT,
     );
     url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
 }
@@ -253,11 +274,13 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         "SOCIALIZE_REQUEST_TIMEOUT",
         arguments.request_timeout.as_deref(),
         Duration::from_secs(15),
+        TIME_LIMIT,
     );
     let body_timeout = mistakes.duration(
         "SOCIALIZE_BODY_TIMEOUT",
         arguments.body_timeout.as_deref(),
         Duration::from_secs(10),
+        TIME_LIMIT,
     );
     public_url.map(|public_url| ListenSettings {
         public,
