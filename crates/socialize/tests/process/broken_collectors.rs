@@ -56,7 +56,7 @@ impl Collector {
 }
 
 async fn start(database: &TestDatabase, endpoint: Option<&str>, variables: &[(&str, &str)]) -> Process {
-    let mut launch = Launch::serve(database.url()).variables(variables);
+    let mut launch = Launch::serve(database.url()).without_worker().variables(variables);
     if let Some(endpoint) = endpoint {
         launch = launch.variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
     }

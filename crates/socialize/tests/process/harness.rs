@@ -1,5 +1,6 @@
 //! Starts the real program and watches it from outside.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -54,8 +55,7 @@ impl Launch {
 
     /// `socialize work` or another role with the same settings.
     pub(crate) fn role(role: &str, database_url: &str) -> Self {
-        let mail = tempfile::tempdir().expect("a temporary directory");
-        Self { command: program(&[role]), mail }
+        Self::of(program(&[role]))
             .variable("SOCIALIZE_DATABASE_URL", database_url)
             .variable("SOCIALIZE_SECRET", SERVER_SECRET)
             .variable("SOCIALIZE_LISTEN", "127.0.0.1:0")
@@ -64,13 +64,33 @@ impl Launch {
             .with_mail_directory()
     }
 
+    /// Without jobs, where every operation must be one that the test asked for.
+    pub(crate) fn without_worker(self) -> Self {
+        self.variable("SOCIALIZE_SERVE_WORKS", "false")
+    }
+
+    /// Any command line with its environment.
+    pub(crate) fn of(command: Command) -> Self {
+        Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
+    }
+
     fn with_mail_directory(self) -> Self {
         let directory = self.mail.path().display().to_string();
         self.variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
     }
 
-    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
         self
     }
 
@@ -278,6 +298,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "a failed test is understood by what the process said")]
     fn drop(&mut self) {
         // It has ended already, most of the time.
         let _ = self.child.kill();

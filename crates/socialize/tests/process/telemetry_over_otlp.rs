@@ -14,6 +14,7 @@ use telemetry::Sampler;
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
 use test_support::{Answer, TestDatabase};
 
+use crate::exposition::Exposition;
 use crate::harness::{Launch, Process, User};
 
 const PROTOCOLS: [(&str, ReceivedBy); 2] = [("http/protobuf", ReceivedBy::Http), ("grpc", ReceivedBy::Grpc)];
@@ -127,23 +128,29 @@ async fn line_span_and_point_of_every_request_agree_over_both_protocols() {
         }
         assert_database_points_count_their_spans(&received);
         assert_metrics_follow_the_catalogue(&received);
-        scraped.assert_histograms_are_whole();
-        let names = |metric: &MetricDescription| metric.prometheus_name();
-        let declared: BTreeSet<String> = domain::catalogue::all().iter().map(names).collect();
-        let undeclared = scraped.types.iter().find(|(name, _)| !declared.contains(name));
-        assert_eq!(undeclared, None, "every scraped metric is in the catalogue");
+        assert_exposition_follows_the_catalogue(&scraped);
+    }
+}
+
+fn assert_exposition_follows_the_catalogue(scraped: &Exposition) {
+    scraped.assert_series_are_whole();
+    let declared = domain::catalogue::all();
+    for family in &scraped.families {
+        let declared = declared.iter().find(|metric| metric.prometheus_name() == family.name);
+        let declared = declared.unwrap_or_else(|| panic!("{} is not in the catalogue", family.name));
+        assert_eq!((&family.help[..], &family.kind[..]), (declared.help, declared.kind.prometheus_type()));
     }
 }
 
 /// Everything that a collector was sent by one process.
-struct Received {
-    spans: Vec<Span>,
+pub(crate) struct Received {
+    pub(crate) spans: Vec<Span>,
     /// Of the last request, which holds the final numbers.
     metrics: Vec<Metric>,
 }
 
 impl Received {
-    fn all(sink: &OtlpSink) -> Self {
+    pub(crate) fn all(sink: &OtlpSink) -> Self {
         let mut spans = Vec::new();
         for resource_spans in sink.traces().into_iter().flat_map(|request| request.resource_spans) {
             for scope_spans in resource_spans.scope_spans {
@@ -445,6 +452,7 @@ async fn the_sampler_decides_about_spans_and_about_nothing_else() {
     let database = TestDatabase::create().await;
     let sink = OtlpSink::start();
     let mut process = Launch::serve(database.url())
+        .without_worker()
         .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
         .variable("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
         .variable("OTEL_TRACES_SAMPLER_ARG", "0.25")
@@ -542,7 +550,7 @@ fn milliseconds_as_nanoseconds(milliseconds: &Value) -> u64 {
     (milliseconds.as_f64().expect("a duration") * 1e6).round() as u64
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
