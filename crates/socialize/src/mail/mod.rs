@@ -125,7 +125,7 @@ struct Inner {
 }
 
 enum Transport {
-    Smtp(Smtp),
+    Smtp(Box<Smtp>),
     Directory(Directory),
 }
 
@@ -141,7 +141,9 @@ impl Mail {
             attributes: Vec::new(),
         };
         let transport = match settings.transport {
-            MailTransport::Smtp(smtp) => Transport::Smtp(Smtp::new(smtp, settings.from.email.domain())?),
+            MailTransport::Smtp(smtp) => {
+                Transport::Smtp(Box::new(Smtp::new(smtp, settings.from.email.domain())?))
+            }
             MailTransport::Directory(path) => Transport::Directory(Directory::create(path)?),
         };
         let deliveries = Operations::counted(telemetry, family, &catalogue::EMAIL_DELIVERIES);
