@@ -1,5 +1,6 @@
 //! The API through its router, on a real database.
 
+mod access;
 mod activity;
 mod auth;
 mod content;

@@ -1,0 +1,275 @@
+//! Who may do what: every route of the API against every role, and what outsiders can learn.
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use http::{HeaderMap, Method};
+use serde_json::{Value, json};
+use test_support::{Answer, TestApp};
+use uuid::Uuid;
+
+use world::{Role, World};
+
+/// One line per route: what a well-formed request of each role is answered with, the route, and the body. World::value says
+/// what the names in braces stand for. Behind a `#` is the status that the content item must have for the request to make
+/// sense; it is a draft of the author otherwise.
+///
+/// Columns: no access token; the owner of another organization; a member of the organization who has no role in the
+/// workspace; reviewer, author and manager of the workspace; admin and owner of the organization; an operator.
+const TABLE: &str = r##"
+no_ oth mem rev aut man adm own ope
+202 202 202 202 202 202 202 202 202 POST   /v1/auth/register {"email": "{new_email}", "display_name": "Ada", "password": "{password}"}
+204 204 204 204 204 204 204 204 204 POST   /v1/auth/verify-email {"token": "{verification_token}"}
+202 202 202 202 202 202 202 202 202 POST   /v1/auth/resend-verification {"email": "{new_email}"}
+200 200 200 200 200 200 200 200 200 POST   /v1/auth/login {"email": "{email}", "password": "{password}"}
+200 200 200 200 200 200 200 200 200 POST   /v1/auth/refresh {"refresh_token": "{refresh_token}"}
+204 204 204 204 204 204 204 204 204 POST   /v1/auth/logout {"refresh_token": "{refresh_token}"}
+202 202 202 202 202 202 202 202 202 POST   /v1/auth/request-password-reset {"email": "{new_email}"}
+204 204 204 204 204 204 204 204 204 POST   /v1/auth/reset-password {"token": "{reset_token}", "password": "{password}"}
+
+401 200 200 200 200 200 200 200 200 GET    /v1/me
+401 200 200 200 200 200 200 200 200 PATCH  /v1/me {"display_name": "Ada"}
+
+401 200 200 200 200 200 200 200 200 GET    /v1/organizations
+401 201 201 201 201 201 201 201 201 POST   /v1/organizations {"name": "Another"}
+401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}
+401 404 403 403 403 403 200 200 404 PATCH  /v1/organizations/{organization_id} {"name": "Renamed"}
+401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}/members
+401 404 403 403 403 403 200 200 404 PATCH  /v1/organizations/{organization_id}/members/{user_id} {"role": "admin"}
+401 404 403 403 403 403 204 204 404 DELETE /v1/organizations/{organization_id}/members/{user_id}
+
+401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}/workspaces
+401 404 403 403 403 403 201 201 404 POST   /v1/organizations/{organization_id}/workspaces {"name": "Another", "required_approvals": 1}
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}
+401 404 404 403 403 200 200 200 404 PATCH  /v1/workspaces/{workspace_id} {"name": "Renamed"}
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/members
+401 404 404 403 403 201 201 201 404 POST   /v1/workspaces/{workspace_id}/members {"user_id": "{newcomer_id}", "role": "author"}
+401 404 404 403 403 200 200 200 404 PATCH  /v1/workspaces/{workspace_id}/members/{user_id} {"role": "manager"}
+401 404 404 403 403 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/members/{user_id}
+
+401 404 404 403 403 200 200 200 404 GET    /v1/workspaces/{workspace_id}/invites
+401 404 404 403 403 201 201 201 404 POST   /v1/workspaces/{workspace_id}/invites {"email": "{new_email}", "role": "author"}
+401 404 404 403 403 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/invites/{invite_id}
+401 201 201 201 201 201 201 201 201 POST   /v1/invites/accept {"token": "{invite_token}"}
+
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items
+401 404 404 403 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items {"channel": "x", "title": "A", "body": ""}
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}
+401 404 404 403 200 200 200 200 404 PATCH  /v1/workspaces/{workspace_id}/content-items/{content_item_id} {"title": "B"}
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions
+401 404 404 403 200 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/submit
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions
+401 404 404 201 403 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions {"decision": "approve", "revision": 1} # in_approval
+401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule {"scheduled_at": "{soon}"} # approved
+401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule # scheduled
+401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish # approved
+401 404 404 403 200 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/archive
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments
+401 404 404 201 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments {"body": "A comment"}
+401 404 404 403 204 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments/{comment_id}
+
+401 201 201 201 201 201 201 201 201 POST   /v1/feedback-reports {"kind": "idea", "body": "More tables"}
+401 200 200 200 200 200 200 200 200 GET    /v1/feedback-reports/mine
+401 403 403 403 403 403 403 403 200 GET    /v1/feedback-reports
+401 403 403 403 403 403 403 403 200 GET    /v1/feedback-reports/{feedback_report_id}
+401 403 403 403 403 403 403 403 200 PATCH  /v1/feedback-reports/{feedback_report_id} {"status": "triaged"}
+"##;
+
+struct Row {
+    expected: Vec<u16>,
+    method: Method,
+    path: &'static str,
+    body: &'static str,
+    item_status: &'static str,
+}
+
+fn rows() -> Vec<Row> {
+    let lines = TABLE.lines().filter(|line| !line.is_empty()).skip(1);
+    lines.map(Row::parse).collect()
+}
+
+impl Row {
+    fn parse(line: &'static str) -> Self {
+        let (request, item_status) = line.split_once(" # ").unwrap_or((line, "draft"));
+        let (expected, request) = request.split_at(4 * Role::ALL.len());
+        let expected: Vec<u16> =
+            expected.split_whitespace().map(|status| status.parse().expect("a status")).collect();
+        assert_eq!(expected.len(), Role::ALL.len(), "{line}");
+        let (method, request) = request.split_once(' ').expect("a method");
+        let request = request.trim();
+        let (path, body) = request.split_once(' ').unwrap_or((request, ""));
+        Self { expected, method: method.parse().expect("a method"), path, body, item_status }
+    }
+
+    fn operation(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+}
+
+/// The operations of the OpenAPI document, and whether they need an access token.
+fn documented() -> Vec<(String, bool)> {
+    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let is_protected = operation["security"].as_array().is_some_and(|needed| !needed.is_empty());
+            operations.push((format!("{} {path}", method.to_ascii_uppercase()), is_protected));
+        }
+    }
+    operations
+}
+
+#[test]
+fn every_route_has_its_line() {
+    let rows = rows();
+    let listed: BTreeSet<String> = rows.iter().map(Row::operation).collect();
+    let documented: BTreeSet<String> = documented().into_iter().map(|(operation, _)| operation).collect();
+    assert_eq!(listed.len(), rows.len(), "a route has two lines");
+    assert_eq!(listed.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new(), "no such routes");
+    assert_eq!(documented.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "without a line");
+}
+
+#[test]
+fn the_document_says_which_routes_need_an_access_token() {
+    let documented = documented();
+    for row in rows() {
+        let is_protected = row.expected[Role::Anonymous as usize] == 401;
+        assert!(documented.contains(&(row.operation(), is_protected)), "{}", row.operation());
+    }
+}
+
+#[tokio::test]
+async fn everybody_may_do_what_the_table_says() {
+    let test = TestApp::start_with_settings(world::without_rate_limits).await;
+    let mut mistakes = Vec::new();
+    for row in rows() {
+        let mut world = World::new(&test, row.item_status).await;
+        for (role, expected) in Role::ALL.into_iter().zip(&row.expected) {
+            let answer = send(&world, role, &row, &world.fill(row.path, role).await).await;
+            if answer.status.as_u16() != *expected {
+                let body = &answer.body;
+                mistakes.push(format!(
+                    "{} as {role:?}: {} and not {expected}: {body}",
+                    row.operation(),
+                    answer.status
+                ));
+            }
+            if answer.status.is_success() && row.method != Method::GET {
+                world = World::new(&test, row.item_status).await;
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
+}
+
+/// Whoever is refused must not be able to tell whether what was asked for exists.
+#[tokio::test]
+async fn outsiders_cannot_tell_what_exists() {
+    let test = TestApp::start().await;
+    let mut compared = 0;
+    for row in rows().iter().filter(|row| row.path.contains('{')) {
+        let world = World::new(&test, row.item_status).await;
+        for (role, expected) in Role::ALL.into_iter().zip(&row.expected) {
+            let is_outsider = matches!(role, Role::Anonymous | Role::Stranger | Role::Operator);
+            if *expected == 404 || (is_outsider && *expected >= 400) {
+                let real = send(&world, role, row, &world.fill(row.path, role).await).await;
+                let unknown = send(&world, role, row, &with_random_ids(row.path)).await;
+                assert_eq!(visible(&real), visible(&unknown), "{} as {role:?}", row.operation());
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 100, "only {compared} answers were compared");
+}
+
+/// A caller who may do something at home cannot reach into another organization by an id further down the path.
+#[tokio::test]
+async fn what_is_under_a_path_belongs_to_it() {
+    let test = TestApp::start().await;
+    let mut compared = 0;
+    for row in rows().iter().filter(|row| row.path.matches('{').count() > 1) {
+        let (home, elsewhere) =
+            (World::new(&test, row.item_status).await, World::new(&test, row.item_status).await);
+        let at_home = home.fill(row.path, Role::Owner).await;
+        let elsewhere = elsewhere.fill(row.path, Role::Owner).await;
+        let (at_home, elsewhere) = (ids(row.path, &at_home), ids(row.path, &elsewhere));
+        let random: Vec<String> = at_home.iter().map(|_| Uuid::new_v4().to_string()).collect();
+        // The organization or workspace is the caller's own, and what follows is from there as far as `own` says.
+        for own in 1..at_home.len() {
+            let own_ids = || at_home[..own].iter().copied();
+            let foreign = own_ids().chain(elsewhere[own..].iter().copied());
+            let unknown = own_ids().chain(random[own..].iter().map(String::as_str));
+            let foreign = send(&home, Role::Owner, row, &with_ids(row.path, foreign)).await;
+            let unknown = send(&home, Role::Owner, row, &with_ids(row.path, unknown)).await;
+            assert_eq!(foreign.status, 404, "{}", row.operation());
+            assert_eq!(visible(&foreign), visible(&unknown), "{}", row.operation());
+            compared += 1;
+        }
+    }
+    assert!(compared > 15, "only {compared} answers were compared");
+}
+
+/// The same for ids in a body.
+#[tokio::test]
+async fn what_a_body_refers_to_is_not_given_away() {
+    let test = TestApp::start().await;
+    let (home, elsewhere) = (World::new(&test, "draft").await, World::new(&test, "draft").await);
+    let (workspace, owner) = (home.fill("{workspace_id}", Role::Owner).await, home.caller(Role::Owner));
+    let foreign_user = elsewhere.fill("{user_id}", Role::Owner).await;
+    let foreign_organization = elsewhere.fill("{organization_id}", Role::Owner).await;
+    let random = Uuid::new_v4().to_string();
+
+    let members = format!("/v1/workspaces/{workspace}/members");
+    let add =
+        |user: &str| test.call(owner, Method::POST, &members, json!({"user_id": user, "role": "author"}));
+    let foreign = add(&foreign_user).await.expect_error(422, "invalid_field");
+    assert_eq!(visible(&foreign), visible(&add(&random).await));
+
+    let report = |organization: &str| {
+        let report = json!({"kind": "bug", "body": "It broke.", "organization_id": organization});
+        test.call(owner, Method::POST, "/v1/feedback-reports", report)
+    };
+    let foreign = report(&foreign_organization).await.expect_error(404, "not_found");
+    assert_eq!(visible(&foreign), visible(&report(&random).await));
+}
+
+async fn send(world: &World<'_>, role: Role, row: &Row, path: &str) -> Answer {
+    let body = match row.body {
+        "" => Value::Null,
+        body => serde_json::from_str(&world.fill(body, role).await).expect("a JSON body"),
+    };
+    // Edits of content items need it, and nobody else minds.
+    let headers = [("if-match", "*")];
+    let request = world.test.request(world.caller(role), row.method.clone(), path, &body, &headers);
+    world.test.send(request).await
+}
+
+/// All that the caller sees, except what is different in every answer.
+fn visible(answer: &Answer) -> (u16, HeaderMap, Value) {
+    let mut headers = answer.headers.clone();
+    headers.remove("x-request-id");
+    let mut body = answer.body.clone();
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("request_id");
+    }
+    (answer.status.as_u16(), headers, body)
+}
+
+fn with_random_ids(template: &str) -> String {
+    let ids: Vec<String> = template.matches('{').map(|_| Uuid::new_v4().to_string()).collect();
+    with_ids(template, ids.iter().map(String::as_str))
+}
+
+fn with_ids<'a>(template: &'a str, mut ids: impl Iterator<Item = &'a str>) -> String {
+    let segments = template.split('/').map(|segment| {
+        if segment.starts_with('{') { ids.next().expect("an id for every parameter") } else { segment }
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+/// The ids that stand in `path` where the template has parameters.
+fn ids<'a>(template: &str, path: &'a str) -> Vec<&'a str> {
+    let segments = template.split('/').zip(path.split('/'));
+    segments.filter(|(name, _)| name.starts_with('{')).map(|(_, id)| id).collect()
+}

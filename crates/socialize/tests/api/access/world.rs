@@ -1,0 +1,239 @@
+//! An organization with somebody of every role, and everything that requests need.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+
+use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use serde_json::{Value, json};
+use socialize::app::AppSettings;
+use socialize::token::LinkPurpose;
+use test_support::TestApp;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::auth::{self, PASSWORD};
+
+/// Who a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Anonymous,
+    /// The owner of another organization.
+    Stranger,
+    /// A member of the organization who has no role in the workspace.
+    Member,
+    Reviewer,
+    Author,
+    Manager,
+    Admin,
+    Owner,
+    Operator,
+}
+
+impl Role {
+    /// In the order of the table's columns.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Anonymous,
+        Self::Stranger,
+        Self::Member,
+        Self::Reviewer,
+        Self::Author,
+        Self::Manager,
+        Self::Admin,
+        Self::Owner,
+        Self::Operator,
+    ];
+}
+
+pub(super) struct World<'a> {
+    pub(super) test: &'a TestApp,
+    organization: OrganizationId,
+    workspace: WorkspaceId,
+    /// In the order of [`Role::ALL`].
+    callers: [Option<UserId>; 9],
+    /// The status that content items have.
+    item_status: &'static str,
+    /// What stands for which name already.
+    values: Mutex<HashMap<String, String>>,
+}
+
+/// So that a table can register as many users as it has lines.
+pub(super) fn without_rate_limits(settings: &mut AppSettings) {
+    let limits = &mut settings.rate_limits;
+    for limit in
+        [&mut limits.login_failures, &mut limits.emails_from_one_client, &mut limits.emails_to_one_address]
+    {
+        limit.count = NonZeroUsize::MAX;
+    }
+}
+
+impl<'a> World<'a> {
+    pub(super) async fn new(test: &'a TestApp, item_status: &'static str) -> Self {
+        let (_, stranger) = test.organization().await;
+        let (organization, owner) = test.organization().await;
+        let workspace = test.workspace(organization, 1).await;
+        let admin = test.user("admin").await;
+        test.join_organization(organization, admin, OrganizationRole::Admin).await;
+        let member = test.user("member").await;
+        test.join_organization(organization, member, OrganizationRole::Member).await;
+        let reviewer = test.workspace_member(organization, workspace, WorkspaceRole::Reviewer).await;
+        let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
+        let manager = test.workspace_member(organization, workspace, WorkspaceRole::Manager).await;
+        let operator = test.operator().await;
+        let users = [stranger, member, reviewer, author, manager, admin, owner, operator].map(Some);
+        let mut callers = [None; 9];
+        callers[1..].copy_from_slice(&users);
+        Self { test, organization, workspace, callers, item_status, values: Mutex::default() }
+    }
+
+    pub(super) fn caller(&self, role: Role) -> Option<UserId> {
+        self.callers[role as usize]
+    }
+
+    fn user(&self, role: Role) -> UserId {
+        self.caller(role).expect("a role with a user")
+    }
+
+    /// Replaces all names in braces by what they stand for.
+    pub(super) async fn fill(&self, template: &str, role: Role) -> String {
+        let mut filled = template.to_owned();
+        while let Some(name) = first_name(&filled) {
+            let value = self.value(&name, role).await;
+            filled = filled.replace(&format!("{{{name}}}"), &value);
+        }
+        filled
+    }
+
+    async fn value(&self, name: &str, role: Role) -> String {
+        // An invite is for the caller.
+        if name == "invite_token" {
+            return self.invite_token(role).await;
+        }
+        if let Some(value) = self.values.lock().await.get(name) {
+            return value.clone();
+        }
+        let value = Box::pin(self.make(name)).await;
+        self.values.lock().await.insert(name.to_owned(), value.clone());
+        value
+    }
+
+    async fn make(&self, name: &str) -> String {
+        let (test, organization, workspace) = (self.test, self.organization, self.workspace);
+        match name {
+            "organization_id" => organization.to_string(),
+            "workspace_id" => workspace.to_string(),
+            // Somebody who is in the organization and the workspace and calls nothing.
+            "user_id" => {
+                test.workspace_member(organization, workspace, WorkspaceRole::Author).await.to_string()
+            }
+            // Somebody who is in the organization but not in the workspace.
+            "newcomer_id" => {
+                let newcomer = test.user("newcomer").await;
+                test.join_organization(organization, newcomer, OrganizationRole::Member).await;
+                newcomer.to_string()
+            }
+            "content_item_id" => self.content_item().await,
+            "comment_id" => {
+                let path = self.fill("{items}/{content_item_id}/comments", Role::Author).await;
+                test.post(self.user(Role::Author), &path, json!({"body": "A comment"}))
+                    .await
+                    .expect(201)
+                    .text("id")
+            }
+            "invite_id" => {
+                let path = format!("/v1/workspaces/{workspace}/invites");
+                let invite = json!({"email": new_email(), "role": "author"});
+                test.post(self.user(Role::Manager), &path, invite).await.expect(201).text("id")
+            }
+            "feedback_report_id" => {
+                let report = json!({"kind": "bug", "body": "It broke."});
+                test.post(self.user(Role::Author), "/v1/feedback-reports", report)
+                    .await
+                    .expect(201)
+                    .text("id")
+            }
+            "items" => format!("/v1/workspaces/{workspace}/content-items"),
+            "soon" => (test.app.clock.now() + chrono::TimeDelta::days(1)).to_rfc3339(),
+            "password" => PASSWORD.to_owned(),
+            "new_email" => new_email(),
+            // The address of a user with that password.
+            "email" => {
+                let email = new_email();
+                auth::verified(test, &email).await;
+                email
+            }
+            "refresh_token" => {
+                let email = self.fill("{email}", Role::Anonymous).await;
+                auth::log_in(test, &email, PASSWORD).await.expect(200).text("refresh_token")
+            }
+            "verification_token" => {
+                let email = new_email();
+                auth::register(test, &email).await.expect(202);
+                auth::link(test, &email, LinkPurpose::VerifyEmail).await
+            }
+            "reset_token" => {
+                let email = self.fill("{email}", Role::Anonymous).await;
+                auth::post(test, "request-password-reset", json!({"email": email})).await.expect(202);
+                auth::link(test, &email, LinkPurpose::ResetPassword).await
+            }
+            unknown => panic!("nothing is called {unknown}"),
+        }
+    }
+
+    /// An item of the author, with the status that was asked for.
+    async fn content_item(&self) -> String {
+        let act =
+            |role, path: String, body| async move { self.test.post(self.user(role), &path, body).await };
+        let items = self.fill("{items}", Role::Author).await;
+        let draft = json!({"channel": "linkedin", "title": "A title", "body": "A body"});
+        let id = act(Role::Author, items.clone(), draft).await.expect(201).text("id");
+        if self.item_status == "draft" {
+            return id;
+        }
+        act(Role::Author, format!("{items}/{id}/submit"), Value::Null).await.expect(200);
+        if self.item_status == "in_approval" {
+            return id;
+        }
+        let approval = json!({"decision": "approve", "revision": 1});
+        act(Role::Reviewer, format!("{items}/{id}/decisions"), approval).await.expect(201);
+        if self.item_status == "approved" {
+            return id;
+        }
+        let schedule = json!({"scheduled_at": self.fill("{soon}", Role::Manager).await});
+        let scheduled = act(Role::Manager, format!("{items}/{id}/schedule"), schedule).await.expect(200);
+        assert_eq!(scheduled.body["status"], self.item_status);
+        id
+    }
+
+    async fn invite_token(&self, role: Role) -> String {
+        let email = match self.caller(role) {
+            Some(user) => self.test.email_of(user).await,
+            None => new_email(),
+        };
+        let id = InviteId::from(Uuid::now_v7());
+        sqlx::query(
+            "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
+             values ($1, $2, $3, 'author', 'pending', $4, $5, $5 + interval '7 days')",
+        )
+        .bind(id)
+        .bind(self.workspace)
+        .bind(email)
+        .bind(self.user(Role::Manager))
+        .bind(self.test.app.clock.now())
+        .execute(self.test.pool())
+        .await
+        .expect("an invite");
+        self.test.app.tokens.link(LinkPurpose::WorkspaceInvite, id.uuid()).expose().to_owned()
+    }
+}
+
+fn new_email() -> String {
+    format!("somebody-{}@example.com", Uuid::new_v4().simple())
+}
+
+/// The first name in braces. JSON has braces, too, but no letter follows them.
+fn first_name(template: &str) -> Option<String> {
+    let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    let mut names = names.filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase()));
+    names.next().map(str::to_owned)
+}
