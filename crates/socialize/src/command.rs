@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::StatusCode;
+use telemetry::{Telemetry, TelemetrySettings};
 
 use crate::config::{DatabaseSettings, Mistakes};
-use crate::start;
+use crate::database::Database;
+use crate::{operators, start};
 
 /// A mistake in the configuration or on the command line.
 const EXIT_MISTAKE: u8 = 2;
@@ -36,6 +38,17 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
         1 => print("Applied 1 migration."),
         count => print(&format!("Applied {count} migrations.")),
     }
+}
+
+/// `socialize operator add`
+///
+/// # Errors
+/// When there is no such user with a confirmed address, or the database fails.
+pub async fn add_operator(database: &DatabaseSettings, email: &str) -> anyhow::Result<()> {
+    let telemetry = Telemetry::new(TelemetrySettings::default());
+    let database = Database::new(start::pool(database)?, &telemetry, || false);
+    let user_id = operators::add(&database, email).await?;
+    print(&format!("This user is a platform operator: {user_id}"))
 }
 
 /// `socialize openapi`

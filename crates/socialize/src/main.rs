@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use domain::labels::Role;
 use socialize::command;
-use socialize::config::{self, Arguments, Command, Settings};
+use socialize::config::{
+    self, Arguments, Command, DemoSettings, OperatorCommand, Settings, SimulateSettings,
+};
 
 fn main() -> ExitCode {
     // Before the flags, which are read from the environment too.
@@ -40,6 +42,15 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Migrate(arguments) => {
             let database = Settings::check_database(&arguments, variables)?;
             command::migrate(&database).await?;
+        }
+        Command::Demo(arguments) => {
+            return socialize::demo::run(DemoSettings::check(&arguments, variables)?).await;
+        }
+        Command::Simulate(arguments) => {
+            return socialize::simulate::run(SimulateSettings::check(&arguments)?).await;
+        }
+        Command::Operator { command: OperatorCommand::Add { email, settings } } => {
+            command::add_operator(&Settings::check_database(&settings, variables)?, &email).await?;
         }
         Command::Openapi => command::print_openapi()?,
         Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,

@@ -1,6 +1,8 @@
 //! The command line. Values are taken as text here and checked together in [`super::settings`], so that one run reports
 //! every mistake.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 /// Teams draft social-media content and get it approved.
@@ -25,6 +27,16 @@ pub enum Command {
     Work(Box<ServeArguments>),
     /// Bring the database to the schema of this version
     Migrate(Box<ServeArguments>),
+    /// Show Socialize at work: an own Postgres, the API, the worker and simulated teams
+    Demo(Box<DemoArguments>),
+    /// Let simulated teams use a running Socialize
+    Simulate(Box<SimulateArguments>),
+    /// Manage platform operators, who triage feedback reports
+    Operator {
+        /// What to do.
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
     /// Print the OpenAPI document
     Openapi,
     /// Answer whether the process on the operations listener is ready: exit code 0 or 1, for container health checks
@@ -40,7 +52,20 @@ pub enum Command {
     },
 }
 
-/// Settings of `serve`, `work` and `migrate`.
+/// What can be done about operators.
+#[derive(Subcommand)]
+pub enum OperatorCommand {
+    /// Make a user an operator, who must have registered and confirmed the address
+    Add {
+        /// The user's e-mail address
+        email: String,
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+}
+
+/// Settings of `serve`, `work`, `migrate` and `operator`.
 #[derive(Args, Default)]
 pub struct ServeArguments {
     /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize (required)
@@ -132,4 +157,65 @@ pub struct ServeArguments {
     /// Name of this deployment in telemetry, e.g. production [default: development]
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_ENVIRONMENT")]
     pub environment: Option<String>,
+}
+
+/// Settings of `demo`.
+#[derive(Args, Default)]
+pub struct DemoArguments {
+    /// End after this time, e.g. 20s [default: when told to]
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: Option<String>,
+    /// Write what was driven and what the signals said to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Where the database, e-mails and logs are kept
+    #[arg(long, value_name = "DIRECTORY", default_value = ".demo")]
+    pub data_directory: PathBuf,
+    /// Use this Postgres server instead of an own one
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Directory of the Postgres programs [default: searched in the PATH, then below /usr/lib/postgresql]
+    #[arg(long, value_name = "DIRECTORY")]
+    pub postgres_binaries: Option<PathBuf>,
+    /// What simulated people do together, in actions a second [default: 20]
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<String>,
+    /// Makes the choices of simulated people repeatable [default: random]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<String>,
+    /// Address of the public listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Address of the private operations listener [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS")]
+    pub operations_listen: Option<String>,
+    /// Print plain lines instead of the live view
+    #[arg(long)]
+    pub plain: bool,
+}
+
+/// Settings of `simulate`.
+#[derive(Args, Default)]
+pub struct SimulateArguments {
+    /// The Socialize that the people use, e.g. http://127.0.0.1:8080
+    #[arg(long, value_name = "URL")]
+    pub target: String,
+    /// Directory into which that Socialize writes its e-mails: people find their links there
+    #[arg(long, value_name = "DIRECTORY")]
+    pub mail_directory: PathBuf,
+    /// What people do together, in actions a second [default: 20]
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<String>,
+    /// For how long, e.g. 10m
+    #[arg(long = "for", value_name = "DURATION")]
+    pub duration: String,
+    /// Makes the choices of people repeatable [default: random]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<String>,
+    /// Write what was driven to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Allow a target that is not on this machine
+    #[arg(long)]
+    pub i_own_this_host: bool,
 }

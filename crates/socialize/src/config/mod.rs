@@ -2,11 +2,13 @@
 
 mod arguments;
 mod check;
+mod demo;
 mod environment;
 mod mail;
 mod settings;
 
-pub use arguments::{Arguments, Command, ServeArguments};
+pub use arguments::{Arguments, Command, DemoArguments, OperatorCommand, ServeArguments, SimulateArguments};
 pub use check::Mistakes;
+pub use demo::{Behaviour, DemoSettings, SimulateSettings};
 pub use environment::environment;
 pub use settings::{DatabaseSettings, ListenSettings, LogOutputSettings, Settings};

@@ -231,7 +231,7 @@ fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<Datab
     url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
 }
 
-fn is_postgres(url: &Secret) -> bool {
+pub(super) fn is_postgres(url: &Secret) -> bool {
     Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 

@@ -1,0 +1,225 @@
+//! Checked settings of `demo` and `simulate`.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Settings;
+use super::arguments::{DemoArguments, ServeArguments, SimulateArguments};
+use super::check::Mistakes;
+use crate::secret::Secret;
+
+/// Everything that `demo` needs to know.
+pub struct DemoSettings {
+    /// When to end; `None` is when told to.
+    pub duration: Option<Duration>,
+    /// Where the report goes.
+    pub report: Option<PathBuf>,
+    /// Where the database, e-mails and logs are kept.
+    pub data_directory: PathBuf,
+    /// A server to use instead of an own one.
+    pub database_url: Option<Secret>,
+    /// Where the Postgres programs are.
+    pub postgres_binaries: Option<PathBuf>,
+    /// How the simulated people behave.
+    pub behaviour: Behaviour,
+    /// Whether plain lines are wanted instead of the live view.
+    pub plain: bool,
+    /// What the server is started with. The database and the secret are known only when the data directory is open, and are
+    /// filled in then.
+    pub serve: Settings,
+}
+
+/// Everything that `simulate` needs to know.
+pub struct SimulateSettings {
+    /// The Socialize that the people use.
+    pub target: Url,
+    /// Where their e-mails are.
+    pub mail_directory: PathBuf,
+    /// When to end.
+    pub duration: Duration,
+    /// Where the report goes.
+    pub report: Option<PathBuf>,
+    /// How the people behave.
+    pub behaviour: Behaviour,
+    /// Whether the target may be another machine.
+    pub any_host: bool,
+}
+
+/// How simulated people behave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Behaviour {
+    /// Actions a second, of all people together.
+    pub rate: f64,
+    /// Makes their choices repeatable.
+    pub seed: u64,
+}
+
+/// Slow enough to watch, and as fast as one machine can be expected to answer.
+const RATES: RangeInclusive<f64> = 0.1..=2_000.0;
+/// From a glance to a year.
+const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
+const DEFAULT_RATE: f64 = 20.0;
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_OPERATIONS_LISTEN: &str = "127.0.0.1:9464";
+
+impl DemoSettings {
+    /// Checks everything and reports all mistakes together. Of the environment only the variables of OpenTelemetry count:
+    /// the demo's server is its own, so settings that are meant for another one must not leak into it.
+    ///
+    /// # Errors
+    /// All mistakes, none of them quoting a secret.
+    pub fn check(arguments: &DemoArguments, variables: &[(String, String)]) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let duration = arguments
+            .duration
+            .as_deref()
+            .map(|value| mistakes.duration("--for", Some(value), *LENGTHS.start(), LENGTHS));
+        let behaviour = behaviour(&mut mistakes, arguments.rate.as_deref(), arguments.seed.as_deref());
+        let public = address(&mut mistakes, "--listen", arguments.listen.as_deref(), DEFAULT_LISTEN);
+        let operations = address(
+            &mut mistakes,
+            "--operations-listen",
+            arguments.operations_listen.as_deref(),
+            DEFAULT_OPERATIONS_LISTEN,
+        );
+        if public == operations && public.port() != 0 {
+            mistakes.add("--operations-listen", "must differ from --listen: it is private");
+        }
+        let database_url = arguments.database_url.as_ref().map(Secret::new);
+        if let Some(url) = &database_url
+            && !super::settings::is_postgres(url)
+        {
+            mistakes.add("DATABASE_URL", "is not a URL such as postgres://user@host/database");
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            duration,
+            report: arguments.json.clone(),
+            data_directory: arguments.data_directory.clone(),
+            database_url,
+            postgres_binaries: arguments.postgres_binaries.clone(),
+            behaviour,
+            plain: arguments.plain,
+            serve: serve(arguments, public, operations, variables)?,
+        })
+    }
+}
+
+/// The settings of the demo's server, by way of the same checks as for any other.
+fn serve(
+    arguments: &DemoArguments,
+    public: SocketAddr,
+    operations: SocketAddr,
+    variables: &[(String, String)],
+) -> Result<Settings, Mistakes> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let directory = &arguments.data_directory;
+    let arguments = ServeArguments {
+        database_url: Some("postgres://filled.in.later/socialize".to_owned()),
+        listen: Some(public.to_string()),
+        operations_listen: Some(operations.to_string()),
+        mail_directory: Some(text(directory.join("mail"))),
+        mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
+        // Standard output belongs to the demo.
+        log_format: Some("none".to_owned()),
+        log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
+        environment: Some("demo".to_owned()),
+        ..ServeArguments::default()
+    };
+    let telemetry = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned();
+    let secret = ("SOCIALIZE_SECRET".to_owned(), "filled in when the data directory is open".to_owned());
+    Settings::check(&arguments, &telemetry.chain([secret]).collect::<Vec<_>>())
+}
+
+impl SimulateSettings {
+    /// Checks everything and reports all mistakes together.
+    ///
+    /// # Errors
+    /// All mistakes.
+    pub fn check(arguments: &SimulateArguments) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let duration = mistakes.duration("--for", Some(&arguments.duration), *LENGTHS.start(), LENGTHS);
+        let behaviour = behaviour(&mut mistakes, arguments.rate.as_deref(), arguments.seed.as_deref());
+        let target = Url::parse(&arguments.target)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if target.is_none() {
+            mistakes.add(
+                "--target",
+                format!("{:?} is not a URL such as http://127.0.0.1:8080", arguments.target),
+            );
+        }
+        if !arguments.mail_directory.is_dir() {
+            let path = arguments.mail_directory.display();
+            let right = "it must be the directory that the target's SOCIALIZE_MAIL_DIRECTORY names";
+            mistakes.add("--mail-directory", format!("{path} is no directory: {right}"));
+        }
+        let settings = target.map(|target| Self {
+            target,
+            mail_directory: arguments.mail_directory.clone(),
+            duration,
+            report: arguments.json.clone(),
+            behaviour,
+            any_host: arguments.i_own_this_host,
+        });
+        mistakes.or(settings)
+    }
+}
+
+fn behaviour(mistakes: &mut Mistakes, rate: Option<&str>, seed: Option<&str>) -> Behaviour {
+    let right = format!("a number from {} to {}", RATES.start(), RATES.end());
+    let rate = mistakes.parse("--rate", rate, DEFAULT_RATE, &right);
+    if !RATES.contains(&rate) {
+        mistakes.add("--rate", format!("{rate} is not {right}"));
+    }
+    // Short enough to be typed again.
+    let random = u64::from(rand::random::<u16>());
+    let seed = mistakes.parse("--seed", seed, random, "a whole number");
+    Behaviour { rate, seed }
+}
+
+fn address(mistakes: &mut Mistakes, flag: &str, value: Option<&str>, default: &str) -> SocketAddr {
+    let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
+    mistakes.parse(flag, Some(value.unwrap_or(default)), fallback, "an address such as 127.0.0.1:8080")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let arguments = DemoArguments {
+            duration: Some("soon".to_owned()),
+            rate: Some("0".to_owned()),
+            seed: Some("-1".to_owned()),
+            listen: Some("here".to_owned()),
+            database_url: Some("postgres at home".to_owned()),
+            ..DemoArguments::default()
+        };
+        let mistakes = DemoSettings::check(&arguments, &[]).err().expect("mistakes").to_string();
+        for setting in ["--for:", "--rate:", "--seed:", "--listen:", "DATABASE_URL:"] {
+            assert!(mistakes.contains(setting), "{setting} is missing in {mistakes}");
+        }
+        assert!(!mistakes.contains("at home"), "a database URL holds a password: {mistakes}");
+    }
+
+    #[test]
+    fn only_variables_of_opentelemetry_reach_the_demo() {
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = [
+            variable("SOCIALIZE_DATABASE_URL", "postgres://production.example/socialize"),
+            variable("SOCIALIZE_UNKNOWN", "1"),
+            variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+        ];
+        let settings = DemoSettings::check(&DemoArguments::default(), &variables).ok().expect("settings");
+        assert!(settings.serve.otlp.is_some());
+        assert!(!settings.serve.database.url.expose().contains("production"));
+    }
+}

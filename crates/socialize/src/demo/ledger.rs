@@ -1,0 +1,100 @@
+//! The facts that the usage counters count, as the database has them.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use sqlx::{Connection, PgConnection};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::secret::Secret;
+
+/// How often the facts are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// The longer counting takes, the rarer it is done: this many times as long is waited in between.
+const REST_FACTOR: u32 = 20;
+
+/// Ids grow with time and are the primary keys, so counting what is new costs as much as there is new, whatever the
+/// database has gathered before.
+const COUNT: &str = "
+    select 'organizations' as source, '' as label, count(*) from organizations where id >= $1
+    union all select 'workspaces', '', count(*) from workspaces where id >= $1
+    union all select 'workspace_invites', '', count(*) from workspace_invites where id >= $1
+    union all select 'content_items', '', count(*) from content_items where id >= $1
+    union all select 'comments', '', count(*) from comments where id >= $1
+    union all select 'approval_decisions', decision, count(*) from approval_decisions where id >= $1 group by decision
+    union all select 'feedback_reports', kind, count(*) from feedback_reports where id >= $1 group by kind
+    union all select 'sessions', '', count(*) from sessions where id >= $1";
+
+/// How many facts there are, by source and label.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts(HashMap<(String, String), u64>);
+
+impl Facts {
+    /// How many rows the table has, with this label where it has labels.
+    pub(super) fn count(&self, table: &str, label: &str) -> u64 {
+        self.0.get(&(table.to_owned(), label.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// Sets a count, for tests.
+    #[cfg(test)]
+    pub(super) fn with(mut self, table: &str, label: &str, count: u64) -> Self {
+        self.0.insert((table.to_owned(), label.to_owned()), count);
+        self
+    }
+}
+
+/// Counts the facts of one run.
+pub(super) struct Ledger {
+    url: Secret,
+    since: Uuid,
+    /// Not one of the server's pool: what is measured is the server, not the demo.
+    connection: Option<PgConnection>,
+}
+
+impl Ledger {
+    /// Everything from now on counts.
+    pub(super) fn open(url: Secret) -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // The least id of this millisecond: a version 7 UUID begins with the time.
+        let since = Uuid::from_u128((since_epoch.as_millis() & 0xffff_ffff_ffff) << 80);
+        Self { url, since, connection: None }
+    }
+
+    /// Another one that counts the same facts.
+    pub(super) fn again(&self) -> Self {
+        Self { url: self.url.clone(), since: self.since, connection: None }
+    }
+
+    /// Counts once.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(super) async fn count(&mut self) -> anyhow::Result<Facts> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => PgConnection::connect(self.url.expose()).await.context("the facts cannot be counted")?,
+        };
+        let rows: Vec<(String, String, i64)> = sqlx::query_as(COUNT)
+            .bind(self.since)
+            .fetch_all(&mut connection)
+            .await
+            .context("the facts cannot be counted")?;
+        // A connection that failed is not used again.
+        self.connection = Some(connection);
+        let count = |(source, label, count): (String, String, i64)| ((source, label), count.unsigned_abs());
+        Ok(Facts(rows.into_iter().map(count).collect()))
+    }
+
+    /// Counts again and again. While the database is away the last counts stay.
+    pub(super) async fn watch(mut self, counted: watch::Sender<Facts>) {
+        while !counted.is_closed() {
+            let started = std::time::Instant::now();
+            if let Ok(facts) = self.count().await {
+                counted.send_replace(facts);
+            }
+            tokio::time::sleep((started.elapsed() * REST_FACTOR).max(COUNT_EVERY)).await;
+        }
+    }
+}

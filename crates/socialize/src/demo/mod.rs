@@ -1,0 +1,200 @@
+//! `socialize demo`: everything at work on one machine, with nothing to set up.
+//!
+//! It starts a Postgres of its own, serves the API and works on jobs in this process, lets simulated teams use it over real
+//! HTTP, and shows what an operator would see. At the end it compares what the usage counters say with what is in the
+//! database.
+
+mod ledger;
+mod log_tail;
+mod picture;
+mod report;
+mod screen;
+mod server;
+mod steps;
+mod traffic;
+mod usage;
+mod view;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::clock::Clock;
+use crate::config::{Behaviour, DemoSettings};
+use crate::interrupts::Interrupts;
+use crate::simulate::{self, Simulation, SimulationSettings, Tally, Target};
+use crate::start::VERSION;
+use ledger::{Facts, Ledger};
+use picture::{Painter, Phase};
+use report::Report;
+use server::Server;
+use steps::Steps;
+use view::View;
+
+/// As shells report a process that ended by Ctrl-C.
+const EXIT_INTERRUPTED: u8 = 130;
+/// How often the picture is painted.
+const PAINT_EVERY: Duration = Duration::from_millis(500);
+/// How many e-mails stay in the demo's directory.
+const KEEP_MAIL: usize = 1_000;
+
+/// What the view shows that never changes.
+#[derive(Clone)]
+struct About {
+    version: &'static str,
+    behaviour: Behaviour,
+    duration: Option<Duration>,
+    documentation_url: String,
+    health_url: String,
+    metrics_url: String,
+    mail_directory: PathBuf,
+    log_file: PathBuf,
+}
+
+/// Runs the demo until it was told to stop or its time is over.
+///
+/// # Errors
+/// When something that the demo needs cannot be had; the message says what would help.
+pub async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
+    let interrupts = Interrupts::listen().context("signals cannot be received")?;
+    tokio::select! {
+        ended = show(settings, &interrupts) => ended,
+        // Whatever is still under way is dropped with its future: the terminal is given back, Postgres ends.
+        () = interrupts.second() => {
+            Steps.say("\nStopped at once: what was under way was not finished.");
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
+    }
+}
+
+async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result<ExitCode> {
+    let (duration, report_file) = (settings.duration, settings.report.clone());
+    let (behaviour, plain) = (settings.behaviour, settings.plain);
+    let mail_directory = settings.data_directory.join("mail");
+    let log_file = settings.data_directory.join("logs").join("socialize.jsonl");
+
+    let server = tokio::select! {
+        server = Server::start(settings, &Steps) => server?,
+        () = interrupts.first() => {
+            Steps.say("\nStopped before it was ready.");
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
+        }
+    };
+    let about = About {
+        version: VERSION,
+        behaviour,
+        duration,
+        documentation_url: format!("{}/docs", server.public_url),
+        health_url: format!("{}/health", server.operations_url),
+        metrics_url: format!("{}/metrics", server.operations_url),
+        mail_directory: mail_directory.clone(),
+        log_file,
+    };
+    say_where(&about);
+
+    let tally = Tally::default();
+    let target = server.public_url.parse().context("the own address is no URL")?;
+    let simulation = Simulation::new(
+        SimulationSettings {
+            target: Target::find(&target, false).await?,
+            mail_directory,
+            keep_mail: Some(KEEP_MAIL),
+            behaviour,
+        },
+        tally.clone(),
+        Clock::default(),
+    )?;
+    let (report, server) = act(server, simulation, tally, about, plain, interrupts).await?;
+    server.stop(&Steps).await?;
+
+    Steps.say(&format!("\n{}\n\n{}", simulate::summary(&report.picture.driven), report.summary()));
+    if let Some(path) = &report_file {
+        simulate::write_report(path, &report.to_json())?;
+        Steps.say(&format!("Written to {}.", path.display()));
+    }
+    Ok(if report.problems().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn say_where(about: &About) {
+    let About { documentation_url, health_url, metrics_url, mail_directory, log_file, .. } = about;
+    let (mail, log) = (mail_directory.display(), log_file.display());
+    Steps.say(&format!(
+        "\nAPI      {documentation_url}\nhealth   {health_url}\nmetrics  {metrics_url}\ne-mails  {mail}\nlog      {log}\n"
+    ));
+}
+
+/// Lets people use the server until the end, and shows it.
+async fn act(
+    mut server: Server,
+    simulation: Simulation,
+    tally: Tally,
+    about: About,
+    plain: bool,
+    interrupts: &Interrupts,
+) -> anyhow::Result<(Report, Server)> {
+    let started = Instant::now();
+    let behaviour = about.behaviour;
+    let mut painter = Painter::new(server.app.clone(), tally);
+    let (counted, facts) = watch::channel(Facts::default());
+    let ledger: Ledger = server.ledger.again();
+    let counting = tokio::spawn(ledger.watch(counted));
+    let duration = about.duration;
+    let mut end = std::pin::pin!(async {
+        match duration {
+            Some(duration) => tokio::time::sleep_until(started + duration).await,
+            None => std::future::pending().await,
+        }
+    });
+    let log_file = about.log_file.clone();
+    let mut view = View::start(about, plain, interrupts.clone());
+    let mut paint = |phase, painter: &mut Painter| {
+        view.show(painter.paint(phase, &facts.borrow().clone(), log_tail::newest_lines(&log_file)));
+    };
+    let mut ticks = interval(PAINT_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
+    let (stop, stopped) = watch::channel(());
+    let mut people = tokio::spawn(simulation.run(stopped));
+    loop {
+        tokio::select! {
+            ended = &mut people => {
+                ended.context("the simulation failed")??;
+                bail!("the simulation ended by itself");
+            }
+            error = server.failed() => return Err(error),
+            () = &mut end => break,
+            () = interrupts.first() => break,
+            _ = ticks.tick() => paint(Phase::Running, &mut painter),
+        }
+    }
+    // People first: the server then has nothing left to do that anybody waits for.
+    drop(stop);
+    {
+        let mut draining = std::pin::pin!(async {
+            people.await.context("the simulation failed")??;
+            server.drain().await
+        });
+        loop {
+            tokio::select! {
+                drained = &mut draining => {
+                    drained?;
+                    break;
+                }
+                _ = ticks.tick() => paint(Phase::Draining, &mut painter),
+            }
+        }
+    }
+    let elapsed = started.elapsed();
+    counting.abort();
+    drop(view);
+
+    // Nothing can change any more, so signals and facts are of the same moment.
+    let facts = server.ledger.count().await?;
+    let picture = painter.paint(Phase::Draining, &facts, Vec::new());
+    let requests = painter.requests().clone();
+    Ok((Report { behaviour, elapsed, picture, requests }, server))
+}

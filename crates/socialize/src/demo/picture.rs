@@ -1,0 +1,176 @@
+//! What the demo shows: one look at the process, the facts and the simulated people.
+
+use std::time::Duration;
+
+use domain::catalogue;
+use domain::labels::{EmailOutcome, EmailTemplate, JobKind};
+use telemetry::catalogue::{Label, MetricDescription};
+use telemetry::health::HealthDetail;
+use telemetry::meter::{Snapshot, Value};
+use telemetry::{ClosedSet, JobOutcome, builtin};
+use tokio::time::Instant;
+
+use super::ledger::Facts;
+use super::traffic::{Requests, Traffic, TrafficMeter};
+use super::usage::{DrivenFacts, UsageCount, usage};
+use crate::app::App;
+use crate::simulate::{Driven, Tally};
+
+/// What the demo is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// People are at work.
+    Running,
+    /// People finish what they are doing, then the server does.
+    Draining,
+}
+
+/// Everything that is shown, at one moment.
+#[derive(Clone)]
+pub(super) struct Picture {
+    pub(super) phase: Phase,
+    pub(super) elapsed: Duration,
+    pub(super) health: HealthDetail,
+    pub(super) requests: u64,
+    pub(super) traffic: Traffic,
+    pub(super) usage: Vec<UsageCount>,
+    pub(super) driven: Driven,
+    pub(super) jobs: Jobs,
+    pub(super) emails: Emails,
+    pub(super) memory_bytes: Option<f64>,
+    /// Telemetry that was recorded and will never arrive.
+    pub(super) dropped: u64,
+    /// The newest lines of the log, oldest first.
+    pub(super) log: Vec<String>,
+}
+
+/// The job queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Jobs {
+    /// Waiting or running; `None` before it was read for the first time.
+    pub(super) depth: Option<u64>,
+    /// How long the oldest due job has been waiting.
+    pub(super) oldest_age: Option<Duration>,
+    /// Given up.
+    pub(super) dead: Option<u64>,
+    /// Runs that ended well.
+    pub(super) ok: u64,
+    /// Runs that did not.
+    pub(super) not_ok: u64,
+}
+
+/// Deliveries of e-mails by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Emails {
+    pub(super) delivered: u64,
+    pub(super) deferred: u64,
+    pub(super) refused: u64,
+}
+
+/// Looks again and again.
+pub(super) struct Painter {
+    app: App,
+    tally: Tally,
+    started: Instant,
+    traffic: TrafficMeter,
+    last: Requests,
+}
+
+impl Painter {
+    pub(super) fn new(app: App, tally: Tally) -> Self {
+        let (started, traffic) = (Instant::now(), TrafficMeter::default());
+        Self { app, tally, started, traffic, last: Requests::default() }
+    }
+
+    /// Looks once.
+    pub(super) fn paint(&mut self, phase: Phase, facts: &Facts, log: Vec<String>) -> Picture {
+        let elapsed = self.started.elapsed();
+        let snapshot = self.app.telemetry.meter().snapshot();
+        let driven = self.tally.snapshot();
+        let requests = Requests::read(&snapshot);
+        self.last = requests.clone();
+        let count = requests.count();
+        Picture {
+            phase,
+            elapsed,
+            health: self.app.health.detail(),
+            requests: count,
+            traffic: self.traffic.sample(elapsed, requests),
+            usage: usage(&snapshot, facts, DrivenFacts::of(&driven, count)),
+            driven,
+            jobs: jobs(&snapshot),
+            emails: emails(&snapshot),
+            memory_bytes: match snapshot.value(builtin::PROCESS_MEMORY_USAGE.description().name, &[]) {
+                Some(Value::Number(bytes)) => Some(*bytes),
+                _ => None,
+            },
+            dropped: sum(&snapshot, builtin::DROPPED.description()) as u64,
+            log,
+        }
+    }
+
+    /// All requests until the last look.
+    pub(super) fn requests(&self) -> &Requests {
+        &self.last
+    }
+}
+
+fn jobs(snapshot: &Snapshot) -> Jobs {
+    let read = |metric: MetricDescription, kind: &JobKind| match snapshot
+        .value(metric.name, &[(JobKind::KEY, kind.as_str())])
+    {
+        Some(Value::Number(value)) => Some(*value),
+        _ => None,
+    };
+    let all = |metric: MetricDescription| {
+        JobKind::ALL.iter().filter_map(|kind| read(metric, kind)).reduce(|sum, value| sum + value)
+    };
+    let ages =
+        JobKind::ALL.iter().filter_map(|kind| read(catalogue::JOB_QUEUE_OLDEST_AGE.description(), kind));
+    let (mut ok, mut not_ok) = (0, 0);
+    let name = catalogue::JOB_RUN_DURATION.description().name;
+    let families = snapshot.families.iter().filter(|family| family.description.name == name);
+    for (labels, value) in families.flat_map(|family| &family.points) {
+        let Value::Distribution(runs) = value else { continue };
+        let is_ok = labels
+            .iter()
+            .any(|(key, value)| *key == JobOutcome::KEY && value.as_str() == JobOutcome::Ok.as_str());
+        *(if is_ok { &mut ok } else { &mut not_ok }) += runs.count();
+    }
+    Jobs {
+        depth: all(catalogue::JOB_QUEUE_DEPTH.description()).map(|depth| depth as u64),
+        oldest_age: ages.reduce(f64::max).and_then(|age| Duration::try_from_secs_f64(age).ok()),
+        dead: all(catalogue::JOB_QUEUE_DEAD.description()).map(|dead| dead as u64),
+        ok,
+        not_ok,
+    }
+}
+
+fn emails(snapshot: &Snapshot) -> Emails {
+    let name = catalogue::EMAIL_DELIVERIES.description().name;
+    let count = |outcome: EmailOutcome| {
+        let of_template = |template: &EmailTemplate| {
+            let labels = [(EmailTemplate::KEY, template.as_str()), (EmailOutcome::KEY, outcome.as_str())];
+            match snapshot.value(name, &labels) {
+                Some(Value::Integer(count)) => count.unsigned_abs(),
+                _ => 0,
+            }
+        };
+        EmailTemplate::ALL.iter().map(of_template).sum()
+    };
+    Emails {
+        delivered: count(EmailOutcome::Delivered),
+        deferred: count(EmailOutcome::Deferred),
+        refused: count(EmailOutcome::Refused),
+    }
+}
+
+fn sum(snapshot: &Snapshot, metric: MetricDescription) -> f64 {
+    let families = snapshot.families.iter().filter(|family| family.description.name == metric.name);
+    let values = families.flat_map(|family| &family.points).map(|(_, value)| match value {
+        Value::Integer(count) => *count as f64,
+        Value::Number(value) => *value,
+        Value::Distribution(_) => 0.0,
+    });
+    values.sum()
+}

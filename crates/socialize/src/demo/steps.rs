@@ -1,0 +1,39 @@
+//! Tells what is being done and how long it took: nobody has to guess whether anything happens.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+/// Writes one line for each step to standard output.
+#[derive(Default)]
+pub(super) struct Steps;
+
+impl Steps {
+    /// Does something that takes time. `detail` says what is worth knowing of the result.
+    pub(super) async fn take<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<T> {
+        write(&format!("{what}… "));
+        let started = Instant::now();
+        let result = work.await;
+        let seconds = started.elapsed().as_secs_f64();
+        match &result {
+            Ok(value) => write(&format!("{seconds:.1} s{}\n", detail(value))),
+            Err(_) => write(&format!("failed after {seconds:.1} s\n")),
+        }
+        result
+    }
+
+    /// Says something.
+    pub(super) fn say(&self, text: &str) {
+        write(&format!("{text}\n"));
+    }
+}
+
+/// Where standard output is closed nobody is left to be told, and the demo goes on.
+fn write(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}

@@ -1,0 +1,188 @@
+//! Rate, latency and errors of requests, from the histogram that the server keeps of them.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use telemetry::builtin;
+use telemetry::meter::{Snapshot, Value};
+
+/// Rates and quantiles are those of the newest part of this length.
+const WINDOW: Duration = Duration::from_secs(10);
+/// How many seconds the history of rates goes back.
+const HISTORY: usize = 120;
+
+/// All requests that were answered until some moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Requests {
+    /// By duration, in the histogram's buckets.
+    buckets: Vec<u64>,
+    /// Refused: 4xx.
+    refused: u64,
+    /// Failed: 5xx.
+    failed: u64,
+}
+
+impl Requests {
+    pub(super) fn read(snapshot: &Snapshot) -> Self {
+        let mut requests = Self::default();
+        let name = builtin::HTTP_SERVER_REQUEST_DURATION.description().name;
+        let families = snapshot.families.iter().filter(|family| family.description.name == name);
+        for (labels, value) in families.flat_map(|family| &family.points) {
+            let Value::Distribution(distribution) = value else { continue };
+            requests.buckets.resize(distribution.buckets.len(), 0);
+            for (sum, count) in requests.buckets.iter_mut().zip(&distribution.buckets) {
+                *sum += count;
+            }
+            let status = labels.iter().find(|(key, _)| *key == "http.response.status_code");
+            match status.and_then(|(_, status)| status.chars().next()) {
+                Some('4') => requests.refused += distribution.count(),
+                Some('5') => requests.failed += distribution.count(),
+                _ => {}
+            }
+        }
+        requests
+    }
+
+    /// How many there were.
+    pub(super) fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        let before = earlier.buckets.iter().chain(std::iter::repeat(&0));
+        Self {
+            buckets: self.buckets.iter().zip(before).map(|(now, before)| now - before).collect(),
+            refused: self.refused - earlier.refused,
+            failed: self.failed - earlier.failed,
+        }
+    }
+
+    /// The duration that this share of requests did not exceed, as a histogram knows it: interpolated within a bucket.
+    /// Beyond the last bound it is that bound.
+    pub(super) fn quantile(&self, quantile: f64) -> Option<Duration> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let bounds = builtin::HTTP_SERVER_REQUEST_DURATION.description().bounds;
+        let wanted = quantile * count as f64;
+        let (mut below, mut lower) = (0.0, 0.0);
+        for (bucket, upper) in self.buckets.iter().zip(bounds) {
+            let bucket = *bucket as f64;
+            if below + bucket >= wanted && bucket > 0.0 {
+                let within = (wanted - below) / bucket;
+                return Some(Duration::from_secs_f64(lower + (upper - lower) * within));
+            }
+            (below, lower) = (below + bucket, *upper);
+        }
+        bounds.last().map(|last| Duration::from_secs_f64(*last))
+    }
+}
+
+/// What the requests of the last seconds were like.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Traffic {
+    /// Requests a second.
+    pub(super) rate: f64,
+    /// The median duration.
+    pub(super) p50: Option<Duration>,
+    /// The duration that 5 % of requests exceed.
+    pub(super) p95: Option<Duration>,
+    /// The share that failed.
+    pub(super) failed: f64,
+    /// The share that was refused.
+    pub(super) refused: f64,
+    /// Requests in each second, oldest first.
+    pub(super) history: Vec<u64>,
+}
+
+/// Remembers the last seconds.
+#[derive(Default)]
+pub(super) struct TrafficMeter {
+    samples: VecDeque<(Duration, Requests)>,
+    history: VecDeque<u64>,
+    /// How many seconds the history has, and the count at the end of the last.
+    seconds: (u64, u64),
+}
+
+impl TrafficMeter {
+    /// Takes in what there is at a time since the start.
+    pub(super) fn sample(&mut self, now: Duration, requests: Requests) -> Traffic {
+        let (seconds, before) = self.seconds;
+        if now.as_secs() > seconds {
+            // A sample that was late stands for all the seconds since the one before.
+            let elapsed = now.as_secs() - seconds;
+            let each = requests.count().saturating_sub(before) / elapsed;
+            self.history.extend(std::iter::repeat_n(each, elapsed.min(HISTORY as u64) as usize));
+            while self.history.len() > HISTORY {
+                self.history.pop_front();
+            }
+            self.seconds = (now.as_secs(), requests.count());
+        }
+        while self.samples.len() > 1 && self.samples[1].0 + WINDOW <= now {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((now, requests.clone()));
+        let (then, earlier) = &self.samples[0];
+        let recent = requests.since(earlier);
+        let share = |count: u64| count as f64 / (recent.count().max(1)) as f64;
+        let elapsed = (now - *then).as_secs_f64();
+        Traffic {
+            rate: if elapsed > 0.0 { recent.count() as f64 / elapsed } else { 0.0 },
+            p50: recent.quantile(0.5),
+            p95: recent.quantile(0.95),
+            failed: share(recent.failed),
+            refused: share(recent.refused),
+            history: self.history.iter().copied().collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `fast` requests in the first bucket, which ends at 5 ms, and `slow` in the second, which ends at 10.
+    fn requests(fast: u64, slow: u64) -> Requests {
+        let mut buckets = vec![0; builtin::HTTP_SERVER_REQUEST_DURATION.description().bounds.len() + 1];
+        (buckets[0], buckets[1]) = (fast, slow);
+        Requests { buckets, refused: slow, failed: 0 }
+    }
+
+    #[test]
+    fn quantiles_are_interpolated_within_their_bucket() {
+        let milliseconds = |duration: Option<Duration>| duration.expect("requests").as_secs_f64() * 1000.0;
+        assert_eq!(requests(0, 0).quantile(0.5), None);
+        assert!((milliseconds(requests(100, 0).quantile(0.5)) - 2.5).abs() < 1e-6);
+        assert!((milliseconds(requests(50, 50).quantile(0.95)) - 9.5).abs() < 1e-6);
+        let mut endless = requests(0, 0);
+        if let Some(last) = endless.buckets.last_mut() {
+            *last = 1;
+        }
+        assert!((milliseconds(endless.quantile(0.95)) - 10_000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn only_the_last_seconds_count() {
+        let mut meter = TrafficMeter::default();
+        let at = Duration::from_secs;
+        meter.sample(at(0), requests(0, 0));
+        let traffic = meter.sample(at(2), requests(20, 20));
+        assert!((traffic.rate - 20.0).abs() < 1e-9, "{traffic:?}");
+        assert!((traffic.refused - 0.5).abs() < 1e-9);
+        assert_eq!(traffic.history, [20, 20]);
+
+        meter.sample(at(10), requests(20, 20));
+        let traffic = meter.sample(at(20), requests(30, 20));
+        assert!((traffic.rate - 1.0).abs() < 1e-9, "{traffic:?}");
+        assert!(traffic.refused.abs() < 1e-9);
+    }
+}

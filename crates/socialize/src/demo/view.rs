@@ -1,0 +1,185 @@
+//! Shows pictures: live on a terminal, as plain lines elsewhere.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
+use crossterm::execute;
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use tokio::sync::watch;
+
+use super::About;
+use super::picture::Picture;
+use super::screen;
+use crate::interrupts::Interrupts;
+
+/// How often keys and new pictures are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a plain line is written.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Where pictures are shown.
+pub(super) enum View {
+    /// On a terminal.
+    Live(LiveView),
+    /// As lines.
+    Plain(PlainView),
+}
+
+impl View {
+    /// The live view where it is possible and wanted.
+    pub(super) fn start(about: About, plain: bool, interrupts: Interrupts) -> Self {
+        let is_possible = io::stdout().is_terminal() && !plain;
+        match is_possible.then(|| LiveView::start(about, interrupts)) {
+            Some(Ok(live)) => Self::Live(live),
+            // A terminal that cannot do it, such as one without a keyboard.
+            Some(Err(_)) | None => Self::Plain(PlainView { next: LINE_EVERY }),
+        }
+    }
+
+    /// Shows a picture; the newest replaces one that is not yet drawn.
+    pub(super) fn show(&mut self, picture: Picture) {
+        match self {
+            Self::Live(live) => _ = live.pictures.send_replace(Some(picture)),
+            Self::Plain(plain) => plain.show(&picture),
+        }
+    }
+}
+
+/// A thread draws and reads keys, so that a terminal that is slow, or stopped with Ctrl-S, holds nothing up. Dropping it gives
+/// the terminal back.
+pub(super) struct LiveView {
+    pictures: watch::Sender<Option<Picture>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl LiveView {
+    fn start(about: About, interrupts: Interrupts) -> io::Result<Self> {
+        let mut screen = Screen::take()?;
+        let (pictures, mut newest) = watch::channel(None);
+        let thread = std::thread::Builder::new().name("demo-view".to_owned()).spawn(move || {
+            // An error is a terminal that is gone, and with it whoever would read about it.
+            let _ = watch_and_draw(&mut screen, &about, &mut newest, &interrupts);
+        })?;
+        Ok(Self { pictures, thread: Some(thread) })
+    }
+}
+
+impl Drop for LiveView {
+    fn drop(&mut self) {
+        // The thread ends when there can be no further pictures.
+        self.pictures = watch::Sender::new(None);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn watch_and_draw(
+    screen: &mut Screen,
+    about: &About,
+    newest: &mut watch::Receiver<Option<Picture>>,
+    interrupts: &Interrupts,
+) -> io::Result<()> {
+    loop {
+        let mut is_changed = false;
+        // Where there are no keys to read, drawing goes on.
+        if event::poll(LOOK_EVERY).unwrap_or_else(|_| {
+            std::thread::sleep(LOOK_EVERY);
+            false
+        }) {
+            match event::read()? {
+                Event::Key(key) if is_end(key) => interrupts.interrupt(),
+                Event::Resize(..) => is_changed = true,
+                _ => {}
+            }
+        }
+        match newest.has_changed() {
+            Ok(is_new) => is_changed |= is_new,
+            Err(_) => return Ok(()),
+        }
+        if is_changed && let Some(picture) = &*newest.borrow_and_update() {
+            screen.terminal.draw(|frame| screen::draw(frame, about, picture))?;
+        }
+    }
+}
+
+/// Ctrl-C is a key while the live view has the terminal.
+fn is_end(key: KeyEvent) -> bool {
+    match key.code {
+        KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
+        KeyCode::Char('q') => true,
+        _ => false,
+    }
+}
+
+/// The terminal, for as long as it is ours. It is given back on every way out, a panic included.
+struct Screen {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Screen {
+    fn take() -> io::Result<Self> {
+        enable_raw_mode()?;
+        // From here on dropping it gives the terminal back, also when the next step fails.
+        let screen = Terminal::new(CrosstermBackend::new(io::stdout())).map(|terminal| Self { terminal });
+        if screen.is_err() {
+            let _ = disable_raw_mode();
+        }
+        let mut screen = screen?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        screen.terminal.clear()?;
+        screen.terminal.hide_cursor()?;
+        Ok(screen)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stdout(), LeaveAlternateScreen);
+        let _ = self.terminal.show_cursor();
+    }
+}
+
+/// One line now and then.
+pub(super) struct PlainView {
+    next: Duration,
+}
+
+impl PlainView {
+    fn show(&mut self, picture: &Picture) {
+        if picture.elapsed < self.next {
+            return;
+        }
+        self.next = picture.elapsed + LINE_EVERY;
+        // Where standard output is closed nobody is left to be told.
+        let _ = writeln!(io::stdout(), "{}", plain_line(picture));
+    }
+}
+
+fn plain_line(picture: &Picture) -> String {
+    let traffic = &picture.traffic;
+    let p95 = traffic.p95.map_or("–".to_owned(), |p95| format!("{:.1} ms", p95.as_secs_f64() * 1000.0));
+    let wrong = picture.usage.iter().filter(|count| !count.is_right()).count();
+    let counters = if wrong == 0 {
+        "all counters equal".to_owned()
+    } else {
+        format!("{wrong} counters ahead of the last count")
+    };
+    let total = picture.driven.total();
+    format!(
+        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} jobs queued  {counters}",
+        picture.elapsed.as_secs_f64(),
+        picture.health.readiness,
+        traffic.rate,
+        traffic.failed * 100.0,
+        total.ok,
+        total.unexpected,
+        picture.emails.delivered,
+        picture.jobs.depth.unwrap_or_default(),
+    )
+}

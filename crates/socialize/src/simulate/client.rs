@@ -1,0 +1,183 @@
+//! HTTP, as the browsers of simulated people speak it.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::target::Target;
+use crate::secret::Secret;
+use crate::start::VERSION;
+
+/// Longer than Socialize takes at most, so that it is always the server who gives up first.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is sent.
+pub(super) struct Request {
+    /// `GET`, `POST`, `PATCH`.
+    pub method: Method,
+    /// Below the target.
+    pub path: String,
+    /// Who is calling.
+    pub access_token: Option<Secret>,
+    /// Which version is to be changed.
+    pub if_match: Option<String>,
+    /// Names a request that creates.
+    pub idempotency_key: Option<Uuid>,
+    /// JSON.
+    pub body: Option<Value>,
+}
+
+impl Request {
+    /// Reads.
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            access_token: None,
+            if_match: None,
+            idempotency_key: None,
+            body: None,
+        }
+    }
+
+    /// Does something.
+    pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::POST, body: Some(body), ..Self::get(path) }
+    }
+
+    /// Does something that takes nothing but its path.
+    pub(super) fn act(path: impl Into<String>) -> Self {
+        Self { method: Method::POST, ..Self::get(path) }
+    }
+
+    /// Changes something.
+    pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::PATCH, body: Some(body), ..Self::get(path) }
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The version of what came back.
+    pub etag: Option<String>,
+    /// How long to wait before trying again.
+    pub retry_after: Option<Duration>,
+    /// JSON; `Null` where there is none.
+    pub body: Value,
+}
+
+/// Why nothing came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nobody listens, or not to us.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke, or what came was no HTTP.
+    Broken,
+}
+
+/// A request and what became of it.
+pub(super) struct Exchange {
+    /// The answer, if there was one.
+    pub answered: Result<Answer, Failure>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The connections of one team.
+#[derive(Clone)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Client {
+    /// The client of the team with this number. Each team calls from a loopback address of its own, as customers do from
+    /// theirs: Socialize limits what one address may do.
+    ///
+    /// # Errors
+    /// When the platform's certificates cannot be used.
+    pub(super) fn new(target: &Target, team: u64) -> reqwest::Result<Self> {
+        let mut builder = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(format!("socialize-simulate/{VERSION}"))
+            // What was allowed is what is called, whatever the name stands for by then.
+            .resolve_to_addrs(target.host(), target.addresses());
+        if target.is_ipv4_loopback() {
+            builder = builder.local_address(loopback_address(team));
+        }
+        Ok(Self { http: builder.build()?, base: target.base().to_owned() })
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn send(&self, request: Request) -> Exchange {
+        let started = Instant::now();
+        let answered = self.exchange(request).await.map_err(|error| match error {
+            error if error.is_timeout() => Failure::Timeout,
+            error if error.is_connect() => Failure::Connect,
+            _ => Failure::Broken,
+        });
+        Exchange { answered, took: started.elapsed() }
+    }
+
+    async fn exchange(&self, request: Request) -> reqwest::Result<Answer> {
+        let mut builder = self.http.request(request.method, format!("{}{}", self.base, request.path));
+        if let Some(token) = &request.access_token {
+            builder = builder.bearer_auth(token.expose());
+        }
+        if let Some(etag) = &request.if_match {
+            builder = builder.header(header::IF_MATCH, etag);
+        }
+        if let Some(key) = request.idempotency_key {
+            builder = builder.header("idempotency-key", key.to_string());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.json(body);
+        }
+        let response = builder.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await?;
+        Ok(Answer {
+            status,
+            etag: text(&headers, header::ETAG),
+            retry_after: text(&headers, header::RETRY_AFTER)
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+            body: serde_json::from_slice(&bytes).unwrap_or_default(),
+        })
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// One of 127.16.0.1 to 127.143.255.254: every address below 127 leads to this machine.
+fn loopback_address(team: u64) -> IpAddr {
+    let [.., high, middle, low] = team.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 16 + high % 128, middle, 1 + low % 254))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn teams_call_from_addresses_of_their_own() {
+        let addresses: HashSet<IpAddr> = (0..250).map(loopback_address).collect();
+        assert_eq!(addresses.len(), 250);
+        for team in [0, 255, 256, u64::MAX] {
+            assert!(loopback_address(team).is_loopback());
+        }
+    }
+}

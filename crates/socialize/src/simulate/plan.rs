@@ -1,0 +1,303 @@
+//! What somebody intends, and the request that it takes.
+
+use domain::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use serde_json::json;
+use telemetry::ClosedSet;
+use uuid::Uuid;
+
+use super::action::Action;
+use super::client::Request;
+use super::people::{Part, Person, Session};
+use super::team::Team;
+use super::words;
+use crate::secret::Secret;
+
+/// How far ahead items are scheduled, in minutes after the team began. No team is at work for a day.
+const SCHEDULE_AHEAD_MINUTES: std::ops::Range<i64> = 1_440..40_000;
+
+/// An item of a team: the position of its workspace and its own there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ItemPosition {
+    /// Of the workspace in the team.
+    pub workspace: usize,
+    /// Of the item in the workspace.
+    pub item: usize,
+}
+
+/// What somebody is about to do, with all that it takes.
+#[derive(Clone)]
+pub(super) enum Intent {
+    /// See [`Action::Register`]; the others likewise.
+    Register,
+    /// With the link's token.
+    VerifyEmail {
+        /// It.
+        token: Secret,
+    },
+    /// With the right password.
+    LogIn,
+    /// With a wrong one.
+    MistypePassword,
+    /// With the refresh token.
+    RefreshSession,
+    /// The session ends.
+    LogOut,
+    /// For the own address.
+    RequestPasswordReset,
+    /// With the link's token.
+    ResetPassword {
+        /// It.
+        token: Secret,
+    },
+    /// The team's.
+    CreateOrganization,
+    /// One more.
+    CreateWorkspace,
+    /// By e-mail.
+    InviteColleague {
+        /// Where to.
+        workspace: usize,
+        /// Whom.
+        colleague: usize,
+    },
+    /// With the link's token.
+    AcceptInvite {
+        /// It.
+        token: Secret,
+    },
+    /// In this workspace.
+    DraftContentItem {
+        /// Where.
+        workspace: usize,
+    },
+    /// Another revision of this.
+    EditContentItem(ItemPosition),
+    /// Puts this before the reviewers.
+    SubmitContentItem(ItemPosition),
+    /// On this.
+    Comment(ItemPosition),
+    /// On this.
+    Decide(ItemPosition, Decision),
+    /// This.
+    ScheduleContentItem(ItemPosition),
+    /// This.
+    ArchiveContentItem(ItemPosition),
+    /// To the operators.
+    ReportFeedback(FeedbackKind),
+    /// All of a workspace.
+    ListContentItems {
+        /// Which.
+        workspace: usize,
+    },
+    /// This.
+    ReadContentItem(ItemPosition),
+    /// On this.
+    ListComments(ItemPosition),
+    /// The own ones.
+    ListOrganizations,
+    /// Without being logged in.
+    CallWithoutToken,
+    /// Which does not exist.
+    CallUnknownPath,
+}
+
+impl Intent {
+    /// What it is counted as.
+    pub(super) fn action(&self) -> Action {
+        match self {
+            Self::Register => Action::Register,
+            Self::VerifyEmail { .. } => Action::VerifyEmail,
+            Self::LogIn => Action::LogIn,
+            Self::MistypePassword => Action::MistypePassword,
+            Self::RefreshSession => Action::RefreshSession,
+            Self::LogOut => Action::LogOut,
+            Self::RequestPasswordReset => Action::RequestPasswordReset,
+            Self::ResetPassword { .. } => Action::ResetPassword,
+            Self::CreateOrganization => Action::CreateOrganization,
+            Self::CreateWorkspace => Action::CreateWorkspace,
+            Self::InviteColleague { .. } => Action::InviteColleague,
+            Self::AcceptInvite { .. } => Action::AcceptInvite,
+            Self::DraftContentItem { .. } => Action::DraftContentItem,
+            Self::EditContentItem(_) => Action::EditContentItem,
+            Self::SubmitContentItem(_) => Action::SubmitContentItem,
+            Self::Comment(_) => Action::Comment,
+            Self::Decide(_, Decision::Approve) => Action::Approve,
+            Self::Decide(_, Decision::RequestChanges) => Action::RequestChanges,
+            Self::Decide(_, Decision::Reject) => Action::Reject,
+            Self::ScheduleContentItem(_) => Action::ScheduleContentItem,
+            Self::ArchiveContentItem(_) => Action::ArchiveContentItem,
+            Self::ReportFeedback(FeedbackKind::Bug) => Action::ReportBug,
+            Self::ReportFeedback(_) => Action::ReportOther,
+            Self::ListContentItems { .. } => Action::ListContentItems,
+            Self::ReadContentItem(_) => Action::ReadContentItem,
+            Self::ListComments(_) => Action::ListComments,
+            Self::ListOrganizations => Action::ListOrganizations,
+            Self::CallWithoutToken => Action::CallWithoutToken,
+            Self::CallUnknownPath => Action::CallUnknownPath,
+        }
+    }
+
+    /// The request that it takes; `None` where the team does not have what the intent is about.
+    pub(super) fn request(&self, team: &mut Team, person: usize) -> Option<Request> {
+        if matches!(self, Self::CallWithoutToken) {
+            return Some(Request::get("/v1/organizations"));
+        }
+        if matches!(self, Self::CallUnknownPath) {
+            return Some(Request::get("/v1/followers"));
+        }
+        let caller = team.people.get_mut(person)?;
+        if let Some(request) = account_request(self, caller) {
+            return Some(request);
+        }
+        let access_token = Some(caller.session()?.access_token.clone());
+        let request = match self {
+            Self::CreateOrganization => {
+                Request::post("/v1/organizations", json!({"name": words::organization(&mut caller.rng)}))
+            }
+            Self::AcceptInvite { token } => {
+                Request::post("/v1/invites/accept", json!({"token": token.expose()}))
+            }
+            Self::ReportFeedback(kind) => {
+                let text = match kind {
+                    FeedbackKind::Bug => words::complaint(&mut caller.rng),
+                    _ => words::wish(&mut caller.rng),
+                };
+                let body = json!({"kind": kind, "body": text, "organization_id": team.organization});
+                Request::post("/v1/feedback-reports", body)
+            }
+            Self::ListOrganizations => Request::get("/v1/organizations"),
+            Self::CreateWorkspace => create_workspace(team, person)?,
+            Self::InviteColleague { workspace, colleague } => invite(team, *workspace, *colleague)?,
+            about_content => content_request(about_content, team, person)?,
+        };
+        Some(Request { access_token, idempotency_key: self.creates().then(|| key(team, person)), ..request })
+    }
+
+    /// Clients name the requests that create, so that they could repeat them.
+    fn creates(&self) -> bool {
+        matches!(
+            self,
+            Self::CreateOrganization
+                | Self::CreateWorkspace
+                | Self::InviteColleague { .. }
+                | Self::DraftContentItem { .. }
+                | Self::Comment(_)
+                | Self::Decide(..)
+                | Self::ReportFeedback(_)
+        )
+    }
+}
+
+fn key(team: &mut Team, person: usize) -> Uuid {
+    Uuid::from_u128(team.people[person].rng.random())
+}
+
+/// Requests that need no session, or only that.
+fn account_request(intent: &Intent, person: &mut Person) -> Option<Request> {
+    let email = &person.email;
+    Some(match intent {
+        Intent::Register => {
+            let password = person.password.expose();
+            let body = json!({"email": email, "display_name": person.name, "password": password});
+            Request::post("/v1/auth/register", body)
+        }
+        Intent::VerifyEmail { token } => {
+            Request::post("/v1/auth/verify-email", json!({"token": token.expose()}))
+        }
+        Intent::LogIn => {
+            let password = person.password.expose();
+            Request::post("/v1/auth/login", json!({"email": email, "password": password}))
+        }
+        Intent::MistypePassword => {
+            let password = words::mistyped(person.password.expose());
+            Request::post("/v1/auth/login", json!({"email": email, "password": password}))
+        }
+        Intent::RequestPasswordReset => {
+            Request::post("/v1/auth/request-password-reset", json!({"email": email}))
+        }
+        Intent::ResetPassword { token } => {
+            person.password = Secret::new(words::password(&mut person.rng));
+            let body = json!({"token": token.expose(), "password": person.password.expose()});
+            Request::post("/v1/auth/reset-password", body)
+        }
+        Intent::RefreshSession | Intent::LogOut => {
+            let Session { refresh_token, .. } = person.session()?;
+            let path = match intent {
+                Intent::LogOut => "/v1/auth/logout",
+                _ => "/v1/auth/refresh",
+            };
+            Request::post(path, json!({"refresh_token": refresh_token.expose()}))
+        }
+        _ => return None,
+    })
+}
+
+fn create_workspace(team: &mut Team, person: usize) -> Option<Request> {
+    let path = format!("/v1/organizations/{}/workspaces", team.organization?);
+    // Whoever writes does not decide, so more approvals than there are reviewers could never be had.
+    let reviewers = team.people.iter().filter(|person| person.part == Part::Reviewer).count();
+    let rng = &mut team.people[person].rng;
+    let required_approvals = rng.random_range(1..=reviewers.clamp(1, 2));
+    let body = json!({"name": words::workspace(rng), "required_approvals": required_approvals});
+    Some(Request::post(path, body))
+}
+
+fn invite(team: &Team, workspace: usize, colleague: usize) -> Option<Request> {
+    let path = format!("/v1/workspaces/{}/invites", team.workspaces.get(workspace)?.id);
+    let colleague = team.people.get(colleague)?;
+    let role = match colleague.part {
+        Part::Founder => WorkspaceRole::Manager,
+        Part::Author => WorkspaceRole::Author,
+        Part::Reviewer => WorkspaceRole::Reviewer,
+    };
+    Some(Request::post(path, json!({"email": colleague.email, "role": role})))
+}
+
+fn content_request(intent: &Intent, team: &mut Team, person: usize) -> Option<Request> {
+    let Team { people, workspaces, founded_at, .. } = team;
+    let rng = &mut people[person].rng;
+    let items = |workspace: usize| {
+        let workspace = workspaces.get(workspace)?;
+        Some(format!("/v1/workspaces/{}/content-items", workspace.id))
+    };
+    let item = |position: &ItemPosition| {
+        let item = workspaces.get(position.workspace)?.items.get(position.item)?;
+        Some((format!("{}/{}", items(position.workspace)?, item.id), item))
+    };
+    Some(match intent {
+        Intent::DraftContentItem { workspace } => {
+            let channel = Channel::ALL.choose(rng)?;
+            let body = json!({"channel": channel, "title": words::title(rng), "body": words::post(rng)});
+            Request::post(items(*workspace)?, body)
+        }
+        Intent::ListContentItems { workspace } => Request::get(items(*workspace)?),
+        Intent::EditContentItem(position) => {
+            let (path, item) = item(position)?;
+            let edit = Request::patch(path, json!({"title": words::title(rng), "body": words::post(rng)}));
+            Request { if_match: item.etag.clone(), ..edit }
+        }
+        Intent::SubmitContentItem(position) => Request::act(format!("{}/submit", item(position)?.0)),
+        Intent::ArchiveContentItem(position) => Request::act(format!("{}/archive", item(position)?.0)),
+        Intent::ScheduleContentItem(position) => {
+            let at = *founded_at + chrono::TimeDelta::minutes(rng.random_range(SCHEDULE_AHEAD_MINUTES));
+            Request::post(format!("{}/schedule", item(position)?.0), json!({"scheduled_at": at}))
+        }
+        Intent::Decide(position, decision) => {
+            let (path, item) = item(position)?;
+            let mut body = json!({"decision": decision, "revision": item.revision});
+            if *decision != Decision::Approve {
+                body["note"] = json!(words::remark(rng));
+            }
+            Request::post(format!("{path}/decisions"), body)
+        }
+        Intent::Comment(position) => {
+            let body = json!({"body": words::remark(rng)});
+            Request::post(format!("{}/comments", item(position)?.0), body)
+        }
+        Intent::ListComments(position) => Request::get(format!("{}/comments", item(position)?.0)),
+        Intent::ReadContentItem(position) => Request::get(item(position)?.0),
+        _ => return None,
+    })
+}

@@ -1,0 +1,337 @@
+//! A team: its people, and what they know of their workspaces.
+//!
+//! Nothing here waits or sends. The simulation asks [`Team::choose`] what somebody wants to do, sends it, and tells
+//! [`Team::learn`] what came back; so a team can be tested without a server.
+
+use chrono::{DateTime, Utc};
+use domain::vocabulary::{self, ContentItemStatus, Decision, FeedbackKind};
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::action::Judgement;
+use super::client::Answer;
+use super::people::{Part, Person, Time};
+use super::plan::{Intent, ItemPosition};
+
+/// How many items of a workspace are in the works at once.
+const ITEMS_IN_THE_WORKS: usize = 5;
+/// How many items a workspace makes before the team has done its work.
+const ITEMS_PLANNED: std::ops::RangeInclusive<usize> = 6..=14;
+/// A team that got nothing done for so long is given up.
+const PATIENCE: Time = Time::from_secs(180);
+
+/// People who work together.
+pub(super) struct Team {
+    /// The first is the founder.
+    pub people: Vec<Person>,
+    /// Theirs, once it is created.
+    pub organization: Option<Uuid>,
+    /// Those that are created.
+    pub workspaces: Vec<Workspace>,
+    /// When they began; items are scheduled relative to it.
+    pub founded_at: DateTime<Utc>,
+    planned_workspaces: usize,
+    last_success: Time,
+}
+
+/// A workspace, as its team knows it.
+pub(super) struct Workspace {
+    /// Its id.
+    pub id: Uuid,
+    /// What is in it.
+    pub items: Vec<Item>,
+    planned_items: usize,
+    /// By person.
+    invited: Vec<bool>,
+    joined: Vec<bool>,
+}
+
+/// A content item, as its team knows it; somebody may have changed it meanwhile.
+pub(super) struct Item {
+    /// Its id.
+    pub id: Uuid,
+    /// The current revision.
+    pub revision: i64,
+    /// What an edit sends as `If-Match`; `None` when somebody has to read the item first.
+    pub etag: Option<String>,
+    status: ContentItemStatus,
+    /// Who wrote the current revision.
+    written_by: usize,
+    decided_by: Vec<usize>,
+}
+
+impl Team {
+    /// People who have not begun yet. `tag` keeps the addresses of different runs apart.
+    pub(super) fn new(rng: &mut StdRng, tag: &str, founded_at: DateTime<Utc>, now: Time) -> Self {
+        let mut parts = vec![Part::Founder, Part::Author, Part::Reviewer];
+        parts.extend((0..rng.random_range(0..4)).map(|more| [Part::Reviewer, Part::Author][more % 2]));
+        let person = |(position, part)| Person::new(part, rng.random(), &format!("{tag}-{position}"));
+        let people = parts.into_iter().enumerate().map(person).collect();
+        let planned_workspaces = rng.random_range(1..=2);
+        let (organization, workspaces) = (None, Vec::new());
+        Self { people, organization, workspaces, founded_at, planned_workspaces, last_success: now }
+    }
+
+    /// Whether nobody has anything left to do, or nothing succeeds any more.
+    pub(super) fn is_done(&self, now: Time) -> bool {
+        let is_finished = |workspace: &Workspace| {
+            workspace.items.len() >= workspace.planned_items && workspace.in_the_works() == 0
+        };
+        let has_finished = self.workspaces.len() >= self.planned_workspaces;
+        let has_finished = has_finished && self.workspaces.iter().all(is_finished);
+        let is_stuck = now > self.last_success + PATIENCE;
+        (has_finished || is_stuck) && self.people.iter().all(|person| !person.is_busy)
+    }
+
+    /// What this person wants to do now, if anything.
+    pub(super) fn choose(&mut self, person: usize, now: Time) -> Option<Intent> {
+        let who = self.people.get_mut(person)?;
+        if !who.is_free(now) {
+            return None;
+        }
+        let about_the_account = who.choose(now);
+        if about_the_account.is_some() || who.session().is_none() {
+            return about_the_account;
+        }
+        if who.part == Part::Founder
+            && let Some(intent) = self.set_up()
+        {
+            return Some(intent);
+        }
+        let wishes = self.wishes(person);
+        let rng = &mut self.people[person].rng;
+        wishes.choose_weighted(rng, |(weight, _)| *weight).ok().map(|(_, intent)| intent.clone())
+    }
+
+    /// The founder's next step until everybody is invited.
+    fn set_up(&self) -> Option<Intent> {
+        if self.organization.is_none() {
+            return Some(Intent::CreateOrganization);
+        }
+        for (workspace, known) in self.workspaces.iter().enumerate() {
+            if let Some(colleague) = known.invited.iter().position(|invited| !invited) {
+                return Some(Intent::InviteColleague { workspace, colleague });
+            }
+        }
+        // The second brand comes when the first is at work.
+        let first_at_work = self.workspaces.first().is_none_or(|workspace| workspace.items.len() > 1);
+        (self.workspaces.len() < self.planned_workspaces && first_at_work).then_some(Intent::CreateWorkspace)
+    }
+
+    /// Everything that this person might do, with how much they want to.
+    fn wishes(&self, person: usize) -> Vec<(u32, Intent)> {
+        let mut wishes = vec![(2, Intent::ListOrganizations), (1, Intent::LogOut)];
+        let kinds = [FeedbackKind::Bug, FeedbackKind::Idea, FeedbackKind::Question, FeedbackKind::Other];
+        wishes.extend(kinds.map(|kind| (1, Intent::ReportFeedback(kind))));
+        for (position, workspace) in self.workspaces.iter().enumerate() {
+            if workspace.joined[person] {
+                self.wishes_in(position, workspace, person, &mut wishes);
+            }
+        }
+        wishes
+    }
+
+    fn wishes_in(
+        &self,
+        position: usize,
+        workspace: &Workspace,
+        person: usize,
+        wishes: &mut Vec<(u32, Intent)>,
+    ) {
+        let part = self.people[person].part;
+        wishes.push((3, Intent::ListContentItems { workspace: position }));
+        let has_room = workspace.items.len() < workspace.planned_items;
+        if part != Part::Reviewer && has_room && workspace.in_the_works() < ITEMS_IN_THE_WORKS {
+            wishes.push((20, Intent::DraftContentItem { workspace: position }));
+        }
+        for (number, item) in workspace.items.iter().enumerate() {
+            let position = ItemPosition { workspace: position, item: number };
+            if !item.is_in_the_works() {
+                continue;
+            }
+            wishes.extend([
+                (3, Intent::Comment(position)),
+                (2, Intent::ListComments(position)),
+                (3, Intent::ReadContentItem(position)),
+            ]);
+            if part != Part::Reviewer {
+                wishes.extend(item.wishes_of_author(position));
+            }
+            if part != Part::Author && item.may_be_decided_by(person) {
+                wishes.extend([
+                    (30, Intent::Decide(position, Decision::Approve)),
+                    (8, Intent::Decide(position, Decision::RequestChanges)),
+                    (3, Intent::Decide(position, Decision::Reject)),
+                ]);
+            }
+            if part == Part::Founder && item.status == ContentItemStatus::Approved {
+                wishes.extend([
+                    (30, Intent::ScheduleContentItem(position)),
+                    (3, Intent::ArchiveContentItem(position)),
+                ]);
+            }
+        }
+    }
+
+    /// Takes in what came back. Where an answer lacks what it should have, even a success is unexpected.
+    pub(super) fn learn(
+        &mut self,
+        now: Time,
+        person: usize,
+        intent: &Intent,
+        judgement: Judgement,
+        answer: Option<&Answer>,
+    ) -> Judgement {
+        let action = intent.action();
+        let who = &mut self.people[person];
+        who.is_busy = false;
+        let about_the_account = who.learn(now, action, judgement, answer);
+        let about_the_work = match (judgement, answer) {
+            (Judgement::Done, Some(answer)) => {
+                self.last_success = now;
+                self.learn_success(person, intent, answer)
+            }
+            _ => {
+                self.learn_refusal(intent, answer);
+                Some(())
+            }
+        };
+        about_the_account.and(about_the_work).map_or(Judgement::Unexpected, |()| judgement)
+    }
+
+    fn learn_success(&mut self, person: usize, intent: &Intent, answer: &Answer) -> Option<()> {
+        let Answer { etag, body, .. } = answer;
+        match intent {
+            Intent::CreateOrganization => self.organization = Some(read_id(body, "id")?),
+            Intent::CreateWorkspace => {
+                let here: Vec<bool> = (0..self.people.len()).map(|other| other == person).collect();
+                let planned_items = self.people[person].rng.random_range(ITEMS_PLANNED);
+                let (id, items) = (read_id(body, "id")?, Vec::new());
+                let (invited, joined) = (here.clone(), here);
+                self.workspaces.push(Workspace { id, items, planned_items, invited, joined });
+            }
+            Intent::InviteColleague { workspace, colleague } => {
+                self.workspaces[*workspace].invited[*colleague] = true;
+            }
+            Intent::AcceptInvite { .. } => {
+                let id = read_id(body, "workspace_id")?;
+                self.workspaces.iter_mut().find(|workspace| workspace.id == id)?.joined[person] = true;
+            }
+            Intent::DraftContentItem { workspace } => {
+                let item = Item::read(body, etag, person)?;
+                self.workspaces[*workspace].items.push(item);
+            }
+            Intent::EditContentItem(position) => {
+                *self.item(*position) = Item::read(body, etag, person)?;
+            }
+            Intent::SubmitContentItem(position)
+            | Intent::ScheduleContentItem(position)
+            | Intent::ArchiveContentItem(position)
+            | Intent::ReadContentItem(position) => {
+                self.item(*position).refresh(body, etag)?;
+            }
+            Intent::Decide(position, _) => {
+                let status = read_status(body, "content_item_status")?;
+                let item = self.item(*position);
+                (item.status, item.etag) = (status, None);
+                item.decided_by.push(person);
+            }
+            Intent::ListContentItems { .. } | Intent::ListComments(_) | Intent::ListOrganizations => {
+                body.get("items")?.as_array()?;
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Somebody was faster: the item has to be read before anybody can go on with it.
+    fn learn_refusal(&mut self, intent: &Intent, answer: Option<&Answer>) {
+        let is_outdated = answer.is_some_and(|answer| matches!(answer.status.as_u16(), 409 | 412));
+        match intent {
+            Intent::EditContentItem(position)
+            | Intent::SubmitContentItem(position)
+            | Intent::ScheduleContentItem(position)
+            | Intent::ArchiveContentItem(position)
+            | Intent::Decide(position, _)
+                if is_outdated =>
+            {
+                self.item(*position).etag = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn item(&mut self, position: ItemPosition) -> &mut Item {
+        &mut self.workspaces[position.workspace].items[position.item]
+    }
+}
+
+impl Workspace {
+    fn in_the_works(&self) -> usize {
+        self.items.iter().filter(|item| item.is_in_the_works()).count()
+    }
+}
+
+impl Item {
+    fn read(body: &Value, etag: &Option<String>, written_by: usize) -> Option<Self> {
+        let mut item = Self {
+            id: read_id(body, "id")?,
+            revision: 0,
+            etag: None,
+            status: ContentItemStatus::Draft,
+            written_by,
+            decided_by: Vec::new(),
+        };
+        item.refresh(body, etag)?;
+        Some(item)
+    }
+
+    fn refresh(&mut self, body: &Value, etag: &Option<String>) -> Option<()> {
+        let revision = body.get("revision")?.as_i64()?;
+        if revision != self.revision {
+            self.decided_by.clear();
+        }
+        self.revision = revision;
+        self.status = read_status(body, "status")?;
+        self.etag = Some(etag.clone()?);
+        Some(())
+    }
+
+    fn is_in_the_works(&self) -> bool {
+        use ContentItemStatus::{Archived, PublishFailed, Published, Scheduled};
+        !matches!(self.status, Scheduled | Published | PublishFailed | Archived)
+    }
+
+    fn may_be_decided_by(&self, person: usize) -> bool {
+        self.status == ContentItemStatus::InApproval
+            && self.written_by != person
+            && !self.decided_by.contains(&person)
+    }
+
+    fn wishes_of_author(&self, position: ItemPosition) -> Vec<(u32, Intent)> {
+        use ContentItemStatus::{ChangesRequested, Draft, Rejected};
+        let needs_edit = matches!(self.status, ChangesRequested | Rejected);
+        match self.status {
+            _ if self.etag.is_none() && needs_edit => vec![(30, Intent::ReadContentItem(position))],
+            _ if needs_edit => vec![(30, Intent::EditContentItem(position))],
+            Draft => {
+                let mut wishes = vec![(25, Intent::SubmitContentItem(position))];
+                // Nobody can edit what they have not read.
+                wishes.extend(self.etag.as_ref().map(|_| (6, Intent::EditContentItem(position))));
+                wishes
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn read_id(body: &Value, field: &str) -> Option<Uuid> {
+    body.get(field)?.as_str()?.parse().ok()
+}
+
+fn read_status(body: &Value, field: &str) -> Option<ContentItemStatus> {
+    vocabulary::parse(body.get(field)?.as_str()?).ok()
+}
