@@ -43,11 +43,12 @@ struct HtmlTemplate<'a> {
 }
 
 impl Content {
-    /// Asks a new user to confirm the address.
-    pub fn verify_email(name: &str, link: String) -> Self {
+    /// Asks a new user to confirm the address. It does not call the user by name: whoever registers an address that is not
+    /// theirs could otherwise have us write to it what they like.
+    pub fn verify_email(link: String) -> Self {
         Self {
             subject: "Please confirm your e-mail address",
-            greeting: hello(name),
+            greeting: "Hello,".to_owned(),
             opening: "welcome to Socialize. Please confirm that this is your e-mail address.".to_owned(),
             quote: None,
             action: "Confirm this address",
@@ -70,11 +71,11 @@ impl Content {
         }
     }
 
-    /// Carries the link that sets a new password.
-    pub fn reset_password(name: &str, link: String) -> Self {
+    /// Carries the link that sets a new password. It gives no name either, for the address may not be confirmed yet.
+    pub fn reset_password(link: String) -> Self {
         Self {
             subject: "Set a new password",
-            greeting: hello(name),
+            greeting: "Hello,".to_owned(),
             opening: "somebody, probably you, asked to set a new password for your account on Socialize."
                 .to_owned(),
             quote: None,
@@ -203,10 +204,10 @@ mod tests {
 
     #[test]
     fn an_e_mail_without_a_quotation_has_no_gap() {
-        let text = Content::verify_email("Ada", "https://x.example/".to_owned()).text().expect("rendered");
+        let text = Content::verify_email("https://x.example/".to_owned()).text().expect("rendered");
         assert_eq!(
             text,
-            "Hello Ada,\n\nwelcome to Socialize. Please confirm that this is your e-mail address.\n\n\
+            "Hello,\n\nwelcome to Socialize. Please confirm that this is your e-mail address.\n\n\
              Confirm this address:\nhttps://x.example/\n\nIf you did not register, ignore this e-mail.\n\n--\n\
              Socialize sent this e-mail by itself. Answers to it are not read."
         );

@@ -39,7 +39,7 @@ async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Co
         Email::VerifyEmail { token } => {
             let user = find_token_owner(app, token, EmailTokenPurpose::VerifyEmail).await?;
             let link = token_link(app, "verify-email", LinkPurpose::VerifyEmail, token.uuid());
-            Ok(user.map(|user| (user.email, Content::verify_email(&user.display_name, link))))
+            Ok(user.map(|user| (user.email, Content::verify_email(link))))
         }
         Email::AlreadyRegistered { user } => {
             let user = find_user(app, user).await?;
@@ -49,7 +49,7 @@ async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Co
         Email::ResetPassword { token } => {
             let user = find_token_owner(app, token, EmailTokenPurpose::ResetPassword).await?;
             let link = token_link(app, "reset-password", LinkPurpose::ResetPassword, token.uuid());
-            Ok(user.map(|user| (user.email, Content::reset_password(&user.display_name, link))))
+            Ok(user.map(|user| (user.email, Content::reset_password(link))))
         }
         Email::WorkspaceInvite { invite } => {
             let found = find_invite(app, invite).await?;

@@ -65,6 +65,34 @@ async fn nobody_can_tell_whether_there_is_an_account() {
 }
 
 #[tokio::test]
+async fn only_those_who_wait_for_an_e_mail_get_one() {
+    let test = TestApp::start().await;
+    verified(&test, "ada@example.com").await;
+    register(&test, "waiting@example.com").await.expect(202);
+    let verification = link(&test, "waiting@example.com", LinkPurpose::VerifyEmail).await;
+    for email in ["ada@example.com", "unknown@example.com"] {
+        request_reset(&test, email).await.expect(202);
+        post(&test, "resend-verification", json!({"email": email})).await.expect(202);
+    }
+    test.run_due_jobs().await;
+    assert_eq!(count(&test, "select count(*) from jobs").await, 0, "no job is left, and none was given up");
+
+    let reset = link(&test, "ada@example.com", LinkPurpose::ResetPassword).await;
+    let sent = test.emails();
+    // Ada has confirmed her address before the job ran, so that e-mail is pointless too.
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(
+        sent[0].contains("To: waiting@example.com") && sent[1].contains("To: ada@example.com"),
+        "{sent:?}"
+    );
+    for (email, token) in sent.iter().zip([verification, reset]) {
+        let text = email.replace("=\r\n", "").replace("=3D", "=");
+        assert!(text.contains(&format!("#token={token}")), "{text}");
+        assert!(!text.contains("Ada"), "the name may be that of a stranger: {text}");
+    }
+}
+
+#[tokio::test]
 async fn a_link_works_once_and_for_an_hour() {
     let test = TestApp::start().await;
     let email = "ada@example.com";
