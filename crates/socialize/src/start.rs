@@ -21,9 +21,9 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
 use crate::mail::Mail;
-use crate::passwords::{PasswordHashing, Passwords};
+use crate::passwords::Passwords;
 use crate::queue::JobSignals;
-use crate::rate_limit::{RateLimitSettings, RateLimits};
+use crate::rate_limit::RateLimits;
 use crate::token::Tokens;
 
 /// Fields of our own `tracing` events, beside those of the pipeline and the ids.
@@ -81,8 +81,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         request_timeout: settings.listen.request_timeout,
         body_timeout: settings.listen.body_timeout,
         trusted_peers: settings.listen.trusted_peers.clone(),
-        password_hashing: PasswordHashing::default(),
-        rate_limits: RateLimitSettings::default(),
+        password_hashing: settings.password_hashing,
+        rate_limits: settings.rate_limits,
     };
     let app = App::new(AppState {
         database,

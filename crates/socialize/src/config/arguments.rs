@@ -107,6 +107,26 @@ pub struct ServeArguments {
     /// How long a request body may take to arrive [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_BODY_TIMEOUT")]
     pub body_timeout: Option<String>,
+    /// How many log-ins may fail in a minute, for one account and from one client address [default: 10]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES")]
+    pub login_failures: Option<String>,
+    /// How many e-mails anybody can cause in an hour to one address, by registering or asking for links [default: 5]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_TO_ONE_ADDRESS")]
+    pub emails_to_one_address: Option<String>,
+    /// How many of these e-mails one client address can cause in an hour [default: 100]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_FROM_ONE_CLIENT")]
+    pub emails_from_one_client: Option<String>,
+    /// How much memory the hash of a password takes, in KiB. Hashes of another cost are replaced when their user logs in
+    /// [default: 19456]
+    #[arg(long, value_name = "KIB", env = "SOCIALIZE_PASSWORD_HASH_MEMORY")]
+    pub password_hash_memory: Option<String>,
+    /// How often that memory is worked through [default: 2]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASH_ITERATIONS")]
+    pub password_hash_iterations: Option<String>,
+    /// How many passwords are hashed at once [default: the number of processors]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASHES_AT_ONCE")]
+    pub password_hashes_at_once: Option<String>,
+
     /// How long readiness fails before the listener closes, so that load balancers notice [default: 0s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DRAIN_DELAY")]
     pub drain_delay: Option<String>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +18,8 @@ use super::arguments::{Arguments, ServeArguments};
 use super::check::Mistakes;
 use super::mail::mail;
 use crate::mail::MailSettings;
+use crate::passwords::PasswordHashing;
+use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
 
 /// The least that a server secret must have; shorter ones can be guessed offline from any access token.
@@ -33,6 +36,10 @@ pub struct Settings {
     pub database: DatabaseSettings,
     /// The listeners and their limits.
     pub listen: ListenSettings,
+    /// What may happen only so often.
+    pub rate_limits: RateLimitSettings,
+    /// How passwords are hashed.
+    pub password_hashing: PasswordHashing,
     /// Signs tokens.
     pub server_secret: Secret,
     /// How e-mails leave.
@@ -104,6 +111,8 @@ impl Settings {
 
         let database = database(&mut mistakes, arguments);
         let listen = listen(&mut mistakes, arguments);
+        let rate_limits = rate_limits(&mut mistakes, arguments);
+        let password_hashing = password_hashing(&mut mistakes, arguments);
         let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
         let mail = mail(&mut mistakes, arguments, variable("SOCIALIZE_SMTP_PASSWORD"));
         let log = log(&mut mistakes, arguments, variable("NO_COLOR").is_none_or(|value| value.is_empty()));
@@ -135,6 +144,8 @@ impl Settings {
             |(((database, listen), server_secret), mail)| Self {
                 database,
                 listen,
+                rate_limits,
+                password_hashing,
                 server_secret,
                 mail,
                 serve_works,
@@ -290,6 +301,52 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         request_timeout,
         body_timeout,
     })
+}
+
+fn rate_limits(mistakes: &mut Mistakes, arguments: &ServeArguments) -> RateLimitSettings {
+    let RateLimitSettings { login_failures, emails_to_one_address, emails_from_one_client } =
+        RateLimitSettings::default();
+    let mut limit = |setting, value: &Option<String>, limit: Limit| {
+        let count = mistakes.number(setting, value.as_deref(), limit.count.get() as u64, 1..=100_000);
+        Limit { count: NonZeroUsize::new(count as usize).unwrap_or(limit.count), ..limit }
+    };
+    RateLimitSettings {
+        login_failures: limit("SOCIALIZE_LOGIN_FAILURES", &arguments.login_failures, login_failures),
+        emails_to_one_address: limit(
+            "SOCIALIZE_EMAILS_TO_ONE_ADDRESS",
+            &arguments.emails_to_one_address,
+            emails_to_one_address,
+        ),
+        emails_from_one_client: limit(
+            "SOCIALIZE_EMAILS_FROM_ONE_CLIENT",
+            &arguments.emails_from_one_client,
+            emails_from_one_client,
+        ),
+    }
+}
+
+fn password_hashing(mistakes: &mut Mistakes, arguments: &ServeArguments) -> PasswordHashing {
+    let default = PasswordHashing::default();
+    let memory_kib = mistakes.number(
+        "SOCIALIZE_PASSWORD_HASH_MEMORY",
+        arguments.password_hash_memory.as_deref(),
+        u64::from(default.memory_kib),
+        // From the least that Argon2 can work with to 4 GiB.
+        8..=4 << 20,
+    ) as u32;
+    let iterations = mistakes.number(
+        "SOCIALIZE_PASSWORD_HASH_ITERATIONS",
+        arguments.password_hash_iterations.as_deref(),
+        u64::from(default.iterations),
+        1..=1_000,
+    ) as u32;
+    let at_once = mistakes.number(
+        "SOCIALIZE_PASSWORD_HASHES_AT_ONCE",
+        arguments.password_hashes_at_once.as_deref(),
+        default.at_once as u64,
+        1..=1_024,
+    ) as usize;
+    PasswordHashing { memory_kib, iterations, at_once, ..default }
 }
 
 fn server_secret(
