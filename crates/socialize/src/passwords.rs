@@ -1,14 +1,17 @@
 //! Passwords, hashed with Argon2id: off the async threads, and only a few at a time, because each hash takes much memory
 //! and that is its purpose. Whoever comes when the queue is full is told to come back, so a flood of log-ins can slow
-//! log-ins down but cannot take the memory of everything else.
+//! log-ins down but cannot take the memory and the processors of everything else.
+//!
+//! The memory is kept and used again. Given back each time, it would not return to the system: the allocator keeps blocks
+//! of this size for each of its arenas, which together were 40 times what is in use.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use argon2::password_hash::Error as HashError;
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, Salt};
+use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use serde::{Deserialize, Deserializer};
 use telemetry::ErrorType;
 use tokio::sync::Semaphore;
@@ -35,9 +38,10 @@ pub struct PasswordHashing {
 }
 
 impl Default for PasswordHashing {
-    /// What OWASP recommends for Argon2id, on every processor at once.
+    /// What OWASP recommends for Argon2id. Half of the processors are left for everything else.
     fn default() -> Self {
-        let at_once = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let at_once = (processors / 2).clamp(1, 8);
         Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once, waiting: 32 * at_once }
     }
 }
@@ -53,9 +57,18 @@ pub struct Passwords {
 
 struct Hasher {
     argon2: Argon2<'static>,
-    /// Of a password that nobody knows. An unknown address is verified against it, so that it takes as long as a known one.
-    nobodys_hash: String,
+    /// An unknown address is verified against this, so that it takes as long as a known one.
+    nobodys_hash: StoredHash,
+    /// As many pieces as were ever in use at once.
+    idle_memory: Mutex<Vec<Vec<Block>>>,
     computed: AtomicU64,
+}
+
+/// What a PHC string says.
+struct StoredHash {
+    argon2: Argon2<'static>,
+    salt: Salt,
+    output: Output,
 }
 
 /// What came of comparing a password with a stored hash.
@@ -80,9 +93,12 @@ impl Passwords {
         let params = Params::new(settings.memory_kib, settings.iterations, settings.lanes, None)
             .context("these parameters are not possible with Argon2id")?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        let unknown: [u8; 32] = rand::random();
-        let nobodys_hash = argon2.hash_password(&unknown).context("hashing does not work")?.to_string();
-        let hasher = Hasher { argon2, nobodys_hash, computed: AtomicU64::new(0) };
+        // No password has this output: to find one is to break Argon2.
+        let output = rand::random::<[u8; Params::DEFAULT_OUTPUT_LEN]>();
+        let output = Output::new(&output).context("no output of this length can be stored")?;
+        let nobodys_hash = StoredHash { argon2: argon2.clone(), salt: Salt::generate(), output };
+        let (idle_memory, computed) = (Mutex::default(), AtomicU64::new(0));
+        let hasher = Hasher { argon2, nobodys_hash, idle_memory, computed };
         Ok(Self {
             hasher: Arc::new(hasher),
             places: Arc::new(Semaphore::new(settings.at_once + settings.waiting)),
@@ -137,35 +153,69 @@ impl Passwords {
 
 impl Hasher {
     fn hash(&self, password: &Secret) -> Result<Secret, Error> {
-        self.computed.fetch_add(1, Relaxed);
-        let hash = self.argon2.hash_password(password.expose().as_bytes());
-        hash.map(|hash| Secret::new(hash.to_string())).map_err(|_| Error::failed(ErrorType::Internal))
+        let salt = Salt::generate();
+        let output = self.output(&self.argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
+        let hash = StoredHash { argon2: self.argon2.clone(), salt, output };
+        hash.to_text().map(Secret::new).map_err(|_| Error::failed(ErrorType::Internal))
     }
 
     fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
-        let stored = stored.and_then(|stored| PasswordHash::new(stored.expose()).ok());
         // A stored hash that cannot be read is nobody's: only a new password helps.
-        let known = stored.is_some();
-        let hash = match stored {
-            Some(stored) => stored,
-            None => {
-                PasswordHash::new(&self.nobodys_hash).map_err(|_| Error::failed(ErrorType::InvalidData))?
-            }
-        };
-        self.computed.fetch_add(1, Relaxed);
-        match self.argon2.verify_password(password.expose().as_bytes(), &hash) {
-            Ok(()) if known => Ok(Verification::Right { outdated: self.is_outdated(&hash) }),
-            Ok(()) | Err(HashError::PasswordInvalid) => Ok(Verification::Wrong),
-            Err(_) => Err(Error::failed(ErrorType::Internal)),
+        let stored = stored.and_then(|stored| StoredHash::parse(stored.expose()));
+        let compared = stored.as_ref().unwrap_or(&self.nobodys_hash);
+        let output = self.output(&compared.argon2, password, &compared.salt, compared.output.len())?;
+        // Outputs are compared in constant time.
+        if stored.is_none() || output != compared.output {
+            return Ok(Verification::Wrong);
         }
+        let cost = |argon2: &Argon2<'_>| {
+            let params = argon2.params();
+            (params.m_cost(), params.t_cost(), params.p_cost())
+        };
+        Ok(Verification::Right { outdated: cost(&compared.argon2) != cost(&self.argon2) })
     }
 
-    fn is_outdated(&self, hash: &PasswordHash) -> bool {
-        let current = self.argon2.params();
-        Params::try_from(hash).is_ok_and(|params| {
-            (params.m_cost(), params.t_cost(), params.p_cost())
-                != (current.m_cost(), current.t_cost(), current.p_cost())
-        })
+    fn output(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &Secret,
+        salt: &Salt,
+        length: usize,
+    ) -> Result<Output, Error> {
+        self.computed.fetch_add(1, Relaxed);
+        let idle = || self.idle_memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = idle().pop().unwrap_or_default();
+        let blocks = argon2.params().block_count();
+        if memory.len() < blocks {
+            memory.resize(blocks, Block::new());
+        }
+        let mut output = vec![0; length];
+        let bytes = password.expose().as_bytes();
+        let computed = argon2.hash_password_into_with_memory(bytes, salt, &mut output, &mut memory[..]);
+        idle().push(memory);
+        let output = computed.ok().and_then(|()| Output::new(&output).ok());
+        output.ok_or_else(|| Error::failed(ErrorType::Internal))
+    }
+}
+
+impl StoredHash {
+    fn parse(text: &str) -> Option<Self> {
+        let hash = PasswordHash::new(text).ok()?;
+        let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+        let version = Version::try_from(hash.version?).ok()?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash).ok()?);
+        Some(Self { argon2, salt: hash.salt?, output: hash.hash? })
+    }
+
+    fn to_text(&self) -> Result<String, argon2::password_hash::Error> {
+        let hash = PasswordHash {
+            algorithm: ARGON2ID_IDENT,
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(self.argon2.params())?,
+            salt: Some(self.salt),
+            hash: Some(self.output),
+        };
+        Ok(hash.to_string())
     }
 }
 
@@ -275,6 +325,7 @@ impl utoipa::ToSchema for NewPassword {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argon2::PasswordVerifier;
 
     fn passwords(settings: PasswordHashing) -> Passwords {
         Passwords::new(settings).expect("possible parameters")
@@ -290,6 +341,9 @@ mod tests {
         let (right, wrong) = (Secret::new("correct horse battery"), Secret::new("Correct horse battery"));
         let hash = passwords.hash(&right).await.expect("hashed");
         assert!(hash.expose().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        let read = PasswordHash::new(hash.expose()).expect("a PHC string");
+        let by_library = Argon2::default().verify_password(right.expose().as_bytes(), &read);
+        assert_eq!(by_library, Ok(()), "the library reads it alike");
         let again = passwords.hash(&right).await.expect("hashed");
         assert!(hash != again, "every hash has a salt of its own");
         let verify = async |password, hash| passwords.verify(password, hash).await.expect("verified");
@@ -319,6 +373,24 @@ mod tests {
         assert_eq!(passwords.computed(), 0);
         drop(taken);
         passwords.hash(&Secret::new("correct horse battery")).await.expect("room again");
+    }
+
+    #[tokio::test]
+    async fn memory_is_used_again_also_for_hashes_that_need_more_or_less_of_it() {
+        let small = passwords(cheap());
+        let large = passwords(PasswordHashing { memory_kib: 64, ..cheap() });
+        let password = Secret::new("correct horse battery");
+        let hashes = [small.hash(&password).await, large.hash(&password).await, small.hash(&password).await];
+        for hash in hashes {
+            let hash = hash.expect("hashed");
+            for passwords in [&small, &large] {
+                let verified = passwords.verify(&password, Some(&hash)).await.expect("verified");
+                assert!(matches!(verified, Verification::Right { .. }));
+                let blocks: Vec<usize> =
+                    passwords.hasher.idle_memory.lock().expect("idle").iter().map(Vec::len).collect();
+                assert!(matches!(blocks[..], [8 | 64]), "one piece: {blocks:?}");
+            }
+        }
     }
 
     #[test]

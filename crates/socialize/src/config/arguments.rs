@@ -123,7 +123,7 @@ pub struct ServeArguments {
     /// How often that memory is worked through [default: 2]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASH_ITERATIONS")]
     pub password_hash_iterations: Option<String>,
-    /// How many passwords are hashed at once [default: the number of processors]
+    /// How many passwords are hashed at once [default: half of the processors, at most 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASHES_AT_ONCE")]
     pub password_hashes_at_once: Option<String>,
 
