@@ -125,7 +125,7 @@ struct Inner {
 }
 
 enum Transport {
-    Smtp(Box<Smtp>),
+    Smtp(Arc<Smtp>),
     Directory(Directory),
 }
 
@@ -142,7 +142,7 @@ impl Mail {
         };
         let transport = match settings.transport {
             MailTransport::Smtp(smtp) => {
-                Transport::Smtp(Box::new(Smtp::new(smtp, settings.from.email.domain())?))
+                Transport::Smtp(Arc::new(Smtp::new(smtp, settings.from.email.domain())?))
             }
             MailTransport::Directory(path) => Transport::Directory(Directory::create(path)?),
         };

@@ -4,7 +4,7 @@
 //! used again: the next e-mail would take the late answer to the one before for its own, and count as delivered unsent.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::signals::keys;
@@ -16,6 +16,7 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use telemetry::ErrorType;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
@@ -25,9 +26,11 @@ use crate::queue::JobError;
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
 /// How many unused connections are kept.
 const MOST_IDLE: usize = 8;
-/// For how long the server is believed to be well after it has answered. Health is asked for every few seconds, and servers
-/// take a client that only ever says NOOP for a broken one.
-const BELIEVED_WELL: Duration = Duration::from_secs(30);
+/// For how long a server that has answered is not asked again. Health is asked for every few seconds, and servers take a client
+/// that only ever says NOOP for a broken one.
+const NOT_ASKED_AGAIN: Duration = Duration::from_secs(30);
+/// For how long it is believed to be well. In between it is asked, and may take its time: some let every client wait.
+const BELIEVED_WELL: Duration = Duration::from_secs(60);
 /// How long saying goodbye may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -41,7 +44,20 @@ pub(super) struct Smtp {
     /// The name that we greet with.
     hello: ClientId,
     idle: Mutex<Vec<Idle>>,
-    last_answer: Mutex<Option<Instant>>,
+    condition: watch::Sender<Condition>,
+    /// Held while the server is asked how it is.
+    asking: Arc<Semaphore>,
+}
+
+/// How the server was when it was last spoken to.
+#[derive(Clone, Copy)]
+enum Condition {
+    /// It has not been spoken to.
+    Unknown,
+    /// It answered then.
+    Well(Instant),
+    /// There was trouble.
+    Trouble(ErrorType),
 }
 
 struct Idle {
@@ -74,7 +90,8 @@ impl Smtp {
             timeouts: settings.timeouts,
             hello: ClientId::Domain(hello.to_owned()),
             idle: Mutex::default(),
-            last_answer: Mutex::default(),
+            condition: watch::Sender::new(Condition::Unknown),
+            asking: Arc::new(Semaphore::new(1)),
         })
     }
 
@@ -94,21 +111,45 @@ impl Smtp {
                 Err(error)
             }
             Err(Failure::Trouble(error_type)) => {
-                self.unreachable();
+                self.troubled(error_type);
                 Err(JobError::Retry(error_type))
             }
         }
     }
 
-    /// Whether the server answers.
-    pub(super) async fn check(&self) -> Result<(), ErrorType> {
-        if lock(&self.last_answer).is_some_and(|at| at.elapsed() < BELIEVED_WELL) {
+    /// Whether the server answers, as far as is known. It is asked in the background, because whoever checks health waits for
+    /// less time than a healthy server may take.
+    pub(super) async fn check(self: &Arc<Self>) -> Result<(), ErrorType> {
+        let mut changes = self.condition.subscribe();
+        let condition = *changes.borrow_and_update();
+        if let Condition::Well(at) = condition
+            && at.elapsed() < NOT_ASKED_AGAIN
+        {
             return Ok(());
         }
-        let connection = self.connection().await?;
-        self.answered();
-        self.keep(connection);
-        Ok(())
+        if let Ok(asking) = self.asking.clone().try_acquire_owned() {
+            let smtp = self.clone();
+            tokio::spawn(async move {
+                if let Ok(connection) = smtp.connection().await {
+                    smtp.answered();
+                    smtp.keep(connection);
+                }
+                drop(asking);
+            });
+        }
+        match condition {
+            Condition::Well(at) if at.elapsed() < BELIEVED_WELL => Ok(()),
+            Condition::Trouble(error_type) => Err(error_type),
+            Condition::Well(_) | Condition::Unknown => {
+                // The sender is `self`, so there will be a change.
+                let _ = changes.changed().await;
+                match *changes.borrow() {
+                    Condition::Well(_) => Ok(()),
+                    Condition::Trouble(error_type) => Err(error_type),
+                    Condition::Unknown => Err(ErrorType::Unavailable),
+                }
+            }
+        }
     }
 
     /// A connection that has just answered: an unused one, or a new one.
@@ -124,10 +165,7 @@ impl Smtp {
             Ok(opened) => opened,
             Err(_elapsed) => Err(ErrorType::Timeout),
         };
-        if opened.is_err() {
-            self.unreachable();
-        }
-        opened
+        opened.inspect_err(|error_type| self.troubled(*error_type))
     }
 
     fn take_idle(&self) -> Option<AsyncSmtpConnection> {
@@ -144,11 +182,11 @@ impl Smtp {
     }
 
     fn answered(&self) {
-        *lock(&self.last_answer) = Some(Instant::now());
+        self.condition.send_replace(Condition::Well(Instant::now()));
     }
 
-    fn unreachable(&self) {
-        *lock(&self.last_answer) = None;
+    fn troubled(&self, error_type: ErrorType) {
+        self.condition.send_replace(Condition::Trouble(error_type));
     }
 
     /// Whatever goes wrong here is about the server or our settings and not about an e-mail, also where the server says that

@@ -23,6 +23,6 @@ mod worker;
 pub use backoff::backoff;
 pub use enqueue::{NewJob, enqueue};
 pub use job::{Job, JobError, JobPolicy};
-pub use run::{RunCounts, run_due_jobs};
+pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};
 pub use signals::JobSignals;
 pub use worker::{Handler, Worker, WorkerHandle, WorkerSettings};

@@ -173,7 +173,14 @@ impl RunCounts {
 /// # Errors
 /// When the database fails to hand out jobs.
 pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
-    let settings = WorkerSettings::default();
+    run_due_jobs_with(app, &WorkerSettings::default()).await
+}
+
+/// The same, as `settings` say.
+///
+/// # Errors
+/// When the database fails to hand out jobs.
+pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database::Result<RunCounts> {
     let limits: Vec<(JobKind, usize)> =
         JobKind::ALL.iter().map(|kind| (*kind, (settings.policy)(*kind).concurrency)).collect();
     let never = CancellationToken::new();
@@ -187,7 +194,7 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
         if jobs.is_empty() {
             return Ok(counts);
         }
-        let runs = jobs.iter().map(|job| run_job(app, job, &settings, claimed, &never));
+        let runs = jobs.iter().map(|job| run_job(app, job, settings, claimed, &never));
         for outcome in join_all(runs).await {
             counts.add(outcome);
         }

@@ -1,3 +1,10 @@
-//! Background work: the queue, the services, and e-mail, on a real database and against real mail servers.
+//! Background work: the queue, its loops, the services and e-mail, on a real database and against real mail servers.
 
+mod clean_up_tokens;
+mod email;
+mod loops;
+mod mail_server;
+mod mail_trouble;
 mod queue;
+mod support;
+mod worker;

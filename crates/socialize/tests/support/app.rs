@@ -100,39 +100,18 @@ impl TestApp {
     async fn start_with(change: impl FnOnce(&mut AppSettings), transport: Option<MailTransport>) -> Self {
         let emails = tempfile::tempdir().expect("a directory");
         let transport = transport.unwrap_or_else(|| MailTransport::Directory(emails.path().to_owned()));
-        let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
         let database = TestDatabase::create().await;
-        let settings = TelemetrySettings { traces: true, ..TelemetrySettings::default() };
-        let telemetry = Telemetry::new(settings);
         let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
-        let health = Health::builder(HealthSettings::default()).start();
-        health.mark_started();
-        let clock = Clock::fixed(now);
-        let mut settings = AppSettings {
-            public_url: "https://socialize.example".parse().expect("a URL"),
-            request_timeout: Duration::from_secs(30),
-            body_timeout: Duration::from_secs(5),
-            trusted_peers: Vec::new(),
-            // The cheapest that Argon2 can do.
-            password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
-            rate_limits: RateLimitSettings::default(),
-        };
-        change(&mut settings);
-        let app = App::new(AppState {
-            passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
-            rate_limits: RateLimits::new(&settings.rate_limits, &clock),
-            settings,
-            database: Database::new(database.pool().clone(), &telemetry, || false),
-            signals: Signals::new(&telemetry),
-            jobs: JobSignals::new(&telemetry),
-            mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
-            clock,
-            tokens: Tokens::new(&Secret::new("a server secret for tests")),
-            health,
-            telemetry,
-        });
+        let app = build(database.pool(), Clock::fixed(now), transport, change);
         let router = socialize::router::router(app.clone());
         Self { app, router, database, emails }
+    }
+
+    /// The same application as another process would run it: on the same database and by the same clock, with signals of
+    /// its own.
+    pub fn another_process(&self) -> App {
+        let transport = MailTransport::Directory(self.emails.path().to_owned());
+        build(self.pool(), self.app.clock.clone(), transport, |_| ())
     }
 
     /// The database, for what cannot be seen through the API.
@@ -364,4 +343,39 @@ impl TestApp {
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(self.pool()).await.expect("a trigger");
     }
+}
+
+fn build(
+    pool: &sqlx::PgPool,
+    clock: Clock,
+    transport: MailTransport,
+    change: impl FnOnce(&mut AppSettings),
+) -> App {
+    let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
+    let telemetry = Telemetry::new(TelemetrySettings { traces: true, ..TelemetrySettings::default() });
+    let health = Health::builder(HealthSettings::default()).start();
+    health.mark_started();
+    let mut settings = AppSettings {
+        public_url: "https://socialize.example".parse().expect("a URL"),
+        request_timeout: Duration::from_secs(30),
+        body_timeout: Duration::from_secs(5),
+        trusted_peers: Vec::new(),
+        // The cheapest that Argon2 can do.
+        password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
+        rate_limits: RateLimitSettings::default(),
+    };
+    change(&mut settings);
+    App::new(AppState {
+        passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
+        rate_limits: RateLimits::new(&settings.rate_limits, &clock),
+        settings,
+        database: Database::new(pool.clone(), &telemetry, || false),
+        signals: Signals::new(&telemetry),
+        jobs: JobSignals::new(&telemetry),
+        mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
+        clock,
+        tokens: Tokens::new(&Secret::new("a server secret for tests")),
+        health,
+        telemetry,
+    })
 }

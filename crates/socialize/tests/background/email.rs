@@ -1,0 +1,378 @@
+//! What e-mails say, to whom they go, and which are not sent at all.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, UserId, WorkspaceId};
+use domain::labels::JobKind;
+use domain::vocabulary::{Decision, WorkspaceRole};
+use mail_parser::{Message, MessageParser};
+use serde_json::Value as Json;
+use socialize::email::Email;
+use socialize::mail::MailTransport;
+use socialize::token::LinkPurpose;
+use telemetry::meter::Value;
+use telemetry::{ErrorType, JobOutcome};
+use test_support::TestApp;
+use uuid::Uuid;
+
+use crate::support::{committed, row, runs, waiting};
+
+/// Leaves an e-mail to the worker, as handlers do, and returns its job.
+pub(crate) async fn enqueue_email(test: &TestApp, email: Email) -> JobId {
+    let mut transaction = test.app.database.begin().await.expect("a transaction");
+    email.enqueue(&test.app, &mut transaction).await.expect("enqueued");
+    committed(test, transaction).await
+}
+
+/// How many deliveries there were, by the metric.
+pub(crate) fn deliveries(test: &TestApp, template: &str, outcome: &str) -> i64 {
+    let labels = [("template", template), ("outcome", outcome)];
+    match test.metrics().value("socialize.email.deliveries", &labels) {
+        Some(Value::Integer(count)) => *count,
+        other => panic!("a counter, not {other:?}"),
+    }
+}
+
+/// The lines of deliveries since the last look.
+pub(crate) fn delivery_lines(test: &TestApp) -> Vec<Json> {
+    test.log_lines().into_iter().filter(|line| line["event"] == "email.delivery").collect()
+}
+
+/// Asserts that none of these texts is in a line, a span or a job, and returns the lines.
+pub(crate) async fn nothing_reveals(test: &TestApp, texts: &[&str]) -> Vec<Json> {
+    let lines = test.log_lines();
+    let mut spans = Vec::new();
+    loop {
+        let taken = test.app.telemetry.take_spans(usize::MAX);
+        if taken.count == 0 {
+            break;
+        }
+        spans.extend(taken.bytes);
+    }
+    assert!(!spans.is_empty());
+    let spans = String::from_utf8_lossy(&spans);
+    let jobs: Vec<String> = sqlx::query_scalar("select to_jsonb(jobs)::text from jobs")
+        .fetch_all(test.pool())
+        .await
+        .expect("jobs");
+    for text in texts {
+        assert!(!format!("{lines:?}").contains(text), "{text} in {lines:?}");
+        assert!(!spans.contains(text), "{text} in a span");
+        assert!(!format!("{jobs:?}").contains(text), "{text} in {jobs:?}");
+    }
+    lines
+}
+
+/// A user with a token that verifies their address.
+pub(crate) async fn verification(test: &TestApp) -> (UserId, EmailTokenId) {
+    let user = test.user("ada").await;
+    (user, token(test, user, "verify_email").await)
+}
+
+async fn token(test: &TestApp, user: UserId, purpose: &str) -> EmailTokenId {
+    let id = EmailTokenId::from(Uuid::now_v7());
+    sqlx::query(
+        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, $3, $4, $5)",
+    )
+    .bind(id)
+    .bind(user)
+    .bind(purpose)
+    .bind(test.app.clock.now())
+    .bind(test.app.clock.now() + TimeDelta::days(1))
+    .execute(test.pool())
+    .await
+    .expect("a token");
+    id
+}
+
+async fn execute(test: &TestApp, statement: &'static str, id: Uuid) {
+    let done = sqlx::query(statement).bind(id).execute(test.pool()).await.expect("executed");
+    assert_eq!(done.rows_affected(), 1, "{statement}");
+}
+
+/// Sends an e-mail and returns its headers, text and HTML.
+async fn send(test: &TestApp, email: Email) -> (HashMap<String, String>, String, String) {
+    let before = test.emails().len();
+    enqueue_email(test, email).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    let sent = test.emails();
+    assert_eq!(sent.len(), before + 1);
+    let message = MessageParser::default().parse(&sent[before]).expect("a message");
+    let text = message.body_text(0).expect("a text").replace("\r\n", "\n");
+    let html = message.body_html(0).expect("HTML").into_owned();
+    (headers(&message), text, html)
+}
+
+/// The headers as they were sent.
+fn headers(message: &Message<'_>) -> HashMap<String, String> {
+    message.headers_raw().map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+}
+
+/// Nothing is sent and nothing is wrong: the e-mail has become pointless.
+async fn is_not_sent(test: &TestApp, email: Email) {
+    let before = test.emails().len();
+    let id = enqueue_email(test, email).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    assert_eq!((row(test, id).await, test.emails().len()), (None, before));
+}
+
+#[tokio::test]
+async fn an_e_mail_has_the_headers_that_it_needs_and_no_others() {
+    let test = TestApp::start().await;
+    let (user, token) = verification(&test).await;
+    let id = enqueue_email(&test, Email::VerifyEmail { token }).await;
+    test.run_due_jobs().await;
+    let sent = test.emails();
+    let headers = headers(&MessageParser::default().parse(&sent[0]).expect("a message"));
+    let get = |name: &str| headers.get(name).unwrap_or_else(|| panic!("no {name} in {headers:?}")).as_str();
+    assert_eq!(get("Message-ID"), format!("<{id}@socialize.example>"));
+    assert_eq!(get("Date"), "Mon, 23 Nov 2026 09:00:00 +0000");
+    assert_eq!(get("From"), "Socialize <socialize@socialize.example>");
+    assert_eq!(get("To"), test.email_of(user).await);
+    assert_eq!(get("Subject"), "Please confirm your e-mail address");
+    assert_eq!(get("Auto-Submitted"), "auto-generated");
+    assert_eq!(headers.len(), 8, "also MIME-Version and Content-Type: {headers:?}");
+}
+
+#[tokio::test]
+async fn the_links_of_an_account_carry_their_tokens() {
+    let test = TestApp::start().await;
+    let (user, verify) = verification(&test).await;
+    let link = |path: &str, purpose, id| {
+        format!("https://socialize.example/{path}#token={}", test.app.tokens.link(purpose, id).expose())
+    };
+    let (_, text, html) = send(&test, Email::VerifyEmail { token: verify }).await;
+    let expected = link("verify-email", LinkPurpose::VerifyEmail, verify.uuid());
+    assert!(text.contains(&format!("\n{expected}\n")), "{text}");
+    assert!(html.contains(&format!("href=\"{expected}\"")), "{html}");
+    // Whoever registered an address that is not theirs must not have us deliver the name that they chose.
+    assert!(text.starts_with("Hello,\n") && !text.contains("ada"), "{text}");
+
+    let reset = token(&test, user, "reset_password").await;
+    let (_, text, _) = send(&test, Email::ResetPassword { token: reset }).await;
+    let expected = link("reset-password", LinkPurpose::ResetPassword, reset.uuid());
+    assert!(text.contains(&format!("\n{expected}\n")), "{text}");
+
+    let (headers, text, _) = send(&test, Email::AlreadyRegistered { user }).await;
+    assert_eq!(headers["To"], test.email_of(user).await);
+    assert!(text.contains("\nhttps://socialize.example/login\n"), "{text}");
+    let counted = ["verify_email", "reset_password", "already_registered"]
+        .map(|template| deliveries(&test, template, "delivered"));
+    assert_eq!(counted, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_link_that_is_used_expired_or_somebodys_who_is_gone_is_not_sent() {
+    let test = TestApp::start().await;
+    let (_, used) = verification(&test).await;
+    execute(&test, "update email_tokens set used_at = created_at where id = $1", used.uuid()).await;
+    is_not_sent(&test, Email::VerifyEmail { token: used }).await;
+
+    let (_, other_purpose) = verification(&test).await;
+    is_not_sent(&test, Email::ResetPassword { token: other_purpose }).await;
+
+    let (user, token) = verification(&test).await;
+    execute(&test, "delete from users where id = $1", user.uuid()).await;
+    is_not_sent(&test, Email::VerifyEmail { token }).await;
+    is_not_sent(&test, Email::AlreadyRegistered { user }).await;
+
+    let (_, expired) = verification(&test).await;
+    test.app.clock.advance(TimeDelta::days(1));
+    is_not_sent(&test, Email::VerifyEmail { token: expired }).await;
+    assert_eq!(test.count("socialize.email.deliveries"), 0);
+    assert_eq!(runs(&test.app, JobKind::SendEmail, JobOutcome::Ok), 5);
+}
+
+async fn invite(test: &TestApp) -> (InviteId, UserId) {
+    let (organization, owner) = test.organization().await;
+    let workspace = test.workspace(organization, 1).await;
+    let id = InviteId::from(Uuid::now_v7());
+    sqlx::query(
+        "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
+         values ($1, $2, 'grace@example.com', 'reviewer', 'pending', $3, $4, $4 + interval '7 days')",
+    )
+    .bind(id)
+    .bind(workspace)
+    .bind(owner)
+    .bind(test.app.clock.now())
+    .execute(test.pool())
+    .await
+    .expect("an invite");
+    (id, owner)
+}
+
+#[tokio::test]
+async fn an_invite_is_sent_while_it_can_be_accepted() {
+    let test = TestApp::start().await;
+    let (invite, owner) = invite(&test).await;
+    execute(
+        &test,
+        "update users set display_name = E'Ada <b>\"L\"</b>\\r\\nBcc: x@y.example' where id = $1",
+        owner.uuid(),
+    )
+    .await;
+    execute(&test, "update organizations set name = 'Größe & Co' where created_by = $1", owner.uuid()).await;
+    let (headers, text, html) = send(&test, Email::WorkspaceInvite { invite }).await;
+    assert_eq!(headers["To"], "grace@example.com");
+    assert_eq!(headers.get("Bcc"), None);
+    let invitation = "Ada <b>\"L\"</b>  Bcc: x@y.example invites you to Socialize, as reviewer in the workspace \
+                      \"Workspace\" of \"Größe & Co\".";
+    assert!(text.contains(invitation), "{text}");
+    assert!(text.contains("valid until 30 November 2026, 09:00 UTC"), "{text}");
+    assert!(html.contains("Größe &#38; Co") && !html.contains("<b>"), "{html}");
+    let link = test.app.tokens.link(LinkPurpose::WorkspaceInvite, invite.uuid());
+    assert!(text.contains(&format!("\nhttps://socialize.example/accept-invite#token={}\n", link.expose())));
+
+    execute(
+        &test,
+        "update workspace_invites set status = 'revoked', closed_at = created_at where id = $1",
+        invite.uuid(),
+    )
+    .await;
+    is_not_sent(&test, Email::WorkspaceInvite { invite }).await;
+}
+
+/// A content item in approval, its workspace, its author and a reviewer.
+async fn item_in_approval(test: &TestApp) -> (ContentItemId, WorkspaceId, UserId, UserId) {
+    let (organization, _) = test.organization().await;
+    let workspace = test.workspace(organization, 1).await;
+    let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
+    let reviewer = test.workspace_member(organization, workspace, WorkspaceRole::Reviewer).await;
+    let id = ContentItemId::from(Uuid::now_v7());
+    let mut transaction = test.pool().begin().await.expect("a transaction");
+    sqlx::query(
+        "insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at, updated_at)
+         values ($1, $2, 'linkedin', 'in_approval', 2, $4, $3, $4, $4)",
+    )
+    .bind(id)
+    .bind(workspace)
+    .bind(author)
+    .bind(test.app.clock.now())
+    .execute(&mut *transaction)
+    .await
+    .expect("an item");
+    sqlx::query(
+        "insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
+         select $1, number, 'Title ' || number, 'Body', $2, $3 from generate_series(1, 2) number",
+    )
+    .bind(id)
+    .bind(author)
+    .bind(test.app.clock.now())
+    .execute(&mut *transaction)
+    .await
+    .expect("revisions");
+    transaction.commit().await.expect("committed");
+    (id, workspace, author, reviewer)
+}
+
+#[tokio::test]
+async fn reviewers_are_asked_about_the_current_revision_only() {
+    let test = TestApp::start().await;
+    let (content_item, workspace, author, reviewer) = item_in_approval(&test).await;
+    let asked = |revision, reviewer| Email::ApprovalRequested { content_item, revision, reviewer };
+    let (headers, text, _) = send(&test, asked(2, reviewer)).await;
+    assert_eq!(headers["To"], test.email_of(reviewer).await);
+    assert!(
+        text.contains("this post in the workspace \"Workspace\" waits for your decision:\n\n  Title 2\n"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("\nhttps://socialize.example/content-items/{content_item}\n")), "{text}");
+
+    is_not_sent(&test, asked(1, reviewer)).await;
+    is_not_sent(&test, asked(2, author)).await;
+    execute(
+        &test,
+        "update content_items set status = 'changes_requested' where id = $1",
+        content_item.uuid(),
+    )
+    .await;
+    is_not_sent(&test, asked(2, reviewer)).await;
+    execute(&test, "update content_items set status = 'in_approval' where id = $1", content_item.uuid())
+        .await;
+    send(&test, asked(2, reviewer)).await;
+    execute(
+        &test,
+        "delete from workspace_members where role = 'reviewer' and workspace_id = $1",
+        workspace.uuid(),
+    )
+    .await;
+    is_not_sent(&test, asked(2, reviewer)).await;
+}
+
+#[tokio::test]
+async fn authors_hear_what_was_decided() {
+    let test = TestApp::start().await;
+    let (content_item, workspace, author, _) = item_in_approval(&test).await;
+    let decided = |decision| Email::ApprovalDecided { content_item, author, decision };
+    for (decision, subject, words) in [
+        (Decision::Approve, "Your post was approved", "approved your post"),
+        (Decision::RequestChanges, "Changes to your post are requested", "asks for changes to your post"),
+        (Decision::Reject, "Your post was rejected", "rejected your post"),
+    ] {
+        let (headers, text, _) = send(&test, decided(decision)).await;
+        assert_eq!(
+            (headers["To"].clone(), headers["Subject"].as_str()),
+            (test.email_of(author).await, subject)
+        );
+        assert!(text.contains(words) && text.contains("\n  Title 2\n"), "{text}");
+    }
+    execute(
+        &test,
+        "delete from workspace_members where role = 'author' and workspace_id = $1",
+        workspace.uuid(),
+    )
+    .await;
+    is_not_sent(&test, decided(Decision::Approve)).await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_refused() {
+    let test = TestApp::start().await;
+    let user = test.user("ada").await;
+    execute(&test, "update users set email = 'a b@exa mple' where id = $1", user.uuid()).await;
+    let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
+    assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("invalid_data"));
+    assert_eq!(deliveries(&test, "already_registered", "refused"), 1);
+    nothing_reveals(&test, &["exa mple"]).await;
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_into_a_directory_replaces_the_first_one() {
+    let test = TestApp::start().await;
+    let user = test.user("ada").await;
+    let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
+    test.run_due_jobs().await;
+    let first = test.emails();
+    sqlx::query("insert into jobs (id, kind, payload, run_at, max_attempts, created_at) values ($1, 'send_email', $2, $3, 1, $3)")
+        .bind(id)
+        .bind(sqlx::types::Json(Email::AlreadyRegistered { user }))
+        .bind(test.app.clock.now())
+        .execute(test.pool())
+        .await
+        .expect("the same job");
+    test.run_due_jobs().await;
+    assert_eq!((first.len(), test.emails().len()), (1, 1));
+    assert_eq!(deliveries(&test, "already_registered", "delivered"), 2);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_gone_defers_e_mails_until_it_is_back() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("made/at/start");
+    let test = TestApp::start_with_mail(Some(MailTransport::Directory(path.clone()))).await;
+    assert_eq!(test.app.mail.check().await, Ok(()));
+    assert_eq!(std::fs::read_dir(&path).expect("a directory").count(), 0, "a check leaves nothing behind");
+    std::fs::remove_dir(&path).expect("removed");
+    assert_eq!(test.app.mail.check().await, Err(ErrorType::NotFound));
+    let user = test.user("ada").await;
+    enqueue_email(&test, Email::AlreadyRegistered { user }).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Retry), 1);
+    assert_eq!(deliveries(&test, "already_registered", "deferred"), 1);
+
+    std::fs::create_dir(&path).expect("made");
+    test.app.clock.advance(TimeDelta::seconds(10));
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    assert_eq!(std::fs::read_dir(&path).expect("a directory").count(), 1);
+}

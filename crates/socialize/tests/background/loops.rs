@@ -1,0 +1,241 @@
+//! The loops: periodic jobs, the state of the queue, and loops that fail.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::labels::JobKind;
+use serde_json::{Value as Json, json};
+use socialize::app::App;
+use socialize::queue::{JobError, JobPolicy, NewJob, Worker, WorkerSettings};
+use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
+use telemetry::meter::Value;
+use telemetry::{ErrorType, JobOutcome};
+use test_support::TestApp;
+use tokio::time::Instant;
+
+use crate::support::{commit, enqueued, eventually, job, operations, runs, settings};
+
+const KIND: JobKind = JobKind::CleanUpTokens;
+const EVERY: Duration = Duration::from_secs(60);
+
+fn gauge(app: &App, name: &str, label: (&str, &str)) -> Option<f64> {
+    match app.telemetry.meter().snapshot().value(name, &[label]) {
+        Some(Value::Number(number)) => Some(*number),
+        None => None,
+        other => panic!("a gauge, not {other:?}"),
+    }
+}
+
+fn periodic() -> WorkerSettings {
+    WorkerSettings {
+        schedule_interval: Duration::from_millis(5),
+        policy: |kind| JobPolicy {
+            concurrency: 4,
+            timeout: Duration::from_secs(3600),
+            every: (kind == KIND).then_some(EVERY),
+        },
+        ..settings(async |_, _| Ok(()))
+    }
+}
+
+/// Waits until each of the schedulers has looked again, twice: once may have begun before.
+async fn looked_again(apps: &[App]) {
+    let before: Vec<u64> = apps.iter().map(|app| operations(app, "schedule_periodic_jobs")).collect();
+    let has_looked = || {
+        apps.iter().zip(&before).all(|(app, before)| operations(app, "schedule_periodic_jobs") >= before + 2)
+    };
+    eventually("the schedulers look", async || has_looked()).await;
+}
+
+#[tokio::test]
+async fn a_periodic_job_is_enqueued_once_a_period_by_two_schedulers() {
+    let test = TestApp::start().await;
+    let apps = [test.app.clone(), test.another_process()];
+    let workers = apps.clone().map(|app| Worker::start(app, periodic()));
+    let done = || apps.iter().map(|app| runs(app, KIND, JobOutcome::Ok)).sum::<u64>();
+    let every = TimeDelta::from_std(EVERY).expect("short");
+    let next_run_at = async || -> Option<DateTime<Utc>> {
+        let next = sqlx::query_scalar("select next_run_at from periodic_jobs where kind = 'clean_up_tokens'");
+        next.fetch_optional(test.pool()).await.expect("the schedule")
+    };
+    let start = test.app.clock.now();
+    looked_again(&apps).await;
+    assert_eq!((next_run_at().await, done()), (Some(start + every), 0), "it begins one period later");
+    for count in 1..=3 {
+        test.app.clock.advance(every);
+        eventually("it has run", async || done() == count).await;
+        looked_again(&apps).await;
+        assert_eq!((next_run_at().await, done()), (Some(test.app.clock.now() + every), count));
+    }
+    // Periods that nobody was there for are not made up for.
+    test.app.clock.advance(every * 10);
+    eventually("it has run", async || done() == 4).await;
+    looked_again(&apps).await;
+    assert_eq!(done(), 4);
+    for worker in workers {
+        worker.stop(Instant::now() + EVERY).await;
+    }
+}
+
+#[tokio::test]
+async fn a_periodic_job_that_still_waits_is_not_enqueued_again() {
+    let test = TestApp::start().await;
+    let fails = WorkerSettings {
+        handler: settings(async |_, _| Err(JobError::Retry(ErrorType::Unavailable))).handler,
+        ..periodic()
+    };
+    let worker = Worker::start(test.app.clone(), fails);
+    let apps = [test.app.clone()];
+    looked_again(&apps).await;
+    let count = async || -> i64 {
+        sqlx::query_scalar("select count(*) from jobs").fetch_one(test.pool()).await.expect("a count")
+    };
+    for _ in 0..3 {
+        test.app.clock.advance(TimeDelta::from_std(EVERY).expect("short"));
+        looked_again(&apps).await;
+        assert_eq!(count().await, 1);
+    }
+    worker.stop(Instant::now() + EVERY).await;
+}
+
+fn sampling() -> WorkerSettings {
+    WorkerSettings {
+        sample_interval: Duration::from_millis(5),
+        poll_interval: Duration::from_secs(3600),
+        ..settings(async |_, _| Err(JobError::Fail(ErrorType::Rejected)))
+    }
+}
+
+const DEPTH: &str = "socialize.job.queue.depth";
+const OLDEST_AGE: &str = "socialize.job.queue.oldest_age";
+const DEAD: &str = "socialize.job.queue.dead";
+
+#[tokio::test]
+async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
+    let test = TestApp::start().await;
+    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "nobody has looked yet");
+    let dead = enqueued(&test, KIND).await;
+    let worker = Worker::start(test.app.clone(), sampling());
+    eventually("one is dead", async || gauge(&test.app, DEAD, ("job", "clean_up_tokens")) == Some(1.0)).await;
+    let waits = NewJob { run_at: test.app.clock.now() + TimeDelta::seconds(10), ..job(&test, KIND, &()) };
+    assert_ne!(commit(&test, waits).await, dead);
+    eventually("one waits", async || gauge(&test.app, DEPTH, ("job", "clean_up_tokens")) == Some(1.0)).await;
+    assert_eq!(gauge(&test.app, OLDEST_AGE, ("job", "clean_up_tokens")), Some(0.0), "it is not due yet");
+    test.app.clock.advance(TimeDelta::seconds(52));
+    eventually("it grows old", async || {
+        gauge(&test.app, OLDEST_AGE, ("job", "clean_up_tokens")) == Some(42.0)
+    })
+    .await;
+    for name in [DEPTH, OLDEST_AGE, DEAD] {
+        assert_eq!(gauge(&test.app, name, ("job", "send_email")), Some(0.0), "{name}");
+    }
+    worker.stop(Instant::now() + EVERY).await;
+    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "nobody looks any more");
+}
+
+#[tokio::test]
+async fn one_process_reports_the_queue_and_another_takes_over_from_it() {
+    let test = TestApp::start().await;
+    let other = test.another_process();
+    let reports = |app: &App| gauge(app, DEPTH, ("job", "send_email")).is_some();
+    let first = Worker::start(test.app.clone(), sampling());
+    eventually("the first reports", async || reports(&test.app)).await;
+    let second = Worker::start(other.clone(), sampling());
+    eventually("the second looks", async || operations(&other, "lock_sampler") >= 3).await;
+    assert!(reports(&test.app) && !reports(&other));
+    drop(first);
+    eventually("the second reports", async || reports(&other)).await;
+    assert!(!reports(&test.app));
+    second.stop(Instant::now() + EVERY).await;
+}
+
+/// Collects the lines of `tracing`.
+#[derive(Default)]
+struct Lines(Mutex<Vec<Json>>);
+
+impl LogOutput for Lines {
+    fn line(&self, _: Level, line: &[u8]) {
+        let line = serde_json::from_slice(line).expect("every line is JSON");
+        self.0.lock().expect("a lock").push(line);
+    }
+}
+
+impl Lines {
+    /// The first line of this event about this loop.
+    fn find(&self, event: &str, which: &str) -> Option<Json> {
+        let lines = self.0.lock().expect("a lock");
+        lines.iter().find(|line| line["event"] == event && line["loop"] == which).cloned()
+    }
+}
+
+fn collect_lines() -> (Arc<Lines>, impl Drop) {
+    let lines = Arc::new(Lines::default());
+    let settings = TracingBridgeSettings {
+        allowed_fields: &["loop", "error.type"],
+        own_targets: &["socialize"],
+        current_ids: || None,
+        now: SystemTime::now,
+    };
+    let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
+    (lines, bridge.install_on_this_thread())
+}
+
+const LAST_SUCCESS: &str = "socialize.loop.last_success.time";
+
+#[tokio::test]
+async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
+    let test = TestApp::start().await;
+    let (lines, _installed) = collect_lines();
+    let worker = Worker::start(
+        test.app.clone(),
+        WorkerSettings { poll_interval: Duration::from_millis(5), ..sampling() },
+    );
+    let last_success = |which| gauge(&test.app, LAST_SUCCESS, ("loop", which));
+    let started = test.app.clock.now().timestamp() as f64;
+    for which in ["worker", "scheduler", "queue_sampler"] {
+        eventually("it turns", async || last_success(which) == Some(started)).await;
+    }
+    sqlx::query("alter table jobs rename to jobs_elsewhere").execute(test.pool()).await.expect("renamed");
+    for which in ["worker", "queue_sampler"] {
+        eventually("it fails", async || lines.find("loop.failed", which).is_some()).await;
+        let line = lines.find("loop.failed", which).expect("a line");
+        assert_eq!((&line["level"], &line["error.type"]), (&json!("error"), &json!("database_other")));
+    }
+    test.app.clock.advance(TimeDelta::hours(1));
+    assert_eq!(last_success("worker"), Some(started), "its success grows old");
+    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "what is not known is not reported");
+
+    sqlx::query("alter table jobs_elsewhere rename to jobs").execute(test.pool()).await.expect("renamed");
+    for which in ["worker", "queue_sampler"] {
+        eventually("it turns again", async || last_success(which) == Some(started + 3600.0)).await;
+        assert!(lines.find("loop.recovered", which).is_some());
+    }
+    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), Some(0.0));
+    worker.stop(Instant::now() + EVERY).await;
+}
+
+static PANICS: AtomicBool = AtomicBool::new(false);
+
+#[tokio::test]
+async fn a_loop_that_panics_turns_again() {
+    let test = TestApp::start().await;
+    let (lines, _installed) = collect_lines();
+    // The worker reads the policy once, when it starts; the scheduler in every turn.
+    let settings = WorkerSettings {
+        schedule_interval: Duration::from_millis(5),
+        policy: |_| {
+            assert!(!PANICS.load(SeqCst), "as the test wants it");
+            JobPolicy { concurrency: 1, timeout: EVERY, every: None }
+        },
+        ..settings(async |_, _| Ok(()))
+    };
+    let worker = Worker::start(test.app.clone(), settings);
+    PANICS.store(true, SeqCst);
+    eventually("it panics", async || lines.find("loop.failed", "scheduler").is_some()).await;
+    assert_eq!(lines.find("loop.failed", "scheduler").expect("a line")["error.type"], "panic");
+    PANICS.store(false, SeqCst);
+    eventually("it turns", async || lines.find("loop.recovered", "scheduler").is_some()).await;
+    worker.stop(Instant::now() + EVERY).await;
+}

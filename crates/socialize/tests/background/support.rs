@@ -1,0 +1,144 @@
+//! What these tests share: jobs that do what a test says, and waiting for something to become true.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use domain::ids::JobId;
+use domain::labels::JobKind;
+use serde::Serialize;
+use socialize::app::App;
+use socialize::database::Transaction;
+use socialize::queue::{Job, JobError, JobPolicy, NewJob, WorkerSettings, enqueue};
+use telemetry::meter::Value;
+use telemetry::{ClosedSet, JobOutcome};
+use test_support::TestApp;
+use tokio::sync::watch;
+
+/// The lease in these tests. The clock stands still, so it runs out only when a test advances it.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// A worker whose jobs do what `handler` says. It looks at the queue often and is silent otherwise.
+pub(crate) fn settings<F>(handler: impl Fn(App, Job) -> F + Send + Sync + 'static) -> WorkerSettings
+where
+    F: Future<Output = Result<(), JobError>> + Send + 'static,
+{
+    let hour = Duration::from_secs(3600);
+    WorkerSettings {
+        concurrency: 100,
+        lease: LEASE,
+        heartbeat: hour,
+        poll_interval: Duration::from_millis(20),
+        schedule_interval: hour,
+        sample_interval: hour,
+        policy: |_| JobPolicy { concurrency: 100, timeout: Duration::from_secs(3600), every: None },
+        handler: Arc::new(move |app, job| Box::pin(handler(app, job))),
+    }
+}
+
+/// A job that is due now.
+pub(crate) fn job<'a, P>(test: &TestApp, kind: JobKind, payload: &'a P) -> NewJob<'a, P> {
+    NewJob { kind, payload, run_at: test.app.clock.now(), max_attempts: 3, deduplication_key: None }
+}
+
+/// Commits a job and returns its id.
+pub(crate) async fn commit<P: Serialize>(test: &TestApp, job: NewJob<'_, P>) -> JobId {
+    let mut transaction = test.app.database.begin().await.expect("a transaction");
+    enqueue(&test.app, &mut transaction, job).await.expect("enqueued");
+    committed(test, transaction).await
+}
+
+/// Commits and returns the id of the newest job. Afterwards it may be gone: somebody may have run it.
+pub(crate) async fn committed(test: &TestApp, mut transaction: Transaction) -> JobId {
+    let newest = sqlx::query_scalar("select id from jobs order by id desc limit 1");
+    let id = newest.fetch_one(&mut *transaction).await.expect("a job");
+    test.app.database.commit(transaction).await.expect("committed");
+    id
+}
+
+/// Commits a job of this kind that is due now and has three attempts.
+pub(crate) async fn enqueued(test: &TestApp, kind: JobKind) -> JobId {
+    commit(test, job(test, kind, &())).await
+}
+
+/// A job as the database has it.
+#[derive(Debug, PartialEq, sqlx::FromRow)]
+pub(crate) struct JobRow {
+    pub(crate) status: String,
+    pub(crate) attempts: i32,
+    pub(crate) run_at: DateTime<Utc>,
+    pub(crate) lease_expires_at: Option<DateTime<Utc>>,
+    pub(crate) finished_at: Option<DateTime<Utc>>,
+    pub(crate) last_error_type: Option<String>,
+}
+
+/// The job, or nothing once it is done.
+pub(crate) async fn row(test: &TestApp, id: JobId) -> Option<JobRow> {
+    sqlx::query_as(
+        "select status, attempts, run_at, lease_expires_at, finished_at, last_error_type from jobs where id = $1",
+    )
+    .bind(id)
+    .fetch_optional(test.pool())
+    .await
+    .expect("the queue")
+}
+
+/// The job, which is not done.
+pub(crate) async fn waiting(test: &TestApp, id: JobId) -> JobRow {
+    row(test, id).await.expect("the job is still there")
+}
+
+/// How many runs of this kind ended so, by the metric.
+pub(crate) fn runs(app: &App, kind: JobKind, outcome: JobOutcome) -> u64 {
+    let labels = [("job", kind.as_str()), ("outcome", outcome.as_str())];
+    match app.telemetry.meter().snapshot().value("socialize.job.run.duration", &labels) {
+        Some(Value::Distribution(distribution)) => distribution.count(),
+        other => panic!("a histogram of runs, not {other:?}"),
+    }
+}
+
+/// How often a database operation was made without an error.
+pub(crate) fn operations(app: &App, name: &str) -> u64 {
+    match app
+        .telemetry
+        .meter()
+        .snapshot()
+        .value("db.client.operation.duration", &[("db.operation.name", name)])
+    {
+        Some(Value::Distribution(distribution)) => distribution.count(),
+        other => panic!("a histogram of operations, not {other:?}"),
+    }
+}
+
+/// Waits until the condition is true; fails after half a minute.
+#[track_caller]
+pub(crate) fn eventually<C: AsyncFnMut() -> bool>(what: &str, condition: C) -> impl Future<Output = ()> {
+    let caller = std::panic::Location::caller();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut condition = condition;
+    async move {
+        while !condition().await {
+            assert!(Instant::now() < deadline, "{what}: not within half a minute, at {caller}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+/// A door that is closed until a test opens it.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<watch::Sender<bool>>);
+
+impl Gate {
+    pub(crate) fn closed() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until it is open.
+    pub(crate) async fn pass(&self) {
+        self.0.subscribe().wait_for(|open| *open).await.expect("the gate exists");
+    }
+}
