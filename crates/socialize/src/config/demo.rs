@@ -218,7 +218,7 @@ mod tests {
             variable("SOCIALIZE_UNKNOWN", "1"),
             variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
         ];
-        let settings = DemoSettings::check(&DemoArguments::default(), &variables).ok().expect("settings");
+        let settings = DemoSettings::check(&DemoArguments::default(), &variables).expect("settings");
         assert!(settings.serve.otlp.is_some());
         assert!(!settings.serve.database.url.expose().contains("production"));
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use telemetry::log::PrettyPrinter;
 
 /// How much of the end of the file is looked at.
@@ -12,22 +12,12 @@ const LOOK_AT_BYTES: u64 = 64 << 10;
 /// The most lines that are of use.
 const LINES: usize = 60;
 
-#[derive(Deserialize)]
-struct Line<'a> {
-    level: &'a str,
-    event: &'a str,
-}
-
 /// What users did and what went wrong, oldest first; requests that are merely answered would hide it. A file that cannot be
 /// read has nothing to show.
 pub(super) fn newest_lines(path: &Path) -> Vec<String> {
     let bytes = read_end(path).unwrap_or_default();
-    let lines = bytes.split(|byte| *byte == b'\n');
-    let mut wanted: Vec<&[u8]> = lines.filter(|line| is_wanted(line)).collect();
-    let first = wanted.len().saturating_sub(LINES);
-    let mut text = Vec::new();
-    PrettyPrinter::new(false).render(&wanted.split_off(first).join(&b'\n'), &mut text);
-    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+    let mut wanted: Vec<String> = bytes.split(|byte| *byte == b'\n').filter_map(readable).collect();
+    wanted.split_off(wanted.len().saturating_sub(LINES))
 }
 
 fn read_end(path: &Path) -> io::Result<Vec<u8>> {
@@ -39,11 +29,21 @@ fn read_end(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A line that is cut off at the beginning is no JSON, and not wanted.
-fn is_wanted(line: &[u8]) -> bool {
-    serde_json::from_slice::<Line<'_>>(line).is_ok_and(|line| {
-        line.event.starts_with("socialize.") || matches!(line.level, "warn" | "error" | "fatal")
-    })
+/// The line for people, if they care about it. One that is cut off at the beginning is no JSON.
+fn readable(line: &[u8]) -> Option<String> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
+    let is_wanted =
+        text("event").starts_with("socialize.") || matches!(text("level"), "warn" | "error" | "fatal");
+    if !is_wanted {
+        return None;
+    }
+    // Nobody follows a trace on this screen, and there is not much room.
+    fields.remove("trace_id");
+    fields.remove("span_id");
+    let mut out = Vec::new();
+    PrettyPrinter::new(false).render(&serde_json::to_vec(&fields).ok()?, &mut out);
+    Some(String::from_utf8_lossy(&out).trim_end().to_owned())
 }
 
 #[cfg(test)]

@@ -11,8 +11,11 @@ use ratatui::widgets::{Block, BorderType, Paragraph, Sparkline};
 use super::About;
 use super::picture::{Phase, Picture};
 use super::usage::UsageCount;
+use crate::config::Behaviour;
 
-const USAGE_WIDTH: u16 = 41;
+const USAGE_WIDTH: u16 = 39;
+/// How wide the numbers of the API are; the chart gets the rest.
+const NUMBERS_WIDTH: u16 = 29;
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 
 /// Draws everything.
@@ -39,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     draw_api(frame, api, picture);
     draw_health(frame, health, picture);
     draw_background(frame, background, picture);
-    draw_people(frame, people, about, picture);
+    draw_people(frame, people, picture);
     draw_log(frame, log, picture);
     draw_footer(frame, footer, about);
 }
@@ -56,7 +59,14 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, about: &About, picture: &Pictur
         (Phase::Running, other) => (other, Color::Red),
     };
     let state = Line::from(vec![Span::styled("● ", color), Span::styled(word, color), " ".into()]);
-    let left = Line::from(vec![" Socialize ".bold(), about.version.dim(), "  demo  ".into(), time.bold()]);
+    let Behaviour { rate, seed } = about.behaviour;
+    let left = Line::from(vec![
+        " Socialize ".bold(),
+        about.version.dim(),
+        "  demo  ".into(),
+        time.bold(),
+        format!("  {rate} actions/s, seed {seed}").dim(),
+    ]);
     let [left_area, right_area] =
         Layout::horizontal([Constraint::Fill(1), Constraint::Length(state.width() as u16)]).areas(area);
     frame.render_widget(Paragraph::new(left), left_area);
@@ -68,7 +78,7 @@ fn panel(title: &'static str) -> Block<'static> {
 }
 
 fn draw_usage(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    let mut lines = vec![Line::styled(format!(" {:<20} {:>7} {:>7}", "", "signal", "facts"), DIM)];
+    let mut lines = vec![Line::styled(format!(" {:<19}{:>7} {:>7}", "", "signal", "facts"), DIM)];
     lines.extend(picture.usage.iter().map(usage_line));
     frame.render_widget(Paragraph::new(lines).block(panel(" What people did ")), area);
 }
@@ -78,7 +88,7 @@ fn usage_line(count: &UsageCount) -> Line<'static> {
     // Facts are counted once a second, so a counter may be ahead of them for a moment.
     let mark = if count.is_right() { "✓".green() } else { "…".yellow() };
     let style = if *signal == 0 { DIM } else { Style::new() };
-    Line::from(vec![Span::styled(format!(" {title:<20} {signal:>7} {facts:>7}  "), style), mark])
+    Line::from(vec![Span::styled(format!(" {title:<19}{signal:>7} {facts:>7} "), style), mark])
 }
 
 fn draw_api(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -102,16 +112,15 @@ fn draw_api(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         ]),
         Line::from(vec![
             Span::styled(format!(" {}", percent(traffic.failed)), failed),
-            " failed".into(),
-            format!("  {}", percent(traffic.refused)).into(),
+            " failed  ".dim(),
+            percent(traffic.refused).into(),
             " refused".dim(),
         ]),
     ];
-    let [text, chart] = Layout::vertical([Constraint::Length(3), Constraint::Fill(1)]).areas(inner);
-    frame.render_widget(Paragraph::new(lines), text);
-    let width = usize::from(chart.width.saturating_sub(2));
-    let newest = &traffic.history[traffic.history.len().saturating_sub(width)..];
-    let chart = Rect { x: chart.x + 1, width: chart.width.saturating_sub(2), ..chart };
+    let [numbers, chart] =
+        Layout::horizontal([Constraint::Length(NUMBERS_WIDTH), Constraint::Fill(1)]).areas(inner);
+    frame.render_widget(Paragraph::new(lines), numbers);
+    let newest = &traffic.history[traffic.history.len().saturating_sub(usize::from(chart.width))..];
     frame.render_widget(Sparkline::default().data(newest).style(Color::Cyan), chart);
 }
 
@@ -150,33 +159,33 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let emails = picture.emails;
     let lines = vec![
         Line::from(vec![
-            " queue   ".dim(),
+            " queue  ".dim(),
             format!("{} jobs{age}", number(jobs.depth)).into(),
-            alarming(format!("  {} dead", number(jobs.dead)), jobs.dead.unwrap_or_default()),
+            alarming(format!(", {} dead", number(jobs.dead)), jobs.dead.unwrap_or_default()),
         ]),
         Line::from(vec![
-            " jobs    ".dim(),
+            " jobs   ".dim(),
             format!("{} ok", jobs.ok).into(),
-            alarming(format!("  {} not", jobs.not_ok), jobs.not_ok),
+            alarming(format!(", {} not", jobs.not_ok), jobs.not_ok),
         ]),
         Line::from(vec![
-            " e-mails ".dim(),
-            format!("{} delivered", emails.delivered).into(),
-            alarming(format!("  {} deferred", emails.deferred), emails.deferred),
-            alarming(format!("  {} refused", emails.refused), emails.refused),
+            " mail   ".dim(),
+            format!("{} sent", emails.delivered).into(),
+            alarming(format!(", {} deferred", emails.deferred), emails.deferred),
+            alarming(format!(", {} refused", emails.refused), emails.refused),
         ]),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel(" Background ")), area);
 }
 
-fn draw_people(frame: &mut Frame<'_>, area: Rect, about: &About, picture: &Picture) {
+fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let driven = &picture.driven;
     let total = driven.total();
     let unexpected = format!("  {} unexpected", total.unexpected);
     let lines = vec![
         Line::from(vec![
-            format!(" {} people in {} teams", driven.people, driven.teams).into(),
-            format!("  {}/s  seed {}", about.behaviour.rate, about.behaviour.seed).dim(),
+            format!(" {} in {} teams", driven.people, driven.teams).into(),
+            format!("  {} under way", driven.in_flight).dim(),
         ]),
         Line::from(vec![
             format!(" {} ok", total.ok).into(),

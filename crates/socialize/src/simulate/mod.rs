@@ -14,6 +14,8 @@ mod plan;
 mod tally;
 mod target;
 mod team;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::HashMap;

@@ -359,6 +359,11 @@ pub(crate) struct User {
 impl User {
     /// Inserts a verified user, without the cost of hashing a password.
     pub(crate) async fn insert(pool: &PgPool) -> Self {
+        Self::insert_with(pool, SERVER_SECRET).await
+    }
+
+    /// The same where the server has another secret.
+    pub(crate) async fn insert_with(pool: &PgPool, server_secret: &str) -> Self {
         let id = UserId::from(Uuid::now_v7());
         let now = Clock::default().now();
         sqlx::query(
@@ -371,7 +376,7 @@ impl User {
         .execute(pool)
         .await
         .expect("a user");
-        let tokens = Tokens::new(&Secret::new(SERVER_SECRET));
+        let tokens = Tokens::new(&Secret::new(server_secret));
         let token = tokens.issue(id, SessionId::from(Uuid::now_v7()), now).expect("signed");
         Self { authorization: format!("Bearer {}", token.expose()) }
     }

@@ -2,9 +2,12 @@
 
 mod broken_collectors;
 mod configuration;
+mod demo;
 mod exposition;
 mod harness;
+mod operator;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
+mod simulate;
 mod telemetry_over_otlp;
 mod trace_context;
