@@ -1,0 +1,127 @@
+//! What telemetry costs per request: processor instructions, counted by valgrind, and allocations.
+//!
+//! Times differ from run to run and from machine to machine; instructions practically do not, so a rise of a few percent
+//! is a change of the code and not of the weather. Every number is the difference between a run of N and one of 2N
+//! requests, divided by N: what start-up costs is in both and cancels out.
+
+mod cost;
+mod report;
+mod workload;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::{Args, Parser, Subcommand};
+use test_support::TestDatabase;
+use tokio::runtime::Runtime;
+
+use crate::cost::{Cost, Profiles};
+use crate::report::Report;
+use crate::workload::{Route, Variant, Workload};
+
+/// Counts allocations of all threads; otherwise it is the allocator that the application has.
+#[global_allocator]
+static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
+
+/// Prints what telemetry costs per request. Instructions and allocations are counted over all threads.
+#[derive(Parser)]
+#[command(name = "./test bench")]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Options {
+    /// Also write the costs to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fail where something costs more than in the committed baseline: 3 % more instructions, or any allocation more
+    #[arg(long)]
+    check: bool,
+    /// Make these costs the baseline
+    #[arg(long, conflicts_with = "check")]
+    accept: bool,
+    /// Only this route
+    #[arg(long, value_enum)]
+    route: Option<Route>,
+    /// Only this variant
+    #[arg(long, value_enum)]
+    variant: Option<Variant>,
+    /// Keep the profiles in this directory, for callgrind_annotate
+    #[arg(long, value_name = "DIRECTORY")]
+    profiles: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The program that is measured: makes requests and prints how many allocations that took
+    #[command(hide = true)]
+    Measured(Workload),
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let Arguments { options, command } = Arguments::parse();
+    match command {
+        Some(Command::Measured(workload)) => {
+            let region = stats_alloc::Region::new(ALLOCATOR);
+            workload.run()?;
+            cost::print_allocations(region.change())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        None => measure(&options),
+    }
+}
+
+fn measure(options: &Options) -> anyhow::Result<ExitCode> {
+    let is_partial = options.route.is_some() || options.variant.is_some();
+    if options.accept && is_partial {
+        bail!("a baseline holds every route and variant: leave out --route and --variant");
+    }
+    let profiles = Profiles::new(options.profiles.as_deref())?;
+    let routes = Route::ALL.iter().filter(|route| options.route.is_none_or(|only| only == **route));
+    let mut report = Report::default();
+    for route in routes {
+        let database = if route.needs_database() { Some(prepare_database()?) } else { None };
+        let variants =
+            Variant::ALL.iter().filter(|variant| options.variant.is_none_or(|only| only == **variant));
+        for variant in variants {
+            let url = database.as_ref().map(|prepared| prepared.database.url());
+            let cost = Cost::measure(*route, *variant, url, &profiles)
+                .with_context(|| format!("{}/{} could not be measured", route.as_str(), variant.as_str()))?;
+            report.add(*route, *variant, cost);
+        }
+    }
+    report.print()?;
+    if let Some(file) = &options.json {
+        report.write(file)?;
+    }
+    if options.accept {
+        report.write(&report::baseline_file())?;
+    }
+    let mut problems = report.exceeded_limits();
+    if options.check {
+        problems.extend(report.rises_above(&Report::baseline()?));
+    }
+    report::print_problems(&problems)?;
+    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A database with the one table that the `select` route reads. The runtime that its connections live on ends after it.
+struct PreparedDatabase {
+    database: TestDatabase,
+    _runtime: Runtime,
+}
+
+fn prepare_database() -> anyhow::Result<PreparedDatabase> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let database = runtime.block_on(async {
+        let database = TestDatabase::create_empty().await;
+        workload::create_table(database.pool()).await?;
+        anyhow::Ok(database)
+    })?;
+    Ok(PreparedDatabase { database, _runtime: runtime })
+}

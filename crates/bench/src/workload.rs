@@ -1,0 +1,320 @@
+//! The program that is measured: one route, served with or without telemetry, a number of times.
+//!
+//! What is counted, in every variant alike: making the request, the router with its one route, the handler, and reading
+//! the body. With telemetry it is also the layer with everything that it records, the thread that writes log lines (its
+//! output goes nowhere), and what the sending thread does to spans until they are a complete export request.
+//! What is not counted: sockets to clients, the log file, sending export requests over the network and their compression,
+//! and encoding the metrics, which happens once a minute however many requests there are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::{MethodRouter, get};
+use axum::{Json, Router};
+use clap::{Args, ValueEnum};
+use domain::catalogue;
+use domain::database_operation::DatabaseOperation;
+use domain::labels::JobKind;
+use http::{Method, Request, StatusCode};
+use serde::Serialize;
+use socialize::database::Database;
+use socialize::error::{Error, panic_response};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+use telemetry::http_server::{HttpServer, HttpServerSettings, RouteDescription};
+use telemetry::log::{Level, LevelFilter, LogFormat, LogSettings, LogSource, LogWriter};
+use telemetry::record::SpanKind;
+use telemetry::{
+    Attributes, ErrorType, FamilyDescription, Identifier, JobOutcome, Key, Operations, Resource, Sampler,
+    SpanContext, SpanId, Telemetry, TelemetrySettings, TraceId, trace_request,
+};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Route {
+    /// A handler that answers a constant as JSON.
+    NoOpJson,
+    /// A handler that reads one row by its primary key.
+    Select,
+    /// A handler that answers 404.
+    Error,
+    /// A run of a job without work.
+    Job,
+}
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Variant {
+    /// No telemetry at all: the bare router.
+    None,
+    /// Lines from level info on, every request a span, points.
+    AllSignals,
+    /// The same, with no request in the sample.
+    Unsampled,
+    /// No endpoint for spans, and lines from level warn on.
+    NoEndpointWarn,
+}
+
+impl Route {
+    pub(crate) const ALL: &'static [Self] = &[Self::NoOpJson, Self::Select, Self::Error, Self::Job];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::NoOpJson => "no_op_json",
+            Self::Select => "select",
+            Self::Error => "error",
+            Self::Job => "job",
+        }
+    }
+
+    /// How many instructions a request takes there depends on how the server's answers are split into packets.
+    pub(crate) fn needs_database(self) -> bool {
+        self == Self::Select
+    }
+}
+
+impl Variant {
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::AllSignals => "all_signals",
+            Self::Unsampled => "unsampled",
+            Self::NoEndpointWarn => "no_endpoint_warn",
+        }
+    }
+
+    fn settings(self) -> Option<TelemetrySettings> {
+        let level = if self == Self::NoEndpointWarn { Level::Warn } else { Level::Info };
+        let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let settings = TelemetrySettings {
+            sampler: Sampler { ratio: if self == Self::Unsampled { 0.0 } else { 1.0 }, parent_based: true },
+            traces: self != Self::NoEndpointWarn,
+            levels: LevelFilter::new(level.into()),
+            resource: Resource {
+                attributes: vec![
+                    attribute("service.name", "socialize-api"),
+                    attribute("service.namespace", "socialize"),
+                    attribute("service.version", env!("CARGO_PKG_VERSION")),
+                ],
+            },
+        };
+        (self != Self::None).then_some(settings)
+    }
+}
+
+/// How many requests wait in the buffers before they are taken. With spans and lines of some 300 bytes, that is about the
+/// amount at which the sending threads are woken.
+const TAKEN_AFTER: u64 = 256;
+
+/// The variable that names the database to the measured program.
+pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
+
+/// What the measured program is told to do.
+#[derive(Args)]
+pub(crate) struct Workload {
+    #[arg(long, value_enum)]
+    pub(crate) route: Route,
+    #[arg(long, value_enum)]
+    pub(crate) variant: Variant,
+    #[arg(long)]
+    pub(crate) requests: u64,
+    #[arg(long, env = DATABASE_URL, hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+}
+
+impl Workload {
+    /// Makes the requests. One thread serves them all, so that nothing depends on how threads are scheduled.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let recording = self.variant.settings().map(Recording::start).transpose()?;
+        let telemetry = recording.as_ref().map(|recording| &recording.telemetry);
+        runtime.block_on(async {
+            match self.route {
+                Route::Job => run_jobs(self.requests, telemetry, recording.as_ref()).await,
+                route => {
+                    let router = self.router(route, telemetry)?;
+                    for number in 1..=self.requests {
+                        request(&router, route.as_str()).await?;
+                        take(recording.as_ref(), number);
+                    }
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn router(&self, route: Route, telemetry: Option<&Telemetry>) -> anyhow::Result<Router> {
+        Ok(match (route, telemetry) {
+            (Route::Select, _) => {
+                let url = self.database_url.as_deref().unwrap_or_default();
+                let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url)?;
+                match telemetry {
+                    None => served(route, None, get(select_bare)).with_state(pool),
+                    Some(telemetry) => {
+                        let database = Database::new(pool, telemetry, || false);
+                        served(route, Some(telemetry), get(select_observed)).with_state(database)
+                    }
+                }
+            }
+            (Route::Error, telemetry) => served(route, telemetry, get(async || Error::not_found("thing"))),
+            (_, telemetry) => served(route, telemetry, get(async || Json(Thing { name: "a thing" }))),
+        })
+    }
+}
+
+/// A router with one route, with the layer of the application where there is telemetry.
+fn served<S: Clone + Send + Sync + 'static>(
+    route: Route,
+    telemetry: Option<&Telemetry>,
+    mut handler: MethodRouter<S>,
+) -> Router<S> {
+    let path = format!("/{}", route.as_str());
+    if let Some(telemetry) = telemetry {
+        let settings = HttpServerSettings { trusted_peers: Vec::new(), panic_response };
+        let description =
+            RouteDescription { method: Method::GET, route: path.clone(), statuses: vec![200, 404] };
+        handler = handler.layer(HttpServer::new(telemetry, settings).layer(&[description]));
+    }
+    Router::new().route(&path, handler)
+}
+
+async fn request(router: &Router, path: &str) -> anyhow::Result<()> {
+    let request = Request::builder().uri(format!("/{path}")).body(Body::empty())?;
+    let response = router.clone().oneshot(request).await?;
+    let expected = if path == "error" { StatusCode::NOT_FOUND } else { StatusCode::OK };
+    anyhow::ensure!(response.status() == expected, "/{path} answered {}", response.status());
+    axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Thing {
+    name: &'static str,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct StoredThing {
+    name: String,
+}
+
+const SELECT: &str = "select name from things where id = $1";
+const STORED: Uuid = Uuid::from_u128(0x0193_5d2e_7a00_7000_8000_0000_0000_0001);
+
+/// Creates the table that the `select` route reads, with one row.
+pub(crate) async fn create_table(pool: &PgPool) -> sqlx::Result<()> {
+    sqlx::raw_sql("create table things (id uuid primary key, name text not null)").execute(pool).await?;
+    sqlx::query("insert into things (id, name) values ($1, 'a thing')").bind(STORED).execute(pool).await?;
+    Ok(())
+}
+
+async fn select_bare(State(pool): State<PgPool>) -> Result<Json<StoredThing>, StatusCode> {
+    let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
+    let mut connection = pool.acquire().await.map_err(failed)?;
+    let thing = sqlx::query_as(SELECT).bind(STORED).fetch_one(&mut *connection).await.map_err(failed)?;
+    Ok(Json(thing))
+}
+
+async fn select_observed(State(database): State<Database>) -> Result<Json<StoredThing>, Error> {
+    let mut connection = database.acquire().await?;
+    let statement = sqlx::query_as(SELECT).bind(STORED).fetch_one(&mut *connection);
+    Ok(Json(database.run(DatabaseOperation::FindOrganization, statement).await?))
+}
+
+static JOB_ID: Key = Key("job.id");
+static ATTEMPT: Key = Key("job.attempt");
+
+#[derive(Clone, Copy)]
+struct JobId(Uuid);
+
+impl Identifier for JobId {
+    fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+/// Runs jobs as the worker does: with their ids, linked to the request that enqueued them.
+async fn run_jobs(
+    count: u64,
+    telemetry: Option<&Telemetry>,
+    recording: Option<&Recording>,
+) -> anyhow::Result<()> {
+    let family = FamilyDescription {
+        event: "socialize.job.run",
+        span_kind: SpanKind::Consumer,
+        attributes: Vec::new(),
+    };
+    let jobs = telemetry.map(|telemetry| {
+        Operations::<JobKind, JobOutcome>::timed(telemetry, family, &catalogue::JOB_RUN_DURATION)
+    });
+    let enqueued_by = SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true };
+    let describe = |attributes: &mut Attributes| {
+        attributes.id(&JOB_ID, JobId(STORED));
+        attributes.number(&ATTEMPT, 1);
+    };
+    for number in 1..=count {
+        match &jobs {
+            None => work().await.0,
+            Some(jobs) => jobs.run(JobKind::SendEmail, Some(enqueued_by), describe, work()).await,
+        }
+        take(recording, number);
+    }
+    Ok(())
+}
+
+async fn work() -> ((), JobOutcome, Option<ErrorType>) {
+    ((), JobOutcome::Ok, None)
+}
+
+/// The telemetry of one run, with what its threads would do.
+struct Recording {
+    telemetry: Telemetry,
+    writer: LogWriter,
+}
+
+struct Lines(Telemetry);
+
+impl LogSource for Lines {
+    fn take(&self, into: &mut Vec<u8>) {
+        self.0.take_lines(into);
+    }
+}
+
+impl Recording {
+    fn start(settings: TelemetrySettings) -> anyhow::Result<Self> {
+        let telemetry = Telemetry::new(settings);
+        // It writes only when it is told to, so that nothing depends on time.
+        let settings =
+            LogSettings { stdout: Some(LogFormat::Json), file: None, interval: Duration::from_secs(3600) };
+        let source = Arc::new(Lines(telemetry.clone()));
+        let nowhere = || Box::new(std::io::sink());
+        let writer = LogWriter::start_with_outputs(settings, source, Some(nowhere()), nowhere())?;
+        Ok(Self { telemetry, writer })
+    }
+
+    fn take(&self) {
+        self.writer.flush(Instant::now() + Duration::from_secs(60));
+        let spans = self.telemetry.take_spans(2 << 20);
+        if spans.count > 0 {
+            let mut export_request = Vec::new();
+            trace_request(self.telemetry.resource(), &spans.bytes, &mut export_request);
+            std::hint::black_box(&export_request);
+        }
+    }
+}
+
+fn take(recording: Option<&Recording>, number: u64) {
+    if let Some(recording) = recording
+        && number.is_multiple_of(TAKEN_AFTER)
+    {
+        recording.take();
+    }
+}
