@@ -54,7 +54,7 @@ impl Cost {
         profiles: &Profiles,
     ) -> anyhow::Result<Self> {
         // Multiples of the number of requests after which the buffers are emptied.
-        let requests = if route.needs_database() { 512 } else { 4096 };
+        let requests = if route.needs_database() { 2048 } else { 4096 };
         let run = |requests: u64| Totals::of_run(route, variant, requests, database_url, profiles);
         let (once, twice) = (run(requests)?, run(2 * requests)?);
         let instructions = twice.instructions.saturating_sub(once.instructions);

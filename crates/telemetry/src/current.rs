@@ -5,10 +5,6 @@
 
 use std::cell::RefCell;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use pin_project_lite::pin_project;
 
 use crate::ErrorType;
 use crate::attribute::{Attributes, Key};
@@ -93,31 +89,4 @@ pub(crate) fn within<T>(scope: &mut Option<Scope>, work: impl FnOnce() -> T) -> 
     CURRENT.with_borrow_mut(|current| std::mem::swap(current, scope));
     let _restore = Restore(scope);
     work()
-}
-
-pin_project! {
-    /// A future during whose polls a [`Scope`] is the current one.
-    pub struct InScope<F> {
-        #[pin]
-        future: F,
-        scope: Option<Scope>,
-    }
-}
-
-impl<F> InScope<F> {
-    /// Gives `future` the scope.
-    pub fn new(scope: Scope, future: F) -> Self {
-        Self { future, scope: Some(scope) }
-    }
-}
-
-impl<F: Future> Future for InScope<F> {
-    /// The future's output, and the scope as it left it.
-    type Output = (F::Output, Option<Scope>);
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let future = this.future;
-        within(this.scope, || future.poll(context)).map(|output| (output, *this.scope))
-    }
 }

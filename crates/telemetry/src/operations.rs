@@ -2,9 +2,14 @@
 //!
 //! Database operations, job runs, e-mail deliveries and calls to others are all of this shape.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use pin_project_lite::pin_project;
+
 use crate::attribute::{Attributes, Key};
 use crate::catalogue::{CounterMetric, HistogramMetric, Label};
-use crate::current::{self, InScope, Scope};
+use crate::current::{self, Scope};
 use crate::log::Level;
 use crate::measurement::{Identity, Measurement};
 use crate::meter::{BoundCounter, BoundHistogram};
@@ -95,62 +100,137 @@ impl<K: Label, O: Outcome> Operations<K, O> {
     }
 
     /// Measures `work` as a child of the current operation. It answers its outcome and, for a failure, the precise cause.
-    pub async fn observe<T>(&self, kind: K, work: impl Future<Output = (T, O, Option<ErrorType>)>) -> T {
-        self.observe_with(kind, |_| (), work).await
+    pub fn observe<T>(
+        &self,
+        kind: K,
+        work: impl Future<Output = (T, O, Option<ErrorType>)>,
+    ) -> impl Future<Output = T> {
+        self.observe_with(kind, |_| (), work)
     }
 
     /// The same, with ids for the record.
-    pub async fn observe_with<T>(
+    pub fn observe_with<T>(
         &self,
         kind: K,
         describe: impl FnOnce(&mut Attributes),
         work: impl Future<Output = (T, O, Option<ErrorType>)>,
-    ) -> T {
-        let mut measurement =
-            Measurement::begin(&self.telemetry, &self.operations[kind.index()], O::ABANDONED.index());
-        describe(&mut measurement.attributes);
-        let (result, outcome, cause) = work.await;
-        if let Some(cause) = cause {
-            measurement.attributes.name(&ERROR_CAUSE, cause);
-        }
-        let nanoseconds = measurement.finish(outcome.index());
-        if self.tallied {
-            current::update(|scope| {
-                scope.database_operations += 1;
-                scope.database_nanoseconds += nanoseconds;
-            });
-        }
-        result
+    ) -> impl Future<Output = T> {
+        Observed { work, operations: self, kind, describe: Some(describe), measurement: None }
     }
 
     /// Runs `work` as the root of a trace of its own, linked to the span that caused it. Everything measured within becomes
     /// its child.
-    pub async fn run<T>(
+    pub fn run<T>(
         &self,
         kind: K,
         cause: Option<SpanContext>,
         describe: impl FnOnce(&mut Attributes),
         work: impl Future<Output = (T, O, Option<ErrorType>)>,
-    ) -> T {
-        let mut run = Run {
-            operation: &self.operations[kind.index()],
-            telemetry: &self.telemetry,
-            identity: Identity::begin(&self.telemetry, None, cause),
-            attributes: Attributes::default(),
-            outcome: O::ABANDONED.index(),
-        };
-        describe(&mut run.attributes);
-        let mut scope = Scope::new(run.identity.context);
-        scope.attributes = run.attributes;
-        let ((result, outcome, error_type), scope) = InScope::new(scope, work).await;
-        run.outcome = outcome.index();
-        if let Some(mut scope) = scope {
-            run.attributes = *scope.complete();
+    ) -> impl Future<Output = T> {
+        Running { work, operations: self, kind, cause, describe: Some(describe), run: None }
+    }
+}
+
+// Both futures are written by hand because an `async fn` holds its arguments twice, and is copied as a whole on its way to
+// whoever awaits it: what a connection of the pool needs was 33 KiB in three layers of them.
+
+pin_project! {
+    /// Work that is measured from its first poll on.
+    struct Observed<'a, K, O, D, W> {
+        #[pin]
+        work: W,
+        operations: &'a Operations<K, O>,
+        kind: K,
+        // Taken at the first poll.
+        describe: Option<D>,
+        measurement: Option<Measurement<'a>>,
+    }
+}
+
+impl<K, O, D, W, T> Future for Observed<'_, K, O, D, W>
+where
+    K: Label,
+    O: Outcome,
+    D: FnOnce(&mut Attributes),
+    W: Future<Output = (T, O, Option<ErrorType>)>,
+{
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let this = self.project();
+        let operations: &Operations<K, O> = this.operations;
+        if let Some(describe) = this.describe.take() {
+            let operation = &operations.operations[this.kind.index()];
+            let measurement = Measurement::begin(&operations.telemetry, operation, O::ABANDONED.index());
+            describe(&mut this.measurement.insert(measurement).attributes);
         }
-        if let Some(error_type) = error_type {
-            run.attributes.name(&ERROR_CAUSE, error_type);
+        let (result, outcome, cause) = ready!(this.work.poll(context));
+        if let Some(mut measurement) = this.measurement.take() {
+            if let Some(cause) = cause {
+                measurement.attributes.name(&ERROR_CAUSE, cause);
+            }
+            let nanoseconds = measurement.finish(outcome.index());
+            if operations.tallied {
+                current::update(|scope| {
+                    scope.database_operations += 1;
+                    scope.database_nanoseconds += nanoseconds;
+                });
+            }
         }
-        result
+        Poll::Ready(result)
+    }
+}
+
+pin_project! {
+    /// Work within a scope of its own, from its first poll on.
+    struct Running<'a, K, O, D, W> {
+        #[pin]
+        work: W,
+        operations: &'a Operations<K, O>,
+        kind: K,
+        cause: Option<SpanContext>,
+        // Taken at the first poll.
+        describe: Option<D>,
+        run: Option<Run<'a>>,
+    }
+}
+
+impl<K, O, D, W, T> Future for Running<'_, K, O, D, W>
+where
+    K: Label,
+    O: Outcome,
+    D: FnOnce(&mut Attributes),
+    W: Future<Output = (T, O, Option<ErrorType>)>,
+{
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let this = self.project();
+        let operations: &Operations<K, O> = this.operations;
+        if let Some(describe) = this.describe.take() {
+            let identity = Identity::begin(&operations.telemetry, None, *this.cause);
+            let mut scope = Scope::new(identity.context);
+            describe(&mut scope.attributes);
+            *this.run = Some(Run {
+                telemetry: &operations.telemetry,
+                operation: &operations.operations[this.kind.index()],
+                identity,
+                scope: Some(scope),
+                outcome: O::ABANDONED.index(),
+            });
+        }
+        let (work, mut no_scope) = (this.work, None);
+        let scope = this.run.as_mut().map_or(&mut no_scope, |run| &mut run.scope);
+        let (result, outcome, cause) = ready!(current::within(scope, || work.poll(context)));
+        if let Some(run) = this.run {
+            run.outcome = outcome.index();
+            if let (Some(scope), Some(cause)) = (&mut run.scope, cause) {
+                scope.attributes.name(&ERROR_CAUSE, cause);
+            }
+        }
+        // Its end makes the record.
+        *this.run = None;
+        Poll::Ready(result)
     }
 }
 
@@ -159,12 +239,15 @@ struct Run<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,
     identity: Identity,
-    attributes: Attributes,
+    scope: Option<Scope>,
     outcome: usize,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        self.telemetry.finish(&self.identity.record(self.operation, self.outcome, &self.attributes));
+        if let Some(scope) = &mut self.scope {
+            let attributes = scope.complete();
+            self.telemetry.finish(&self.identity.record(self.operation, self.outcome, attributes));
+        }
     }
 }

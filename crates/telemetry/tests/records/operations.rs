@@ -290,8 +290,12 @@ async fn a_run_that_is_dropped_was_handed_back() {
     let telemetry = Telemetry::new(all_signals());
     let jobs = jobs(&telemetry);
     let describe = |attributes: &mut telemetry::Attributes| attributes.number(&ATTEMPT, 1);
+    let work = async {
+        current::set(|attributes| attributes.id(&ROW_ID, ROW));
+        std::future::pending::<((), _, _)>().await
+    };
     {
-        let mut run = pin!(jobs.run(Job, None, describe, std::future::pending::<((), _, _)>()));
+        let mut run = pin!(jobs.run(Job, None, describe, work));
         let first = std::future::poll_fn(|context| Poll::Ready(run.as_mut().poll(context))).await;
         assert!(first.is_pending());
     }
@@ -299,6 +303,7 @@ async fn a_run_that_is_dropped_was_handed_back() {
     let (line, run) = pair(&lines, &spans, "tidy_up");
     assert_eq!(line.text("outcome"), "handed_back");
     assert_eq!(line.fields["job.attempt"], 1);
+    assert_eq!(line.text("row.id"), ROW.0.to_string(), "what it had found out is not lost");
     assert!(run.links.is_empty());
 }
 
