@@ -33,7 +33,7 @@ use crate::vocabulary::{ContentItemStatus, Decision};
 
 /// The number of a revision of one content item; the first is 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
+#[serde(try_from = "i32", into = "i32")]
 #[schema(minimum = 1)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
 pub struct RevisionNumber(pub i32);
@@ -45,6 +45,25 @@ impl RevisionNumber {
     /// Saturates, so that the machine stays total; the primary key of the table refuses a number that exists.
     const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+}
+
+/// A number that no revision has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected the number of a revision, from 1")]
+pub struct NoSuchRevisionNumber;
+
+impl TryFrom<i32> for RevisionNumber {
+    type Error = NoSuchRevisionNumber;
+
+    fn try_from(number: i32) -> Result<Self, Self::Error> {
+        if number >= Self::FIRST.0 { Ok(Self(number)) } else { Err(NoSuchRevisionNumber) }
+    }
+}
+
+impl From<RevisionNumber> for i32 {
+    fn from(revision: RevisionNumber) -> Self {
+        revision.0
     }
 }
 

@@ -5,7 +5,8 @@ use std::hash::Hash;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
@@ -42,7 +43,7 @@ pub trait Entity: Copy + Ord + Hash + fmt::Debug + Send + Sync + 'static {
 /// A UUID that identifies one kind of thing.
 ///
 /// In JSON and in the database it is the bare UUID.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent, bound = "")]
 pub struct Id<T: Entity> {
     uuid: Uuid,
@@ -69,11 +70,38 @@ impl<T: Entity> From<Uuid> for Id<T> {
     }
 }
 
-impl<T: Entity> FromStr for Id<T> {
-    type Err = uuid::Error;
+/// Text that is not an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a UUID such as 018f3f5e-7c1a-7b3a-9d2e-0123456789ab")]
+pub struct NotAnId;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse::<Uuid>().map(Self::from)
+impl<T: Entity> FromStr for Id<T> {
+    type Err = NotAnId;
+
+    /// Reads the one form of a UUID that the OpenAPI document promises, although there are others.
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let uuid = text.parse::<uuid::fmt::Hyphenated>().map_err(|_| NotAnId)?;
+        Ok(Self::from(uuid.into_uuid()))
+    }
+}
+
+impl<'de, T: Entity> Deserialize<'de> for Id<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}
+
+struct Text<T>(PhantomData<T>);
+
+impl<T: Entity> Visitor<'_> for Text<T> {
+    type Value = Id<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a UUID")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Id<T>, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -249,7 +277,12 @@ mod tests {
         assert_eq!(serde_json::from_value::<UserId>(serde_json::json!(TEXT)).unwrap(), id);
         assert_eq!(UserId::from(id.uuid()), id);
         assert_eq!(format!("{id:?}"), format!("UserId({TEXT})"));
-        assert!("not an id".parse::<UserId>().is_err());
+        for other in
+            ["not an id", "018f3f5e7c1a7b3a9d2e0123456789ab", "{018f3f5e-7c1a-7b3a-9d2e-0123456789ab}"]
+        {
+            assert_eq!(other.parse::<UserId>(), Err(NotAnId));
+            assert!(serde_json::from_value::<UserId>(serde_json::json!(other)).is_err());
+        }
     }
 
     #[test]

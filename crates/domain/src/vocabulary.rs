@@ -1,6 +1,10 @@
 //! The closed sets of Socialize: one enum per set, and one name per value for database, JSON, label and log field.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use utoipa::ToSchema;
@@ -11,11 +15,7 @@ use utoipa::ToSchema;
 ///
 /// [`UnknownValue`] when no value has this name.
 pub fn parse<T: ClosedSet>(name: &str) -> Result<T, UnknownValue> {
-    T::ALL
-        .iter()
-        .copied()
-        .find(|value| value.as_str() == name)
-        .ok_or_else(|| UnknownValue { allowed: T::ALL.iter().map(|value| value.as_str()).collect() })
+    T::ALL.iter().copied().find(|value| value.as_str() == name).ok_or_else(UnknownValue::of::<T>)
 }
 
 /// A name that no value of the closed set has.
@@ -28,10 +28,30 @@ pub struct UnknownValue {
     pub allowed: Vec<&'static str>,
 }
 
+impl UnknownValue {
+    fn of<T: ClosedSet>() -> Self {
+        Self { allowed: T::ALL.iter().map(|value| value.as_str()).collect() }
+    }
+}
+
+/// Reads a value by its name and nothing else. (Derived code also takes `{"owner": null}` for `"owner"`, and calls a `null`
+/// bad syntax.)
+struct Name<T>(PhantomData<T>);
+
+impl<T: ClosedSet> Visitor<'_> for Name<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "one of: {}", UnknownValue::of::<T>().allowed.join(", "))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<T, E> {
+        parse(name).map_err(E::custom)
+    }
+}
+
 /// What a member may do in an organization.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -56,10 +76,14 @@ impl ClosedSet for OrganizationRole {
     }
 }
 
+impl<'de> Deserialize<'de> for OrganizationRole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// What a member may do in a workspace.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -84,10 +108,14 @@ impl ClosedSet for WorkspaceRole {
     }
 }
 
+impl<'de> Deserialize<'de> for WorkspaceRole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// Where a content item stands on its way to being published; `approval` holds the rules.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -124,10 +152,14 @@ impl ClosedSet for ContentItemStatus {
     }
 }
 
+impl<'de> Deserialize<'de> for ContentItemStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// The network that a content item is written for.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -158,10 +190,14 @@ impl ClosedSet for Channel {
     }
 }
 
+impl<'de> Deserialize<'de> for Channel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// One reviewer's verdict on one revision.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -186,10 +222,14 @@ impl ClosedSet for Decision {
     }
 }
 
+impl<'de> Deserialize<'de> for Decision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// Where a workspace invite stands.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -216,10 +256,14 @@ impl ClosedSet for InviteStatus {
     }
 }
 
+impl<'de> Deserialize<'de> for InviteStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// What a feedback report is about.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -246,10 +290,14 @@ impl ClosedSet for FeedbackKind {
     }
 }
 
+impl<'de> Deserialize<'de> for FeedbackKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// What the operators have done about a feedback report.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -278,10 +326,14 @@ impl ClosedSet for FeedbackStatus {
     }
 }
 
+impl<'de> Deserialize<'de> for FeedbackStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// Why a session, which is one family of refresh tokens, ended before it expired.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -306,10 +358,14 @@ impl ClosedSet for SessionEndReason {
     }
 }
 
+impl<'de> Deserialize<'de> for SessionEndReason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// What the link in an e-mail is good for.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -332,10 +388,14 @@ impl ClosedSet for EmailTokenPurpose {
     }
 }
 
+impl<'de> Deserialize<'de> for EmailTokenPurpose {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// Where a job in the queue stands; a job that succeeded is deleted.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -357,6 +417,12 @@ impl ClosedSet for JobStatus {
 
     fn index(self) -> usize {
         self as usize
+    }
+}
+
+impl<'de> Deserialize<'de> for JobStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
     }
 }
 
@@ -407,5 +473,15 @@ mod tests {
         assert_eq!(error.to_string(), "expected one of: approve, request_changes, reject");
         assert!(parse::<Decision>("Approve").is_err(), "names are case sensitive");
         assert!(parse::<Decision>("").is_err());
+    }
+
+    #[test]
+    fn a_name_is_the_only_form_of_a_value() {
+        let refusal = |json| serde_json::from_str::<Decision>(json).unwrap_err();
+        for json in ["null", "1", "[\"approve\"]", "{\"approve\": null}"] {
+            assert!(refusal(json).is_data(), "{json} is valid JSON");
+            assert!(refusal(json).to_string().contains("expected one of: approve, request_changes, reject"));
+        }
+        assert!(!refusal("\"private text\"").to_string().contains("private"));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
-use domain::labels::ConnectionState;
+use domain::labels::{ConnectionState, ErrorCode};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
@@ -79,9 +79,18 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
+/// What refers to the caller where nothing before has looked the caller up.
+const REFERENCES_TO_THE_CALLER: [&str; 3] =
+    ["organizations_created_by_fkey", "feedback_reports_reporter_id_fkey", "idempotency_keys_user_id_fkey"];
+
 impl From<DatabaseError> for Error {
     #[track_caller]
     fn from(error: DatabaseError) -> Self {
+        // The token is valid and its account is gone, which happens when a database is restored from an older copy.
+        if REFERENCES_TO_THE_CALLER.iter().any(|constraint| error.violates(constraint)) {
+            let message = "The account of this access token does not exist.";
+            return Error::refused(ErrorCode::Unauthenticated, message);
+        }
         Error::failed(error.error_type)
     }
 }

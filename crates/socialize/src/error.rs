@@ -136,7 +136,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let code = self.code();
         let (message, retry_after_seconds) = match self {
-            Self::Refused { message, retry_after_seconds, .. } => (message, retry_after_seconds),
+            Self::Refused { message, retry_after_seconds, .. } => (shortened(message), retry_after_seconds),
             Self::Failed { error_type, location } => {
                 telemetry::current::fail(error_type, location);
                 match code {
@@ -149,6 +149,18 @@ impl IntoResponse for Error {
         let trace_id = telemetry::current::context().map(|context| context.trace_id);
         respond(code, message, retry_after_seconds, trace_id)
     }
+}
+
+/// A message may quote the name of a field that nobody knows, and that may be long. Beginning and end say what is wrong and
+/// what would be right.
+fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
+    const LIMIT: usize = 400;
+    if message.len() <= LIMIT {
+        return message;
+    }
+    let (beginning, _) = message.split_at(message.floor_char_boundary(LIMIT / 2));
+    let (_, end) = message.split_at(message.ceil_char_boundary(message.len() - LIMIT / 2));
+    format!("{beginning} … {end}").into()
 }
 
 /// The answer to a request whose handler panicked.

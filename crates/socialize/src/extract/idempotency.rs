@@ -7,7 +7,7 @@ use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
 use domain::labels::ErrorCode;
 use domain::limits;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -38,7 +38,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Idempotent<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Error> {
-        let key = request.headers().get(IDEMPOTENCY_KEY).map(parse_key).transpose()?;
+        let key = parse_key(request.headers())?;
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let method_and_route = format!("{} {route}", request.method());
         let mut hash = Sha256::new();
@@ -51,13 +51,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Idempotent<T> {
     }
 }
 
-fn parse_key(value: &HeaderValue) -> Result<String, Error> {
+fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| limits::IDEMPOTENCY_KEY.contains(&key.len()));
     let visible = key.filter(|key| key.bytes().all(|byte| byte.is_ascii_graphic()));
-    visible.map(str::to_owned).ok_or_else(|| {
-        let message = "The Idempotency-Key must have 1 to 255 visible ASCII characters without spaces; a UUID is a good one.";
-        Error::refused(ErrorCode::MalformedRequest, message)
-    })
+    match (visible, values.next()) {
+        (Some(key), None) => Ok(Some(key.to_owned())),
+        _ => {
+            let message = "One Idempotency-Key can be sent, of 1 to 255 visible ASCII characters without spaces; a UUID is a good one.";
+            Err(Error::refused(ErrorCode::MalformedRequest, message))
+        }
+    }
 }
 
 impl<T> Idempotent<T> {

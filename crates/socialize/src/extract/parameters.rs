@@ -34,7 +34,13 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
         match axum::extract::Query::from_request_parts(parts, app).await {
             Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
-            Err(rejection) => Err(Error::refused(ErrorCode::MalformedRequest, rejection.body_text())),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                // Without the words of the library, if they are these.
+                let problem = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                let message = format!("The query is not one that this route takes: {problem}.");
+                Err(Error::refused(ErrorCode::MalformedRequest, message))
+            }
         }
     }
 }

@@ -25,8 +25,8 @@ impl FromRequestParts<App> for CurrentUser {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let authorization =
-            parts.headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+        let mut authorizations = parts.headers.get_all(header::AUTHORIZATION).iter();
+        let authorization = authorizations.next().map(|value| value.to_str().unwrap_or_default());
         let token = authorization
             .map(|value| value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")));
         let verified = match token {
@@ -35,6 +35,10 @@ impl FromRequestParts<App> for CurrentUser {
             }
             Some(None) => {
                 Err((AuthFailureReason::InvalidToken, "The Authorization header must be: Bearer <token>."))
+            }
+            // A proxy may have looked at the other one.
+            Some(Some(_)) if authorizations.next().is_some() => {
+                Err((AuthFailureReason::InvalidToken, "Send one Authorization header, not several."))
             }
             Some(Some((_, token))) => {
                 app.tokens.verify(token.trim(), app.clock.now()).map_err(|refusal| match refusal {

@@ -3,6 +3,7 @@
 mod access;
 mod activity;
 mod auth;
+mod bad_input;
 mod content;
 mod expire_invites;
 mod feedback;
@@ -13,3 +14,4 @@ mod organizations;
 mod workspace_invites;
 mod workspace_members;
 mod workspaces;
+mod world;

@@ -105,7 +105,7 @@ async fn an_edit_voids_decisions_and_decisions_on_it_are_refused() {
     team.act(team.author, &item, "submit").await.expect(200);
 
     // Neither the old revision nor one that does not exist yet.
-    for revision in [0, 1, 3] {
+    for revision in [1, 3] {
         let late = team
             .decide(team.manager, &item, "approve", revision)
             .await

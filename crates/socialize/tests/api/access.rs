@@ -1,7 +1,5 @@
 //! Who may do what: every route of the API against every role, and what outsiders can learn.
 
-mod world;
-
 use std::collections::BTreeSet;
 
 use http::{HeaderMap, Method};
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 use test_support::{Answer, TestApp};
 use uuid::Uuid;
 
-use world::{Role, World};
+use crate::world::{self, Role, World};
 
 /// One line per route: what a well-formed request of each role is answered with, the route, and the body. World::value says
 /// what the names in braces stand for. Behind a `#` is the status that the content item must have for the request to make
@@ -76,15 +74,16 @@ no_ oth mem rev aut man adm own ope
 401 403 403 403 403 403 403 403 200 PATCH  /v1/feedback-reports/{feedback_report_id} {"status": "triaged"}
 "##;
 
-struct Row {
+pub(crate) struct Row {
     expected: Vec<u16>,
-    method: Method,
-    path: &'static str,
-    body: &'static str,
-    item_status: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    /// Empty where the route takes none.
+    pub(crate) body: &'static str,
+    pub(crate) item_status: &'static str,
 }
 
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let lines = TABLE.lines().filter(|line| !line.is_empty()).skip(1);
     lines.map(Row::parse).collect()
 }
@@ -100,6 +99,12 @@ impl Row {
         let request = request.trim();
         let (path, body) = request.split_once(' ').unwrap_or((request, ""));
         Self { expected, method: method.parse().expect("a method"), path, body, item_status }
+    }
+
+    /// Somebody who may do it.
+    pub(crate) fn allowed_role(&self) -> Role {
+        let mut roles = Role::ALL.into_iter().zip(&self.expected).rev();
+        roles.find(|(_, status)| **status < 300).map(|(role, _)| role).expect("somebody may do it")
     }
 
     fn operation(&self) -> String {

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
-use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use domain::ids::{InviteId, OrganizationId, SessionId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use serde_json::{Value, json};
 use socialize::app::AppSettings;
-use socialize::token::LinkPurpose;
+use socialize::secret::Secret;
+use socialize::token::{ACCESS_TOKEN_LIFETIME, LinkPurpose, Tokens};
 use test_support::TestApp;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -16,7 +20,7 @@ use crate::auth::{self, PASSWORD};
 
 /// Who a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Anonymous,
     /// The owner of another organization.
     Stranger,
@@ -32,7 +36,7 @@ pub(super) enum Role {
 
 impl Role {
     /// In the order of the table's columns.
-    pub(super) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Anonymous,
         Self::Stranger,
         Self::Member,
@@ -45,8 +49,8 @@ impl Role {
     ];
 }
 
-pub(super) struct World<'a> {
-    pub(super) test: &'a TestApp,
+pub(crate) struct World<'a> {
+    pub(crate) test: &'a TestApp,
     organization: OrganizationId,
     workspace: WorkspaceId,
     /// In the order of [`Role::ALL`].
@@ -58,7 +62,7 @@ pub(super) struct World<'a> {
 }
 
 /// So that a table can register as many users as it has lines.
-pub(super) fn without_rate_limits(settings: &mut AppSettings) {
+pub(crate) fn without_rate_limits(settings: &mut AppSettings) {
     let limits = &mut settings.rate_limits;
     for limit in
         [&mut limits.login_failures, &mut limits.emails_from_one_client, &mut limits.emails_to_one_address]
@@ -68,7 +72,7 @@ pub(super) fn without_rate_limits(settings: &mut AppSettings) {
 }
 
 impl<'a> World<'a> {
-    pub(super) async fn new(test: &'a TestApp, item_status: &'static str) -> Self {
+    pub(crate) async fn new(test: &'a TestApp, item_status: &'static str) -> Self {
         let (_, stranger) = test.organization().await;
         let (organization, owner) = test.organization().await;
         let workspace = test.workspace(organization, 1).await;
@@ -86,7 +90,7 @@ impl<'a> World<'a> {
         Self { test, organization, workspace, callers, item_status, values: Mutex::default() }
     }
 
-    pub(super) fn caller(&self, role: Role) -> Option<UserId> {
+    pub(crate) fn caller(&self, role: Role) -> Option<UserId> {
         self.callers[role as usize]
     }
 
@@ -95,7 +99,7 @@ impl<'a> World<'a> {
     }
 
     /// Replaces all names in braces by what they stand for.
-    pub(super) async fn fill(&self, template: &str, role: Role) -> String {
+    pub(crate) async fn fill(&self, template: &str, role: Role) -> String {
         let mut filled = template.to_owned();
         while let Some(name) = first_name(&filled) {
             let value = self.value(&name, role).await;
@@ -153,7 +157,7 @@ impl<'a> World<'a> {
                     .text("id")
             }
             "items" => format!("/v1/workspaces/{workspace}/content-items"),
-            "soon" => (test.app.clock.now() + chrono::TimeDelta::days(1)).to_rfc3339(),
+            "soon" => (test.app.clock.now() + TimeDelta::days(1)).to_rfc3339(),
             "password" => PASSWORD.to_owned(),
             "new_email" => new_email(),
             // The address of a user with that password.
@@ -176,8 +180,36 @@ impl<'a> World<'a> {
                 auth::post(test, "request-password-reset", json!({"email": email})).await.expect(202);
                 auth::link(test, &email, LinkPurpose::ResetPassword).await
             }
+            "access_token" => self.token(TimeDelta::zero()),
+            "expired_token" => self.token(-ACCESS_TOKEN_LIFETIME),
+            // Signed by another server.
+            "foreign_token" => {
+                let tokens = Tokens::new(&Secret::new("another server's secret"));
+                let session = SessionId::from(Uuid::now_v7());
+                let token = tokens.issue(self.user(Role::Owner), session, test.app.clock.now());
+                token.expect("signed").expose().to_owned()
+            }
+            // With the header that says that there is no signature.
+            "unsigned_token" => {
+                let token = self.token(TimeDelta::zero());
+                let claims = token.split('.').nth(1).expect("three parts");
+                format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"none"}"#))
+            }
+            // Of a user who does not exist.
+            "token_of_nobody" => test.access_token(UserId::from(Uuid::new_v4())).expose().to_owned(),
+            "foreign_cursor" => cursor(test.app.clock.now().timestamp_micros()),
+            // 4714 BC, just before the calendar of Postgres begins.
+            "ancient_cursor" => cursor(-210_866_803_200_000_001),
+            // 262142 AD, close to where other calendars end.
+            "distant_cursor" => cursor(8_210_266_876_799_999_999),
             unknown => panic!("nothing is called {unknown}"),
         }
+    }
+
+    fn token(&self, issued: TimeDelta) -> String {
+        let (user, session) = (self.user(Role::Owner), SessionId::from(Uuid::now_v7()));
+        let token = self.test.app.tokens.issue(user, session, self.test.app.clock.now() + issued);
+        token.expect("signed").expose().to_owned()
     }
 
     /// An item of the author, with the status that was asked for.
@@ -231,9 +263,15 @@ fn new_email() -> String {
     format!("somebody-{}@example.com", Uuid::new_v4().simple())
 }
 
-/// The first name in braces. JSON has braces, too, but no letter follows them.
+/// The first name in braces. JSON has braces, too, but no names directly in them.
 fn first_name(template: &str) -> Option<String> {
+    let is_name =
+        |name: &&str| !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
     let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    let mut names = names.filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase()));
-    names.next().map(str::to_owned)
+    names.filter(is_name).next().map(str::to_owned)
+}
+
+/// A cursor that begins after something created at this time, in microseconds since 1970.
+fn cursor(micros: i64) -> String {
+    URL_SAFE_NO_PAD.encode([&micros.to_be_bytes()[..], Uuid::new_v4().as_bytes()].concat())
 }

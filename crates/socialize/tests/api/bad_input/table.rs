@@ -1,0 +1,417 @@
+//! The table. Where text can stand, "canary" is in it.
+
+use http::Method;
+use serde_json::json;
+
+use super::case::{Case, get, patch, post, request};
+use crate::world::{Role, World};
+
+const ORGANIZATIONS: &str = "/v1/organizations";
+const ORGANIZATION: &str = "/v1/organizations/{organization_id}";
+const MEMBER: &str = "/v1/organizations/{organization_id}/members/{user_id}";
+const WORKSPACES: &str = "/v1/organizations/{organization_id}/workspaces";
+const WORKSPACE: &str = "/v1/workspaces/{workspace_id}";
+const INVITES: &str = "/v1/workspaces/{workspace_id}/invites";
+const ITEMS: &str = "/v1/workspaces/{workspace_id}/content-items";
+const ITEM: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}";
+const SCHEDULE: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule";
+const DECISIONS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions";
+const COMMENTS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments";
+const FEEDBACK: &str = "/v1/feedback-reports";
+const REGISTER: &str = "/v1/auth/register";
+const LOGIN: &str = "/v1/auth/login";
+
+/// A request that names its key, which some cases repeat.
+pub(super) async fn prepare(world: &World<'_>) {
+    let owner = world.caller(Role::Owner);
+    let headers = [("idempotency-key", "canary-used-before")];
+    let request = world.test.request(owner, Method::POST, ORGANIZATIONS, &json!({"name": "First"}), &headers);
+    world.test.send(request).await.expect(201);
+}
+
+pub(super) fn refused() -> Vec<Case> {
+    [
+        json_syntax(),
+        shapes(),
+        texts(),
+        addresses_and_passwords(),
+        numbers_and_times(),
+        sizes_and_media_types(),
+        queries(),
+        paths_and_methods(),
+        authorization(),
+        conditions(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn json_syntax() -> Vec<Case> {
+    vec![
+        post(ORGANIZATIONS).json("").is(400, "malformed_request", "not valid JSON"),
+        post(ORGANIZATIONS).json("canary").is(400, "malformed_request", "not valid JSON"),
+        post(ORGANIZATIONS).json("{'name': 'canary'}").is(400, "malformed_request", "key must be a string"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary""#).is(400, "malformed_request", "EOF"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary"}}"#).is(400, "malformed_request", "trailing"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary",}"#).is(400, "malformed_request", "key must be a string"),
+        post(ORGANIZATIONS).json("{\"name\": \"canary\"} // why not").is(400, "malformed_request", "trailing"),
+        post(ORGANIZATIONS).json("\u{feff}{\"name\": \"canary\"}").is(400, "malformed_request", "not valid JSON"),
+        post(ORGANIZATIONS).json(b"{\"name\": \"canary\xff\"}").is(400, "malformed_request", "not valid JSON"),
+        post(ORGANIZATIONS).json(b"{\"name\": \"canary\xed\xa0\x80\"}").is(400, "malformed_request", "not valid JSON"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary\ud800"}"#).is(400, "malformed_request", "hex escape"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary\udc00\ud800"}"#).is(400, "malformed_request", "surrogate"),
+        post(ORGANIZATIONS).json(r#"{"name": "canary\x41"}"#).is(400, "malformed_request", "escape"),
+        post(ORGANIZATIONS).json("{\"name\": \"canary\0\"}").is(400, "malformed_request", "control character"),
+        post(ORGANIZATIONS).json("{\"name\": \"canary\nline\"}").is(400, "malformed_request", "control character"),
+        post(ORGANIZATIONS).json(utf_16("{\"name\": \"canary\"}")).is(400, "malformed_request", "not valid JSON"),
+        post(LOGIN).by(Role::Anonymous).json(r#"{"email": NaN}"#).is(400, "malformed_request", "not valid JSON"),
+        patch(WORKSPACE).json(r#"{"required_approvals": 01}"#).is(400, "malformed_request", "number"),
+        patch(WORKSPACE).json(r#"{"required_approvals": 1e999}"#).is(400, "malformed_request", "out of range"),
+    ]
+}
+
+fn shapes() -> Vec<Case> {
+    let nested = format!(r#"{{"name": {}"canary"{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let unknown_and_nested = format!(r#"{{"canary": {}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    let long_name = format!(r#"{{"{}": 1}}"#, "canary".repeat(5_000));
+    vec![
+        post(ORGANIZATIONS).json("null").is(422, "invalid_field", "object"),
+        post(ORGANIZATIONS).json("\"canary\"").is(422, "invalid_field", "object"),
+        post(ORGANIZATIONS).json("[]").is(422, "invalid_field", "object"),
+        post(ORGANIZATIONS).json(r#"["canary"]"#).is(422, "invalid_field", "object"),
+        post(ORGANIZATIONS).json("{}").is(422, "invalid_field", "name"),
+        post(ORGANIZATIONS).json(r#"{"name": null}"#).is(422, "invalid_field", "name: "),
+        post(ORGANIZATIONS).json(r#"{"name": 7}"#).is(422, "invalid_field", "name: "),
+        post(ORGANIZATIONS).json(r#"{"name": {"canary": "A"}}"#).is(422, "invalid_field", "name: "),
+        post(ORGANIZATIONS).json(r#"{"name": ["canary"]}"#).is(422, "invalid_field", "name: "),
+        post(ORGANIZATIONS).json(r#"{"name": "A", "name": "canary"}"#).is(422, "invalid_field", "duplicate field `name`"),
+        post(ORGANIZATIONS).json(r#"{"name": "A", "canary": 1}"#).is(422, "invalid_field", "expected `name`"),
+        post(ORGANIZATIONS).json(r#"{"Name": "canary"}"#).is(422, "invalid_field", "expected `name`"),
+        post(ORGANIZATIONS).json(nested).is(422, "invalid_field", "name: "),
+        post(ORGANIZATIONS).json(unknown_and_nested).is(422, "invalid_field", "expected `name`"),
+        post(ORGANIZATIONS).json(long_name).is(422, "invalid_field", "expected `name`"),
+        patch(ORGANIZATION).json(r#"{"id": "canary"}"#).is(422, "invalid_field", "expected `name`"),
+        patch(MEMBER).json(r#"{"role": "canary"}"#).is(422, "invalid_field", "owner, admin, member"),
+        patch(MEMBER).json(r#"{"role": "OWNER"}"#).is(422, "invalid_field", "role: "),
+        patch(MEMBER).json(r#"{"role": {"owner": null}}"#).is(422, "invalid_field", "role: "),
+        post(INVITES).json(r#"{"email": "canary@example.com", "role": "owner"}"#).is(422, "invalid_field", "role: "),
+        post(ITEMS).json(r#"{"channel": "canary", "title": "A", "body": ""}"#).is(422, "invalid_field", "channel: "),
+        post(ITEMS).json(r#"{"channel": "x", "title": "canary"}"#).is(422, "invalid_field", "`body`"),
+        post(FEEDBACK).json(r#"{"kind": "complaint", "body": "canary"}"#).is(422, "invalid_field", "kind: "),
+        post(FEEDBACK).json(r#"{"kind": "bug", "body": "A", "organization_id": "canary"}"#).is(422, "invalid_field", "organization_id: "),
+        patch("/v1/feedback-reports/{feedback_report_id}").by(Role::Operator).json(r#"{"status": "canary"}"#).is(422, "invalid_field", "status: "),
+        post("/v1/workspaces/{workspace_id}/members").json(r#"{"user_id": "canary", "role": "author"}"#).is(422, "invalid_field", "user_id: "),
+        // One id has one spelling.
+        post("/v1/workspaces/{workspace_id}/members").json(r#"{"user_id": "018f3f5e7c1a7b3a9d2e0123456789ab", "role": "author"}"#).is(422, "invalid_field", "user_id: "),
+    ]
+}
+
+fn texts() -> Vec<Case> {
+    let name = |name: &str| post(ORGANIZATIONS).json(json!({"name": name}).to_string());
+    vec![
+        name("").is(422, "invalid_field", "name: must have at least 1"),
+        name(" \t\n").is(422, "invalid_field", "name: must have at least 1"),
+        name("\u{3000}\u{2003}").is(422, "invalid_field", "name: must have at least 1"),
+        name(&"ß".repeat(101)).is(422, "invalid_field", "name: must have at most 100 characters, not 101"),
+        name(&"canary".repeat(1_000)).is(422, "invalid_field", "name: must have at most 100 characters"),
+        name("canary\0").is(422, "invalid_field", "name: must not contain control characters"),
+        name("canary\u{1b}[31m").is(422, "invalid_field", "name: must not contain control characters"),
+        name("canary\u{7f}").is(422, "invalid_field", "name: must not contain control characters"),
+        name("canary\u{85}").is(422, "invalid_field", "name: must not contain control characters"),
+        post(ITEMS).json(json!({"channel": "x", "title": "canary".repeat(40), "body": ""}).to_string()).is(422, "invalid_field", "title: must have at most 200"),
+        post(ITEMS).json(json!({"channel": "x", "title": "A", "body": "canary".repeat(2_000)}).to_string()).is(422, "invalid_field", "body: must have at most 10000"),
+        post(ITEMS).json(json!({"channel": "x", "title": "A", "body": "canary\u{0}"}).to_string()).is(422, "invalid_field", "body: must not contain control characters"),
+        patch(ITEM).header("if-match", "*").json(r#"{"title": ""}"#).is(422, "invalid_field", "title: must have at least 1"),
+        post(COMMENTS).json(json!({"body": "canary".repeat(1_000)}).to_string()).is(422, "invalid_field", "body: must have at most 5000"),
+        post(COMMENTS).json(r#"{"body": " "}"#).is(422, "invalid_field", "body: must have at least 1"),
+        post(DECISIONS).json(json!({"decision": "reject", "revision": 1, "note": "canary".repeat(400)}).to_string()).is(422, "invalid_field", "note: must have at most 2000"),
+        post(DECISIONS).json(r#"{"decision": "canary", "revision": 1}"#).is(422, "invalid_field", "approve, request_changes, reject"),
+        patch("/v1/me").json(r#"{"display_name": "canary\u0000"}"#).is(422, "invalid_field", "display_name: "),
+    ]
+}
+
+fn addresses_and_passwords() -> Vec<Case> {
+    let invite = |email: &str| post(INVITES).json(json!({"email": email, "role": "author"}).to_string());
+    let register = |email: &str, password: &str| {
+        let user = json!({"email": email, "display_name": "canary", "password": password});
+        post(REGISTER).by(Role::Anonymous).json(user.to_string())
+    };
+    let public = |path| post(path).by(Role::Anonymous);
+    let long = format!("canary@{}.example.com", "a".repeat(254));
+    let long_label = format!("canary@{}.com", "a".repeat(64));
+    let long_name = format!("{}@example.com", "canary".repeat(11));
+    vec![
+        invite("").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary bird@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@exa mple.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary..bird@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@example..com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@-example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("\"canary bird\"@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@[127.0.0.1]").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("cänary@example.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@exämple.com").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite("canary@example.com\r\nBcc: all@example.com").is(422, "invalid_field", "email: must be an e-mail"),
+        invite("Canary <canary@example.com>").is(422, "invalid_field", "email: must be an e-mail address"),
+        invite(&long).is(422, "invalid_field", "email: must be an e-mail address"),
+        invite(&long_label).is(422, "invalid_field", "email: must be an e-mail address"),
+        invite(&long_name).is(422, "invalid_field", "email: must be an e-mail address"),
+        register("canary@example.com", "canary").is(422, "invalid_field", "password: must have 10 to 128"),
+        register("canary@example.com", &"canary".repeat(30)).is(422, "invalid_field", "password: must have 10 to"),
+        register("canary@example.com", "canary@example.com").is(422, "invalid_field", "password: must not be"),
+        register("canary@example.com", "cccccccccccc").is(422, "invalid_field", "password: must not be one"),
+        register("canary", "canary canary canary").is(422, "invalid_field", "email: "),
+        public(LOGIN).json(r#"{"email": "canary@example.com"}"#).is(422, "invalid_field", "`password`"),
+        public(LOGIN).json(r#"{"email": "canary@example.com", "password": 1234567890}"#).is(422, "invalid_field", "password: "),
+        public(LOGIN).json(r#"{"email": "canary@example.com", "password": "canary canary"}"#).is(401, "invalid_credentials", "password"),
+        public("/v1/auth/refresh").json(r#"{"refresh_token": "canary"}"#).is(401, "unauthenticated", "log in"),
+        public("/v1/auth/refresh").json(r#"{"refresh_token": ""}"#).is(401, "unauthenticated", "log in"),
+        public("/v1/auth/verify-email").json(r#"{"token": "canary"}"#).is(410, "link_expired", "link"),
+        public("/v1/auth/verify-email").json(r#"{"token": "\u0000canary"}"#).is(410, "link_expired", "link"),
+        public("/v1/auth/reset-password").json(r#"{"token": "canary", "password": "canary canary"}"#).is(410, "link_expired", "link"),
+        // A token for one purpose is worthless for another.
+        public("/v1/auth/reset-password").json(r#"{"token": "{verification_token}", "password": "canary canary"}"#).is(410, "link_expired", "link"),
+        post("/v1/invites/accept").json(r#"{"token": "canary"}"#).is(404, "not_found", "invite"),
+        post("/v1/invites/accept").json(r#"{"token": "{verification_token}"}"#).is(404, "not_found", "invite"),
+    ]
+}
+
+fn numbers_and_times() -> Vec<Case> {
+    let approvals = |number: &str| {
+        post(WORKSPACES).json(format!(r#"{{"name": "canary", "required_approvals": {number}}}"#))
+    };
+    let at = |time: &str| post(SCHEDULE).json(json!({"scheduled_at": time}).to_string());
+    vec![
+        approvals("0").is(422, "invalid_field", "required_approvals: "),
+        approvals("6").is(422, "invalid_field", "required_approvals: "),
+        approvals("-1").is(422, "invalid_field", "required_approvals: "),
+        approvals("1.5").is(422, "invalid_field", "required_approvals: "),
+        approvals("4294967297").is(422, "invalid_field", "required_approvals: "),
+        approvals("99999999999999999999999999").is(422, "invalid_field", "required_approvals: "),
+        approvals("\"1\"").is(422, "invalid_field", "required_approvals: "),
+        approvals("true").is(422, "invalid_field", "required_approvals: "),
+        post(WORKSPACES).json(r#"{"name": "canary", "required_approvals": 1, "allow_self_approval": "yes"}"#).is(422, "invalid_field", "allow_self_approval: "),
+        post(DECISIONS).json(r#"{"decision": "approve", "revision": 0}"#).is(422, "invalid_field", "revision"),
+        post(DECISIONS).json(r#"{"decision": "approve", "revision": -1}"#).is(422, "invalid_field", "revision"),
+        post(DECISIONS).json(r#"{"decision": "approve", "revision": 99999999999}"#).is(422, "invalid_field", "revision: "),
+        at("canary").is(422, "invalid_field", "scheduled_at: "),
+        at("").is(422, "invalid_field", "scheduled_at: "),
+        at("2026-11-24T09:00:00").is(422, "invalid_field", "scheduled_at: "),
+        at("2026-11-24").is(422, "invalid_field", "scheduled_at: "),
+        at("2026-13-24T09:00:00Z").is(422, "invalid_field", "scheduled_at: "),
+        at("2026-02-30T09:00:00Z").is(422, "invalid_field", "scheduled_at: "),
+        at("2026-11-23T08:59:59Z").is(422, "invalid_field", "scheduled_at: must be in the future"),
+        at("2028-01-01T00:00:00Z").is(422, "invalid_field", "scheduled_at: must be at most a year ahead"),
+        at("+262142-01-01T00:00:00Z").is(422, "invalid_field", "scheduled_at: "),
+        at("-262143-01-01T00:00:00Z").is(422, "invalid_field", "scheduled_at: "),
+        at("+999999-01-01T00:00:00Z").is(422, "invalid_field", "scheduled_at: "),
+        post(SCHEDULE).json(r#"{"scheduled_at": 1795510800}"#).is(422, "invalid_field", "scheduled_at: "),
+    ]
+}
+
+fn sizes_and_media_types() -> Vec<Case> {
+    let valid = r#"{"name": "canary"}"#;
+    let too_large = format!(r#"{{"name": "canary"{}}}"#, " ".repeat(64 << 10));
+    let media_type = |value: &'static str| post(ORGANIZATIONS).body(valid).header("content-type", value);
+    vec![
+        post(ORGANIZATIONS).json(too_large).is(413, "body_too_large", "at most 65536 bytes"),
+        post(REGISTER).by(Role::Anonymous).json("canary".repeat(50_000)).is(413, "body_too_large", "65536"),
+        post(ORGANIZATIONS).body(valid).is(415, "unsupported_media_type", "application/json"),
+        media_type("").is(415, "unsupported_media_type", "application/json"),
+        media_type("text/plain").is(415, "unsupported_media_type", "application/json"),
+        media_type("text/canary").is(415, "unsupported_media_type", "application/json"),
+        media_type("application/jsoncanary").is(415, "unsupported_media_type", "application/json"),
+        media_type("application/merge-patch+json").is(415, "unsupported_media_type", "application/json"),
+        media_type("application/x-www-form-urlencoded").is(415, "unsupported_media_type", "application/json"),
+        media_type("multipart/form-data; boundary=canary").is(415, "unsupported_media_type", "application/json"),
+        media_type("text/plain; charset=application/json").is(415, "unsupported_media_type", "application/json"),
+        media_type("application/json, text/plain").is(415, "unsupported_media_type", "application/json"),
+        media_type("application/json; charset=utf-16").is(415, "unsupported_media_type", "UTF-8"),
+        media_type("application/json; charset=\"iso-8859-1\"").is(415, "unsupported_media_type", "UTF-8"),
+        post(ORGANIZATIONS).json(valid).header("content-type", "text/plain").is(415, "unsupported_media_type", "application/json"),
+        post(ORGANIZATIONS).body(valid).header("content-type", b"application/json\xff".as_slice()).is(415, "unsupported_media_type", "application/json"),
+        post(ORGANIZATIONS).json(valid).header("content-encoding", "gzip").is(415, "unsupported_media_type", "Content-Encoding"),
+    ]
+}
+
+fn queries() -> Vec<Case> {
+    vec![
+        get("/v1/organizations?limit=0").is(400, "malformed_request", "limit must be between 1 and 100"),
+        get("/v1/organizations?limit=101").is(400, "malformed_request", "limit must be between 1 and 100"),
+        get("/v1/organizations?limit=-1").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?limit=canary").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?limit=1.5").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?limit=").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?limit=99999999999999999999").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?limit=1&limit=2").is(400, "malformed_request", "limit"),
+        get("/v1/organizations?cursor=").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=canary").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=%00").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=%ff").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=AAAA&cursor=canary").is(400, "malformed_request", "cursor"),
+        // The right length, and times that Postgres or the calendar does not have.
+        get("/v1/organizations?cursor=f_________8AAAAAAAAAAAAAAAAAAAAA").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=gAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor={ancient_cursor}").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor={distant_cursor}").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?canary=1").is(400, "malformed_request", "expected `limit` or `cursor`"),
+        get("/v1/organizations?limit[]=1").is(400, "malformed_request", "expected `limit` or `cursor`"),
+        get("/v1/workspaces/{workspace_id}/invites?status=canary").is(400, "malformed_request", "pending"),
+        get("/v1/workspaces/{workspace_id}/content-items?status=canary").is(400, "malformed_request", "draft"),
+        get("/v1/workspaces/{workspace_id}/content-items?channel=myspace").is(400, "malformed_request", "channel"),
+        get("/v1/workspaces/{workspace_id}/content-items?author_id=canary").is(400, "malformed_request", "author_id"),
+        get("/v1/feedback-reports?kind=canary").by(Role::Operator).is(400, "malformed_request", "bug, idea"),
+        get("/v1/feedback-reports?status=New").by(Role::Operator).is(400, "malformed_request", "status"),
+    ]
+}
+
+fn paths_and_methods() -> Vec<Case> {
+    vec![
+        get("/v1/canary").is(404, "not_found", "/docs"),
+        get("/v1/").is(404, "not_found", "/docs"),
+        get("/v1/organizations/").is(404, "not_found", "/docs"),
+        get("/v1//organizations").is(404, "not_found", "/docs"),
+        get("/V1/organizations").is(404, "not_found", "/docs"),
+        get("/v1/organizations/canary").is(404, "not_found", "UUID"),
+        get("/v1/organizations/0").is(404, "not_found", "UUID"),
+        get("/v1/organizations/%00").is(404, "not_found", "UUID"),
+        get("/v1/organizations/%ff").is(404, "not_found", "UUID"),
+        get("/v1/organizations/%zz").is(404, "not_found", "UUID"),
+        get("/v1/organizations/..%2f..%2fcanary").is(404, "not_found", "UUID"),
+        get("/v1/organizations/../../etc/canary").is(404, "not_found", "/docs"),
+        get("/v1/organizations/%2e%2e/me").is(404, "not_found", "/docs"),
+        get("/v1/organizations/1%27%20or%20canary").is(404, "not_found", "UUID"),
+        get("/v1/organizations/018f3f5e7c1a7b3a9d2e0123456789ab").is(404, "not_found", "UUID"),
+        get("/v1/organizations/00000000-0000-0000-0000-000000000000").is(404, "not_found", "organization"),
+        get("/v1/workspaces/{organization_id}").is(404, "not_found", "workspace"),
+        get("/v1/workspaces/{workspace_id}/content-items/canary").is(404, "not_found", "UUID"),
+        get("/v1/workspaces/{workspace_id}/content-items/{workspace_id}").is(404, "not_found", "content item"),
+        request("PUT", ORGANIZATIONS).json("\"canary\"").is(405, "method_not_allowed", "Allow"),
+        request("DELETE", "/v1/me").is(405, "method_not_allowed", "Allow"),
+        request("OPTIONS", "/v1/me").is(405, "method_not_allowed", "Allow"),
+        request("TRACE", "/v1/me").is(405, "method_not_allowed", "Allow"),
+        request("CANARY", "/v1/me").is(405, "method_not_allowed", "Allow"),
+        get(LOGIN).is(405, "method_not_allowed", "Allow"),
+    ]
+}
+
+fn authorization() -> Vec<Case> {
+    let me = |value: &'static str| get("/v1/me").authorization(value);
+    vec![
+        get("/v1/me").by(Role::Anonymous).is(401, "unauthenticated", "Authorization: Bearer <token>"),
+        me("").is(401, "unauthenticated", "Bearer <token>"),
+        me("Bearer").is(401, "unauthenticated", "Bearer <token>"),
+        me("Bearer ").is(401, "unauthenticated", "log in again"),
+        me("Bearer canary").is(401, "unauthenticated", "log in again"),
+        me("Bearer canary.canary.canary").is(401, "unauthenticated", "log in again"),
+        me("Basic Y2FuYXJ5OmNhbmFyeQ==").is(401, "unauthenticated", "Bearer <token>"),
+        me("{access_token}").is(401, "unauthenticated", "Bearer <token>"),
+        me("Token {access_token}").is(401, "unauthenticated", "Bearer <token>"),
+        me("Bearer\t{access_token}").is(401, "unauthenticated", "Bearer <token>"),
+        me("Bearer {access_token} canary").is(401, "unauthenticated", "log in again"),
+        me("Bearer {access_token}, Bearer canary").is(401, "unauthenticated", "log in again"),
+        me("Bearer {access_token}A").is(401, "unauthenticated", "log in again"),
+        me("Bearer \"{access_token}\"").is(401, "unauthenticated", "log in again"),
+        me("Bearer {expired_token}").is(401, "unauthenticated", "refresh it"),
+        me("Bearer {foreign_token}").is(401, "unauthenticated", "log in again"),
+        me("Bearer {unsigned_token}").is(401, "unauthenticated", "log in again"),
+        me("Bearer {verification_token}").is(401, "unauthenticated", "log in again"),
+        me("Bearer {token_of_nobody}").is(401, "unauthenticated", "account"),
+        me("Bearer canary").header("authorization", "Bearer {access_token}").is(401, "unauthenticated", "one"),
+        me("Bearer {access_token}").header("authorization", "Bearer canary").is(401, "unauthenticated", "one"),
+        get("/v1/me").authorization(b"Bearer canary\xff".as_slice()).is(401, "unauthenticated", "Bearer <token>"),
+        get("/v1/me?access_token={access_token}").by(Role::Anonymous).is(401, "unauthenticated", "Bearer <token>"),
+        get(ORGANIZATION).authorization("Bearer {token_of_nobody}").is(404, "not_found", "organization"),
+        post(ORGANIZATIONS).authorization("Bearer {token_of_nobody}").json(r#"{"name": "canary"}"#).is(401, "unauthenticated", "account"),
+        // Who is asking comes before what is asked.
+        post(ORGANIZATIONS).by(Role::Anonymous).json("canary").is(401, "unauthenticated", "Bearer <token>"),
+        get("/v1/organizations?canary=1").by(Role::Anonymous).is(401, "unauthenticated", "Bearer <token>"),
+    ]
+}
+
+/// `Idempotency-Key` and `If-Match`.
+fn conditions() -> Vec<Case> {
+    let key =
+        |value: &[u8]| post(ORGANIZATIONS).json(r#"{"name": "canary"}"#).header("idempotency-key", value);
+    let edit = |tag: &'static str| patch(ITEM).json(r#"{"title": "canary"}"#).header("if-match", tag);
+    vec![
+        key(b"").is(400, "malformed_request", "Idempotency-Key"),
+        key(b"canary bird").is(400, "malformed_request", "Idempotency-Key"),
+        key(b"canary\tbird").is(400, "malformed_request", "Idempotency-Key"),
+        key(b"canary\xff").is(400, "malformed_request", "Idempotency-Key"),
+        key("canarü".as_bytes()).is(400, "malformed_request", "Idempotency-Key"),
+        key("canary".repeat(43).as_bytes()).is(400, "malformed_request", "1 to 255"),
+        key(b"canary").header("idempotency-key", "bird").is(400, "malformed_request", "Idempotency-Key"),
+        key(b"canary-used-before").is(422, "idempotency_key_reused", "new key"),
+        post(WORKSPACES).json(r#"{"name": "First", "required_approvals": 1}"#).header("idempotency-key", "canary-used-before").is(422, "idempotency_key_reused", "new key"),
+        post(FEEDBACK).json(r#"{"kind": "bug", "body": "canary"}"#).header("idempotency-key", "canary-used-before").is(422, "idempotency_key_reused", "new key"),
+        patch(ITEM).json(r#"{"title": "canary"}"#).is(428, "precondition_required", "If-Match"),
+        edit("").is(400, "malformed_request", "If-Match"),
+        edit("1").is(400, "malformed_request", "If-Match"),
+        edit("\"canary").is(400, "malformed_request", "If-Match"),
+        edit("*, \"1\"").is(400, "malformed_request", "If-Match"),
+        edit("\"canary\"").is(412, "version_mismatch", "read it again"),
+        edit("\"99\"").is(412, "version_mismatch", "read it again"),
+        edit("W/\"1\"").is(412, "version_mismatch", "read it again"),
+        edit("\"01\"").is(412, "version_mismatch", "read it again"),
+    ]
+}
+
+pub(super) fn accepted() -> Vec<Case> {
+    let name = |name: &'static str| {
+        let body = json!({"name": name}).to_string();
+        post(ORGANIZATIONS).json(body).accepted(201, "name", name)
+    };
+    let media_type = |value: &'static str| {
+        post(ORGANIZATIONS).body(r#"{"name": "A"}"#).header("content-type", value).accepted(201, "name", "A")
+    };
+    vec![
+        name("🦜🏳️‍🌈👩‍👩‍👧‍👦"),
+        name("مرحبا بالعالم"),
+        name("\u{202e}right to left"),
+        name("שלום, world"),
+        name("日本語の組織"),
+        name("e\u{301}"),
+        name("  spaces around  "),
+        name("several\nlines\r\n\tand tabs"),
+        name("Robert'); drop table organizations;--"),
+        name("<script>alert(1)</script>"),
+        name("{{7*7}} ${jndi:ldap://example.com} %s %n"),
+        name("\\u0000"),
+        name("\u{fffd}\u{feff}\u{200b}"),
+        name("\u{10ffff}"),
+        name(concat!("🦜", "0123456789012345678901234567890123456789012345678901234567890123456789", "12345678901234567890123456789")),
+        post(ORGANIZATIONS).json(r#"{"name": "\ud83e\udd9c"}"#).accepted(201, "name", "🦜"),
+        post(ORGANIZATIONS).json("\r\n\t {\"name\"\n:\t\"A\"}  \n").accepted(201, "name", "A"),
+        post(ORGANIZATIONS).json(r#"{"\u006eame": "A"}"#).accepted(201, "name", "A"),
+        media_type("application/json; charset=utf-8"),
+        media_type("application/json;charset=\"UTF-8\""),
+        media_type("Application/JSON"),
+        media_type("application/json; profile=canary"),
+        media_type("application/json").header("content-encoding", "identity"),
+        media_type("application/json").header("idempotency-key", "!\"#~"),
+        media_type("application/json").header("traceparent", "00-canary-canary-01"),
+        media_type("application/json").header("x-request-id", "canary"),
+        patch(ORGANIZATION).json(r#"{"name": null}"#).accepted(200, "name", "Organization"),
+        patch(ORGANIZATION).json("{}").accepted(200, "name", "Organization"),
+        get("/v1/me").authorization("bearer {access_token}").accepted(200, "display_name", "owner"),
+        get("/v1/me").authorization("BEARER  {access_token} ").accepted(200, "display_name", "owner"),
+        get("/v1/organizations?limit=1&").accepted(200, "", ""),
+        get("/v1/organizations?li%6dit=1").accepted(200, "", ""),
+        // A cursor of another list is a position in this one as well.
+        get("/v1/organizations?cursor={foreign_cursor}").accepted(200, "", ""),
+        get("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions?cursor={foreign_cursor}")
+        .accepted(200, "", ""),
+        patch(ITEM).json(r#"{"title": "B"}"#).header("if-match", "W/\"1\", \"1\"").accepted(200, "title", "B"),
+        request("HEAD", "/v1/me").accepted(200, "", ""),
+    ]
+}
+
+fn utf_16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
