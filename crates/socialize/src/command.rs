@@ -46,7 +46,7 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 /// When there is no such user with a confirmed address, or the database fails.
 pub async fn add_operator(database: &DatabaseSettings, email: &str) -> anyhow::Result<()> {
     let telemetry = Telemetry::new(TelemetrySettings::default());
-    let database = Database::new(start::pool(database)?, &telemetry, || false);
+    let database = Database::new(start::pool(database)?, database.statement_timeout, &telemetry, || false);
     let user_id = operators::add(&database, email).await?;
     print(&format!("This user is a platform operator: {user_id}"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
@@ -14,6 +14,9 @@ use telemetry::record::SpanKind;
 use telemetry::{DatabaseOutcome, ErrorType, FamilyDescription, Operations, Telemetry};
 
 use crate::error::Error;
+
+/// The server itself ends statements that run too long. One that says nothing for so much longer is frozen, or cut off.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
 /// A transaction; rolled back when it is dropped without a commit.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -30,6 +33,8 @@ struct Inner {
     wait_time: BoundHistogram,
     pending: BoundUpDownCounter,
     timeouts: Arc<AtomicU64>,
+    /// How long a statement may go unanswered.
+    statement_limit: Duration,
     /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -96,9 +101,10 @@ impl From<DatabaseError> for Error {
 }
 
 impl Database {
-    /// Observes `pool`. `is_down` answers from a cached health check.
+    /// Observes `pool`, whose server ends statements after `statement_timeout`. `is_down` answers from a cached health check.
     pub fn new(
         pool: PgPool,
+        statement_timeout: Duration,
         telemetry: &Telemetry,
         is_down: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
@@ -128,6 +134,7 @@ impl Database {
             wait_time: meter.histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME).bind(()),
             pending: meter.up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING).bind(()),
             timeouts,
+            statement_limit: statement_timeout + ANSWER_MARGIN,
             is_down: Box::new(is_down),
             pool,
         };
@@ -156,7 +163,25 @@ impl Database {
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> Result<T> {
-        self.inner.operations.observe(operation, async { classify(statement.await) }).await
+        self.run_within(self.inner.statement_limit, operation, statement).await
+    }
+
+    async fn run_within<T>(
+        &self,
+        limit: Duration,
+        operation: DatabaseOperation,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T> {
+        let answered = async {
+            match tokio::time::timeout(limit, statement).await {
+                Ok(result) => classify(result),
+                Err(_) => {
+                    let error = DatabaseError { error_type: ErrorType::Timeout, constraint: None };
+                    (Err(error), DatabaseOutcome::Timeout, Some(ErrorType::Timeout))
+                }
+            }
+        };
+        self.inner.operations.observe(operation, answered).await
     }
 
     /// The pool itself, for migrations and listeners that live outside any request.
@@ -174,7 +199,9 @@ impl Database {
         }
         let _pending = self.inner.pending.enter();
         let started = Instant::now();
-        let connected = self.run(operation, connecting).await;
+        // The pool limits the wait for a connection, and nothing but us the wait for what is sent on it.
+        let limit = self.inner.pool.options().get_acquire_timeout() + self.inner.statement_limit;
+        let connected = self.run_within(limit, operation, connecting).await;
         self.inner.wait_time.record(started.elapsed().as_nanos() as u64, None);
         if connected.as_ref().is_err_and(|error| error.error_type == ErrorType::PoolTimeout) {
             self.inner.timeouts.fetch_add(1, Relaxed);

@@ -26,6 +26,8 @@ use crate::{operations, router};
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that the headers of a request may have; beyond it the answer is 431.
 const HEADER_BYTES: usize = 16 << 10;
+/// How long saying goodbye to the database may take.
+const POOL_CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long telemetry may take to be flushed at exit, whatever the collector does.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -99,7 +101,8 @@ pub async fn run_until(
     }
     drop(end_operations);
     operations.await.context("the operations listener failed")?;
-    app.database.pool().close().await;
+    // A connection that waits for a frozen server is not given back, and the exit must not wait for it.
+    let _ = tokio::time::timeout(POOL_CLOSE_LIMIT, app.database.pool().close()).await;
     tracing::event!(name: "server.stopped", tracing::Level::INFO, process.pid = std::process::id());
     tokio::task::spawn_blocking(move || pipeline.shutdown(TELEMETRY_DEADLINE)).await?;
     Ok(())

@@ -70,7 +70,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let health: Arc<OnceLock<Health<Dependency>>> = Arc::default();
     let known_health = health.clone();
     let is_down = move || known_health.get().is_some_and(|health| !health.is_up(Dependency::Postgres));
-    let database = Database::new(pool(&settings.database)?, &telemetry, is_down);
+    let statement_timeout = settings.database.statement_timeout;
+    let database = Database::new(pool(&settings.database)?, statement_timeout, &telemetry, is_down);
     let mail = Mail::new(settings.mail.clone(), &telemetry)?;
     let health = health.get_or_init(|| start_health(&settings.database, mail.clone())).clone();
     report_health(&telemetry, &health);

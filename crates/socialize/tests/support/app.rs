@@ -369,7 +369,7 @@ fn build(
         passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
         rate_limits: RateLimits::new(&settings.rate_limits, &clock),
         settings,
-        database: Database::new(pool.clone(), &telemetry, || false),
+        database: Database::new(pool.clone(), Duration::from_secs(30), &telemetry, || false),
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
         mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
