@@ -2,6 +2,7 @@
 
 mod broken_collectors;
 mod configuration;
+mod database_outage;
 mod demo;
 mod exposition;
 mod harness;

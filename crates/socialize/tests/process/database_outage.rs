@@ -1,0 +1,340 @@
+//! Postgres stops, crashes or freezes under load: what users, probes and signals say meanwhile, and that all recovers by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use reqwest::Client;
+use serde_json::{Value, json};
+use socialize::cluster::{Cluster, ClusterSettings, Durability};
+use sqlx::postgres::PgPoolOptions;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::harness::{Launch, Process, User, eventually};
+
+/// How long readiness may go on saying yes.
+const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a request waits for a connection in these tests.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a statement may run in these tests, by Postgres's own clock.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How many users there are at once: more than the pool has connections, so that some wait.
+const USERS: usize = 12;
+
+/// How long a request waits at most for a server that says nothing.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(STATEMENT_TIMEOUT.as_secs() + 1);
+
+/// What a busy machine adds.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// A server of this test's own, with its schema and a user.
+struct Server {
+    cluster: Arc<Cluster>,
+    user: User,
+    _directory: TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        // Where root must become another user to run Postgres, that user has to be able to enter the directory.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
+        let data = directory.path().join("data");
+        let settings = ClusterSettings { durability: Durability::TestsOnly, ..ClusterSettings::new(data) };
+        let cluster = blocking(|| Cluster::start(settings)).await.expect("a server");
+        cluster.create_database("socialize").await.expect("a database");
+        let url = cluster.url("socialize");
+        let migrated = Launch::role("migrate", url.expose()).run().await;
+        assert_eq!(migrated.status.code(), Some(0), "{}", migrated.stderr);
+        let pool = PgPoolOptions::new().connect(url.expose()).await.expect("a connection");
+        let user = User::insert(&pool).await;
+        pool.close().await;
+        Self { cluster: Arc::new(cluster), user, _directory: directory }
+    }
+
+    fn launch(&self) -> Launch {
+        let seconds = |duration: Duration| format!("{}s", duration.as_secs());
+        Launch::serve(self.cluster.url("socialize").expose())
+            .variable("SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT", seconds(ACQUIRE_TIMEOUT))
+            .variable("SOCIALIZE_DATABASE_STATEMENT_TIMEOUT", seconds(STATEMENT_TIMEOUT))
+    }
+
+    async fn with_cluster<T: Send + 'static>(&self, work: impl FnOnce(&Cluster) -> T + Send + 'static) -> T {
+        let cluster = Arc::clone(&self.cluster);
+        blocking(move || work(&cluster)).await
+    }
+
+    /// Freezes every process of the server until the answer is dropped.
+    fn freeze(&self) -> Frozen<'_> {
+        self.signal_all(Signal::SIGSTOP);
+        Frozen(self)
+    }
+
+    /// The first process starts the others, so it gets the signal first.
+    fn signal_all(&self, signal: Signal) {
+        let main = self.cluster.process_id().expect("a running server");
+        let is_child = |process: &u32| {
+            let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+            parent == Some(main.to_string().as_str())
+        };
+        let send = |process: u32| kill(Pid::from_raw(process.cast_signed()), signal);
+        send(main).expect("the server exists");
+        let processes = fs::read_dir("/proc").expect("the list of processes").flatten();
+        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        for child in ids.filter(is_child) {
+            // It may have ended meanwhile.
+            let _ = send(child);
+        }
+    }
+}
+
+struct Frozen<'a>(&'a Server);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal_all(Signal::SIGCONT);
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("no panic")
+}
+
+/// One answer that a user got.
+#[derive(Clone, Debug)]
+struct Seen {
+    user: usize,
+    at: Instant,
+    took: Duration,
+    status: u16,
+    body: Value,
+}
+
+/// Users who read and write without a pause, until the load is stopped.
+struct Load {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    is_over: Arc<AtomicBool>,
+    users: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    fn start(process: &Process, user: &User) -> Self {
+        let (seen, is_over) = (Arc::<Mutex<Vec<Seen>>>::default(), Arc::<AtomicBool>::default());
+        let users = (0..USERS).map(|user_number| {
+            let (seen, is_over) = (Arc::clone(&seen), Arc::clone(&is_over));
+            let (client, authorization) = (process.client().clone(), user.authorization.clone());
+            let url = format!("http://{}/v1/organizations", process.public());
+            tokio::spawn(async move {
+                while !is_over.load(Relaxed) {
+                    let answer = one_request(&client, &url, &authorization, user_number).await;
+                    seen.lock().expect("no panic").push(answer);
+                }
+            })
+        });
+        let users = users.collect();
+        Self { seen, is_over, users }
+    }
+
+    fn seen_since(&self, since: Instant) -> Vec<Seen> {
+        let mut seen = self.seen.lock().expect("no panic").clone();
+        seen.retain(|answer| answer.at >= since);
+        seen
+    }
+
+    /// Waits until requests that begin from now on were answered, and all of them as expected.
+    async fn expect_from_now_on(&self, what: &str, status: u16) {
+        let now = Instant::now();
+        let answers = eventually(what, async || {
+            let answers = self.seen_since(now);
+            (answers.len() >= 100).then_some(answers)
+        })
+        .await;
+        let is_expected = |answer: &&Seen| answer.status == status || (status, answer.status) == (200, 201);
+        let other = answers.iter().find(|answer| !is_expected(answer));
+        assert!(other.is_none(), "{what}: {other:?}");
+    }
+
+    async fn expect_an_answer_to_every_user_since(&self, since: Instant) {
+        eventually("an answer to every user", async || {
+            let answers = self.seen_since(since);
+            (0..USERS).all(|user| answers.iter().any(|answer| answer.user == user)).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the load, and checks that every answer was right or said that the database is away, in time.
+    async fn stop(self, longest: Duration) -> usize {
+        self.is_over.store(true, Relaxed);
+        for user in self.users {
+            user.await.expect("every request is answered");
+        }
+        let seen = self.seen.lock().expect("no panic");
+        for answer in &*seen {
+            let is_right = matches!(answer.status, 200 | 201);
+            let is_refused = answer.status == 503
+                && ["unavailable", "timeout"].contains(&answer.body["code"].as_str().unwrap_or_default());
+            assert!(is_right || is_refused, "{answer:?}");
+        }
+        let slowest = seen.iter().max_by_key(|answer| answer.took).expect("an answer");
+        assert!(slowest.took < longest, "{slowest:?}");
+        seen.len()
+    }
+}
+
+/// Every second user writes.
+async fn one_request(client: &Client, url: &str, authorization: &str, user: usize) -> Seen {
+    let request = match user % 2 {
+        0 => client.post(url).json(&json!({"name": "A"})),
+        _ => client.get(url),
+    };
+    let at = Instant::now();
+    let response = request.header("authorization", authorization).send().await.expect("an answer");
+    let status = response.status().as_u16();
+    let body = response.json().await.expect("a body of JSON");
+    Seen { user, at, took: at.elapsed(), status, body }
+}
+
+/// Waits until readiness fails on both listeners, while the process says that it is alive all the time.
+async fn expect_not_ready(process: &Process, since: Instant) {
+    eventually("readiness to fail", async || {
+        assert_eq!(process.get("/health/live").await.status, 200);
+        (process.ready().await == 503).then_some(())
+    })
+    .await;
+    assert!(since.elapsed() < NOTICED_WITHIN, "it took {:?}", since.elapsed());
+    assert_eq!(process.get("/health").await.status, 503);
+    assert_eq!(process.operations_get("/health/live").await.status, 200);
+    assert_eq!(process.operations_get("/health/ready").await.status, 503);
+    let detail = process.operations_get("/health").await.expect(503);
+    let dependencies = detail.body["health"]["dependencies"].as_array().expect("dependencies");
+    let postgres = dependencies.iter().find(|dependency| dependency["name"] == "postgres").expect("Postgres");
+    assert_eq!(postgres["state"], "down", "{postgres}");
+    let up = process.metrics().await.value("socialize_dependency_up", &[("dependency", "postgres")]);
+    assert_eq!(up, 0.0);
+}
+
+async fn expect_ready(process: &Process) {
+    eventually("readiness", async || (process.ready().await == 200).then_some(())).await;
+    let up = process.metrics().await.value("socialize_dependency_up", &[("dependency", "postgres")]);
+    assert_eq!(up, 1.0);
+}
+
+/// When each loop of the worker last completed a turn.
+async fn loops(process: &Process) -> Vec<f64> {
+    let metrics = process.metrics().await;
+    let family = metrics.families.iter().find(|f| f.name == "socialize_loop_last_success_time_seconds");
+    family.expect("the loops").samples.iter().map(|sample| sample.value).collect()
+}
+
+/// Background work goes on too, without a restart.
+async fn expect_loops_to_turn(process: &Process) {
+    let before = loops(process).await;
+    assert!(!before.is_empty());
+    eventually("a turn of every loop", async || {
+        let after = loops(process).await;
+        let all_turned = before.iter().zip(&after).all(|(before, after)| before < after);
+        (all_turned && before.len() == after.len()).then_some(())
+    })
+    .await;
+}
+
+/// The outage is one line when it begins and one when it ends, and what failed meanwhile failed of it.
+fn assert_lines_tell_it(process: &Process, outages: usize) {
+    for event in ["dependency.down", "dependency.up"] {
+        let lines = process.events(event);
+        assert_eq!(lines.len(), outages, "{lines:?}");
+        assert!(lines.iter().all(|line| line["dependency"] == "postgres"), "{lines:?}");
+    }
+    for line in process.events("http.server.request") {
+        if line["level"] == "error" {
+            assert_eq!(line["http.response.status_code"], 503, "{line}");
+            let error_type = line["error.type"].as_str().expect("an error type");
+            assert!(["unavailable", "timeout"].contains(&error_type), "{line}");
+            assert!(line["error.cause"].is_string() && line["code.location"].is_string(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_stops_or_crashes_is_waited_for() {
+    let server = Server::start().await;
+    let mut process = server.launch().start_ready().await;
+    let load = Load::start(&process, &server.user);
+    load.expect_from_now_on("success before the outage", 200).await;
+
+    for ends in [Cluster::interrupt, Cluster::kill] {
+        let since = Instant::now();
+        server.with_cluster(ends).await;
+        expect_not_ready(&process, since).await;
+        load.expect_from_now_on("refusals while it is down", 503).await;
+
+        server.with_cluster(Cluster::resume).await.expect("it starts again");
+        expect_ready(&process).await;
+        load.expect_from_now_on("success after the outage", 200).await;
+    }
+    expect_loops_to_turn(&process).await;
+    load.stop(ACQUIRE_TIMEOUT + SLACK).await;
+    assert_lines_tell_it(&process, 2);
+    process.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_freezes_hangs_nothing() {
+    let server = Server::start().await;
+    let mut process = server.launch().start_ready().await;
+    let load = Load::start(&process, &server.user);
+    load.expect_from_now_on("success before the outage", 200).await;
+
+    let since = Instant::now();
+    let frozen = server.freeze();
+    expect_not_ready(&process, since).await;
+    load.expect_from_now_on("refusals while it is frozen", 503).await;
+    // Also those whose statement was under way: the limit of the frozen server does not end it.
+    load.expect_an_answer_to_every_user_since(since).await;
+
+    drop(frozen);
+    expect_ready(&process).await;
+    load.expect_from_now_on("success after the outage", 200).await;
+    expect_loops_to_turn(&process).await;
+    load.stop(STATEMENT_LIMIT + SLACK).await;
+    assert_lines_tell_it(&process, 1);
+
+    // Not even the end of the process waits for it, whatever was under way.
+    let load = Load::start(&process, &server.user);
+    load.expect_from_now_on("success before the second outage", 200).await;
+    let since = Instant::now();
+    let frozen = server.freeze();
+    load.expect_an_answer_to_every_user_since(since).await;
+    load.stop(STATEMENT_LIMIT + SLACK).await;
+    let told = Instant::now();
+    process.stop().await;
+    assert!(told.elapsed() < STATEMENT_LIMIT + SLACK, "it took {:?}", told.elapsed());
+    drop(frozen);
+}
+
+#[tokio::test]
+async fn a_process_that_starts_before_its_database_serves_once_that_is_there() {
+    let server = Server::start().await;
+    server.with_cluster(Cluster::interrupt).await;
+    let mut process = server.launch().start().await;
+    assert_eq!(process.get("/health/live").await.status, 200);
+    assert_eq!(process.ready().await, 503);
+    let answer =
+        process.call(http::Method::GET, "/v1/organizations", &[server.user.header()], &Value::Null).await;
+    answer.expect_error(503, "unavailable");
+    server.with_cluster(Cluster::resume).await.expect("it starts again");
+    expect_ready(&process).await;
+    let answer =
+        process.call(http::Method::GET, "/v1/organizations", &[server.user.header()], &Value::Null).await;
+    answer.expect(200);
+    process.stop().await;
+}
