@@ -69,7 +69,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
 
     let health: Arc<OnceLock<Health<Dependency>>> = Arc::default();
     let known_health = health.clone();
-    let is_down = move || known_health.get().is_some_and(|health| !health.is_up(Dependency::Postgres));
+    let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::Postgres));
     let statement_timeout = settings.database.statement_timeout;
     let database = Database::new(pool(&settings.database)?, statement_timeout, &telemetry, is_down);
     let mail = Mail::new(settings.mail.clone(), &telemetry)?;

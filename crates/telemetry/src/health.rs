@@ -78,6 +78,7 @@ struct Dependency<D> {
     dependency: D,
     is_required: bool,
     is_up: AtomicBool,
+    is_down: AtomicBool,
     results: Mutex<Results>,
 }
 
@@ -148,6 +149,7 @@ impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
                 dependency: *dependency,
                 is_required: *is_required,
                 is_up: AtomicBool::new(false),
+                is_down: AtomicBool::new(false),
                 results: Mutex::new(Results {
                     state: DependencyState::Unknown,
                     since: now,
@@ -209,13 +211,24 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         Readiness::Ready
     }
 
-    /// Whether the last check of the dependency succeeded: one atomic load, so that requests that need it can fail at once.
+    /// Whether the last check of the dependency succeeded: one atomic load.
     ///
     /// False until the first check succeeded, and for a dependency that is not checked.
     #[inline]
     pub fn is_up(&self, dependency: D) -> bool {
         match &self.shared.dependencies[dependency.index()] {
             Some(dependency) => dependency.is_up.load(Ordering::Relaxed),
+            None => false,
+        }
+    }
+
+    /// Whether the last check of the dependency failed: one atomic load, so that requests that need it can fail at once.
+    ///
+    /// False as long as nothing is known: whoever starts must not fail before anybody has looked.
+    #[inline]
+    pub fn is_down(&self, dependency: D) -> bool {
+        match &self.shared.dependencies[dependency.index()] {
+            Some(dependency) => dependency.is_down.load(Ordering::Relaxed),
             None => false,
         }
     }
@@ -299,6 +312,7 @@ impl<D: ClosedSet> Shared<D> {
             before
         };
         dependency.is_up.store(outcome.is_ok(), Ordering::Relaxed);
+        dependency.is_down.store(outcome.is_err(), Ordering::Relaxed);
         if before.newest.is_none() {
             self.first_results_missing.send_modify(|missing| *missing -= 1);
         }

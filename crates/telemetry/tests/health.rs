@@ -102,13 +102,14 @@ async fn a_process_is_ready_when_it_has_started_and_its_dependencies_answer() {
     let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
     let health = health_of(&postgres, &smtp);
     assert_eq!(health.ready(), Readiness::Starting);
-    assert!(!health.is_up(Peer::Postgres), "nothing is known yet");
+    assert!(!health.is_up(Peer::Postgres) && !health.is_down(Peer::Postgres), "nothing is known yet");
     health.mark_started();
     assert_eq!(health.ready(), Readiness::Unavailable, "nothing is known yet");
     health.wait_for_first_results().await;
     assert_eq!(health.ready(), Readiness::Ready);
     assert!(health.ready().is_ready() && health.live());
     assert!(health.is_up(Peer::Postgres) && health.is_up(Peer::Smtp));
+    assert!(!health.is_down(Peer::Postgres) && !health.is_down(Peer::Blob));
     assert!(!health.is_checked(Peer::Blob) && !health.is_up(Peer::Blob));
 }
 
@@ -127,13 +128,13 @@ async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itse
         after_a_round().await;
         assert_eq!(health.ready(), Readiness::Unavailable, "{answer:?}");
         assert_eq!(error_of(&health, Peer::Postgres), Some(error));
-        assert!(!health.is_up(Peer::Postgres));
+        assert!(!health.is_up(Peer::Postgres) && health.is_down(Peer::Postgres));
         assert!(health.live(), "being alive depends on nobody else");
         postgres.answers(Answer::Ok);
         after_a_round().await;
         assert_eq!(health.ready(), Readiness::Ready, "{answer:?}");
         assert_eq!(error_of(&health, Peer::Postgres), None);
-        assert!(health.is_up(Peer::Postgres));
+        assert!(health.is_up(Peer::Postgres) && !health.is_down(Peer::Postgres));
     }
 }
 
