@@ -14,6 +14,7 @@ pub mod email;
 pub mod error;
 pub mod extract;
 pub mod interrupts;
+mod listener;
 pub mod mail;
 pub mod operations;
 pub mod operators;

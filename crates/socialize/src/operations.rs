@@ -17,19 +17,24 @@ use telemetry::log::LevelSetting;
 use telemetry::prometheus;
 
 use crate::app::App;
+use crate::listener::Routers;
 use crate::routes::health::{live, ready};
 use crate::start::VERSION;
 
 /// Everything that the operations listener answers.
-pub fn router(app: App) -> Router {
-    Router::new()
+pub(crate) fn routers(app: App) -> Routers {
+    let requests = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
         .route("/health", get(detail))
         .route("/metrics", get(metrics))
         .route("/log-level", get(read_level).put(set_level))
         .route("/build", get(build))
-        .with_state(app)
+        .with_state(app);
+    Routers {
+        requests,
+        headers_too_large: Router::new().fallback(async || StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+    }
 }
 
 async fn detail(State(app): State<App>) -> Response {

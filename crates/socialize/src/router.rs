@@ -18,6 +18,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::app::{App, BODY_LIMIT};
 use crate::error::{AnsweredCode, Error, ErrorBody, panic_response};
+use crate::listener::{HEADER_BYTES, Routers};
 use crate::routes;
 
 #[derive(OpenApi)]
@@ -43,16 +44,23 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
         .merge(routes::feedback::router(observe))
 }
 
-/// The public listener: the API and its document.
+/// The API and its document.
 pub fn router(app: App) -> Router {
+    routers(app).requests
+}
+
+/// The public listener.
+pub(crate) fn routers(app: App) -> Routers {
     let observe = Observe::new(&app);
     let (router, document) = api(&observe).split_for_parts();
-    router
+    let requests = router
         .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
         .merge(routes::health::router())
-        .fallback_service(observe.unmatched().with_state(app.clone()))
+        .fallback_service(observe.unmatched(any(not_found)).with_state(app.clone()))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(app)
+        .with_state(app.clone());
+    let headers_too_large = observe.unmatched(any(headers_too_large)).with_state(app);
+    Routers { requests, headers_too_large: Router::new().fallback_service(headers_too_large) }
 }
 
 /// The OpenAPI document of all routes.
@@ -83,12 +91,12 @@ impl Observe {
         (schemas, paths, methods)
     }
 
-    /// Everything that matches no route, recorded as one.
-    fn unmatched(&self) -> MethodRouter<App> {
-        let Some((http, app)) = &self.app else { return any(not_found) };
-        any(not_found)
+    /// Everything that matches no route or is not even looked at, recorded as one.
+    fn unmatched(&self, refusal: MethodRouter<App>) -> MethodRouter<App> {
+        let Some((http, app)) = &self.app else { return refusal };
+        refusal
             .layer(middleware::from_fn_with_state(app.clone(), finish))
-            .layer(http.unmatched_layer())
+            .layer(http.unmatched_layer(&[404, 431]))
     }
 }
 
@@ -107,6 +115,11 @@ async fn finish(State(app): State<App>, request: Request, next: Next) -> Respons
 
 async fn not_found() -> Error {
     Error::refused(ErrorCode::NotFound, "There is nothing at this path; /docs lists every route.")
+}
+
+async fn headers_too_large() -> Error {
+    let message = format!("The headers of a request must have at most {HEADER_BYTES} bytes together.");
+    Error::refused(ErrorCode::HeadersTooLarge, message)
 }
 
 async fn method_not_allowed() -> Error {

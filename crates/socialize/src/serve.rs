@@ -4,28 +4,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::Router;
 use domain::labels::Role;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tower::ServiceExt;
 
 use crate::app::App;
 use crate::config::Settings;
+use crate::listener::accept;
 use crate::queue::{Worker, WorkerSettings};
 use crate::start::{Started, VERSION, start};
 use crate::{operations, router};
 
-/// How long a client may take to send the headers of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that the headers of a request may have; beyond it the answer is 431.
-const HEADER_BYTES: usize = 16 << 10;
+/// How long the operations listener, which answers at once, may take to end.
+const OPERATIONS_END_LIMIT: Duration = Duration::from_secs(1);
 /// How long saying goodbye to the database may take.
 const POOL_CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long telemetry may take to be flushed at exit, whatever the collector does.
@@ -70,13 +63,13 @@ pub async fn run_until(
     };
     let operations = tokio::spawn(accept(
         operations_listener,
-        operations::router(app.clone()),
+        operations::routers(app.clone()),
         operations_ended,
-        settings.shutdown_timeout,
+        OPERATIONS_END_LIMIT,
     ));
     let public = public_listener.map(|listener| {
         let drained = drain(app.clone(), stopped.clone(), settings.drain_delay);
-        tokio::spawn(accept(listener, router::router(app.clone()), drained, settings.shutdown_timeout))
+        tokio::spawn(accept(listener, router::routers(app.clone()), drained, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {
@@ -150,7 +143,8 @@ async fn termination() {
     }
 }
 
-async fn until_dropped(mut stopped: watch::Receiver<()>) {
+/// Waits until the sender is dropped.
+pub(crate) async fn until_dropped(mut stopped: watch::Receiver<()>) {
     // Nothing is ever sent: an error means that the sender was dropped.
     while stopped.changed().await.is_ok() {}
 }
@@ -166,42 +160,4 @@ fn drain(app: App, stopped: watch::Receiver<()>, delay: Duration) -> watch::Rece
         drop(close);
     });
     closed
-}
-
-/// Accepts connections until `closed`, then lets those that are open finish their requests, for at most `patience`.
-async fn accept(listener: TcpListener, router: Router, closed: watch::Receiver<()>, patience: Duration) {
-    let graceful = GracefulShutdown::new();
-    let mut closing = Box::pin(until_dropped(closed));
-    loop {
-        let connection = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut closing => break,
-        };
-        match connection {
-            Ok((stream, peer)) => serve_connection(stream, peer, router.clone(), &graceful),
-            // Out of file descriptors, most likely: others must end before more can be accepted.
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-        }
-    }
-    drop(listener);
-    let _ = tokio::time::timeout(patience, graceful.shutdown()).await;
-}
-
-fn serve_connection(stream: TcpStream, peer: SocketAddr, router: Router, graceful: &GracefulShutdown) {
-    // Answers are small and complete; waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        request
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(HEADER_BYTES);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES as u32);
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
-    let connection = graceful.watch(connection);
-    tokio::spawn(async move {
-        // A client that broke the protocol or went away: its requests, if any, have records of their own.
-        let _ = connection.await;
-    });
 }

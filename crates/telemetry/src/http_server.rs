@@ -108,9 +108,7 @@ impl HttpServer {
     /// The layer for a route and all its methods; other methods on it are answered 405 and recorded as `_OTHER`.
     pub fn layer(&self, methods: &[RouteDescription]) -> HttpServerLayer {
         let route = methods.first().map_or(UNMATCHED, |first| &first.route);
-        // Whatever asks with a method that the route does not declare, or for a path that does not exist, is answered by the framework.
-        let framework_answer = if methods.is_empty() { 404 } else { 405 };
-        let other = self.method_on_route(None, route, &[framework_answer]);
+        let other = self.method_on_route(None, route, &[405]);
         let methods = methods.iter().map(|described| {
             self.method_on_route(Some(&described.method), &described.route, &described.statuses)
         });
@@ -118,9 +116,11 @@ impl HttpServer {
         HttpServerLayer { route: Arc::new(route) }
     }
 
-    /// The layer for everything that matches no route.
-    pub fn unmatched_layer(&self) -> HttpServerLayer {
-        self.layer(&[])
+    /// The layer for everything that matches no route, with the statuses below 500 that it can be answered with.
+    pub fn unmatched_layer(&self, statuses: &[u16]) -> HttpServerLayer {
+        let other = self.method_on_route(None, UNMATCHED, statuses);
+        let route = Route { methods: Box::default(), other, server: self.clone() };
+        HttpServerLayer { route: Arc::new(route) }
     }
 
     fn method_on_route(&self, method: Option<&Method>, route: &str, statuses: &[u16]) -> MethodOnRoute {

@@ -4,10 +4,16 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use domain::labels::ErrorCode;
 use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Body as _;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use tokio::time::{Instant, timeout_at};
 
-use crate::app::App;
+use crate::app::{App, BODY_LIMIT};
 use crate::error::Error;
+
+/// How much of a body that is too large is read for nothing.
+const DISCARDED_BYTES: usize = 16 * BODY_LIMIT;
 
 /// A JSON body.
 pub struct Body<T>(pub T);
@@ -24,20 +30,36 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 /// Reads a body whose media type is JSON, within the limits of size and time.
 pub(super) async fn read(request: Request, app: &App) -> Result<Bytes, Error> {
     check_media_type(request.headers())?;
-    let reading = axum::body::to_bytes(request.into_body(), crate::app::BODY_LIMIT);
-    let read = tokio::time::timeout(app.settings.body_timeout, reading).await;
-    let read =
-        read.map_err(|_| Error::refused(ErrorCode::RequestTimeout, "The body took too long to arrive."))?;
-    read.map_err(|error| {
-        let too_large = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if too_large {
-            let message = format!("The body must have at most {} bytes.", crate::app::BODY_LIMIT);
-            Error::refused(ErrorCode::BodyTooLarge, message)
-        } else {
-            Error::refused(ErrorCode::MalformedRequest, "The body ended before it was complete.")
+    let waits_for_permission = request.headers().contains_key(header::EXPECT);
+    let mut body = request.into_body();
+    let is_known_to_be_too_large = body.size_hint().lower() > BODY_LIMIT as u64;
+    if is_known_to_be_too_large && waits_for_permission {
+        return Err(too_large());
+    }
+    let deadline = Instant::now() + app.settings.body_timeout;
+    match timeout_at(deadline, Limited::new(&mut body, BODY_LIMIT).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // A client that is still sending when its connection is closed might never see the answer.
+            let _ = timeout_at(deadline, discard(body)).await;
+            Err(too_large())
         }
-    })
+        Ok(Err(_)) => {
+            Err(Error::refused(ErrorCode::MalformedRequest, "The body ended before it was complete."))
+        }
+        Err(_) if is_known_to_be_too_large => Err(too_large()),
+        Err(_) => Err(Error::refused(ErrorCode::RequestTimeout, "The body took too long to arrive.")),
+    }
+}
+
+/// Reads on for a while.
+async fn discard(body: axum::body::Body) {
+    let mut rest = Limited::new(body, DISCARDED_BYTES);
+    while let Some(Ok(_)) = rest.frame().await {}
+}
+
+fn too_large() -> Error {
+    Error::refused(ErrorCode::BodyTooLarge, format!("The body must have at most {BODY_LIMIT} bytes."))
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {

@@ -55,7 +55,7 @@ pub(crate) fn router(telemetry: &Telemetry) -> Router {
         .route("/failures/{status}/{error_type}", get(fail).layer(failures))
         .route("/panics", get(panic).layer(panics))
         .route("/waits", get(std::future::pending::<()>).layer(waits))
-        .fallback_service(any(async || StatusCode::NOT_FOUND).layer(server.unmatched_layer()))
+        .fallback_service(any(async || StatusCode::NOT_FOUND).layer(server.unmatched_layer(&[404])))
 }
 
 async fn read_item(Path(item_id): Path<String>) -> StatusCode {

@@ -1,0 +1,137 @@
+//! Accepting connections: what a client may take in time and size, and how connections end with the process.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use http::HeaderMap;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+/// How long a client may take to send the headers of a request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most that the headers of a request may have; beyond it the answer is 431.
+pub(crate) const HEADER_BYTES: usize = 16 << 10;
+/// How much of too large headers is read all the same, so that the 431 has the shape of every error and leaves a record.
+const READABLE_HEADER_BYTES: usize = 4 * HEADER_BYTES;
+/// How often an idle client of HTTP/2 has to show that it is still there.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long requests of HTTP/2 may take to notice that their connection has ended.
+const STREAM_END_LIMIT: Duration = Duration::from_millis(500);
+
+/// What a listener answers with.
+#[derive(Clone)]
+pub(crate) struct Routers {
+    /// Requests.
+    pub(crate) requests: Router,
+    /// Requests whose headers are too large to be looked at.
+    pub(crate) headers_too_large: Router,
+}
+
+/// Accepts connections until `closed`, then lets those that are open finish their requests, for at most `patience`.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    routers: Routers,
+    closed: watch::Receiver<()>,
+    patience: Duration,
+) {
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let streams = TaskTracker::new();
+    let mut closing = Box::pin(crate::serve::until_dropped(closed));
+    loop {
+        let connection = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = &mut closing => break,
+        };
+        match connection {
+            Ok((stream, peer)) => {
+                let routers = routers.clone();
+                connections.spawn(serve_connection(
+                    stream,
+                    peer,
+                    routers,
+                    graceful.watcher(),
+                    streams.clone(),
+                ));
+            }
+            // Out of file descriptors, most likely: others must end before more can be accepted.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(patience, graceful.shutdown()).await;
+    // What has not ended by now is ended here, so that it leaves its record behind before telemetry ends.
+    connections.shutdown().await;
+    streams.close();
+    let _ = tokio::time::timeout(STREAM_END_LIMIT, streams.wait()).await;
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    routers: Routers,
+    graceful: Watcher,
+    streams: TaskTracker,
+) {
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let is_used = Arc::new(AtomicBool::new(false));
+    let using = Arc::clone(&is_used);
+    let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        using.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
+        let router = if is_too_large { &routers.headers_too_large } else { &routers.requests };
+        router.clone().oneshot(request)
+    });
+    let mut builder = auto::Builder::new(StreamExecutor(streams));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(READABLE_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(READABLE_HEADER_BYTES as u32)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(HEADER_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = pin!(graceful.watch(connection.into_owned()));
+    // The limit of HTTP/1 begins only when the client has shown that it speaks it, and HTTP/2 has none.
+    let beginning = tokio::time::timeout(HEADER_TIMEOUT, &mut connection).await;
+    if beginning.is_err() && is_used.load(Ordering::Relaxed) {
+        // A client that broke the protocol or went away: its requests, if any, have records of their own.
+        let _ = connection.await;
+    }
+}
+
+/// The size of headers as HTTP/1 spells them.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+/// Runs the requests of an HTTP/2 connection, of which there are many at once.
+#[derive(Clone)]
+struct StreamExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for StreamExecutor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(stream);
+    }
+}
