@@ -4,11 +4,14 @@ mod broken_collectors;
 mod configuration;
 mod database_outage;
 mod demo;
+mod drain;
 mod exposition;
 mod harness;
+mod hostile_clients;
 mod operator;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
+mod raw_connection;
 mod simulate;
 mod telemetry_over_otlp;
 mod trace_context;

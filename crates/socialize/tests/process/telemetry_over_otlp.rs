@@ -168,7 +168,7 @@ impl Received {
         found.unwrap_or_else(|| panic!("no metric {name}"))
     }
 
-    fn histogram(&self, name: &str) -> &[HistogramDataPoint] {
+    pub(crate) fn histogram(&self, name: &str) -> &[HistogramDataPoint] {
         match &self.metric(name).data {
             Some(metric::Data::Histogram(histogram)) => &histogram.data_points,
             other => panic!("{name} is no histogram: {other:?}"),
@@ -360,7 +360,7 @@ fn assert_every_documented_answer_has_a_series(points: &[HistogramDataPoint]) {
     };
     let document = serde_json::to_value(socialize::router::document()).expect("a document");
     let mut described: Vec<(String, String, Vec<u16>)> =
-        vec![("_OTHER".into(), "unmatched".into(), vec![404])];
+        vec![("_OTHER".into(), "unmatched".into(), vec![404, 431])];
     for (route, methods) in document["paths"].as_object().expect("paths") {
         described.push(("_OTHER".into(), route.clone(), vec![405]));
         for (method, operation) in methods.as_object().expect("methods") {
@@ -530,7 +530,7 @@ fn series_attributes(labels: &SeriesLabels) -> Attributes {
 }
 
 /// Attributes by name; none may occur twice.
-fn values(attributes: &[KeyValue]) -> Attributes {
+pub(crate) fn values(attributes: &[KeyValue]) -> Attributes {
     let mut values = Attributes::new();
     for attribute in attributes {
         let value = attribute.value.as_ref().and_then(|value| value.value.as_ref()).expect("a value");
