@@ -182,6 +182,10 @@ fn respond(
     if let Some(seconds) = retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if matches!(code, ErrorCode::BodyTooLarge | ErrorCode::RequestTimeout) {
+        // The rest of the body may still be on its way, and is no next request.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     if status(code) == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

@@ -108,12 +108,14 @@ async fn a_body_that_comes_too_slowly_or_is_too_large_is_refused() {
         (format!("{large}{}", "a".repeat(70_000)), 413, "body_too_large"),
         (format!("{chunked}{:x}\r\n{}\r\n", 70_000, "a".repeat(70_000)), 413, "body_too_large"),
         // Nobody has to send it all to be told.
+        (format!("{chunked}{:x}\r\n{}\r\n", 8 << 20, "a".repeat(8 << 20)), 413, "body_too_large"),
         (head(&user, "content-length: 1000000000000\r\n"), 413, "body_too_large"),
         (head(&user, "content-length: 70000\r\nexpect: 100-continue\r\n"), 413, "body_too_large"),
     ];
     for (request, status, code) in table {
         let mut connection = RawConnection::send(address, &request).await;
         let answer = connection.answer().await.expect_error(status, code);
+        assert_eq!(answer.header("connection"), Some("close"), "the rest of the body is no next request");
         let request_id = answer.header("x-request-id").expect("a request id").to_owned();
         process
             .line("its line", |line| line["trace_id"] == request_id[..] && line["error.code"] == code)
