@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
 use domain::labels::{ConnectionState, ErrorCode};
+use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
@@ -158,30 +159,29 @@ impl Database {
     }
 
     /// Runs one statement as the named operation: a span, a point and, where it fails, a line.
-    pub async fn run<T>(
+    pub fn run<T>(
         &self,
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
-    ) -> Result<T> {
-        self.run_within(self.inner.statement_limit, operation, statement).await
+    ) -> impl Future<Output = Result<T>> {
+        self.run_within(self.inner.statement_limit, operation, statement)
     }
 
-    async fn run_within<T>(
+    /// No async function, which would hold the statement twice.
+    fn run_within<T>(
         &self,
         limit: Duration,
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
-    ) -> Result<T> {
-        let answered = async {
-            match tokio::time::timeout(limit, statement).await {
-                Ok(result) => classify(result),
-                Err(_) => {
-                    let error = DatabaseError { error_type: ErrorType::Timeout, constraint: None };
-                    (Err(error), DatabaseOutcome::Timeout, Some(ErrorType::Timeout))
-                }
+    ) -> impl Future<Output = Result<T>> {
+        let answered = tokio::time::timeout(limit, statement).map(|answered| match answered {
+            Ok(result) => classify(result),
+            Err(_) => {
+                let error = DatabaseError { error_type: ErrorType::Timeout, constraint: None };
+                (Err(error), DatabaseOutcome::Timeout, Some(ErrorType::Timeout))
             }
-        };
-        self.inner.operations.observe(operation, answered).await
+        });
+        self.inner.operations.observe(operation, answered)
     }
 
     /// The pool itself, for migrations and listeners that live outside any request.
