@@ -158,15 +158,17 @@ impl Workload {
                 let url = self.database_url.as_deref().unwrap_or_default();
                 let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url)?;
                 match telemetry {
-                    None => served(route, None, get(select_bare)).with_state(pool),
+                    None => served(route, None, get(select_bare), pool),
                     Some(telemetry) => {
-                        let database = Database::new(pool, telemetry, || false);
-                        served(route, Some(telemetry), get(select_observed)).with_state(database)
+                        let database = Database::new(pool, Duration::from_secs(5), telemetry, || false);
+                        served(route, Some(telemetry), get(select_observed), database)
                     }
                 }
             }
-            (Route::Error, telemetry) => served(route, telemetry, get(async || Error::not_found("thing"))),
-            (_, telemetry) => served(route, telemetry, get(async || Json(Thing { name: "a thing" }))),
+            (Route::Error, telemetry) => {
+                served(route, telemetry, get(async || Error::not_found("thing")), ())
+            }
+            (_, telemetry) => served(route, telemetry, get(async || Json(Thing { name: "a thing" })), ()),
         })
     }
 }
@@ -176,7 +178,8 @@ fn served<S: Clone + Send + Sync + 'static>(
     route: Route,
     telemetry: Option<&Telemetry>,
     mut handler: MethodRouter<S>,
-) -> Router<S> {
+    state: S,
+) -> Router {
     let path = format!("/{}", route.as_str());
     if let Some(telemetry) = telemetry {
         let settings = HttpServerSettings { trusted_peers: Vec::new(), panic_response };
@@ -184,7 +187,8 @@ fn served<S: Clone + Send + Sync + 'static>(
             RouteDescription { method: Method::GET, route: path.clone(), statuses: vec![200, 404] };
         handler = handler.layer(HttpServer::new(telemetry, settings).layer(&[description]));
     }
-    Router::new().route(&path, handler)
+    // Without its state the router would put handler and layer together again for every request.
+    Router::new().route(&path, handler).with_state(state)
 }
 
 async fn request(router: &Router, path: &str) -> anyhow::Result<()> {
