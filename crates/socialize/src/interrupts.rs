@@ -35,11 +35,6 @@ impl Interrupts {
         self.count.send_modify(|count| *count += 1);
     }
 
-    /// Whether this process was told to stop.
-    pub fn happened(&self) -> bool {
-        *self.count.borrow() > 0
-    }
-
     /// Waits until it is told to stop.
     pub async fn first(&self) {
         self.reached(1).await;

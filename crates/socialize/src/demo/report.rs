@@ -79,7 +79,7 @@ impl Report {
     pub(super) fn to_json(&self) -> Value {
         let usage: Vec<Value> = self.picture.usage.iter().map(usage_json).collect();
         let milliseconds =
-            |quantile| self.requests.quantile(quantile).map(|duration| duration.as_secs_f64() * 1000.0);
+            |quantile| self.requests.quantile(quantile).map(|duration| duration.as_micros() as f64 / 1000.0);
         let problems = self.problems();
         let Picture { emails, jobs, dropped, driven, .. } = &self.picture;
         json!({

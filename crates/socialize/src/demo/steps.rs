@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 /// Writes one line for each step to standard output.
-#[derive(Default)]
 pub(super) struct Steps;
 
 impl Steps {

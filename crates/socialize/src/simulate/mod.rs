@@ -2,7 +2,7 @@
 //! may be driven.
 //!
 //! Actions are due at a fixed rate whether or not earlier ones were answered (an open loop, as real people are), but only so
-//! many are under way at once. [`team`] decides what is done next and takes in what came back; everything that waits is
+//! many are under way at once. `team` decides what is done next and takes in what came back; everything that waits is
 //! here.
 
 mod action;

@@ -175,13 +175,13 @@ impl Driven {
         let actions = Action::ALL.iter().map(|action| (action.as_str(), self.counts(*action)));
         let actions: BTreeMap<_, _> = actions.filter(|(_, counts)| counts.total() > 0).collect();
         let unexpected: BTreeMap<String, u64> = self.unexpected().collect();
-        let milliseconds = |quantile| self.latency(quantile).as_secs_f64() * 1000.0;
+        let milliseconds = |quantile| self.latency(quantile).as_micros() as f64 / 1000.0;
         let buckets: Vec<Value> = self
             .latencies
             .iter_log(500, 2.0)
             .map(|step| {
-                let below = step.value_iterated_to() as f64 / 1000.0;
-                json!({"up_to_ms": below, "count": step.count_since_last_iteration()})
+                let below = (step.value_iterated_to() + 1) as f64 / 1000.0;
+                json!({"below_ms": below, "count": step.count_since_last_iteration()})
             })
             .collect();
         json!({

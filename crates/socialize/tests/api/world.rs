@@ -267,8 +267,8 @@ fn new_email() -> String {
 fn first_name(template: &str) -> Option<String> {
     let is_name =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
-    let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
-    names.filter(is_name).next().map(str::to_owned)
+    let mut names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name);
+    names.find(is_name).map(str::to_owned)
 }
 
 /// A cursor that begins after something created at this time, in microseconds since 1970.
