@@ -1,0 +1,85 @@
+//! Schemathesis, which reads the OpenAPI document and sends what it allows and what it forbids.
+
+use std::process::{Command, Stdio};
+
+use http::Method;
+use serde_json::{Value, json};
+use test_support::{TestDatabase, python_tool};
+
+use crate::harness::{Launch, Process, User};
+
+/// What must hold for every answer. That input which the document forbids is refused is a check, too; that everything else is
+/// accepted is not, because a document cannot say which content item may be submitted at the moment.
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
+                      response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance,\
+                      ignored_auth";
+
+#[tokio::test]
+async fn every_answer_is_one_that_the_document_promises() {
+    let database = TestDatabase::create().await;
+    let server = Launch::serve(database.url())
+        .variable("SOCIALIZE_PASSWORD_HASH_MEMORY", "8192")
+        .variable("SOCIALIZE_PASSWORD_HASH_ITERATIONS", "1")
+        .start_ready()
+        .await;
+    let user = User::insert(database.pool()).await;
+    sqlx::query("update users set is_operator = true").execute(database.pool()).await.expect("an operator");
+    let directory = tempfile::tempdir().expect("a directory");
+    let configuration = directory.path().join("schemathesis.toml");
+    std::fs::write(&configuration, path_parameters(&server, &user).await).expect("a file");
+
+    let arguments = [
+        format!("--config-file={}", configuration.display()),
+        "run".to_owned(),
+        format!("http://{}/openapi.json", server.public()),
+        format!("--header=Authorization: {}", user.authorization),
+        format!("--checks={CHECKS}"),
+        // The same requests in every run: who meets a failure can meet it again.
+        "--seed=1".to_owned(),
+        "--max-examples=12".to_owned(),
+        "--phases=examples,coverage,fuzzing,stateful".to_owned(),
+        "--continue-on-failure".to_owned(),
+        "--request-timeout=30".to_owned(),
+        "--workers=2".to_owned(),
+        "--no-color".to_owned(),
+    ];
+    let run = move || {
+        let mut command = Command::new(python_tool("schemathesis"));
+        command.args(arguments).current_dir(directory.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.stdin(Stdio::null()).output().expect("schemathesis can be started")
+    };
+    let output = tokio::task::spawn_blocking(run).await.expect("it ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+
+    // A run that met only refusals would have seen little.
+    let metrics = server.metrics().await;
+    let count = |status: &str| {
+        metrics.sum("http_server_request_duration_seconds_count", &[("http_response_status_code", status)])
+    };
+    assert!(count("200") > 100.0 && count("201") > 25.0, "{} and {}: {said}", count("200"), count("201"));
+    assert_eq!(count("500") + count("503"), 0.0, "{said}");
+    assert_eq!(metrics.sum("socialize_panics_total", &[]), 0.0);
+}
+
+/// Names things that exist, so that requests get behind the first look-up.
+async fn path_parameters(server: &Process, user: &User) -> String {
+    let create = async |path: String, body: Value| {
+        let answer = server.call(Method::POST, &path, &[user.header()], &body).await.expect(201);
+        answer.text("id")
+    };
+    let organization = create("/v1/organizations".to_owned(), json!({"name": "Acme"})).await;
+    let acme = json!({"name": "Acme", "required_approvals": 1});
+    let workspace = create(format!("/v1/organizations/{organization}/workspaces"), acme).await;
+    let item = json!({"title": "Hello", "body": "World", "channel": "x"});
+    let item = create(format!("/v1/workspaces/{workspace}/content-items"), item).await;
+    let report = json!({"kind": "bug", "body": "It does not work at all."});
+    let report = create("/v1/feedback-reports".to_owned(), report).await;
+    format!(
+        "[parameters]\n\
+         \"path.organization_id\" = \"{organization}\"\n\
+         \"path.workspace_id\" = \"{workspace}\"\n\
+         \"path.content_item_id\" = \"{item}\"\n\
+         \"path.feedback_report_id\" = \"{report}\"\n"
+    )
+}
