@@ -12,11 +12,13 @@ use telemetry::{DatabaseOutcome, JobOutcome};
 
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
-    AuthFailureReason, Dependency, EmailOutcome, EmailTemplate, ErrorCode, JobKind, Loop, Role,
+    ActivityWindow, AuthFailureReason, Dependency, EmailOutcome, EmailTemplate, ErrorCode, JobKind, Loop,
+    Role, StatusGauge,
 };
-use crate::vocabulary::{Decision, FeedbackKind};
+use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 const ARE_WORKFLOWS_USED: &str = "Are real users exercising the core workflows?";
+const IS_THE_WORKFLOW_HEALTHY: &str = "Is the workflow itself healthy?";
 const DO_PEOPLE_LOG_IN: &str = "Do people log in?";
 
 /// Organizations created.
@@ -155,6 +157,78 @@ pub const LOOP_LAST_SUCCESS: GaugeMetric<Loop> = GaugeMetric::gauge(
     "Does a background loop stand still?",
 );
 
+/// Failures of loops.
+pub const LOOP_FAILURES: CounterMetric<Loop> = CounterMetric::counter(
+    "socialize.loop.failures",
+    Unit::Count("{failure}"),
+    "Turns of a loop that failed or panicked. The loop goes on after a pause.",
+    "Does a background loop fail?",
+);
+
+/// When a job of a kind last succeeded.
+pub const JOB_LAST_SUCCESS: GaugeMetric<JobKind> = GaugeMetric::gauge(
+    "socialize.job.last_success.time",
+    Unit::Seconds,
+    "Unix time at which this process last ran a job of this kind without an error.",
+    "Do background services stand still?",
+);
+
+/// Content items by status.
+pub const CONTENT_ITEMS: GaugeMetric<ContentItemStatus> = GaugeMetric::gauge(
+    "socialize.content_items",
+    Unit::Count("{content_item}"),
+    "Content items by status.",
+    IS_THE_WORKFLOW_HEALTHY,
+);
+
+/// Content items that wait for decisions for too long.
+pub const CONTENT_ITEMS_STALE_IN_APPROVAL: GaugeMetric = GaugeMetric::gauge(
+    "socialize.content_items.stale_in_approval",
+    Unit::Count("{content_item}"),
+    "Content items that have been in approval for longer than SOCIALIZE_APPROVAL_STALE_AFTER, 72 hours by default.",
+    IS_THE_WORKFLOW_HEALTHY,
+);
+
+/// Feedback reports by status.
+pub const FEEDBACK_REPORTS: GaugeMetric<FeedbackStatus> = GaugeMetric::gauge(
+    "socialize.feedback_reports",
+    Unit::Count("{report}"),
+    "Feedback reports by status.",
+    "Is feedback looked at?",
+);
+
+/// Invites that can be accepted.
+pub const WORKSPACE_INVITES_PENDING: GaugeMetric = GaugeMetric::gauge(
+    "socialize.workspace_invites.pending",
+    Unit::Count("{invite}"),
+    "Workspace invites that can be accepted now.",
+    IS_THE_WORKFLOW_HEALTHY,
+);
+
+/// Workspaces in use.
+pub const WORKSPACES_ACTIVE: GaugeMetric<ActivityWindow> = GaugeMetric::gauge(
+    "socialize.workspaces.active",
+    Unit::Count("{workspace}"),
+    "Workspaces in which a member changed something within the window, exact to five minutes.",
+    ARE_WORKFLOWS_USED,
+);
+
+/// When the gauges of the domain were last sampled.
+pub const SAMPLER_LAST_SUCCESS: GaugeMetric = GaugeMetric::gauge(
+    "socialize.sampler.last_success.time",
+    Unit::Seconds,
+    "Unix time of the last sample that the gauges of the database show. Only the process that samples reports it.",
+    "Can I trust what I see?",
+);
+
+/// How far the counts are from the tables.
+pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
+    "socialize.gauge.drift",
+    Unit::Count("{row}"),
+    "Rows by which the last exact comparison found a gauge's counts to differ from its table, over all statuses.",
+    "Can I trust what I see?",
+);
+
 /// Whether a dependency answers.
 pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "socialize.dependency.up",
@@ -258,7 +332,9 @@ pub fn all() -> Vec<MetricDescription> {
         JOB_QUEUE_DEPTH.description(),
         JOB_QUEUE_OLDEST_AGE.description(),
         JOB_QUEUE_DEAD.description(),
+        JOB_LAST_SUCCESS.description(),
         LOOP_LAST_SUCCESS.description(),
+        LOOP_FAILURES.description(),
         EMAIL_DELIVERIES.description(),
         AUTH_FAILURES.description(),
         AUTH_LOGIN_ATTEMPTS.description(),
@@ -270,6 +346,13 @@ pub fn all() -> Vec<MetricDescription> {
         COMMENTS_CREATED.description(),
         APPROVAL_DECISIONS_SUBMITTED.description(),
         FEEDBACK_REPORTS_SUBMITTED.description(),
+        CONTENT_ITEMS.description(),
+        CONTENT_ITEMS_STALE_IN_APPROVAL.description(),
+        FEEDBACK_REPORTS.description(),
+        WORKSPACE_INVITES_PENDING.description(),
+        WORKSPACES_ACTIVE.description(),
+        SAMPLER_LAST_SUCCESS.description(),
+        GAUGE_DRIFT.description(),
         builtin::TRACEPARENT_MALFORMED.description(),
         builtin::LOG_LINES.description(),
         builtin::PANICS.description(),

@@ -97,8 +97,14 @@ pub enum DatabaseOperation {
     HandBackJob,
     SchedulePeriodicJobs,
     LockSampler,
+    KeepSamplerLock,
     SampleQueue,
     CleanUpExpired,
+    // Gauges.
+    SampleGauges,
+    FoldGauges,
+    CompareGauges,
+    RepairGauges,
     // Everything else.
     FindEmailRecipient,
     CountFacts,

@@ -5,7 +5,7 @@ use telemetry::catalogue::Label;
 use telemetry::log::Level;
 use telemetry::{ClosedSet, Outcome};
 
-use crate::vocabulary::{Decision, FeedbackKind};
+use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 /// Background work, one name per kind of job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
@@ -93,6 +93,33 @@ pub enum Loop {
     Scheduler,
     /// Reads depth and age of the queue.
     QueueSampler,
+    /// Reads how many things of the domain are in which state.
+    GaugeSampler,
+    /// Compares the counts that samples are read from with the tables.
+    GaugeChecker,
+    /// Hears of new jobs, so that they need not wait until the worker looks.
+    JobListener,
+}
+
+/// The tables whose rows are counted by status while they change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum StatusGauge {
+    /// Content items by [`ContentItemStatus`].
+    ContentItems,
+    /// Feedback reports by [`FeedbackStatus`].
+    FeedbackReports,
+}
+
+/// How far back somebody looks for activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+pub enum ActivityWindow {
+    /// A day.
+    #[strum(serialize = "24h")]
+    Day,
+    /// A week.
+    #[strum(serialize = "7d")]
+    Week,
 }
 
 /// The roles that a process can have.
@@ -267,6 +294,34 @@ impl Label for Loop {
     const KEY: &'static str = "loop";
 }
 
+impl ClosedSet for StatusGauge {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for StatusGauge {
+    const KEY: &'static str = "gauge";
+}
+
+impl ClosedSet for ActivityWindow {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for ActivityWindow {
+    const KEY: &'static str = "window";
+}
+
 impl ClosedSet for Role {
     const ALL: &'static [Self] = Self::VARIANTS;
     fn as_str(self) -> &'static str {
@@ -311,6 +366,14 @@ impl Label for ConnectionState {
 
 impl Label for Decision {
     const KEY: &'static str = "decision";
+}
+
+impl Label for ContentItemStatus {
+    const KEY: &'static str = "status";
+}
+
+impl Label for FeedbackStatus {
+    const KEY: &'static str = "status";
 }
 
 impl Label for FeedbackKind {

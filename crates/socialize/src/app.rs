@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::database::Database;
+use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
 use crate::passwords::{PasswordHashing, Passwords};
 use crate::queue::JobSignals;
@@ -37,6 +38,8 @@ pub struct AppState {
     pub signals: Signals,
     /// What background work reports.
     pub jobs: JobSignals,
+    /// What the database holds, sampled.
+    pub gauges: GaugeSignals,
     /// Hands e-mails over.
     pub mail: Mail,
     /// The time.
@@ -66,6 +69,8 @@ pub struct AppSettings {
     pub password_hashing: PasswordHashing,
     /// What may happen only so often.
     pub rate_limits: RateLimitSettings,
+    /// How long a content item may be in approval before that is too long.
+    pub approval_stale_after: Duration,
 }
 
 impl AppSettings {

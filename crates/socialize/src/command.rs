@@ -10,6 +10,7 @@ use telemetry::{Telemetry, TelemetrySettings};
 
 use crate::config::{DatabaseSettings, Mistakes};
 use crate::database::Database;
+use crate::gauges::{self, Difference};
 use crate::{operators, start};
 
 /// A mistake in the configuration or on the command line.
@@ -26,6 +27,12 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
 
 fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
+}
+
+/// A database whose operations nobody watches.
+fn unwatched(settings: &DatabaseSettings) -> anyhow::Result<Database> {
+    let telemetry = Telemetry::new(TelemetrySettings::default());
+    Ok(Database::new(start::pool(settings)?, settings.statement_timeout, &telemetry, || false))
 }
 
 /// `socialize migrate`
@@ -45,10 +52,48 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 /// # Errors
 /// When there is no such user with a confirmed address, or the database fails.
 pub async fn add_operator(database: &DatabaseSettings, email: &str) -> anyhow::Result<()> {
-    let telemetry = Telemetry::new(TelemetrySettings::default());
-    let database = Database::new(start::pool(database)?, database.statement_timeout, &telemetry, || false);
-    let user_id = operators::add(&database, email).await?;
+    let user_id = operators::add(&unwatched(database)?, email).await?;
     print(&format!("This user is a platform operator: {user_id}"))
+}
+
+/// `socialize gauges check`
+///
+/// # Errors
+/// When the database fails.
+pub async fn check_gauges(settings: &DatabaseSettings) -> anyhow::Result<ExitCode> {
+    let mut connection = start::connect(settings, gauges::COMPARISON_LIMIT).await?;
+    let database = unwatched(settings)?;
+    let differences = gauges::compare(&database, &mut connection).await?;
+    if differences.is_empty() {
+        print("Every count equals its table.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_differences(&differences)?;
+    print("\nThese counts differ from their tables. `socialize gauges repair` makes them equal.")?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// `socialize gauges repair`
+///
+/// # Errors
+/// When the database fails.
+pub async fn repair_gauges(settings: &DatabaseSettings) -> anyhow::Result<()> {
+    let mut connection = start::connect(settings, gauges::COMPARISON_LIMIT).await?;
+    let database = unwatched(settings)?;
+    let differences = gauges::repair(&database, &mut connection).await?;
+    if differences.is_empty() {
+        return print("Every count equals its table: there is nothing to repair.");
+    }
+    print_differences(&differences)?;
+    print("\nRepaired: every count equals its table.")
+}
+
+fn print_differences(differences: &[Difference]) -> anyhow::Result<()> {
+    print(&format!("{:<18} {:<18} {:>12} {:>12}", "gauge", "status", "table", "counted"))?;
+    for Difference { gauge, status, actual, counted } in differences {
+        print(&format!("{gauge:<18} {status:<18} {actual:>12} {counted:>12}"))?;
+    }
+    Ok(())
 }
 
 /// `socialize openapi`

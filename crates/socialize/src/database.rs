@@ -12,7 +12,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
 use telemetry::record::SpanKind;
-use telemetry::{DatabaseOutcome, ErrorType, FamilyDescription, Operations, Telemetry};
+use telemetry::{ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Operations, Telemetry};
 
 use crate::error::Error;
 
@@ -45,7 +45,8 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 
 /// A failed database operation: its closed type and, for constraint violations, which constraint. The text of the
 /// database's answer is gone, for it may quote a customer's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the database failed: {}", .error_type.as_str())]
 pub struct DatabaseError {
     /// What kind of failure it was.
     pub error_type: ErrorType,
@@ -165,6 +166,16 @@ impl Database {
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
         self.run_within(self.inner.statement_limit, operation, statement)
+    }
+
+    /// The same for a statement that may take longer than others; its connection must allow that too.
+    pub fn run_for<T>(
+        &self,
+        limit: Duration,
+        operation: DatabaseOperation,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        self.run_within(limit + ANSWER_MARGIN, operation, statement)
     }
 
     /// No async function, which would hold the statement twice.

@@ -13,6 +13,7 @@ pub mod demo;
 pub mod email;
 pub mod error;
 pub mod extract;
+pub mod gauges;
 pub mod interrupts;
 mod listener;
 pub mod mail;

@@ -6,7 +6,7 @@ use clap::Parser;
 use domain::labels::Role;
 use socialize::command;
 use socialize::config::{
-    self, Arguments, Command, DemoSettings, OperatorCommand, Settings, SimulateSettings,
+    self, Arguments, Command, DemoSettings, GaugesCommand, OperatorCommand, Settings, SimulateSettings,
 };
 
 fn main() -> ExitCode {
@@ -51,6 +51,12 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         }
         Command::Operator { command: OperatorCommand::Add { email, settings } } => {
             command::add_operator(&Settings::check_database(&settings, variables)?, &email).await?;
+        }
+        Command::Gauges { command: GaugesCommand::Check { settings } } => {
+            return command::check_gauges(&Settings::check_database(&settings, variables)?).await;
+        }
+        Command::Gauges { command: GaugesCommand::Repair { settings } } => {
+            command::repair_gauges(&Settings::check_database(&settings, variables)?).await?;
         }
         Command::Openapi => command::print_openapi()?,
         Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,

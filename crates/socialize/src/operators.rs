@@ -2,7 +2,6 @@
 
 use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
-use telemetry::ClosedSet;
 
 use crate::database::{Database, DatabaseError};
 use crate::text::EmailAddress;
@@ -20,7 +19,7 @@ pub enum AddOperatorError {
     #[error("this user has not confirmed the e-mail address: open the link in the e-mail first")]
     NotVerified,
     /// The database failed.
-    #[error("the database failed: {}", .0.error_type.as_str())]
+    #[error(transparent)]
     Database(DatabaseError),
 }
 

@@ -73,8 +73,13 @@ pub async fn run_until(
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {
-        let concurrency = settings.job_concurrency;
-        Worker::start(app.clone(), WorkerSettings { concurrency, ..WorkerSettings::default() })
+        let worker = WorkerSettings {
+            concurrency: settings.job_concurrency,
+            gauge_interval: settings.gauge_interval,
+            gauge_check_interval: settings.gauge_check_interval,
+            ..WorkerSettings::default()
+        };
+        Worker::start(app.clone(), worker)
     });
     app.health.mark_started();
     announce(&addresses);

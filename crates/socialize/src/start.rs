@@ -20,6 +20,7 @@ use crate::app::{App, AppSettings, AppState};
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
+use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
 use crate::passwords::Passwords;
 use crate::queue::JobSignals;
@@ -36,6 +37,7 @@ const EVENT_FIELDS: &[&str] = &[
     "migrations.applied",
     "loop",
     "job",
+    "gauge",
     "count",
     "duration_ms",
     "delay_ms",
@@ -84,11 +86,13 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         trusted_peers: settings.listen.trusted_peers.clone(),
         password_hashing: settings.password_hashing,
         rate_limits: settings.rate_limits,
+        approval_stale_after: settings.approval_stale_after,
     };
     let app = App::new(AppState {
         database,
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
+        gauges: GaugeSignals::new(&telemetry),
         mail,
         passwords: Passwords::new(app_settings.password_hashing)?,
         rate_limits: RateLimits::new(&app_settings.rate_limits, &clock),
@@ -223,6 +227,19 @@ fn report_role(telemetry: &Telemetry, role: Role) {
             heartbeat.set(role, now.as_secs_f64());
         }
     });
+}
+
+/// One connection on which a statement may take this long.
+///
+/// # Errors
+/// When the database cannot be reached.
+pub async fn connect(
+    settings: &DatabaseSettings,
+    statement_timeout: Duration,
+) -> anyhow::Result<PgConnection> {
+    let timeout = statement_timeout.as_millis().to_string();
+    let options = connect_options(settings)?.options([("statement_timeout", timeout)]);
+    PgConnection::connect_with(&options).await.map_err(reduced)
 }
 
 /// Brings the database to the schema of this version and returns how many migrations were applied.

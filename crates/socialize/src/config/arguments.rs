@@ -37,6 +37,12 @@ pub enum Command {
         #[command(subcommand)]
         command: OperatorCommand,
     },
+    /// Compare the counts behind the gauges with the tables, or make them equal
+    Gauges {
+        /// What to do.
+        #[command(subcommand)]
+        command: GaugesCommand,
+    },
     /// Print the OpenAPI document
     Openapi,
     /// Answer whether the process on the operations listener is ready: exit code 0 or 1, for container health checks
@@ -65,7 +71,24 @@ pub enum OperatorCommand {
     },
 }
 
-/// Settings of `serve`, `work`, `migrate` and `operator`.
+/// What can be done about the counts behind the gauges.
+#[derive(Subcommand)]
+pub enum GaugesCommand {
+    /// Compare the counts with the tables, which reads every row: exit code 1 where they differ
+    Check {
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+    /// Make the counts equal to the tables; others may go on writing
+    Repair {
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+}
+
+/// Settings of `serve`, `work`, `migrate` and the commands that use the database.
 #[derive(Args, Default)]
 pub struct ServeArguments {
     /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize (required)
@@ -139,6 +162,16 @@ pub struct ServeArguments {
     /// How many jobs run at once [default: 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_JOB_CONCURRENCY")]
     pub job_concurrency: Option<String>,
+
+    /// How often the gauges of the database are sampled, by one of all processes [default: 30s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_INTERVAL")]
+    pub gauge_interval: Option<String>,
+    /// How often their counts are compared with the tables, which reads every content item [default: 1h]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_CHECK_INTERVAL")]
+    pub gauge_check_interval: Option<String>,
+    /// How long a content item may be in approval before it counts as stale and its reviewers are reminded [default: 72h]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_APPROVAL_STALE_AFTER")]
+    pub approval_stale_after: Option<String>,
 
     /// Mail server: smtps://HOST, or smtp://HOST which requires STARTTLS; add ?tls=none only for a server on this machine
     #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL", hide_env_values = true)]

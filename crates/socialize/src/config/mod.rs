@@ -7,7 +7,9 @@ mod environment;
 mod mail;
 mod settings;
 
-pub use arguments::{Arguments, Command, DemoArguments, OperatorCommand, ServeArguments, SimulateArguments};
+pub use arguments::{
+    Arguments, Command, DemoArguments, GaugesCommand, OperatorCommand, ServeArguments, SimulateArguments,
+};
 pub use check::Mistakes;
 pub use demo::{Behaviour, DemoSettings, SimulateSettings};
 pub use environment::environment;

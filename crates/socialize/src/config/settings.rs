@@ -30,6 +30,15 @@ const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A limit of zero would let nothing through, or mean "none" to Postgres.
 const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 
+/// More than an hour would be a gauge of the past.
+const GAUGE_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
+/// A comparison reads every row, and one that is rarer than once a month is forgotten.
+const GAUGE_CHECK_INTERVAL: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(31 * 24 * 60 * 60);
+/// Up to a year.
+const APPROVAL_STALE_AFTER: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Everything that `serve` and `work` need to know.
 pub struct Settings {
     /// The database.
@@ -48,6 +57,12 @@ pub struct Settings {
     pub serve_works: bool,
     /// How many jobs run at once.
     pub job_concurrency: usize,
+    /// How often the gauges of the database are sampled.
+    pub gauge_interval: Duration,
+    /// How often their counts are compared with the tables.
+    pub gauge_check_interval: Duration,
+    /// How long a content item may be in approval before that is too long.
+    pub approval_stale_after: Duration,
     /// How long readiness fails before the listener closes.
     pub drain_delay: Duration,
     /// How long requests and jobs may take to end.
@@ -127,6 +142,24 @@ impl Settings {
         let job_concurrency =
             mistakes.number("SOCIALIZE_JOB_CONCURRENCY", arguments.job_concurrency.as_deref(), 8, 1..=256)
                 as usize;
+        let gauge_interval = mistakes.duration(
+            "SOCIALIZE_GAUGE_INTERVAL",
+            arguments.gauge_interval.as_deref(),
+            Duration::from_secs(30),
+            GAUGE_INTERVAL,
+        );
+        let gauge_check_interval = mistakes.duration(
+            "SOCIALIZE_GAUGE_CHECK_INTERVAL",
+            arguments.gauge_check_interval.as_deref(),
+            Duration::from_secs(60 * 60),
+            GAUGE_CHECK_INTERVAL,
+        );
+        let approval_stale_after = mistakes.duration(
+            "SOCIALIZE_APPROVAL_STALE_AFTER",
+            arguments.approval_stale_after.as_deref(),
+            Duration::from_secs(72 * 60 * 60),
+            APPROVAL_STALE_AFTER,
+        );
         let drain_delay = mistakes.duration(
             "SOCIALIZE_DRAIN_DELAY",
             arguments.drain_delay.as_deref(),
@@ -150,6 +183,9 @@ impl Settings {
                 mail,
                 serve_works,
                 job_concurrency,
+                gauge_interval,
+                gauge_check_interval,
+                approval_stale_after,
                 drain_delay,
                 shutdown_timeout,
                 log,
@@ -160,7 +196,7 @@ impl Settings {
         mistakes.or(settings)
     }
 
-    /// Only what `migrate` and `operator` need: the database.
+    /// Only what commands need that do one thing: the database.
     ///
     /// # Errors
     /// All mistakes, none of them quoting a secret.

@@ -3,53 +3,64 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use telemetry::ClosedSet;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::enqueue::NOTIFY_CHANNEL;
 use crate::app::App;
-use crate::database::DatabaseError;
+use crate::database::{self, DatabaseError};
 
-/// The pause before connecting again after the first failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How long one turn of the loop is: a loop that listens in silence shows that it does.
+const TURN: Duration = Duration::from_secs(10);
 
-/// Calls `wake` for every notification, and after every connection that was made, because what was sent before is lost.
-/// Never ends by itself.
-pub(super) async fn wake_on_notifications(app: &App, wake: &Notify) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match listen(app).await {
-            Ok(mut listener) => {
-                pause = FIRST_PAUSE;
-                wake.notify_one();
-                while let Ok(Some(_)) = listener.try_recv().await {
-                    wake.notify_one();
-                }
-                tracing::warn!(name: "job.listener.disconnected", "no longer hears of new jobs at once");
-            }
-            Err(error) => {
-                let error_type = DatabaseError::from(error).error_type;
-                tracing::warn!(
-                    name: "job.listener.failed",
-                    { "error.type" = error_type.as_str() },
-                    "cannot hear of new jobs at once"
-                );
+/// Listens on a connection of its own, so that it takes none from the requests.
+pub(super) struct JobListener {
+    app: App,
+    connection: Option<PgListener>,
+}
+
+impl JobListener {
+    pub(super) fn new(app: App) -> Self {
+        Self { app, connection: None }
+    }
+
+    /// Connects, or listens for a while. Calls `wake` for every notification, and after every connection that was made,
+    /// because what was sent before is lost.
+    pub(super) async fn turn(&mut self, wake: &Notify) -> database::Result<()> {
+        // Taken out, so that a connection that failed is not used again: what is left of it is not worth mending.
+        let Some(mut connection) = self.connection.take() else {
+            self.connection = Some(self.connect().await.map_err(DatabaseError::from)?);
+            wake.notify_one();
+            return Ok(());
+        };
+        match timeout(TURN, hear(&mut connection, wake)).await {
+            Ok(error) => Err(error),
+            Err(_elapsed) => {
+                self.connection = Some(connection);
+                Ok(())
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgListener> {
+        let options = self.app.database.pool().connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(NOTIFY_CHANNEL).await?;
+        Ok(listener)
     }
 }
 
-/// Listens on a connection of its own, so that it takes none from the requests. A new one each time: what is left of a broken
-/// connection is not worth mending.
-async fn listen(app: &App) -> sqlx::Result<PgListener> {
-    let options = app.database.pool().connect_options().as_ref().clone();
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.eager_reconnect(false);
-    listener.listen(NOTIFY_CHANNEL).await?;
-    Ok(listener)
+/// Ends when the connection does.
+async fn hear(connection: &mut PgListener, wake: &Notify) -> DatabaseError {
+    loop {
+        match connection.try_recv().await {
+            Ok(Some(_)) => wake.notify_one(),
+            Ok(None) => {
+                return sqlx::Error::from(std::io::Error::from(std::io::ErrorKind::ConnectionReset)).into();
+            }
+            Err(error) => return error.into(),
+        }
+    }
 }

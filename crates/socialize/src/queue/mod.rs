@@ -4,11 +4,13 @@
 //! only frozen cannot do harm when it wakes, because every statement that ends a job shows the lease's token. Nothing is
 //! locked in the database while a job runs. So a job runs at least once, and handlers make repetition recognisable.
 //!
-//! [`Worker::start`] runs three loops: [`worker`](self) claims and runs, the scheduler enqueues periodic jobs, the sampler
-//! reads depth and age. [`run_due_jobs`] runs what is due once, for tests.
+//! [`Worker::start`] runs the loops of [`Loop`](domain::labels::Loop): the worker claims and runs, the listener wakes it, the
+//! scheduler enqueues periodic jobs, the samplers read what the database holds. [`run_due_jobs`] runs what is due once, for
+//! tests.
 
 mod backoff;
 mod claim;
+mod depth;
 mod end;
 mod enqueue;
 mod job;

@@ -133,7 +133,12 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
     let mut pause = WRITE_AGAIN_AFTER;
     loop {
         match end.write(app, job).await {
-            Ok(true) => return (outcome, error_type),
+            Ok(true) => {
+                if outcome == JobOutcome::Ok {
+                    app.jobs.job_succeeded(job.kind, app.clock.now());
+                }
+                return (outcome, error_type);
+            }
             Ok(false) => return (JobOutcome::LostLease, Some(ErrorType::LostLease)),
             // Work that is done should not be done again because the database was away for a moment.
             Err(_) if Instant::now() + pause < lease.end() => {

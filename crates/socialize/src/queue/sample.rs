@@ -1,103 +1,145 @@
-//! Reading depth and age of the queue: by one process, on one connection, and reported by nobody when that is lost.
+//! Reading what the database holds: each sort of sample by one process, on one connection, and reported by nobody when that
+//! is lost.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
 use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
-use domain::vocabulary::parse;
+use domain::labels::Loop;
 use sqlx::{Connection, PgConnection};
-use telemetry::ClosedSet;
+use tokio::time::Instant;
 
-use super::signals::QueueSample;
+use super::depth;
 use crate::app::App;
 use crate::database::{self, DatabaseError};
+use crate::gauges;
 
-/// The advisory lock that one sampler among all processes holds.
-const SAMPLER_LOCK: i64 = 0x736f_6369_616c_697a;
+/// How often a process looks whether it can sample, at least.
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// How much longer than between two looks the connection of a sampler may be silent before the server ends it. A process
+/// that was frozen loses its lock by that, and another one samples.
+const SILENCE: Duration = Duration::from_secs(5);
 
-/// Samples the queue while it holds the lock. The lock belongs to its connection and the samples are read over the same one,
-/// so a sampler that has lost the lock cannot read another sample.
+/// What is sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// What waits in the queue.
+    Queue,
+    /// How many things of the domain are in which state.
+    Gauges,
+    /// Whether those counts are right.
+    GaugeDrift,
+}
+
+impl Subject {
+    pub(super) fn its_loop(self) -> Loop {
+        match self {
+            Self::Queue => Loop::QueueSampler,
+            Self::Gauges => Loop::GaugeSampler,
+            Self::GaugeDrift => Loop::GaugeChecker,
+        }
+    }
+
+    /// The advisory lock that one sampler among all processes holds.
+    fn lock(self) -> i64 {
+        0x736f_6369_616c_697a + self as i64
+    }
+}
+
+/// Samples while it holds the lock. The lock belongs to its connection and the samples are read over the same one, so a
+/// sampler that has lost the lock cannot read another sample.
 pub(super) struct Sampler {
     app: App,
+    subject: Subject,
+    every: Duration,
+    next: Instant,
     connection: Option<PgConnection>,
     is_holder: bool,
 }
 
 impl Sampler {
-    pub(super) fn new(app: App) -> Self {
-        Self { app, connection: None, is_holder: false }
+    pub(super) fn new(app: App, subject: Subject, every: Duration) -> Self {
+        Self { app, subject, every, next: Instant::now(), connection: None, is_holder: false }
     }
 
-    /// One turn. Where another process samples, this one reports nothing.
+    /// How often it is to take a turn.
+    pub(super) fn look_every(&self) -> Duration {
+        self.every.min(LONGEST_LOOK)
+    }
+
+    /// One turn: samples if it is time to and no other process does. Where another process samples, this one reports nothing.
     pub(super) async fn turn(&mut self) -> database::Result<()> {
         // Taken out, so that a connection that failed is not used again.
-        let connection = match self.connection.take() {
-            Some(connection) => Ok(connection),
+        let result = match self.connection.take() {
+            Some(connection) => self.look(connection).await,
             None => {
                 self.is_holder = false;
-                let options = self.app.database.pool().connect_options();
-                PgConnection::connect_with(&options).await.map_err(DatabaseError::from)
+                match self.connect().await {
+                    Ok(connection) => self.look(connection).await,
+                    Err(error) => Err(error),
+                }
             }
         };
-        let sampled = match connection {
-            Ok(connection) => self.sample(connection).await,
-            Err(error) => Err(error),
-        };
-        if sampled.is_err() || !self.is_holder {
-            self.app.jobs.queue_unknown();
+        if result.is_err() || !self.is_holder {
+            self.report_nothing();
         }
-        sampled
+        result
     }
 
-    async fn sample(&mut self, mut connection: PgConnection) -> database::Result<()> {
+    async fn connect(&self) -> database::Result<PgConnection> {
+        let silence = (self.look_every() + SILENCE).as_millis().to_string();
+        let mut options = self.app.database.pool().connect_options().as_ref().clone();
+        options = options.options([("idle_session_timeout", silence.as_str())]);
+        if self.subject == Subject::GaugeDrift {
+            let limit = gauges::COMPARISON_LIMIT.as_millis().to_string();
+            options = options.options([("statement_timeout", limit.as_str())]);
+        }
+        PgConnection::connect_with(&options).await.map_err(DatabaseError::from)
+    }
+
+    async fn look(&mut self, mut connection: PgConnection) -> database::Result<()> {
+        let now = Instant::now();
         if !self.is_holder {
             let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-                .bind(SAMPLER_LOCK)
+                .bind(self.subject.lock())
                 .fetch_one(&mut connection);
             self.is_holder = self.app.database.run(DatabaseOperation::LockSampler, lock).await?;
+            // Nobody reports now, so it is time.
+            self.next = now;
+        } else if now < self.next {
+            let alive = sqlx::query("select 1").execute(&mut connection);
+            self.app.database.run(DatabaseOperation::KeepSamplerLock, alive).await?;
         }
-        if self.is_holder {
-            let now = self.app.clock.now();
-            let samples = read(&self.app, &mut connection, now).await?;
-            self.app.jobs.queue_sampled(|kind| samples[kind.index()]);
+        if self.is_holder && now >= self.next {
+            self.sample(&mut connection).await?;
+            self.next = now + self.every;
         }
         self.connection = Some(connection);
         Ok(())
+    }
+
+    async fn sample(&self, connection: &mut PgConnection) -> database::Result<()> {
+        match self.subject {
+            Subject::Queue => depth::sample(&self.app, connection).await,
+            Subject::Gauges => gauges::sample(&self.app, connection).await,
+            Subject::GaugeDrift => {
+                let differences = gauges::compare(&self.app.database, connection).await?;
+                self.app.gauges.compared(&differences);
+                Ok(())
+            }
+        }
+    }
+
+    fn report_nothing(&self) {
+        match self.subject {
+            Subject::Queue => self.app.jobs.queue_unknown(),
+            Subject::Gauges => self.app.gauges.sample_unknown(),
+            Subject::GaugeDrift => self.app.gauges.drift_unknown(),
+        }
     }
 }
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        self.app.jobs.queue_unknown();
+        self.report_nothing();
     }
-}
-
-/// One sample for each kind, by its index.
-async fn read(
-    app: &App,
-    connection: &mut PgConnection,
-    now: DateTime<Utc>,
-) -> database::Result<Vec<QueueSample>> {
-    let rows: Vec<(String, i64, f64, i64)> = app
-        .database
-        .run(
-            DatabaseOperation::SampleQueue,
-            sqlx::query_as(
-                "select kind,
-                        count(*) filter (where status <> 'dead'),
-                        greatest(0, coalesce(extract(epoch from $1 - min(run_at) filter (where status = 'queued')), 0))::float8,
-                        count(*) filter (where status = 'dead')
-                 from jobs group by kind",
-            )
-            .bind(now)
-            .fetch_all(&mut *connection),
-        )
-        .await?;
-    let mut samples = vec![QueueSample::default(); JobKind::ALL.len()];
-    for (kind, depth, oldest_age_seconds, dead) in rows {
-        // A kind of another version is that version's to report.
-        if let Ok(kind) = parse::<JobKind>(&kind) {
-            samples[kind.index()] = QueueSample { depth, oldest_age_seconds, dead };
-        }
-    }
-    Ok(samples)
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::catalogue;
 use domain::labels::{JobKind, Loop};
-use telemetry::meter::Gauge;
+use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
 use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
 
@@ -13,7 +13,9 @@ pub struct JobSignals {
     depth: Gauge<JobKind>,
     oldest_age: Gauge<JobKind>,
     dead: Gauge<JobKind>,
-    last_success: Gauge<Loop>,
+    job_last_success: Gauge<JobKind>,
+    loop_last_success: Gauge<Loop>,
+    loop_failures: Counter<Loop>,
 }
 
 /// What the queue holds of one kind.
@@ -35,13 +37,25 @@ impl JobSignals {
             depth: meter.gauge(&catalogue::JOB_QUEUE_DEPTH),
             oldest_age: meter.gauge(&catalogue::JOB_QUEUE_OLDEST_AGE),
             dead: meter.gauge(&catalogue::JOB_QUEUE_DEAD),
-            last_success: meter.gauge(&catalogue::LOOP_LAST_SUCCESS),
+            job_last_success: meter.gauge(&catalogue::JOB_LAST_SUCCESS),
+            loop_last_success: meter.gauge(&catalogue::LOOP_LAST_SUCCESS),
+            loop_failures: meter.counter(&catalogue::LOOP_FAILURES),
         }
     }
 
     /// A loop has completed a turn.
     pub(super) fn loop_succeeded(&self, which: Loop, now: DateTime<Utc>) {
-        self.last_success.set(which, now.timestamp_millis() as f64 / 1000.0);
+        self.loop_last_success.set(which, unix_seconds(now));
+    }
+
+    /// A turn of a loop has failed.
+    pub(super) fn loop_failed(&self, which: Loop) {
+        self.loop_failures.add(which, 1);
+    }
+
+    /// A job has done its work.
+    pub(super) fn job_succeeded(&self, kind: JobKind, now: DateTime<Utc>) {
+        self.job_last_success.set(kind, unix_seconds(now));
     }
 
     /// Reports a sample; kinds that are not in the queue are reported as 0.
@@ -60,4 +74,8 @@ impl JobSignals {
         self.oldest_age.clear();
         self.dead.clear();
     }
+}
+
+fn unix_seconds(time: DateTime<Utc>) -> f64 {
+    time.timestamp_millis() as f64 / 1000.0
 }

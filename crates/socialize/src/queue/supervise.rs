@@ -15,16 +15,18 @@ use crate::database;
 
 /// The pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause. The database is back at some point, and work should not wait long for that.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The longest pause of most loops. The database is back at some point, and work should not wait long for that.
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Supervises one loop. A loop that fails shows in three ways: an error line, the time of its last success, and whatever it
-/// no longer does.
+/// Supervises one loop. A loop that fails shows in four ways: an error line, the count of its failures, the time of its last
+/// success, and whatever it no longer does.
 pub(super) struct Supervisor {
     pub(super) app: App,
     pub(super) which: Loop,
     /// The longest time between two turns that succeed.
     pub(super) interval: Duration,
+    /// The longest pause after a turn that failed.
+    pub(super) longest_pause: Duration,
     /// Calls for the next turn before the interval is over.
     pub(super) wake: Arc<Notify>,
     pub(super) stopping: CancellationToken,
@@ -65,7 +67,8 @@ impl Supervisor {
             error.r#type = error_type.as_str(),
             "a turn of a loop failed"
         );
-        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
+        self.app.jobs.loop_failed(self.which);
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.longest_pause);
         self.failures = self.failures.saturating_add(1);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -14,17 +14,19 @@ use tokio_util::task::TaskTracker;
 
 use super::claim::{claim, recover_expired};
 use super::job::{Job, JobError, JobPolicy};
-use super::listen::wake_on_notifications;
+use super::listen::JobListener;
 use super::run::run_job;
-use super::sample::Sampler;
+use super::sample::{Sampler, Subject};
 use super::schedule::schedule_periodic_jobs;
-use super::supervise::Supervisor;
+use super::supervise::{LONGEST_PAUSE, Supervisor};
 use crate::app::App;
 use crate::database;
 use crate::workers;
 
 /// How long handing the remaining jobs back may take at the end.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(2);
+/// The longest pause after a comparison of gauges that failed. It reads every row, so it must not be tried all the time.
+const LONGEST_PAUSE_OF_COMPARISONS: Duration = Duration::from_secs(300);
 
 /// Does the work of a job.
 pub type Handler = Arc<dyn Fn(App, Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
@@ -44,6 +46,10 @@ pub struct WorkerSettings {
     pub schedule_interval: Duration,
     /// How often depth and age of the queue are read.
     pub sample_interval: Duration,
+    /// How often the gauges of the domain are sampled.
+    pub gauge_interval: Duration,
+    /// How often their counts are compared with the tables.
+    pub gauge_check_interval: Duration,
     /// How jobs of each kind are run.
     pub policy: fn(JobKind) -> JobPolicy,
     /// Does the work.
@@ -59,6 +65,8 @@ impl Default for WorkerSettings {
             poll_interval: Duration::from_secs(2),
             schedule_interval: Duration::from_secs(5),
             sample_interval: Duration::from_secs(5),
+            gauge_interval: Duration::from_secs(30),
+            gauge_check_interval: Duration::from_secs(60 * 60),
             policy: workers::policy,
             handler: Arc::new(|app, job| Box::pin(async move { workers::run(&app, &job).await })),
         }
@@ -107,11 +115,10 @@ impl Worker {
         let mut loops = JoinSet::new();
         loops.spawn(worker.clone().claim_loop(stopping.clone()));
         loops.spawn(worker.clone().schedule_loop(stopping.clone()));
-        loops.spawn(worker.clone().sample_loop(stopping.clone()));
-        let (listening, until) = (worker.clone(), stopping.clone());
-        loops.spawn(async move {
-            until.run_until_cancelled(wake_on_notifications(&listening.app, &listening.wake)).await;
-        });
+        loops.spawn(worker.clone().listen_loop(stopping.clone()));
+        for subject in [Subject::Queue, Subject::Gauges, Subject::GaugeDrift] {
+            loops.spawn(worker.clone().sample_loop(subject, stopping.clone()));
+        }
         let crash_on_drop = worker.crash.clone().drop_guard();
         WorkerHandle { worker, loops, stopping, _crash_on_drop: crash_on_drop }
     }
@@ -128,10 +135,27 @@ impl Worker {
         while supervisor.turn(schedule_periodic_jobs(&self.app, &self.settings)).await {}
     }
 
-    async fn sample_loop(self: Arc<Self>, stopping: CancellationToken) {
-        let interval = self.settings.sample_interval;
-        let mut supervisor = self.supervisor(Loop::QueueSampler, interval, Arc::default(), stopping);
-        let mut sampler = Sampler::new(self.app.clone());
+    async fn listen_loop(self: Arc<Self>, stopping: CancellationToken) {
+        let until = stopping.clone();
+        let mut supervisor = self.supervisor(Loop::JobListener, Duration::ZERO, Arc::default(), stopping);
+        let mut listener = JobListener::new(self.app.clone());
+        // Not at the end of its turn, which only waits.
+        let listening = async { while supervisor.turn(listener.turn(&self.wake)).await {} };
+        until.run_until_cancelled(listening).await;
+    }
+
+    async fn sample_loop(self: Arc<Self>, subject: Subject, stopping: CancellationToken) {
+        let every = match subject {
+            Subject::Queue => self.settings.sample_interval,
+            Subject::Gauges => self.settings.gauge_interval,
+            Subject::GaugeDrift => self.settings.gauge_check_interval,
+        };
+        let mut sampler = Sampler::new(self.app.clone(), subject, every);
+        let mut supervisor =
+            self.supervisor(subject.its_loop(), sampler.look_every(), Arc::default(), stopping);
+        if subject == Subject::GaugeDrift {
+            supervisor.longest_pause = LONGEST_PAUSE_OF_COMPARISONS;
+        }
         while supervisor.turn(sampler.turn()).await {}
     }
 
@@ -142,7 +166,8 @@ impl Worker {
         wake: Arc<Notify>,
         stopping: CancellationToken,
     ) -> Supervisor {
-        Supervisor { app: self.app.clone(), which, interval, wake, stopping, failures: 0 }
+        let (app, longest_pause) = (self.app.clone(), LONGEST_PAUSE);
+        Supervisor { app, which, interval, longest_pause, wake, stopping, failures: 0 }
     }
 
     /// Claims as much as there is room for, and starts it.

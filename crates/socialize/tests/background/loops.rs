@@ -1,32 +1,23 @@
 //! The loops: periodic jobs, the state of the queue, and loops that fail.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::labels::JobKind;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use socialize::app::App;
 use socialize::queue::{JobError, JobPolicy, NewJob, Worker, WorkerSettings};
-use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
-use telemetry::meter::Value;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use tokio::time::Instant;
 
-use crate::support::{commit, enqueued, eventually, job, operations, runs, settings};
+use crate::support::{
+    collect_lines, commit, enqueued, eventually, gauge, job, loop_failures, operations, runs, settings,
+};
 
 const KIND: JobKind = JobKind::CleanUpTokens;
 const EVERY: Duration = Duration::from_secs(60);
-
-fn gauge(app: &App, name: &str, label: (&str, &str)) -> Option<f64> {
-    match app.telemetry.meter().snapshot().value(name, &[label]) {
-        Some(Value::Number(number)) => Some(*number),
-        None => None,
-        other => panic!("a gauge, not {other:?}"),
-    }
-}
 
 fn periodic() -> WorkerSettings {
     WorkerSettings {
@@ -115,31 +106,33 @@ const DEAD: &str = "socialize.job.queue.dead";
 #[tokio::test]
 async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     let test = TestApp::start().await;
-    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "nobody has looked yet");
+    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "nobody has looked yet");
     let dead = enqueued(&test, KIND).await;
     let worker = Worker::start(test.app.clone(), sampling());
-    eventually("one is dead", async || gauge(&test.app, DEAD, ("job", "clean_up_tokens")) == Some(1.0)).await;
+    eventually("one is dead", async || gauge(&test.app, DEAD, &[("job", "clean_up_tokens")]) == Some(1.0))
+        .await;
     let waits = NewJob { run_at: test.app.clock.now() + TimeDelta::seconds(10), ..job(&test, KIND, &()) };
     assert_ne!(commit(&test, waits).await, dead);
-    eventually("one waits", async || gauge(&test.app, DEPTH, ("job", "clean_up_tokens")) == Some(1.0)).await;
-    assert_eq!(gauge(&test.app, OLDEST_AGE, ("job", "clean_up_tokens")), Some(0.0), "it is not due yet");
+    eventually("one waits", async || gauge(&test.app, DEPTH, &[("job", "clean_up_tokens")]) == Some(1.0))
+        .await;
+    assert_eq!(gauge(&test.app, OLDEST_AGE, &[("job", "clean_up_tokens")]), Some(0.0), "it is not due yet");
     test.app.clock.advance(TimeDelta::seconds(52));
     eventually("it grows old", async || {
-        gauge(&test.app, OLDEST_AGE, ("job", "clean_up_tokens")) == Some(42.0)
+        gauge(&test.app, OLDEST_AGE, &[("job", "clean_up_tokens")]) == Some(42.0)
     })
     .await;
     for name in [DEPTH, OLDEST_AGE, DEAD] {
-        assert_eq!(gauge(&test.app, name, ("job", "send_email")), Some(0.0), "{name}");
+        assert_eq!(gauge(&test.app, name, &[("job", "send_email")]), Some(0.0), "{name}");
     }
     worker.stop(Instant::now() + EVERY).await;
-    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "nobody looks any more");
+    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "nobody looks any more");
 }
 
 #[tokio::test]
 async fn one_process_reports_the_queue_and_another_takes_over_from_it() {
     let test = TestApp::start().await;
     let other = test.another_process();
-    let reports = |app: &App| gauge(app, DEPTH, ("job", "send_email")).is_some();
+    let reports = |app: &App| gauge(app, DEPTH, &[("job", "send_email")]).is_some();
     let first = Worker::start(test.app.clone(), sampling());
     eventually("the first reports", async || reports(&test.app)).await;
     let second = Worker::start(other.clone(), sampling());
@@ -149,37 +142,6 @@ async fn one_process_reports_the_queue_and_another_takes_over_from_it() {
     eventually("the second reports", async || reports(&other)).await;
     assert!(!reports(&test.app));
     second.stop(Instant::now() + EVERY).await;
-}
-
-/// Collects the lines of `tracing`.
-#[derive(Default)]
-struct Lines(Mutex<Vec<Json>>);
-
-impl LogOutput for Lines {
-    fn line(&self, _: Level, line: &[u8]) {
-        let line = serde_json::from_slice(line).expect("every line is JSON");
-        self.0.lock().expect("a lock").push(line);
-    }
-}
-
-impl Lines {
-    /// The first line of this event about this loop.
-    fn find(&self, event: &str, which: &str) -> Option<Json> {
-        let lines = self.0.lock().expect("a lock");
-        lines.iter().find(|line| line["event"] == event && line["loop"] == which).cloned()
-    }
-}
-
-fn collect_lines() -> (Arc<Lines>, impl Drop) {
-    let lines = Arc::new(Lines::default());
-    let settings = TracingBridgeSettings {
-        allowed_fields: &["loop", "error.type"],
-        own_targets: &["socialize"],
-        current_ids: || None,
-        now: SystemTime::now,
-    };
-    let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
-    (lines, bridge.install_on_this_thread())
 }
 
 const LAST_SUCCESS: &str = "socialize.loop.last_success.time";
@@ -192,9 +154,9 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
         test.app.clone(),
         WorkerSettings { poll_interval: Duration::from_millis(5), ..sampling() },
     );
-    let last_success = |which| gauge(&test.app, LAST_SUCCESS, ("loop", which));
+    let last_success = |which| gauge(&test.app, LAST_SUCCESS, &[("loop", which)]);
     let started = test.app.clock.now().timestamp() as f64;
-    for which in ["worker", "scheduler", "queue_sampler"] {
+    for which in ["worker", "scheduler", "queue_sampler", "gauge_sampler", "gauge_checker"] {
         eventually("it turns", async || last_success(which) == Some(started)).await;
     }
     sqlx::query("alter table jobs rename to jobs_elsewhere").execute(test.pool()).await.expect("renamed");
@@ -202,17 +164,19 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
         eventually("it fails", async || lines.find("loop.failed", which).is_some()).await;
         let line = lines.find("loop.failed", which).expect("a line");
         assert_eq!((&line["level"], &line["error.type"]), (&json!("error"), &json!("database_other")));
+        assert!(loop_failures(&test.app, which) > 0, "{which}");
     }
+    assert_eq!(loop_failures(&test.app, "gauge_sampler"), 0, "another loop goes on");
     test.app.clock.advance(TimeDelta::hours(1));
     assert_eq!(last_success("worker"), Some(started), "its success grows old");
-    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), None, "what is not known is not reported");
+    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "what is not known is not reported");
 
     sqlx::query("alter table jobs_elsewhere rename to jobs").execute(test.pool()).await.expect("renamed");
     for which in ["worker", "queue_sampler"] {
         eventually("it turns again", async || last_success(which) == Some(started + 3600.0)).await;
         assert!(lines.find("loop.recovered", which).is_some());
     }
-    assert_eq!(gauge(&test.app, DEPTH, ("job", "send_email")), Some(0.0));
+    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), Some(0.0));
     worker.stop(Instant::now() + EVERY).await;
 }
 
@@ -235,7 +199,29 @@ async fn a_loop_that_panics_turns_again() {
     PANICS.store(true, SeqCst);
     eventually("it panics", async || lines.find("loop.failed", "scheduler").is_some()).await;
     assert_eq!(lines.find("loop.failed", "scheduler").expect("a line")["error.type"], "panic");
+    assert!(loop_failures(&test.app, "scheduler") > 0);
     PANICS.store(false, SeqCst);
     eventually("it turns", async || lines.find("loop.recovered", "scheduler").is_some()).await;
+    worker.stop(Instant::now() + EVERY).await;
+}
+
+#[tokio::test]
+async fn a_loop_that_stands_still_shows_by_its_age() {
+    let test = TestApp::start().await;
+    let worker = Worker::start(
+        test.app.clone(),
+        WorkerSettings { poll_interval: Duration::from_millis(5), ..settings(async |_, _| Ok(())) },
+    );
+    let last_success = |which| gauge(&test.app, LAST_SUCCESS, &[("loop", which)]);
+    let started = test.app.clock.now().timestamp() as f64;
+    eventually("it turns", async || last_success("worker") == Some(started)).await;
+    // A turn that waits for somebody else neither fails nor ends.
+    let mut somebody = test.pool().begin().await.expect("a transaction");
+    sqlx::query("lock table jobs").execute(&mut *somebody).await.expect("locked");
+    test.wait_until_blocked(1).await;
+    test.app.clock.advance(TimeDelta::minutes(10));
+    assert_eq!((last_success("worker"), loop_failures(&test.app, "worker")), (Some(started), 0));
+    somebody.rollback().await.expect("given up");
+    eventually("it turns", async || last_success("worker") == Some(started + 600.0)).await;
     worker.stop(Instant::now() + EVERY).await;
 }

@@ -2,6 +2,8 @@
 
 mod clean_up_tokens;
 mod email;
+mod gauge_counts;
+mod gauges;
 mod loops;
 mod mail_server;
 mod mail_trouble;

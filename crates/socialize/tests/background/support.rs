@@ -1,15 +1,17 @@
 //! What these tests share: jobs that do what a test says, and waiting for something to become true.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
 use domain::ids::JobId;
 use domain::labels::JobKind;
 use serde::Serialize;
+use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;
 use socialize::queue::{Job, JobError, JobPolicy, NewJob, WorkerSettings, enqueue};
+use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::meter::Value;
 use telemetry::{ClosedSet, JobOutcome};
 use test_support::TestApp;
@@ -31,6 +33,8 @@ where
         poll_interval: Duration::from_millis(20),
         schedule_interval: hour,
         sample_interval: hour,
+        gauge_interval: hour,
+        gauge_check_interval: hour,
         policy: |_| JobPolicy { concurrency: 100, timeout: Duration::from_secs(3600), every: None },
         handler: Arc::new(move |app, job| Box::pin(handler(app, job))),
     }
@@ -141,4 +145,55 @@ impl Gate {
     pub(crate) async fn pass(&self) {
         self.0.subscribe().wait_for(|open| *open).await.expect("the gate exists");
     }
+}
+
+/// The value of a gauge with these labels, where it is reported.
+pub(crate) fn gauge(app: &App, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    match app.telemetry.meter().snapshot().value(name, labels) {
+        Some(Value::Number(number)) => Some(*number),
+        None => None,
+        other => panic!("a gauge, not {other:?}"),
+    }
+}
+
+/// How many turns of this loop have failed.
+pub(crate) fn loop_failures(app: &App, which: &str) -> i64 {
+    match app.telemetry.meter().snapshot().value("socialize.loop.failures", &[("loop", which)]) {
+        Some(Value::Integer(count)) => *count,
+        other => panic!("a counter, not {other:?}"),
+    }
+}
+
+/// Collects the lines of `tracing`.
+#[derive(Default)]
+pub(crate) struct Lines(Mutex<Vec<Json>>);
+
+impl LogOutput for Lines {
+    fn line(&self, _: Level, line: &[u8]) {
+        let line = serde_json::from_slice(line).expect("every line is JSON");
+        self.0.lock().expect("a lock").push(line);
+    }
+}
+
+impl Lines {
+    /// The first line of this event about this loop or gauge.
+    pub(crate) fn find(&self, event: &str, which: &str) -> Option<Json> {
+        let lines = self.0.lock().expect("a lock");
+        let is_it =
+            |line: &&Json| line["event"] == event && (line["loop"] == which || line["gauge"] == which);
+        lines.iter().find(is_it).cloned()
+    }
+}
+
+/// Collects what is logged on this thread for as long as the second value lives.
+pub(crate) fn collect_lines() -> (Arc<Lines>, impl Drop) {
+    let lines = Arc::new(Lines::default());
+    let settings = TracingBridgeSettings {
+        allowed_fields: &["loop", "gauge", "count", "error.type"],
+        own_targets: &["socialize"],
+        current_ids: || None,
+        now: SystemTime::now,
+    };
+    let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
+    (lines, bridge.install_on_this_thread())
 }

@@ -7,6 +7,7 @@ mod database_outage;
 mod demo;
 mod drain;
 mod exposition;
+mod gauges;
 mod harness;
 mod hostile_clients;
 mod operator;

@@ -280,12 +280,20 @@ fn assert_database_points_count_their_spans(received: &Received) {
     assert_eq!(spans, points);
 }
 
-/// Metrics that have no point before a worker has looked at the queue.
+/// Metrics that have no point before a worker has looked at the database or run a job.
 const SAMPLED: &[&str] = &[
     "socialize.job.queue.depth",
     "socialize.job.queue.oldest_age",
     "socialize.job.queue.dead",
+    "socialize.job.last_success.time",
     "socialize.loop.last_success.time",
+    "socialize.content_items",
+    "socialize.content_items.stale_in_approval",
+    "socialize.feedback_reports",
+    "socialize.workspace_invites.pending",
+    "socialize.workspaces.active",
+    "socialize.sampler.last_success.time",
+    "socialize.gauge.drift",
 ];
 
 /// Metrics that nothing registers yet.

@@ -14,6 +14,7 @@ use serde_json::Value;
 use socialize::app::{App, AppSettings, AppState};
 use socialize::clock::Clock;
 use socialize::database::Database;
+use socialize::gauges::GaugeSignals;
 use socialize::mail::{Mail, MailSettings, MailTransport};
 use socialize::passwords::{PasswordHashing, Passwords};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
@@ -363,6 +364,7 @@ fn build(
         // The cheapest that Argon2 can do.
         password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
         rate_limits: RateLimitSettings::default(),
+        approval_stale_after: Duration::from_secs(72 * 60 * 60),
     };
     change(&mut settings);
     App::new(AppState {
@@ -372,6 +374,7 @@ fn build(
         database: Database::new(pool.clone(), Duration::from_secs(30), &telemetry, || false),
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
+        gauges: GaugeSignals::new(&telemetry),
         mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
         clock,
         tokens: Tokens::new(&Secret::new("a server secret for tests")),

@@ -1,0 +1,94 @@
+//! Reading a sample. It costs as much as there is to be counted, whatever the tables have gathered.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::labels::StatusGauge;
+use domain::vocabulary::{ContentItemStatus, FeedbackStatus, parse};
+use sqlx::PgConnection;
+use telemetry::ClosedSet;
+
+use super::fold::fold;
+use crate::app::App;
+use crate::database::{self, Database};
+
+/// What there was at one moment. Counts by status are by the status's index.
+#[derive(Default)]
+pub(super) struct Sample {
+    pub(super) content_items: [i64; ContentItemStatus::ALL.len()],
+    pub(super) feedback_reports: [i64; FeedbackStatus::ALL.len()],
+    pub(super) invites_pending: i64,
+    pub(super) stale_in_approval: i64,
+    pub(super) workspaces_active_for_a_day: i64,
+    pub(super) workspaces_active_for_a_week: i64,
+}
+
+/// Reports a sample, and afterwards makes the next one cheaper.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
+    let now = app.clock.now();
+    let sample = read(&app.database, connection, now, app.settings.approval_stale_after).await?;
+    app.gauges.sampled(&sample, now);
+    fold(&app.database, connection).await?;
+    Ok(())
+}
+
+async fn read(
+    database: &Database,
+    connection: &mut PgConnection,
+    now: DateTime<Utc>,
+    stale_after: Duration,
+) -> database::Result<Sample> {
+    let stale_after = TimeDelta::from_std(stale_after).unwrap_or(TimeDelta::MAX);
+    let others: (i64, i64, i64, i64) = database
+        .run(
+            DatabaseOperation::SampleGauges,
+            sqlx::query_as(
+                "select (select count(*) from workspace_invites where status = 'pending' and expires_at > $1),
+                        (select count(*) from content_items where status = 'in_approval' and status_entered_at < $2),
+                        (select count(*) from workspaces where last_active_at > $3),
+                        (select count(*) from workspaces where last_active_at > $4)",
+            )
+            .bind(now)
+            .bind(now - stale_after)
+            .bind(now - TimeDelta::days(1))
+            .bind(now - TimeDelta::days(7))
+            .fetch_one(&mut *connection),
+        )
+        .await?;
+    let by_status: Vec<(String, String, i64)> = database
+        .run(
+            DatabaseOperation::SampleGauges,
+            sqlx::query_as("select gauge, status, count from gauge_counts").fetch_all(&mut *connection),
+        )
+        .await?;
+    let mut sample = Sample {
+        invites_pending: others.0,
+        stale_in_approval: others.1,
+        workspaces_active_for_a_day: others.2,
+        workspaces_active_for_a_week: others.3,
+        ..Sample::default()
+    };
+    for (gauge, status, count) in by_status {
+        // A gauge or status of another version is that version's to report.
+        match parse(&gauge) {
+            Ok(StatusGauge::ContentItems) => {
+                set::<ContentItemStatus>(&mut sample.content_items, &status, count);
+            }
+            Ok(StatusGauge::FeedbackReports) => {
+                set::<FeedbackStatus>(&mut sample.feedback_reports, &status, count);
+            }
+            Err(_) => {}
+        }
+    }
+    Ok(sample)
+}
+
+fn set<S: ClosedSet>(counts: &mut [i64], status: &str, count: i64) {
+    if let Ok(status) = parse::<S>(status) {
+        counts[status.index()] = count;
+    }
+}

@@ -1,0 +1,85 @@
+//! The instruments.
+
+use chrono::{DateTime, Utc};
+use domain::catalogue;
+use domain::labels::{ActivityWindow, StatusGauge};
+use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
+use telemetry::meter::Gauge;
+use telemetry::{ClosedSet, Telemetry};
+
+use super::check::Difference;
+use super::sample::Sample;
+
+/// What samples and comparisons report. Nobody reports anything before the first one.
+pub struct GaugeSignals {
+    content_items: Gauge<ContentItemStatus>,
+    feedback_reports: Gauge<FeedbackStatus>,
+    invites_pending: Gauge,
+    stale_in_approval: Gauge,
+    workspaces_active: Gauge<ActivityWindow>,
+    last_success: Gauge,
+    drift: Gauge<StatusGauge>,
+}
+
+impl GaugeSignals {
+    /// Builds the instruments.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        let meter = telemetry.meter();
+        Self {
+            content_items: meter.gauge(&catalogue::CONTENT_ITEMS),
+            feedback_reports: meter.gauge(&catalogue::FEEDBACK_REPORTS),
+            invites_pending: meter.gauge(&catalogue::WORKSPACE_INVITES_PENDING),
+            stale_in_approval: meter.gauge(&catalogue::CONTENT_ITEMS_STALE_IN_APPROVAL),
+            workspaces_active: meter.gauge(&catalogue::WORKSPACES_ACTIVE),
+            last_success: meter.gauge(&catalogue::SAMPLER_LAST_SUCCESS),
+            drift: meter.gauge(&catalogue::GAUGE_DRIFT),
+        }
+    }
+
+    /// Reports a sample: every state, also those that nothing is in.
+    pub(super) fn sampled(&self, sample: &Sample, now: DateTime<Utc>) {
+        for status in ContentItemStatus::ALL {
+            self.content_items.set(*status, sample.content_items[status.index()] as f64);
+        }
+        for status in FeedbackStatus::ALL {
+            self.feedback_reports.set(*status, sample.feedback_reports[status.index()] as f64);
+        }
+        self.invites_pending.set((), sample.invites_pending as f64);
+        self.stale_in_approval.set((), sample.stale_in_approval as f64);
+        self.workspaces_active.set(ActivityWindow::Day, sample.workspaces_active_for_a_day as f64);
+        self.workspaces_active.set(ActivityWindow::Week, sample.workspaces_active_for_a_week as f64);
+        self.last_success.set((), now.timestamp_millis() as f64 / 1000.0);
+    }
+
+    /// Another process samples, or nobody can.
+    pub(crate) fn sample_unknown(&self) {
+        self.last_success.clear();
+        self.content_items.clear();
+        self.feedback_reports.clear();
+        self.invites_pending.clear();
+        self.stale_in_approval.clear();
+        self.workspaces_active.clear();
+    }
+
+    /// Reports what a comparison found.
+    pub(crate) fn compared(&self, differences: &[Difference]) {
+        for gauge in StatusGauge::ALL {
+            let of_gauge = differences.iter().filter(|difference| difference.gauge == gauge.as_str());
+            let rows: i64 = of_gauge.map(|difference| (difference.actual - difference.counted).abs()).sum();
+            self.drift.set(*gauge, rows as f64);
+            if rows > 0 {
+                tracing::error!(
+                    name: "gauge.drifted",
+                    gauge = gauge.as_str(),
+                    count = rows,
+                    "the counts of a gauge differ from its table"
+                );
+            }
+        }
+    }
+
+    /// Another process compares, or nobody can.
+    pub(crate) fn drift_unknown(&self) {
+        self.drift.clear();
+    }
+}

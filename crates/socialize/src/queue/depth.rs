@@ -1,0 +1,39 @@
+//! What waits in the queue.
+
+use domain::database_operation::DatabaseOperation;
+use domain::labels::JobKind;
+use domain::vocabulary::parse;
+use sqlx::PgConnection;
+use telemetry::ClosedSet;
+
+use super::signals::QueueSample;
+use crate::app::App;
+use crate::database;
+
+/// Reports depth, age and dead jobs of every kind.
+pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
+    let rows: Vec<(String, i64, f64, i64)> = app
+        .database
+        .run(
+            DatabaseOperation::SampleQueue,
+            sqlx::query_as(
+                "select kind,
+                        count(*) filter (where status <> 'dead'),
+                        greatest(0, coalesce(extract(epoch from $1 - min(run_at) filter (where status = 'queued')), 0))::float8,
+                        count(*) filter (where status = 'dead')
+                 from jobs group by kind",
+            )
+            .bind(app.clock.now())
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let mut samples = vec![QueueSample::default(); JobKind::ALL.len()];
+    for (kind, depth, oldest_age_seconds, dead) in rows {
+        // A kind of another version is that version's to report.
+        if let Ok(kind) = parse::<JobKind>(&kind) {
+            samples[kind.index()] = QueueSample { depth, oldest_age_seconds, dead };
+        }
+    }
+    app.jobs.queue_sampled(|kind| samples[kind.index()]);
+    Ok(())
+}
