@@ -12,8 +12,8 @@ use telemetry::{DatabaseOutcome, JobOutcome};
 
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
-    ActivityWindow, AuthFailureReason, Dependency, EmailOutcome, EmailTemplate, ErrorCode, JobKind, Loop,
-    Role, StatusGauge,
+    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, EmailOutcome, EmailTemplate,
+    ErrorCode, JobKind, Loop, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -115,6 +115,14 @@ pub const EMAIL_DELIVERIES: CounterMetric<(EmailTemplate, EmailOutcome)> = Count
     Unit::Count("{attempt}"),
     "Attempts to hand an e-mail to the mail server, by template and outcome.",
     "Do e-mails fail?",
+);
+
+/// Duration of what is asked of the blob store.
+pub const BLOB_OPERATION_DURATION: HistogramMetric<(BlobOperation, BlobOutcome)> = HistogramMetric::histogram(
+    "socialize.blob.operation.duration",
+    "How long operations on the blob store took, by operation and outcome. Reading lasts as long as the client takes.",
+    "Does blob storage fail?",
+    LONG_DURATION_BOUNDS,
 );
 
 /// Duration of job runs.
@@ -234,7 +242,7 @@ pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "socialize.dependency.up",
     Unit::Count("{dependency}"),
     "1 while the dependency answers its check in time, 0 while it does not.",
-    "Is Postgres reachable, and is the mail server?",
+    "Are Postgres, the mail server and the blob store reachable?",
 );
 
 /// Duration of database operations.
@@ -336,6 +344,7 @@ pub fn all() -> Vec<MetricDescription> {
         LOOP_LAST_SUCCESS.description(),
         LOOP_FAILURES.description(),
         EMAIL_DELIVERIES.description(),
+        BLOB_OPERATION_DURATION.description(),
         AUTH_FAILURES.description(),
         AUTH_LOGIN_ATTEMPTS.description(),
         AUTH_LOGIN_SUCCESSES.description(),

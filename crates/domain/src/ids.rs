@@ -25,12 +25,16 @@ pub type ContentItemId = Id<entity::ContentItem>;
 pub type ApprovalDecisionId = Id<entity::ApprovalDecision>;
 /// The id of a comment.
 pub type CommentId = Id<entity::Comment>;
+/// The id of an attachment of a content item.
+pub type AttachmentId = Id<entity::Attachment>;
 /// The id of a feedback report.
 pub type FeedbackReportId = Id<entity::FeedbackReport>;
 /// The id of a session, which is one family of refresh tokens.
 pub type SessionId = Id<entity::Session>;
 /// The id of the token in an e-mailed link.
 pub type EmailTokenId = Id<entity::EmailToken>;
+/// The id of a blob: of what an attachment or a screenshot consists of.
+pub type BlobId = Id<entity::Blob>;
 /// The id of a job.
 pub type JobId = Id<entity::Job>;
 
@@ -228,6 +232,14 @@ pub mod entity {
         const ID_NAME: &'static str = "CommentId";
     }
 
+    /// An attachment.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Attachment {}
+
+    impl Entity for Attachment {
+        const ID_NAME: &'static str = "AttachmentId";
+    }
+
     /// A feedback report.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum FeedbackReport {}
@@ -250,6 +262,14 @@ pub mod entity {
 
     impl Entity for EmailToken {
         const ID_NAME: &'static str = "EmailTokenId";
+    }
+
+    /// A blob.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Blob {}
+
+    impl Entity for Blob {
+        const ID_NAME: &'static str = "BlobId";
     }
 
     /// A job.

@@ -3,7 +3,7 @@
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::catalogue::Label;
 use telemetry::log::Level;
-use telemetry::{ClosedSet, Outcome};
+use telemetry::{ClosedSet, ErrorType, Outcome};
 
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -17,6 +17,8 @@ pub enum JobKind {
     ExpireInvites,
     /// Deletes tokens, idempotency keys and sessions that can no longer be used.
     CleanUpTokens,
+    /// Deletes blobs that no row refers to: of uploads that came to nothing, and of what was deleted.
+    CleanUpBlobs,
 }
 
 /// The e-mails that Socialize sends.
@@ -81,6 +83,53 @@ pub enum Dependency {
     Postgres,
     /// The mail server, or the directory that stands for it.
     Email,
+    /// Where uploaded files are kept.
+    BlobStore,
+}
+
+/// What is asked of the blob store. A small file is put at once; a larger one in parts, so that no more than one part of it
+/// is in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum BlobOperation {
+    /// Stores a blob whole.
+    Put,
+    /// Begins to store a blob in parts.
+    BeginParts,
+    /// Stores one part.
+    PutPart,
+    /// Makes the blob of its parts.
+    CompleteParts,
+    /// Gives the parts up.
+    AbortParts,
+    /// Finds a blob, or a range of it, and begins to read it.
+    Get,
+    /// Reads it to the end, as fast as whoever it is for takes it.
+    Read,
+    /// Deletes a blob.
+    Delete,
+}
+
+/// How something that was asked of the blob store ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum BlobOutcome {
+    /// As it should.
+    Ok,
+    /// The store or a connection to it could not be had.
+    Unavailable,
+    /// It took too long.
+    Timeout,
+    /// The store does not accept our credentials, or forbids us the operation.
+    Denied,
+    /// There is no such blob, although a row says so.
+    NotFound,
+    /// What came is not what was stored.
+    Corrupt,
+    /// Whoever it was for went away.
+    Cancelled,
+    /// Anything else.
+    Other,
 }
 
 /// Loops that run for as long as the process does.
@@ -174,8 +223,10 @@ pub enum ErrorCode {
     VersionMismatch,
     /// 413: the body is too large.
     BodyTooLarge,
-    /// 415: the body is not JSON.
+    /// 415: the body is not JSON, or the file of no type that can be uploaded.
     UnsupportedMediaType,
+    /// 416: the file does not have the range that is asked for.
+    RangeNotSatisfiable,
     /// 422: a field has a value that is not allowed.
     InvalidField,
     /// 422: the idempotency key was used for another request.
@@ -278,6 +329,73 @@ impl ClosedSet for Dependency {
 
 impl Label for Dependency {
     const KEY: &'static str = "dependency";
+}
+
+impl ClosedSet for BlobOperation {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for BlobOperation {
+    const KEY: &'static str = "operation";
+}
+
+impl ClosedSet for BlobOutcome {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for BlobOutcome {
+    const KEY: &'static str = "outcome";
+}
+
+impl Outcome for BlobOutcome {
+    const ABANDONED: Self = Self::Cancelled;
+
+    fn level(self) -> Level {
+        match self {
+            Self::Ok | Self::Cancelled => Level::Debug,
+            Self::Unavailable | Self::Timeout => Level::Warn,
+            // Somebody has to look: at our settings, or at what became of a file.
+            Self::Denied | Self::NotFound | Self::Corrupt | Self::Other => Level::Error,
+        }
+    }
+
+    fn is_error(self) -> bool {
+        !matches!(self, Self::Ok | Self::Cancelled)
+    }
+}
+
+impl From<ErrorType> for BlobOutcome {
+    fn from(error_type: ErrorType) -> Self {
+        match error_type {
+            ErrorType::Timeout => Self::Timeout,
+            ErrorType::Cancelled => Self::Cancelled,
+            ErrorType::PermissionDenied | ErrorType::AuthenticationFailed => Self::Denied,
+            ErrorType::NotFound => Self::NotFound,
+            ErrorType::InvalidData => Self::Corrupt,
+            ErrorType::ConnectionRefused
+            | ErrorType::ConnectionReset
+            | ErrorType::DnsFailure
+            | ErrorType::TlsFailure
+            | ErrorType::Io
+            | ErrorType::Unavailable
+            | ErrorType::RateLimited
+            | ErrorType::ReadOnly
+            | ErrorType::StorageFull => Self::Unavailable,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl ClosedSet for Loop {

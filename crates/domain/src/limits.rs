@@ -1,4 +1,5 @@
-//! How long what people type may be, in characters: the API refuses more, and so do the checks of the database.
+//! How long what people type may be, in characters, and how large what they upload: the API refuses more, and so do the
+//! checks of the database.
 
 use std::ops::RangeInclusive;
 
@@ -18,9 +19,18 @@ pub const CONTENT_BODY: RangeInclusive<usize> = 0..=10_000;
 pub const DECISION_NOTE: RangeInclusive<usize> = 1..=2_000;
 /// A comment on a content item.
 pub const COMMENT_BODY: RangeInclusive<usize> = 1..=5_000;
+/// The name of an uploaded file.
+pub const FILE_NAME: RangeInclusive<usize> = 1..=255;
 /// A feedback report.
 pub const FEEDBACK_BODY: RangeInclusive<usize> = 1..=5_000;
 /// The key by which a client names one creating request.
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
 /// The key by which the queue knows that a job is already enqueued.
 pub const JOB_DEDUPLICATION_KEY: RangeInclusive<usize> = 1..=200;
+
+/// The largest attachment, in bytes.
+pub const ATTACHMENT_BYTES: u64 = 25 << 20;
+/// The largest screenshot, in bytes.
+pub const SCREENSHOT_BYTES: u64 = 5 << 20;
+/// The most attachments that a content item can have.
+pub const ATTACHMENTS: i64 = 20;

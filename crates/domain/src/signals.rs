@@ -27,10 +27,14 @@ pub mod keys {
     pub static CONTENT_ITEM_REVISION: Key = Key("content_item.revision");
     /// The comment.
     pub static COMMENT_ID: Key = Key("comment.id");
+    /// The attachment.
+    pub static ATTACHMENT_ID: Key = Key("attachment.id");
     /// The invite.
     pub static INVITE_ID: Key = Key("workspace_invite.id");
     /// The feedback report.
     pub static FEEDBACK_REPORT_ID: Key = Key("feedback_report.id");
+    /// The blob: of an attachment, whose id it has, or of a screenshot.
+    pub static BLOB_ID: Key = Key("blob.id");
     /// The job.
     pub static JOB_ID: Key = Key("job.id");
     /// Which attempt at the job this was, from 1.
@@ -189,7 +193,7 @@ impl Signals {
 }
 
 /// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 14] {
+pub fn allowed_keys() -> [&'static Key; 16] {
     [
         &keys::USER_ID,
         &keys::ORGANIZATION_ID,
@@ -197,6 +201,8 @@ pub fn allowed_keys() -> [&'static Key; 14] {
         &keys::CONTENT_ITEM_ID,
         &keys::CONTENT_ITEM_REVISION,
         &keys::COMMENT_ID,
+        &keys::ATTACHMENT_ID,
+        &keys::BLOB_ID,
         &keys::INVITE_ID,
         &keys::FEEDBACK_REPORT_ID,
         &keys::JOB_ID,

@@ -394,6 +394,65 @@ impl<'de> Deserialize<'de> for EmailTokenPurpose {
     }
 }
 
+/// What an uploaded file is; decided by its content, and nothing else can be uploaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]
+pub enum MediaType {
+    /// A picture.
+    #[strum(serialize = "image/png")]
+    #[serde(rename = "image/png")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "image/png"))]
+    Png,
+    /// A picture.
+    #[strum(serialize = "image/jpeg")]
+    #[serde(rename = "image/jpeg")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "image/jpeg"))]
+    Jpeg,
+    /// A picture, perhaps a moving one.
+    #[strum(serialize = "image/gif")]
+    #[serde(rename = "image/gif")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "image/gif"))]
+    Gif,
+    /// A picture.
+    #[strum(serialize = "image/webp")]
+    #[serde(rename = "image/webp")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "image/webp"))]
+    Webp,
+    /// A film.
+    #[strum(serialize = "video/mp4")]
+    #[serde(rename = "video/mp4")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "video/mp4"))]
+    Mp4,
+    /// A document.
+    #[strum(serialize = "application/pdf")]
+    #[serde(rename = "application/pdf")]
+    #[cfg_attr(feature = "sqlx", sqlx(rename = "application/pdf"))]
+    Pdf,
+}
+
+impl MediaType {
+    /// What can be a screenshot.
+    pub const SCREENSHOTS: &'static [Self] = &[Self::Png, Self::Jpeg, Self::Webp];
+}
+
+impl ClosedSet for MediaType {
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Name(PhantomData))
+    }
+}
+
 /// Where a job in the queue stands; a job that succeeded is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
@@ -464,6 +523,7 @@ mod tests {
         agrees::<FeedbackStatus>();
         agrees::<SessionEndReason>();
         agrees::<EmailTokenPurpose>();
+        agrees::<MediaType>();
         agrees::<JobStatus>();
     }
 

@@ -11,6 +11,7 @@ use telemetry::Telemetry;
 use telemetry::health::Health;
 use url::Url;
 
+use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::database::Database;
 use crate::gauges::GaugeSignals;
@@ -42,6 +43,8 @@ pub struct AppState {
     pub gauges: GaugeSignals,
     /// Hands e-mails over.
     pub mail: Mail,
+    /// Keeps uploaded files.
+    pub blobs: Blobs,
     /// The time.
     pub clock: Clock,
     /// Signs and verifies tokens.
@@ -63,6 +66,8 @@ pub struct AppSettings {
     pub request_timeout: Duration,
     /// The longest that a body may take to arrive.
     pub body_timeout: Duration,
+    /// The longest that an uploaded file may take to arrive.
+    pub upload_timeout: Duration,
     /// Peers whose `traceparent` and `X-Forwarded-For` are believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
     /// How passwords are hashed.

@@ -119,6 +119,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::VersionMismatch => StatusCode::PRECONDITION_FAILED,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ErrorCode::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorCode::InvalidField | ErrorCode::IdempotencyKeyReused => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -196,8 +197,11 @@ fn respond(
 pub mod answers {
     use std::collections::BTreeMap;
 
+    use domain::vocabulary::MediaType;
+    use telemetry::ClosedSet;
     use utoipa::openapi::response::{Response, ResponseBuilder};
-    use utoipa::openapi::{ContentBuilder, Ref, RefOr};
+    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+    use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 
     fn documented(statuses: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
         let answer = |(status, description): &(&str, &str)| {
@@ -219,7 +223,10 @@ pub mod answers {
     const VERSION_MISMATCH: (&str, &str) = ("412", "Somebody else has changed it meanwhile.");
     const TOO_LARGE: (&str, &str) = ("413", "The body is too large.");
     const MEDIA_TYPE: (&str, &str) = ("415", "The body is not JSON.");
+    const FILE_TYPE: (&str, &str) = ("415", "The file is none of the types that can be uploaded.");
+    const RANGE: (&str, &str) = ("416", "The file does not have the range that is asked for.");
     const INVALID: (&str, &str) = ("422", "A field has a value that is not allowed.");
+    const KEY_REUSED: (&str, &str) = ("422", "The Idempotency-Key came with another request before.");
     const PRECONDITION_REQUIRED: (&str, &str) = ("428", "The If-Match header is missing.");
     const RATE_LIMITED: (&str, &str) = ("429", "Too many requests; Retry-After says when to try again.");
     const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
@@ -237,6 +244,12 @@ pub mod answers {
     pub struct Conflict;
     /// The route takes a JSON body: 400, 408, 413, 415, 422.
     pub struct JsonBody;
+    /// The body of the request is a file: 400, 408, 413, 415.
+    pub struct FileBody;
+    /// The answer is a file: 200, 206, 304, 416.
+    pub struct File;
+    /// The route takes an `Idempotency-Key` or typed query parameters beside something else than JSON: 400, 422.
+    pub struct KeyReused;
     /// The route asks for `If-Match`: 412, 428.
     pub struct Precondition;
     /// A route with typed path or query parameters: 400, 401, 403, 404, 500, 503.
@@ -285,6 +298,45 @@ pub mod answers {
     impl utoipa::IntoResponses for JsonBody {
         fn responses() -> BTreeMap<String, RefOr<Response>> {
             documented(&[BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID])
+        }
+    }
+
+    impl utoipa::IntoResponses for FileBody {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, FILE_TYPE])
+        }
+    }
+
+    impl utoipa::IntoResponses for File {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            let file = |description: &str| {
+                let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+                let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).build();
+                let content = ContentBuilder::new().schema(Some(schema)).build();
+                let response = ResponseBuilder::new().description(description);
+                let types = MediaType::ALL.iter();
+                types.fold(response, |response, media_type| {
+                    response.content(media_type.as_str(), content.clone())
+                })
+            };
+            let etag = |response: ResponseBuilder| {
+                let mut header = Header::default();
+                header.description =
+                    Some("Names the content; If-None-Match and If-Range take it.".to_owned());
+                RefOr::T(response.header("etag", header).build())
+            };
+            let mut all = documented(&[RANGE]);
+            all.insert("200".to_owned(), etag(file("The file.")));
+            all.insert("206".to_owned(), etag(file("The range of the file that was asked for.")));
+            let unchanged = ResponseBuilder::new().description("The client has the file already.");
+            all.insert("304".to_owned(), etag(unchanged));
+            all
+        }
+    }
+
+    impl utoipa::IntoResponses for KeyReused {
+        fn responses() -> BTreeMap<String, RefOr<Response>> {
+            documented(&[BAD_REQUEST, KEY_REUSED])
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod app;
+pub mod blobs;
 pub mod clock;
 pub mod cluster;
 pub mod command;

@@ -16,7 +16,7 @@ use utoipa::openapi::path::{HttpMethod, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use crate::app::{App, BODY_LIMIT};
+use crate::app::{App, AppSettings, BODY_LIMIT};
 use crate::error::{AnsweredCode, Error, ErrorBody, panic_response};
 use crate::listener::{HEADER_BYTES, Routers};
 use crate::routes;
@@ -42,6 +42,7 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
         .merge(routes::content_items::router(observe))
         .merge(routes::comments::router(observe))
         .merge(routes::feedback::router(observe))
+        .merge(routes::screenshots::router(observe))
 }
 
 /// The API and its document.
@@ -82,11 +83,25 @@ impl Observe {
     }
 
     /// A route whose possible answers are those that its documentation lists.
-    pub fn routes(&self, (schemas, paths, methods): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    pub fn routes(&self, routes: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+        self.routes_within(|settings| settings.request_timeout, routes)
+    }
+
+    /// The same for a route on which files arrive, which may take longer.
+    pub fn upload_routes(&self, routes: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+        self.routes_within(|settings| settings.request_timeout + settings.upload_timeout, routes)
+    }
+
+    fn routes_within(
+        &self,
+        limit: fn(&AppSettings) -> Duration,
+        (schemas, paths, methods): UtoipaMethodRouter<App>,
+    ) -> UtoipaMethodRouter<App> {
         let Some((http, app)) = &self.app else { return (schemas, paths, methods) };
+        let finishing = (app.clone(), limit(&app.settings));
         let methods = methods
             .fallback(method_not_allowed)
-            .layer(middleware::from_fn_with_state(app.clone(), finish))
+            .layer(middleware::from_fn_with_state(finishing, finish))
             .layer(http.layer(&describe(&paths)));
         (schemas, paths, methods)
     }
@@ -94,15 +109,15 @@ impl Observe {
     /// Everything that matches no route or is not even looked at, recorded as one.
     fn unmatched(&self, refusal: MethodRouter<App>) -> MethodRouter<App> {
         let Some((http, app)) = &self.app else { return refusal };
+        let finishing = (app.clone(), app.settings.request_timeout);
         refusal
-            .layer(middleware::from_fn_with_state(app.clone(), finish))
+            .layer(middleware::from_fn_with_state(finishing, finish))
             .layer(http.unmatched_layer(&[404, 431]))
     }
 }
 
 /// Ends a request that takes too long, and counts the code of an error answer.
-async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
-    let limit: Duration = app.settings.request_timeout;
+async fn finish(State((app, limit)): State<(App, Duration)>, request: Request, next: Next) -> Response {
     let response = match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Error::failed(ErrorType::Timeout).into_response(),

@@ -17,6 +17,7 @@ use telemetry::{
 use uuid::Uuid;
 
 use crate::app::{App, AppSettings, AppState};
+use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
@@ -75,7 +76,10 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let statement_timeout = settings.database.statement_timeout;
     let database = Database::new(pool(&settings.database)?, statement_timeout, &telemetry, is_down);
     let mail = Mail::new(settings.mail.clone(), &telemetry)?;
-    let health = health.get_or_init(|| start_health(&settings.database, mail.clone())).clone();
+    let known_health = health.clone();
+    let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::BlobStore));
+    let blobs = Blobs::new(settings.blobs.clone(), &telemetry, is_down)?;
+    let health = health.get_or_init(|| start_health(&settings.database, mail.clone(), blobs.clone())).clone();
     report_health(&telemetry, &health);
 
     let clock = Clock::default();
@@ -83,6 +87,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         public_url: settings.listen.public_url.clone(),
         request_timeout: settings.listen.request_timeout,
         body_timeout: settings.listen.body_timeout,
+        upload_timeout: settings.listen.upload_timeout,
         trusted_peers: settings.listen.trusted_peers.clone(),
         password_hashing: settings.password_hashing,
         rate_limits: settings.rate_limits,
@@ -94,6 +99,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         jobs: JobSignals::new(&telemetry),
         gauges: GaugeSignals::new(&telemetry),
         mail,
+        blobs,
         passwords: Passwords::new(app_settings.password_hashing)?,
         rate_limits: RateLimits::new(&app_settings.rate_limits, &clock),
         settings: app_settings,
@@ -179,7 +185,7 @@ fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptio
 }
 
 /// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
-fn start_health(settings: &DatabaseSettings, mail: Mail) -> Health<Dependency> {
+fn start_health(settings: &DatabaseSettings, mail: Mail, blobs: Blobs) -> Health<Dependency> {
     let options = connect_options(settings).ok();
     let check = move || {
         let options = options.clone();
@@ -192,9 +198,15 @@ fn start_health(settings: &DatabaseSettings, mail: Mail) -> Health<Dependency> {
         let mail = mail.clone();
         async move { mail.check().await }
     };
+    let check_blobs = move || {
+        let blobs = blobs.clone();
+        async move { blobs.check().await }
+    };
     Health::builder(HealthSettings::default())
         .required(Dependency::Postgres, check)
         .optional(Dependency::Email, check_mail)
+        // Only routes that deal with files need it, and they fail at once while it is down.
+        .optional(Dependency::BlobStore, check_blobs)
         .start()
 }
 

@@ -11,7 +11,7 @@ use domain::ids::UserId;
 use domain::limits;
 use domain::vocabulary::{
     Channel, ContentItemStatus, Decision, EmailTokenPurpose, FeedbackKind, FeedbackStatus, InviteStatus,
-    JobStatus, OrganizationRole, SessionEndReason, WorkspaceRole,
+    JobStatus, MediaType, OrganizationRole, SessionEndReason, WorkspaceRole,
 };
 use sqlx::postgres::{PgHasArrayType, Postgres};
 use sqlx::{Decode, Encode, Type};
@@ -80,6 +80,7 @@ fn names<T: ClosedSet>() -> Vec<String> {
 fn closed_sets_in_the_database_equal_the_vocabulary() {
     let expected: BTreeMap<&str, Vec<String>> = [
         ("approval_decisions_decision_known", names::<Decision>()),
+        ("attachments_media_type_known", names::<MediaType>()),
         ("content_items_channel_known", names::<Channel>()),
         ("content_items_status_known", names::<ContentItemStatus>()),
         ("email_tokens_purpose_known", names::<EmailTokenPurpose>()),
@@ -106,6 +107,7 @@ fn closed_sets_in_the_database_equal_the_vocabulary() {
 fn lengths_in_the_database_equal_the_limits_of_the_api() {
     let expected: BTreeMap<&str, RangeInclusive<usize>> = [
         ("approval_decisions_note_length", limits::DECISION_NOTE),
+        ("attachments_file_name_length", limits::FILE_NAME),
         ("comments_body_length", limits::COMMENT_BODY),
         ("content_revisions_body_length", limits::CONTENT_BODY),
         ("content_revisions_title_length", limits::CONTENT_TITLE),
@@ -126,6 +128,17 @@ fn lengths_in_the_database_equal_the_limits_of_the_api() {
         .map(|(name, condition)| (name.as_str(), bounds(condition)))
         .collect();
     assert_eq!(found, expected);
+}
+
+#[test]
+fn files_in_the_database_are_as_large_as_the_api_lets_them_be() {
+    let checks = checks();
+    let largest = |bytes: u64| format!("size between 1 and {bytes}");
+    assert_eq!(checks["attachments_size_range"], largest(limits::ATTACHMENT_BYTES));
+    assert_eq!(checks["feedback_screenshots_size_range"], largest(limits::SCREENSHOT_BYTES));
+    let screenshots: Vec<&str> =
+        MediaType::SCREENSHOTS.iter().map(|media_type| media_type.as_str()).collect();
+    assert_eq!(listed(&checks["feedback_screenshots_media_type_listed"]), screenshots);
 }
 
 #[test]
@@ -175,6 +188,7 @@ async fn closed_sets_and_ids_are_bound_and_read_as_they_are() {
     survives::<FeedbackStatus>(&database).await;
     survives::<InviteStatus>(&database).await;
     survives::<JobStatus>(&database).await;
+    survives::<MediaType>(&database).await;
     survives::<OrganizationRole>(&database).await;
     survives::<SessionEndReason>(&database).await;
     survives::<WorkspaceRole>(&database).await;

@@ -29,7 +29,7 @@ pub(crate) enum AttributeValue {
 }
 
 /// How many attributes a record can carry: as many as the widest operation sets, with room for a few more.
-const CAPACITY: usize = 10;
+const CAPACITY: usize = 12;
 
 /// The attributes of one record, kept in place so that setting one never allocates.
 #[derive(Clone, Copy, Debug, Default)]

@@ -130,6 +130,12 @@ pub struct ServeArguments {
     /// How long a request body may take to arrive [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_BODY_TIMEOUT")]
     pub body_timeout: Option<String>,
+    /// How long an uploaded file may take to arrive, at most 20m [default: 5m]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_UPLOAD_TIMEOUT")]
+    pub upload_timeout: Option<String>,
+    /// How many uploads are received at once; others wait. Each takes up to 5 MiB of memory [default: 16]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_UPLOADS_AT_ONCE")]
+    pub uploads_at_once: Option<String>,
     /// How many log-ins may fail in a minute, for one account and from one client address [default: 10]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES")]
     pub login_failures: Option<String>,
@@ -191,6 +197,29 @@ pub struct ServeArguments {
     /// Sender of e-mails, e.g. "Socialize <socialize@example.com>" (required by serve and work)
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_MAIL_FROM")]
     pub mail_from: Option<String>,
+
+    /// Directory of uploaded files, unless they go into an S3 bucket. All processes must see the same [default: blobs, below
+    /// the working directory]
+    #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_BLOBS_DIRECTORY")]
+    pub blobs_directory: Option<String>,
+    /// S3 bucket of uploaded files
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_BUCKET")]
+    pub s3_bucket: Option<String>,
+    /// S3 server, e.g. https://minio.example.com; http only for a server on this machine [default: Amazon's]
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_S3_ENDPOINT")]
+    pub s3_endpoint: Option<String>,
+    /// Region that requests to S3 are signed for [default: us-east-1]
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_REGION")]
+    pub s3_region: Option<String>,
+    /// Whether the path names the bucket and not the host: true or false [default: true with an endpoint, else false]
+    #[arg(long, value_name = "BOOL", env = "SOCIALIZE_S3_PATH_STYLE")]
+    pub s3_path_style: Option<String>,
+    /// Id of the access key for S3
+    #[arg(long, value_name = "ID", env = "SOCIALIZE_S3_ACCESS_KEY_ID")]
+    pub s3_access_key_id: Option<String>,
+    /// File that holds the secret access key for S3. The key itself may be given in SOCIALIZE_S3_SECRET_ACCESS_KEY instead
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE")]
+    pub s3_secret_access_key_file: Option<String>,
 
     /// Which log lines are written, e.g. info or info,sqlx=warn [default: info]
     #[arg(long, value_name = "LEVELS", env = "SOCIALIZE_LOG_LEVEL")]

@@ -125,6 +125,7 @@ fn serve(
         listen: Some(public.to_string()),
         operations_listen: Some(operations.to_string()),
         mail_directory: Some(text(directory.join("mail"))),
+        blobs_directory: Some(text(directory.join("blobs"))),
         mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
         // Standard output belongs to the demo.
         log_format: Some("none".to_owned()),

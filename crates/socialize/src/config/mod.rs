@@ -1,6 +1,7 @@
 //! Configuration: read from flags and environment in one place, checked whole, and reported together.
 
 mod arguments;
+mod blobs;
 mod check;
 mod demo;
 mod environment;

@@ -15,8 +15,10 @@ use telemetry::otlp::OtlpSettings;
 use url::Url;
 
 use super::arguments::{Arguments, ServeArguments};
+use super::blobs::blobs;
 use super::check::Mistakes;
 use super::mail::mail;
+use crate::blobs::BlobSettings;
 use crate::mail::MailSettings;
 use crate::passwords::PasswordHashing;
 use crate::rate_limit::{Limit, RateLimitSettings};
@@ -38,6 +40,8 @@ const GAUGE_CHECK_INTERVAL: RangeInclusive<Duration> =
 /// Up to a year.
 const APPROVAL_STALE_AFTER: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
+/// Longer uploads would be taken for abandoned and cleaned up.
+const UPLOAD_TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20 * 60);
 
 /// Everything that `serve` and `work` need to know.
 pub struct Settings {
@@ -53,6 +57,8 @@ pub struct Settings {
     pub server_secret: Secret,
     /// How e-mails leave.
     pub mail: MailSettings,
+    /// Where uploaded files are kept.
+    pub blobs: BlobSettings,
     /// Whether `serve` works on jobs too.
     pub serve_works: bool,
     /// How many jobs run at once.
@@ -101,6 +107,8 @@ pub struct ListenSettings {
     pub request_timeout: Duration,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
+    /// How long an uploaded file may take to arrive.
+    pub upload_timeout: Duration,
 }
 
 /// Where log lines go.
@@ -130,6 +138,7 @@ impl Settings {
         let password_hashing = password_hashing(&mut mistakes, arguments);
         let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
         let mail = mail(&mut mistakes, arguments, variable("SOCIALIZE_SMTP_PASSWORD"));
+        let blobs = blobs(&mut mistakes, arguments, variable("SOCIALIZE_S3_SECRET_ACCESS_KEY"));
         let log = log(&mut mistakes, arguments, variable("NO_COLOR").is_none_or(|value| value.is_empty()));
         let otlp = OtlpSettings::from_variables(&variable).unwrap_or_else(|problems| {
             for problem in problems {
@@ -173,14 +182,15 @@ impl Settings {
             Duration::ZERO..=LONGEST,
         );
         let environment = arguments.environment.clone().unwrap_or_else(|| "development".to_owned());
-        let settings = database.zip(listen).zip(server_secret).zip(mail).map(
-            |(((database, listen), server_secret), mail)| Self {
+        let settings = database.zip(listen).zip(server_secret).zip(mail).zip(blobs).map(
+            |((((database, listen), server_secret), mail), blobs)| Self {
                 database,
                 listen,
                 rate_limits,
                 password_hashing,
                 server_secret,
                 mail,
+                blobs,
                 serve_works,
                 job_concurrency,
                 gauge_interval,
@@ -230,7 +240,8 @@ fn known_variables() -> BTreeSet<String> {
     });
     let named = arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
     // Secrets that are given directly are no flags, for a command line is visible to every user of the machine.
-    named.chain(["SOCIALIZE_SECRET".to_owned(), "SOCIALIZE_SMTP_PASSWORD".to_owned()]).collect()
+    let secrets = ["SOCIALIZE_SECRET", "SOCIALIZE_SMTP_PASSWORD", "SOCIALIZE_S3_SECRET_ACCESS_KEY"];
+    named.chain(secrets.map(str::to_owned)).collect()
 }
 
 /// How many letters two names share at both ends.
@@ -329,6 +340,12 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         Duration::from_secs(10),
         TIME_LIMIT,
     );
+    let upload_timeout = mistakes.duration(
+        "SOCIALIZE_UPLOAD_TIMEOUT",
+        arguments.upload_timeout.as_deref(),
+        Duration::from_secs(5 * 60),
+        UPLOAD_TIME_LIMIT,
+    );
     public_url.map(|public_url| ListenSettings {
         public,
         operations,
@@ -336,6 +353,7 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         trusted_peers,
         request_timeout,
         body_timeout,
+        upload_timeout,
     })
 }
 

@@ -1,12 +1,13 @@
 //! Requests that create: a client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
 //! first answer again instead of a second creation.
 
-use axum::extract::{FromRequest, MatchedPath, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
 use domain::labels::ErrorCode;
 use domain::limits;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +49,43 @@ impl<T: DeserializeOwned> FromRequest<App> for Idempotent<T> {
         hash.update(&bytes);
         let key = key.map(|key| Key { key, method_and_route, request_hash: hash.finalize().into() });
         Ok(Self { body: body::parse(&bytes)?, key })
+    }
+}
+
+/// The `Idempotency-Key` of a request whose body is a file, which is hashed only when all of it has arrived.
+pub struct IdempotencyKey {
+    key: Option<String>,
+    method_and_route: String,
+    /// The path and the query.
+    target: String,
+}
+
+impl FromRequestParts<App> for IdempotencyKey {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        Ok(Self {
+            key: parse_key(&parts.headers)?,
+            method_and_route: format!("{} {route}", parts.method),
+            target: parts.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        })
+    }
+}
+
+impl IdempotencyKey {
+    /// Whether there is one.
+    pub fn is_present(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// The request with the checksum of its file.
+    pub fn of_file(self, checksum: &[u8; 32]) -> Idempotent<()> {
+        let request_hash = Sha256::new().chain_update(&self.target).chain_update([0]).chain_update(checksum);
+        let method_and_route = self.method_and_route;
+        let key =
+            self.key.map(|key| Key { key, method_and_route, request_hash: request_hash.finalize().into() });
+        Idempotent { body: (), key }
     }
 }
 

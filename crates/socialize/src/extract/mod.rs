@@ -7,6 +7,7 @@ mod client_address;
 mod idempotency;
 mod if_match;
 mod parameters;
+mod upload;
 mod user;
 
 pub use access::{
@@ -15,7 +16,8 @@ pub use access::{
 };
 pub use body::Body;
 pub use client_address::ClientAddress;
-pub use idempotency::{Created, Idempotent};
+pub use idempotency::{Created, IdempotencyKey, Idempotent};
 pub use if_match::{IfMatch, etag};
 pub use parameters::{Parameters, Query};
+pub use upload::Upload;
 pub use user::{CurrentUser, PlatformOperator};

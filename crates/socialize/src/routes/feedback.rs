@@ -54,6 +54,8 @@ pub struct FeedbackReport {
     organization_id: Option<OrganizationId>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// Whether there is a screenshot.
+    has_screenshot: bool,
 }
 
 /// A feedback report as the operators see it, who may want to answer.
@@ -95,6 +97,7 @@ async fn submit_feedback_report(
         organization_id: *organization_id,
         created_at: now,
         updated_at: now,
+        has_screenshot: false,
     };
 
     let mut transaction = app.database.begin().await?;
@@ -172,7 +175,9 @@ async fn list_own_feedback_reports(
         .run(
             DatabaseOperation::ListFeedbackReports,
             sqlx::query_as(
-                "select id, kind, status, body, organization_id, created_at, updated_at from feedback_reports
+                "select id, kind, status, body, organization_id, created_at, updated_at,
+                     exists (select from feedback_screenshots where feedback_report_id = id) as has_screenshot
+                 from feedback_reports
                  where reporter_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
                  order by created_at desc, id desc limit $4",
             )
@@ -226,8 +231,9 @@ async fn list_feedback_reports(
         .run(
             DatabaseOperation::ListFeedbackReports,
             sqlx::query_as(
-                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at, f.reporter_id,
-                     u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                     exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
+                     f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
                  from feedback_reports f join users u on u.id = f.reporter_id
                  where ($1::text is null or f.status = $1)
                      and ($2::text is null or f.kind = $2)
@@ -283,8 +289,9 @@ async fn find_report(
         .run(
             DatabaseOperation::FindFeedbackReport,
             sqlx::query_as(
-                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at, f.reporter_id,
-                     u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                     exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
+                     f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
                  from feedback_reports f join users u on u.id = f.reporter_id where f.id = $1",
             )
             .bind(feedback_report_id)

@@ -1,5 +1,6 @@
 //! Background services: one file each. What kind of job is whose work, and how it is run.
 
+pub mod clean_up_blobs;
 pub mod clean_up_tokens;
 pub mod expire_invites;
 pub mod send_email;
@@ -26,6 +27,12 @@ pub fn policy(kind: JobKind) -> JobPolicy {
             timeout: Duration::from_secs(300),
             every: Some(Duration::from_secs(60 * 60)),
         },
+        // Together with the age at which uploads are given up this stays well below an hour.
+        JobKind::CleanUpBlobs => JobPolicy {
+            concurrency: 1,
+            timeout: Duration::from_secs(300),
+            every: Some(Duration::from_secs(10 * 60)),
+        },
     }
 }
 
@@ -38,5 +45,6 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
         JobKind::SendEmail => send_email::run(app, job).await,
         JobKind::ExpireInvites => Ok(expire_invites::run(app).await.map(drop)?),
         JobKind::CleanUpTokens => clean_up_tokens::run(app).await,
+        JobKind::CleanUpBlobs => clean_up_blobs::run(app).await,
     }
 }

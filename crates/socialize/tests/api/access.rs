@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use axum::body::Body;
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use test_support::{Answer, TestApp};
@@ -9,9 +10,12 @@ use uuid::Uuid;
 
 use crate::world::{self, Role, World};
 
+/// Stands for a picture in the table.
+pub(crate) const PICTURE: &str = "<png>";
+
 /// One line per route: what a well-formed request of each role is answered with, the route, and the body. World::value says
 /// what the names in braces stand for. Behind a `#` is the status that the content item must have for the request to make
-/// sense; it is a draft of the author otherwise.
+/// sense; it is a draft of the author otherwise. The body `<png>` is a picture and not JSON.
 ///
 /// Columns: no access token; the owner of another organization; a member of the organization who has no role in the
 /// workspace; reviewer, author and manager of the workspace; admin and owner of the organization; an operator.
@@ -63,6 +67,10 @@ no_ oth mem rev aut man adm own ope
 401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule # scheduled
 401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish # approved
 401 404 404 403 200 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/archive
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments
+401 404 404 403 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments <png>
+401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}
+401 404 404 403 204 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments
 401 404 404 201 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments {"body": "A comment"}
 401 404 404 403 204 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments/{comment_id}
@@ -72,13 +80,15 @@ no_ oth mem rev aut man adm own ope
 401 403 403 403 403 403 403 403 200 GET    /v1/feedback-reports
 401 403 403 403 403 403 403 403 200 GET    /v1/feedback-reports/{feedback_report_id}
 401 403 403 403 403 403 403 403 200 PATCH  /v1/feedback-reports/{feedback_report_id} {"status": "triaged"}
+401 404 404 404 200 404 404 404 404 PUT    /v1/feedback-reports/{feedback_report_id}/screenshot <png>
+401 404 404 404 200 404 404 404 200 GET    /v1/feedback-reports/{feedback_report_id}/screenshot
 "##;
 
 pub(crate) struct Row {
     expected: Vec<u16>,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    /// Empty where the route takes none.
+    /// Empty where the route takes none, and [`PICTURE`] where it takes a file.
     pub(crate) body: &'static str,
     pub(crate) item_status: &'static str,
 }
@@ -241,12 +251,15 @@ async fn what_a_body_refers_to_is_not_given_away() {
 
 async fn send(world: &World<'_>, role: Role, row: &Row, path: &str) -> Answer {
     let body = match row.body {
-        "" => Value::Null,
+        "" | PICTURE => Value::Null,
         body => serde_json::from_str(&world.fill(body, role).await).expect("a JSON body"),
     };
     // Edits of content items need it, and nobody else minds.
     let headers = [("if-match", "*")];
-    let request = world.test.request(world.caller(role), row.method.clone(), path, &body, &headers);
+    let mut request = world.test.request(world.caller(role), row.method.clone(), path, &body, &headers);
+    if row.body == PICTURE {
+        *request.body_mut() = Body::from(world::PNG);
+    }
     world.test.send(request).await
 }
 

@@ -7,6 +7,7 @@ mod bad_input;
 mod content;
 mod expire_invites;
 mod feedback;
+mod files;
 mod me;
 mod operators;
 mod organization_members;

@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
+use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use domain::ids::{InviteId, OrganizationId, SessionId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use http::Method;
 use serde_json::{Value, json};
 use socialize::app::AppSettings;
 use socialize::secret::Secret;
 use socialize::token::{ACCESS_TOKEN_LIFETIME, LinkPurpose, Tokens};
-use test_support::TestApp;
+use test_support::{Answer, TestApp};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -144,6 +146,10 @@ impl<'a> World<'a> {
                     .expect(201)
                     .text("id")
             }
+            "attachment_id" => {
+                let path = self.fill("{items}/{content_item_id}/attachments", Role::Author).await;
+                self.upload(Method::POST, &path).await.expect(201).text("id")
+            }
             "invite_id" => {
                 let path = format!("/v1/workspaces/{workspace}/invites");
                 let invite = json!({"email": new_email(), "role": "author"});
@@ -151,10 +157,10 @@ impl<'a> World<'a> {
             }
             "feedback_report_id" => {
                 let report = json!({"kind": "bug", "body": "It broke."});
-                test.post(self.user(Role::Author), "/v1/feedback-reports", report)
-                    .await
-                    .expect(201)
-                    .text("id")
+                let created = test.post(self.user(Role::Author), "/v1/feedback-reports", report).await;
+                let id = created.expect(201).text("id");
+                self.upload(Method::PUT, &format!("/v1/feedback-reports/{id}/screenshot")).await.expect(200);
+                id
             }
             "items" => format!("/v1/workspaces/{workspace}/content-items"),
             "soon" => (test.app.clock.now() + TimeDelta::days(1)).to_rfc3339(),
@@ -204,6 +210,14 @@ impl<'a> World<'a> {
             "distant_cursor" => cursor(8_210_266_876_799_999_999),
             unknown => panic!("nothing is called {unknown}"),
         }
+    }
+
+    /// Uploads a picture as the author.
+    async fn upload(&self, method: Method, path: &str) -> Answer {
+        let headers = [("if-match", "*")];
+        let mut request = self.test.request(self.caller(Role::Author), method, path, &Value::Null, &headers);
+        *request.body_mut() = Body::from(PNG);
+        self.test.send(request).await
     }
 
     fn token(&self, issued: TimeDelta) -> String {
@@ -258,6 +272,9 @@ impl<'a> World<'a> {
         self.test.app.tokens.link(LinkPurpose::WorkspaceInvite, id.uuid()).expose().to_owned()
     }
 }
+
+/// The smallest picture that there is: one transparent pixel.
+pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
 fn new_email() -> String {
     format!("somebody-{}@example.com", Uuid::new_v4().simple())

@@ -76,7 +76,8 @@ impl Launch {
 
     fn with_mail_directory(self) -> Self {
         let directory = self.mail.path().display().to_string();
-        self.variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
+        self.variable("SOCIALIZE_BLOBS_DIRECTORY", format!("{directory}/blobs"))
+            .variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
     }
 
     pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {

@@ -1,6 +1,9 @@
 //! An application for one test: the real router on a database of its own, with a clock that the test advances.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -9,9 +12,10 @@ use chrono::{DateTime, Utc};
 use domain::ids::{OrganizationId, SessionId, UserId, WorkspaceId};
 use domain::signals::Signals;
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 use socialize::app::{App, AppSettings, AppState};
+use socialize::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, Blobs};
 use socialize::clock::Clock;
 use socialize::database::Database;
 use socialize::gauges::GaugeSignals;
@@ -38,6 +42,8 @@ pub struct TestApp {
     router: Router,
     database: TestDatabase,
     emails: TempDir,
+    blobs: TempDir,
+    blob_store_is_down: Arc<AtomicBool>,
 }
 
 /// An answer whose body has been read.
@@ -83,36 +89,50 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Starts an application on a fresh database. Its e-mails go into a directory.
+    /// Starts an application on a fresh database. Its e-mails and uploaded files go into directories.
     pub async fn start() -> Self {
-        Self::start_with(|_| (), None).await
+        Self::start_with(|_| (), None, None).await
+    }
+
+    /// The same, with uploaded files going elsewhere.
+    pub async fn start_with_blobs(blobs: BlobSettings) -> Self {
+        Self::start_with(|_| (), None, Some(blobs)).await
     }
 
     /// The same, with e-mails going elsewhere.
     pub async fn start_with_mail(transport: Option<MailTransport>) -> Self {
-        Self::start_with(|_| (), transport).await
+        Self::start_with(|_| (), transport, None).await
     }
 
     /// The same, with other settings.
     pub async fn start_with_settings(change: impl FnOnce(&mut AppSettings)) -> Self {
-        Self::start_with(change, None).await
+        Self::start_with(change, None, None).await
     }
 
-    async fn start_with(change: impl FnOnce(&mut AppSettings), transport: Option<MailTransport>) -> Self {
+    async fn start_with(
+        change: impl FnOnce(&mut AppSettings),
+        transport: Option<MailTransport>,
+        blobs: Option<BlobSettings>,
+    ) -> Self {
         let emails = tempfile::tempdir().expect("a directory");
+        let directory = tempfile::tempdir().expect("a directory");
+        let blobs = blobs.unwrap_or_else(|| in_directory(&directory));
         let transport = transport.unwrap_or_else(|| MailTransport::Directory(emails.path().to_owned()));
         let database = TestDatabase::create().await;
         let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
-        let app = build(database.pool(), Clock::fixed(now), transport, change);
+        let blob_store_is_down = Arc::new(AtomicBool::new(false));
+        let blobs = (blobs, blob_store_is_down.clone());
+        let app = build(database.pool(), Clock::fixed(now), transport, blobs, change);
         let router = socialize::router::router(app.clone());
-        Self { app, router, database, emails }
+        Self { app, router, database, emails, blobs: directory, blob_store_is_down }
     }
 
     /// The same application as another process would run it: on the same database and by the same clock, with signals of
     /// its own.
     pub fn another_process(&self) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
-        build(self.pool(), self.app.clock.clone(), transport, |_| ())
+        let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
+        build(self.pool(), self.app.clock.clone(), transport, blobs, |_| ())
     }
 
     /// The database, for what cannot be seen through the API.
@@ -317,6 +337,31 @@ impl TestApp {
         paths.iter().map(|path| fs::read_to_string(path).expect("an e-mail is text")).collect()
     }
 
+    /// The files in the directory of uploaded files, finished or not.
+    pub fn stored_files(&self) -> Vec<PathBuf> {
+        let entries = |path: &Path| -> Vec<PathBuf> {
+            fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
+        };
+        let (directories, files): (Vec<_>, Vec<_>) =
+            entries(self.blobs.path()).into_iter().partition(|path| path.is_dir());
+        directories.iter().flat_map(|directory| entries(directory)).chain(files).collect()
+    }
+
+    /// What the health check says about the blob store.
+    pub fn set_blob_store_down(&self, is_down: bool) {
+        self.blob_store_is_down.store(is_down, Ordering::Relaxed);
+    }
+
+    /// The directory of uploaded files.
+    pub fn blobs_directory(&self) -> &Path {
+        self.blobs.path()
+    }
+
+    /// Sends any request and leaves the body of the answer unread. The contract is not checked.
+    pub async fn send_unread(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.expect("the router never fails")
+    }
+
     /// All metrics now.
     pub fn metrics(&self) -> Snapshot {
         self.app.telemetry.meter().snapshot()
@@ -346,10 +391,19 @@ impl TestApp {
     }
 }
 
+fn in_directory(directory: &TempDir) -> BlobSettings {
+    BlobSettings {
+        store: BlobStoreSettings::Directory(directory.path().to_owned()),
+        uploads_at_once: 4,
+        timeouts: BlobTimeouts::default(),
+    }
+}
+
 fn build(
     pool: &sqlx::PgPool,
     clock: Clock,
     transport: MailTransport,
+    (blobs, blob_store_is_down): (BlobSettings, Arc<AtomicBool>),
     change: impl FnOnce(&mut AppSettings),
 ) -> App {
     let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
@@ -360,6 +414,7 @@ fn build(
         public_url: "https://socialize.example".parse().expect("a URL"),
         request_timeout: Duration::from_secs(30),
         body_timeout: Duration::from_secs(5),
+        upload_timeout: Duration::from_secs(60),
         trusted_peers: Vec::new(),
         // The cheapest that Argon2 can do.
         password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
@@ -375,6 +430,8 @@ fn build(
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
         gauges: GaugeSignals::new(&telemetry),
+        blobs: Blobs::new(blobs, &telemetry, move || blob_store_is_down.load(Ordering::Relaxed))
+            .expect("a store"),
         mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
         clock,
         tokens: Tokens::new(&Secret::new("a server secret for tests")),

@@ -33,8 +33,10 @@ struct Operation {
 
 struct Response {
     required_headers: Vec<String>,
-    /// Of the body, if there is one.
+    /// Of the body, if there is one and it is JSON.
     body: Option<SchemaIndex>,
+    /// What the body can be if it is not.
+    media_types: BTreeSet<String>,
 }
 
 /// What a test sent.
@@ -92,7 +94,11 @@ impl Contract {
                     let headers = response["headers"].as_object().into_iter().flatten();
                     let required = headers.filter(|(_, header)| header["required"] == true);
                     let required_headers = required.map(|(name, _)| name.clone()).collect();
-                    responses.insert(status.clone(), Response { required_headers, body });
+                    let media_types = response["content"].as_object().into_iter().flatten();
+                    let media_types = media_types.map(|(media_type, _)| media_type.clone());
+                    let media_types =
+                        media_types.filter(|media_type| media_type != "application/json").collect();
+                    responses.insert(status.clone(), Response { required_headers, body, media_types });
                 }
                 operations.insert(method.to_ascii_uppercase(), Operation { request, responses });
             }
@@ -132,6 +138,10 @@ impl Contract {
         }
         match response.body {
             _ if sent.method == Method::HEAD => {}
+            None if !response.media_types.is_empty() => {
+                let media_type = answer.header("content-type").unwrap_or_default();
+                assert!(response.media_types.contains(media_type), "{shown} with a body of {media_type}");
+            }
             None => assert!(answer.bytes.is_empty(), "{shown} with a body that is not documented"),
             Some(schema) => {
                 assert_eq!(answer.header("content-type"), Some("application/json"), "{shown}");

@@ -3,6 +3,7 @@
 //! Every change reads the item under a lock (`locked.rs`), asks the state machine of [`domain::approval`] and writes what it
 //! answered. No handler decides by itself what may happen to an item.
 
+mod attachments;
 mod decisions;
 mod items;
 mod locked;
@@ -45,6 +46,8 @@ pub fn router(observe: &Observe) -> OpenApiRouter<App> {
         .routes(
             observe.routes(routes!(decisions::submit_approval_decision, decisions::list_approval_decisions)),
         )
+        .routes(observe.upload_routes(routes!(attachments::attach_file, attachments::list_attachments)))
+        .routes(observe.routes(routes!(attachments::download_attachment, attachments::delete_attachment)))
 }
 
 /// The title of a revision.

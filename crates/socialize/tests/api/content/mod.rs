@@ -30,7 +30,10 @@ pub(crate) struct Team {
 
 impl Team {
     pub(crate) async fn start(required_approvals: i32) -> Self {
-        let test = TestApp::start().await;
+        Self::join(TestApp::start().await, required_approvals).await
+    }
+
+    pub(crate) async fn join(test: TestApp, required_approvals: i32) -> Self {
         let (organization, owner) = test.organization().await;
         let workspace = test.workspace(organization, required_approvals).await;
         let manager = test.workspace_member(organization, workspace, WorkspaceRole::Manager).await;

@@ -1,0 +1,90 @@
+//! Reading a blob to its end, and checking that it is what was stored.
+
+use axum::body::Body;
+use bytes::Bytes;
+use domain::ids::BlobId;
+use domain::labels::{BlobOperation, BlobOutcome};
+use domain::signals::keys;
+use futures_util::{StreamExt, stream};
+use object_store::GetResult;
+use sha2::{Digest, Sha256};
+use telemetry::ErrorType;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{BlobError, Blobs, Result};
+
+/// How many pieces wait for a client that is slower than the store.
+const PIECES_AHEAD: usize = 2;
+/// How long a client may leave a piece waiting.
+const CLIENT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A blob, or a range of it, of which nothing has been read yet.
+pub struct FoundBlob {
+    pub(super) blobs: Blobs,
+    pub(super) blob: BlobId,
+    pub(super) length: u64,
+    pub(super) content: GetResult,
+}
+
+impl FoundBlob {
+    /// The content as a body. Where it turns out not to be what was stored, the body breaks off before its end, so that no
+    /// client takes it for whole. A `checksum` can be compared only if the whole blob is read.
+    pub fn into_body(self, checksum: Option<[u8; 32]>) -> Body {
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
+        let request = telemetry::current::context();
+        // In a task, because a body is read after its request has made its record.
+        tokio::spawn(async move {
+            let (blobs, blob) = (self.blobs.clone(), self.blob);
+            let describe = |attributes: &mut telemetry::Attributes| attributes.id(&keys::BLOB_ID, blob);
+            let reading = async {
+                match self.read(checksum, &sender).await {
+                    Ok(()) => ((), BlobOutcome::Ok, None),
+                    Err(BlobError(error_type)) => {
+                        let broken_off = std::io::Error::other("the file could not be read to its end");
+                        let _ = timeout(CLIENT_PATIENCE, sender.send(Err(broken_off))).await;
+                        ((), error_type.into(), Some(error_type))
+                    }
+                }
+            };
+            blobs.inner.operations.run(BlobOperation::Read, request, describe, reading).await;
+        });
+        let pieces = stream::unfold(receiver, |mut receiver| async {
+            let piece = receiver.recv().await?;
+            Some((piece, receiver))
+        });
+        Body::from_stream(pieces)
+    }
+
+    async fn read(
+        self,
+        checksum: Option<[u8; 32]>,
+        sender: &mpsc::Sender<std::io::Result<Bytes>>,
+    ) -> Result<()> {
+        let limit = self.blobs.inner.timeouts.answer;
+        let mut pieces = self.content.into_stream();
+        let mut hash = Sha256::new();
+        let mut missing = self.length;
+        loop {
+            let piece = match timeout(limit, pieces.next()).await {
+                Ok(Some(piece)) => piece?,
+                Ok(None) => return Err(BlobError(ErrorType::InvalidData)),
+                Err(_elapsed) => return Err(BlobError(ErrorType::Timeout)),
+            };
+            hash.update(&piece);
+            let length = piece.len() as u64;
+            missing = missing.checked_sub(length).ok_or(BlobError(ErrorType::InvalidData))?;
+            // What completes the body is sent only if all of it is right.
+            let is_wrong =
+                missing == 0 && checksum.is_some_and(|checksum| hash.clone().finalize()[..] != checksum);
+            if is_wrong {
+                return Err(BlobError(ErrorType::InvalidData));
+            }
+            match timeout(CLIENT_PATIENCE, sender.send(Ok(piece))).await {
+                Ok(Ok(())) if missing == 0 => return Ok(()),
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(BlobError(ErrorType::Cancelled)),
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Blobs that no row refers to, and how they go.
+
+use domain::database_operation::DatabaseOperation;
+use domain::ids::BlobId;
+
+use crate::app::App;
+use crate::database::{self, Transaction};
+use crate::error::Error;
+use crate::queue::JobError;
+
+/// Notes that a blob is about to be stored.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
+    let mut connection = app.database.acquire().await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertUnreferencedBlob,
+            sqlx::query("insert into unreferenced_blobs (blob_id, created_at) values ($1, $2)")
+                .bind(blob)
+                .bind(app.clock.now())
+                .execute(&mut *connection),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Notes under which name the store keeps the parts of an upload.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> database::Result<()> {
+    let mut connection = app.database.acquire().await?;
+    app.database
+        .run(
+            DatabaseOperation::UpdateUnreferencedBlob,
+            sqlx::query("update unreferenced_blobs set parts_id = $2 where blob_id = $1")
+                .bind(blob)
+                .bind(parts_id)
+                .execute(&mut *connection),
+        )
+        .await?;
+    Ok(())
+}
+
+/// Forgets it in the transaction that inserts the row which refers to it.
+///
+/// # Errors
+/// When the clean-up took the blob for abandoned, or the database fails.
+pub(super) async fn forget_referenced(
+    app: &App,
+    transaction: &mut Transaction,
+    blob: BlobId,
+) -> Result<(), Error> {
+    let deleted = app
+        .database
+        .run(
+            DatabaseOperation::DeleteUnreferencedBlob,
+            sqlx::query("delete from unreferenced_blobs where blob_id = $1 and not is_abandoned")
+                .bind(blob)
+                .execute(&mut **transaction),
+        )
+        .await?;
+    if deleted.rows_affected() == 1 { Ok(()) } else { Err(Error::failed(telemetry::ErrorType::Timeout)) }
+}
+
+/// Deletes a blob that no row refers to, and forgets it. One that a transaction refers to meanwhile stays: whether it does is
+/// decided by who gets at the row first, so the transaction need not even be known to have committed.
+///
+/// # Errors
+/// When the database or the store fails; what is left is deleted the next time.
+pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError> {
+    let mut connection = app.database.acquire().await?;
+    let abandoned: Option<Option<String>> = app
+        .database
+        .run(
+            DatabaseOperation::AbandonUnreferencedBlob,
+            sqlx::query_scalar(
+                "update unreferenced_blobs set is_abandoned = true where blob_id = $1 returning parts_id",
+            )
+            .bind(blob)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    let Some(parts_id) = abandoned else { return Ok(()) };
+    // No connection is held while the store is asked.
+    drop(connection);
+    let retry = |super::BlobError(error_type)| JobError::Retry(error_type);
+    if let Some(parts_id) = parts_id {
+        app.blobs.abort_parts(blob, &parts_id).await.map_err(retry)?;
+    }
+    app.blobs.delete(blob).await.map_err(retry)?;
+    let mut connection = app.database.acquire().await?;
+    app.database
+        .run(
+            DatabaseOperation::DeleteUnreferencedBlob,
+            sqlx::query("delete from unreferenced_blobs where blob_id = $1")
+                .bind(blob)
+                .execute(&mut *connection),
+        )
+        .await?;
+    Ok(())
+}

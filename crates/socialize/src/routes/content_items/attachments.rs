@@ -1,0 +1,367 @@
+//! Attachments: files that belong to a content item.
+//!
+//! Whoever decides on a revision decides on its attachments, too. So to add or to delete one is an edit like any other: it
+//! makes a new revision and the item a draft again, and needs the version that it is about.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::approval::{Action, ApprovalState};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{AttachmentId, ContentItemId, UserId, WorkspaceId};
+use domain::labels::ErrorCode;
+use domain::limits;
+use domain::signals::keys;
+use domain::vocabulary::MediaType;
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use telemetry::ClosedSet;
+use utoipa::{IntoParams, ToSchema};
+
+use super::locked::LockedContentItem;
+use super::revisions::insert_revision;
+use super::{ContentItemPath, find_status};
+use crate::app::App;
+use crate::blobs::{StoredBlob, UploadRules, store_upload};
+use crate::database::Transaction;
+use crate::error::{Error, answers};
+use crate::extract::{
+    Author, Created, IdempotencyKey, Idempotent, IfMatch, Member, Parameters, Query, Upload, WorkspaceMember,
+};
+use crate::routes::files::{self, File, FileRequest};
+use crate::text::Text;
+
+const RULES: UploadRules = UploadRules { max_bytes: limits::ATTACHMENT_BYTES, media_types: MediaType::ALL };
+
+type FileName = Text<{ *limits::FILE_NAME.start() }, { *limits::FILE_NAME.end() }>;
+
+/// A file that belongs to a content item.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Attachment {
+    id: AttachmentId,
+    /// As whoever uploaded it called it.
+    file_name: Option<String>,
+    /// Decided by the content.
+    media_type: MediaType,
+    /// In bytes.
+    size: i64,
+    /// SHA-256 of the content.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    checksum: String,
+    uploaded_by: UserId,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(sqlx::FromRow)]
+struct AttachmentRow {
+    id: AttachmentId,
+    file_name: Option<String>,
+    media_type: MediaType,
+    size: i64,
+    checksum: Vec<u8>,
+    uploaded_by: UserId,
+    created_at: DateTime<Utc>,
+}
+
+impl From<AttachmentRow> for Attachment {
+    fn from(row: AttachmentRow) -> Self {
+        let AttachmentRow { id, file_name, media_type, size, checksum, uploaded_by, created_at } = row;
+        Self { id, file_name, media_type, size, checksum: files::hex(&checksum), uploaded_by, created_at }
+    }
+}
+
+/// All attachments of a content item.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Attachments {
+    /// The oldest first.
+    items: Vec<Attachment>,
+}
+
+/// What is said about a file besides its content.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AttachmentQuery {
+    /// What the file is to be called when it is downloaded.
+    file_name: Option<FileName>,
+}
+
+/// Attach a file to a content item
+///
+/// The body is the file, of at most 25 MiB: PNG, JPEG, GIF, WebP, MP4 or PDF, decided by its content whatever `Content-Type`
+/// says. A content item has at most 20. This is an edit: it makes a new revision and the item a draft again.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments", tag = "attachments",
+    params(
+        ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), AttachmentQuery,
+        ("if-match" = String, Header, description = "The ETag of the version of the content item that the edit is about."),
+        ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 201, body = Attachment, headers(("etag" = String, description = "Of the content item: what the next edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::FileBody, answers::Conflict,
+        answers::Precondition, answers::KeyReused,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn attach_file(
+    State(app): State<App>,
+    member: WorkspaceMember<Author>,
+    Parameters(path): Parameters<ContentItemPath>,
+    Query(query): Query<AttachmentQuery>,
+    if_match: IfMatch,
+    key: IdempotencyKey,
+    upload: Upload,
+) -> Result<Response, Error> {
+    // Nobody should wait for an upload only to hear that it cannot be. A repetition is told what it was told before.
+    if !key.is_present() {
+        let mut transaction = app.database.begin().await?;
+        let edit = Edit::begin(&app, &mut transaction, &member, path.content_item_id, &if_match).await?;
+        edit.require_room(&app, &mut transaction).await?;
+    }
+    let stored = store_upload(&app, upload, RULES).await?;
+    let request = key.of_file(&stored.checksum);
+    let attached = attach(&app, &member, path.content_item_id, &if_match, query, &request, &stored).await;
+    match attached {
+        Ok(Attached::Now(created)) => Ok(created.into_response()),
+        Ok(Attached::Before(earlier)) => {
+            stored.discard(&app).await;
+            Ok(earlier)
+        }
+        Err(error) => {
+            stored.discard(&app).await;
+            Err(error)
+        }
+    }
+}
+
+/// Whether a file was attached now or, by the same request, before.
+enum Attached {
+    Now(Created<Attachment>),
+    Before(Response),
+}
+
+async fn attach(
+    app: &App,
+    member: &WorkspaceMember<Author>,
+    content_item_id: ContentItemId,
+    if_match: &IfMatch,
+    query: AttachmentQuery,
+    request: &Idempotent<()>,
+    stored: &StoredBlob,
+) -> Result<Attached, Error> {
+    let mut transaction = app.database.begin().await?;
+    if let Some(earlier) = request.begin(app, &mut transaction, member.user_id).await? {
+        return Ok(Attached::Before(earlier));
+    }
+    let edit = Edit::begin(app, &mut transaction, member, content_item_id, if_match).await?;
+    edit.require_room(app, &mut transaction).await?;
+    stored.reference(app, &mut transaction).await?;
+    let attachment = Attachment {
+        id: AttachmentId::from(stored.id.uuid()),
+        file_name: query.file_name.map(|name| name.as_str().to_owned()),
+        media_type: stored.media_type,
+        size: stored.size,
+        checksum: files::hex(&stored.checksum),
+        uploaded_by: member.user_id,
+        created_at: app.clock.now(),
+    };
+    app.database
+        .run(
+            DatabaseOperation::InsertAttachment,
+            sqlx::query(
+                "insert into attachments (id, content_item_id, file_name, media_type, size, checksum, uploaded_by, created_at)
+                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .bind(attachment.id)
+            .bind(content_item_id)
+            .bind(&attachment.file_name)
+            .bind(attachment.media_type)
+            .bind(attachment.size)
+            .bind(&stored.checksum[..])
+            .bind(attachment.uploaded_by)
+            .bind(attachment.created_at)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    let etag = edit.save(app, &mut transaction).await?;
+    telemetry::current::set(|attributes| attributes.id(&keys::ATTACHMENT_ID, attachment.id));
+    let created = Created { body: attachment, etag: Some(etag) };
+    request.complete(app, &mut transaction, member.user_id, &created).await?;
+    app.database.commit(transaction).await?;
+    Ok(Attached::Now(created))
+}
+
+/// A change of the attachments of an item, which is locked.
+struct Edit {
+    locked: LockedContentItem,
+    next: ApprovalState,
+    now: DateTime<Utc>,
+}
+
+impl Edit {
+    async fn begin(
+        app: &App,
+        transaction: &mut Transaction,
+        member: &WorkspaceMember<Author>,
+        content_item_id: ContentItemId,
+        if_match: &IfMatch,
+    ) -> Result<Self, Error> {
+        let now = app.clock.now();
+        let locked = LockedContentItem::lock(app, transaction, member.workspace_id, content_item_id).await?;
+        if_match.check(locked.item.summary.version)?;
+        let next = locked.after(Action::Edit { author: member.user_id }, now)?;
+        Ok(Self { locked, next, now })
+    }
+
+    /// Refuses where the item has as many attachments as it can have.
+    async fn require_room(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
+        let count: i64 = app
+            .database
+            .run(
+                DatabaseOperation::CountAttachments,
+                sqlx::query_scalar("select count(*) from attachments where content_item_id = $1")
+                    .bind(self.locked.item.summary.id)
+                    .fetch_one(&mut **transaction),
+            )
+            .await?;
+        if count < limits::ATTACHMENTS {
+            return Ok(());
+        }
+        let message =
+            format!("A content item can have at most {} attachments: delete one first.", limits::ATTACHMENTS);
+        Err(Error::refused(ErrorCode::Conflict, message))
+    }
+
+    /// Writes the new revision and returns the `ETag` of the item.
+    async fn save(self, app: &App, transaction: &mut Transaction) -> Result<String, Error> {
+        let item = self.locked.save(app, transaction, &self.next, self.now).await?;
+        insert_revision(app, transaction, &item).await?;
+        Ok(item.etag())
+    }
+}
+
+/// List the attachments of a content item
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments", tag = "attachments",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
+    responses((status = 200, body = Attachments), answers::Authenticated, answers::NotFound),
+    security(("access_token" = []))
+)]
+pub(super) async fn list_attachments(
+    State(app): State<App>,
+    member: WorkspaceMember<Member>,
+    Parameters(path): Parameters<ContentItemPath>,
+) -> Result<Json<Attachments>, Error> {
+    let mut connection = app.database.acquire().await?;
+    find_status(&app, &mut connection, member.workspace_id, path.content_item_id).await?;
+    let rows: Vec<AttachmentRow> = app
+        .database
+        .run(
+            DatabaseOperation::ListAttachments,
+            sqlx::query_as(
+                "select id, file_name, media_type, size, checksum, uploaded_by, created_at from attachments
+                 where content_item_id = $1 order by id",
+            )
+            .bind(path.content_item_id)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    Ok(Json(Attachments { items: rows.into_iter().map(Attachment::from).collect() }))
+}
+
+#[derive(Deserialize)]
+pub(super) struct AttachmentPath {
+    content_item_id: ContentItemId,
+    attachment_id: AttachmentId,
+}
+
+/// Download an attachment
+///
+/// With `Range` one range of it; with `If-None-Match` nothing where the client has it already.
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
+    params(
+        ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
+        ("attachment_id" = AttachmentId, Path),
+    ),
+    responses(answers::File, answers::Authenticated, answers::NotFound),
+    security(("access_token" = []))
+)]
+pub(super) async fn download_attachment(
+    State(app): State<App>,
+    member: WorkspaceMember<Member>,
+    Parameters(path): Parameters<AttachmentPath>,
+    request: FileRequest,
+) -> Result<Response, Error> {
+    let mut connection = app.database.acquire().await?;
+    let file: Option<File> = app
+        .database
+        .run(
+            DatabaseOperation::FindAttachment,
+            sqlx::query_as(
+                "select a.id as blob_id, a.file_name, a.media_type, a.size, a.checksum
+                 from attachments a join content_items i on i.id = a.content_item_id
+                 where a.id = $1 and a.content_item_id = $2 and i.workspace_id = $3",
+            )
+            .bind(path.attachment_id)
+            .bind(path.content_item_id)
+            .bind(member.workspace_id)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    // No connection is held while the file is on its way.
+    drop(connection);
+    let file = file.ok_or_else(|| Error::not_found("attachment"))?;
+    telemetry::current::set(|attributes| {
+        attributes.id(&keys::CONTENT_ITEM_ID, path.content_item_id);
+        attributes.id(&keys::ATTACHMENT_ID, path.attachment_id);
+    });
+    files::send(&app, &request, file).await
+}
+
+/// Delete an attachment
+///
+/// This is an edit: it makes a new revision and the item a draft again.
+#[utoipa::path(
+    delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
+    params(
+        ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
+        ("attachment_id" = AttachmentId, Path),
+        ("if-match" = String, Header, description = "The ETag of the version of the content item that the edit is about."),
+    ),
+    responses(
+        (status = 204, description = "The attachment is gone.", headers(("etag" = String, description = "Of the content item: what the next edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest, answers::Conflict,
+        answers::Precondition,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn delete_attachment(
+    State(app): State<App>,
+    member: WorkspaceMember<Author>,
+    Parameters(path): Parameters<AttachmentPath>,
+    if_match: IfMatch,
+) -> Result<Response, Error> {
+    let mut transaction = app.database.begin().await?;
+    let edit = Edit::begin(&app, &mut transaction, &member, path.content_item_id, &if_match).await?;
+    let deleted = app
+        .database
+        .run(
+            DatabaseOperation::DeleteAttachment,
+            sqlx::query("delete from attachments where id = $1 and content_item_id = $2")
+                .bind(path.attachment_id)
+                .bind(path.content_item_id)
+                .execute(&mut *transaction),
+        )
+        .await?;
+    if deleted.rows_affected() == 0 {
+        return Err(Error::not_found("attachment"));
+    }
+    telemetry::current::set(|attributes| attributes.id(&keys::ATTACHMENT_ID, path.attachment_id));
+    let etag = edit.save(&app, &mut transaction).await?;
+    app.database.commit(transaction).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::ETAG, etag)]).into_response())
+}

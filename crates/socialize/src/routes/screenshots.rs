@@ -1,0 +1,187 @@
+//! Screenshots: a picture that a feedback report can have, of what went wrong.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::FeedbackReportId;
+use domain::limits;
+use domain::signals::keys;
+use domain::vocabulary::MediaType;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::files::{self, File, FileRequest};
+use crate::app::App;
+use crate::blobs::{StoredBlob, UploadRules, store_upload};
+use crate::error::{Error, answers};
+use crate::extract::{CurrentUser, Parameters, Upload};
+use crate::router::Observe;
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(observe.upload_routes(routes!(put_screenshot, download_screenshot)))
+}
+
+const RULES: UploadRules =
+    UploadRules { max_bytes: limits::SCREENSHOT_BYTES, media_types: MediaType::SCREENSHOTS };
+
+/// A picture of what a feedback report is about.
+#[derive(Serialize, ToSchema)]
+pub struct Screenshot {
+    /// Decided by the content.
+    media_type: MediaType,
+    /// In bytes.
+    size: i64,
+    /// SHA-256 of the content.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    checksum: String,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Deserialize)]
+struct FeedbackReportPath {
+    feedback_report_id: FeedbackReportId,
+}
+
+/// Add a screenshot to one's own feedback report
+///
+/// The body is the picture, of at most 5 MiB: PNG, JPEG or WebP, decided by its content whatever `Content-Type` says. It
+/// replaces the one that there may be.
+#[utoipa::path(
+    put, path = "/v1/feedback-reports/{feedback_report_id}/screenshot", tag = "feedback",
+    params(("feedback_report_id" = FeedbackReportId, Path)),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, body = Screenshot),
+        answers::Authenticated, answers::NotFound, answers::FileBody,
+    ),
+    security(("access_token" = []))
+)]
+async fn put_screenshot(
+    State(app): State<App>,
+    user: CurrentUser,
+    Parameters(path): Parameters<FeedbackReportPath>,
+    upload: Upload,
+) -> Result<Json<Screenshot>, Error> {
+    // Nobody should wait for an upload only to hear that it cannot be.
+    let mut transaction = app.database.begin().await?;
+    lock_own_report(&app, &mut transaction, user, path.feedback_report_id).await?;
+    drop(transaction);
+
+    let stored = store_upload(&app, upload, RULES).await?;
+    let replaced = replace(&app, user, path.feedback_report_id, &stored).await;
+    if replaced.is_err() {
+        stored.discard(&app).await;
+    }
+    replaced.map(Json)
+}
+
+async fn replace(
+    app: &App,
+    user: CurrentUser,
+    feedback_report_id: FeedbackReportId,
+    stored: &StoredBlob,
+) -> Result<Screenshot, Error> {
+    let screenshot = Screenshot {
+        media_type: stored.media_type,
+        size: stored.size,
+        checksum: files::hex(&stored.checksum),
+        created_at: app.clock.now(),
+    };
+
+    let mut transaction = app.database.begin().await?;
+    lock_own_report(app, &mut transaction, user, feedback_report_id).await?;
+    app.database
+        .run(
+            DatabaseOperation::DeleteScreenshot,
+            sqlx::query("delete from feedback_screenshots where feedback_report_id = $1")
+                .bind(feedback_report_id)
+                .execute(&mut *transaction),
+        )
+        .await?;
+    stored.reference(app, &mut transaction).await?;
+    app.database
+        .run(
+            DatabaseOperation::InsertScreenshot,
+            sqlx::query(
+                "insert into feedback_screenshots (blob_id, feedback_report_id, media_type, size, checksum, created_at)
+                 values ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(stored.id)
+            .bind(feedback_report_id)
+            .bind(screenshot.media_type)
+            .bind(screenshot.size)
+            .bind(&stored.checksum[..])
+            .bind(screenshot.created_at)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+    Ok(screenshot)
+}
+
+/// Locks a report, so that two screenshots at once come one after the other.
+async fn lock_own_report(
+    app: &App,
+    transaction: &mut crate::database::Transaction,
+    user: CurrentUser,
+    feedback_report_id: FeedbackReportId,
+) -> Result<(), Error> {
+    let locked = app
+        .database
+        .run(
+            DatabaseOperation::LockFeedbackReport,
+            sqlx::query("select from feedback_reports where id = $1 and reporter_id = $2 for update")
+                .bind(feedback_report_id)
+                .bind(user.user_id)
+                .fetch_optional(&mut **transaction),
+        )
+        .await?;
+    locked.ok_or_else(|| Error::not_found("feedback report"))?;
+    telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, feedback_report_id));
+    Ok(())
+}
+
+/// Download the screenshot of a feedback report
+///
+/// Its reporter can, and the operators. With `Range` one range of it; with `If-None-Match` nothing where the client has it
+/// already.
+#[utoipa::path(
+    get, path = "/v1/feedback-reports/{feedback_report_id}/screenshot", tag = "feedback",
+    params(("feedback_report_id" = FeedbackReportId, Path)),
+    responses(answers::File, answers::Authenticated, answers::NotFound),
+    security(("access_token" = []))
+)]
+async fn download_screenshot(
+    State(app): State<App>,
+    user: CurrentUser,
+    Parameters(path): Parameters<FeedbackReportPath>,
+    request: FileRequest,
+) -> Result<Response, Error> {
+    let mut connection = app.database.acquire().await?;
+    let file: Option<File> = app
+        .database
+        .run(
+            DatabaseOperation::FindScreenshot,
+            sqlx::query_as(
+                "select s.blob_id, null::text as file_name, s.media_type, s.size, s.checksum
+                 from feedback_screenshots s
+                 join feedback_reports f on f.id = s.feedback_report_id
+                 join users u on u.id = $2 and (u.id = f.reporter_id or u.is_operator)
+                 where f.id = $1",
+            )
+            .bind(path.feedback_report_id)
+            .bind(user.user_id)
+            .fetch_optional(&mut *connection),
+        )
+        .await?;
+    // No connection is held while the file is on its way.
+    drop(connection);
+    let file = file.ok_or_else(|| Error::not_found("screenshot"))?;
+    telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, path.feedback_report_id));
+    files::send(&app, &request, file).await
+}
