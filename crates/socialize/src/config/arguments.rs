@@ -205,7 +205,7 @@ pub struct ServeArguments {
     /// S3 bucket of uploaded files
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_BUCKET")]
     pub s3_bucket: Option<String>,
-    /// S3 server, e.g. https://minio.example.com; http only for a server on this machine [default: Amazon's]
+    /// URL of the S3 server, https unless it is on this machine [default: Amazon's]
     #[arg(long, value_name = "URL", env = "SOCIALIZE_S3_ENDPOINT")]
     pub s3_endpoint: Option<String>,
     /// Region that requests to S3 are signed for [default: us-east-1]
