@@ -37,6 +37,8 @@ pub enum EmailTemplate {
     ApprovalRequested,
     /// Tells an author what was decided.
     ApprovalDecided,
+    /// Shows an operator that e-mails arrive.
+    Test,
 }
 
 /// How one attempt to deliver an e-mail ended.

@@ -11,6 +11,7 @@ pub mod command;
 pub mod config;
 pub mod database;
 pub mod demo;
+pub mod doctor;
 pub mod email;
 pub mod error;
 pub mod extract;

@@ -58,6 +58,7 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Gauges { command: GaugesCommand::Repair { settings } } => {
             command::repair_gauges(&Settings::check_database(&settings, variables)?).await?;
         }
+        Command::Doctor(arguments) => return socialize::doctor::run(&arguments, variables).await,
         Command::Openapi => command::print_openapi()?,
         Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,
     }

@@ -7,6 +7,7 @@ use anyhow::Context;
 use domain::catalogue;
 use domain::labels::{Dependency, Role};
 use domain::signals::{self, Signals};
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection, PgPool};
 use telemetry::health::{Health, HealthSettings};
@@ -174,7 +175,11 @@ pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<PgPool> {
     Ok(pool.connect_lazy_with(options))
 }
 
-fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> {
+/// How to connect, without limits.
+///
+/// # Errors
+/// When the URL cannot be used; the message does not quote it.
+pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = settings
         .url
         .expose()
@@ -254,6 +259,11 @@ pub async fn connect(
     PgConnection::connect_with(&options).await.map_err(reduced)
 }
 
+/// What brings a database to the schema of this version.
+pub(crate) fn migrator() -> Migrator {
+    sqlx::migrate!()
+}
+
 /// Brings the database to the schema of this version and returns how many migrations were applied.
 ///
 /// # Errors
@@ -261,7 +271,7 @@ pub async fn connect(
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     // Migrations may take longer than any statement of a request.
     let mut connection = PgConnection::connect_with(&connect_options(settings)?).await.map_err(reduced)?;
-    let migrator = sqlx::migrate!();
+    let migrator = migrator();
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => reduced(error),

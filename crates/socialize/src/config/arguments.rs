@@ -43,6 +43,8 @@ pub enum Command {
         #[command(subcommand)]
         command: GaugesCommand,
     },
+    /// Check the configuration and everything that Socialize depends on, and say what to do: exit code 0, 1 or 2
+    Doctor(Box<DoctorArguments>),
     /// Print the OpenAPI document
     Openapi,
     /// Answer whether the process on the operations listener is ready: exit code 0 or 1, for container health checks
@@ -239,6 +241,20 @@ pub struct ServeArguments {
     /// Name of this deployment in telemetry, e.g. production [default: development]
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_ENVIRONMENT")]
     pub environment: Option<String>,
+}
+
+/// Settings of `doctor`.
+#[derive(Args, Default)]
+pub struct DoctorArguments {
+    /// Send a test e-mail to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub send_to: Option<String>,
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The settings that are checked.
+    #[command(flatten)]
+    pub settings: ServeArguments,
 }
 
 /// Settings of `demo`.

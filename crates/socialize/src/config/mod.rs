@@ -9,7 +9,8 @@ mod mail;
 mod settings;
 
 pub use arguments::{
-    Arguments, Command, DemoArguments, GaugesCommand, OperatorCommand, ServeArguments, SimulateArguments,
+    Arguments, Command, DemoArguments, DoctorArguments, GaugesCommand, OperatorCommand, ServeArguments,
+    SimulateArguments,
 };
 pub use check::Mistakes;
 pub use demo::{Behaviour, DemoSettings, SimulateSettings};

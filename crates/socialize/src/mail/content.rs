@@ -57,6 +57,19 @@ impl Content {
         }
     }
 
+    /// Shows an operator that e-mails arrive.
+    pub fn test(link: String) -> Self {
+        Self {
+            subject: "Socialize can send e-mails",
+            greeting: "Hello,".to_owned(),
+            opening: "this is the test e-mail that `socialize doctor` was asked to send.".to_owned(),
+            quote: None,
+            action: "This is where users reach Socialize",
+            link,
+            closing: "There is nothing to do.".to_owned(),
+        }
+    }
+
     /// Tells the owner of an address that somebody tried to register it again.
     pub fn already_registered(name: &str, link: String) -> Self {
         Self {

@@ -5,6 +5,7 @@ mod broken_collectors;
 mod configuration;
 mod database_outage;
 mod demo;
+mod doctor;
 mod drain;
 mod exposition;
 mod gauges;

@@ -12,6 +12,7 @@
 
 mod export_loop;
 mod pacing;
+mod probe;
 mod queue;
 mod secret_headers;
 mod sender;
@@ -21,6 +22,7 @@ mod transport;
 mod variables;
 
 pub use pacing::RetryPauses;
+pub use probe::{ProbeAnswer, probe};
 pub use secret_headers::SecretHeaders;
 pub use sender::{BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, StartError, shutdown};
 pub use settings::{

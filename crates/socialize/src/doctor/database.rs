@@ -1,0 +1,249 @@
+//! The database: reachable, of a known version, writable, migrated, and of the same opinion about the time.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::migrate::Migrator;
+use sqlx::{Connection, PgConnection};
+use telemetry::{ClosedSet, ErrorType};
+
+use super::finding::Finding;
+use crate::clock::Clock;
+use crate::config::DatabaseSettings;
+use crate::database::DatabaseError;
+use crate::start;
+
+const DATABASE: &str = "database";
+const MIGRATIONS: &str = "migrations";
+const CLOCK: &str = "clock";
+const CONNECTIONS: &str = "connections";
+
+/// How long connecting and each question may take.
+const LIMIT: Duration = Duration::from_secs(5);
+/// The versions of Postgres that Socialize is tested with.
+const VERSIONS: std::ops::RangeInclusive<i32> = 15..=18;
+/// Tokens, leases and schedules are compared with clocks of several machines; this much nobody notices.
+const NOTICEABLE_SKEW: TimeDelta = TimeDelta::seconds(1);
+/// From here on, leases end early and webhooks are refused as too old.
+const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// Checks the server, and over the same connection the migrations and the clock.
+pub(super) async fn check(settings: &DatabaseSettings) -> Vec<Finding> {
+    match within(connect(settings)).await {
+        Ok((mut connection, facts, elapsed)) => {
+            let mut findings = vec![server(&facts, elapsed), connections(&facts, settings), clock(&facts)];
+            findings.push(migrations(&mut connection).await);
+            // The answers are in; that the goodbye arrives is not needed.
+            let _ = tokio::time::timeout(LIMIT, connection.close()).await;
+            findings
+        }
+        Err(error_type) => {
+            let unknown = |check| Finding::skipped(check, "the database does not answer");
+            let failed = Finding::failed(
+                DATABASE,
+                format!("the database cannot be asked: {}", error_type.as_str()),
+                remedy(error_type),
+            );
+            vec![failed, unknown(CONNECTIONS), unknown(CLOCK), unknown(MIGRATIONS)]
+        }
+    }
+}
+
+/// What the server says of itself.
+#[derive(sqlx::FromRow)]
+struct Facts {
+    version: i32,
+    is_standby: bool,
+    is_read_only: bool,
+    is_encrypted: bool,
+    max_connections: i32,
+    #[sqlx(skip)]
+    skew: TimeDelta,
+    #[sqlx(skip)]
+    uncertainty: TimeDelta,
+}
+
+async fn within<T>(work: impl Future<Output = sqlx::Result<T>>) -> Result<T, ErrorType> {
+    match tokio::time::timeout(LIMIT, work).await {
+        Ok(result) => result.map_err(|error| DatabaseError::from(error).error_type),
+        Err(_elapsed) => Err(ErrorType::Timeout),
+    }
+}
+
+async fn connect(settings: &DatabaseSettings) -> sqlx::Result<(PgConnection, Facts, Duration)> {
+    let options =
+        start::connect_options(settings).map_err(|_| sqlx::Error::InvalidArgument(String::new()))?;
+    let mut connection = PgConnection::connect_with(&options).await?;
+    let mut facts: Facts = sqlx::query_as(
+        "select current_setting('server_version_num')::int / 10000 as version,
+                pg_is_in_recovery() as is_standby,
+                current_setting('transaction_read_only')::bool as is_read_only,
+                coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as is_encrypted,
+                current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                    as max_connections",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    let (asked_at, asked) = (Clock::default().now(), Instant::now());
+    let their_time: DateTime<Utc> =
+        sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut connection).await?;
+    let elapsed = asked.elapsed();
+    // Their answer was made somewhere between the question and its arrival.
+    facts.uncertainty = TimeDelta::from_std(elapsed / 2).unwrap_or(TimeDelta::MAX);
+    facts.skew = their_time - (asked_at + facts.uncertainty);
+    Ok((connection, facts, elapsed))
+}
+
+fn remedy(error_type: ErrorType) -> &'static str {
+    match error_type {
+        ErrorType::ConnectionRefused => "start Postgres, or correct host and port in SOCIALIZE_DATABASE_URL",
+        ErrorType::DnsFailure => "correct the host in SOCIALIZE_DATABASE_URL",
+        ErrorType::AuthenticationFailed => {
+            "correct user and password in SOCIALIZE_DATABASE_URL, or pg_hba.conf"
+        }
+        ErrorType::TlsFailure => "correct sslmode in SOCIALIZE_DATABASE_URL, or the server's certificate",
+        ErrorType::TooManyConnections => {
+            "raise max_connections of Postgres, or end what holds its connections"
+        }
+        ErrorType::Timeout => "see whether a firewall drops the connection, or Postgres is overloaded",
+        _ => "read the log of Postgres; the database of SOCIALIZE_DATABASE_URL must exist",
+    }
+}
+
+fn server(facts: &Facts, elapsed: Duration) -> Finding {
+    let encryption = if facts.is_encrypted { "encrypted" } else { "not encrypted" };
+    let seen = format!("PostgreSQL {}, {encryption}, answers in {elapsed:.1?}", facts.version);
+    if !VERSIONS.contains(&facts.version) {
+        let right = format!("use PostgreSQL {} to {}", VERSIONS.start(), VERSIONS.end());
+        return Finding::failed(DATABASE, seen, right);
+    }
+    if facts.is_standby || facts.is_read_only {
+        let remedy =
+            "name the primary server in SOCIALIZE_DATABASE_URL, e.g. with target_session_attrs of a proxy";
+        return Finding::failed(DATABASE, format!("{seen}; it accepts no writes"), remedy);
+    }
+    Finding::ok(DATABASE, seen)
+}
+
+fn connections(facts: &Facts, settings: &DatabaseSettings) -> Finding {
+    let (ours, theirs) = (i64::from(settings.connections), i64::from(facts.max_connections));
+    // Health checks, the listener of the queue and the sampler have connections of their own.
+    let detail =
+        format!("each process opens up to {ours} and a few more of the {theirs} that the server allows");
+    if ours + 5 > theirs {
+        let remedy = "lower SOCIALIZE_DATABASE_CONNECTIONS or raise max_connections of Postgres";
+        return Finding::failed(CONNECTIONS, detail, remedy);
+    }
+    Finding::ok(CONNECTIONS, detail)
+}
+
+fn clock(facts: &Facts) -> Finding {
+    let skew = facts.skew.abs() - facts.uncertainty;
+    let seconds = facts.skew.as_seconds_f64();
+    let detail = format!("the database's clock is {seconds:+.3} s from this machine's");
+    let remedy = "synchronise the clocks of both machines, e.g. by NTP";
+    if skew > HARMFUL_SKEW {
+        Finding::failed(CLOCK, detail, remedy)
+    } else if skew > NOTICEABLE_SKEW {
+        Finding::warning(CLOCK, detail, remedy)
+    } else {
+        Finding::ok(CLOCK, detail)
+    }
+}
+
+async fn migrations(connection: &mut PgConnection) -> Finding {
+    let applied = sqlx::query_as("select version, success, checksum from _sqlx_migrations order by version");
+    let has_table = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
+    let applied = async {
+        if within(has_table.fetch_one(&mut *connection)).await? {
+            within(applied.fetch_all(&mut *connection)).await
+        } else {
+            Ok(Vec::new())
+        }
+    };
+    match applied.await {
+        Ok(applied) => compare(&start::migrator(), &applied),
+        Err(error_type) => {
+            let detail = format!("the table of migrations cannot be read: {}", error_type.as_str());
+            Finding::failed(MIGRATIONS, detail, "let the role own the database, or give it the right to read")
+        }
+    }
+}
+
+/// Compares what this version brings with what the database has: version, success, checksum.
+fn compare(ours: &Migrator, applied: &[(i64, bool, Vec<u8>)]) -> Finding {
+    let find = |version: i64| applied.iter().find(|(applied, ..)| *applied == version);
+    if let Some((version, ..)) = applied.iter().find(|(_, success, _)| !success) {
+        let detail = format!("migration {version} was begun and has not ended");
+        return Finding::failed(MIGRATIONS, detail, "restore the database from its backup and migrate again");
+    }
+    if let Some((version, ..)) = applied.iter().find(|(version, ..)| !ours.version_exists(*version)) {
+        let detail = format!("the database has migration {version}, which this version does not know");
+        return Finding::failed(
+            MIGRATIONS,
+            detail,
+            "run the version of Socialize that migrated it, or a newer one",
+        );
+    }
+    let changed = ours.iter().find(|migration| {
+        find(migration.version).is_some_and(|(_, _, checksum)| *checksum != *migration.checksum)
+    });
+    if let Some(migration) = changed {
+        let detail = format!("migration {} was another one when it was applied", migration.version);
+        return Finding::failed(MIGRATIONS, detail, "run the version of Socialize that migrated it");
+    }
+    let missing = ours.iter().filter(|migration| find(migration.version).is_none()).count();
+    if missing > 0 {
+        let detail = format!("{} applied, {missing} missing", applied.len());
+        return Finding::failed(MIGRATIONS, detail, "run `socialize migrate`");
+    }
+    Finding::ok(MIGRATIONS, format!("all {} applied", applied.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(applied: &[(i64, bool, Vec<u8>)]) -> String {
+        compare(&start::migrator(), applied).text()
+    }
+
+    fn all() -> Vec<(i64, bool, Vec<u8>)> {
+        start::migrator().iter().map(|m| (m.version, true, m.checksum.to_vec())).collect()
+    }
+
+    #[test]
+    fn migrations_are_compared_by_version_and_content() {
+        assert!(verdict(&all()).starts_with("ok"), "{}", verdict(&all()));
+        assert!(verdict(&[]).contains("0 applied"), "{}", verdict(&[]));
+
+        let mut unfinished = all();
+        unfinished[0].1 = false;
+        assert!(verdict(&unfinished).contains("has not ended"));
+        let mut changed = all();
+        changed[1].2 = vec![0];
+        assert!(verdict(&changed).contains("another one"));
+        let mut newer = all();
+        newer.push((9_999, true, Vec::new()));
+        assert!(verdict(&newer).contains("9999"));
+    }
+
+    #[test]
+    fn a_clock_is_judged_beyond_what_the_way_of_the_answer_explains() {
+        let facts = |skew, uncertainty| Facts {
+            version: 15,
+            is_standby: false,
+            is_read_only: false,
+            is_encrypted: false,
+            max_connections: 97,
+            skew: TimeDelta::seconds(skew),
+            uncertainty: TimeDelta::seconds(uncertainty),
+        };
+        for (skew, uncertainty, expected) in
+            [(0, 0, "ok"), (3, 2, "ok"), (-2, 0, "WARNING"), (31, 2, "WARNING"), (-31, 0, "FAILED")]
+        {
+            let text = clock(&facts(skew, uncertainty)).text();
+            assert!(text.starts_with(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Room on the disks that Socialize writes to.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::statvfs::statvfs;
+
+use super::finding::Finding;
+use crate::config::Settings;
+use crate::mail::MailTransport;
+
+const DISK: &str = "disk";
+/// Below this much, it is only a matter of time.
+const LITTLE: u64 = 1 << 30;
+/// Below this much, lines and e-mails will soon be lost.
+const TOO_LITTLE: u64 = 100 << 20;
+
+/// Checks every directory that is written to.
+pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
+    let directories = directories(settings);
+    if directories.is_empty() {
+        return vec![Finding::skipped(DISK, "nothing is written to a disk of this machine")];
+    }
+    let look = || directories.iter().map(|(setting, path)| look_at(setting, path)).collect();
+    tokio::task::block_in_place(look)
+}
+
+fn directories(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let mut directories = Vec::new();
+    if let Some(file) = &settings.log.file {
+        let parent = file.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        directories.push(("SOCIALIZE_LOG_FILE", parent.unwrap_or(Path::new(".")).to_owned()));
+    }
+    if let MailTransport::Directory(path) = &settings.mail.transport {
+        directories.push(("SOCIALIZE_MAIL_DIRECTORY", path.clone()));
+    }
+    directories
+}
+
+fn look_at(setting: &str, path: &Path) -> Finding {
+    // Socialize makes what is missing, so the question is for the disk on which it would be.
+    let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
+    let shown = path.display();
+    let free = match statvfs(existing) {
+        Ok(disk) => disk.blocks_available().saturating_mul(disk.fragment_size()),
+        Err(error) => {
+            let detail = format!("{shown}: {}", error.desc());
+            return Finding::failed(DISK, detail, format!("name another directory in {setting}"));
+        }
+    };
+    if let Err(error) = tempfile_in(existing) {
+        let detail = format!("{shown}: {error}");
+        return Finding::failed(
+            DISK,
+            detail,
+            format!("let Socialize write there, or name another directory in {setting}"),
+        );
+    }
+    let detail = format!("{shown}: {} MiB free", free >> 20);
+    let remedy = format!("make room, or name a directory on another disk in {setting}");
+    match free {
+        0..TOO_LITTLE => Finding::failed(DISK, detail, remedy),
+        TOO_LITTLE..LITTLE => Finding::warning(DISK, detail, remedy),
+        _ => Finding::ok(DISK, detail),
+    }
+}
+
+/// Whether a file can be written; it is gone at once.
+fn tempfile_in(directory: &Path) -> Result<(), std::io::ErrorKind> {
+    let probe = directory.join(format!(".socialize-doctor-{}", uuid::Uuid::new_v4()));
+    let written = std::fs::write(&probe, b"written by socialize doctor");
+    let removed = std::fs::remove_file(&probe);
+    written.and(removed).map_err(|error| error.kind())
+}

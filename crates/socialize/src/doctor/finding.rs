@@ -1,0 +1,63 @@
+//! What one check found.
+
+use serde::Serialize;
+
+/// What one check found, and what to do about it.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    /// What was seen. Never a secret, never text of a peer.
+    detail: String,
+    /// What would make it right.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Ok,
+    Warning,
+    Failed,
+    /// Not configured, or not possible after what failed before.
+    Skipped,
+}
+
+impl Finding {
+    pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Ok, detail: detail.into(), remedy: None }
+    }
+
+    pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Skipped, detail: detail.into(), remedy: None }
+    }
+
+    pub(super) fn warning(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Warning, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn failed(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Failed, detail: detail.into(), remedy: Some(remedy.into()) }
+    }
+
+    pub(super) fn is_failure(&self) -> bool {
+        self.verdict == Verdict::Failed
+    }
+
+    pub(super) fn is_warning(&self) -> bool {
+        self.verdict == Verdict::Warning
+    }
+
+    /// One line, and the remedy below it.
+    pub(super) fn text(&self) -> String {
+        let verdict = match self.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warning => "WARNING",
+            Verdict::Failed => "FAILED",
+            Verdict::Skipped => "skipped",
+        };
+        let remedy = self.remedy.as_ref().map(|remedy| format!("\n{:24} → {remedy}", "")).unwrap_or_default();
+        format!("{verdict:7}  {:14}  {}{remedy}", self.check, self.detail)
+    }
+}

@@ -1,0 +1,86 @@
+//! The mail server, up to the point where it would take an e-mail; beyond it only if told to.
+
+use domain::ids::JobId;
+use domain::labels::EmailTemplate;
+use telemetry::{ClosedSet, ErrorType, Telemetry, TelemetrySettings};
+use url::Url;
+use uuid::Uuid;
+
+use super::finding::Finding;
+use crate::clock::Clock;
+use crate::mail::{Content, Letter, Mail, MailSettings, MailTransport};
+use crate::queue::JobError;
+use crate::text::EmailAddress;
+
+const MAIL: &str = "mail";
+
+/// Checks it, and sends a test e-mail if there is somebody to send it to.
+pub(super) async fn check(
+    settings: &MailSettings,
+    public_url: &Url,
+    send_to: Option<&EmailAddress>,
+) -> Finding {
+    let mail = match Mail::new(settings.clone(), &Telemetry::new(TelemetrySettings::default())) {
+        Ok(mail) => mail,
+        Err(error) => {
+            return Finding::failed(
+                MAIL,
+                error.to_string(),
+                "correct the setting, or the rights of the directory",
+            );
+        }
+    };
+    let peer = match &settings.transport {
+        MailTransport::Smtp(smtp) => format!("the mail server at port {}", smtp.port),
+        MailTransport::Directory(path) => format!("the directory {}", path.display()),
+    };
+    if let Err(error_type) = mail.check().await {
+        return Finding::failed(MAIL, format!("{peer}: {}", error_type.as_str()), remedy(error_type));
+    }
+    let Some(recipient) = send_to else {
+        return Finding::ok(
+            MAIL,
+            format!("{peer} is ready; no e-mail was sent (--send-to ADDRESS sends one)"),
+        );
+    };
+    match send_test(&mail, public_url, recipient).await {
+        Ok(()) => Finding::ok(MAIL, format!("{peer} took a test e-mail")),
+        Err(JobError::Retry(cause) | JobError::Fail(cause)) => {
+            let detail = format!("{peer} does not take a test e-mail: {}", cause.as_str());
+            Finding::failed(
+                MAIL,
+                detail,
+                "see the mail server's log: it may refuse SOCIALIZE_MAIL_FROM or the recipient",
+            )
+        }
+    }
+}
+
+async fn send_test(mail: &Mail, public_url: &Url, recipient: &EmailAddress) -> Result<(), JobError> {
+    let content = Content::test(public_url.to_string());
+    let letter = Letter {
+        job: JobId::from(Uuid::now_v7()),
+        template: EmailTemplate::Test,
+        date: Clock::default().now(),
+        recipient: recipient.as_str().to_owned(),
+        subject: content.subject,
+        text: content.text()?,
+        html: content.html()?,
+    };
+    mail.deliver(&letter).await
+}
+
+fn remedy(error_type: ErrorType) -> &'static str {
+    match error_type {
+        ErrorType::AuthenticationFailed => "correct SOCIALIZE_SMTP_USERNAME and SOCIALIZE_SMTP_PASSWORD",
+        ErrorType::TlsFailure => {
+            "use smtps:// for TLS from the first byte and smtp:// for STARTTLS; name a private authority in SOCIALIZE_SMTP_CA_FILE"
+        }
+        ErrorType::ConnectionRefused | ErrorType::DnsFailure => "correct host and port in SOCIALIZE_SMTP_URL",
+        ErrorType::Timeout => "see whether a firewall drops the connection: providers often close port 25",
+        ErrorType::PermissionDenied | ErrorType::NotFound | ErrorType::StorageFull => {
+            "let Socialize write into SOCIALIZE_MAIL_DIRECTORY"
+        }
+        _ => "read the mail server's log",
+    }
+}

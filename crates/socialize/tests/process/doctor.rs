@@ -1,0 +1,134 @@
+//! `socialize doctor`: silent about nothing, and right about what to do.
+
+use otlp_sink::{Answer as SinkAnswer, OtlpSink};
+use serde_json::Value;
+use socialize::cluster::free_loopback_port;
+use test_support::TestDatabase;
+
+use crate::harness::{Launch, program};
+
+/// What one run found: the exit code, and verdict and text by check.
+struct Findings {
+    code: Option<i32>,
+    report: Value,
+}
+
+impl Findings {
+    async fn of(launch: Launch) -> Self {
+        let ended = launch.arguments(&["--json"]).run().await;
+        let report = serde_json::from_str(&ended.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", ended.stdout, ended.stderr));
+        Self { code: ended.status.code(), report }
+    }
+
+    #[track_caller]
+    fn expect(&self, check: &str, verdict: &str, text: &str) {
+        let checks = self.report["checks"].as_array().expect("a list");
+        let said = |finding: &&Value| {
+            finding["check"] == check && finding["verdict"] == verdict && finding.to_string().contains(text)
+        };
+        assert!(checks.iter().any(|finding| said(&finding)), "{check} {verdict} {text:?}: {:#}", self.report);
+    }
+}
+
+fn free_port() -> u16 {
+    free_loopback_port().expect("a free port")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_is_well() {
+    let database = TestDatabase::create().await;
+    let sink = OtlpSink::start();
+    let mail = tempfile::tempdir().expect("a directory");
+    let launch = || {
+        Launch::role("doctor", database.url())
+            .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
+            .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+            .variable("SOCIALIZE_MAIL_DIRECTORY", mail.path())
+            .arguments(&["--send-to", "ada@example.com"])
+    };
+    let found = Findings::of(launch()).await;
+    assert_eq!(found.code, Some(0), "{:#}", found.report);
+    assert_eq!(found.report["healthy"], true);
+    for check in ["configuration", "database", "connections", "clock", "migrations", "mail", "disk"] {
+        found.expect(check, "ok", "");
+    }
+    found.expect("otlp_traces", "ok", "accepted");
+    found.expect("otlp_metrics", "ok", "accepted");
+
+    // It happened.
+    let spans = sink.traces().iter().flat_map(|request| &request.resource_spans).count();
+    let points = sink.metrics().iter().flat_map(|request| &request.resource_metrics).count();
+    assert_eq!((spans, points), (1, 1));
+    assert_eq!(emails(&mail), 1);
+
+    // The same for people.
+    let ended = launch().run().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
+    assert!(ended.stdout.ends_with("Everything is as it should be."), "{}", ended.stdout);
+}
+
+fn emails(directory: &tempfile::TempDir) -> usize {
+    let entries = std::fs::read_dir(directory.path()).expect("a directory").flatten();
+    entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "eml")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_well() {
+    let sink = OtlpSink::start();
+    sink.answer_always(SinkAnswer::Status(401));
+    let metrics = format!("http://127.0.0.1:{}/v1/metrics", free_port());
+    let database = format!("postgres://socialize:do-not-show@127.0.0.1:{}/socialize", free_port());
+    let mail = format!("smtp://127.0.0.1:{}?tls=none", free_port());
+    let launch = Launch::role("doctor", &database)
+        .without("SOCIALIZE_MAIL_DIRECTORY")
+        .variable("SOCIALIZE_SMTP_URL", mail)
+        .variable("SOCIALIZE_LOG_FILE", "/proc/no/such/place/socialize.jsonl")
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
+        .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        .variable("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", metrics);
+    let found = Findings::of(launch).await;
+    assert_eq!(found.code, Some(1));
+    assert_eq!(found.report["healthy"], false);
+    found.expect("database", "failed", "start Postgres, or correct host and port");
+    found.expect("migrations", "skipped", "");
+    found.expect("mail", "failed", "correct host and port in SOCIALIZE_SMTP_URL");
+    found.expect("otlp_traces", "failed", "answers 401");
+    found.expect("otlp_metrics", "failed", "cannot be reached");
+    found.expect("disk", "failed", "SOCIALIZE_LOG_FILE");
+    assert!(!found.report.to_string().contains("do-not-show"), "{:#}", found.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_database_is_not_ready() {
+    let database = TestDatabase::create_empty().await;
+    let found = Findings::of(Launch::role("doctor", database.url())).await;
+    assert_eq!(found.code, Some(1));
+    found.expect("database", "ok", "PostgreSQL");
+    found.expect("migrations", "failed", "socialize migrate");
+    found.expect("otlp_traces", "skipped", "OTEL_EXPORTER_OTLP_ENDPOINT");
+
+    // A database that is being repaired accepts no writes.
+    let statement = format!(
+        "alter database {} set default_transaction_read_only = on",
+        database.url().rsplit('/').next().and_then(|name| name.split('?').next()).expect("a name")
+    );
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(database.pool()).await.expect("altered");
+    let found = Findings::of(Launch::role("doctor", database.url())).await;
+    found.expect("database", "failed", "accepts no writes");
+}
+
+#[tokio::test]
+async fn mistakes_come_first() {
+    let launch = || Launch::of(program(&["doctor", "--send-to", "nobody"]));
+    let ended = launch().run().await;
+    assert_eq!(ended.status.code(), Some(2), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("SOCIALIZE_DATABASE_URL") && ended.stderr.contains("--send-to"),
+        "{}",
+        ended.stderr
+    );
+    let found = Findings::of(launch()).await;
+    assert_eq!(found.code, Some(2));
+    found.expect("configuration", "failed", "SOCIALIZE_DATABASE_URL");
+}

@@ -1,0 +1,81 @@
+//! One request to a collector, to see whether telemetry would arrive: what an operator asks before a release.
+
+use bytes::Bytes;
+
+use super::transport::{self, Reply};
+use super::{SignalSettings, StartError};
+use crate::builtin::{self, Signal};
+use crate::log::Level;
+use crate::otlp_encoding::{metrics_request, trace_request};
+use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
+use crate::{Measurement, Resource, Telemetry, TelemetrySettings};
+
+/// The event and the span by which a probe is found in the collector's store.
+const PROBE: &str = "telemetry.probe";
+
+/// What came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProbeAnswer {
+    /// The collector took the request as a whole.
+    Accepted,
+    /// The collector answered, but refuses what the request holds.
+    Refused,
+    /// The collector cannot take requests now; the HTTP status or gRPC code of its answer.
+    TryLater(u16),
+    /// The collector will never take this request; the HTTP status or gRPC code of its answer.
+    Rejected(u16),
+    /// There was no connection, or it broke before the answer.
+    Unreachable,
+    /// There was no answer within the time that one request may take.
+    TimedOut,
+}
+
+/// Sends one span or one point, once.
+///
+/// # Errors
+/// When no sender could be started with these settings.
+pub async fn probe(
+    signal: Signal,
+    resource: Resource,
+    settings: &SignalSettings,
+) -> Result<ProbeAnswer, StartError> {
+    let telemetry =
+        Telemetry::new(TelemetrySettings { traces: true, resource, ..TelemetrySettings::default() });
+    let mut transport = transport::new(signal, settings)?;
+    let reply = transport.send(Bytes::from(request(signal, &telemetry)));
+    Ok(match tokio::time::timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
+        Reply::Accepted { rejected_items: 0 } => ProbeAnswer::Accepted,
+        Reply::Accepted { .. } => ProbeAnswer::Refused,
+        Reply::TryLater { status, .. } => ProbeAnswer::TryLater(status),
+        Reply::Rejected { status } => ProbeAnswer::Rejected(status),
+        Reply::Unreachable => ProbeAnswer::Unreachable,
+        Reply::TimedOut => ProbeAnswer::TimedOut,
+    })
+}
+
+fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {
+    let mut request = Vec::new();
+    if signal == Signal::Metrics {
+        telemetry.meter().observe(&builtin::PROCESS_UPTIME, |()| Some(0.0));
+        let now = telemetry.now().unix_nanoseconds();
+        metrics_request(telemetry.resource(), &telemetry.meter().snapshot(), now, &mut request);
+        return request;
+    }
+    let done = OutcomeDescription {
+        attributes: Vec::new(),
+        level: Level::Info,
+        is_error: false,
+        histogram: None,
+        counter: None,
+    };
+    let operation = Operation::new(OperationDescription {
+        event: PROBE,
+        span_name: PROBE.to_owned(),
+        kind: SpanKind::Internal,
+        attributes: Vec::new(),
+        outcomes: vec![done],
+    });
+    Measurement::begin(telemetry, &operation, 0).finish(0);
+    trace_request(telemetry.resource(), &telemetry.take_spans(usize::MAX).bytes, &mut request);
+    request
+}
