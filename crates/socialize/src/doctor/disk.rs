@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::statvfs::statvfs;
 
 use super::finding::Finding;
+use crate::blobs::BlobStoreSettings;
 use crate::config::Settings;
 use crate::mail::MailTransport;
 
@@ -32,6 +33,9 @@ fn directories(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
     }
     if let MailTransport::Directory(path) = &settings.mail.transport {
         directories.push(("SOCIALIZE_MAIL_DIRECTORY", path.clone()));
+    }
+    if let BlobStoreSettings::Directory(path) = &settings.blobs.store {
+        directories.push(("SOCIALIZE_BLOBS_DIRECTORY", path.clone()));
     }
     directories
 }

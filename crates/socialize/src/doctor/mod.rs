@@ -1,6 +1,7 @@
 //! `socialize doctor`: asks everything that Socialize depends on, once, and says what to do about what is wrong. It runs with
 //! the same settings as `serve`, before that does.
 
+mod blobs;
 mod database;
 mod disk;
 mod finding;
@@ -41,6 +42,7 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
     for finding in database::check(&settings.database).await {
         report.add(finding)?;
     }
+    report.add(blobs::check(&settings.blobs).await)?;
     report.add(mail::check(&settings.mail, &settings.listen.public_url, send_to.as_ref()).await)?;
     for finding in telemetry::check(settings.otlp.as_ref()).await {
         report.add(finding)?;

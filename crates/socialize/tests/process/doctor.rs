@@ -1,5 +1,7 @@
 //! `socialize doctor`: silent about nothing, and right about what to do.
 
+use std::path::Path;
+
 use otlp_sink::{Answer as SinkAnswer, OtlpSink};
 use serde_json::Value;
 use socialize::cluster::free_loopback_port;
@@ -40,17 +42,20 @@ async fn all_is_well() {
     let database = TestDatabase::create().await;
     let sink = OtlpSink::start();
     let mail = tempfile::tempdir().expect("a directory");
+    let blobs = tempfile::tempdir().expect("a directory");
     let launch = || {
         Launch::role("doctor", database.url())
             .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
             .variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
             .variable("SOCIALIZE_MAIL_DIRECTORY", mail.path())
+            .variable("SOCIALIZE_BLOBS_DIRECTORY", blobs.path())
             .arguments(&["--send-to", "ada@example.com"])
     };
     let found = Findings::of(launch()).await;
     assert_eq!(found.code, Some(0), "{:#}", found.report);
     assert_eq!(found.report["healthy"], true);
-    for check in ["configuration", "database", "connections", "clock", "migrations", "mail", "disk"] {
+    for check in ["configuration", "database", "connections", "clock", "migrations", "blobs", "mail", "disk"]
+    {
         found.expect(check, "ok", "");
     }
     found.expect("otlp_traces", "ok", "accepted");
@@ -61,11 +66,18 @@ async fn all_is_well() {
     let points = sink.metrics().iter().flat_map(|request| &request.resource_metrics).count();
     assert_eq!((spans, points), (1, 1));
     assert_eq!(emails(&mail), 1);
+    // And this left nothing behind.
+    assert_eq!(files(blobs.path()), 0);
 
     // The same for people.
     let ended = launch().run().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("Everything is as it should be."), "{}", ended.stdout);
+}
+
+fn files(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory).expect("a directory").flatten();
+    entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
 }
 
 fn emails(directory: &tempfile::TempDir) -> usize {
@@ -80,7 +92,11 @@ async fn nothing_is_well() {
     let metrics = format!("http://127.0.0.1:{}/v1/metrics", free_port());
     let database = format!("postgres://socialize:do-not-show@127.0.0.1:{}/socialize", free_port());
     let mail = format!("smtp://127.0.0.1:{}?tls=none", free_port());
+    let s3 = format!("http://127.0.0.1:{}", free_port());
     let launch = Launch::role("doctor", &database)
+        .without("SOCIALIZE_BLOBS_DIRECTORY")
+        .variables(&[("SOCIALIZE_S3_BUCKET", "socialize"), ("SOCIALIZE_S3_ENDPOINT", &s3)])
+        .variables(&[("SOCIALIZE_S3_ACCESS_KEY_ID", "id"), ("SOCIALIZE_S3_SECRET_ACCESS_KEY", "do-not-show")])
         .without("SOCIALIZE_MAIL_DIRECTORY")
         .variable("SOCIALIZE_SMTP_URL", mail)
         .variable("SOCIALIZE_LOG_FILE", "/proc/no/such/place/socialize.jsonl")
@@ -92,6 +108,7 @@ async fn nothing_is_well() {
     assert_eq!(found.report["healthy"], false);
     found.expect("database", "failed", "start Postgres, or correct host and port");
     found.expect("migrations", "skipped", "");
+    found.expect("blobs", "failed", "correct SOCIALIZE_S3_ENDPOINT");
     found.expect("mail", "failed", "correct host and port in SOCIALIZE_SMTP_URL");
     found.expect("otlp_traces", "failed", "answers 401");
     found.expect("otlp_metrics", "failed", "cannot be reached");
