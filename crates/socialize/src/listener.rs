@@ -1,5 +1,6 @@
 //! Accepting connections: what a client may take in time and size, and how connections end with the process.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue, Version, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -38,17 +39,28 @@ pub(crate) struct Routers {
     pub(crate) headers_too_large: Router,
 }
 
-/// Accepts connections until `closed`, then lets those that are open finish their requests, for at most `patience`.
-pub(crate) async fn accept(
-    listener: TcpListener,
-    routers: Routers,
-    closed: watch::Receiver<()>,
-    patience: Duration,
-) {
+/// When a listener ends; each begins when the sender is dropped.
+#[derive(Clone)]
+pub(crate) struct End {
+    /// Connections are still accepted, but each is for one request only: who keeps one open would send the next request into
+    /// the moment at which it is closed.
+    pub(crate) announced: watch::Receiver<()>,
+    /// No connection is accepted any more.
+    pub(crate) closed: watch::Receiver<()>,
+}
+
+impl End {
+    fn is_announced(&self) -> bool {
+        self.announced.has_changed().is_err()
+    }
+}
+
+/// Accepts connections until the end, then lets those that are open finish their requests, for at most `patience`.
+pub(crate) async fn accept(listener: TcpListener, routers: Routers, end: End, patience: Duration) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let streams = TaskTracker::new();
-    let mut closing = Box::pin(crate::serve::until_dropped(closed));
+    let mut closing = Box::pin(crate::serve::until_dropped(end.closed.clone()));
     loop {
         let connection = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -62,6 +74,7 @@ pub(crate) async fn accept(
                     stream,
                     peer,
                     routers,
+                    end.clone(),
                     graceful.watcher(),
                     streams.clone(),
                 ));
@@ -82,6 +95,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     routers: Routers,
+    end: End,
     graceful: Watcher,
     streams: TaskTracker,
 ) {
@@ -94,7 +108,16 @@ async fn serve_connection(
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
         let router = if is_too_large { &routers.headers_too_large } else { &routers.requests };
-        router.clone().oneshot(request)
+        // HTTP/2 has another way to say so, which belongs to the connection and not to an answer.
+        let is_last = request.version() < Version::HTTP_2 && end.is_announced();
+        let answer = router.clone().oneshot(request);
+        async move {
+            let mut answer = answer.await?;
+            if is_last {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut builder = auto::Builder::new(StreamExecutor(streams));
     builder

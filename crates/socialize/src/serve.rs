@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::config::Settings;
-use crate::listener::accept;
+use crate::listener::{End, accept};
 use crate::queue::{Worker, WorkerSettings};
 use crate::start::{Started, VERSION, start};
 use crate::{operations, router};
@@ -64,12 +64,13 @@ pub async fn run_until(
     let operations = tokio::spawn(accept(
         operations_listener,
         operations::routers(app.clone()),
-        operations_ended,
+        End { announced: operations_ended.clone(), closed: operations_ended },
         OPERATIONS_END_LIMIT,
     ));
     let public = public_listener.map(|listener| {
-        let drained = drain(app.clone(), stopped.clone(), settings.drain_delay);
-        tokio::spawn(accept(listener, router::routers(app.clone()), drained, settings.shutdown_timeout))
+        let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
+        let end = End { announced: stopped.clone(), closed };
+        tokio::spawn(accept(listener, router::routers(app.clone()), end, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {

@@ -15,6 +15,7 @@ mod operator;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
 mod raw_connection;
+mod rolling_restart;
 mod simulate;
 mod telemetry_over_otlp;
 mod trace_context;

@@ -1,0 +1,167 @@
+//! Two replicas are replaced one after the other while people work: nobody notices.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use nix::sys::signal::Signal;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use test_support::TestDatabase;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::harness::{Launch, Process, User, eventually};
+
+/// How many people work at once.
+const PEOPLE: usize = 6;
+
+/// Forwards each connection to a replica that says it is ready, and knows nothing of HTTP beyond that question.
+#[derive(Clone)]
+struct Balancer {
+    address: SocketAddr,
+    replicas: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl Balancer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let balancer = Self { address: listener.local_addr().expect("an address"), replicas: Arc::default() };
+        let forwarding = balancer.clone();
+        tokio::spawn(async move {
+            let mut next = 0;
+            loop {
+                let (mut client, _) = listener.accept().await.expect("a connection");
+                next += 1;
+                let replicas = forwarding.replicas();
+                let replica = replicas[next % replicas.len()];
+                tokio::spawn(async move {
+                    // The client sees a connection that ends, as from any balancer whose choice was wrong.
+                    let Ok(mut server) = TcpStream::connect(replica).await else { return };
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+        balancer
+    }
+
+    fn replicas(&self) -> Vec<SocketAddr> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, replica: &Process) {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).push(replica.public());
+    }
+
+    /// Asks the replica how it is, as balancers do all the time, and leaves it out once it is not ready.
+    async fn remove_when_unready(&self, replica: &Process) {
+        eventually("readiness to fail", async || (replica.ready().await == 503).then_some(())).await;
+        let address = replica.public();
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != address);
+    }
+}
+
+/// What people did and what came of it.
+#[derive(Default)]
+struct Seen {
+    accepted: AtomicU64,
+    trouble: Mutex<Vec<String>>,
+    is_over: AtomicBool,
+}
+
+impl Seen {
+    fn trouble(&self) -> Vec<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Makes workspaces and invites somebody into each, over connections that are kept.
+async fn work(seen: Arc<Seen>, url: String, organization: String, user: Arc<User>) {
+    let client = Client::builder().no_proxy().build().expect("a client");
+    let call = async |request: RequestBuilder, expected: StatusCode| {
+        let problem = match request.header("authorization", &user.authorization).send().await {
+            Ok(answer) if answer.status() == expected => return crate::harness::read(answer).await.body,
+            Ok(answer) => format!("{} {}", answer.status(), answer.text().await.unwrap_or_default()),
+            Err(error) => format!("{error:?}"),
+        };
+        seen.trouble.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+        Value::Null
+    };
+    while !seen.is_over.load(Ordering::Relaxed) && seen.trouble().is_empty() {
+        let workspaces = format!("{url}/organizations/{organization}/workspaces");
+        let workspace = json!({"name": "W", "required_approvals": 1});
+        let workspace = call(client.post(workspaces).json(&workspace), StatusCode::CREATED).await;
+        let Some(workspace) = workspace["id"].as_str() else { return };
+        let invites = format!("{url}/workspaces/{workspace}/invites");
+        let invite = json!({"email": "colleague@example.com", "role": "author"});
+        if !call(client.post(&invites).json(&invite), StatusCode::CREATED).await.is_null() {
+            seen.accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        call(client.get(&invites), StatusCode::OK).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_and_no_e_mail_is_lost() {
+    let database = TestDatabase::create().await;
+    let mail = tempfile::tempdir().expect("a directory");
+    let replica = async || {
+        Launch::serve(database.url())
+            .variable("SOCIALIZE_MAIL_DIRECTORY", mail.path())
+            .variable("SOCIALIZE_DRAIN_DELAY", "1s")
+            .start_ready()
+            .await
+    };
+    let balancer = Balancer::start().await;
+    let mut replicas = [replica().await, replica().await];
+    replicas.iter().for_each(|replica| balancer.add(replica));
+
+    let user = Arc::new(User::insert(database.pool()).await);
+    let url = format!("http://{}/v1", balancer.address);
+    let request = replicas[0].client().post(format!("{url}/organizations")).json(&json!({"name": "A"}));
+    let answer = request.header("authorization", &user.authorization).send().await.expect("an answer");
+    let organization = crate::harness::read(answer).await.expect(201).text("id");
+
+    let seen: Arc<Seen> = Arc::default();
+    let mut people = JoinSet::new();
+    for _ in 0..PEOPLE {
+        people.spawn(work(seen.clone(), url.clone(), organization.clone(), user.clone()));
+    }
+    let work_goes_on = async |what: &str| {
+        let before = seen.accepted.load(Ordering::Relaxed);
+        eventually(what, async || {
+            let trouble = seen.trouble();
+            assert!(trouble.is_empty(), "{what}: {} requests failed: {:?}", trouble.len(), trouble.first());
+            (seen.accepted.load(Ordering::Relaxed) > before + 50).then_some(())
+        })
+        .await;
+    };
+    work_goes_on("work before the restart").await;
+    for replaced in &mut replicas {
+        replaced.signal(Signal::SIGTERM);
+        balancer.remove_when_unready(replaced).await;
+        let status = replaced.wait_for_exit().await;
+        assert_eq!(status.code(), Some(0), "{}", replaced.standard_error());
+        work_goes_on("work on the other replica").await;
+        *replaced = replica().await;
+        balancer.add(replaced);
+        work_goes_on("work on both replicas").await;
+    }
+    seen.is_over.store(true, Ordering::Relaxed);
+    people.join_all().await;
+
+    assert_eq!(seen.trouble(), Vec::<String>::new());
+    let accepted = seen.accepted.load(Ordering::Relaxed);
+    let invites: i64 = sqlx::query_scalar("select count(*) from workspace_invites")
+        .fetch_one(database.pool())
+        .await
+        .expect("a count");
+    assert_eq!(invites.cast_unsigned(), accepted, "what was accepted is there, once");
+    eventually("an e-mail for each invite", async || {
+        let entries = std::fs::read_dir(mail.path()).expect("a directory").flatten();
+        let emails =
+            entries.filter(|entry| entry.path().extension().is_some_and(|name| name == "eml")).count();
+        (emails as u64 == accepted).then_some(())
+    })
+    .await;
+}
