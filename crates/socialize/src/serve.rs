@@ -19,6 +19,8 @@ use crate::{operations, router};
 
 /// How long the operations listener, which answers at once, may take to end.
 const OPERATIONS_END_LIMIT: Duration = Duration::from_secs(1);
+/// How often a worker shows that it lives within one lease.
+const SIGNS_OF_LIFE: u32 = 4;
 /// How long saying goodbye to the database may take.
 const POOL_CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long telemetry may take to be flushed at exit, whatever the collector does.
@@ -76,6 +78,8 @@ pub async fn run_until(
     let worker = works.then(|| {
         let worker = WorkerSettings {
             concurrency: settings.job_concurrency,
+            lease: settings.job_lease,
+            heartbeat: settings.job_lease / SIGNS_OF_LIFE,
             gauge_interval: settings.gauge_interval,
             gauge_check_interval: settings.gauge_check_interval,
             ..WorkerSettings::default()

@@ -170,6 +170,9 @@ pub struct ServeArguments {
     /// How many jobs run at once [default: 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_JOB_CONCURRENCY")]
     pub job_concurrency: Option<String>,
+    /// How long the jobs of a worker that was killed wait until another takes them over [default: 60s]
+    #[arg(long, value_name = "DURATION", env = "SOCIALIZE_JOB_LEASE")]
+    pub job_lease: Option<String>,
 
     /// How often the gauges of the database are sampled, by one of all processes [default: 30s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_INTERVAL")]

@@ -21,6 +21,7 @@ use super::mail::mail;
 use crate::blobs::BlobSettings;
 use crate::mail::MailSettings;
 use crate::passwords::PasswordHashing;
+use crate::queue::WorkerSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
 
@@ -63,6 +64,8 @@ pub struct Settings {
     pub serve_works: bool,
     /// How many jobs run at once.
     pub job_concurrency: usize,
+    /// For how long a job is a worker's without a sign of life.
+    pub job_lease: Duration,
     /// How often the gauges of the database are sampled.
     pub gauge_interval: Duration,
     /// How often their counts are compared with the tables.
@@ -169,6 +172,12 @@ impl Settings {
             Duration::from_secs(72 * 60 * 60),
             APPROVAL_STALE_AFTER,
         );
+        let job_lease = mistakes.duration(
+            "SOCIALIZE_JOB_LEASE",
+            arguments.job_lease.as_deref(),
+            WorkerSettings::default().lease,
+            Duration::from_secs(1)..=Duration::from_secs(60 * 60),
+        );
         let drain_delay = mistakes.duration(
             "SOCIALIZE_DRAIN_DELAY",
             arguments.drain_delay.as_deref(),
@@ -193,6 +202,7 @@ impl Settings {
                 blobs,
                 serve_works,
                 job_concurrency,
+                job_lease,
                 gauge_interval,
                 gauge_check_interval,
                 approval_stale_after,

@@ -136,6 +136,10 @@ const MISTAKES: &[Mistake] = &[
         "SOCIALIZE_JOB_CONCURRENCY: 0 is not a whole number from 1 to 256",
     ),
     variable(
+        &[("SOCIALIZE_JOB_LEASE", "10ms")],
+        "SOCIALIZE_JOB_LEASE: \"10ms\" is not a duration from 1s to 1h",
+    ),
+    variable(
         &[("SOCIALIZE_MAIL_FROM", "Socialize")],
         "SOCIALIZE_MAIL_FROM: \"Socialize\" is not an address, e.g. \"Socialize <socialize@example.com>\"",
     ),

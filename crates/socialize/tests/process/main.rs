@@ -11,6 +11,7 @@ mod exposition;
 mod gauges;
 mod harness;
 mod hostile_clients;
+mod killed_workers;
 mod operator;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
