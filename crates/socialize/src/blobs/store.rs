@@ -5,10 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use domain::ids::BlobId;
+use http::{StatusCode, header};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 use object_store::local::LocalFileSystem;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -204,7 +206,10 @@ fn s3(settings: &S3Settings, timeouts: BlobTimeouts) -> object_store::Result<Ama
         .with_access_key_id(&settings.access_key_id)
         .with_secret_access_key(settings.secret_access_key.expose())
         .with_virtual_hosted_style_request(!settings.path_style)
+        // What may be asked without encryption was decided when the settings were checked.
         .with_allow_http(true)
+        // One blob at a time is deleted, for which every server has a request.
+        .with_disable_bulk_delete(true)
         .with_retry(retry)
         .with_http_connector(Connector { timeouts });
     if let Some(endpoint) = &settings.endpoint {
@@ -235,6 +240,21 @@ impl HttpConnector for Connector {
             .no_proxy()
             .build()
             .map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
-        Ok(HttpClient::new(client))
+        Ok(HttpClient::new(Service(client)))
+    }
+}
+
+#[derive(Debug)]
+struct Service(reqwest::Client);
+
+#[async_trait]
+impl HttpService for Service {
+    async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
+        let mut response = self.0.call(request).await?;
+        // Some servers send the range that they are asked for and call it the whole.
+        if response.status() == StatusCode::OK && response.headers().contains_key(header::CONTENT_RANGE) {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        Ok(response)
     }
 }

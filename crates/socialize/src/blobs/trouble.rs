@@ -23,13 +23,13 @@ impl From<Error> for BlobError {
 }
 
 fn generic(error: &Error) -> ErrorType {
-    if has_cause::<rustls::Error>(error) {
+    if causes(error).any(|cause| cause.is::<rustls::Error>()) {
         return ErrorType::TlsFailure;
     }
-    if let Some(error) = cause::<io::Error>(error) {
+    if let Some(error) = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last() {
         return ErrorType::from_io(error);
     }
-    match cause::<HttpError>(error).map(HttpError::kind) {
+    match causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
         Some(HttpErrorKind::Timeout) => ErrorType::Timeout,
         // A connection that was refused has a cause of the operating system.
         Some(HttpErrorKind::Connect) => ErrorType::DnsFailure,
@@ -40,20 +40,15 @@ fn generic(error: &Error) -> ErrorType {
     }
 }
 
-/// The first cause of this type.
-fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+/// The error and all its causes.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| cause(*error))
 }
 
-/// Whether there is a cause of this type, also wrapped into an error of the operating system.
-fn has_cause<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
-    let wrapped = cause::<io::Error>(error).and_then(io::Error::get_ref);
-    cause::<E>(error).is_some() || wrapped.is_some_and(|wrapped| wrapped.is::<E>())
+/// An error of the operating system that only wraps another one does not name it as its cause.
+fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
 }

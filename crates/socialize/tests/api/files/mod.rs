@@ -2,6 +2,8 @@
 
 mod clean_up;
 mod downloads;
+mod s3;
+mod s3_trouble;
 mod screenshots;
 mod uploads;
 
