@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::catalogue;
-use domain::labels::{EmailOutcome, EmailTemplate, JobKind};
+use domain::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailTemplate, JobKind};
 use telemetry::catalogue::{Label, MetricDescription};
 use telemetry::health::HealthDetail;
 use telemetry::meter::{Snapshot, Value};
-use telemetry::{ClosedSet, JobOutcome, builtin};
+use telemetry::{ClosedSet, JobOutcome, Outcome, builtin};
 use tokio::time::Instant;
 
 use super::ledger::Facts;
@@ -37,6 +37,7 @@ pub(super) struct Picture {
     pub(super) driven: Driven,
     pub(super) jobs: Jobs,
     pub(super) emails: Emails,
+    pub(super) files: Files,
     pub(super) memory_bytes: Option<f64>,
     /// Telemetry that was recorded and will never arrive.
     pub(super) dropped: u64,
@@ -65,6 +66,17 @@ pub(super) struct Emails {
     pub(super) delivered: u64,
     pub(super) deferred: u64,
     pub(super) refused: u64,
+}
+
+/// What became of uploaded files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    /// Stored, whole or in parts.
+    pub(super) stored: u64,
+    /// Read to the end.
+    pub(super) read: u64,
+    /// Operations on the store that failed.
+    pub(super) failed: u64,
 }
 
 /// Looks again and again.
@@ -100,6 +112,7 @@ impl Painter {
             driven,
             jobs: jobs(&snapshot),
             emails: emails(&snapshot),
+            files: files(&snapshot),
             memory_bytes: match snapshot.value(builtin::PROCESS_MEMORY_USAGE.description().name, &[]) {
                 Some(Value::Number(bytes)) => Some(*bytes),
                 _ => None,
@@ -162,6 +175,26 @@ fn emails(snapshot: &Snapshot) -> Emails {
         delivered: count(EmailOutcome::Delivered),
         deferred: count(EmailOutcome::Deferred),
         refused: count(EmailOutcome::Refused),
+    }
+}
+
+fn files(snapshot: &Snapshot) -> Files {
+    let name = catalogue::BLOB_OPERATION_DURATION.description().name;
+    let count = |operation: BlobOperation, outcome: BlobOutcome| {
+        let labels = [(BlobOperation::KEY, operation.as_str()), (BlobOutcome::KEY, outcome.as_str())];
+        match snapshot.value(name, &labels) {
+            Some(Value::Distribution(operations)) => operations.count(),
+            _ => 0,
+        }
+    };
+    let ok = |operation| count(operation, BlobOutcome::Ok);
+    let failures = BlobOutcome::ALL.iter().filter(|outcome| outcome.is_error());
+    Files {
+        stored: ok(BlobOperation::Put) + ok(BlobOperation::CompleteParts),
+        read: ok(BlobOperation::Read),
+        failed: failures
+            .flat_map(|outcome| BlobOperation::ALL.iter().map(|operation| count(*operation, *outcome)))
+            .sum(),
     }
 }
 

@@ -81,7 +81,7 @@ impl Report {
         let milliseconds =
             |quantile| self.requests.quantile(quantile).map(|duration| duration.as_micros() as f64 / 1000.0);
         let problems = self.problems();
-        let Picture { emails, jobs, dropped, driven, .. } = &self.picture;
+        let Picture { emails, files, jobs, dropped, driven, .. } = &self.picture;
         json!({
             "version": VERSION,
             "seconds": self.elapsed.as_secs_f64(),
@@ -99,6 +99,7 @@ impl Report {
                     "duration_ms": {"p50": milliseconds(0.5), "p95": milliseconds(0.95), "p99": milliseconds(0.99)},
                 },
                 "emails": {"delivered": emails.delivered, "deferred": emails.deferred, "refused": emails.refused},
+                "files": {"stored": files.stored, "read": files.read, "failed": files.failed},
                 "jobs": {"ok": jobs.ok, "not_ok": jobs.not_ok, "queued": jobs.depth, "dead": jobs.dead},
                 "telemetry_dropped": dropped,
             },

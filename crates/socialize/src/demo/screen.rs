@@ -35,7 +35,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     let [api, health, background, people] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Length(4),
-        Constraint::Length(5),
+        Constraint::Length(6),
         Constraint::Length(4),
     ])
     .areas(right);
@@ -156,7 +156,7 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let jobs = picture.jobs;
     let alarming = |text: String, count: u64| if count == 0 { text.dim() } else { text.red() };
     let age = jobs.oldest_age.map_or(String::new(), |age| format!(", oldest {:.1} s", age.as_secs_f64()));
-    let emails = picture.emails;
+    let (emails, files) = (picture.emails, picture.files);
     let lines = vec![
         Line::from(vec![
             " queue  ".dim(),
@@ -173,6 +173,11 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
             format!("{} sent", emails.delivered).into(),
             alarming(format!(", {} deferred", emails.deferred), emails.deferred),
             alarming(format!(", {} refused", emails.refused), emails.refused),
+        ]),
+        Line::from(vec![
+            " files  ".dim(),
+            format!("{} stored, {} read", files.stored, files.read).into(),
+            alarming(format!(", {} failed", files.failed), files.failed),
         ]),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel(" Background ")), area);

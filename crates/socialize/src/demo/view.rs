@@ -172,7 +172,7 @@ fn plain_line(picture: &Picture) -> String {
     };
     let total = picture.driven.total();
     format!(
-        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} jobs queued  {counters}",
+        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} jobs queued  {counters}",
         picture.elapsed.as_secs_f64(),
         picture.health.readiness,
         traffic.rate,
@@ -180,6 +180,7 @@ fn plain_line(picture: &Picture) -> String {
         total.ok,
         total.unexpected,
         picture.emails.delivered,
+        picture.files.stored,
         picture.jobs.depth.unwrap_or_default(),
     )
 }

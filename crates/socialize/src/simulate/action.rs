@@ -51,8 +51,14 @@ pub enum Action {
     ScheduleContentItem,
     /// Puts an item away.
     ArchiveContentItem,
+    /// Attaches a picture to an item.
+    AttachFile,
+    /// Looks at an attachment.
+    DownloadAttachment,
     /// Tells the operators that something does not work.
     ReportBug,
+    /// Adds a picture of what does not work.
+    AddScreenshot,
     /// Tells the operators something else.
     ReportOther,
     /// Looks at the items of a workspace.
@@ -101,7 +107,7 @@ impl Action {
             Self::CallUnknownPath => &[404],
             Self::Register | Self::LogIn | Self::RequestPasswordReset | Self::InviteColleague => &[429],
             // Colleagues work on the same items at the same time.
-            Self::EditContentItem => &[409, 412],
+            Self::EditContentItem | Self::AttachFile => &[409, 412],
             Self::SubmitContentItem
             | Self::Approve
             | Self::RequestChanges

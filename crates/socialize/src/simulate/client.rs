@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is sent.
 pub(super) struct Request {
-    /// `GET`, `POST`, `PATCH`.
+    /// `GET`, `POST`, `PUT`, `PATCH`.
     pub method: Method,
     /// Below the target.
     pub path: String,
@@ -28,6 +28,8 @@ pub(super) struct Request {
     pub idempotency_key: Option<Uuid>,
     /// JSON.
     pub body: Option<Value>,
+    /// A body that is a file.
+    pub file: Option<Vec<u8>>,
 }
 
 impl Request {
@@ -40,6 +42,7 @@ impl Request {
             if_match: None,
             idempotency_key: None,
             body: None,
+            file: None,
         }
     }
 
@@ -51,6 +54,11 @@ impl Request {
     /// Does something that takes nothing but its path.
     pub(super) fn act(path: impl Into<String>) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
+    }
+
+    /// Uploads a file.
+    pub(super) fn upload(method: Method, path: impl Into<String>, file: Vec<u8>) -> Self {
+        Self { method, file: Some(file), ..Self::get(path) }
     }
 
     /// Changes something.
@@ -142,6 +150,9 @@ impl Client {
         }
         if let Some(body) = &request.body {
             builder = builder.json(body);
+        }
+        if let Some(file) = request.file {
+            builder = builder.header(header::CONTENT_TYPE, "application/octet-stream").body(file);
         }
         let response = builder.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());

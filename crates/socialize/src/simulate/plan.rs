@@ -1,6 +1,7 @@
 //! What somebody intends, and the request that it takes.
 
 use domain::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
+use http::Method;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use serde_json::json;
@@ -84,6 +85,15 @@ pub(super) enum Intent {
     ScheduleContentItem(ItemPosition),
     /// This.
     ArchiveContentItem(ItemPosition),
+    /// To this.
+    AttachFile(ItemPosition),
+    /// The newest of this.
+    DownloadAttachment(ItemPosition),
+    /// To a report of one's own.
+    AddScreenshot {
+        /// It.
+        report: Uuid,
+    },
     /// To the operators.
     ReportFeedback(FeedbackKind),
     /// All of a workspace.
@@ -128,6 +138,9 @@ impl Intent {
             Self::Decide(_, Decision::Reject) => Action::Reject,
             Self::ScheduleContentItem(_) => Action::ScheduleContentItem,
             Self::ArchiveContentItem(_) => Action::ArchiveContentItem,
+            Self::AttachFile(_) => Action::AttachFile,
+            Self::DownloadAttachment(_) => Action::DownloadAttachment,
+            Self::AddScreenshot { .. } => Action::AddScreenshot,
             Self::ReportFeedback(FeedbackKind::Bug) => Action::ReportBug,
             Self::ReportFeedback(_) => Action::ReportOther,
             Self::ListContentItems { .. } => Action::ListContentItems,
@@ -167,6 +180,10 @@ impl Intent {
                 let body = json!({"kind": kind, "body": text, "organization_id": team.organization});
                 Request::post("/v1/feedback-reports", body)
             }
+            Self::AddScreenshot { report } => {
+                let path = format!("/v1/feedback-reports/{report}/screenshot");
+                Request::upload(Method::PUT, path, words::picture(&mut caller.rng))
+            }
             Self::ListOrganizations => Request::get("/v1/organizations"),
             Self::CreateWorkspace => create_workspace(team, person)?,
             Self::InviteColleague { workspace, colleague } => invite(team, *workspace, *colleague)?,
@@ -184,6 +201,7 @@ impl Intent {
                 | Self::InviteColleague { .. }
                 | Self::DraftContentItem { .. }
                 | Self::Comment(_)
+                | Self::AttachFile(_)
                 | Self::Decide(..)
                 | Self::ReportFeedback(_)
         )
@@ -298,6 +316,16 @@ fn content_request(intent: &Intent, team: &mut Team, person: usize) -> Option<Re
         }
         Intent::ListComments(position) => Request::get(format!("{}/comments", item(position)?.0)),
         Intent::ReadContentItem(position) => Request::get(item(position)?.0),
+        Intent::AttachFile(position) => {
+            let (path, item) = item(position)?;
+            let path = format!("{path}/attachments?file_name=picture.png");
+            let upload = Request::upload(Method::POST, path, words::picture(rng));
+            Request { if_match: item.etag.clone(), ..upload }
+        }
+        Intent::DownloadAttachment(position) => {
+            let (path, item) = item(position)?;
+            Request::get(format!("{path}/attachments/{}", item.attachments.last()?))
+        }
         _ => return None,
     })
 }

@@ -20,6 +20,8 @@ use super::plan::{Intent, ItemPosition};
 const ITEMS_IN_THE_WORKS: usize = 5;
 /// How many items a workspace makes before the team has done its work.
 const ITEMS_PLANNED: std::ops::RangeInclusive<usize> = 6..=14;
+/// How many attachments an item gets at most.
+const ATTACHMENTS: usize = 3;
 /// A team that got nothing done for so long is given up.
 const PATIENCE: Time = Time::from_secs(180);
 
@@ -35,6 +37,8 @@ pub(super) struct Team {
     pub founded_at: DateTime<Utc>,
     planned_workspaces: usize,
     last_success: Time,
+    /// Reports of bugs that have no screenshot yet, with their reporters.
+    without_screenshot: Vec<(usize, Uuid)>,
 }
 
 /// A workspace, as its team knows it.
@@ -57,6 +61,8 @@ pub(super) struct Item {
     pub revision: i64,
     /// What an edit sends as `If-Match`; `None` when somebody has to read the item first.
     pub etag: Option<String>,
+    /// The oldest first.
+    pub attachments: Vec<Uuid>,
     status: ContentItemStatus,
     /// Who wrote the current revision.
     written_by: usize,
@@ -72,7 +78,15 @@ impl Team {
         let people = parts.into_iter().enumerate().map(person).collect();
         let planned_workspaces = rng.random_range(1..=2);
         let (organization, workspaces) = (None, Vec::new());
-        Self { people, organization, workspaces, founded_at, planned_workspaces, last_success: now }
+        Self {
+            people,
+            organization,
+            workspaces,
+            founded_at,
+            planned_workspaces,
+            last_success: now,
+            without_screenshot: Vec::new(),
+        }
     }
 
     /// Whether nobody has anything left to do, or nothing succeeds any more.
@@ -126,6 +140,8 @@ impl Team {
         let mut wishes = vec![(2, Intent::ListOrganizations), (1, Intent::LogOut)];
         let kinds = [FeedbackKind::Bug, FeedbackKind::Idea, FeedbackKind::Question, FeedbackKind::Other];
         wishes.extend(kinds.map(|kind| (1, Intent::ReportFeedback(kind))));
+        let own = self.without_screenshot.iter().filter(|(reporter, _)| *reporter == person);
+        wishes.extend(own.map(|(_, report)| (10, Intent::AddScreenshot { report: *report })));
         for (position, workspace) in self.workspaces.iter().enumerate() {
             if workspace.joined[person] {
                 self.wishes_in(position, workspace, person, &mut wishes);
@@ -157,6 +173,9 @@ impl Team {
                 (2, Intent::ListComments(position)),
                 (3, Intent::ReadContentItem(position)),
             ]);
+            if !item.attachments.is_empty() {
+                wishes.push((3, Intent::DownloadAttachment(position)));
+            }
             if part != Part::Reviewer {
                 wishes.extend(item.wishes_of_author(position));
             }
@@ -225,7 +244,24 @@ impl Team {
                 self.workspaces[*workspace].items.push(item);
             }
             Intent::EditContentItem(position) => {
-                *self.item(*position) = Item::read(body, etag, person)?;
+                let attachments = std::mem::take(&mut self.item(*position).attachments);
+                *self.item(*position) = Item { attachments, ..Item::read(body, etag, person)? };
+            }
+            // It is an edit.
+            Intent::AttachFile(position) => {
+                let attachment = read_id(body, "id")?;
+                let item = self.item(*position);
+                item.attachments.push(attachment);
+                item.revision += 1;
+                item.etag = Some(etag.clone()?);
+                (item.status, item.written_by) = (ContentItemStatus::Draft, person);
+                item.decided_by.clear();
+            }
+            Intent::ReportFeedback(FeedbackKind::Bug) => {
+                self.without_screenshot.push((person, read_id(body, "id")?));
+            }
+            Intent::AddScreenshot { report } => {
+                self.without_screenshot.retain(|(_, other)| other != report);
             }
             Intent::SubmitContentItem(position)
             | Intent::ScheduleContentItem(position)
@@ -252,6 +288,7 @@ impl Team {
         let is_outdated = answer.is_some_and(|answer| matches!(answer.status.as_u16(), 409 | 412));
         match intent {
             Intent::EditContentItem(position)
+            | Intent::AttachFile(position)
             | Intent::SubmitContentItem(position)
             | Intent::ScheduleContentItem(position)
             | Intent::ArchiveContentItem(position)
@@ -281,6 +318,7 @@ impl Item {
             id: read_id(body, "id")?,
             revision: 0,
             etag: None,
+            attachments: Vec::new(),
             status: ContentItemStatus::Draft,
             written_by,
             decided_by: Vec::new(),
@@ -321,6 +359,9 @@ impl Item {
                 let mut wishes = vec![(25, Intent::SubmitContentItem(position))];
                 // Nobody can edit what they have not read.
                 wishes.extend(self.etag.as_ref().map(|_| (6, Intent::EditContentItem(position))));
+                if self.etag.is_some() && self.attachments.len() < ATTACHMENTS {
+                    wishes.push((6, Intent::AttachFile(position)));
+                }
                 wishes
             }
             _ => Vec::new(),

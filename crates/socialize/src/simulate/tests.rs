@@ -65,6 +65,8 @@ impl PretendApi {
                 | ["feedback-reports"]
                 | [.., "comments"],
             ) => ok(201, json!({"id": self.new_id()})),
+            (_, ["feedback-reports", _, "screenshot"]) => ok(200, json!({})),
+            (&Method::GET, [.., "attachments", _]) => ok(200, Value::Null),
             (_, ["workspaces", workspace, "invites"]) => {
                 let token = format!("i{}", self.invites.len());
                 self.invites.insert(token.clone(), (*workspace).to_owned());
@@ -81,7 +83,9 @@ impl PretendApi {
                 self.item(&id)
             }
             (method, ["workspaces", _, "content-items", id, rest @ ..]) => {
-                self.change(id, method == Method::PATCH, rest, request, &body)
+                let is_edit = method == Method::PATCH
+                    || rest.first().is_some_and(|first| first.starts_with("attachments"));
+                self.change(id, is_edit, rest, request, &body)
             }
             _ => panic!("the pretended API knows no {} {}", request.method, request.path),
         }
@@ -93,7 +97,7 @@ impl PretendApi {
             return ok(412, json!({"code": "version_mismatch"}));
         }
         let next = match (rest, item.status) {
-            ([], _) if is_edit => "draft",
+            (_, _) if is_edit => "draft",
             ([], status) => status,
             (["submit"], "draft") => "in_approval",
             (["decisions"], "in_approval") => match body["decision"].as_str() {
@@ -110,7 +114,12 @@ impl PretendApi {
         }
         item.revision += i64::from(is_edit);
         item.status = next;
-        if rest == ["decisions"] { ok(201, json!({"content_item_status": next})) } else { self.item(id) }
+        let etag = format!("\"{}\"", item.version);
+        match rest {
+            ["decisions"] => ok(201, json!({"content_item_status": next})),
+            [_] if is_edit => Answer { etag: Some(etag), ..ok(201, json!({"id": self.new_id()})) },
+            _ => self.item(id),
+        }
     }
 
     fn item(&self, id: &str) -> Answer {

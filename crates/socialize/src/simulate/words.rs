@@ -3,6 +3,7 @@
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const FIRST_NAMES: &[&str] = &[
     "Ada", "Amara", "Anton", "Aylin", "Bela", "Carla", "Chidi", "Dana", "Emil", "Esra", "Farid", "Fiona",
     "Goran", "Hanna", "Ines", "Ivo", "Jamal", "Jana", "Kai", "Keiko", "Lars", "Leila", "Malik", "Mira",
@@ -125,6 +126,16 @@ pub(super) fn complaint(rng: &mut impl Rng) -> &'static str {
 /// What could be better, or is unclear.
 pub(super) fn wish(rng: &mut impl Rng) -> &'static str {
     pick(rng, WISHES)
+}
+
+/// Something that begins as a picture does. Most are small, so that a long run does not fill the disk.
+pub(super) fn picture(rng: &mut impl Rng) -> Vec<u8> {
+    let is_large = rng.random_ratio(1, 40);
+    let size = if is_large { 1_500_000 } else { rng.random_range(1_000..20_000) };
+    let mut picture = vec![0; size];
+    rng.fill(&mut picture[..]);
+    picture[..PNG_SIGNATURE.len()].copy_from_slice(PNG_SIGNATURE);
+    picture
 }
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ async fn signals_facts_and_log_lines_agree() {
         assert!(report["driven"]["actions"][done]["ok"].as_u64() > Some(0), "{done}: {report:#}");
     }
     assert!(report["signals"]["emails"]["delivered"].as_u64() > Some(0), "{report:#}");
+    assert!(report["signals"]["files"]["stored"].as_u64() > Some(0), "{report:#}");
+    assert_eq!(report["signals"]["files"]["failed"], 0);
 
     let scopes = sink.traces().into_iter().flat_map(|request| request.resource_spans);
     let spans = scopes.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
