@@ -1,7 +1,7 @@
 //! The database: a pool whose every operation has a name, a record and a time limit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use domain::catalogue;
@@ -18,6 +18,9 @@ use crate::error::Error;
 
 /// The server itself ends statements that run too long. One that says nothing for so much longer is frozen, or cut off.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+
+/// The shortest time between two renewals of the connections.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A transaction; rolled back when it is dropped without a commit.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -38,6 +41,8 @@ struct Inner {
     statement_limit: Duration,
     /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether idle connections are being closed.
+    is_renewing: AtomicBool,
 }
 
 /// The result of a database operation.
@@ -138,6 +143,7 @@ impl Database {
             timeouts,
             statement_limit: statement_timeout + ANSWER_MARGIN,
             is_down: Box::new(is_down),
+            is_renewing: AtomicBool::new(false),
             pool,
         };
         Self { inner: Arc::new(inner) }
@@ -186,13 +192,38 @@ impl Database {
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
         let answered = tokio::time::timeout(limit, statement).map(|answered| match answered {
-            Ok(result) => classify(result),
+            Ok(result) => {
+                let classified = classify(result);
+                if classified.2 == Some(ErrorType::ReadOnly) {
+                    self.renew_connections();
+                }
+                classified
+            }
             Err(_) => {
                 let error = DatabaseError { error_type: ErrorType::Timeout, constraint: None };
                 (Err(error), DatabaseOutcome::Timeout, Some(ErrorType::Timeout))
             }
         });
         self.inner.operations.observe(operation, answered)
+    }
+
+    /// Closes the idle connections. Whether a session may write is decided when it begins, so those that began while the server
+    /// accepted no writes would refuse them for as long as they live, which is half an hour.
+    fn renew_connections(&self) {
+        if self.inner.is_renewing.swap(true, Relaxed) {
+            return;
+        }
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            for _ in 0..inner.pool.size() {
+                let Some(connection) = inner.pool.try_acquire() else { break };
+                // It is gone in any case; that the server hears of it is a courtesy.
+                let _ = tokio::time::timeout(ANSWER_MARGIN, connection.close()).await;
+            }
+            // The connection that failed comes back in a moment, and the next failure finds it idle.
+            tokio::time::sleep(RENEWAL_PAUSE).await;
+            inner.is_renewing.store(false, Relaxed);
+        });
     }
 
     /// The pool itself, for migrations and listeners that live outside any request.

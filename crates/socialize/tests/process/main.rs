@@ -3,6 +3,7 @@
 mod api_fuzzing;
 mod broken_collectors;
 mod configuration;
+mod database_limits;
 mod database_outage;
 mod demo;
 mod doctor;
