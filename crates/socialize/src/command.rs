@@ -8,8 +8,11 @@ use anyhow::Context;
 use http::StatusCode;
 use telemetry::{Telemetry, TelemetrySettings};
 
+use crate::clock::Clock;
+use crate::config::{ChosenDeadLetters, DeadLettersCommand, Settings};
 use crate::config::{DatabaseSettings, Mistakes};
 use crate::database::Database;
+use crate::dead_letters::{self, Format, Selection};
 use crate::gauges::{self, Difference};
 use crate::{operators, start};
 
@@ -54,6 +57,39 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 pub async fn add_operator(database: &DatabaseSettings, email: &str) -> anyhow::Result<()> {
     let user_id = operators::add(&unwatched(database)?, email).await?;
     print(&format!("This user is a platform operator: {user_id}"))
+}
+
+/// `socialize dead-letters`
+///
+/// # Errors
+/// When there is a mistake in the configuration, no such dead letter, or the database fails.
+pub async fn manage_dead_letters(
+    command: DeadLettersCommand,
+    variables: &[(String, String)],
+) -> anyhow::Result<ExitCode> {
+    let format = |json: bool| if json { Format::Json } else { Format::Text };
+    let database = |settings| unwatched(&Settings::check_database(settings, variables)?);
+    match command {
+        DeadLettersCommand::List { kind, limit, json, settings } => {
+            dead_letters::list(&database(&settings)?, kind, limit, format(json)).await?;
+        }
+        DeadLettersCommand::Show { id, json, settings } => {
+            dead_letters::show(&database(&settings)?, id, format(json)).await?;
+        }
+        DeadLettersCommand::Retry(chosen) => {
+            let (database, format) = (database(&chosen.settings)?, format(chosen.json));
+            return dead_letters::retry(&database, &selection(*chosen), Clock::default().now(), format).await;
+        }
+        DeadLettersCommand::Discard(chosen) => {
+            let (database, format) = (database(&chosen.settings)?, format(chosen.json));
+            return dead_letters::discard(&database, &selection(*chosen), format).await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn selection(chosen: ChosenDeadLetters) -> Selection {
+    if chosen.all { Selection::All(chosen.kind) } else { Selection::Ids(chosen.ids) }
 }
 
 /// `socialize gauges check`

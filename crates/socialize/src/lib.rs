@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod database;
+pub mod dead_letters;
 pub mod demo;
 pub mod doctor;
 pub mod email;

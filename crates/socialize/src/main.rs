@@ -52,6 +52,7 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Operator { command: OperatorCommand::Add { email, settings } } => {
             command::add_operator(&Settings::check_database(&settings, variables)?, &email).await?;
         }
+        Command::DeadLetters { command } => return command::manage_dead_letters(command, variables).await,
         Command::Gauges { command: GaugesCommand::Check { settings } } => {
             return command::check_gauges(&Settings::check_database(&settings, variables)?).await;
         }

@@ -3,7 +3,12 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use domain::ids::JobId;
+use domain::labels::JobKind;
+use domain::vocabulary::parse;
+use telemetry::ClosedSet;
 
 /// Teams draft social-media content and get it approved.
 #[derive(Parser)]
@@ -36,6 +41,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: OperatorCommand,
+    },
+    /// Look at jobs that were given up, try them again or throw them away
+    DeadLetters {
+        /// What to do.
+        #[command(subcommand)]
+        command: DeadLettersCommand,
     },
     /// Compare the counts behind the gauges with the tables, or make them equal
     Gauges {
@@ -71,6 +82,66 @@ pub enum OperatorCommand {
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
+}
+
+/// What can be done about jobs that were given up. What a job is about is never shown, only what became of it.
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// List the newest ones
+    List {
+        /// Only jobs of this kind
+        #[arg(long, value_name = "KIND", value_parser = job_kind())]
+        kind: Option<JobKind>,
+        /// How many at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        limit: i64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+    /// Show one
+    Show {
+        /// The job's id
+        id: JobId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+    /// Give jobs back to the queue, with all their attempts
+    Retry(Box<ChosenDeadLetters>),
+    /// Delete jobs: their work will not be done
+    Discard(Box<ChosenDeadLetters>),
+}
+
+/// Which dead letters something is done to.
+#[derive(Args)]
+pub struct ChosenDeadLetters {
+    /// The jobs' ids
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<JobId>,
+    /// All of them
+    #[arg(long)]
+    pub all: bool,
+    /// With --all: only jobs of this kind
+    #[arg(long, value_name = "KIND", value_parser = job_kind(), conflicts_with = "ids")]
+    pub kind: Option<JobKind>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where the database is.
+    #[command(flatten)]
+    pub settings: Box<ServeArguments>,
+}
+
+fn job_kind() -> impl TypedValueParser<Value = JobKind> {
+    PossibleValuesParser::new(JobKind::ALL.iter().map(|kind| kind.as_str()))
+        .try_map(|name| parse::<JobKind>(&name))
 }
 
 /// What can be done about the counts behind the gauges.

@@ -9,8 +9,8 @@ mod mail;
 mod settings;
 
 pub use arguments::{
-    Arguments, Command, DemoArguments, DoctorArguments, GaugesCommand, OperatorCommand, ServeArguments,
-    SimulateArguments,
+    Arguments, ChosenDeadLetters, Command, DeadLettersCommand, DemoArguments, DoctorArguments, GaugesCommand,
+    OperatorCommand, ServeArguments, SimulateArguments,
 };
 pub use check::Mistakes;
 pub use demo::{Behaviour, DemoSettings, SimulateSettings};

@@ -12,4 +12,5 @@ pub(crate) use check::COMPARISON_LIMIT;
 pub use check::{Difference, compare, repair};
 pub use fold::fold;
 pub(crate) use sample::sample;
+pub use sample::{COUNTS_BY_STATUS, OTHER_COUNTS};
 pub use signals::GaugeSignals;

@@ -13,6 +13,16 @@ use super::fold::fold;
 use crate::app::App;
 use crate::database::{self, Database};
 
+/// How many rows have each status, by gauge.
+pub const COUNTS_BY_STATUS: &str = "select gauge, status, count from gauge_counts";
+
+/// Pending invites, stale items, and workspaces active in the shorter and in the longer window.
+pub const OTHER_COUNTS: &str =
+    "select (select count(*) from workspace_invites where status = 'pending' and expires_at > $1),
+            (select count(*) from content_items where status = 'in_approval' and status_entered_at < $2),
+            (select count(*) from workspaces where last_active_at > $3),
+            (select count(*) from workspaces where last_active_at > $4)";
+
 /// What there was at one moment. Counts by status are by the status's index.
 #[derive(Default)]
 pub(super) struct Sample {
@@ -46,24 +56,16 @@ async fn read(
     let others: (i64, i64, i64, i64) = database
         .run(
             DatabaseOperation::SampleGauges,
-            sqlx::query_as(
-                "select (select count(*) from workspace_invites where status = 'pending' and expires_at > $1),
-                        (select count(*) from content_items where status = 'in_approval' and status_entered_at < $2),
-                        (select count(*) from workspaces where last_active_at > $3),
-                        (select count(*) from workspaces where last_active_at > $4)",
-            )
-            .bind(now)
-            .bind(now - stale_after)
-            .bind(now - TimeDelta::days(1))
-            .bind(now - TimeDelta::days(7))
-            .fetch_one(&mut *connection),
+            sqlx::query_as(OTHER_COUNTS)
+                .bind(now)
+                .bind(now - stale_after)
+                .bind(now - TimeDelta::days(1))
+                .bind(now - TimeDelta::days(7))
+                .fetch_one(&mut *connection),
         )
         .await?;
     let by_status: Vec<(String, String, i64)> = database
-        .run(
-            DatabaseOperation::SampleGauges,
-            sqlx::query_as("select gauge, status, count from gauge_counts").fetch_all(&mut *connection),
-        )
+        .run(DatabaseOperation::SampleGauges, sqlx::query_as(COUNTS_BY_STATUS).fetch_all(&mut *connection))
         .await?;
     let mut sample = Sample {
         invites_pending: others.0,

@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::database::{self, Transaction};
 
 /// The channel on which workers hear of new jobs.
-pub(super) const NOTIFY_CHANNEL: &str = "socialize_jobs";
+pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
 
 /// Work that is to be done later.
 pub struct NewJob<'a, P> {

@@ -23,6 +23,7 @@ mod supervise;
 mod worker;
 
 pub use backoff::backoff;
+pub(crate) use enqueue::NOTIFY_CHANNEL;
 pub use enqueue::{NewJob, enqueue};
 pub use job::{Job, JobError, JobPolicy};
 pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};

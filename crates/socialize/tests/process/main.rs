@@ -5,6 +5,7 @@ mod broken_collectors;
 mod configuration;
 mod database_limits;
 mod database_outage;
+mod dead_letters;
 mod demo;
 mod doctor;
 mod drain;
