@@ -81,6 +81,7 @@ pub enum DatabaseOperation {
     FindAttachment,
     CountAttachments,
     DeleteAttachment,
+    RemindStaleApprovals,
     // Feedback.
     InsertFeedbackReport,
     FindFeedbackReport,

@@ -19,6 +19,8 @@ pub enum JobKind {
     CleanUpTokens,
     /// Deletes blobs that no row refers to: of uploads that came to nothing, and of what was deleted.
     CleanUpBlobs,
+    /// Reminds reviewers of content items that have been in approval for too long.
+    RemindStaleApprovals,
 }
 
 /// The e-mails that Socialize sends.
@@ -35,6 +37,8 @@ pub enum EmailTemplate {
     WorkspaceInvite,
     /// Asks a reviewer for a decision.
     ApprovalRequested,
+    /// Reminds a reviewer of a decision that has been asked for long ago.
+    ApprovalReminder,
     /// Tells an author what was decided.
     ApprovalDecided,
     /// Shows an operator that e-mails arrive.

@@ -45,6 +45,15 @@ pub enum Email {
         /// Who is asked.
         reviewer: UserId,
     },
+    /// Reminds a reviewer of a decision that has been asked for long ago.
+    ApprovalReminder {
+        /// What to decide on.
+        content_item: ContentItemId,
+        /// Which revision of it.
+        revision: i32,
+        /// Who is reminded.
+        reviewer: UserId,
+    },
     /// Tells an author what was decided.
     ApprovalDecided {
         /// On what.
@@ -65,6 +74,7 @@ impl Email {
             Self::ResetPassword { .. } => EmailTemplate::ResetPassword,
             Self::WorkspaceInvite { .. } => EmailTemplate::WorkspaceInvite,
             Self::ApprovalRequested { .. } => EmailTemplate::ApprovalRequested,
+            Self::ApprovalReminder { .. } => EmailTemplate::ApprovalReminder,
             Self::ApprovalDecided { .. } => EmailTemplate::ApprovalDecided,
         }
     }

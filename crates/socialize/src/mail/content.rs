@@ -141,6 +141,23 @@ impl Content {
         }
     }
 
+    /// Reminds a reviewer of a decision that has been asked for long ago.
+    pub fn approval_reminder(name: &str, workspace: &str, title: &str, link: String) -> Self {
+        Self {
+            subject: "A post still waits for your decision",
+            greeting: hello(name),
+            opening: format!(
+                "this post in the workspace \"{}\" has been waiting for your decision for a while:",
+                one_line(workspace)
+            ),
+            quote: Some(one_line(title)),
+            action: "Read it and decide",
+            link,
+            closing: "You get this e-mail, at most once a day for each post, because you are a reviewer in the workspace."
+                .to_owned(),
+        }
+    }
+
     /// Tells an author what was decided.
     pub fn approval_decided(
         name: &str,

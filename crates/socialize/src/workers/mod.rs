@@ -3,6 +3,7 @@
 pub mod clean_up_blobs;
 pub mod clean_up_tokens;
 pub mod expire_invites;
+pub mod remind_stale_approvals;
 pub mod send_email;
 
 use std::time::Duration;
@@ -33,6 +34,11 @@ pub fn policy(kind: JobKind) -> JobPolicy {
             timeout: Duration::from_secs(300),
             every: Some(Duration::from_secs(10 * 60)),
         },
+        JobKind::RemindStaleApprovals => JobPolicy {
+            concurrency: 1,
+            timeout: Duration::from_secs(300),
+            every: Some(Duration::from_secs(60 * 60)),
+        },
     }
 }
 
@@ -46,5 +52,6 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
         JobKind::ExpireInvites => Ok(expire_invites::run(app).await.map(drop)?),
         JobKind::CleanUpTokens => clean_up_tokens::run(app).await,
         JobKind::CleanUpBlobs => clean_up_blobs::run(app).await,
+        JobKind::RemindStaleApprovals => Ok(remind_stale_approvals::run(app).await.map(drop)?),
     }
 }

@@ -69,6 +69,14 @@ async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Co
                 (email, Content::approval_requested(&display_name, &workspace, &title, link))
             }))
         }
+        Email::ApprovalReminder { content_item, revision, reviewer } => {
+            let found = find_undecided_reviewer(app, content_item, revision, reviewer).await?;
+            let link = content_item_link(app, content_item);
+            Ok(found.map(|item| {
+                let ItemRow { email, display_name, workspace, title } = item;
+                (email, Content::approval_reminder(&display_name, &workspace, &title, link))
+            }))
+        }
         Email::ApprovalDecided { content_item, author, decision } => {
             let found = find_author(app, content_item, author).await?;
             let link = content_item_link(app, content_item);
@@ -188,6 +196,33 @@ async fn find_reviewer(
             .fetch_optional(&mut *connection),
         )
         .await
+}
+
+/// The same, while they have not decided.
+async fn find_undecided_reviewer(
+    app: &App,
+    content_item: ContentItemId,
+    revision: i32,
+    reviewer: UserId,
+) -> database::Result<Option<ItemRow>> {
+    let mut connection = app.database.acquire().await?;
+    let has_decided: bool = app
+        .database
+        .run(
+            DatabaseOperation::FindEmailRecipient,
+            sqlx::query_scalar(
+                "select exists (
+                     select from approval_decisions where content_item_id = $1 and revision_number = $2 and reviewer_id = $3
+                 )",
+            )
+            .bind(content_item)
+            .bind(revision)
+            .bind(reviewer)
+            .fetch_one(&mut *connection),
+        )
+        .await?;
+    drop(connection);
+    if has_decided { Ok(None) } else { find_reviewer(app, content_item, revision, reviewer).await }
 }
 
 /// The author, while they are a member of the workspace.

@@ -234,7 +234,7 @@ async fn an_invite_is_sent_while_it_can_be_accepted() {
 }
 
 /// A content item in approval, its workspace, its author and a reviewer.
-async fn item_in_approval(test: &TestApp) -> (ContentItemId, WorkspaceId, UserId, UserId) {
+pub(crate) async fn item_in_approval(test: &TestApp) -> (ContentItemId, WorkspaceId, UserId, UserId) {
     let (organization, _) = test.organization().await;
     let workspace = test.workspace(organization, 1).await;
     let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;

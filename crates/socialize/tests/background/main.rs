@@ -8,5 +8,6 @@ mod loops;
 mod mail_server;
 mod mail_trouble;
 mod queue;
+mod stale_approvals;
 mod support;
 mod worker;
