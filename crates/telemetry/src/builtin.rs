@@ -53,6 +53,20 @@ pub const HTTP_SERVER_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Met
     DURATION_BOUNDS,
 );
 
+/// The label that says what sort of answer a peer gave: `2xx`, `3xx`, `4xx` or `5xx`.
+pub(crate) const STATUS_CLASS: &str = "http.response.status_class";
+
+/// Rate, errors and duration of calls to others.
+pub const HTTP_CLIENT_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Metric::closed_at_start(
+    "http.client.request.duration",
+    MetricKind::Histogram,
+    Unit::Seconds,
+    "How long calls to others took until their response headers, by kind of peer, class of status and error type.",
+    "Do calls to others fail, and how?",
+    &["peer", STATUS_CLASS, "error.type"],
+    DURATION_BOUNDS,
+);
+
 /// Requests being answered now.
 pub const HTTP_SERVER_ACTIVE_REQUESTS: Metric<ClosedAtStart, IsUpDownCounter> = Metric::closed_at_start(
     "http.server.active_requests",

@@ -66,6 +66,8 @@ pub enum ErrorType {
     PermissionDenied,
     /// What the operation needs does not exist.
     NotFound,
+    /// The address is not one that may be called.
+    ForbiddenAddress,
     /// The peer asks to be called less often.
     RateLimited,
     /// The disk, the quota or the bucket is full.
@@ -108,6 +110,7 @@ impl ClosedSet for ErrorType {
         Self::AuthenticationFailed,
         Self::PermissionDenied,
         Self::NotFound,
+        Self::ForbiddenAddress,
         Self::RateLimited,
         Self::StorageFull,
         Self::LostLease,
@@ -145,6 +148,7 @@ impl ClosedSet for ErrorType {
             Self::AuthenticationFailed => "authentication_failed",
             Self::PermissionDenied => "permission_denied",
             Self::NotFound => "not_found",
+            Self::ForbiddenAddress => "forbidden_address",
             Self::RateLimited => "rate_limited",
             Self::StorageFull => "storage_full",
             Self::LostLease => "lost_lease",

@@ -4,7 +4,7 @@ use crate::attribute::Attributes;
 use crate::catalogue::{CounterMetric, LabelSet};
 use crate::log::Level;
 use crate::meter::Counter;
-use crate::{Telemetry, current, json};
+use crate::{ClosedSet, Telemetry, current, json};
 
 /// One kind of fact: a counter and a log event of the same name.
 pub struct Fact<L = ()> {
@@ -24,13 +24,20 @@ impl<L: LabelSet> Fact<L> {
     ///
     /// It neither fails nor waits, so it is called between a commit and the response.
     pub fn happened(&self, labels: L, describe: impl FnOnce(&mut Attributes)) {
+        self.happened_at(Level::Info, labels, describe);
+    }
+
+    /// The same for a fact that somebody may have to look at.
+    pub fn happened_at(&self, level: Level, labels: L, describe: impl FnOnce(&mut Attributes)) {
         self.counter.add(labels, 1);
         let mut attributes = Attributes::default();
         describe(&mut attributes);
-        self.telemetry.write_line(Level::Info, |out, write_timestamp| {
+        self.telemetry.write_line(level, |out, write_timestamp| {
             out.extend_from_slice(b"{\"timestamp\":\"");
             write_timestamp(out);
-            out.extend_from_slice(b"\",\"level\":\"info\"");
+            out.extend_from_slice(b"\",\"level\":\"");
+            out.extend_from_slice(level.as_str().as_bytes());
+            out.push(b'"');
             json::key(out, "event");
             json::string(out, self.event);
             write_current_context(out);

@@ -12,6 +12,7 @@ pub mod current;
 pub mod error_type;
 mod fact;
 pub mod health;
+pub mod http_client;
 pub mod http_server;
 mod json;
 pub mod log;
