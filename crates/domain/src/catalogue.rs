@@ -13,7 +13,7 @@ use telemetry::{DatabaseOutcome, JobOutcome};
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
     ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, EmailOutcome, EmailTemplate,
-    ErrorCode, JobKind, Loop, Role, StatusGauge,
+    ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -123,6 +123,22 @@ pub const BLOB_OPERATION_DURATION: HistogramMetric<(BlobOperation, BlobOutcome)>
     "How long operations on the blob store took, by operation and outcome. Reading lasts as long as the client takes.",
     "Does blob storage fail?",
     LONG_DURATION_BOUNDS,
+);
+
+/// Attempts to publish.
+pub const PUBLISHING_DELIVERIES: CounterMetric<PublishingOutcome> = CounterMetric::counter(
+    "socialize.publishing.deliveries",
+    Unit::Count("{attempt}"),
+    "Attempts to deliver a content item to the publishing endpoint of its workspace, by outcome.",
+    "Does publishing fail?",
+);
+
+/// Changes of publishing endpoints.
+pub const PUBLISHING_ENDPOINTS_CHANGED: CounterMetric<PublishingEndpointChange> = CounterMetric::counter(
+    "socialize.publishing_endpoints.changed",
+    Unit::Count("{change}"),
+    "Changes that managers made to the publishing endpoints of their workspaces.",
+    "Do teams set up publishing?",
 );
 
 /// Duration of job runs.
@@ -345,6 +361,9 @@ pub fn all() -> Vec<MetricDescription> {
         LOOP_FAILURES.description(),
         EMAIL_DELIVERIES.description(),
         BLOB_OPERATION_DURATION.description(),
+        builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
+        PUBLISHING_DELIVERIES.description(),
+        PUBLISHING_ENDPOINTS_CHANGED.description(),
         AUTH_FAILURES.description(),
         AUTH_LOGIN_ATTEMPTS.description(),
         AUTH_LOGIN_SUCCESSES.description(),

@@ -82,6 +82,13 @@ pub enum DatabaseOperation {
     CountAttachments,
     DeleteAttachment,
     RemindStaleApprovals,
+    // Publishing.
+    FindPublishingEndpoint,
+    UpsertPublishingEndpoint,
+    RotatePublishingSecret,
+    DisablePublishingEndpoint,
+    DeletePublishingEndpoint,
+    ListAbandonedDeliveries,
     // Feedback.
     InsertFeedbackReport,
     FindFeedbackReport,

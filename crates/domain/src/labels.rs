@@ -21,6 +21,10 @@ pub enum JobKind {
     CleanUpBlobs,
     /// Reminds reviewers of content items that have been in approval for too long.
     RemindStaleApprovals,
+    /// Delivers one content item to the publishing endpoint of its workspace.
+    PublishContentItem,
+    /// Gives deliveries up that nobody works on any more.
+    GiveUpPublishing,
 }
 
 /// The e-mails that Socialize sends.
@@ -55,6 +59,40 @@ pub enum EmailOutcome {
     Deferred,
     /// The mail server refused it for good.
     Refused,
+}
+
+/// Whom Socialize calls over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Peer {
+    /// The endpoint that a workspace publishes to.
+    PublishingEndpoint,
+}
+
+/// What came of an attempt to deliver a content item to its workspace's publishing endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum PublishingOutcome {
+    /// The endpoint took it.
+    Delivered,
+    /// It could not be delivered now and will be tried again.
+    Deferred,
+    /// It was given up; a manager can try again.
+    Failed,
+}
+
+/// What a manager did to a publishing endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum PublishingEndpointChange {
+    /// The workspace had none before.
+    Created,
+    /// It has another URL, or was enabled again.
+    Replaced,
+    /// It has a new secret.
+    SecretRotated,
+    /// The workspace has none any more.
+    Deleted,
 }
 
 /// Why somebody was not authenticated.
@@ -223,6 +261,8 @@ pub enum ErrorCode {
     AlreadyExists,
     /// 409: the status that it has does not allow it.
     TransitionRefused,
+    /// 409: the workspace has no publishing endpoint that takes anything.
+    PublishingEndpointMissing,
     /// 410: the link was used, revoked or has expired.
     LinkExpired,
     /// 412: somebody else has changed it meanwhile.
@@ -307,6 +347,48 @@ impl Outcome for EmailOutcome {
     fn is_error(self) -> bool {
         self != Self::Delivered
     }
+}
+
+impl ClosedSet for Peer {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Peer {
+    const KEY: &'static str = "peer";
+}
+
+impl ClosedSet for PublishingOutcome {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for PublishingOutcome {
+    const KEY: &'static str = "outcome";
+}
+
+impl ClosedSet for PublishingEndpointChange {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for PublishingEndpointChange {
+    const KEY: &'static str = "change";
 }
 
 impl ClosedSet for AuthFailureReason {

@@ -21,6 +21,8 @@ pub const DECISION_NOTE: RangeInclusive<usize> = 1..=2_000;
 pub const COMMENT_BODY: RangeInclusive<usize> = 1..=5_000;
 /// The name of an uploaded file.
 pub const FILE_NAME: RangeInclusive<usize> = 1..=255;
+/// The URL that a workspace publishes to.
+pub const PUBLISHING_ENDPOINT_URL: RangeInclusive<usize> = 10..=2_000;
 /// A feedback report.
 pub const FEEDBACK_BODY: RangeInclusive<usize> = 1..=5_000;
 /// The key by which a client names one creating request.

@@ -3,13 +3,14 @@
 //! A call neither fails nor waits, so nothing can come between the commit and its signal. The counters are for watching;
 //! the database is the ledger.
 
+use telemetry::log::Level;
 use telemetry::meter::Counter;
 use telemetry::{Attributes, Fact, Key, Telemetry};
 
 use crate::catalogue;
 use crate::ids::{CommentId, ContentItemId, FeedbackReportId, InviteId, OrganizationId, UserId, WorkspaceId};
-use crate::labels::{AuthFailureReason, ErrorCode};
-use crate::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
+use crate::labels::{AuthFailureReason, ErrorCode, PublishingEndpointChange, PublishingOutcome};
+use crate::vocabulary::{Channel, Decision, FeedbackKind, PublishFailure, WorkspaceRole};
 
 /// The names under which ids and closed values are recorded.
 pub mod keys {
@@ -43,6 +44,8 @@ pub mod keys {
     pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
     /// Where a content item is to be published.
     pub static CHANNEL: Key = Key("channel");
+    /// Why a delivery was given up.
+    pub static PUBLISH_FAILURE: Key = Key("publish_failure");
     /// A role in a workspace.
     pub static WORKSPACE_ROLE: Key = Key("workspace.role");
     /// The stable code of an error answer.
@@ -73,6 +76,26 @@ impl Actor {
     }
 }
 
+/// A content item that is on its way to a publishing endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishedItem {
+    /// The workspace that it belongs to.
+    pub workspace_id: WorkspaceId,
+    /// The item.
+    pub content_item_id: ContentItemId,
+    /// The revision that is delivered.
+    pub revision: u64,
+}
+
+impl PublishedItem {
+    /// Sets the ids on a record.
+    pub fn describe(&self, attributes: &mut Attributes) {
+        attributes.id(&keys::WORKSPACE_ID, self.workspace_id);
+        attributes.id(&keys::CONTENT_ITEM_ID, self.content_item_id);
+        attributes.number(&keys::CONTENT_ITEM_REVISION, self.revision);
+    }
+}
+
 /// All business facts and the counters beside them.
 pub struct Signals {
     organizations_created: Fact,
@@ -82,6 +105,8 @@ pub struct Signals {
     comments_created: Fact,
     approval_decisions_submitted: Fact<Decision>,
     feedback_reports_submitted: Fact<FeedbackKind>,
+    publishing_deliveries: Fact<PublishingOutcome>,
+    publishing_endpoints_changed: Fact<PublishingEndpointChange>,
     auth_login_attempts: Counter,
     auth_login_successes: Fact,
     auth_failures: Fact<AuthFailureReason>,
@@ -99,6 +124,8 @@ impl Signals {
             comments_created: Fact::new(telemetry, &catalogue::COMMENTS_CREATED),
             approval_decisions_submitted: Fact::new(telemetry, &catalogue::APPROVAL_DECISIONS_SUBMITTED),
             feedback_reports_submitted: Fact::new(telemetry, &catalogue::FEEDBACK_REPORTS_SUBMITTED),
+            publishing_deliveries: Fact::new(telemetry, &catalogue::PUBLISHING_DELIVERIES),
+            publishing_endpoints_changed: Fact::new(telemetry, &catalogue::PUBLISHING_ENDPOINTS_CHANGED),
             auth_login_attempts: telemetry.meter().counter(&catalogue::AUTH_LOGIN_ATTEMPTS),
             auth_login_successes: Fact::new(telemetry, &catalogue::AUTH_LOGIN_SUCCESSES),
             auth_failures: Fact::new(telemetry, &catalogue::AUTH_FAILURES),
@@ -166,6 +193,24 @@ impl Signals {
         });
     }
 
+    /// An attempt to deliver a content item has ended and what came of it is written down.
+    pub fn publishing_attempted(&self, item: &PublishedItem, outcome: PublishingOutcome) {
+        self.publishing_deliveries.happened(outcome, |attributes| item.describe(attributes));
+    }
+
+    /// The delivery of a content item was given up.
+    pub fn publishing_given_up(&self, item: &PublishedItem, failure: PublishFailure) {
+        self.publishing_deliveries.happened_at(Level::Warn, PublishingOutcome::Failed, |attributes| {
+            item.describe(attributes);
+            attributes.name(&keys::PUBLISH_FAILURE, failure);
+        });
+    }
+
+    /// A manager changed where a workspace publishes to.
+    pub fn publishing_endpoint_changed(&self, actor: &Actor, change: PublishingEndpointChange) {
+        self.publishing_endpoints_changed.happened(change, |attributes| actor.describe(attributes));
+    }
+
     /// Somebody tried to log in. The line comes with the outcome.
     pub fn login_attempted(&self) {
         self.auth_login_attempts.add((), 1);
@@ -193,7 +238,7 @@ impl Signals {
 }
 
 /// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 16] {
+pub fn allowed_keys() -> [&'static Key; 17] {
     [
         &keys::USER_ID,
         &keys::ORGANIZATION_ID,
@@ -209,6 +254,7 @@ pub fn allowed_keys() -> [&'static Key; 16] {
         &keys::JOB_ATTEMPT,
         &keys::SMTP_STATUS_CODE,
         &keys::CHANNEL,
+        &keys::PUBLISH_FAILURE,
         &keys::WORKSPACE_ROLE,
         &keys::ERROR_CODE,
     ]

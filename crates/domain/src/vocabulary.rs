@@ -114,6 +114,38 @@ impl<'de> Deserialize<'de> for WorkspaceRole {
     }
 }
 
+/// Why the delivery of a content item was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
+pub enum PublishFailure {
+    /// The workspace had no publishing endpoint when the time came.
+    NoEndpoint,
+    /// The endpoint said (410) that it wants nothing more. It is disabled until a manager sets it again.
+    EndpointGone,
+    /// The endpoint's address is not one that this Socialize may call.
+    ForbiddenAddress,
+    /// No connection was possible, or no answer came in time, for about a day.
+    Unreachable,
+    /// The endpoint answered with something else than a success for about a day.
+    NotAccepted,
+    /// Socialize was interrupted at every attempt.
+    Interrupted,
+}
+
+impl ClosedSet for PublishFailure {
+    const ALL: &'static [Self] = Self::VARIANTS;
+
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// Where a content item stands on its way to being published; `approval` holds the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::database::Database;
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
+use crate::outbound::Outbound;
 use crate::passwords::{PasswordHashing, Passwords};
 use crate::queue::JobSignals;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
@@ -45,6 +46,8 @@ pub struct AppState {
     pub mail: Mail,
     /// Keeps uploaded files.
     pub blobs: Blobs,
+    /// Calls addresses that customers choose.
+    pub outbound: Outbound,
     /// The time.
     pub clock: Clock,
     /// Signs and verifies tokens.

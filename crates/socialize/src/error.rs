@@ -114,7 +114,10 @@ pub fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::Conflict | ErrorCode::AlreadyExists | ErrorCode::TransitionRefused => StatusCode::CONFLICT,
+        ErrorCode::Conflict
+        | ErrorCode::AlreadyExists
+        | ErrorCode::TransitionRefused
+        | ErrorCode::PublishingEndpointMissing => StatusCode::CONFLICT,
         ErrorCode::LinkExpired => StatusCode::GONE,
         ErrorCode::VersionMismatch => StatusCode::PRECONDITION_FAILED,
         ErrorCode::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

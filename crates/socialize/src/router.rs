@@ -40,6 +40,7 @@ fn api(observe: &Observe) -> OpenApiRouter<App> {
         .merge(routes::workspace_members::router(observe))
         .merge(routes::workspace_invites::router(observe))
         .merge(routes::content_items::router(observe))
+        .merge(routes::publishing_endpoint::router(observe))
         .merge(routes::comments::router(observe))
         .merge(routes::feedback::router(observe))
         .merge(routes::screenshots::router(observe))

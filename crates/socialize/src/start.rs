@@ -24,6 +24,7 @@ use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
+use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
@@ -83,6 +84,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let health = health.get_or_init(|| start_health(&settings.database, mail.clone(), blobs.clone())).clone();
     report_health(&telemetry, &health);
 
+    let outbound = Outbound::new(&settings.outbound, &telemetry)?;
     let clock = Clock::default();
     let app_settings = AppSettings {
         public_url: settings.listen.public_url.clone(),
@@ -101,6 +103,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         gauges: GaugeSignals::new(&telemetry),
         mail,
         blobs,
+        outbound,
         passwords: Passwords::new(app_settings.password_hashing)?,
         rate_limits: RateLimits::new(&app_settings.rate_limits, &clock),
         settings: app_settings,

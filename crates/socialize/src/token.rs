@@ -13,6 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::secret::Secret;
+use crate::webhook::SigningSecret;
 
 /// How long an access token is valid. Short, because it cannot be revoked.
 pub const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
@@ -27,6 +28,7 @@ struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
     links: [u8; 32],
+    publishing: [u8; 32],
 }
 
 /// What an access token says.
@@ -78,9 +80,10 @@ impl Tokens {
     pub fn new(server_secret: &Secret) -> Self {
         let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
         let links = derive(server_secret.expose().as_bytes(), &[b"e-mailed link"]);
+        let publishing = derive(server_secret.expose().as_bytes(), &[b"publishing endpoint"]);
         let encoding = EncodingKey::from_secret(&access);
         let decoding = DecodingKey::from_secret(&access);
-        Self { inner: Arc::new(Keys { encoding, decoding, links }) }
+        Self { inner: Arc::new(Keys { encoding, decoding, links, publishing }) }
     }
 
     /// Signs an access token.
@@ -115,6 +118,11 @@ impl Tokens {
         let mut bytes = id.as_bytes().to_vec();
         bytes.extend_from_slice(&derive(&self.inner.links, &[purpose.context(), id.as_bytes()]));
         Secret::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    /// The secret with which deliveries to a publishing endpoint are signed. Like a link's token it is derived and never stored.
+    pub fn signing_secret(&self, secret_id: Uuid) -> SigningSecret {
+        SigningSecret::new(&derive(&self.inner.publishing, &[secret_id.as_bytes()]))
     }
 
     /// The id in a link's token, if this server made the token for this purpose.

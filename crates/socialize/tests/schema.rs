@@ -11,7 +11,7 @@ use domain::ids::UserId;
 use domain::limits;
 use domain::vocabulary::{
     Channel, ContentItemStatus, Decision, EmailTokenPurpose, FeedbackKind, FeedbackStatus, InviteStatus,
-    JobStatus, MediaType, OrganizationRole, SessionEndReason, WorkspaceRole,
+    JobStatus, MediaType, OrganizationRole, PublishFailure, SessionEndReason, WorkspaceRole,
 };
 use sqlx::postgres::{PgHasArrayType, Postgres};
 use sqlx::{Decode, Encode, Type};
@@ -82,6 +82,7 @@ fn closed_sets_in_the_database_equal_the_vocabulary() {
         ("approval_decisions_decision_known", names::<Decision>()),
         ("attachments_media_type_known", names::<MediaType>()),
         ("content_items_channel_known", names::<Channel>()),
+        ("content_items_publish_failure_known", names::<PublishFailure>()),
         ("content_items_status_known", names::<ContentItemStatus>()),
         ("email_tokens_purpose_known", names::<EmailTokenPurpose>()),
         ("feedback_reports_kind_known", names::<FeedbackKind>()),
@@ -115,6 +116,7 @@ fn lengths_in_the_database_equal_the_limits_of_the_api() {
         ("idempotency_keys_key_length", limits::IDEMPOTENCY_KEY),
         ("jobs_deduplication_key_length", limits::JOB_DEDUPLICATION_KEY),
         ("organizations_name_length", limits::ORGANIZATION_NAME),
+        ("publishing_endpoints_url_length", limits::PUBLISHING_ENDPOINT_URL),
         ("users_display_name_length", limits::DISPLAY_NAME),
         ("users_email_length", limits::EMAIL),
         ("workspace_invites_email_length", limits::EMAIL),
@@ -265,7 +267,21 @@ const REFUSED: &[(&str, &str)] = &[
     ("content_items_scheduled_at_set", "update content_items set status = 'scheduled'"),
     ("content_items_published_at_set", "update content_items set status = 'published'"),
     ("content_items_publishing_while_scheduled", "update content_items set publishing_started_at = now()"),
+    (
+        "content_items_publish_failure_while_failed",
+        "update content_items set publish_failure = 'unreachable'",
+    ),
     ("content_items_current_revision_fkey", "update content_items set current_revision = 2"),
+    (
+        "publishing_endpoints_pkey",
+        "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at) \
+      select id, 'https://example.com', gen_random_uuid(), now(), now() from workspaces cross join generate_series(1, 2)",
+    ),
+    (
+        "publishing_endpoints_previous_secret_whole",
+        "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at, previous_secret_id) \
+      select id, 'https://example.com', gen_random_uuid(), now(), now(), gen_random_uuid() from workspaces",
+    ),
     (
         "approval_decisions_revision_fkey",
         "insert into approval_decisions (id, content_item_id, revision_number, \

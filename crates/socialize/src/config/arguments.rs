@@ -296,6 +296,13 @@ pub struct ServeArguments {
     /// File that holds the secret access key for S3. The key itself may be given in SOCIALIZE_S3_SECRET_ACCESS_KEY instead
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE")]
     pub s3_secret_access_key_file: Option<String>,
+    /// Networks of your own that workspaces may publish to, also without encryption, e.g. 10.1.0.0/16,127.0.0.1. Otherwise only
+    /// HTTPS to public addresses is allowed [default: none]
+    #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS")]
+    pub publishing_allowed_networks: Option<String>,
+    /// Certificates in PEM that are trusted for publishing endpoints, besides those that the machine trusts
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_PUBLISHING_CA_FILE")]
+    pub publishing_ca_file: Option<String>,
 
     /// Which log lines are written, e.g. info or info,sqlx=warn [default: info]
     #[arg(long, value_name = "LEVELS", env = "SOCIALIZE_LOG_LEVEL")]
@@ -375,6 +382,10 @@ pub struct SimulateArguments {
     /// Directory into which that Socialize writes its e-mails: people find their links there
     #[arg(long, value_name = "DIRECTORY")]
     pub mail_directory: PathBuf,
+    /// A server that takes posts at any path below this URL, e.g. http://127.0.0.1:9000, which the target must be allowed to call
+    /// [default: people publish by hand]
+    #[arg(long, value_name = "URL")]
+    pub publishing_endpoint: Option<String>,
     /// What people do together, in actions a second [default: 20]
     #[arg(long, value_name = "NUMBER")]
     pub rate: Option<String>,

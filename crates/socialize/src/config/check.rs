@@ -1,10 +1,13 @@
 //! Checks values one after the other and keeps every mistake, so that they are reported together.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::secret::Secret;
 
@@ -88,6 +91,24 @@ impl Mistakes {
             return default;
         }
         number
+    }
+
+    /// A list of networks and addresses, separated by commas.
+    pub(super) fn networks(&mut self, setting: &str, value: Option<&str>) -> Vec<IpNet> {
+        let mut networks = Vec::new();
+        for network in value.iter().flat_map(|list| list.split(',')).map(str::trim) {
+            match network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from)) {
+                Ok(network) => networks.push(network),
+                Err(_) if network.is_empty() => {}
+                Err(_) => self.add(
+                    setting,
+                    format!(
+                        "{network:?} is not a network such as 10.0.0.0/8 or an address such as 127.0.0.1"
+                    ),
+                ),
+            }
+        }
+        networks
     }
 
     /// A secret from the environment or from a file; both at once are a mistake, for one of them would be ignored.

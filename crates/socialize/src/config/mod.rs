@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod environment;
 mod mail;
+mod publishing;
 mod settings;
 
 pub use arguments::{

@@ -1,7 +1,7 @@
 //! Checked settings: what the rest of the program sees of the configuration.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -18,8 +18,10 @@ use super::arguments::{Arguments, ServeArguments};
 use super::blobs::blobs;
 use super::check::Mistakes;
 use super::mail::mail;
+use super::publishing::publishing;
 use crate::blobs::BlobSettings;
 use crate::mail::MailSettings;
+use crate::outbound::OutboundSettings;
 use crate::passwords::PasswordHashing;
 use crate::queue::WorkerSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
@@ -60,6 +62,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// Where uploaded files are kept.
     pub blobs: BlobSettings,
+    /// How publishing endpoints are called.
+    pub outbound: OutboundSettings,
     /// Whether `serve` works on jobs too.
     pub serve_works: bool,
     /// How many jobs run at once.
@@ -142,6 +146,7 @@ impl Settings {
         let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
         let mail = mail(&mut mistakes, arguments, variable("SOCIALIZE_SMTP_PASSWORD"));
         let blobs = blobs(&mut mistakes, arguments, variable("SOCIALIZE_S3_SECRET_ACCESS_KEY"));
+        let outbound = publishing(&mut mistakes, arguments);
         let log = log(&mut mistakes, arguments, variable("NO_COLOR").is_none_or(|value| value.is_empty()));
         let otlp = OtlpSettings::from_variables(&variable).unwrap_or_else(|problems| {
             for problem in problems {
@@ -200,6 +205,7 @@ impl Settings {
                 server_secret,
                 mail,
                 blobs,
+                outbound,
                 serve_works,
                 job_concurrency,
                 job_lease,
@@ -327,17 +333,7 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
             format!("{url_text:?} is not a URL such as https://socialize.example.com"),
         );
     }
-    let mut trusted_peers = Vec::new();
-    for network in arguments.trusted_peers.iter().flat_map(|list| list.split(',')).map(str::trim) {
-        match network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from)) {
-            Ok(network) => trusted_peers.push(network),
-            Err(_) if network.is_empty() => {}
-            Err(_) => mistakes.add(
-                "SOCIALIZE_TRUSTED_PEERS",
-                format!("{network:?} is not a network such as 10.0.0.0/8 or an address such as 127.0.0.1"),
-            ),
-        }
-    }
+    let trusted_peers = mistakes.networks("SOCIALIZE_TRUSTED_PEERS", arguments.trusted_peers.as_deref());
     let request_timeout = mistakes.duration(
         "SOCIALIZE_REQUEST_TIMEOUT",
         arguments.request_timeout.as_deref(),

@@ -45,7 +45,7 @@ pub(super) async fn check(
     };
     match send_test(&mail, public_url, recipient).await {
         Ok(()) => Finding::ok(MAIL, format!("{peer} took a test e-mail")),
-        Err(JobError::Retry(cause) | JobError::Fail(cause)) => {
+        Err(JobError::Retry(cause) | JobError::RetryAfter(cause, _) | JobError::Fail(cause)) => {
             let detail = format!("{peer} does not take a test e-mail: {}", cause.as_str());
             Finding::failed(
                 MAIL,

@@ -158,12 +158,10 @@ impl Mail {
         let delivery = async {
             match self.hand_over(letter).await {
                 Ok(()) => (Ok(()), EmailOutcome::Delivered, None),
-                Err(JobError::Retry(cause)) => {
-                    (Err(JobError::Retry(cause)), EmailOutcome::Deferred, Some(cause))
+                Err(error @ (JobError::Retry(cause) | JobError::RetryAfter(cause, _))) => {
+                    (Err(error), EmailOutcome::Deferred, Some(cause))
                 }
-                Err(JobError::Fail(cause)) => {
-                    (Err(JobError::Fail(cause)), EmailOutcome::Refused, Some(cause))
-                }
+                Err(error @ JobError::Fail(cause)) => (Err(error), EmailOutcome::Refused, Some(cause)),
             }
         };
         self.inner.deliveries.observe(letter.template, delivery).await

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+use crate::causes::cause;
 use crate::queue::JobError;
 
 /// An unused connection is closed after this long; most servers close it themselves after some minutes.
@@ -280,7 +281,7 @@ fn failure(error: &lettre::transport::smtp::Error) -> Failure {
 
 /// The kind of trouble with the connection.
 fn trouble(error: &lettre::transport::smtp::Error) -> ErrorType {
-    if error.is_tls() || has_cause::<rustls::Error>(error) {
+    if error.is_tls() || cause::<rustls::Error>(error).is_some() {
         return ErrorType::TlsFailure;
     }
     if error.is_permanent() {
@@ -302,24 +303,6 @@ fn trouble(error: &lettre::transport::smtp::Error) -> ErrorType {
         return if is_end { ErrorType::ConnectionReset } else { ErrorType::Protocol };
     }
     ErrorType::Internal
-}
-
-/// The first cause of this type.
-fn cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
-}
-
-/// Whether there is a cause of this type, also wrapped into an error of the operating system.
-fn has_cause<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = cause::<io::Error>(error).and_then(io::Error::get_ref);
-    cause::<E>(error).is_some() || wrapped.is_some_and(|wrapped| wrapped.is::<E>())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -20,13 +20,15 @@ use crate::database;
 /// How many expired leases one turn deals with; more than any crash leaves behind.
 const RECOVERED_AT_ONCE: i64 = 1_000;
 
-/// Claims what is due, at most as many of each kind as said, in one statement for all kinds.
+/// Claims what is due, at most as many of each kind as said, in one statement for all kinds. Of each lane only the first job is
+/// claimed, and none of a lane that is busy: so one lane never takes the room of the others, however much waits in it.
 ///
 /// The attempt is counted here and not at its end, so that a job that kills its process uses its attempts up. Rows that
 /// another worker is claiming at this moment are passed over.
 pub(super) async fn claim(
     app: &App,
     free: &[(JobKind, usize)],
+    busy_lanes: &[Uuid],
     lease: Duration,
 ) -> database::Result<Vec<Job>> {
     let kinds: Vec<&str> = free.iter().map(|(kind, _)| kind.as_str()).collect();
@@ -45,19 +47,25 @@ pub(super) async fn claim(
                      cross join lateral (
                          select id from jobs
                          where jobs.kind = wanted.kind and status = 'queued' and run_at <= $3
+                             and (lane is null or (lane <> all ($6) and not exists (
+                                 select from jobs as earlier
+                                 where earlier.lane = jobs.lane and earlier.status = 'queued'
+                                     and (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)
+                             )))
                          order by run_at, id limit wanted.free for update skip locked
                      ) as due
                  )
                  update jobs
                  set status = 'running', attempts = attempts + 1, lease_token = $4, lease_expires_at = $5
                  from due where jobs.id = due.id
-                 returning jobs.id, kind, payload, attempts, max_attempts, priority, run_at, trace_id, span_id, sampled",
+                 returning jobs.id, kind, payload, attempts, max_attempts, priority, run_at, lane, trace_id, span_id, sampled",
             )
             .bind(kinds)
             .bind(limits)
             .bind(now)
             .bind(lease_token)
             .bind(now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX))
+            .bind(busy_lanes)
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -71,6 +79,7 @@ pub(super) async fn claim(
             kind,
             attempt: row.try_get("attempts")?,
             max_attempts: row.try_get("max_attempts")?,
+            lane: row.try_get("lane")?,
             payload: row.try_get("payload")?,
             lease_token,
             cause: cause(&row)?,

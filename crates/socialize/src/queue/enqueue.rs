@@ -38,14 +38,38 @@ pub async fn enqueue<P: Serialize>(
     transaction: &mut Transaction,
     job: NewJob<'_, P>,
 ) -> database::Result<()> {
+    insert(app, transaction, job, None).await
+}
+
+/// The same, for a job that waits for those before it in its lane. A lane is whatever can make jobs slow on its own, such as one
+/// customer's server.
+///
+/// # Errors
+/// When the database fails.
+pub async fn enqueue_in_lane<P: Serialize>(
+    app: &App,
+    transaction: &mut Transaction,
+    job: NewJob<'_, P>,
+    lane: Uuid,
+) -> database::Result<()> {
+    insert(app, transaction, job, Some(lane)).await
+}
+
+async fn insert<P: Serialize>(
+    app: &App,
+    transaction: &mut Transaction,
+    job: NewJob<'_, P>,
+    lane: Option<Uuid>,
+) -> database::Result<()> {
     let context = telemetry::current::context();
     app.database
         .run(
             DatabaseOperation::EnqueueJob,
             sqlx::query(
                 "with inserted as (
-                     insert into jobs (id, kind, payload, deduplication_key, run_at, max_attempts, trace_id, span_id, sampled, created_at)
-                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                     insert into jobs
+                         (id, kind, payload, deduplication_key, run_at, max_attempts, trace_id, span_id, sampled, created_at, lane)
+                     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $12)
                      on conflict (kind, deduplication_key)
                          where deduplication_key is not null and status in ('queued', 'running') do nothing
                      returning kind
@@ -63,6 +87,7 @@ pub async fn enqueue<P: Serialize>(
             .bind(context.map(|context| context.sampled))
             .bind(app.clock.now())
             .bind(NOTIFY_CHANNEL)
+            .bind(lane)
             .execute(&mut **transaction),
         )
         .await?;

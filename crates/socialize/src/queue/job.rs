@@ -21,6 +21,8 @@ pub struct Job {
     pub attempt: i32,
     /// How many there are.
     pub max_attempts: i32,
+    /// Jobs of one lane run one after the other in a process.
+    pub lane: Option<Uuid>,
     pub(super) payload: serde_json::Value,
     /// Proves that the job is still ours.
     pub(super) lease_token: Uuid,
@@ -44,6 +46,8 @@ pub struct JobPolicy {
 pub enum JobError {
     /// It may go better later.
     Retry(ErrorType),
+    /// It may go better later, and not before so much time has passed.
+    RetryAfter(ErrorType, Duration),
     /// It will never go better.
     Fail(ErrorType),
 }

@@ -24,7 +24,7 @@ mod worker;
 
 pub use backoff::backoff;
 pub(crate) use enqueue::NOTIFY_CHANNEL;
-pub use enqueue::{NewJob, enqueue};
+pub use enqueue::{NewJob, enqueue, enqueue_in_lane};
 pub use job::{Job, JobError, JobPolicy};
 pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};
 pub use signals::JobSignals;

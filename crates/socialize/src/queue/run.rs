@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use domain::ids::JobId;
 use domain::labels::JobKind;
 use domain::signals::keys;
@@ -124,9 +125,14 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
             let run_at = app.clock.now() + backoff(job.attempt, rand::random());
             (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
         }
-        Ending::Failed(JobError::Retry(error_type) | JobError::Fail(error_type)) => {
-            (JobOutcome::Dead, Some(error_type), End::Buried(error_type))
+        Ending::Failed(JobError::RetryAfter(error_type, wait)) if job.attempt < job.max_attempts => {
+            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
+            let run_at = app.clock.now() + wait.max(backoff(job.attempt, rand::random()));
+            (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
         }
+        Ending::Failed(
+            JobError::Retry(error_type) | JobError::RetryAfter(error_type, _) | JobError::Fail(error_type),
+        ) => (JobOutcome::Dead, Some(error_type), End::Buried(error_type)),
         Ending::Interrupted => (JobOutcome::HandedBack, None, End::HandedBack),
         Ending::LeaseLost => return (JobOutcome::LostLease, Some(ErrorType::LostLease)),
     };
@@ -195,7 +201,7 @@ pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database
             counts.add(outcome);
         }
         let claimed = Instant::now();
-        let jobs = claim(app, &limits, settings.lease).await?;
+        let jobs = claim(app, &limits, &[], settings.lease).await?;
         if jobs.is_empty() {
             return Ok(counts);
         }

@@ -1,6 +1,7 @@
 //! The worker of a process: its loops, the jobs that it runs, and how it stops.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::labels::{JobKind, Loop};
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 use super::claim::{claim, recover_expired};
 use super::job::{Job, JobError, JobPolicy};
@@ -79,6 +81,8 @@ pub struct Worker {
     settings: WorkerSettings,
     /// By kind: how many more may run.
     slots: Vec<Arc<Semaphore>>,
+    /// Those of which a job runs.
+    busy_lanes: Mutex<HashSet<Uuid>>,
     wake: Arc<Notify>,
     runs: TaskTracker,
     /// Tells running jobs to go back to the queue.
@@ -104,6 +108,7 @@ impl Worker {
         };
         let worker = Arc::new(Self {
             slots: JobKind::ALL.iter().map(slots).collect(),
+            busy_lanes: Mutex::default(),
             wake: Arc::default(),
             runs: TaskTracker::new(),
             hand_back: CancellationToken::new(),
@@ -182,8 +187,10 @@ impl Worker {
             return Ok(());
         }
         let claimed = Instant::now();
-        let jobs = claim(&self.app, &free, self.settings.lease).await?;
+        let busy_lanes: Vec<Uuid> = self.lanes(|busy| busy.iter().copied().collect());
+        let jobs = claim(&self.app, &free, &busy_lanes, self.settings.lease).await?;
         for job in jobs {
+            self.lanes(|busy| busy.extend(job.lane));
             // Only this loop takes slots, and it claims no more than there are: this never waits.
             let slot = self.slots[job.kind.index()].clone().acquire_owned().await;
             let worker = self.clone();
@@ -194,12 +201,19 @@ impl Worker {
         Ok(())
     }
 
+    fn lanes<T>(&self, look: impl FnOnce(&mut HashSet<Uuid>) -> T) -> T {
+        look(&mut self.busy_lanes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     async fn work(&self, job: Job, claimed: Instant, slot: Option<OwnedSemaphorePermit>) {
         run_job(&self.app, &job, &self.settings, claimed, &self.hand_back).await;
         let was_full = self.slots[job.kind.index()].available_permits() == 0;
         drop(slot);
-        // More of this kind may be due than there was room for.
-        if was_full {
+        if let Some(lane) = job.lane {
+            self.lanes(|busy| busy.remove(&lane));
+        }
+        // More of this kind may be due than there was room for, or more in this lane.
+        if was_full || job.lane.is_some() {
             self.wake.notify_one();
         }
     }

@@ -10,6 +10,7 @@ pub mod me;
 pub mod organization_members;
 pub mod organizations;
 pub mod page;
+pub mod publishing_endpoint;
 pub mod screenshots;
 pub mod workspace_invites;
 pub mod workspace_members;

@@ -3,6 +3,8 @@
 pub mod clean_up_blobs;
 pub mod clean_up_tokens;
 pub mod expire_invites;
+pub mod give_up_publishing;
+pub mod publish_content_item;
 pub mod remind_stale_approvals;
 pub mod send_email;
 
@@ -39,6 +41,16 @@ pub fn policy(kind: JobKind) -> JobPolicy {
             timeout: Duration::from_secs(300),
             every: Some(Duration::from_secs(60 * 60)),
         },
+        // The time limit is above those of the call together. Each workspace has a lane, so one whose endpoint is slow has one
+        // of these at most.
+        JobKind::PublishContentItem => {
+            JobPolicy { concurrency: 32, timeout: Duration::from_secs(60), every: None }
+        }
+        JobKind::GiveUpPublishing => JobPolicy {
+            concurrency: 1,
+            timeout: Duration::from_secs(60),
+            every: Some(Duration::from_secs(60)),
+        },
     }
 }
 
@@ -53,5 +65,7 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
         JobKind::CleanUpTokens => clean_up_tokens::run(app).await,
         JobKind::CleanUpBlobs => clean_up_blobs::run(app).await,
         JobKind::RemindStaleApprovals => Ok(remind_stale_approvals::run(app).await.map(drop)?),
+        JobKind::PublishContentItem => publish_content_item::run(app, job).await,
+        JobKind::GiveUpPublishing => give_up_publishing::run(app).await,
     }
 }

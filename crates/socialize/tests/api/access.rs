@@ -55,6 +55,11 @@ no_ oth mem rev aut man adm own ope
 401 404 404 403 403 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/invites/{invite_id}
 401 201 201 201 201 201 201 201 201 POST   /v1/invites/accept {"token": "{invite_token}"}
 
+401 404 404 403 403 200 200 200 404 GET    /v1/workspaces/{workspace_id}/publishing-endpoint
+401 404 404 403 403 200 200 200 404 PUT    /v1/workspaces/{workspace_id}/publishing-endpoint {"url": "https://example.com/posts"}
+401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/publishing-endpoint/rotate-secret
+401 404 404 403 403 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/publishing-endpoint
+
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items
 401 404 404 403 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items {"channel": "x", "title": "A", "body": ""}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}
@@ -66,6 +71,7 @@ no_ oth mem rev aut man adm own ope
 401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule {"scheduled_at": "{soon}"} # approved
 401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule # scheduled
 401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish # approved
+401 404 404 403 403 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/mark-published # approved
 401 404 404 403 200 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/archive
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments
 401 404 404 403 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments <png>

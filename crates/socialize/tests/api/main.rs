@@ -12,6 +12,7 @@ mod me;
 mod operators;
 mod organization_members;
 mod organizations;
+mod publishing_endpoint;
 mod workspace_invites;
 mod workspace_members;
 mod workspaces;

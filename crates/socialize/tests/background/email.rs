@@ -16,7 +16,7 @@ use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use uuid::Uuid;
 
-use crate::support::{committed, row, runs, waiting};
+use crate::support::{committed, nothing_reveals, row, runs, waiting};
 
 /// Leaves an e-mail to the worker, as handlers do, and returns its job.
 pub(crate) async fn enqueue_email(test: &TestApp, email: Email) -> JobId {
@@ -37,31 +37,6 @@ pub(crate) fn deliveries(test: &TestApp, template: &str, outcome: &str) -> i64 {
 /// The lines of deliveries since the last look.
 pub(crate) fn delivery_lines(test: &TestApp) -> Vec<Json> {
     test.log_lines().into_iter().filter(|line| line["event"] == "email.delivery").collect()
-}
-
-/// Asserts that none of these texts is in a line, a span or a job, and returns the lines.
-pub(crate) async fn nothing_reveals(test: &TestApp, texts: &[&str]) -> Vec<Json> {
-    let lines = test.log_lines();
-    let mut spans = Vec::new();
-    loop {
-        let taken = test.app.telemetry.take_spans(usize::MAX);
-        if taken.count == 0 {
-            break;
-        }
-        spans.extend(taken.bytes);
-    }
-    assert!(!spans.is_empty());
-    let spans = String::from_utf8_lossy(&spans);
-    let jobs: Vec<String> = sqlx::query_scalar("select to_jsonb(jobs)::text from jobs")
-        .fetch_all(test.pool())
-        .await
-        .expect("jobs");
-    for text in texts {
-        assert!(!format!("{lines:?}").contains(text), "{text} in {lines:?}");
-        assert!(!spans.contains(text), "{text} in a span");
-        assert!(!format!("{jobs:?}").contains(text), "{text} in {jobs:?}");
-    }
-    lines
 }
 
 /// A user with a token that verifies their address.

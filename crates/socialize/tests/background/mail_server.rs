@@ -19,8 +19,8 @@ use telemetry::{ErrorType, JobOutcome};
 use tempfile::TempDir;
 use test_support::{TestApp, python_tool};
 
-use crate::email::{deliveries, delivery_lines, enqueue_email, nothing_reveals, verification};
-use crate::support::{LEASE, eventually, job, row, settings, waiting};
+use crate::email::{deliveries, delivery_lines, enqueue_email, verification};
+use crate::support::{LEASE, eventually, job, nothing_reveals, row, settings, waiting};
 
 /// A server and the directory of what it took.
 struct MailServer {

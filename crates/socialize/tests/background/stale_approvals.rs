@@ -9,7 +9,8 @@ use socialize::workers::remind_stale_approvals;
 use test_support::TestApp;
 use uuid::Uuid;
 
-use crate::email::{deliveries, enqueue_email, item_in_approval, nothing_reveals};
+use crate::email::{deliveries, enqueue_email, item_in_approval};
+use crate::support::nothing_reveals;
 
 async fn remind(test: &TestApp) -> usize {
     remind_stale_approvals::run(&test.app).await.expect("reminded")

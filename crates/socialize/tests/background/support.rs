@@ -197,3 +197,28 @@ pub(crate) fn collect_lines() -> (Arc<Lines>, impl Drop) {
     let bridge = TracingBridge::new(settings, LevelFilter::default(), lines.clone());
     (lines, bridge.install_on_this_thread())
 }
+
+/// Asserts that none of these texts is in a line, a span or a job, and returns the lines.
+pub(crate) async fn nothing_reveals(test: &TestApp, texts: &[&str]) -> Vec<Json> {
+    let lines = test.log_lines();
+    let mut spans = Vec::new();
+    loop {
+        let taken = test.app.telemetry.take_spans(usize::MAX);
+        if taken.count == 0 {
+            break;
+        }
+        spans.extend(taken.bytes);
+    }
+    assert!(!spans.is_empty());
+    let spans = String::from_utf8_lossy(&spans);
+    let jobs: Vec<String> = sqlx::query_scalar("select to_jsonb(jobs)::text from jobs")
+        .fetch_all(test.pool())
+        .await
+        .expect("jobs");
+    for text in texts {
+        assert!(!format!("{lines:?}").contains(text), "{text} in {lines:?}");
+        assert!(!spans.contains(text), "{text} in a span");
+        assert!(!format!("{jobs:?}").contains(text), "{text} in {jobs:?}");
+    }
+    lines
+}

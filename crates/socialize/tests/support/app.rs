@@ -20,6 +20,7 @@ use socialize::clock::Clock;
 use socialize::database::Database;
 use socialize::gauges::GaugeSignals;
 use socialize::mail::{Mail, MailSettings, MailTransport};
+use socialize::outbound::{Lookup, Outbound, OutboundSettings};
 use socialize::passwords::{PasswordHashing, Passwords};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
 use socialize::rate_limit::{RateLimitSettings, RateLimits};
@@ -44,6 +45,7 @@ pub struct TestApp {
     emails: TempDir,
     blobs: TempDir,
     blob_store_is_down: Arc<AtomicBool>,
+    outbound: (OutboundSettings, Lookup),
 }
 
 /// An answer whose body has been read.
@@ -109,10 +111,25 @@ impl TestApp {
         Self::start_with(change, None, None).await
     }
 
+    /// The same, calling publishing endpoints so. Without `lookup` names are looked up as the system does.
+    pub async fn start_with_outbound(settings: OutboundSettings, lookup: Option<Lookup>) -> Self {
+        let lookup = lookup.unwrap_or_else(socialize::outbound::system_lookup);
+        Self::start_as(|_| (), None, None, (settings, lookup)).await
+    }
+
     async fn start_with(
         change: impl FnOnce(&mut AppSettings),
         transport: Option<MailTransport>,
         blobs: Option<BlobSettings>,
+    ) -> Self {
+        Self::start_as(change, transport, blobs, (OutboundSettings::default(), no_names())).await
+    }
+
+    async fn start_as(
+        change: impl FnOnce(&mut AppSettings),
+        transport: Option<MailTransport>,
+        blobs: Option<BlobSettings>,
+        outbound: (OutboundSettings, Lookup),
     ) -> Self {
         let emails = tempfile::tempdir().expect("a directory");
         let directory = tempfile::tempdir().expect("a directory");
@@ -122,9 +139,9 @@ impl TestApp {
         let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
         let blob_store_is_down = Arc::new(AtomicBool::new(false));
         let blobs = (blobs, blob_store_is_down.clone());
-        let app = build(database.pool(), Clock::fixed(now), transport, blobs, change);
+        let app = build(database.pool(), Clock::fixed(now), transport, blobs, &outbound, change);
         let router = socialize::router::router(app.clone());
-        Self { app, router, database, emails, blobs: directory, blob_store_is_down }
+        Self { app, router, database, emails, blobs: directory, blob_store_is_down, outbound }
     }
 
     /// The same application as another process would run it: on the same database and by the same clock, with signals of
@@ -132,7 +149,7 @@ impl TestApp {
     pub fn another_process(&self) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
         let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
-        build(self.pool(), self.app.clock.clone(), transport, blobs, |_| ())
+        build(self.pool(), self.app.clock.clone(), transport, blobs, &self.outbound, |_| ())
     }
 
     /// The database, for what cannot be seen through the API.
@@ -257,7 +274,7 @@ impl TestApp {
             .expect("a member");
     }
 
-    /// A workspace that needs `required_approvals`.
+    /// A workspace that needs `required_approvals`. It publishes to an address that nobody can find.
     pub async fn workspace(&self, organization: OrganizationId, required_approvals: i32) -> WorkspaceId {
         let id = WorkspaceId::from(Uuid::now_v7());
         sqlx::query(
@@ -271,7 +288,24 @@ impl TestApp {
         .execute(self.pool())
         .await
         .expect("a workspace");
+        self.publish_to(id, "https://receiver.example/posts").await;
         id
+    }
+
+    /// Sets where a workspace publishes to, whatever the API would say to that.
+    pub async fn publish_to(&self, workspace: WorkspaceId, url: &str) {
+        sqlx::query(
+            "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
+             values ($1, $2, $3, $4, $4)
+             on conflict (workspace_id) do update set url = $2, disabled_at = null",
+        )
+        .bind(workspace)
+        .bind(url)
+        .bind(Uuid::new_v4())
+        .bind(self.app.clock.now())
+        .execute(self.pool())
+        .await
+        .expect("a publishing endpoint");
     }
 
     /// A new user with a role in a workspace.
@@ -399,11 +433,17 @@ fn in_directory(directory: &TempDir) -> BlobSettings {
     }
 }
 
+/// Finds no name, so that no test depends on those of others.
+fn no_names() -> Lookup {
+    Arc::new(|_| Box::pin(async { Err(std::io::ErrorKind::NotFound.into()) }))
+}
+
 fn build(
     pool: &sqlx::PgPool,
     clock: Clock,
     transport: MailTransport,
     (blobs, blob_store_is_down): (BlobSettings, Arc<AtomicBool>),
+    (outbound, lookup): &(OutboundSettings, Lookup),
     change: impl FnOnce(&mut AppSettings),
 ) -> App {
     let from = "Socialize <socialize@socialize.example>".parse().expect("an address");
@@ -433,6 +473,7 @@ fn build(
         blobs: Blobs::new(blobs, &telemetry, move || blob_store_is_down.load(Ordering::Relaxed))
             .expect("a store"),
         mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
+        outbound: Outbound::with_lookup(outbound, &telemetry, lookup.clone()).expect("a client"),
         clock,
         tokens: Tokens::new(&Secret::new("a server secret for tests")),
         health,

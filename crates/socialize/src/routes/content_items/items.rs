@@ -69,6 +69,7 @@ pub(super) async fn create_content_item(
             revision_author_id: state.revision_author,
             scheduled_at: None,
             published_at: None,
+            publish_failure: None,
             created_at: now,
             updated_at: now,
             version: 1,
@@ -154,7 +155,7 @@ pub(super) async fn list_content_items(
             DatabaseOperation::ListContentItems,
             sqlx::query_as(
                 "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title,
-                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
+                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at, i.publish_failure,
                      i.created_at, i.updated_at, i.version
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
@@ -201,7 +202,7 @@ pub(super) async fn read_content_item(
             DatabaseOperation::FindContentItem,
             sqlx::query_as(
                 "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title, r.body,
-                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
+                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at, i.publish_failure,
                      i.created_at, i.updated_at, i.version
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision

@@ -5,22 +5,22 @@ use domain::approval::{Action, ApprovalRules, ApprovalState, RecordedDecision, R
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::signals::keys;
-use domain::vocabulary::{ContentItemStatus, Decision};
+use domain::vocabulary::{ContentItemStatus, Decision, PublishFailure};
 
 use super::ContentItem;
 use crate::activity::touch_workspace;
 use crate::app::App;
-use crate::database::Transaction;
+use crate::database::{self, Transaction};
 use crate::error::Error;
 
 /// An item whose row is locked until the transaction ends.
-pub(super) struct LockedContentItem {
+pub(crate) struct LockedContentItem {
     /// The item as it was read.
-    pub(super) item: ContentItem,
+    pub(crate) item: ContentItem,
     /// All that decides what may happen to it.
-    pub(super) state: ApprovalState,
+    pub(crate) state: ApprovalState,
     /// What the workspace asks of an approval.
-    pub(super) rules: ApprovalRules,
+    pub(crate) rules: ApprovalRules,
     publishing_started_at: Option<DateTime<Utc>>,
 }
 
@@ -35,10 +35,7 @@ struct Found {
 }
 
 impl LockedContentItem {
-    /// Locks the item and reads it.
-    ///
-    /// The lock comes first and alone: a statement that waits for a lock and joins other tables would see those as they were
-    /// before it waited, and would miss the revision that whoever held the lock has written.
+    /// Locks the item of a request and reads it.
     ///
     /// # Errors
     /// When the workspace has no such item, or the database fails.
@@ -48,6 +45,23 @@ impl LockedContentItem {
         workspace_id: WorkspaceId,
         content_item_id: ContentItemId,
     ) -> Result<Self, Error> {
+        let locked = Self::find(app, transaction, workspace_id, content_item_id).await?;
+        locked.ok_or_else(|| Error::not_found("content item"))
+    }
+
+    /// Locks the item and reads it, if the workspace has it.
+    ///
+    /// The lock comes first and alone: a statement that waits for a lock and joins other tables would see those as they were
+    /// before it waited, and would miss the revision that whoever held the lock has written.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn find(
+        app: &App,
+        transaction: &mut Transaction,
+        workspace_id: WorkspaceId,
+        content_item_id: ContentItemId,
+    ) -> database::Result<Option<Self>> {
         let locked = app
             .database
             .run(
@@ -59,7 +73,7 @@ impl LockedContentItem {
             )
             .await?;
         if locked.is_none() {
-            return Err(Error::not_found("content item"));
+            return Ok(None);
         }
         telemetry::current::set(|attributes| attributes.id(&keys::CONTENT_ITEM_ID, content_item_id));
 
@@ -70,7 +84,7 @@ impl LockedContentItem {
                 sqlx::query_as(
                     "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title, r.body,
                          i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
-                         i.created_at, i.updated_at, i.version, i.publishing_started_at, w.required_approvals,
+                         i.publish_failure, i.created_at, i.updated_at, i.version, i.publishing_started_at, w.required_approvals,
                          w.allow_self_approval
                      from content_items i
                      join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
@@ -110,7 +124,7 @@ impl LockedContentItem {
             allow_self_approval: found.allow_self_approval,
         };
         let publishing_started_at = found.publishing_started_at;
-        Ok(Self { item: found.item, state, rules, publishing_started_at })
+        Ok(Some(Self { item: found.item, state, rules, publishing_started_at }))
     }
 
     /// The state after the action.
@@ -132,6 +146,24 @@ impl LockedContentItem {
         next: &ApprovalState,
         now: DateTime<Utc>,
     ) -> Result<ContentItem, Error> {
+        let item = self.write(app, transaction, next, None, now).await?;
+        touch_workspace(app, transaction, item.summary.workspace_id).await?;
+        Ok(item)
+    }
+
+    /// Writes the item with its new state, and gives back the item as it is now. `failure` says why its delivery was given up, if
+    /// that is what happened.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn write(
+        self,
+        app: &App,
+        transaction: &mut Transaction,
+        next: &ApprovalState,
+        failure: Option<PublishFailure>,
+        now: DateTime<Utc>,
+    ) -> database::Result<ContentItem> {
         let mut item = self.item;
         let summary = &mut item.summary;
         let enters_status = next.status != summary.status;
@@ -139,6 +171,7 @@ impl LockedContentItem {
         summary.revision = next.revision;
         summary.revision_author_id = next.revision_author;
         summary.scheduled_at = next.scheduled_at;
+        summary.publish_failure = failure;
         summary.updated_at = now;
         summary.version += 1;
         if enters_status && next.status == ContentItemStatus::Published {
@@ -151,7 +184,7 @@ impl LockedContentItem {
                 sqlx::query(
                     "update content_items set channel = $2, status = $3, current_revision = $4, scheduled_at = $5,
                          publishing_started_at = $6, published_at = $7, updated_at = $8, version = $9,
-                         status_entered_at = case when $10 then $8 else status_entered_at end
+                         status_entered_at = case when $10 then $8 else status_entered_at end, publish_failure = $11
                      where id = $1",
                 )
                 .bind(summary.id)
@@ -164,10 +197,33 @@ impl LockedContentItem {
                 .bind(summary.updated_at)
                 .bind(summary.version)
                 .bind(enters_status)
+                .bind(summary.publish_failure)
                 .execute(&mut **transaction),
             )
             .await?;
-        touch_workspace(app, transaction, summary.workspace_id).await?;
         Ok(item)
+    }
+
+    /// Writes that a delivery begins, or is over for now. Nobody who reads the item sees a difference, so its version stays.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn write_publishing(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+        next: &ApprovalState,
+        now: DateTime<Utc>,
+    ) -> database::Result<()> {
+        app.database
+            .run(
+                DatabaseOperation::UpdateContentItem,
+                sqlx::query("update content_items set publishing_started_at = $2 where id = $1")
+                    .bind(self.item.summary.id)
+                    .bind(next.publishing.then(|| self.publishing_started_at.unwrap_or(now)))
+                    .execute(&mut **transaction),
+            )
+            .await?;
+        Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod attachments;
 mod decisions;
 mod items;
 mod locked;
+mod publishing;
 mod revisions;
 mod workflow;
 
@@ -18,7 +19,7 @@ use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::limits;
 use domain::signals::keys;
-use domain::vocabulary::{Channel, ContentItemStatus};
+use domain::vocabulary::{Channel, ContentItemStatus, PublishFailure};
 use http::header;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -32,6 +33,8 @@ use crate::extract::etag;
 use crate::router::Observe;
 use crate::text::Text;
 
+pub(crate) use self::locked::LockedContentItem;
+
 /// The routes of this folder.
 pub fn router(observe: &Observe) -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -39,9 +42,10 @@ pub fn router(observe: &Observe) -> OpenApiRouter<App> {
         .routes(observe.routes(routes!(items::read_content_item, items::edit_content_item)))
         .routes(observe.routes(routes!(revisions::list_content_revisions)))
         .routes(observe.routes(routes!(workflow::submit_content_item)))
-        .routes(observe.routes(routes!(workflow::schedule_content_item)))
-        .routes(observe.routes(routes!(workflow::unschedule_content_item)))
-        .routes(observe.routes(routes!(workflow::publish_content_item)))
+        .routes(observe.routes(routes!(publishing::schedule_content_item)))
+        .routes(observe.routes(routes!(publishing::unschedule_content_item)))
+        .routes(observe.routes(routes!(publishing::publish_content_item)))
+        .routes(observe.routes(routes!(publishing::mark_content_item_published)))
         .routes(observe.routes(routes!(workflow::archive_content_item)))
         .routes(
             observe.routes(routes!(decisions::submit_approval_decision, decisions::list_approval_decisions)),
@@ -58,25 +62,27 @@ type ContentBody = Text<{ *limits::CONTENT_BODY.start() }, { *limits::CONTENT_BO
 /// A content item as lists show it.
 #[derive(Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub struct ContentItemSummary {
-    id: ContentItemId,
-    workspace_id: WorkspaceId,
-    channel: Channel,
-    status: ContentItemStatus,
+    pub(crate) id: ContentItemId,
+    pub(crate) workspace_id: WorkspaceId,
+    pub(crate) channel: Channel,
+    pub(crate) status: ContentItemStatus,
     /// The number of the current revision.
-    revision: RevisionNumber,
-    title: String,
+    pub(crate) revision: RevisionNumber,
+    pub(crate) title: String,
     /// Who created the item.
-    author_id: UserId,
+    pub(crate) author_id: UserId,
     /// Who wrote the current revision.
-    revision_author_id: UserId,
+    pub(crate) revision_author_id: UserId,
     /// When it is, or was, to be published.
-    scheduled_at: Option<DateTime<Utc>>,
-    published_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
+    pub(crate) scheduled_at: Option<DateTime<Utc>>,
+    pub(crate) published_at: Option<DateTime<Utc>>,
+    /// Why its delivery was given up, while its status is `publish_failed`.
+    pub(crate) publish_failure: Option<PublishFailure>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
     /// What the `ETag` says.
     #[serde(skip)]
-    version: i64,
+    pub(crate) version: i64,
 }
 
 /// A content item with its current revision.
@@ -84,9 +90,9 @@ pub struct ContentItemSummary {
 pub struct ContentItem {
     #[serde(flatten)]
     #[sqlx(flatten)]
-    summary: ContentItemSummary,
+    pub(crate) summary: ContentItemSummary,
     /// The text of the post.
-    body: String,
+    pub(crate) body: String,
 }
 
 /// The item in the path.

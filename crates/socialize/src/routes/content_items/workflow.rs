@@ -1,25 +1,20 @@
-//! The way of a content item from draft to published: submit, schedule, publish, archive. Decisions have a file of their own.
+//! Submitting and archiving content items. Decisions and publishing have files of their own.
 
 use axum::extract::State;
-use chrono::{DateTime, Months, Utc};
 use domain::approval::Action;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::vocabulary::WorkspaceRole;
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::locked::LockedContentItem;
 use super::{ContentItem, ContentItemPath};
 use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, answers};
-use crate::extract::{Author, Body, Manager, Parameters, WorkspaceMember};
+use crate::extract::{Author, Parameters, WorkspaceMember};
 
 /// How many people are asked for a decision by e-mail at most; the others see the item in the list.
 const MAX_REVIEWERS_ASKED: i64 = 50;
-/// How far ahead an item can be scheduled.
-const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
 
 /// Submit a content item for approval
 ///
@@ -73,99 +68,6 @@ pub(super) async fn submit_content_item(
     Ok(item)
 }
 
-/// When a content item is to be published.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Schedule {
-    /// In the future, and at most a year ahead.
-    scheduled_at: DateTime<Utc>,
-}
-
-/// Schedule an approved content item, or move it to another time
-///
-/// When something appears is the managers' decision.
-#[utoipa::path(
-    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule", tag = "content items",
-    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    request_body = Schedule,
-    responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
-    ),
-    security(("access_token" = []))
-)]
-pub(super) async fn schedule_content_item(
-    State(app): State<App>,
-    member: WorkspaceMember<Manager>,
-    Parameters(path): Parameters<ContentItemPath>,
-    Body(schedule): Body<Schedule>,
-) -> Result<ContentItem, Error> {
-    let now = app.clock.now();
-    let at = schedule.scheduled_at;
-    if at <= now {
-        return Err(Error::invalid_field("scheduled_at", "must be in the future"));
-    }
-    if now.checked_add_months(MAX_SCHEDULE_AHEAD).is_some_and(|latest| at > latest) {
-        return Err(Error::invalid_field("scheduled_at", "must be at most a year ahead"));
-    }
-    change(&app, &member, path.content_item_id, now, Action::Schedule { at }).await
-}
-
-/// Unschedule a content item
-///
-/// It stays approved.
-#[utoipa::path(
-    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule", tag = "content items",
-    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
-    ),
-    security(("access_token" = []))
-)]
-pub(super) async fn unschedule_content_item(
-    State(app): State<App>,
-    member: WorkspaceMember<Manager>,
-    Parameters(path): Parameters<ContentItemPath>,
-) -> Result<ContentItem, Error> {
-    change(&app, &member, path.content_item_id, app.clock.now(), Action::Unschedule).await
-}
-
-/// Mark a content item as published
-///
-/// A manager who has published an approved or scheduled item by hand says so.
-#[utoipa::path(
-    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish", tag = "content items",
-    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
-    ),
-    security(("access_token" = []))
-)]
-pub(super) async fn publish_content_item(
-    State(app): State<App>,
-    member: WorkspaceMember<Manager>,
-    Parameters(path): Parameters<ContentItemPath>,
-) -> Result<ContentItem, Error> {
-    let now = app.clock.now();
-
-    let mut transaction = app.database.begin().await?;
-    let locked =
-        LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
-    // A delivery takes the same three steps. Here the manager is who delivers and has done so before asking, so all of them
-    // happen at once.
-    let next = locked
-        .state
-        .apply(Action::PublishNow, locked.rules, now)?
-        .apply(Action::StartPublishing, locked.rules, now)?
-        .apply(Action::PublishSucceeded, locked.rules, now)?;
-    let item = locked.save(&app, &mut transaction, &next, now).await?;
-    app.database.commit(transaction).await?;
-
-    Ok(item)
-}
-
 /// Archive a content item for good
 ///
 /// Managers can archive every item, authors those that they created.
@@ -197,21 +99,5 @@ pub(super) async fn archive_content_item(
     let item = locked.save(&app, &mut transaction, &next, now).await?;
     app.database.commit(transaction).await?;
 
-    Ok(item)
-}
-
-/// A change by a manager that nothing else goes with.
-async fn change(
-    app: &App,
-    member: &WorkspaceMember<Manager>,
-    content_item_id: ContentItemId,
-    now: DateTime<Utc>,
-    action: Action,
-) -> Result<ContentItem, Error> {
-    let mut transaction = app.database.begin().await?;
-    let locked = LockedContentItem::lock(app, &mut transaction, member.workspace_id, content_item_id).await?;
-    let next = locked.after(action, now)?;
-    let item = locked.save(app, &mut transaction, &next, now).await?;
-    app.database.commit(transaction).await?;
     Ok(item)
 }

@@ -16,6 +16,7 @@ const ITEMS: &str = "/v1/workspaces/{workspace_id}/content-items";
 const ITEM: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}";
 const SCHEDULE: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule";
 const DECISIONS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions";
+const PUBLISHING_ENDPOINT: &str = "/v1/workspaces/{workspace_id}/publishing-endpoint";
 const COMMENTS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments";
 const FEEDBACK: &str = "/v1/feedback-reports";
 const REGISTER: &str = "/v1/auth/register";
@@ -35,6 +36,7 @@ pub(super) fn refused() -> Vec<Case> {
         shapes(),
         texts(),
         addresses_and_passwords(),
+        urls(),
         numbers_and_times(),
         sizes_and_media_types(),
         queries(),
@@ -178,6 +180,23 @@ fn addresses_and_passwords() -> Vec<Case> {
         public("/v1/auth/reset-password").json(r#"{"token": "{verification_token}", "password": "canary canary"}"#).is(410, "link_expired", "link"),
         post("/v1/invites/accept").json(r#"{"token": "canary"}"#).is(404, "not_found", "invite"),
         post("/v1/invites/accept").json(r#"{"token": "{verification_token}"}"#).is(404, "not_found", "invite"),
+    ]
+}
+
+fn urls() -> Vec<Case> {
+    let url = |url: &str| request("PUT", PUBLISHING_ENDPOINT).json(json!({"url": url}).to_string());
+    vec![
+        url("").is(422, "invalid_field", "url: must have at least 10"),
+        url("canary.example.com").is(422, "invalid_field", "url: must be an HTTPS URL"),
+        url("http://canary.example.com").is(422, "invalid_field", "url: must be an HTTPS URL"),
+        url("javascript:alert('canary')").is(422, "invalid_field", "url: must be an HTTPS URL"),
+        url("https://canary@example.com").is(422, "invalid_field", "url: must not contain a user name"),
+        url("https://canary example.com/").is(422, "invalid_field", "url: must be an HTTPS URL"),
+        url("https://127.0.0.1/canary").is(422, "invalid_field", "url: must not name a private"),
+        url("https://[::1]:443/canary").is(422, "invalid_field", "url: must not name a private"),
+        url("https://example.com/canary\u{0}").is(422, "invalid_field", "url: must not contain control characters"),
+        url(&format!("https://example.com/{}", "canary".repeat(400))).is(422, "invalid_field", "url: must have at most 2000"),
+        url(&format!("https://example.com/{}canary", "ä".repeat(1_000))).is(422, "invalid_field", "url: is too long"),
     ]
 }
 

@@ -17,8 +17,8 @@ async fn creating_makes_a_draft_and_is_counted_once() {
     let expected = json!({
         "id": created.body["id"], "workspace_id": team.workspace, "channel": "instagram", "status": "draft",
         "revision": 1, "title": "Spring launch", "body": "It is here.", "author_id": team.author,
-        "revision_author_id": team.author, "scheduled_at": null, "published_at": null, "created_at": now,
-        "updated_at": now,
+        "revision_author_id": team.author, "scheduled_at": null, "published_at": null,
+        "publish_failure": null, "created_at": now, "updated_at": now,
     });
     assert_eq!(created.body, expected);
     assert_eq!(created.header("etag"), Some("\"1\""));

@@ -28,7 +28,7 @@ async fn content_goes_from_draft_to_the_archive() {
     assert_eq!(scheduled.text("status"), "scheduled");
     assert_eq!(scheduled.text("scheduled_at"), "2026-12-01T07:00:00Z");
     team.test.app.clock.advance(TimeDelta::hours(1));
-    let published = team.act(team.manager, &item, "publish").await.expect(200);
+    let published = team.act(team.manager, &item, "mark-published").await.expect(200);
     assert_eq!(published.text("status"), "published");
     assert_eq!(published.text("published_at"), "2026-11-23T10:00:00Z");
     team.rewrite(&item, "Too late").await.expect_error(409, "transition_refused");
@@ -142,7 +142,7 @@ async fn every_step_moves_the_etag() {
     let team = Team::start(1).await;
     let item = team.draft().await;
     let mut seen = vec![team.etag(&item).await];
-    for action in ["submit", "approve", "schedule", "unschedule", "publish", "archive"] {
+    for action in ["submit", "approve", "schedule", "unschedule", "mark-published", "archive"] {
         match action {
             "approve" => drop(team.decide(team.reviewer, &item, "approve", 1).await.expect(201)),
             "schedule" => {
@@ -236,7 +236,7 @@ async fn every_change_shows_its_workspace_in_use() {
         "approve",
         "schedule",
         "unschedule",
-        "publish",
+        "mark-published",
         "archive",
     ] {
         team.test.app.clock.advance(TimeDelta::hours(1));
@@ -298,4 +298,39 @@ async fn an_edit_before_the_email_is_sent_makes_it_needless() {
     team.rewrite(&item, "Another").await.expect(200);
     team.test.run_due_jobs().await;
     assert_eq!((team.emails().await.len(), team.test.emails().len()), (0, 0));
+}
+
+#[tokio::test]
+async fn publishing_is_left_to_the_worker_and_marking_is_not() {
+    let team = Team::start(1).await;
+    let (delivered, by_hand) = (team.approved().await, team.approved().await);
+    let published = team.act(team.manager, &delivered, "publish").await.expect(200);
+    assert_eq!(published.text("status"), "scheduled");
+    assert_eq!(published.text("scheduled_at"), "2026-11-23T09:00:00Z");
+    let marked = team.act(team.manager, &by_hand, "mark-published").await.expect(200);
+    assert_eq!(marked.text("status"), "published");
+    let jobs: Vec<Value> = sqlx::query_scalar("select payload from jobs where kind = 'publish_content_item'")
+        .fetch_all(team.test.pool())
+        .await
+        .expect("jobs");
+    let expected = json!({
+        "workspace": team.workspace, "content_item": id_of(&delivered), "revision": 1, "scheduled_at": "2026-11-23T09:00:00Z",
+    });
+    assert_eq!(jobs, [expected]);
+    let draft = team.draft().await;
+    team.act(team.manager, &draft, "mark-published").await.expect_error(409, "transition_refused");
+}
+
+#[tokio::test]
+async fn nothing_is_scheduled_that_has_nowhere_to_go() {
+    let team = Team::start(1).await;
+    sqlx::query("delete from publishing_endpoints").execute(team.test.pool()).await.expect("deleted");
+    let item = team.approved().await;
+    let at = "2026-12-01T09:00:00Z";
+    let refused =
+        team.schedule(team.manager, &item, at).await.expect_error(409, "publishing_endpoint_missing");
+    assert!(refused.text("message").contains("set one first"), "{}", refused.body);
+    team.act(team.manager, &item, "publish").await.expect_error(409, "publishing_endpoint_missing");
+    assert_eq!(team.status(&item).await, "approved");
+    team.act(team.manager, &item, "mark-published").await.expect(200);
 }

@@ -1,0 +1,158 @@
+//! Deliveries of content items to the publishing endpoints of their workspaces: what is enqueued, and what is read when it runs.
+
+use chrono::{DateTime, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, WorkspaceId};
+use domain::labels::{ErrorCode, JobKind};
+use domain::signals::PublishedItem;
+use domain::vocabulary::ContentItemStatus;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::database::{self, Transaction};
+use crate::error::Error;
+use crate::queue::{NewJob, enqueue_in_lane};
+use crate::routes::content_items::{ContentItem, LockedContentItem};
+use crate::webhook::SigningSecret;
+
+/// How often delivery is tried: with backoff, for about a day.
+const MAX_ATTEMPTS: i32 = 12;
+
+/// One revision that is to be delivered at one time. Ids only: what is delivered and where is looked up when it is.
+///
+/// It names the time because an item that was moved, unscheduled or edited is not to be delivered at the old one. The job of that is
+/// not looked for and removed; it finds out by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// The workspace, whose endpoint it goes to.
+    pub workspace: WorkspaceId,
+    /// The item.
+    pub content_item: ContentItemId,
+    /// The revision that was approved.
+    pub revision: i32,
+    /// When it is to be delivered.
+    pub scheduled_at: DateTime<Utc>,
+}
+
+impl Publication {
+    /// What is to be delivered of a scheduled item.
+    pub fn of(item: &ContentItem) -> Option<Self> {
+        let summary = &item.summary;
+        let scheduled_at = summary.scheduled_at.filter(|_| summary.status == ContentItemStatus::Scheduled)?;
+        Some(Self {
+            workspace: summary.workspace_id,
+            content_item: summary.id,
+            revision: summary.revision.0,
+            scheduled_at,
+        })
+    }
+
+    /// Whether this is still what the item waits for.
+    pub(crate) fn is_wanted(&self, locked: &LockedContentItem) -> bool {
+        Self::of(&locked.item) == Some(*self)
+    }
+
+    /// The name of what is delivered, by which a receiver knows repetitions. It stays the same over all attempts and also when a
+    /// manager tries again after they were used up: the endpoint may have taken one of them.
+    pub(crate) fn webhook_id(&self) -> String {
+        format!("post_{}_{}", self.content_item, self.revision)
+    }
+
+    /// The ids for signals.
+    pub(crate) fn item(&self) -> PublishedItem {
+        PublishedItem {
+            workspace_id: self.workspace,
+            content_item_id: self.content_item,
+            revision: self.revision.unsigned_abs().into(),
+        }
+    }
+
+    /// Leaves it to the worker, if and when the transaction commits. Each workspace has a lane of its own, so that an endpoint that is
+    /// slow delays nobody else's deliveries.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
+        let job = NewJob {
+            kind: JobKind::PublishContentItem,
+            payload: &self,
+            run_at: self.scheduled_at,
+            max_attempts: MAX_ATTEMPTS,
+            deduplication_key: Some(format!(
+                "{}:{}",
+                self.content_item,
+                self.scheduled_at.timestamp_micros()
+            )),
+        };
+        enqueue_in_lane(app, transaction, job, self.workspace.uuid()).await
+    }
+}
+
+/// Where a workspace publishes to.
+#[derive(Clone, sqlx::FromRow)]
+pub(crate) struct StoredEndpoint {
+    pub(crate) url: String,
+    pub(crate) secret_id: Uuid,
+    pub(crate) previous_secret_id: Option<Uuid>,
+    pub(crate) previous_secret_until: Option<DateTime<Utc>>,
+    pub(crate) disabled_at: Option<DateTime<Utc>>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+impl StoredEndpoint {
+    /// Finds the endpoint of a workspace.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn find(
+        app: &App,
+        connection: &mut PgConnection,
+        workspace_id: WorkspaceId,
+    ) -> database::Result<Option<Self>> {
+        app.database
+            .run(
+                DatabaseOperation::FindPublishingEndpoint,
+                sqlx::query_as(
+                    "select url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at
+                     from publishing_endpoints where workspace_id = $1",
+                )
+                .bind(workspace_id)
+                .fetch_optional(connection),
+            )
+            .await
+    }
+
+    /// What deliveries are signed with now, the newest first.
+    pub(crate) fn secrets(&self, app: &App, now: DateTime<Utc>) -> Vec<SigningSecret> {
+        let previous =
+            self.previous_secret_id.filter(|_| self.previous_secret_until.is_some_and(|until| now < until));
+        let ids = [Some(self.secret_id), previous];
+        ids.into_iter().flatten().map(|secret_id| app.tokens.signing_secret(secret_id)).collect()
+    }
+}
+
+/// Refuses where nothing could be delivered.
+///
+/// # Errors
+/// When the workspace has no endpoint or it is disabled, or the database fails.
+pub(crate) async fn require_endpoint(
+    app: &App,
+    transaction: &mut Transaction,
+    workspace_id: WorkspaceId,
+) -> Result<(), Error> {
+    let endpoint = StoredEndpoint::find(app, transaction, workspace_id).await?;
+    let refused = |message: &'static str| Err(Error::refused(ErrorCode::PublishingEndpointMissing, message));
+    match endpoint {
+        Some(endpoint) if endpoint.disabled_at.is_none() => Ok(()),
+        Some(_) => refused(
+            "The publishing endpoint has answered that it wants nothing more (410 Gone): set it again first.",
+        ),
+        None => refused(
+            "The workspace has no publishing endpoint: set one first, or mark the content item as published.",
+        ),
+    }
+}

@@ -1,0 +1,172 @@
+//! From approved to published: when something appears, and where it goes, is the managers' decision.
+
+use axum::extract::State;
+use chrono::{DateTime, Months, SubsecRound, Utc};
+use domain::approval::Action;
+use domain::ids::{ContentItemId, WorkspaceId};
+use domain::vocabulary::ContentItemStatus;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::locked::LockedContentItem;
+use super::{ContentItem, ContentItemPath};
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{Body, Manager, Parameters, WorkspaceMember};
+use crate::publishing::{Publication, require_endpoint};
+
+/// How far ahead an item can be scheduled.
+const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
+
+/// When a content item is to be published.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Schedule {
+    /// In the future, and at most a year ahead.
+    scheduled_at: DateTime<Utc>,
+}
+
+/// Schedule an approved content item, or move it to another time
+///
+/// When its time comes it is delivered to the workspace's publishing endpoint, which must be set before.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule", tag = "content items",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
+    request_body = Schedule,
+    responses(
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn schedule_content_item(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Parameters(path): Parameters<ContentItemPath>,
+    Body(schedule): Body<Schedule>,
+) -> Result<ContentItem, Error> {
+    let now = app.clock.now();
+    // As exact as the database keeps it, so that the job that is enqueued and the item name the same time.
+    let at = schedule.scheduled_at.trunc_subsecs(6);
+    if at <= now {
+        return Err(Error::invalid_field("scheduled_at", "must be in the future"));
+    }
+    if now.checked_add_months(MAX_SCHEDULE_AHEAD).is_some_and(|latest| at > latest) {
+        return Err(Error::invalid_field("scheduled_at", "must be at most a year ahead"));
+    }
+    deliver_after(&app, &member, path.content_item_id, now, |_| Action::Schedule { at }).await
+}
+
+/// Unschedule a content item
+///
+/// It stays approved.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule", tag = "content items",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
+    responses(
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn unschedule_content_item(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Parameters(path): Parameters<ContentItemPath>,
+) -> Result<ContentItem, Error> {
+    let now = app.clock.now();
+
+    let mut transaction = app.database.begin().await?;
+    let locked =
+        LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
+    let next = locked.after(Action::Unschedule, now)?;
+    // The job of the delivery stays in the queue. When its time comes it finds that it is not wanted any more.
+    let item = locked.save(&app, &mut transaction, &next, now).await?;
+    app.database.commit(transaction).await?;
+
+    Ok(item)
+}
+
+/// Publish a content item at once
+///
+/// An approved or scheduled item, or one whose delivery was given up, is delivered to the workspace's publishing endpoint now. Until
+/// the endpoint has taken it, its status is `scheduled`.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish", tag = "content items",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
+    responses(
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn publish_content_item(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Parameters(path): Parameters<ContentItemPath>,
+) -> Result<ContentItem, Error> {
+    let at_once = |status| match status {
+        ContentItemStatus::PublishFailed => Action::RetryPublish,
+        _ => Action::PublishNow,
+    };
+    deliver_after(&app, &member, path.content_item_id, app.clock.now(), at_once).await
+}
+
+/// Mark a content item as published
+///
+/// A manager who has published an item by hand says so. Nothing is delivered.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/mark-published", tag = "content items",
+    params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
+    responses(
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
+    security(("access_token" = []))
+)]
+pub(super) async fn mark_content_item_published(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Parameters(path): Parameters<ContentItemPath>,
+) -> Result<ContentItem, Error> {
+    let now = app.clock.now();
+
+    let mut transaction = app.database.begin().await?;
+    let locked =
+        LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
+    let begin = match locked.state.status {
+        ContentItemStatus::PublishFailed => Action::RetryPublish,
+        _ => Action::PublishNow,
+    };
+    // A delivery takes the same three steps. Here the manager is who delivers and has done so before asking, so all of them
+    // happen at once.
+    let next = locked
+        .state
+        .apply(begin, locked.rules, now)?
+        .apply(Action::StartPublishing, locked.rules, now)?
+        .apply(Action::PublishSucceeded, locked.rules, now)?;
+    let item = locked.save(&app, &mut transaction, &next, now).await?;
+    app.database.commit(transaction).await?;
+
+    Ok(item)
+}
+
+/// Takes an action after which the item is to be delivered, and leaves the delivery to the worker.
+async fn deliver_after(
+    app: &App,
+    member: &WorkspaceMember<Manager>,
+    content_item_id: ContentItemId,
+    now: DateTime<Utc>,
+    action: impl FnOnce(ContentItemStatus) -> Action,
+) -> Result<ContentItem, Error> {
+    let mut transaction = app.database.begin().await?;
+    let locked = LockedContentItem::lock(app, &mut transaction, member.workspace_id, content_item_id).await?;
+    let next = locked.after(action(locked.state.status), now)?;
+    require_endpoint(app, &mut transaction, member.workspace_id).await?;
+    let item = locked.save(app, &mut transaction, &next, now).await?;
+    if let Some(publication) = Publication::of(&item) {
+        publication.enqueue(app, &mut transaction).await?;
+    }
+    app.database.commit(transaction).await?;
+    Ok(item)
+}

@@ -1,0 +1,246 @@
+//! Where a workspace publishes to, and the secret by which the endpoint knows us.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::WorkspaceId;
+use domain::labels::PublishingEndpointChange;
+use domain::limits;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::activity::touch_workspace;
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{Body, Manager, WorkspaceMember};
+use crate::outbound::UrlRefusal;
+use crate::publishing::StoredEndpoint;
+use crate::router::Observe;
+use crate::text::Text;
+
+/// For how long deliveries are signed with the secret before as well.
+const PREVIOUS_SECRET_LIFETIME: TimeDelta = TimeDelta::hours(24);
+
+/// The routes of this file.
+pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(observe.routes(routes!(
+            read_publishing_endpoint,
+            set_publishing_endpoint,
+            delete_publishing_endpoint
+        )))
+        .routes(observe.routes(routes!(rotate_publishing_secret)))
+}
+
+/// Where to publish to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPublishingEndpoint {
+    /// An HTTPS URL on the public Internet. Redirects are not followed.
+    url: Text<{ *limits::PUBLISHING_ENDPOINT_URL.start() }, { *limits::PUBLISHING_ENDPOINT_URL.end() }>,
+}
+
+/// Where a workspace publishes to.
+#[derive(Serialize, ToSchema)]
+struct PublishingEndpoint {
+    url: String,
+    /// When the endpoint said (410) that it wants nothing more. Setting it again enables it.
+    disabled_at: Option<DateTime<Utc>>,
+    /// Until when deliveries are signed with the secret before as well.
+    previous_secret_until: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// An endpoint with its secret, where that is new.
+#[derive(Serialize, ToSchema)]
+struct PublishingEndpointWithSecret {
+    #[serde(flatten)]
+    endpoint: PublishingEndpoint,
+    /// What deliveries are signed with, for the receiver's Standard Webhooks library. Shown here and never again.
+    #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
+    secret: Option<String>,
+}
+
+impl PublishingEndpoint {
+    fn of(stored: StoredEndpoint, now: DateTime<Utc>) -> Self {
+        let StoredEndpoint { url, disabled_at, created_at, updated_at, previous_secret_until, .. } = stored;
+        let previous_secret_until = previous_secret_until.filter(|until| now < *until);
+        Self { url, disabled_at, previous_secret_until, created_at, updated_at }
+    }
+}
+
+/// Read the publishing endpoint
+///
+/// Managers may do this.
+#[utoipa::path(
+    get, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
+    params(("workspace_id" = WorkspaceId, Path)),
+    responses((status = 200, body = PublishingEndpoint), answers::Read),
+    security(("access_token" = []))
+)]
+async fn read_publishing_endpoint(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+) -> Result<Json<PublishingEndpoint>, Error> {
+    let mut connection = app.database.acquire().await?;
+    let stored = StoredEndpoint::find(&app, &mut connection, member.workspace_id).await?;
+    let stored = stored.ok_or_else(|| Error::not_found("publishing endpoint"))?;
+    Ok(Json(PublishingEndpoint::of(stored, app.clock.now())))
+}
+
+/// Set the publishing endpoint
+///
+/// Managers may do this. Scheduled content items are delivered there at their time as `POST` requests, signed as Standard Webhooks
+/// describes; `docs/PUBLISHING.md` says what a receiver gets. The secret is made by Socialize and shown when the endpoint is created; a
+/// change of the URL keeps it.
+#[utoipa::path(
+    put, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
+    params(("workspace_id" = WorkspaceId, Path)),
+    request_body = NewPublishingEndpoint,
+    responses(
+        (status = 200, body = PublishingEndpointWithSecret, description = "It was there and is another now."),
+        (status = 201, body = PublishingEndpointWithSecret, description = "It is new, and so is its secret."),
+        answers::Write,
+    ),
+    security(("access_token" = []))
+)]
+async fn set_publishing_endpoint(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+    Body(new): Body<NewPublishingEndpoint>,
+) -> Result<(StatusCode, Json<PublishingEndpointWithSecret>), Error> {
+    let url = check_url(&app, new.url.as_str())?;
+    let (now, new_secret_id) = (app.clock.now(), Uuid::new_v4());
+
+    let mut transaction = app.database.begin().await?;
+    let stored: StoredEndpoint = app
+        .database
+        .run(
+            DatabaseOperation::UpsertPublishingEndpoint,
+            sqlx::query_as(
+                "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
+                 values ($1, $2, $3, $4, $4)
+                 on conflict (workspace_id) do update set url = $2, disabled_at = null, updated_at = $4
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at",
+            )
+            .bind(member.workspace_id)
+            .bind(url.as_str())
+            .bind(new_secret_id)
+            .bind(now)
+            .fetch_one(&mut *transaction),
+        )
+        .await?;
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    app.database.commit(transaction).await?;
+
+    let is_new = stored.secret_id == new_secret_id;
+    let change = if is_new { PublishingEndpointChange::Created } else { PublishingEndpointChange::Replaced };
+    app.signals.publishing_endpoint_changed(&member.actor(), change);
+    let secret = is_new.then(|| app.tokens.signing_secret(new_secret_id).to_text().expose().to_owned());
+    let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
+    let endpoint = PublishingEndpoint::of(stored, now);
+    Ok((status, Json(PublishingEndpointWithSecret { endpoint, secret })))
+}
+
+/// Replace the signing secret
+///
+/// Managers may do this. For a day deliveries carry the signatures of both secrets, so that the receiver can change over without
+/// refusing any; asking again within it ends the older one at once.
+#[utoipa::path(
+    post, path = "/v1/workspaces/{workspace_id}/publishing-endpoint/rotate-secret", tag = "publishing",
+    params(("workspace_id" = WorkspaceId, Path)),
+    responses((status = 200, body = PublishingEndpointWithSecret), answers::Read),
+    security(("access_token" = []))
+)]
+async fn rotate_publishing_secret(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+) -> Result<Json<PublishingEndpointWithSecret>, Error> {
+    let (now, new_secret_id) = (app.clock.now(), Uuid::new_v4());
+
+    let mut transaction = app.database.begin().await?;
+    let stored: Option<StoredEndpoint> = app
+        .database
+        .run(
+            DatabaseOperation::RotatePublishingSecret,
+            sqlx::query_as(
+                "update publishing_endpoints
+                 set previous_secret_id = secret_id, previous_secret_until = $3, secret_id = $2, updated_at = $4
+                 where workspace_id = $1
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at",
+            )
+            .bind(member.workspace_id)
+            .bind(new_secret_id)
+            .bind(now + PREVIOUS_SECRET_LIFETIME)
+            .bind(now)
+            .fetch_optional(&mut *transaction),
+        )
+        .await?;
+    let stored = stored.ok_or_else(|| Error::not_found("publishing endpoint"))?;
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.publishing_endpoint_changed(&member.actor(), PublishingEndpointChange::SecretRotated);
+    let secret = Some(app.tokens.signing_secret(new_secret_id).to_text().expose().to_owned());
+    Ok(Json(PublishingEndpointWithSecret { endpoint: PublishingEndpoint::of(stored, now), secret }))
+}
+
+/// Delete the publishing endpoint
+///
+/// Managers may do this. The deliveries of content items that stay scheduled fail at their time.
+#[utoipa::path(
+    delete, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
+    params(("workspace_id" = WorkspaceId, Path)),
+    responses((status = 204, description = "The publishing endpoint is gone."), answers::Read),
+    security(("access_token" = []))
+)]
+async fn delete_publishing_endpoint(
+    State(app): State<App>,
+    member: WorkspaceMember<Manager>,
+) -> Result<StatusCode, Error> {
+    let mut transaction = app.database.begin().await?;
+    let deleted = app
+        .database
+        .run(
+            DatabaseOperation::DeletePublishingEndpoint,
+            sqlx::query("delete from publishing_endpoints where workspace_id = $1")
+                .bind(member.workspace_id)
+                .execute(&mut *transaction),
+        )
+        .await?;
+    if deleted.rows_affected() == 0 {
+        return Err(Error::not_found("publishing endpoint"));
+    }
+    touch_workspace(&app, &mut transaction, member.workspace_id).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.publishing_endpoint_changed(&member.actor(), PublishingEndpointChange::Deleted);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where a name leads is seen at each delivery; everything else is said now, while somebody is there to read it.
+fn check_url(app: &App, text: &str) -> Result<Url, Error> {
+    let example = "such as https://example.com/socialize";
+    let refused = |problem: &str| Err(Error::invalid_field("url", problem));
+    let Ok(mut url) = Url::parse(text.trim()) else {
+        return refused(&format!("must be an HTTPS URL {example}"));
+    };
+    // It would not be sent.
+    url.set_fragment(None);
+    match app.outbound.check(&url) {
+        Ok(()) if url.as_str().len() > *limits::PUBLISHING_ENDPOINT_URL.end() => refused("is too long"),
+        Ok(()) => Ok(url),
+        Err(UrlRefusal::NotHttps) => refused(&format!("must be an HTTPS URL {example}")),
+        Err(UrlRefusal::Credentials) => refused(
+            "must not contain a user name or a password: the receiver knows Socialize by the signature",
+        ),
+        Err(UrlRefusal::ForbiddenAddress) => refused("must not name a private or otherwise special address"),
+    }
+}

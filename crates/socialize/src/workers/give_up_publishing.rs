@@ -1,0 +1,71 @@
+//! Gives up deliveries that nobody works on any more: their jobs died because every attempt killed its worker, or an operator discarded
+//! them. Without this their items would be scheduled for a time that has passed, for good.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::approval::Action;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, WorkspaceId};
+use domain::labels::JobKind;
+use domain::vocabulary::PublishFailure;
+use telemetry::ClosedSet;
+
+use crate::app::App;
+use crate::database;
+use crate::publishing::Publication;
+use crate::queue::JobError;
+use crate::routes::content_items::LockedContentItem;
+
+/// How long after its time an item is looked at. Its job exists since before that.
+const OVERDUE: TimeDelta = TimeDelta::minutes(5);
+/// How many items one run gives up. There should be none.
+const BATCH: i64 = 100;
+
+/// Gives all of them up.
+///
+/// # Errors
+/// When the database fails.
+pub async fn run(app: &App) -> Result<(), JobError> {
+    let now = app.clock.now();
+    let mut connection = app.database.acquire().await?;
+    let abandoned: Vec<(WorkspaceId, ContentItemId, i32, DateTime<Utc>)> = app
+        .database
+        .run(
+            DatabaseOperation::ListAbandonedDeliveries,
+            sqlx::query_as(
+                "select i.workspace_id, i.id, i.current_revision, i.scheduled_at
+                 from content_items i
+                 where i.status = 'scheduled' and i.scheduled_at <= $1 and not exists (
+                     select from jobs j
+                     where j.kind = $2 and j.status in ('queued', 'running')
+                         and j.deduplication_key = i.id || ':' || (extract(epoch from i.scheduled_at) * 1000000)::bigint
+                 )
+                 order by i.scheduled_at limit $3",
+            )
+            .bind(now - OVERDUE)
+            .bind(JobKind::PublishContentItem.as_str())
+            .bind(BATCH)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    drop(connection);
+    for (workspace, content_item, revision, scheduled_at) in abandoned {
+        give_up(app, &Publication { workspace, content_item, revision, scheduled_at }).await?;
+    }
+    Ok(())
+}
+
+async fn give_up(app: &App, publication: &Publication) -> database::Result<()> {
+    let now = app.clock.now();
+    let Publication { workspace, content_item, .. } = *publication;
+    let mut transaction = app.database.begin().await?;
+    let locked = LockedContentItem::find(app, &mut transaction, workspace, content_item).await?;
+    // A manager may have been faster.
+    let Some(locked) = locked.filter(|locked| publication.is_wanted(locked)) else { return Ok(()) };
+    let Ok(next) = locked.state.apply(Action::PublishFailed, locked.rules, now) else { return Ok(()) };
+    let failure = PublishFailure::Interrupted;
+    locked.write(app, &mut transaction, &next, Some(failure), now).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.publishing_given_up(&publication.item(), failure);
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! Delivers one content item to the publishing endpoint of its workspace.
+//!
+//! The item is marked as being published in one transaction, delivered outside any, and what came of it is written in another. A worker
+//! that dies in between delivers once more, under the same `webhook-id`. When the attempts are used up the item is `publish_failed`,
+//! which is an end that a manager sees and can do something about; the job has then done its work.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::SecondsFormat;
+use domain::approval::Action;
+use domain::database_operation::DatabaseOperation;
+use domain::labels::{Peer, PublishingOutcome};
+use domain::vocabulary::PublishFailure;
+use http::StatusCode;
+use serde_json::json;
+use telemetry::ErrorType;
+use url::Url;
+
+use crate::app::App;
+use crate::database;
+use crate::outbound::{Answer, Post};
+use crate::publishing::{Publication, StoredEndpoint};
+use crate::queue::{Job, JobError};
+use crate::routes::content_items::{ContentItem, LockedContentItem};
+use crate::webhook;
+
+/// The longest that an endpoint can ask us to wait. Longer ones would stretch a day of attempts to a week.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// What is delivered and where to.
+struct Delivery {
+    item: ContentItem,
+    endpoint: StoredEndpoint,
+}
+
+/// What came of an attempt.
+enum Verdict {
+    Delivered,
+    Deferred(JobError),
+    GivenUp(PublishFailure),
+}
+
+/// Makes one attempt.
+///
+/// # Errors
+/// When there is to be another one.
+pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
+    let publication: Publication = job.payload()?;
+    let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };
+    let answered = deliver(app, &publication, &delivery).await;
+    let verdict = judge(answered, job.attempt >= job.max_attempts);
+    conclude(app, &publication, &delivery.endpoint, verdict).await
+}
+
+/// Marks the item as being published. There is nothing to do where it is not wanted any more, or has nowhere to go.
+async fn begin(app: &App, publication: &Publication) -> database::Result<Option<Delivery>> {
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let Publication { workspace, content_item, .. } = *publication;
+    let Some(locked) = LockedContentItem::find(app, &mut transaction, workspace, content_item).await? else {
+        return Ok(None);
+    };
+    if !publication.is_wanted(&locked) {
+        return Ok(None);
+    }
+    let failure = match StoredEndpoint::find(app, &mut transaction, workspace).await? {
+        Some(endpoint) if endpoint.disabled_at.is_none() => {
+            // A job runs when its time has come.
+            let Ok(next) = locked.state.apply(Action::StartPublishing, locked.rules, now) else {
+                return Ok(None);
+            };
+            locked.write_publishing(app, &mut transaction, &next, now).await?;
+            app.database.commit(transaction).await?;
+            return Ok(Some(Delivery { item: locked.item, endpoint }));
+        }
+        Some(_) => PublishFailure::EndpointGone,
+        None => PublishFailure::NoEndpoint,
+    };
+    let Ok(next) = locked.state.apply(Action::PublishFailed, locked.rules, now) else { return Ok(None) };
+    locked.write(app, &mut transaction, &next, Some(failure), now).await?;
+    app.database.commit(transaction).await?;
+
+    app.signals.publishing_given_up(&publication.item(), failure);
+    Ok(None)
+}
+
+async fn deliver(app: &App, publication: &Publication, delivery: &Delivery) -> Result<Answer, ErrorType> {
+    // It was checked when it was set.
+    let url: Url = delivery.endpoint.url.parse().map_err(|_| ErrorType::InvalidData)?;
+    let (now, body) = (app.clock.now(), body(publication, &delivery.item));
+    let secrets = delivery.endpoint.secrets(app, now);
+    let headers = webhook::headers(&publication.webhook_id(), now, &body, &secrets);
+    let describe = |attributes: &mut telemetry::Attributes| publication.item().describe(attributes);
+    app.outbound.post(Peer::PublishingEndpoint, describe, Post { url, headers, body }).await
+}
+
+/// What an endpoint gets. Every attempt at a publication has the same bytes.
+fn body(publication: &Publication, item: &ContentItem) -> Bytes {
+    let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let body = json!({
+        "type": "content_item.publish",
+        "timestamp": time(publication.scheduled_at),
+        "data": {
+            "workspace_id": publication.workspace,
+            "content_item_id": publication.content_item,
+            "revision": publication.revision,
+            "channel": item.summary.channel,
+            "title": item.summary.title,
+            "body": item.body,
+            "scheduled_at": time(publication.scheduled_at),
+        },
+    });
+    body.to_string().into()
+}
+
+/// As Standard Webhooks has it: 2xx is a success, 410 says that the endpoint wants nothing more, and everything else may go better
+/// later.
+fn judge(answered: Result<Answer, ErrorType>, is_last: bool) -> Verdict {
+    match answered {
+        Ok(Answer { error_type: None, .. }) => Verdict::Delivered,
+        Ok(Answer { status: StatusCode::GONE, .. }) => Verdict::GivenUp(PublishFailure::EndpointGone),
+        Ok(_) if is_last => Verdict::GivenUp(PublishFailure::NotAccepted),
+        Ok(Answer { error_type: Some(error_type), retry_after, .. }) => {
+            Verdict::Deferred(match retry_after {
+                Some(wait) => JobError::RetryAfter(error_type, wait.min(LONGEST_RETRY_AFTER)),
+                None => JobError::Retry(error_type),
+            })
+        }
+        Err(ErrorType::ForbiddenAddress) => Verdict::GivenUp(PublishFailure::ForbiddenAddress),
+        Err(_) if is_last => Verdict::GivenUp(PublishFailure::Unreachable),
+        Err(error_type) => Verdict::Deferred(JobError::Retry(error_type)),
+    }
+}
+
+/// Writes down what came of it. While the item is being published nobody else changes it.
+async fn conclude(
+    app: &App,
+    publication: &Publication,
+    endpoint: &StoredEndpoint,
+    verdict: Verdict,
+) -> Result<(), JobError> {
+    let now = app.clock.now();
+    let mut transaction = app.database.begin().await?;
+    let Publication { workspace, content_item, .. } = *publication;
+    let locked = LockedContentItem::find(app, &mut transaction, workspace, content_item).await?;
+    // It is gone with its workspace, or another worker has taken over and concluded.
+    let Some(locked) = locked.filter(|locked| publication.is_wanted(locked)) else { return Ok(()) };
+    let after = |action| locked.state.apply(action, locked.rules, now);
+    match verdict {
+        Verdict::Delivered => {
+            let Ok(next) = after(Action::PublishSucceeded) else { return Ok(()) };
+            locked.write(app, &mut transaction, &next, None, now).await?;
+            app.database.commit(transaction).await?;
+
+            app.signals.publishing_attempted(&publication.item(), PublishingOutcome::Delivered);
+            Ok(())
+        }
+        Verdict::Deferred(error) => {
+            let Ok(next) = after(Action::PostponePublishing) else { return Ok(()) };
+            locked.write_publishing(app, &mut transaction, &next, now).await?;
+            app.database.commit(transaction).await?;
+
+            app.signals.publishing_attempted(&publication.item(), PublishingOutcome::Deferred);
+            Err(error)
+        }
+        Verdict::GivenUp(failure) => {
+            let Ok(next) = after(Action::PublishFailed) else { return Ok(()) };
+            locked.write(app, &mut transaction, &next, Some(failure), now).await?;
+            if failure == PublishFailure::EndpointGone {
+                disable(app, &mut transaction, publication, endpoint).await?;
+            }
+            app.database.commit(transaction).await?;
+
+            app.signals.publishing_given_up(&publication.item(), failure);
+            Ok(())
+        }
+    }
+}
+
+/// Disables the endpoint, unless a manager has set it again since it was called.
+async fn disable(
+    app: &App,
+    transaction: &mut database::Transaction,
+    publication: &Publication,
+    endpoint: &StoredEndpoint,
+) -> database::Result<()> {
+    app.database
+        .run(
+            DatabaseOperation::DisablePublishingEndpoint,
+            sqlx::query(
+                "update publishing_endpoints set disabled_at = $3 where workspace_id = $1 and updated_at = $2",
+            )
+            .bind(publication.workspace)
+            .bind(endpoint.updated_at)
+            .bind(app.clock.now())
+            .execute(&mut **transaction),
+        )
+        .await?;
+    Ok(())
+}
