@@ -43,6 +43,8 @@ pub struct SimulateSettings {
     pub duration: Duration,
     /// Where the report goes.
     pub report: Option<PathBuf>,
+    /// Whose paths their workspaces publish to.
+    pub publishes_to: Option<String>,
     /// How the people behave.
     pub behaviour: Behaviour,
     /// Whether the target may be another machine.
@@ -127,6 +129,8 @@ fn serve(
         mail_directory: Some(text(directory.join("mail"))),
         blobs_directory: Some(text(directory.join("blobs"))),
         mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
+        // The demo's own receiver.
+        publishing_allowed_networks: Some("127.0.0.1".to_owned()),
         // Standard output belongs to the demo.
         log_format: Some("none".to_owned()),
         log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
@@ -161,11 +165,21 @@ impl SimulateSettings {
             let right = "it must be the directory that the target's SOCIALIZE_MAIL_DIRECTORY names";
             mistakes.add("--mail-directory", format!("{path} is no directory: {right}"));
         }
+        let endpoint = arguments.publishing_endpoint.as_deref();
+        let publishes_to = endpoint.map(|url| url.trim_end_matches('/').to_owned());
+        let is_url = |url: &String| {
+            Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())
+        };
+        if let Some(url) = publishes_to.as_ref().filter(|url| !is_url(url)) {
+            mistakes
+                .add("--publishing-endpoint", format!("{url:?} is not a URL such as http://127.0.0.1:9000"));
+        }
         let settings = target.map(|target| Self {
             target,
             mail_directory: arguments.mail_directory.clone(),
             duration,
             report: arguments.json.clone(),
+            publishes_to,
             behaviour,
             any_host: arguments.i_own_this_host,
         });

@@ -7,6 +7,7 @@
 mod ledger;
 mod log_tail;
 mod picture;
+mod receiver;
 mod report;
 mod screen;
 mod server;
@@ -30,6 +31,7 @@ use crate::simulate::{self, Simulation, SimulationSettings, Tally, Target};
 use crate::start::VERSION;
 use ledger::{Facts, Ledger};
 use picture::{Painter, Phase};
+use receiver::Receiver;
 use report::Report;
 use server::Server;
 use steps::Steps;
@@ -96,6 +98,7 @@ async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result
     };
     say_where(&about);
 
+    let receiver = Receiver::start().await?;
     let tally = Tally::default();
     let target = server.public_url.parse().context("the own address is no URL")?;
     let simulation = Simulation::new(
@@ -103,12 +106,14 @@ async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result
             target: Target::find(&target, false).await?,
             mail_directory,
             keep_mail: Some(KEEP_MAIL),
+            publishes_to: Some(receiver.url()),
             behaviour,
         },
         tally.clone(),
         Clock::default(),
     )?;
-    let (report, server) = act(server, simulation, tally, about, plain, interrupts).await?;
+    let painter = Painter::new(server.app.clone(), tally, receiver);
+    let (report, server) = act(server, simulation, painter, about, plain, interrupts).await?;
     server.stop(&Steps).await?;
 
     Steps.say(&format!("\n{}\n\n{}", simulate::summary(&report.picture.driven), report.summary()));
@@ -131,14 +136,13 @@ fn say_where(about: &About) {
 async fn act(
     mut server: Server,
     simulation: Simulation,
-    tally: Tally,
+    mut painter: Painter,
     about: About,
     plain: bool,
     interrupts: &Interrupts,
 ) -> anyhow::Result<(Report, Server)> {
     let started = Instant::now();
     let behaviour = about.behaviour;
-    let mut painter = Painter::new(server.app.clone(), tally);
     let (counted, facts) = watch::channel(Facts::default());
     let ledger: Ledger = server.ledger.again();
     let counting = tokio::spawn(ledger.watch(counted));

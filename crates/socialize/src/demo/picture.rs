@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::catalogue;
-use domain::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailTemplate, JobKind};
+use domain::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailTemplate, JobKind, PublishingOutcome};
 use telemetry::catalogue::{Label, MetricDescription};
 use telemetry::health::HealthDetail;
 use telemetry::meter::{Snapshot, Value};
@@ -11,6 +11,7 @@ use telemetry::{ClosedSet, JobOutcome, Outcome, builtin};
 use tokio::time::Instant;
 
 use super::ledger::Facts;
+use super::receiver::Receiver;
 use super::traffic::{Requests, Traffic, TrafficMeter};
 use super::usage::{DrivenFacts, UsageCount, usage};
 use crate::app::App;
@@ -38,6 +39,7 @@ pub(super) struct Picture {
     pub(super) jobs: Jobs,
     pub(super) emails: Emails,
     pub(super) files: Files,
+    pub(super) posts: Posts,
     pub(super) memory_bytes: Option<f64>,
     /// Telemetry that was recorded and will never arrive.
     pub(super) dropped: u64,
@@ -79,19 +81,30 @@ pub(super) struct Files {
     pub(super) failed: u64,
 }
 
+/// Deliveries to publishing endpoints by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Posts {
+    pub(super) delivered: u64,
+    pub(super) deferred: u64,
+    pub(super) failed: u64,
+    /// What the other side says: how many different posts it has taken.
+    pub(super) taken: u64,
+}
+
 /// Looks again and again.
 pub(super) struct Painter {
     app: App,
     tally: Tally,
+    receiver: Receiver,
     started: Instant,
     traffic: TrafficMeter,
     last: Requests,
 }
 
 impl Painter {
-    pub(super) fn new(app: App, tally: Tally) -> Self {
+    pub(super) fn new(app: App, tally: Tally, receiver: Receiver) -> Self {
         let (started, traffic) = (Instant::now(), TrafficMeter::default());
-        Self { app, tally, started, traffic, last: Requests::default() }
+        Self { app, tally, receiver, started, traffic, last: Requests::default() }
     }
 
     /// Looks once.
@@ -113,6 +126,7 @@ impl Painter {
             jobs: jobs(&snapshot),
             emails: emails(&snapshot),
             files: files(&snapshot),
+            posts: posts(&snapshot, self.receiver.taken()),
             memory_bytes: match snapshot.value(builtin::PROCESS_MEMORY_USAGE.description().name, &[]) {
                 Some(Value::Number(bytes)) => Some(*bytes),
                 _ => None,
@@ -195,6 +209,22 @@ fn files(snapshot: &Snapshot) -> Files {
         failed: failures
             .flat_map(|outcome| BlobOperation::ALL.iter().map(|operation| count(*operation, *outcome)))
             .sum(),
+    }
+}
+
+fn posts(snapshot: &Snapshot, taken: u64) -> Posts {
+    let name = catalogue::PUBLISHING_DELIVERIES.description().name;
+    let count = |outcome: PublishingOutcome| match snapshot
+        .value(name, &[(PublishingOutcome::KEY, outcome.as_str())])
+    {
+        Some(Value::Integer(count)) => count.unsigned_abs(),
+        _ => 0,
+    };
+    Posts {
+        delivered: count(PublishingOutcome::Delivered),
+        deferred: count(PublishingOutcome::Deferred),
+        failed: count(PublishingOutcome::Failed),
+        taken,
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::picture::Picture;
+use super::picture::{Picture, Posts};
 use super::traffic::Requests;
 use super::usage::UsageCount;
 use crate::config::Behaviour;
@@ -49,7 +49,12 @@ fn series(count: &UsageCount) -> String {
 impl Report {
     /// See [`problems`].
     pub(super) fn problems(&self) -> Vec<String> {
-        problems(&self.picture.usage, &self.picture.driven)
+        let mut problems = problems(&self.picture.usage, &self.picture.driven);
+        let Posts { delivered, taken, .. } = self.picture.posts;
+        if delivered != taken {
+            problems.push(format!("{delivered} posts were delivered, but the receiver has taken {taken}."));
+        }
+        problems
     }
 
     /// For people.
@@ -81,7 +86,7 @@ impl Report {
         let milliseconds =
             |quantile| self.requests.quantile(quantile).map(|duration| duration.as_micros() as f64 / 1000.0);
         let problems = self.problems();
-        let Picture { emails, files, jobs, dropped, driven, .. } = &self.picture;
+        let Picture { emails, files, posts, jobs, dropped, driven, .. } = &self.picture;
         json!({
             "version": VERSION,
             "seconds": self.elapsed.as_secs_f64(),
@@ -100,6 +105,9 @@ impl Report {
                 },
                 "emails": {"delivered": emails.delivered, "deferred": emails.deferred, "refused": emails.refused},
                 "files": {"stored": files.stored, "read": files.read, "failed": files.failed},
+                "posts": {
+                    "delivered": posts.delivered, "deferred": posts.deferred, "failed": posts.failed, "taken": posts.taken,
+                },
                 "jobs": {"ok": jobs.ok, "not_ok": jobs.not_ok, "queued": jobs.depth, "dead": jobs.dead},
                 "telemetry_dropped": dropped,
             },
@@ -182,6 +190,7 @@ mod tests {
             ("feedback_reports", "question"),
             ("feedback_reports", "other"),
             ("sessions", ""),
+            ("published content_items", ""),
         ];
         for (table, label) in tables {
             let problems = problems_of(&facts().with(table, label, 7), DRIVEN);

@@ -35,8 +35,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     let [api, health, background, people] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Length(4),
-        Constraint::Length(6),
-        Constraint::Length(4),
+        Constraint::Length(7),
+        Constraint::Length(3),
     ])
     .areas(right);
     draw_api(frame, api, picture);
@@ -73,8 +73,8 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, about: &About, picture: &Pictur
     frame.render_widget(Paragraph::new(state), right_area);
 }
 
-fn panel(title: &'static str) -> Block<'static> {
-    Block::bordered().border_type(BorderType::Rounded).border_style(DIM).title(Line::from(title).bold())
+fn panel(title: impl Into<Line<'static>>) -> Block<'static> {
+    Block::bordered().border_type(BorderType::Rounded).border_style(DIM).title(title.into().bold())
 }
 
 fn draw_usage(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
@@ -156,7 +156,7 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let jobs = picture.jobs;
     let alarming = |text: String, count: u64| if count == 0 { text.dim() } else { text.red() };
     let age = jobs.oldest_age.map_or(String::new(), |age| format!(", oldest {:.1} s", age.as_secs_f64()));
-    let (emails, files) = (picture.emails, picture.files);
+    let (emails, files, posts) = (picture.emails, picture.files, picture.posts);
     let lines = vec![
         Line::from(vec![
             " queue  ".dim(),
@@ -179,6 +179,12 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
             format!("{} stored, {} read", files.stored, files.read).into(),
             alarming(format!(", {} failed", files.failed), files.failed),
         ]),
+        Line::from(vec![
+            " posts  ".dim(),
+            format!("{} out", posts.delivered).into(),
+            alarming(format!(", {} deferred", posts.deferred), posts.deferred),
+            alarming(format!(", {} failed", posts.failed), posts.failed),
+        ]),
     ];
     frame.render_widget(Paragraph::new(lines).block(panel(" Background ")), area);
 }
@@ -187,18 +193,13 @@ fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let driven = &picture.driven;
     let total = driven.total();
     let unexpected = format!("  {} unexpected", total.unexpected);
-    let lines = vec![
-        Line::from(vec![
-            format!(" {} in {} teams", driven.people, driven.teams).into(),
-            format!("  {} under way", driven.in_flight).dim(),
-        ]),
-        Line::from(vec![
-            format!(" {} ok", total.ok).into(),
-            format!("  {} refused", total.refused).into(),
-            if total.unexpected == 0 { unexpected.dim() } else { unexpected.red().bold() },
-        ]),
-    ];
-    frame.render_widget(Paragraph::new(lines).block(panel(" Simulated people ")), area);
+    let line = Line::from(vec![
+        format!(" {} ok", total.ok).into(),
+        format!("  {} refused", total.refused).into(),
+        if total.unexpected == 0 { unexpected.dim() } else { unexpected.red().bold() },
+    ]);
+    let title = format!(" {} people in {} teams ", driven.people, driven.teams);
+    frame.render_widget(Paragraph::new(line).block(panel(title)), area);
 }
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {

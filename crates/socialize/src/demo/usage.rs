@@ -1,13 +1,13 @@
 //! Each usage counter beside the facts that it counts. The database is the ledger; where it keeps none, what was driven is.
 
 use domain::catalogue;
-use domain::labels::AuthFailureReason;
+use domain::labels::{AuthFailureReason, PublishingOutcome};
 use domain::vocabulary::{Decision, FeedbackKind};
 use telemetry::ClosedSet;
 use telemetry::catalogue::{Label, MetricDescription};
 use telemetry::meter::{Snapshot, Value};
 
-use super::ledger::Facts;
+use super::ledger::{Facts, PUBLISHED};
 use crate::simulate::Driven;
 
 /// One series of a usage counter and its facts.
@@ -95,6 +95,18 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
         };
         labelled(snapshot, facts, title, reports, *kind, "feedback_reports")
     }));
+    // Nobody of the demo publishes by hand.
+    let delivered = (PublishingOutcome::KEY, PublishingOutcome::Delivered.as_str());
+    let deliveries = catalogue::PUBLISHING_DELIVERIES.description().name;
+    counts.push(UsageCount {
+        metric: deliveries,
+        label: Some(delivered),
+        title: "published",
+        signal: read(snapshot, deliveries, &[delivered]),
+        facts: facts.count(PUBLISHED, ""),
+        counted_in: PUBLISHED,
+        at_least: false,
+    });
     counts.push(unlabelled("logins", catalogue::AUTH_LOGIN_SUCCESSES.description(), "sessions"));
     counts.extend(login_counts(snapshot, driven));
     counts

@@ -172,7 +172,7 @@ fn plain_line(picture: &Picture) -> String {
     };
     let total = picture.driven.total();
     format!(
-        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} jobs queued  {counters}",
+        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} published  {} jobs queued  {counters}",
         picture.elapsed.as_secs_f64(),
         picture.health.readiness,
         traffic.rate,
@@ -181,6 +181,7 @@ fn plain_line(picture: &Picture) -> String {
         total.unexpected,
         picture.emails.delivered,
         picture.files.stored,
+        picture.posts.delivered,
         picture.jobs.depth.unwrap_or_default(),
     )
 }

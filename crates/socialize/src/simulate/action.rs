@@ -47,8 +47,14 @@ pub enum Action {
     RequestChanges,
     /// Decides: should not be published.
     Reject,
+    /// Sets where a workspace publishes to.
+    SetPublishingEndpoint,
     /// Sets the time at which an approved item is to be published.
     ScheduleContentItem,
+    /// Has an item published at once, perhaps once more.
+    PublishContentItem,
+    /// Says that an item was published by hand.
+    MarkContentItemPublished,
     /// Puts an item away.
     ArchiveContentItem,
     /// Attaches a picture to an item.
@@ -113,6 +119,8 @@ impl Action {
             | Self::RequestChanges
             | Self::Reject
             | Self::ScheduleContentItem
+            | Self::PublishContentItem
+            | Self::MarkContentItemPublished
             | Self::ArchiveContentItem
             | Self::Comment => &[409],
             _ => &[],

@@ -61,6 +61,11 @@ impl Request {
         Self { method, file: Some(file), ..Self::get(path) }
     }
 
+    /// Sets something, whatever it was before.
+    pub(super) fn put(path: impl Into<String>, body: Value) -> Self {
+        Self { method: Method::PUT, body: Some(body), ..Self::get(path) }
+    }
+
     /// Changes something.
     pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::PATCH, body: Some(body), ..Self::get(path) }

@@ -39,6 +39,7 @@ pub async fn run(settings: SimulateSettings) -> anyhow::Result<ExitCode> {
             target,
             mail_directory: settings.mail_directory,
             keep_mail: None,
+            publishes_to: settings.publishes_to,
             behaviour: settings.behaviour,
         },
         tally.clone(),

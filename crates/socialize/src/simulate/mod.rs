@@ -35,6 +35,7 @@ pub use action::Action;
 pub use command::{run, summary, write_report};
 pub use tally::{Counts, Driven, Tally};
 pub use target::{Target, TargetError};
+pub use team::GONE_ENDPOINT;
 
 use crate::clock::Clock;
 use crate::config::Behaviour;
@@ -59,6 +60,8 @@ pub struct SimulationSettings {
     pub mail_directory: PathBuf,
     /// How many of them stay there; all, unless told.
     pub keep_mail: Option<usize>,
+    /// Whose paths their workspaces publish to; without it they publish by hand.
+    pub publishes_to: Option<String>,
     /// How the people behave.
     pub behaviour: Behaviour,
 }
@@ -281,7 +284,8 @@ impl Simulation {
         // A seed of its own: what a team chooses does not depend on how many others there are.
         let mut rng = StdRng::seed_from_u64(self.settings.behaviour.seed ^ number.rotate_left(32));
         let tag = format!("{}-{number}", self.run);
-        let team = Team::new(&mut rng, &tag, self.wall_clock(), self.now());
+        let team =
+            Team::new(&mut rng, &tag, self.settings.publishes_to.clone(), self.wall_clock(), self.now());
         let client = Client::new(&self.settings.target, number).context("no connection can be prepared")?;
         for (person, known) in team.people.iter().enumerate() {
             self.addresses.insert(known.email.clone(), Position { team: position, person });

@@ -15,8 +15,8 @@ use super::team::Team;
 use super::words;
 use crate::secret::Secret;
 
-/// How far ahead items are scheduled, in minutes after the team began. No team is at work for a day.
-const SCHEDULE_AHEAD_MINUTES: std::ops::Range<i64> = 1_440..40_000;
+/// How far ahead items are scheduled, in seconds: soon enough to be watched, and later than the request can be delayed.
+const SCHEDULE_AHEAD_SECONDS: std::ops::Range<i64> = 5..15;
 
 /// An item of a team: the position of its workspace and its own there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,8 +81,17 @@ pub(super) enum Intent {
     Comment(ItemPosition),
     /// On this.
     Decide(ItemPosition, Decision),
+    /// Of this.
+    SetPublishingEndpoint {
+        /// Which workspace.
+        workspace: usize,
+    },
     /// This.
     ScheduleContentItem(ItemPosition),
+    /// This.
+    PublishContentItem(ItemPosition),
+    /// This.
+    MarkContentItemPublished(ItemPosition),
     /// This.
     ArchiveContentItem(ItemPosition),
     /// To this.
@@ -136,7 +145,10 @@ impl Intent {
             Self::Decide(_, Decision::Approve) => Action::Approve,
             Self::Decide(_, Decision::RequestChanges) => Action::RequestChanges,
             Self::Decide(_, Decision::Reject) => Action::Reject,
+            Self::SetPublishingEndpoint { .. } => Action::SetPublishingEndpoint,
             Self::ScheduleContentItem(_) => Action::ScheduleContentItem,
+            Self::PublishContentItem(_) => Action::PublishContentItem,
+            Self::MarkContentItemPublished(_) => Action::MarkContentItemPublished,
             Self::ArchiveContentItem(_) => Action::ArchiveContentItem,
             Self::AttachFile(_) => Action::AttachFile,
             Self::DownloadAttachment(_) => Action::DownloadAttachment,
@@ -186,6 +198,7 @@ impl Intent {
             }
             Self::ListOrganizations => Request::get("/v1/organizations"),
             Self::CreateWorkspace => create_workspace(team, person)?,
+            Self::SetPublishingEndpoint { workspace } => set_publishing_endpoint(team, *workspace)?,
             Self::InviteColleague { workspace, colleague } => invite(team, *workspace, *colleague)?,
             about_content => content_request(about_content, team, person)?,
         };
@@ -262,6 +275,12 @@ fn create_workspace(team: &mut Team, person: usize) -> Option<Request> {
     Some(Request::post(path, body))
 }
 
+fn set_publishing_endpoint(team: &Team, workspace: usize) -> Option<Request> {
+    let workspace = team.workspaces.get(workspace)?;
+    let url = format!("{}/{}", team.publishes_to.as_ref()?, workspace.endpoint());
+    Some(Request::put(format!("/v1/workspaces/{}/publishing-endpoint", workspace.id), json!({"url": url})))
+}
+
 fn invite(team: &Team, workspace: usize, colleague: usize) -> Option<Request> {
     let path = format!("/v1/workspaces/{}/invites", team.workspaces.get(workspace)?.id);
     let colleague = team.people.get(colleague)?;
@@ -274,7 +293,8 @@ fn invite(team: &Team, workspace: usize, colleague: usize) -> Option<Request> {
 }
 
 fn content_request(intent: &Intent, team: &mut Team, person: usize) -> Option<Request> {
-    let Team { people, workspaces, founded_at, .. } = team;
+    let now = team.wall_clock();
+    let Team { people, workspaces, .. } = team;
     let rng = &mut people[person].rng;
     let items = |workspace: usize| {
         let workspace = workspaces.get(workspace)?;
@@ -299,8 +319,12 @@ fn content_request(intent: &Intent, team: &mut Team, person: usize) -> Option<Re
         Intent::SubmitContentItem(position) => Request::act(format!("{}/submit", item(position)?.0)),
         Intent::ArchiveContentItem(position) => Request::act(format!("{}/archive", item(position)?.0)),
         Intent::ScheduleContentItem(position) => {
-            let at = *founded_at + chrono::TimeDelta::minutes(rng.random_range(SCHEDULE_AHEAD_MINUTES));
+            let at = now + chrono::TimeDelta::seconds(rng.random_range(SCHEDULE_AHEAD_SECONDS));
             Request::post(format!("{}/schedule", item(position)?.0), json!({"scheduled_at": at}))
+        }
+        Intent::PublishContentItem(position) => Request::act(format!("{}/publish", item(position)?.0)),
+        Intent::MarkContentItemPublished(position) => {
+            Request::act(format!("{}/mark-published", item(position)?.0))
         }
         Intent::Decide(position, decision) => {
             let (path, item) = item(position)?;

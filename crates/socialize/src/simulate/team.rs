@@ -22,6 +22,12 @@ const ITEMS_IN_THE_WORKS: usize = 5;
 const ITEMS_PLANNED: std::ops::RangeInclusive<usize> = 6..=14;
 /// How many attachments an item gets at most.
 const ATTACHMENTS: usize = 3;
+/// One workspace in so many begins with an endpoint that is gone.
+const GONE_ENDPOINTS: u32 = 6;
+/// The path of an endpoint that takes posts.
+const ENDPOINT: &str = "posts";
+/// The path of an endpoint that wants none.
+pub const GONE_ENDPOINT: &str = "gone";
 /// A team that got nothing done for so long is given up.
 const PATIENCE: Time = Time::from_secs(180);
 
@@ -33,8 +39,12 @@ pub(super) struct Team {
     pub organization: Option<Uuid>,
     /// Those that are created.
     pub workspaces: Vec<Workspace>,
-    /// When they began; items are scheduled relative to it.
-    pub founded_at: DateTime<Utc>,
+    /// Whose paths are the endpoints of their workspaces; without it they publish by hand.
+    pub publishes_to: Option<String>,
+    /// When they began, by both clocks; items are scheduled relative to it.
+    founded: (DateTime<Utc>, Time),
+    /// When somebody last chose something to do.
+    now: Time,
     planned_workspaces: usize,
     last_success: Time,
     /// Reports of bugs that have no screenshot yet, with their reporters.
@@ -48,6 +58,10 @@ pub(super) struct Workspace {
     /// What is in it.
     pub items: Vec<Item>,
     planned_items: usize,
+    /// Whether it has an endpoint that takes posts, as far as is known.
+    has_endpoint: bool,
+    /// Whether its first endpoint is gone already.
+    begins_gone: bool,
     /// By person.
     invited: Vec<bool>,
     joined: Vec<bool>,
@@ -71,22 +85,37 @@ pub(super) struct Item {
 
 impl Team {
     /// People who have not begun yet. `tag` keeps the addresses of different runs apart.
-    pub(super) fn new(rng: &mut StdRng, tag: &str, founded_at: DateTime<Utc>, now: Time) -> Self {
+    pub(super) fn new(
+        rng: &mut StdRng,
+        tag: &str,
+        publishes_to: Option<String>,
+        founded_at: DateTime<Utc>,
+        now: Time,
+    ) -> Self {
         let mut parts = vec![Part::Founder, Part::Author, Part::Reviewer];
         parts.extend((0..rng.random_range(0..4)).map(|more| [Part::Reviewer, Part::Author][more % 2]));
         let person = |(position, part)| Person::new(part, rng.random(), &format!("{tag}-{position}"));
         let people = parts.into_iter().enumerate().map(person).collect();
         let planned_workspaces = rng.random_range(1..=2);
         let (organization, workspaces) = (None, Vec::new());
+        let founded = (founded_at, now);
         Self {
             people,
             organization,
             workspaces,
-            founded_at,
+            publishes_to,
+            founded,
+            now,
             planned_workspaces,
             last_success: now,
             without_screenshot: Vec::new(),
         }
+    }
+
+    /// The time by the clock of everybody else.
+    pub(super) fn wall_clock(&self) -> DateTime<Utc> {
+        let (founded_at, began) = self.founded;
+        founded_at + self.now.saturating_sub(began)
     }
 
     /// Whether nobody has anything left to do, or nothing succeeds any more.
@@ -102,6 +131,7 @@ impl Team {
 
     /// What this person wants to do now, if anything.
     pub(super) fn choose(&mut self, person: usize, now: Time) -> Option<Intent> {
+        self.now = now;
         let who = self.people.get_mut(person)?;
         if !who.is_free(now) {
             return None;
@@ -126,6 +156,9 @@ impl Team {
             return Some(Intent::CreateOrganization);
         }
         for (workspace, known) in self.workspaces.iter().enumerate() {
+            if self.publishes_to.is_some() && !known.has_endpoint {
+                return Some(Intent::SetPublishingEndpoint { workspace });
+            }
             if let Some(colleague) = known.invited.iter().position(|invited| !invited) {
                 return Some(Intent::InviteColleague { workspace, colleague });
             }
@@ -165,6 +198,10 @@ impl Team {
         }
         for (number, item) in workspace.items.iter().enumerate() {
             let position = ItemPosition { workspace: position, item: number };
+            if part == Part::Founder && item.status == ContentItemStatus::Scheduled {
+                // Has it gone out?
+                wishes.push((4, Intent::ReadContentItem(position)));
+            }
             if !item.is_in_the_works() {
                 continue;
             }
@@ -186,11 +223,8 @@ impl Team {
                     (3, Intent::Decide(position, Decision::Reject)),
                 ]);
             }
-            if part == Part::Founder && item.status == ContentItemStatus::Approved {
-                wishes.extend([
-                    (30, Intent::ScheduleContentItem(position)),
-                    (3, Intent::ArchiveContentItem(position)),
-                ]);
+            if part == Part::Founder {
+                wishes.extend(item.wishes_of_founder(position, self.publishes_to.is_some()));
             }
         }
     }
@@ -227,10 +261,21 @@ impl Team {
             Intent::CreateOrganization => self.organization = Some(read_id(body, "id")?),
             Intent::CreateWorkspace => {
                 let here: Vec<bool> = (0..self.people.len()).map(|other| other == person).collect();
-                let planned_items = self.people[person].rng.random_range(ITEMS_PLANNED);
+                let rng = &mut self.people[person].rng;
+                let planned_items = rng.random_range(ITEMS_PLANNED);
+                let begins_gone = rng.random_ratio(1, GONE_ENDPOINTS);
                 let (id, items) = (read_id(body, "id")?, Vec::new());
                 let (invited, joined) = (here.clone(), here);
-                self.workspaces.push(Workspace { id, items, planned_items, invited, joined });
+                let has_endpoint = false;
+                self.workspaces.push(Workspace {
+                    id,
+                    items,
+                    planned_items,
+                    has_endpoint,
+                    begins_gone,
+                    invited,
+                    joined,
+                });
             }
             Intent::InviteColleague { workspace, colleague } => {
                 self.workspaces[*workspace].invited[*colleague] = true;
@@ -265,10 +310,17 @@ impl Team {
             }
             Intent::SubmitContentItem(position)
             | Intent::ScheduleContentItem(position)
+            | Intent::PublishContentItem(position)
+            | Intent::MarkContentItemPublished(position)
             | Intent::ArchiveContentItem(position)
             | Intent::ReadContentItem(position) => {
-                self.item(*position).refresh(body, etag)?;
+                let item = self.item(*position);
+                item.refresh(body, etag)?;
+                if item.status == ContentItemStatus::PublishFailed {
+                    self.workspaces[position.workspace].needs_another_endpoint();
+                }
             }
+            Intent::SetPublishingEndpoint { workspace } => self.workspaces[*workspace].has_endpoint = true,
             Intent::Decide(position, _) => {
                 let status = read_status(body, "content_item_status")?;
                 let item = self.item(*position);
@@ -287,10 +339,15 @@ impl Team {
     fn learn_refusal(&mut self, intent: &Intent, answer: Option<&Answer>) {
         let is_outdated = answer.is_some_and(|answer| matches!(answer.status.as_u16(), 409 | 412));
         match intent {
+            Intent::ScheduleContentItem(position) | Intent::PublishContentItem(position) if is_outdated => {
+                self.item(*position).etag = None;
+                // Perhaps it is the endpoint.
+                self.workspaces[position.workspace].needs_another_endpoint();
+            }
             Intent::EditContentItem(position)
             | Intent::AttachFile(position)
             | Intent::SubmitContentItem(position)
-            | Intent::ScheduleContentItem(position)
+            | Intent::MarkContentItemPublished(position)
             | Intent::ArchiveContentItem(position)
             | Intent::Decide(position, _)
                 if is_outdated =>
@@ -309,6 +366,15 @@ impl Team {
 impl Workspace {
     fn in_the_works(&self) -> usize {
         self.items.iter().filter(|item| item.is_in_the_works()).count()
+    }
+
+    /// The path of the endpoint that is set next.
+    pub(super) fn endpoint(&self) -> &'static str {
+        if self.begins_gone { GONE_ENDPOINT } else { ENDPOINT }
+    }
+
+    fn needs_another_endpoint(&mut self) {
+        (self.has_endpoint, self.begins_gone) = (false, false);
     }
 }
 
@@ -339,14 +405,30 @@ impl Item {
     }
 
     fn is_in_the_works(&self) -> bool {
-        use ContentItemStatus::{Archived, PublishFailed, Published, Scheduled};
-        !matches!(self.status, Scheduled | Published | PublishFailed | Archived)
+        use ContentItemStatus::{Archived, Published, Scheduled};
+        !matches!(self.status, Scheduled | Published | Archived)
     }
 
     fn may_be_decided_by(&self, person: usize) -> bool {
         self.status == ContentItemStatus::InApproval
             && self.written_by != person
             && !self.decided_by.contains(&person)
+    }
+
+    fn wishes_of_founder(&self, position: ItemPosition, has_endpoints: bool) -> Vec<(u32, Intent)> {
+        match self.status {
+            ContentItemStatus::Approved if has_endpoints => vec![
+                (30, Intent::ScheduleContentItem(position)),
+                (6, Intent::PublishContentItem(position)),
+                (3, Intent::ArchiveContentItem(position)),
+            ],
+            ContentItemStatus::Approved => vec![
+                (30, Intent::MarkContentItemPublished(position)),
+                (3, Intent::ArchiveContentItem(position)),
+            ],
+            ContentItemStatus::PublishFailed => vec![(30, Intent::PublishContentItem(position))],
+            _ => Vec::new(),
+        }
     }
 
     fn wishes_of_author(&self, position: ItemPosition) -> Vec<(u32, Intent)> {

@@ -15,7 +15,7 @@ use super::client::{Answer, Request};
 use super::mailbox::Link;
 use super::people::Time;
 use super::plan::Intent;
-use super::team::Team;
+use super::team::{GONE_ENDPOINT, Team};
 use crate::secret::Secret;
 
 /// More than any team needs.
@@ -30,6 +30,8 @@ struct PretendApi {
     letters: Vec<(String, Link)>,
     /// Which workspace the invite with this token leads into.
     invites: HashMap<String, String>,
+    /// The URL of each workspace.
+    endpoints: HashMap<String, String>,
 }
 
 struct PretendItem {
@@ -77,17 +79,32 @@ impl PretendApi {
                 let workspace = body["token"].as_str().and_then(|token| self.invites.get(token));
                 ok(201, json!({"workspace_id": workspace}))
             }
+            (&Method::PUT, ["workspaces", workspace, "publishing-endpoint"]) => {
+                let url = body["url"].as_str().expect("a URL").to_owned();
+                self.endpoints.insert((*workspace).to_owned(), url);
+                ok(200, json!({"secret": null}))
+            }
             (_, ["workspaces", _, "content-items"]) => {
                 let id = self.new_id().to_string();
                 self.items.insert(id.clone(), PretendItem { status: "draft", revision: 1, version: 1 });
                 self.item(&id)
             }
-            (method, ["workspaces", _, "content-items", id, rest @ ..]) => {
+            (method, ["workspaces", workspace, "content-items", id, rest @ ..]) => {
+                self.publish(workspace, id);
                 let is_edit = method == Method::PATCH
                     || rest.first().is_some_and(|first| first.starts_with("attachments"));
                 self.change(id, is_edit, rest, request, &body)
             }
             _ => panic!("the pretended API knows no {} {}", request.method, request.path),
+        }
+    }
+
+    /// What was scheduled when the item was last looked at has gone out by now, or not.
+    fn publish(&mut self, workspace: &str, id: &str) {
+        let item = self.items.get_mut(id).expect("people know what they created");
+        if item.status == "scheduled" {
+            let is_gone = self.endpoints[workspace].ends_with(GONE_ENDPOINT);
+            item.status = if is_gone { "publish_failed" } else { "published" };
         }
     }
 
@@ -105,7 +122,8 @@ impl PretendApi {
                 Some("request_changes") => "changes_requested",
                 _ => "rejected",
             },
-            (["schedule"], "approved") => "scheduled",
+            (["schedule"], "approved") | (["publish"], "approved" | "publish_failed") => "scheduled",
+            (["mark-published"], "approved") => "published",
             (["archive"], "approved") => "archived",
             _ => return ok(409, json!({"code": "transition_refused"})),
         };
@@ -143,8 +161,10 @@ fn ok(status: u16, body: Value) -> Answer {
     Answer { status, etag: None, retry_after: None, body }
 }
 
+/// Every other team has somewhere to publish to.
 fn team(seed: u64) -> Team {
-    Team::new(&mut StdRng::seed_from_u64(seed), "test", DateTime::UNIX_EPOCH, Time::ZERO)
+    let publishes_to = seed.is_multiple_of(2).then(|| "http://receiver.example".to_owned());
+    Team::new(&mut StdRng::seed_from_u64(seed), "test", publishes_to, DateTime::UNIX_EPOCH, Time::ZERO)
 }
 
 /// Lets the team work until it is done and returns what it did.
@@ -195,9 +215,13 @@ fn every_team_gets_its_work_done() {
         assert_eq!(count(Action::InviteColleague), workspaces * (people - 1));
         assert_eq!(count(Action::AcceptInvite), workspaces * (people - 1));
         assert!(count(Action::DraftContentItem) >= workspaces * 6);
-        assert!(count(Action::ScheduleContentItem) > 0);
-        let left = api.items.values().filter(|item| !matches!(item.status, "scheduled" | "archived")).count();
-        assert_eq!(left, 0, "seed {seed}");
+        let (scheduled, marked) =
+            (count(Action::ScheduleContentItem), count(Action::MarkContentItemPublished));
+        let has_endpoints = team.publishes_to.is_some();
+        assert_eq!((scheduled > 0, marked > 0), (has_endpoints, !has_endpoints));
+        assert_eq!(api.endpoints.len(), if has_endpoints { workspaces } else { 0 });
+        let is_done = |item: &&PretendItem| matches!(item.status, "scheduled" | "published" | "archived");
+        assert_eq!(api.items.values().filter(is_done).count(), api.items.len(), "seed {seed}");
     }
 }
 
