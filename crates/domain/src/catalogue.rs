@@ -330,12 +330,21 @@ pub const HEARTBEAT: GaugeMetric<Role> = GaugeMetric::gauge(
     "Is it up?",
 );
 
+/// Tasks of the asynchronous runtime.
+pub const RUNTIME_TASKS: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "socialize.runtime.tasks",
+    Unit::Count("{task}"),
+    "Tasks that have begun and not ended: connections, jobs, loops.",
+    "Does the process leak work?",
+);
+
 /// Every metric, in the order of the documentation.
 pub fn all() -> Vec<MetricDescription> {
     let http: Metric<ClosedAtStart, IsHistogram> = builtin::HTTP_SERVER_REQUEST_DURATION;
     vec![
         BUILD_INFO.description(),
         HEARTBEAT.description(),
+        RUNTIME_TASKS.description(),
         builtin::PROCESS_UPTIME.description(),
         builtin::PROCESS_CPU_TIME.description(),
         builtin::PROCESS_MEMORY_USAGE.description(),

@@ -15,6 +15,7 @@ use telemetry::log::{LevelFilter, LogSettings, PanicText};
 use telemetry::{
     ClosedSet, ErrorType, PIPELINE_FIELDS, Pipeline, PipelineSettings, Resource, Telemetry, TelemetrySettings,
 };
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::app::{App, AppSettings, AppState};
@@ -238,6 +239,8 @@ fn report_role(telemetry: &Telemetry, role: Role) {
         ("commit", option_env!("SOCIALIZE_COMMIT").unwrap_or("unknown").to_owned()),
     ];
     telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
+    let runtime = Handle::current().metrics();
+    telemetry.meter().observe(&catalogue::RUNTIME_TASKS, move |()| Some(runtime.num_alive_tasks() as f64));
     let heartbeat = telemetry.meter().gauge(&catalogue::HEARTBEAT);
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(Duration::from_secs(1));
