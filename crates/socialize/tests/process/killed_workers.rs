@@ -5,20 +5,27 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Method;
+use axum::routing::post;
+use axum::{Json, Router};
+use chrono::TimeDelta;
+use http::{HeaderMap, Method};
 use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
+use socialize::clock::Clock;
 use tempfile::TempDir;
 use test_support::{TestDatabase, python_tool};
+use tokio::net::TcpListener;
 
 use crate::harness::{Launch, Process, User, eventually};
 
 const KILLS: usize = 50;
-const EMAILS_BETWEEN_KILLS: usize = 10;
+/// E-mails, and as many items to be published.
+const JOBS_BETWEEN_KILLS: usize = 10;
 /// As many jobs of a kind as one worker runs at once; a kill can make as many happen twice.
 const CONCURRENCY: usize = 4;
 /// Decides when the worker is killed. Another seed is another test.
@@ -72,10 +79,50 @@ impl Drop for MailServer {
     }
 }
 
+/// What came to a publishing endpoint.
+#[derive(Clone)]
+struct Delivery {
+    content_item: String,
+    webhook_id: String,
+    trace_id: String,
+}
+
+/// A publishing endpoint that takes everything.
+struct Receiver {
+    url: String,
+    received: Arc<Mutex<Vec<Delivery>>>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let received: Arc<Mutex<Vec<Delivery>>> = Arc::default();
+        let deliveries = received.clone();
+        let take = async move |headers: HeaderMap, Json(body): Json<Value>| {
+            let header = |name: &str| headers[name].to_str().expect("text").to_owned();
+            let delivery = Delivery {
+                content_item: body["data"]["content_item_id"].as_str().expect("an id").to_owned(),
+                webhook_id: header("webhook-id"),
+                trace_id: header("traceparent").split('-').nth(1).expect("a trace id").to_owned(),
+            };
+            deliveries.lock().unwrap_or_else(PoisonError::into_inner).push(delivery);
+        };
+        let router = Router::new().route("/", post(take));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, received }
+    }
+
+    fn received(&self) -> Vec<Delivery> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost() {
     let database = TestDatabase::create().await;
     let mail = MailServer::start();
+    let receiver = Receiver::start().await;
     let worker = |sender: &str| {
         Launch::role("work", database.url())
             .without("SOCIALIZE_MAIL_DIRECTORY")
@@ -83,20 +130,27 @@ async fn nothing_is_lost() {
             .variable("SOCIALIZE_MAIL_FROM", sender)
             .variable("SOCIALIZE_JOB_CONCURRENCY", CONCURRENCY.to_string())
             .variable("SOCIALIZE_JOB_LEASE", "2s")
+            .variable("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1")
     };
-    let server = Launch::serve(database.url()).without_worker().start_ready().await;
+    let server = Launch::serve(database.url())
+        .without_worker()
+        .variable("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1")
+        .start_ready()
+        .await;
     let user = User::insert(database.pool()).await;
     let survivor = worker("survivor@survivor.example").start().await;
     let mut random = StdRng::seed_from_u64(SEED);
-    let mut recipients = BTreeSet::new();
+    let (mut recipients, mut items) = (BTreeSet::new(), BTreeSet::new());
     for kill in 0..KILLS {
         let victim = worker("victim@victim.example").start().await;
-        recipients.extend(invite_colleagues(&server, &user, kill).await);
+        let workspace = new_workspace(&server, &user, &receiver.url).await;
+        recipients.extend(invite_colleagues(&server, &user, &workspace, kill).await);
+        items.extend(schedule_items(&server, &user, &workspace).await);
         // Not a wait for anything: the kill is to come at any instant.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..200))).await;
         victim.signal(Signal::SIGKILL);
     }
-    assert_eq!(recipients.len(), KILLS * EMAILS_BETWEEN_KILLS);
+    assert_eq!((recipients.len(), items.len()), (KILLS * JOBS_BETWEEN_KILLS, KILLS * JOBS_BETWEEN_KILLS));
 
     eventually("the end of all jobs", async || (open_jobs(&database).await == 0).then_some(())).await;
     let dead: i64 = sqlx::query_scalar("select count(*) from jobs where status = 'dead'")
@@ -111,37 +165,92 @@ async fn nothing_is_lost() {
     assert!(deliveries <= recipients.len() + KILLS * CONCURRENCY, "{deliveries}");
     assert!(deliveries > from_survivor, "the others have delivered as well, or nothing was tried");
 
+    let published = receiver.received();
+    let mut webhook_ids: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for delivery in &published {
+        webhook_ids.entry(&delivery.content_item).or_default().insert(&delivery.webhook_id);
+    }
+    assert!(webhook_ids.keys().copied().eq(items.iter()), "every item, and no other");
+    assert!(webhook_ids.values().all(|ids| ids.len() == 1), "what came twice says so: {webhook_ids:?}");
+    assert!(published.len() <= items.len() + KILLS * CONCURRENCY, "{}", published.len());
+    let statuses: Vec<(String, i64)> =
+        sqlx::query_as("select status, count(*) from content_items group by status")
+            .fetch_all(database.pool())
+            .await
+            .expect("statuses");
+    assert_eq!(statuses, [("published".to_owned(), items.len() as i64)]);
+
     // The one that lived on has counted exactly what it did, in lines as in points.
     let labels = [("outcome", "delivered"), ("template", "workspace_invite")];
-    let counted = survivor.metrics().await.value("socialize_email_deliveries_total", &labels);
-    assert_eq!(counted, from_survivor as f64);
-    eventually("a line for each of them", async || {
-        let lines = survivor.events("email.delivery");
-        let delivered = lines.iter().filter(|line| line["outcome"] == "delivered").count();
-        (delivered == from_survivor).then_some(())
+    let metrics = survivor.metrics().await;
+    assert_eq!(metrics.value("socialize_email_deliveries_total", &labels), from_survivor as f64);
+    let calls = metrics.sum("http_client_request_duration_seconds_count", &[("peer", "publishing_endpoint")]);
+    eventually("a line for each e-mail and for each call", async || {
+        let emails = survivor.events("email.delivery");
+        let delivered = emails.iter().filter(|line| line["outcome"] == "delivered").count();
+        let lines = survivor.events("http.client.request");
+        let traces: BTreeSet<&str> = lines.iter().filter_map(|line| line["trace_id"].as_str()).collect();
+        let its_own = published.iter().filter(|delivery| traces.contains(&delivery.trace_id[..])).count();
+        let is_told = delivered == from_survivor && lines.len() as f64 == calls && its_own as f64 == calls;
+        is_told.then_some(())
     })
     .await;
+    assert!(calls > 0.0 && calls < published.len() as f64, "both have delivered");
 }
 
-/// Invites colleagues into a new workspace and returns their addresses.
-async fn invite_colleagues(server: &Process, user: &User, kill: usize) -> Vec<String> {
-    let create = async |path: String, body: Value| {
-        server.call(Method::POST, &path, &[user.header()], &body).await.expect(201).text("id")
-    };
-    let organization = create("/v1/organizations".to_owned(), json!({"name": "A"})).await;
-    let workspace = json!({"name": "W", "required_approvals": 1});
-    let workspace = create(format!("/v1/organizations/{organization}/workspaces"), workspace).await;
+/// Creates something and returns its id.
+async fn create(server: &Process, user: &User, path: &str, body: Value) -> String {
+    server.call(Method::POST, path, &[user.header()], &body).await.expect(201).text("id")
+}
+
+/// A workspace of its own organization, which publishes to `url`.
+async fn new_workspace(server: &Process, user: &User, url: &str) -> String {
+    let organization = create(server, user, "/v1/organizations", json!({"name": "A"})).await;
+    let workspace = json!({"name": "W", "required_approvals": 1, "allow_self_approval": true});
+    let path = format!("/v1/organizations/{organization}/workspaces");
+    let workspace = create(server, user, &path, workspace).await;
+    let endpoint = format!("/v1/workspaces/{workspace}/publishing-endpoint");
+    server.call(Method::PUT, &endpoint, &[user.header()], &json!({"url": url})).await.expect(201);
+    workspace
+}
+
+/// Has items approved and scheduled for a moment that comes at once, and returns their ids.
+async fn schedule_items(server: &Process, user: &User, workspace: &str) -> Vec<String> {
+    let mut items = Vec::new();
+    for _ in 0..JOBS_BETWEEN_KILLS {
+        let path = format!("/v1/workspaces/{workspace}/content-items");
+        let item = json!({"title": "T", "body": "B", "channel": "x"});
+        let item = create(server, user, &path, item).await;
+        let path = format!("{path}/{item}");
+        let act = async |action: &str, body: Value, status: u16| {
+            server
+                .call(Method::POST, &format!("{path}/{action}"), &[user.header()], &body)
+                .await
+                .expect(status);
+        };
+        act("submit", Value::Null, 200).await;
+        act("decisions", json!({"decision": "approve", "revision": 1}), 201).await;
+        let soon = Clock::default().now() + TimeDelta::milliseconds(200);
+        act("schedule", json!({"scheduled_at": soon}), 200).await;
+        items.push(item);
+    }
+    items
+}
+
+/// Invites colleagues and returns their addresses.
+async fn invite_colleagues(server: &Process, user: &User, workspace: &str, kill: usize) -> Vec<String> {
     let mut recipients = Vec::new();
-    for number in 0..EMAILS_BETWEEN_KILLS {
+    for number in 0..JOBS_BETWEEN_KILLS {
         let email = format!("colleague-{kill}-{number}@example.com");
-        let invite = json!({"email": email, "role": "author"});
-        create(format!("/v1/workspaces/{workspace}/invites"), invite).await;
+        let path = format!("/v1/workspaces/{workspace}/invites");
+        create(server, user, &path, json!({"email": email, "role": "author"})).await;
         recipients.push(email);
     }
     recipients
 }
 
 async fn open_jobs(database: &TestDatabase) -> i64 {
-    let count = "select count(*) from jobs where status <> 'dead' and kind in ('send_email')";
+    let count =
+        "select count(*) from jobs where status <> 'dead' and kind in ('send_email', 'publish_content_item')";
     sqlx::query_scalar(count).fetch_one(database.pool()).await.expect("a count")
 }
