@@ -61,7 +61,7 @@ fn remedy(error_type: ErrorType, is_bucket: bool) -> &'static str {
         (ErrorType::AuthenticationFailed | ErrorType::PermissionDenied, true) => {
             "correct SOCIALIZE_S3_ACCESS_KEY_ID and SOCIALIZE_S3_SECRET_ACCESS_KEY, or what the key may do with the bucket"
         }
-        (ErrorType::NotFound, true) => {
+        (ErrorType::NotFound | ErrorType::Rejected, true) => {
             "make the bucket, or correct SOCIALIZE_S3_BUCKET and SOCIALIZE_S3_PATH_STYLE"
         }
         (_, true) => "correct SOCIALIZE_S3_ENDPOINT and SOCIALIZE_S3_REGION, or see how the store is",

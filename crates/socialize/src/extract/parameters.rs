@@ -3,6 +3,7 @@
 use axum::extract::{FromRequestParts, Path};
 use domain::labels::ErrorCode;
 use http::request::Parts;
+use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -32,6 +33,11 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
+        // What is not UTF-8 would be replaced without a word.
+        if percent_decode_str(parts.uri.query().unwrap_or_default()).decode_utf8().is_err() {
+            let message = "The query must be UTF-8, percent-encoded.";
+            return Err(Error::refused(ErrorCode::MalformedRequest, message));
+        }
         match axum::extract::Query::from_request_parts(parts, app).await {
             Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
             Err(rejection) => {

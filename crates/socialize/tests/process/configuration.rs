@@ -148,6 +148,18 @@ const MISTAKES: &[Mistake] = &[
         "SOCIALIZE_SMTP_URL: is given as well as SOCIALIZE_MAIL_DIRECTORY: remove one of them",
     ),
     variable(
+        &[("SOCIALIZE_UPLOAD_TIMEOUT", "1h")],
+        "SOCIALIZE_UPLOAD_TIMEOUT: \"1h\" is not a duration from 1ms to 20m",
+    ),
+    variable(
+        &[("SOCIALIZE_UPLOADS_AT_ONCE", "0")],
+        "SOCIALIZE_UPLOADS_AT_ONCE: 0 is not a whole number from 1 to 1024",
+    ),
+    variable(
+        &[("SOCIALIZE_S3_BUCKET", "files")],
+        "SOCIALIZE_S3_BUCKET: is given as well as SOCIALIZE_BLOBS_DIRECTORY: remove one of them",
+    ),
+    variable(
         &[("SOCIALIZE_LOG_LEVEL", "verbose")],
         "SOCIALIZE_LOG_LEVEL: \"verbose\" is not a log level: use one of off, fatal, error, warn, info, debug, trace",
     ),
@@ -351,6 +363,47 @@ async fn a_mail_server_and_its_password_are_checked_together() {
 }
 
 #[tokio::test]
+async fn a_bucket_and_its_key_are_checked_together() {
+    let bucket = ("SOCIALIZE_S3_BUCKET", "socialize-files");
+    let (id, key) = (("SOCIALIZE_S3_ACCESS_KEY_ID", "an-id"), ("SOCIALIZE_S3_SECRET_ACCESS_KEY", "hunter2"));
+    let table: &[(&[(&str, &str)], &str)] = &[
+        (&[("SOCIALIZE_BLOBS_DIRECTORY", "")], "SOCIALIZE_BLOBS_DIRECTORY: is empty; it names a directory"),
+        (&[key], "SOCIALIZE_S3_SECRET_ACCESS_KEY: has no effect without SOCIALIZE_S3_BUCKET"),
+        (&[id], "SOCIALIZE_S3_ACCESS_KEY_ID: has no effect without SOCIALIZE_S3_BUCKET"),
+        (
+            &[("SOCIALIZE_S3_ENDPOINT", "https://minio.example.com")],
+            "SOCIALIZE_S3_ENDPOINT: has no effect without SOCIALIZE_S3_BUCKET",
+        ),
+        (&[bucket, key], "SOCIALIZE_S3_ACCESS_KEY_ID: is required where SOCIALIZE_S3_BUCKET is given"),
+        (&[bucket, id], "SOCIALIZE_S3_SECRET_ACCESS_KEY: is required where SOCIALIZE_S3_BUCKET is given"),
+        (
+            &[bucket, id, key, ("SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE", "/nowhere")],
+            "SOCIALIZE_S3_SECRET_ACCESS_KEY: is given directly and by SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE",
+        ),
+        (
+            &[id, key, ("SOCIALIZE_S3_BUCKET", "Socialize/Files")],
+            "SOCIALIZE_S3_BUCKET: is not the name of a bucket",
+        ),
+        (
+            &[bucket, id, key, ("SOCIALIZE_S3_ENDPOINT", "http://minio.example.com")],
+            "SOCIALIZE_S3_ENDPOINT: must be https",
+        ),
+        (
+            &[bucket, id, key, ("SOCIALIZE_S3_ENDPOINT", "https://an-id:hunter2@minio.example.com")],
+            "SOCIALIZE_S3_ENDPOINT: must be a URL without path, query, name and password",
+        ),
+        (
+            &[bucket, id, key, ("SOCIALIZE_S3_PATH_STYLE", "yes")],
+            "SOCIALIZE_S3_PATH_STYLE: \"yes\" is not true or false",
+        ),
+    ];
+    for (variables, expected) in table {
+        let launch = launch(&[]).without("SOCIALIZE_BLOBS_DIRECTORY").variables(variables);
+        assert_refused(&launch.run().await, expected);
+    }
+}
+
+#[tokio::test]
 async fn secrets_come_from_files_too() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let file = |name: &str, text: &str| {
@@ -366,6 +419,7 @@ async fn secrets_come_from_files_too() {
             ("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:0"),
             ("SOCIALIZE_MAIL_FROM", "socialize@example.com"),
             ("SOCIALIZE_MAIL_DIRECTORY", &directory.path().display().to_string()),
+            ("SOCIALIZE_BLOBS_DIRECTORY", &directory.path().join("blobs").display().to_string()),
         ])
     };
     let (url, secret) = (file("url", &format!("{DATABASE_URL}\n")), file("secret", &"hunter2".repeat(5)));

@@ -1,6 +1,7 @@
 //! The program as its operator runs it: a process with an environment, listeners, signals sent to it, and an exit code.
 
 mod api_fuzzing;
+mod blob_outage;
 mod broken_collectors;
 mod configuration;
 mod database_limits;

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use super::case::{Case, get, patch, post, request};
-use crate::world::{Role, World};
+use crate::world::{PNG, Role, World};
 
 const ORGANIZATIONS: &str = "/v1/organizations";
 const ORGANIZATION: &str = "/v1/organizations/{organization_id}";
@@ -18,6 +18,9 @@ const SCHEDULE: &str = "/v1/workspaces/{workspace_id}/content-items/{content_ite
 const DECISIONS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions";
 const PUBLISHING_ENDPOINT: &str = "/v1/workspaces/{workspace_id}/publishing-endpoint";
 const COMMENTS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments";
+const ATTACHMENTS: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments";
+const ATTACHMENT: &str = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}";
+const SCREENSHOT: &str = "/v1/feedback-reports/{feedback_report_id}/screenshot";
 const FEEDBACK: &str = "/v1/feedback-reports";
 const REGISTER: &str = "/v1/auth/register";
 const LOGIN: &str = "/v1/auth/login";
@@ -43,10 +46,43 @@ pub(super) fn refused() -> Vec<Case> {
         paths_and_methods(),
         authorization(),
         conditions(),
+        files(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+fn files() -> Vec<Case> {
+    let attach = |body: &[u8]| post(ATTACHMENTS).header("if-match", "*").body(body);
+    let named = |path| post(path).header("if-match", "*").body(PNG);
+    let screenshot = |body: &[u8]| request("PUT", SCREENSHOT).by(Role::Author).body(body);
+    vec![
+        attach(b"").is(415, "unsupported_media_type", "image/png"),
+        attach(b"canary").is(415, "unsupported_media_type", "image/png"),
+        attach(br#"{"canary": 1}"#).is(415, "unsupported_media_type", "application/pdf"),
+        attach(b"<svg xmlns=\"http://www.w3.org/2000/svg\"><text>canary</text></svg>").is(415, "unsupported_media_type", "image/gif"),
+        attach(b"<!doctype html><script>canary()</script>").is(415, "unsupported_media_type", "video/mp4"),
+        // What a client says about its file does not count.
+        attach(b"canary").header("content-type", "image/png").is(415, "unsupported_media_type", "content"),
+        attach(PNG).header("content-encoding", "gzip").is(415, "unsupported_media_type", "Content-Encoding"),
+        attach(PNG).header("idempotency-key", "canary with a space").is(400, "malformed_request", "Idempotency-Key"),
+        attach(PNG).header("idempotency-key", "canary-used-before").is(422, "idempotency_key_reused", "new key"),
+        post(ATTACHMENTS).body(PNG).is(428, "precondition_required", "If-Match"),
+        post(ATTACHMENTS).header("if-match", "canary").body(PNG).is(400, "malformed_request", "If-Match"),
+        post(ATTACHMENTS).header("if-match", "\"canary\"").body(PNG).is(412, "version_mismatch", "read it again"),
+        named("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments?canary=1").is(400, "malformed_request", "file_name"),
+        named("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments?file_name=").is(400, "malformed_request", "at least 1"),
+        named("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments?file_name=canary%00").is(400, "malformed_request", "control characters"),
+        named("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments?file_name=canary%ff").is(400, "malformed_request", "UTF-8"),
+        get(ATTACHMENT).header("range", "bytes=1000-").is(416, "range_not_satisfiable", "bytes"),
+        request("DELETE", ATTACHMENT).is(428, "precondition_required", "If-Match"),
+        request("DELETE", ATTACHMENT).header("if-match", "\"canary\"").is(412, "version_mismatch", "read it again"),
+        screenshot(b"canary").is(415, "unsupported_media_type", "image/webp"),
+        screenshot(b"GIF89a canary").is(415, "unsupported_media_type", "image/webp"),
+        screenshot(b"%PDF-1.7 canary").is(415, "unsupported_media_type", "image/webp"),
+        screenshot(PNG).header("content-encoding", "canary").is(415, "unsupported_media_type", "Content-Encoding"),
+    ]
 }
 
 fn json_syntax() -> Vec<Case> {
@@ -271,7 +307,7 @@ fn queries() -> Vec<Case> {
         get("/v1/organizations?cursor=").is(400, "malformed_request", "cursor"),
         get("/v1/organizations?cursor=canary").is(400, "malformed_request", "cursor"),
         get("/v1/organizations?cursor=%00").is(400, "malformed_request", "cursor"),
-        get("/v1/organizations?cursor=%ff").is(400, "malformed_request", "cursor"),
+        get("/v1/organizations?cursor=%ff").is(400, "malformed_request", "UTF-8"),
         get("/v1/organizations?cursor=AAAA&cursor=canary").is(400, "malformed_request", "cursor"),
         // The right length, and times that Postgres or the calendar does not have.
         get("/v1/organizations?cursor=f_________8AAAAAAAAAAAAAAAAAAAAA").is(400, "malformed_request", "cursor"),

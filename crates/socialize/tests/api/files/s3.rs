@@ -1,9 +1,6 @@
 //! A real S3 server that checks signatures.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -15,88 +12,11 @@ use socialize::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, S3Settings
 use socialize::secret::Secret;
 use socialize::workers::clean_up_blobs;
 use telemetry::ErrorType;
-use tempfile::TempDir;
-use test_support::{TestApp, python_tool};
+use test_support::{S3_BUCKET, S3_KEY, S3Server, TestApp, s3_at};
 
 use super::{MIB, MP4, attach, attached, file, in_pieces, operations, request};
 use crate::content::Team;
 use crate::world::PNG;
-
-const BUCKET: &str = "socialize-files";
-const KEY: (&str, &str) = ("an-access-key", "the-secret-of-the-access-key");
-
-struct S3Server {
-    process: Child,
-    url: String,
-    directory: TempDir,
-}
-
-impl S3Server {
-    fn start() -> Self {
-        Self::start_with(&[], tempfile::tempdir().expect("a directory"))
-    }
-
-    fn start_with(more: &[&str], directory: TempDir) -> Self {
-        fs::create_dir_all(directory.path().join("buckets").join(BUCKET)).expect("a bucket");
-        let mut process = Command::new(python_tool("rclone"))
-            .args(["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", &format!("{},{}", KEY.0, KEY.1)])
-            .args(["--config", "/dev/null"])
-            .args(more)
-            .arg(directory.path().join("buckets"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("an S3 server");
-        let mut said = String::new();
-        let mut lines = BufReader::new(process.stderr.take().expect("its errors"));
-        // It says in one line where it listens.
-        let url = loop {
-            let mut line = String::new();
-            assert!(lines.read_line(&mut line).expect("a line") > 0, "it did not start: {said}");
-            if let Some((_, rest)) = line.split_once("server on [") {
-                break rest.split_once("/]").expect("a URL").0.to_owned();
-            }
-            said.push_str(&line);
-        };
-        // Whoever writes into a pipe that nobody reads is ended.
-        std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
-        Self { process, url, directory }
-    }
-
-    fn settings(&self) -> S3Settings {
-        at(&self.url)
-    }
-
-    /// What is in the bucket besides what the health check reads.
-    fn objects(&self) -> Vec<PathBuf> {
-        let bucket = self.directory.path().join("buckets").join(BUCKET);
-        let entries = |path: &Path| -> Vec<PathBuf> {
-            fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
-        };
-        let directories = entries(&bucket).into_iter().filter(|path| path.is_dir());
-        directories.flat_map(|directory| entries(&directory)).collect()
-    }
-}
-
-impl Drop for S3Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A bucket behind this endpoint.
-pub(super) fn at(endpoint: &str) -> S3Settings {
-    S3Settings {
-        bucket: BUCKET.to_owned(),
-        region: "us-east-1".to_owned(),
-        endpoint: Some(endpoint.parse().expect("a URL")),
-        path_style: true,
-        access_key_id: KEY.0.to_owned(),
-        secret_access_key: Secret::new(KEY.1),
-    }
-}
 
 pub(super) async fn team(settings: S3Settings, timeouts: BlobTimeouts) -> Team {
     // As main does; it fails where another test was faster.
@@ -179,7 +99,7 @@ pub(super) async fn unavailable(team: &Team, outcome: &str, cause: ErrorType) {
     let request = lines.iter().find(|line| line["http.response.status_code"] == 503).expect("a line");
     assert_eq!(request["trace_id"], line["trace_id"]);
     let recorded = format!("{lines:?}");
-    for secret in [KEY.0, KEY.1, BUCKET, "127.0.0.1", "Signature"] {
+    for secret in [S3_KEY.0, S3_KEY.1, S3_BUCKET, "127.0.0.1", "Signature"] {
         assert!(!recorded.contains(secret), "{secret} in {recorded}");
     }
     assert_eq!(team.test.app.blobs.check().await, Err(cause));
@@ -217,8 +137,8 @@ async fn a_certificate_that_nobody_trusts_is_refused() {
     fs::write(&key, made.signing_key.serialize_pem()).expect("written");
     let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
     let server = S3Server::start_with(&["--cert", &certificate, "--key", &key], directory);
-    let url = server.url.replace("127.0.0.1", "localhost");
-    let team = team(at(&url), BlobTimeouts::default()).await;
+    let url = server.url().replace("127.0.0.1", "localhost");
+    let team = team(s3_at(&url), BlobTimeouts::default()).await;
     unavailable(&team, "unavailable", ErrorType::TlsFailure).await;
 }
 
@@ -228,7 +148,7 @@ async fn a_server_that_is_not_there_is_noticed_and_its_return_too() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("an address").port()
     };
-    let team = team(at(&format!("http://127.0.0.1:{port}")), BlobTimeouts::default()).await;
+    let team = team(s3_at(&format!("http://127.0.0.1:{port}")), BlobTimeouts::default()).await;
     unavailable(&team, "unavailable", ErrorType::ConnectionRefused).await;
     let address = format!("127.0.0.1:{port}");
     let _server = S3Server::start_with(&["--addr", &address], tempfile::tempdir().expect("a directory"));

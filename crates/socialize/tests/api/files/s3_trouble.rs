@@ -17,8 +17,9 @@ use serde_json::Value;
 use socialize::blobs::BlobTimeouts;
 use socialize::workers::clean_up_blobs;
 use telemetry::ErrorType;
+use test_support::s3_at;
 
-use super::s3::{at, team, unavailable};
+use super::s3::{team, unavailable};
 use super::{MIB, MP4, attach, attached, file, in_pieces, operations};
 use crate::content::Team;
 use crate::world::PNG;
@@ -76,7 +77,7 @@ impl FaultyServer {
     }
 
     async fn team(&self, timeouts: BlobTimeouts) -> Team {
-        team(at(&self.url), timeouts).await
+        team(s3_at(&self.url), timeouts).await
     }
 }
 

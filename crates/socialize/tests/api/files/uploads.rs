@@ -296,3 +296,49 @@ async fn without_a_blob_store_uploads_fail_at_once() {
     team.rewrite(&item, "Another title").await.expect(200);
     assert_eq!(operations(&team.test, "put", "ok"), 1);
 }
+
+#[tokio::test]
+async fn an_upload_may_take_longer_than_other_requests() {
+    let hasty =
+        TestApp::start_with_settings(|settings| settings.request_timeout = Duration::from_secs(2)).await;
+    let limit = hasty.app.settings.request_timeout;
+    let team = Team::join(hasty, 1).await;
+    let item = team.draft().await;
+    let slow =
+        stream::iter([Bytes::from_static(PNG), Bytes::from_static(b"more")]).then(move |piece| async move {
+            tokio::time::sleep(limit.mul_f64(0.6)).await;
+            Ok::<_, std::io::Error>(piece)
+        });
+    attach(&team, &item, Body::from_stream(slow)).await.expect(201);
+}
+
+#[tokio::test]
+async fn only_so_many_uploads_are_received_at_once() {
+    let patient =
+        TestApp::start_with_settings(|settings| settings.body_timeout = Duration::from_millis(500)).await;
+    let team = Team::join(patient, 1).await;
+    let item = team.draft().await;
+    // As many as the tests' settings allow, none of which ends.
+    let trickle = || {
+        let pieces = stream::unfold(file(MP4, 100), |piece| async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            Some((Ok::<_, std::io::Error>(Bytes::from(piece)), vec![0]))
+        });
+        Body::from_stream(pieces)
+    };
+    let uploads: Vec<_> = (0..4).map(|_| attach(&team, &item, trickle())).collect();
+    let one_more = async {
+        // The first may be faster than the others.
+        loop {
+            let told = attach(&team, &item, PNG).await;
+            if told.status.as_u16() == 503 {
+                return told;
+            }
+        }
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(uploads) => panic!("these uploads have no end"),
+        told = one_more => drop(told.expect_error(503, "unavailable")),
+    }
+    attach(&team, &item, PNG).await.expect(201);
+}
