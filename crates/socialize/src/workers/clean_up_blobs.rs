@@ -6,7 +6,7 @@ use domain::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
 
 use crate::app::App;
-use crate::blobs::delete_unreferenced;
+use crate::blobs::{BlobError, delete_unreferenced};
 use crate::queue::JobError;
 
 /// How many blobs are looked up at once.
@@ -26,6 +26,8 @@ pub async fn run(app: &App) -> Result<(), JobError> {
     loop {
         let blobs = list(app, after).await?;
         for blob in &blobs {
+            // A store that is down is not asked about each of them.
+            app.blobs.require_up().map_err(|BlobError(error_type)| JobError::Retry(error_type))?;
             if let Err(error) = delete_unreferenced(app, *blob).await {
                 failure = Some(error);
             }
