@@ -33,7 +33,14 @@ impl S3Server {
     pub fn start_with(more: &[&str], directory: TempDir) -> Self {
         fs::create_dir_all(directory.path().join("buckets").join(S3_BUCKET)).expect("a bucket");
         let mut process = Command::new(python_tool("rclone"))
-            .args(["serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", &format!("{},{}", S3_KEY.0, S3_KEY.1)])
+            .args([
+                "serve",
+                "s3",
+                "--addr",
+                "127.0.0.1:0",
+                "--auth-key",
+                &format!("{},{}", S3_KEY.0, S3_KEY.1),
+            ])
             .args(["--config", "/dev/null"])
             .args(more)
             .arg(directory.path().join("buckets"))
@@ -97,4 +104,3 @@ pub fn s3_at(endpoint: &str) -> S3Settings {
         secret_access_key: Secret::new(S3_KEY.1),
     }
 }
-
