@@ -128,7 +128,7 @@ async fn nothing_grows() {
     }
     let metrics = process.metrics().await;
     assert_eq!(metrics.value("db_client_connection_timeouts_total", &[]), 0.0, "the pool was exhausted");
-    assert_eq!(metrics.sum("socialize_panics_total", &[]), 0.0);
+    assert_eq!(metrics.value("telemetry_panics_total", &[]), 0.0);
     assert_eq!(driven["unexpected_answers"], serde_json::json!({}));
 }
 
