@@ -258,3 +258,39 @@ impl HttpService for Service {
         Ok(response)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_bucket_is_named_by_the_host_or_by_the_path() {
+        // As main does; it fails where another test was faster.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let settings = |endpoint: Option<&str>, path_style| S3Settings {
+            bucket: "files".to_owned(),
+            region: "eu-central-1".to_owned(),
+            endpoint: endpoint.map(|url| url.parse().expect("a URL")),
+            path_style,
+            access_key_id: "id".to_owned(),
+            secret_access_key: Secret::new("key"),
+        };
+        for (endpoint, path_style, expected) in [
+            (None, false, "https://files.s3.eu-central-1.amazonaws.com"),
+            (None, true, "https://s3.eu-central-1.amazonaws.com/files"),
+            (Some("https://minio.example.com:9000"), true, "https://minio.example.com:9000/files"),
+            (Some("https://minio.example.com:9000"), false, "https://files.minio.example.com:9000"),
+        ] {
+            let store = s3(&settings(endpoint, path_style), BlobTimeouts::default()).expect("a store");
+            let shown = format!("{store:?}");
+            assert!(shown.contains(&format!("\"{expected}\"")), "{expected} is not in {shown}");
+        }
+    }
+
+    #[test]
+    fn blobs_made_at_the_same_time_go_into_different_directories() {
+        let blob = "018f3f5e-7c1a-7b3a-9d2e-0123456789ab".parse().expect("an id");
+        assert_eq!(key(blob).to_string(), "ab/018f3f5e-7c1a-7b3a-9d2e-0123456789ab");
+    }
+}
