@@ -56,6 +56,7 @@ impl<P: Label> HttpClient<P> {
                 let mut attributes = Constants::new();
                 if let Some(class) = class {
                     series.push((STATUS_CLASS, class.to_owned()));
+                    attributes.push((STATUS_CLASS, class.into()));
                 }
                 if let Some(error_type) = error_type {
                     series.push(("error.type", error_type.as_str().to_owned()));

@@ -140,6 +140,14 @@ const MISTAKES: &[Mistake] = &[
         "SOCIALIZE_JOB_LEASE: \"10ms\" is not a duration from 1s to 1h",
     ),
     variable(
+        &[("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1, everywhere")],
+        "SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS: \"everywhere\" is not a network such as 10.0.0.0/8 or an address",
+    ),
+    variable(
+        &[("SOCIALIZE_PUBLISHING_CA_FILE", "/nowhere.pem")],
+        "SOCIALIZE_PUBLISHING_CA_FILE: /nowhere.pem cannot be read: entity not found",
+    ),
+    variable(
         &[("SOCIALIZE_MAIL_FROM", "Socialize")],
         "SOCIALIZE_MAIL_FROM: \"Socialize\" is not an address, e.g. \"Socialize <socialize@example.com>\"",
     ),

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod generated;
+mod http_client;
 mod metrics;
 mod operations;
 mod prometheus_text;
