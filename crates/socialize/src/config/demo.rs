@@ -131,6 +131,9 @@ fn serve(
         mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
         // The demo's own receiver.
         publishing_allowed_networks: Some("127.0.0.1".to_owned()),
+        // Somebody watches.
+        gauge_interval: Some("1s".to_owned()),
+        gauge_check_interval: Some("10s".to_owned()),
         // Standard output belongs to the demo.
         log_format: Some("none".to_owned()),
         log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),

@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::gauges::Difference;
 use crate::secret::Secret;
 
 /// How often the facts are counted.
@@ -89,6 +90,19 @@ impl Ledger {
         self.connection = Some(connection);
         let count = |(source, label, count): (String, String, i64)| ((source, label), count.unsigned_abs());
         Ok(Facts(rows.into_iter().map(count).collect()))
+    }
+
+    /// Where the counts behind the gauges differ from their tables.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub(super) async fn gauge_drift(&mut self) -> anyhow::Result<Vec<Difference>> {
+        let mut connection =
+            PgConnection::connect(self.url.expose()).await.context("the gauges cannot be compared")?;
+        sqlx::query_as("select gauge, status, actual, counted from gauge_drift order by gauge, status")
+            .fetch_all(&mut connection)
+            .await
+            .context("the gauges cannot be compared")
     }
 
     /// Counts again and again. While the database is away the last counts stay.

@@ -4,6 +4,7 @@
 //! HTTP, and shows what an operator would see. At the end it compares what the usage counters say with what is in the
 //! database.
 
+mod gauges;
 mod ledger;
 mod log_tail;
 mod picture;
@@ -198,7 +199,8 @@ async fn act(
 
     // Nothing can change any more, so signals and facts are of the same moment.
     let facts = server.ledger.count().await?;
+    let drift = server.ledger.gauge_drift().await?;
     let picture = painter.paint(Phase::Draining, &facts, Vec::new());
     let requests = painter.requests().clone();
-    Ok((Report { behaviour, elapsed, picture, requests }, server))
+    Ok((Report { behaviour, elapsed, picture, requests, drift }, server))
 }

@@ -10,6 +10,7 @@ use telemetry::meter::{Snapshot, Value};
 use telemetry::{ClosedSet, JobOutcome, Outcome, builtin};
 use tokio::time::Instant;
 
+use super::gauges::{Gauges, dead_letters};
 use super::ledger::Facts;
 use super::receiver::Receiver;
 use super::traffic::{Requests, Traffic, TrafficMeter};
@@ -40,6 +41,10 @@ pub(super) struct Picture {
     pub(super) emails: Emails,
     pub(super) files: Files,
     pub(super) posts: Posts,
+    /// What is in the database; `None` while nobody samples.
+    pub(super) gauges: Option<Gauges>,
+    /// Jobs that were given up, by kind.
+    pub(super) dead_letters: Vec<(&'static str, u64)>,
     pub(super) memory_bytes: Option<f64>,
     /// Telemetry that was recorded and will never arrive.
     pub(super) dropped: u64,
@@ -127,6 +132,8 @@ impl Painter {
             emails: emails(&snapshot),
             files: files(&snapshot),
             posts: posts(&snapshot, self.receiver.taken()),
+            gauges: Gauges::read(&snapshot),
+            dead_letters: dead_letters(&snapshot),
             memory_bytes: match snapshot.value(builtin::PROCESS_MEMORY_USAGE.description().name, &[]) {
                 Some(Value::Number(bytes)) => Some(*bytes),
                 _ => None,

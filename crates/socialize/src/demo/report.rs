@@ -8,6 +8,7 @@ use super::picture::{Picture, Posts};
 use super::traffic::Requests;
 use super::usage::UsageCount;
 use crate::config::Behaviour;
+use crate::gauges::Difference;
 use crate::simulate::Driven;
 use crate::start::VERSION;
 
@@ -19,6 +20,8 @@ pub(super) struct Report {
     /// Painted when the server had ended, so nothing can be missing.
     pub(super) picture: Picture,
     pub(super) requests: Requests,
+    /// Where the counts behind the gauges differ from their tables.
+    pub(super) drift: Vec<Difference>,
 }
 
 /// Everything that is wrong, one sentence each; nothing when the demo has shown what it should.
@@ -54,6 +57,11 @@ impl Report {
         if delivered != taken {
             problems.push(format!("{delivered} posts were delivered, but the receiver has taken {taken}."));
         }
+        problems.extend(self.drift.iter().map(|Difference { gauge, status, actual, counted }| {
+            format!(
+                "The gauge socialize.{gauge}{{status={status}}} counts {counted}, but its table has {actual}."
+            )
+        }));
         problems
     }
 
@@ -73,6 +81,7 @@ impl Report {
         lines.push(String::new());
         if problems.is_empty() {
             lines.push("Every usage counter equals the number of its facts.".to_owned());
+            lines.push("Every count behind the gauges equals its table.".to_owned());
         } else {
             lines.push("Signals and facts do not agree, or something went wrong:".to_owned());
             lines.extend(problems.iter().map(|problem| format!("- {problem}")));
@@ -95,6 +104,7 @@ impl Report {
             "verdict": if problems.is_empty() { "equal" } else { "different" },
             "problems": problems,
             "usage": usage,
+            "gauge_drift": self.drift.iter().map(drift_json).collect::<Vec<_>>(),
             "driven": driven.to_json(),
             "signals": {
                 "requests": {
@@ -113,6 +123,10 @@ impl Report {
             },
         })
     }
+}
+
+fn drift_json(Difference { gauge, status, actual, counted }: &Difference) -> Value {
+    json!({"gauge": gauge, "status": status, "actual": actual, "counted": counted})
 }
 
 fn usage_json(count: &UsageCount) -> Value {

@@ -14,6 +14,9 @@ use super::usage::UsageCount;
 use crate::config::Behaviour;
 
 const USAGE_WIDTH: u16 = 39;
+const TITLE_HEIGHT: u16 = 1;
+const FOOTER_HEIGHT: u16 = 4;
+const GAUGES_HEIGHT: u16 = 6;
 /// How wide the numbers of the API are; the chart gets the rest.
 const NUMBERS_WIDTH: u16 = 29;
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
@@ -21,11 +24,13 @@ const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 /// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     let usage_height = picture.usage.len() as u16 + 3;
-    let [title, middle, log, footer] = Layout::vertical([
-        Constraint::Length(1),
+    let spare = frame.area().height.saturating_sub(usage_height + TITLE_HEIGHT + FOOTER_HEIGHT);
+    let [title, middle, gauges, log, footer] = Layout::vertical([
+        Constraint::Length(TITLE_HEIGHT),
         Constraint::Length(usage_height),
+        Constraint::Length(if spare >= GAUGES_HEIGHT { GAUGES_HEIGHT } else { 0 }),
         Constraint::Fill(1),
-        Constraint::Length(4),
+        Constraint::Length(FOOTER_HEIGHT),
     ])
     .areas(frame.area());
     draw_title(frame, title, about, picture);
@@ -43,6 +48,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     draw_health(frame, health, picture);
     draw_background(frame, background, picture);
     draw_people(frame, people, picture);
+    draw_gauges(frame, gauges, picture);
     draw_log(frame, log, picture);
     draw_footer(frame, footer, about);
 }
@@ -200,6 +206,44 @@ fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     ]);
     let title = format!(" {} people in {} teams ", driven.people, driven.teams);
     frame.render_widget(Paragraph::new(line).block(panel(title)), area);
+}
+
+fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+    // There is no room for it.
+    if area.height == 0 {
+        return;
+    }
+    let block = panel(" In the database now ");
+    let Some(gauges) = &picture.gauges else {
+        frame.render_widget(Paragraph::new(" nobody has sampled it".dim()).block(block), area);
+        return;
+    };
+    let counts = |title: &'static str, counts: &[(&'static str, u64)]| {
+        let mut spans = vec![format!(" {title:<9}").dim()];
+        for (name, count) in counts {
+            let text = format!("{count}  ");
+            spans.extend([format!("{name} ").dim(), if *count == 0 { text.dim() } else { text.into() }]);
+        }
+        Line::from(spans)
+    };
+    let alarming = |text: String, is_right: bool| if is_right { text.dim() } else { text.red() };
+    let (before, after) = gauges.content_items.split_at(gauges.content_items.len() / 2 + 1);
+    let (day, week) = gauges.workspaces_active;
+    let (stale, invites) = (gauges.stale_in_approval, gauges.invites_pending);
+    let drift = gauges.drift.map_or("not compared".to_owned(), |rows| format!("{rows} rows drift"));
+    let mut others = vec![
+        format!(" {:<9}", "others").dim(),
+        format!("{stale} stale  {invites} invites  {day} (24h) {week} (7d) workspaces active  ").into(),
+        alarming(drift, gauges.drift.is_none_or(|rows| rows == 0)),
+    ];
+    others.extend(picture.dead_letters.iter().map(|(kind, count)| format!("  {count} dead {kind}").red()));
+    let lines = vec![
+        counts("items", before),
+        counts("", after),
+        counts("feedback", &gauges.feedback_reports),
+        Line::from(others),
+    ];
+    frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
