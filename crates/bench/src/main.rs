@@ -5,6 +5,7 @@
 //! requests, divided by N: what start-up costs is in both and cancels out.
 
 mod cost;
+mod gauges;
 mod report;
 mod workload;
 
@@ -17,6 +18,7 @@ use test_support::TestDatabase;
 use tokio::runtime::Runtime;
 
 use crate::cost::{Cost, Profiles};
+use crate::gauges::GaugesArguments;
 use crate::report::Report;
 use crate::workload::{Route, Variant, Workload};
 
@@ -61,6 +63,7 @@ enum Command {
     /// The program that is measured: makes requests and prints how many allocations that took
     #[command(hide = true)]
     Measured(Workload),
+    Gauges(GaugesArguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -71,6 +74,11 @@ fn main() -> anyhow::Result<ExitCode> {
             workload.run()?;
             cost::print_allocations(region.change())?;
             Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Gauges(arguments)) => {
+            let problems = gauges::measure(&arguments)?;
+            report::print_problems(&problems)?;
+            Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         None => measure(&options),
     }
