@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What operators see, written in Rust from the signal catalogue and rendered into files that are committed.
+//!
+//! Start reading at [`query`]: a query is built from the constants of [`domain::catalogue`], so one that names a metric, a label
+//! or a value that Socialize does not emit does not compile. [`files`] lists what is rendered.
+
+pub mod files;
+pub mod metrics_document;
+pub mod query;

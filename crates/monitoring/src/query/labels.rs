@@ -1,0 +1,126 @@
+//! Which labels a metric has, for the compiler.
+
+use telemetry::catalogue::{Label, LabelSet, prometheus_label};
+use telemetry::{ClosedSet, ErrorType};
+
+/// A label that results can be grouped by. Every [`Label`] is one; others have values that only a running process knows.
+pub trait LabelName {
+    /// The attribute name, in OpenTelemetry's dotted spelling.
+    const KEY: &'static str;
+}
+
+impl<A: Label> LabelName for A {
+    const KEY: &'static str = A::KEY;
+}
+
+/// The label set has the label `A`. `Position` says where; the compiler finds it.
+pub trait HasLabel<A, Position> {}
+
+/// It is the only one, or one of a set that is written down by hand.
+pub enum Only {}
+/// It is the first of two.
+pub enum First {}
+/// It is the second of two.
+pub enum Second {}
+/// Every series has it, because it says which process sent it.
+pub enum Resource {}
+
+impl<A: Label> HasLabel<A, Only> for A {}
+impl<A: Label, B: Label> HasLabel<A, First> for (A, B) {}
+impl<A: Label, B: Label> HasLabel<B, Second> for (A, B) {}
+impl<L: LabelSet> HasLabel<Instance, Resource> for L {}
+
+/// The process that sent a series: `service.instance.id`.
+pub enum Instance {}
+
+impl LabelName for Instance {
+    const KEY: &'static str = "instance";
+}
+
+/// The labels of `http.server.request.duration`.
+pub enum ServerRequest {}
+
+/// The template of the route, closed when a process starts.
+pub enum Route {}
+
+impl LabelName for Route {
+    const KEY: &'static str = "http.route";
+}
+
+/// The HTTP method, closed when a process starts.
+pub enum RequestMethod {}
+
+impl LabelName for RequestMethod {
+    const KEY: &'static str = "http.request.method";
+}
+
+/// Why a request has no answer that is right: the values of its `error.type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestFailure {
+    /// The client went away.
+    Cancelled,
+    /// A fault of ours, or an answer that the API's document does not mention.
+    Internal,
+    /// The handler panicked.
+    Panic,
+    /// Something that it needed was not there.
+    Unavailable,
+    /// It took too long.
+    Timeout,
+}
+
+impl RequestFailure {
+    /// Those that are the service's fault.
+    pub const OURS: &'static [Self] = &[Self::Internal, Self::Panic, Self::Unavailable, Self::Timeout];
+}
+
+impl ClosedSet for RequestFailure {
+    const ALL: &'static [Self] =
+        &[Self::Cancelled, Self::Internal, Self::Panic, Self::Unavailable, Self::Timeout];
+
+    fn as_str(self) -> &'static str {
+        let error_type = match self {
+            Self::Cancelled => ErrorType::Cancelled,
+            Self::Internal => ErrorType::Internal,
+            Self::Panic => ErrorType::Panic,
+            Self::Unavailable => ErrorType::Unavailable,
+            Self::Timeout => ErrorType::Timeout,
+        };
+        error_type.as_str()
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for RequestFailure {
+    const KEY: &'static str = "error.type";
+}
+
+impl HasLabel<Route, Only> for ServerRequest {}
+impl HasLabel<RequestMethod, Only> for ServerRequest {}
+impl HasLabel<RequestFailure, Only> for ServerRequest {}
+impl HasLabel<Instance, Resource> for ServerRequest {}
+
+/// What the series of a result are told apart by.
+pub trait Grouping {
+    /// The label names as Prometheus spells them.
+    fn keys() -> Vec<String>;
+}
+
+/// By nothing: there is one series.
+#[derive(Clone, Copy, Debug)]
+pub enum Total {}
+
+impl Grouping for Total {
+    fn keys() -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<A: LabelName> Grouping for A {
+    fn keys() -> Vec<String> {
+        vec![prometheus_label(A::KEY)]
+    }
+}

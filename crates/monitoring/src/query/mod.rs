@@ -1,0 +1,98 @@
+//! PromQL from typed metrics, labels and label values.
+//!
+//! ```
+//! use std::time::Duration;
+//! use domain::catalogue::JOB_RUN_DURATION;
+//! use domain::labels::JobKind;
+//! use monitoring::query::select;
+//! use telemetry::JobOutcome;
+//!
+//! const WINDOW: Duration = Duration::from_mins(5);
+//! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
+//! assert_eq!(
+//!     dead.above(0.0).text(),
+//!     r#"sum by (job) (increase(socialize_job_run_duration_seconds_count{outcome="dead"}[5m])) > 0"#
+//! );
+//! ```
+//!
+//! What Socialize does not emit does not compile. A metric that is not in the catalogue:
+//!
+//! ```compile_fail,E0425
+//! monitoring::query::select(&domain::catalogue::JOB_WALK_DURATION);
+//! ```
+//!
+//! A label that the metric does not have:
+//!
+//! ```compile_fail,E0277
+//! use domain::{catalogue::JOB_RUN_DURATION, labels::EmailTemplate};
+//! monitoring::query::select(&JOB_RUN_DURATION).is(EmailTemplate::VerifyEmail);
+//! ```
+//!
+//! A label that the metric does not have, to group by:
+//!
+//! ```compile_fail,E0277
+//! use domain::{catalogue::LOOP_LAST_SUCCESS, labels::JobKind};
+//! monitoring::query::select(&LOOP_LAST_SUCCESS).now().sum_by::<JobKind, _>();
+//! ```
+//!
+//! A value that the label does not have:
+//!
+//! ```compile_fail,E0599
+//! use domain::catalogue::JOB_RUN_DURATION;
+//! monitoring::query::select(&JOB_RUN_DURATION).is(telemetry::JobOutcome::Lost);
+//! ```
+//!
+//! The rate of a gauge:
+//!
+//! ```compile_fail,E0599
+//! use domain::catalogue::JOB_QUEUE_DEPTH;
+//! monitoring::query::select(&JOB_QUEUE_DEPTH).rate(std::time::Duration::from_mins(5));
+//! ```
+//!
+//! What a counter shows now, which depends on when its process started:
+//!
+//! ```compile_fail,E0599
+//! use domain::catalogue::LOOP_FAILURES;
+//! monitoring::query::select(&LOOP_FAILURES).now();
+//! ```
+//!
+//! A quantile of something that is not a histogram:
+//!
+//! ```compile_fail,E0599
+//! use domain::catalogue::LOOP_FAILURES;
+//! monitoring::query::select(&LOOP_FAILURES).quantile(0.95, std::time::Duration::from_mins(5));
+//! ```
+//!
+//! A bucket that the histogram does not have:
+//!
+//! ```compile_fail,E0080
+//! use domain::catalogue::JOB_RUN_DURATION;
+//! use monitoring::query::Bucket;
+//! const BUCKET: Bucket = Bucket::of(&JOB_RUN_DURATION.description(), 31.0);
+//! assert_eq!(BUCKET.seconds(), 31.0);
+//! ```
+//!
+//! Combining results that are grouped by different labels, which in PromQL silently answers nothing:
+//!
+//! ```compile_fail,E0308
+//! use domain::{catalogue::{JOB_QUEUE_DEPTH, LOOP_LAST_SUCCESS}, labels::{JobKind, Loop}};
+//! use monitoring::query::select;
+//! let depth = select(&JOB_QUEUE_DEPTH).now().sum_by::<JobKind, _>();
+//! depth.and(select(&LOOP_LAST_SUCCESS).now().sum_by::<Loop, _>());
+//! ```
+//!
+//! Metrics that another program sends under one of our names, such as `http_server_request_duration_seconds`, are not told apart: a
+//! Prometheus is expected to hold one deployment of Socialize.
+
+mod duration;
+mod labels;
+mod selector;
+mod vector;
+
+pub use duration::duration_text;
+pub use labels::{
+    First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource, Route,
+    Second, ServerRequest, Total,
+};
+pub use selector::{Bucket, Level, Selector, requests, select};
+pub use vector::{Recording, Samples, Vector};

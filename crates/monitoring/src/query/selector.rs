@@ -1,0 +1,230 @@
+//! From a metric of the catalogue to samples.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use telemetry::catalogue::{
+    IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
+};
+
+use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, duration_text};
+
+/// Chooses series of a metric with labels `L` and kind `K`.
+#[derive(Clone)]
+pub struct Selector<L, K> {
+    metric: MetricDescription,
+    suffix: &'static str,
+    matchers: Vec<String>,
+    offset: Option<Duration>,
+    types: PhantomData<fn(L, K)>,
+}
+
+/// All series of a metric.
+pub fn select<L, K>(metric: &Metric<L, K>) -> Selector<L, K> {
+    Selector::new(metric.description())
+}
+
+/// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
+pub fn requests() -> Selector<ServerRequest, IsHistogram> {
+    Selector::new(HTTP_SERVER_REQUEST_DURATION.description())
+}
+
+/// A kind of metric whose value of now says something.
+pub trait Level {}
+
+impl Level for IsGauge {}
+impl Level for IsUpDownCounter {}
+
+/// The upper bound of a histogram's bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket(f64);
+
+impl Bucket {
+    /// The bucket of `metric` that ends at `seconds`. Used for a `const`, it does not compile where there is none.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub const fn of(metric: &MetricDescription, seconds: f64) -> Self {
+        let mut position = 0;
+        while position < metric.bounds.len() {
+            if metric.bounds[position] == seconds {
+                return Self(seconds);
+            }
+            position += 1;
+        }
+        panic!("the histogram has no bucket that ends there");
+    }
+
+    /// The bound in seconds.
+    pub const fn seconds(self) -> f64 {
+        self.0
+    }
+}
+
+impl<L, K> Selector<L, K> {
+    fn new(metric: MetricDescription) -> Self {
+        Self { metric, suffix: "", matchers: Vec::new(), offset: None, types: PhantomData }
+    }
+
+    fn matching<A: Label>(mut self, operator: &str, value: &str) -> Self {
+        let label = prometheus_label(A::KEY);
+        self.matchers.push(format!("{label}{operator}\"{value}\""));
+        self
+    }
+
+    fn part<P>(self, suffix: &'static str) -> Selector<L, P> {
+        Selector {
+            metric: self.metric,
+            suffix,
+            matchers: self.matchers,
+            offset: self.offset,
+            types: PhantomData,
+        }
+    }
+
+    /// Only series with this value.
+    #[must_use]
+    pub fn is<A: Label, P>(self, value: A) -> Self
+    where
+        L: HasLabel<A, P>,
+    {
+        self.matching::<A>("=", value.as_str())
+    }
+
+    /// Only series without this value.
+    #[must_use]
+    pub fn is_not<A: Label, P>(self, value: A) -> Self
+    where
+        L: HasLabel<A, P>,
+    {
+        self.matching::<A>("!=", value.as_str())
+    }
+
+    /// Only series with one of these values.
+    #[must_use]
+    pub fn is_one_of<A: Label, P>(self, values: &[A]) -> Self
+    where
+        L: HasLabel<A, P>,
+    {
+        self.matching::<A>("=~", &alternatives(values))
+    }
+
+    /// Only series with none of these values.
+    #[must_use]
+    pub fn is_none_of<A: Label, P>(self, values: &[A]) -> Self
+    where
+        L: HasLabel<A, P>,
+    {
+        self.matching::<A>("!~", &alternatives(values))
+    }
+
+    /// As it was this long ago.
+    #[must_use]
+    pub fn offset(mut self, ago: Duration) -> Self {
+        self.offset = Some(ago);
+        self
+    }
+
+    fn text(&self, range: Option<Duration>) -> String {
+        let mut text = self.metric.prometheus_name();
+        text.push_str(self.suffix);
+        if !self.matchers.is_empty() {
+            text.push_str(&format!("{{{}}}", self.matchers.join(",")));
+        }
+        if let Some(range) = range {
+            text.push_str(&format!("[{}]", duration_text(range)));
+        }
+        if let Some(ago) = self.offset {
+            text.push_str(&format!(" offset {}", duration_text(ago)));
+        }
+        text
+    }
+
+    fn over(&self, function: &str, range: Duration) -> String {
+        format!("{function}({})", self.text(Some(range)))
+    }
+
+    /// 1 when no such series had a sample within the window. With telemetry that is pushed, a process that is gone shows in nothing else.
+    pub fn absent_over(&self, window: Duration) -> Vector<super::Total> {
+        Vector::call(self.over("absent_over_time", window))
+    }
+}
+
+/// Values of closed sets are identifiers, media types or durations; escaping what a regular expression would read
+/// otherwise keeps that from mattering.
+fn alternatives<A: Label>(values: &[A]) -> String {
+    let escape = |value: &A| value.as_str().replace('.', "[.]").replace('+', "[+]");
+    values.iter().map(escape).collect::<Vec<_>>().join("|")
+}
+
+impl<L> Selector<L, IsCounter> {
+    /// Events per second over a window.
+    pub fn rate(&self, window: Duration) -> Samples<L> {
+        Samples::new(self.over("rate", window))
+    }
+
+    /// Events within a window.
+    pub fn increase(&self, window: Duration) -> Samples<L> {
+        Samples::new(self.over("increase", window))
+    }
+}
+
+impl<L, K: Level> Selector<L, K> {
+    /// The value of now.
+    pub fn now(&self) -> Samples<L> {
+        Samples::new(self.text(None))
+    }
+
+    /// How far the value, a Unix time, lies before the time at which it was sent. A process that has ended does not seem to lag.
+    pub fn lag(&self) -> Samples<L> {
+        Samples::new(format!("timestamp({0}) - {0}", self.text(None)))
+    }
+
+    /// How many samples a window holds.
+    pub fn samples_in(&self, window: Duration) -> Samples<L> {
+        Samples::new(self.over("count_over_time", window))
+    }
+}
+
+impl<L> Selector<L, IsHistogram> {
+    /// How many there were.
+    pub fn count(self) -> Selector<L, IsCounter> {
+        self.part("_count")
+    }
+
+    /// The seconds that all of them took together.
+    pub fn seconds(self) -> Selector<L, IsCounter> {
+        self.part("_sum")
+    }
+
+    /// How many took no longer than the bound of a bucket.
+    pub fn within(self, bucket: Bucket) -> Selector<L, IsCounter> {
+        let bound = bucket.seconds().to_string();
+        let mut buckets = self.part("_bucket");
+        // Prometheus writes whole numbers with or without a fraction, depending on how they reached it.
+        buckets.matchers.push(match bucket.seconds().fract() {
+            0.0 => format!("le=~\"{bound}([.]0)?\""),
+            _ => format!("le=\"{bound}\""),
+        });
+        buckets
+    }
+
+    /// The duration that the fraction `q` of all stayed below.
+    pub fn quantile(self, q: f64, window: Duration) -> Vector<super::Total> {
+        self.quantile_of(q, window, &["le".to_owned()])
+    }
+
+    /// The same for each value of a label.
+    pub fn quantile_by<A: LabelName, P>(self, q: f64, window: Duration) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.quantile_of(q, window, &["le".to_owned(), prometheus_label(A::KEY)])
+    }
+
+    fn quantile_of<G: Grouping>(self, q: f64, window: Duration, keys: &[String]) -> Vector<G> {
+        let rate = self.part::<IsCounter>("_bucket").over("rate", window);
+        Vector::call(format!("histogram_quantile({q}, sum by ({}) ({rate}))", keys.join(", ")))
+    }
+}

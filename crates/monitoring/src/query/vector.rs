@@ -1,0 +1,196 @@
+//! From samples to one series per group, and what can be done with those.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use super::{Grouping, HasLabel, LabelName, Total, duration_text};
+
+/// Samples of every process with all their labels. They are aggregated before anything is compared, for the label sets of
+/// two metrics are hardly ever the same.
+pub struct Samples<L> {
+    text: String,
+    labels: PhantomData<fn(L)>,
+}
+
+impl<L> Samples<L> {
+    pub(super) fn new(text: String) -> Self {
+        Self { text, labels: PhantomData }
+    }
+
+    fn total(&self, aggregation: &str) -> Vector<Total> {
+        Vector::call(format!("{aggregation}({})", self.text))
+    }
+
+    fn by<A: LabelName>(&self, aggregation: &str) -> Vector<A> {
+        Vector::call(format!("{aggregation} by ({}) ({})", A::keys().join(", "), self.text))
+    }
+
+    /// All together.
+    pub fn sum(&self) -> Vector<Total> {
+        self.total("sum")
+    }
+
+    /// The largest.
+    pub fn max(&self) -> Vector<Total> {
+        self.total("max")
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> Vector<Total> {
+        self.total("count")
+    }
+
+    /// All together, for each value of a label.
+    pub fn sum_by<A: LabelName, P>(&self) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.by("sum")
+    }
+
+    /// The largest, for each value of a label.
+    pub fn max_by<A: LabelName, P>(&self) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.by("max")
+    }
+}
+
+/// One series for each group of `G`.
+pub struct Vector<G> {
+    text: String,
+    /// Whether it can be an operand without parentheses.
+    closed: bool,
+    grouping: PhantomData<fn(G)>,
+}
+
+impl Vector<Total> {
+    /// Always 1.
+    pub fn always() -> Self {
+        Self::call("vector(1)".to_owned())
+    }
+}
+
+impl<G: Grouping> Vector<G> {
+    pub(super) fn call(text: String) -> Self {
+        Self { text, closed: true, grouping: PhantomData }
+    }
+
+    fn operation(text: String) -> Self {
+        Self { text, closed: false, grouping: PhantomData }
+    }
+
+    fn operand(&self) -> String {
+        if self.closed { self.text.clone() } else { format!("({})", self.text) }
+    }
+
+    fn with(&self, operator: &str, other: &str) -> Self {
+        Self::operation(format!("{} {operator} {other}", self.operand()))
+    }
+
+    /// The expression.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The sum of both.
+    pub fn plus(&self, other: Self) -> Self {
+        self.with("+", &other.operand())
+    }
+
+    /// What is left.
+    pub fn minus(&self, other: Self) -> Self {
+        self.with("-", &other.operand())
+    }
+
+    /// A multiple.
+    pub fn times(&self, factor: f64) -> Self {
+        self.with("*", &factor.to_string())
+    }
+
+    /// The share that this is of `whole`, and nothing where there is nothing to have a share in.
+    pub fn share_of(&self, whole: Self) -> Self {
+        self.with("/", &format!("({} > 0)", whole.operand()))
+    }
+
+    /// The seconds since the Unix time that it shows.
+    pub fn age(&self) -> Self {
+        Self::operation(format!("time() - {}", self.operand()))
+    }
+
+    /// Where it is above.
+    pub fn above(&self, threshold: f64) -> Self {
+        self.with(">", &threshold.to_string())
+    }
+
+    /// Where it is not below.
+    pub fn at_least(&self, threshold: f64) -> Self {
+        self.with(">=", &threshold.to_string())
+    }
+
+    /// Where it is below.
+    pub fn below(&self, threshold: f64) -> Self {
+        self.with("<", &threshold.to_string())
+    }
+
+    /// Where it is below another.
+    pub fn below_that(&self, other: Self) -> Self {
+        self.with("<", &other.operand())
+    }
+
+    /// Where it is exactly this.
+    pub fn equals(&self, value: f64) -> Self {
+        self.with("==", &value.to_string())
+    }
+
+    /// Where there is a series of the same group in the other.
+    pub fn and(&self, other: Self) -> Self {
+        self.with(&format!("and on ({})", G::keys().join(", ")), &other.operand())
+    }
+
+    /// Where there is no series of the same group in the other.
+    pub fn unless(&self, other: Self) -> Self {
+        self.with(&format!("unless on ({})", G::keys().join(", ")), &other.operand())
+    }
+
+    /// And those of the other whose group has no series here.
+    pub fn or(&self, other: Self) -> Self {
+        self.with(&format!("or on ({})", G::keys().join(", ")), &other.operand())
+    }
+
+    /// While the other has a series at all.
+    pub fn when(&self, other: Vector<Total>) -> Self {
+        self.with("and on ()", &other.operand())
+    }
+
+    /// While the other has none.
+    pub fn unless_when(&self, other: Vector<Total>) -> Self {
+        self.with("unless on ()", &other.operand())
+    }
+}
+
+/// A rule that keeps the result of a query under a name.
+pub struct Recording<G> {
+    /// The name, by the convention `level:metric:operation`.
+    pub name: &'static str,
+    /// What is kept.
+    pub query: fn() -> Vector<G>,
+}
+
+impl<G: Grouping> Recording<G> {
+    /// What it is now.
+    pub fn now(&self) -> Vector<G> {
+        Vector::call(self.name.to_owned())
+    }
+
+    /// Its mean over a window.
+    pub fn average(&self, window: Duration) -> Vector<G> {
+        Vector::call(format!("avg_over_time({}[{}])", self.name, duration_text(window)))
+    }
+
+    /// How many samples of it a window holds.
+    pub fn samples_in(&self, window: Duration) -> Vector<G> {
+        Vector::call(format!("count_over_time({}[{}])", self.name, duration_text(window)))
+    }
+}

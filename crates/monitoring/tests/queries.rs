@@ -1,0 +1,137 @@
+//! What queries are rendered as; a parser that we did not write reads each.
+
+use std::time::Duration;
+
+use domain::catalogue::{
+    DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_OPERATION_DURATION, HEARTBEAT, JOB_QUEUE_DEPTH, JOB_RUN_DURATION,
+    LOOP_FAILURES, LOOP_LAST_SUCCESS, ORGANIZATIONS_CREATED,
+};
+use domain::database_operation::DatabaseOperation;
+use domain::labels::{ConnectionState, JobKind, Loop, Role};
+use monitoring::query::{
+    Bucket, Grouping, Instance, Recording, RequestFailure, Route, Total, Vector, requests, select,
+};
+use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use telemetry::{DatabaseOutcome, JobOutcome};
+
+const FIVE_MINUTES: Duration = Duration::from_mins(5);
+const A_WEEK: Duration = Duration::from_hours(7 * 24);
+
+#[track_caller]
+fn renders<G: Grouping>(query: &Vector<G>, expected: &str) {
+    assert_eq!(query.text(), expected);
+    promql_parser::parser::parse(query.text()).expect("it is PromQL");
+}
+
+#[test]
+fn labels_choose_series() {
+    renders(
+        &select(&LOOP_FAILURES).is(Loop::Worker).rate(FIVE_MINUTES).sum(),
+        r#"sum(rate(socialize_loop_failures_total{loop="worker"}[5m]))"#,
+    );
+    renders(
+        &select(&LOOP_FAILURES).is_not(Loop::Worker).increase(FIVE_MINUTES).sum_by::<Loop, _>(),
+        r#"sum by (loop) (increase(socialize_loop_failures_total{loop!="worker"}[5m]))"#,
+    );
+    let database = select(&DB_CLIENT_OPERATION_DURATION)
+        .is(DatabaseOperation::InsertUser)
+        .is_one_of(&[DatabaseOutcome::Timeout, DatabaseOutcome::Other]);
+    renders(
+        &database.count().increase(FIVE_MINUTES).sum_by::<DatabaseOutcome, _>(),
+        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{db_operation_name="insert_user",error_type=~"timeout|_OTHER"}[5m]))"#,
+    );
+    renders(
+        &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),
+        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
+    );
+}
+
+#[test]
+fn gauges_and_up_down_counters_are_read_as_they_are() {
+    renders(
+        &select(&JOB_QUEUE_DEPTH).now().max_by::<JobKind, _>().at_least(1.0),
+        "max by (job) (socialize_job_queue_depth) >= 1",
+    );
+    renders(
+        &select(&DB_CLIENT_CONNECTION_COUNT).is(ConnectionState::Used).now().max(),
+        r#"max(db_client_connection_count{db_client_connection_state="used"})"#,
+    );
+    renders(&select(&HEARTBEAT).now().count(), "count(socialize_heartbeat_time_seconds)");
+    renders(
+        &select(&LOOP_LAST_SUCCESS).now().max_by::<Loop, _>().age().above(60.0),
+        "(time() - max by (loop) (socialize_loop_last_success_time_seconds)) > 60",
+    );
+    renders(
+        &select(&HEARTBEAT).lag().max_by::<Instance, _>(),
+        "max by (instance) (timestamp(socialize_heartbeat_time_seconds) - socialize_heartbeat_time_seconds)",
+    );
+}
+
+#[test]
+fn histograms_have_quantiles_and_buckets() {
+    const A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 1.0);
+    const HALF_A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 0.5);
+    renders(
+        &requests().quantile(0.95, FIVE_MINUTES),
+        "histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[5m])))",
+    );
+    renders(
+        &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
+        r#"histogram_quantile(0.5, sum by (le, job) (rate(socialize_job_run_duration_seconds_bucket{outcome="ok"}[5m])))"#,
+    );
+    renders(
+        &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
+        r#"sum(rate(http_server_request_duration_seconds_bucket{le=~"1([.]0)?"}[5m]))"#,
+    );
+    renders(
+        &requests().within(HALF_A_SECOND).rate(FIVE_MINUTES).sum(),
+        r#"sum(rate(http_server_request_duration_seconds_bucket{le="0.5"}[5m]))"#,
+    );
+}
+
+#[test]
+fn results_of_the_same_grouping_combine() {
+    let dead =
+        || select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
+    let all = || select(&JOB_RUN_DURATION).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
+    let dead_text = r#"sum by (job) (rate(socialize_job_run_duration_seconds_count{outcome="dead"}[5m]))"#;
+    let all_text = "sum by (job) (rate(socialize_job_run_duration_seconds_count[5m]))";
+    renders(&dead().share_of(all()), &format!("{dead_text} / ({all_text} > 0)"));
+    renders(
+        &dead().share_of(all()).above(0.5).and(all().above(1.0)),
+        &format!("(({dead_text} / ({all_text} > 0)) > 0.5) and on (job) ({all_text} > 1)"),
+    );
+    renders(&dead().unless(all()), &format!("{dead_text} unless on (job) {all_text}"));
+    renders(&dead().or(all()), &format!("{dead_text} or on (job) {all_text}"));
+    renders(&all().plus(all()).minus(dead()), &format!("({all_text} + {all_text}) - {dead_text}"));
+    renders(&all().equals(0.0), &format!("{all_text} == 0"));
+}
+
+#[test]
+fn the_past_and_the_absent_can_be_asked_for() {
+    let created = || select(&ORGANIZATIONS_CREATED);
+    let now = created().increase(Duration::from_hours(3)).sum();
+    let then = created().offset(A_WEEK).increase(Duration::from_hours(3)).sum();
+    let absent = || select(&HEARTBEAT).is(Role::Serve).absent_over(Duration::from_mins(3));
+    renders(&absent(), r#"absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#);
+    renders(
+        &now.below_that(then.times(0.2)).unless_when(absent()),
+        r#"(sum(increase(socialize_organizations_created_total[3h])) < (sum(increase(socialize_organizations_created_total[3h] offset 1w)) * 0.2)) unless on () absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#,
+    );
+    renders(
+        &Vector::always().below(2.0).when(absent()),
+        r#"(vector(1) < 2) and on () absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#,
+    );
+}
+
+#[test]
+fn what_a_rule_recorded_can_be_asked_for() {
+    const RECORDED: Recording<Total> =
+        Recording { name: "socialize:organizations_created:rate5m", query: Vector::always };
+    renders(&RECORDED.now(), "socialize:organizations_created:rate5m");
+    renders(&RECORDED.average(A_WEEK), "avg_over_time(socialize:organizations_created:rate5m[1w])");
+    renders(
+        &RECORDED.samples_in(FIVE_MINUTES),
+        "count_over_time(socialize:organizations_created:rate5m[5m])",
+    );
+}
