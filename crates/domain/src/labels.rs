@@ -302,7 +302,8 @@ impl ClosedSet for JobKind {
 }
 
 impl Label for JobKind {
-    const KEY: &'static str = "job";
+    /// Not `job`, which Prometheus keeps for the service that a series comes from.
+    const KEY: &'static str = "job.kind";
 }
 
 impl ClosedSet for EmailTemplate {

@@ -6,6 +6,7 @@
 pub mod approval;
 pub mod catalogue;
 pub mod database_operation;
+pub mod events;
 pub mod feedback;
 pub mod ids;
 pub mod labels;

@@ -5,4 +5,5 @@
 
 pub mod files;
 pub mod metrics_document;
+pub mod peers;
 pub mod query;

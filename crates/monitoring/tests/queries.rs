@@ -50,7 +50,7 @@ fn labels_choose_series() {
 fn gauges_and_up_down_counters_are_read_as_they_are() {
     renders(
         &select(&JOB_QUEUE_DEPTH).now().max_by::<JobKind, _>().at_least(1.0),
-        "max by (job) (socialize_job_queue_depth) >= 1",
+        "max by (job_kind) (socialize_job_queue_depth) >= 1",
     );
     renders(
         &select(&DB_CLIENT_CONNECTION_COUNT).is(ConnectionState::Used).now().max(),
@@ -77,7 +77,7 @@ fn histograms_have_quantiles_and_buckets() {
     );
     renders(
         &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
-        r#"histogram_quantile(0.5, sum by (le, job) (rate(socialize_job_run_duration_seconds_bucket{outcome="ok"}[5m])))"#,
+        r#"histogram_quantile(0.5, sum by (le, job_kind) (rate(socialize_job_run_duration_seconds_bucket{outcome="ok"}[5m])))"#,
     );
     renders(
         &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
@@ -94,15 +94,16 @@ fn results_of_the_same_grouping_combine() {
     let dead =
         || select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
     let all = || select(&JOB_RUN_DURATION).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
-    let dead_text = r#"sum by (job) (rate(socialize_job_run_duration_seconds_count{outcome="dead"}[5m]))"#;
-    let all_text = "sum by (job) (rate(socialize_job_run_duration_seconds_count[5m]))";
+    let dead_text =
+        r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{outcome="dead"}[5m]))"#;
+    let all_text = "sum by (job_kind) (rate(socialize_job_run_duration_seconds_count[5m]))";
     renders(&dead().share_of(all()), &format!("{dead_text} / ({all_text} > 0)"));
     renders(
         &dead().share_of(all()).above(0.5).and(all().above(1.0)),
-        &format!("(({dead_text} / ({all_text} > 0)) > 0.5) and on (job) ({all_text} > 1)"),
+        &format!("(({dead_text} / ({all_text} > 0)) > 0.5) and on (job_kind) ({all_text} > 1)"),
     );
-    renders(&dead().unless(all()), &format!("{dead_text} unless on (job) {all_text}"));
-    renders(&dead().or(all()), &format!("{dead_text} or on (job) {all_text}"));
+    renders(&dead().unless(all()), &format!("{dead_text} unless on (job_kind) {all_text}"));
+    renders(&dead().or(all()), &format!("{dead_text} or on (job_kind) {all_text}"));
     renders(&all().plus(all()).minus(dead()), &format!("({all_text} + {all_text}) - {dead_text}"));
     renders(&all().equals(0.0), &format!("{all_text} == 0"));
 }
@@ -127,7 +128,7 @@ fn the_past_and_the_absent_can_be_asked_for() {
 #[test]
 fn what_a_rule_recorded_can_be_asked_for() {
     const RECORDED: Recording<Total> =
-        Recording { name: "socialize:organizations_created:rate5m", query: Vector::always };
+        Recording { name: "socialize:organizations_created:rate5m", query: |_| Vector::always() };
     renders(&RECORDED.now(), "socialize:organizations_created:rate5m");
     renders(&RECORDED.average(A_WEEK), "avg_over_time(socialize:organizations_created:rate5m[1w])");
     renders(

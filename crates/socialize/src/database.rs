@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
+use domain::events;
 use domain::labels::{ConnectionState, ErrorCode};
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
@@ -117,7 +118,7 @@ impl Database {
     ) -> Self {
         let meter = telemetry.meter();
         let family = FamilyDescription {
-            event: "db.client.operation",
+            event: events::DATABASE_OPERATION,
             span_kind: SpanKind::Client,
             attributes: vec![("db.system.name", "postgresql".into())],
         };

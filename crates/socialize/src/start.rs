@@ -40,7 +40,7 @@ const EVENT_FIELDS: &[&str] = &[
     "service.version",
     "migrations.applied",
     "loop",
-    "job",
+    "job.kind",
     "gauge",
     "count",
     "duration_ms",

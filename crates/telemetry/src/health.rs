@@ -18,7 +18,7 @@ mod report;
 
 pub use report::{DependencyDetail, DependencyState, HealthDetail, Readiness};
 
-use crate::{ClosedSet, ErrorType};
+use crate::{ClosedSet, ErrorType, events};
 
 /// How often and how patiently dependencies are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,14 +320,14 @@ impl<D: ClosedSet> Shared<D> {
         match outcome {
             Err(error) if before.state != DependencyState::Down => {
                 tracing::warn!(
-                    name: "dependency.down",
+                    name: events::DEPENDENCY_DOWN,
                     dependency = name,
                     error.r#type = error.as_str(),
                     "a dependency does not answer"
                 );
             }
             Ok(()) if before.state == DependencyState::Down => {
-                tracing::info!(name: "dependency.up", dependency = name, "a dependency answers again");
+                tracing::info!(name: events::DEPENDENCY_UP, dependency = name, "a dependency answers again");
             }
             _ => {}
         }

@@ -13,7 +13,7 @@ use crate::measurement::Measurement;
 use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::SpanContext;
-use crate::{ClosedSet, ErrorType, Telemetry};
+use crate::{ClosedSet, ErrorType, Telemetry, events};
 
 static STATUS_CODE: Key = Key("http.response.status_code");
 
@@ -75,7 +75,7 @@ impl<P: Label> HttpClient<P> {
             let answers = ANSWERS.iter().map(|(class, error_type)| outcome(Some(class), *error_type));
             let failures = FAILURES.iter().map(|error_type| outcome(None, Some(*error_type)));
             Operation::new(OperationDescription {
-                event: "http.client.request",
+                event: events::CLIENT_REQUEST,
                 span_name: format!("{method} {}", peer.as_str()),
                 kind: SpanKind::Client,
                 attributes: vec![("http.request.method", method.into()), (P::KEY, peer.as_str().into())],

@@ -28,7 +28,7 @@ use crate::meter::{BoundUpDownCounter, Counter, InFlight};
 use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::{SpanContext, TraceId};
-use crate::{ClosedSet, ErrorType, Telemetry, json};
+use crate::{ClosedSet, ErrorType, Telemetry, events, json};
 
 /// The response header that carries the request id, which is the trace id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -168,7 +168,7 @@ impl HttpServer {
         MethodOnRoute {
             method: method.cloned(),
             operation: Operation::new(OperationDescription {
-                event: "http.server.request",
+                event: events::SERVER_REQUEST,
                 span_name: format!("{name} {route}"),
                 kind: SpanKind::Server,
                 attributes: vec![

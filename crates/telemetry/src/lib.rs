@@ -10,6 +10,7 @@ mod clock;
 mod closed_set;
 pub mod current;
 pub mod error_type;
+pub mod events;
 mod fact;
 pub mod health;
 pub mod http_client;

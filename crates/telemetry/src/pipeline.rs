@@ -14,7 +14,7 @@ use crate::otlp::{
     self, BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
 use crate::process::ProcessSample;
-use crate::{ClosedSet, Telemetry, current, metrics_request, trace_request};
+use crate::{ClosedSet, Telemetry, current, events, metrics_request, trace_request};
 
 /// Spans of one export request; its bytes stay below the 4 MiB that a collector accepts by default.
 const TRACE_REQUEST_BYTES: usize = 2 << 20;
@@ -122,7 +122,7 @@ fn report_lost_items(telemetry: &Telemetry, signal: Signal, link: &SenderLink) {
 /// Says that sending fails, at most once a minute for each signal.
 fn warn(warning: SenderWarning) {
     tracing::warn!(
-        name: "telemetry.export.failed",
+        name: events::EXPORT_FAILED,
         signal = warning.signal.as_str(),
         failure = warning.failure.as_str(),
         status = warning.status,

@@ -16,9 +16,42 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
+/// How much faster than in real life rules run: every window and every pause of a rule is divided by it. Drills use it to see within
+/// minutes what takes days; thresholds are counts, shares and durations of operations, which it does not touch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scale(u32);
+
+impl Scale {
+    /// As operators run them.
+    pub const REAL: Self = Self(1);
+
+    /// `factor` times faster.
+    ///
+    /// # Panics
+    /// When the factor is zero.
+    pub const fn faster(factor: u32) -> Self {
+        assert!(factor > 0, "time cannot stand still");
+        Self(factor)
+    }
+
+    /// A window or pause at this scale, in whole seconds and at least one of them unless it is none at all.
+    pub fn of(self, duration: Duration) -> Duration {
+        Duration::from_secs(duration.as_secs().div_ceil(u64::from(self.0)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scaled_durations_are_whole_seconds() {
+        let minute = Duration::from_mins(1);
+        assert_eq!(Scale::REAL.of(minute), minute);
+        assert_eq!(Scale::faster(30).of(minute), Duration::from_secs(2));
+        assert_eq!(Scale::faster(100).of(minute), Duration::from_secs(1));
+        assert_eq!(Scale::faster(100).of(Duration::ZERO), Duration::ZERO);
+    }
 
     #[test]
     fn durations_are_spelled_in_the_largest_unit() {

@@ -11,7 +11,7 @@
 //! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
 //! assert_eq!(
 //!     dead.above(0.0).text(),
-//!     r#"sum by (job) (increase(socialize_job_run_duration_seconds_count{outcome="dead"}[5m])) > 0"#
+//!     r#"sum by (job_kind) (increase(socialize_job_run_duration_seconds_count{outcome="dead"}[5m])) > 0"#
 //! );
 //! ```
 //!
@@ -87,12 +87,14 @@
 mod duration;
 mod labels;
 mod selector;
+mod stores;
 mod vector;
 
-pub use duration::duration_text;
+pub use duration::{Scale, duration_text};
 pub use labels::{
     First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource, Route,
     Second, ServerRequest, Total,
 };
 pub use selector::{Bucket, Level, Selector, requests, select};
+pub use stores::{Lines, Spans, all_lines, lines, spans};
 pub use vector::{Recording, Samples, Vector};

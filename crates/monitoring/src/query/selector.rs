@@ -11,7 +11,6 @@ use telemetry::catalogue::{
 use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, duration_text};
 
 /// Chooses series of a metric with labels `L` and kind `K`.
-#[derive(Clone)]
 pub struct Selector<L, K> {
     metric: MetricDescription,
     suffix: &'static str,
@@ -59,6 +58,19 @@ impl Bucket {
     /// The bound in seconds.
     pub const fn seconds(self) -> f64 {
         self.0
+    }
+}
+
+/// By hand, because the derived one asks that the labels can be cloned.
+impl<L, K> Clone for Selector<L, K> {
+    fn clone(&self) -> Self {
+        Self {
+            metric: self.metric,
+            suffix: self.suffix,
+            matchers: self.matchers.clone(),
+            offset: self.offset,
+            types: PhantomData,
+        }
     }
 }
 
@@ -162,6 +174,13 @@ impl<L> Selector<L, IsCounter> {
     /// Events per second over a window.
     pub fn rate(&self, window: Duration) -> Samples<L> {
         Samples::new(self.over("rate", window))
+    }
+
+    /// Series that began within a window. Counters of other programs often begin with the first event, which no
+    /// increase shows; ours begin at 0.
+    pub fn began_within(&self, window: Duration) -> Samples<L> {
+        let before = Self { offset: Some(window), ..self.clone() };
+        Samples::new(format!("{} unless {}", self.text(None), before.text(None)))
     }
 
     /// Events within a window.

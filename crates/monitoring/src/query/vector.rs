@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Grouping, HasLabel, LabelName, Total, duration_text};
+use super::{Grouping, HasLabel, LabelName, Scale, Total, duration_text};
 
 /// Samples of every process with all their labels. They are aggregated before anything is compared, for the label sets of
 /// two metrics are hardly ever the same.
@@ -35,6 +35,11 @@ impl<L> Samples<L> {
         self.total("max")
     }
 
+    /// The smallest.
+    pub fn min(&self) -> Vector<Total> {
+        self.total("min")
+    }
+
     /// How many there are.
     pub fn count(&self) -> Vector<Total> {
         self.total("count")
@@ -54,6 +59,14 @@ impl<L> Samples<L> {
         L: HasLabel<A, P>,
     {
         self.by("max")
+    }
+
+    /// The smallest, for each value of a label.
+    pub fn min_by<A: LabelName, P>(&self) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.by("min")
     }
 }
 
@@ -175,7 +188,7 @@ pub struct Recording<G> {
     /// The name, by the convention `level:metric:operation`.
     pub name: &'static str,
     /// What is kept.
-    pub query: fn() -> Vector<G>,
+    pub query: fn(Scale) -> Vector<G>,
 }
 
 impl<G: Grouping> Recording<G> {
@@ -187,6 +200,12 @@ impl<G: Grouping> Recording<G> {
     /// Its mean over a window.
     pub fn average(&self, window: Duration) -> Vector<G> {
         Vector::call(format!("avg_over_time({}[{}])", self.name, duration_text(window)))
+    }
+
+    /// The same, as it was this long ago.
+    pub fn average_before(&self, window: Duration, ago: Duration) -> Vector<G> {
+        let (window, ago) = (duration_text(window), duration_text(ago));
+        Vector::call(format!("avg_over_time({}[{window}] offset {ago})", self.name))
     }
 
     /// How many samples of it a window holds.

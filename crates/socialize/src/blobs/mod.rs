@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::catalogue;
+use domain::events;
 use domain::ids::BlobId;
 use domain::labels::{BlobOperation, BlobOutcome};
 use domain::signals::keys;
@@ -164,7 +165,7 @@ impl Blobs {
         is_down: impl Fn() -> bool + Send + Sync + 'static,
     ) -> std::result::Result<Self, BlobSetupError> {
         let family = FamilyDescription {
-            event: "blob.operation",
+            event: events::BLOB_OPERATION,
             span_kind: SpanKind::Client,
             attributes: Vec::new(),
         };

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::catalogue;
+use domain::events;
 use domain::labels::{ActivityWindow, StatusGauge};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use telemetry::meter::Gauge;
@@ -69,7 +70,7 @@ impl GaugeSignals {
             self.drift.set(*gauge, rows as f64);
             if rows > 0 {
                 tracing::error!(
-                    name: "gauge.drifted",
+                    name: events::GAUGE_DRIFTED,
                     gauge = gauge.as_str(),
                     count = rows,
                     "the counts of a gauge differ from its table"

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::catalogue;
+use domain::events;
 use domain::labels::{EmailOutcome, EmailTemplate};
 use lettre::message::Mailbox;
 use telemetry::record::SpanKind;
@@ -136,7 +137,7 @@ impl Mail {
     /// When the directory cannot be created or the certificates cannot be read.
     pub fn new(settings: MailSettings, telemetry: &Telemetry) -> Result<Self, MailSetupError> {
         let family = FamilyDescription {
-            event: "email.delivery",
+            event: events::EMAIL_DELIVERY,
             span_kind: SpanKind::Client,
             attributes: Vec::new(),
         };

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::catalogue;
+use domain::events;
 use domain::labels::{JobKind, Loop};
 use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
@@ -30,8 +31,11 @@ impl JobSignals {
     /// Builds the instruments.
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
-        let family =
-            FamilyDescription { event: "job.run", span_kind: SpanKind::Consumer, attributes: Vec::new() };
+        let family = FamilyDescription {
+            event: events::JOB_RUN,
+            span_kind: SpanKind::Consumer,
+            attributes: Vec::new(),
+        };
         Self {
             runs: Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION),
             depth: meter.gauge(&catalogue::JOB_QUEUE_DEPTH),

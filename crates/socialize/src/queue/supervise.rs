@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::events;
 use domain::labels::Loop;
 use futures_util::FutureExt;
 use telemetry::{ClosedSet, ErrorType};
@@ -62,7 +63,7 @@ impl Supervisor {
     /// Nobody can shorten this pause: a call to a loop that cannot turn would only make it fail faster.
     async fn failed(&mut self, error_type: ErrorType) {
         tracing::error!(
-            name: "loop.failed",
+            name: events::LOOP_FAILED,
             loop = self.which.as_str(),
             error.r#type = error_type.as_str(),
             "a turn of a loop failed"

@@ -201,7 +201,7 @@ async fn a_sample_that_fails_is_not_reported_and_disturbs_no_other() {
     execute_plain(&test, "alter view gauge_counts rename to gauge_counts_elsewhere").await;
     eventually("it stops", async || !reports(&test.app)).await;
     assert!(loop_failures(&test.app, "gauge_sampler") > 0);
-    let depth = gauge(&test.app, "socialize.job.queue.depth", &[("job", "send_email")]);
+    let depth = gauge(&test.app, "socialize.job.queue.depth", &[("job.kind", "send_email")]);
     assert_eq!((depth, loop_failures(&test.app, "queue_sampler")), (Some(0.0), 0));
     execute_plain(&test, "alter view gauge_counts_elsewhere rename to gauge_counts").await;
     eventually("it reports", async || reports(&test.app)).await;

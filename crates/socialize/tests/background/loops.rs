@@ -106,36 +106,44 @@ const DEAD: &str = "socialize.job.queue.dead";
 #[tokio::test]
 async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     let test = TestApp::start().await;
-    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "nobody has looked yet");
+    assert_eq!(gauge(&test.app, DEPTH, &[("job.kind", "send_email")]), None, "nobody has looked yet");
     let dead = enqueued(&test, KIND).await;
     let worker = Worker::start(test.app.clone(), sampling());
-    eventually("one is dead", async || gauge(&test.app, DEAD, &[("job", "clean_up_tokens")]) == Some(1.0))
-        .await;
+    eventually("one is dead", async || {
+        gauge(&test.app, DEAD, &[("job.kind", "clean_up_tokens")]) == Some(1.0)
+    })
+    .await;
     worker.stop(Instant::now() + EVERY).await;
     // From now on nobody works, so that what becomes due stays.
     let worker = Worker::start(test.app.clone(), WorkerSettings { concurrency: 0, ..sampling() });
     let waits = NewJob { run_at: test.app.clock.now() + TimeDelta::seconds(10), ..job(&test, KIND, &()) };
     assert_ne!(commit(&test, waits).await, dead);
-    eventually("one waits", async || gauge(&test.app, DEPTH, &[("job", "clean_up_tokens")]) == Some(1.0))
-        .await;
-    assert_eq!(gauge(&test.app, OLDEST_AGE, &[("job", "clean_up_tokens")]), Some(0.0), "it is not due yet");
+    eventually("one waits", async || {
+        gauge(&test.app, DEPTH, &[("job.kind", "clean_up_tokens")]) == Some(1.0)
+    })
+    .await;
+    assert_eq!(
+        gauge(&test.app, OLDEST_AGE, &[("job.kind", "clean_up_tokens")]),
+        Some(0.0),
+        "it is not due yet"
+    );
     test.app.clock.advance(TimeDelta::seconds(52));
     eventually("it grows old", async || {
-        gauge(&test.app, OLDEST_AGE, &[("job", "clean_up_tokens")]) == Some(42.0)
+        gauge(&test.app, OLDEST_AGE, &[("job.kind", "clean_up_tokens")]) == Some(42.0)
     })
     .await;
     for name in [DEPTH, OLDEST_AGE, DEAD] {
-        assert_eq!(gauge(&test.app, name, &[("job", "send_email")]), Some(0.0), "{name}");
+        assert_eq!(gauge(&test.app, name, &[("job.kind", "send_email")]), Some(0.0), "{name}");
     }
     worker.stop(Instant::now() + EVERY).await;
-    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "nobody looks any more");
+    assert_eq!(gauge(&test.app, DEPTH, &[("job.kind", "send_email")]), None, "nobody looks any more");
 }
 
 #[tokio::test]
 async fn one_process_reports_the_queue_and_another_takes_over_from_it() {
     let test = TestApp::start().await;
     let other = test.another_process();
-    let reports = |app: &App| gauge(app, DEPTH, &[("job", "send_email")]).is_some();
+    let reports = |app: &App| gauge(app, DEPTH, &[("job.kind", "send_email")]).is_some();
     let first = Worker::start(test.app.clone(), sampling());
     eventually("the first reports", async || reports(&test.app)).await;
     let second = Worker::start(other.clone(), sampling());
@@ -172,14 +180,18 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
     assert_eq!(loop_failures(&test.app, "gauge_sampler"), 0, "another loop goes on");
     test.app.clock.advance(TimeDelta::hours(1));
     assert_eq!(last_success("worker"), Some(started), "its success grows old");
-    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), None, "what is not known is not reported");
+    assert_eq!(
+        gauge(&test.app, DEPTH, &[("job.kind", "send_email")]),
+        None,
+        "what is not known is not reported"
+    );
 
     sqlx::query("alter table jobs_elsewhere rename to jobs").execute(test.pool()).await.expect("renamed");
     for which in ["worker", "queue_sampler"] {
         eventually("it turns again", async || last_success(which) == Some(started + 3600.0)).await;
         assert!(lines.find("loop.recovered", which).is_some());
     }
-    assert_eq!(gauge(&test.app, DEPTH, &[("job", "send_email")]), Some(0.0));
+    assert_eq!(gauge(&test.app, DEPTH, &[("job.kind", "send_email")]), Some(0.0));
     worker.stop(Instant::now() + EVERY).await;
 }
 

@@ -37,7 +37,7 @@ async fn a_job_that_is_due_runs_once_and_is_gone() {
     assert_eq!(runs(&test.app, KIND, JobOutcome::Ok), 1);
     let lines = run_lines(&test);
     let [line] = &lines[..] else { panic!("one line, not {lines:?}") };
-    assert_eq!((&line["job"], &line["outcome"]), (&json!("clean_up_tokens"), &json!("ok")));
+    assert_eq!((&line["job.kind"], &line["outcome"]), (&json!("clean_up_tokens"), &json!("ok")));
     assert_eq!((&line["job.id"], &line["job.attempt"]), (&json!(id.to_string()), &json!(1)));
     assert_eq!(line["level"], "info");
 }
@@ -187,7 +187,7 @@ async fn a_run_is_linked_to_the_span_that_enqueued_it() {
     });
     assert_eq!(run(&test, &enqueues).await.of(JobOutcome::Ok), 2);
     let lines = run_lines(&test);
-    let line = |job: &str| lines.iter().find(|line| line["job"] == job).expect("a line");
+    let line = |job: &str| lines.iter().find(|line| line["job.kind"] == job).expect("a line");
     let (first, second) = (line("clean_up_tokens"), line("expire_invites"));
     assert_eq!(second["link.trace_id"], first["trace_id"]);
     assert_ne!(second["trace_id"], first["trace_id"], "a run is the root of a trace of its own");

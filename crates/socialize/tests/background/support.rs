@@ -94,7 +94,7 @@ pub(crate) async fn waiting(test: &TestApp, id: JobId) -> JobRow {
 
 /// How many runs of this kind ended so, by the metric.
 pub(crate) fn runs(app: &App, kind: JobKind, outcome: JobOutcome) -> u64 {
-    let labels = [("job", kind.as_str()), ("outcome", outcome.as_str())];
+    let labels = [("job.kind", kind.as_str()), ("outcome", outcome.as_str())];
     match app.telemetry.meter().snapshot().value("socialize.job.run.duration", &labels) {
         Some(Value::Distribution(distribution)) => distribution.count(),
         other => panic!("a histogram of runs, not {other:?}"),

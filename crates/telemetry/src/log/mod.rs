@@ -13,7 +13,7 @@ mod writer;
 
 pub use bridge::{CurrentIds, LIBRARY_EVENT, LogOutput, TracingBridge, TracingBridgeSettings, UNNAMED_EVENT};
 pub use level::{Level, LevelFilter, LevelSetting, LevelSettingError, silence_this_thread};
-pub use panic::{PANIC_EVENT, PanicCount, PanicText, install_panic_hook};
+pub use panic::{PanicCount, PanicText, install_panic_hook};
 pub use pretty::PrettyPrinter;
 pub use settings::{LogError, LogFileSettings, LogFormat, LogSettings};
 pub use statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};

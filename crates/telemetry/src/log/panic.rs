@@ -10,10 +10,7 @@ use super::bridge::LogOutput;
 use super::level::Level;
 use super::line;
 use super::writer::LogWriterHandle;
-use crate::{ClosedSet, ErrorType};
-
-/// The event name of a panic's line.
-pub const PANIC_EVENT: &str = "panic";
+use crate::{ClosedSet, ErrorType, events};
 
 /// How long a panicking thread waits for its line to be written: the process may be about to end.
 const FLUSH_DEADLINE: Duration = Duration::from_millis(250);
@@ -70,7 +67,7 @@ pub fn install_panic_hook(
 
 fn panic_line(now: SystemTime, location: Option<&Location<'_>>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    line::begin(&mut out, now, Level::Error, PANIC_EVENT);
+    line::begin(&mut out, now, Level::Error, events::PANIC);
     line::text(&mut out, "error.type", ErrorType::Panic.as_str());
     if let Some(location) = location {
         line::text(&mut out, "code.file", without_build_directory(location.file()));

@@ -1,0 +1,256 @@
+//! The metrics of other programs that rules and dashboards name: of Prometheus, Loki, Tempo and the collector.
+//!
+//! They are typed like our own, so that queries are built from them alike. Nothing at compile time can know whether those
+//! programs really emit them: `./test stack` looks each up in a running stack.
+
+use strum::{IntoStaticStr, VariantArray};
+use telemetry::ClosedSet;
+use telemetry::catalogue::{CounterMetric, GaugeMetric, Label, MetricDescription, Unit};
+
+/// Can the operator trust what he sees? Every metric here answers a part of this.
+const CAN_I_TRUST: &str = "Can I trust what I see?";
+
+/// What Prometheus scrapes: the names of its jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ScrapeJob {
+    /// Prometheus itself.
+    Prometheus,
+    /// The store of log lines.
+    Loki,
+    /// The store of traces.
+    Tempo,
+    /// Alloy, or an OpenTelemetry Collector in its place.
+    Collector,
+    /// What operators look at.
+    Grafana,
+}
+
+impl ClosedSet for ScrapeJob {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for ScrapeJob {
+    const KEY: &'static str = "job";
+}
+
+/// Whom the collector sends to, by the name of its exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+pub enum Exporter {
+    /// Metrics to Prometheus.
+    #[strum(serialize = "otlphttp/prometheus")]
+    Prometheus,
+    /// Log lines to Loki.
+    #[strum(serialize = "otlphttp/loki")]
+    Loki,
+    /// Spans to Tempo.
+    #[strum(serialize = "otlphttp/tempo")]
+    Tempo,
+}
+
+impl ClosedSet for Exporter {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Exporter {
+    const KEY: &'static str = "exporter";
+}
+
+const fn gauge<L: telemetry::catalogue::LabelSet>(
+    name: &'static str,
+    unit: Unit,
+    help: &'static str,
+) -> GaugeMetric<L> {
+    GaugeMetric::gauge(name, unit, help, CAN_I_TRUST)
+}
+
+const fn counter<L: telemetry::catalogue::LabelSet>(
+    name: &'static str,
+    unit: Unit,
+    help: &'static str,
+) -> CounterMetric<L> {
+    CounterMetric::counter(name, unit, help, CAN_I_TRUST)
+}
+
+/// 1 for what Prometheus could scrape.
+pub const UP: GaugeMetric<ScrapeJob> =
+    gauge("up", Unit::Count("{target}"), "1 while the target answers Prometheus.");
+
+/// What waits in the queue of an exporter on the collector's disk, in bytes because ours are sized so.
+pub const EXPORTER_QUEUE_SIZE: GaugeMetric<Exporter> = gauge(
+    "otelcol_exporter_queue_size",
+    Unit::Count("{byte}"),
+    "Bytes that wait in the collector for a store.",
+);
+
+/// How much may wait.
+pub const EXPORTER_QUEUE_CAPACITY: GaugeMetric<Exporter> = gauge(
+    "otelcol_exporter_queue_capacity",
+    Unit::Count("{byte}"),
+    "Bytes that may wait in the collector for a store.",
+);
+
+/// Spans that reached Tempo.
+pub const EXPORTER_SENT_SPANS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_sent_spans_total",
+    Unit::Count("{span}"),
+    "Spans that the collector handed to a store.",
+);
+
+/// Metric points that reached Prometheus.
+pub const EXPORTER_SENT_METRIC_POINTS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_sent_metric_points_total",
+    Unit::Count("{point}"),
+    "Metric points that the collector handed to a store.",
+);
+
+/// Log lines that reached Loki.
+pub const EXPORTER_SENT_LOG_RECORDS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_sent_log_records_total",
+    Unit::Count("{line}"),
+    "Log lines that the collector handed to a store.",
+);
+
+/// Spans that the collector gave up. The series exists from the first one on.
+pub const EXPORTER_SEND_FAILED_SPANS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_send_failed_spans_total",
+    Unit::Count("{span}"),
+    "Spans that the collector could not hand to a store and gave up.",
+);
+
+/// Metric points that the collector gave up. The series exists from the first one on.
+pub const EXPORTER_SEND_FAILED_METRIC_POINTS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_send_failed_metric_points_total",
+    Unit::Count("{point}"),
+    "Metric points that the collector could not hand to a store and gave up.",
+);
+
+/// Log lines that the collector gave up. The series exists from the first one on.
+pub const EXPORTER_SEND_FAILED_LOG_RECORDS: CounterMetric<Exporter> = counter(
+    "otelcol_exporter_send_failed_log_records_total",
+    Unit::Count("{line}"),
+    "Log lines that the collector could not hand to a store and gave up.",
+);
+
+/// Series in Prometheus' memory.
+pub const HEAD_SERIES: GaugeMetric<ScrapeJob> =
+    gauge("prometheus_tsdb_head_series", Unit::Count("{series}"), "Series that Prometheus holds in memory.");
+
+/// Prometheus' blocks on disk.
+pub const PROMETHEUS_BLOCKS_SIZE: GaugeMetric<ScrapeJob> =
+    gauge("prometheus_tsdb_storage_blocks_bytes", Unit::Bytes, "Size of Prometheus' blocks on disk.");
+
+/// Where Prometheus begins to delete the oldest.
+pub const PROMETHEUS_RETENTION_SIZE: GaugeMetric<ScrapeJob> = gauge(
+    "prometheus_tsdb_retention_limit_bytes",
+    Unit::Bytes,
+    "Size of blocks at which Prometheus deletes the oldest.",
+);
+
+/// Evaluations of rules that failed: alerts that could not fire.
+pub const RULE_EVALUATION_FAILURES: CounterMetric<ScrapeJob> = counter(
+    "prometheus_rule_evaluation_failures_total",
+    Unit::Count("{evaluation}"),
+    "Evaluations of rules that failed.",
+);
+
+/// Whether Prometheus runs with the configuration that is on disk.
+pub const CONFIG_RELOAD_SUCCESSFUL: GaugeMetric<ScrapeJob> = gauge(
+    "prometheus_config_last_reload_successful",
+    Unit::Count("{reload}"),
+    "1 when Prometheus could read its configuration the last time.",
+);
+
+/// Samples appended.
+pub const PROMETHEUS_SAMPLES_APPENDED: CounterMetric<ScrapeJob> = counter(
+    "prometheus_tsdb_head_samples_appended_total",
+    Unit::Count("{sample}"),
+    "Samples that Prometheus stored.",
+);
+
+/// Bytes of log lines that Loki took.
+pub const LOKI_BYTES_RECEIVED: CounterMetric<ScrapeJob> = counter(
+    "loki_distributor_bytes_received_total",
+    Unit::Count("{byte}"),
+    "Bytes of log lines that Loki took.",
+);
+
+/// Log lines that Loki refused for good. The series exists from the first one on.
+pub const LOKI_DISCARDED: CounterMetric<ScrapeJob> =
+    counter("loki_discarded_samples_total", Unit::Count("{line}"), "Log lines that Loki refused for good.");
+
+/// Bytes of spans that Tempo took.
+pub const TEMPO_BYTES_RECEIVED: CounterMetric<ScrapeJob> = counter(
+    "tempo_distributor_bytes_received_total",
+    Unit::Count("{byte}"),
+    "Bytes of spans that Tempo took.",
+);
+
+/// Spans that Tempo refused for good. The series exists from the first one on.
+pub const TEMPO_DISCARDED: CounterMetric<ScrapeJob> =
+    counter("tempo_discarded_spans_total", Unit::Count("{span}"), "Spans that Tempo refused for good.");
+
+/// Memory of each program of the stack.
+pub const RESIDENT_MEMORY: GaugeMetric<ScrapeJob> =
+    gauge("process_resident_memory_bytes", Unit::Bytes, "Memory in use by a program of the stack.");
+
+/// A metric, and whether a healthy stack has it.
+pub struct PeerMetric {
+    /// Its name and labels.
+    pub description: MetricDescription,
+    /// Whether the series exists before the first failure.
+    pub always_there: bool,
+}
+
+/// All of them, for the test that looks each up.
+pub fn all() -> Vec<PeerMetric> {
+    let there = |description| PeerMetric { description, always_there: true };
+    let after_a_failure = |description| PeerMetric { description, always_there: false };
+    vec![
+        there(UP.description()),
+        there(EXPORTER_QUEUE_SIZE.description()),
+        there(EXPORTER_QUEUE_CAPACITY.description()),
+        there(EXPORTER_SENT_SPANS.description()),
+        there(EXPORTER_SENT_METRIC_POINTS.description()),
+        there(EXPORTER_SENT_LOG_RECORDS.description()),
+        after_a_failure(EXPORTER_SEND_FAILED_SPANS.description()),
+        after_a_failure(EXPORTER_SEND_FAILED_METRIC_POINTS.description()),
+        after_a_failure(EXPORTER_SEND_FAILED_LOG_RECORDS.description()),
+        there(HEAD_SERIES.description()),
+        there(PROMETHEUS_BLOCKS_SIZE.description()),
+        there(PROMETHEUS_RETENTION_SIZE.description()),
+        there(RULE_EVALUATION_FAILURES.description()),
+        there(CONFIG_RELOAD_SUCCESSFUL.description()),
+        there(PROMETHEUS_SAMPLES_APPENDED.description()),
+        there(LOKI_BYTES_RECEIVED.description()),
+        after_a_failure(LOKI_DISCARDED.description()),
+        there(TEMPO_BYTES_RECEIVED.description()),
+        after_a_failure(TEMPO_DISCARDED.description()),
+        there(RESIDENT_MEMORY.description()),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ours are OpenTelemetry's names, which Prometheus translates; theirs are Prometheus' already.
+    #[test]
+    fn names_are_not_translated_again() {
+        for metric in all() {
+            assert_eq!(metric.description.prometheus_name(), metric.description.name);
+        }
+    }
+}
