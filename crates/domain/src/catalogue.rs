@@ -12,13 +12,14 @@ use telemetry::{DatabaseOutcome, JobOutcome};
 
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
-    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, EmailOutcome, EmailTemplate,
-    ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role, StatusGauge,
+    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailOutcome,
+    EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 const ARE_WORKFLOWS_USED: &str = "Are real users exercising the core workflows?";
 const IS_THE_WORKFLOW_HEALTHY: &str = "Is the workflow itself healthy?";
+const IS_THERE_ROOM: &str = "Is a disk filling up?";
 const DO_PEOPLE_LOG_IN: &str = "Do people log in?";
 
 /// Organizations created.
@@ -261,6 +262,22 @@ pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "Are Postgres, the mail server and the blob store reachable?",
 );
 
+/// Room on a disk, used or not.
+pub const DISK_SIZE: GaugeMetric<Disk> = GaugeMetric::gauge(
+    "socialize.disk.size",
+    Unit::Bytes,
+    "Size of the file system of a directory that the process writes to.",
+    IS_THERE_ROOM,
+);
+
+/// Room left on a disk.
+pub const DISK_AVAILABLE: GaugeMetric<Disk> = GaugeMetric::gauge(
+    "socialize.disk.available",
+    Unit::Bytes,
+    "What can still be written to the file system of a directory that the process writes to.",
+    IS_THERE_ROOM,
+);
+
 /// Duration of database operations.
 pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, DatabaseOutcome)> =
     HistogramMetric::histogram(
@@ -355,6 +372,8 @@ pub fn all() -> Vec<MetricDescription> {
         builtin::HTTP_SERVER_ACTIVE_REQUESTS.description(),
         API_ERRORS.description(),
         DEPENDENCY_UP.description(),
+        DISK_SIZE.description(),
+        DISK_AVAILABLE.description(),
         DB_CLIENT_OPERATION_DURATION.description(),
         DB_CLIENT_CONNECTION_COUNT.description(),
         DB_CLIENT_CONNECTION_MAX.description(),
@@ -420,6 +439,16 @@ mod tests {
             );
             if let Unit::Count(annotation) = metric.unit {
                 assert!(annotation.starts_with('{') && annotation.ends_with('}'), "{}", metric.name);
+            }
+        }
+    }
+
+    /// Its OTLP receiver overwrites `job` and `instance`, and `le` tells buckets apart.
+    #[test]
+    fn no_label_is_one_that_prometheus_sets_itself() {
+        for metric in all() {
+            for key in metric.label_keys {
+                assert!(!["job", "instance", "le"].contains(key), "{}: {key}", metric.name);
             }
         }
     }

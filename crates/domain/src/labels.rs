@@ -225,6 +225,16 @@ pub enum Role {
     Work,
 }
 
+/// Where a process writes files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Disk {
+    /// The directory of the log file.
+    Logs,
+    /// The directory of uploaded files.
+    Blobs,
+}
+
 /// The states of a pooled connection, as the semantic conventions name them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -541,6 +551,20 @@ impl ClosedSet for Role {
 
 impl Label for Role {
     const KEY: &'static str = "role";
+}
+
+impl ClosedSet for Disk {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Disk {
+    const KEY: &'static str = "disk";
 }
 
 impl ClosedSet for ErrorCode {

@@ -13,6 +13,7 @@ pub mod config;
 pub mod database;
 pub mod dead_letters;
 pub mod demo;
+mod disks;
 pub mod doctor;
 pub mod email;
 pub mod error;

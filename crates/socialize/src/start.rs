@@ -23,6 +23,7 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError};
+use crate::disks;
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
 use crate::outbound::Outbound;
@@ -84,6 +85,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let blobs = Blobs::new(settings.blobs.clone(), &telemetry, is_down)?;
     let health = health.get_or_init(|| start_health(&settings.database, mail.clone(), blobs.clone())).clone();
     report_health(&telemetry, &health);
+
+    disks::report(&telemetry, settings);
 
     let outbound = Outbound::new(&settings.outbound, &telemetry)?;
     let clock = Clock::default();
