@@ -11,5 +11,6 @@ pub mod feedback;
 pub mod ids;
 pub mod labels;
 pub mod limits;
+pub mod recorded;
 pub mod signals;
 pub mod vocabulary;

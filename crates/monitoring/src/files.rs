@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::metrics_document;
+use crate::{collector, metrics_document};
 
 /// A file that is rendered and committed.
 pub struct GeneratedFile {
@@ -16,7 +16,11 @@ pub struct GeneratedFile {
 
 /// All of them.
 pub fn all() -> Vec<GeneratedFile> {
-    vec![GeneratedFile { path: "docs/METRICS.md", content: metrics_document::render() }]
+    vec![
+        GeneratedFile { path: "docs/METRICS.md", content: metrics_document::render() },
+        GeneratedFile { path: "deploy/alloy/config.alloy", content: collector::render_alloy() },
+        GeneratedFile { path: "deploy/otelcol/config.yaml", content: collector::render_open_telemetry() },
+    ]
 }
 
 /// The repository that this was built from.

@@ -3,6 +3,7 @@
 //! Start reading at [`query`]: a query is built from the constants of [`domain::catalogue`], so one that names a metric, a label
 //! or a value that Socialize does not emit does not compile. [`files`] lists what is rendered.
 
+pub mod collector;
 pub mod files;
 pub mod metrics_document;
 pub mod peers;

@@ -19,6 +19,7 @@ mod json;
 pub mod log;
 mod measurement;
 pub mod meter;
+pub mod names;
 mod operations;
 pub mod otlp;
 mod otlp_encoding;

@@ -1,0 +1,123 @@
+//! Every name that a signal of Socialize can carry: attributes of its resource, of spans, and fields of log lines.
+//!
+//! Whatever stands between the application and a store lets through these names and no others. The tests of the application fail when
+//! a line or a span has a name that is not here.
+
+use std::collections::BTreeSet;
+
+use telemetry::{PIPELINE_FIELDS, builtin, names};
+
+use crate::catalogue;
+use crate::labels::Role;
+use crate::signals;
+
+/// Names of attributes that say which process recorded something.
+pub mod resource {
+    /// Which part of Socialize it is: [`service_name`](super::service_name).
+    pub const SERVICE_NAME: &str = "service.name";
+    /// What all parts have in common: [`SERVICE_NAMESPACE`](super::SERVICE_NAMESPACE).
+    pub const SERVICE_NAMESPACE: &str = "service.namespace";
+    /// The version of the build.
+    pub const SERVICE_VERSION: &str = "service.version";
+    /// Which process of this part.
+    pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+    /// What the operator calls this deployment.
+    pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
+
+    /// All of them.
+    pub const ALL: [&str; 5] =
+        [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SERVICE_INSTANCE_ID, DEPLOYMENT_ENVIRONMENT_NAME];
+}
+
+/// `service.namespace` of every process.
+pub const SERVICE_NAMESPACE: &str = "socialize";
+
+/// `service.name` of a process with this role, unless the operator says otherwise.
+pub fn service_name(role: Role) -> &'static str {
+    match role {
+        Role::Serve => "socialize-api",
+        Role::Work => "socialize-worker",
+    }
+}
+
+/// Which database a database operation was asked of.
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+
+/// Fields of the application's own `tracing` events, beside ids and those of the pipeline.
+pub const EVENT_FIELDS: &[&str] = &[
+    "server.address",
+    "server.port",
+    "operations.address",
+    "operations.port",
+    "service.version",
+    "migrations.applied",
+    "loop",
+    "job",
+    "gauge",
+    "count",
+    "duration_ms",
+    "delay_ms",
+    "signal.name",
+    "log.level",
+    "log.sink",
+    "log.drop_reason",
+    "log.lost_lines",
+    "process.pid",
+];
+
+/// Every name that an attribute of a span can have.
+pub fn span_attributes() -> BTreeSet<&'static str> {
+    // What a family of operations labels its points with, its spans carry.
+    let families = [
+        catalogue::DB_CLIENT_OPERATION_DURATION.description(),
+        catalogue::JOB_RUN_DURATION.description(),
+        catalogue::EMAIL_DELIVERIES.description(),
+        catalogue::BLOB_OPERATION_DURATION.description(),
+        builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
+        builtin::HTTP_SERVER_REQUEST_DURATION.description(),
+    ];
+    let labels = families.iter().flat_map(|family| family.label_keys);
+    let keys = signals::allowed_keys().map(|key| key.0);
+    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys).chain([DB_SYSTEM_NAME]).collect()
+}
+
+/// Every name that a field of a log line can have, beside [`names::LINE_HEAD`].
+pub fn line_fields() -> BTreeSet<&'static str> {
+    // A business fact is a line with the labels of its counter.
+    let facts = [
+        catalogue::APPROVAL_DECISIONS_SUBMITTED.description(),
+        catalogue::AUTH_FAILURES.description(),
+        catalogue::FEEDBACK_REPORTS_SUBMITTED.description(),
+        catalogue::PUBLISHING_DELIVERIES.description(),
+        catalogue::PUBLISHING_ENDPOINTS_CHANGED.description(),
+    ];
+    let labels = facts.iter().flat_map(|fact| fact.label_keys);
+    let names = labels.chain(EVENT_FIELDS).chain(PIPELINE_FIELDS).chain(names::LINE_FIELDS).copied();
+    names.chain(span_attributes()).collect()
+}
+
+/// Every name that a label of a metric can have.
+pub fn metric_labels() -> BTreeSet<&'static str> {
+    catalogue::all().iter().flat_map(|metric| metric.label_keys).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_in_dotted_snake_case() {
+        let mut all = line_fields();
+        all.extend(metric_labels());
+        all.extend(resource::ALL);
+        for name in all {
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
+            assert!(name.chars().all(allowed), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_on_a_span_is_in_its_line() {
+        assert!(line_fields().is_superset(&span_attributes()));
+    }
+}
