@@ -4,23 +4,42 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::{collector, metrics_document};
+use crate::query::Scale;
+use crate::{collector, metrics_document, rules};
 
 /// A file that is rendered and committed.
 pub struct GeneratedFile {
     /// Where it is, from the root of the repository.
-    pub path: &'static str,
+    pub path: String,
     /// What it contains.
     pub content: String,
 }
 
 /// All of them.
 pub fn all() -> Vec<GeneratedFile> {
-    vec![
-        GeneratedFile { path: "docs/METRICS.md", content: metrics_document::render() },
-        GeneratedFile { path: "deploy/alloy/config.alloy", content: collector::render_alloy() },
-        GeneratedFile { path: "deploy/otelcol/config.yaml", content: collector::render_open_telemetry() },
-    ]
+    let file = |path: &str, content| GeneratedFile { path: path.to_owned(), content };
+    let mut files = vec![
+        file("docs/METRICS.md", metrics_document::render()),
+        file("docs/RUNBOOK.md", rules::render_runbook()),
+        file("deploy/alloy/config.alloy", collector::render_alloy()),
+        file("deploy/otelcol/config.yaml", collector::render_open_telemetry()),
+    ];
+    files.extend(rules(Scale::REAL));
+    files
+}
+
+/// What Prometheus evaluates, and its tests, at a scale.
+pub fn rules(scale: Scale) -> Vec<GeneratedFile> {
+    let rule_file = |file: rules::RuleFile| GeneratedFile {
+        path: format!("deploy/prometheus/rules/{}.yml", file.name),
+        content: file.content,
+    };
+    let test_file = |file: rules::RuleFile| GeneratedFile {
+        path: format!("deploy/prometheus/tests/{}.yml", file.name),
+        content: file.content,
+    };
+    let rules = rules::render_rules(scale).into_iter().map(rule_file);
+    rules.chain(rules::render_tests(scale).into_iter().map(test_file)).collect()
 }
 
 /// The repository that this was built from.
@@ -34,7 +53,7 @@ pub fn repository() -> PathBuf {
 /// When a file cannot be written.
 pub fn write(repository: &Path) -> anyhow::Result<()> {
     for file in all() {
-        let path = repository.join(file.path);
+        let path = repository.join(&file.path);
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make the directory of {}", file.path))?;
@@ -48,10 +67,10 @@ pub fn write(repository: &Path) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When a file that exists cannot be read.
-pub fn differing(repository: &Path) -> anyhow::Result<Vec<&'static str>> {
+pub fn differing(repository: &Path) -> anyhow::Result<Vec<String>> {
     let mut differing = Vec::new();
     for file in all() {
-        match std::fs::read_to_string(repository.join(file.path)) {
+        match std::fs::read_to_string(repository.join(&file.path)) {
             Ok(content) if content == file.content => {}
             Ok(_) => differing.push(file.path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => differing.push(file.path),
@@ -62,7 +81,7 @@ pub fn differing(repository: &Path) -> anyhow::Result<Vec<&'static str>> {
 }
 
 /// What to do about files that differ.
-pub fn remedy(differing: &[&str]) -> String {
+pub fn remedy(differing: &[String]) -> String {
     format!(
         "{} not as the code renders it. Run `cargo run -p monitoring -- write` and commit what changes.",
         differing.join(", ")

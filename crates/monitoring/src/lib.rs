@@ -8,3 +8,4 @@ pub mod files;
 pub mod metrics_document;
 pub mod peers;
 pub mod query;
+pub mod rules;

@@ -208,6 +208,12 @@ impl<G: Grouping> Recording<G> {
         Vector::call(format!("avg_over_time({}[{window}] offset {ago})", self.name))
     }
 
+    /// All samples of a window together. Of a rate that is recorded at fixed intervals, the events of the window are this times
+    /// the interval, also where the window reaches back before the first sample.
+    pub fn total(&self, window: Duration) -> Vector<G> {
+        Vector::call(format!("sum_over_time({}[{}])", self.name, duration_text(window)))
+    }
+
     /// How many samples of it a window holds.
     pub fn samples_in(&self, window: Duration) -> Vector<G> {
         Vector::call(format!("count_over_time({}[{}])", self.name, duration_text(window)))

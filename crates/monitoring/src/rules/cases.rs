@@ -1,0 +1,108 @@
+//! What promtool is given and what it has to find: see `promtool test rules`.
+
+use std::time::Duration;
+
+use telemetry::ClosedSet;
+use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use telemetry::catalogue::{IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label};
+
+use crate::query::{Bucket, RequestFailure};
+
+/// One situation, and which of the alert's series fire in it.
+pub struct Case {
+    /// What the situation is.
+    pub name: &'static str,
+    /// Everything that Prometheus knows in it.
+    pub series: Vec<Series>,
+    /// When one looks, counted from the first sample, at real scale.
+    pub at: Duration,
+    /// What fires then; nothing when empty.
+    pub fires: Vec<Expected>,
+}
+
+/// A situation after so many minutes.
+pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
+    Case { name, series, at: Duration::from_mins(minutes), fires }
+}
+
+/// A series with one sample a minute.
+#[derive(Clone)]
+pub struct Series {
+    /// Name and labels.
+    pub name: String,
+    /// Samples in promtool's notation: `0+1x10` rises by one ten times, `_x5` is missing five times.
+    pub values: String,
+}
+
+impl Series {
+    /// A series of a metric.
+    pub fn of<L: LabelSet, K>(metric: &Metric<L, K>, labels: L, values: &str) -> Self {
+        Self::named(&metric.description(), "", labels.pairs(), values)
+    }
+
+    /// How many a histogram has seen.
+    pub fn count<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, values: &str) -> Self {
+        Self::named(&metric.description(), "_count", labels.pairs(), values)
+    }
+
+    /// How many a histogram has seen that took no longer than a bound; infinity is the bound of all.
+    pub fn bucket<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, bound: f64, values: &str) -> Self {
+        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+        let mut labels: Vec<(&str, &str)> = labels.pairs().collect();
+        labels.push(("le", &bound));
+        Self::named(&metric.description(), "_bucket", labels.into_iter(), values)
+    }
+
+    /// How many requests there were, by how they failed.
+    pub fn requests(failure: Option<RequestFailure>, values: &str) -> Self {
+        let error_type = failure.map(|failure| (RequestFailure::KEY, failure.as_str()));
+        let labels = [("http.route", "/v1/organizations")].into_iter().chain(error_type);
+        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), "_count", labels, values)
+    }
+
+    /// How many requests took no longer than a bound.
+    pub fn requests_within(bucket: Option<Bucket>, values: &str) -> Self {
+        let bound = bucket.map_or("+Inf".to_owned(), |bucket| bucket.seconds().to_string());
+        let labels = [("http.route", "/v1/organizations"), ("le", bound.as_str())];
+        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), "_bucket", labels.into_iter(), values)
+    }
+
+    fn named<'a>(
+        metric: &MetricDescription,
+        suffix: &str,
+        labels: impl Iterator<Item = (&'a str, &'a str)>,
+        values: &str,
+    ) -> Self {
+        let labels: Vec<_> = [("instance", "a")]
+            .into_iter()
+            .filter(|(key, _)| !metric.label_keys.contains(key))
+            .chain(labels.filter(|(_, value)| !value.is_empty()))
+            .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
+            .collect();
+        let name = format!("{}{suffix}{{{}}}", metric.prometheus_name(), labels.join(", "));
+        Self { name, values: values.to_owned() }
+    }
+}
+
+/// One alert that fires, with its labels beside name and severity, and its value as the text shows it.
+pub struct Expected {
+    /// Label names, as Prometheus spells them, with their values.
+    pub labels: Vec<(String, String)>,
+    /// What stands in the text for the value, if the text shows it.
+    pub value: &'static str,
+}
+
+/// The alert fires, without labels of its own.
+pub(super) fn fires(value: &'static str) -> Vec<Expected> {
+    vec![Expected { labels: Vec::new(), value }]
+}
+
+/// The alert fires for one value of a label.
+pub(super) fn fires_for<A: Label>(label: A, value: &'static str) -> Vec<Expected> {
+    vec![Expected { labels: vec![(prometheus_label(A::KEY), label.as_str().to_owned())], value }]
+}
+
+/// The alert does not fire.
+pub(super) fn silent() -> Vec<Expected> {
+    Vec::new()
+}

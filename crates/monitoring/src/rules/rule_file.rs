@@ -1,0 +1,102 @@
+//! The rule files of Prometheus.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::{Alert, DashboardUid, Group, groups, recordings};
+use crate::query::{Scale, duration_text};
+
+/// Where the overlay publishes Grafana.
+const GRAFANA: &str = "http://127.0.0.1:3000";
+
+/// The UID of the dashboard that shows the runbook.
+pub const RUNBOOK_DASHBOARD: &str = "socialize-runbook";
+
+/// How often rules are evaluated.
+pub(super) fn interval(scale: Scale) -> Duration {
+    scale.of(Duration::from_secs(30))
+}
+
+/// One rule file: the recordings, or the alerts of a group.
+pub struct RuleFile {
+    /// The file's name without its ending.
+    pub name: &'static str,
+    /// What it holds.
+    pub content: String,
+}
+
+/// All rule files.
+pub fn render(scale: Scale) -> Vec<RuleFile> {
+    let recordings = RuleFile { name: "recordings", content: render_recordings(scale) };
+    let alerts = groups(scale).into_iter();
+    let alerts = alerts.map(|group| RuleFile { name: group.name, content: render_group(&group, scale) });
+    std::iter::once(recordings).chain(alerts).collect()
+}
+
+fn render_recordings(scale: Scale) -> String {
+    let mut out = beginning("Sums that alerts look back over for hours and days.", "recordings", scale);
+    for recording in recordings::all() {
+        push(&mut out, format_args!("      - record: {}\n", recording.name));
+        block(&mut out, "        ", "expr", (recording.query)(scale).text());
+    }
+    out
+}
+
+fn render_group(group: &Group, scale: Scale) -> String {
+    let mut out = beginning(group.about, group.name, scale);
+    for alert in &group.alerts {
+        render_alert(&mut out, alert);
+    }
+    out
+}
+
+fn beginning(about: &str, name: &str, scale: Scale) -> String {
+    let interval = duration_text(interval(scale));
+    format!(
+        "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n# {about}\n\
+         groups:\n  - name: {name}\n    interval: {interval}\n    rules:\n"
+    )
+}
+
+fn render_alert(out: &mut String, alert: &Alert) {
+    push(out, format_args!("      - alert: {}\n", alert.name));
+    block(out, "        ", "expr", &alert.condition);
+    for (key, duration) in [("for", alert.pending), ("keep_firing_for", alert.keep_firing)] {
+        if !duration.is_zero() {
+            push(out, format_args!("        {key}: {}\n", duration_text(duration)));
+        }
+    }
+    push(out, format_args!("        labels:\n          severity: {}\n", alert.severity.as_str()));
+    out.push_str("        annotations:\n");
+    for (key, text) in annotations(alert) {
+        block(out, "          ", key, &text);
+    }
+}
+
+/// The annotations of an alert, in order.
+pub(super) fn annotations(alert: &Alert) -> [(&'static str, String); 4] {
+    [
+        ("summary", alert.summary.clone()),
+        ("description", alert.description.clone()),
+        ("runbook_url", runbook_url(alert)),
+        ("dashboard_url", dashboard_url(alert.dashboard)),
+    ]
+}
+
+fn runbook_url(alert: &Alert) -> String {
+    format!("{GRAFANA}/d/{RUNBOOK_DASHBOARD}?viewPanel={}", alert.panel_id())
+}
+
+fn dashboard_url(dashboard: DashboardUid) -> String {
+    format!("{GRAFANA}/d/{}", dashboard.as_str())
+}
+
+/// A text as a literal block, which needs no quoting whatever it contains.
+pub(super) fn block(out: &mut String, indent: &str, key: &str, text: &str) {
+    push(out, format_args!("{indent}{key}: |-\n{indent}  {text}\n"));
+}
+
+pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = out.write_fmt(arguments);
+}

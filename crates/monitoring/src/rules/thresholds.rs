@@ -1,0 +1,117 @@
+//! Every number that an alert compares with, and why it is that number.
+//!
+//! They are for an installation with some hundred users. Whoever has more traffic rather lowers shares than raises counts.
+
+use std::time::Duration;
+
+use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+
+use crate::query::Bucket;
+
+/// The window in which most conditions look: four exports of metrics at the default of 60 seconds, so that one that
+/// was lost changes little.
+pub const SHORT: Duration = Duration::from_mins(5);
+
+/// The window of rare events, such as e-mails: several retries of one delivery fall into it.
+pub const LONG: Duration = Duration::from_mins(15);
+
+/// How long an alert about events goes on firing after the last one. Retries back off for minutes, and an alert that
+/// resolves between two of them tells a lie.
+pub const BETWEEN_EVENTS: Duration = Duration::from_mins(10);
+
+/// A process exports at least every 60 seconds unless told otherwise; three minutes are two exports that failed and a restart
+/// that took its time.
+pub const TELEMETRY_MISSING_AFTER: Duration = Duration::from_mins(3);
+
+/// A worker that was not seen for a day has been removed on purpose.
+pub const WORKER_FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
+
+/// Five scrapes that failed: a restart of the program takes less.
+pub const TARGET_DOWN_FOR: Duration = Duration::from_mins(2);
+
+/// Half of a queue of 64 MiB is some hours of a small installation, enough to act within a working day.
+pub const COLLECTOR_QUEUE_SHARE: f64 = 0.5;
+
+/// Postgres needs room for a sort or a vacuum long before a disk is full.
+pub const DISK_LOW_SHARE: f64 = 0.15;
+
+/// What is left at the usual growth is a matter of hours.
+pub const DISK_CRITICAL_SHARE: f64 = 0.05;
+
+/// One request in twenty is noticed by every user within minutes.
+pub const ERROR_SHARE: f64 = 0.05;
+
+/// Fewer failures than this say nothing about a share.
+pub const FEWEST_ERRORS: f64 = 5.0;
+
+/// At low traffic a share says little, so failures are counted instead.
+pub const LOW_TRAFFIC_REQUESTS: f64 = 1000.0;
+
+/// Three failures within [`LOW_TRAFFIC_WINDOW`] are no coincidence.
+pub const LOW_TRAFFIC_ERRORS: f64 = 3.0;
+
+/// Long enough for three users to run into the same fault.
+pub const LOW_TRAFFIC_WINDOW: Duration = Duration::from_mins(30);
+
+/// What users still take for an answer rather than for a wait.
+pub const SLOW_REQUEST: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 1.0);
+
+/// A percentile of fewer requests is the duration of one of them.
+pub const FEWEST_REQUESTS: f64 = 20.0;
+
+/// 99.5 % of requests succeed: three and a half hours of complete failure in 28 days.
+pub const AVAILABILITY_OBJECTIVE: f64 = 0.995;
+
+/// 99 % of requests are answered within [`SLOW_REQUEST`].
+pub const LATENCY_OBJECTIVE: f64 = 0.99;
+
+/// A failing database operation is seen by requests; one in twenty that takes half a second is seen by users.
+pub const DATABASE_P95_SECONDS: f64 = 0.5;
+
+/// A percentile of fewer operations says little.
+pub const FEWEST_OPERATIONS: f64 = 50.0;
+
+/// Each is a request that failed; a handful is a restart of Postgres.
+pub const POOL_TIMEOUTS: f64 = 5.0;
+
+/// Below this many core actions in the same hours a week ago, silence is nothing unusual.
+pub const QUIET_FLOOR: f64 = 20.0;
+
+/// A holiday halves usage; four fifths less is a fault that no other alert saw.
+pub const QUIET_SHARE: f64 = 0.2;
+
+/// The hours that are compared.
+pub const QUIET_WINDOW: Duration = Duration::from_hours(2);
+
+/// People mistype passwords, but four of five attempts succeed.
+pub const LOGIN_SUCCESS_SHARE: f64 = 0.2;
+
+/// Fewer attempts than this are one forgetful person.
+pub const FEWEST_LOGINS: f64 = 20.0;
+
+/// E-mails, blob operations and deliveries are rare: three failures are a fault of the other side.
+pub const FEWEST_FAILURES: f64 = 3.0;
+
+/// Mail servers defer single e-mails as a matter of course.
+pub const EMAIL_FAILURE_SHARE: f64 = 0.2;
+
+/// A store that fails one operation in ten fails uploads that users wait for.
+pub const BLOB_FAILURE_SHARE: f64 = 0.1;
+
+/// Endpoints belong to customers, and one that fails is theirs to mend. When most fail it is us.
+pub const PUBLISHING_FAILURE_SHARE: f64 = 0.5;
+
+/// Jobs start within a second; ten minutes is a queue that nobody works on.
+pub const QUEUE_AGE: Duration = Duration::from_mins(10);
+
+/// Every loop turns at least every ten seconds, and pauses no longer after a failure.
+pub const LOOP_AGE: Duration = Duration::from_mins(3);
+
+/// A loop that fails once had a reason that passed.
+pub const LOOP_FAILURES: f64 = 3.0;
+
+/// Samples are taken every 30 seconds unless told otherwise.
+pub const SAMPLE_AGE: Duration = Duration::from_mins(10);
+
+/// An operator has had time to look at what was given up.
+pub const DEAD_JOBS_FOR: Duration = Duration::from_mins(30);
