@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -40,4 +41,35 @@ fn every_fault_is_played_by_the_test_that_is_named() {
         }
     }
     assert!(played > 30, "only {played} rows were read");
+}
+
+/// Commands of ours that a document tells operators to run, such as `socialize doctor --send-to ADDRESS`.
+fn commands(document: &str) -> Vec<Vec<String>> {
+    let quoted = document.split('`').skip(1).step_by(2);
+    let ours = quoted.filter_map(|text| text.split_once("socialize ").map(|(before, rest)| (before, rest)));
+    let commands = ours.filter(|(before, _)| before.is_empty() || before.ends_with(' '));
+    commands.map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn every_command_of_the_runbook_exists() {
+    let runbook = fs::read_to_string(repository().join("docs/RUNBOOK.md")).expect("the document");
+    let commands = commands(&runbook);
+    for words in &commands {
+        let (names, options): (Vec<_>, Vec<_>) = words
+            .iter()
+            .filter(|word| word.chars().any(char::is_lowercase))
+            .partition(|word| !word.starts_with('-'));
+        let help = Command::new(env!("CARGO_BIN_EXE_socialize"))
+            .args(&names)
+            .arg("--help")
+            .output()
+            .expect("the program can be run");
+        assert!(help.status.success(), "`socialize {}` does not exist", words.join(" "));
+        let help = String::from_utf8_lossy(&help.stdout);
+        for option in options {
+            assert!(help.contains(option.as_str()), "`socialize {}` has no {option}", words.join(" "));
+        }
+    }
+    assert!(commands.len() > 10, "only {} commands were found", commands.len());
 }

@@ -131,21 +131,10 @@ fn draw_api(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
 }
 
 fn draw_health(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    let mut dependencies = vec![" ".into()];
-    for dependency in &picture.health.dependencies {
-        let color = match dependency.state {
-            "up" => Color::Green,
-            "down" => Color::Red,
-            _ => Color::Yellow,
-        };
-        let took = dependency.check_duration_ms.map(|took| format!(" {took:.1} ms")).unwrap_or_default();
-        dependencies.extend([
-            dependency.name.into(),
-            " ".into(),
-            Span::styled(dependency.state, color),
-            took.dim(),
-            "  ".into(),
-        ]);
+    let block = panel(" Health ");
+    let mut dependencies = dependencies_in_words(picture);
+    if dependencies.width() > usize::from(block.inner(area).width) {
+        dependencies = dependencies_in_signs(picture);
     }
     let live = if picture.health.live { "live".green() } else { "not live".red() };
     let memory =
@@ -153,8 +142,48 @@ fn draw_health(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     let dropped = format!("{} signals dropped", picture.dropped);
     let dropped = if picture.dropped == 0 { dropped.dim() } else { dropped.red() };
     let process = vec![" ".into(), live, "  ".into(), memory.into(), "  ".into(), dropped];
-    let lines = vec![Line::from(dependencies), Line::from(process)];
-    frame.render_widget(Paragraph::new(lines).block(panel(" Health ")), area);
+    let lines = vec![dependencies, Line::from(process)];
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn color_of(state: &str) -> Color {
+    match state {
+        "up" => Color::Green,
+        "down" => Color::Red,
+        _ => Color::Yellow,
+    }
+}
+
+fn dependencies_in_words(picture: &Picture) -> Line<'static> {
+    let mut spans = Vec::new();
+    for dependency in &picture.health.dependencies {
+        let took = dependency.check_duration_ms.map(|took| format!(" {took:.1} ms")).unwrap_or_default();
+        spans.extend([
+            format!(" {} ", dependency.name).into(),
+            Span::styled(dependency.state, color_of(dependency.state)),
+            took.dim(),
+            " ".into(),
+        ]);
+    }
+    Line::from(spans)
+}
+
+/// For narrow terminals.
+fn dependencies_in_signs(picture: &Picture) -> Line<'static> {
+    let mut spans = Vec::new();
+    for dependency in &picture.health.dependencies {
+        let sign = match dependency.state {
+            "up" => "✓",
+            "down" => "✗",
+            _ => "…",
+        };
+        spans.extend([
+            Span::styled(format!(" {sign} "), color_of(dependency.state)),
+            dependency.name.into(),
+            " ".into(),
+        ]);
+    }
+    Line::from(spans)
 }
 
 fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
