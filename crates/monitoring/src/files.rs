@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::query::Scale;
-use crate::{collector, metrics_document, rules};
+use crate::{collector, dashboards, metrics_document, rules};
 
 /// A file that is rendered and committed.
 pub struct GeneratedFile {
@@ -25,6 +25,7 @@ pub fn all() -> Vec<GeneratedFile> {
         file("deploy/otelcol/config.yaml", collector::render_open_telemetry()),
     ];
     files.extend(rules(Scale::REAL));
+    files.extend(dashboards::files());
     files
 }
 

@@ -4,7 +4,9 @@
 //! or a value that Socialize does not emit does not compile. [`files`] lists what is rendered.
 
 pub mod collector;
+pub mod dashboards;
 pub mod files;
+pub mod grafana;
 pub mod metrics_document;
 pub mod peers;
 pub mod query;

@@ -1,5 +1,8 @@
 //! Which labels a metric has, for the compiler.
 
+use std::marker::PhantomData;
+
+use domain::labels::Peer;
 use telemetry::catalogue::{Label, LabelSet, prometheus_label};
 use telemetry::{ClosedSet, ErrorType};
 
@@ -54,6 +57,63 @@ impl LabelName for RequestMethod {
     const KEY: &'static str = "http.request.method";
 }
 
+/// The status of an answer, closed when a process starts.
+pub enum ResponseStatus {}
+
+impl LabelName for ResponseStatus {
+    const KEY: &'static str = "http.response.status_code";
+}
+
+/// The labels of `http.client.request.duration`.
+pub enum ClientCall {}
+
+/// What kind of answer a peer gave: `2xx` to `5xx`. Absent where there was none.
+pub enum ResponseStatusClass {}
+
+impl LabelName for ResponseStatusClass {
+    const KEY: &'static str = "http.response.status_class";
+}
+
+/// Why a call to a peer failed. Absent where it did not.
+pub enum CallFailure {}
+
+impl LabelName for CallFailure {
+    const KEY: &'static str = "error.type";
+}
+
+impl HasLabel<Peer, Only> for ClientCall {}
+impl HasLabel<ResponseStatusClass, Only> for ClientCall {}
+impl HasLabel<CallFailure, Only> for ClientCall {}
+impl HasLabel<Instance, Resource> for ClientCall {}
+
+/// The labels of `socialize.build.info`.
+pub enum Build {}
+
+/// The version of a build.
+pub enum BuildVersion {}
+
+impl LabelName for BuildVersion {
+    const KEY: &'static str = "version";
+}
+
+/// The commit of a build.
+pub enum BuildCommit {}
+
+impl LabelName for BuildCommit {
+    const KEY: &'static str = "commit";
+}
+
+impl HasLabel<BuildVersion, Only> for Build {}
+impl HasLabel<BuildCommit, Only> for Build {}
+impl HasLabel<Instance, Resource> for Build {}
+
+/// The upper bound of a bucket, which every series of a histogram's buckets has.
+pub enum BucketBound {}
+
+impl LabelName for BucketBound {
+    const KEY: &'static str = "le";
+}
+
 /// Why a request has no answer that is right: the values of its `error.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFailure {
@@ -100,6 +160,7 @@ impl Label for RequestFailure {
 
 impl HasLabel<Route, Only> for ServerRequest {}
 impl HasLabel<RequestMethod, Only> for ServerRequest {}
+impl HasLabel<ResponseStatus, Only> for ServerRequest {}
 impl HasLabel<RequestFailure, Only> for ServerRequest {}
 impl HasLabel<Instance, Resource> for ServerRequest {}
 
@@ -122,5 +183,14 @@ impl Grouping for Total {
 impl<A: LabelName> Grouping for A {
     fn keys() -> Vec<String> {
         vec![prometheus_label(A::KEY)]
+    }
+}
+
+/// By two labels.
+pub struct Both<A, B>(PhantomData<fn(A, B)>);
+
+impl<A: LabelName, B: LabelName> Grouping for Both<A, B> {
+    fn keys() -> Vec<String> {
+        vec![prometheus_label(A::KEY), prometheus_label(B::KEY)]
     }
 }

@@ -89,12 +89,15 @@ mod labels;
 mod selector;
 mod stores;
 mod vector;
+mod window;
 
 pub use duration::{Scale, duration_text};
 pub use labels::{
-    First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource, Route,
-    Second, ServerRequest, Total,
+    Both, BucketBound, Build, BuildCommit, BuildVersion, CallFailure, ClientCall, First, Grouping, HasLabel,
+    Instance, LabelName, Only, RequestFailure, RequestMethod, Resource, ResponseStatus, ResponseStatusClass,
+    Route, Second, ServerRequest, Total,
 };
-pub use selector::{Bucket, Level, Selector, requests, select};
-pub use stores::{Lines, Spans, all_lines, lines, spans};
+pub use selector::{Bucket, Level, Selector, builds, calls, requests, select};
+pub use stores::{Field, Lines, Spans, all_lines, lines, spans};
 pub use vector::{Recording, Samples, Vector};
+pub use window::Window;

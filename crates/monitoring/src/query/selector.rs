@@ -3,12 +3,16 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use domain::catalogue::BUILD_INFO;
+use telemetry::builtin::{HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURATION};
 use telemetry::catalogue::{
     IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
 };
 
-use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, duration_text};
+use super::labels::{Both, BucketBound, Build, ClientCall};
+use super::{
+    Grouping, HasLabel, Instance, LabelName, Resource, Samples, ServerRequest, Vector, Window, duration_text,
+};
 
 /// Chooses series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
@@ -16,6 +20,7 @@ pub struct Selector<L, K> {
     suffix: &'static str,
     matchers: Vec<String>,
     offset: Option<Duration>,
+    at_end: bool,
     types: PhantomData<fn(L, K)>,
 }
 
@@ -27,6 +32,16 @@ pub fn select<L, K>(metric: &Metric<L, K>) -> Selector<L, K> {
 /// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
 pub fn requests() -> Selector<ServerRequest, IsHistogram> {
     Selector::new(HTTP_SERVER_REQUEST_DURATION.description())
+}
+
+/// All series of `http.client.request.duration`: calls to others.
+pub fn calls() -> Selector<ClientCall, IsHistogram> {
+    Selector::new(HTTP_CLIENT_REQUEST_DURATION.description())
+}
+
+/// All series of `socialize.build.info`.
+pub fn builds() -> Selector<Build, IsGauge> {
+    Selector::new(BUILD_INFO.description())
 }
 
 /// A kind of metric whose value of now says something.
@@ -69,6 +84,7 @@ impl<L, K> Clone for Selector<L, K> {
             suffix: self.suffix,
             matchers: self.matchers.clone(),
             offset: self.offset,
+            at_end: self.at_end,
             types: PhantomData,
         }
     }
@@ -76,7 +92,7 @@ impl<L, K> Clone for Selector<L, K> {
 
 impl<L, K> Selector<L, K> {
     fn new(metric: MetricDescription) -> Self {
-        Self { metric, suffix: "", matchers: Vec::new(), offset: None, types: PhantomData }
+        Self { metric, suffix: "", matchers: Vec::new(), offset: None, at_end: false, types: PhantomData }
     }
 
     fn matching<A: Label>(mut self, operator: &str, value: &str) -> Self {
@@ -91,6 +107,7 @@ impl<L, K> Selector<L, K> {
             suffix,
             matchers: self.matchers,
             offset: self.offset,
+            at_end: self.at_end,
             types: PhantomData,
         }
     }
@@ -131,6 +148,16 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>("!~", &alternatives(values))
     }
 
+    /// Only the processes that are chosen in the dashboard's variable, which is named after the label.
+    #[must_use]
+    pub fn of_chosen_instances(mut self) -> Self
+    where
+        L: HasLabel<Instance, Resource>,
+    {
+        self.matchers.push(format!("{}=~\"$instance\"", Instance::KEY));
+        self
+    }
+
     /// As it was this long ago.
     #[must_use]
     pub fn offset(mut self, ago: Duration) -> Self {
@@ -138,14 +165,24 @@ impl<L, K> Selector<L, K> {
         self
     }
 
-    fn text(&self, range: Option<Duration>) -> String {
+    /// As it is at the end of what a panel shows, at every point of it. What is chosen by it stays the same along a chart.
+    #[must_use]
+    pub fn at_end(mut self) -> Self {
+        self.at_end = true;
+        self
+    }
+
+    fn text(&self, range: Option<Window>) -> String {
         let mut text = self.metric.prometheus_name();
         text.push_str(self.suffix);
         if !self.matchers.is_empty() {
             text.push_str(&format!("{{{}}}", self.matchers.join(",")));
         }
         if let Some(range) = range {
-            text.push_str(&format!("[{}]", duration_text(range)));
+            text.push_str(&format!("[{}]", range.text()));
+        }
+        if self.at_end {
+            text.push_str(" @ end()");
         }
         if let Some(ago) = self.offset {
             text.push_str(&format!(" offset {}", duration_text(ago)));
@@ -153,12 +190,12 @@ impl<L, K> Selector<L, K> {
         text
     }
 
-    fn over(&self, function: &str, range: Duration) -> String {
-        format!("{function}({})", self.text(Some(range)))
+    fn over(&self, function: &str, range: impl Into<Window>) -> String {
+        format!("{function}({})", self.text(Some(range.into())))
     }
 
     /// 1 when no such series had a sample within the window. With telemetry that is pushed, a process that is gone shows in nothing else.
-    pub fn absent_over(&self, window: Duration) -> Vector<super::Total> {
+    pub fn absent_over(&self, window: impl Into<Window>) -> Vector<super::Total> {
         Vector::call(self.over("absent_over_time", window))
     }
 }
@@ -172,7 +209,7 @@ fn alternatives<A: Label>(values: &[A]) -> String {
 
 impl<L> Selector<L, IsCounter> {
     /// Events per second over a window.
-    pub fn rate(&self, window: Duration) -> Samples<L> {
+    pub fn rate(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("rate", window))
     }
 
@@ -184,7 +221,7 @@ impl<L> Selector<L, IsCounter> {
     }
 
     /// Events within a window.
-    pub fn increase(&self, window: Duration) -> Samples<L> {
+    pub fn increase(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("increase", window))
     }
 }
@@ -200,8 +237,13 @@ impl<L, K: Level> Selector<L, K> {
         Samples::new(format!("timestamp({0}) - {0}", self.text(None)))
     }
 
+    /// The values that are Unix times of the last seconds, as ages. Those of a process that has ended are left out.
+    pub fn ages_below(&self, limit: Duration) -> Samples<L> {
+        Samples::new(format!("time() - {} < {}", self.text(None), limit.as_secs()))
+    }
+
     /// How many samples a window holds.
-    pub fn samples_in(&self, window: Duration) -> Samples<L> {
+    pub fn samples_in(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("count_over_time", window))
     }
 }
@@ -230,20 +272,39 @@ impl<L> Selector<L, IsHistogram> {
     }
 
     /// The duration that the fraction `q` of all stayed below.
-    pub fn quantile(self, q: f64, window: Duration) -> Vector<super::Total> {
-        self.quantile_of(q, window, &["le".to_owned()])
+    pub fn quantile(self, q: f64, window: impl Into<Window>) -> Vector<super::Total> {
+        self.quantile_of(q, window)
     }
 
     /// The same for each value of a label.
-    pub fn quantile_by<A: LabelName, P>(self, q: f64, window: Duration) -> Vector<A>
+    pub fn quantile_by<A: LabelName, P>(self, q: f64, window: impl Into<Window>) -> Vector<A>
     where
         L: HasLabel<A, P>,
     {
-        self.quantile_of(q, window, &["le".to_owned(), prometheus_label(A::KEY)])
+        self.quantile_of(q, window)
     }
 
-    fn quantile_of<G: Grouping>(self, q: f64, window: Duration, keys: &[String]) -> Vector<G> {
+    /// The same for each combination of two labels.
+    pub fn quantile_by_both<A: LabelName, B: LabelName, P, Q>(
+        self,
+        q: f64,
+        window: impl Into<Window>,
+    ) -> Vector<Both<A, B>>
+    where
+        L: HasLabel<A, P> + HasLabel<B, Q>,
+    {
+        self.quantile_of(q, window)
+    }
+
+    fn quantile_of<G: Grouping>(self, q: f64, window: impl Into<Window>) -> Vector<G> {
         let rate = self.part::<IsCounter>("_bucket").over("rate", window);
+        let keys = [vec![BucketBound::KEY.to_owned()], G::keys()].concat();
         Vector::call(format!("histogram_quantile({q}, sum by ({}) ({rate}))", keys.join(", ")))
+    }
+
+    /// How many ended in each bucket or below, for a heat map.
+    pub fn buckets(self, window: impl Into<Window>) -> Vector<BucketBound> {
+        let increase = self.part::<IsCounter>("_bucket").over("increase", window);
+        Vector::call(format!("sum by ({}) ({increase})", BucketBound::KEY))
     }
 }

@@ -1,10 +1,49 @@
 //! Queries for log lines in Loki and for spans in Tempo, from the names of events, fields and values.
 
+use telemetry::Key;
 use telemetry::catalogue::{Label, prometheus_label};
 use telemetry::log::Level;
 
+use super::LabelName;
+
 /// The label that every line and span of Socialize has, as the collector sends it.
 const NAMESPACE: &str = "socialize";
+
+/// Where Loki keeps a line's level as the application writes it.
+const LEVEL: &str = "severity_text";
+
+/// A field of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field(&'static str);
+
+impl Field {
+    /// The status of an answer.
+    pub const STATUS: Self = Self("http.response.status_code");
+    /// The precise failure behind an outcome.
+    pub const ERROR_CAUSE: Self = Self("error.cause");
+    /// The line of the source where a failure arrived.
+    pub const CODE_LOCATION: Self = Self("code.location");
+    /// How long an operation took.
+    pub const DURATION: Self = Self("duration_ms");
+    /// Those that are neither the name of a label nor that of an id.
+    pub const OTHERS: &'static [Self] =
+        &[Self::STATUS, Self::ERROR_CAUSE, Self::CODE_LOCATION, Self::DURATION];
+
+    /// The one with the same name as a metric label.
+    pub const fn label<A: LabelName>() -> Self {
+        Self(A::KEY)
+    }
+
+    /// The one that holds an id or a closed value.
+    pub const fn key(key: &'static Key) -> Self {
+        Self(key.0)
+    }
+
+    /// As Loki keeps it.
+    pub fn metadata(self) -> String {
+        prometheus_label(self.0)
+    }
+}
 
 /// A query in LogQL.
 #[derive(Clone, Debug)]
@@ -39,6 +78,48 @@ impl Lines {
         Self(format!("{} | severity_number >= {}", self.0, level.severity_number()))
     }
 
+    /// Only the lines of other events.
+    #[must_use]
+    pub fn not(self, event: &'static str) -> Self {
+        Self(format!("{} != `{event}`", self.0))
+    }
+
+    /// Only the facts that users caused: named after the counters beside them, which all begin like this.
+    #[must_use]
+    pub fn of_users(self) -> Self {
+        Self(format!("{} |= `{NAMESPACE}.`", self.0))
+    }
+
+    /// Only lines whose field is what a variable of Grafana says, such as the value that was clicked on.
+    #[must_use]
+    pub fn is_variable(self, field: Field, variable: &str) -> Self {
+        self.matching(field.0, "=", variable)
+    }
+
+    /// Only lines that have a field.
+    #[must_use]
+    pub fn with(self, field: Field) -> Self {
+        self.matching(field.0, "!=", "")
+    }
+
+    /// Shows fields after the event, so that a line can be read without opening it.
+    #[must_use]
+    pub fn showing(self, fields: &[Field]) -> Self {
+        let fields: Vec<String> =
+            fields.iter().map(|field| format!("{{{{.{}}}}}", field.metadata())).collect();
+        Self(format!("{} | line_format `{{{{__line__}}}} {}`", self.0, fields.join(" ")))
+    }
+
+    /// How many there are over the range of a dashboard, by a field.
+    pub fn count_by(&self, field: Field) -> String {
+        format!("sum by ({}) (count_over_time({} [$__range]))", field.metadata(), self.0)
+    }
+
+    /// How many there are at each point of a panel, by level.
+    pub fn count_by_level(&self) -> String {
+        format!("sum by ({LEVEL}) (count_over_time({} [$__auto]))", self.0)
+    }
+
     fn matching(self, key: &str, operator: &str, value: &str) -> Self {
         Self(format!("{} | {}{operator}`{value}`", self.0, prometheus_label(key)))
     }
@@ -65,6 +146,12 @@ impl Spans {
         self.with("kind=server".to_owned())
     }
 
+    /// Only those that run jobs.
+    #[must_use]
+    pub fn of_jobs(self) -> Self {
+        self.with("kind=consumer".to_owned())
+    }
+
     /// Only those that failed.
     #[must_use]
     pub fn failed(self) -> Self {
@@ -83,6 +170,12 @@ impl Spans {
         self.with(format!("span.{}=\"{}\"", A::KEY, value.as_str()))
     }
 
+    /// Only spans whose attribute is what a variable of Grafana says, such as the value that was clicked on.
+    #[must_use]
+    pub fn is_variable<A: LabelName>(self, variable: &str) -> Self {
+        self.with(format!("span.{}=\"{variable}\"", A::KEY))
+    }
+
     fn with(mut self, condition: String) -> Self {
         self.0.push(condition);
         self
@@ -98,9 +191,11 @@ impl Spans {
 mod tests {
     use domain::events;
     use domain::labels::JobKind;
+    use domain::signals::keys;
     use telemetry::JobOutcome;
 
     use super::*;
+    use crate::query::{RequestMethod, Route};
 
     #[test]
     fn lines_are_chosen_by_event_field_and_severity() {
@@ -110,6 +205,37 @@ mod tests {
             dead.text(),
             r#"{service_namespace="socialize"} |= `job.run` | outcome=`dead` | job_kind!=`send_email` | severity_number >= 13"#
         );
+    }
+
+    #[test]
+    fn lines_can_be_shown_and_counted_by_field() {
+        let fields = [Field::label::<RequestMethod>(), Field::label::<Route>(), Field::key(&keys::USER_ID)];
+        assert_eq!(
+            all_lines().showing(&fields).text(),
+            r#"{service_namespace="socialize"} | line_format `{{__line__}} {{.http_request_method}} {{.http_route}} {{.user_id}}`"#
+        );
+        assert_eq!(
+            lines(events::JOB_RUN).count_by(Field::ERROR_CAUSE),
+            r#"sum by (error_cause) (count_over_time({service_namespace="socialize"} |= `job.run` [$__range]))"#
+        );
+        let variable = "${__data.fields.Route}";
+        assert_eq!(
+            all_lines().not(events::JOB_RUN).is_variable(Field::label::<Route>(), variable).text(),
+            r#"{service_namespace="socialize"} != `job.run` | http_route=`${__data.fields.Route}`"#
+        );
+        assert_eq!(
+            spans().of_jobs().is_variable::<Route>(variable).text(),
+            r#"{resource.service.namespace="socialize" && kind=consumer && span.http.route="${__data.fields.Route}"}"#
+        );
+    }
+
+    #[test]
+    fn fields_without_a_constant_of_the_application_are_documented() {
+        let document = std::fs::read_to_string(crate::files::repository().join("docs/LOGGING.md"))
+            .expect("the document can be read");
+        for field in Field::OTHERS {
+            assert!(document.contains(&format!("`{}`", field.0)), "{field:?}");
+        }
     }
 
     #[test]

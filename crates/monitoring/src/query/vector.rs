@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use super::{Grouping, HasLabel, LabelName, Scale, Total, duration_text};
+use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
 
 /// Samples of every process with all their labels. They are aggregated before anything is compared, for the label sets of
 /// two metrics are hardly ever the same.
@@ -21,8 +21,8 @@ impl<L> Samples<L> {
         Vector::call(format!("{aggregation}({})", self.text))
     }
 
-    fn by<A: LabelName>(&self, aggregation: &str) -> Vector<A> {
-        Vector::call(format!("{aggregation} by ({}) ({})", A::keys().join(", "), self.text))
+    fn by<G: Grouping>(&self, aggregation: &str) -> Vector<G> {
+        Vector::call(format!("{aggregation} by ({}) ({})", G::keys().join(", "), self.text))
     }
 
     /// All together.
@@ -68,6 +68,30 @@ impl<L> Samples<L> {
     {
         self.by("min")
     }
+
+    /// How many there are, for each value of a label.
+    pub fn count_by<A: LabelName, P>(&self) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.by("count")
+    }
+
+    /// How many there are, for each combination of two labels.
+    pub fn count_by_both<A: LabelName, B: LabelName, P, Q>(&self) -> Vector<Both<A, B>>
+    where
+        L: HasLabel<A, P> + HasLabel<B, Q>,
+    {
+        self.by("count")
+    }
+
+    /// All together, for each combination of two labels.
+    pub fn sum_by_both<A: LabelName, B: LabelName, P, Q>(&self) -> Vector<Both<A, B>>
+    where
+        L: HasLabel<A, P> + HasLabel<B, Q>,
+    {
+        self.by("sum")
+    }
 }
 
 /// One series for each group of `G`.
@@ -82,6 +106,16 @@ impl Vector<Total> {
     /// Always 1.
     pub fn always() -> Self {
         Self::call("vector(1)".to_owned())
+    }
+
+    /// Always 0.
+    pub fn zero() -> Self {
+        Self::call("vector(0)".to_owned())
+    }
+
+    /// Zero where there is nothing.
+    pub fn or_zero(&self) -> Self {
+        self.with("or", "vector(0)")
     }
 }
 
@@ -125,6 +159,16 @@ impl<G: Grouping> Vector<G> {
     /// The share that this is of `whole`, and nothing where there is nothing to have a share in.
     pub fn share_of(&self, whole: Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))
+    }
+
+    /// What a share leaves of the whole.
+    pub fn rest(&self) -> Self {
+        Self::operation(format!("1 - {}", self.operand()))
+    }
+
+    /// The groups with the largest values.
+    pub fn largest(&self, groups: u8) -> Self {
+        Self::call(format!("topk({groups}, {})", self.text))
     }
 
     /// The seconds since the Unix time that it shows.
@@ -198,8 +242,8 @@ impl<G: Grouping> Recording<G> {
     }
 
     /// Its mean over a window.
-    pub fn average(&self, window: Duration) -> Vector<G> {
-        Vector::call(format!("avg_over_time({}[{}])", self.name, duration_text(window)))
+    pub fn average(&self, window: impl Into<Window>) -> Vector<G> {
+        Vector::call(format!("avg_over_time({}[{}])", self.name, window.into().text()))
     }
 
     /// The same, as it was this long ago.
@@ -215,7 +259,7 @@ impl<G: Grouping> Recording<G> {
     }
 
     /// How many samples of it a window holds.
-    pub fn samples_in(&self, window: Duration) -> Vector<G> {
-        Vector::call(format!("count_over_time({}[{}])", self.name, duration_text(window)))
+    pub fn samples_in(&self, window: impl Into<Window>) -> Vector<G> {
+        Vector::call(format!("count_over_time({}[{}])", self.name, window.into().text()))
     }
 }

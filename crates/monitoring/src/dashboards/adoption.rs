@@ -1,0 +1,284 @@
+//! What people do with Socialize, and how the workflow itself is doing.
+
+use std::time::Duration;
+
+use domain::catalogue::{
+    APPROVAL_DECISIONS_SUBMITTED, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, CONTENT_ITEMS,
+    CONTENT_ITEMS_CREATED, CONTENT_ITEMS_STALE_IN_APPROVAL, FEEDBACK_REPORTS, FEEDBACK_REPORTS_SUBMITTED,
+    GAUGE_DRIFT, PUBLISHING_DELIVERIES, PUBLISHING_ENDPOINTS_CHANGED, SAMPLER_LAST_SUCCESS,
+    WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
+};
+use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome, StatusGauge};
+use domain::signals::keys;
+use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
+
+use super::{BAR, RANGE, core_actions, core_actions_over_time, uid};
+use crate::grafana::{Band, Color, Dashboard, Override, Panel, Property, Target, Unit};
+use crate::query::{Field, all_lines, select};
+
+const A_WEEK: Duration = Duration::from_hours(7 * 24);
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: uid::ADOPTION,
+        title: "Socialize: Adoption",
+        description: "What do people do, and does the workflow flow?",
+        from: "now-7d",
+        choose_instances: false,
+        bands: vec![
+            Band::Panels(4, vec![totals()]),
+            Band::Panels(9, vec![per_hour(), active_workspaces()]),
+            Band::Panels(8, vec![per_day(), week_over_week()]),
+            Band::Title(20, "The workflow"),
+            Band::Panels(8, vec![items_now(), items(), decisions()]),
+            Band::Panels(7, vec![waiting(), publishing(), endpoints()]),
+            Band::Title(30, "People"),
+            Band::Panels(7, vec![log_ins(), feedback_submitted(), feedback_open()]),
+            Band::Title(40, "Can the numbers be trusted?"),
+            Band::Panels(5, vec![sample(), drift(), latest()]),
+        ],
+    }
+}
+
+fn totals() -> Panel {
+    let panel = Panel::stat(
+        1,
+        "In this time range",
+        "What users did, counted after it was committed. Counters are for watching; the database is the ledger.",
+    )
+    .width(24)
+    .unit(Unit::Count)
+    .decimals(0)
+    .color(Color::Blue)
+    .when_nothing("0");
+    core_actions(RANGE)
+        .into_iter()
+        .fold(panel, |panel, (name, query)| panel.ask(Target::instant_named(name, &query)))
+}
+
+fn per_hour() -> Panel {
+    core_actions_over_time(
+        2,
+        "What users do, by the hour",
+        "A working day that stays empty while the service is healthy: people do not get through, or do not come. Try the workflow \
+         yourself before you ask them.",
+    )
+    .width(16)
+    .interval("1h")
+    .legend_totals()
+}
+
+fn per_day() -> Panel {
+    core_actions_over_time(
+        3,
+        "What users do, by the day",
+        "The last four weeks, whatever the dashboard's range, as far as metrics are kept.",
+    )
+    .width(12)
+    .interval("1d")
+    .looking_back("28d")
+}
+
+fn active_workspaces() -> Panel {
+    Panel::time_series(
+        4,
+        "Active workspaces",
+        "Workspaces in which a member changed something. When those of seven days fall while the service is healthy, teams are leaving.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .ask(Target::series(&select(&WORKSPACES_ACTIVE).now().max_by::<ActivityWindow, _>()))
+}
+
+fn week_over_week() -> Panel {
+    let created = || select(&CONTENT_ITEMS_CREATED);
+    Panel::time_series(
+        5,
+        "Content items created, against a week ago",
+        "The same hour of last week behind this one. Much less while telemetry is complete is what the alert on quiet usage looks for.",
+    )
+    .width(12)
+    .unit(Unit::Count)
+    .decimals(0)
+    .interval("1h")
+    .except(Override::field("a week ago", vec![Property::FillOpacity(25), Property::Color(Color::Neutral)]))
+    .except(Override::color("now", Color::Blue))
+    .ask(Target::named("now", &created().increase(BAR).sum()))
+    .ask(Target::named("a week ago", &created().offset(A_WEEK).increase(BAR).sum().or_zero()))
+}
+
+fn items_now() -> Panel {
+    Panel::bars(21, "Content items now", "How many are in which status. Sampled from the database.")
+        .width(6)
+        .unit(Unit::Count)
+        .decimals(0)
+        .color(Color::Blue)
+        .when_nothing("Not sampled")
+        .except(Override::color(ContentItemStatus::PublishFailed.into(), Color::Orange))
+        .ask(Target::instant(&select(&CONTENT_ITEMS).now().max_by::<ContentItemStatus, _>()))
+}
+
+fn items() -> Panel {
+    let open = [
+        ContentItemStatus::Draft,
+        ContentItemStatus::InApproval,
+        ContentItemStatus::ChangesRequested,
+        ContentItemStatus::Approved,
+        ContentItemStatus::Scheduled,
+        ContentItemStatus::PublishFailed,
+    ];
+    Panel::time_series(
+        22,
+        "Content items on their way",
+        "Items that are neither published, rejected nor archived. One status that only grows is where the workflow is stuck.",
+    )
+    .width(10)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked()
+    .ask(Target::series(&select(&CONTENT_ITEMS).is_one_of(&open).now().max_by::<ContentItemStatus, _>()))
+}
+
+fn decisions() -> Panel {
+    Panel::time_series(
+        23,
+        "Approval decisions",
+        "What reviewers decide. None while items are in approval: look whether requests for approval arrive by e-mail.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("1h")
+    .except(Override::color("approve", Color::Green))
+    .except(Override::color("request_changes", Color::Yellow))
+    .except(Override::color("reject", Color::Red))
+    .ask(Target::series(&select(&APPROVAL_DECISIONS_SUBMITTED).increase(BAR).sum_by::<Decision, _>()))
+}
+
+fn waiting() -> Panel {
+    Panel::time_series(
+        24,
+        "Waiting for people",
+        "Items in approval for longer than three days (SOCIALIZE_APPROVAL_STALE_AFTER), and invites that nobody has accepted. Both rise \
+         when e-mails do not arrive.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .ask(Target::named("stale in approval", &select(&CONTENT_ITEMS_STALE_IN_APPROVAL).now().max()))
+    .ask(Target::named("invites pending", &select(&WORKSPACE_INVITES_PENDING).now().max()))
+}
+
+fn publishing() -> Panel {
+    Panel::time_series(
+        25,
+        "Publishing",
+        "Attempts to deliver items to their workspaces' endpoints. `deferred` is tried again; `failed` waits for a manager. The failures \
+         of one workspace are its own; those of all are ours.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("1h")
+    .except(Override::color("delivered", Color::Green))
+    .except(Override::color("deferred", Color::Orange))
+    .except(Override::color("failed", Color::Red))
+    .ask(Target::series(&select(&PUBLISHING_DELIVERIES).increase(BAR).sum_by::<PublishingOutcome, _>()))
+}
+
+fn endpoints() -> Panel {
+    Panel::bars(26, "Publishing endpoints changed", "What managers did to them in the dashboard's range.")
+        .width(8)
+        .unit(Unit::Count)
+        .decimals(0)
+        .color(Color::Blue)
+        .when_nothing("0")
+        .ask(Target::instant(
+            &select(&PUBLISHING_ENDPOINTS_CHANGED).increase(RANGE).sum_by::<PublishingEndpointChange, _>(),
+        ))
+}
+
+fn log_ins() -> Panel {
+    let attempts = select(&AUTH_LOGIN_ATTEMPTS).increase(BAR).sum();
+    let successes = || select(&AUTH_LOGIN_SUCCESSES).increase(BAR).sum();
+    Panel::time_series(31, "Log-ins", "Whether people come back. The API dashboard says why log-ins fail.")
+        .width(8)
+        .unit(Unit::Count)
+        .decimals(0)
+        .stacked_bars()
+        .interval("1h")
+        .except(Override::color("succeeded", Color::Green))
+        .except(Override::color("failed", Color::Orange))
+        .ask(Target::named("succeeded", &successes()))
+        .ask(Target::named("failed", &attempts.minus(successes())))
+}
+
+fn feedback_submitted() -> Panel {
+    Panel::time_series(
+        32,
+        "Feedback submitted",
+        "Read every `bug`: users report what no metric shows. Several in an hour after a release: consider going back.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("1h")
+    .except(Override::color("bug", Color::Red))
+    .ask(Target::series(&select(&FEEDBACK_REPORTS_SUBMITTED).increase(BAR).sum_by::<FeedbackKind, _>()))
+}
+
+fn feedback_open() -> Panel {
+    Panel::bars(33, "Feedback by status", "`new` is what nobody has looked at yet: triage it.")
+        .width(8)
+        .unit(Unit::Count)
+        .decimals(0)
+        .color(Color::Blue)
+        .when_nothing("Not sampled")
+        .except(Override::color("new", Color::Orange))
+        .ask(Target::instant(&select(&FEEDBACK_REPORTS).now().max_by::<FeedbackStatus, _>()))
+}
+
+fn sample() -> Panel {
+    Panel::stat(
+        41,
+        "Sample is old",
+        "How long ago the numbers of the database were sampled. Above five minutes: the loop `gauge_sampler` on Background and \
+         dependencies says whether it fails.",
+    )
+    .width(4)
+    .unit(Unit::Seconds)
+    .decimals(0)
+    .thresholds(Color::Green, &[(120.0, Color::Orange), (300.0, Color::Red)])
+    .when_nothing("Nobody samples")
+    .ask(Target::instant_named("age", &select(&SAMPLER_LAST_SUCCESS).now().max().age()))
+}
+
+fn drift() -> Panel {
+    Panel::stat(
+        42,
+        "Rows miscounted",
+        "By how much the counts behind these gauges differ from their tables. Anything but 0: `socialize gauges repair`.",
+    )
+    .width(4)
+    .unit(Unit::Count)
+    .thresholds(Color::Green, &[(1.0, Color::Orange)])
+    .when_nothing("Not compared yet")
+    .ask(Target::instant(&select(&GAUGE_DRIFT).now().max_by::<StatusGauge, _>()))
+}
+
+fn latest() -> Panel {
+    let fields =
+        [Field::key(&keys::ORGANIZATION_ID), Field::key(&keys::WORKSPACE_ID), Field::key(&keys::USER_ID)];
+    Panel::logs(
+        43,
+        "What happened last",
+        "Facts with the ids of organization, workspace and user: whom to ask. Metrics never hold ids.",
+    )
+    .width(16)
+    .when_nothing("Nobody did anything")
+    .ask(Target::lines(&all_lines().of_users().showing(&fields)))
+}

@@ -1,0 +1,93 @@
+//! What operators look at: five dashboards, one file each.
+//!
+//! *Overview* says whether it is healthy and whether people get through, on one screen. The others say where and why.
+
+use ::telemetry::catalogue::CounterMetric;
+use domain::catalogue;
+use domain::labels::BlobOutcome;
+
+use crate::files::GeneratedFile;
+use crate::grafana::{Color, Dashboard, Panel, Target, Unit};
+use crate::query::{Vector, Window, select};
+
+mod adoption;
+mod api;
+mod background;
+mod overview;
+mod telemetry;
+
+/// All of them, in the order of their links, with their files.
+pub fn all() -> Vec<(&'static str, Dashboard)> {
+    vec![
+        ("deploy/grafana/dashboards/overview.json", overview::dashboard()),
+        ("deploy/grafana/dashboards/api.json", api::dashboard()),
+        ("deploy/grafana/dashboards/adoption.json", adoption::dashboard()),
+        ("deploy/grafana/dashboards/background.json", background::dashboard()),
+        ("deploy/grafana/dashboards/telemetry.json", telemetry::dashboard()),
+    ]
+}
+
+/// Their files.
+pub fn files() -> Vec<GeneratedFile> {
+    let file =
+        |(path, dashboard): (&'static str, Dashboard)| GeneratedFile { path: path.to_owned(), content: dashboard.render() };
+    all().into_iter().map(file).collect()
+}
+
+/// The identifiers that links name.
+pub mod uid {
+    /// Is it healthy, and do people get through?
+    pub const OVERVIEW: &str = "socialize-overview";
+    /// Which requests fail or are slow?
+    pub const API: &str = "socialize-api";
+    /// What do people do?
+    pub const ADOPTION: &str = "socialize-adoption";
+    /// Does background work get done, and do the others answer that we depend on?
+    pub const BACKGROUND: &str = "socialize-background";
+    /// Can one trust what one sees?
+    pub const TELEMETRY: &str = "socialize-telemetry";
+}
+
+/// The distance of two points, at least four scrapes.
+const RATE: Window = Window::RateInterval;
+/// One bar.
+const BAR: Window = Window::Interval;
+/// All that the dashboard shows.
+const RANGE: Window = Window::Range;
+
+/// Percentiles of latency that are shown beside one another, with their names.
+const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
+
+/// What users do in the core workflows, with the names that charts give it.
+fn core_actions(window: Window) -> Vec<(&'static str, Vector<crate::query::Total>)> {
+    let of = |metric: &CounterMetric| select(metric).increase(window).sum();
+    vec![
+        ("organizations", of(&catalogue::ORGANIZATIONS_CREATED)),
+        ("workspaces", of(&catalogue::WORKSPACES_CREATED)),
+        ("invites", of(&catalogue::WORKSPACE_INVITES_CREATED)),
+        ("content items", of(&catalogue::CONTENT_ITEMS_CREATED)),
+        ("decisions", select(&catalogue::APPROVAL_DECISIONS_SUBMITTED).increase(window).sum()),
+        ("comments", of(&catalogue::COMMENTS_CREATED)),
+        ("feedback reports", select(&catalogue::FEEDBACK_REPORTS_SUBMITTED).increase(window).sum()),
+    ]
+}
+
+/// A chart of what users do in the core workflows.
+fn core_actions_over_time(id: u16, title: &'static str, description: &'static str) -> Panel {
+    let panel = Panel::time_series(id, title, description).unit(Unit::Count).decimals(0).stacked_bars();
+    core_actions(BAR).into_iter().fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
+}
+
+/// Good from here on, and bad below: for shares of what succeeded.
+const SUCCESS_SHARES: &[(f64, Color)] =
+    &[(0.99, Color::Orange), (0.995, Color::Yellow), (0.999, Color::Green)];
+
+/// How operations on the blob store fail because of the store or of us.
+const BLOB_FAILURES: &[BlobOutcome] = &[
+    BlobOutcome::Unavailable,
+    BlobOutcome::Timeout,
+    BlobOutcome::Denied,
+    BlobOutcome::NotFound,
+    BlobOutcome::Corrupt,
+    BlobOutcome::Other,
+];

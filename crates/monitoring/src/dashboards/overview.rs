@@ -1,0 +1,326 @@
+//! Is it healthy, and do people get through? One screen.
+
+use std::time::Duration;
+
+use domain::catalogue::{
+    AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, BLOB_OPERATION_DURATION, CONTENT_ITEMS,
+    CONTENT_ITEMS_STALE_IN_APPROVAL, DEPENDENCY_UP, EMAIL_DELIVERIES, HEARTBEAT, JOB_QUEUE_DEAD,
+    JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, PUBLISHING_DELIVERIES, SAMPLER_LAST_SUCCESS,
+    WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
+};
+use domain::labels::{ActivityWindow, Dependency, EmailOutcome, PublishingOutcome, Role};
+use domain::vocabulary::ContentItemStatus;
+use telemetry::JobOutcome;
+use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
+
+use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES, core_actions_over_time, uid};
+use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Target, Unit};
+use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
+
+pub(super) fn dashboard() -> Dashboard {
+    Dashboard {
+        uid: uid::OVERVIEW,
+        title: "Socialize: Overview",
+        description: "Is it healthy, and do real users get through the core workflows?",
+        from: "now-6h",
+        choose_instances: false,
+        bands: vec![
+            Band::Panels(
+                4,
+                vec![
+                    heartbeat(),
+                    availability(),
+                    latency_now(),
+                    dependencies(),
+                    dead_jobs(),
+                    panics(),
+                    version(),
+                ],
+            ),
+            Band::Panels(7, vec![alerts(), traffic(), latency()]),
+            Band::Panels(6, vec![actions(), log_ins(), workflow()]),
+            Band::Panels(6, vec![background_failures(), delivery_failures(), trust()]),
+        ],
+    }
+}
+
+fn heartbeat() -> Panel {
+    let still_known = Duration::from_mins(60);
+    Panel::stat(
+        1,
+        "Last heartbeat",
+        "How long ago a process of each role last showed that it is alive. Above a minute: look whether the container runs and read its \
+         last lines; if it runs, the way of its metrics is broken, so look at the collector on the Telemetry dashboard.",
+    )
+    .width(4)
+    .unit(Unit::Seconds)
+    .decimals(0)
+    .thresholds(Color::Green, &[(60.0, Color::Orange), (180.0, Color::Red)])
+    .when_nothing("No process for an hour")
+    .ask(Target::instant(&select(&HEARTBEAT).ages_below(still_known).min_by::<Role, _>()))
+}
+
+fn availability() -> Panel {
+    let failed = requests().is_one_of(RequestFailure::OURS).count().increase(RANGE).sum();
+    let all = requests().count().increase(RANGE).sum();
+    Panel::stat(
+        2,
+        "Answered without a fault of ours",
+        "The share of requests in the dashboard's range that did not fail because of us. Below 99.5 %: the API dashboard says which \
+         routes fail and why.",
+    )
+    .width(4)
+    .unit(Unit::Share)
+    .decimals(2)
+    .thresholds(Color::Red, SUCCESS_SHARES)
+    .when_nothing("No requests")
+    .link(Link::dashboard("API", uid::API))
+    .ask(Target::instant_named("answered", &failed.share_of(all).rest()))
+}
+
+fn latency_now() -> Panel {
+    Panel::stat(
+        3,
+        "Latency, p95",
+        "19 of 20 requests in the dashboard's range took less. When it is high, the API dashboard names the slow routes, and Background \
+         and dependencies says whether Postgres is slow.",
+    )
+    .width(3)
+    .unit(Unit::Seconds)
+    .thresholds(Color::Green, &[(0.5, Color::Orange), (1.0, Color::Red)])
+    .when_nothing("No requests")
+    .link(Link::dashboard("API", uid::API))
+    .ask(Target::instant_named("p95", &requests().quantile(0.95, RANGE)))
+}
+
+fn dependencies() -> Panel {
+    Panel::stat(
+        4,
+        "Dependencies",
+        "Whether each answers its check. Without Postgres nothing works. While the mail server or the blob store is down, e-mails wait \
+         and uploads fail; both go on by themselves.",
+    )
+    .width(5)
+    .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
+    .thresholds(Color::Red, &[(1.0, Color::Green)])
+    .when_nothing("Nothing reports")
+    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .ask(Target::instant(&select(&DEPENDENCY_UP).now().min_by::<Dependency, _>()))
+}
+
+fn dead_jobs() -> Panel {
+    Panel::stat(
+        5,
+        "Dead jobs",
+        "Jobs that were given up and wait for an operator. `socialize dead-letters list` says why; repair the cause, then retry or \
+         discard them.",
+    )
+    .width(3)
+    .unit(Unit::Count)
+    .thresholds(Color::Green, &[(1.0, Color::Red)])
+    .when_nothing("Not sampled")
+    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .ask(Target::instant_named("dead", &select(&JOB_QUEUE_DEAD).now().sum()))
+}
+
+fn panics() -> Panel {
+    Panel::stat(
+        6,
+        "Panics",
+        "Defects of ours, also those that a request or a job survived. The log line `panic` names file and line; report it.",
+    )
+    .width(2)
+    .unit(Unit::Count)
+    .decimals(0)
+    .thresholds(Color::Green, &[(0.5, Color::Red)])
+    .when_nothing("0")
+    .ask(Target::instant_named("panics", &select(&PANICS).increase(RANGE).sum()))
+}
+
+fn version() -> Panel {
+    Panel::stat(
+        7,
+        "Version",
+        "What is running, with its commit. Two of them for longer than an upgrade takes mean that a process was left behind.",
+    )
+    .width(3)
+    .names_only()
+    .color(Color::Blue)
+    .when_nothing("Nothing runs")
+    .ask(Target::instant(&builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>()))
+}
+
+fn alerts() -> Panel {
+    Panel::alerts(
+        8,
+        "Alerts",
+        "What fires or is about to. Each links to its section of the runbook. Empty is good only while the watchdog arrives at your \
+         receiver.",
+        String::new(),
+    )
+    .width(8)
+}
+
+fn traffic() -> Panel {
+    let failed = || requests().is_one_of(RequestFailure::OURS).count().rate(RATE).sum();
+    let all = requests().count().rate(RATE).sum();
+    Panel::time_series(
+        9,
+        "Requests",
+        "How many requests come in, and how many of them fail because of us. None at all: look whether users can reach the service \
+         (proxy, certificate, name).",
+    )
+    .width(8)
+    .unit(Unit::RequestsPerSecond)
+    .stacked()
+    .link(Link::dashboard("API", uid::API))
+    .except(Override::color("answered", Color::Green))
+    .except(Override::color("failed", Color::Red))
+    .ask(Target::named("answered", &all.minus(failed())))
+    .ask(Target::named("failed", &failed()))
+}
+
+fn latency() -> Panel {
+    let panel = Panel::time_series(
+        10,
+        "Latency",
+        "How long requests take. A median that rises points to Postgres or a busy machine; a p99 that rises alone, to single routes.",
+    )
+    .width(8)
+    .unit(Unit::Seconds)
+    .thresholds(Color::Green, &[(1.0, Color::Red)])
+    .link(Link::dashboard("API", uid::API));
+    PERCENTILES
+        .iter()
+        .fold(panel, |panel, (q, name)| panel.ask(Target::named(name, &requests().quantile(*q, RATE))))
+}
+
+fn actions() -> Panel {
+    core_actions_over_time(
+        11,
+        "What users do",
+        "The core workflows, counted after they were committed. Fewer than at the same time last week while requests come in: people do \
+         not get through. Try it yourself, then look at errors by code on the API dashboard.",
+    )
+    .width(10)
+    .interval("5m")
+    .link(Link::dashboard("Adoption", uid::ADOPTION))
+}
+
+fn log_ins() -> Panel {
+    let attempts = select(&AUTH_LOGIN_ATTEMPTS).increase(BAR).sum();
+    let successes = || select(&AUTH_LOGIN_SUCCESSES).increase(BAR).sum();
+    Panel::time_series(
+        12,
+        "Log-ins",
+        "Many failures with few successes: either log-in is broken or somebody guesses passwords. The API dashboard has the reasons.",
+    )
+    .width(6)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("5m")
+    .link(Link::dashboard("API", uid::API))
+    .except(Override::color("succeeded", Color::Green))
+    .except(Override::color("failed", Color::Orange))
+    .ask(Target::named("succeeded", &successes()))
+    .ask(Target::named("failed", &attempts.minus(successes())))
+}
+
+fn workflow() -> Panel {
+    let active = |window| select(&WORKSPACES_ACTIVE).is(window).now().max();
+    let items = |status| select(&CONTENT_ITEMS).is(status).now().max();
+    Panel::stat(
+        13,
+        "The workflow now",
+        "Sampled from the database. Items that wait for decisions for too long mean that reviewers do not come, or get no e-mails.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .color(Color::Blue)
+    .when_nothing("Not sampled")
+    .link(Link::dashboard("Adoption", uid::ADOPTION))
+    .except(Override::color("publish failed", Color::Orange))
+    .except(Override::color("stale in approval", Color::Orange))
+    .ask(Target::instant_named("active workspaces, 24 h", &active(ActivityWindow::Day)))
+    .ask(Target::instant_named("active workspaces, 7 d", &active(ActivityWindow::Week)))
+    .ask(Target::instant_named("in approval", &items(ContentItemStatus::InApproval)))
+    .ask(Target::instant_named("stale in approval", &select(&CONTENT_ITEMS_STALE_IN_APPROVAL).now().max()))
+    .ask(Target::instant_named("publish failed", &items(ContentItemStatus::PublishFailed)))
+    .ask(Target::instant_named("invites pending", &select(&WORKSPACE_INVITES_PENDING).now().max()))
+}
+
+fn background_failures() -> Panel {
+    let runs = |outcome| select(&JOB_RUN_DURATION).is(outcome).count().increase(BAR).sum();
+    let oldest = select(&JOB_QUEUE_OLDEST_AGE).now().max();
+    Panel::time_series(
+        14,
+        "Background work that failed",
+        "Runs that will be tried again, were given up, or lost their lease, and how many seconds the oldest job is late. Lateness that \
+         only grows: no worker runs, or one kind of job blocks them.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("1m")
+    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .except(Override::color("given up", Color::Red))
+    .except(Override::color("tried again", Color::Orange))
+    .except(Override::color("lease lost", Color::Purple))
+    .except(Override::line_on_the_right("oldest job is late", Unit::Seconds))
+    .ask(Target::named("tried again", &runs(JobOutcome::Retry)))
+    .ask(Target::named("given up", &runs(JobOutcome::Dead)))
+    .ask(Target::named("lease lost", &runs(JobOutcome::LostLease)))
+    .ask(Target::named("oldest job is late", &oldest))
+}
+
+fn delivery_failures() -> Panel {
+    let emails =
+        select(&EMAIL_DELIVERIES).is_one_of(&[EmailOutcome::Deferred, EmailOutcome::Refused]).increase(BAR);
+    let publishing = select(&PUBLISHING_DELIVERIES)
+        .is_one_of(&[PublishingOutcome::Deferred, PublishingOutcome::Failed])
+        .increase(BAR);
+    let blobs = select(&BLOB_OPERATION_DURATION).is_one_of(super::BLOB_FAILURES).count().increase(BAR);
+    Panel::time_series(
+        15,
+        "What others refused or did not answer",
+        "Attempts that failed at the mail server, at customers' publishing endpoints, and at the blob store. The first and the last are \
+         the operator's to repair; a publishing endpoint is its customer's.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .stacked_bars()
+    .interval("1m")
+    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .ask(Target::named("e-mails", &emails.sum()))
+    .ask(Target::named("publishing", &publishing.sum()))
+    .ask(Target::named("blob store", &blobs.sum()))
+}
+
+fn trust() -> Panel {
+    let sampler = select(&SAMPLER_LAST_SUCCESS).now().max().age();
+    Panel::stat(
+        16,
+        "Can I trust this?",
+        "Telemetry that was dropped for good and attempts to send it that failed, in the dashboard's range, and how old the numbers \
+         sampled from the database are. Anything but zero and a minute: look at the Telemetry dashboard before you conclude anything.",
+    )
+    .width(8)
+    .unit(Unit::Count)
+    .decimals(0)
+    .thresholds(Color::Green, &[(0.5, Color::Orange)])
+    .when_nothing("Not known")
+    .link(Link::dashboard("Telemetry", uid::TELEMETRY))
+    .except(Override::field(
+        "sample is old",
+        vec![
+            crate::grafana::Property::Unit(Unit::Seconds),
+            crate::grafana::Property::Thresholds(vec![(120.0, Color::Orange), (300.0, Color::Red)]),
+        ],
+    ))
+    .ask(Target::instant_named("items dropped", &select(&DROPPED).increase(RANGE).sum()))
+    .ask(Target::instant_named("sends failed", &select(&EXPORT_FAILURES).increase(RANGE).sum()))
+    .ask(Target::instant_named("sample is old", &sampler))
+}

@@ -1,0 +1,18 @@
+//! As much of Grafana's dashboard JSON as our dashboards need, typed.
+//!
+//! The fields are those of `@grafana/schema`; `tools/dashboards` has the TypeScript compiler check each rendered panel against the type of
+//! its kind. Everything that is serialized is a struct, so the order of the fields is fixed and the files are the same wherever
+//! they are rendered.
+
+mod dashboard;
+mod field;
+mod link;
+mod options;
+mod panel;
+mod target;
+
+pub use dashboard::{Band, Dashboard};
+pub use field::{Cell, Color, Mapping, Override, Property, Threshold, Unit};
+pub use link::{Link, explore_logs, explore_traces};
+pub use panel::{Panel, Transformation};
+pub use target::{DataSource, Target};

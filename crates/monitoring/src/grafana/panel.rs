@@ -1,0 +1,467 @@
+//! A panel, from what it asks to how it shows the answer.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::field::{ColorMode, Thresholds};
+use super::options::{
+    AlertListOptions, BarGaugeOptions, Custom, HeatmapOptions, Legend, LogsOptions, Options, SortBy,
+    StatOptions, StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TimeSeriesCustom,
+    TimeSeriesOptions, Tooltip,
+};
+use super::target::{DataSourceRef, TargetJson};
+use super::{Color, Link, Mapping, Override, Target, Unit};
+
+/// One panel of a dashboard.
+#[derive(Clone, Debug)]
+pub struct Panel {
+    pub(super) id: u16,
+    pub(super) title: &'static str,
+    kind: &'static str,
+    description: &'static str,
+    pub(super) width: u8,
+    targets: Vec<Target>,
+    unit: Option<Unit>,
+    decimals: Option<u8>,
+    min: Option<f64>,
+    max: Option<f64>,
+    no_value: Option<&'static str>,
+    thresholds: Thresholds,
+    color: ColorMode,
+    mappings: Vec<Mapping>,
+    field_links: Vec<Link>,
+    overrides: Vec<Override>,
+    custom: Option<Custom>,
+    options: Options,
+    transformations: Vec<Transformation>,
+    interval: Option<&'static str>,
+    time_from: Option<&'static str>,
+    links: Vec<Link>,
+}
+
+impl Panel {
+    fn new(
+        kind: &'static str,
+        id: u16,
+        title: &'static str,
+        description: &'static str,
+        options: Options,
+        custom: Option<Custom>,
+    ) -> Self {
+        Self {
+            id,
+            title,
+            kind,
+            description,
+            width: 6,
+            targets: Vec::new(),
+            unit: None,
+            decimals: None,
+            min: None,
+            max: None,
+            no_value: None,
+            thresholds: Thresholds::new(Color::Green, &[]),
+            color: ColorMode::THRESHOLDS,
+            mappings: Vec::new(),
+            field_links: Vec::new(),
+            overrides: Vec::new(),
+            custom,
+            options,
+            transformations: Vec::new(),
+            interval: None,
+            time_from: None,
+            links: Vec::new(),
+        }
+    }
+
+    /// Lines over time. The id stays the same for good, because links name it; the description says what to do.
+    pub fn time_series(id: u16, title: &'static str, description: &'static str) -> Self {
+        let options = TimeSeriesOptions { legend: Legend::BELOW, tooltip: Tooltip::ALL_SERIES };
+        let custom = Custom::TimeSeries(TimeSeriesCustom::LINES);
+        let panel =
+            Self::new("timeseries", id, title, description, Options::TimeSeries(options), Some(custom));
+        Self { color: ColorMode::PALETTE, ..panel }
+    }
+
+    /// States over time.
+    pub fn state_timeline(id: u16, title: &'static str, description: &'static str) -> Self {
+        let options = Options::StateTimeline(StateTimelineOptions::DEFAULT);
+        let custom = Custom::StateTimeline(StateTimelineCustom::DEFAULT);
+        Self::new("state-timeline", id, title, description, options, Some(custom))
+    }
+
+    /// Large numbers.
+    pub fn stat(id: u16, title: &'static str, description: &'static str) -> Self {
+        Self::new("stat", id, title, description, Options::Stat(StatOptions::DEFAULT), None)
+    }
+
+    /// Horizontal bars.
+    pub fn bars(id: u16, title: &'static str, description: &'static str) -> Self {
+        let options = Options::BarGauge(BarGaugeOptions::DEFAULT);
+        let panel = Self::new("bargauge", id, title, description, options, None);
+        Self { min: Some(0.0), ..panel }
+    }
+
+    /// A table.
+    pub fn table(id: u16, title: &'static str, description: &'static str) -> Self {
+        let options = Options::Table(TableOptions::DEFAULT);
+        Self::new("table", id, title, description, options, Some(Custom::Table(TableCustom::DEFAULT)))
+    }
+
+    /// How durations are distributed over time.
+    pub fn heatmap(id: u16, title: &'static str, description: &'static str) -> Self {
+        Self::new("heatmap", id, title, description, Options::Heatmap(HeatmapOptions::DURATIONS), None)
+    }
+
+    /// Log lines.
+    pub fn logs(id: u16, title: &'static str, description: &'static str) -> Self {
+        Self::new("logs", id, title, description, Options::Logs(LogsOptions::DEFAULT), None)
+    }
+
+    /// The alerts that fire or are about to, as far as their labels match.
+    pub fn alerts(id: u16, title: &'static str, description: &'static str, label_filter: String) -> Self {
+        let options = Options::AlertList(AlertListOptions::firing(label_filter));
+        Self::new("alertlist", id, title, description, options, None)
+    }
+
+    /// So many of the 24 columns wide.
+    #[must_use]
+    pub fn width(self, width: u8) -> Self {
+        Self { width, ..self }
+    }
+
+    /// Asks something.
+    #[must_use]
+    pub fn ask(mut self, target: Target) -> Self {
+        self.targets.push(target);
+        self
+    }
+
+    /// What the values are.
+    #[must_use]
+    pub fn unit(self, unit: Unit) -> Self {
+        Self { unit: Some(unit), ..self }
+    }
+
+    /// So many decimals.
+    #[must_use]
+    pub fn decimals(self, decimals: u8) -> Self {
+        Self { decimals: Some(decimals), ..self }
+    }
+
+    /// From zero to this at least.
+    #[must_use]
+    pub fn up_to(self, max: f64) -> Self {
+        Self { min: Some(0.0), max: Some(max), ..self }
+    }
+
+    /// What is shown where there is nothing.
+    #[must_use]
+    pub fn when_nothing(mut self, text: &'static str) -> Self {
+        self.no_value = Some(text);
+        self.mappings.push(Mapping::nothing(text));
+        self
+    }
+
+    /// The color of values that have reached no threshold, and that of each threshold. In a chart, thresholds are dashed lines.
+    #[must_use]
+    pub fn thresholds(mut self, base: Color, steps: &[(f64, Color)]) -> Self {
+        self.thresholds = Thresholds::new(base, steps);
+        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
+            custom.thresholds_style.mode = "dashed";
+        }
+        self
+    }
+
+    /// One color for everything.
+    #[must_use]
+    pub fn color(self, color: Color) -> Self {
+        Self { color: ColorMode::fixed(color), ..self }
+    }
+
+    /// Texts in place of values.
+    #[must_use]
+    pub fn mapping(mut self, mapping: Mapping) -> Self {
+        self.mappings.push(mapping);
+        self
+    }
+
+    /// Where a value leads to.
+    #[must_use]
+    pub fn value_link(mut self, link: Link) -> Self {
+        self.field_links.push(link);
+        self
+    }
+
+    /// Where the panel leads to.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.links.push(link);
+        self
+    }
+
+    /// How one field differs.
+    #[must_use]
+    pub fn except(mut self, field: Override) -> Self {
+        self.overrides.push(field);
+        self
+    }
+
+    /// Changes the answer before it is shown.
+    #[must_use]
+    pub fn transform(mut self, transformation: Transformation) -> Self {
+        self.transformations.push(transformation);
+        self
+    }
+
+    /// No two points are closer than this.
+    #[must_use]
+    pub fn interval(self, interval: &'static str) -> Self {
+        Self { interval: Some(interval), ..self }
+    }
+
+    /// Looks back this far, whatever the dashboard's range.
+    #[must_use]
+    pub fn looking_back(self, time: &'static str) -> Self {
+        Self { time_from: Some(time), ..self }
+    }
+
+    /// Bars that stand on one another, in place of lines.
+    #[must_use]
+    pub fn stacked_bars(mut self) -> Self {
+        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
+            custom.draw_style = "bars";
+            custom.fill_opacity = 80;
+            custom.show_points = "never";
+            custom.stacking.mode = "normal";
+        }
+        self
+    }
+
+    /// Areas that stand on one another, in place of lines.
+    #[must_use]
+    pub fn stacked(mut self) -> Self {
+        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
+            custom.fill_opacity = 40;
+            custom.show_points = "never";
+            custom.stacking.mode = "normal";
+        }
+        self
+    }
+
+    /// A table beside the chart that says how much each series came to.
+    #[must_use]
+    pub fn legend_totals(self) -> Self {
+        self.legend(Legend::table("sum", "Total"))
+    }
+
+    /// A table beside the chart that says what was the largest value of each series.
+    #[must_use]
+    pub fn legend_maxima(self) -> Self {
+        self.legend(Legend::table("max", "Max"))
+    }
+
+    /// A table beside the chart that says what each series is now.
+    #[must_use]
+    pub fn legend_last(self) -> Self {
+        self.legend(Legend::table("lastNotNull", "Last *"))
+    }
+
+    fn legend(mut self, legend: Legend) -> Self {
+        if let Options::TimeSeries(options) = &mut self.options {
+            options.legend = legend;
+        }
+        self
+    }
+
+    /// Paints the whole panel in the color of its value.
+    #[must_use]
+    pub fn background(mut self) -> Self {
+        if let Options::Stat(options) = &mut self.options {
+            options.color_mode = "background";
+        }
+        self
+    }
+
+    /// Draws how the number came to be behind it.
+    #[must_use]
+    pub fn with_graph(mut self) -> Self {
+        if let Options::Stat(options) = &mut self.options {
+            options.graph_mode = "area";
+        }
+        self
+    }
+
+    /// Shows the names of the series in place of their values.
+    #[must_use]
+    pub fn names_only(mut self) -> Self {
+        if let Options::Stat(options) = &mut self.options {
+            options.text_mode = "name";
+        }
+        self
+    }
+
+    /// The rows of a table by this column, from the largest.
+    #[must_use]
+    pub fn sorted_by(mut self, column: &str) -> Self {
+        if let Options::Table(options) = &mut self.options {
+            options.sort_by = vec![SortBy { display_name: column.to_owned(), desc: true }];
+        }
+        self
+    }
+
+    pub(super) fn render(&self, x: u8, y: u16, height: u8) -> PanelJson<'_> {
+        PanelJson {
+            id: self.id,
+            r#type: self.kind,
+            title: self.title,
+            description: self.description,
+            grid_pos: GridPosition { h: height, w: self.width, x, y },
+            datasource: self.targets.first().map(|target| target.source.reference()),
+            targets: ('A'..='Z').zip(&self.targets).map(|(id, target)| target.render(id)).collect(),
+            field_config: FieldConfig {
+                defaults: Defaults {
+                    unit: self.unit,
+                    decimals: self.decimals,
+                    min: self.min,
+                    max: self.max,
+                    no_value: self.no_value,
+                    color: &self.color,
+                    thresholds: &self.thresholds,
+                    mappings: &self.mappings,
+                    links: &self.field_links,
+                    custom: self.custom.as_ref(),
+                },
+                overrides: &self.overrides,
+            },
+            options: &self.options,
+            transformations: &self.transformations,
+            interval: self.interval,
+            time_from: self.time_from,
+            links: self.links.iter().map(PanelLink::new).collect(),
+        }
+    }
+}
+
+/// What is done to an answer before it is shown.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "id", content = "options", rename_all = "camelCase")]
+pub enum Transformation {
+    /// Rows of several queries with the same labels become one.
+    Merge {},
+    /// Columns are left out, put in order and named.
+    #[serde(rename_all = "camelCase")]
+    Organize {
+        /// Left out.
+        exclude_by_name: BTreeMap<String, bool>,
+        /// In which order.
+        index_by_name: BTreeMap<String, u8>,
+        /// The names.
+        rename_by_name: BTreeMap<String, String>,
+    },
+}
+
+impl Transformation {
+    /// These columns in this order under these names, and no column of times.
+    pub fn columns(columns: &[(&str, &str)]) -> Self {
+        let exclude_by_name = std::iter::once(("Time".to_owned(), true)).collect();
+        let index_by_name = columns.iter().map(|(column, _)| (*column).to_owned()).zip(0..).collect();
+        let rename_by_name =
+            columns.iter().map(|(column, name)| ((*column).to_owned(), (*name).to_owned())).collect();
+        Self::Organize { exclude_by_name, index_by_name, rename_by_name }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PanelJson<'a> {
+    id: u16,
+    r#type: &'static str,
+    title: &'static str,
+    description: &'static str,
+    grid_pos: GridPosition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datasource: Option<DataSourceRef>,
+    targets: Vec<TargetJson>,
+    field_config: FieldConfig<'a>,
+    options: &'a Options,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    transformations: &'a [Transformation],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_from: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    links: Vec<PanelLink<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct GridPosition {
+    pub(super) h: u8,
+    pub(super) w: u8,
+    pub(super) x: u8,
+    pub(super) y: u16,
+}
+
+#[derive(Serialize)]
+struct FieldConfig<'a> {
+    defaults: Defaults<'a>,
+    overrides: &'a [Override],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Defaults<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decimals: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_value: Option<&'static str>,
+    color: &'a ColorMode,
+    thresholds: &'a Thresholds,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    mappings: &'a [Mapping],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    links: &'a [Link],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<&'a Custom>,
+}
+
+/// A link of a panel has the form of a dashboard's.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PanelLink<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    url: &'a str,
+    as_dropdown: bool,
+    icon: &'static str,
+    include_vars: bool,
+    keep_time: bool,
+    tags: [&'static str; 0],
+    target_blank: bool,
+    tooltip: &'static str,
+}
+
+impl<'a> PanelLink<'a> {
+    fn new(link: &'a Link) -> Self {
+        Self {
+            r#type: "link",
+            title: link.title(),
+            url: link.url(),
+            as_dropdown: false,
+            icon: "external link",
+            include_vars: false,
+            keep_time: false,
+            tags: [],
+            target_blank: false,
+            tooltip: "",
+        }
+    }
+}

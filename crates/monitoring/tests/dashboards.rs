@@ -1,0 +1,97 @@
+//! What holds for every dashboard, and what parsers say about its queries.
+
+use std::collections::BTreeSet;
+
+use monitoring::dashboards;
+use serde_json::Value;
+
+/// Every dashboard as Grafana reads it.
+fn rendered() -> Vec<Value> {
+    let parse = |file: monitoring::files::GeneratedFile| {
+        serde_json::from_str(&file.content).expect("a dashboard is JSON")
+    };
+    dashboards::files().into_iter().map(parse).collect()
+}
+
+fn panels(dashboard: &Value) -> Vec<&Value> {
+    let all = dashboard["panels"].as_array().expect("a dashboard has panels");
+    all.iter().filter(|panel| panel["type"] != "row").collect()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("{field} is missing in {value}"))
+}
+
+/// What Grafana would put in place of its variables.
+fn without_variables(query: &str) -> String {
+    query
+        .replace("$__rate_interval", "1m")
+        .replace("$__interval", "1m")
+        .replace("$__range", "3h")
+        .replace("$instance", ".*")
+}
+
+#[test]
+fn every_prometheus_query_is_promql() {
+    let mut queries = 0;
+    for dashboard in rendered() {
+        for panel in panels(&dashboard) {
+            for target in panel["targets"].as_array().expect("a panel has a list of targets") {
+                if target["datasource"]["type"] == "prometheus" {
+                    let query = without_variables(text(target, "expr"));
+                    assert!(!query.contains('$'), "{query}");
+                    promql_parser::parser::parse(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
+                    queries += 1;
+                }
+            }
+        }
+    }
+    assert!(queries > 100, "only {queries} queries were found");
+}
+
+#[test]
+fn identifiers_are_unique_and_panels_say_what_to_do() {
+    let mut uids = BTreeSet::new();
+    for dashboard in rendered() {
+        assert!(uids.insert(text(&dashboard, "uid").to_owned()));
+        let mut ids = BTreeSet::new();
+        let all = dashboard["panels"].as_array().expect("a dashboard has panels");
+        for panel in all {
+            assert!(ids.insert(panel["id"].as_u64()), "{} has two ids {}", dashboard["title"], panel["id"]);
+        }
+        for panel in panels(&dashboard) {
+            let description = text(panel, "description");
+            assert!(description.ends_with('.') && description.len() > 40, "{}", panel["title"]);
+            assert!(!description.contains("  "), "{}", panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn the_overview_is_one_screen() {
+    // A screen of 1080 lines shows 24 rows of the grid below the browser's and Grafana's own bars.
+    let overview = &rendered()[0];
+    assert_eq!(text(overview, "uid"), dashboards::uid::OVERVIEW);
+    for panel in panels(overview) {
+        let position = &panel["gridPos"];
+        let bottom = position["y"].as_u64().unwrap_or_default() + position["h"].as_u64().unwrap_or_default();
+        assert!(bottom <= 24, "{} ends in row {bottom}", panel["title"]);
+    }
+}
+
+#[test]
+fn links_lead_to_dashboards_that_exist() {
+    let rendered = rendered();
+    let uids: Vec<&str> = rendered.iter().map(|dashboard| text(dashboard, "uid")).collect();
+    let mut links = 0;
+    for dashboard in &rendered {
+        for panel in panels(dashboard) {
+            for link in panel["links"].as_array().into_iter().flatten() {
+                let url = text(link, "url");
+                assert!(uids.iter().any(|uid| url.starts_with(&format!("/d/{uid}?"))), "{url}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 10, "only {links} links were found");
+}
