@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use monitoring::dashboards;
+use monitoring::rules::DashboardUid;
 use serde_json::Value;
 
 /// Every dashboard as Grafana reads it.
@@ -71,7 +72,7 @@ fn identifiers_are_unique_and_panels_say_what_to_do() {
 fn the_overview_is_one_screen() {
     // A screen of 1080 lines shows 24 rows of the grid below the browser's and Grafana's own bars.
     let overview = &rendered()[0];
-    assert_eq!(text(overview, "uid"), dashboards::uid::OVERVIEW);
+    assert_eq!(text(overview, "uid"), DashboardUid::Overview.as_str());
     for panel in panels(overview) {
         let position = &panel["gridPos"];
         let bottom = position["y"].as_u64().unwrap_or_default() + position["h"].as_u64().unwrap_or_default();

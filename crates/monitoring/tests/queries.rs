@@ -9,7 +9,8 @@ use domain::catalogue::{
 use domain::database_operation::DatabaseOperation;
 use domain::labels::{ConnectionState, JobKind, Loop, Role};
 use monitoring::query::{
-    Bucket, Grouping, Instance, Recording, RequestFailure, Route, Total, Vector, requests, select,
+    Bucket, BuildCommit, BuildVersion, CallFailure, Grouping, Instance, Recording, RequestFailure,
+    RequestMethod, ResponseStatusClass, Route, Total, Vector, Window, builds, calls, requests, select,
 };
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::{DatabaseOutcome, JobOutcome};
@@ -134,5 +135,55 @@ fn what_a_rule_recorded_can_be_asked_for() {
     renders(
         &RECORDED.samples_in(FIVE_MINUTES),
         "count_over_time(socialize:organizations_created:rate5m[5m])",
+    );
+}
+
+#[test]
+fn panels_leave_their_windows_to_grafana() {
+    // A parser reads them once Grafana has put durations in place of its variables: see tests/dashboards.rs.
+    let created = || select(&ORGANIZATIONS_CREATED);
+    assert_eq!(
+        created().rate(Window::RateInterval).sum().text(),
+        "sum(rate(socialize_organizations_created_total[$__rate_interval]))"
+    );
+    assert_eq!(
+        created().at_end().increase(Window::Range).sum().or_zero().text(),
+        "sum(increase(socialize_organizations_created_total[$__range] @ end())) or vector(0)"
+    );
+    assert_eq!(
+        select(&HEARTBEAT).of_chosen_instances().now().count().text(),
+        r#"count(socialize_heartbeat_time_seconds{instance=~"$instance"})"#
+    );
+}
+
+#[test]
+fn groups_can_have_two_labels_and_be_ranked() {
+    renders(
+        &requests().count().increase(FIVE_MINUTES).sum_by::<Route, _>().largest(3),
+        "topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count[5m])))",
+    );
+    renders(
+        &requests().quantile_by_both::<Route, RequestMethod, _, _>(0.95, FIVE_MINUTES),
+        "histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket[5m])))",
+    );
+    renders(
+        &requests().buckets(FIVE_MINUTES),
+        "sum by (le) (increase(http_server_request_duration_seconds_bucket[5m]))",
+    );
+    renders(
+        &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatusClass, CallFailure, _, _>(),
+        "sum by (http_response_status_class, error_type) (increase(http_client_request_duration_seconds_count[5m]))",
+    );
+    renders(
+        &builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>(),
+        "count by (version, commit) (socialize_build_info)",
+    );
+}
+
+#[test]
+fn ages_leave_out_what_ended() {
+    renders(
+        &select(&HEARTBEAT).ages_below(Duration::from_mins(1)).min_by::<Role, _>(),
+        "min by (role) (time() - socialize_heartbeat_time_seconds < 60)",
     );
 }

@@ -12,15 +12,16 @@ use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome
 use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
-use super::{BAR, RANGE, core_actions, core_actions_over_time, uid};
+use super::{BAR, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Color, Dashboard, Override, Panel, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
+use crate::rules::DashboardUid;
 
 const A_WEEK: Duration = Duration::from_hours(7 * 24);
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
-        uid: uid::ADOPTION,
+        uid: DashboardUid::Adoption,
         title: "Socialize: Adoption",
         description: "What do people do, and does the workflow flow?",
         from: "now-7d",

@@ -7,7 +7,7 @@ use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, events};
 
-use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES, uid};
+use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES};
 use crate::grafana::{
     Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
     explore_traces,
@@ -15,6 +15,7 @@ use crate::grafana::{
 use crate::query::{
     Both, Field, RequestFailure, RequestMethod, ResponseStatus, Route, Vector, lines, requests, select, spans,
 };
+use crate::rules::DashboardUid;
 
 /// A request that takes longer is worth a look.
 const SLOW_MILLISECONDS: u64 = 500;
@@ -23,7 +24,7 @@ const ROUTES_DRAWN: u8 = 6;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
-        uid: uid::API,
+        uid: DashboardUid::Api,
         title: "Socialize: API",
         description: "Which requests fail or are slow, where, and why?",
         from: "now-3h",

@@ -16,16 +16,17 @@ use domain::signals::keys;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, JobOutcome, events};
 
-use super::{BAR, BLOB_FAILURES, PERCENTILES, RANGE, RATE, uid};
+use super::{BAR, BLOB_FAILURES, PERCENTILES, RANGE, RATE};
 use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
 use crate::query::{CallFailure, Field, ResponseStatusClass, Vector, all_lines, calls, select, spans};
+use crate::rules::DashboardUid;
 
 /// How many of the many database operations are drawn beside one another.
 const OPERATIONS_DRAWN: u8 = 8;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
-        uid: uid::BACKGROUND,
+        uid: DashboardUid::Background,
         title: "Socialize: Background and dependencies",
         description: "Does background work get done, and do the others answer that we depend on?",
         from: "now-3h",

@@ -29,23 +29,11 @@ pub fn all() -> Vec<(&'static str, Dashboard)> {
 
 /// Their files.
 pub fn files() -> Vec<GeneratedFile> {
-    let file =
-        |(path, dashboard): (&'static str, Dashboard)| GeneratedFile { path: path.to_owned(), content: dashboard.render() };
+    let file = |(path, dashboard): (&'static str, Dashboard)| GeneratedFile {
+        path: path.to_owned(),
+        content: dashboard.render(),
+    };
     all().into_iter().map(file).collect()
-}
-
-/// The identifiers that links name.
-pub mod uid {
-    /// Is it healthy, and do people get through?
-    pub const OVERVIEW: &str = "socialize-overview";
-    /// Which requests fail or are slow?
-    pub const API: &str = "socialize-api";
-    /// What do people do?
-    pub const ADOPTION: &str = "socialize-adoption";
-    /// Does background work get done, and do the others answer that we depend on?
-    pub const BACKGROUND: &str = "socialize-background";
-    /// Can one trust what one sees?
-    pub const TELEMETRY: &str = "socialize-telemetry";
 }
 
 /// The distance of two points, at least four scrapes.

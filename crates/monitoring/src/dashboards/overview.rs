@@ -13,13 +13,14 @@ use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES, core_actions_over_time, uid};
+use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES, core_actions_over_time};
 use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Target, Unit};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
+use crate::rules::DashboardUid;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
-        uid: uid::OVERVIEW,
+        uid: DashboardUid::Overview,
         title: "Socialize: Overview",
         description: "Is it healthy, and do real users get through the core workflows?",
         from: "now-6h",
@@ -74,7 +75,7 @@ fn availability() -> Panel {
     .decimals(2)
     .thresholds(Color::Red, SUCCESS_SHARES)
     .when_nothing("No requests")
-    .link(Link::dashboard("API", uid::API))
+    .link(Link::dashboard("API", DashboardUid::Api))
     .ask(Target::instant_named("answered", &failed.share_of(all).rest()))
 }
 
@@ -89,7 +90,7 @@ fn latency_now() -> Panel {
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(0.5, Color::Orange), (1.0, Color::Red)])
     .when_nothing("No requests")
-    .link(Link::dashboard("API", uid::API))
+    .link(Link::dashboard("API", DashboardUid::Api))
     .ask(Target::instant_named("p95", &requests().quantile(0.95, RANGE)))
 }
 
@@ -104,7 +105,7 @@ fn dependencies() -> Panel {
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
     .thresholds(Color::Red, &[(1.0, Color::Green)])
     .when_nothing("Nothing reports")
-    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .ask(Target::instant(&select(&DEPENDENCY_UP).now().min_by::<Dependency, _>()))
 }
 
@@ -119,7 +120,7 @@ fn dead_jobs() -> Panel {
     .unit(Unit::Count)
     .thresholds(Color::Green, &[(1.0, Color::Red)])
     .when_nothing("Not sampled")
-    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .ask(Target::instant_named("dead", &select(&JOB_QUEUE_DEAD).now().sum()))
 }
 
@@ -173,7 +174,7 @@ fn traffic() -> Panel {
     .width(8)
     .unit(Unit::RequestsPerSecond)
     .stacked()
-    .link(Link::dashboard("API", uid::API))
+    .link(Link::dashboard("API", DashboardUid::Api))
     .except(Override::color("answered", Color::Green))
     .except(Override::color("failed", Color::Red))
     .ask(Target::named("answered", &all.minus(failed())))
@@ -189,7 +190,7 @@ fn latency() -> Panel {
     .width(8)
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(1.0, Color::Red)])
-    .link(Link::dashboard("API", uid::API));
+    .link(Link::dashboard("API", DashboardUid::Api));
     PERCENTILES
         .iter()
         .fold(panel, |panel, (q, name)| panel.ask(Target::named(name, &requests().quantile(*q, RATE))))
@@ -204,7 +205,7 @@ fn actions() -> Panel {
     )
     .width(10)
     .interval("5m")
-    .link(Link::dashboard("Adoption", uid::ADOPTION))
+    .link(Link::dashboard("Adoption", DashboardUid::Adoption))
 }
 
 fn log_ins() -> Panel {
@@ -220,7 +221,7 @@ fn log_ins() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("5m")
-    .link(Link::dashboard("API", uid::API))
+    .link(Link::dashboard("API", DashboardUid::Api))
     .except(Override::color("succeeded", Color::Green))
     .except(Override::color("failed", Color::Orange))
     .ask(Target::named("succeeded", &successes()))
@@ -239,7 +240,7 @@ fn workflow() -> Panel {
     .unit(Unit::Count)
     .color(Color::Blue)
     .when_nothing("Not sampled")
-    .link(Link::dashboard("Adoption", uid::ADOPTION))
+    .link(Link::dashboard("Adoption", DashboardUid::Adoption))
     .except(Override::color("publish failed", Color::Orange))
     .except(Override::color("stale in approval", Color::Orange))
     .ask(Target::instant_named("active workspaces, 24 h", &active(ActivityWindow::Day)))
@@ -264,7 +265,7 @@ fn background_failures() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .except(Override::color("given up", Color::Red))
     .except(Override::color("tried again", Color::Orange))
     .except(Override::color("lease lost", Color::Purple))
@@ -293,7 +294,7 @@ fn delivery_failures() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .link(Link::dashboard("Background and dependencies", uid::BACKGROUND))
+    .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .ask(Target::named("e-mails", &emails.sum()))
     .ask(Target::named("publishing", &publishing.sum()))
     .ask(Target::named("blob store", &blobs.sum()))
@@ -312,7 +313,7 @@ fn trust() -> Panel {
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Orange)])
     .when_nothing("Not known")
-    .link(Link::dashboard("Telemetry", uid::TELEMETRY))
+    .link(Link::dashboard("Telemetry", DashboardUid::Telemetry))
     .except(Override::field(
         "sample is old",
         vec![

@@ -10,7 +10,7 @@ use telemetry::builtin::{
 use telemetry::events;
 use telemetry::log::Level;
 
-use super::{BAR, RANGE, RATE, uid};
+use super::{BAR, RANGE, RATE};
 use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
 use crate::peers::{
     CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
@@ -20,10 +20,11 @@ use crate::peers::{
     RESIDENT_MEMORY, RULE_EVALUATION_FAILURES, ScrapeJob, TEMPO_BYTES_RECEIVED, TEMPO_DISCARDED, UP,
 };
 use crate::query::{Field, Instance, Vector, all_lines, select};
+use crate::rules::DashboardUid;
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
-        uid: uid::TELEMETRY,
+        uid: DashboardUid::Telemetry,
         title: "Socialize: Telemetry",
         description: "Can I trust what I see, and what does seeing cost?",
         from: "now-3h",

@@ -6,6 +6,7 @@ use super::panel::{GridPosition, PanelJson};
 use super::target::DataSourceRef;
 use super::{DataSource, Panel};
 use crate::query::{BuildCommit, BuildVersion, Instance, LabelName, builds};
+use crate::rules::DashboardUid;
 
 /// The version of Grafana's dashboard JSON, as `@grafana/schema` says.
 const SCHEMA_VERSION: u8 = 42;
@@ -17,7 +18,7 @@ const TAG: &str = "socialize";
 /// A dashboard.
 pub struct Dashboard {
     /// Its fixed identifier, of which links are made.
-    pub uid: &'static str,
+    pub uid: DashboardUid,
     /// Its title.
     pub title: &'static str,
     /// What it is for.
@@ -62,7 +63,7 @@ impl Dashboard {
     /// When the panels of a band do not fill it: a mistake in the code, which a test finds.
     pub fn render(&self) -> String {
         let json = DashboardJson {
-            uid: self.uid,
+            uid: self.uid.as_str(),
             title: self.title,
             description: self.description,
             tags: [TAG],
@@ -104,7 +105,7 @@ impl Dashboard {
                 Band::Panels(height, panels) => {
                     let mut x = 0;
                     for panel in panels {
-                        placed.push(Placed::Panel(panel.render(x, y, *height)));
+                        placed.push(Placed::Panel(Box::new(panel.render(x, y, *height))));
                         x += panel.width;
                     }
                     let titles: Vec<&str> = panels.iter().map(|panel| panel.title).collect();
@@ -146,7 +147,7 @@ struct TimeRange {
 #[serde(untagged)]
 enum Placed<'a> {
     Title(RowJson),
-    Panel(PanelJson<'a>),
+    Panel(Box<PanelJson<'a>>),
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::DataSource;
 use crate::query::{Lines, Spans};
+use crate::rules::DashboardUid;
 
 /// What a value of a panel, or the panel itself, leads to.
 #[derive(Clone, Debug, Serialize)]
@@ -17,7 +18,8 @@ pub struct Link {
 
 impl Link {
     /// To a dashboard, with the same time range.
-    pub fn dashboard(title: &str, uid: &str) -> Self {
+    pub fn dashboard(title: &str, uid: DashboardUid) -> Self {
+        let uid = uid.as_str();
         let url = format!("/d/{uid}?${{__url_time_range}}");
         Self { title: title.to_owned(), url, target_blank: false }
     }

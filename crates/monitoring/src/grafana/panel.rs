@@ -227,9 +227,10 @@ impl Panel {
         Self { time_from: Some(time), ..self }
     }
 
-    /// Bars that stand on one another, in place of lines.
+    /// Bars that stand on one another, in place of lines. None is shorter than four points of a metric, or it would count nothing.
     #[must_use]
     pub fn stacked_bars(mut self) -> Self {
+        self.interval = self.interval.or(Some("1m"));
         if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
             custom.draw_style = "bars";
             custom.fill_opacity = 80;
