@@ -46,7 +46,7 @@ fn every_fault_is_played_by_the_test_that_is_named() {
 /// Commands of ours that a document tells operators to run, such as `socialize doctor --send-to ADDRESS`.
 fn commands(document: &str) -> Vec<Vec<String>> {
     let quoted = document.split('`').skip(1).step_by(2);
-    let ours = quoted.filter_map(|text| text.split_once("socialize ").map(|(before, rest)| (before, rest)));
+    let ours = quoted.filter_map(|text| text.split_once("socialize "));
     let commands = ours.filter(|(before, _)| before.is_empty() || before.ends_with(' '));
     commands.map(|(_, rest)| rest.split_whitespace().map(str::to_owned).collect()).collect()
 }
