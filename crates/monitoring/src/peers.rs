@@ -40,17 +40,18 @@ impl Label for ScrapeJob {
     const KEY: &'static str = "job";
 }
 
-/// Whom the collector sends to, by the name of its exporter.
+/// Whom the collector sends to: the end of its exporter's name, to which Prometheus shortens it because Alloy and the Collector
+/// put different words before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Exporter {
     /// Metrics to Prometheus.
-    #[strum(serialize = "otlphttp/prometheus")]
+    #[strum(serialize = "prometheus")]
     Prometheus,
     /// Log lines to Loki.
-    #[strum(serialize = "otlphttp/loki")]
+    #[strum(serialize = "loki")]
     Loki,
     /// Spans to Tempo.
-    #[strum(serialize = "otlphttp/tempo")]
+    #[strum(serialize = "tempo")]
     Tempo,
 }
 

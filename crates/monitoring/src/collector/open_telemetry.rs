@@ -134,7 +134,7 @@ fn write_group(out: &mut String, context: &str, name: &str, texts: &[String]) {
 
 fn exporter(Store { name, endpoint }: &Store) -> String {
     format!(
-        "  otlphttp/{name}:
+        "  otlp_http/{name}:
     endpoint: {endpoint}
     sending_queue:
       storage: file_storage/queues
@@ -177,16 +177,16 @@ service:
     metrics:
       receivers: [otlp]
       processors: [memory_limiter, filter/allow, transform/allow]
-      exporters: [otlphttp/{metrics}]
+      exporters: [otlp_http/{metrics}]
     traces:
       receivers: [otlp]
       processors: [memory_limiter, filter/allow, transform/allow]
-      exporters: [otlphttp/{traces}]
+      exporters: [otlp_http/{traces}]
     # Log lines come from files only.
     logs:
       receivers: [filelog/application]
       processors: [memory_limiter, transform/allow]
-      exporters: [otlphttp/{logs}]
+      exporters: [otlp_http/{logs}]
 "
     )
 }
