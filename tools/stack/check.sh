@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Has the files of deploy/ checked by the programs that read them, or by their parsers. `./test deploy` calls it, with these
+# programs in the PATH.
+set -uo pipefail
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=scripts/machine.sh
+source "$repository/scripts/machine.sh"
+cd "$repository/deploy" || exit 1
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+failures=0
+
+# check WHAT COMMAND…: its output is shown where it fails.
+check() {
+    local what=$1
+    shift
+    if "$@" >"$scratch/output" 2>&1; then
+        echo "ok      $what"
+    else
+        echo "FAILED  $what: $*"
+        sed 's/^/        /' "$scratch/output"
+        failures=$((failures + 1))
+    fi
+}
+
+# render FILE… : the Compose files merged and resolved, as JSON.
+render() {
+    local file arguments=()
+    for file in "$@"; do
+        arguments+=(--file "$file")
+    done
+    "$repository/tools/stack/render.sh" "${arguments[@]}"
+}
+
+# The overlay may add to what the base says, and to its lists, but neither change nor remove anything.
+only_adds() {
+    jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" '
+        def lost(base; merged; path):
+            if (base | type) == "object" and (merged | type) == "object" then
+                base | keys[] as $key | lost(base[$key]; merged[$key]; path + [$key])
+            elif (base | type) == "array" and (merged | type) == "array" then
+                base[] as $entry | select(all(merged[]; . != $entry)) | (path + [$entry] | map(tostring) | join(" > "))
+            elif base != merged then
+                path | join(" > ")
+            else empty end;
+        lost($base[0]; $merged[0]; []) | "the overlay changes or removes: " + .
+    ' >"$scratch/lost" && ! grep . "$scratch/lost"
+}
+
+# The overlay is worth a test only if it does add something.
+adds_services() {
+    local added
+    added=$(jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" \
+        '($merged[0].services | keys) - ($base[0].services | keys) | join(" ")')
+    [[ $added == "alloy grafana loki prometheus tempo" ]] || { echo "it adds the services: $added" && false; }
+}
+
+has jq || install_packages "Checking Compose files" jq
+
+check "compose.yaml" render compose.yaml
+cp "$scratch/output" "$scratch/base.json"
+check "compose.yaml with compose.observability.yaml" render compose.yaml compose.observability.yaml
+cp "$scratch/output" "$scratch/merged.json"
+check "the overlay changes nothing of the base" only_adds "$scratch/base.json" "$scratch/merged.json"
+check "the overlay adds its services" adds_services "$scratch/base.json" "$scratch/merged.json"
+
+check "prometheus/prometheus.yml" promtool check config --lint=all --lint-fatal --syntax-only prometheus/prometheus.yml
+check "prometheus/rules" promtool check rules --lint=all --lint-fatal prometheus/rules/*.yml
+check "prometheus/tests" promtool test rules prometheus/tests/*.yml
+check "otelcol/config.yaml" otelcol validate --config=otelcol/config.yaml
+check "alloy/config.alloy" alloy-syntax alloy/config.alloy
+check "loki/loki.yaml" loki -config.file=loki/loki.yaml -verify-config
+check "tempo/tempo.yaml" tempo -config.file=tempo/tempo.yaml -config.verify
+
+if ((failures > 0)); then
+    echo "$failures checks FAILED."
+    exit 1
+fi

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Runs a command where the files and names of deploy/ are in place: see `tools/stack/isolate.sh --help`.
+set -euo pipefail
+
+script=$(realpath "${BASH_SOURCE[0]}")
+repository=$(realpath "$(dirname "$script")/../..")
+# shellcheck source=scripts/machine.sh
+source "$repository/scripts/machine.sh"
+
+usage() {
+    cat <<'USAGE'
+Runs a command on a machine of its own, as far as it can tell: what the services of a Compose file mount is where they would
+find it, the names of the services lead to addresses of the loopback interface, and nothing else can be reached. This
+machine is not touched, and when the command ends, so does everything that it started.
+
+usage: tools/stack/isolate.sh RENDERED_COMPOSE_FILE COMMAND [ARGUMENT…]
+
+The file is the output of `docker compose config --format json`. It takes root, or the right to make user namespaces.
+USAGE
+}
+
+# Lines of `bind SOURCE TARGET` and `directory TARGET`, from what the services mount. The OpenTelemetry Collector stands
+# where Alloy does, and is no service.
+mounts() {
+    jq --raw-output '
+        . as $file
+        | .services[]
+        | (.volumes[]? | if .type == "bind" then "bind \(.source) \(.target)" else "directory \(.target)" end),
+          (.configs[]? | "bind \($file.configs[.source].file) \(.target)"),
+          (.tmpfs[]? | "directory \(split(":")[0])")
+    ' "$compose_file" | sort -u
+    echo "bind $repository/deploy/otelcol /etc/otelcol"
+    echo "directory /var/lib/otelcol"
+    echo "directory /run/secrets"
+}
+
+# An address for each service, because two of them may listen on the same port.
+hosts() {
+    echo "127.0.0.1 localhost"
+    jq --raw-output '.services | keys | to_entries[] | "127.0.0.\(.key + 11) \(.value)"' "$compose_file"
+}
+
+# mirror DIRECTORY: the new root gets the directory with everything in it, but things can be added to it.
+mirror() {
+    local entry
+    mkdir -p "$root$1"
+    for entry in "$1"/* "$1"/.[!.]*; do
+        [[ ! -e $root$entry && ! -L $root$entry ]] || continue
+        if [[ -L $entry ]]; then
+            cp --no-dereference "$entry" "$root$entry"
+        elif [[ -d $entry ]]; then
+            mkdir -p "$root$entry"
+            [[ -n ${extended[$entry]-} ]] || mount --rbind "$entry" "$root$entry"
+        elif [[ -f $entry ]]; then
+            : >"$root$entry"
+            mount --bind "$entry" "$root$entry"
+        fi
+    done
+}
+
+# Existing directories that something is added to, as keys.
+declare -A extended=()
+
+extend_parents_of() {
+    local directory
+    directory=$(dirname "$1")
+    while [[ $directory != / ]]; do
+        [[ -L $directory || ! -d $directory ]] || extended[$directory]=yes
+        directory=$(dirname "$directory")
+    done
+}
+
+make_root() {
+    local directory kind source target
+    # A directory that every Linux has and nobody needs here.
+    root=/mnt
+    mount -t tmpfs -o mode=755 stack "$root"
+    mkdir -p "$root"/{etc,run,mnt}
+    hosts >"$root/etc/hosts"
+    while read -r kind source target; do
+        [[ $kind == bind ]] || target=$source
+        extend_parents_of "$target"
+    done < <(mounts)
+    unset 'extended[/run]'
+    mirror ""
+    while read -r directory; do
+        mirror "$directory"
+    done < <(printf '%s\n' "${!extended[@]}" | sort)
+
+    while read -r kind source target; do
+        if [[ $kind == directory ]]; then
+            # Empty, even where this machine has something there.
+            mkdir -p "$root$source"
+            mount -t tmpfs -o mode=777 stack "$root$source"
+        elif [[ -d $source ]]; then
+            mkdir -p "$root$target"
+            mount --bind "$source" "$root$target"
+        else
+            mkdir -p "$root$(dirname "$target")"
+            : >"$root$target"
+            mount --bind "$source" "$root$target"
+        fi
+    done < <(mounts)
+}
+
+enter() {
+    ip link set lo up
+    make_root
+    # Changing the root by `chroot` would forbid to make user namespaces, which Postgres is run in where it would be root.
+    mkdir "$root/mnt/old"
+    cd "$root"
+    pivot_root . mnt/old
+    umount --lazy /mnt/old
+    cd "$repository"
+    # Not by `exec`: the first process of a process namespace ignores what it does not handle, such as Ctrl-C.
+    local status=0
+    "$@" || status=$?
+    exit "$status"
+}
+
+[[ ${1-} != -h && ${1-} != --help ]] || { usage && exit; }
+[[ -n ${2-} ]] || { usage >&2 && exit 2; }
+compose_file=$(realpath "$1")
+shift
+
+if [[ -n ${SOCIALIZE_ISOLATED-} ]]; then
+    unset SOCIALIZE_ISOLATED
+    enter "$@"
+fi
+has jq || install_packages "Reading Compose files" jq
+has ip || install_packages "A network of its own" iproute2
+if [[ $(id -u) == 0 ]]; then
+    as_root_of_its_own=()
+elif unshare --user --map-root-user true 2>/dev/null; then
+    as_root_of_its_own=(--user --map-root-user)
+else
+    fail "$(basename "$script") needs root, or the right to make user namespaces (kernel.unprivileged_userns_clone)."
+fi
+# The end of the first process of a process namespace is the end of all of them.
+SOCIALIZE_ISOLATED=yes exec unshare "${as_root_of_its_own[@]}" --net --mount --pid --fork --kill-child --mount-proc \
+    "$script" "$compose_file" "$@"
