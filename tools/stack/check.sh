@@ -20,7 +20,7 @@ check() {
         echo "ok      $what"
     else
         echo "FAILED  $what: $*"
-        sed 's/^/        /' "$scratch/output"
+        tail -30 "$scratch/output" | sed "s/^/        /"
         failures=$((failures + 1))
     fi
 }
@@ -38,7 +38,9 @@ render() {
 only_adds() {
     jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" '
         def lost(base; merged; path):
-            if (base | type) == "object" and (merged | type) == "object" then
+            # Nothing was said, so nothing can be changed.
+            if base == null then empty
+            elif (base | type) == "object" and (merged | type) == "object" then
                 base | keys[] as $key | lost(base[$key]; merged[$key]; path + [$key])
             elif (base | type) == "array" and (merged | type) == "array" then
                 base[] as $entry | select(all(merged[]; . != $entry)) | (path + [$entry] | map(tostring) | join(" > "))
@@ -72,7 +74,7 @@ check "prometheus/tests" promtool test rules prometheus/tests/*.yml
 check "otelcol/config.yaml" otelcol validate --config=otelcol/config.yaml
 check "alloy/config.alloy" alloy-syntax alloy/config.alloy
 check "loki/loki.yaml" loki -config.file=loki/loki.yaml -verify-config
-check "tempo/tempo.yaml" tempo -config.file=tempo/tempo.yaml -config.verify
+check "tempo/tempo.yaml" tempo -config.file=tempo/tempo.yaml -config.verify=true
 
 if ((failures > 0)); then
     echo "$failures checks FAILED."

@@ -26,8 +26,7 @@ mounts() {
         . as $file
         | .services[]
         | (.volumes[]? | if .type == "bind" then "bind \(.source) \(.target)" else "directory \(.target)" end),
-          (.configs[]? | "bind \($file.configs[.source].file) \(.target)"),
-          (.tmpfs[]? | "directory \(split(":")[0])")
+          (.configs[]? | "bind \($file.configs[.source].file) \(.target)")
     ' "$compose_file" | sort -u
     echo "bind $repository/deploy/otelcol /etc/otelcol"
     echo "directory /var/lib/otelcol"
@@ -88,6 +87,9 @@ make_root() {
     done < <(printf '%s\n' "${!extended[@]}" | sort)
 
     while read -r kind source target; do
+        # Beyond a link the directories are those of this machine.
+        [[ $(realpath --canonicalize-missing --relative-to="$root" "$root${target:-$source}") != ../* ]] ||
+            fail "${target:-$source} leads out of the new root."
         if [[ $kind == directory ]]; then
             # Empty, even where this machine has something there.
             mkdir -p "$root$source"

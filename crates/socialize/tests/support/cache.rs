@@ -11,7 +11,7 @@ pub fn python_tool(name: &str) -> PathBuf {
 }
 
 /// Where the tests keep what is worth keeping between runs: outside the clone, so that all clones share it.
-pub(crate) fn cache_directory() -> PathBuf {
+pub fn cache_directory() -> PathBuf {
     let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")));
     cache.unwrap_or_else(std::env::temp_dir).join("socialize-test")

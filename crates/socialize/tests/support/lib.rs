@@ -8,6 +8,6 @@ mod s3_server;
 mod server;
 
 pub use app::{Answer, TestApp};
-pub use cache::python_tool;
+pub use cache::{cache_directory, python_tool};
 pub use database::TestDatabase;
 pub use s3_server::{S3_BUCKET, S3_KEY, S3Server, s3_at};

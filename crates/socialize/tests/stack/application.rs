@@ -1,0 +1,88 @@
+//! Socialize as deploy/ runs it: Postgres, the API, the worker, each with the environment of its service.
+
+use std::net::ToSocketAddrs;
+use std::path::Path;
+
+use reqwest::Client;
+use socialize::cluster::{Cluster, ClusterSettings, Durability};
+
+use crate::compose::{Compose, SECRETS};
+use crate::programs::Program;
+
+/// The secret that access tokens are signed with.
+const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
+
+/// What a test says otherwise than deploy/ does. Everything else is as the Compose files have it.
+const OTHERWISE: &[(&str, &str)] = &[
+    // Simulated people find their links in a directory, and follow them fast.
+    ("SOCIALIZE_MAIL_DIRECTORY", MAIL_DIRECTORY),
+    ("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>"),
+    ("SOCIALIZE_EMAILS_FROM_ONE_CLIENT", "100000"),
+    ("SOCIALIZE_LOGIN_FAILURES", "100000"),
+    ("SOCIALIZE_BLOBS_DIRECTORY", BLOBS_DIRECTORY),
+    // Their publishing endpoint is on this machine.
+    ("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.0/8"),
+    // What happens every hour happens while the test runs.
+    ("SOCIALIZE_GAUGE_INTERVAL", "5s"),
+    ("SOCIALIZE_GAUGE_CHECK_INTERVAL", "10s"),
+    ("SOCIALIZE_APPROVAL_STALE_AFTER", "1s"),
+    ("SOCIALIZE_JOB_LEASE", "5s"),
+];
+
+/// Where e-mails go.
+pub(crate) const MAIL_DIRECTORY: &str = "/var/lib/socialize-test/mail";
+/// Where uploaded files go.
+pub(crate) const BLOBS_DIRECTORY: &str = "/var/lib/socialize-test/blobs";
+/// The public listener of the API, by the name of its service.
+pub(crate) const API: &str = "http://api:8080";
+
+/// The processes of the application.
+pub(crate) struct Application {
+    pub(crate) postgres: Cluster,
+    pub(crate) api: Program,
+    pub(crate) worker: Program,
+}
+
+impl Application {
+    pub(crate) async fn start(compose: &Compose, client: &Client, logs: &Path) -> Self {
+        for directory in [MAIL_DIRECTORY, BLOBS_DIRECTORY] {
+            std::fs::create_dir_all(directory).expect("a directory");
+        }
+        let postgres = tokio::task::spawn_blocking(|| {
+            let data = Path::new("/var/lib/socialize-test/postgres");
+            let downloads = test_support::cache_directory().join("downloads");
+            let settings = ClusterSettings {
+                durability: Durability::TestsOnly,
+                downloads,
+                ..ClusterSettings::new(data)
+            };
+            Cluster::start(settings).expect("a Postgres server")
+        })
+        .await
+        .expect("a thread");
+        postgres.create_database("socialize").await.expect("a database");
+        let database = postgres.url("socialize");
+
+        let socialize = |service: &str| {
+            let mut command = compose.command(service, env!("CARGO_BIN_EXE_socialize"));
+            // Compose mounts secrets as files. Here they are made up.
+            let environment = compose.environment(service);
+            let said = environment.into_iter().filter(|(_, value)| !value.starts_with(SECRETS));
+            command.env_clear().envs(said).env("SOCIALIZE_DATABASE_URL", database.expose());
+            command
+        };
+        Program::start("migrate", socialize("migrate"), logs).finish();
+        let start = |name: &'static str| {
+            let mut command = socialize(name);
+            command.envs(OTHERWISE.iter().copied()).env("SOCIALIZE_SECRET", SERVER_SECRET);
+            // Both services listen on this port, each in a container of its own.
+            let address = (name, 9464).to_socket_addrs().expect("an address").next().expect("an address");
+            command.env("SOCIALIZE_OPERATIONS_LISTEN", address.to_string());
+            Program::start(name, command, logs)
+        };
+        let (mut api, mut worker) = (start("api"), start("worker"));
+        api.ready(client, &format!("{API}/health/ready")).await;
+        worker.ready(client, "http://worker:9464/health/ready").await;
+        Self { postgres, api, worker }
+    }
+}

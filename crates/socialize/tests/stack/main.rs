@@ -1,0 +1,190 @@
+//! Socialize in the stack that deploy/ describes: the real Prometheus, Loki, Tempo and collector, with the very files that the overlay
+//! mounts. Whatever a metric, a panel, a rule, a trace or a log line promises is looked up where operators look.
+//!
+//! `./test stack` runs this in a network and a file system of its own, in which every name and path is as in the containers.
+
+mod application;
+mod compose;
+mod dashboards;
+mod metrics;
+mod programs;
+mod prometheus;
+mod signals;
+mod traffic;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+
+use application::Application;
+use compose::Compose;
+use dashboards::{Outcome, PanelQuery};
+use programs::{Program, eventually};
+use prometheus::Prometheus;
+use signals::Seen;
+use traffic::People;
+
+/// Where the rendered Compose file is.
+const COMPOSE_FILE: &str = "SOCIALIZE_STACK_COMPOSE_FILE";
+
+/// Where Grafana finds dashboards.
+const DASHBOARDS: &str = "/etc/grafana/dashboards";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes real programs and a network of its own: `./test stack` runs it"]
+async fn everything_that_is_promised_is_seen() {
+    #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
+    let compose_file = std::env::var_os(COMPOSE_FILE).expect("`./test stack` says where the Compose file is");
+    let compose = Compose::read(Path::new(&compose_file));
+    let logs = tempfile::tempdir().expect("a directory");
+    // Another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client =
+        Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("an HTTP client");
+    let prometheus = Prometheus { client: client.clone() };
+    let started = Instant::now();
+    let tell = |what: &str| println!("{:>6.1} s  {what}", started.elapsed().as_secs_f64());
+
+    tell("starting Prometheus, Loki, Tempo and the collector");
+    let mut stores = start_stores(&compose, &client, logs.path()).await;
+    tell("starting Postgres, the API and the worker");
+    let application = Application::start(&compose, &client, logs.path()).await;
+    tell("letting people loose");
+    let people = People::let_loose(logs.path()).await;
+    eventually("that people got through the workflows", async || {
+        let published = prometheus.number("sum(socialize_content_items{status=\"published\"})").await?;
+        if published > 0.0 { Ok(()) } else { Err("nothing is published".to_owned()) }
+    })
+    .await;
+    tell("causing trouble");
+    traffic::cause_trouble(&application, &client).await;
+
+    tell("looking for each metric");
+    let ours = metrics::check_ours(&prometheus).await;
+    let peers = metrics::check_peers(&prometheus).await;
+    let series = metrics::check_series(&prometheus).await;
+    tell("looking at rules");
+    let rules = metrics::check_rules(&prometheus).await;
+    tell("looking at panels");
+    let panels = check_panels(&prometheus).await;
+    tell("following a request through the stores");
+    let seen = signals::check(&client).await;
+
+    for program in &mut stores {
+        program.assert_running();
+    }
+    println!("\n{}", people.simulation.log().lines().last().unwrap_or_default());
+    print_report(
+        &Report { ours, peers, series, rules, panels, seen },
+        &stores,
+        &application,
+        started.elapsed(),
+    );
+}
+
+async fn start_stores(compose: &Compose, client: &Client, logs: &Path) -> Vec<Program> {
+    let mut collector = Command::new("otelcol");
+    collector.arg("--config=/etc/otelcol/config.yaml").envs(compose.environment("alloy"));
+    let mut stores = Vec::new();
+    let programs = [
+        ("prometheus", compose.command("prometheus", "prometheus"), "http://prometheus:9090/-/ready"),
+        ("loki", compose.command("loki", "loki"), "http://loki:3100/ready"),
+        ("tempo", compose.command("tempo", "tempo"), "http://tempo:3200/ready"),
+        ("otelcol", collector, "http://alloy:13133/"),
+    ];
+    let mut ready = Vec::new();
+    for (name, command, url) in programs {
+        stores.push(Program::start(name, command, logs));
+        ready.push(url);
+    }
+    for (program, url) in stores.iter_mut().zip(ready) {
+        program.ready(client, url).await;
+    }
+    stores
+}
+
+/// Every query of every panel has something to show, at the latest when what happened has had time to arrive.
+async fn check_panels(prometheus: &Prometheus) -> Vec<Outcome> {
+    let mut missing: Vec<PanelQuery> = PanelQuery::all(Path::new(DASHBOARDS));
+    assert!(!missing.is_empty(), "there are no panels in {DASHBOARDS}");
+    missing.retain(|query| !query.is_excused());
+    let mut outcomes = Vec::new();
+    eventually("that every panel shows data", async || {
+        let mut still_missing = Vec::new();
+        let mut reasons = Vec::new();
+        for query in std::mem::take(&mut missing) {
+            match query.ask(prometheus).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(reason) => {
+                    reasons.push(format!("{}\n    {reason}", query.describe()));
+                    still_missing.push(query);
+                }
+            }
+        }
+        missing = still_missing;
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} queries:\n{}", missing.len(), reasons.join("\n")))
+        }
+    })
+    .await;
+    outcomes
+}
+
+/// What was measured.
+struct Report {
+    ours: usize,
+    peers: usize,
+    series: Vec<(String, u64)>,
+    rules: metrics::Rules,
+    panels: Vec<Outcome>,
+    seen: Seen,
+}
+
+fn print_report(report: &Report, stores: &[Program], application: &Application, took: Duration) {
+    println!("\n{:<12} {:>12} {:>14}", "program", "memory, MB", "processor, s");
+    for program in stores.iter().chain([&application.api, &application.worker]) {
+        let usage = program.usage();
+        let megabytes = usage.bytes as f64 / 1e6;
+        println!("{:<12} {megabytes:>12.0} {:>14.1}", program.name, usage.cpu.as_secs_f64());
+    }
+    println!("\n{:<12} {:>12} {:>14} {:>12}", "dashboard", "queries", "series shown", "slowest, ms");
+    let mut names: Vec<&str> = report.panels.iter().map(|outcome| &*outcome.dashboard).collect();
+    names.dedup();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let of_it: Vec<&Outcome> = report.panels.iter().filter(|outcome| outcome.dashboard == name).collect();
+        let series: usize = of_it.iter().map(|outcome| outcome.series).sum();
+        let slowest = of_it.iter().map(|outcome| outcome.took).max().unwrap_or_default();
+        println!("{name:<12} {:>12} {series:>14} {:>12.0}", of_it.len(), slowest.as_secs_f64() * 1000.0);
+    }
+    let total: u64 = report.series.iter().map(|(_, count)| count).sum();
+    println!(
+        "\n{total} series of {} metrics of ours, at most {}; the largest:",
+        report.ours,
+        metrics::SERIES_BOUND
+    );
+    for (name, count) in report.series.iter().take(5) {
+        println!("{count:>8}  {name}");
+    }
+    println!("{} metrics of other programs are there as named.", report.peers);
+    let metrics::Rules { alerts, recorded, firing } = &report.rules;
+    println!("{alerts} alerts and {recorded} recording rules were evaluated; firing: {}.", firing.join(", "));
+    let Seen { streams, lines, metadata_keys, trace_spans } = report.seen;
+    println!(
+        "{lines} lines in {streams} streams of Loki, with {metadata_keys} different fields and no other."
+    );
+    println!(
+        "A request and its job were followed through {trace_spans} spans. All of it took {:.0} s.",
+        took.as_secs_f64()
+    );
+}
+
+/// The repository that this was built from.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}

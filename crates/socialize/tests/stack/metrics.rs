@@ -1,0 +1,115 @@
+//! Whether Prometheus has what the catalogue says, under the names that the documents print, and nothing else.
+
+use std::collections::BTreeSet;
+
+use domain::catalogue;
+use monitoring::peers;
+use telemetry::catalogue::{MetricDescription, MetricKind};
+
+use crate::programs::eventually;
+use crate::prometheus::{OURS, Prometheus};
+use crate::repository;
+
+/// More series than this from one API and one worker are a mistake somewhere.
+pub(crate) const SERIES_BOUND: u64 = 60_000;
+
+/// What Prometheus itself makes of the resource of each process.
+const MADE_BY_PROMETHEUS: &[&str] = &["target_info"];
+
+/// What became of rules.
+pub(crate) struct Rules {
+    pub(crate) alerts: usize,
+    pub(crate) recorded: usize,
+    pub(crate) firing: Vec<String>,
+}
+
+/// The names in Prometheus of one metric of the catalogue.
+fn names_of(metric: &MetricDescription) -> Vec<String> {
+    let name = metric.prometheus_name();
+    match metric.kind {
+        MetricKind::Histogram => {
+            ["_bucket", "_sum", "_count"].iter().map(|suffix| format!("{name}{suffix}")).collect()
+        }
+        MetricKind::Counter | MetricKind::UpDownCounter | MetricKind::Gauge => vec![name],
+    }
+}
+
+/// Every metric of the catalogue is there, and nothing that is not in it. Returns how many there are.
+pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
+    let metrics = catalogue::all();
+    let documented: BTreeSet<String> = metrics.iter().flat_map(names_of).collect();
+    eventually("that every metric of the catalogue is in Prometheus", async || {
+        let there = prometheus.names(OURS).await?;
+        let unknown: Vec<&String> = there
+            .difference(&documented)
+            // What rules record is looked at with the rules.
+            .filter(|name| !MADE_BY_PROMETHEUS.contains(&name.as_str()) && !name.contains(':'))
+            .collect();
+        assert!(unknown.is_empty(), "in Prometheus, but not in the catalogue: {unknown:?}");
+        let missing: Vec<&String> = documented.difference(&there).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
+    })
+    .await;
+    metrics.len()
+}
+
+/// Every metric of other programs that rules and panels name, and that exists without a failure, is there.
+pub(crate) async fn check_peers(prometheus: &Prometheus) -> usize {
+    let expected: Vec<String> = peers::all()
+        .iter()
+        .filter(|metric| metric.always_there)
+        .map(|metric| metric.description.prometheus_name())
+        .collect();
+    eventually("that every metric of other programs is in Prometheus", async || {
+        let there = prometheus.names(r#"{__name__=~".+", job!~"socialize/.+"}"#).await?;
+        let missing: Vec<&String> = expected.iter().filter(|name| !there.contains(*name)).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
+    })
+    .await;
+    expected.len()
+}
+
+/// How many series we have, which is bounded.
+pub(crate) async fn check_series(prometheus: &Prometheus) -> Vec<(String, u64)> {
+    let series = prometheus.series_by_name().await.expect("the series of each metric");
+    let total: u64 = series.iter().map(|(_, count)| count).sum();
+    assert!(total <= SERIES_BOUND, "{total} series, largest first: {:?}", &series[..series.len().min(10)]);
+    series
+}
+
+/// Every rule of the files is loaded and has been evaluated without an error, and the watchdog fires.
+pub(crate) async fn check_rules(prometheus: &Prometheus) -> Rules {
+    let (alerts, recorded) = rules_in_files();
+    assert!(alerts > 0, "there are no alerts in deploy/prometheus/rules");
+    let rules = eventually("that every rule was evaluated", async || {
+        let rules = prometheus.rules().await?;
+        let is_bad = |rule: &&crate::prometheus::Rule| rule.health != "ok" || !rule.last_error.is_empty();
+        let bad: Vec<String> = rules
+            .iter()
+            .filter(is_bad)
+            .map(|rule| format!("{}: {} {}", rule.name, rule.health, rule.last_error))
+            .collect();
+        if bad.is_empty() && !rules.is_empty() { Ok(rules) } else { Err(bad.join("\n")) }
+    })
+    .await;
+    let loaded = rules.iter().filter(|rule| rule.is_alert).count();
+    assert_eq!((loaded, rules.len() - loaded), (alerts, recorded), "alerts and recording rules");
+    let firing: Vec<String> =
+        rules.iter().filter(|rule| rule.state == "firing").map(|rule| rule.name.clone()).collect();
+    Rules { alerts, recorded, firing }
+}
+
+/// How many alerts and recording rules the files have, by their text: independent of who rendered them and of who loads them.
+fn rules_in_files() -> (usize, usize) {
+    let directory = repository().join("deploy/prometheus/rules");
+    let (mut alerts, mut recorded) = (0, 0);
+    for entry in std::fs::read_dir(directory).expect("the directory of rules") {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a file of rules");
+        let count = |key: &str| {
+            text.lines().filter(|line| line.trim_start().trim_start_matches("- ").starts_with(key)).count()
+        };
+        alerts += count("alert:");
+        recorded += count("record:");
+    }
+    (alerts, recorded)
+}

@@ -1,0 +1,113 @@
+//! Programs of the stack as processes, each with a log file of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+
+/// Long enough for the slowest machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How many lines of a program's log tell why it failed.
+const LAST_LINES: usize = 30;
+
+/// Waits until `condition` has a value, and panics with what it said last when it never has one.
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match condition().await {
+            Ok(value) => return value,
+            Err(reason) => assert!(Instant::now() < deadline, "{what} never happened: {reason}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A running program. It is killed when dropped.
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts it, with its output in a file of the directory.
+    pub(crate) fn start(name: &'static str, mut command: Command, logs: &Path) -> Self {
+        let log = logs.join(format!("{name}.log"));
+        let file = File::create(&log).expect("a log file");
+        command.stdin(Stdio::null());
+        command.stdout(file.try_clone().expect("a second handle")).stderr(file);
+        let child = command.spawn();
+        let child =
+            child.unwrap_or_else(|error| panic!("{}: {error}", command.get_program().to_string_lossy()));
+        Self { name, child, log }
+    }
+
+    /// Waits until it answers with success.
+    pub(crate) async fn ready(&mut self, client: &Client, url: &str) {
+        let what = format!("that {} answers {url}", self.name);
+        eventually(&what, async || {
+            self.assert_running();
+            let answer = client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+            let status = answer.status();
+            if status.is_success() { Ok(()) } else { Err(format!("{status}\n{}", self.last_lines())) }
+        })
+        .await;
+    }
+
+    /// Panics with the last lines of its log when it has ended.
+    pub(crate) fn assert_running(&mut self) {
+        let status = self.child.try_wait().expect("the process is a child of this one");
+        assert!(status.is_none(), "{} ended ({status:?}):\n{}", self.name, self.last_lines());
+    }
+
+    /// Waits for its end, which must be a success.
+    pub(crate) fn finish(mut self) {
+        let status = self.child.wait().expect("the process is a child of this one");
+        assert!(status.success(), "{} failed ({status}):\n{}", self.name, self.last_lines());
+    }
+
+    /// What it has written.
+    pub(crate) fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).expect("its log file");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn last_lines(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+    }
+
+    /// The memory that it has now, and the processor time that it has used.
+    pub(crate) fn usage(&self) -> Usage {
+        let read = |file: &str| {
+            std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("a living process")
+        };
+        let status = read("status");
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kibibytes: u64 = memory.trim().trim_end_matches(" kB").parse().expect("a number");
+        // The name of the program, in parentheses, may contain anything.
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        // The kernel's unit for these numbers has been a hundredth of a second on every platform for decades.
+        Usage { bytes: kibibytes << 10, cpu: Duration::from_millis(ticks * 10) }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended already, where it failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a program takes.
+pub(crate) struct Usage {
+    pub(crate) bytes: u64,
+    pub(crate) cpu: Duration,
+}

@@ -1,0 +1,119 @@
+//! Prometheus, asked over its HTTP API.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::Client;
+use serde_json::Value;
+
+const BASE: &str = "http://prometheus:9090";
+
+/// Everything that the application itself sent, as opposed to what Prometheus scraped.
+pub(crate) const OURS: &str = r#"{job=~"socialize/.+"}"#;
+
+pub(crate) struct Prometheus {
+    pub(crate) client: Client,
+}
+
+impl Prometheus {
+    /// The `data` of an answer, or what Prometheus complained about.
+    pub(crate) async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+        get(&self.client, &format!("{BASE}{path}"), parameters).await.and_then(|body| {
+            let data = body.get("data").cloned();
+            data.ok_or_else(|| format!("no data: {body}"))
+        })
+    }
+
+    /// An instant query.
+    pub(crate) async fn instant(&self, query: &str) -> Result<Vec<Value>, String> {
+        let data = self.get("/api/v1/query", &[("query", query)]).await?;
+        Ok(data["result"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// The first value of an instant query.
+    pub(crate) async fn number(&self, query: &str) -> Result<f64, String> {
+        let result = self.instant(query).await?;
+        let value = result.first().and_then(|series| series["value"][1].as_str()?.parse().ok());
+        value.ok_or_else(|| format!("{query} has no value"))
+    }
+
+    /// A range query as a panel sends it, over the last quarter of an hour: how many series have a value.
+    pub(crate) async fn range(&self, query: &str) -> Result<usize, String> {
+        let end = now();
+        let (start, end) = (format!("{}", end - 900), format!("{end}"));
+        let parameters = [("query", query), ("start", &*start), ("end", &*end), ("step", "15")];
+        let data = self.get("/api/v1/query_range", &parameters).await?;
+        let series = data["result"].as_array().into_iter().flatten();
+        let has_value = |series: &&Value| {
+            let values = series["values"].as_array().into_iter().flatten();
+            values.filter_map(|value| value[1].as_str()).any(|value| value != "NaN")
+        };
+        Ok(series.filter(has_value).count())
+    }
+
+    /// The names of all metrics that match.
+    pub(crate) async fn names(&self, matching: &str) -> Result<BTreeSet<String>, String> {
+        let data = self.get("/api/v1/label/__name__/values", &[("match[]", matching)]).await?;
+        let names = data.as_array().into_iter().flatten();
+        Ok(names.filter_map(|name| name.as_str().map(str::to_owned)).collect())
+    }
+
+    /// Every rule with its group, health and last error.
+    pub(crate) async fn rules(&self) -> Result<Vec<Rule>, String> {
+        let data = self.get("/api/v1/rules", &[]).await?;
+        let mut rules = Vec::new();
+        for group in data["groups"].as_array().into_iter().flatten() {
+            for rule in group["rules"].as_array().into_iter().flatten() {
+                let text = |field: &str| rule[field].as_str().unwrap_or_default().to_owned();
+                rules.push(Rule {
+                    name: text("name"),
+                    is_alert: rule["type"] == "alerting",
+                    health: text("health"),
+                    last_error: text("lastError"),
+                    state: text("state"),
+                });
+            }
+        }
+        Ok(rules)
+    }
+
+    /// How many series each metric of ours has, the largest first.
+    pub(crate) async fn series_by_name(&self) -> Result<Vec<(String, u64)>, String> {
+        let mut counted = BTreeMap::new();
+        for series in self.instant(&format!("count by (__name__) ({OURS})")).await? {
+            let name = series["metric"]["__name__"].as_str().unwrap_or_default().to_owned();
+            let count = series["value"][1].as_str().and_then(|value| value.parse().ok()).unwrap_or_default();
+            counted.insert(name, count);
+        }
+        let mut counted: Vec<(String, u64)> = counted.into_iter().collect();
+        counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        Ok(counted)
+    }
+}
+
+/// A rule as Prometheus sees it.
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) is_alert: bool,
+    pub(crate) health: String,
+    pub(crate) last_error: String,
+    pub(crate) state: String,
+}
+
+/// Seconds since 1970, which Prometheus counts in.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs()
+}
+
+/// `GET`, and the JSON of a success.
+pub(crate) async fn get(client: &Client, url: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
+    let mut url: url::Url = url.parse().expect("a URL");
+    url.query_pairs_mut().extend_pairs(parameters);
+    let answer = client.get(url.clone()).send().await.map_err(|error| format!("{url}: {error:?}"))?;
+    let status = answer.status();
+    let body = answer.text().await.map_err(|error| format!("{url}: {error:?}"))?;
+    if !status.is_success() {
+        return Err(format!("{url}: {status}: {body}"));
+    }
+    serde_json::from_str(&body).map_err(|error| format!("{url}: {error}: {body}"))
+}

@@ -1,0 +1,220 @@
+//! One request, followed through all three stores; and what exactly is in a log line there.
+
+use std::collections::BTreeSet;
+
+use reqwest::Client;
+use serde_json::Value;
+use telemetry::catalogue::prometheus_label;
+
+use crate::programs::eventually;
+use crate::prometheus::{get, now};
+
+const LOKI: &str = "http://loki:3100";
+const TEMPO: &str = "http://tempo:3200";
+
+/// By these Loki finds lines; everything else about a line is its structured metadata.
+const LOKI_LABELS: &[&str] = &["deployment_environment_name", "service_name", "service_namespace"];
+
+/// What Loki itself adds to a line that came over OTLP.
+const ADDED_BY_LOKI: &[&str] = &["detected_level", "severity_number", "severity_text", "span_id", "trace_id"];
+
+/// Numbers for the table.
+pub(crate) struct Seen {
+    pub(crate) streams: usize,
+    pub(crate) lines: usize,
+    pub(crate) metadata_keys: usize,
+    pub(crate) trace_spans: usize,
+}
+
+/// A line with its labels and structured metadata.
+struct Line {
+    text: String,
+    metadata: Value,
+}
+
+/// Follows requests that enqueued a job from their line in Loki to their trace in Tempo, and on to the trace of the job, and checks
+/// what is in lines.
+pub(crate) async fn check(client: &Client) -> Seen {
+    let streams = check_labels(client).await;
+    let (lines, metadata_keys) = check_lines(client).await;
+    let trace_spans = check_traces(client).await;
+    Seen { streams, lines, metadata_keys, trace_spans }
+}
+
+async fn check_labels(client: &Client) -> usize {
+    let (start, end) = window();
+    let parameters = [("match[]", r#"{service_namespace="socialize"}"#), ("start", &*start), ("end", &*end)];
+    let body = get(client, &format!("{LOKI}/loki/api/v1/series"), &parameters).await.expect("streams");
+    let streams = body["data"].as_array().expect("streams");
+    let mut services = BTreeSet::new();
+    for stream in streams {
+        let labels: BTreeSet<&str> = stream.as_object().expect("labels").keys().map(String::as_str).collect();
+        assert_eq!(labels, BTreeSet::from_iter(LOKI_LABELS.iter().copied()), "{stream}");
+        services.insert(stream["service_name"].as_str().expect("a name"));
+    }
+    assert_eq!(services, BTreeSet::from(["socialize-api", "socialize-worker"]), "the services with lines");
+    streams.len()
+}
+
+/// Whether a line is nothing but the name of what happened, with the fields that the application may write.
+async fn check_lines(client: &Client) -> (usize, usize) {
+    let allowed: BTreeSet<String> = domain::recorded::line_fields()
+        .into_iter()
+        .chain(domain::recorded::resource::ALL)
+        .map(prometheus_label)
+        .chain(ADDED_BY_LOKI.iter().map(|key| (*key).to_owned()))
+        .collect();
+    let lines = lines(client, r#"{service_namespace="socialize"}"#).await.expect("lines");
+    assert!(lines.len() > 500, "only {} lines", lines.len());
+    let mut seen = BTreeSet::new();
+    for line in &lines {
+        let is_event =
+            line.text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c));
+        assert!(is_event && !line.text.is_empty(), "a line that is no event: {}", line.text);
+        for (key, value) in line.metadata.as_object().expect("structured metadata") {
+            assert!(allowed.contains(key), "{key} in a line of {}", line.text);
+            let value = value.as_str().unwrap_or_default();
+            assert!(!value.contains('@') && value != "redacted", "{key} of {}: {value}", line.text);
+            seen.insert(key.clone());
+        }
+    }
+    for key in ["trace_id", "span_id", "severity_text", "http_route", "duration_ms", "service_instance_id"] {
+        assert!(seen.contains(key), "no line has {key}: {seen:?}");
+    }
+    (lines.len(), seen.len())
+}
+
+/// A job's line names the request that enqueued it.
+async fn check_traces(client: &Client) -> usize {
+    let jobs = r#"{service_name="socialize-worker"} | link_trace_id != "" | job_id != """#;
+    let what = "a request and the job that it enqueued, in Loki and in Tempo";
+    eventually(what, async || {
+        let jobs = lines(client, jobs).await?;
+        let mut reason = format!("{} lines of jobs with a link", jobs.len());
+        for job in jobs.iter().take(20) {
+            let field = |name: &str| job.metadata[name].as_str().unwrap_or_default().to_owned();
+            match follow(client, &field("link_trace_id"), &field("trace_id")).await {
+                Ok(spans) => return Ok(spans),
+                Err(error) => reason = error,
+            }
+        }
+        Err(reason)
+    })
+    .await
+}
+
+/// The request's line, its trace with a span of the request and of the database below it, and the trace of the job, which links to the
+/// request and has spans of the database as well. Returns how many spans both have.
+async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, String> {
+    let query =
+        format!(r#"{{service_name="socialize-api"}} | trace_id="{request}" |= "http.server.request""#);
+    let found = lines(client, &query).await?;
+    let line = found.first().ok_or_else(|| format!("no line of the request {request}"))?;
+    let span_of_line = line.metadata["span_id"].as_str().unwrap_or_default();
+
+    let spans_of_request = spans(client, request).await?;
+    let server = spans_of_request
+        .iter()
+        .find(|span| span.id == span_of_line)
+        .ok_or_else(|| format!("no span {span_of_line} in the trace {request}"))?;
+    if server.kind != "SPAN_KIND_SERVER" || server.service != "socialize-api" {
+        return Err(format!("the span of a request is a {} of {}", server.kind, server.service));
+    }
+    let is_below = |span: &&Span, parent: &str| span.parent == parent && span.has("db.operation.name");
+    if !spans_of_request.iter().any(|span| is_below(&span, &server.id)) {
+        return Err(format!("no database span below the request {request}"));
+    }
+    let spans_of_job = spans(client, job).await?;
+    let run = spans_of_job
+        .iter()
+        .find(|span| span.has("job.id") && span.links.iter().any(|link| link == request))
+        .ok_or_else(|| format!("no span of a job in {job} links to {request}"))?;
+    if run.service != "socialize-worker" {
+        return Err(format!("a job of {}", run.service));
+    }
+    if !spans_of_job.iter().any(|span| is_below(&span, &run.id)) {
+        return Err(format!("no database span below the job {job}"));
+    }
+    Ok(spans_of_request.len() + spans_of_job.len())
+}
+
+struct Span {
+    id: String,
+    parent: String,
+    kind: String,
+    service: String,
+    attributes: Vec<String>,
+    links: Vec<String>,
+}
+
+impl Span {
+    fn has(&self, attribute: &str) -> bool {
+        self.attributes.iter().any(|key| key == attribute)
+    }
+}
+
+/// The spans of a trace, by its id.
+async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, String> {
+    let body = get(client, &format!("{TEMPO}/api/v2/traces/{trace}"), &[]).await?;
+    let resources = body["trace"]["resourceSpans"].as_array().cloned().unwrap_or_default();
+    let mut found = Vec::new();
+    for resource in &resources {
+        let attributes = resource["resource"]["attributes"].as_array().into_iter().flatten();
+        let service = attributes.clone().find(|attribute| attribute["key"] == "service.name");
+        let service =
+            service.and_then(|attribute| attribute["value"]["stringValue"].as_str()).unwrap_or_default();
+        let scopes = resource["scopeSpans"].as_array().into_iter().flatten();
+        for span in scopes.flat_map(|scope| scope["spans"].as_array().into_iter().flatten()) {
+            let keys = span["attributes"].as_array().into_iter().flatten();
+            let links = span["links"].as_array().into_iter().flatten();
+            found.push(Span {
+                id: hexadecimal(&span["spanId"]),
+                parent: hexadecimal(&span["parentSpanId"]),
+                kind: span["kind"].as_str().unwrap_or_default().to_owned(),
+                service: service.to_owned(),
+                attributes: keys
+                    .filter_map(|attribute| attribute["key"].as_str().map(str::to_owned))
+                    .collect(),
+                links: links.map(|link| hexadecimal(&link["traceId"])).collect(),
+            });
+        }
+    }
+    if found.is_empty() { Err(format!("no trace {trace}")) } else { Ok(found) }
+}
+
+/// Tempo writes ids as protobuf's JSON writes bytes.
+fn hexadecimal(id: &Value) -> String {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(id.as_str().unwrap_or_default());
+    bytes.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The newest lines that match.
+async fn lines(client: &Client, query: &str) -> Result<Vec<Line>, String> {
+    let (start, end) = window();
+    let mut url: url::Url = format!("{LOKI}/loki/api/v1/query_range").parse().expect("a URL");
+    url.query_pairs_mut().extend_pairs([
+        ("query", query),
+        ("start", &start),
+        ("end", &end),
+        ("limit", "5000"),
+    ]);
+    // Otherwise Loki shows structured metadata as if it were labels.
+    let request = client.get(url).header("X-Loki-Response-Encoding-Flags", "categorize-labels");
+    let answer = request.send().await.map_err(|error| format!("{error:?}"))?;
+    let text = answer.text().await.map_err(|error| format!("{error:?}"))?;
+    let body: Value = serde_json::from_str(&text).map_err(|_| format!("{query}: {text}"))?;
+    let streams = body["data"]["result"].as_array().into_iter().flatten();
+    let values = streams.flat_map(|stream| stream["values"].as_array().into_iter().flatten());
+    Ok(values
+        .map(|value| Line {
+            text: value[1].as_str().unwrap_or_default().to_owned(),
+            metadata: value[2]["structuredMetadata"].clone(),
+        })
+        .collect())
+}
+
+/// All of the test's time, in nanoseconds.
+fn window() -> (String, String) {
+    (format!("{}000000000", now() - 3600), format!("{}000000000", now() + 60))
+}

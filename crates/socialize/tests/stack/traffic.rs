@@ -1,0 +1,89 @@
+//! What people do, and what goes wrong meanwhile.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::post;
+use http::StatusCode;
+use reqwest::Client;
+use serde_json::json;
+use socialize::simulate::GONE_ENDPOINT;
+use tokio::net::TcpListener;
+
+use crate::application::{API, Application, BLOBS_DIRECTORY, MAIL_DIRECTORY};
+use crate::programs::Program;
+
+/// Actions of simulated people in a second.
+pub(crate) const RATE: &str = "12";
+
+/// How long each trouble lasts: longer than the pauses between attempts, shorter than people wait.
+const TROUBLE: Duration = Duration::from_secs(4);
+
+/// One post in so many is not taken at the first attempt.
+const UNSTEADY: usize = 5;
+
+/// Simulated people at work until this is dropped, and the publishing endpoint of their workspaces.
+pub(crate) struct People {
+    pub(crate) simulation: Program,
+}
+
+impl People {
+    pub(crate) async fn let_loose(logs: &Path) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        static POSTS: AtomicUsize = AtomicUsize::new(0);
+        let take = async || {
+            let number = POSTS.fetch_add(1, Ordering::Relaxed);
+            if number.is_multiple_of(UNSTEADY) {
+                StatusCode::SERVICE_UNAVAILABLE
+            } else {
+                StatusCode::NO_CONTENT
+            }
+        };
+        let gone = async || StatusCode::GONE;
+        let router =
+            Router::new().route(&format!("/{GONE_ENDPOINT}"), post(gone)).route("/{endpoint}", post(take));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+        command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);
+        command.args(["--publishing-endpoint", &endpoint, "--rate", RATE, "--for", "1h", "--seed", "7"]);
+        Self { simulation: Program::start("people", command, logs) }
+    }
+}
+
+/// Makes happen what panels of failures show, one trouble after the other.
+pub(crate) async fn cause_trouble(application: &Application, client: &Client) {
+    // Nobody can be e-mailed: the directory is gone.
+    without(MAIL_DIRECTORY).await;
+    // No file can be stored.
+    without(BLOBS_DIRECTORY).await;
+    // The database does not answer.
+    application.postgres.interrupt();
+    tokio::time::sleep(TROUBLE).await;
+    application.postgres.resume().expect("Postgres comes back");
+    // Callers who are wrong in ways that simulated people are not.
+    for _ in 0..3 {
+        let bad_login = json!({"email": "nobody@example.com", "password": "not the password of anybody"});
+        let _ = client.post(format!("{API}/v1/auth/login")).json(&bad_login).send().await;
+        let _ = client
+            .get(format!("{API}/v1/organizations"))
+            .header("authorization", "Bearer not-a-token")
+            .header("traceparent", "00-nonsense-01")
+            .send()
+            .await;
+    }
+}
+
+/// A directory is a file for a while: not even root can write into it.
+async fn without(directory: &str) {
+    let away = format!("{directory}-away");
+    std::fs::rename(directory, &away).expect("a directory to move");
+    std::fs::write(directory, "in the way").expect("a file");
+    tokio::time::sleep(TROUBLE).await;
+    std::fs::remove_file(directory).expect("the file");
+    std::fs::rename(&away, directory).expect("the directory to come back");
+}
