@@ -16,6 +16,10 @@ use super::{BAR, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Color, Dashboard, Override, Panel, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
+use crate::rules::thresholds::SAMPLE_AGE;
+
+/// Prometheus is asked at full hours only, so that bars stay where they are.
+const FIRST_HOUR: &str = "Bars appear when their hour is over";
 
 const A_WEEK: Duration = Duration::from_hours(7 * 24);
 
@@ -66,6 +70,7 @@ fn per_hour() -> Panel {
     )
     .width(16)
     .interval("1h")
+    .when_nothing(FIRST_HOUR)
     .legend_totals()
 }
 
@@ -77,6 +82,7 @@ fn per_day() -> Panel {
     )
     .width(12)
     .interval("1d")
+    .when_nothing("Bars appear when their day is over")
     .looking_back("28d")
 }
 
@@ -103,6 +109,7 @@ fn week_over_week() -> Panel {
     .unit(Unit::Count)
     .decimals(0)
     .interval("1h")
+    .when_nothing(FIRST_HOUR)
     .except(Override::field("a week ago", vec![Property::FillOpacity(25), Property::Color(Color::Neutral)]))
     .except(Override::color("now", Color::Blue))
     .ask(Target::named("now", &created().increase(BAR).sum()))
@@ -152,6 +159,7 @@ fn decisions() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1h")
+    .when_nothing(FIRST_HOUR)
     .except(Override::color("approve", Color::Green))
     .except(Override::color("request_changes", Color::Yellow))
     .except(Override::color("reject", Color::Red))
@@ -184,6 +192,7 @@ fn publishing() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1h")
+    .when_nothing(FIRST_HOUR)
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("failed", Color::Red))
@@ -211,6 +220,7 @@ fn log_ins() -> Panel {
         .decimals(0)
         .stacked_bars()
         .interval("1h")
+        .when_nothing(FIRST_HOUR)
         .except(Override::color("succeeded", Color::Green))
         .except(Override::color("failed", Color::Orange))
         .ask(Target::named("succeeded", &successes()))
@@ -228,6 +238,7 @@ fn feedback_submitted() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1h")
+    .when_nothing(FIRST_HOUR)
     .except(Override::color("bug", Color::Red))
     .ask(Target::series(&select(&FEEDBACK_REPORTS_SUBMITTED).increase(BAR).sum_by::<FeedbackKind, _>()))
 }
@@ -247,13 +258,13 @@ fn sample() -> Panel {
     Panel::stat(
         41,
         "Sample is old",
-        "How long ago the numbers of the database were sampled. Above five minutes: the loop `gauge_sampler` on Background and \
+        "How long ago the numbers of the database were sampled. Above ten minutes: the loop `gauge_sampler` on Background and \
          dependencies says whether it fails.",
     )
     .width(4)
     .unit(Unit::Seconds)
     .decimals(0)
-    .thresholds(Color::Green, &[(120.0, Color::Orange), (300.0, Color::Red)])
+    .thresholds(Color::Green, &[(SAMPLE_AGE.as_secs_f64(), Color::Red)])
     .when_nothing("Nobody samples")
     .ask(Target::instant_named("age", &select(&SAMPLER_LAST_SUCCESS).now().max().age()))
 }

@@ -7,7 +7,7 @@ use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, events};
 
-use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES};
+use super::{BAR, PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
     explore_traces,
@@ -16,6 +16,7 @@ use crate::query::{
     Both, Field, RequestFailure, RequestMethod, ResponseStatus, Route, Vector, lines, requests, select, spans,
 };
 use crate::rules::DashboardUid;
+use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, ERROR_SHARE, SLOW_REQUEST};
 
 /// A request that takes longer is worth a look.
 const SLOW_MILLISECONDS: u64 = 500;
@@ -31,13 +32,13 @@ pub(super) fn dashboard() -> Dashboard {
         choose_instances: false,
         bands: vec![
             Band::Panels(4, vec![rate_now(), availability(), percentiles_now(), active_now()]),
-            Band::Panels(8, vec![by_status(), failing(), latency()]),
+            Band::Panels(8, vec![by_status(), failing(), latency(), database()]),
             Band::Title(20, "By endpoint"),
             Band::Panels(11, vec![endpoints()]),
-            Band::Panels(8, vec![busiest(), slowest(), failing_routes()]),
+            Band::Panels(8, vec![busiest(), slowest()]),
             Band::Title(30, "Errors"),
-            Band::Panels(9, vec![by_code(), server_errors(), authentication()]),
-            Band::Panels(8, vec![distribution(), database()]),
+            Band::Panels(8, vec![by_code(), server_errors(), authentication()]),
+            Band::Panels(8, vec![failing_routes(), distribution()]),
             Band::Title(40, "Single requests"),
             Band::Panels(9, vec![failed_traces(), slow_traces()]),
             Band::Panels(9, vec![causes(), failed_lines()]),
@@ -65,7 +66,7 @@ fn availability() -> Panel {
     .width(6)
     .unit(Unit::Share)
     .decimals(3)
-    .thresholds(Color::Red, SUCCESS_SHARES)
+    .thresholds(Color::Red, &[(AVAILABILITY_OBJECTIVE, Color::Green)])
     .when_nothing("No requests")
     .ask(Target::instant_named("answered", &failed.share_of(requests().count().increase(RANGE).sum()).rest()))
 }
@@ -74,7 +75,10 @@ fn percentiles_now() -> Panel {
     let panel = Panel::stat(3, "Latency", "Over the dashboard's range. Until the response headers are sent.")
         .width(8)
         .unit(Unit::Seconds)
-        .thresholds(Color::Green, &[(0.5, Color::Orange), (1.0, Color::Red)])
+        .thresholds(
+            Color::Green,
+            &[(SLOW_REQUEST.seconds() / 2.0, Color::Orange), (SLOW_REQUEST.seconds(), Color::Red)],
+        )
         .when_nothing("No requests");
     PERCENTILES.iter().fold(panel, |panel, (q, name)| {
         panel.ask(Target::instant_named(name, &requests().quantile(*q, RANGE)))
@@ -103,10 +107,10 @@ fn by_status() -> Panel {
         "4xx are the callers' mistakes: many at once usually come from one broken client. The line without a status are clients that \
          went away before the answer.",
     )
-    .width(8)
+    .width(6)
     .unit(Unit::RequestsPerSecond)
     .stacked()
-    .ask(Target::series(&requests().count().rate(RATE).sum_by::<ResponseStatus, _>().above(0.0)))
+    .ask(Target::series(&requests().count().rate(RATE).sum_by::<ResponseStatus, _>().above(0.0).or_none()))
 }
 
 fn failing() -> Panel {
@@ -116,9 +120,10 @@ fn failing() -> Panel {
         "Share of requests that fail because of us",
         "Above the line: look which error type it is under \"Errors\", and open a trace of it at the bottom.",
     )
-    .width(8)
+    .width(6)
     .unit(Unit::Share)
-    .thresholds(Color::Green, &[(0.01, Color::Red)])
+    .thresholds(Color::Green, &[(ERROR_SHARE, Color::Red)])
+    .at_least_to(2.0 * ERROR_SHARE)
     .color(Color::Red)
     .ask(Target::named("failed", &failed.share_of(requests().count().rate(RATE).sum()).or_zero()))
 }
@@ -130,9 +135,9 @@ fn latency() -> Panel {
         "When only p99 rises, single routes or single requests are slow: see the table and the traces. When all rise together, look at \
          Postgres and at the CPU of the processes.",
     )
-    .width(8)
+    .width(6)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(1.0, Color::Red)]);
+    .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)]);
     PERCENTILES
         .iter()
         .fold(panel, |panel, (q, name)| panel.ask(Target::named(name, &requests().quantile(*q, RATE))))
@@ -220,7 +225,10 @@ fn duration_column(name: &str) -> Override {
             Property::Unit(Unit::Seconds),
             Property::Width(130),
             Property::Cell(Cell::Colored),
-            Property::Thresholds(vec![(0.5, Color::Orange), (1.0, Color::Red)]),
+            Property::Thresholds(vec![
+                (SLOW_REQUEST.seconds() / 2.0, Color::Orange),
+                (SLOW_REQUEST.seconds(), Color::Red),
+            ]),
         ],
     )
 }
@@ -229,7 +237,7 @@ fn busiest() -> Panel {
     let rate = || requests().count().rate(RATE).sum_by::<Route, _>();
     let busiest = requests().count().at_end().increase(RANGE).sum_by::<Route, _>().largest(ROUTES_DRAWN);
     Panel::time_series(22, "Busiest routes", "The routes with the most requests in the dashboard's range.")
-        .width(8)
+        .width(12)
         .unit(Unit::RequestsPerSecond)
         .ask(Target::series(&rate().and(busiest)))
 }
@@ -247,7 +255,7 @@ fn slowest() -> Panel {
         "The routes that were slowest in the dashboard's range. Routes that hash passwords or send files are slow by nature: compare with \
          yesterday.",
     )
-    .width(8)
+    .width(12)
     .unit(Unit::Seconds)
     .ask(Target::series(&percentile().and(slowest)))
 }
@@ -255,18 +263,16 @@ fn slowest() -> Panel {
 fn failing_routes() -> Panel {
     let failures = || requests().is_one_of(RequestFailure::OURS).count();
     let most = failures().at_end().increase(RANGE).sum_by::<Route, _>().above(0.0).largest(ROUTES_DRAWN);
-    let any = failures().at_end().increase(RANGE).sum().above(0.0);
     Panel::time_series(
         24,
         "Failing routes",
         "Requests that failed because of us, of the routes with the most of them.",
     )
-    .width(8)
+    .width(12)
     .unit(Unit::Count)
     .decimals(0)
     .stacked_bars()
-    .ask(Target::series(&failures().increase(BAR).sum_by::<Route, _>().and(most)))
-    .ask(Target::named("no route failed", &Vector::zero().unless_when(any)))
+    .ask(Target::series(&failures().increase(BAR).sum_by::<Route, _>().above(0.0).and(most).or_none()))
 }
 
 fn by_code() -> Panel {
@@ -315,7 +321,7 @@ fn authentication() -> Panel {
     .unit(Unit::Count)
     .decimals(0)
     .stacked_bars()
-    .ask(Target::series(&select(&AUTH_FAILURES).increase(BAR).sum_by::<AuthFailureReason, _>()))
+    .ask(Target::series(&select(&AUTH_FAILURES).increase(BAR).sum_by::<AuthFailureReason, _>().above(0.0).or_none()))
 }
 
 fn distribution() -> Panel {
@@ -336,7 +342,7 @@ fn database() -> Panel {
         "Database operations",
         "How long statements take, and how many fail. When requests are slow and these are not, the time goes elsewhere: open a trace.",
     )
-    .width(12)
+    .width(6)
     .unit(Unit::Seconds)
     .except(Override::line_on_the_right("failures", Unit::PerSecond));
     let panel = PERCENTILES.iter().fold(panel, |panel, (q, name)| {

@@ -18,8 +18,9 @@ use telemetry::{DatabaseOutcome, JobOutcome, events};
 
 use super::{BAR, BLOB_FAILURES, PERCENTILES, RANGE, RATE};
 use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
-use crate::query::{CallFailure, Field, ResponseStatusClass, Vector, all_lines, calls, select, spans};
+use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, select, spans};
 use crate::rules::DashboardUid;
+use crate::rules::thresholds::{DATABASE_P95_SECONDS, LOOP_AGE, QUEUE_AGE};
 
 /// How many of the many database operations are drawn beside one another.
 const OPERATIONS_DRAWN: u8 = 8;
@@ -72,7 +73,7 @@ fn late() -> Panel {
     .width(4)
     .unit(Unit::Seconds)
     .decimals(0)
-    .thresholds(Color::Green, &[(60.0, Color::Orange), (300.0, Color::Red)])
+    .thresholds(Color::Green, &[(60.0, Color::Orange), (QUEUE_AGE.as_secs_f64(), Color::Red)])
     .with_graph()
     .when_nothing("Not sampled")
     .ask(Target::named("late", &select(&JOB_QUEUE_OLDEST_AGE).now().max()))
@@ -101,8 +102,8 @@ fn loops_now() -> Panel {
     .width(6)
     .unit(Unit::Seconds)
     .decimals(0)
-    .up_to(60.0)
-    .thresholds(Color::Green, &[(30.0, Color::Orange), (60.0, Color::Red)])
+    .up_to(LOOP_AGE.as_secs_f64())
+    .thresholds(Color::Green, &[(60.0, Color::Orange), (LOOP_AGE.as_secs_f64(), Color::Red)])
     .when_nothing("No worker")
     .ask(Target::instant(&select(&LOOP_LAST_SUCCESS).now().max_by::<Loop, _>().age()))
 }
@@ -140,13 +141,8 @@ fn failures() -> Panel {
             .count()
             .increase(BAR)
             .sum_by_both::<JobKind, JobOutcome, _, _>()
-            .above(0.0),
-    ))
-    .ask(Target::named(
-        "none",
-        &Vector::zero().unless_when(
-            select(&JOB_RUN_DURATION).is_one_of(&failed).count().at_end().increase(RANGE).sum().above(0.0),
-        ),
+            .above(0.0)
+            .or_none(),
     ))
 }
 
@@ -182,7 +178,7 @@ fn age() -> Panel {
     )
     .width(8)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(300.0, Color::Red)])
+    .thresholds(Color::Green, &[(QUEUE_AGE.as_secs_f64(), Color::Red)])
     .ask(Target::series(&select(&JOB_QUEUE_OLDEST_AGE).now().max_by::<JobKind, _>()))
 }
 
@@ -208,7 +204,7 @@ fn loop_age() -> Panel {
     )
     .width(14)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(60.0, Color::Red)])
+    .thresholds(Color::Green, &[(LOOP_AGE.as_secs_f64(), Color::Red)])
     .ask(Target::series(&select(&LOOP_LAST_SUCCESS).now().max_by::<Loop, _>().age()))
 }
 
@@ -292,7 +288,7 @@ fn calls_by_class() -> Panel {
     .interval("1m")
     .except(Override::line_on_the_right("p95 publishing_endpoint", Unit::Seconds))
     .ask(Target::series(
-        &calls().count().increase(BAR).sum_by_both::<ResponseStatusClass, CallFailure, _, _>(),
+        &calls().count().increase(BAR).sum_by_both::<ResponseStatusClass, CallFailure, _, _>().above(0.0).or_none(),
     ))
     .ask(Target::named("p95 {{peer}}", &calls().quantile_by::<Peer, _>(0.95, RATE)))
 }
@@ -315,7 +311,9 @@ fn blobs() -> Panel {
             .is_one_of(&[&[BlobOutcome::Ok, BlobOutcome::Cancelled], BLOB_FAILURES].concat())
             .count()
             .increase(BAR)
-            .sum_by::<BlobOutcome, _>(),
+            .sum_by::<BlobOutcome, _>()
+            .above(0.0)
+            .or_none(),
     ))
 }
 
@@ -345,7 +343,7 @@ fn pool() -> Panel {
     .width(8)
     .unit(Unit::Count)
     .decimals(0)
-    .except(Override::color("limit", Color::Red))
+    .except(Override::limit("limit"))
     .ask(Target::named("used", &connections(ConnectionState::Used)))
     .ask(Target::named("idle", &connections(ConnectionState::Idle)))
     .ask(Target::named("limit", &select(&DB_CLIENT_CONNECTION_MAX).now().sum()))
@@ -406,7 +404,7 @@ fn slowest_operations() -> Panel {
     )
     .width(8)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(0.1, Color::Orange), (1.0, Color::Red)])
+    .thresholds(Color::Green, &[(0.1, Color::Orange), (DATABASE_P95_SECONDS, Color::Red)])
     .when_nothing("None ran")
     .ask(Target::instant(
         &operations().quantile_by::<DatabaseOperation, _>(0.95, RANGE).and(used).largest(OPERATIONS_DRAWN),

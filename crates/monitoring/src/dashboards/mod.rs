@@ -7,7 +7,7 @@ use domain::catalogue;
 use domain::labels::BlobOutcome;
 
 use crate::files::GeneratedFile;
-use crate::grafana::{Color, Dashboard, Panel, Target, Unit};
+use crate::grafana::{Dashboard, Panel, Target, Unit};
 use crate::query::{Vector, Window, select};
 
 mod adoption;
@@ -65,10 +65,6 @@ fn core_actions_over_time(id: u16, title: &'static str, description: &'static st
     let panel = Panel::time_series(id, title, description).unit(Unit::Count).decimals(0).stacked_bars();
     core_actions(BAR).into_iter().fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
 }
-
-/// Good from here on, and bad below: for shares of what succeeded.
-const SUCCESS_SHARES: &[(f64, Color)] =
-    &[(0.99, Color::Orange), (0.995, Color::Yellow), (0.999, Color::Green)];
 
 /// How operations on the blob store fail because of the store or of us.
 const BLOB_FAILURES: &[BlobOutcome] = &[

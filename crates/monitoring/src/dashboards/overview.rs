@@ -13,10 +13,11 @@ use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{BAR, PERCENTILES, RANGE, RATE, SUCCESS_SHARES, core_actions_over_time};
-use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Target, Unit};
+use super::{BAR, PERCENTILES, RANGE, RATE, core_actions_over_time};
+use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
-use crate::rules::DashboardUid;
+use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
+use crate::rules::{DashboardUid, Severity};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -56,7 +57,7 @@ fn heartbeat() -> Panel {
     .width(4)
     .unit(Unit::Seconds)
     .decimals(0)
-    .thresholds(Color::Green, &[(60.0, Color::Orange), (180.0, Color::Red)])
+    .thresholds(Color::Green, &[(60.0, Color::Orange), (TELEMETRY_MISSING_AFTER.as_secs_f64(), Color::Red)])
     .when_nothing("No process for an hour")
     .ask(Target::instant(&select(&HEARTBEAT).ages_below(still_known).min_by::<Role, _>()))
 }
@@ -73,7 +74,7 @@ fn availability() -> Panel {
     .width(4)
     .unit(Unit::Share)
     .decimals(2)
-    .thresholds(Color::Red, SUCCESS_SHARES)
+    .thresholds(Color::Red, &[(AVAILABILITY_OBJECTIVE, Color::Green)])
     .when_nothing("No requests")
     .link(Link::dashboard("API", DashboardUid::Api))
     .ask(Target::instant_named("answered", &failed.share_of(all).rest()))
@@ -88,7 +89,7 @@ fn latency_now() -> Panel {
     )
     .width(3)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(0.5, Color::Orange), (1.0, Color::Red)])
+    .thresholds(Color::Green, &[(SLOW_REQUEST.seconds() / 2.0, Color::Orange), (SLOW_REQUEST.seconds(), Color::Red)])
     .when_nothing("No requests")
     .link(Link::dashboard("API", DashboardUid::Api))
     .ask(Target::instant_named("p95", &requests().quantile(0.95, RANGE)))
@@ -157,7 +158,7 @@ fn alerts() -> Panel {
         "Alerts",
         "What fires or is about to. Each links to its section of the runbook. Empty is good only while the watchdog arrives at your \
          receiver.",
-        String::new(),
+        format!("{{severity!=\"{}\"}}", Severity::None.as_str()),
     )
     .width(8)
 }
@@ -189,7 +190,7 @@ fn latency() -> Panel {
     )
     .width(8)
     .unit(Unit::Seconds)
-    .thresholds(Color::Green, &[(1.0, Color::Red)])
+    .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)])
     .link(Link::dashboard("API", DashboardUid::Api));
     PERCENTILES
         .iter()
@@ -205,6 +206,7 @@ fn actions() -> Panel {
     )
     .width(10)
     .interval("5m")
+    .when_nothing("Bars appear when their five minutes are over")
     .link(Link::dashboard("Adoption", DashboardUid::Adoption))
 }
 
@@ -221,6 +223,7 @@ fn log_ins() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("5m")
+    .when_nothing("Bars appear when their five minutes are over")
     .link(Link::dashboard("API", DashboardUid::Api))
     .except(Override::color("succeeded", Color::Green))
     .except(Override::color("failed", Color::Orange))
@@ -241,8 +244,8 @@ fn workflow() -> Panel {
     .color(Color::Blue)
     .when_nothing("Not sampled")
     .link(Link::dashboard("Adoption", DashboardUid::Adoption))
-    .except(Override::color("publish failed", Color::Orange))
-    .except(Override::color("stale in approval", Color::Orange))
+    .except(Override::thresholds("publish failed", &[(1.0, Color::Orange)]))
+    .except(Override::thresholds("stale in approval", &[(1.0, Color::Orange)]))
     .ask(Target::instant_named("active workspaces, 24 h", &active(ActivityWindow::Day)))
     .ask(Target::instant_named("active workspaces, 7 d", &active(ActivityWindow::Week)))
     .ask(Target::instant_named("in approval", &items(ContentItemStatus::InApproval)))
@@ -316,10 +319,7 @@ fn trust() -> Panel {
     .link(Link::dashboard("Telemetry", DashboardUid::Telemetry))
     .except(Override::field(
         "sample is old",
-        vec![
-            crate::grafana::Property::Unit(Unit::Seconds),
-            crate::grafana::Property::Thresholds(vec![(120.0, Color::Orange), (300.0, Color::Red)]),
-        ],
+        vec![Property::Unit(Unit::Seconds), Property::Thresholds(vec![(SAMPLE_AGE.as_secs_f64(), Color::Red)])],
     ))
     .ask(Target::instant_named("items dropped", &select(&DROPPED).increase(RANGE).sum()))
     .ask(Target::instant_named("sends failed", &select(&EXPORT_FAILURES).increase(RANGE).sum()))

@@ -21,6 +21,7 @@ use crate::peers::{
 };
 use crate::query::{Field, Instance, Vector, all_lines, select};
 use crate::rules::DashboardUid;
+use crate::rules::thresholds::{COLLECTOR_QUEUE_SHARE, DISK_CRITICAL_SHARE, DISK_LOW_SHARE};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -89,7 +90,7 @@ fn waiting_now() -> Panel {
     .width(3)
     .unit(Unit::Share)
     .decimals(1)
-    .thresholds(Color::Green, &[(0.1, Color::Orange), (0.5, Color::Red)])
+    .thresholds(Color::Green, &[(0.1, Color::Orange), (COLLECTOR_QUEUE_SHARE, Color::Red)])
     .when_nothing("No collector")
     .ask(Target::instant_named("full", &fullest))
 }
@@ -117,8 +118,8 @@ fn series() -> Panel {
     Panel::stat(
         5,
         "Series",
-        "How many Prometheus holds in memory. A process of Socialize has some twelve thousand, whatever its users do; every restart \
-         leaves as many behind for up to three hours.",
+        "How many Prometheus holds in memory. A process of Socialize has some twenty-five thousand, whatever its users do; every \
+         restart leaves as many behind for up to three hours.",
     )
     .width(2)
     .unit(Unit::Count)
@@ -167,11 +168,7 @@ fn dropped() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .ask(Target::series(&dropped().sum_by_both::<Signal, DropReason, _, _>().above(0.0)))
-    .ask(Target::named(
-        "nothing",
-        &Vector::zero().unless_when(select(&DROPPED).at_end().increase(RANGE).sum().above(0.0)),
-    ))
+    .ask(Target::series(&dropped().sum_by_both::<Signal, DropReason, _, _>().above(0.0).or_none()))
 }
 
 fn failures() -> Panel {
@@ -214,7 +211,7 @@ fn log_levels() -> Panel {
     .except(Override::color("warn", Color::Orange))
     .except(Override::color("error", Color::Red))
     .except(Override::color("info", Color::Green))
-    .ask(Target::series(&select(&LOG_LINES).increase(BAR).sum_by::<Level, _>()))
+    .ask(Target::series(&select(&LOG_LINES).increase(BAR).sum_by::<Level, _>().above(0.0).or_none()))
 }
 
 fn stored_lines() -> Panel {
@@ -242,7 +239,7 @@ fn collector_queue() -> Panel {
     )
     .width(8)
     .unit(Unit::Bytes)
-    .except(Override::color("limit", Color::Red))
+    .except(Override::limit("limit"))
     .ask(Target::series(&select(&EXPORTER_QUEUE_SIZE).now().max_by::<Exporter, _>()))
     .ask(Target::named("limit", &select(&EXPORTER_QUEUE_CAPACITY).now().max()))
 }
@@ -332,7 +329,7 @@ fn retention() -> Panel {
     )
     .width(8)
     .unit(Unit::Bytes)
-    .except(Override::color("limit", Color::Red))
+    .except(Override::limit("limit"))
     .ask(Target::named("blocks", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()))
     .ask(Target::named("limit", &select(&PROMETHEUS_RETENTION_SIZE).now().max()))
 }
@@ -343,13 +340,13 @@ fn disks() -> Panel {
     Panel::time_series(
         35,
         "Room left on disks",
-        "Of the file systems that processes write to; in the default set-up Postgres and all stores share them. Below 10 %: shorten a \
+        "Of the file systems that processes write to; in the default set-up Postgres and all stores share them. Below 15 %: shorten a \
          retention, or give it more room, before Postgres stops.",
     )
     .width(8)
     .unit(Unit::Share)
     .up_to(1.0)
-    .thresholds(Color::Green, &[(0.1, Color::Red)])
+    .thresholds(Color::Red, &[(DISK_CRITICAL_SHARE, Color::Orange), (DISK_LOW_SHARE, Color::Green)])
     .ask(Target::series(&available.share_of(size)))
 }
 

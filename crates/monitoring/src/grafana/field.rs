@@ -173,6 +173,16 @@ impl Override {
         Self::field(name, properties)
     }
 
+    /// The series of this name is a limit that the others should not reach.
+    pub fn limit(name: &str) -> Self {
+        Self::field(name, vec![Property::Color(Color::Red), Property::FillOpacity(0)])
+    }
+
+    /// The value of this name is shown in the color of its threshold, of which the first is green.
+    pub fn thresholds(name: &str, steps: &[(f64, Color)]) -> Self {
+        Self::field(name, vec![Property::ColorOfThreshold, Property::Thresholds(steps.to_vec())])
+    }
+
     /// The series of this name has always the same color.
     pub fn color(name: &str, color: Color) -> Self {
         Self::field(name, vec![Property::Color(color)])
@@ -190,6 +200,9 @@ pub enum Property {
     /// One color.
     #[serde(serialize_with = "fixed_color")]
     Color(Color),
+    /// The color of the threshold that the value has reached.
+    #[serde(rename = "color", serialize_with = "threshold_color")]
+    ColorOfThreshold,
     /// Other thresholds.
     #[serde(serialize_with = "thresholds")]
     Thresholds(Vec<(f64, Color)>),
@@ -221,6 +234,10 @@ pub enum Property {
 
 fn fixed_color<S: Serializer>(color: &Color, serializer: S) -> Result<S::Ok, S::Error> {
     ColorMode::fixed(*color).serialize(serializer)
+}
+
+fn threshold_color<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    ColorMode::THRESHOLDS.serialize(serializer)
 }
 
 fn thresholds<S: Serializer>(steps: &[(f64, Color)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -84,6 +84,8 @@ pub(super) struct TimeSeriesCustom {
     pub(super) fill_opacity: u8,
     pub(super) show_points: &'static str,
     pub(super) axis_soft_min: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) axis_soft_max: Option<f64>,
     pub(super) stacking: Stacking,
     pub(super) thresholds_style: ThresholdsStyle,
 }
@@ -95,6 +97,7 @@ impl TimeSeriesCustom {
         fill_opacity: 8,
         show_points: "auto",
         axis_soft_min: 0.0,
+        axis_soft_max: None,
         stacking: Stacking { mode: "none", group: "A" },
         thresholds_style: ThresholdsStyle { mode: "off" },
     };

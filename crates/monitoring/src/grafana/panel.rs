@@ -156,6 +156,15 @@ impl Panel {
         Self { min: Some(0.0), max: Some(max), ..self }
     }
 
+    /// The axis reaches this even when no value does, so that small changes look small.
+    #[must_use]
+    pub fn at_least_to(mut self, value: f64) -> Self {
+        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
+            custom.axis_soft_max = Some(value);
+        }
+        self
+    }
+
     /// What is shown where there is nothing.
     #[must_use]
     pub fn when_nothing(mut self, text: &'static str) -> Self {
@@ -244,7 +253,9 @@ impl Panel {
     #[must_use]
     pub fn stacked(mut self) -> Self {
         if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            custom.fill_opacity = 40;
+            // A line would show a part that is nothing as a line on top of the others.
+            custom.line_width = 0;
+            custom.fill_opacity = 60;
             custom.show_points = "never";
             custom.stacking.mode = "normal";
         }

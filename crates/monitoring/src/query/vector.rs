@@ -108,11 +108,6 @@ impl Vector<Total> {
         Self::call("vector(1)".to_owned())
     }
 
-    /// Always 0.
-    pub fn zero() -> Self {
-        Self::call("vector(0)".to_owned())
-    }
-
     /// Zero where there is nothing.
     pub fn or_zero(&self) -> Self {
         self.with("or", "vector(0)")
@@ -159,6 +154,16 @@ impl<G: Grouping> Vector<G> {
     /// The share that this is of `whole`, and nothing where there is nothing to have a share in.
     pub fn share_of(&self, whole: Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))
+    }
+
+    /// While there is nothing, a zero for the group `none`.
+    ///
+    /// # Panics
+    /// When there are no groups: that is [`or_zero`](Vector::or_zero).
+    pub fn or_none(&self) -> Self {
+        let keys = G::keys();
+        assert!(!keys.is_empty(), "a total has no group that could be called none");
+        self.with("or on ()", &format!("label_replace(vector(0), \"{}\", \"none\", \"\", \"\")", keys[0]))
     }
 
     /// What a share leaves of the whole.

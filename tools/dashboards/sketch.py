@@ -1,0 +1,532 @@
+#!/usr/bin/env python3
+"""Draws the rendered dashboards with real data, for looking at them where no Grafana runs.
+
+Each panel's own queries go to a running Prometheus, Loki and Tempo, with Grafana's variables replaced as Grafana does. One HTML page per
+dashboard shows the answers on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are not Grafana's,
+and what a panel shows is less than Grafana would. A query that fails is shown as an error and makes the exit code 1.
+
+usage: sketch.py --out DIRECTORY [--prometheus URL] [--loki URL] [--tempo URL] [--range 3h] [DASHBOARD.json ...]
+"""
+
+import argparse
+import html
+import json
+import math
+import pathlib
+import re
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+CELL_WIDTH, CELL_HEIGHT, GAP = 76, 30, 8
+GRID_WIDTH = 24 * CELL_WIDTH
+# How often the collector sends, which is what deploy/grafana/provisioning tells Grafana, too.
+SCRAPE_INTERVAL = 15
+COLORS = {"green": "#73BF69", "yellow": "#FADE2A", "orange": "#FF9830", "red": "#F2495C", "blue": "#5794F2",
+          "purple": "#B877D9", "text": "#9fa7b3"}
+PALETTE = ["#7EB26D", "#EAB839", "#6ED0E0", "#EF843C", "#E24D42", "#1F78C1", "#BA43A9", "#705DA0", "#508642", "#CCA300",
+           "#447EBC", "#C15C17", "#890F02", "#0A437C", "#6D1F62", "#584477"]
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def seconds(text):
+    number, unit = re.fullmatch(r"(?:now-)?(\d+)([smhdw])", text).groups()
+    return int(number) * SECONDS[unit]
+
+
+def fetch(base, path, parameters):
+    """The JSON answer, or an exception that says what the store complained of."""
+    url = f"{base}{path}?{urllib.parse.urlencode(parameters)}"
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(f"{error.code}: {error.read().decode(errors='replace')[:300]}") from error
+    except OSError as error:
+        raise RuntimeError(f"{base} does not answer: {error}") from error
+
+
+class Times:
+    """What a panel of a dashboard looks at, as Grafana derives it."""
+
+    def __init__(self, panel, dashboard, arguments):
+        length = seconds(panel.get("timeFrom") or arguments.range or dashboard["time"]["from"])
+        self.end = int(time.time())
+        self.start = self.end - length
+        points = max(60, panel["gridPos"]["w"] * CELL_WIDTH)
+        self.step = max(round_interval(length / points), seconds(panel["interval"]) if "interval" in panel else 0, SCRAPE_INTERVAL)
+        self.start -= self.start % self.step
+        self.length = length
+
+    def fill_in(self, query):
+        rate = max(self.step + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)
+        for name, value in (("$__rate_interval", f"{rate}s"), ("$__interval", f"{self.step}s"), ("$__auto", f"{self.step}s"),
+                            ("$__range", f"{self.length}s"), ("$instance", ".*")):
+            query = query.replace(name, value)
+        return query
+
+
+def round_interval(length):
+    steps = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10800, 21600, 43200, 86400]
+    return next((step for step in steps if step >= length), 86400)
+
+
+def legend(template, labels):
+    if template:
+        return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda match: labels.get(match.group(1), ""), template).strip() or "(none)"
+    return ", ".join(f"{key}={value}" for key, value in labels.items() if key != "__name__") or "value"
+
+
+def ask_prometheus(target, times, arguments):
+    """Series of a target: names, labels and points; an instant query has one point each."""
+    query = times.fill_in(target["expr"])
+    if target.get("instant"):
+        answer = fetch(arguments.prometheus, "/api/v1/query", {"query": query, "time": times.end})
+    else:
+        answer = fetch(arguments.prometheus, "/api/v1/query_range",
+                       {"query": query, "start": times.start, "end": times.end, "step": times.step})
+    return [series(target, one) for one in answer["data"]["result"]]
+
+
+def series(target, one):
+    points = one.get("values") or [one["value"]]
+    points = [(float(at), float(value)) for at, value in points]
+    return {"name": legend(target.get("legendFormat"), one["metric"]), "labels": one["metric"], "points": points,
+            "target": target["refId"]}
+
+
+def ask_loki(target, times, arguments):
+    query = times.fill_in(target["expr"])
+    if target["queryType"] == "instant":
+        answer = fetch(arguments.loki, "/loki/api/v1/query", {"query": query, "time": times.end})
+    else:
+        answer = fetch(arguments.loki, "/loki/api/v1/query_range",
+                       {"query": query, "start": times.start, "end": times.end, "step": times.step,
+                        "limit": target.get("maxLines", 100)})
+    data = answer["data"]
+    if data["resultType"] == "streams":
+        lines = [(int(line[0]) / 1e9, line[1], stream["stream"]) for stream in data["result"] for line in stream["values"]]
+        return sorted(lines, key=lambda line: -line[0])
+    return [series(target, one) for one in data["result"]]
+
+
+def ask_tempo(target, times, arguments):
+    answer = fetch(arguments.tempo, "/api/search",
+                   {"q": target["query"], "start": times.start, "end": times.end, "limit": target.get("limit", 20)})
+    return answer.get("traces", [])
+
+
+def shorten(value, digits=None):
+    """A number with about three digits, as Grafana shows it without decimals being set."""
+    if digits is None:
+        digits = 0 if value == round(value) or abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    text = f"{value:.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text and digits > 2 else text
+
+
+def scaled(value, steps, digits):
+    for factor, suffix in steps:
+        if abs(value) >= factor:
+            return f"{shorten(value / factor, digits)}{suffix}"
+    return f"{shorten(value, digits)}{steps[-1][1] if steps[-1][0] <= 1 else ''}"
+
+
+def show(value, unit, decimals=None):
+    if value is None or math.isnan(value):
+        return "–"
+    if unit == "s":
+        if value == 0:
+            return "0 s"
+        for factor, suffix in ((604800, " weeks"), (86400, " days"), (3600, " hours"), (60, " mins"), (1, " s"), (1e-3, " ms"), (1e-6, " µs")):
+            if abs(value) >= factor:
+                return f"{shorten(value / factor, decimals if factor >= 1 else None)}{suffix}"
+        return f"{value * 1e9:.0f} ns"
+    if unit == "dtdurations":
+        whole, parts = int(max(value, 0)), []
+        for factor, suffix in ((604800, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+            if whole >= factor and len(parts) < 2:
+                parts.append(f"{whole // factor}{suffix}")
+                whole %= factor
+        return " ".join(parts) or "0s"
+    if unit == "percentunit":
+        return f"{shorten(value * 100, decimals)}%"
+    if unit in ("bytes", "binBps"):
+        suffix = "/s" if unit == "binBps" else ""
+        return scaled(value, ((2**30, " GiB"), (2**20, " MiB"), (2**10, " KiB"), (1, " B")), decimals) + suffix
+    if unit in ("reqps", "ops"):
+        return f"{shorten(value, decimals)} {'req/s' if unit == 'reqps' else 'ops/s'}"
+    if unit and unit.startswith("suffix:"):
+        return f"{shorten(value, decimals)}{unit[7:]}"
+    return scaled(value, ((1e9, " Bil"), (1e6, " Mil"), (1e3, " K"), (1, "")), decimals) if unit == "short" else shorten(value, decimals)
+
+
+class Field:
+    """The configuration of one series or column: the panel's, with what overrides it."""
+
+    def __init__(self, panel, name):
+        defaults = panel["fieldConfig"]["defaults"]
+        self.values = dict(defaults)
+        self.custom = dict(defaults.get("custom", {}))
+        self.overridden = set()
+        for override in panel["fieldConfig"]["overrides"]:
+            if override["matcher"]["options"] == name:
+                for one in override["properties"]:
+                    if one["id"].startswith("custom."):
+                        self.custom[one["id"][7:]] = one["value"]
+                    else:
+                        self.values[one["id"]] = one["value"]
+                    self.overridden.add(one["id"])
+
+    def text(self, value):
+        for mapping in self.values.get("mappings", []):
+            if mapping["type"] == "value" and value is not None and shorten(value) in mapping["options"]:
+                return mapping["options"][shorten(value)]["text"]
+            if mapping["type"] == "special" and (value is None or math.isnan(value)):
+                return mapping["options"]["result"]["text"]
+        return show(value, self.values.get("unit"), self.values.get("decimals"))
+
+    def color(self, value, index=0):
+        mode = self.values.get("color", {})
+        if mode.get("mode") == "fixed":
+            return COLORS.get(mode["fixedColor"], mode["fixedColor"])
+        if mode.get("mode") == "thresholds":
+            chosen = "green"
+            for step in self.values["thresholds"]["steps"]:
+                if step["value"] is None or (value is not None and value >= step["value"]):
+                    chosen = step["color"]
+            return COLORS.get(chosen, chosen)
+        return PALETTE[index % len(PALETTE)]
+
+
+def last(one):
+    points = [value for _, value in one["points"] if not math.isnan(value)]
+    return points[-1] if points else None
+
+
+def draw_stat(panel, found, width, height):
+    if not found:
+        return nothing(panel)
+    wide = width / max(1, len(found)) >= 90
+    out = []
+    for one in found:
+        field = Field(panel, one["name"])
+        value = last(one)
+        text = one["name"] if panel["options"]["textMode"] == "name" else field.text(value)
+        size = min(34, (width / len(found) if wide else width) / max(4, len(text)) * 1.5, height / (1 if wide else len(found)) * 0.45)
+        name = f"<small>{html.escape(one['name'])}</small>" if len(found) > 1 and panel["options"]["textMode"] != "name" else ""
+        out.append(f"<div style='flex:1;color:{field.color(value)};font-size:{size:.0f}px'>{name}<b>{html.escape(text)}</b></div>")
+    return f"<div class=stat style='flex-direction:{'row' if wide else 'column'}'>{''.join(out)}</div>"
+
+
+def draw_bars(panel, found, width, height):
+    if not found:
+        return nothing(panel)
+    values = [last(one) or 0 for one in found]
+    most = panel["fieldConfig"]["defaults"].get("max") or max(values) or 1
+    row = max(12, min(24, height / len(found) - 4))
+    out = []
+    for one, value in zip(found, values):
+        field = Field(panel, one["name"])
+        out.append(f"<tr><td>{html.escape(one['name'])}</td><td style='width:55%'><div style='background:{field.color(last(one))};height:"
+                   f"{row:.0f}px;width:{max(0.5, min(100, 100 * value / most)):.1f}%'></div></td><td align=right>{html.escape(field.text(last(one)))}</td></tr>")
+    overflow = "" if len(found) * (row + 4) <= height + 4 else "<p class=warn>does not fit</p>"
+    return f"{overflow}<table class=bars>{''.join(out)}</table>"
+
+
+def nothing(panel):
+    text = panel["fieldConfig"]["defaults"].get("noValue", "No data")
+    return f"<div class={'none' if text != 'No data' else 'nodata'}>{html.escape(text)}</div>"
+
+
+def nice(top):
+    if top <= 0 or math.isnan(top):
+        return 1
+    power = 10 ** math.floor(math.log10(top))
+    return next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= top * 0.999)
+
+
+def draw_chart(panel, found, times, width, height):
+    if not any(one["points"] for one in found):
+        return nothing(panel)
+    shown = panel["options"]["legend"]
+    beside = shown["placement"] == "right"
+    legend_width = min(260, width * 0.4) if beside else 0
+    names_length = sum(len(one["name"]) * 6.5 + 30 for one in found)
+    rows = 0 if beside else min(3, math.ceil(names_length / (width - 10)))
+    left, bottom, top = 52, 18, 6
+    right = 50 if any(Field(panel, one["name"]).custom.get("axisPlacement") == "right" for one in found) else 8
+    plot_width, plot_height = width - legend_width - left - right, height - rows * 17 - bottom - top
+    names = sorted({one["name"] for one in found})
+    stacks, drawn, tops = {}, [], {"left": 0.0, "right": 0.0}
+    for one in found:
+        field = Field(panel, one["name"])
+        side = "right" if field.custom.get("axisPlacement") == "right" else "left"
+        stacked = field.custom.get("stacking", {}).get("mode") == "normal"
+        points = []
+        for at, value in one["points"]:
+            if math.isnan(value) or math.isinf(value):
+                points.append((at, None, None))
+                continue
+            base = stacks.get(at, 0.0) if stacked else 0.0
+            if stacked:
+                stacks[at] = base + value
+            points.append((at, base, base + value))
+            tops[side] = max(tops[side], base + value)
+        drawn.append((one, field, side, points))
+    limits = []
+    if panel["fieldConfig"]["defaults"].get("custom", {}).get("thresholdsStyle", {}).get("mode") == "dashed":
+        limits = [step for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"] if step["value"] is not None]
+    tops["left"] = max(tops["left"], panel["fieldConfig"]["defaults"].get("custom", {}).get("axisSoftMax", 0))
+    most = {side: panel["fieldConfig"]["defaults"].get("max") if side == "left" and "max" in panel["fieldConfig"]["defaults"] else nice(value)
+            for side, value in tops.items()}
+    x = lambda at: left + (at - times.start) / max(1, times.end - times.start) * plot_width
+    y = lambda value, side: top + plot_height * (1 - min(value, most[side] * 1.02) / most[side])
+    svg = []
+    default = Field(panel, "")
+    for index in range(5):
+        value = most["left"] * index / 4
+        svg.append(f"<line x1={left} x2={left + plot_width:.0f} y1={y(value, 'left'):.1f} y2={y(value, 'left'):.1f} class=grid />")
+        svg.append(f"<text x={left - 4} y={y(value, 'left') + 4:.1f} text-anchor=end>{html.escape(show(value, default.values.get('unit')))}</text>")
+        if right > 8:
+            unit = next(field.values.get("unit") for _, field, side, _ in drawn if side == "right")
+            value = most["right"] * index / 4
+            svg.append(f"<text x={left + plot_width + 4:.0f} y={y(value, 'right') + 4:.1f}>{html.escape(show(value, unit))}</text>")
+    for index in range(5):
+        at = times.start + (times.end - times.start) * index / 4
+        spelled = time.strftime("%H:%M" if times.length <= 172800 else "%d.%m. %Hh", time.localtime(at))
+        svg.append(f"<text x={x(at):.0f} y={height - rows * 17 - 4:.0f} text-anchor={'start' if index == 0 else 'end' if index == 4 else 'middle'}>{spelled}</text>")
+    for one, field, side, points in drawn:
+        color = field.color(last(one), names.index(one["name"]))
+        if field.custom.get("drawStyle") == "bars":
+            bar = max(1, plot_width * times.step / (times.end - times.start) - 1)
+            svg += [f"<rect x={x(at) - bar:.1f} width={bar:.1f} y={y(high, side):.1f} height={max(0, y(low, side) - y(high, side)):.1f} fill='{color}' />"
+                    for at, low, high in points if high is not None and high > low]
+        else:
+            pieces, piece = [], []
+            for at, low, high in points:
+                if high is None:
+                    pieces, piece = pieces + [piece], []
+                else:
+                    piece.append((x(at), y(low, side), y(high, side)))
+            for piece in filter(None, pieces + [piece]):
+                path = "L".join(f"{px:.1f} {high:.1f}" for px, _, high in piece)
+                opacity = field.custom.get("fillOpacity", 0) / 100
+                if opacity:
+                    back = "L".join(f"{px:.1f} {low:.1f}" for px, low, _ in reversed(piece))
+                    svg.append(f"<path d='M{path}L{back}Z' fill='{color}' opacity={opacity} />")
+                if field.custom.get("lineWidth", 1):
+                    svg.append(f"<path d='M{path}' stroke='{color}' fill=none stroke-width=1.3 />")
+                if len(piece) == 1:
+                    svg.append(f"<circle cx={piece[0][0]:.1f} cy={piece[0][2]:.1f} r=2 fill='{color}' />")
+    for limit in limits:
+        if limit["value"] <= most["left"]:
+            svg.append(f"<line x1={left} x2={left + plot_width:.0f} y1={y(limit['value'], 'left'):.1f} y2={y(limit['value'], 'left'):.1f} "
+                       f"stroke='{COLORS[limit['color']]}' stroke-dasharray='6 5' />")
+    entries = []
+    calculation = (shown["calcs"] or [None])[0]
+    for one, field, _, points in drawn:
+        clean = [value for _, value in one["points"] if not math.isnan(value)]
+        number = {"sum": sum(clean), "max": max(clean, default=None), "lastNotNull": last(one)}.get(calculation)
+        entries.append((number, one["name"], field.color(last(one), names.index(one["name"])), field))
+    if calculation:
+        entries.sort(key=lambda entry: -(entry[0] or 0))
+    listed = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}{' <b>' + html.escape(field.text(number)) + '</b>' if calculation else ''}</span>"
+                     for number, name, color, field in entries)
+    place = f"position:absolute;right:6px;top:26px;width:{legend_width - 8:.0f}px;flex-direction:column" if beside else f"position:absolute;bottom:4px;left:8px;height:{rows * 17}px"
+    many = f"<p class=warn>{len(found)} series</p>" if len(found) > 12 else ""
+    return f"{many}<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg><div class=legend style='{place}'>{listed}</div>"
+
+
+def draw_heatmap(panel, found, times, width, height):
+    bounds = sorted({float(one["labels"]["le"]) for one in found})
+    if not bounds:
+        return nothing(panel)
+    cumulative = {}
+    for one in found:
+        for at, value in one["points"]:
+            cumulative.setdefault(at, {})[float(one["labels"]["le"])] = 0 if math.isnan(value) else value
+    left, bottom = 52, 18
+    plot_width, plot_height = width - left - 8, height - bottom - 6
+    cell = plot_height / len(bounds)
+    cells, most = [], 0
+    for at, values in cumulative.items():
+        below = 0
+        for index, bound in enumerate(bounds):
+            count = max(0, values.get(bound, below) - below)
+            below = max(below, values.get(bound, below))
+            most = max(most, count)
+            if count > 1e-9:
+                cells.append((at, index, count))
+    bar = max(1, plot_width * times.step / (times.end - times.start) - 0.5)
+    svg = [f"<rect x={left + (at - times.start) / (times.end - times.start) * plot_width - bar:.1f} y={6 + plot_height - (index + 1) * cell:.1f} width={bar:.1f} "
+           f"height={cell - 0.5:.1f} fill='#FF9830' opacity={max(0.08, math.sqrt(count / most)):.2f} />" for at, index, count in cells]
+    svg += [f"<text x={left - 4} y={6 + plot_height - (index + 1) * cell + 5:.0f} text-anchor=end>{'+Inf' if math.isinf(bound) else html.escape(show(bound, 's'))}</text>"
+            for index, bound in enumerate(bounds)]
+    return f"<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg>"
+
+
+def draw_timeline(panel, found, times, width, height):
+    if not found:
+        return nothing(panel)
+    left, row = 90, (height - 20) / len(found)
+    svg = []
+    for index, one in enumerate(found):
+        field = Field(panel, one["name"])
+        svg.append(f"<text x=4 y={index * row + row / 2 + 4:.0f}>{html.escape(one['name'])}</text>")
+        bar = (width - left) * times.step / (times.end - times.start)
+        svg += [f"<rect x={left + (at - times.start) / (times.end - times.start) * (width - left):.1f} y={index * row + row * 0.1:.0f} width={bar + 0.5:.1f} "
+                f"height={row * 0.8:.0f} fill='{field.color(value)}' opacity=0.7 />" for at, value in one["points"]]
+    return f"<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg>"
+
+
+def draw_table(panel, found, height):
+    transformations = {one["id"]: one["options"] for one in panel.get("transformations", [])}
+    organize = transformations.get("organize", {})
+    refs = sorted({target["refId"] for target in panel["targets"]})
+    rows = {}
+    for one in found:
+        key = tuple(sorted(one["labels"].items()))
+        rows.setdefault(key, {})[f"Value #{one['target']}" if len(refs) > 1 else "Value"] = last(one)
+    columns = sorted(organize.get("renameByName", {}), key=lambda column: organize["indexByName"][column])
+    names = [organize["renameByName"][column] for column in columns]
+    filled = [[dict(key).get(column, values.get(column)) for column in columns] for key, values in rows.items()]
+    if not filled:
+        return nothing(panel)
+    for sort in panel["options"].get("sortBy", []):
+        position = names.index(sort["displayName"])
+        filled.sort(key=lambda row: row[position] if isinstance(row[position], float) and not math.isnan(row[position]) else -1, reverse=sort["desc"])
+    most = {name: max((row[index] for row in filled if isinstance(row[index], float)), default=1) for index, name in enumerate(names)}
+    visible = max(1, int(height / 27) - 1)
+    out = ["<tr>" + "".join(f"<th style='width:{Field(panel, name).custom.get('width', 'auto')}px'>{html.escape(name)}</th>" for name in names) + "</tr>"]
+    for row in filled[:visible]:
+        cells = []
+        for name, value in zip(names, row):
+            field = Field(panel, name)
+            kind = field.custom.get("cellOptions", {}).get("type")
+            if isinstance(value, float):
+                style = f"color:{field.color(value)}" if kind == "color-text" else ""
+                bar = f"<div style='display:inline-block;background:{field.color(value)};height:12px;width:{100 * value / (most[name] or 1):.0f}px'></div> " if kind == "gauge" else ""
+                cells.append(f"<td style='{style}'>{bar}{html.escape(field.text(value))}</td>")
+            else:
+                linked = " class=link" if field.values.get("links") else ""
+                cells.append(f"<td{linked}>{html.escape(str(value if value is not None else ''))}</td>")
+        out.append("<tr>" + "".join(cells) + "</tr>")
+    rest = f"<p class=more>{len(filled) - visible} more rows, by scrolling</p>" if len(filled) > visible else ""
+    return f"<table class=table>{''.join(out)}</table>{rest}"
+
+
+def draw_traces(panel, traces, height):
+    if not traces:
+        return nothing(panel)
+    rows = [f"<tr><td class=link>{trace['traceID']}</td><td>{time.strftime('%H:%M:%S', time.localtime(int(trace['startTimeUnixNano']) / 1e9))}</td>"
+            f"<td>{html.escape(trace.get('rootServiceName', ''))}</td><td>{html.escape(trace.get('rootTraceName', ''))}</td><td>{trace.get('durationMs', 0)} ms</td></tr>"
+            for trace in traces[:max(1, int(height / 27) - 1)]]
+    return f"<table class=table><tr><th>Trace ID</th><th>Start</th><th>Service</th><th>Name</th><th>Duration</th></tr>{''.join(rows)}</table>"
+
+
+def draw_logs(panel, lines, height):
+    if not lines:
+        return nothing(panel)
+    colors = {"error": COLORS["red"], "fatal": COLORS["purple"], "warn": COLORS["orange"], "info": COLORS["green"]}
+    rows = []
+    for at, line, labels in lines[:max(1, int(height / 19))]:
+        color = colors.get(labels.get("severity_text", ""), COLORS["text"])
+        rows.append(f"<div style='border-left:3px solid {color}'>{time.strftime('%H:%M:%S', time.localtime(at))} {html.escape(line)}</div>")
+    return f"<div class=logs>{''.join(rows)}</div>"
+
+
+def draw_alerts(panel, arguments, height):
+    answer = fetch(arguments.prometheus, "/api/v1/alerts", {})
+    wanted = re.findall(r'(\w+)!="([^"]*)"', panel["options"]["alertInstanceLabelFilter"])
+    alerts = [alert for alert in answer["data"]["alerts"] if all(alert["labels"].get(label) != value for label, value in wanted)]
+    rows = [f"<tr><td style='color:{COLORS['red' if alert['state'] == 'firing' else 'orange']}'>{alert['state']}</td><td>{html.escape(alert['labels']['alertname'])}</td>"
+            f"<td>{html.escape(alert['labels'].get('severity', ''))}</td></tr>" for alert in alerts[:max(1, int(height / 27))]]
+    return f"<table class=table>{''.join(rows)}</table>" if rows else "<div class=none>No alerts</div>"
+
+
+def draw(panel, dashboard, arguments, problems):
+    width = panel["gridPos"]["w"] * CELL_WIDTH - GAP - 14
+    height = panel["gridPos"]["h"] * (CELL_HEIGHT + GAP) - GAP - 34
+    times = Times(panel, dashboard, arguments)
+    found = []
+    try:
+        if panel["type"] == "alertlist":
+            return draw_alerts(panel, arguments, height)
+        for target in panel["targets"]:
+            ask = {"prometheus": ask_prometheus, "loki": ask_loki, "tempo": ask_tempo}[target["datasource"]["type"]]
+            if not getattr(arguments, target["datasource"]["type"]):
+                return f"<div class=none>no {target['datasource']['type']} was given</div>"
+            answer = ask(target, times, arguments)
+            if not answer and "noValue" not in panel["fieldConfig"]["defaults"] and target["datasource"]["type"] == "prometheus":
+                problems.append(f"{dashboard['title']} / {panel['title']}: no data for {times.fill_in(target['expr'])}")
+            found += answer
+    except RuntimeError as error:
+        problems.append(f"{dashboard['title']} / {panel['title']}: {error}")
+        return f"<div class=nodata>{html.escape(str(error))}</div>"
+    if panel["type"] == "table" and panel["targets"][0]["datasource"]["type"] == "tempo":
+        return draw_traces(panel, found, height)
+    drawers = {"stat": lambda: draw_stat(panel, found, width, height), "bargauge": lambda: draw_bars(panel, found, width, height),
+               "timeseries": lambda: draw_chart(panel, found, times, width, height),
+               "heatmap": lambda: draw_heatmap(panel, found, times, width, height),
+               "state-timeline": lambda: draw_timeline(panel, found, times, width, height),
+               "table": lambda: draw_table(panel, found, height), "logs": lambda: draw_logs(panel, found, height)}
+    return drawers[panel["type"]]()
+
+
+STYLE = """body{background:#111217;color:#ccccdc;font:13px Inter,Helvetica,Arial,sans-serif;margin:12px}
+h1{font-size:18px;margin:4px 0 8px} .grid{position:relative} .panel,.row{position:absolute;box-sizing:border-box}
+.panel{background:#181b1f;border:1px solid #2c3235;border-radius:2px;overflow:hidden;padding:0 6px}
+.panel h2{font-size:13px;font-weight:500;margin:0;height:28px;line-height:28px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
+.row{font-size:15px;font-weight:600;padding:4px} .stat{display:flex;height:80%;text-align:center;align-items:center;gap:4px}
+.stat small{display:block;font-size:11px;color:#ccccdc} svg text{fill:#9fa7b3;font-size:10.5px} .grid line.grid,svg .grid{stroke:#2c3235}
+.legend{display:flex;flex-wrap:wrap;gap:0 12px;font-size:11.5px;overflow:hidden} .legend i{display:inline-block;width:12px;height:3px;margin:0 5px 3px 0}
+.legend b{float:right} .bars{width:100%;font-size:12px} .table{width:100%;border-collapse:collapse;font-size:12px} .table td,.table th{text-align:left;height:26px;
+padding:0 6px;border-bottom:1px solid #2c3235;white-space:nowrap;overflow:hidden} .table th,.link{color:#6e9fff} .logs{font:11.5px monospace;white-space:nowrap} .logs div{padding:1px 6px}
+.none{color:#9fa7b3;text-align:center;margin-top:20px} .nodata{color:#F2495C;text-align:center;margin-top:16px;white-space:normal}
+.warn{color:#FF9830;position:absolute;right:8px;top:4px;margin:0} .more{color:#9fa7b3;margin:2px;font-size:11px}"""
+
+
+def sketch(path, arguments, problems):
+    dashboard = json.loads(path.read_text())
+    parts, bottom = [], 0
+    for panel in dashboard["panels"]:
+        position = panel["gridPos"]
+        left, top = position["x"] * CELL_WIDTH, position["y"] * (CELL_HEIGHT + GAP)
+        width, height = position["w"] * CELL_WIDTH - GAP, position["h"] * (CELL_HEIGHT + GAP) - GAP
+        bottom = max(bottom, top + height)
+        place = f"left:{left}px;top:{top}px;width:{width}px;height:{height}px"
+        if panel["type"] == "row":
+            parts.append(f"<div class=row style='{place}'>⌄ {html.escape(panel['title'])}</div>")
+        else:
+            parts.append(f"<div class=panel style='{place}' title='{html.escape(panel['description'], quote=True)}'><h2>{html.escape(panel['title'])}</h2>"
+                         f"{draw(panel, dashboard, arguments, problems)}</div>")
+    page = f"<!doctype html><meta charset=utf-8><title>{html.escape(dashboard['title'])}</title><style>{STYLE}</style><h1>{html.escape(dashboard['title'])}</h1>" \
+           f"<div class=grid style='width:{GRID_WIDTH}px;height:{bottom}px'>{''.join(parts)}</div>"
+    (arguments.out / f"{path.stem}.html").write_text(page)
+    return bottom + 70
+
+
+def main():
+    repository = pathlib.Path(__file__).resolve().parents[2]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
+    parser.add_argument("--loki", default="")
+    parser.add_argument("--tempo", default="")
+    parser.add_argument("--range", default="", help="in place of each dashboard's own range, such as 30m")
+    parser.add_argument("dashboards", nargs="*", type=pathlib.Path)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    problems = []
+    for path in arguments.dashboards or sorted((repository / "deploy/grafana/dashboards").glob("*.json")):
+        height = sketch(path, arguments, problems)
+        print(f"{arguments.out / path.stem}.html: {GRID_WIDTH + 30} x {height} pixels")
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
