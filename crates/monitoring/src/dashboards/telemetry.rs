@@ -7,7 +7,6 @@ use telemetry::builtin::{
     PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_USAGE, PROCESS_THREAD_COUNT, PROCESS_UPTIME, QUEUE_SIZE, Signal,
     TRACEPARENT_MALFORMED,
 };
-use telemetry::events;
 use telemetry::log::Level;
 
 use super::{BAR, RANGE, RATE};
@@ -44,7 +43,7 @@ pub(super) fn dashboard() -> Dashboard {
             Band::Panels(8, vec![cpu(), resident(), tasks()]),
             Band::Panels(7, vec![descriptors(), uptime(), odd_input()]),
             Band::Title(50, "Lines"),
-            Band::Panels(8, vec![trouble()]),
+            Band::Panels(8, vec![about_processes()]),
         ],
     }
 }
@@ -447,15 +446,21 @@ fn odd_input() -> Panel {
     .ask(Target::named("malformed trace contexts", &malformed))
 }
 
-fn trouble() -> Panel {
-    let fields =
-        [Field::label::<Signal>(), Field::label::<DropReason>(), Field::ERROR_CAUSE, Field::CODE_LOCATION];
+fn about_processes() -> Panel {
+    let fields = [
+        Field::VERSION,
+        Field::label::<Signal>(),
+        Field::FAILURE,
+        Field::DROPPED_ITEMS,
+        Field::CODE_FILE,
+        Field::CODE_LINE,
+    ];
     Panel::logs(
         51,
-        "Errors outside requests",
-        "Panics and everything else that somebody should look at. What could not be sent is said by its process on standard output, too.",
+        "What processes say about themselves",
+        "Starts, stops, panics, and telemetry that could not be sent or written. A start without a stop before it: the process was killed.",
     )
     .width(24)
-    .when_nothing("No errors")
-    .ask(Target::lines(&all_lines().not(events::SERVER_REQUEST).at_least(Level::Error).showing(&fields)))
+    .when_nothing("Nothing was said")
+    .ask(Target::lines(&all_lines().about_processes().showing(&fields)))
 }

@@ -25,9 +25,28 @@ impl Field {
     pub const CODE_LOCATION: Self = Self("code.location");
     /// How long an operation took.
     pub const DURATION: Self = Self("duration_ms");
+    /// Why telemetry could not be sent.
+    pub const FAILURE: Self = Self("failure");
+    /// How much telemetry will never arrive.
+    pub const DROPPED_ITEMS: Self = Self("dropped_items");
+    /// The version of a process that starts.
+    pub const VERSION: Self = Self("service.version");
+    /// The file of the source in which a panic began.
+    pub const CODE_FILE: Self = Self("code.file");
+    /// And the line of it.
+    pub const CODE_LINE: Self = Self("code.line");
     /// Those that are neither the name of a label nor that of an id.
-    pub const OTHERS: &'static [Self] =
-        &[Self::STATUS, Self::ERROR_CAUSE, Self::CODE_LOCATION, Self::DURATION];
+    pub const OTHERS: &'static [Self] = &[
+        Self::STATUS,
+        Self::ERROR_CAUSE,
+        Self::CODE_LOCATION,
+        Self::DURATION,
+        Self::FAILURE,
+        Self::DROPPED_ITEMS,
+        Self::VERSION,
+        Self::CODE_FILE,
+        Self::CODE_LINE,
+    ];
 
     /// The one with the same name as a metric label.
     pub const fn label<A: LabelName>() -> Self {
@@ -88,6 +107,12 @@ impl Lines {
     #[must_use]
     pub fn of_users(self) -> Self {
         Self(format!("{} |= `{NAMESPACE}.`", self.0))
+    }
+
+    /// Only what processes say about themselves: that they start and stop, panic, or lose telemetry.
+    #[must_use]
+    pub fn about_processes(self) -> Self {
+        Self(format!("{} |~ `^(server|telemetry|log|panic)`", self.0))
     }
 
     /// Only lines whose field is what a variable of Grafana says, such as the value that was clicked on.

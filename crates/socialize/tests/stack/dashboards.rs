@@ -126,11 +126,12 @@ struct Variables(Vec<(String, String)>);
 
 impl Variables {
     fn of(dashboard: &Value) -> Self {
-        // What Grafana puts in for a panel that shows a quarter of an hour.
+        // What Grafana puts in for a panel that shows a quarter of an hour. No panel has bars shorter than a minute: an increase needs
+        // two points at least.
         let built_in = [
             ("__rate_interval", "1m"),
-            ("__interval_ms", "15000"),
-            ("__interval", "15s"),
+            ("__interval_ms", "60000"),
+            ("__interval", "1m"),
             ("__range_s", "900"),
             ("__range_ms", "900000"),
             ("__range", "15m"),
