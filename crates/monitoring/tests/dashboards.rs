@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use monitoring::dashboards;
 use monitoring::rules::DashboardUid;
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 /// Every dashboard as Grafana reads it.
@@ -95,4 +96,28 @@ fn links_lead_to_dashboards_that_exist() {
         }
     }
     assert!(links > 10, "only {links} links were found");
+}
+
+#[test]
+fn links_to_explore_hold_queries_that_can_be_read() {
+    let mut links = 0;
+    for dashboard in rendered() {
+        for panel in panels(&dashboard) {
+            let defaults = panel["fieldConfig"]["defaults"]["links"].as_array();
+            let overrides = panel["fieldConfig"]["overrides"].as_array().into_iter().flatten();
+            let properties = overrides.flat_map(|one| one["properties"].as_array().into_iter().flatten());
+            let of_fields = properties.filter(|one| one["id"] == "links").map(|one| one["value"].as_array());
+            for link in of_fields.chain([defaults]).flatten().flatten() {
+                let url = text(link, "url");
+                let (_, panes) = url.split_once("/explore?schemaVersion=1&orgId=1&panes=").expect("Explore");
+                let panes = percent_decode_str(panes).decode_utf8().expect("text");
+                let panes: Value = serde_json::from_str(&panes).expect("JSON");
+                let query = &panes["explore"]["queries"][0];
+                assert_eq!(query["datasource"]["uid"], panes["explore"]["datasource"]);
+                assert!(query["expr"].is_string() || query["query"].is_string(), "{query}");
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 5, "only {links} links were found");
 }

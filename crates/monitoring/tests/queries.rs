@@ -181,6 +181,16 @@ fn groups_can_have_two_labels_and_be_ranked() {
 }
 
 #[test]
+fn silence_is_a_zero() {
+    let failures = || select(&LOOP_FAILURES).increase(FIVE_MINUTES);
+    renders(&failures().sum().or_zero(), "sum(increase(socialize_loop_failures_total[5m])) or vector(0)");
+    renders(
+        &failures().sum_by::<Loop, _>().above(0.0).or_none(),
+        r#"(sum by (loop) (increase(socialize_loop_failures_total[5m])) > 0) or on () label_replace(vector(0), "loop", "none", "", "")"#,
+    );
+}
+
+#[test]
 fn ages_leave_out_what_ended() {
     renders(
         &select(&HEARTBEAT).ages_below(Duration::from_mins(1)).min_by::<Role, _>(),

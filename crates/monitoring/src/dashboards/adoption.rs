@@ -52,7 +52,7 @@ fn totals() -> Panel {
         "What users did, counted after it was committed. Counters are for watching; the database is the ledger.",
     )
     .width(24)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .color(Color::Blue)
     .when_nothing("0");
@@ -93,7 +93,7 @@ fn active_workspaces() -> Panel {
         "Workspaces in which a member changed something. When those of seven days fall while the service is healthy, teams are leaving.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .ask(Target::series(&select(&WORKSPACES_ACTIVE).now().max_by::<ActivityWindow, _>()))
 }
@@ -106,7 +106,7 @@ fn week_over_week() -> Panel {
         "The same hour of last week behind this one. Much less while telemetry is complete is what the alert on quiet usage looks for.",
     )
     .width(12)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .interval("1h")
     .when_nothing(FIRST_HOUR)
@@ -119,7 +119,7 @@ fn week_over_week() -> Panel {
 fn items_now() -> Panel {
     Panel::bars(21, "Content items now", "How many are in which status. Sampled from the database.")
         .width(6)
-        .unit(Unit::Count)
+        .unit(Unit::Plain)
         .decimals(0)
         .color(Color::Blue)
         .when_nothing("Not sampled")
@@ -142,7 +142,7 @@ fn items() -> Panel {
         "Items that are neither published, rejected nor archived. One status that only grows is where the workflow is stuck.",
     )
     .width(10)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked()
     .ask(Target::series(&select(&CONTENT_ITEMS).is_one_of(&open).now().max_by::<ContentItemStatus, _>()))
@@ -155,7 +155,7 @@ fn decisions() -> Panel {
         "What reviewers decide. None while items are in approval: look whether requests for approval arrive by e-mail.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1h")
@@ -174,7 +174,7 @@ fn waiting() -> Panel {
          when e-mails do not arrive.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .ask(Target::named("stale in approval", &select(&CONTENT_ITEMS_STALE_IN_APPROVAL).now().max()))
     .ask(Target::named("invites pending", &select(&WORKSPACE_INVITES_PENDING).now().max()))
@@ -188,7 +188,7 @@ fn publishing() -> Panel {
          of one workspace are its own; those of all are ours.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1h")
@@ -202,7 +202,7 @@ fn publishing() -> Panel {
 fn endpoints() -> Panel {
     Panel::bars(26, "Publishing endpoints changed", "What managers did to them in the dashboard's range.")
         .width(8)
-        .unit(Unit::Count)
+        .unit(Unit::Plain)
         .decimals(0)
         .color(Color::Blue)
         .when_nothing("0")
@@ -216,7 +216,7 @@ fn log_ins() -> Panel {
     let successes = || select(&AUTH_LOGIN_SUCCESSES).increase(BAR).sum();
     Panel::time_series(31, "Log-ins", "Whether people come back. The API dashboard says why log-ins fail.")
         .width(8)
-        .unit(Unit::Count)
+        .unit(Unit::Plain)
         .decimals(0)
         .stacked_bars()
         .interval("1h")
@@ -234,7 +234,7 @@ fn feedback_submitted() -> Panel {
         "Read every `bug`: users report what no metric shows. Several in an hour after a release: consider going back.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1h")
@@ -246,7 +246,7 @@ fn feedback_submitted() -> Panel {
 fn feedback_open() -> Panel {
     Panel::bars(33, "Feedback by status", "`new` is what nobody has looked at yet: triage it.")
         .width(8)
-        .unit(Unit::Count)
+        .unit(Unit::Plain)
         .decimals(0)
         .color(Color::Blue)
         .when_nothing("Not sampled")

@@ -10,7 +10,7 @@ use telemetry::{DatabaseOutcome, events};
 use super::{BAR, PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
-    explore_traces,
+    explore_traces, value_of_series,
 };
 use crate::query::{
     Both, Field, RequestFailure, RequestMethod, ResponseStatus, Route, Vector, lines, requests, select, spans,
@@ -192,7 +192,7 @@ fn endpoints() -> Panel {
     ))
     .except(Override::field(
         "Requests",
-        vec![Property::Unit(Unit::Count), Property::Decimals(0), Property::Width(130)],
+        vec![Property::Unit(Unit::Plain), Property::Decimals(0), Property::Width(130)],
     ))
     .except(Override::field(
         "Failed",
@@ -269,7 +269,7 @@ fn failing_routes() -> Panel {
         "Requests that failed because of us, of the routes with the most of them.",
     )
     .width(12)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .ask(Target::series(&failures().increase(BAR).sum_by::<Route, _>().above(0.0).and(most).or_none()))
@@ -283,10 +283,15 @@ fn by_code() -> Panel {
          `rate_limited` and `invalid_credentials` in numbers may be an attack.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .color(Color::Orange)
     .when_nothing("0")
+    .value_link(explore_logs(
+        "Lines",
+        &lines(events::SERVER_REQUEST)
+            .is_variable(Field::key(&keys::ERROR_CODE), &value_of_series::<ErrorCode>()),
+    ))
     .ask(Target::instant(&select(&API_ERRORS).increase(RANGE).sum_by::<ErrorCode, _>().largest(10)))
 }
 
@@ -297,8 +302,12 @@ fn server_errors() -> Panel {
         "`unavailable`: a dependency is down. `timeout`: something is slow. `internal` and `panic`: a defect; take a line from the bottom \
          and report it. `cancelled`: clients that went away, often because it took too long.",
     )
+    .value_link(explore_traces(
+        "Traces",
+        &spans().of_requests().is_variable::<RequestFailure>(&value_of_series::<RequestFailure>()),
+    ))
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .ask(Target::series(
@@ -318,7 +327,7 @@ fn authentication() -> Panel {
          has changed. `reused_refresh_token`: a session may have been stolen; it was ended.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .ask(Target::series(&select(&AUTH_FAILURES).increase(BAR).sum_by::<AuthFailureReason, _>().above(0.0).or_none()))
@@ -381,7 +390,7 @@ fn causes() -> Panel {
         "The precise failure behind an error type, counted in the log lines of the dashboard's range.",
     )
     .width(6)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .color(Color::Red)
     .when_nothing("No request failed")

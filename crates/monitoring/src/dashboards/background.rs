@@ -8,6 +8,7 @@ use domain::catalogue::{
     PUBLISHING_DELIVERIES,
 };
 use domain::database_operation::DatabaseOperation;
+use domain::events::{EMAIL_DELIVERY, JOB_RUN};
 use domain::labels::{
     BlobOperation, BlobOutcome, ConnectionState, Dependency, EmailOutcome, EmailTemplate, JobKind, Loop,
     Peer, PublishingOutcome,
@@ -17,8 +18,11 @@ use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, JobOutcome, events};
 
 use super::{BAR, BLOB_FAILURES, PERCENTILES, RANGE, RATE};
-use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
-use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, select, spans};
+use crate::grafana::{
+    Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
+    value_of_series,
+};
+use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, lines, select, spans};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{DATABASE_P95_SECONDS, LOOP_AGE, QUEUE_AGE};
 
@@ -115,7 +119,7 @@ fn runs() -> Panel {
         "How many jobs run. Periodic ones run at their times even when nobody uses the service; none at all means that no worker works.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -130,8 +134,16 @@ fn failures() -> Panel {
         "`retry` is tried again later; `dead` waits for you; `lost_lease` took longer than it may or its process froze. The lines at the \
          bottom have the cause.",
     )
+    .value_link(explore_logs(
+        "Lines",
+        &lines(JOB_RUN).is_variable(Field::label::<JobKind>(), &value_of_series::<JobKind>()),
+    ))
+    .value_link(explore_traces(
+        "Traces",
+        &spans().of_jobs().failed().is_variable::<JobKind>(&value_of_series::<JobKind>()),
+    ))
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -164,7 +176,7 @@ fn depth() -> Panel {
         "Jobs that wait for their time or for a worker. Jobs whose time has not come are in it, so a high number alone is no trouble.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked()
     .ask(Target::series(&select(&JOB_QUEUE_DEPTH).now().max_by::<JobKind, _>()))
@@ -215,7 +227,7 @@ fn loop_failures() -> Panel {
         "The loop goes on after a pause. Failures of all loops at once: Postgres was away.",
     )
     .width(10)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -230,7 +242,7 @@ fn emails() -> Panel {
          one, because of the address or of our credentials.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -247,8 +259,13 @@ fn emails_refused() -> Panel {
         "E-mails that failed, by template",
         "In the dashboard's range. All templates: it is the mail server. One: look at its text.",
     )
+    .value_link(explore_logs(
+        "Lines",
+        &lines(EMAIL_DELIVERY)
+            .is_variable(Field::label::<EmailTemplate>(), &value_of_series::<EmailTemplate>()),
+    ))
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Orange)])
     .when_nothing("0")
@@ -264,7 +281,7 @@ fn publishing() -> Panel {
         "Attempts to deliver items to customers' endpoints, by what came of them.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -282,7 +299,7 @@ fn calls_by_class() -> Panel {
          out of our network is closed.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -301,7 +318,7 @@ fn blobs() -> Panel {
          or the way to it.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -341,7 +358,7 @@ fn pool() -> Panel {
          Postgres.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .except(Override::limit("limit"))
     .ask(Target::named("used", &connections(ConnectionState::Used)))
@@ -357,7 +374,7 @@ fn waiting() -> Panel {
         "Operations that wait now and that got none in time. Any of them are felt by users.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .except(Override::color("got none in time", Color::Red))
     .except(Override::line_on_the_right("wait, p95", Unit::Seconds))
@@ -402,6 +419,10 @@ fn slowest_operations() -> Panel {
         "Slowest operations, p95",
         "Of those that ran in the dashboard's range. The name is found in the source; look at its plan with EXPLAIN ANALYZE.",
     )
+    .value_link(explore_traces(
+        "Traces",
+        &spans().is_variable::<DatabaseOperation>(&value_of_series::<DatabaseOperation>()),
+    ))
     .width(8)
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(0.1, Color::Orange), (DATABASE_P95_SECONDS, Color::Red)])
@@ -426,7 +447,7 @@ fn operation_failures() -> Panel {
          users did the same.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")

@@ -62,7 +62,7 @@ fn core_actions(window: Window) -> Vec<(&'static str, Vector<crate::query::Total
 
 /// A chart of what users do in the core workflows.
 fn core_actions_over_time(id: u16, title: &'static str, description: &'static str) -> Panel {
-    let panel = Panel::time_series(id, title, description).unit(Unit::Count).decimals(0).stacked_bars();
+    let panel = Panel::time_series(id, title, description).unit(Unit::Plain).decimals(0).stacked_bars();
     core_actions(BAR).into_iter().fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
 }
 

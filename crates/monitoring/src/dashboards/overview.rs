@@ -132,7 +132,7 @@ fn panics() -> Panel {
         "Defects of ours, also those that a request or a job survived. The log line `panic` names file and line; report it.",
     )
     .width(2)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Red)])
     .when_nothing("0")
@@ -219,7 +219,7 @@ fn log_ins() -> Panel {
         "Many failures with few successes: either log-in is broken or somebody guesses passwords. The API dashboard has the reasons.",
     )
     .width(6)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("5m")
@@ -264,7 +264,7 @@ fn background_failures() -> Panel {
          only grows: no worker runs, or one kind of job blocks them.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -293,7 +293,7 @@ fn delivery_failures() -> Panel {
          the operator's to repair; a publishing endpoint is its customer's.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -312,7 +312,7 @@ fn trust() -> Panel {
          sampled from the database are. Anything but zero and a minute: look at the Telemetry dashboard before you conclude anything.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Orange)])
     .when_nothing("Not known")

@@ -70,7 +70,7 @@ fn dropped_now() -> Panel {
          reason is below.",
     )
     .width(3)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Red)])
     .when_nothing("0")
@@ -102,7 +102,7 @@ fn rules() -> Panel {
         "Evaluations of rules that failed in the dashboard's range: alerts that could not fire. Prometheus' log names the rule.",
     )
     .width(3)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Red)])
     .when_nothing("Not known")
@@ -163,7 +163,7 @@ fn dropped() -> Panel {
          `write_failed`: the disk of the log file is full. `buffer_full`: more was recorded than could be carried away.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -177,7 +177,7 @@ fn failures() -> Panel {
         "Most are tried again and nothing is lost. Without end: the collector is down or not at its address.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -203,7 +203,7 @@ fn log_levels() -> Panel {
         "As the processes count them. `error` means that somebody should look; `warn` that Socialize coped.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -220,7 +220,7 @@ fn stored_lines() -> Panel {
         "The same lines as Loki has them: both charts should look alike. Fewer here: the collector does not read the log file, or waits.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -264,7 +264,7 @@ fn collector_failures() -> Panel {
         "What a store refused for good; what could only not be reached waits and is not in here. The collector's log has the status.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -311,7 +311,7 @@ fn refused() -> Panel {
         "Too old, too large or too many. The limits are in deploy/loki/loki.yaml and deploy/tempo/tempo.yaml.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
@@ -393,7 +393,7 @@ fn tasks() -> Panel {
         "Tasks are connections, jobs and loops. A slope without more users is a leak: report it.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .ask(Target::named("tasks", &tasks))
     .ask(Target::named("threads", &threads))
@@ -407,7 +407,7 @@ fn descriptors() -> Panel {
         "By process. Near the limit of the container (`ulimit -n`) new connections are refused.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .ask(Target::series(&open.max_by::<Instance, _>()))
 }
@@ -437,7 +437,7 @@ fn odd_input() -> Panel {
         "A panic is a defect of ours: report file and line of its line. A malformed trace context comes from a caller or a proxy.",
     )
     .width(8)
-    .unit(Unit::Count)
+    .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")

@@ -2,9 +2,11 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use telemetry::catalogue::prometheus_label;
 
 use super::DataSource;
-use crate::query::{Lines, Spans};
+use super::target::DataSourceRef;
+use crate::query::{LabelName, Lines, Spans};
 use crate::rules::DashboardUid;
 
 /// What a value of a panel, or the panel itself, leads to.
@@ -33,12 +35,18 @@ impl Link {
     }
 }
 
+/// What Grafana replaces by the value that the series which was clicked on has for a label.
+pub fn value_of_series<A: LabelName>() -> String {
+    format!("${{__field.labels.{}}}", prometheus_label(A::KEY))
+}
+
 /// To these traces in Explore.
 pub fn explore_traces(title: &str, spans: &Spans) -> Link {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Query {
         ref_id: &'static str,
+        datasource: DataSourceRef,
         query_type: &'static str,
         query: String,
         limit: u16,
@@ -47,6 +55,7 @@ pub fn explore_traces(title: &str, spans: &Spans) -> Link {
     }
     let query = Query {
         ref_id: "A",
+        datasource: DataSource::Tempo.reference(),
         query_type: "traceql",
         query: spans.text(),
         limit: 50,
@@ -62,13 +71,15 @@ pub fn explore_logs(title: &str, lines: &Lines) -> Link {
     #[serde(rename_all = "camelCase")]
     struct Query {
         ref_id: &'static str,
+        datasource: DataSourceRef,
         query_type: &'static str,
         expr: String,
     }
+    let datasource = DataSource::Loki.reference();
     explore(
         title,
         DataSource::Loki,
-        Query { ref_id: "A", query_type: "range", expr: lines.text().to_owned() },
+        Query { ref_id: "A", datasource, query_type: "range", expr: lines.text().to_owned() },
     )
 }
 

@@ -13,6 +13,6 @@ mod target;
 
 pub use dashboard::{Band, Dashboard};
 pub use field::{Cell, Color, Mapping, Override, Property, Threshold, Unit};
-pub use link::{Link, explore_logs, explore_traces};
+pub use link::{Link, explore_logs, explore_traces, value_of_series};
 pub use panel::{Panel, Transformation};
 pub use target::{DataSource, Target};

@@ -81,6 +81,14 @@
 //! depth.and(select(&LOOP_LAST_SUCCESS).now().sum_by::<Loop, _>());
 //! ```
 //!
+//! Grouping by two labels of which the metric has only one:
+//!
+//! ```compile_fail,E0277
+//! use domain::{catalogue::LOOP_FAILURES, labels::{JobKind, Loop}};
+//! use monitoring::query::{Window, select};
+//! select(&LOOP_FAILURES).increase(Window::Interval).sum_by_both::<Loop, JobKind, _, _>();
+//! ```
+//!
 //! Metrics that another program sends under one of our names, such as `http_server_request_duration_seconds`, are not told apart: a
 //! Prometheus is expected to hold one deployment of Socialize.
 
