@@ -1,15 +1,14 @@
 #!/usr/bin/env python3
 """Draws the rendered dashboards with real data, for looking at them where no Grafana runs.
 
-Each panel's own queries go to a running Prometheus, Loki and Tempo, with Grafana's variables replaced as Grafana does. One HTML page per
-dashboard shows the answers on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are not Grafana's,
-and what a panel shows is less than Grafana would. A query that fails is shown as an error and makes the exit code 1.
+Each panel's own queries go to a running Prometheus, Loki and Tempo, with Grafana's variables replaced as Grafana does. One HTML page
+per dashboard shows the answers on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are
+not Grafana's, and what a panel shows is less than Grafana would. A query that fails is shown as an error and makes the exit code 1.
 
 usage: sketch.py --out DIRECTORY [--prometheus URL] [--loki URL] [--tempo URL] [--range 3h] [DASHBOARD.json ...]
 """
 
 import argparse
-import html
 import json
 import math
 import pathlib
@@ -19,6 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from html import escape
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 76, 30, 8
 GRID_WIDTH = 24 * CELL_WIDTH
@@ -62,7 +62,7 @@ class Times:
 
     def fill_in(self, query):
         rate = max(self.step + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)
-        for name, value in (("$__rate_interval", f"{rate}s"), ("$__interval", f"{self.step}s"), ("$__auto", f"{self.step}s"),
+        for name, value in (("$__rate_interval", f"{rate}s"), ("$__interval_ms", str(self.step * 1000)), ("$__auto", f"{self.step}s"),
                             ("$__range", f"{self.length}s"), ("$instance", ".*")):
             query = query.replace(name, value)
         return query
@@ -139,7 +139,8 @@ def show(value, unit, decimals=None):
     if unit == "s":
         if value == 0:
             return "0 s"
-        for factor, suffix in ((604800, " weeks"), (86400, " days"), (3600, " hours"), (60, " mins"), (1, " s"), (1e-3, " ms"), (1e-6, " µs")):
+        units = ((604800, " weeks"), (86400, " days"), (3600, " hours"), (60, " mins"), (1, " s"), (1e-3, " ms"), (1e-6, " µs"))
+        for factor, suffix in units:
             if abs(value) >= factor:
                 return f"{shorten(value / factor, decimals if factor >= 1 else None)}{suffix}"
         return f"{value * 1e9:.0f} ns"
@@ -160,6 +161,25 @@ def show(value, unit, decimals=None):
     if unit and unit.startswith("suffix:"):
         return f"{shorten(value, decimals)}{unit[7:]}"
     return scaled(value, ((1e9, " Bil"), (1e6, " Mil"), (1e3, " K"), (1, "")), decimals) if unit == "short" else shorten(value, decimals)
+
+
+def rectangle(x, y, width, height, color, opacity=1.0):
+    size = f"width={max(0, width):.1f} height={max(0, height):.1f}"
+    return f"<rect x={x:.1f} y={y:.1f} {size} fill='{color}' opacity={opacity:.2f} />"
+
+
+def label(x, y, text, anchor="start"):
+    return f"<text x={x:.0f} y={y:.1f} text-anchor={anchor}>{escape(text)}</text>"
+
+
+def table_row(cells, kind="td"):
+    """Cells are texts, or texts with the attributes of their cell."""
+    pairs = [cell if isinstance(cell, tuple) else (cell, "") for cell in cells]
+    return "<tr>" + "".join(f"<{kind}{attributes}>{text}</{kind}>" for text, attributes in pairs) + "</tr>"
+
+
+def clock(at):
+    return time.strftime("%H:%M:%S", time.localtime(at))
 
 
 class Field:
@@ -215,8 +235,8 @@ def draw_stat(panel, found, width, height):
         value = last(one)
         text = one["name"] if panel["options"]["textMode"] == "name" else field.text(value)
         size = min(34, (width / len(found) if wide else width) / max(4, len(text)) * 1.5, height / (1 if wide else len(found)) * 0.45)
-        name = f"<small>{html.escape(one['name'])}</small>" if len(found) > 1 and panel["options"]["textMode"] != "name" else ""
-        out.append(f"<div style='flex:1;color:{field.color(value)};font-size:{size:.0f}px'>{name}<b>{html.escape(text)}</b></div>")
+        name = f"<small>{escape(one['name'])}</small>" if len(found) > 1 and panel["options"]["textMode"] != "name" else ""
+        out.append(f"<div style='flex:1;color:{field.color(value)};font-size:{size:.0f}px'>{name}<b>{escape(text)}</b></div>")
     return f"<div class=stat style='flex-direction:{'row' if wide else 'column'}'>{''.join(out)}</div>"
 
 
@@ -229,15 +249,16 @@ def draw_bars(panel, found, width, height):
     out = []
     for one, value in zip(found, values):
         field = Field(panel, one["name"])
-        out.append(f"<tr><td>{html.escape(one['name'])}</td><td style='width:55%'><div style='background:{field.color(last(one))};height:"
-                   f"{row:.0f}px;width:{max(0.5, min(100, 100 * value / most)):.1f}%'></div></td><td align=right>{html.escape(field.text(last(one)))}</td></tr>")
+        part = max(0.5, min(100, 100 * value / most))
+        bar = f"<div style='background:{field.color(last(one))};height:{row:.0f}px;width:{part:.1f}%'></div>"
+        out.append(table_row([escape(one["name"]), (bar, " style='width:55%'"), (escape(field.text(last(one))), " align=right")]))
     overflow = "" if len(found) * (row + 4) <= height + 4 else "<p class=warn>does not fit</p>"
     return f"{overflow}<table class=bars>{''.join(out)}</table>"
 
 
 def nothing(panel):
     text = panel["fieldConfig"]["defaults"].get("noValue", "No data")
-    return f"<div class={'none' if text != 'No data' else 'nodata'}>{html.escape(text)}</div>"
+    return f"<div class={'none' if text != 'No data' else 'nodata'}>{escape(text)}</div>"
 
 
 def nice(top):
@@ -279,8 +300,8 @@ def draw_chart(panel, found, times, width, height):
     if panel["fieldConfig"]["defaults"].get("custom", {}).get("thresholdsStyle", {}).get("mode") == "dashed":
         limits = [step for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"] if step["value"] is not None]
     tops["left"] = max(tops["left"], panel["fieldConfig"]["defaults"].get("custom", {}).get("axisSoftMax", 0))
-    most = {side: panel["fieldConfig"]["defaults"].get("max") if side == "left" and "max" in panel["fieldConfig"]["defaults"] else nice(value)
-            for side, value in tops.items()}
+    most = {side: nice(value) for side, value in tops.items()}
+    most["left"] = panel["fieldConfig"]["defaults"].get("max", most["left"])
     x = lambda at: left + (at - times.start) / max(1, times.end - times.start) * plot_width
     y = lambda value, side: top + plot_height * (1 - min(value, most[side] * 1.02) / most[side])
     svg = []
@@ -288,20 +309,21 @@ def draw_chart(panel, found, times, width, height):
     for index in range(5):
         value = most["left"] * index / 4
         svg.append(f"<line x1={left} x2={left + plot_width:.0f} y1={y(value, 'left'):.1f} y2={y(value, 'left'):.1f} class=grid />")
-        svg.append(f"<text x={left - 4} y={y(value, 'left') + 4:.1f} text-anchor=end>{html.escape(show(value, default.values.get('unit')))}</text>")
+        svg.append(label(left - 4, y(value, "left") + 4, show(value, default.values.get("unit")), "end"))
         if right > 8:
             unit = next(field.values.get("unit") for _, field, side, _ in drawn if side == "right")
             value = most["right"] * index / 4
-            svg.append(f"<text x={left + plot_width + 4:.0f} y={y(value, 'right') + 4:.1f}>{html.escape(show(value, unit))}</text>")
+            svg.append(label(left + plot_width + 4, y(value, "right") + 4, show(value, unit)))
     for index in range(5):
         at = times.start + (times.end - times.start) * index / 4
         spelled = time.strftime("%H:%M" if times.length <= 172800 else "%d.%m. %Hh", time.localtime(at))
-        svg.append(f"<text x={x(at):.0f} y={height - rows * 17 - 4:.0f} text-anchor={'start' if index == 0 else 'end' if index == 4 else 'middle'}>{spelled}</text>")
+        anchor = {0: "start", 4: "end"}.get(index, "middle")
+        svg.append(label(x(at), height - rows * 17 - 4, spelled, anchor))
     for one, field, side, points in drawn:
         color = field.color(last(one), names.index(one["name"]))
         if field.custom.get("drawStyle") == "bars":
             bar = max(1, plot_width * times.step / (times.end - times.start) - 1)
-            svg += [f"<rect x={x(at) - bar:.1f} width={bar:.1f} y={y(high, side):.1f} height={max(0, y(low, side) - y(high, side)):.1f} fill='{color}' />"
+            svg += [rectangle(x(at) - bar, y(high, side), bar, y(low, side) - y(high, side), color)
                     for at, low, high in points if high is not None and high > low]
         else:
             pieces, piece = [], []
@@ -332,11 +354,15 @@ def draw_chart(panel, found, times, width, height):
         entries.append((number, one["name"], field.color(last(one), names.index(one["name"])), field))
     if calculation:
         entries.sort(key=lambda entry: -(entry[0] or 0))
-    listed = "".join(f"<span><i style='background:{color}'></i>{html.escape(name)}{' <b>' + html.escape(field.text(number)) + '</b>' if calculation else ''}</span>"
-                     for number, name, color, field in entries)
-    place = f"position:absolute;right:6px;top:26px;width:{legend_width - 8:.0f}px;flex-direction:column" if beside else f"position:absolute;bottom:4px;left:8px;height:{rows * 17}px"
+    listed = []
+    for number, name, color, field in entries:
+        shown_number = f" <b>{escape(field.text(number))}</b>" if calculation else ""
+        listed.append(f"<span><i style='background:{color}'></i>{escape(name)}{shown_number}</span>")
+    place = f"bottom:4px;left:8px;height:{rows * 17}px"
+    if beside:
+        place = f"right:6px;top:26px;width:{legend_width - 8:.0f}px;flex-direction:column"
     many = f"<p class=warn>{len(found)} series</p>" if len(found) > 12 else ""
-    return f"{many}<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg><div class=legend style='{place}'>{listed}</div>"
+    return f"{many}<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg><div class=legend style='{place}'>{''.join(listed)}</div>"
 
 
 def draw_heatmap(panel, found, times, width, height):
@@ -360,9 +386,11 @@ def draw_heatmap(panel, found, times, width, height):
             if count > 1e-9:
                 cells.append((at, index, count))
     bar = max(1, plot_width * times.step / (times.end - times.start) - 0.5)
-    svg = [f"<rect x={left + (at - times.start) / (times.end - times.start) * plot_width - bar:.1f} y={6 + plot_height - (index + 1) * cell:.1f} width={bar:.1f} "
-           f"height={cell - 0.5:.1f} fill='#FF9830' opacity={max(0.08, math.sqrt(count / most)):.2f} />" for at, index, count in cells]
-    svg += [f"<text x={left - 4} y={6 + plot_height - (index + 1) * cell + 5:.0f} text-anchor=end>{'+Inf' if math.isinf(bound) else html.escape(show(bound, 's'))}</text>"
+    top = lambda index: 6 + plot_height - (index + 1) * cell
+    x = lambda at: left + (at - times.start) / (times.end - times.start) * plot_width
+    svg = [rectangle(x(at) - bar, top(index), bar, cell - 0.5, "#FF9830", max(0.08, math.sqrt(count / most)))
+           for at, index, count in cells]
+    svg += [label(left - 4, top(index) + 5, "+Inf" if math.isinf(bound) else show(bound, "s"), "end")
             for index, bound in enumerate(bounds)]
     return f"<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg>"
 
@@ -374,10 +402,10 @@ def draw_timeline(panel, found, times, width, height):
     svg = []
     for index, one in enumerate(found):
         field = Field(panel, one["name"])
-        svg.append(f"<text x=4 y={index * row + row / 2 + 4:.0f}>{html.escape(one['name'])}</text>")
+        svg.append(label(4, index * row + row / 2 + 4, one["name"]))
         bar = (width - left) * times.step / (times.end - times.start)
-        svg += [f"<rect x={left + (at - times.start) / (times.end - times.start) * (width - left):.1f} y={index * row + row * 0.1:.0f} width={bar + 0.5:.1f} "
-                f"height={row * 0.8:.0f} fill='{field.color(value)}' opacity=0.7 />" for at, value in one["points"]]
+        x = lambda at: left + (at - times.start) / (times.end - times.start) * (width - left)
+        svg += [rectangle(x(at), (index + 0.1) * row, bar + 0.5, row * 0.8, field.color(value), 0.7) for at, value in one["points"]]
     return f"<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg>"
 
 
@@ -396,23 +424,26 @@ def draw_table(panel, found, height):
         return nothing(panel)
     for sort in panel["options"].get("sortBy", []):
         position = names.index(sort["displayName"])
-        filled.sort(key=lambda row: row[position] if isinstance(row[position], float) and not math.isnan(row[position]) else -1, reverse=sort["desc"])
+        number = lambda row: row[position] if isinstance(row[position], float) and not math.isnan(row[position]) else -1
+        filled.sort(key=number, reverse=sort["desc"])
     most = {name: max((row[index] for row in filled if isinstance(row[index], float)), default=1) for index, name in enumerate(names)}
     visible = max(1, int(height / 27) - 1)
-    out = ["<tr>" + "".join(f"<th style='width:{Field(panel, name).custom.get('width', 'auto')}px'>{html.escape(name)}</th>" for name in names) + "</tr>"]
+    widths = [f" style='width:{Field(panel, name).custom.get('width', 'auto')}px'" for name in names]
+    out = [table_row(list(zip(map(escape, names), widths)), "th")]
     for row in filled[:visible]:
         cells = []
         for name, value in zip(names, row):
             field = Field(panel, name)
             kind = field.custom.get("cellOptions", {}).get("type")
-            if isinstance(value, float):
-                style = f"color:{field.color(value)}" if kind == "color-text" else ""
-                bar = f"<div style='display:inline-block;background:{field.color(value)};height:12px;width:{100 * value / (most[name] or 1):.0f}px'></div> " if kind == "gauge" else ""
-                cells.append(f"<td style='{style}'>{bar}{html.escape(field.text(value))}</td>")
+            if not isinstance(value, float):
+                cells.append((escape(str(value if value is not None else "")), " class=link" if field.values.get("links") else ""))
+            elif kind == "gauge":
+                size = f"width:{100 * value / (most[name] or 1):.0f}px;height:12px"
+                bar = f"<div style='display:inline-block;background:{field.color(value)};{size}'></div>"
+                cells.append(f"{bar} {escape(field.text(value))}")
             else:
-                linked = " class=link" if field.values.get("links") else ""
-                cells.append(f"<td{linked}>{html.escape(str(value if value is not None else ''))}</td>")
-        out.append("<tr>" + "".join(cells) + "</tr>")
+                cells.append((escape(field.text(value)), f" style='color:{field.color(value)}'" if kind == "color-text" else ""))
+        out.append(table_row(cells))
     rest = f"<p class=more>{len(filled) - visible} more rows, by scrolling</p>" if len(filled) > visible else ""
     return f"<table class=table>{''.join(out)}</table>{rest}"
 
@@ -420,10 +451,12 @@ def draw_table(panel, found, height):
 def draw_traces(panel, traces, height):
     if not traces:
         return nothing(panel)
-    rows = [f"<tr><td class=link>{trace['traceID']}</td><td>{time.strftime('%H:%M:%S', time.localtime(int(trace['startTimeUnixNano']) / 1e9))}</td>"
-            f"<td>{html.escape(trace.get('rootServiceName', ''))}</td><td>{html.escape(trace.get('rootTraceName', ''))}</td><td>{trace.get('durationMs', 0)} ms</td></tr>"
-            for trace in traces[:max(1, int(height / 27) - 1)]]
-    return f"<table class=table><tr><th>Trace ID</th><th>Start</th><th>Service</th><th>Name</th><th>Duration</th></tr>{''.join(rows)}</table>"
+    rows = [table_row(["Trace ID", "Start", "Service", "Name", "Duration"], "th")]
+    for trace in traces[:max(1, int(height / 27) - 1)]:
+        begin = clock(int(trace["startTimeUnixNano"]) / 1e9)
+        names = [escape(trace.get("rootServiceName", "")), escape(trace.get("rootTraceName", ""))]
+        rows.append(table_row([(trace["traceID"], " class=link"), begin, *names, f"{trace.get('durationMs', 0)} ms"]))
+    return f"<table class=table>{''.join(rows)}</table>"
 
 
 def draw_logs(panel, lines, height):
@@ -433,7 +466,7 @@ def draw_logs(panel, lines, height):
     rows = []
     for at, line, labels in lines[:max(1, int(height / 19))]:
         color = colors.get(labels.get("severity_text", ""), COLORS["text"])
-        rows.append(f"<div style='border-left:3px solid {color}'>{time.strftime('%H:%M:%S', time.localtime(at))} {html.escape(line)}</div>")
+        rows.append(f"<div style='border-left:3px solid {color}'>{clock(at)} {escape(line)}</div>")
     return f"<div class=logs>{''.join(rows)}</div>"
 
 
@@ -441,8 +474,11 @@ def draw_alerts(panel, arguments, height):
     answer = fetch(arguments.prometheus, "/api/v1/alerts", {})
     wanted = re.findall(r'(\w+)!="([^"]*)"', panel["options"]["alertInstanceLabelFilter"])
     alerts = [alert for alert in answer["data"]["alerts"] if all(alert["labels"].get(label) != value for label, value in wanted)]
-    rows = [f"<tr><td style='color:{COLORS['red' if alert['state'] == 'firing' else 'orange']}'>{alert['state']}</td><td>{html.escape(alert['labels']['alertname'])}</td>"
-            f"<td>{html.escape(alert['labels'].get('severity', ''))}</td></tr>" for alert in alerts[:max(1, int(height / 27))]]
+    rows = []
+    for alert in alerts[:max(1, int(height / 27))]:
+        color = COLORS["red" if alert["state"] == "firing" else "orange"]
+        labels = alert["labels"]
+        rows.append(table_row([(alert["state"], f" style='color:{color}'"), escape(labels["alertname"]), labels.get("severity", "")]))
     return f"<table class=table>{''.join(rows)}</table>" if rows else "<div class=none>No alerts</div>"
 
 
@@ -464,7 +500,7 @@ def draw(panel, dashboard, arguments, problems):
             found += answer
     except RuntimeError as error:
         problems.append(f"{dashboard['title']} / {panel['title']}: {error}")
-        return f"<div class=nodata>{html.escape(str(error))}</div>"
+        return f"<div class=nodata>{escape(str(error))}</div>"
     if panel["type"] == "table" and panel["targets"][0]["datasource"]["type"] == "tempo":
         return draw_traces(panel, found, height)
     drawers = {"stat": lambda: draw_stat(panel, found, width, height), "bargauge": lambda: draw_bars(panel, found, width, height),
@@ -475,17 +511,32 @@ def draw(panel, dashboard, arguments, problems):
     return drawers[panel["type"]]()
 
 
-STYLE = """body{background:#111217;color:#ccccdc;font:13px Inter,Helvetica,Arial,sans-serif;margin:12px}
-h1{font-size:18px;margin:4px 0 8px} .grid{position:relative} .panel,.row{position:absolute;box-sizing:border-box}
+STYLE = """
+body{background:#111217;color:#ccccdc;font:13px Inter,Helvetica,Arial,sans-serif;margin:12px}
+h1{font-size:18px;margin:4px 0 8px}
+.grid{position:relative}
+.panel,.row{position:absolute;box-sizing:border-box}
 .panel{background:#181b1f;border:1px solid #2c3235;border-radius:2px;overflow:hidden;padding:0 6px}
-.panel h2{font-size:13px;font-weight:500;margin:0;height:28px;line-height:28px;white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
-.row{font-size:15px;font-weight:600;padding:4px} .stat{display:flex;height:80%;text-align:center;align-items:center;gap:4px}
-.stat small{display:block;font-size:11px;color:#ccccdc} svg text{fill:#9fa7b3;font-size:10.5px} .grid line.grid,svg .grid{stroke:#2c3235}
-.legend{display:flex;flex-wrap:wrap;gap:0 12px;font-size:11.5px;overflow:hidden} .legend i{display:inline-block;width:12px;height:3px;margin:0 5px 3px 0}
-.legend b{float:right} .bars{width:100%;font-size:12px} .table{width:100%;border-collapse:collapse;font-size:12px} .table td,.table th{text-align:left;height:26px;
-padding:0 6px;border-bottom:1px solid #2c3235;white-space:nowrap;overflow:hidden} .table th,.link{color:#6e9fff} .logs{font:11.5px monospace;white-space:nowrap} .logs div{padding:1px 6px}
-.none{color:#9fa7b3;text-align:center;margin-top:20px} .nodata{color:#F2495C;text-align:center;margin-top:16px;white-space:normal}
-.warn{color:#FF9830;position:absolute;right:8px;top:4px;margin:0} .more{color:#9fa7b3;margin:2px;font-size:11px}"""
+.panel h2{font-size:13px;font-weight:500;margin:0;height:28px;line-height:28px;white-space:nowrap;overflow:hidden}
+.row{font-size:15px;font-weight:600;padding:4px}
+.stat{display:flex;height:80%;text-align:center;align-items:center;gap:4px}
+.stat small{display:block;font-size:11px;color:#ccccdc}
+svg text{fill:#9fa7b3;font-size:10.5px}
+svg .grid{stroke:#2c3235}
+.legend{position:absolute;display:flex;flex-wrap:wrap;gap:0 12px;font-size:11.5px;overflow:hidden}
+.legend i{display:inline-block;width:12px;height:3px;margin:0 5px 3px 0}
+.legend b{float:right}
+.bars{width:100%;font-size:12px}
+.table{width:100%;border-collapse:collapse;font-size:12px}
+.table td,.table th{text-align:left;height:26px;padding:0 6px;border-bottom:1px solid #2c3235;white-space:nowrap;overflow:hidden}
+.table th,.link{color:#6e9fff}
+.logs{font:11.5px monospace;white-space:nowrap}
+.logs div{padding:1px 6px}
+.none{color:#9fa7b3;text-align:center;margin-top:20px}
+.nodata{color:#F2495C;text-align:center;margin-top:16px;white-space:normal}
+.warn{color:#FF9830;position:absolute;right:8px;top:4px;margin:0}
+.more{color:#9fa7b3;margin:2px;font-size:11px}
+"""
 
 
 def sketch(path, arguments, problems):
@@ -498,12 +549,15 @@ def sketch(path, arguments, problems):
         bottom = max(bottom, top + height)
         place = f"left:{left}px;top:{top}px;width:{width}px;height:{height}px"
         if panel["type"] == "row":
-            parts.append(f"<div class=row style='{place}'>⌄ {html.escape(panel['title'])}</div>")
+            parts.append(f"<div class=row style='{place}'>⌄ {escape(panel['title'])}</div>")
         else:
-            parts.append(f"<div class=panel style='{place}' title='{html.escape(panel['description'], quote=True)}'><h2>{html.escape(panel['title'])}</h2>"
-                         f"{draw(panel, dashboard, arguments, problems)}</div>")
-    page = f"<!doctype html><meta charset=utf-8><title>{html.escape(dashboard['title'])}</title><style>{STYLE}</style><h1>{html.escape(dashboard['title'])}</h1>" \
-           f"<div class=grid style='width:{GRID_WIDTH}px;height:{bottom}px'>{''.join(parts)}</div>"
+            title = f"<h2>{escape(panel['title'])}</h2>"
+            description = escape(panel["description"], quote=True)
+            content = draw(panel, dashboard, arguments, problems)
+            parts.append(f"<div class=panel style='{place}' title='{description}'>{title}{content}</div>")
+    title = escape(dashboard["title"])
+    head = f"<!doctype html><meta charset=utf-8><title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
+    page = f"{head}<div class=grid style='width:{GRID_WIDTH}px;height:{bottom}px'>{''.join(parts)}</div>"
     (arguments.out / f"{path.stem}.html").write_text(page)
     return bottom + 70
 

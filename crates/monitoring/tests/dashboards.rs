@@ -28,7 +28,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
 fn without_variables(query: &str) -> String {
     query
         .replace("$__rate_interval", "1m")
-        .replace("$__interval", "1m")
+        .replace("$__interval_ms", "60000")
         .replace("$__range", "3h")
         .replace("$instance", ".*")
 }

@@ -147,6 +147,10 @@ fn panels_leave_their_windows_to_grafana() {
         "sum(rate(socialize_organizations_created_total[$__rate_interval]))"
     );
     assert_eq!(
+        created().per_bar().sum().text(),
+        "sum(rate(socialize_organizations_created_total[$__rate_interval]) * $__interval_ms / 1000)"
+    );
+    assert_eq!(
         created().at_end().increase(Window::Range).sum().or_zero().text(),
         "sum(increase(socialize_organizations_created_total[$__range] @ end())) or vector(0)"
     );

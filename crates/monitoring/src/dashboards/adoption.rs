@@ -12,7 +12,7 @@ use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome
 use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
-use super::{BAR, RANGE, core_actions, core_actions_over_time};
+use super::{Count, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Color, Dashboard, Override, Panel, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
@@ -56,7 +56,7 @@ fn totals() -> Panel {
     .decimals(0)
     .color(Color::Blue)
     .when_nothing("0");
-    core_actions(RANGE)
+    core_actions(Count::InRange)
         .into_iter()
         .fold(panel, |panel, (name, query)| panel.ask(Target::instant_named(name, &query)))
 }
@@ -112,8 +112,8 @@ fn week_over_week() -> Panel {
     .when_nothing(FIRST_HOUR)
     .except(Override::field("a week ago", vec![Property::FillOpacity(25), Property::Color(Color::Neutral)]))
     .except(Override::color("now", Color::Blue))
-    .ask(Target::named("now", &created().increase(BAR).sum()))
-    .ask(Target::named("a week ago", &created().offset(A_WEEK).increase(BAR).sum().or_zero()))
+    .ask(Target::named("now", &created().per_bar().sum()))
+    .ask(Target::named("a week ago", &created().offset(A_WEEK).per_bar().sum().or_zero()))
 }
 
 fn items_now() -> Panel {
@@ -163,7 +163,7 @@ fn decisions() -> Panel {
     .except(Override::color("approve", Color::Green))
     .except(Override::color("request_changes", Color::Yellow))
     .except(Override::color("reject", Color::Red))
-    .ask(Target::series(&select(&APPROVAL_DECISIONS_SUBMITTED).increase(BAR).sum_by::<Decision, _>()))
+    .ask(Target::series(&select(&APPROVAL_DECISIONS_SUBMITTED).per_bar().sum_by::<Decision, _>()))
 }
 
 fn waiting() -> Panel {
@@ -196,7 +196,7 @@ fn publishing() -> Panel {
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("failed", Color::Red))
-    .ask(Target::series(&select(&PUBLISHING_DELIVERIES).increase(BAR).sum_by::<PublishingOutcome, _>()))
+    .ask(Target::series(&select(&PUBLISHING_DELIVERIES).per_bar().sum_by::<PublishingOutcome, _>()))
 }
 
 fn endpoints() -> Panel {
@@ -212,8 +212,8 @@ fn endpoints() -> Panel {
 }
 
 fn log_ins() -> Panel {
-    let attempts = select(&AUTH_LOGIN_ATTEMPTS).increase(BAR).sum();
-    let successes = || select(&AUTH_LOGIN_SUCCESSES).increase(BAR).sum();
+    let attempts = select(&AUTH_LOGIN_ATTEMPTS).per_bar().sum();
+    let successes = || select(&AUTH_LOGIN_SUCCESSES).per_bar().sum();
     Panel::time_series(31, "Log-ins", "Whether people come back. The API dashboard says why log-ins fail.")
         .width(8)
         .unit(Unit::Plain)
@@ -240,7 +240,7 @@ fn feedback_submitted() -> Panel {
     .interval("1h")
     .when_nothing(FIRST_HOUR)
     .except(Override::color("bug", Color::Red))
-    .ask(Target::series(&select(&FEEDBACK_REPORTS_SUBMITTED).increase(BAR).sum_by::<FeedbackKind, _>()))
+    .ask(Target::series(&select(&FEEDBACK_REPORTS_SUBMITTED).per_bar().sum_by::<FeedbackKind, _>()))
 }
 
 fn feedback_open() -> Panel {

@@ -7,7 +7,7 @@ use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, events};
 
-use super::{BAR, PERCENTILES, RANGE, RATE};
+use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
     explore_traces, value_of_series,
@@ -272,7 +272,7 @@ fn failing_routes() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .ask(Target::series(&failures().increase(BAR).sum_by::<Route, _>().above(0.0).and(most).or_none()))
+    .ask(Target::series(&failures().per_bar().sum_by::<Route, _>().above(0.0).and(most).or_none()))
 }
 
 fn by_code() -> Panel {
@@ -314,7 +314,7 @@ fn server_errors() -> Panel {
         &requests()
             .is_one_of(<RequestFailure as telemetry::ClosedSet>::ALL)
             .count()
-            .increase(BAR)
+            .per_bar()
             .sum_by::<RequestFailure, _>(),
     ))
 }
@@ -330,7 +330,7 @@ fn authentication() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .ask(Target::series(&select(&AUTH_FAILURES).increase(BAR).sum_by::<AuthFailureReason, _>().above(0.0).or_none()))
+    .ask(Target::series(&select(&AUTH_FAILURES).per_bar().sum_by::<AuthFailureReason, _>().above(0.0).or_none()))
 }
 
 fn distribution() -> Panel {

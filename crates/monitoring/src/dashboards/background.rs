@@ -17,7 +17,7 @@ use domain::signals::keys;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, JobOutcome, events};
 
-use super::{BAR, BLOB_FAILURES, PERCENTILES, RANGE, RATE};
+use super::{BLOB_FAILURES, PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
     value_of_series,
@@ -123,7 +123,7 @@ fn runs() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .ask(Target::series(&select(&JOB_RUN_DURATION).count().increase(BAR).sum_by::<JobKind, _>()))
+    .ask(Target::series(&select(&JOB_RUN_DURATION).count().per_bar().sum_by::<JobKind, _>()))
 }
 
 fn failures() -> Panel {
@@ -151,7 +151,7 @@ fn failures() -> Panel {
         &select(&JOB_RUN_DURATION)
             .is_one_of(&failed)
             .count()
-            .increase(BAR)
+            .per_bar()
             .sum_by_both::<JobKind, JobOutcome, _, _>()
             .above(0.0)
             .or_none(),
@@ -231,7 +231,7 @@ fn loop_failures() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .ask(Target::series(&select(&LOOP_FAILURES).increase(BAR).sum_by::<Loop, _>()))
+    .ask(Target::series(&select(&LOOP_FAILURES).per_bar().sum_by::<Loop, _>()))
 }
 
 fn emails() -> Panel {
@@ -249,7 +249,7 @@ fn emails() -> Panel {
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("refused", Color::Red))
-    .ask(Target::series(&select(&EMAIL_DELIVERIES).increase(BAR).sum_by::<EmailOutcome, _>()))
+    .ask(Target::series(&select(&EMAIL_DELIVERIES).per_bar().sum_by::<EmailOutcome, _>()))
 }
 
 fn emails_refused() -> Panel {
@@ -288,7 +288,7 @@ fn publishing() -> Panel {
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("failed", Color::Red))
-    .ask(Target::series(&select(&PUBLISHING_DELIVERIES).increase(BAR).sum_by::<PublishingOutcome, _>()))
+    .ask(Target::series(&select(&PUBLISHING_DELIVERIES).per_bar().sum_by::<PublishingOutcome, _>()))
 }
 
 fn calls_by_class() -> Panel {
@@ -305,7 +305,7 @@ fn calls_by_class() -> Panel {
     .interval("1m")
     .except(Override::line_on_the_right("p95 publishing_endpoint", Unit::Seconds))
     .ask(Target::series(
-        &calls().count().increase(BAR).sum_by_both::<ResponseStatusClass, CallFailure, _, _>().above(0.0).or_none(),
+        &calls().count().per_bar().sum_by_both::<ResponseStatusClass, CallFailure, _, _>().above(0.0).or_none(),
     ))
     .ask(Target::named("p95 {{peer}}", &calls().quantile_by::<Peer, _>(0.95, RATE)))
 }
@@ -327,7 +327,7 @@ fn blobs() -> Panel {
         &select(&BLOB_OPERATION_DURATION)
             .is_one_of(&[&[BlobOutcome::Ok, BlobOutcome::Cancelled], BLOB_FAILURES].concat())
             .count()
-            .increase(BAR)
+            .per_bar()
             .sum_by::<BlobOutcome, _>()
             .above(0.0)
             .or_none(),
@@ -376,10 +376,11 @@ fn waiting() -> Panel {
     .width(8)
     .unit(Unit::Plain)
     .decimals(0)
+    .interval("1m")
     .except(Override::color("got none in time", Color::Red))
     .except(Override::line_on_the_right("wait, p95", Unit::Seconds))
     .ask(Target::named("waiting", &select(&DB_CLIENT_CONNECTION_PENDING).now().sum()))
-    .ask(Target::named("got none in time", &select(&DB_CLIENT_CONNECTION_TIMEOUTS).increase(RATE).sum()))
+    .ask(Target::named("got none in time", &select(&DB_CLIENT_CONNECTION_TIMEOUTS).per_bar().sum()))
     .ask(Target::named("wait, p95", &wait))
 }
 
@@ -456,7 +457,7 @@ fn operation_failures() -> Panel {
         &select(&DB_CLIENT_OPERATION_DURATION)
             .is_one_of(&failed)
             .count()
-            .increase(BAR)
+            .per_bar()
             .sum_by::<DatabaseOutcome, _>(),
     ))
 }

@@ -2,13 +2,13 @@
 //!
 //! *Overview* says whether it is healthy and whether people get through, on one screen. The others say where and why.
 
-use ::telemetry::catalogue::CounterMetric;
+use ::telemetry::catalogue::{CounterMetric, IsCounter};
 use domain::catalogue;
 use domain::labels::BlobOutcome;
 
 use crate::files::GeneratedFile;
 use crate::grafana::{Dashboard, Panel, Target, Unit};
-use crate::query::{Vector, Window, select};
+use crate::query::{Samples, Selector, Total, Vector, Window, select};
 
 mod adoption;
 mod api;
@@ -38,32 +38,48 @@ pub fn files() -> Vec<GeneratedFile> {
 
 /// The distance of two points, at least four scrapes.
 const RATE: Window = Window::RateInterval;
-/// One bar.
-const BAR: Window = Window::Interval;
 /// All that the dashboard shows.
 const RANGE: Window = Window::Range;
 
 /// Percentiles of latency that are shown beside one another, with their names.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
 
+/// What events are counted in.
+#[derive(Clone, Copy)]
+enum Count {
+    PerBar,
+    InRange,
+}
+
+impl Count {
+    fn of<L>(self, counter: &Selector<L, IsCounter>) -> Samples<L> {
+        match self {
+            Self::PerBar => counter.per_bar(),
+            Self::InRange => counter.increase(RANGE),
+        }
+    }
+}
+
 /// What users do in the core workflows, with the names that charts give it.
-fn core_actions(window: Window) -> Vec<(&'static str, Vector<crate::query::Total>)> {
-    let of = |metric: &CounterMetric| select(metric).increase(window).sum();
+fn core_actions(count: Count) -> Vec<(&'static str, Vector<Total>)> {
+    let of = |metric: &CounterMetric| count.of(&select(metric)).sum();
     vec![
         ("organizations", of(&catalogue::ORGANIZATIONS_CREATED)),
         ("workspaces", of(&catalogue::WORKSPACES_CREATED)),
         ("invites", of(&catalogue::WORKSPACE_INVITES_CREATED)),
         ("content items", of(&catalogue::CONTENT_ITEMS_CREATED)),
-        ("decisions", select(&catalogue::APPROVAL_DECISIONS_SUBMITTED).increase(window).sum()),
+        ("decisions", count.of(&select(&catalogue::APPROVAL_DECISIONS_SUBMITTED)).sum()),
         ("comments", of(&catalogue::COMMENTS_CREATED)),
-        ("feedback reports", select(&catalogue::FEEDBACK_REPORTS_SUBMITTED).increase(window).sum()),
+        ("feedback reports", count.of(&select(&catalogue::FEEDBACK_REPORTS_SUBMITTED)).sum()),
     ]
 }
 
 /// A chart of what users do in the core workflows.
 fn core_actions_over_time(id: u16, title: &'static str, description: &'static str) -> Panel {
     let panel = Panel::time_series(id, title, description).unit(Unit::Plain).decimals(0).stacked_bars();
-    core_actions(BAR).into_iter().fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
+    core_actions(Count::PerBar)
+        .into_iter()
+        .fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
 }
 
 /// How operations on the blob store fail because of the store or of us.

@@ -13,7 +13,7 @@ use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{BAR, PERCENTILES, RANGE, RATE, core_actions_over_time};
+use super::{PERCENTILES, RANGE, RATE, core_actions_over_time};
 use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
@@ -211,8 +211,8 @@ fn actions() -> Panel {
 }
 
 fn log_ins() -> Panel {
-    let attempts = select(&AUTH_LOGIN_ATTEMPTS).increase(BAR).sum();
-    let successes = || select(&AUTH_LOGIN_SUCCESSES).increase(BAR).sum();
+    let attempts = select(&AUTH_LOGIN_ATTEMPTS).per_bar().sum();
+    let successes = || select(&AUTH_LOGIN_SUCCESSES).per_bar().sum();
     Panel::time_series(
         12,
         "Log-ins",
@@ -255,7 +255,7 @@ fn workflow() -> Panel {
 }
 
 fn background_failures() -> Panel {
-    let runs = |outcome| select(&JOB_RUN_DURATION).is(outcome).count().increase(BAR).sum();
+    let runs = |outcome| select(&JOB_RUN_DURATION).is(outcome).count().per_bar().sum();
     let oldest = select(&JOB_QUEUE_OLDEST_AGE).now().max();
     Panel::time_series(
         14,
@@ -281,11 +281,11 @@ fn background_failures() -> Panel {
 
 fn delivery_failures() -> Panel {
     let emails =
-        select(&EMAIL_DELIVERIES).is_one_of(&[EmailOutcome::Deferred, EmailOutcome::Refused]).increase(BAR);
+        select(&EMAIL_DELIVERIES).is_one_of(&[EmailOutcome::Deferred, EmailOutcome::Refused]).per_bar();
     let publishing = select(&PUBLISHING_DELIVERIES)
         .is_one_of(&[PublishingOutcome::Deferred, PublishingOutcome::Failed])
-        .increase(BAR);
-    let blobs = select(&BLOB_OPERATION_DURATION).is_one_of(super::BLOB_FAILURES).count().increase(BAR);
+        .per_bar();
+    let blobs = select(&BLOB_OPERATION_DURATION).is_one_of(super::BLOB_FAILURES).count().per_bar();
     Panel::time_series(
         15,
         "What others refused or did not answer",

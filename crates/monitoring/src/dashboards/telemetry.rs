@@ -9,7 +9,7 @@ use telemetry::builtin::{
 };
 use telemetry::log::Level;
 
-use super::{BAR, RANGE, RATE};
+use super::{RANGE, RATE};
 use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
 use crate::peers::{
     CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
@@ -155,7 +155,7 @@ fn sent() -> Panel {
 }
 
 fn dropped() -> Panel {
-    let dropped = || select(&DROPPED).increase(BAR);
+    let dropped = || select(&DROPPED).per_bar();
     Panel::time_series(
         12,
         "Dropped by the processes",
@@ -181,7 +181,7 @@ fn failures() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .ask(Target::series(&select(&EXPORT_FAILURES).increase(BAR).sum_by::<Signal, _>()))
+    .ask(Target::series(&select(&EXPORT_FAILURES).per_bar().sum_by::<Signal, _>()))
 }
 
 fn queue() -> Panel {
@@ -210,7 +210,7 @@ fn log_levels() -> Panel {
     .except(Override::color("warn", Color::Orange))
     .except(Override::color("error", Color::Red))
     .except(Override::color("info", Color::Green))
-    .ask(Target::series(&select(&LOG_LINES).increase(BAR).sum_by::<Level, _>().above(0.0).or_none()))
+    .ask(Target::series(&select(&LOG_LINES).per_bar().sum_by::<Level, _>().above(0.0).or_none()))
 }
 
 fn stored_lines() -> Panel {
@@ -257,7 +257,6 @@ fn collector_sent() -> Panel {
 }
 
 fn collector_failures() -> Panel {
-    let bars = BAR;
     Panel::time_series(
         23,
         "Given up by the collector",
@@ -270,10 +269,10 @@ fn collector_failures() -> Panel {
     .interval("1m")
     .ask(Target::named(
         "log lines",
-        &select(&EXPORTER_SEND_FAILED_LOG_RECORDS).increase(bars).sum().or_zero(),
+        &select(&EXPORTER_SEND_FAILED_LOG_RECORDS).per_bar().sum().or_zero(),
     ))
-    .ask(Target::named("spans", &select(&EXPORTER_SEND_FAILED_SPANS).increase(bars).sum().or_zero()))
-    .ask(Target::named("points", &select(&EXPORTER_SEND_FAILED_METRIC_POINTS).increase(bars).sum().or_zero()))
+    .ask(Target::named("spans", &select(&EXPORTER_SEND_FAILED_SPANS).per_bar().sum().or_zero()))
+    .ask(Target::named("points", &select(&EXPORTER_SEND_FAILED_METRIC_POINTS).per_bar().sum().or_zero()))
 }
 
 fn series_over_time() -> Panel {
@@ -315,8 +314,8 @@ fn refused() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .ask(Target::named("log lines", &select(&LOKI_DISCARDED).increase(BAR).sum().or_zero()))
-    .ask(Target::named("spans", &select(&TEMPO_DISCARDED).increase(BAR).sum().or_zero()))
+    .ask(Target::named("log lines", &select(&LOKI_DISCARDED).per_bar().sum().or_zero()))
+    .ask(Target::named("spans", &select(&TEMPO_DISCARDED).per_bar().sum().or_zero()))
 }
 
 fn retention() -> Panel {
@@ -429,8 +428,8 @@ fn uptime() -> Panel {
 }
 
 fn odd_input() -> Panel {
-    let panics = select(&PANICS).of_chosen_instances().increase(BAR).sum();
-    let malformed = select(&TRACEPARENT_MALFORMED).of_chosen_instances().increase(BAR).sum();
+    let panics = select(&PANICS).of_chosen_instances().per_bar().sum();
+    let malformed = select(&TRACEPARENT_MALFORMED).of_chosen_instances().per_bar().sum();
     Panel::time_series(
         46,
         "Panics and malformed trace contexts",

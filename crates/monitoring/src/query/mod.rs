@@ -86,7 +86,7 @@
 //! ```compile_fail,E0277
 //! use domain::{catalogue::LOOP_FAILURES, labels::{JobKind, Loop}};
 //! use monitoring::query::{Window, select};
-//! select(&LOOP_FAILURES).increase(Window::Interval).sum_by_both::<Loop, JobKind, _, _>();
+//! select(&LOOP_FAILURES).increase(Window::Range).sum_by_both::<Loop, JobKind, _, _>();
 //! ```
 //!
 //! Metrics that another program sends under one of our names, such as `http_server_request_duration_seconds`, are not told apart: a

@@ -220,6 +220,14 @@ impl<L> Selector<L, IsCounter> {
         Samples::new(format!("{} unless {}", self.text(None), before.text(None)))
     }
 
+    /// Events between two points of a panel, each in exactly one bar.
+    ///
+    /// An increase within that time alone misses what happens between the last point of one bar and the first of the next: with a point
+    /// every 15 seconds, a quarter of the events of a minute. The window of a rate reaches back to the point before the bar.
+    pub fn per_bar(&self) -> Samples<L> {
+        Samples::new(format!("{} * $__interval_ms / 1000", self.over("rate", Window::RateInterval)))
+    }
+
     /// Events within a window.
     pub fn increase(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("increase", window))

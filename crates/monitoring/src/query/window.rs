@@ -11,8 +11,6 @@ pub enum Window {
     Fixed(Duration),
     /// As long as the distance of two points of the panel, and at least four scrapes: for rates.
     RateInterval,
-    /// As long as the distance of two points of the panel, so that bars neither overlap nor leave gaps.
-    Interval,
     /// The whole time range of the dashboard.
     Range,
 }
@@ -29,7 +27,6 @@ impl Window {
         match self {
             Self::Fixed(duration) => duration_text(duration),
             Self::RateInterval => "$__rate_interval".to_owned(),
-            Self::Interval => "$__interval".to_owned(),
             Self::Range => "$__range".to_owned(),
         }
     }

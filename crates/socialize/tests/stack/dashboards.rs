@@ -126,8 +126,7 @@ struct Variables(Vec<(String, String)>);
 
 impl Variables {
     fn of(dashboard: &Value) -> Self {
-        // What Grafana puts in for a panel that shows a quarter of an hour. No panel has bars shorter than a minute: an increase needs
-        // two points at least.
+        // What Grafana puts in for a panel that shows a quarter of an hour. No panel has bars shorter than a minute.
         let built_in = [
             ("__rate_interval", "1m"),
             ("__interval_ms", "60000"),
