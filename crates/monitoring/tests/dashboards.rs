@@ -37,14 +37,14 @@ fn without_variables(query: &str) -> String {
 fn every_prometheus_query_is_promql() {
     let mut queries = 0;
     for dashboard in rendered() {
-        for panel in panels(&dashboard) {
-            for target in panel["targets"].as_array().expect("a panel has a list of targets") {
-                if target["datasource"]["type"] == "prometheus" {
-                    let query = without_variables(text(target, "expr"));
-                    assert!(!query.contains('$'), "{query}");
-                    promql_parser::parser::parse(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
-                    queries += 1;
-                }
+        let annotations = dashboard["annotations"]["list"].as_array().into_iter().flatten();
+        let targets = panels(&dashboard).into_iter().flat_map(|panel| panel["targets"].as_array()).flatten();
+        for asked in targets.chain(annotations) {
+            if asked["datasource"]["type"] == "prometheus" {
+                let query = without_variables(text(asked, "expr"));
+                assert!(!query.contains('$'), "{query}");
+                promql_parser::parser::parse(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
+                queries += 1;
             }
         }
     }

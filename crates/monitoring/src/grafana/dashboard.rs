@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::panel::{GridPosition, PanelJson};
+use super::panel_json::{GridPosition, PanelJson};
 use super::target::DataSourceRef;
 use super::{DataSource, Panel};
 use crate::query::{BuildCommit, BuildVersion, Instance, LabelName, builds};

@@ -6,13 +6,17 @@
 
 mod dashboard;
 mod field;
+mod heatmap;
 mod link;
 mod options;
 mod panel;
+mod panel_json;
 mod target;
+mod transformation;
 
 pub use dashboard::{Band, Dashboard};
 pub use field::{Cell, Color, Mapping, Override, Property, Threshold, Unit};
 pub use link::{Link, explore_logs, explore_traces, value_of_series};
-pub use panel::{Panel, Transformation};
+pub use panel::Panel;
 pub use target::{DataSource, Target};
+pub use transformation::Transformation;

@@ -1,17 +1,14 @@
 //! A panel, from what it asks to how it shows the answer.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-
 use super::field::{ColorMode, Thresholds};
+use super::heatmap::HeatmapOptions;
 use super::options::{
-    AlertListOptions, BarGaugeOptions, Custom, HeatmapOptions, Legend, LogsOptions, Options, SortBy,
-    StatOptions, StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TimeSeriesCustom,
+    AlertListOptions, BarGaugeOptions, Custom, Legend, LogsOptions, Options, SortBy, StatOptions,
+    StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TimeSeriesCustom,
     TimeSeriesOptions, Tooltip,
 };
-use super::target::{DataSourceRef, TargetJson};
-use super::{Color, Link, Mapping, Override, Target, Unit};
+use super::panel_json::{Defaults, FieldConfig, GridPosition, PanelJson, PanelLink};
+use super::{Color, Link, Mapping, Override, Target, Transformation, Unit};
 
 /// One panel of a dashboard.
 #[derive(Clone, Debug)]
@@ -352,128 +349,6 @@ impl Panel {
             interval: self.interval,
             time_from: self.time_from,
             links: self.links.iter().map(PanelLink::new).collect(),
-        }
-    }
-}
-
-/// What is done to an answer before it is shown.
-#[derive(Clone, Debug, Serialize)]
-#[serde(tag = "id", content = "options", rename_all = "camelCase")]
-pub enum Transformation {
-    /// Rows of several queries with the same labels become one.
-    Merge {},
-    /// Columns are left out, put in order and named.
-    #[serde(rename_all = "camelCase")]
-    Organize {
-        /// Left out.
-        exclude_by_name: BTreeMap<String, bool>,
-        /// In which order.
-        index_by_name: BTreeMap<String, u8>,
-        /// The names.
-        rename_by_name: BTreeMap<String, String>,
-    },
-}
-
-impl Transformation {
-    /// These columns in this order under these names, and no column of times.
-    pub fn columns(columns: &[(&str, &str)]) -> Self {
-        let exclude_by_name = std::iter::once(("Time".to_owned(), true)).collect();
-        let index_by_name = columns.iter().map(|(column, _)| (*column).to_owned()).zip(0..).collect();
-        let rename_by_name =
-            columns.iter().map(|(column, name)| ((*column).to_owned(), (*name).to_owned())).collect();
-        Self::Organize { exclude_by_name, index_by_name, rename_by_name }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PanelJson<'a> {
-    id: u16,
-    r#type: &'static str,
-    title: &'static str,
-    description: &'static str,
-    grid_pos: GridPosition,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    datasource: Option<DataSourceRef>,
-    targets: Vec<TargetJson>,
-    field_config: FieldConfig<'a>,
-    options: &'a Options,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    transformations: &'a [Transformation],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_from: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    links: Vec<PanelLink<'a>>,
-}
-
-#[derive(Serialize)]
-pub(super) struct GridPosition {
-    pub(super) h: u8,
-    pub(super) w: u8,
-    pub(super) x: u8,
-    pub(super) y: u16,
-}
-
-#[derive(Serialize)]
-struct FieldConfig<'a> {
-    defaults: Defaults<'a>,
-    overrides: &'a [Override],
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Defaults<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unit: Option<Unit>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decimals: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    min: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    no_value: Option<&'static str>,
-    color: &'a ColorMode,
-    thresholds: &'a Thresholds,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    mappings: &'a [Mapping],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    links: &'a [Link],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    custom: Option<&'a Custom>,
-}
-
-/// A link of a panel has the form of a dashboard's.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PanelLink<'a> {
-    r#type: &'static str,
-    title: &'a str,
-    url: &'a str,
-    as_dropdown: bool,
-    icon: &'static str,
-    include_vars: bool,
-    keep_time: bool,
-    tags: [&'static str; 0],
-    target_blank: bool,
-    tooltip: &'static str,
-}
-
-impl<'a> PanelLink<'a> {
-    fn new(link: &'a Link) -> Self {
-        Self {
-            r#type: "link",
-            title: link.title(),
-            url: link.url(),
-            as_dropdown: false,
-            icon: "external link",
-            include_vars: false,
-            keep_time: false,
-            tags: [],
-            target_blank: false,
-            tooltip: "",
         }
     }
 }
