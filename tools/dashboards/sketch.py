@@ -323,7 +323,7 @@ def draw_chart(panel, found, times, width, height):
         color = field.color(last(one), names.index(one["name"]))
         if field.custom.get("drawStyle") == "bars":
             bar = max(1, plot_width * times.step / (times.end - times.start) - 1)
-            svg += [rectangle(x(at) - bar, y(high, side), bar, y(low, side) - y(high, side), color)
+            svg += [rectangle(max(left, x(at) - bar), y(high, side), x(at) - max(left, x(at) - bar), y(low, side) - y(high, side), color)
                     for at, low, high in points if high is not None and high > low]
         else:
             pieces, piece = [], []

@@ -207,17 +207,26 @@ pub const TEMPO_DISCARDED: CounterMetric<ScrapeJob> =
 pub const RESIDENT_MEMORY: GaugeMetric<ScrapeJob> =
     gauge("process_resident_memory_bytes", Unit::Bytes, "Memory in use by a program of the stack.");
 
+/// Memory of Alloy, which does not use the common name.
+pub const ALLOY_MEMORY: GaugeMetric<ScrapeJob> =
+    gauge("alloy_resources_process_resident_memory_bytes", Unit::Bytes, "Memory in use by Alloy.");
+
+/// Memory of an OpenTelemetry Collector, which does not use the common name either.
+pub const COLLECTOR_MEMORY: GaugeMetric<ScrapeJob> =
+    gauge("otelcol_process_memory_rss_bytes", Unit::Bytes, "Memory in use by the OpenTelemetry Collector.");
+
 /// A metric, and whether a healthy stack has it.
 pub struct PeerMetric {
     /// Its name and labels.
     pub description: MetricDescription,
-    /// Whether the series exists before the first failure.
+    /// Whether the series exists before the first failure, whichever collector runs.
     pub always_there: bool,
 }
 
 /// All of them, for the test that looks each up.
 pub fn all() -> Vec<PeerMetric> {
     let there = |description| PeerMetric { description, always_there: true };
+    let of_one_collector = |description| PeerMetric { description, always_there: false };
     let after_a_failure = |description| PeerMetric { description, always_there: false };
     vec![
         there(UP.description()),
@@ -240,6 +249,8 @@ pub fn all() -> Vec<PeerMetric> {
         there(TEMPO_BYTES_RECEIVED.description()),
         after_a_failure(TEMPO_DISCARDED.description()),
         there(RESIDENT_MEMORY.description()),
+        of_one_collector(ALLOY_MEMORY.description()),
+        of_one_collector(COLLECTOR_MEMORY.description()),
     ]
 }
 

@@ -12,11 +12,12 @@ use telemetry::log::Level;
 use super::{RANGE, RATE};
 use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
 use crate::peers::{
-    CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
-    EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, EXPORTER_SENT_LOG_RECORDS,
-    EXPORTER_SENT_METRIC_POINTS, EXPORTER_SENT_SPANS, Exporter, HEAD_SERIES, LOKI_BYTES_RECEIVED,
-    LOKI_DISCARDED, PROMETHEUS_BLOCKS_SIZE, PROMETHEUS_RETENTION_SIZE, PROMETHEUS_SAMPLES_APPENDED,
-    RESIDENT_MEMORY, RULE_EVALUATION_FAILURES, ScrapeJob, TEMPO_BYTES_RECEIVED, TEMPO_DISCARDED, UP,
+    ALLOY_MEMORY, COLLECTOR_MEMORY, CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE,
+    EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
+    EXPORTER_SENT_LOG_RECORDS, EXPORTER_SENT_METRIC_POINTS, EXPORTER_SENT_SPANS, Exporter, HEAD_SERIES,
+    LOKI_BYTES_RECEIVED, LOKI_DISCARDED, PROMETHEUS_BLOCKS_SIZE, PROMETHEUS_RETENTION_SIZE,
+    PROMETHEUS_SAMPLES_APPENDED, RESIDENT_MEMORY, RULE_EVALUATION_FAILURES, ScrapeJob, TEMPO_BYTES_RECEIVED,
+    TEMPO_DISCARDED, UP,
 };
 use crate::query::{Field, Instance, Vector, all_lines, select};
 use crate::rules::DashboardUid;
@@ -349,6 +350,7 @@ fn disks() -> Panel {
 }
 
 fn memory() -> Panel {
+    let collector = select(&ALLOY_MEMORY).now().max().or(select(&COLLECTOR_MEMORY).now().max());
     Panel::time_series(
         36,
         "Memory of the stack",
@@ -357,7 +359,10 @@ fn memory() -> Panel {
     .width(8)
     .unit(Unit::Bytes)
     .stacked()
-    .ask(Target::series(&select(&RESIDENT_MEMORY).now().max_by::<ScrapeJob, _>()))
+    .ask(Target::series(
+        &select(&RESIDENT_MEMORY).is_not(ScrapeJob::Collector).now().max_by::<ScrapeJob, _>(),
+    ))
+    .ask(Target::named("collector", &collector))
 }
 
 fn cpu() -> Panel {

@@ -83,6 +83,10 @@ pub(super) struct TimeSeriesCustom {
     pub(super) line_width: u8,
     pub(super) fill_opacity: u8,
     pub(super) show_points: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bar_alignment: Option<i8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) bar_width_factor: Option<f64>,
     pub(super) axis_soft_min: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) axis_soft_max: Option<f64>,
@@ -96,6 +100,8 @@ impl TimeSeriesCustom {
         line_width: 1,
         fill_opacity: 8,
         show_points: "auto",
+        bar_alignment: None,
+        bar_width_factor: None,
         axis_soft_min: 0.0,
         axis_soft_max: None,
         stacking: Stacking { mode: "none", group: "A" },

@@ -239,6 +239,9 @@ impl Panel {
         self.interval = self.interval.or(Some("1m"));
         if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
             custom.draw_style = "bars";
+            // A bar ends at its point, because it counts what happened before.
+            custom.bar_alignment = Some(-1);
+            custom.bar_width_factor = Some(0.95);
             custom.fill_opacity = 80;
             custom.show_points = "never";
             custom.stacking.mode = "normal";
