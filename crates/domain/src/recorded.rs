@@ -52,7 +52,7 @@ pub const EVENT_FIELDS: &[&str] = &[
     "service.version",
     "migrations.applied",
     "loop",
-    "job",
+    "job.kind",
     "gauge",
     "count",
     "duration_ms",
@@ -64,6 +64,19 @@ pub const EVENT_FIELDS: &[&str] = &[
     "log.lost_lines",
     "process.pid",
 ];
+
+/// What values are made of beside letters and digits of ASCII: identifiers, numbers, routes and places in the code need no more. Prose,
+/// addresses of people and tokens in base64 do.
+pub const VALUE_PUNCTUATION: &str = "_.:/{}*-";
+
+/// The longest value; routes are half as long.
+pub const LONGEST_VALUE: usize = 200;
+
+/// Whether a text can be the value of an attribute or a field.
+pub fn is_value(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || VALUE_PUNCTUATION.contains(c);
+    text.len() <= LONGEST_VALUE && text.chars().all(allowed)
+}
 
 /// Every name that an attribute of a span can have.
 pub fn span_attributes() -> BTreeSet<&'static str> {
@@ -114,6 +127,18 @@ mod tests {
             let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._".contains(c);
             assert!(name.chars().all(allowed), "{name}");
         }
+    }
+
+    #[test]
+    fn a_label_has_values_that_pass() {
+        for metric in catalogue::all() {
+            for labels in metric.all_series.map(|all_series| all_series()).unwrap_or_default() {
+                for (name, value) in labels {
+                    assert!(is_value(&value), "{} {name}={value}", metric.name);
+                }
+            }
+        }
+        assert!(!is_value("somebody@example.com") && !is_value("two words"));
     }
 
     #[test]

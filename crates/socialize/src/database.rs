@@ -8,6 +8,7 @@ use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
 use domain::events;
 use domain::labels::{ConnectionState, ErrorCode};
+use domain::recorded;
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
@@ -120,7 +121,7 @@ impl Database {
         let family = FamilyDescription {
             event: events::DATABASE_OPERATION,
             span_kind: SpanKind::Client,
-            attributes: vec![("db.system.name", "postgresql".into())],
+            attributes: vec![(recorded::DB_SYSTEM_NAME, "postgresql".into())],
         };
         let timeouts = Arc::new(AtomicU64::new(0));
         let observed = pool.clone();

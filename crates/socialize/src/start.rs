@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use domain::catalogue;
 use domain::labels::{Dependency, Role};
+use domain::recorded::{self, resource};
 use domain::signals::{self, Signals};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -31,28 +32,6 @@ use crate::passwords::Passwords;
 use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
 use crate::token::Tokens;
-
-/// Fields of our own `tracing` events, beside those of the pipeline and the ids.
-const EVENT_FIELDS: &[&str] = &[
-    "server.address",
-    "server.port",
-    "operations.address",
-    "operations.port",
-    "service.version",
-    "migrations.applied",
-    "loop",
-    "job.kind",
-    "gauge",
-    "count",
-    "duration_ms",
-    "delay_ms",
-    "signal.name",
-    "log.level",
-    "log.sink",
-    "log.drop_reason",
-    "log.lost_lines",
-    "process.pid",
-];
 
 /// The version and commit of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,16 +111,15 @@ fn telemetry_settings(settings: &Settings, role: Role) -> TelemetrySettings {
 /// Who is recording. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` wins over what we know ourselves.
 fn resource(settings: &Settings, role: Role) -> Resource {
     let said = settings.otlp.as_ref().map(|otlp| otlp.resource.clone()).unwrap_or_default();
-    let default_name = match role {
-        Role::Serve => "socialize-api",
-        Role::Work => "socialize-worker",
-    };
     let known = [
-        ("service.name", said.service_name.unwrap_or_else(|| default_name.to_owned())),
-        ("service.namespace", "socialize".to_owned()),
-        ("service.version", VERSION.to_owned()),
-        ("service.instance.id", Uuid::new_v4().to_string()),
-        ("deployment.environment.name", settings.environment.clone()),
+        (
+            resource::SERVICE_NAME,
+            said.service_name.unwrap_or_else(|| recorded::service_name(role).to_owned()),
+        ),
+        (resource::SERVICE_NAMESPACE, recorded::SERVICE_NAMESPACE.to_owned()),
+        (resource::SERVICE_VERSION, VERSION.to_owned()),
+        (resource::SERVICE_INSTANCE_ID, Uuid::new_v4().to_string()),
+        (resource::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.clone()),
     ];
     let mut attributes = said.attributes;
     for (key, value) in known {
@@ -154,7 +132,7 @@ fn resource(settings: &Settings, role: Role) -> Resource {
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {
     let names = signals::allowed_keys().map(|key| key.0);
-    let allowed = [&names[..], EVENT_FIELDS, PIPELINE_FIELDS].concat();
+    let allowed = [&names[..], recorded::EVENT_FIELDS, PIPELINE_FIELDS].concat();
     PipelineSettings {
         log: LogSettings {
             stdout: settings.log.stdout,

@@ -9,12 +9,9 @@
 
 use std::collections::BTreeSet;
 
+use domain::recorded::{LONGEST_VALUE, VALUE_PUNCTUATION};
 use domain::{catalogue, recorded};
 
-/// What an identifier, a number, a route or a place in the code is made of: no prose, no address of a person, no token in base64.
-const VALUE_CHARACTERS: &str = "A-Za-z0-9_.:/{}*-";
-/// The longest route is half as long.
-const LONGEST_VALUE: u32 = 200;
 /// What stands in place of text.
 const REDACTED: &str = "redacted";
 /// The body of a line that is not one of ours.
@@ -70,7 +67,7 @@ pub fn metric_statements() -> Vec<Statements> {
 
 /// What is kept of spans.
 pub fn trace_statements() -> Vec<Statements> {
-    let name = format!("^([A-Z]+ )?[{VALUE_CHARACTERS}]+$");
+    let name = format!("^([A-Z]+ )?[A-Za-z0-9{VALUE_PUNCTUATION}]+$");
     let mut span = kept_attributes(&recorded::span_attributes());
     span.push(format!(r#"set(name, "{REDACTED}") where not IsMatch(name, "{name}")"#));
     span.push(r#"set(status.message, "")"#.to_owned());
@@ -120,7 +117,7 @@ fn kept_attributes(names: &BTreeSet<&'static str>) -> Vec<String> {
         format!("keep_keys(attributes, {})", list(names.iter().copied())),
         format!("truncate_all(attributes, {LONGEST_VALUE})"),
         format!(
-            r#"replace_all_patterns(attributes, "value", "(?s)^.*[^{VALUE_CHARACTERS}].*$", "{REDACTED}")"#
+            r#"replace_all_patterns(attributes, "value", "(?s)^.*[^A-Za-z0-9{VALUE_PUNCTUATION}].*$", "{REDACTED}")"#
         ),
     ]
 }

@@ -13,6 +13,7 @@ mod operators;
 mod organization_members;
 mod organizations;
 mod publishing_endpoint;
+mod recorded;
 mod workspace_invites;
 mod workspace_members;
 mod workspaces;

@@ -18,7 +18,7 @@ use socialize::secret::Secret;
 use socialize::token::Tokens;
 use sqlx::PgPool;
 use tempfile::TempDir;
-use test_support::Answer;
+use test_support::{Answer, assert_known_fields};
 use uuid::Uuid;
 
 use crate::exposition::Exposition;
@@ -191,7 +191,9 @@ impl Process {
         let parse = |line: &String| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
         };
-        self.stdout.lock().lines.iter().map(parse).collect()
+        let lines: Vec<Value> = self.stdout.lock().lines.iter().map(parse).collect();
+        lines.iter().for_each(assert_known_fields);
+        lines
     }
 
     /// Every log line so far as it was written.

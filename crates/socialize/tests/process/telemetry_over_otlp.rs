@@ -12,7 +12,7 @@ use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
 use telemetry::Sampler;
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
-use test_support::{Answer, TestDatabase};
+use test_support::{Answer, TestDatabase, assert_known_attributes};
 
 use crate::exposition::Exposition;
 use crate::harness::{Launch, Process, User};
@@ -155,6 +155,7 @@ impl Received {
         for resource_spans in sink.traces().into_iter().flat_map(|request| request.resource_spans) {
             for scope_spans in resource_spans.scope_spans {
                 assert_eq!(scope_spans.scope.expect("a scope").name, "telemetry");
+                scope_spans.spans.iter().for_each(assert_known_attributes);
                 spans.extend(scope_spans.spans);
             }
         }

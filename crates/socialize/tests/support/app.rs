@@ -35,6 +35,7 @@ use uuid::Uuid;
 
 use crate::TestDatabase;
 use crate::contract::{Contract, Sent};
+use crate::recorded::{assert_known_fields, assert_known_names};
 
 /// The application under test.
 pub struct TestApp {
@@ -46,6 +47,16 @@ pub struct TestApp {
     blobs: TempDir,
     blob_store_is_down: Arc<AtomicBool>,
     outbound: (OutboundSettings, Lookup),
+}
+
+impl Drop for TestApp {
+    /// Every test shows that what it made the application record would reach the stores.
+    fn drop(&mut self) {
+        // A second panic would hide the first one.
+        if !std::thread::panicking() {
+            assert_known_names(&self.app.telemetry);
+        }
+    }
 }
 
 /// An answer whose body has been read.
@@ -411,7 +422,10 @@ impl TestApp {
         let mut bytes = Vec::new();
         self.app.telemetry.take_lines(&mut bytes);
         let text = String::from_utf8(bytes).expect("lines are UTF-8");
-        text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect()
+        let lines: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect();
+        lines.iter().for_each(assert_known_fields);
+        lines
     }
 
     /// Makes the next insert into `table` fail with a server error, to show what a failed transaction leaves behind.

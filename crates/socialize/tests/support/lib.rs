@@ -4,10 +4,12 @@ mod app;
 mod cache;
 mod contract;
 mod database;
+mod recorded;
 mod s3_server;
 mod server;
 
 pub use app::{Answer, TestApp};
 pub use cache::{cache_directory, python_tool};
 pub use database::TestDatabase;
+pub use recorded::{assert_known_attributes, assert_known_fields};
 pub use s3_server::{S3_BUCKET, S3_KEY, S3Server, s3_at};
