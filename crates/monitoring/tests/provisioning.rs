@@ -1,0 +1,38 @@
+//! Grafana's data sources are written by hand: what they name must exist.
+
+use domain::catalogue;
+use monitoring::files;
+
+const DATA_SOURCES: &str = "deploy/grafana/provisioning/datasources/datasources.yaml";
+
+fn data_sources() -> String {
+    std::fs::read_to_string(files::repository().join(DATA_SOURCES)).expect("the data sources")
+}
+
+#[test]
+fn every_metric_and_label_of_a_link_is_in_the_catalogue() {
+    let text = data_sources();
+    let queries: Vec<&str> = text.lines().filter(|line| line.contains("rate(")).collect();
+    assert!(!queries.is_empty());
+    for query in queries {
+        let (_, selector) = query.split_once("rate(").expect("a rate");
+        let (series, rest) = selector.split_once('{').expect("labels");
+        let name = series.trim_end_matches("_bucket").trim_end_matches("_count");
+        let metric = catalogue::all().into_iter().find(|metric| metric.prometheus_name() == name);
+        let metric = metric.unwrap_or_else(|| panic!("{name} is not in the catalogue"));
+        let (_, attribute) = rest.split_once("__span.tags[\"").expect("an attribute of the span");
+        let (attribute, _) = attribute.split_once('"').expect("its end");
+        assert!(metric.label_keys.contains(&attribute), "{name} has no label {attribute}");
+        assert!(domain::recorded::span_attributes().contains(attribute), "no span has {attribute}");
+        let label = rest.split_once('=').expect("a label").0;
+        assert_eq!(label, telemetry::catalogue::prometheus_label(attribute));
+    }
+}
+
+#[test]
+fn dashboards_find_their_data_sources() {
+    let text = data_sources();
+    for uid in ["prometheus", "loki", "tempo"] {
+        assert!(text.contains(&format!("\n    uid: {uid}\n")), "{uid}");
+    }
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Makes what compose.yaml needs and nobody can ship: secrets, and a file of settings to fill in. What exists is left as it is.
+#
+# usage: ./prepare.sh [DIRECTORY]      the directory of compose.yaml, by default the one of this script
+set -euo pipefail
+
+cd "${1:-$(dirname "${BASH_SOURCE[0]}")}"
+
+# Each container has a user of its own and gets the file as it is, so everybody may read it; nobody but the owner gets into the directory.
+mkdir -p secrets
+chmod 700 secrets
+
+random() {
+    head --bytes=32 /dev/urandom | base64 | tr --delete '/+=\n'
+}
+
+# secret NAME VALUE
+secret() {
+    if [[ -e secrets/$1 ]]; then
+        echo "secrets/$1 exists and stays."
+    else
+        (umask 077 && printf '%s\n' "$2" >"secrets/$1.new")
+        chmod 444 "secrets/$1.new"
+        mv "secrets/$1.new" "secrets/$1"
+        echo "secrets/$1 is new."
+    fi
+}
+
+secret postgres_password "$(random)"
+secret database_url "postgres://socialize:$(cat secrets/postgres_password)@postgres/socialize"
+secret server_secret "$(random)$(random)"
+secret grafana_admin_password "$(random)"
+# Filled in where settings.env names them.
+secret smtp_password ""
+secret s3_secret_access_key ""
+
+if [[ -e settings.env ]]; then
+    echo "settings.env exists and stays."
+else
+    (umask 077 && cp settings.env.example settings.env)
+    echo "settings.env is new: fill in what it asks for."
+fi
