@@ -7,8 +7,17 @@ use serde_json::Value;
 
 use crate::prometheus::{Prometheus, get, now};
 
-/// Queries that have nothing to show in a stack that works, by dashboard and title of the panel, each with its reason.
-const NOTHING_TO_SHOW: &[(&str, &str, &str)] = &[];
+/// Queries that may have nothing to show, by title of the panel and beginning of the query, each with its reason.
+const MAY_SHOW_NOTHING: &[(&str, &str, &str)] = &[
+    ("", "vector(0) unless", "it is a panel's zero for when its other query has nothing to show"),
+    ("Dropped by the processes", "", "it lists what was lost, and nothing may be lost here"),
+];
+
+/// How many points Grafana asks for, about: as many as the panel has pixels.
+const POINTS_OF_A_PANEL: u32 = 1_000;
+
+/// How often Prometheus scrapes and the application sends: nothing is asked for in smaller steps.
+const SHORTEST_STEP: Duration = Duration::from_secs(15);
 
 /// A query of a panel.
 pub(crate) struct PanelQuery {
@@ -16,6 +25,8 @@ pub(crate) struct PanelQuery {
     pub(crate) panel: String,
     source: Source,
     query: String,
+    /// The distance between two points; `None` for a panel that shows one value.
+    step: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,24 +57,25 @@ impl PanelQuery {
             let dashboard: Value =
                 serde_json::from_slice(&std::fs::read(&path).expect("a dashboard")).expect("JSON");
             let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-            let variables = Variables::of(&dashboard);
-            collect(&dashboard["panels"], &name, &variables, &mut queries);
+            collect(&dashboard["panels"], &name, &dashboard, &mut queries);
         }
         queries
     }
 
-    /// Whether it is one of those that have nothing to show.
-    pub(crate) fn is_excused(&self) -> bool {
-        NOTHING_TO_SHOW
+    fn may_show_nothing(&self) -> bool {
+        MAY_SHOW_NOTHING
             .iter()
-            .any(|(dashboard, panel, _)| self.dashboard == *dashboard && self.panel == *panel)
+            .any(|(panel, query, _)| self.panel.starts_with(panel) && self.query.starts_with(query))
     }
 
     /// Asks the store as Grafana would; an error where it has nothing to show.
     pub(crate) async fn ask(&self, prometheus: &Prometheus) -> Result<Outcome, String> {
         let started = Instant::now();
         let series = match self.source {
-            Source::Prometheus => prometheus.range(&self.query).await?,
+            Source::Prometheus => match self.step {
+                Some(step) => prometheus.series_lately(&self.query, step).await?,
+                None => prometheus.series_now(&self.query).await?,
+            },
             Source::Loki => {
                 let (start, end) = (format!("{}000000000", now() - 900), format!("{}000000000", now()));
                 let parameters = [
@@ -84,7 +96,7 @@ impl PanelQuery {
                 body["traces"].as_array().map_or(0, Vec::len)
             }
         };
-        if series == 0 {
+        if series == 0 && !self.may_show_nothing() {
             return Err("no data".to_owned());
         }
         Ok(Outcome { dashboard: self.dashboard.clone(), series, took: started.elapsed() })
@@ -96,67 +108,74 @@ impl PanelQuery {
     }
 }
 
-fn collect(panels: &Value, dashboard: &str, variables: &Variables, queries: &mut Vec<PanelQuery>) {
+fn collect(panels: &Value, name: &str, dashboard: &Value, queries: &mut Vec<PanelQuery>) {
     for panel in panels.as_array().into_iter().flatten() {
         // A collapsed row holds its panels.
-        collect(&panel["panels"], dashboard, variables, queries);
+        collect(&panel["panels"], name, dashboard, queries);
+        let title = panel["title"].as_str().unwrap_or_default();
+        // The time that the panel shows when its dashboard is opened.
+        let from = dashboard["time"]["from"].as_str().and_then(|from| from.strip_prefix("now-"));
+        let range = panel["timeFrom"].as_str().or(from).map(duration).expect("a time range");
+        let shortest = panel["interval"].as_str().map_or(SHORTEST_STEP, duration);
+        let step = shortest.max(range / POINTS_OF_A_PANEL).max(SHORTEST_STEP);
         for target in panel["targets"].as_array().into_iter().flatten() {
             let datasource = target["datasource"]["uid"].as_str().or(panel["datasource"]["uid"].as_str());
             let source = match datasource {
                 Some("prometheus") => Source::Prometheus,
                 Some("loki") => Source::Loki,
                 Some("tempo") => Source::Tempo,
-                other => panic!("{dashboard}: {} has the data source {other:?}", panel["title"]),
+                other => panic!("{name}: {title} has the data source {other:?}"),
             };
             let query = target["expr"].as_str().or(target["query"].as_str());
-            let query = query
-                .unwrap_or_else(|| panic!("{dashboard}: {} has a target without a query", panel["title"]));
+            let query = query.unwrap_or_else(|| panic!("{name}: {title} has a target without a query"));
             queries.push(PanelQuery {
-                dashboard: dashboard.to_owned(),
-                panel: panel["title"].as_str().unwrap_or_default().to_owned(),
+                dashboard: name.to_owned(),
+                panel: title.to_owned(),
                 source,
-                query: variables.fill_in(query),
+                query: fill_in(query, dashboard, range, step),
+                step: (target["instant"] != true).then_some(step),
             });
         }
     }
 }
 
-/// The variables of a dashboard with the values that they have when it is opened.
-struct Variables(Vec<(String, String)>);
+/// Grafana writes these as one number and one unit.
+fn duration(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => panic!("{text} is no duration"),
+    };
+    Duration::from_secs(seconds * number.parse::<u64>().expect("a number"))
+}
 
-impl Variables {
-    fn of(dashboard: &Value) -> Self {
-        // What Grafana puts in for a panel that shows a quarter of an hour. No panel has bars shorter than a minute.
-        let built_in = [
-            ("__rate_interval", "1m"),
-            ("__interval_ms", "60000"),
-            ("__interval", "1m"),
-            ("__range_s", "900"),
-            ("__range_ms", "900000"),
-            ("__range", "15m"),
-            ("__auto", "1m"),
-        ];
-        let mut variables: Vec<(String, String)> =
-            built_in.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
-            let name = variable["name"].as_str().expect("a name").to_owned();
-            let current = &variable["current"]["value"];
-            let value = current.as_str().or(current[0].as_str()).unwrap_or("$__all");
-            let all = variable["allValue"].as_str().unwrap_or(".*");
-            variables.push((name, if value == "$__all" { all } else { value }.to_owned()));
-        }
-        // The longest name first: one may begin with another.
-        variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        Self(variables)
+/// Puts in the values that variables have when the dashboard is opened.
+fn fill_in(query: &str, dashboard: &Value, range: Duration, step: Duration) -> String {
+    let rate_interval = (step + SHORTEST_STEP).max(SHORTEST_STEP * 4);
+    let seconds = |duration: Duration| format!("{}s", duration.as_secs());
+    let mut variables = vec![
+        ("__rate_interval", seconds(rate_interval)),
+        ("__interval_ms", step.as_millis().to_string()),
+        ("__interval", seconds(step)),
+        ("__range_ms", range.as_millis().to_string()),
+        ("__range_s", range.as_secs().to_string()),
+        ("__range", seconds(range)),
+        ("__auto", seconds(step)),
+    ];
+    for variable in dashboard["templating"]["list"].as_array().into_iter().flatten() {
+        let current = &variable["current"]["value"];
+        let value = current.as_str().or(current[0].as_str()).unwrap_or("$__all");
+        let all = variable["allValue"].as_str().unwrap_or(".*");
+        let value = if value == "$__all" { all } else { value };
+        variables.push((variable["name"].as_str().expect("a name"), value.to_owned()));
     }
-
-    fn fill_in(&self, query: &str) -> String {
-        let mut filled = query.to_owned();
-        for (name, value) in &self.0 {
-            for form in [format!("${{{name}:regex}}"), format!("${{{name}}}"), format!("${name}")] {
-                filled = filled.replace(&form, value);
-            }
-        }
-        filled
-    }
+    // The longest name first: one may begin with another.
+    variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+    variables.iter().fold(query.to_owned(), |query, (name, value)| {
+        let forms = [format!("${{{name}:regex}}"), format!("${{{name}}}"), format!("${name}")];
+        forms.iter().fold(query, |query, form| query.replace(form, value))
+    })
 }

@@ -1,7 +1,7 @@
 //! Prometheus, asked over its HTTP API.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Client;
 use serde_json::Value;
@@ -10,6 +10,9 @@ const BASE: &str = "http://prometheus:9090";
 
 /// Everything that the application itself sent, as opposed to what Prometheus scraped.
 pub(crate) const OURS: &str = r#"{job=~"socialize/.+"}"#;
+
+/// So many points cover the test's time in panels whose step is short.
+const POINTS: u64 = 60;
 
 pub(crate) struct Prometheus {
     pub(crate) client: Client,
@@ -37,17 +40,20 @@ impl Prometheus {
         value.ok_or_else(|| format!("{query} has no value"))
     }
 
-    /// A range query as a panel sends it, over the last quarter of an hour: how many series have a value.
-    pub(crate) async fn range(&self, query: &str) -> Result<usize, String> {
-        let end = now();
-        let (start, end) = (format!("{}", end - 900), format!("{end}"));
-        let parameters = [("query", query), ("start", &*start), ("end", &*end), ("step", "15")];
+    /// How many series have a value now.
+    pub(crate) async fn series_now(&self, query: &str) -> Result<usize, String> {
+        let result = self.instant(query).await?;
+        Ok(result.iter().filter(|series| is_number(&series["value"])).count())
+    }
+
+    /// How many series have a value at any of the last points that a panel with this step shows.
+    pub(crate) async fn series_lately(&self, query: &str, step: Duration) -> Result<usize, String> {
+        let (step, end) = (step.as_secs(), now());
+        let (start, end, step) = ((end - POINTS * step).to_string(), end.to_string(), step.to_string());
+        let parameters = [("query", query), ("start", &*start), ("end", &*end), ("step", &*step)];
         let data = self.get("/api/v1/query_range", &parameters).await?;
         let series = data["result"].as_array().into_iter().flatten();
-        let has_value = |series: &&Value| {
-            let values = series["values"].as_array().into_iter().flatten();
-            values.filter_map(|value| value[1].as_str()).any(|value| value != "NaN")
-        };
+        let has_value = |series: &&Value| series["values"].as_array().into_iter().flatten().any(is_number);
         Ok(series.filter(has_value).count())
     }
 
@@ -89,6 +95,11 @@ impl Prometheus {
         counted.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Ok(counted)
     }
+}
+
+/// Whether a point, a pair of time and text, is a number.
+fn is_number(point: &Value) -> bool {
+    point[1].as_str().is_some_and(|value| value != "NaN")
 }
 
 /// A rule as Prometheus sees it.
