@@ -94,6 +94,8 @@ make_root() {
             # Empty, even where this machine has something there.
             mkdir -p "$root$source"
             mount -t tmpfs -o mode=777 stack "$root$source"
+        elif [[ ! -e $source ]]; then
+            fail "$source does not exist, although a service mounts it."
         elif [[ -d $source ]]; then
             mkdir -p "$root$target"
             mount --bind "$source" "$root$target"

@@ -9,6 +9,7 @@ mod dashboards;
 mod metrics;
 mod programs;
 mod prometheus;
+mod report;
 mod signals;
 mod traffic;
 
@@ -23,7 +24,7 @@ use compose::Compose;
 use dashboards::{Outcome, PanelQuery};
 use programs::{Program, eventually};
 use prometheus::Prometheus;
-use signals::Seen;
+use report::Report;
 use traffic::People;
 
 /// Where the rendered Compose file is.
@@ -84,12 +85,10 @@ async fn everything_that_is_promised_is_seen() {
         program.assert_running();
     }
     println!("\n{}", people.simulation.log().lines().last().unwrap_or_default());
-    print_report(
-        &Report { ours, peers, series, rules, panels, seen },
-        &stores,
-        &application,
-        started.elapsed(),
-    );
+    let report = Report { ours, peers, series, rules, panels, seen, took: started.elapsed() };
+    let programs: Vec<&Program> =
+        stores.iter().map(|(program, _)| program).chain([&application.api, &application.worker]).collect();
+    println!("{}", report.text(&programs));
 }
 
 /// A program of the stack, and the address that answers when it is ready.
@@ -134,56 +133,6 @@ async fn check_panels(prometheus: &Prometheus) -> Vec<Outcome> {
     })
     .await;
     outcomes
-}
-
-/// What was measured.
-struct Report {
-    ours: usize,
-    peers: usize,
-    series: Vec<(String, u64)>,
-    rules: metrics::Rules,
-    panels: Vec<Outcome>,
-    seen: Seen,
-}
-
-fn print_report(report: &Report, stores: &[Store], application: &Application, took: Duration) {
-    println!("\n{:<12} {:>12} {:>14}", "program", "memory, MB", "processor, s");
-    for program in stores.iter().map(|(program, _)| program).chain([&application.api, &application.worker]) {
-        let usage = program.usage();
-        let megabytes = usage.bytes as f64 / 1e6;
-        println!("{:<12} {megabytes:>12.0} {:>14.1}", program.name, usage.cpu.as_secs_f64());
-    }
-    println!("\n{:<12} {:>12} {:>14} {:>12}", "dashboard", "queries", "series shown", "slowest, ms");
-    let mut names: Vec<&str> = report.panels.iter().map(|outcome| &*outcome.dashboard).collect();
-    names.dedup();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        let of_it: Vec<&Outcome> = report.panels.iter().filter(|outcome| outcome.dashboard == name).collect();
-        let series: usize = of_it.iter().map(|outcome| outcome.series).sum();
-        let slowest = of_it.iter().map(|outcome| outcome.took).max().unwrap_or_default();
-        println!("{name:<12} {:>12} {series:>14} {:>12.0}", of_it.len(), slowest.as_secs_f64() * 1000.0);
-    }
-    let total: u64 = report.series.iter().map(|(_, count)| count).sum();
-    println!(
-        "\n{total} series of {} metrics of ours, at most {}; the largest:",
-        report.ours,
-        metrics::SERIES_BOUND
-    );
-    for (name, count) in report.series.iter().take(5) {
-        println!("{count:>8}  {name}");
-    }
-    println!("{} metrics of other programs are there as named.", report.peers);
-    let metrics::Rules { alerts, recorded, firing } = &report.rules;
-    println!("{alerts} alerts and {recorded} recording rules were evaluated; firing: {}.", firing.join(", "));
-    let Seen { streams, lines, metadata_keys, trace_spans } = report.seen;
-    println!(
-        "{lines} lines in {streams} streams of Loki, with {metadata_keys} different fields and no other."
-    );
-    println!(
-        "A request and its job were followed through {trace_spans} spans. All of it took {:.0} s.",
-        took.as_secs_f64()
-    );
 }
 
 /// The repository that this was built from.
