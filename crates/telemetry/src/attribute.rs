@@ -64,6 +64,11 @@ impl Attributes {
         self.set(key, AttributeValue::Location(location));
     }
 
+    /// Forgets all of them. What stands in the slots beyond the length is never read.
+    pub(crate) fn clear(&mut self) {
+        self.length = 0;
+    }
+
     fn set(&mut self, key: &'static Key, value: AttributeValue) {
         let used = self.slots[..self.length].iter_mut().flatten();
         if let Some(slot) = used.into_iter().find(|(existing, _)| *existing == key) {

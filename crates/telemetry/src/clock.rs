@@ -65,7 +65,10 @@ pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }
 
-/// Remembers the text of the second that was written last: all lines of a busy second share it.
+/// What every line begins with.
+const BEGINNING: &str = "{\"timestamp\":\"";
+
+/// Remembers how a line of the second began that was written last: all lines of a busy second share it.
 #[derive(Default)]
 pub(crate) struct TimestampText {
     second: u64,
@@ -73,21 +76,19 @@ pub(crate) struct TimestampText {
 }
 
 impl TimestampText {
-    /// Appends RFC 3339 in UTC with microseconds, e.g. `2026-11-23T07:41:00.123456Z`.
+    /// Begins a line: appends `{"timestamp":"2026-11-23T07:41:00.123456`. What follows is `Z` and the rest of the line; RFC 3339 in UTC
+    /// with microseconds.
     #[inline]
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
+    pub(crate) fn begin_line(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
         let second = timestamp.0 / 1_000_000_000;
         if second != self.second || self.text.is_empty() {
             self.second = second;
-            self.text = DateTime::from_timestamp(second as i64, 0)
-                .unwrap_or_default()
-                .to_rfc3339_opts(SecondsFormat::Secs, true);
-            self.text.pop();
+            let time = DateTime::from_timestamp(second as i64, 0).unwrap_or_default();
+            let time = time.to_rfc3339_opts(SecondsFormat::Secs, true);
+            self.text = format!("{BEGINNING}{}.", time.trim_end_matches('Z'));
         }
         out.extend_from_slice(self.text.as_bytes());
-        out.push(b'.');
-        json::digits(out, timestamp.0 % 1_000_000_000 / 1_000, 6);
-        out.push(b'Z');
+        out.extend_from_slice(&json::six_digits(timestamp.0 % 1_000_000_000 / 1_000));
     }
 }
 
@@ -99,12 +100,11 @@ mod tests {
     fn a_timestamp_is_written_with_microseconds() {
         let mut text = TimestampText::default();
         let mut out = Vec::new();
-        text.write(&mut out, Timestamp(1_795_419_660_000_123_456));
-        out.push(b' ');
-        text.write(&mut out, Timestamp(1_795_419_660_999_999_999));
+        text.begin_line(&mut out, Timestamp(1_795_419_660_000_123_456));
+        text.begin_line(&mut out, Timestamp(1_795_419_660_999_999_999));
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "2026-11-23T07:41:00.000123Z 2026-11-23T07:41:00.999999Z"
+            r#"{"timestamp":"2026-11-23T07:41:00.000123{"timestamp":"2026-11-23T07:41:00.999999"#
         );
     }
 }

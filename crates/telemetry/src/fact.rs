@@ -32,10 +32,8 @@ impl<L: LabelSet> Fact<L> {
         self.counter.add(labels, 1);
         let mut attributes = Attributes::default();
         describe(&mut attributes);
-        self.telemetry.write_line(level, |out, write_timestamp| {
-            out.extend_from_slice(b"{\"timestamp\":\"");
-            write_timestamp(out);
-            out.extend_from_slice(b"\",\"level\":\"");
+        self.telemetry.write_line(level, |out| {
+            out.extend_from_slice(b"Z\",\"level\":\"");
             out.extend_from_slice(level.as_str().as_bytes());
             out.push(b'"');
             json::key(out, "event");

@@ -297,7 +297,7 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let identity = self.route.identify(&request);
-        let mut scope = Scope::new(identity.context);
+        let mut scope = Scope::begin(identity.context);
         let mut method = self.route.position(request.method());
         if method.is_none() && request.method() == Method::HEAD {
             method = self.route.position(&Method::GET);
@@ -350,7 +350,7 @@ struct PendingRequest {
     /// The position in [`Route::methods`]; `None` for undeclared methods.
     method: Option<usize>,
     identity: Identity,
-    scope: Option<Scope>,
+    scope: Option<Box<Scope>>,
     answered: bool,
     _active: InFlight,
 }
@@ -365,7 +365,7 @@ impl PendingRequest {
 
     fn answer(&mut self, mut response: Response) -> Response {
         self.answered = true;
-        let error_type = self.scope.and_then(|scope| scope.error_type);
+        let error_type = self.scope.as_ref().and_then(|scope| scope.error_type);
         let method = self.route.method(self.method);
         let outcome = method.outcome(response.status(), error_type);
         if outcome == method.undocumented()
@@ -388,6 +388,7 @@ impl PendingRequest {
         let attributes = scope.complete();
         let record = self.identity.record(&self.route.method(self.method).operation, outcome, attributes);
         self.route.server.telemetry.finish(&record);
+        scope.end();
     }
 }
 
@@ -400,8 +401,8 @@ impl Drop for PendingRequest {
 }
 
 fn request_id_value(trace_id: TraceId) -> HeaderValue {
-    let mut digits = Vec::with_capacity(32);
-    json::hex(&mut digits, &trace_id.0);
+    let mut digits = [0; 32];
+    json::write_hex(&mut digits, &trace_id.0);
     // Hexadecimal digits are always a valid header value.
-    HeaderValue::from_maybe_shared(bytes::Bytes::from(digits)).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static(""))
 }

@@ -209,7 +209,7 @@ where
         let operations: &Operations<K, O> = this.operations;
         if let Some(describe) = this.describe.take() {
             let identity = Identity::begin(&operations.telemetry, None, *this.cause);
-            let mut scope = Scope::new(identity.context);
+            let mut scope = Scope::begin(identity.context);
             describe(&mut scope.attributes);
             *this.run = Some(Run {
                 telemetry: &operations.telemetry,
@@ -239,15 +239,16 @@ struct Run<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,
     identity: Identity,
-    scope: Option<Scope>,
+    scope: Option<Box<Scope>>,
     outcome: usize,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        if let Some(scope) = &mut self.scope {
+        if let Some(mut scope) = self.scope.take() {
             let attributes = scope.complete();
             self.telemetry.finish(&self.identity.record(self.operation, self.outcome, attributes));
+            scope.end();
         }
     }
 }

@@ -72,6 +72,63 @@ pub(crate) fn bytes_field(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// The fields of a span whose lengths are known, put together on the stack and appended at once.
+pub(crate) struct FixedFields {
+    bytes: [u8; FixedFields::CAPACITY],
+    length: usize,
+}
+
+impl FixedFields {
+    /// Three ids, two times and the flags.
+    const CAPACITY: usize = (2 + 16) + 2 * (2 + 8) + 2 * (1 + 8) + (2 + 4);
+
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { bytes: [0; Self::CAPACITY], length: 0 }
+    }
+
+    #[inline]
+    fn push<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
+        self.length += N;
+    }
+
+    /// As [`varint`] would write it.
+    #[inline]
+    fn tag(&mut self, field: u32, wire_type: u32) {
+        let tag = field << 3 | wire_type;
+        if tag < 0x80 {
+            self.push([tag as u8]);
+        } else {
+            self.push([tag as u8 | 0x80, (tag >> 7) as u8]);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes<const N: usize>(&mut self, field: u32, value: &[u8; N]) {
+        self.tag(field, 2);
+        self.push([N as u8]);
+        self.push(*value);
+    }
+
+    #[inline]
+    pub(crate) fn fixed64(&mut self, field: u32, value: u64) {
+        self.tag(field, 1);
+        self.push(value.to_le_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn fixed32(&mut self, field: u32, value: u32) {
+        self.tag(field, 5);
+        self.push(value.to_le_bytes());
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
 /// Appends a packed repeated `fixed64` or `double` field.
 pub(crate) fn packed_fixed64_field(
     out: &mut Vec<u8>,

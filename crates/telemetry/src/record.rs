@@ -8,7 +8,8 @@ use crate::attribute::Attributes;
 use crate::clock::Timestamp;
 use crate::log::Level;
 use crate::meter::{BoundCounter, BoundHistogram, Exemplar};
-use crate::trace::{SpanContext, SpanId};
+use crate::protobuf::FixedFields;
+use crate::trace::{SpanContext, SpanId, TraceId};
 use crate::{ClosedSet, json, protobuf};
 
 /// The OTLP span kinds, by their protobuf numbers.
@@ -78,15 +79,19 @@ pub struct OutcomeDescription {
 
 /// Everything about an operation that is known before it happens.
 pub struct Operation {
-    line: Box<[u8]>,
-    span: Box<[u8]>,
     outcomes: Box<[Outcome]>,
     /// The flags of a span that has a parent.
     parent_flags: u32,
 }
 
+/// What is constant of a record that ends so, with what is constant of its operation: as few pieces as can be, for every piece
+/// that is appended costs about as much as forty bytes of it.
 struct Outcome {
-    line: Box<[u8]>,
+    /// From the end of the time to the trace id.
+    line_before_ids: Box<[u8]>,
+    /// From the end of the span id to the duration.
+    line_after_ids: Box<[u8]>,
+    /// The fields of the span that are the same each time.
     span: Box<[u8]>,
     level: Level,
     histogram: Option<BoundHistogram>,
@@ -138,6 +143,12 @@ const FLAG_IS_REMOTE: u32 = 0x200;
 
 const STATUS_CODE_ERROR: u64 = 2;
 
+/// What stands between both ids in a line.
+const BETWEEN_IDS: &[u8] = b"\",\"span_id\":\"";
+
+/// The length of both ids in a line.
+const IDS_JSON: usize = 2 * size_of::<TraceId>() + BETWEEN_IDS.len() + 2 * size_of::<SpanId>();
+
 impl Operation {
     /// Renders the description's constant parts.
     pub fn new(description: OperationDescription) -> Self {
@@ -145,6 +156,7 @@ impl Operation {
         json::key(&mut line, "event");
         json::string(&mut line, description.event);
         write_constants_json(&mut line, &description.attributes);
+        line.extend_from_slice(b",\"trace_id\":\"");
 
         let mut span = Vec::new();
         protobuf::bytes_field(&mut span, span_field::NAME, description.span_name.as_bytes());
@@ -154,8 +166,8 @@ impl Operation {
         // A request's parent is its caller; everything else is the child of an operation in this process.
         let remote = if description.kind == SpanKind::Server { FLAG_IS_REMOTE } else { 0 };
         let parent_flags = FLAG_IS_REMOTE_KNOWN | remote;
-        let outcomes = description.outcomes.into_iter().map(Outcome::new).collect();
-        Self { line: line.into(), span: span.into(), outcomes, parent_flags }
+        let outcomes = description.outcomes.into_iter().map(|outcome| Outcome::new(&line, &span, outcome));
+        Self { outcomes: outcomes.collect(), parent_flags }
     }
 
     /// The level of the line that an outcome yields.
@@ -166,10 +178,14 @@ impl Operation {
 }
 
 impl Outcome {
-    fn new(description: OutcomeDescription) -> Self {
-        let mut line = Vec::new();
-        write_constants_json(&mut line, &description.attributes);
-        let mut span = Vec::new();
+    /// Adds what is constant of the outcome to what is constant of its operation.
+    fn new(operation_line: &[u8], operation_span: &[u8], description: OutcomeDescription) -> Self {
+        let level = description.level.as_str();
+        let line_before_ids = [b"Z\",\"level\":\"", level.as_bytes(), b"\"", operation_line].concat();
+        let mut line_after_ids = b"\"".to_vec();
+        write_constants_json(&mut line_after_ids, &description.attributes);
+        line_after_ids.extend_from_slice(b",\"duration_ms\":");
+        let mut span = operation_span.to_vec();
         write_constants_span(&mut span, &description.attributes);
         if description.is_error {
             protobuf::message_field(&mut span, span_field::STATUS, |out| {
@@ -177,7 +193,14 @@ impl Outcome {
             });
         }
         let OutcomeDescription { level, histogram, counter, .. } = description;
-        Self { line: line.into(), span: span.into(), level, histogram, counter }
+        Self {
+            line_before_ids: line_before_ids.into(),
+            line_after_ids: line_after_ids.into(),
+            span: span.into(),
+            level,
+            histogram,
+            counter,
+        }
     }
 }
 
@@ -224,22 +247,12 @@ impl Record<'_> {
         }
     }
 
-    /// Second rendering: one JSON line.
-    pub(crate) fn write_line(&self, out: &mut Vec<u8>, write_timestamp: impl FnOnce(&mut Vec<u8>)) {
+    /// Second rendering: one JSON line, from where its time ends.
+    pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
         let outcome = self.outcome();
-        out.extend_from_slice(b"{\"timestamp\":\"");
-        write_timestamp(out);
-        out.extend_from_slice(b"\",\"level\":\"");
-        out.extend_from_slice(outcome.level.as_str().as_bytes());
-        out.extend_from_slice(b"\"");
-        out.extend_from_slice(&self.operation.line);
-        out.extend_from_slice(b",\"trace_id\":\"");
-        json::hex(out, &self.context.trace_id.0);
-        out.extend_from_slice(b"\",\"span_id\":\"");
-        json::hex(out, &self.context.span_id.0);
-        out.extend_from_slice(b"\"");
-        out.extend_from_slice(&outcome.line);
-        out.extend_from_slice(b",\"duration_ms\":");
+        out.extend_from_slice(&outcome.line_before_ids);
+        out.extend_from_slice(&self.ids_json());
+        out.extend_from_slice(&outcome.line_after_ids);
         json::milliseconds(out, self.nanoseconds);
         self.attributes.write_json(out);
         if let Some(link) = self.link {
@@ -250,21 +263,33 @@ impl Record<'_> {
         out.extend_from_slice(b"}\n");
     }
 
+    /// Both ids in hexadecimal digits, with what stands between them in a line.
+    fn ids_json(&self) -> [u8; IDS_JSON] {
+        let mut ids = [0; IDS_JSON];
+        let (trace_id, rest) = ids.split_at_mut(2 * size_of::<TraceId>());
+        let (between, span_id) = rest.split_at_mut(BETWEEN_IDS.len());
+        json::write_hex(trace_id, &self.context.trace_id.0);
+        between.copy_from_slice(BETWEEN_IDS);
+        json::write_hex(span_id, &self.context.span_id.0);
+        ids
+    }
+
     /// Third rendering: one OTLP span, as an element of `ScopeSpans.spans`.
     pub(crate) fn write_span(&self, out: &mut Vec<u8>) {
-        let start = self.start.unix_nanoseconds();
         protobuf::message_field(out, SCOPE_SPANS_SPAN, |out| {
-            protobuf::bytes_field(out, span_field::TRACE_ID, &self.context.trace_id.0);
-            protobuf::bytes_field(out, span_field::SPAN_ID, &self.context.span_id.0);
+            let mut head = FixedFields::new();
+            head.bytes(span_field::TRACE_ID, &self.context.trace_id.0);
+            head.bytes(span_field::SPAN_ID, &self.context.span_id.0);
+            let start = self.start.unix_nanoseconds();
+            head.fixed64(span_field::START_TIME, start);
+            head.fixed64(span_field::END_TIME, start + self.nanoseconds);
             let mut flags = FLAG_IS_REMOTE_KNOWN;
             if let Some(parent) = self.parent {
-                protobuf::bytes_field(out, span_field::PARENT_SPAN_ID, &parent.0);
+                head.bytes(span_field::PARENT_SPAN_ID, &parent.0);
                 flags = self.operation.parent_flags;
             }
-            protobuf::fixed64_field(out, span_field::START_TIME, start);
-            protobuf::fixed64_field(out, span_field::END_TIME, start + self.nanoseconds);
-            protobuf::fixed32_field(out, span_field::FLAGS, flags | u32::from(self.context.sampled));
-            out.extend_from_slice(&self.operation.span);
+            head.fixed32(span_field::FLAGS, flags | u32::from(self.context.sampled));
+            out.extend_from_slice(head.as_slice());
             out.extend_from_slice(&self.outcome().span);
             self.attributes.write_span(out, span_field::ATTRIBUTES);
             if let Some(link) = self.link {

@@ -130,7 +130,8 @@ impl Telemetry {
             // A line carries the time at which its operation ended, so that lines are in order of time.
             let end = record.start.after(record.nanoseconds);
             wake_lines = self.append_line(lines, level, |out| {
-                record.write_line(out, |out| timestamp.write(out, end));
+                timestamp.begin_line(out, end);
+                record.write_line(out);
             });
         }
         if wants_span {
@@ -147,20 +148,19 @@ impl Telemetry {
         self.wake(wake_lines, wake_spans);
     }
 
-    /// Writes a line that belongs to no operation: the tracing bridge, a business fact, a panic. `write` appends one whole
-    /// JSON object and the newline; the timestamp is now.
-    pub(crate) fn write_line(
-        &self,
-        level: Level,
-        write: impl FnOnce(&mut Vec<u8>, &mut dyn FnMut(&mut Vec<u8>)),
-    ) {
+    /// Writes a line that belongs to no operation, such as a business fact. The line begins with the time of now, and `write`
+    /// appends what follows its microseconds, from `Z` to the newline.
+    pub(crate) fn write_line(&self, level: Level, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.inner.settings.levels.enabled(level) {
             return;
         }
         let now = self.now();
         let mut buffers = self.shard();
         let Buffers { lines, timestamp, .. } = &mut *buffers;
-        let wake = self.append_line(lines, level, |out| write(out, &mut |out| timestamp.write(out, now)));
+        let wake = self.append_line(lines, level, |out| {
+            timestamp.begin_line(out, now);
+            write(out);
+        });
         drop(buffers);
         self.wake(wake, false);
     }
@@ -231,6 +231,11 @@ impl Telemetry {
             let mut buffers = lock(shard);
             if !taken.bytes.is_empty() && taken.bytes.len() + buffers.spans.len() > limit {
                 break;
+            }
+            if taken.bytes.is_empty() {
+                // The batch goes away with its request. Made in one piece for the first buffer, which is the only full one of a
+                // process that has one busy thread.
+                taken.bytes = Vec::with_capacity(buffers.spans.len());
             }
             taken.bytes.extend_from_slice(&buffers.spans);
             taken.count += buffers.span_count;
