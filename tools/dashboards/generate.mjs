@@ -15,6 +15,7 @@ const types = {
   stat: "StatPanel",
   "state-timeline": "StateTimelinePanel",
   table: "TablePanel",
+  text: "TextPanel",
   timeseries: "TimeSeriesPanel",
 };
 

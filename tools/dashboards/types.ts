@@ -7,6 +7,7 @@ import type * as heatmap from "@grafana/schema/dist/esm/raw/composable/heatmap/p
 import type * as logs from "@grafana/schema/dist/esm/raw/composable/logs/panelcfg/x/LogsPanelCfg_types.gen";
 import type * as stat from "@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen";
 import type * as stateTimeline from "@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen";
+import type * as text from "@grafana/schema/dist/esm/raw/composable/text/panelcfg/x/TextPanelCfg_types.gen";
 import type * as timeSeries from "@grafana/schema/dist/esm/raw/composable/timeseries/panelcfg/x/TimeSeriesPanelCfg_types.gen";
 import type * as raw from "@grafana/schema/dist/esm/raw/dashboard/x/Dashboard_types.gen";
 // The schema package has had the queries of Loki and Tempo until 12.4; since then each data source keeps its own.
@@ -132,6 +133,7 @@ export type HeatmapPanel = Panel<"heatmap", heatmap.Options, heatmap.FieldConfig
 export type StateTimelinePanel = Panel<"state-timeline", stateTimeline.Options, stateTimeline.FieldConfig>;
 export type LogsPanel = Panel<"logs", logs.Options, NoCustom>;
 export type AlertListPanel = Panel<"alertlist", AlertListOptions, NoCustom>;
+export type TextPanel = Panel<"text", text.Options, NoCustom>;
 export type RowPanel = Omit<Json<raw.RowPanel>, "panels"> & { panels: never[] };
 
 // What the Prometheus data source adds to an annotation.

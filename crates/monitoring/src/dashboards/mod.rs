@@ -1,4 +1,4 @@
-//! What operators look at: five dashboards, one file each.
+//! What operators look at: six dashboards, one file each.
 //!
 //! *Overview* says whether it is healthy and whether people get through, on one screen. The others say where and why.
 
@@ -14,6 +14,7 @@ mod adoption;
 mod api;
 mod background;
 mod overview;
+mod runbook;
 mod telemetry;
 
 /// All of them, in the order of their links, with their files.
@@ -24,6 +25,7 @@ pub fn all() -> Vec<(&'static str, Dashboard)> {
         ("deploy/grafana/dashboards/adoption.json", adoption::dashboard()),
         ("deploy/grafana/dashboards/background.json", background::dashboard()),
         ("deploy/grafana/dashboards/telemetry.json", telemetry::dashboard()),
+        ("deploy/grafana/dashboards/runbook.json", runbook::dashboard()),
     ]
 }
 

@@ -15,6 +15,19 @@ pub(super) enum Options {
     Heatmap(HeatmapOptions),
     Logs(LogsOptions),
     AlertList(AlertListOptions),
+    Text(TextOptions),
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct TextOptions {
+    mode: &'static str,
+    content: String,
+}
+
+impl TextOptions {
+    pub(super) fn markdown(content: String) -> Self {
+        Self { mode: "markdown", content }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]

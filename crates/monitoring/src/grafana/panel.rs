@@ -4,7 +4,7 @@ use super::field::{ColorMode, Thresholds};
 use super::heatmap::HeatmapOptions;
 use super::options::{
     AlertListOptions, BarGaugeOptions, Custom, Legend, LogsOptions, Options, SortBy, StatOptions,
-    StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TimeSeriesCustom,
+    StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TextOptions, TimeSeriesCustom,
     TimeSeriesOptions, Tooltip,
 };
 use super::panel_json::{Defaults, FieldConfig, GridPosition, PanelJson, PanelLink};
@@ -120,6 +120,11 @@ impl Panel {
     pub fn alerts(id: u16, title: &'static str, description: &'static str, label_filter: String) -> Self {
         let options = Options::AlertList(AlertListOptions::firing(label_filter));
         Self::new("alertlist", id, title, description, options, None)
+    }
+
+    /// A text in Markdown.
+    pub fn text(id: u16, title: &'static str, description: &'static str, markdown: String) -> Self {
+        Self::new("text", id, title, description, Options::Text(TextOptions::markdown(markdown)), None)
     }
 
     /// So many of the 24 columns wide.

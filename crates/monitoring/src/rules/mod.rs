@@ -20,7 +20,7 @@ use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
 pub use cases::{Case, Expected, Series};
 pub use recordings::{CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
-pub use rule_file::{RUNBOOK_DASHBOARD, RuleFile, render as render_rules};
+pub use rule_file::{RuleFile, render as render_rules};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 
@@ -62,6 +62,8 @@ pub enum DashboardUid {
     Background,
     /// Whether telemetry itself can be trusted.
     Telemetry,
+    /// What to do about each alert.
+    Runbook,
 }
 
 impl DashboardUid {
@@ -73,6 +75,7 @@ impl DashboardUid {
             Self::Adoption => "socialize-adoption",
             Self::Background => "socialize-background",
             Self::Telemetry => "socialize-telemetry",
+            Self::Runbook => "socialize-runbook",
         }
     }
 }
@@ -135,13 +138,13 @@ pub struct Alert {
 impl Alert {
     /// The id of its panel on the dashboard that shows the runbook. It depends on the name only, so that links of old
     /// notifications stay right when alerts come and go.
-    pub fn panel_id(&self) -> u32 {
+    pub fn panel_id(&self) -> u16 {
         // FNV-1a, because it is short and nobody chooses names to make it collide; a test says whether they do.
         let hash = self
             .name
             .bytes()
             .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        1 + hash % 99_999
+        1 + (hash % u32::from(u16::MAX)) as u16
     }
 }
 

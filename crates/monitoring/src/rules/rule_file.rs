@@ -9,9 +9,6 @@ use crate::query::{Scale, duration_text};
 /// Where the overlay publishes Grafana.
 const GRAFANA: &str = "http://127.0.0.1:3000";
 
-/// The UID of the dashboard that shows the runbook.
-pub const RUNBOOK_DASHBOARD: &str = "socialize-runbook";
-
 /// How often rules are evaluated.
 pub(super) fn interval(scale: Scale) -> Duration {
     scale.of(Duration::from_secs(30))
@@ -84,7 +81,7 @@ pub(super) fn annotations(alert: &Alert) -> [(&'static str, String); 4] {
 }
 
 fn runbook_url(alert: &Alert) -> String {
-    format!("{GRAFANA}/d/{RUNBOOK_DASHBOARD}?viewPanel={}", alert.panel_id())
+    format!("{}?viewPanel={}", dashboard_url(DashboardUid::Runbook), alert.panel_id())
 }
 
 fn dashboard_url(dashboard: DashboardUid) -> String {
