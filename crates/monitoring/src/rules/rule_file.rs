@@ -7,7 +7,7 @@ use super::{Alert, DashboardUid, Group, groups, recordings};
 use crate::query::{Scale, duration_text};
 
 /// Where the overlay publishes Grafana.
-const GRAFANA: &str = "http://127.0.0.1:3000";
+const GRAFANA: &str = "http://localhost:3000";
 
 /// How often rules are evaluated.
 pub(super) fn interval(scale: Scale) -> Duration {
