@@ -89,6 +89,14 @@ async fn everything_that_is_promised_is_seen() {
     let programs: Vec<&Program> =
         stores.iter().map(|(program, _)| program).chain([&application.api, &application.worker]).collect();
     println!("{}", report.text(&programs));
+
+    tell("starting Prometheus again, such that it shows types and units");
+    drop(stores.pop_if(|(program, _)| program.name == "prometheus").expect("Prometheus is the last store"));
+    let mut typed = compose.command("prometheus", "prometheus");
+    typed.arg("--enable-feature=type-and-unit-labels");
+    let _typed = Program::start("prometheus", typed, logs.path());
+    metrics::check_types(&prometheus).await;
+    tell("every metric has its type and unit");
 }
 
 /// A program of the stack, and the address that answers when it is ready.
@@ -99,9 +107,10 @@ fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
     collector.arg("--config=/etc/otelcol/config.yaml").envs(compose.environment("alloy"));
     let programs = [
         ("otelcol", collector, "http://alloy:13133/"),
-        ("prometheus", compose.command("prometheus", "prometheus"), "http://prometheus:9090/-/ready"),
         ("loki", compose.command("loki", "loki"), "http://loki:3100/ready"),
         ("tempo", compose.command("tempo", "tempo"), "http://tempo:3200/ready"),
+        // The last one, for it is started once more.
+        ("prometheus", compose.command("prometheus", "prometheus"), "http://prometheus:9090/-/ready"),
     ];
     let start = |(name, command, url)| (Program::start(name, command, logs), url);
     programs.into_iter().map(start).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::catalogue;
 use monitoring::peers;
-use telemetry::catalogue::{MetricDescription, MetricKind};
+use telemetry::catalogue::{MetricDescription, MetricKind, Unit};
 
 use crate::programs::eventually;
 use crate::prometheus::{OURS, Prometheus};
@@ -51,6 +51,43 @@ pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
     })
     .await;
     metrics.len()
+}
+
+/// Every metric of the catalogue arrives with its type and unit: Prometheus shows both as labels when it is started so.
+pub(crate) async fn check_types(prometheus: &Prometheus) {
+    let typed = r#"group by (__name__, __type__, __unit__) ({job=~"socialize/.+", __type__!=""})"#;
+    let documented: BTreeSet<TypedName> = catalogue::all().iter().flat_map(typed_names_of).collect();
+    eventually("that every metric has its type and unit in Prometheus", async || {
+        let mut there = BTreeSet::new();
+        for series in prometheus.instant(typed).await? {
+            let label = |name: &str| series["metric"][name].as_str().unwrap_or_default().to_owned();
+            there.insert((label("__name__"), label("__type__"), label("__unit__")));
+        }
+        there.retain(|(name, _, _)| !MADE_BY_PROMETHEUS.contains(&name.as_str()));
+        let wrong: Vec<&TypedName> = there.difference(&documented).collect();
+        assert!(wrong.is_empty(), "in Prometheus, but not so in the catalogue: {wrong:?}");
+        let missing: Vec<&TypedName> = documented.difference(&there).collect();
+        if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
+    })
+    .await;
+}
+
+/// A name with its type and unit, as Prometheus calls them.
+type TypedName = (String, String, String);
+
+fn typed_names_of(metric: &MetricDescription) -> Vec<TypedName> {
+    let kind = match metric.kind {
+        MetricKind::Counter => "counter",
+        // What may fall is a gauge to Prometheus.
+        MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
+        MetricKind::Histogram => "histogram",
+    };
+    let unit = match metric.unit {
+        Unit::Seconds => "seconds",
+        Unit::Bytes => "bytes",
+        Unit::One | Unit::Count(_) => "",
+    };
+    names_of(metric).into_iter().map(|name| (name, kind.to_owned(), unit.to_owned())).collect()
 }
 
 /// Every metric of other programs that rules and panels name, and that exists without a failure, is there.
