@@ -16,7 +16,7 @@ Prometheus and promtool, Loki, Tempo, an OpenTelemetry Collector, Docker Compose
 usage: tools/stack/build.sh DIRECTORY [COMPONENT…]
 
 Each folder beside this script is a component, pinned by its go.mod and go.sum. Its programs go to DIRECTORY/bin and stay
-there until its pins or the version of Go change. Everything takes about 25 minutes on two cores, 4 GB while it is being
+there until its pins or the version of Go change. Everything takes about 25 minutes on two cores, up to 10 GB while it is being
 built, and half a GB afterwards.
 USAGE
 }

@@ -140,6 +140,6 @@ elif unshare --user --map-root-user true 2>/dev/null; then
 else
     fail "$(basename "$script") needs root, or the right to make user namespaces (kernel.unprivileged_userns_clone)."
 fi
-# The end of the first process of a process namespace is the end of all of them.
-SOCIALIZE_ISOLATED=yes exec unshare "${as_root_of_its_own[@]}" --net --mount --pid --fork --kill-child --mount-proc \
+# The end of the first process of a process namespace is the end of all of them. It ends with whoever has called this.
+SOCIALIZE_ISOLATED=yes exec setpriv --pdeathsig KILL unshare "${as_root_of_its_own[@]}" --net --mount --pid --fork --kill-child --mount-proc \
     "$script" "$compose_file" "$@"
