@@ -26,5 +26,10 @@ pub(super) fn dashboard() -> Dashboard {
 }
 
 fn panel(alert: &Alert) -> Panel {
-    Panel::text(alert.panel_id(), alert.name, "What the alert of this name means, how to confirm it, and what to do about it.", runbook_section(alert))
+    Panel::text(
+        alert.panel_id(),
+        alert.name,
+        "What the alert of this name means, how to confirm it, and what to do about it.",
+        runbook_section(alert),
+    )
 }
