@@ -15,6 +15,8 @@ use crate::trace::Sampler;
 
 /// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
 const SHARD_LIMIT: usize = 1 << 20;
+/// What a buffer is filled with until whoever was woken has come.
+const ROOM_FOR_MORE: usize = 16 << 10;
 /// Pending bytes at which the thread that takes them is woken before its interval is over.
 const WAKE_AT: usize = 128 << 10;
 
@@ -219,8 +221,13 @@ impl Telemetry {
         self.inner.clock.synchronize();
         for shard in &self.inner.shards {
             let mut buffers = lock(shard);
-            into.extend_from_slice(&buffers.lines);
-            buffers.lines.clear();
+            if into.is_empty() {
+                // The first one is handed over whole, and gets the buffer in exchange that was written last time.
+                std::mem::swap(into, &mut buffers.lines);
+            } else {
+                into.extend_from_slice(&buffers.lines);
+                buffers.lines.clear();
+            }
         }
     }
 
@@ -233,13 +240,15 @@ impl Telemetry {
                 break;
             }
             if taken.bytes.is_empty() {
-                // The batch goes away with its request. Made in one piece for the first buffer, which is the only full one of a
-                // process that has one busy thread.
-                taken.bytes = Vec::with_capacity(buffers.spans.len());
+                // The first one is handed over whole. The next batch will be about as large, but is taken soon after it has
+                // reached the size at which the taker is woken.
+                let room = buffers.spans.len().min(WAKE_AT + ROOM_FOR_MORE);
+                taken.bytes = std::mem::replace(&mut buffers.spans, Vec::with_capacity(room));
+            } else {
+                taken.bytes.extend_from_slice(&buffers.spans);
+                buffers.spans.clear();
             }
-            taken.bytes.extend_from_slice(&buffers.spans);
             taken.count += buffers.span_count;
-            buffers.spans.clear();
             buffers.span_count = 0;
         }
         taken

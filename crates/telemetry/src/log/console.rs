@@ -87,8 +87,13 @@ impl Console {
         self.thread
     }
 
-    /// Hands lines over for standard output. Never waits.
+    /// Hands a few lines over for standard output. Never waits.
     pub(super) fn write(&self, lines: &[u8]) {
+        self.hand_over(&mut lines.to_vec());
+    }
+
+    /// Hands lines over for standard output. Never waits. What `lines` holds afterwards is of no use.
+    pub(super) fn hand_over(&self, lines: &mut Vec<u8>) {
         if !self.takes_lines || lines.is_empty() {
             return;
         }
@@ -100,7 +105,11 @@ impl Console {
             self.shared.statistics.add_dropped(LogSink::Stdout, LogDropReason::Blocked, volume);
             return;
         }
-        pending.lines.extend_from_slice(lines);
+        if pending.lines.is_empty() {
+            std::mem::swap(&mut pending.lines, lines);
+        } else {
+            pending.lines.extend_from_slice(lines);
+        }
         pending.handed_over += 1;
         self.shared.work.notify_one();
     }

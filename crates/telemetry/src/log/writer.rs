@@ -258,10 +258,10 @@ impl Writing {
             self.batch.push(b'\n');
         }
         if !self.batch.is_empty() {
-            self.shared.console.write(&self.batch);
             if let Some(file) = &mut self.file {
                 file.write(&self.batch, &self.shared.statistics);
             }
+            self.shared.console.hand_over(&mut self.batch);
         }
         for sink in LogSink::ALL {
             self.report_losses(*sink);
