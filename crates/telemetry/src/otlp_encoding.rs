@@ -23,7 +23,7 @@ pub struct Resource {
 
 impl Resource {
     fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(512);
         for (key, value) in &self.attributes {
             string_attribute(&mut out, 1, key, value);
         }
@@ -32,7 +32,7 @@ impl Resource {
 }
 
 fn scope() -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(64);
     bytes_field(&mut out, 1, env!("CARGO_PKG_NAME").as_bytes());
     bytes_field(&mut out, 2, env!("CARGO_PKG_VERSION").as_bytes());
     out
@@ -68,13 +68,13 @@ fn wrap(resource: &Resource, payload: &[u8], out: &mut Vec<u8>) {
     let resource = resource.encode();
     let scope = scope();
 
-    let mut scope_head = Vec::new();
+    let mut scope_head = Vec::with_capacity(scope.len() + 8);
     bytes_field(&mut scope_head, 1, &scope);
-    let mut schema = Vec::new();
+    let mut schema = Vec::with_capacity(SCHEMA_URL.len() + 8);
     bytes_field(&mut schema, 3, SCHEMA_URL.as_bytes());
     let scope_length = scope_head.len() + payload.len() + schema.len();
 
-    let mut resource_head = Vec::new();
+    let mut resource_head = Vec::with_capacity(resource.len() + 16);
     bytes_field(&mut resource_head, 1, &resource);
     uint_tag_length(&mut resource_head, 2, scope_length);
     let resource_length = resource_head.len() + scope_length + schema.len();
