@@ -5,6 +5,11 @@
 
 mod background;
 mod cases;
+mod collector_alerts;
+mod deliveries;
+mod dependencies;
+mod disks;
+mod objectives;
 mod recordings;
 mod requests;
 mod rule_file;
@@ -165,27 +170,27 @@ pub struct Group {
 
 /// All alerts.
 pub fn groups(scale: Scale) -> Vec<Group> {
+    let group = |name, about, files: &[fn(Scale) -> Vec<Alert>]| {
+        let alerts = files.iter().flat_map(|alerts| alerts(scale)).collect();
+        Group { name, about, alerts }
+    };
     vec![
-        Group {
-            name: "telemetry",
-            about: "Can the operator trust what he sees?",
-            alerts: telemetry_alerts::alerts(scale),
-        },
-        Group {
-            name: "requests",
-            about: "Do requests succeed, and in time?",
-            alerts: requests::alerts(scale),
-        },
-        Group {
-            name: "usage",
-            about: "Do people get through the core workflows?",
-            alerts: usage::alerts(scale),
-        },
-        Group {
-            name: "background",
-            about: "Do e-mail, files, publishing and background services work?",
-            alerts: background::alerts(scale),
-        },
+        group(
+            "telemetry",
+            "Can the operator trust what he sees?",
+            &[telemetry_alerts::alerts, collector_alerts::alerts, disks::alerts],
+        ),
+        group(
+            "requests",
+            "Do requests succeed, and in time?",
+            &[requests::alerts, objectives::alerts, dependencies::alerts],
+        ),
+        group("usage", "Do people get through the core workflows?", &[usage::alerts]),
+        group(
+            "background",
+            "Do e-mail, files, publishing and background services work?",
+            &[deliveries::alerts, background::alerts],
+        ),
     ]
 }
 

@@ -1,21 +1,14 @@
 //! Alerts about what operators see: without these, silence of the others says nothing.
 
-use domain::catalogue::{DISK_AVAILABLE, DISK_SIZE, HEARTBEAT};
-use domain::labels::{Disk, Role};
+use domain::catalogue::HEARTBEAT;
+use domain::labels::Role;
 use telemetry::builtin::{DROPPED, DropReason, Signal};
-use telemetry::{events, log::Level};
+use telemetry::events;
 
 use super::cases::{case, fires, fires_for, silent};
-use super::thresholds::{
-    BETWEEN_EVENTS, COLLECTOR_QUEUE_SHARE, DISK_CRITICAL_SHARE, DISK_LOW_SHARE, LONG, SHORT, TARGET_DOWN_FOR,
-    TELEMETRY_MISSING_AFTER, WORKER_FORGOTTEN_AFTER,
-};
+use super::thresholds::{BETWEEN_EVENTS, LONG, SHORT, TELEMETRY_MISSING_AFTER, WORKER_FORGOTTEN_AFTER};
 use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
-use crate::peers::{
-    CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
-    EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, Exporter, PROMETHEUS_BLOCKS_SIZE,
-    RULE_EVALUATION_FAILURES, ScrapeJob, UP,
-};
+use crate::peers::{CONFIG_RELOAD_SUCCESSFUL, RULE_EVALUATION_FAILURES, ScrapeJob, UP};
 use crate::query::{Scale, Total, Vector, lines, select};
 use crate::rules::Look;
 use std::time::Duration;
@@ -26,13 +19,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
         telemetry_missing(scale),
         worker_telemetry_missing(scale),
         telemetry_dropped(scale),
-        collector_down(scale),
-        collector_queue_filling(scale),
-        collector_gave_up(scale),
-        stack_target_down(scale),
         rules_failing(scale),
-        disk_filling(scale),
-        disk_almost_full(scale),
     ]
 }
 
@@ -219,197 +206,6 @@ fn telemetry_dropped(scale: Scale) -> Alert {
     }
 }
 
-fn collector_down(scale: Scale) -> Alert {
-    let up = || select(&UP).is(ScrapeJob::Collector);
-    let condition = up().now().max().below(1.0).or(up().absent_over(scale.of(SHORT)));
-    Alert {
-        name: "CollectorDown",
-        severity: Severity::Critical,
-        condition: condition.text().to_owned(),
-        pending: scale.of(TARGET_DOWN_FOR),
-        keep_firing: Duration::ZERO,
-        summary: "The collector does not answer.".to_owned(),
-        description: "Prometheus cannot reach the collector. Logs wait in their files, traces and metrics in the memory of the application until that is full.".to_owned(),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "Prometheus could not scrape the collector for two minutes. Everything that the application sends goes through it.",
-            impact: "Users notice nothing. No log line is lost: files are read from where reading stopped. Traces and metrics are lost once the queues of the application are full.",
-            confirm: vec![
-                metrics("What answers Prometheus", &select(&UP).now().max_by::<ScrapeJob, _>()),
-                metrics("What waits in the application", &select(&telemetry::builtin::QUEUE_SIZE).now().max_by::<Signal, _>()),
-            ],
-            remedy: &[
-                "`docker compose ps alloy` and `docker compose logs alloy`: a configuration that it cannot read is named there with its line.",
-                "Restart it: `docker compose restart alloy`. Its queues and positions are on disk.",
-                "Killed again and again: it may use more memory than its limit. `docker inspect` says `OOMKilled`; raise the limit in the overlay together with the memory limiter.",
-            ],
-            escalate: "When it does not stay up for a quarter of an hour.",
-        },
-        fires_without_data: true,
-        cases: vec![
-            case("it answers", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x10")], silent()),
-            case("it does not answer", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0x5")], fires("")),
-            case("it restarts", 7, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0 1 1")], silent()),
-        ],
-    }
-}
-
-fn collector_queue_filling(scale: Scale) -> Alert {
-    let size = || select(&EXPORTER_QUEUE_SIZE).now().max_by::<Exporter, _>();
-    let condition = size()
-        .share_of(select(&EXPORTER_QUEUE_CAPACITY).now().max_by::<Exporter, _>())
-        .above(COLLECTOR_QUEUE_SHARE);
-    let queue = |values| {
-        vec![
-            Series::of(&EXPORTER_QUEUE_SIZE, Exporter::Loki, values),
-            Series::of(&EXPORTER_QUEUE_CAPACITY, Exporter::Loki, "100x20"),
-        ]
-    };
-    Alert {
-        name: "CollectorQueueFilling",
-        severity: Severity::Warning,
-        condition: condition.text().to_owned(),
-        pending: scale.of(SHORT),
-        keep_firing: Duration::ZERO,
-        summary: format!("What waits for {} fills its queue.", shown::<Exporter>()),
-        description: format!(
-            "The queue of {} is {{{{ $value | humanizePercentage }}}} full. When it is full, the collector stops reading log files and refuses what the application sends.",
-            shown::<Exporter>()
-        ),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "A store takes telemetry more slowly than it is produced, or not at all; it waits on the collector's disk.",
-            impact: "What operators see is late. Nothing is lost before the queue is full.",
-            confirm: vec![
-                metrics("Which store", &size()),
-                metrics("Whether the store answers", &select(&UP).now().max_by::<ScrapeJob, _>()),
-            ],
-            remedy: &[
-                "The store that its exporter names is down: start it; the queue drains by itself.",
-                "The store is up: `docker compose logs alloy` shows what it answers. `429` means a limit of its configuration, `503` that it is starting.",
-                "The disk of the store is full: see DiskFilling.",
-            ],
-            escalate: "When the store is up and the queue still grows after an hour.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("an empty queue", 15, queue("0x20"), silent()),
-            case(
-                "a queue that stays more than half full",
-                15,
-                queue("10x3 60x17"),
-                fires_for(Exporter::Loki, "60%"),
-            ),
-            case("a peak of three minutes", 10, queue("10x5 90x3 10x12"), silent()),
-        ],
-    }
-}
-
-fn collector_gave_up(scale: Scale) -> Alert {
-    let window = scale.of(LONG);
-    let lost = |window| {
-        let spans = select(&EXPORTER_SEND_FAILED_SPANS);
-        let points = select(&EXPORTER_SEND_FAILED_METRIC_POINTS);
-        let records = select(&EXPORTER_SEND_FAILED_LOG_RECORDS);
-        (
-            spans
-                .increase(window)
-                .sum_by::<Exporter, _>()
-                .above(0.0)
-                .or(points.increase(window).sum_by::<Exporter, _>().above(0.0))
-                .or(records.increase(window).sum_by::<Exporter, _>().above(0.0)),
-            spans
-                .began_within(window)
-                .sum_by::<Exporter, _>()
-                .above(0.0)
-                .or(points.began_within(window).sum_by::<Exporter, _>().above(0.0))
-                .or(records.began_within(window).sum_by::<Exporter, _>().above(0.0)),
-        )
-    };
-    let (rose, began) = lost(window);
-    let lines_lost = |values| Series::of(&EXPORTER_SEND_FAILED_LOG_RECORDS, Exporter::Loki, values);
-    Alert {
-        name: "CollectorGaveUp",
-        severity: Severity::Warning,
-        condition: rose.or(began).text().to_owned(),
-        pending: Duration::ZERO,
-        keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: format!("The collector gives up what {} does not take.", shown::<Exporter>()),
-        description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} items for {} were refused for good within 15 minutes.",
-            shown::<Exporter>()
-        ),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "A store answered that it will never take something, and the collector dropped it. It retries everything else for ever.",
-            impact: "Users notice nothing. What was dropped cannot be searched.",
-            confirm: vec![metrics("How much, by store", &lost(LONG).0)],
-            remedy: &[
-                "`docker compose logs alloy | grep -i dropping` shows the answer of the store.",
-                "Loki, `timestamp too old`: lines waited longer than Loki accepts, after an outage of days. Nothing can be done for these.",
-                "Prometheus, `out of order` or `too old`: the same for points older than the out-of-order window.",
-                "Anything else: the versions of collector and store do not fit each other. Go back to the pinned ones.",
-            ],
-            escalate: "When it goes on after the outage that caused it is over.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("nothing was ever given up", 20, vec![lines_lost("_x20")], silent()),
-            case(
-                "the first time, with which the series begins",
-                12,
-                vec![lines_lost("_x10 50x10")],
-                fires_for(Exporter::Loki, "50"),
-            ),
-            case("long ago", 40, vec![lines_lost("50x40")], silent()),
-            case("a restart of the collector", 40, vec![lines_lost("50x30 _x2 0x10")], silent()),
-        ],
-    }
-}
-
-fn stack_target_down(scale: Scale) -> Alert {
-    let up = || select(&UP).is_not(ScrapeJob::Collector).now().max_by::<ScrapeJob, _>();
-    Alert {
-        name: "StackTargetDown",
-        severity: Severity::Warning,
-        condition: up().below(1.0).text().to_owned(),
-        pending: scale.of(TARGET_DOWN_FOR),
-        keep_firing: Duration::ZERO,
-        summary: format!("{} does not answer Prometheus.", shown::<ScrapeJob>()),
-        description: format!(
-            "Prometheus could not reach {} for two minutes. What is sent to it waits in the collector.",
-            shown::<ScrapeJob>()
-        ),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "A program of the monitoring stack is down or does not answer in time.",
-            impact: "Users notice nothing. Its part of what operators see is missing until it is back; the collector keeps what is sent to it.",
-            confirm: vec![metrics("What answers Prometheus", &up())],
-            remedy: &[
-                "`docker compose ps` and `docker compose logs` of that service; restart it.",
-                "A store that does not start after a full disk or a power cut says in its log which file it cannot read.",
-            ],
-            escalate: "When a store does not start: restoring it from nothing costs its history only.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("all answer", 10, vec![Series::of(&UP, ScrapeJob::Loki, "1x10")], silent()),
-            case(
-                "one does not",
-                10,
-                vec![Series::of(&UP, ScrapeJob::Loki, "1x5 0x5"), Series::of(&UP, ScrapeJob::Tempo, "1x10")],
-                fires_for(ScrapeJob::Loki, ""),
-            ),
-            case(
-                "the collector has an alert of its own",
-                10,
-                vec![Series::of(&UP, ScrapeJob::Collector, "0x10")],
-                silent(),
-            ),
-        ],
-    }
-}
-
 fn rules_failing(scale: Scale) -> Alert {
     let failures = |window| select(&RULE_EVALUATION_FAILURES).increase(window).sum();
     let reloaded = || select(&CONFIG_RELOAD_SUCCESSFUL).now().min();
@@ -439,89 +235,6 @@ fn rules_failing(scale: Scale) -> Alert {
             case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x10")], fires("")),
             case("a configuration that was refused", 12, vec![Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x10 0x10")], fires("")),
             case("Prometheus restarts", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "4x10 0x10")], silent()),
-        ],
-    }
-}
-
-fn disk_share(share: f64) -> Vector<Disk> {
-    let available = select(&DISK_AVAILABLE).now().min_by::<Disk, _>();
-    available.share_of(select(&DISK_SIZE).now().max_by::<Disk, _>()).below(share)
-}
-
-fn disk_series(available: &str) -> Vec<Series> {
-    vec![Series::of(&DISK_AVAILABLE, Disk::Logs, available), Series::of(&DISK_SIZE, Disk::Logs, "100x30")]
-}
-
-const DISK_REMEDY: &[&str] = &[
-    "See what is large: `docker system df -v` lists volumes; `df -h` on the host.",
-    "Prometheus, Loki and Tempo delete the oldest by themselves; shorten their retention when they are the largest (deploy/README.md, Size).",
-    "Old images and build caches: `docker image prune`, `docker builder prune`.",
-    "Log files of the application are bounded by SOCIALIZE_LOG_FILE_MAX_BYTES and SOCIALIZE_LOG_FILE_KEEP.",
-    "Uploaded files are customers' and grow with them: give them a larger disk, or an S3 bucket.",
-];
-
-fn disk_filling(scale: Scale) -> Alert {
-    Alert {
-        name: "DiskFilling",
-        severity: Severity::Warning,
-        condition: disk_share(DISK_LOW_SHARE).text().to_owned(),
-        pending: scale.of(LONG),
-        keep_firing: Duration::ZERO,
-        summary: format!("The disk of {} is filling up.", shown::<Disk>()),
-        description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the disk of {} can still be written. With the files of deploy/ Postgres and the stores of telemetry are on the same one.",
-            shown::<Disk>()
-        ),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "Less than 15 % of a disk is left to which the application writes.",
-            impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
-            confirm: vec![
-                metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
-                metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
-            ],
-            remedy: DISK_REMEDY,
-            escalate: "Whoever can enlarge the disk, before DiskAlmostFull fires.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("room enough", 25, disk_series("50x30"), silent()),
-            case("little room", 25, disk_series("50x5 14x25"), fires_for(Disk::Logs, "14%")),
-            case("a peak that passes", 15, disk_series("50x5 14x5 50x20"), silent()),
-        ],
-    }
-}
-
-fn disk_almost_full(scale: Scale) -> Alert {
-    Alert {
-        name: "DiskAlmostFull",
-        severity: Severity::Critical,
-        condition: disk_share(DISK_CRITICAL_SHARE).text().to_owned(),
-        pending: scale.of(SHORT),
-        keep_firing: Duration::ZERO,
-        summary: format!("The disk of {} is almost full.", shown::<Disk>()),
-        description: format!(
-            "Only {{{{ $value | humanizePercentage }}}} of the disk of {} can still be written.",
-            shown::<Disk>()
-        ),
-        dashboard: DashboardUid::Telemetry,
-        runbook: Runbook {
-            meaning: "Less than 5 % of a disk is left to which the application writes.",
-            impact: "Soon uploads fail, and when Postgres is on it, everything that writes.",
-            confirm: vec![
-                metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
-                Look::Logs(
-                    "What fails of it already",
-                    lines(domain::events::DATABASE_OPERATION).at_least(Level::Warn),
-                ),
-            ],
-            remedy: DISK_REMEDY,
-            escalate: "At once whoever can enlarge the disk, when nothing can be deleted.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("little room is not this alert", 25, disk_series("14x30"), silent()),
-            case("hardly any room", 15, disk_series("14x5 4x25"), fires_for(Disk::Logs, "4%")),
         ],
     }
 }

@@ -1,0 +1,213 @@
+//! Alerts about the way of telemetry to its stores, and about the stores.
+
+use telemetry::builtin::Signal;
+
+use super::cases::{case, fires, fires_for, silent};
+use super::thresholds::{BETWEEN_EVENTS, COLLECTOR_QUEUE_SHARE, LONG, SHORT, TARGET_DOWN_FOR};
+use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
+use crate::peers::{
+    EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
+    EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, Exporter, ScrapeJob, UP,
+};
+use crate::query::{Scale, select};
+use std::time::Duration;
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        collector_down(scale),
+        collector_queue_filling(scale),
+        collector_gave_up(scale),
+        stack_target_down(scale),
+    ]
+}
+
+fn collector_down(scale: Scale) -> Alert {
+    let up = || select(&UP).is(ScrapeJob::Collector);
+    let condition = up().now().max().below(1.0).or(up().absent_over(scale.of(SHORT)));
+    Alert {
+        name: "CollectorDown",
+        severity: Severity::Critical,
+        condition: condition.text().to_owned(),
+        pending: scale.of(TARGET_DOWN_FOR),
+        keep_firing: Duration::ZERO,
+        summary: "The collector does not answer.".to_owned(),
+        description: "Prometheus cannot reach the collector. Logs wait in their files, traces and metrics in the memory of the application until that is full.".to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "Prometheus could not scrape the collector for two minutes. Everything that the application sends goes through it.",
+            impact: "Users notice nothing. No log line is lost: files are read from where reading stopped. Traces and metrics are lost once the queues of the application are full.",
+            confirm: vec![
+                metrics("What answers Prometheus", &select(&UP).now().max_by::<ScrapeJob, _>()),
+                metrics("What waits in the application", &select(&telemetry::builtin::QUEUE_SIZE).now().max_by::<Signal, _>()),
+            ],
+            remedy: &[
+                "`docker compose ps alloy` and `docker compose logs alloy`: a configuration that it cannot read is named there with its line.",
+                "Restart it: `docker compose restart alloy`. Its queues and positions are on disk.",
+                "Killed again and again: it may use more memory than its limit. `docker inspect` says `OOMKilled`; raise the limit in the overlay together with the memory limiter.",
+            ],
+            escalate: "When it does not stay up for a quarter of an hour.",
+        },
+        fires_without_data: true,
+        cases: vec![
+            case("it answers", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x10")], silent()),
+            case("it does not answer", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0x5")], fires("")),
+            case("it restarts", 7, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0 1 1")], silent()),
+        ],
+    }
+}
+
+fn collector_queue_filling(scale: Scale) -> Alert {
+    let size = || select(&EXPORTER_QUEUE_SIZE).now().max_by::<Exporter, _>();
+    let condition = size()
+        .share_of(select(&EXPORTER_QUEUE_CAPACITY).now().max_by::<Exporter, _>())
+        .above(COLLECTOR_QUEUE_SHARE);
+    let queue = |values| {
+        vec![
+            Series::of(&EXPORTER_QUEUE_SIZE, Exporter::Loki, values),
+            Series::of(&EXPORTER_QUEUE_CAPACITY, Exporter::Loki, "100x20"),
+        ]
+    };
+    Alert {
+        name: "CollectorQueueFilling",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: format!("What waits for {} fills its queue.", shown::<Exporter>()),
+        description: format!(
+            "The queue of {} is {{{{ $value | humanizePercentage }}}} full. When it is full, the collector stops reading log files and refuses what the application sends.",
+            shown::<Exporter>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "A store takes telemetry more slowly than it is produced, or not at all; it waits on the collector's disk.",
+            impact: "What operators see is late. Nothing is lost before the queue is full.",
+            confirm: vec![
+                metrics("Which store", &size()),
+                metrics("Whether the store answers", &select(&UP).now().max_by::<ScrapeJob, _>()),
+            ],
+            remedy: &[
+                "The store that its exporter names is down: start it; the queue drains by itself.",
+                "The store is up: `docker compose logs alloy` shows what it answers. `429` means a limit of its configuration, `503` that it is starting.",
+                "The disk of the store is full: see DiskFilling.",
+            ],
+            escalate: "When the store is up and the queue still grows after an hour.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("an empty queue", 15, queue("0x20"), silent()),
+            case(
+                "a queue that stays more than half full",
+                15,
+                queue("10x3 60x17"),
+                fires_for(Exporter::Loki, "60%"),
+            ),
+            case("a peak of three minutes", 10, queue("10x5 90x3 10x12"), silent()),
+        ],
+    }
+}
+
+fn collector_gave_up(scale: Scale) -> Alert {
+    let window = scale.of(LONG);
+    let lost = |window| {
+        let spans = select(&EXPORTER_SEND_FAILED_SPANS);
+        let points = select(&EXPORTER_SEND_FAILED_METRIC_POINTS);
+        let records = select(&EXPORTER_SEND_FAILED_LOG_RECORDS);
+        (
+            spans
+                .increase(window)
+                .sum_by::<Exporter, _>()
+                .above(0.0)
+                .or(points.increase(window).sum_by::<Exporter, _>().above(0.0))
+                .or(records.increase(window).sum_by::<Exporter, _>().above(0.0)),
+            spans
+                .began_within(window)
+                .sum_by::<Exporter, _>()
+                .above(0.0)
+                .or(points.began_within(window).sum_by::<Exporter, _>().above(0.0))
+                .or(records.began_within(window).sum_by::<Exporter, _>().above(0.0)),
+        )
+    };
+    let (rose, began) = lost(window);
+    let lines_lost = |values| Series::of(&EXPORTER_SEND_FAILED_LOG_RECORDS, Exporter::Loki, values);
+    Alert {
+        name: "CollectorGaveUp",
+        severity: Severity::Warning,
+        condition: rose.or(began).text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("The collector gives up what {} does not take.", shown::<Exporter>()),
+        description: format!(
+            "About {{{{ $value | printf \"%.0f\" }}}} items for {} were refused for good within 15 minutes.",
+            shown::<Exporter>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "A store answered that it will never take something, and the collector dropped it. It retries everything else for ever.",
+            impact: "Users notice nothing. What was dropped cannot be searched.",
+            confirm: vec![metrics("How much, by store", &lost(LONG).0)],
+            remedy: &[
+                "`docker compose logs alloy | grep -i dropping` shows the answer of the store.",
+                "Loki, `timestamp too old`: lines waited longer than Loki accepts, after an outage of days. Nothing can be done for these.",
+                "Prometheus, `out of order` or `too old`: the same for points older than the out-of-order window.",
+                "Anything else: the versions of collector and store do not fit each other. Go back to the pinned ones.",
+            ],
+            escalate: "When it goes on after the outage that caused it is over.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("nothing was ever given up", 20, vec![lines_lost("_x20")], silent()),
+            case(
+                "the first time, with which the series begins",
+                12,
+                vec![lines_lost("_x10 50x10")],
+                fires_for(Exporter::Loki, "50"),
+            ),
+            case("long ago", 40, vec![lines_lost("50x40")], silent()),
+            case("a restart of the collector", 40, vec![lines_lost("50x30 _x2 0x10")], silent()),
+        ],
+    }
+}
+
+fn stack_target_down(scale: Scale) -> Alert {
+    let up = || select(&UP).is_not(ScrapeJob::Collector).now().max_by::<ScrapeJob, _>();
+    Alert {
+        name: "StackTargetDown",
+        severity: Severity::Warning,
+        condition: up().below(1.0).text().to_owned(),
+        pending: scale.of(TARGET_DOWN_FOR),
+        keep_firing: Duration::ZERO,
+        summary: format!("{} does not answer Prometheus.", shown::<ScrapeJob>()),
+        description: format!(
+            "Prometheus could not reach {} for two minutes. What is sent to it waits in the collector.",
+            shown::<ScrapeJob>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "A program of the monitoring stack is down or does not answer in time.",
+            impact: "Users notice nothing. Its part of what operators see is missing until it is back; the collector keeps what is sent to it.",
+            confirm: vec![metrics("What answers Prometheus", &up())],
+            remedy: &[
+                "`docker compose ps` and `docker compose logs` of that service; restart it.",
+                "A store that does not start after a full disk or a power cut says in its log which file it cannot read.",
+            ],
+            escalate: "When a store does not start: restoring it from nothing costs its history only.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("all answer", 10, vec![Series::of(&UP, ScrapeJob::Loki, "1x10")], silent()),
+            case(
+                "one does not",
+                10,
+                vec![Series::of(&UP, ScrapeJob::Loki, "1x5 0x5"), Series::of(&UP, ScrapeJob::Tempo, "1x10")],
+                fires_for(ScrapeJob::Loki, ""),
+            ),
+            case(
+                "the collector has an alert of its own",
+                10,
+                vec![Series::of(&UP, ScrapeJob::Collector, "0x10")],
+                silent(),
+            ),
+        ],
+    }
+}

@@ -1,0 +1,231 @@
+//! Alerts about Postgres, and about whatever else requests need.
+
+use std::time::Duration;
+
+use domain::catalogue::{
+    DB_CLIENT_CONNECTION_PENDING, DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP,
+};
+use domain::database_operation::DatabaseOperation;
+use domain::events;
+use domain::labels::Dependency;
+use telemetry::DatabaseOutcome;
+use telemetry::events::DEPENDENCY_DOWN;
+use telemetry::log::Level;
+
+use super::cases::{case, fires, fires_for, silent};
+use super::thresholds::{BETWEEN_EVENTS, DATABASE_P95_SECONDS, FEWEST_OPERATIONS, POOL_TIMEOUTS, SHORT};
+use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
+use crate::query::{Instance, Scale, lines, select, spans};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        postgres_unreachable(scale),
+        dependency_unreachable(scale),
+        database_slow(scale),
+        connection_pool_starved(scale),
+    ]
+}
+
+fn postgres_unreachable(scale: Scale) -> Alert {
+    let up = || select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max();
+    Alert {
+        name: "PostgresUnreachable",
+        severity: Severity::Critical,
+        condition: up().below(1.0).text().to_owned(),
+        pending: scale.of(Duration::from_mins(1)),
+        keep_firing: Duration::ZERO,
+        summary: "Postgres does not answer.".to_owned(),
+        description: "No process has been able to ask Postgres anything for a minute.".to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "The health check of every process fails: connecting to Postgres, or `select 1`, takes too long or is refused.",
+            impact: "Nobody can do anything: every request that needs the database answers 503. Processes stay up and go on by themselves when it is back.",
+            confirm: vec![
+                metrics(
+                    "What each process says",
+                    &select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max_by::<Instance, _>(),
+                ),
+                Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN).is(Dependency::Postgres)),
+            ],
+            remedy: &[
+                "`docker compose ps postgres` and `docker compose logs postgres`; start it when it has ended.",
+                "The disk is full: see DiskAlmostFull. Postgres starts again when there is room.",
+                "It runs and refuses: `too many clients` in its log means that `max_connections` is smaller than the pools of all processes; `password authentication failed` that the secret was changed on one side only.",
+                "`socialize doctor` in the container of the API tries the connection and says what is wrong.",
+            ],
+            escalate: "At once when Postgres does not start: restoring is in deploy/README.md.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("it answers", 10, vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x10")], silent()),
+            case(
+                "it does not",
+                10,
+                vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x5 0x5")],
+                fires(""),
+            ),
+            case(
+                "another dependency does not",
+                10,
+                vec![
+                    Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x10"),
+                    Series::of(&DEPENDENCY_UP, Dependency::Email, "0x10"),
+                ],
+                silent(),
+            ),
+        ],
+    }
+}
+
+fn dependency_unreachable(scale: Scale) -> Alert {
+    let up = || select(&DEPENDENCY_UP).is_not(Dependency::Postgres).now().min_by::<Dependency, _>();
+    Alert {
+        name: "DependencyUnreachable",
+        severity: Severity::Warning,
+        condition: up().below(1.0).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: format!("{} does not answer.", shown::<Dependency>()),
+        description: format!(
+            "A process has not been able to reach {} for five minutes.",
+            shown::<Dependency>()
+        ),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "The mail server or the blob store does not answer the health check of at least one process.",
+            impact: "`email`: e-mails wait in the outbox and are sent later. `blob_store`: uploads and downloads answer 503; all else works.",
+            confirm: vec![
+                metrics("Which", &up()),
+                Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN)),
+            ],
+            remedy: &[
+                "`socialize doctor` in the container tries each dependency and says what is wrong: name, port, certificate, credentials.",
+                "Look at the status page of the provider.",
+                "Credentials that ended: put new ones into the secret's file and restart.",
+            ],
+            escalate: "To whoever runs the mail server or the bucket.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("all answer", 15, vec![Series::of(&DEPENDENCY_UP, Dependency::Email, "1x15")], silent()),
+            case(
+                "one does not",
+                15,
+                vec![
+                    Series::of(&DEPENDENCY_UP, Dependency::Email, "1x5 0x10"),
+                    Series::of(&DEPENDENCY_UP, Dependency::BlobStore, "1x15"),
+                ],
+                fires_for(Dependency::Email, ""),
+            ),
+            case(
+                "for two minutes",
+                15,
+                vec![Series::of(&DEPENDENCY_UP, Dependency::Email, "1x5 0x1 1x8")],
+                silent(),
+            ),
+        ],
+    }
+}
+
+fn database_slow(scale: Scale) -> Alert {
+    let window = scale.of(SHORT);
+    let operations = || select(&DB_CLIENT_OPERATION_DURATION).is_not(DatabaseOperation::AcquireConnection);
+    let condition = operations()
+        .quantile(0.95, window)
+        .above(DATABASE_P95_SECONDS)
+        .and(operations().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
+    let labels = (DatabaseOperation::InsertUser, DatabaseOutcome::Ok);
+    let traffic = |fast: &str, all: &str| {
+        vec![
+            Series::count(&DB_CLIENT_OPERATION_DURATION, labels, all),
+            Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, 0.5, fast),
+            Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, 1.0, all),
+            Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, f64::INFINITY, all),
+        ]
+    };
+    Alert {
+        name: "DatabaseSlow",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(SHORT),
+        summary: "Database operations are slow.".to_owned(),
+        description: "One database operation in twenty takes longer than {{ $value | humanizeDuration }}."
+            .to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "The 95th percentile of all database operations has been above half a second for five minutes. It is usually below five milliseconds.",
+            impact: "Every request takes longer; soon the pool is starved and requests fail.",
+            confirm: vec![
+                metrics(
+                    "Which operations",
+                    &operations().quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1),
+                ),
+                metrics(
+                    "Which fail",
+                    &operations()
+                        .is_none_of(&[DatabaseOutcome::Ok])
+                        .count()
+                        .increase(SHORT)
+                        .sum_by::<DatabaseOperation, _>()
+                        .above(0.0),
+                ),
+                Look::Traces("In which requests", spans().longer_than(500)),
+            ],
+            remedy: &[
+                "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, or a query by hand: `select pid, now() - query_start, state, wait_event_type, left(query, 60) from pg_stat_activity order by 2 desc`.",
+                "They wait for a lock (`wait_event_type` is `Lock`): find who holds it with `pg_blocking_pids(pid)` and end that with `pg_terminate_backend`.",
+                "One operation only: statistics are old (`analyze`), or an index is missing; tell the developers its name.",
+            ],
+            escalate: "When the machine is not busy and nothing holds a lock.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("fast operations", 20, traffic("0+100x20", "0+100x20"), silent()),
+            case("half of them slow", 20, traffic("0+50x20", "0+100x20"), fires("950ms")),
+            case("few operations", 20, traffic("0+1x20", "0+5x20"), silent()),
+            case(
+                "a restart resets the counts",
+                20,
+                traffic("0+100x10 0+100x10", "0+100x10 0+100x10"),
+                silent(),
+            ),
+        ],
+    }
+}
+
+fn connection_pool_starved(scale: Scale) -> Alert {
+    let timeouts = |window| select(&DB_CLIENT_CONNECTION_TIMEOUTS).increase(window).sum();
+    let series = |values| vec![Series::of(&DB_CLIENT_CONNECTION_TIMEOUTS, (), values)];
+    Alert {
+        name: "ConnectionPoolStarved",
+        severity: Severity::Warning,
+        condition: timeouts(scale.of(SHORT)).at_least(POOL_TIMEOUTS).text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: "Operations get no connection to Postgres in time.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} operations within five minutes waited in vain for a connection of the pool.".to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "All connections of the pool were in use for longer than SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT.",
+            impact: "The requests concerned answer 503.",
+            confirm: vec![
+                metrics("Who waits", &select(&DB_CLIENT_CONNECTION_PENDING).now().max()),
+                metrics("What connections are doing", &select(&DB_CLIENT_OPERATION_DURATION).quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1)),
+                Look::Logs("Operations that failed", lines(events::DATABASE_OPERATION).is(DatabaseOperation::AcquireConnection).at_least(Level::Warn)),
+            ],
+            remedy: &[
+                "PostgresUnreachable or DatabaseSlow fire as well: mend that first.",
+                "Traffic has grown: raise SOCIALIZE_DATABASE_CONNECTIONS, and `max_connections` of Postgres above the sum of all processes.",
+            ],
+            escalate: "When the database is fast and traffic is usual: a transaction may be kept open; a developer needs a trace.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("none", 15, series("0x20"), silent()),
+            case("a single one", 12, series("0x10 1x10"), silent()),
+            case("many", 12, series("0x10 20x10"), fires("20")),
+            case("a restart resets the count", 12, series("20x10 0x10"), silent()),
+        ],
+    }
+}

@@ -1,0 +1,100 @@
+//! Alerts about disks that fill up.
+
+use domain::catalogue::{DISK_AVAILABLE, DISK_SIZE};
+use domain::labels::Disk;
+use telemetry::log::Level;
+
+use super::cases::{case, fires_for, silent};
+use super::thresholds::{DISK_CRITICAL_SHARE, DISK_LOW_SHARE, LONG, SHORT};
+use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
+use crate::peers::PROMETHEUS_BLOCKS_SIZE;
+use crate::query::{Scale, Vector, lines, select};
+use crate::rules::Look;
+use std::time::Duration;
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![disk_filling(scale), disk_almost_full(scale)]
+}
+
+fn disk_share(share: f64) -> Vector<Disk> {
+    let available = select(&DISK_AVAILABLE).now().min_by::<Disk, _>();
+    available.share_of(select(&DISK_SIZE).now().max_by::<Disk, _>()).below(share)
+}
+
+fn disk_series(available: &str) -> Vec<Series> {
+    vec![Series::of(&DISK_AVAILABLE, Disk::Logs, available), Series::of(&DISK_SIZE, Disk::Logs, "100x30")]
+}
+
+const DISK_REMEDY: &[&str] = &[
+    "See what is large: `docker system df -v` lists volumes; `df -h` on the host.",
+    "Prometheus, Loki and Tempo delete the oldest by themselves; shorten their retention when they are the largest (deploy/README.md, Size).",
+    "Old images and build caches: `docker image prune`, `docker builder prune`.",
+    "Log files of the application are bounded by SOCIALIZE_LOG_FILE_MAX_BYTES and SOCIALIZE_LOG_FILE_KEEP.",
+    "Uploaded files are customers' and grow with them: give them a larger disk, or an S3 bucket.",
+];
+
+fn disk_filling(scale: Scale) -> Alert {
+    Alert {
+        name: "DiskFilling",
+        severity: Severity::Warning,
+        condition: disk_share(DISK_LOW_SHARE).text().to_owned(),
+        pending: scale.of(LONG),
+        keep_firing: Duration::ZERO,
+        summary: format!("The disk of {} is filling up.", shown::<Disk>()),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the disk of {} can still be written. With the files of deploy/ Postgres and the stores of telemetry are on the same one.",
+            shown::<Disk>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "Less than 15 % of a disk is left to which the application writes.",
+            impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
+            confirm: vec![
+                metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
+                metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
+            ],
+            remedy: DISK_REMEDY,
+            escalate: "Whoever can enlarge the disk, before DiskAlmostFull fires.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("room enough", 25, disk_series("50x30"), silent()),
+            case("little room", 25, disk_series("50x5 14x25"), fires_for(Disk::Logs, "14%")),
+            case("a peak that passes", 15, disk_series("50x5 14x5 50x20"), silent()),
+        ],
+    }
+}
+
+fn disk_almost_full(scale: Scale) -> Alert {
+    Alert {
+        name: "DiskAlmostFull",
+        severity: Severity::Critical,
+        condition: disk_share(DISK_CRITICAL_SHARE).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: format!("The disk of {} is almost full.", shown::<Disk>()),
+        description: format!(
+            "Only {{{{ $value | humanizePercentage }}}} of the disk of {} can still be written.",
+            shown::<Disk>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "Less than 5 % of a disk is left to which the application writes.",
+            impact: "Soon uploads fail, and when Postgres is on it, everything that writes.",
+            confirm: vec![
+                metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
+                Look::Logs(
+                    "What fails of it already",
+                    lines(domain::events::DATABASE_OPERATION).at_least(Level::Warn),
+                ),
+            ],
+            remedy: DISK_REMEDY,
+            escalate: "At once whoever can enlarge the disk, when nothing can be deleted.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("little room is not this alert", 25, disk_series("14x30"), silent()),
+            case("hardly any room", 15, disk_series("14x5 4x25"), fires_for(Disk::Logs, "4%")),
+        ],
+    }
+}
