@@ -7,7 +7,7 @@ use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, events};
 
-use super::{PERCENTILES, RANGE, RATE};
+use super::{PERCENTILES, RANGE, RATE, percentiles_of_requests};
 use crate::grafana::{
     Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
     explore_traces, value_of_series,
@@ -138,9 +138,7 @@ fn latency() -> Panel {
     .width(6)
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)]);
-    PERCENTILES
-        .iter()
-        .fold(panel, |panel, (q, name)| panel.ask(Target::named(name, &requests().quantile(*q, RATE))))
+    percentiles_of_requests(panel)
 }
 
 type Endpoint = Both<Route, RequestMethod>;

@@ -8,7 +8,7 @@ use domain::labels::BlobOutcome;
 
 use crate::files::GeneratedFile;
 use crate::grafana::{Dashboard, Panel, Target, Unit};
-use crate::query::{Samples, Selector, Total, Vector, Window, select};
+use crate::query::{Samples, Selector, Total, Vector, Window, requests, select};
 
 mod adoption;
 mod api;
@@ -45,6 +45,15 @@ const RANGE: Window = Window::Range;
 
 /// Percentiles of latency that are shown beside one another, with their names.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
+
+/// Asks for the percentiles of all requests over time. The dots come with the first of them: asked for with each, they would be
+/// drawn on top of each other.
+fn percentiles_of_requests(panel: Panel) -> Panel {
+    PERCENTILES.iter().enumerate().fold(panel, |panel, (number, (q, name))| {
+        let target = Target::named(name, &requests().quantile(*q, RATE));
+        panel.ask(if number == 0 { target.with_exemplars() } else { target })
+    })
+}
 
 /// What events are counted in.
 #[derive(Clone, Copy)]

@@ -13,7 +13,7 @@ use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{PERCENTILES, RANGE, RATE, core_actions_over_time};
+use super::{RANGE, RATE, core_actions_over_time, percentiles_of_requests};
 use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
@@ -192,9 +192,7 @@ fn latency() -> Panel {
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)])
     .link(Link::dashboard("API", DashboardUid::Api));
-    PERCENTILES
-        .iter()
-        .fold(panel, |panel, (q, name)| panel.ask(Target::named(name, &requests().quantile(*q, RATE))))
+    percentiles_of_requests(panel)
 }
 
 fn actions() -> Panel {

@@ -41,6 +41,7 @@ pub(super) struct DataSourceRef {
 pub struct Target {
     pub(super) source: DataSource,
     query: Query,
+    exemplars: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ enum Query {
 impl Target {
     fn prometheus(expr: &str, legend: String, instant: bool, format: &'static str) -> Self {
         let query = Query::Prometheus { expr: expr.to_owned(), legend, instant, format };
-        Self { source: DataSource::Prometheus, query }
+        Self { source: DataSource::Prometheus, query, exemplars: false }
     }
 
     /// One series for each group, named after the values of its labels.
@@ -66,6 +67,12 @@ impl Target {
     /// Series with a name of their own, in which `{{label}}` may stand.
     pub fn named<G: Grouping>(legend: &str, query: &Vector<G>) -> Self {
         Self::prometheus(query.text(), legend.to_owned(), false, "time_series")
+    }
+
+    /// With a dot for single durations, which leads to the trace of what took so long.
+    #[must_use]
+    pub fn with_exemplars(self) -> Self {
+        Self { exemplars: true, ..self }
     }
 
     /// The value at the end of the range, for each group.
@@ -94,24 +101,32 @@ impl Target {
 
     /// The newest of these lines.
     pub fn lines(lines: &Lines) -> Self {
-        Self { source: DataSource::Loki, query: Query::Lines { expr: lines.text().to_owned(), most: 200 } }
+        Self {
+            source: DataSource::Loki,
+            query: Query::Lines { expr: lines.text().to_owned(), most: 200 },
+            exemplars: false,
+        }
     }
 
     /// A LogQL metric at the end of the range.
     pub fn line_counts(expr: String, legend: &str) -> Self {
         let query = Query::LineCount { expr, legend: legend.to_owned(), instant: true };
-        Self { source: DataSource::Loki, query }
+        Self { source: DataSource::Loki, query, exemplars: false }
     }
 
     /// A LogQL metric over time.
     pub fn line_rates(expr: String, legend: &str) -> Self {
         let query = Query::LineCount { expr, legend: legend.to_owned(), instant: false };
-        Self { source: DataSource::Loki, query }
+        Self { source: DataSource::Loki, query, exemplars: false }
     }
 
     /// The newest of the traces that have such a span.
     pub fn traces(spans: &Spans) -> Self {
-        Self { source: DataSource::Tempo, query: Query::Traces { query: spans.text(), limit: 20 } }
+        Self {
+            source: DataSource::Tempo,
+            query: Query::Traces { query: spans.text(), limit: 20 },
+            exemplars: false,
+        }
     }
 
     /// As Grafana keeps it, under one of the letters that tell the queries of a panel apart.
@@ -127,7 +142,7 @@ impl Target {
                 format,
                 instant,
                 range: !instant,
-                exemplar: false,
+                exemplar: self.exemplars,
             }),
             Query::Lines { expr, most } => TargetJson::Loki(LokiTarget {
                 ref_id,

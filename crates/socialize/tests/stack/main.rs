@@ -79,7 +79,7 @@ async fn everything_that_is_promised_is_seen() {
     tell("looking at panels");
     let panels = check_panels(&prometheus).await;
     tell("following a request through the stores");
-    let seen = signals::check(&client).await;
+    let seen = signals::check(&client, &prometheus).await;
 
     for (program, _) in &mut stores {
         program.assert_running();

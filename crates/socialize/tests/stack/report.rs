@@ -66,12 +66,15 @@ impl Report {
         let Rules { alerts, recorded, firing } = &self.rules;
         let firing = firing.join(", ");
         writeln!(out, "{alerts} alerts and {recorded} recording rules were evaluated; firing: {firing}.")?;
-        let Seen { streams, lines, metadata_keys, trace_spans } = &self.seen;
+        let Seen { streams, lines, metadata_keys, trace_spans, exemplars } = &self.seen;
         writeln!(
             out,
             "{lines} lines in {streams} streams of Loki, with {metadata_keys} different fields and no other."
         )?;
-        writeln!(out, "A request and its job were followed through {trace_spans} spans.")?;
+        writeln!(
+            out,
+            "A request and its job were followed through {trace_spans} spans; {exemplars} durations name their trace."
+        )?;
         writeln!(out, "All of it took {:.0} s.", self.took.as_secs_f64())
     }
 }

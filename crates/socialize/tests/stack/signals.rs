@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use reqwest::Client;
 use serde_json::Value;
+use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::catalogue::prometheus_label;
 
 use crate::programs::eventually;
-use crate::prometheus::{get, now};
+use crate::prometheus::{Prometheus, get, now};
 
 const LOKI: &str = "http://loki:3100";
 const TEMPO: &str = "http://tempo:3200";
@@ -24,6 +25,7 @@ pub(crate) struct Seen {
     pub(crate) lines: usize,
     pub(crate) metadata_keys: usize,
     pub(crate) trace_spans: usize,
+    pub(crate) exemplars: usize,
 }
 
 /// A line with its labels and structured metadata.
@@ -32,13 +34,15 @@ struct Line {
     metadata: Value,
 }
 
-/// Follows requests that enqueued a job from their line in Loki to their trace in Tempo, and on to the trace of the job, and checks
+/// Looks up a trace from a duration in Prometheus;
+/// follows requests that enqueued a job from their line in Loki to their trace in Tempo, and on to the trace of the job, and checks
 /// what is in lines.
-pub(crate) async fn check(client: &Client) -> Seen {
+pub(crate) async fn check(client: &Client, prometheus: &Prometheus) -> Seen {
     let streams = check_labels(client).await;
     let (lines, metadata_keys) = check_lines(client).await;
     let trace_spans = check_traces(client).await;
-    Seen { streams, lines, metadata_keys, trace_spans }
+    let exemplars = check_exemplars(prometheus).await;
+    Seen { streams, lines, metadata_keys, trace_spans, exemplars }
 }
 
 async fn check_labels(client: &Client) -> usize {
@@ -136,6 +140,32 @@ async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, Stri
         return Err(format!("no database span below the job {job}"));
     }
     Ok(spans_of_request.len() + spans_of_job.len())
+}
+
+/// A duration in Prometheus names the trace of a request that took so long, which is in Tempo. Returns how many such durations there are.
+async fn check_exemplars(prometheus: &Prometheus) -> usize {
+    let (start, end) = ((now() - 3600).to_string(), (now() + 60).to_string());
+    let metric = format!("{}_bucket", HTTP_SERVER_REQUEST_DURATION.description().prometheus_name());
+    eventually("a duration in Prometheus whose trace is in Tempo", async || {
+        let parameters = [("query", &*metric), ("start", &*start), ("end", &*end)];
+        let series = prometheus.get("/api/v1/query_exemplars", &parameters).await?;
+        let exemplars: Vec<&Value> = series
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|series| series["exemplars"].as_array().into_iter().flatten())
+            .collect();
+        let mut reason = format!("{} durations with a trace", exemplars.len());
+        for exemplar in exemplars.iter().rev().take(20) {
+            let trace = exemplar["labels"]["trace_id"].as_str().unwrap_or_default();
+            match spans(&prometheus.client, trace).await {
+                Ok(_) => return Ok(exemplars.len()),
+                Err(error) => reason = error,
+            }
+        }
+        Err(reason)
+    })
+    .await
 }
 
 struct Span {
