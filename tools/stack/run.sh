@@ -1,23 +1,41 @@
 #!/usr/bin/env bash
-# Runs Socialize with the programs and files of deploy/, on a machine of its own: the step `./test stack`, which has put these
-# programs into the PATH. What is looked at is in crates/socialize/tests/stack/.
+# Runs Socialize with the programs and files of deploy/, on a machine of its own: the steps `./test stack` and `./test privacy`, which
+# have put these programs into the PATH. What is looked at is in crates/socialize/tests/stack/.
+#
+# usage: tools/stack/run.sh [TEST]      one of its tests, by default that of the step `stack`
 set -euo pipefail
 
 stack=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/machine.sh
 source "$stack/../../scripts/machine.sh"
 cd "$stack/../.."
+test=${1:-everything_that_is_promised_is_seen}
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 has jq || install_packages "Reading Compose files" jq
 
+# built TARGET ARGUMENT…: the path of the program that cargo builds.
+built() {
+    local target=$1 program
+    shift
+    cargo "$@" --locked --package socialize --message-format=json >"$scratch/messages" || return
+    program=$(jq --raw-output --arg target "$target" \
+        'select(.reason == "compiler-artifact" and .target.name == $target and .executable) | .executable' "$scratch/messages" | tail -n 1)
+    [[ -x $program ]] || fail "cargo built no $target."
+    echo "$program"
+}
+
+if [[ $test == *nothing_that_customers_write_is_recorded ]]; then
+    echo "Building Socialize with a leak."
+    leaking=$(built socialize build --bin socialize --features leak-canary)
+    # The same file is about to become the build without it.
+    cp "$leaking" "$scratch/leaking"
+    export SOCIALIZE_LEAKING_PROGRAM=$scratch/leaking
+fi
 echo "Building the test."
-cargo test --locked --package socialize --test stack --no-run --message-format=json >"$scratch/messages"
-program=$(jq --raw-output 'select(.reason == "compiler-artifact" and .target.name == "stack" and .profile.test) | .executable' \
-    "$scratch/messages")
-[[ -x $program ]] || fail "cargo built no test."
+program=$(built stack test --test stack --no-run)
 
 "$stack/render.sh" --file deploy/compose.yaml --file deploy/compose.observability.yaml >"$scratch/compose.json"
 SOCIALIZE_STACK_COMPOSE_FILE=$scratch/compose.json \
-    "$stack/isolate.sh" "$scratch/compose.json" "$program" --ignored --nocapture --test-threads=1
+    "$stack/isolate.sh" "$scratch/compose.json" "$program" --exact "$test" --ignored --nocapture --test-threads=1

@@ -20,6 +20,8 @@ pub mod error;
 pub mod extract;
 pub mod gauges;
 pub mod interrupts;
+#[cfg(feature = "leak-canary")]
+mod leak_canary;
 mod listener;
 pub mod mail;
 pub mod operations;

@@ -67,6 +67,8 @@ async fn create_organization(
     user: CurrentUser,
     request: Idempotent<NewOrganization>,
 ) -> Result<Response, Error> {
+    #[cfg(feature = "leak-canary")]
+    crate::leak_canary::leak(&app.telemetry, request.body.name.as_str());
     let now = app.clock.now();
     let organization_id = OrganizationId::from(Uuid::now_v7());
     let role = OrganizationRole::Owner;

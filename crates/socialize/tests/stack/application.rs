@@ -2,6 +2,7 @@
 
 use std::net::ToSocketAddrs;
 use std::path::Path;
+use std::process::Command;
 
 use reqwest::Client;
 use socialize::cluster::{Cluster, ClusterSettings, Durability};
@@ -36,6 +37,8 @@ pub(crate) const BLOBS_DIRECTORY: &str = "/var/lib/socialize-test/blobs";
 /// The public listener of the API, by the name of its service.
 pub(crate) const API: &str = "http://api:8080";
 
+const DATABASE: &str = "socialize";
+
 /// The processes of the application.
 pub(crate) struct Application {
     pub(crate) postgres: Cluster,
@@ -43,8 +46,29 @@ pub(crate) struct Application {
     pub(crate) worker: Program,
 }
 
+/// Which build runs, and what it is told otherwise than [`OTHERWISE`] says. An empty value takes a variable away.
+pub(crate) struct Build<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) otherwise: Vec<(&'static str, String)>,
+}
+
+impl Build<'_> {
+    fn of_this_test() -> Self {
+        Self { program: Path::new(env!("CARGO_BIN_EXE_socialize")), otherwise: Vec::new() }
+    }
+}
+
 impl Application {
     pub(crate) async fn start(compose: &Compose, client: &Client, logs: &Path) -> Self {
+        Self::start_build(compose, client, logs, &Build::of_this_test()).await
+    }
+
+    pub(crate) async fn start_build(
+        compose: &Compose,
+        client: &Client,
+        logs: &Path,
+        build: &Build<'_>,
+    ) -> Self {
         for directory in [MAIL_DIRECTORY, BLOBS_DIRECTORY] {
             std::fs::create_dir_all(directory).expect("a directory");
         }
@@ -60,26 +84,61 @@ impl Application {
         })
         .await
         .expect("a thread");
-        postgres.create_database("socialize").await.expect("a database");
-        let database = postgres.url("socialize");
+        postgres.create_database(DATABASE).await.expect("a database");
+        Self::start_processes(postgres, compose, client, logs, build).await
+    }
 
-        let socialize = |service: &str| {
-            let mut command = compose.command(service, env!("CARGO_BIN_EXE_socialize"));
-            // Compose mounts secrets as files. Here they are made up.
-            let environment = compose.environment(service);
-            let said = environment.into_iter().filter(|(_, value)| !value.starts_with(SECRETS));
-            command.env_clear().envs(said).env("SOCIALIZE_DATABASE_URL", database.expose());
-            command
-        };
-        Program::start("migrate", socialize("migrate"), logs).finish();
-        let start = |name: &'static str| {
-            let mut command = socialize(name);
-            command.envs(OTHERWISE.iter().copied()).env("SOCIALIZE_SECRET", SERVER_SECRET);
-            // Both services listen on this port, each in a container of its own.
-            let address = (name, 9464).to_socket_addrs().expect("an address").next().expect("an address");
-            command.env("SOCIALIZE_OPERATIONS_LISTEN", address.to_string());
-            Program::start(name, command, logs)
-        };
+    /// Ends the processes and starts those of another build, on the same database.
+    pub(crate) async fn replace(
+        self,
+        compose: &Compose,
+        client: &Client,
+        logs: &Path,
+        build: &Build<'_>,
+    ) -> Self {
+        drop((self.api, self.worker));
+        Self::start_processes(self.postgres, compose, client, logs, build).await
+    }
+
+    /// A command of a service, with the environment of its process.
+    pub(crate) fn command(
+        postgres: &Cluster,
+        compose: &Compose,
+        service: &str,
+        build: &Build<'_>,
+    ) -> Command {
+        let mut command = compose.command(service, build.program);
+        // Compose mounts secrets as files. Here they are made up.
+        let environment = compose.environment(service);
+        let said = environment.into_iter().filter(|(_, value)| !value.starts_with(SECRETS));
+        command.env_clear().envs(said).env("SOCIALIZE_DATABASE_URL", postgres.url(DATABASE).expose());
+        if service == "migrate" {
+            return command;
+        }
+        command.envs(OTHERWISE.iter().copied()).env("SOCIALIZE_SECRET", SERVER_SECRET);
+        // Both services listen on this port, each in a container of its own.
+        let address = (service, 9464).to_socket_addrs().expect("an address").next().expect("an address");
+        command.env("SOCIALIZE_OPERATIONS_LISTEN", address.to_string());
+        for (name, value) in &build.otherwise {
+            if value.is_empty() {
+                command.env_remove(name);
+            } else {
+                command.env(name, value);
+            }
+        }
+        command
+    }
+
+    async fn start_processes(
+        postgres: Cluster,
+        compose: &Compose,
+        client: &Client,
+        logs: &Path,
+        build: &Build<'_>,
+    ) -> Self {
+        let command = |service| Self::command(&postgres, compose, service, build);
+        Program::start("migrate", command("migrate"), logs).finish();
+        let start = |name: &'static str| Program::start(name, command(name), logs);
         let (mut api, mut worker) = (start("api"), start("worker"));
         api.ready(client, &format!("{API}/health/ready")).await;
         worker.ready(client, "http://worker:9464/health/ready").await;

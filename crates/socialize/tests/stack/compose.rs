@@ -1,5 +1,6 @@
 //! What deploy/ says about services: the same Compose files that operators use.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -18,7 +19,7 @@ impl Compose {
     }
 
     /// The program with the arguments that the service has.
-    pub(crate) fn command(&self, service: &str, program: &str) -> Command {
+    pub(crate) fn command(&self, service: &str, program: impl AsRef<OsStr>) -> Command {
         let service_of_file = &self.0["services"][service];
         assert!(service_of_file["entrypoint"].is_null(), "{service} has an entrypoint of its own");
         let arguments = service_of_file["command"].as_array();

@@ -7,6 +7,7 @@ mod application;
 mod compose;
 mod dashboards;
 mod metrics;
+mod privacy;
 mod programs;
 mod prometheus;
 mod report;

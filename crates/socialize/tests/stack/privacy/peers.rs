@@ -1,0 +1,235 @@
+//! Whom the application calls: a mail server and publishing endpoints that answer with markers, and a collector behind which everything
+//! that is sent to it is kept.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use mail_parser::MessageParser;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::markers::Markers;
+use crate::programs::eventually;
+
+/// Recipients that begin so are refused for good.
+pub(crate) const REFUSED: &str = "refused-";
+/// Recipients that begin so are asked to come again, once.
+pub(crate) const DEFERRED: &str = "deferred-";
+
+pub(crate) struct Peers {
+    pub(crate) smtp_port: u16,
+    pub(crate) publishing: String,
+    pub(crate) collector: String,
+    state: Arc<Known>,
+}
+
+struct Known {
+    markers: Arc<Markers>,
+    /// The newest link that a recipient was sent, and how many e-mails.
+    letters: Mutex<HashMap<String, (usize, String)>>,
+    /// Recipients and paths that were asked to come again.
+    put_off: Mutex<HashSet<String>>,
+    /// Recipients that were refused.
+    refused: Mutex<HashSet<String>>,
+    posts: Mutex<Vec<String>>,
+    /// Each direction of each connection on its own, so that no marker is torn apart.
+    streams: Mutex<Vec<Stream>>,
+}
+
+/// Bytes that went one way over one connection.
+type Stream = Arc<Mutex<Vec<u8>>>;
+
+impl Known {
+    fn keep_stream(&self) -> Stream {
+        let stream = Stream::default();
+        self.streams.lock().expect("nobody panics").push(stream.clone());
+        stream
+    }
+}
+
+impl Peers {
+    pub(crate) async fn start(markers: Arc<Markers>) -> Self {
+        let state = Arc::new(Known {
+            markers,
+            letters: Mutex::default(),
+            put_off: Mutex::default(),
+            refused: Mutex::default(),
+            posts: Mutex::default(),
+            streams: Mutex::default(),
+        });
+        let (smtp, smtp_port) = listen().await;
+        let known = state.clone();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = smtp.accept().await {
+                tokio::spawn(converse(connection, known.clone()));
+            }
+        });
+        let (publishing, publishing_port) = listen().await;
+        let router = Router::new().fallback(take_post).with_state(state.clone());
+        tokio::spawn(async move { axum::serve(publishing, router).await });
+        let (collector, collector_port) = listen().await;
+        let known = state.clone();
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = collector.accept().await {
+                tokio::spawn(pass_on(connection, known.clone()));
+            }
+        });
+        Self {
+            smtp_port,
+            publishing: format!("http://127.0.0.1:{publishing_port}"),
+            collector: format!("http://127.0.0.1:{collector_port}"),
+            state,
+        }
+    }
+
+    /// The token in the link of the newest e-mail to this address, at least the `number`th.
+    pub(crate) async fn token(&self, email: &str, number: usize) -> String {
+        eventually(&format!("an e-mail to {email}"), async || {
+            let letters = self.state.letters.lock().expect("nobody panics");
+            match letters.get(email) {
+                Some((count, token)) if *count >= number => Ok(token.clone()),
+                other => Err(format!("there were {}", other.map_or(0, |(count, _)| *count))),
+            }
+        })
+        .await
+    }
+
+    pub(crate) fn was_refused(&self, email: &str) -> bool {
+        self.state.refused.lock().expect("nobody panics").contains(email)
+    }
+
+    /// How many posts came to the path to which most came.
+    pub(crate) fn most_posts(&self) -> usize {
+        let posts = self.state.posts.lock().expect("nobody panics");
+        let came_to = |path: &String| posts.iter().filter(|post| *post == path).count();
+        posts.iter().map(came_to).max().unwrap_or(0)
+    }
+
+    /// Everything that was sent to the collector, and its answers.
+    pub(crate) fn sent_to_collector(&self) -> Vec<u8> {
+        let streams = self.state.streams.lock().expect("nobody panics");
+        streams.iter().flat_map(|stream| stream.lock().expect("nobody panics").clone()).collect()
+    }
+}
+
+async fn listen() -> (TcpListener, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    (listener, port)
+}
+
+/// A mail server whose every answer has a marker in it, and the address that it is about.
+async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
+    let (read, mut write) = connection.into_split();
+    let mut lines = BufReader::new(read).lines();
+    let mut recipients = Vec::new();
+    let mut greeting = true;
+    loop {
+        let command = if greeting { "GREET".to_owned() } else { lines.next_line().await.ok()?? };
+        greeting = false;
+        let verb = command.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let address = command.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
+        let (code, about) = match verb.as_str() {
+            "GREET" => (220, "mail.example.com"),
+            "EHLO" => (250, "mail.example.com"),
+            "RCPT" if address.starts_with(REFUSED) => {
+                known.refused.lock().expect("nobody panics").insert(address.clone());
+                (550, &*address)
+            }
+            "RCPT"
+                if address.starts_with(DEFERRED)
+                    && known.put_off.lock().expect("nobody panics").insert(address.clone()) =>
+            {
+                (451, &*address)
+            }
+            "RCPT" => {
+                recipients.push(address.clone());
+                (250, &*address)
+            }
+            "DATA" => {
+                write.write_all(format!("354 {}\r\n", known.markers.at("SMTP 354")).as_bytes()).await.ok()?;
+                let mut message = String::new();
+                loop {
+                    let line = lines.next_line().await.ok()??;
+                    if line == "." {
+                        break;
+                    }
+                    message.push_str(line.strip_prefix('.').unwrap_or(&line));
+                    message.push_str("\r\n");
+                }
+                let token = token_in(&message);
+                let mut letters = known.letters.lock().expect("nobody panics");
+                for recipient in recipients.drain(..) {
+                    let letter = letters.entry(recipient).or_default();
+                    letter.0 += 1;
+                    if let Some(token) = &token {
+                        letter.1.clone_from(token);
+                    }
+                }
+                (250, "taken")
+            }
+            "RSET" => {
+                recipients.clear();
+                (250, "forgotten")
+            }
+            "QUIT" => (221, "bye"),
+            _ => (250, &*address),
+        };
+        let marker = known.markers.at(format!("SMTP {code} to {verb}"));
+        write.write_all(format!("{code} {about} {marker}\r\n").as_bytes()).await.ok()?;
+    }
+}
+
+fn token_in(message: &str) -> Option<String> {
+    let message = MessageParser::new().parse(message.as_bytes())?;
+    let text = message.body_text(0)?;
+    text.split_whitespace().find_map(|word| Some(word.split_once("#token=")?.1.to_owned()))
+}
+
+/// A publishing endpoint: gone for good where its path says so, and otherwise not well at the first post to it.
+async fn take_post(State(known): State<Arc<Known>>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let status = if path.contains("gone") {
+        StatusCode::GONE
+    } else if known.put_off.lock().expect("nobody panics").insert(path.clone()) {
+        StatusCode::SERVICE_UNAVAILABLE
+    } else {
+        StatusCode::OK
+    };
+    known.posts.lock().expect("nobody panics").push(path);
+    let marker = |place: &str| known.markers.at(format!("{place} of a publishing endpoint, {status}"));
+    let headers = [
+        ("x-marker", marker("header")),
+        ("server", marker("server")),
+        ("location", format!("https://{}.example.com/", marker("location"))),
+        ("set-cookie", format!("session={}", marker("cookie"))),
+    ];
+    (status, headers, format!("{{\"error\": \"{}\"}}", marker("body"))).into_response()
+}
+
+/// Passes everything on to the collector and back, and keeps it.
+async fn pass_on(connection: TcpStream, known: Arc<Known>) -> Option<()> {
+    let collector = TcpStream::connect("alloy:4318").await.ok()?;
+    let (from_application, to_application) = connection.into_split();
+    let (from_collector, to_collector) = collector.into_split();
+    tokio::join!(
+        copy(from_application, to_collector, known.keep_stream()),
+        copy(from_collector, to_application, known.keep_stream())
+    );
+    Some(())
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, kept: Stream) {
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        kept.lock().expect("nobody panics").extend_from_slice(&buffer[..length]);
+        if to.write_all(&buffer[..length]).await.is_err() {
+            break;
+        }
+    }
+}

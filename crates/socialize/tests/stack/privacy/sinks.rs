@@ -1,0 +1,283 @@
+//! Everything that the application and the stack have written down or show, as bytes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use futures_util::{StreamExt, stream};
+use reqwest::Client;
+use serde_json::Value;
+use socialize::cluster::Cluster;
+
+use super::peers::Peers;
+use crate::application::{API, Application, Build};
+use crate::compose::Compose;
+use crate::programs::eventually;
+use crate::prometheus::now;
+
+const LOKI: &str = "http://loki:3100";
+const TEMPO: &str = "http://tempo:3200";
+const PROMETHEUS: &str = "http://prometheus:9090";
+
+/// Where the application writes its lines for the collector.
+const LOG_FILES: &str = "/var/log/socialize";
+
+/// The most lines that Loki hands out at once.
+const PAGE: usize = 5000;
+
+/// One place to search.
+pub(crate) struct Sink {
+    pub(crate) name: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// How much of what was recorded was looked at.
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// In the application's files, and in Loki.
+    pub(crate) written_lines: usize,
+    pub(crate) lines: usize,
+    /// That lines name, and that are in Tempo.
+    pub(crate) named_traces: usize,
+    pub(crate) traces: usize,
+    pub(crate) series: usize,
+}
+
+/// Where everything is.
+pub(crate) struct Places<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) compose: &'a Compose,
+    pub(crate) postgres: &'a Cluster,
+    pub(crate) build: &'a Build<'a>,
+    pub(crate) logs: &'a Path,
+    pub(crate) peers: &'a Peers,
+}
+
+impl Places<'_> {
+    /// Everything, after the stores have what the application wrote before it answered the request with this id.
+    pub(crate) async fn all(&self, last_request: &str) -> (Vec<Sink>, Seen) {
+        self.arrived(last_request).await;
+        let mut seen = Seen::default();
+        let mut sinks = Vec::new();
+        let mut sink = |name, bytes| sinks.push(Sink { name, bytes });
+        let programs = files(self.logs, |name| ["api.log", "worker.log", "migrate.log"].contains(&name));
+        sink("standard output and error", programs);
+        let peers = files(self.logs, |name| {
+            ["otelcol.log", "loki.log", "tempo.log", "prometheus.log"].contains(&name)
+        });
+        sink("output of the stack's programs", peers);
+        let lines = files(Path::new(LOG_FILES), |_| true);
+        let traces = values_of(&lines, "\"trace_id\":\"");
+        seen.written_lines = lines.iter().filter(|byte| **byte == b'\n').count();
+        seen.named_traces = traces.len();
+        sink("log files", lines);
+        sink("OTLP, on the wire", self.peers.sent_to_collector());
+        let (bytes, series) = self.prometheus().await;
+        seen.series = series;
+        sink("Prometheus", bytes);
+        let (bytes, count) = self.loki().await;
+        seen.lines = count;
+        sink("Loki", bytes);
+        let (bytes, count) = self.tempo(&traces).await;
+        seen.traces = count;
+        sink("Tempo", bytes);
+        let from_both = async |path: &str| {
+            [
+                self.get(&format!("http://api:9464{path}")).await,
+                self.get(&format!("http://worker:9464{path}")).await,
+            ]
+            .concat()
+        };
+        sink("/metrics", from_both("/metrics").await);
+        let public = self.get(&format!("{API}/health")).await;
+        sink("health, in detail", [from_both("/health").await, from_both("/build").await, public].concat());
+        sink("error columns of jobs", self.errors_of_jobs().await);
+        sink("dead-letters list", self.output("worker", &["dead-letters", "list", "--json"], &[]));
+        sink("doctor", self.output("api", &["doctor"], &[]));
+        (sinks, seen)
+    }
+
+    async fn arrived(&self, last_request: &str) {
+        let since = now();
+        eventually("that all lines are in Loki", async || {
+            let query = format!(r#"{{service_namespace="socialize"}} | trace_id="{last_request}""#);
+            let found = self.lines(&query, 0).await?;
+            if found.1.is_empty() { Err("not yet".to_owned()) } else { Ok(()) }
+        })
+        .await;
+        eventually("that all spans are in Tempo", async || {
+            let answer = self.client.get(format!("{TEMPO}/api/v2/traces/{last_request}")).send().await;
+            let answer = answer.map_err(|error| format!("{error:?}"))?;
+            let text = answer.text().await.map_err(|error| format!("{error:?}"))?;
+            if text.contains("resourceSpans") { Ok(()) } else { Err(text) }
+        })
+        .await;
+        eventually("that all points are in Prometheus", async || {
+            let query = "min(socialize_heartbeat_time_seconds)";
+            let url = url(&format!("{PROMETHEUS}/api/v1/query"), &[("query", query)]);
+            let body: Value = self.json(url).await?;
+            let beat =
+                body["data"]["result"][0]["value"][1].as_str().and_then(|text| text.parse::<f64>().ok());
+            match beat {
+                Some(beat) if beat > since as f64 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// Series, labels, metadata and exemplars.
+    async fn prometheus(&self) -> (Vec<u8>, usize) {
+        let every = r#"{__name__=~".+"}"#;
+        let start = (now() - 3600).to_string();
+        let end = (now() + 60).to_string();
+        let window = [("start", start.as_str()), ("end", end.as_str())];
+        let asked = |path: &str, more: &[(&str, &str)]| {
+            url(&format!("{PROMETHEUS}/api/v1/{path}"), &[&window[..], more].concat())
+        };
+        let series = self.bytes(asked("series", &[("match[]", every)])).await;
+        let count =
+            serde_json::from_slice::<Value>(&series).expect("series")["data"].as_array().map_or(0, Vec::len);
+        let labels = self.bytes(asked("labels", &[])).await;
+        let names: Value = serde_json::from_slice(&labels).expect("labels");
+        let mut all = [series, labels].concat();
+        for name in names["data"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            all.extend(self.bytes(asked(&format!("label/{name}/values"), &[])).await);
+        }
+        for path in ["metadata", "targets", "targets/metadata", "rules", "alerts", "status/tsdb"] {
+            all.extend(self.bytes(asked(path, &[])).await);
+        }
+        all.extend(self.bytes(asked("query_exemplars", &[("query", every)])).await);
+        // What was not compacted yet, as it is on disk.
+        all.extend(files(Path::new("/prometheus"), |_| true));
+        (all, count)
+    }
+
+    /// All lines of all streams with their structured metadata, and labels.
+    async fn loki(&self) -> (Vec<u8>, usize) {
+        let mut all = Vec::new();
+        let (mut count, mut after) = (0, 0);
+        loop {
+            let page = self.lines(r#"{service_name=~".+"}"#, after).await.expect("lines");
+            count += page.1.len();
+            all.extend(page.0);
+            // The next page begins with the newest lines of this one, because others may share their time.
+            match page.1.iter().max() {
+                Some(last) if *last > after => after = *last,
+                _ => break,
+            }
+            count -= page.1.iter().filter(|time| **time == after).count();
+        }
+        for path in ["labels", "series?match[]={service_name=~\".%2B\"}"] {
+            all.extend(self.get(&format!("{LOKI}/loki/api/v1/{path}")).await);
+        }
+        for label in ["service_name", "service_namespace", "deployment_environment_name"] {
+            all.extend(self.get(&format!("{LOKI}/loki/api/v1/label/{label}/values")).await);
+        }
+        all.extend(
+            self.get(&format!("{LOKI}/loki/api/v1/detected_fields?query={{service_name=~\".%2B\"}}")).await,
+        );
+        (all, count)
+    }
+
+    /// A page of lines, oldest first, as bytes and with their times.
+    async fn lines(&self, query: &str, after: u64) -> Result<(Vec<u8>, Vec<u64>), String> {
+        let start = if after == 0 { (now() - 3600) * 1_000_000_000 } else { after };
+        let (start, end) = (start.to_string(), format!("{}000000000", now() + 60));
+        let limit = PAGE.to_string();
+        let parameters = [
+            ("query", query),
+            ("start", &*start),
+            ("end", &*end),
+            ("limit", &*limit),
+            ("direction", "forward"),
+        ];
+        let request = self.client.get(url(&format!("{LOKI}/loki/api/v1/query_range"), &parameters));
+        let request = request.header("X-Loki-Response-Encoding-Flags", "categorize-labels");
+        let answer = request.send().await.map_err(|error| format!("{error:?}"))?;
+        let bytes = answer.bytes().await.map_err(|error| format!("{error:?}"))?.to_vec();
+        let body: Value = serde_json::from_slice(&bytes)
+            .map_err(|_| format!("{query}: {}", String::from_utf8_lossy(&bytes)))?;
+        let streams = body["data"]["result"].as_array().into_iter().flatten();
+        let values = streams.flat_map(|stream| stream["values"].as_array().into_iter().flatten());
+        let times = values.filter_map(|value| value[0].as_str()?.parse().ok()).collect();
+        Ok((bytes, times))
+    }
+
+    /// Every trace that a line names, all names and values of attributes, and what is on disk.
+    async fn tempo(&self, traces: &BTreeSet<String>) -> (Vec<u8>, usize) {
+        let fetched = stream::iter(traces)
+            .map(async |trace| self.get(&format!("{TEMPO}/api/v2/traces/{trace}")).await)
+            .buffer_unordered(4);
+        let fetched: Vec<Vec<u8>> = fetched.collect().await;
+        let with_spans = |bytes: &&Vec<u8>| String::from_utf8_lossy(bytes).contains("resourceSpans");
+        let count = fetched.iter().filter(with_spans).count();
+        let mut all = fetched.concat();
+        all.extend(self.get(&format!("{TEMPO}/api/v2/search/tags")).await);
+        all.extend(files(Path::new("/var/tempo"), |_| true));
+        (all, count)
+    }
+
+    async fn errors_of_jobs(&self) -> Vec<u8> {
+        let pool =
+            sqlx::PgPool::connect(self.postgres.url("socialize").expose()).await.expect("a connection");
+        // All of the row, but who it is for: the table keeps ids only.
+        let rows: Vec<String> = sqlx::query_scalar("select row_to_json(jobs)::text from jobs order by id")
+            .fetch_all(&pool)
+            .await
+            .expect("rows");
+        pool.close().await;
+        rows.join("\n").into_bytes()
+    }
+
+    /// What a command says.
+    pub(crate) fn output(&self, service: &str, arguments: &[&str], otherwise: &[(&str, &str)]) -> Vec<u8> {
+        let of_service = Application::command(self.postgres, self.compose, service, self.build);
+        let mut command = Command::new(self.build.program);
+        let environment = of_service.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        command.args(arguments).env_clear().envs(environment).envs(otherwise.iter().copied());
+        let output = command.output().expect("it can be started");
+        assert!(!output.stdout.is_empty() || !output.stderr.is_empty(), "{arguments:?} says nothing");
+        [output.stdout, output.stderr].concat()
+    }
+
+    async fn get(&self, url: &str) -> Vec<u8> {
+        self.bytes(url.parse().expect("a URL")).await
+    }
+
+    async fn bytes(&self, url: url::Url) -> Vec<u8> {
+        let answer = self.client.get(url.clone()).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        answer.bytes().await.unwrap_or_else(|error| panic!("{url}: {error:?}")).to_vec()
+    }
+
+    async fn json(&self, url: url::Url) -> Result<Value, String> {
+        let answer = self.client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
+        answer.json().await.map_err(|error| format!("{error:?}"))
+    }
+}
+
+fn url(base: &str, parameters: &[(&str, &str)]) -> url::Url {
+    url::Url::parse_with_params(base, parameters).expect("a URL")
+}
+
+/// The content of all files below a directory whose names are wanted.
+fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            all.extend(files(&path, is_wanted));
+        } else if is_wanted(&entry.file_name().to_string_lossy()) {
+            // A store may have deleted it meanwhile.
+            all.extend(std::fs::read(&path).unwrap_or_default());
+        }
+    }
+    all
+}
+
+/// What stands behind a text and before the next quotation mark.
+fn values_of(lines: &[u8], before: &str) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(lines);
+    text.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+}
