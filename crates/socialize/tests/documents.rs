@@ -73,3 +73,22 @@ fn every_command_of_the_runbook_exists() {
     }
     assert!(commands.len() > 10, "only {} commands were found", commands.len());
 }
+
+/// All that an OpenAPI document refers to.
+fn references(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+    into.extend(value["$ref"].as_str().map(str::to_owned));
+    let inner = value.as_object().into_iter().flat_map(|object| object.values());
+    inner.chain(value.as_array().into_iter().flatten()).for_each(|value| references(value, into));
+}
+
+#[test]
+fn every_reference_of_the_openapi_document_leads_somewhere() {
+    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    assert!(found.len() > 20, "only {} references", found.len());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').expect("a place in the same document");
+        assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}

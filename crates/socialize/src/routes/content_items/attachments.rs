@@ -84,6 +84,7 @@ pub(super) struct Attachments {
 #[into_params(parameter_in = Query)]
 pub(super) struct AttachmentQuery {
     /// What the file is to be called when it is downloaded.
+    #[param(inline)]
     file_name: Option<FileName>,
 }
 
