@@ -92,3 +92,38 @@ fn every_reference_of_the_openapi_document_leads_somewhere() {
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
     }
 }
+
+/// Variables that Compose and the build of the image read, and that the program does not know.
+const OF_COMPOSE: &[&str] = &[
+    "SOCIALIZE_API_OPERATIONS_PORT",
+    "SOCIALIZE_COMMIT",
+    "SOCIALIZE_IMAGE",
+    "SOCIALIZE_PORT",
+    "SOCIALIZE_WORKER_OPERATIONS_PORT",
+];
+
+#[test]
+fn every_setting_that_operators_are_told_of_exists() {
+    let help = Command::new(env!("CARGO_BIN_EXE_socialize"))
+        .args(["serve", "--help"])
+        .output()
+        .expect("the program");
+    let help = String::from_utf8(help.stdout).expect("UTF-8");
+    let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let mut known = 0;
+    for document in
+        ["docs/RUNBOOK.md", "deploy/README.md", "deploy/settings.env.example", "deploy/compose.yaml"]
+    {
+        let text = fs::read_to_string(repository().join(document)).expect("the document");
+        for setting in text.split(|c| !is_part(c)).filter(|word| word.starts_with("SOCIALIZE_")) {
+            // A secret can be given as a file.
+            let is_known = |name: &str| help.split(|c| !is_part(c)).any(|word| word == name);
+            let exists = OF_COMPOSE.contains(&setting)
+                || is_known(setting)
+                || setting.strip_suffix("_FILE").is_some_and(is_known);
+            assert!(exists, "{document} names {setting}, which does not exist");
+            known += 1;
+        }
+    }
+    assert!(known > 20, "only {known} settings were found");
+}
