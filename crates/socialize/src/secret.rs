@@ -3,6 +3,45 @@
 use serde::{Deserialize, Deserializer};
 
 /// A password, key or token.
+///
+/// It cannot be printed,
+///
+/// ```compile_fail,E0277
+/// println!("{}", socialize::secret::Secret::new("token"));
+/// ```
+///
+/// also not for debugging,
+///
+/// ```compile_fail,E0277
+/// println!("{:?}", socialize::secret::Secret::new("token"));
+/// ```
+///
+/// nor serialised,
+///
+/// ```compile_fail,E0277
+/// serde_json::to_string(&socialize::secret::Secret::new("token"));
+/// ```
+///
+/// nor be a field of a log event,
+///
+/// ```compile_fail,E0277
+/// let value = socialize::secret::Secret::new("token");
+/// tracing::info!(note = %value);
+/// ```
+///
+/// nor an attribute of a span or a line,
+///
+/// ```compile_fail,E0277
+/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, socialize::secret::Secret::new("token"));
+/// ```
+///
+/// nor a label of a metric.
+///
+/// ```compile_fail,E0308
+/// fn count(counter: &telemetry::meter::Counter<domain::labels::JobKind>) {
+///     counter.add(socialize::secret::Secret::new("token"), 1);
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

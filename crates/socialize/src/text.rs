@@ -58,6 +58,45 @@ impl<const MIN: usize, const MAX: usize> utoipa::ToSchema for Text<MIN, MAX> {
 }
 
 /// An e-mail address, trimmed and lower-cased so that one person cannot have two accounts by spelling.
+///
+/// It cannot be printed,
+///
+/// ```compile_fail,E0277
+/// println!("{}", socialize::text::EmailAddress::parse("ada@example.com").unwrap());
+/// ```
+///
+/// also not for debugging,
+///
+/// ```compile_fail,E0277
+/// println!("{:?}", socialize::text::EmailAddress::parse("ada@example.com").unwrap());
+/// ```
+///
+/// nor serialised,
+///
+/// ```compile_fail,E0277
+/// serde_json::to_string(&socialize::text::EmailAddress::parse("ada@example.com").unwrap());
+/// ```
+///
+/// nor be a field of a log event,
+///
+/// ```compile_fail,E0277
+/// let value = socialize::text::EmailAddress::parse("ada@example.com").unwrap();
+/// tracing::info!(note = %value);
+/// ```
+///
+/// nor an attribute of a span or a line,
+///
+/// ```compile_fail,E0277
+/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, socialize::text::EmailAddress::parse("ada@example.com").unwrap());
+/// ```
+///
+/// nor a label of a metric.
+///
+/// ```compile_fail,E0308
+/// fn count(counter: &telemetry::meter::Counter<domain::labels::JobKind>) {
+///     counter.add(socialize::text::EmailAddress::parse("ada@example.com").unwrap(), 1);
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct EmailAddress(String);
 

@@ -32,6 +32,48 @@ pub(crate) enum AttributeValue {
 const CAPACITY: usize = 12;
 
 /// The attributes of one record, kept in place so that setting one never allocates.
+///
+/// They take ids, numbers and members of closed sets:
+///
+/// ```
+/// # static NOTE: telemetry::Key = telemetry::Key("note");
+/// let mut attributes = telemetry::Attributes::default();
+/// attributes.name(&NOTE, telemetry::ErrorType::Timeout);
+/// attributes.number(&NOTE, 1);
+/// ```
+///
+/// What people wrote does not compile, neither owned nor borrowed,
+///
+/// ```compile_fail,E0277
+/// # static NOTE: telemetry::Key = telemetry::Key("note");
+/// telemetry::Attributes::default().name(&NOTE, String::from("what somebody wrote"));
+/// ```
+///
+/// ```compile_fail,E0277
+/// # static NOTE: telemetry::Key = telemetry::Key("note");
+/// telemetry::Attributes::default().name(&NOTE, "what somebody wrote");
+/// ```
+///
+/// nor as a body,
+///
+/// ```compile_fail,E0277
+/// # static NOTE: telemetry::Key = telemetry::Key("note");
+/// telemetry::Attributes::default().name(&NOTE, bytes::Bytes::from("what somebody sent"));
+/// ```
+///
+/// nor as an id,
+///
+/// ```compile_fail,E0277
+/// # static NOTE: telemetry::Key = telemetry::Key("note");
+/// telemetry::Attributes::default().id(&NOTE, String::from("what somebody wrote"));
+/// ```
+///
+/// nor as the name of an attribute.
+///
+/// ```compile_fail,E0597
+/// let written = String::from("what somebody wrote");
+/// telemetry::Attributes::default().number(&telemetry::Key(&written), 1);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Attributes {
     slots: [Option<(&'static Key, AttributeValue)>; CAPACITY],

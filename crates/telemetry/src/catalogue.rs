@@ -8,6 +8,27 @@ use std::marker::PhantomData;
 use crate::ClosedSet;
 
 /// A closed set that is used as a metric label.
+///
+/// ```
+/// # use telemetry::catalogue::LabelSet;
+/// fn count<L: LabelSet>(counter: &telemetry::meter::Counter<L>, labels: L) {
+///     counter.add(labels, 1);
+/// }
+/// ```
+///
+/// Text is none:
+///
+/// ```compile_fail,E0599
+/// fn count(counter: &telemetry::meter::Counter<String>) {
+///     counter.add(String::from("what somebody wrote"), 1);
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn count(counter: &telemetry::meter::Counter<&'static str>) {
+///     counter.add("any text", 1);
+/// }
+/// ```
 pub trait Label: ClosedSet {
     /// The attribute name, in OpenTelemetry's dotted spelling.
     const KEY: &'static str;

@@ -73,6 +73,7 @@ async fn nothing_that_customers_write_is_recorded() {
         logs: logs.path(),
         peers: &peers,
     };
+    let series_before = places.counted_series().await;
     let operator = walk.operator.email.clone();
     places.output("api", &["operator", "add", &operator], &[]);
     let (answers, prepared) = call_everything(&walk).await;
@@ -84,6 +85,17 @@ async fn nothing_that_customers_write_is_recorded() {
     let without_database = walk.all_at_once(&prepared).await;
     application.postgres.resume().expect("Postgres comes back");
     check_answers(&answers, &without_blobs, &without_database);
+    let series_after = places.counted_series().await;
+    let new: Vec<&String> = series_after.difference(&series_before).collect();
+    assert!(
+        series_before.len() > 1000 && new.is_empty(),
+        "{} series, and new ones: {new:?}",
+        series_before.len()
+    );
+    tell(&format!(
+        "after all of that there are the same {} series of counters and histograms",
+        series_after.len()
+    ));
     tell("causing a start that fails");
     let secret = markers.at("password of the database");
     let url = format!("postgres://user:{secret}@127.0.0.1:1/{secret}?application_name={secret}");

@@ -97,6 +97,24 @@ impl Places<'_> {
         (sinks, seen)
     }
 
+    /// Every series that the processes show, apart from gauges, which come and go with what they measure.
+    pub(crate) async fn counted_series(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        for process in ["api", "worker"] {
+            let text = self.get(&format!("http://{process}:9464/metrics")).await;
+            let text = String::from_utf8(text).expect("UTF-8");
+            let gauges: BTreeSet<&str> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" gauge"))
+                .collect();
+            let samples = text.lines().filter(|line| !line.starts_with('#'));
+            let series = samples.filter_map(|line| Some(line.rsplit_once(' ')?.0));
+            let name = |series: &&str| !gauges.contains(series.split('{').next().unwrap_or_default());
+            all.extend(series.filter(name).map(|series| format!("{process}: {series}")));
+        }
+        all
+    }
+
     async fn arrived(&self, last_request: &str) {
         let since = now();
         eventually("that all lines are in Loki", async || {
