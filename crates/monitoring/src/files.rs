@@ -7,6 +7,9 @@ use anyhow::Context;
 use crate::query::Scale;
 use crate::{collector, dashboards, metrics_document, rules};
 
+/// Where the files of Prometheus are.
+const PROMETHEUS: &str = "deploy/prometheus/";
+
 /// A file that is rendered and committed.
 pub struct GeneratedFile {
     /// Where it is, from the root of the repository.
@@ -32,11 +35,11 @@ pub fn all() -> Vec<GeneratedFile> {
 /// What Prometheus evaluates, and its tests, at a scale.
 pub fn rules(scale: Scale) -> Vec<GeneratedFile> {
     let rule_file = |file: rules::RuleFile| GeneratedFile {
-        path: format!("deploy/prometheus/rules/{}.yml", file.name),
+        path: format!("{PROMETHEUS}rules/{}.yml", file.name),
         content: file.content,
     };
     let test_file = |file: rules::RuleFile| GeneratedFile {
-        path: format!("deploy/prometheus/tests/{}.yml", file.name),
+        path: format!("{PROMETHEUS}tests/{}.yml", file.name),
         content: file.content,
     };
     let rules = rules::render_rules(scale).into_iter().map(rule_file);
@@ -60,6 +63,22 @@ pub fn write(repository: &Path) -> anyhow::Result<()> {
                 .with_context(|| format!("cannot make the directory of {}", file.path))?;
         }
         std::fs::write(&path, file.content).with_context(|| format!("cannot write {}", file.path))?;
+    }
+    Ok(())
+}
+
+/// Renders the rules and their tests at a scale into the directories `rules` and `tests` below `directory`.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn write_rules(scale: Scale, directory: &Path) -> anyhow::Result<()> {
+    for file in rules(scale) {
+        let path = directory.join(file.path.strip_prefix(PROMETHEUS).unwrap_or(&file.path));
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make the directory {}", parent.display()))?;
+        }
+        std::fs::write(&path, file.content).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

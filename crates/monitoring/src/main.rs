@@ -1,6 +1,11 @@
 //! `cargo run -p monitoring -- write` renders every generated file; `-- check` says which ones differ.
+//! `-- rules FACTOR DIRECTORY` renders the rules of Prometheus and their tests so many times faster than in real life, for drills.
 
+use std::path::Path;
+
+use anyhow::Context;
 use monitoring::files;
+use monitoring::query::Scale;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -12,7 +17,12 @@ fn main() -> anyhow::Result<()> {
                 anyhow::bail!("{}", files::remedy(&differing));
             }
         }
-        _ => anyhow::bail!("expected one argument: write or check"),
+        ["rules", factor, directory] => {
+            let factor: std::num::NonZeroU32 =
+                factor.parse().with_context(|| format!("{factor} is not a number of 1 and more"))?;
+            files::write_rules(Scale::faster(factor.get()), Path::new(directory))?;
+        }
+        _ => anyhow::bail!("expected write, check, or rules with a factor and a directory"),
     }
     Ok(())
 }

@@ -10,8 +10,10 @@ use domain::events;
 use domain::labels::{JobKind, Loop, Role, StatusGauge};
 use telemetry::JobOutcome;
 
-use super::cases::{case, fires, fires_for, silent};
-use super::thresholds::{BETWEEN_EVENTS, DEAD_JOBS_FOR, LONG, LOOP_AGE, QUEUE_AGE, SAMPLE_AGE, SHORT};
+use super::cases::{case, fires, fires_for, fires_for_time, silent};
+use super::thresholds::{
+    BETWEEN_EVENTS, DEAD_JOBS_FOR, LONG, LOOP_AGE, QUEUE_AGE, SAMPLE_AGE, SHORT, SHORTEST_LOOP_AGE,
+};
 use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
 use crate::query::{Scale, lines, select, spans};
 
@@ -160,11 +162,11 @@ fn job_queue_lagging(scale: Scale) -> Alert {
 
 fn loop_stalled(scale: Scale) -> Alert {
     let lag = || select(&LOOP_LAST_SUCCESS).lag().max_by::<Loop, _>();
-    let last = |values| vec![Series::of(&LOOP_LAST_SUCCESS, Loop::Scheduler, values)];
+    let last = |values| vec![Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, values)];
     Alert {
         name: "LoopStalled",
         severity: Severity::Critical,
-        condition: lag().above(scale.of(LOOP_AGE).as_secs_f64()).text().to_owned(),
+        condition: lag().above(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64()).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
         summary: format!("The loop {} stands still.", shown::<Loop>()),
@@ -193,7 +195,12 @@ fn loop_stalled(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("it turns", 10, last("0+60x10"), silent()),
-            case("it hangs", 10, last("0+60x4 240x6"), fires_for(Loop::Scheduler, "6m 0s")),
+            case(
+                "it hangs",
+                20,
+                last("0+60x4 240x16"),
+                fires_for_time(Loop::Scheduler, Duration::from_mins(16)),
+            ),
             case("its process ended", 10, last("0+60x4 _x6"), silent()),
         ],
     }
@@ -242,7 +249,7 @@ fn sampler_stale(scale: Scale) -> Alert {
     let lag = select(&SAMPLER_LAST_SUCCESS).lag().min().above(scale.of(SAMPLE_AGE).as_secs_f64());
     let condition = lag.or(select(&SAMPLER_LAST_SUCCESS).absent_over(scale.of(SAMPLE_AGE))).when(alive());
     let sampled = |values, heartbeat| {
-        vec![Series::of(&SAMPLER_LAST_SUCCESS, (), values), Series::of(&HEARTBEAT, Role::Work, heartbeat)]
+        vec![Series::time(&SAMPLER_LAST_SUCCESS, (), values), Series::of(&HEARTBEAT, Role::Work, heartbeat)]
     };
     Alert {
         name: "SamplerStale",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use telemetry::ClosedSet;
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-use telemetry::catalogue::{IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label};
+use telemetry::catalogue::{
+    IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label,
+};
 
 use crate::query::{Bucket, RequestFailure};
 
@@ -32,12 +34,19 @@ pub struct Series {
     pub name: String,
     /// Samples in promtool's notation: `0+1x10` rises by one ten times, `_x5` is missing five times.
     pub values: String,
+    /// Whether the samples are seconds, which pass faster where rules run faster.
+    pub is_time: bool,
 }
 
 impl Series {
     /// A series of a metric.
     pub fn of<L: LabelSet, K>(metric: &Metric<L, K>, labels: L, values: &str) -> Self {
         Self::named(&metric.description(), "", labels.pairs(), values)
+    }
+
+    /// A series whose values are Unix times at real scale.
+    pub fn time<L: LabelSet>(metric: &Metric<L, IsGauge>, labels: L, values: &str) -> Self {
+        Self { is_time: true, ..Self::of(metric, labels, values) }
     }
 
     /// How many a histogram has seen.
@@ -80,7 +89,7 @@ impl Series {
             .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
             .collect();
         let name = format!("{}{suffix}{{{}}}", metric.prometheus_name(), labels.join(", "));
-        Self { name, values: values.to_owned() }
+        Self { name, values: values.to_owned(), is_time: false }
     }
 }
 
@@ -89,17 +98,34 @@ pub struct Expected {
     /// Label names, as Prometheus spells them, with their values.
     pub labels: Vec<(String, String)>,
     /// What stands in the text for the value, if the text shows it.
-    pub value: &'static str,
+    pub value: Shown,
+}
+
+/// A value as the text of an alert shows it.
+pub enum Shown {
+    /// At every scale.
+    Text(&'static str),
+    /// How long something has been so, at real scale.
+    Time(Duration),
 }
 
 /// The alert fires, without labels of its own.
 pub(super) fn fires(value: &'static str) -> Vec<Expected> {
-    vec![Expected { labels: Vec::new(), value }]
+    vec![Expected { labels: Vec::new(), value: Shown::Text(value) }]
 }
 
 /// The alert fires for one value of a label.
 pub(super) fn fires_for<A: Label>(label: A, value: &'static str) -> Vec<Expected> {
-    vec![Expected { labels: vec![(prometheus_label(A::KEY), label.as_str().to_owned())], value }]
+    vec![Expected {
+        labels: vec![(prometheus_label(A::KEY), label.as_str().to_owned())],
+        value: Shown::Text(value),
+    }]
+}
+
+/// The alert fires for one value of a label, and shows for how long something has been so.
+pub(super) fn fires_for_time<A: Label>(label: A, time: Duration) -> Vec<Expected> {
+    let labels = vec![(prometheus_label(A::KEY), label.as_str().to_owned())];
+    vec![Expected { labels, value: Shown::Time(time) }]
 }
 
 /// The alert does not fire.

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
-pub use cases::{Case, Expected, Series};
+pub use cases::{Case, Expected, Series, Shown};
 pub use recordings::{CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
 pub use rule_file::{RuleFile, render as render_rules};
 pub use runbook::{render as render_runbook, section as runbook_section};

@@ -107,6 +107,9 @@ pub const QUEUE_AGE: Duration = Duration::from_mins(10);
 /// Every loop turns at least every ten seconds, and pauses no longer after a failure.
 pub const LOOP_AGE: Duration = Duration::from_mins(3);
 
+/// The least that [`LOOP_AGE`] becomes when rules run faster than in real life, for loops turn at their own pace then as well.
+pub const SHORTEST_LOOP_AGE: Duration = Duration::from_secs(15);
+
 /// A loop that fails once had a reason that passed.
 pub const LOOP_FAILURES: f64 = 3.0;
 
