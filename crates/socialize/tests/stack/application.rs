@@ -37,7 +37,7 @@ pub(crate) const BLOBS_DIRECTORY: &str = "/var/lib/socialize-test/blobs";
 /// The public listener of the API, by the name of its service.
 pub(crate) const API: &str = "http://api:8080";
 
-const DATABASE: &str = "socialize";
+pub(crate) const DATABASE: &str = "socialize";
 
 /// The processes of the application.
 pub(crate) struct Application {
@@ -53,7 +53,7 @@ pub(crate) struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn of_this_test() -> Self {
+    pub(crate) fn of_this_test() -> Self {
         Self { program: Path::new(env!("CARGO_BIN_EXE_socialize")), otherwise: Vec::new() }
     }
 }
@@ -98,6 +98,30 @@ impl Application {
     ) -> Self {
         drop((self.api, self.worker));
         Self::start_processes(self.postgres, compose, client, logs, build).await
+    }
+
+    /// Starts the API once more, in place of the one that has ended.
+    pub(crate) async fn start_api(
+        &mut self,
+        compose: &Compose,
+        client: &Client,
+        logs: &Path,
+        build: &Build<'_>,
+    ) {
+        self.api = Program::start("api", Self::command(&self.postgres, compose, "api", build), logs);
+        self.api.ready(client, &format!("{API}/health/ready")).await;
+    }
+
+    /// Starts the worker once more, in place of the one that has ended.
+    pub(crate) async fn start_worker(
+        &mut self,
+        compose: &Compose,
+        client: &Client,
+        logs: &Path,
+        build: &Build<'_>,
+    ) {
+        self.worker = Program::start("worker", Self::command(&self.postgres, compose, "worker", build), logs);
+        self.worker.ready(client, "http://worker:9464/health/ready").await;
     }
 
     /// A command of a service, with the environment of its process.

@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(crate) const SECRETS: &str = "/run/secrets";
 
 /// The base with the overlay, as `docker compose config` renders them.
+#[derive(Clone)]
 pub(crate) struct Compose(Value);
 
 impl Compose {

@@ -6,6 +6,7 @@
 mod application;
 mod compose;
 mod dashboards;
+mod drills;
 mod metrics;
 mod privacy;
 mod programs;
@@ -37,14 +38,8 @@ const DASHBOARDS: &str = "/etc/grafana/dashboards";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes real programs and a network of its own: `./test stack` runs it"]
 async fn everything_that_is_promised_is_seen() {
-    #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
-    let compose_file = std::env::var_os(COMPOSE_FILE).expect("`./test stack` says where the Compose file is");
-    let compose = Compose::read(Path::new(&compose_file));
+    let (compose, client) = (compose_file(), http_client());
     let logs = tempfile::tempdir().expect("a directory");
-    // Another test may have installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client =
-        Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("an HTTP client");
     let prometheus = Prometheus { client: client.clone() };
     let started = Instant::now();
     let tell = |what: &str| println!("{:>6.1} s  {what}", started.elapsed().as_secs_f64());
@@ -100,14 +95,25 @@ async fn everything_that_is_promised_is_seen() {
     tell("every metric has its type and unit");
 }
 
+/// The files of deploy/, rendered by whoever started the test.
+fn compose_file() -> Compose {
+    #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
+    let compose_file = std::env::var_os(COMPOSE_FILE).expect("`./test stack` says where the Compose file is");
+    Compose::read(Path::new(&compose_file))
+}
+
+fn http_client() -> Client {
+    // Another test may have installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("an HTTP client")
+}
+
 /// A program of the stack, and the address that answers when it is ready.
 type Store = (Program, &'static str);
 
 fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
-    let mut collector = Command::new("otelcol");
-    collector.arg("--config=/etc/otelcol/config.yaml").envs(compose.environment("alloy"));
     let programs = [
-        ("otelcol", collector, "http://alloy:13133/"),
+        ("otelcol", collector(compose), "http://alloy:13133/"),
         ("loki", compose.command("loki", "loki"), "http://loki:3100/ready"),
         ("tempo", compose.command("tempo", "tempo"), "http://tempo:3200/ready"),
         // The last one, for it is started once more.
@@ -115,6 +121,13 @@ fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
     ];
     let start = |(name, command, url)| (Program::start(name, command, logs), url);
     programs.into_iter().map(start).collect()
+}
+
+/// The OpenTelemetry Collector, which stands where Alloy does.
+fn collector(compose: &Compose) -> Command {
+    let mut command = Command::new("otelcol");
+    command.arg("--config=/etc/otelcol/config.yaml").envs(compose.environment("alloy"));
+    command
 }
 
 /// Every query of every panel has something to show, at the latest when what happened has had time to arrive.

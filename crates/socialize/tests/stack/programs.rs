@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use reqwest::Client;
 
 /// Long enough for the slowest machine; a test that waits this long has failed.
@@ -36,7 +38,8 @@ impl Program {
     /// Starts it, with its output in a file of the directory.
     pub(crate) fn start(name: &'static str, mut command: Command, logs: &Path) -> Self {
         let log = logs.join(format!("{name}.log"));
-        let file = File::create(&log).expect("a log file");
+        // One that is started once more goes on writing where the one before it ended.
+        let file = File::options().create(true).append(true).open(&log).expect("a log file");
         command.stdin(Stdio::null());
         command.stdout(file.try_clone().expect("a second handle")).stderr(file);
         let child = command.spawn();
@@ -67,6 +70,18 @@ impl Program {
     pub(crate) fn finish(mut self) {
         let status = self.child.wait().expect("the process is a child of this one");
         assert!(status.success(), "{} failed ({status}):\n{}", self.name, self.last_lines());
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.child.id().cast_signed();
+        kill(Pid::from_raw(id), signal).expect("a child of this process can be signalled");
+    }
+
+    /// Tells it to end, as Docker does, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.child.wait().expect("the process is a child of this one");
     }
 
     /// What it has written.

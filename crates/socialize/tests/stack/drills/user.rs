@@ -1,0 +1,181 @@
+//! A user at work: requests at a steady pace, none of which is wrong.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::application::{API, MAIL_DIRECTORY};
+use crate::programs::eventually;
+
+/// How often the user asks for something, whatever came of the last time.
+const EVERY: Duration = Duration::from_millis(100);
+
+/// Every so many requests one creates something.
+const CREATES: u64 = 10;
+
+const EMAIL: &str = "ada@example.com";
+const PASSWORD: &str = "a long password of somebody";
+
+/// Somebody with a workspace and a content item in it.
+#[derive(Clone)]
+pub(super) struct User {
+    client: Client,
+    access_token: String,
+    workspace: String,
+    item: String,
+    /// What a screenshot can belong to.
+    report: String,
+}
+
+/// Requests that go on until this is dropped.
+pub(super) struct AtWork {
+    task: JoinHandle<()>,
+    /// Set while the user only looks.
+    pub(super) only_reads: Arc<AtomicBool>,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl User {
+    /// Registers, follows the link, logs in and creates what there is to work on.
+    pub(super) async fn register(client: &Client) -> Self {
+        let mut user = Self {
+            client: client.clone(),
+            access_token: String::new(),
+            workspace: String::new(),
+            item: String::new(),
+            report: String::new(),
+        };
+        let new = json!({"email": EMAIL, "display_name": "Ada", "password": PASSWORD});
+        user.must(Method::POST, "/v1/auth/register", new).await;
+        let token = eventually("the e-mail with the link", async || verification_token()).await;
+        user.must(Method::POST, "/v1/auth/verify-email", json!({"token": token})).await;
+        user.log_in().await;
+        let organization = user.create("/v1/organizations", json!({"name": "Drills"})).await;
+        let path = format!("/v1/organizations/{organization}/workspaces");
+        user.workspace = user.create(&path, json!({"name": "Drills", "required_approvals": 1})).await;
+        let path = format!("/v1/workspaces/{}/content-items", user.workspace);
+        user.item = user.create(&path, json!({"channel": "other", "title": "One", "body": "Two"})).await;
+        let idea = json!({"kind": "idea", "body": "A dark theme."});
+        user.report = user.create("/v1/feedback-reports", idea).await;
+        user
+    }
+
+    /// Begins a session that lasts a quarter of an hour.
+    pub(super) async fn log_in(&mut self) {
+        let credentials = json!({"email": EMAIL, "password": PASSWORD});
+        let session = self.must(Method::POST, "/v1/auth/login", credentials).await;
+        self.access_token = session["access_token"].as_str().expect("a token").to_owned();
+    }
+
+    pub(super) async fn fail_to_log_in(&self) {
+        let credentials = json!({"email": EMAIL, "password": "not this long password"});
+        let status = self.send(Method::POST, "/v1/auth/login", credentials).await.expect("an answer").0;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
+
+    pub(super) async fn report_bug(&self) {
+        self.must(Method::POST, "/v1/feedback-reports", json!({"kind": "bug", "body": "It broke."})).await;
+    }
+
+    /// Causes an e-mail.
+    pub(super) async fn forget_password(&self) {
+        self.must(Method::POST, "/v1/auth/request-password-reset", json!({"email": EMAIL})).await;
+    }
+
+    pub(super) async fn comment(&self) {
+        self.must(Method::POST, &self.comments(), json!({"body": "Fine."})).await;
+    }
+
+    fn comments(&self) -> String {
+        format!("/v1/workspaces/{}/content-items/{}/comments", self.workspace, self.item)
+    }
+
+    /// Tries to upload a file, and says what came of it.
+    pub(super) async fn upload(&self) -> Option<StatusCode> {
+        let url = format!("{API}/v1/feedback-reports/{}/screenshot", self.report);
+        // As much of a picture as is looked at.
+        let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
+        picture.resize(1_000, 0);
+        let request = self.client.put(url).bearer_auth(&self.access_token);
+        let request = request.header("content-type", "application/octet-stream").body(picture);
+        request.send().await.ok().map(|answer| answer.status())
+    }
+
+    /// Works until what is returned is dropped.
+    pub(super) fn work(&self) -> AtWork {
+        let (user, only_reads) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let reads = only_reads.clone();
+        let task = tokio::spawn(async move {
+            let mut due = tokio::time::interval(EVERY);
+            let mut number: u64 = 0;
+            loop {
+                due.tick().await;
+                number += 1;
+                let creates = number.is_multiple_of(CREATES) && !reads.load(Ordering::Relaxed);
+                let user = user.clone();
+                // Nobody waits for an answer before somebody else asks.
+                tokio::spawn(async move {
+                    if creates {
+                        let _ = user.send(Method::POST, &user.comments(), json!({"body": "Fine."})).await;
+                    } else {
+                        let _ = user.send(Method::GET, "/v1/me", Value::Null).await;
+                    }
+                });
+            }
+        });
+        AtWork { task, only_reads }
+    }
+
+    async fn create(&self, path: &str, body: Value) -> String {
+        self.must(Method::POST, path, body).await["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn must(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.send(method, path, body).await.expect("an answer");
+        assert!(status.is_success(), "{path}: {status}: {answer}");
+        answer
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> Result<(StatusCode, Value), reqwest::Error> {
+        let mut request = self.client.request(method, format!("{API}{path}"));
+        if !self.access_token.is_empty() {
+            request = request.bearer_auth(&self.access_token);
+        }
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+}
+
+/// The token of the link in the user's first e-mail.
+fn verification_token() -> Result<String, String> {
+    let entries = std::fs::read_dir(MAIL_DIRECTORY).map_err(|error| error.to_string())?;
+    let letters = entries.filter_map(|entry| std::fs::read(entry.ok()?.path()).ok());
+    let token = |letter: Vec<u8>| {
+        let message = mail_parser::MessageParser::new().parse(&letter)?;
+        message.to()?.first()?.address().filter(|address| *address == EMAIL)?;
+        let text = message.body_text(0)?;
+        let link = text.split_whitespace().find_map(|word| word.split_once("/verify-email#token="))?;
+        Some(link.1.to_owned())
+    };
+    letters.filter_map(token).next().ok_or_else(|| "no e-mail with a link".to_owned())
+}

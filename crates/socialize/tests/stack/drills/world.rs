@@ -1,0 +1,246 @@
+//! What drills disturb: the stack and the application, with time running faster.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::get;
+use monitoring::files::write_rules;
+use monitoring::query::{Recording, Scale, Total};
+use reqwest::Client;
+use socialize::cluster::DatabaseUrl;
+use tokio::net::TcpListener;
+
+use super::alerts::Alerts;
+use super::mail_server::MailServer;
+use super::user::{AtWork, User};
+use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY};
+use crate::compose::Compose;
+use crate::programs::Program;
+use crate::prometheus::{Prometheus, now};
+
+/// Windows and pauses of all rules are so many times shorter than operators have them, and so is what is listed in [`FASTER`].
+pub(super) const FACTOR: u32 = 30;
+
+/// What replaces lines of deploy/prometheus/prometheus.yml: with windows of some seconds, samples are needed every second.
+const FASTER: &[(&str, &str)] = &[
+    ("scrape_interval: 15s", "scrape_interval: 1s"),
+    ("scrape_timeout: 10s", "scrape_timeout: 1s"),
+    ("evaluation_interval: 15s", "evaluation_interval: 1s"),
+];
+
+/// How long a series that ended is still seen: five minutes, divided as all windows are.
+const LOOKBACK: &str = "--query.lookback-delta=10s";
+
+/// For how many seconds before and after a moment Prometheus is told what it would remember: a window of two hours, and as long as a
+/// drill may take.
+const REMEMBERED_BEFORE: u64 = 240;
+const REMEMBERED_AFTER: u64 = 300;
+
+const MAIL_SERVER: &str = "127.0.0.1:2525";
+
+/// What the application is told otherwise than in other tests with the stack. An empty value takes a setting away.
+const OTHERWISE: &[(&str, &str)] = &[
+    ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+    ("SOCIALIZE_GAUGE_INTERVAL", "1s"),
+    ("SOCIALIZE_GAUGE_CHECK_INTERVAL", "2s"),
+    ("SOCIALIZE_MAIL_DIRECTORY", ""),
+    ("SOCIALIZE_SMTP_URL", "smtp://127.0.0.1:2525?tls=none"),
+    // One user does what hundreds do.
+    ("SOCIALIZE_EMAILS_TO_ONE_ADDRESS", "100000"),
+];
+
+pub(super) struct World {
+    pub(super) client: Client,
+    pub(super) alerts: Alerts,
+    pub(super) mail: MailServer,
+    pub(super) application: Application,
+    pub(super) user: Option<(User, AtWork)>,
+    pub(super) collector: Program,
+    pub(super) loki: Program,
+    pub(super) tempo: Program,
+    pub(super) prometheus_program: Program,
+    pub(super) logs: PathBuf,
+    compose: Compose,
+}
+
+impl World {
+    pub(super) async fn start(compose: Compose, client: Client, logs: &Path) -> Self {
+        check_rules(&write_configuration(logs));
+        pretend_grafana().await;
+        let collector = Program::start("otelcol", crate::collector(&compose), logs);
+        let loki = Program::start("loki", compose.command("loki", "loki"), logs);
+        let tempo = Program::start("tempo", compose.command("tempo", "tempo"), logs);
+        let prometheus_program = start_prometheus(&compose, logs);
+        let mail = MailServer::start(MAIL_SERVER, MAIL_DIRECTORY).await;
+        let application = Application::start_build(&compose, &client, logs, &build()).await;
+        let mut world = Self {
+            alerts: Alerts::watch(Prometheus { client: client.clone() }),
+            client,
+            mail,
+            application,
+            user: None,
+            collector,
+            loki,
+            tempo,
+            prometheus_program,
+            logs: logs.to_owned(),
+            compose,
+        };
+        world.ready().await;
+        world
+    }
+
+    /// Waits for all programs of the stack.
+    async fn ready(&mut self) {
+        self.collector.ready(&self.client, "http://alloy:13133/").await;
+        self.loki.ready(&self.client, "http://loki:3100/ready").await;
+        self.tempo.ready(&self.client, "http://tempo:3200/ready").await;
+        self.prometheus_program.ready(&self.client, "http://prometheus:9090/-/ready").await;
+    }
+
+    pub(super) async fn start_collector(&mut self) {
+        self.collector = Program::start("otelcol", crate::collector(&self.compose), &self.logs);
+        self.ready().await;
+    }
+
+    pub(super) async fn start_loki(&mut self) {
+        self.loki = Program::start("loki", self.compose.command("loki", "loki"), &self.logs);
+        self.ready().await;
+    }
+
+    pub(super) async fn start_api(&mut self) {
+        self.application.start_api(&self.compose, &self.client, &self.logs, &build()).await;
+    }
+
+    pub(super) async fn start_worker(&mut self) {
+        self.application.start_worker(&self.compose, &self.client, &self.logs, &build()).await;
+    }
+
+    /// A command of the application for operators, such as `dead-letters`.
+    pub(super) fn operate(&self, arguments: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+        // The variables of the test would be mistakes in its settings.
+        command.args(arguments).env_clear().env("SOCIALIZE_DATABASE_URL", self.database().expose());
+        Program::start("operator", command, &self.logs).finish();
+    }
+
+    /// The URL of the database, for sessions beside those of the application.
+    pub(super) fn database(&self) -> DatabaseUrl {
+        self.application.postgres.url(DATABASE)
+    }
+
+    /// Somebody begins to use the application.
+    pub(super) async fn let_user_work(&mut self) {
+        let mut user = User::register(&self.client).await;
+        user.log_in().await;
+        let at_work = user.work();
+        self.user = Some((user, at_work));
+    }
+
+    pub(super) fn user(&self) -> &User {
+        &self.user.as_ref().expect("a user").0
+    }
+
+    /// The user goes home and another session begins, because the last one ends soon.
+    pub(super) async fn renew_session(&mut self) {
+        if let Some((mut user, at_work)) = self.user.take() {
+            let only_reads = at_work.only_reads.clone();
+            drop(at_work);
+            user.log_in().await;
+            let at_work = user.work();
+            at_work.only_reads.store(only_reads.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.user = Some((user, at_work));
+        }
+    }
+
+    /// Prometheus gets what it would have recorded so long ago, beginning with the longest window of what looks back that far. It is
+    /// started once more to take notice.
+    pub(super) async fn remember(&mut self, recording: &Recording<Total>, ago: Duration, value: f64) {
+        self.prometheus_program.stop();
+        let then = now() - faster(ago).as_secs();
+        let mut samples = format!("# TYPE {} gauge\n", recording.name);
+        for time in then - REMEMBERED_BEFORE..then + REMEMBERED_AFTER {
+            let _ = writeln!(samples, "{} {value} {time}", recording.name);
+        }
+        samples.push_str("# EOF\n");
+        let file = self.logs.join("remembered.txt");
+        std::fs::write(&file, samples).expect("a file");
+        let mut promtool = Command::new("promtool");
+        promtool.args(["tsdb", "create-blocks-from", "openmetrics"]).arg(file).arg("/prometheus");
+        Program::start("promtool", promtool, &self.logs).finish();
+        self.prometheus_program = start_prometheus(&self.compose, &self.logs);
+        self.ready().await;
+    }
+
+    pub(super) fn rules_directory(&self) -> PathBuf {
+        self.logs.join("prometheus/rules")
+    }
+}
+
+fn build() -> Build<'static> {
+    let otherwise = OTHERWISE.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    Build { otherwise: otherwise.collect(), ..Build::of_this_test() }
+}
+
+/// The files of deploy/, with time running faster.
+fn write_configuration(logs: &Path) -> PathBuf {
+    let directory = logs.join("prometheus");
+    write_rules(Scale::faster(FACTOR), &directory).expect("the rules");
+    let mut configuration =
+        std::fs::read_to_string("/etc/prometheus/prometheus.yml").expect("the configuration");
+    for (real, faster) in FASTER {
+        assert!(configuration.contains(real), "prometheus.yml has no {real}");
+        configuration = configuration.replace(real, faster);
+    }
+    std::fs::write(directory.join("prometheus.yml"), configuration).expect("the configuration");
+    directory
+}
+
+/// Whether promtool finds the rules at this pace to do what they do in real life. All at once, because some cases last a week.
+fn check_rules(directory: &Path) {
+    let tests = std::fs::read_dir(directory.join("tests")).expect("the tests of the rules");
+    let start = |test: std::io::Result<std::fs::DirEntry>| {
+        let mut promtool = Command::new("promtool");
+        promtool.args(["test", "rules"]).arg(test.expect("an entry").path());
+        promtool.stdout(Stdio::piped()).spawn().expect("promtool")
+    };
+    let running: Vec<Child> = tests.map(start).collect();
+    assert!(!running.is_empty(), "the rules have no tests");
+    for promtool in running {
+        let checked = promtool.wait_with_output().expect("promtool");
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    }
+}
+
+fn start_prometheus(compose: &Compose, logs: &Path) -> Program {
+    let real = compose.command("prometheus", "prometheus");
+    let mut faster = Command::new("prometheus");
+    let configuration = logs.join("prometheus/prometheus.yml");
+    for argument in real.get_args() {
+        match argument.to_str() {
+            Some(text) if text.starts_with("--config.file=") => {
+                faster.arg(format!("--config.file={}", configuration.display()))
+            }
+            _ => faster.arg(argument),
+        };
+    }
+    faster.arg(LOOKBACK).envs(compose.environment("prometheus"));
+    Program::start("prometheus", faster, logs)
+}
+
+/// Grafana cannot be had here. Prometheus only wants to know whether it answers.
+async fn pretend_grafana() {
+    let listener = TcpListener::bind("grafana:3000").await.expect("Grafana's address");
+    let metrics = async || ([("content-type", "text/plain; version=0.0.4")], "");
+    let router = Router::new().route("/metrics", get(metrics));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+}
+
+/// How long something takes at the drill's pace that takes so long in real life.
+pub(super) fn faster(real: Duration) -> Duration {
+    Scale::faster(FACTOR).of(real)
+}
