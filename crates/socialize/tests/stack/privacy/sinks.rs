@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
@@ -21,6 +22,9 @@ const PROMETHEUS: &str = "http://prometheus:9090";
 
 /// Where the application writes its lines for the collector.
 const LOG_FILES: &str = "/var/log/socialize";
+
+/// How long is waited for spans whose lines have come.
+const LAST_SPANS: Duration = Duration::from_secs(30);
 
 /// The most lines that Loki hands out at once.
 const PAGE: usize = 5000;
@@ -224,16 +228,27 @@ impl Places<'_> {
 
     /// Every trace that a line names, all names and values of attributes, and what is on disk.
     async fn tempo(&self, traces: &BTreeSet<String>) -> (Vec<u8>, usize) {
-        let fetched = stream::iter(traces)
-            .map(async |trace| self.get(&format!("{TEMPO}/api/v2/traces/{trace}")).await)
-            .buffer_unordered(4);
+        // The worker's last spans come later than its lines.
+        let deadline = Instant::now() + LAST_SPANS;
+        let fetched =
+            stream::iter(traces).map(async |trace| self.trace(trace, deadline).await).buffer_unordered(4);
         let fetched: Vec<Vec<u8>> = fetched.collect().await;
-        let with_spans = |bytes: &&Vec<u8>| String::from_utf8_lossy(bytes).contains("resourceSpans");
-        let count = fetched.iter().filter(with_spans).count();
+        let count = fetched.iter().filter(|bytes| has_spans(bytes)).count();
         let mut all = fetched.concat();
         all.extend(self.get(&format!("{TEMPO}/api/v2/search/tags")).await);
         all.extend(files(Path::new("/var/tempo"), |_| true));
         (all, count)
+    }
+
+    /// A trace, or until the deadline what Tempo says instead: spans of a process that was killed never come.
+    async fn trace(&self, id: &str, deadline: Instant) -> Vec<u8> {
+        loop {
+            let bytes = self.get(&format!("{TEMPO}/api/v2/traces/{id}")).await;
+            if has_spans(&bytes) || Instant::now() > deadline {
+                return bytes;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn errors_of_jobs(&self) -> Vec<u8> {
@@ -273,6 +288,10 @@ impl Places<'_> {
         let answer = self.client.get(url).send().await.map_err(|error| format!("{error:?}"))?;
         answer.json().await.map_err(|error| format!("{error:?}"))
     }
+}
+
+fn has_spans(answer: &[u8]) -> bool {
+    String::from_utf8_lossy(answer).contains("resourceSpans")
 }
 
 fn url(base: &str, parameters: &[(&str, &str)]) -> url::Url {
