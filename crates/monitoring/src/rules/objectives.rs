@@ -20,41 +20,107 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     ]
 }
 
+const HOUR: Duration = Duration::from_hours(1);
+
 /// A promise about requests, of which a budget may be broken.
 struct Objective {
-    /// Its word in names of alerts.
-    name: &'static str,
+    fast: Title,
+    slow: Title,
     what_failed: &'static str,
     promise: f64,
     bad: &'static Recording<Total>,
+    meaning: &'static str,
+    impact: &'static str,
+    confirm: fn() -> [Look; 2],
+    remedy: &'static [&'static str],
+    /// So many bad requests of so many a minute, for so many minutes.
+    traffic: fn(u64, u64, u64) -> Vec<Series>,
+}
+
+/// What an alert is called, and what it says in one line.
+struct Title {
+    name: &'static str,
+    summary: &'static str,
 }
 
 const AVAILABILITY: Objective = Objective {
-    name: "Availability",
+    fast: Title {
+        name: "AvailabilityBudgetBurningFast",
+        summary: "Failing requests use up the error budget within days.",
+    },
+    slow: Title {
+        name: "AvailabilityBudgetBurningSlow",
+        summary: "Failing requests use up the error budget.",
+    },
     what_failed: "fail",
     promise: AVAILABILITY_OBJECTIVE,
     bad: &FAILED_REQUESTS,
+    meaning: "Of a thousand requests of four weeks 995 should succeed. The share that fails has been so high, for so long, that the promise will be broken; the short window shows that it goes on.",
+    impact: "Users see errors more often than was promised.",
+    confirm: || {
+        let failed = requests().is_one_of(RequestFailure::OURS).count().increase(HOUR);
+        [metrics("Which routes fail", &failed.sum_by::<Route, _>().above(0.0)), failing_lines()]
+    },
+    remedy: &[
+        "See HighErrorRate for how to find the cause.",
+        "Postpone releases that are not about this until the share is below one in two hundred.",
+    ],
+    traffic: |bad, all, minutes| {
+        vec![
+            Series::requests(None, &format!("0+{}x{minutes}", all - bad)),
+            Series::requests(Some(RequestFailure::Timeout), &format!("0+{bad}x{minutes}")),
+            Series::requests_within(Some(SLOW_REQUEST), &format!("0+{all}x{minutes}")),
+        ]
+    },
 };
 
 const LATENCY: Objective = Objective {
-    name: "Latency",
+    fast: Title {
+        name: "LatencyBudgetBurningFast",
+        summary: "Slow requests use up the latency budget within days.",
+    },
+    slow: Title { name: "LatencyBudgetBurningSlow", summary: "Slow requests use up the latency budget." },
     what_failed: "take longer than a second",
     promise: LATENCY_OBJECTIVE,
     bad: &SLOW_REQUESTS,
+    meaning: "Ninety-nine of a hundred requests of four weeks should be answered within a second. The share that is not has been so high, for so long, that the promise will be broken; the short window shows that it goes on.",
+    impact: "Many users wait.",
+    confirm: || {
+        let slow = requests().quantile_by::<Route, _>(0.99, HOUR).above(SLOW_REQUEST.seconds());
+        [
+            metrics("Which routes are slow", &slow),
+            Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
+        ]
+    },
+    remedy: &[
+        "See HighLatency for how to find the cause.",
+        "Postpone releases that are not about this until the share is below one in a hundred.",
+    ],
+    traffic: |bad, all, minutes| {
+        vec![
+            Series::requests(None, &format!("0+{all}x{minutes}")),
+            Series::requests_within(Some(SLOW_REQUEST), &format!("0+{}x{minutes}", all - bad)),
+        ]
+    },
 };
 
 /// How fast a budget of 28 days may be used up, by the multi-window method of the SRE workbook: the long window says that it matters, the
 /// short one that it has not stopped.
 struct Burn {
-    name: &'static str,
+    title: fn(&Objective) -> &Title,
     severity: Severity,
     pairs: [(f64, Duration, Duration); 2],
     says: &'static str,
     escalate: &'static str,
+    /// What its test shows firing: so many bad requests of a hundred, for so many minutes.
+    bad_of_a_hundred: u64,
+    /// The same, as the text shows it.
+    shown: &'static str,
+    minutes: u64,
 }
 
 const FAST: Burn = Burn {
-    name: "Fast",
+    title: |objective| &objective.fast,
     severity: Severity::Critical,
     pairs: [
         (14.4, Duration::from_hours(1), Duration::from_mins(5)),
@@ -62,10 +128,13 @@ const FAST: Burn = Burn {
     ],
     says: "within days",
     escalate: "When the cause is not found within half an hour.",
+    bad_of_a_hundred: 20,
+    shown: "20%",
+    minutes: 90,
 };
 
 const SLOW: Burn = Burn {
-    name: "Slow",
+    title: |objective| &objective.slow,
     severity: Severity::Warning,
     pairs: [
         (3.0, Duration::from_hours(24), Duration::from_hours(2)),
@@ -73,6 +142,9 @@ const SLOW: Burn = Burn {
     ],
     says: "before its four weeks are over",
     escalate: "Within the week: something is worse than it was and stays so.",
+    bad_of_a_hundred: 4,
+    shown: "4%",
+    minutes: 3 * 60,
 };
 
 fn burning(scale: Scale, objective: &Objective, burn: &Burn) -> Alert {
@@ -87,39 +159,15 @@ fn burning(scale: Scale, objective: &Objective, burn: &Burn) -> Alert {
         share(long).above(limit).and(share(short).above(limit)).and(enough)
     });
     let condition = condition.reduce(|one, other| one.or(other)).unwrap_or_else(Vector::always);
-    let (name, summary) = match (objective.name, burn.name) {
-        ("Availability", "Fast") => {
-            ("AvailabilityBudgetBurningFast", "Failing requests use up the error budget within days.")
-        }
-        ("Availability", _) => ("AvailabilityBudgetBurningSlow", "Failing requests use up the error budget."),
-        (_, "Fast") => ("LatencyBudgetBurningFast", "Slow requests use up the latency budget within days."),
-        _ => ("LatencyBudgetBurningSlow", "Slow requests use up the latency budget."),
-    };
-    let is_latency = objective.name == "Latency";
-    let traffic = |bad: u64, all: u64, minutes: u64| {
-        let good = all - bad;
-        if is_latency {
-            vec![
-                Series::requests(None, &format!("0+{all}x{minutes}")),
-                Series::requests_within(Some(SLOW_REQUEST), &format!("0+{good}x{minutes}")),
-            ]
-        } else {
-            vec![
-                Series::requests(None, &format!("0+{good}x{minutes}")),
-                Series::requests(Some(RequestFailure::Timeout), &format!("0+{bad}x{minutes}")),
-                Series::requests_within(Some(SLOW_REQUEST), &format!("0+{all}x{minutes}")),
-            ]
-        }
-    };
-    let share_shown = if burn.name == "Fast" { "20%" } else { "4%" };
-    let (burning_bad, steady_minutes) = if burn.name == "Fast" { (20, 90) } else { (4, 3 * 60) };
+    let title = (burn.title)(objective);
+    let traffic = objective.traffic;
     Alert {
-        name,
+        name: title.name,
         severity: burn.severity,
         condition: condition.text().to_owned(),
         pending: scale.of(Duration::from_mins(2)),
         keep_firing: scale.of(LONG),
-        summary: summary.to_owned(),
+        summary: title.summary.to_owned(),
         description: format!(
             "{{{{ $value | humanizePercentage }}}} of requests {}. Going on like this breaks the objective of {}% {}.",
             objective.what_failed,
@@ -128,71 +176,26 @@ fn burning(scale: Scale, objective: &Objective, burn: &Burn) -> Alert {
         ),
         dashboard: DashboardUid::Overview,
         runbook: Runbook {
-            meaning: if is_latency {
-                "Ninety-nine of a hundred requests of four weeks should be answered within a second. The share that is not has been so high, for so long, that the promise will be broken; the short window shows that it goes on."
-            } else {
-                "Of a thousand requests of four weeks 995 should succeed. The share that fails has been so high, for so long, that the promise will be broken; the short window shows that it goes on."
-            },
-            impact: if is_latency {
-                "Many users wait."
-            } else {
-                "Users see errors more often than was promised."
-            },
-            confirm: vec![
-                metrics(
-                    "The share within the last hour",
-                    &bad.average(Duration::from_hours(1)).share_of(REQUESTS.average(Duration::from_hours(1))),
-                ),
-                metrics(
-                    "The share within the last three days",
-                    &bad.average(Duration::from_hours(72))
-                        .share_of(REQUESTS.average(Duration::from_hours(72))),
-                ),
-                if is_latency {
-                    metrics(
-                        "Which routes are slow",
-                        &requests()
-                            .quantile_by::<Route, _>(0.99, Duration::from_hours(1))
-                            .above(SLOW_REQUEST.seconds()),
-                    )
-                } else {
-                    metrics(
-                        "Which routes fail",
-                        &requests()
-                            .is_one_of(RequestFailure::OURS)
-                            .count()
-                            .increase(Duration::from_hours(1))
-                            .sum_by::<Route, _>()
-                            .above(0.0),
-                    )
-                },
-                if is_latency {
-                    Look::Traces("Where their time goes", spans().of_requests().longer_than(1000))
-                } else {
-                    failing_lines()
-                },
-            ],
-            remedy: if is_latency {
-                &[
-                    "See HighLatency for how to find the cause.",
-                    "Postpone releases that are not about this until the share is below one in a hundred.",
-                ]
-            } else {
-                &[
-                    "See HighErrorRate for how to find the cause.",
-                    "Postpone releases that are not about this until the share is below one in two hundred.",
-                ]
-            },
+            meaning: objective.meaning,
+            impact: objective.impact,
+            confirm: [
+                metrics("The share within the last hour", &share(HOUR)),
+                metrics("The share within the last three days", &share(72 * HOUR)),
+            ]
+            .into_iter()
+            .chain((objective.confirm)())
+            .collect(),
+            remedy: objective.remedy,
             escalate: burn.escalate,
         },
         fires_without_data: false,
         cases: vec![
-            case("the budget is kept", steady_minutes, traffic(0, 100, steady_minutes), silent()),
+            case("the budget is kept", burn.minutes, traffic(0, 100, burn.minutes), silent()),
             case(
                 "the budget burns",
-                steady_minutes,
-                traffic(burning_bad, 100, steady_minutes),
-                fires(share_shown),
+                burn.minutes,
+                traffic(burn.bad_of_a_hundred, 100, burn.minutes),
+                fires(burn.shown),
             ),
             case(
                 "a first failure among few requests",
