@@ -105,11 +105,7 @@ pub(super) async fn publish_content_item(
     member: WorkspaceMember<Manager>,
     Parameters(path): Parameters<ContentItemPath>,
 ) -> Result<ContentItem, Error> {
-    let at_once = |status| match status {
-        ContentItemStatus::PublishFailed => Action::RetryPublish,
-        _ => Action::PublishNow,
-    };
-    deliver_after(&app, &member, path.content_item_id, app.clock.now(), at_once).await
+    deliver_after(&app, &member, path.content_item_id, app.clock.now(), begin_publishing).await
 }
 
 /// Mark a content item as published
@@ -134,10 +130,7 @@ pub(super) async fn mark_content_item_published(
     let mut transaction = app.database.begin().await?;
     let locked =
         LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
-    let begin = match locked.state.status {
-        ContentItemStatus::PublishFailed => Action::RetryPublish,
-        _ => Action::PublishNow,
-    };
+    let begin = begin_publishing(locked.state.status);
     // A delivery takes the same three steps. Here the manager is who delivers and has done so before asking, so all of them
     // happen at once.
     let next = locked
@@ -149,6 +142,14 @@ pub(super) async fn mark_content_item_published(
     app.database.commit(transaction).await?;
 
     Ok(item)
+}
+
+/// How an item in this status begins to be published.
+fn begin_publishing(status: ContentItemStatus) -> Action {
+    match status {
+        ContentItemStatus::PublishFailed => Action::RetryPublish,
+        _ => Action::PublishNow,
+    }
 }
 
 /// Takes an action after which the item is to be delivered, and leaves the delivery to the worker.
