@@ -1,7 +1,7 @@
 //! The database: a pool whose every operation has a name, a record and a time limit.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::catalogue;
@@ -11,6 +11,7 @@ use domain::labels::{ConnectionState, ErrorCode};
 use domain::recorded;
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
 use telemetry::record::SpanKind;
@@ -21,7 +22,7 @@ use crate::error::Error;
 /// The server itself ends statements that run too long. One that says nothing for so much longer is frozen, or cut off.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
-/// The shortest time between two renewals of the connections.
+/// The shortest time between two renewals of the sessions.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// A transaction; rolled back when it is dropped without a commit.
@@ -33,8 +34,59 @@ pub struct Database {
     inner: Arc<Inner>,
 }
 
+/// A pool and since when its sessions are of use.
+pub struct Pool {
+    pool: PgPool,
+    renewal: Renewal,
+}
+
+impl Pool {
+    /// A pool that connects when it is first used, and whose sessions can be renewed.
+    pub fn connect_lazy_with(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
+        let renewal = Renewal::default();
+        let known = renewal.clone();
+        let options = options.before_acquire(move |_, session| {
+            let is_of_use = !known.is_due(session.age);
+            Box::pin(async move { Ok(is_of_use) })
+        });
+        Self { pool: options.connect_lazy_with(connect), renewal }
+    }
+}
+
+/// A pool of somebody else's, whose sessions live as long as it pleases.
+impl From<PgPool> for Pool {
+    fn from(pool: PgPool) -> Self {
+        Self { pool, renewal: Renewal::default() }
+    }
+}
+
+/// Which sessions are used no more. Whether a session may write is decided when it begins, so those that began while the
+/// server accepted no writes would refuse them for as long as they live, which is half an hour.
+#[derive(Clone, Default)]
+struct Renewal {
+    /// Sessions that began before are of no use.
+    last: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Renewal {
+    /// A write was refused. As long as all of them are, sessions are renewed once in a while and not for every request.
+    fn request(&self) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() > RENEWAL_PAUSE) {
+            *last = Some(Instant::now());
+        }
+    }
+
+    /// Whether a session of this age began too early.
+    fn is_due(&self, age: Duration) -> bool {
+        let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| age > last.elapsed())
+    }
+}
+
 struct Inner {
     pool: PgPool,
+    renewal: Renewal,
     operations: Operations<DatabaseOperation, DatabaseOutcome>,
     wait_time: BoundHistogram,
     pending: BoundUpDownCounter,
@@ -43,8 +95,6 @@ struct Inner {
     statement_limit: Duration,
     /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Whether idle connections are being closed.
-    is_renewing: AtomicBool,
 }
 
 /// The result of a database operation.
@@ -112,11 +162,12 @@ impl From<DatabaseError> for Error {
 impl Database {
     /// Observes `pool`, whose server ends statements after `statement_timeout`. `is_down` answers from a cached health check.
     pub fn new(
-        pool: PgPool,
+        pool: impl Into<Pool>,
         statement_timeout: Duration,
         telemetry: &Telemetry,
         is_down: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Self {
+        let Pool { pool, renewal } = pool.into();
         let meter = telemetry.meter();
         let family = FamilyDescription {
             event: events::DATABASE_OPERATION,
@@ -145,8 +196,8 @@ impl Database {
             timeouts,
             statement_limit: statement_timeout + ANSWER_MARGIN,
             is_down: Box::new(is_down),
-            is_renewing: AtomicBool::new(false),
             pool,
+            renewal,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -197,7 +248,7 @@ impl Database {
             Ok(result) => {
                 let classified = classify(result);
                 if classified.2 == Some(ErrorType::ReadOnly) {
-                    self.renew_connections();
+                    self.inner.renewal.request();
                 }
                 classified
             }
@@ -207,25 +258,6 @@ impl Database {
             }
         });
         self.inner.operations.observe(operation, answered)
-    }
-
-    /// Closes the idle connections. Whether a session may write is decided when it begins, so those that began while the server
-    /// accepted no writes would refuse them for as long as they live, which is half an hour.
-    fn renew_connections(&self) {
-        if self.inner.is_renewing.swap(true, Relaxed) {
-            return;
-        }
-        let inner = self.inner.clone();
-        tokio::spawn(async move {
-            for _ in 0..inner.pool.size() {
-                let Some(connection) = inner.pool.try_acquire() else { break };
-                // It is gone in any case; that the server hears of it is a courtesy.
-                let _ = tokio::time::timeout(ANSWER_MARGIN, connection.close()).await;
-            }
-            // The connection that failed comes back in a moment, and the next failure finds it idle.
-            tokio::time::sleep(RENEWAL_PAUSE).await;
-            inner.is_renewing.store(false, Relaxed);
-        });
     }
 
     /// The pool itself, for migrations and listeners that live outside any request.

@@ -10,7 +10,7 @@ use domain::recorded::{self, resource};
 use domain::signals::{self, Signals};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection};
 use telemetry::health::{Health, HealthSettings};
 use telemetry::log::{LevelFilter, LogSettings, PanicText};
 use telemetry::{
@@ -23,7 +23,7 @@ use crate::app::{App, AppSettings, AppState};
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, Pool};
 use crate::disks;
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
@@ -152,12 +152,12 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
 ///
 /// # Errors
 /// When the URL cannot be used; the message does not quote it.
-pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<PgPool> {
+pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
     let timeout = settings.statement_timeout.as_millis().to_string();
     let options = connect_options(settings)?.options([("statement_timeout", timeout)]);
     let pool =
         PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
-    Ok(pool.connect_lazy_with(options))
+    Ok(Pool::connect_lazy_with(pool, options))
 }
 
 /// How to connect, without limits.
