@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use socialize::app::App;
 use socialize::gauges::{COUNTS_BY_STATUS, OTHER_COUNTS, fold};
 use sqlx::{AssertSqlSafe, PgPool};
+use telemetry::http_server::HttpServerService;
 use test_support::TestApp;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -371,7 +372,7 @@ async fn compare_requests(with: &TestApp, without: &TestApp) -> anyhow::Result<V
 struct Client<'a> {
     test: &'a TestApp,
     app: App,
-    router: Router,
+    router: HttpServerService<Router>,
     author: UserId,
     path: String,
     edited: Uuid,
@@ -384,7 +385,7 @@ impl<'a> Client<'a> {
         let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
         // The router of the test itself compares every answer with the document.
         let app = test.another_process();
-        let router = socialize::router::router(app.clone());
+        let router = socialize::router::service(app.clone());
         let path = format!("/v1/workspaces/{workspace}/content-items");
         let edited =
             sqlx::query_scalar("select id from content_items limit 1").fetch_one(test.pool()).await?;

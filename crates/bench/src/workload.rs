@@ -6,12 +6,14 @@
 //! What is not counted: sockets to clients, the log file, sending export requests over the network and their compression,
 //! and encoding the metrics, which happens once a minute however many requests there are.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::routing::{MethodRouter, get};
+use axum::response::Response;
+use axum::routing::get;
 use axum::{Json, Router};
 use clap::{Args, ValueEnum};
 use domain::catalogue;
@@ -23,14 +25,14 @@ use socialize::database::Database;
 use socialize::error::{Error, panic_response};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use telemetry::http_server::{HttpServer, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
 use telemetry::log::{Level, LevelFilter, LogFormat, LogSettings, LogSource, LogWriter};
 use telemetry::record::SpanKind;
 use telemetry::{
     Attributes, ErrorType, FamilyDescription, Identifier, JobOutcome, Key, Operations, Resource, Sampler,
     SpanContext, SpanId, Telemetry, TelemetrySettings, TraceId, trace_request,
 };
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 use uuid::Uuid;
 
 /// What is asked for.
@@ -142,58 +144,66 @@ impl Workload {
                 Route::Job => run_jobs(self.requests, telemetry, recording.as_ref()).await,
                 route => {
                     let router = self.router(route, telemetry)?;
-                    for number in 1..=self.requests {
-                        request(&router, route.as_str()).await?;
-                        take(recording.as_ref(), number);
+                    match telemetry {
+                        None => self.make_requests(router, None).await,
+                        Some(telemetry) => {
+                            self.make_requests(observed(router, route, telemetry), recording.as_ref()).await
+                        }
                     }
-                    Ok(())
                 }
             }
         })
+    }
+
+    async fn make_requests<S>(&self, service: S, recording: Option<&Recording>) -> anyhow::Result<()>
+    where
+        S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
+    {
+        for number in 1..=self.requests {
+            request(&service, self.route.as_str()).await?;
+            take(recording, number);
+        }
+        Ok(())
     }
 
     fn router(&self, route: Route, telemetry: Option<&Telemetry>) -> anyhow::Result<Router> {
-        Ok(match (route, telemetry) {
-            (Route::Select, _) => {
-                let url = self.database_url.as_deref().unwrap_or_default();
-                let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url)?;
-                match telemetry {
-                    None => served(route, None, get(select_bare), pool),
-                    Some(telemetry) => {
-                        let database = Database::new(pool, Duration::from_secs(5), telemetry, || false);
-                        served(route, Some(telemetry), get(select_observed), database)
-                    }
-                }
+        let path = format!("/{}", route.as_str());
+        if route != Route::Select {
+            let handler = match route {
+                Route::Error => get(async || Error::not_found("thing")),
+                _ => get(async || Json(Thing { name: "a thing" })),
+            };
+            // Without its state the router would put the handler together again for every request.
+            return Ok(Router::new().route(&path, handler).with_state(()));
+        }
+        let url = self.database_url.as_deref().unwrap_or_default();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy(url)?;
+        Ok(match telemetry {
+            None => Router::new().route(&path, get(select_bare)).with_state(pool),
+            Some(telemetry) => {
+                let database = Database::new(pool, Duration::from_secs(5), telemetry, || false);
+                Router::new().route(&path, get(select_observed)).with_state(database)
             }
-            (Route::Error, telemetry) => {
-                served(route, telemetry, get(async || Error::not_found("thing")), ())
-            }
-            (_, telemetry) => served(route, telemetry, get(async || Json(Thing { name: "a thing" })), ()),
         })
     }
 }
 
-/// A router with one route, with the layer of the application where there is telemetry.
-fn served<S: Clone + Send + Sync + 'static>(
-    route: Route,
-    telemetry: Option<&Telemetry>,
-    mut handler: MethodRouter<S>,
-    state: S,
-) -> Router {
+/// The router as the application observes its own, with as many routes to look through.
+fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerService<Router> {
+    let settings =
+        HttpServerSettings { trusted_peers: Vec::new(), unmatched_statuses: vec![404], panic_response };
+    let mut described = socialize::router::described();
     let path = format!("/{}", route.as_str());
-    if let Some(telemetry) = telemetry {
-        let settings = HttpServerSettings { trusted_peers: Vec::new(), panic_response };
-        let description =
-            RouteDescription { method: Method::GET, route: path.clone(), statuses: vec![200, 404] };
-        handler = handler.layer(HttpServer::new(telemetry, settings).layer(&[description]));
-    }
-    // Without its state the router would put handler and layer together again for every request.
-    Router::new().route(&path, handler).with_state(state)
+    described.push(RouteDescription { method: Method::GET, route: path, statuses: vec![200, 404] });
+    HttpServer::new(telemetry, settings).observe(router, &described, &[])
 }
 
-async fn request(router: &Router, path: &str) -> anyhow::Result<()> {
+async fn request<S>(service: &S, path: &str) -> anyhow::Result<()>
+where
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
+{
     let request = Request::builder().uri(format!("/{path}")).body(Body::empty())?;
-    let response = router.clone().oneshot(request).await?;
+    let response = service.clone().oneshot(request).await?;
     let expected = if path == "error" { StatusCode::NOT_FOUND } else { StatusCode::OK };
     anyhow::ensure!(response.status() == expected, "/{path} answered {}", response.status());
     axum::body::to_bytes(response.into_body(), usize::MAX).await?;

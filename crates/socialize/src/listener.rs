@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
-use http::{HeaderMap, HeaderValue, Version, header};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Request, Version, header};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -17,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
+use tower::{Service, ServiceExt};
 
 /// How long a client may take to send the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,11 +33,30 @@ const STREAM_END_LIMIT: Duration = Duration::from_millis(500);
 
 /// What a listener answers with.
 #[derive(Clone)]
-pub(crate) struct Routers {
+pub(crate) struct Services<S> {
     /// Requests.
-    pub(crate) requests: Router,
+    pub(crate) requests: S,
     /// Requests whose headers are too large to be looked at.
-    pub(crate) headers_too_large: Router,
+    pub(crate) headers_too_large: S,
+}
+
+/// Answers every request, such as a router.
+pub(crate) trait Answering:
+    Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
 }
 
 /// When a listener ends; each begins when the sender is dropped.
@@ -56,7 +76,12 @@ impl End {
 }
 
 /// Accepts connections until the end, then lets those that are open finish their requests, for at most `patience`.
-pub(crate) async fn accept(listener: TcpListener, routers: Routers, end: End, patience: Duration) {
+pub(crate) async fn accept<S: Answering>(
+    listener: TcpListener,
+    services: Services<S>,
+    end: End,
+    patience: Duration,
+) {
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let streams = TaskTracker::new();
@@ -69,11 +94,11 @@ pub(crate) async fn accept(listener: TcpListener, routers: Routers, end: End, pa
         };
         match connection {
             Ok((stream, peer)) => {
-                let routers = routers.clone();
+                let services = services.clone();
                 connections.spawn(serve_connection(
                     stream,
                     peer,
-                    routers,
+                    services,
                     end.clone(),
                     graceful.watcher(),
                     streams.clone(),
@@ -91,10 +116,10 @@ pub(crate) async fn accept(listener: TcpListener, routers: Routers, end: End, pa
     let _ = tokio::time::timeout(STREAM_END_LIMIT, streams.wait()).await;
 }
 
-async fn serve_connection(
+async fn serve_connection<S: Answering>(
     stream: TcpStream,
     peer: SocketAddr,
-    routers: Routers,
+    services: Services<S>,
     end: End,
     graceful: Watcher,
     streams: TaskTracker,
@@ -103,14 +128,14 @@ async fn serve_connection(
     let _ = stream.set_nodelay(true);
     let is_used = Arc::new(AtomicBool::new(false));
     let using = Arc::clone(&is_used);
-    let service = tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
         using.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
-        let router = if is_too_large { &routers.headers_too_large } else { &routers.requests };
+        let answering = if is_too_large { &services.headers_too_large } else { &services.requests };
         // HTTP/2 has another way to say so, which belongs to the connection and not to an answer.
         let is_last = request.version() < Version::HTTP_2 && end.is_announced();
-        let answer = router.clone().oneshot(request);
+        let answer = answering.clone().oneshot(request);
         async move {
             let mut answer = answer.await?;
             if is_last {

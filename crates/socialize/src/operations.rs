@@ -17,12 +17,12 @@ use telemetry::log::LevelSetting;
 use telemetry::prometheus;
 
 use crate::app::App;
-use crate::listener::Routers;
+use crate::listener::Services;
 use crate::routes::health::{live, ready};
 use crate::start::VERSION;
 
 /// Everything that the operations listener answers.
-pub(crate) fn routers(app: App) -> Routers {
+pub(crate) fn services(app: App) -> Services<Router> {
     let requests = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -31,7 +31,7 @@ pub(crate) fn routers(app: App) -> Routers {
         .route("/log-level", get(read_level).put(set_level))
         .route("/build", get(build))
         .with_state(app);
-    Routers {
+    Services {
         requests,
         headers_too_large: Router::new().fallback(async || StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     }

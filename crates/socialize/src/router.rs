@@ -10,15 +10,15 @@ use axum::routing::{MethodRouter, any};
 use domain::labels::ErrorCode;
 use http::Method;
 use telemetry::ErrorType;
-use telemetry::http_server::{HttpServer, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
 use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, AppSettings, BODY_LIMIT};
 use crate::error::{AnsweredCode, Error, ErrorBody, panic_response};
-use crate::listener::{HEADER_BYTES, Routers};
+use crate::listener::{HEADER_BYTES, Services};
 use crate::routes;
 
 #[derive(OpenApi)]
@@ -29,91 +29,71 @@ use crate::routes;
 )]
 struct Document;
 
-/// Every route of the API with its document.
-fn api(observe: &Observe) -> OpenApiRouter<App> {
+/// The routes of the API with their document.
+fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
-        .merge(routes::auth::router(observe))
-        .merge(routes::me::router(observe))
-        .merge(routes::organizations::router(observe))
-        .merge(routes::organization_members::router(observe))
-        .merge(routes::workspaces::router(observe))
-        .merge(routes::workspace_members::router(observe))
-        .merge(routes::workspace_invites::router(observe))
-        .merge(routes::content_items::router(observe))
-        .merge(routes::publishing_endpoint::router(observe))
-        .merge(routes::comments::router(observe))
-        .merge(routes::feedback::router(observe))
-        .merge(routes::screenshots::router(observe))
+        .merge(routes::auth::router())
+        .merge(routes::me::router())
+        .merge(routes::organizations::router())
+        .merge(routes::organization_members::router())
+        .merge(routes::workspaces::router())
+        .merge(routes::workspace_members::router())
+        .merge(routes::workspace_invites::router())
+        .merge(routes::content_items::router())
+        .merge(routes::publishing_endpoint::router())
+        .merge(routes::comments::router())
+        .merge(routes::feedback::router())
 }
 
-/// The API and its document.
-pub fn router(app: App) -> Router {
-    routers(app).requests
-}
-
-/// The public listener.
-pub(crate) fn routers(app: App) -> Routers {
-    let observe = Observe::new(&app);
-    let (router, document) = api(&observe).split_for_parts();
-    let requests = router
-        .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
-        .merge(routes::health::router())
-        .fallback_service(observe.unmatched(any(not_found)).with_state(app.clone()))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(app.clone());
-    let headers_too_large = observe.unmatched(any(headers_too_large)).with_state(app);
-    Routers { requests, headers_too_large: Router::new().fallback_service(headers_too_large) }
+/// Routes of the API on which files arrive, which may take longer.
+fn uploads() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(routes::content_items::upload_router()).merge(routes::screenshots::router())
 }
 
 /// The OpenAPI document of all routes.
 pub fn document() -> utoipa::openapi::OpenApi {
-    api(&Observe { app: None }).split_for_parts().1
+    api().merge(uploads()).into_openapi()
 }
 
-/// Puts the layers around a route: outermost the record, within it the time limit.
-pub struct Observe {
-    /// `None` where only the document is wanted.
-    app: Option<(HttpServer, App)>,
+/// What the record needs to know of every route.
+pub fn described() -> Vec<RouteDescription> {
+    describe(&document().paths)
 }
 
-impl Observe {
-    fn new(app: &App) -> Self {
-        let trusted_peers = app.settings.trusted_peers.clone();
-        let http = HttpServer::new(&app.telemetry, HttpServerSettings { trusted_peers, panic_response });
-        Self { app: Some((http, app.clone())) }
-    }
+/// What has no place in the document is not recorded either: probes would hide what users do.
+const UNRECORDED: &[&str] =
+    &["/docs", "/docs/{*file}", "/openapi.json", "/health", "/health/live", "/health/ready"];
 
-    /// A route whose possible answers are those that its documentation lists.
-    pub fn routes(&self, routes: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-        self.routes_within(|settings| settings.request_timeout, routes)
-    }
+/// The API and its document, with a record of each request.
+pub fn service(app: App) -> HttpServerService<Router> {
+    services(app).requests
+}
 
-    /// The same for a route on which files arrive, which may take longer.
-    pub fn upload_routes(&self, routes: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-        self.routes_within(|settings| settings.request_timeout + settings.upload_timeout, routes)
-    }
+/// The public listener. Outermost is the record, within it the time limit.
+pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
+    let AppSettings { request_timeout, upload_timeout, .. } = app.settings;
+    let document = document();
+    let finish_within = |limit: Duration| middleware::from_fn_with_state((app.clone(), limit), finish);
+    let routes_within = |limit, routes: OpenApiRouter<App>| {
+        let router = Router::from(routes).method_not_allowed_fallback(method_not_allowed);
+        router.layer(finish_within(limit))
+    };
+    let refusal = |refusal: MethodRouter| refusal.layer(finish_within(request_timeout));
+    let requests = routes_within(request_timeout, api())
+        .merge(routes_within(request_timeout + upload_timeout, uploads()))
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(routes::health::router())
+        .fallback_service(refusal(any(not_found)))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(app.clone());
+    let headers_too_large = Router::new().fallback_service(refusal(any(headers_too_large)));
 
-    fn routes_within(
-        &self,
-        limit: fn(&AppSettings) -> Duration,
-        (schemas, paths, methods): UtoipaMethodRouter<App>,
-    ) -> UtoipaMethodRouter<App> {
-        let Some((http, app)) = &self.app else { return (schemas, paths, methods) };
-        let finishing = (app.clone(), limit(&app.settings));
-        let methods = methods
-            .fallback(method_not_allowed)
-            .layer(middleware::from_fn_with_state(finishing, finish))
-            .layer(http.layer(&describe(&paths)));
-        (schemas, paths, methods)
-    }
-
-    /// Everything that matches no route or is not even looked at, recorded as one.
-    fn unmatched(&self, refusal: MethodRouter<App>) -> MethodRouter<App> {
-        let Some((http, app)) = &self.app else { return refusal };
-        let finishing = (app.clone(), app.settings.request_timeout);
-        refusal
-            .layer(middleware::from_fn_with_state(finishing, finish))
-            .layer(http.unmatched_layer(&[404, 431]))
+    let trusted_peers = app.settings.trusted_peers.clone();
+    let settings = HttpServerSettings { trusted_peers, unmatched_statuses: vec![404, 431], panic_response };
+    let http = HttpServer::new(&app.telemetry, settings);
+    Services {
+        requests: http.observe(requests, &described(), UNRECORDED),
+        headers_too_large: http.observe(headers_too_large, &[], &[]),
     }
 }
 
@@ -145,7 +125,7 @@ async fn method_not_allowed() -> Error {
     )
 }
 
-/// What the layer needs to know of a route, read from its documentation.
+/// Reads it from the documentation.
 fn describe(paths: &Paths) -> Vec<RouteDescription> {
     let mut described = Vec::new();
     for (route, item) in &paths.paths {

@@ -65,14 +65,14 @@ pub async fn run_until(
     };
     let operations = tokio::spawn(accept(
         operations_listener,
-        operations::routers(app.clone()),
+        operations::services(app.clone()),
         End { announced: operations_ended.clone(), closed: operations_ended },
         OPERATIONS_END_LIMIT,
     ));
     let public = public_listener.map(|listener| {
         let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
         let end = End { announced: stopped.clone(), closed };
-        tokio::spawn(accept(listener, router::routers(app.clone()), end, settings.shutdown_timeout))
+        tokio::spawn(accept(listener, router::services(app.clone()), end, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {

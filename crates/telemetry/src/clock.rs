@@ -1,9 +1,10 @@
 //! Time at one clock read per boundary.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat};
+use nix::time::{ClockId, clock_gettime};
 
 use crate::json;
 
@@ -30,39 +31,50 @@ impl Timestamp {
     }
 }
 
+/// A reading of the monotonic clock in nanoseconds. Unlike an `Instant` it is compared and subtracted in one instruction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Monotonic(u64);
+
+impl Monotonic {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        // Linux has this clock since it has any, so there is nothing to be done about an error.
+        clock_gettime(ClockId::CLOCK_MONOTONIC)
+            .map_or(Self(0), |now| Self(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64))
+    }
+
+    /// Nanoseconds since then.
+    #[inline]
+    pub(crate) fn elapsed(self) -> u64 {
+        Self::now().0.saturating_sub(self.0)
+    }
+}
+
 /// Tells wall-clock time from monotonic readings, so that a start needs one clock read instead of two.
 ///
 /// The distance between both clocks is measured again by [`Clock::synchronize`], which the log writer calls several times a
 /// second, so a stepped wall clock is followed soon and a duration is never affected by it.
 pub(crate) struct Clock {
-    base: Instant,
+    /// The wall clock's nanoseconds where the monotonic clock has none.
     base_unix_nanoseconds: AtomicU64,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        let clock = Self { base: Instant::now(), base_unix_nanoseconds: AtomicU64::new(0) };
+        let clock = Self { base_unix_nanoseconds: AtomicU64::new(0) };
         clock.synchronize();
         clock
     }
 
     pub(crate) fn synchronize(&self) {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let since_base = self.base.elapsed();
-        self.base_unix_nanoseconds.store(wall.saturating_sub(since_base).as_nanos() as u64, Relaxed);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        self.base_unix_nanoseconds.store(wall.saturating_sub(Monotonic::now().0), Relaxed);
     }
 
     #[inline]
-    pub(crate) fn timestamp(&self, instant: Instant) -> Timestamp {
-        let since_base = nanoseconds(instant.saturating_duration_since(self.base));
-        Timestamp(self.base_unix_nanoseconds.load(Relaxed) + since_base)
+    pub(crate) fn timestamp(&self, at: Monotonic) -> Timestamp {
+        Timestamp(self.base_unix_nanoseconds.load(Relaxed) + at.0)
     }
-}
-
-/// A duration in nanoseconds; 584 years fit.
-#[inline]
-pub(crate) fn nanoseconds(duration: Duration) -> u64 {
-    duration.as_secs() * 1_000_000_000 + u64::from(duration.subsec_nanos())
 }
 
 /// What every line begins with.

@@ -11,6 +11,8 @@ use std::panic::Location;
 
 use crate::ErrorType;
 use crate::attribute::{Attributes, Key};
+use crate::measurement::Identity;
+use crate::record::{Operation, Record};
 use crate::trace::SpanContext;
 
 static CODE_LOCATION: Key = Key("code.location");
@@ -32,7 +34,7 @@ const MOST_SPARE: usize = 64;
 #[derive(Debug)]
 pub struct Scope {
     /// The operation's own span; its children name it as their parent.
-    pub context: SpanContext,
+    pub(crate) identity: Identity,
     /// What the record will carry.
     pub attributes: Attributes,
     /// Why the operation failed, where whoever noticed is not whoever finishes the record.
@@ -45,19 +47,19 @@ pub struct Scope {
 
 impl Scope {
     /// A scope in which nothing has happened yet.
-    pub(crate) fn begin(context: SpanContext) -> Box<Self> {
+    pub(crate) fn begin(identity: Identity) -> Box<Self> {
         // A thread that is about to end has no spare ones any more.
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
         let Some(mut scope) = spare else {
             return Box::new(Self {
-                context,
+                identity,
                 attributes: Attributes::default(),
                 error_type: None,
                 database_operations: 0,
                 database_nanoseconds: 0,
             });
         };
-        scope.context = context;
+        scope.identity = identity;
         scope.attributes.clear();
         scope.error_type = None;
         scope.database_operations = 0;
@@ -75,19 +77,19 @@ impl Scope {
         });
     }
 
-    /// The attributes of the record, with what was added up while the operation ran.
-    pub(crate) fn complete(&mut self) -> &Attributes {
+    /// The record of the operation, which ends now, with what was added up while it ran.
+    pub(crate) fn record<'a>(&'a mut self, operation: &'a Operation, outcome: usize) -> Record<'a> {
         if self.database_operations > 0 {
             self.attributes.number(&DATABASE_OPERATIONS, self.database_operations);
             self.attributes.milliseconds(&DATABASE_DURATION, self.database_nanoseconds);
         }
-        &self.attributes
+        self.identity.record(operation, outcome, &self.attributes)
     }
 }
 
 /// The span that a new operation on this thread would be a child of.
 pub fn context() -> Option<SpanContext> {
-    CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.context))
+    CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.identity.context))
 }
 
 /// Changes the current scope; does nothing outside any operation.

@@ -1,9 +1,7 @@
 //! Measuring an operation that is a child of the current one: a database operation, a call to another service, a delivery.
 
-use std::time::Instant;
-
 use crate::attribute::Attributes;
-use crate::clock::{Timestamp, nanoseconds};
+use crate::clock::{Monotonic, Timestamp};
 use crate::current;
 use crate::record::{Operation, Record};
 use crate::telemetry::Telemetry;
@@ -23,12 +21,12 @@ pub struct Measurement<'a> {
 }
 
 /// Who a span is and when it began.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) context: SpanContext,
     pub(crate) parent: Option<SpanId>,
     pub(crate) link: Option<SpanContext>,
-    pub(crate) started: Instant,
+    pub(crate) started: Monotonic,
     pub(crate) start: Timestamp,
 }
 
@@ -44,7 +42,7 @@ impl Identity {
             Some(parent) => parent.sampled,
             None => telemetry.sampler().decide(trace_id, None),
         };
-        let started = Instant::now();
+        let started = Monotonic::now();
         Self {
             context: SpanContext { trace_id, span_id: SpanId::random(), sampled },
             parent: parent.map(|parent| parent.span_id),
@@ -68,7 +66,7 @@ impl Identity {
             parent: self.parent,
             link: self.link,
             start: self.start,
-            nanoseconds: nanoseconds(self.started.elapsed()),
+            nanoseconds: self.started.elapsed(),
             attributes,
         }
     }

@@ -209,12 +209,11 @@ where
         let operations: &Operations<K, O> = this.operations;
         if let Some(describe) = this.describe.take() {
             let identity = Identity::begin(&operations.telemetry, None, *this.cause);
-            let mut scope = Scope::begin(identity.context);
+            let mut scope = Scope::begin(identity);
             describe(&mut scope.attributes);
             *this.run = Some(Run {
                 telemetry: &operations.telemetry,
                 operation: &operations.operations[this.kind.index()],
-                identity,
                 scope: Some(scope),
                 outcome: O::ABANDONED.index(),
             });
@@ -238,7 +237,6 @@ where
 struct Run<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,
-    identity: Identity,
     scope: Option<Box<Scope>>,
     outcome: usize,
 }
@@ -246,8 +244,7 @@ struct Run<'a> {
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         if let Some(mut scope) = self.scope.take() {
-            let attributes = scope.complete();
-            self.telemetry.finish(&self.identity.record(self.operation, self.outcome, attributes));
+            self.telemetry.finish(&scope.record(self.operation, self.outcome));
             scope.end();
         }
     }

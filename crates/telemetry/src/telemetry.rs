@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::ClosedSet;
 use crate::builtin::{self, Signal};
-use crate::clock::{Clock, Timestamp, TimestampText};
+use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
 use crate::log::{Level, LevelFilter};
 use crate::meter::{Counter, Meter};
 use crate::otlp_encoding::Resource;
@@ -213,7 +213,7 @@ impl Telemetry {
 
     /// Now, on the wall clock.
     pub(crate) fn now(&self) -> Timestamp {
-        self.inner.clock.timestamp(std::time::Instant::now())
+        self.inner.clock.timestamp(Monotonic::now())
     }
 
     /// Moves all pending lines into `into`.

@@ -105,10 +105,11 @@ fn decode_hex<const N: usize>(digits: &[u8]) -> Result<[u8; N], MalformedTracepa
     Ok(bytes)
 }
 
-fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    let mut out = Vec::with_capacity(2 * bytes.len());
-    json::hex(&mut out, bytes);
-    f.write_str(std::str::from_utf8(&out).unwrap_or_default())
+fn write_hex(f: &mut fmt::Formatter<'_>, id: &[u8]) -> fmt::Result {
+    let mut digits = [0; 32];
+    let digits = &mut digits[..2 * id.len()];
+    json::write_hex(digits, id);
+    f.write_str(std::str::from_utf8(digits).unwrap_or_default())
 }
 
 impl fmt::Display for TraceId {

@@ -23,14 +23,11 @@ use crate::activity::touch_workspace;
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Created, Idempotent, Member, Parameters, Query, WorkspaceMember};
-use crate::router::Observe;
 use crate::text::Text;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(observe.routes(routes!(create_comment, list_comments)))
-        .routes(observe.routes(routes!(delete_comment)))
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(create_comment, list_comments)).routes(routes!(delete_comment))
 }
 
 type CommentBody = Text<{ *limits::COMMENT_BODY.start() }, { *limits::COMMENT_BODY.end() }>;

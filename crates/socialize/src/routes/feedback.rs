@@ -21,15 +21,14 @@ use super::page::{Page, PageQuery, Position};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
-use crate::router::Observe;
 use crate::text::Text;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(submit_feedback_report, list_feedback_reports)))
-        .routes(observe.routes(routes!(list_own_feedback_reports)))
-        .routes(observe.routes(routes!(read_feedback_report, triage_feedback_report)))
+        .routes(routes!(submit_feedback_report, list_feedback_reports))
+        .routes(routes!(list_own_feedback_reports))
+        .routes(routes!(read_feedback_report, triage_feedback_report))
 }
 
 type FeedbackBody = Text<{ *limits::FEEDBACK_BODY.start() }, { *limits::FEEDBACK_BODY.end() }>;

@@ -14,12 +14,11 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, CurrentUser};
-use crate::router::Observe;
 use crate::text::Text;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(observe.routes(routes!(read_me, update_me)))
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(read_me, update_me))
 }
 
 /// An account as its user sees it.

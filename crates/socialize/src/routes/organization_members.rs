@@ -20,13 +20,12 @@ use crate::error::{Error, answers};
 use crate::extract::{
     Body, OrganizationAdmin, OrganizationMember, OrganizationPermission, Parameters, Query,
 };
-use crate::router::Observe;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(list_organization_members)))
-        .routes(observe.routes(routes!(change_organization_member, remove_organization_member)))
+        .routes(routes!(list_organization_members))
+        .routes(routes!(change_organization_member, remove_organization_member))
 }
 
 /// Somebody's membership in an organization.

@@ -18,14 +18,13 @@ use super::page::{Page, PageQuery, Position};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query};
-use crate::router::Observe;
 use crate::text::Text;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(create_organization, list_organizations)))
-        .routes(observe.routes(routes!(read_organization, change_organization)))
+        .routes(routes!(create_organization, list_organizations))
+        .routes(routes!(read_organization, change_organization))
 }
 
 /// A new organization.

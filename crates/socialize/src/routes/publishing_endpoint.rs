@@ -21,21 +21,16 @@ use crate::error::{Error, answers};
 use crate::extract::{Body, Manager, WorkspaceMember};
 use crate::outbound::UrlRefusal;
 use crate::publishing::StoredEndpoint;
-use crate::router::Observe;
 use crate::text::Text;
 
 /// For how long deliveries are signed with the secret before as well.
 const PREVIOUS_SECRET_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(
-            read_publishing_endpoint,
-            set_publishing_endpoint,
-            delete_publishing_endpoint
-        )))
-        .routes(observe.routes(routes!(rotate_publishing_secret)))
+        .routes(routes!(read_publishing_endpoint, set_publishing_endpoint, delete_publishing_endpoint))
+        .routes(routes!(rotate_publishing_secret))
 }
 
 /// Where to publish to.

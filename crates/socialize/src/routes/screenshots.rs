@@ -19,11 +19,10 @@ use crate::app::App;
 use crate::blobs::{StoredBlob, UploadRules, store_upload};
 use crate::error::{Error, answers};
 use crate::extract::{CurrentUser, Parameters, Upload};
-use crate::router::Observe;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(observe.upload_routes(routes!(put_screenshot, download_screenshot)))
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(put_screenshot, download_screenshot))
 }
 
 const RULES: UploadRules =

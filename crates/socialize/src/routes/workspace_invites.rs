@@ -23,7 +23,6 @@ use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Created, CurrentUser, Idempotent, Manager, Parameters, Query, WorkspaceMember};
-use crate::router::Observe;
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::LinkPurpose;
@@ -37,11 +36,11 @@ const INVITE_LIMIT: i64 = 100;
 const INVITE_LIMIT_PERIOD: TimeDelta = TimeDelta::days(1);
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(create_workspace_invite, list_workspace_invites)))
-        .routes(observe.routes(routes!(revoke_workspace_invite)))
-        .routes(observe.routes(routes!(accept_workspace_invite)))
+        .routes(routes!(create_workspace_invite, list_workspace_invites))
+        .routes(routes!(revoke_workspace_invite))
+        .routes(routes!(accept_workspace_invite))
 }
 
 /// A new invite.

@@ -21,13 +21,12 @@ use crate::error::{Error, answers};
 use crate::extract::{
     Body, Created, Idempotent, Manager, Parameters, Query, WorkspaceMember, WorkspacePermission,
 };
-use crate::router::Observe;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(add_workspace_member, list_workspace_members)))
-        .routes(observe.routes(routes!(change_workspace_member, remove_workspace_member)))
+        .routes(routes!(add_workspace_member, list_workspace_members))
+        .routes(routes!(change_workspace_member, remove_workspace_member))
 }
 
 /// A member of the organization who is to become a member of the workspace.

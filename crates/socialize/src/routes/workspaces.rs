@@ -23,14 +23,13 @@ use crate::extract::{
     Body, Created, Idempotent, Manager, OrganizationAdmin, OrganizationMember, OrganizationPermission, Query,
     WorkspaceMember,
 };
-use crate::router::Observe;
 use crate::text::Text;
 
 /// The routes of this file.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(create_workspace, list_workspaces)))
-        .routes(observe.routes(routes!(read_workspace, change_workspace)))
+        .routes(routes!(create_workspace, list_workspaces))
+        .routes(routes!(read_workspace, change_workspace))
 }
 
 /// A new workspace.

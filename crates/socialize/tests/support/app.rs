@@ -27,6 +27,7 @@ use socialize::rate_limit::{RateLimitSettings, RateLimits};
 use socialize::secret::Secret;
 use socialize::token::Tokens;
 use telemetry::health::{Health, HealthSettings};
+use telemetry::http_server::HttpServerService;
 use telemetry::meter::Snapshot;
 use telemetry::{Telemetry, TelemetrySettings};
 use tempfile::TempDir;
@@ -41,7 +42,7 @@ use crate::recorded::{assert_known_fields, assert_known_names};
 pub struct TestApp {
     /// Its state; the clock is `app.clock`.
     pub app: App,
-    router: Router,
+    router: HttpServerService<Router>,
     database: TestDatabase,
     emails: TempDir,
     blobs: TempDir,
@@ -151,7 +152,7 @@ impl TestApp {
         let blob_store_is_down = Arc::new(AtomicBool::new(false));
         let blobs = (blobs, blob_store_is_down.clone());
         let app = build(database.pool(), Clock::fixed(now), transport, blobs, &outbound, change);
-        let router = socialize::router::router(app.clone());
+        let router = socialize::router::service(app.clone());
         Self { app, router, database, emails, blobs: directory, blob_store_is_down, outbound }
     }
 

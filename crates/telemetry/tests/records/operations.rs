@@ -12,7 +12,7 @@ use http::Method;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
 use telemetry::catalogue::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
-use telemetry::http_server::{HttpServer, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
 use telemetry::record;
 use telemetry::{
     ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Identifier, JobOutcome, Key, Operations,
@@ -112,11 +112,15 @@ fn request_id_only(_: TraceId) -> axum::response::Response {
 }
 
 /// A router with one route, `/rows`.
-fn rows(telemetry: &Telemetry, handler: axum::routing::MethodRouter) -> Router {
-    let settings = HttpServerSettings { trusted_peers: Vec::new(), panic_response: request_id_only };
+fn rows(telemetry: &Telemetry, handler: axum::routing::MethodRouter) -> HttpServerService<Router> {
+    let settings = HttpServerSettings {
+        trusted_peers: Vec::new(),
+        unmatched_statuses: vec![404],
+        panic_response: request_id_only,
+    };
     let described =
         RouteDescription { method: Method::GET, route: "/rows".to_owned(), statuses: vec![200, 409] };
-    Router::new().route("/rows", handler.layer(HttpServer::new(telemetry, settings).layer(&[described])))
+    HttpServer::new(telemetry, settings).observe(Router::new().route("/rows", handler), &[described], &[])
 }
 
 /// The line and the span of one operation, compared with each other.

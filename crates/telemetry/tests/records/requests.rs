@@ -9,12 +9,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use http::{Method, Request, StatusCode};
 use opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
-use telemetry::http_server::{HttpServer, HttpServerSettings, REQUEST_ID, RouteDescription};
+use telemetry::http_server::{
+    HttpServer, HttpServerService, HttpServerSettings, REQUEST_ID, RouteDescription,
+};
 use telemetry::{ErrorType, Telemetry, TraceId, current};
 use tower::ServiceExt;
 
@@ -30,9 +32,10 @@ const ACTIVE: &str = "http.server.active_requests";
 pub(crate) const TRUSTED: &str = "10.1.2.3:4567";
 
 /// Routes whose handlers end in every way there is.
-pub(crate) fn router(telemetry: &Telemetry) -> Router {
+pub(crate) fn router(telemetry: &Telemetry) -> HttpServerService<Router> {
     let settings = HttpServerSettings {
         trusted_peers: vec!["10.0.0.0/8".parse().expect("a network")],
+        unmatched_statuses: vec![404],
         panic_response: |trace_id: TraceId| {
             (StatusCode::INTERNAL_SERVER_ERROR, trace_id.to_string()).into_response()
         },
@@ -43,19 +46,20 @@ pub(crate) fn router(telemetry: &Telemetry) -> Router {
         route: route.to_owned(),
         statuses: statuses.to_vec(),
     };
-    let items = server.layer(&[
+    let routes = [
         described(Method::GET, "/items/{item_id}", &[200, 404]),
         described(Method::POST, "/items/{item_id}", &[201]),
-    ]);
-    let failures = server.layer(&[described(Method::GET, "/failures/{status}/{error_type}", &[])]);
-    let panics = server.layer(&[described(Method::GET, "/panics", &[200])]);
-    let waits = server.layer(&[described(Method::GET, "/waits", &[200])]);
-    Router::new()
-        .route("/items/{item_id}", get(read_item).post(async || StatusCode::CREATED).layer(items))
-        .route("/failures/{status}/{error_type}", get(fail).layer(failures))
-        .route("/panics", get(panic).layer(panics))
-        .route("/waits", get(std::future::pending::<()>).layer(waits))
-        .fallback_service(any(async || StatusCode::NOT_FOUND).layer(server.unmatched_layer(&[404])))
+        described(Method::GET, "/failures/{status}/{error_type}", &[]),
+        described(Method::GET, "/panics", &[200]),
+        described(Method::GET, "/waits", &[200]),
+    ];
+    let router = Router::new()
+        .route("/items/{item_id}", get(read_item).post(async || StatusCode::CREATED))
+        .route("/failures/{status}/{error_type}", get(fail))
+        .route("/panics", get(panic))
+        .route("/waits", get(std::future::pending::<()>))
+        .route("/unrecorded", get(async || StatusCode::OK));
+    server.observe(router, &routes, &["/unrecorded"])
 }
 
 async fn read_item(Path(item_id): Path<String>) -> StatusCode {
@@ -248,6 +252,16 @@ async fn a_path_without_a_route() {
     };
     recorded.expect(&expected);
     assert!(!recorded.line.text.contains("wp-login"), "no path: {}", recorded.line.text);
+}
+
+#[tokio::test]
+async fn a_route_that_is_not_recorded() {
+    let telemetry = Telemetry::new(all_signals());
+    let answer = router(&telemetry).oneshot(get_request("/unrecorded")).await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.headers().get(REQUEST_ID), None);
+    assert!(take_lines(&telemetry).is_empty() && take_spans(&telemetry).is_empty());
+    assert!(used_points(&telemetry, DURATION).is_empty());
 }
 
 #[tokio::test]

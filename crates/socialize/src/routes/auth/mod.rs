@@ -18,7 +18,6 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 use crate::error::Error;
-use crate::router::Observe;
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 
@@ -30,11 +29,11 @@ pub const RESET_LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
 pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// The routes of this folder.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .merge(registration::router(observe))
-        .merge(sessions::router(observe))
-        .merge(password_reset::router(observe))
+        .merge(registration::router())
+        .merge(sessions::router())
+        .merge(password_reset::router())
 }
 
 /// An address that an e-mail is asked for.

@@ -19,15 +19,12 @@ use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
 use crate::passwords::NewPassword;
-use crate::router::Observe;
 use crate::secret::Secret;
 use crate::token::LinkPurpose;
 
 /// The routes of this file.
-pub(super) fn router(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(observe.routes(routes!(request_password_reset)))
-        .routes(observe.routes(routes!(reset_password)))
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(request_password_reset)).routes(routes!(reset_password))
 }
 
 /// Ask for the e-mail with which a forgotten password is replaced

@@ -19,16 +19,15 @@ use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
 use crate::passwords::NewPassword;
-use crate::router::Observe;
 use crate::text::{EmailAddress, Text};
 use crate::token::LinkPurpose;
 
 /// The routes of this file.
-pub(super) fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(register)))
-        .routes(observe.routes(routes!(resend_verification)))
-        .routes(observe.routes(routes!(verify_email)))
+        .routes(routes!(register))
+        .routes(routes!(resend_verification))
+        .routes(routes!(verify_email))
 }
 
 /// A new user.

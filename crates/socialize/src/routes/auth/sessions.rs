@@ -30,17 +30,13 @@ use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
 use crate::passwords::Verification;
 use crate::rate_limit::LoginAttempt;
-use crate::router::Observe;
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::ACCESS_TOKEN_LIFETIME;
 
 /// The routes of this file.
-pub(super) fn router(observe: &Observe) -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(observe.routes(routes!(log_in)))
-        .routes(observe.routes(routes!(refresh)))
-        .routes(observe.routes(routes!(log_out)))
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(refresh)).routes(routes!(log_out))
 }
 
 /// What a user proves to be one with.

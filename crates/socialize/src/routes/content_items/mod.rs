@@ -30,28 +30,29 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::Error;
 use crate::extract::etag;
-use crate::router::Observe;
 use crate::text::Text;
 
 pub(crate) use self::locked::LockedContentItem;
 
 /// The routes of this folder.
-pub fn router(observe: &Observe) -> OpenApiRouter<App> {
+pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(observe.routes(routes!(items::create_content_item, items::list_content_items)))
-        .routes(observe.routes(routes!(items::read_content_item, items::edit_content_item)))
-        .routes(observe.routes(routes!(revisions::list_content_revisions)))
-        .routes(observe.routes(routes!(workflow::submit_content_item)))
-        .routes(observe.routes(routes!(publishing::schedule_content_item)))
-        .routes(observe.routes(routes!(publishing::unschedule_content_item)))
-        .routes(observe.routes(routes!(publishing::publish_content_item)))
-        .routes(observe.routes(routes!(publishing::mark_content_item_published)))
-        .routes(observe.routes(routes!(workflow::archive_content_item)))
-        .routes(
-            observe.routes(routes!(decisions::submit_approval_decision, decisions::list_approval_decisions)),
-        )
-        .routes(observe.upload_routes(routes!(attachments::attach_file, attachments::list_attachments)))
-        .routes(observe.routes(routes!(attachments::download_attachment, attachments::delete_attachment)))
+        .routes(routes!(items::create_content_item, items::list_content_items))
+        .routes(routes!(items::read_content_item, items::edit_content_item))
+        .routes(routes!(revisions::list_content_revisions))
+        .routes(routes!(workflow::submit_content_item))
+        .routes(routes!(publishing::schedule_content_item))
+        .routes(routes!(publishing::unschedule_content_item))
+        .routes(routes!(publishing::publish_content_item))
+        .routes(routes!(publishing::mark_content_item_published))
+        .routes(routes!(workflow::archive_content_item))
+        .routes(routes!(decisions::submit_approval_decision, decisions::list_approval_decisions))
+        .routes(routes!(attachments::download_attachment, attachments::delete_attachment))
+}
+
+/// The routes of this folder on which files arrive.
+pub fn upload_router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(attachments::attach_file, attachments::list_attachments))
 }
 
 /// The title of a revision.

@@ -1,0 +1,319 @@
+//! The service that makes one record of every request: answered, refused, timed out, panicked or abandoned by its client.
+//!
+//! It stands before the router and matches the path by itself, with the matcher that the router has: a layer on each route would need no
+//! match, but axum boxes what is layered twice for every request, which costs more. Method, route and every possible outcome
+//! are resolved at start.
+
+mod route;
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::ConnectInfo;
+use axum::response::Response;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
+use http::{HeaderName, HeaderValue, Method, Request};
+use ipnet::IpNet;
+use pin_project_lite::pin_project;
+use tower::Service;
+
+use self::route::{CANCELLED, Route};
+pub use self::route::{RouteDescription, UNMATCHED};
+use crate::attribute::Key;
+use crate::builtin::TRACEPARENT_MALFORMED;
+use crate::current::{self, Scope};
+use crate::measurement::Identity;
+use crate::meter::{Counter, InFlight};
+use crate::operations::ERROR_CAUSE;
+use crate::trace::{SpanContext, TraceId};
+use crate::{ClosedSet, ErrorType, Telemetry, json};
+
+/// The response header that carries the request id, which is the trace id.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// A status that no document mentions; documented ones are part of their outcome.
+static STATUS_CODE: Key = Key("http.response.status_code");
+
+/// What HEAD requests carry beside the method of the GET handler that answers them.
+static METHOD_ORIGINAL: Key = Key("http.request.method_original");
+
+/// The only one of its value: HEAD is answered by the handler of GET and measured with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head;
+
+impl ClosedSet for Head {
+    const ALL: &'static [Self] = &[Head];
+
+    fn as_str(self) -> &'static str {
+        "HEAD"
+    }
+
+    fn index(self) -> usize {
+        0
+    }
+}
+
+/// Observes routers.
+#[derive(Clone)]
+pub struct HttpServer {
+    telemetry: Telemetry,
+    settings: Arc<HttpServerSettings>,
+    malformed: Arc<Counter>,
+}
+
+/// How requests are treated.
+pub struct HttpServerSettings {
+    /// Peers whose `traceparent` is continued. Everybody else's begins a new trace that links to theirs: an outsider must
+    /// choose neither our ids nor our sampling.
+    pub trusted_peers: Vec<IpNet>,
+    /// The statuses below 500 that requests are answered with that match no route.
+    pub unmatched_statuses: Vec<u16>,
+    /// The body of the answer to a request whose handler panicked, so that it has the shape of every other error.
+    pub panic_response: fn(TraceId) -> Response,
+}
+
+impl HttpServer {
+    /// Prepares to observe routers.
+    pub fn new(telemetry: &Telemetry, settings: HttpServerSettings) -> Self {
+        let malformed = Arc::new(telemetry.meter().counter(&TRACEPARENT_MALFORMED));
+        Self { telemetry: telemetry.clone(), settings: Arc::new(settings), malformed }
+    }
+
+    /// Observes a router with these routes, whose handlers begin when they are polled and not when they are called. Of requests to `unrecorded` ones, which are templates too, nothing is recorded.
+    ///
+    /// # Panics
+    /// When a template is malformed or two of them contradict each other, which the router itself does not accept either.
+    pub fn observe<S>(
+        &self,
+        router: S,
+        described: &[RouteDescription],
+        unrecorded: &[&str],
+    ) -> HttpServerService<S> {
+        let meter = self.telemetry.meter();
+        let mut templates = matchit::Router::new();
+        let mut add = |template: &str, position: Option<usize>| {
+            let added = templates.insert(template, position);
+            added.unwrap_or_else(|error| panic!("the route {template} cannot be added: {error}"));
+        };
+        let mut routes = vec![Route::unmatched(meter, &self.settings.unmatched_statuses)];
+        for methods in described.chunk_by(|one, next| one.route == next.route) {
+            let template = &methods[0].route;
+            add(template, Some(routes.len()));
+            routes.push(Route::new(meter, template, methods));
+        }
+        for template in unrecorded {
+            add(template, None);
+        }
+        let routes = Arc::new(Routes { templates, routes, server: self.clone() });
+        HttpServerService { routes, inner: router }
+    }
+}
+
+/// Every route of a router.
+struct Routes {
+    /// Positions in `routes`; `None` for those that are not recorded.
+    templates: matchit::Router<Option<usize>>,
+    routes: Vec<Route>,
+    server: HttpServer,
+}
+
+/// The position in [`Routes::routes`] of what stands for every path that no route has.
+const UNMATCHED_ROUTE: usize = 0;
+
+impl Routes {
+    /// The position of a path's route, or `None` where nothing is to be recorded.
+    fn position(&self, path: &str) -> Option<usize> {
+        self.templates.at(path).map_or(Some(UNMATCHED_ROUTE), |matched| *matched.value)
+    }
+
+    /// Who the request's span is: a child of a trusted caller's, or a new trace.
+    fn identify<B>(&self, request: &Request<B>) -> Identity {
+        let telemetry = &self.server.telemetry;
+        let mut headers = request.headers().get_all(TRACEPARENT).iter();
+        let Some(header) = headers.next() else {
+            return Identity::begin(telemetry, None, None);
+        };
+        // Nobody knows which of several is meant.
+        let is_only = headers.next().is_none();
+        let Some(caller) = SpanContext::from_traceparent(header.as_bytes()).ok().filter(|_| is_only) else {
+            self.server.malformed.add((), 1);
+            return Identity::begin(telemetry, None, None);
+        };
+        if !self.server.settings.trusts(request) {
+            return Identity::begin(telemetry, None, Some(caller));
+        }
+        let sampled = telemetry.sampler().decide(caller.trace_id, Some(caller.sampled));
+        Identity::begin(telemetry, Some(SpanContext { sampled, ..caller }), None)
+    }
+}
+
+impl HttpServerSettings {
+    fn trusts<B>(&self, request: &Request<B>) -> bool {
+        let peer =
+            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        peer.is_some_and(|peer| self.trusted_peers.iter().any(|network| network.contains(&peer)))
+    }
+}
+
+/// A router whose requests are recorded.
+#[derive(Clone)]
+pub struct HttpServerService<S> {
+    routes: Arc<Routes>,
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for HttpServerService<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = ObservedResponse<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let pending = PendingRequest::begin(&self.routes, &request);
+        ObservedResponse { inner: AssertUnwindSafe(self.inner.call(request)).catch_unwind(), pending }
+    }
+}
+
+pin_project! {
+    /// The response of an observed router.
+    pub struct ObservedResponse<F> {
+        #[pin]
+        inner: CatchUnwind<AssertUnwindSafe<F>>,
+        // `None` where nothing is recorded.
+        pending: Option<PendingRequest>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, Infallible>>> Future for ObservedResponse<F> {
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let inner = this.inner;
+        let Some(pending) = this.pending else {
+            return inner.poll(context).map(|result| result.unwrap_or_else(|panic| resume_unwind(panic)));
+        };
+        let polled = current::within(&mut pending.scope, || inner.poll(context));
+        polled.map(|result| {
+            let response = match result {
+                Ok(Ok(response)) => response,
+                Ok(Err(never)) => match never {},
+                Err(_panic) => pending.panicked(),
+            };
+            Ok(pending.answer(response))
+        })
+    }
+}
+
+/// A request without an answer. Dropped before it has one, it was abandoned by its client.
+///
+/// It is part of the response's future, which is moved several times, so all that is large is in the scope.
+struct PendingRequest {
+    routes: Arc<Routes>,
+    /// The position in [`Routes::routes`].
+    route: usize,
+    /// The position of the method in the route; `None` for undeclared ones.
+    method: Option<usize>,
+    /// Taken when the record is made.
+    scope: Option<Box<Scope>>,
+    _active: InFlight,
+}
+
+impl PendingRequest {
+    /// Begins the record of a request, unless there is to be none.
+    fn begin<B>(routes: &Arc<Routes>, request: &Request<B>) -> Option<Self> {
+        let position = routes.position(request.uri().path())?;
+        let route = &routes.routes[position];
+        let mut scope = Scope::begin(routes.identify(request));
+        let mut method = route.position(request.method());
+        if method.is_none() && request.method() == Method::HEAD {
+            method = route.position(&Method::GET);
+            scope.attributes.name(&METHOD_ORIGINAL, Head);
+        }
+        Some(Self {
+            _active: route.method(method).active.enter(),
+            routes: routes.clone(),
+            route: position,
+            method,
+            scope: Some(scope),
+        })
+    }
+
+    fn panicked(&mut self) -> Response {
+        let trace_id = self.scope.as_mut().map_or(TraceId([0; 16]), |scope| {
+            scope.error_type = Some(ErrorType::Panic);
+            scope.identity.context.trace_id
+        });
+        (self.routes.server.settings.panic_response)(trace_id)
+    }
+
+    fn answer(&mut self, mut response: Response) -> Response {
+        let Some(mut scope) = self.scope.take() else { return response };
+        let method = self.routes.routes[self.route].method(self.method);
+        let outcome = method.outcome(response.status(), scope.error_type);
+        if outcome == method.undocumented() {
+            scope.attributes.number(&STATUS_CODE, u64::from(response.status().as_u16()));
+        }
+        if response.status().is_server_error()
+            && let Some(cause) = scope.error_type
+        {
+            scope.attributes.name(&ERROR_CAUSE, cause);
+        }
+        response.headers_mut().insert(REQUEST_ID, request_id_value(scope.identity.context.trace_id));
+        self.finish(scope, outcome);
+        response
+    }
+
+    fn finish(&self, mut scope: Box<Scope>, outcome: usize) {
+        let method = self.routes.routes[self.route].method(self.method);
+        self.routes.server.telemetry.finish(&scope.record(&method.operation, outcome));
+        scope.end();
+    }
+}
+
+impl Drop for PendingRequest {
+    fn drop(&mut self) {
+        if let Some(scope) = self.scope.take() {
+            self.finish(scope, CANCELLED);
+        }
+    }
+}
+
+/// How many bytes of request ids are allocated at once.
+const REQUEST_IDS: usize = 4096;
+
+thread_local! {
+    static REQUEST_ID_ROOM: RefCell<BytesMut> = RefCell::default();
+}
+
+/// The value of the header, which is a piece of an allocation that is shared with those before and after it.
+fn request_id_value(trace_id: TraceId) -> HeaderValue {
+    let mut digits = [0; 32];
+    json::write_hex(&mut digits, &trace_id.0);
+    let piece = REQUEST_ID_ROOM.try_with(|room| {
+        let mut room = room.borrow_mut();
+        if room.capacity() < digits.len() {
+            *room = BytesMut::with_capacity(REQUEST_IDS);
+        }
+        room.extend_from_slice(&digits);
+        room.split().freeze()
+    });
+    // A thread that is about to end has no room any more.
+    let piece = piece.unwrap_or_else(|_| Bytes::copy_from_slice(&digits));
+    // Hexadecimal digits are always a valid header value.
+    HeaderValue::from_maybe_shared(piece).unwrap_or(HeaderValue::from_static(""))
+}
