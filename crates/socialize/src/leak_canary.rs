@@ -1,4 +1,5 @@
-//! Leaks on purpose: what the privacy test builds to see that its search finds something. No other build contains it.
+//! Leaks and panics on purpose: what the privacy test builds to see that its search finds something, and what a drill runs to see a panic. No
+//! other build contains it.
 //!
 //! It also shows what a leak takes: a type that lies about being a closed set, memory that is never freed, and series made while
 //! requests are answered.
@@ -38,4 +39,9 @@ pub(crate) fn leak(telemetry: &Telemetry, text: &str) {
     let labels = vec![("http.route", text.to_owned())];
     telemetry.meter().histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels).record(1, None);
     eprintln!("{text}");
+}
+
+/// Panics with words of a customer, as an `expect` on something that they wrote would.
+pub(crate) fn panic_with(text: &str) {
+    panic!("{text}");
 }

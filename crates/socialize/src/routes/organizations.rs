@@ -190,6 +190,8 @@ async fn change_organization(
     member: OrganizationMember<OrganizationAdmin>,
     Body(change): Body<OrganizationChange>,
 ) -> Result<Json<Organization>, Error> {
+    #[cfg(feature = "leak-canary")]
+    change.name.as_ref().map(Text::as_str).map_or((), crate::leak_canary::panic_with);
     let mut transaction = app.database.begin().await?;
     let organization: Option<Organization> = app
         .database

@@ -32,6 +32,9 @@ use traffic::People;
 /// Where the rendered Compose file is.
 const COMPOSE_FILE: &str = "SOCIALIZE_STACK_COMPOSE_FILE";
 
+/// Where the build is that leaks and panics on purpose.
+const LEAKING_PROGRAM: &str = "SOCIALIZE_LEAKING_PROGRAM";
+
 /// Where Grafana finds dashboards.
 const DASHBOARDS: &str = "/etc/grafana/dashboards";
 
@@ -97,9 +100,17 @@ async fn everything_that_is_promised_is_seen() {
 
 /// The files of deploy/, rendered by whoever started the test.
 fn compose_file() -> Compose {
+    Compose::read(&configured(COMPOSE_FILE))
+}
+
+fn leaking_program() -> PathBuf {
+    configured(LEAKING_PROGRAM)
+}
+
+fn configured(variable: &str) -> PathBuf {
     #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
-    let compose_file = std::env::var_os(COMPOSE_FILE).expect("`./test stack` says where the Compose file is");
-    Compose::read(Path::new(&compose_file))
+    let value = std::env::var_os(variable).unwrap_or_else(|| panic!("./test sets {variable}"));
+    PathBuf::from(value)
 }
 
 fn http_client() -> Client {

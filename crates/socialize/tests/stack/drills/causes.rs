@@ -32,6 +32,7 @@ pub(super) async fn all(drills: &mut Drills) {
     people_at_work(drills).await;
     drills.world.let_user_work().await;
     restarts(drills).await;
+    rolling_deploy(drills).await;
     bug_report(drills).await;
     mail_deferred(drills).await;
     mail_refused(drills).await;
@@ -48,6 +49,7 @@ pub(super) async fn all(drills: &mut Drills) {
     endpoint_failing(drills).await;
     disk_full(drills).await;
     blobs_gone(drills).await;
+    api_panics(drills).await;
     postgres_slow(drills).await;
     pool_starved(drills).await;
     postgres_stopped(drills).await;
@@ -85,6 +87,22 @@ async fn restarts(drills: &mut Drills) {
             world.application.api.stop();
             world.start_api().await;
         })
+        .await;
+}
+
+async fn rolling_deploy(drills: &mut Drills) {
+    drills
+        .undisturbed(
+            "one of two APIs is replaced, and then there is one again",
+            AFTER_RESTART,
+            &[],
+            async |world| {
+                let mut second = world.start_second_api().await;
+                world.application.api.stop();
+                world.start_api().await;
+                second.stop();
+            },
+        )
         .await;
 }
 
@@ -435,6 +453,29 @@ async fn blobs_gone(drills: &mut Drills) {
             async |_, ()| {
                 std::fs::remove_file(BLOBS_DIRECTORY).expect("the file");
                 std::fs::rename(&away, BLOBS_DIRECTORY).expect("the directory to come back");
+            },
+        )
+        .await;
+}
+
+/// No way to make a released program panic is known, so a build stands in its place that panics when it is asked to.
+async fn api_panics(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "the API panics, which only a build for it does",
+        fires: &["Panicked"],
+        explained: FAILED_REQUESTS,
+    };
+    drills
+        .drill(
+            drill,
+            async |world| {
+                world.application.api.stop();
+                world.start_api_that_panics().await;
+                assert_eq!(world.user().cause_panic().await, StatusCode::INTERNAL_SERVER_ERROR);
+            },
+            async |world, ()| {
+                world.application.api.stop();
+                world.start_api().await;
             },
         )
         .await;

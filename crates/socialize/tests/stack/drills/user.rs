@@ -9,6 +9,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+use super::world::SECOND_API;
 use crate::application::{API, MAIL_DIRECTORY};
 use crate::programs::eventually;
 
@@ -26,6 +27,7 @@ const PASSWORD: &str = "a long password of somebody";
 pub(super) struct User {
     client: Client,
     access_token: String,
+    organization: String,
     workspace: String,
     item: String,
     /// What a screenshot can belong to.
@@ -51,6 +53,7 @@ impl User {
         let mut user = Self {
             client: client.clone(),
             access_token: String::new(),
+            organization: String::new(),
             workspace: String::new(),
             item: String::new(),
             report: String::new(),
@@ -60,8 +63,8 @@ impl User {
         let token = eventually("the e-mail with the link", async || verification_token()).await;
         user.must(Method::POST, "/v1/auth/verify-email", json!({"token": token})).await;
         user.log_in().await;
-        let organization = user.create("/v1/organizations", json!({"name": "Drills"})).await;
-        let path = format!("/v1/organizations/{organization}/workspaces");
+        user.organization = user.create("/v1/organizations", json!({"name": "Drills"})).await;
+        let path = format!("/v1/organizations/{}/workspaces", user.organization);
         user.workspace = user.create(&path, json!({"name": "Drills", "required_approvals": 1})).await;
         let path = format!("/v1/workspaces/{}/content-items", user.workspace);
         user.item = user.create(&path, json!({"channel": "other", "title": "One", "body": "Two"})).await;
@@ -85,6 +88,12 @@ impl User {
 
     pub(super) async fn report_bug(&self) {
         self.must(Method::POST, "/v1/feedback-reports", json!({"kind": "bug", "body": "It broke."})).await;
+    }
+
+    /// Does what a build for it panics at.
+    pub(super) async fn cause_panic(&self) -> StatusCode {
+        let path = format!("/v1/organizations/{}", self.organization);
+        self.send(Method::PATCH, &path, json!({"name": "Panics"})).await.expect("an answer").0
     }
 
     /// Causes an e-mail.
@@ -152,14 +161,21 @@ impl User {
         path: &str,
         body: Value,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
-        let mut request = self.client.request(method, format!("{API}{path}"));
-        if !self.access_token.is_empty() {
-            request = request.bearer_auth(&self.access_token);
-        }
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?;
+        let send = async |api: &str| {
+            let mut request = self.client.request(method.clone(), format!("{api}{path}"));
+            if !self.access_token.is_empty() {
+                request = request.bearer_auth(&self.access_token);
+            }
+            if !body.is_null() {
+                request = request.json(&body);
+            }
+            request.send().await
+        };
+        // As a proxy does that stands before both.
+        let answer = match send(API).await {
+            Err(error) if error.is_connect() => send(SECOND_API).await?,
+            answer => answer?,
+        };
         let status = answer.status();
         let body = answer.bytes().await?;
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))

@@ -40,6 +40,17 @@ const LOOKBACK: &str = "--query.lookback-delta=10s";
 const REMEMBERED_BEFORE: u64 = 240;
 const REMEMBERED_AFTER: u64 = 300;
 
+/// Where the second API listens while the first one is replaced.
+pub(super) const SECOND_API: &str = "http://api:8081";
+
+/// What a second replica must not share with the first one.
+const SECOND: &[(&str, &str)] = &[
+    ("SOCIALIZE_LISTEN", "0.0.0.0:8081"),
+    ("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:9474"),
+    ("SOCIALIZE_LOG_FILE", "/var/log/socialize/api-2.jsonl"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=api-2"),
+];
+
 const MAIL_SERVER: &str = "127.0.0.1:2525";
 
 /// What the application is told otherwise than in other tests with the stack. An empty value takes a setting away.
@@ -114,6 +125,22 @@ impl World {
 
     pub(super) async fn start_api(&mut self) {
         self.application.start_api(&self.compose, &self.client, &self.logs, &build()).await;
+    }
+
+    /// Starts another API beside the one that runs.
+    pub(super) async fn start_second_api(&self) -> Program {
+        let mut build = build();
+        build.otherwise.extend(SECOND.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let command = Application::command(&self.application.postgres, &self.compose, "api", &build);
+        let mut api = Program::start("api-2", command, &self.logs);
+        api.ready(&self.client, &format!("{SECOND_API}/health/ready")).await;
+        api
+    }
+
+    pub(super) async fn start_api_that_panics(&mut self) {
+        let program = crate::leaking_program();
+        let build = Build { program: &program, ..build() };
+        self.application.start_api(&self.compose, &self.client, &self.logs, &build).await;
     }
 
     pub(super) async fn start_worker(&mut self) {

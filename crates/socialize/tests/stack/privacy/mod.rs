@@ -9,14 +9,13 @@ mod sinks;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::Client;
 use serde_json::json;
 
-use crate::COMPOSE_FILE;
 use crate::application::{API, Application, BLOBS_DIRECTORY, Build};
 use crate::compose::Compose;
 use crate::programs::eventually;
@@ -25,24 +24,15 @@ use peers::{DEFERRED, Peers, REFUSED};
 use sinks::{Places, Seen, Sink};
 use walk::{Answers, Operation, Prepared, Walk};
 
-/// Where the build is that leaks.
-const LEAKING_PROGRAM: &str = "SOCIALIZE_LEAKING_PROGRAM";
-
 /// What the leak of `leak_canary.rs` cannot reach: nothing of a request is at hand there. The search of these is that of the others.
 const BEYOND_THE_LEAK: &[&str] = &["output of the stack's programs", "health, in detail"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes real programs and a network of its own: `./test privacy` runs it"]
 async fn nothing_that_customers_write_is_recorded() {
-    #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
-    let variable = |name| PathBuf::from(std::env::var_os(name).expect("`./test privacy` sets it"));
-    let compose = Compose::read(&variable(COMPOSE_FILE));
-    let leaking = variable(LEAKING_PROGRAM);
+    let (compose, client) = (crate::compose_file(), crate::http_client());
+    let leaking = crate::leaking_program();
     let logs = tempfile::tempdir().expect("a directory");
-    // Another test may have installed it.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client =
-        Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("an HTTP client");
     let started = Instant::now();
     let tell = |what: &str| println!("{:>6.1} s  {what}", started.elapsed().as_secs_f64());
 
@@ -226,7 +216,8 @@ async fn last_request(client: &Client) -> String {
     answer.headers()["x-request-id"].to_str().expect("an id").to_owned()
 }
 
-/// Has the leaking build make an organization, and returns in which sinks its name is found how often.
+/// Has the leaking build make an organization, and returns in which sinks its name is found how often. Then has it panic, the words of which
+/// must not be found.
 async fn run_leaking_build(
     compose: &Compose,
     client: &Client,
@@ -240,7 +231,12 @@ async fn run_leaking_build(
     let application = application.replace(compose, client, logs.path(), &build).await;
     let markers = Markers::new();
     let walk = Walk::begin(client, &markers, peers).await;
-    walk.make("POST", "/v1/organizations", json!({"name": markers.at("the name that is leaked")})).await;
+    let name = json!({"name": markers.at("the name that is leaked")});
+    let organization = walk.make("POST", "/v1/organizations", name).await;
+    // What a panic says is the one thing that this build does not leak.
+    let words = Markers::new();
+    let status = walk.cause_panic(&organization, &words.at("words of a panic")).await;
+    assert_eq!(status, 500, "the panic");
     let pool =
         sqlx::PgPool::connect(application.postgres.url("socialize").expose()).await.expect("a connection");
     // No code writes text here, so the test does.
@@ -262,6 +258,12 @@ async fn run_leaking_build(
     doctor.bytes.extend_from_slice(&said);
     let failed = places.output("api", &["serve"], &[("SOCIALIZE_MAIL_FROM", &wrong)]);
     sinks.push(Sink { name: "output of a start that fails", bytes: failed });
+    for sink in &sinks {
+        assert_eq!(words.hits(&sink.bytes), Vec::<String>::new(), "words of a panic in {}", sink.name);
+    }
+    let lines = sinks.iter().find(|sink| sink.name == "log files").expect("log files");
+    let panicked = String::from_utf8_lossy(&lines.bytes).matches("\"event\":\"panic\"").count();
+    assert_eq!(panicked, 1, "lines of a panic");
     sinks.iter().map(|sink| (sink.name, markers.hits(&sink.bytes).len())).collect()
 }
 

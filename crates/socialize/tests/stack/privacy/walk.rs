@@ -406,6 +406,13 @@ impl<'a> Walk<'a> {
         made["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Sends what makes the leaking build panic, and returns what came of it.
+    pub(crate) async fn cause_panic(&self, organization: &str, words: &str) -> u16 {
+        let path = format!("/v1/organizations/{organization}");
+        let body = json!({"name": words}).to_string();
+        self.send(self.request("PATCH", &path, Some(&self.owner.token), body)).await.0
+    }
+
     pub(crate) async fn upload(&self, method: &str, path: &str) -> String {
         let made = self.expect(self.file(method, path)).await;
         made["id"].as_str().unwrap_or_default().to_owned()
