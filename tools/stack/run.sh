@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs Socialize with the programs and files of deploy/, on a machine of its own: the steps `./test stack`, `./test privacy` and
-# `./test drills`, which have put these programs into the PATH. What is looked at is in crates/socialize/tests/stack/.
+# Runs Socialize with the programs and files of deploy/, on a machine of its own: the steps `./test stack`, `./test privacy`,
+# `./test drills` and `./test outages`, which have put these programs into the PATH. What is looked at is in
+# crates/socialize/tests/stack/.
 #
 # usage: tools/stack/run.sh [TEST]      one of its tests, by default that of the step `stack`
 set -euo pipefail

@@ -36,6 +36,8 @@ pub(crate) const MAIL_DIRECTORY: &str = "/var/lib/socialize-test/mail";
 pub(crate) const BLOBS_DIRECTORY: &str = "/var/lib/socialize-test/blobs";
 /// The public listener of the API, by the name of its service.
 pub(crate) const API: &str = "http://api:8080";
+/// Where the second API listens while the first one is replaced.
+pub(crate) const SECOND_API: &str = "http://api:8081";
 
 pub(crate) const DATABASE: &str = "socialize";
 

@@ -8,12 +8,14 @@ mod compose;
 mod dashboards;
 mod drills;
 mod metrics;
+mod outages;
 mod privacy;
 mod programs;
 mod prometheus;
 mod report;
 mod signals;
 mod traffic;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -84,6 +84,24 @@ impl Program {
         self.child.wait().expect("the process is a child of this one");
     }
 
+    /// Tells it to end, and ends it when it has not within so long. Docker does the same.
+    pub(crate) async fn stop_within(&mut self, grace: Duration) {
+        self.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + grace;
+        while self.child.try_wait().expect("the process is a child of this one").is_none() {
+            if Instant::now() >= deadline {
+                return self.kill();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Ends it without a warning, as a machine that loses its power.
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().expect("the process is a child of this one");
+    }
+
     /// What it has written.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).expect("its log file");

@@ -19,6 +19,9 @@ const LOKI_LABELS: &[&str] = &["deployment_environment_name", "service_name", "s
 /// What Loki itself adds to a line that came over OTLP.
 const ADDED_BY_LOKI: &[&str] = &["detected_level", "severity_number", "severity_text", "span_id", "trace_id"];
 
+/// The most lines that Loki hands out at once.
+pub(crate) const MOST_LINES: usize = 5000;
+
 /// Numbers for the table.
 pub(crate) struct Seen {
     pub(crate) streams: usize,
@@ -28,10 +31,12 @@ pub(crate) struct Seen {
     pub(crate) exemplars: usize,
 }
 
-/// A line with its labels and structured metadata.
-struct Line {
-    text: String,
-    metadata: Value,
+/// A line with its structured metadata.
+pub(crate) struct Line {
+    /// When it was written, in nanoseconds since 1970.
+    pub(crate) time: u64,
+    pub(crate) text: String,
+    pub(crate) metadata: Value,
 }
 
 /// Looks up a trace from a duration in Prometheus;
@@ -168,8 +173,8 @@ async fn check_exemplars(prometheus: &Prometheus) -> usize {
     .await
 }
 
-struct Span {
-    id: String,
+pub(crate) struct Span {
+    pub(crate) id: String,
     parent: String,
     kind: String,
     service: String,
@@ -184,7 +189,7 @@ impl Span {
 }
 
 /// The spans of a trace, by its id.
-async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, String> {
+pub(crate) async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, String> {
     let body = get(client, &format!("{TEMPO}/api/v2/traces/{trace}"), &[]).await?;
     let resources = body["trace"]["resourceSpans"].as_array().cloned().unwrap_or_default();
     let mut found = Vec::new();
@@ -221,13 +226,24 @@ fn hexadecimal(id: &Value) -> String {
 
 /// The newest lines that match.
 async fn lines(client: &Client, query: &str) -> Result<Vec<Line>, String> {
-    let (start, end) = window();
+    lines_after(client, query, (now() - 3600) * 1_000_000_000, "backward").await
+}
+
+/// As many lines as Loki hands out at once, written at this time or later: the oldest (`forward`) or the newest (`backward`).
+pub(crate) async fn lines_after(
+    client: &Client,
+    query: &str,
+    start: u64,
+    direction: &str,
+) -> Result<Vec<Line>, String> {
+    let (start, (_, end)) = (start.to_string(), window());
     let mut url: url::Url = format!("{LOKI}/loki/api/v1/query_range").parse().expect("a URL");
     url.query_pairs_mut().extend_pairs([
         ("query", query),
         ("start", &start),
         ("end", &end),
-        ("limit", "5000"),
+        ("limit", &MOST_LINES.to_string()),
+        ("direction", direction),
     ]);
     // Otherwise Loki shows structured metadata as if it were labels.
     let request = client.get(url).header("X-Loki-Response-Encoding-Flags", "categorize-labels");
@@ -238,6 +254,7 @@ async fn lines(client: &Client, query: &str) -> Result<Vec<Line>, String> {
     let values = streams.flat_map(|stream| stream["values"].as_array().into_iter().flatten());
     Ok(values
         .map(|value| Line {
+            time: value[0].as_str().and_then(|time| time.parse().ok()).unwrap_or_default(),
             text: value[1].as_str().unwrap_or_default().to_owned(),
             metadata: value[2]["structuredMetadata"].clone(),
         })

@@ -8,7 +8,6 @@ mod alerts;
 mod causes;
 mod mail_server;
 mod report;
-mod user;
 mod world;
 
 use std::collections::BTreeSet;

@@ -16,11 +16,11 @@ use tokio::net::TcpListener;
 
 use super::alerts::Alerts;
 use super::mail_server::MailServer;
-use super::user::{AtWork, User};
-use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY};
+use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
 use crate::compose::Compose;
 use crate::programs::Program;
 use crate::prometheus::{Prometheus, now};
+use crate::user::{AtWork, User};
 
 /// Windows and pauses of all rules are so many times shorter than operators have them, and so is what is listed in [`FASTER`].
 pub(super) const FACTOR: u32 = 30;
@@ -39,9 +39,6 @@ const LOOKBACK: &str = "--query.lookback-delta=10s";
 /// drill may take.
 const REMEMBERED_BEFORE: u64 = 240;
 const REMEMBERED_AFTER: u64 = 300;
-
-/// Where the second API listens while the first one is replaced.
-pub(super) const SECOND_API: &str = "http://api:8081";
 
 /// What a second replica must not share with the first one.
 const SECOND: &[(&str, &str)] = &[

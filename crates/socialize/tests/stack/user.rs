@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use reqwest::Client;
+use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::world::SECOND_API;
-use crate::application::{API, MAIL_DIRECTORY};
+use crate::application::{API, MAIL_DIRECTORY, SECOND_API};
 use crate::programs::eventually;
 
 /// How often the user asks for something, whatever came of the last time.
@@ -24,7 +23,7 @@ const PASSWORD: &str = "a long password of somebody";
 
 /// Somebody with a workspace and a content item in it.
 #[derive(Clone)]
-pub(super) struct User {
+pub(crate) struct User {
     client: Client,
     access_token: String,
     organization: String,
@@ -35,10 +34,10 @@ pub(super) struct User {
 }
 
 /// Requests that go on until this is dropped.
-pub(super) struct AtWork {
+pub(crate) struct AtWork {
     task: JoinHandle<()>,
     /// Set while the user only looks.
-    pub(super) only_reads: Arc<AtomicBool>,
+    pub(crate) only_reads: Arc<AtomicBool>,
 }
 
 impl Drop for AtWork {
@@ -49,7 +48,7 @@ impl Drop for AtWork {
 
 impl User {
     /// Registers, follows the link, logs in and creates what there is to work on.
-    pub(super) async fn register(client: &Client) -> Self {
+    pub(crate) async fn register(client: &Client) -> Self {
         let mut user = Self {
             client: client.clone(),
             access_token: String::new(),
@@ -74,43 +73,49 @@ impl User {
     }
 
     /// Begins a session that lasts a quarter of an hour.
-    pub(super) async fn log_in(&mut self) {
+    pub(crate) async fn log_in(&mut self) {
         let credentials = json!({"email": EMAIL, "password": PASSWORD});
         let session = self.must(Method::POST, "/v1/auth/login", credentials).await;
         self.access_token = session["access_token"].as_str().expect("a token").to_owned();
     }
 
-    pub(super) async fn fail_to_log_in(&self) {
+    pub(crate) async fn fail_to_log_in(&self) {
         let credentials = json!({"email": EMAIL, "password": "not this long password"});
         let status = self.send(Method::POST, "/v1/auth/login", credentials).await.expect("an answer").0;
         assert_eq!(status, StatusCode::UNAUTHORIZED);
     }
 
-    pub(super) async fn report_bug(&self) {
+    pub(crate) async fn report_bug(&self) {
         self.must(Method::POST, "/v1/feedback-reports", json!({"kind": "bug", "body": "It broke."})).await;
     }
 
     /// Does what a build for it panics at.
-    pub(super) async fn cause_panic(&self) -> StatusCode {
+    pub(crate) async fn cause_panic(&self) -> StatusCode {
         let path = format!("/v1/organizations/{}", self.organization);
         self.send(Method::PATCH, &path, json!({"name": "Panics"})).await.expect("an answer").0
     }
 
     /// Causes an e-mail.
-    pub(super) async fn forget_password(&self) {
+    pub(crate) async fn forget_password(&self) {
         self.must(Method::POST, "/v1/auth/request-password-reset", json!({"email": EMAIL})).await;
     }
 
-    pub(super) async fn comment(&self) {
+    pub(crate) async fn comment(&self) {
         self.must(Method::POST, &self.comments(), json!({"body": "Fine."})).await;
     }
 
-    fn comments(&self) -> String {
-        format!("/v1/workspaces/{}/content-items/{}/comments", self.workspace, self.item)
+    /// Where comments on the user's content item are.
+    pub(crate) fn comments(&self) -> String {
+        format!("{}/comments", self.item())
+    }
+
+    /// Where the user's content item is.
+    pub(crate) fn item(&self) -> String {
+        format!("/v1/workspaces/{}/content-items/{}", self.workspace, self.item)
     }
 
     /// Tries to upload a file, and says what came of it.
-    pub(super) async fn upload(&self) -> Option<StatusCode> {
+    pub(crate) async fn upload(&self) -> Option<StatusCode> {
         let url = format!("{API}/v1/feedback-reports/{}/screenshot", self.report);
         // As much of a picture as is looked at.
         let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
@@ -121,7 +126,7 @@ impl User {
     }
 
     /// Works until what is returned is dropped.
-    pub(super) fn work(&self) -> AtWork {
+    pub(crate) fn work(&self) -> AtWork {
         let (user, only_reads) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let reads = only_reads.clone();
         let task = tokio::spawn(async move {
@@ -161,6 +166,14 @@ impl User {
         path: &str,
         body: Value,
     ) -> Result<(StatusCode, Value), reqwest::Error> {
+        let answer = self.ask(method, path, body).await?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    }
+
+    /// Sends a request, whatever comes of it.
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> reqwest::Result<Response> {
         let send = async |api: &str| {
             let mut request = self.client.request(method.clone(), format!("{api}{path}"));
             if !self.access_token.is_empty() {
@@ -172,13 +185,10 @@ impl User {
             request.send().await
         };
         // As a proxy does that stands before both.
-        let answer = match send(API).await {
-            Err(error) if error.is_connect() => send(SECOND_API).await?,
-            answer => answer?,
-        };
-        let status = answer.status();
-        let body = answer.bytes().await?;
-        Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+        match send(API).await {
+            Err(error) if error.is_connect() => send(SECOND_API).await,
+            answer => answer,
+        }
     }
 }
 

@@ -1,0 +1,140 @@
+//! The application with the stack of deploy/, in which programs are stopped, killed and frozen.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::Signal as ProcessSignal;
+use reqwest::Client;
+use telemetry::ClosedSet;
+use telemetry::builtin::Signal;
+
+use super::relay::{Answer, Relay, Sent};
+use crate::application::{Application, Build};
+use crate::compose::Compose;
+use crate::programs::Program;
+use crate::prometheus::Prometheus;
+use crate::user::User;
+
+/// Otherwise a kill loses what its file reader holds for at most 100 ms: see deploy/README.md.
+const SYNCHRONOUS: &str = "--feature-gates=stanza.synchronousLogEmitter";
+
+/// What the application is told otherwise than in other tests with the stack.
+const OTHERWISE: &[(&str, &str)] = &[
+    // Several collections of points fall into each outage.
+    ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
+    // The file is set aside several times in a minute, and nothing is deleted before it has been compared.
+    ("SOCIALIZE_LOG_FILE_MAX_BYTES", "1048576"),
+    ("SOCIALIZE_LOG_FILE_KEEP", "1000"),
+];
+
+pub(super) struct World {
+    pub(super) client: Client,
+    pub(super) prometheus: Prometheus,
+    pub(super) user: User,
+    pub(super) collector: Program,
+    pub(super) stores: [Store; 3],
+    /// The processes, which run until the end.
+    _application: Application,
+    compose: Compose,
+    logs: PathBuf,
+}
+
+/// One of the stores, and what stands before it.
+pub(super) struct Store {
+    pub(super) name: &'static str,
+    pub(super) signal: Signal,
+    pub(super) relay: Relay,
+    pub(super) program: Program,
+    ready: &'static str,
+}
+
+impl World {
+    pub(super) async fn start(compose: Compose, client: Client, logs: &Path) -> Self {
+        let start = async |name: &'static str, signal, ready| {
+            let relay = Relay::start(&client, signal).await;
+            let program = Program::start(name, compose.command(name, name), logs);
+            Store { name, signal, relay, program, ready }
+        };
+        let stores = [
+            start("prometheus", Signal::Metrics, "http://prometheus:9090/-/ready").await,
+            start("loki", Signal::Logs, "http://loki:3100/ready").await,
+            start("tempo", Signal::Traces, "http://tempo:3200/ready").await,
+        ];
+        write_configuration(&stores, logs);
+        let collector = Program::start("otelcol", collector(&compose, logs), logs);
+        let otherwise = OTHERWISE.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let build = Build { otherwise, ..Build::of_this_test() };
+        let application = Application::start_build(&compose, &client, logs, &build).await;
+        let user = User::register(&client).await;
+        let prometheus = Prometheus { client: client.clone() };
+        let logs = logs.to_owned();
+        let mut world =
+            Self { client, prometheus, user, collector, stores, _application: application, compose, logs };
+        for store in &mut world.stores {
+            store.program.ready(&world.client, store.ready).await;
+        }
+        world
+    }
+
+    /// Starts the collector once more, in place of the one that has ended.
+    pub(super) async fn start_collector(&mut self) {
+        self.collector = Program::start("otelcol", collector(&self.compose, &self.logs), &self.logs);
+        self.collector.ready(&self.client, "http://alloy:13133/").await;
+    }
+
+    pub(super) fn store(&mut self, signal: Signal) -> &mut Store {
+        self.stores.iter_mut().find(|store| store.signal == signal).expect("every signal has a store")
+    }
+
+    /// Starts a store once more, in place of the one that has ended. Whether it is ready shows by what arrives there.
+    pub(super) fn start_store(&mut self, signal: Signal) {
+        let (compose, logs) = (self.compose.clone(), self.logs.clone());
+        let store = self.store(signal);
+        store.program = Program::start(store.name, compose.command(store.name, store.name), &logs);
+    }
+
+    /// What each store was sent so far, in the order of signals.
+    pub(super) fn sent(&self) -> [Sent; 3] {
+        let mut sent = [Sent::default(); 3];
+        for store in &self.stores {
+            sent[store.signal.index()] = store.relay.sent();
+        }
+        sent
+    }
+
+    /// Has all stores answer something else.
+    pub(super) fn answer(&self, answer: Answer) {
+        for store in &self.stores {
+            store.relay.answer(answer);
+        }
+    }
+
+    /// Sends a signal to all stores.
+    pub(super) fn signal_stores(&self, signal: ProcessSignal) {
+        for store in &self.stores {
+            store.program.signal(signal);
+        }
+    }
+}
+
+/// The collector's file of deploy/, with the relays in place of the stores.
+fn write_configuration(stores: &[Store], logs: &Path) {
+    let mut configuration =
+        std::fs::read_to_string("/etc/otelcol/config.yaml").expect("the collector's configuration");
+    for Store { relay, .. } in stores {
+        assert!(configuration.contains(relay.store), "the collector does not know {}", relay.store);
+        configuration = configuration.replace(relay.store, &relay.url);
+    }
+    std::fs::write(configuration_file(logs), configuration).expect("a file");
+}
+
+fn configuration_file(logs: &Path) -> PathBuf {
+    logs.join("otelcol.yaml")
+}
+
+fn collector(compose: &Compose, logs: &Path) -> Command {
+    let mut command = Command::new("otelcol");
+    command.arg(format!("--config={}", configuration_file(logs).display())).arg(SYNCHRONOUS);
+    command.envs(compose.environment("alloy"));
+    command
+}

@@ -1,0 +1,126 @@
+//! What the application itself says: the lines in its files, and its counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use chrono::DateTime;
+use reqwest::Client;
+use serde_json::Value;
+use telemetry::ClosedSet;
+use telemetry::builtin::Signal;
+
+/// Where the application writes its lines for the collector.
+const LOG_DIRECTORY: &str = "/var/log/socialize";
+
+/// What the API shows of itself.
+const METRICS: &str = "http://api:9464/metrics";
+
+/// What tells one line from all others: when it was written, in nanoseconds since 1970, its event, and its ids.
+pub(super) type LineId = (u64, String, String, String);
+
+/// Lines in files.
+#[derive(Default)]
+pub(super) struct Lines {
+    pub(super) ids: BTreeSet<LineId>,
+    /// Lines that are told from others by nothing.
+    pub(super) alike: usize,
+    /// How many lines each request has.
+    pub(super) requests: BTreeMap<String, usize>,
+    /// How many spans each request has: its own, and one for each operation on the database.
+    pub(super) spans: BTreeMap<String, u64>,
+}
+
+impl Lines {
+    /// The lines of both processes that were written at this time or later.
+    pub(super) fn since(time: u64) -> Self {
+        let mut lines = Self::default();
+        for path in files() {
+            let text = std::fs::read_to_string(&path).expect("a log file");
+            for line in text.lines() {
+                // The newest line may be half written.
+                let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
+                lines.add(&line, time);
+            }
+        }
+        lines
+    }
+
+    fn add(&mut self, line: &Value, since: u64) {
+        let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let time = DateTime::parse_from_rfc3339(&field("timestamp")).expect("a time");
+        let time = time.timestamp_nanos_opt().expect("a time of our days").cast_unsigned();
+        if time < since {
+            return;
+        }
+        let (event, trace) = (field("event"), field("trace_id"));
+        if event == "http.server.request" {
+            *self.requests.entry(trace.clone()).or_default() += 1;
+            let operations = line["db.operations"].as_u64().unwrap_or_default();
+            *self.spans.entry(trace.clone()).or_default() += 1 + operations;
+        }
+        if !self.ids.insert((time, event, trace, field("span_id"))) {
+            self.alike += 1;
+        }
+    }
+}
+
+fn files() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(LOG_DIRECTORY).expect("the directory of log files");
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+/// How many files the API has set aside.
+pub(super) fn rotations() -> usize {
+    let is_set_aside = |path: &&PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("api.") && name != "api.jsonl"
+    };
+    files().iter().filter(is_set_aside).count()
+}
+
+/// What became of what the API recorded, by its own account.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counters {
+    pub(super) spans: Counted,
+    pub(super) lines: Counted,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counted {
+    /// What the collector accepted.
+    pub(super) exported: u64,
+    /// What will never arrive, for whatever reason.
+    pub(super) dropped: u64,
+}
+
+impl Counters {
+    pub(super) async fn read(client: &Client) -> Result<Self, String> {
+        let answer = client.get(METRICS).send().await.map_err(|error| format!("{error:?}"))?;
+        let text = answer.text().await.map_err(|error| format!("{error:?}"))?;
+        let of = |signal: Signal| Counted {
+            exported: sum(&text, "telemetry_items_exported_total", signal),
+            dropped: sum(&text, "telemetry_items_dropped_total", signal),
+        };
+        Ok(Self { spans: of(Signal::Traces), lines: of(Signal::Logs) })
+    }
+}
+
+/// The sum of all series of a metric of this signal.
+fn sum(metrics: &str, name: &str, signal: Signal) -> u64 {
+    let label = format!("signal=\"{}\"", signal.as_str());
+    let lines =
+        metrics.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(&label));
+    let values: Vec<u64> = lines
+        .map(|line| line.rsplit_once(' ').and_then(|(_, value)| value.parse().ok()).expect("a whole number"))
+        .collect();
+    assert!(!values.is_empty(), "/metrics has no {name} of {label}");
+    values.iter().sum()
+}
+
+impl std::ops::Sub for Counted {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self { exported: self.exported - earlier.exported, dropped: self.dropped - earlier.dropped }
+    }
+}
