@@ -62,7 +62,7 @@ pub fn described() -> Vec<RouteDescription> {
 
 /// What has no place in the document is not recorded either: probes would hide what users do.
 const UNRECORDED: &[&str] =
-    &["/docs", "/docs/{*file}", "/openapi.json", "/health", "/health/live", "/health/ready"];
+    &["/docs", "/docs/", "/docs/{*file}", "/openapi.json", "/health", "/health/live", "/health/ready"];
 
 /// The API and its document, with a record of each request.
 pub fn service(app: App) -> HttpServerService<Router> {
