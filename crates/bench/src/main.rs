@@ -4,15 +4,18 @@
 //! is a change of the code and not of the weather. Every number is the difference between a run of N and one of 2N
 //! requests, divided by N: what start-up costs is in both and cancels out.
 
+mod children;
 mod cost;
 mod gauges;
+mod readme;
 mod report;
+mod usual;
 mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use test_support::TestDatabase;
 use tokio::runtime::Runtime;
@@ -44,7 +47,7 @@ struct Options {
     /// Fail where something costs more than in the committed baseline: 3 % more instructions, or any allocation more
     #[arg(long)]
     check: bool,
-    /// Make these costs the baseline
+    /// Make these costs the baseline, and write them into the README
     #[arg(long, conflicts_with = "check")]
     accept: bool,
     /// Only this route
@@ -89,14 +92,18 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     if options.accept && is_partial {
         bail!("a baseline holds every route and variant: leave out --route and --variant");
     }
+    let baseline = options.check.then(Report::baseline).transpose()?;
+    if let Some(baseline) = &baseline {
+        let is_current = readme::is_current(baseline)?;
+        ensure!(is_current, "the README does not say what the baseline does: --accept writes both");
+    }
     let profiles = Profiles::new(options.profiles.as_deref())?;
     let routes = Route::ALL.iter().filter(|route| options.route.is_none_or(|only| only == **route));
     let mut report = Report::default();
     for route in routes {
         let database = if route.needs_database() { Some(prepare_database()?) } else { None };
-        let variants =
-            Variant::ALL.iter().filter(|variant| options.variant.is_none_or(|only| only == **variant));
-        for variant in variants {
+        let variants = route.variants().iter();
+        for variant in variants.filter(|variant| options.variant.is_none_or(|only| only == **variant)) {
             let url = database.as_ref().map(|prepared| prepared.database.url());
             let cost = Cost::measure(*route, *variant, url, &profiles)
                 .with_context(|| format!("{}/{} could not be measured", route.as_str(), variant.as_str()))?;
@@ -109,10 +116,11 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     }
     if options.accept {
         report.write(&report::baseline_file())?;
+        readme::write(&report)?;
     }
     let mut problems = report.exceeded_limits();
-    if options.check {
-        problems.extend(report.rises_above(&Report::baseline()?));
+    if let Some(baseline) = &baseline {
+        problems.extend(report.rises_above(baseline));
     }
     report::print_problems(&problems)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -5,6 +5,8 @@
 //! output goes nowhere), and what the sending thread does to spans until they are a complete export request.
 //! What is not counted: sockets to clients, the log file, sending export requests over the network and their compression,
 //! and encoding the metrics, which happens once a minute however many requests there are.
+//!
+//! `usual.rs` does the same with the crates that are usual, `children.rs` with what happens within a request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +37,9 @@ use telemetry::{
 use tower::{Service, ServiceExt};
 use uuid::Uuid;
 
+use crate::children;
+use crate::usual::{self, UsualLayer};
+
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -47,6 +52,10 @@ pub(crate) enum Route {
     Error,
     /// A run of a job without work.
     Job,
+    /// The record of a database operation within a job.
+    DatabaseOperation,
+    /// The record of a call to another service within a job.
+    OutboundCall,
 }
 
 /// What is recorded.
@@ -61,10 +70,15 @@ pub(crate) enum Variant {
     Unsampled,
     /// No endpoint for spans, and lines from level warn on.
     NoEndpointWarn,
+    /// All signals by axum-tracing-opentelemetry, tracing-subscriber and the SDK of OpenTelemetry.
+    AxumTracingOpentelemetry,
+    /// The same with the layer of tower-http.
+    TowerHttp,
 }
 
 impl Route {
-    pub(crate) const ALL: &'static [Self] = &[Self::NoOpJson, Self::Select, Self::Error, Self::Job];
+    pub(crate) const ALL: &'static [Self] =
+        &[Self::NoOpJson, Self::Select, Self::Error, Self::Job, Self::DatabaseOperation, Self::OutboundCall];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -72,6 +86,18 @@ impl Route {
             Self::Select => "select",
             Self::Error => "error",
             Self::Job => "job",
+            Self::DatabaseOperation => "database_operation",
+            Self::OutboundCall => "outbound_call",
+        }
+    }
+
+    /// What it is measured with.
+    pub(crate) fn variants(self) -> &'static [Variant] {
+        match self {
+            Self::NoOpJson => Variant::ALL,
+            // A line for each span that is closed would be one for the statement, too.
+            Self::Select => Variant::WITH_CHILDREN,
+            Self::Error | Self::Job | Self::DatabaseOperation | Self::OutboundCall => Variant::OWN,
         }
     }
 
@@ -82,8 +108,24 @@ impl Route {
 }
 
 impl Variant {
-    pub(crate) const ALL: &'static [Self] =
-        &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
+    const ALL: &'static [Self] = &[
+        Self::None,
+        Self::AllSignals,
+        Self::Unsampled,
+        Self::NoEndpointWarn,
+        Self::AxumTracingOpentelemetry,
+        Self::TowerHttp,
+    ];
+
+    /// Those that make the same of a request with children.
+    const WITH_CHILDREN: &'static [Self] =
+        &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn, Self::TowerHttp];
+
+    /// Those that are made of our own code only.
+    const OWN: &'static [Self] = &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
+
+    /// What is made of the usual crates, and only compared with.
+    pub(crate) const USUAL: &'static [Self] = &[Self::AxumTracingOpentelemetry, Self::TowerHttp];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -91,10 +133,26 @@ impl Variant {
             Self::AllSignals => "all_signals",
             Self::Unsampled => "unsampled",
             Self::NoEndpointWarn => "no_endpoint_warn",
+            Self::AxumTracingOpentelemetry => "axum_tracing_opentelemetry",
+            Self::TowerHttp => "tower_http",
         }
     }
 
-    fn settings(self) -> Option<TelemetrySettings> {
+    /// Whether it is made of the usual crates.
+    pub(crate) fn is_usual(self) -> bool {
+        self.usual_layer().is_some()
+    }
+
+    /// The layer of the usual set-up that it stands for.
+    fn usual_layer(self) -> Option<UsualLayer> {
+        match self {
+            Self::AxumTracingOpentelemetry => Some(UsualLayer::AxumTracingOpentelemetry),
+            Self::TowerHttp => Some(UsualLayer::TowerHttp),
+            Self::None | Self::AllSignals | Self::Unsampled | Self::NoEndpointWarn => None,
+        }
+    }
+
+    pub(crate) fn settings(self) -> Option<TelemetrySettings> {
         let level = if self == Self::NoEndpointWarn { Level::Warn } else { Level::Info };
         let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = TelemetrySettings {
@@ -115,7 +173,7 @@ impl Variant {
 
 /// How many requests wait in the buffers before they are taken. With spans and lines of some 300 bytes, that is about the
 /// amount at which the sending threads are woken.
-const TAKEN_AFTER: u64 = 256;
+pub(crate) const TAKEN_AFTER: u64 = 256;
 
 /// The variable that names the database to the measured program.
 pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
@@ -137,11 +195,23 @@ impl Workload {
     /// Makes the requests. One thread serves them all, so that nothing depends on how threads are scheduled.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        if let Some(layer) = self.variant.usual_layer() {
+            let database_url = self.database_url.as_deref();
+            return runtime.block_on(usual::run(layer, self.route, self.requests, database_url));
+        }
         let recording = self.variant.settings().map(Recording::start).transpose()?;
         let telemetry = recording.as_ref().map(|recording| &recording.telemetry);
         runtime.block_on(async {
             match self.route {
                 Route::Job => run_jobs(self.requests, telemetry, recording.as_ref()).await,
+                Route::DatabaseOperation => {
+                    children::run_database_operations(self.requests, recording.as_ref()).await;
+                    Ok(())
+                }
+                Route::OutboundCall => {
+                    children::run_outbound_calls(self.requests, recording.as_ref()).await;
+                    Ok(())
+                }
                 route => {
                     let router = self.router(route, telemetry)?;
                     match telemetry {
@@ -166,7 +236,7 @@ impl Workload {
         Ok(())
     }
 
-    fn router(&self, route: Route, telemetry: Option<&Telemetry>) -> anyhow::Result<Router> {
+    pub(crate) fn router(&self, route: Route, telemetry: Option<&Telemetry>) -> anyhow::Result<Router> {
         let path = format!("/{}", route.as_str());
         if route != Route::Select {
             let handler = match route {
@@ -189,7 +259,7 @@ impl Workload {
 }
 
 /// The router as the application observes its own, with as many routes to look through.
-fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerService<Router> {
+pub(crate) fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerService<Router> {
     let settings =
         HttpServerSettings { trusted_peers: Vec::new(), unmatched_statuses: vec![404], panic_response };
     let mut described = socialize::router::described();
@@ -198,7 +268,7 @@ fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerSe
     HttpServer::new(telemetry, settings).observe(router, &described, &[])
 }
 
-async fn request<S>(service: &S, path: &str) -> anyhow::Result<()>
+pub(crate) async fn request<S>(service: &S, path: &str) -> anyhow::Result<()>
 where
     S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone,
 {
@@ -211,17 +281,17 @@ where
 }
 
 #[derive(Serialize)]
-struct Thing {
-    name: &'static str,
+pub(crate) struct Thing {
+    pub(crate) name: &'static str,
 }
 
 #[derive(Serialize, sqlx::FromRow)]
-struct StoredThing {
+pub(crate) struct StoredThing {
     name: String,
 }
 
 const SELECT: &str = "select name from things where id = $1";
-const STORED: Uuid = Uuid::from_u128(0x0193_5d2e_7a00_7000_8000_0000_0000_0001);
+pub(crate) const STORED: Uuid = Uuid::from_u128(0x0193_5d2e_7a00_7000_8000_0000_0000_0001);
 
 /// Creates the table that the `select` route reads, with one row.
 pub(crate) async fn create_table(pool: &PgPool) -> sqlx::Result<()> {
@@ -230,7 +300,7 @@ pub(crate) async fn create_table(pool: &PgPool) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn select_bare(State(pool): State<PgPool>) -> Result<Json<StoredThing>, StatusCode> {
+pub(crate) async fn select_bare(State(pool): State<PgPool>) -> Result<Json<StoredThing>, StatusCode> {
     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
     let mut connection = pool.acquire().await.map_err(failed)?;
     let thing = sqlx::query_as(SELECT).bind(STORED).fetch_one(&mut *connection).await.map_err(failed)?;
@@ -247,9 +317,9 @@ static JOB_ID: Key = Key("job.id");
 static ATTEMPT: Key = Key("job.attempt");
 
 #[derive(Clone, Copy)]
-struct JobId(Uuid);
+pub(crate) struct ThingId(pub(crate) Uuid);
 
-impl Identifier for JobId {
+impl Identifier for ThingId {
     fn uuid(self) -> Uuid {
         self.0
     }
@@ -261,17 +331,10 @@ async fn run_jobs(
     telemetry: Option<&Telemetry>,
     recording: Option<&Recording>,
 ) -> anyhow::Result<()> {
-    let family = FamilyDescription {
-        event: "socialize.job.run",
-        span_kind: SpanKind::Consumer,
-        attributes: Vec::new(),
-    };
-    let jobs = telemetry.map(|telemetry| {
-        Operations::<JobKind, JobOutcome>::timed(telemetry, family, &catalogue::JOB_RUN_DURATION)
-    });
+    let jobs = telemetry.map(operations_of_jobs);
     let enqueued_by = SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true };
     let describe = |attributes: &mut Attributes| {
-        attributes.id(&JOB_ID, JobId(STORED));
+        attributes.id(&JOB_ID, ThingId(STORED));
         attributes.number(&ATTEMPT, 1);
     };
     for number in 1..=count {
@@ -284,13 +347,22 @@ async fn run_jobs(
     Ok(())
 }
 
+pub(crate) fn operations_of_jobs(telemetry: &Telemetry) -> Operations<JobKind, JobOutcome> {
+    let family = FamilyDescription {
+        event: "socialize.job.run",
+        span_kind: SpanKind::Consumer,
+        attributes: Vec::new(),
+    };
+    Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION)
+}
+
 async fn work() -> ((), JobOutcome, Option<ErrorType>) {
     ((), JobOutcome::Ok, None)
 }
 
 /// The telemetry of one run, with what its threads would do.
-struct Recording {
-    telemetry: Telemetry,
+pub(crate) struct Recording {
+    pub(crate) telemetry: Telemetry,
     writer: LogWriter,
 }
 
@@ -325,7 +397,7 @@ impl Recording {
     }
 }
 
-fn take(recording: Option<&Recording>, number: u64) {
+pub(crate) fn take(recording: Option<&Recording>, number: u64) {
     if let Some(recording) = recording
         && number.is_multiple_of(TAKEN_AFTER)
     {

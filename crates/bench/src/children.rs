@@ -1,0 +1,79 @@
+//! What is recorded of a child of a request: an operation of the database, and a call to another service.
+//!
+//! The work itself is nothing, so that what is counted is the record alone.
+
+use std::hint::black_box;
+
+use domain::catalogue::DB_CLIENT_OPERATION_DURATION;
+use domain::database_operation::DatabaseOperation;
+use domain::events;
+use domain::labels::{JobKind, Peer};
+use telemetry::http_client::HttpClient;
+use telemetry::record::SpanKind;
+use telemetry::{
+    Attributes, DatabaseOutcome, ErrorType, FamilyDescription, JobOutcome, Key, Operations, Telemetry,
+};
+
+use crate::workload::{Recording, STORED, ThingId, operations_of_jobs, take};
+
+static JOB_ID: Key = Key("job.id");
+
+/// Makes `count` database operations, all within one run of a job.
+pub(crate) async fn run_database_operations(count: u64, recording: Option<&Recording>) {
+    let operations = recording.map(|recording| database_operations(&recording.telemetry));
+    let work = async {
+        for number in 1..=count {
+            match &operations {
+                None => drop(black_box(statement().await)),
+                Some(operations) => {
+                    operations.observe(DatabaseOperation::FindOrganization, statement()).await;
+                }
+            }
+            take(recording, number);
+        }
+    };
+    within_a_job(recording, work).await;
+}
+
+/// Makes `count` calls, all within one run of a job.
+pub(crate) async fn run_outbound_calls(count: u64, recording: Option<&Recording>) {
+    let calls = recording.map(|recording| HttpClient::<Peer>::new(&recording.telemetry, "POST"));
+    let work = async {
+        for number in 1..=count {
+            if let Some(calls) = &calls {
+                let mut call = calls.begin(Peer::PublishingEndpoint);
+                call.attributes().id(&JOB_ID, ThingId(STORED));
+                black_box(call.context());
+                black_box(call.answered(200));
+            }
+            take(recording, number);
+        }
+    };
+    within_a_job(recording, work).await;
+}
+
+async fn statement() -> ((), DatabaseOutcome, Option<ErrorType>) {
+    ((), DatabaseOutcome::Ok, None)
+}
+
+/// As the application describes them.
+fn database_operations(telemetry: &Telemetry) -> Operations<DatabaseOperation, DatabaseOutcome> {
+    let family = FamilyDescription {
+        event: events::DATABASE_OPERATION,
+        span_kind: SpanKind::Client,
+        attributes: vec![(domain::recorded::DB_SYSTEM_NAME, "postgresql".into())],
+    };
+    Operations::timed(telemetry, family, &DB_CLIENT_OPERATION_DURATION).tallied()
+}
+
+/// Children have a parent, whose own record is one among thousands.
+async fn within_a_job(recording: Option<&Recording>, work: impl Future<Output = ()>) {
+    let Some(recording) = recording else { return work.await };
+    let jobs: Operations<JobKind, JobOutcome> = operations_of_jobs(&recording.telemetry);
+    let describe = |_: &mut Attributes| ();
+    let work = async {
+        work.await;
+        ((), JobOutcome::Ok, None)
+    };
+    jobs.run(JobKind::SendEmail, None, describe, work).await;
+}
