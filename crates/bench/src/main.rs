@@ -9,6 +9,8 @@ mod cost;
 mod gauges;
 mod readme;
 mod report;
+mod served;
+mod times;
 mod usual;
 mod workload;
 
@@ -23,6 +25,7 @@ use tokio::runtime::Runtime;
 use crate::cost::{Cost, Profiles};
 use crate::gauges::GaugesArguments;
 use crate::report::Report;
+use crate::served::Served;
 use crate::workload::{Route, Variant, Workload};
 
 /// Counts allocations of all threads; otherwise it is the allocator that the application has.
@@ -67,6 +70,11 @@ enum Command {
     #[command(hide = true)]
     Measured(Workload),
     Gauges(GaugesArguments),
+    /// Show what telemetry costs in time, which differs from machine to machine
+    Times,
+    /// The program whose processor time is measured: serves one route until it is ended
+    #[command(hide = true)]
+    Served(Served),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -82,6 +90,14 @@ fn main() -> anyhow::Result<ExitCode> {
             let problems = gauges::measure(&arguments)?;
             report::print_problems(&problems)?;
             Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Some(Command::Times) => {
+            show_times()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Served(served)) => {
+            served.run()?;
+            Ok(ExitCode::SUCCESS)
         }
         None => measure(&options),
     }
@@ -111,6 +127,9 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
         }
     }
     report.print()?;
+    if !is_partial {
+        show_times()?;
+    }
     if let Some(file) = &options.json {
         report.write(file)?;
     }
@@ -124,6 +143,16 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     }
     report::print_problems(&problems)?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints what differs from run to run.
+fn show_times() -> anyhow::Result<()> {
+    times::print_head()?;
+    for route in [Route::NoOpJson, Route::Select] {
+        let database = if route.needs_database() { Some(prepare_database()?) } else { None };
+        times::compare_processor_time(route, database.as_ref().map(|prepared| prepared.database.url()))?;
+    }
+    times::measure_instruments()
 }
 
 /// A database with the one table that the `select` route reads. The runtime that its connections live on ends after it.

@@ -1,0 +1,230 @@
+//! What telemetry costs in time. Times differ from machine to machine and from run to run, so they are shown and never checked.
+//!
+//! Processor time is compared in rounds: bare and observed server take turns, one ratio for each round, and what is shown is
+//! the median with the smallest and the largest.
+
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use bytes::Bytes;
+use domain::catalogue::{AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
+use domain::database_operation::DatabaseOperation;
+use domain::labels::AuthFailureReason;
+use telemetry::meter::Exemplar;
+use telemetry::{DatabaseOutcome, Meter, SpanContext, SpanId, TraceId};
+
+use crate::served::PROCESSOR_TIME;
+use crate::workload::{DATABASE_URL, Route, Variant};
+
+/// How often each server has its turn.
+const ROUNDS: usize = 20;
+/// What the times of instruments are the mean of, and how often they are taken.
+const RECORDINGS: u64 = 10_000_000;
+const REPETITIONS: usize = 5;
+
+/// Prints the ratio of processor times on a route.
+pub(crate) fn compare_processor_time(route: Route, database_url: Option<&str>) -> anyhow::Result<()> {
+    // A round lasts some tenths of a second.
+    let (requests, connections) = if route.needs_database() { (6_000, 1) } else { (16_000, 16) };
+    let collector = collector()?;
+    let mut bare = Server::start(route, Variant::None, &collector, database_url, connections)?;
+    let mut observed = Server::start(route, Variant::AllSignals, &collector, database_url, connections)?;
+    // The first round is for caches and connections.
+    for server in [&mut bare, &mut observed] {
+        server.processor_time_of(requests)?;
+    }
+    let mut ratios = Vec::new();
+    let (mut sum_bare, mut sum_observed) = (0.0, 0.0);
+    for round in 0..ROUNDS {
+        // Whichever comes first may find the machine in another state.
+        let (of_bare, of_observed) = if round % 2 == 0 {
+            let of_bare = bare.processor_time_of(requests)?;
+            (of_bare, observed.processor_time_of(requests)?)
+        } else {
+            let of_observed = observed.processor_time_of(requests)?;
+            (bare.processor_time_of(requests)?, of_observed)
+        };
+        sum_bare += of_bare;
+        sum_observed += of_observed;
+        ratios.push(of_observed / of_bare);
+    }
+    ratios.sort_by(f64::total_cmp);
+    let all_requests = (ROUNDS * requests) as f64;
+    writeln!(
+        std::io::stdout().lock(),
+        "{:<20}{:>12.2}{:>14.2}{:>10.3}{:>18}",
+        route.as_str(),
+        sum_bare / all_requests,
+        sum_observed / all_requests,
+        f64::midpoint(ratios[(ROUNDS - 1) / 2], ratios[ROUNDS / 2]),
+        format!("{:.3} to {:.3}", ratios[0], ratios[ROUNDS - 1]),
+    )?;
+    Ok(())
+}
+
+/// The head of the table that [`compare_processor_time`] fills.
+pub(crate) fn print_head() -> anyhow::Result<()> {
+    writeln!(
+        std::io::stdout().lock(),
+        "\nProcessor time per request over HTTP, in microseconds of user and system ({ROUNDS} rounds in turns, for information):\n\
+         {:<20}{:>12}{:>14}{:>10}{:>18}",
+        "route",
+        "none",
+        "all_signals",
+        "ratio",
+        "smallest, largest"
+    )?;
+    Ok(())
+}
+
+/// Prints how long it takes to record into instruments.
+pub(crate) fn measure_instruments() -> anyhow::Result<()> {
+    let meter = Meter::default();
+    let counter = meter.counter(&AUTH_FAILURES);
+    let bound_counter = counter.bind(AuthFailureReason::InvalidToken);
+    let histogram = meter.histogram(&DB_CLIENT_OPERATION_DURATION);
+    let labels = (DatabaseOperation::FindOrganization, DatabaseOutcome::Ok);
+    let bound_histogram = histogram.bind(labels);
+    let context = SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true };
+    // Durations from 0 to 16 ms, so that several buckets are met.
+    let nanoseconds = |number: u64| (number & 0xff) << 16;
+    let exemplar =
+        |number: u64| Exemplar { context, nanoseconds: nanoseconds(number), unix_nanoseconds: number };
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "\nNanoseconds of one recording, the fastest of {REPETITIONS} times {RECORDINGS} (for information):"
+    )?;
+    let mut row =
+        |title: &str, record: &dyn Fn(u64)| writeln!(out, "{title:<48}{:>8.1}", nanoseconds_of_one(record));
+    row("counter with a label", &|_| counter.add(black_box(AuthFailureReason::InvalidToken), 1))?;
+    row("bound counter", &|_| bound_counter.add(1))?;
+    row("histogram with two labels", &|number| histogram.record(black_box(labels), nanoseconds(number)))?;
+    row("bound histogram", &|number| bound_histogram.record(nanoseconds(number), None))?;
+    row("bound histogram with an exemplar", &|number| {
+        bound_histogram.record(nanoseconds(number), Some(exemplar(number)));
+    })?;
+    Ok(())
+}
+
+/// What others do at the same time makes recordings slower and never faster.
+fn nanoseconds_of_one(record: &dyn Fn(u64)) -> f64 {
+    let once = || {
+        let started = Instant::now();
+        for number in 0..RECORDINGS {
+            record(black_box(number));
+        }
+        started.elapsed().as_nanos() as f64 / RECORDINGS as f64
+    };
+    (0..REPETITIONS).map(|_| once()).fold(f64::INFINITY, f64::min)
+}
+
+/// A collector that accepts everything; its address. It lives as long as the process.
+fn collector() -> anyhow::Result<String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
+    let address = listener.local_addr()?;
+    let accept = Router::new().fallback(async |body: Bytes| drop(body));
+    let accept = accept.layer(DefaultBodyLimit::disable());
+    std::thread::spawn(move || runtime.block_on(async { axum::serve(listener, accept).await }));
+    Ok(format!("http://{address}"))
+}
+
+/// A server in a process of its own, with connections to it.
+struct Server {
+    process: Child,
+    address: String,
+    connections: Vec<TcpStream>,
+    request: String,
+    answer: Vec<u8>,
+}
+
+impl Server {
+    fn start(
+        route: Route,
+        variant: Variant,
+        collector: &str,
+        database_url: Option<&str>,
+        connections: usize,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["served", "--route", route.as_str(), "--variant", variant.as_str()]);
+        command.args(["--requests", "0", "--collector", collector]);
+        if let Some(url) = database_url {
+            command.env(DATABASE_URL, url);
+        }
+        let mut process = command.stdout(Stdio::piped()).spawn().context("the server cannot be started")?;
+        let mut output = BufReader::new(process.stdout.take().context("standard output is a pipe")?);
+        let mut address = String::new();
+        output.read_line(&mut address)?;
+        // Log lines have to go somewhere, or the pipe would be full soon.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        let path = route.as_str();
+        let mut server = Self {
+            process,
+            address: address.trim().to_owned(),
+            connections: Vec::new(),
+            request: format!("GET /{path} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+            answer: Vec::new(),
+        };
+        for _ in 0..connections {
+            let connection = TcpStream::connect(&server.address).context("the server is not there")?;
+            connection.set_nodelay(true)?;
+            server.connections.push(connection);
+        }
+        server.answer.resize(server.answer_length()?, 0);
+        Ok(server)
+    }
+
+    /// Makes so many requests, and answers how many microseconds of processor time that took the server.
+    fn processor_time_of(&mut self, requests: usize) -> anyhow::Result<f64> {
+        let before = self.processor_time()?;
+        for _ in 0..requests / self.connections.len() {
+            for connection in &mut self.connections {
+                connection.write_all(self.request.as_bytes())?;
+            }
+            for connection in &mut self.connections {
+                connection.read_exact(&mut self.answer)?;
+                ensure!(self.answer.starts_with(b"HTTP/1.1 200 "), "the server refused a request");
+            }
+        }
+        Ok(self.processor_time()? - before)
+    }
+
+    /// All answers are as long as the first.
+    fn answer_length(&self) -> anyhow::Result<usize> {
+        let answer = self.exchange(&self.request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"))?;
+        Ok(answer.len() - "connection: close\r\n".len())
+    }
+
+    fn processor_time(&self) -> anyhow::Result<f64> {
+        let request =
+            format!("GET {PROCESSOR_TIME} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        let answer = self.exchange(&request)?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("the answer has no body")?;
+        body.parse().context("the processor time is no number")
+    }
+
+    /// One request over a connection of its own, closed by the server.
+    fn exchange(&self, request: &str) -> anyhow::Result<String> {
+        let mut connection = TcpStream::connect(&self.address)?;
+        connection.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has nothing to finish, and may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
