@@ -1,6 +1,7 @@
 //! The three signals of one operation: decoded by others' code and compared with each other, field by field.
 
 mod concurrency;
+mod conformance;
 mod generated;
 mod http_client;
 mod metrics;

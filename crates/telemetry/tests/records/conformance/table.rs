@@ -1,0 +1,259 @@
+//! What is sent in each field of the protocol.
+
+/// Whether a field is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Always,
+    /// In some messages and not in others.
+    Sometimes,
+    Never,
+}
+
+use Sent::{Always, Never, Sometimes};
+
+/// A field with what is sent in it, or why nothing is.
+pub(super) type Row = (&'static str, Sent, &'static str);
+
+/// The messages with their fields, in the order of the protocol.
+pub(super) const TABLE: &[(&str, &[Row])] = &[
+    (
+        "ExportTraceServiceRequest",
+        &[("resource_spans", Always, "one: everything in a request comes from this process")],
+    ),
+    (
+        "ResourceSpans",
+        &[
+            ("resource", Always, "who is recording"),
+            ("scope_spans", Always, "one, because there is one scope"),
+            ("schema_url", Always, "the version of the semantic conventions whose names are used"),
+        ],
+    ),
+    (
+        "ScopeSpans",
+        &[
+            ("scope", Always, "this library"),
+            ("spans", Always, "at least one: an empty request is not sent"),
+            ("schema_url", Always, "the same version"),
+        ],
+    ),
+    (
+        "Resource",
+        &[
+            ("attributes", Always, "`service.name` and what the operator adds by `OTEL_RESOURCE_ATTRIBUTES`"),
+            ("dropped_attributes_count", Never, "none is dropped"),
+            ("entity_refs", Never, "in development, and the attributes say the same"),
+        ],
+    ),
+    (
+        "InstrumentationScope",
+        &[
+            ("name", Always, "`telemetry`"),
+            ("version", Always, "the version of the crate"),
+            ("attributes", Never, "there is nothing to say about it"),
+            ("dropped_attributes_count", Never, "it has no attributes"),
+        ],
+    ),
+    (
+        "Span",
+        &[
+            ("trace_id", Always, "16 bytes, never all zeros"),
+            ("span_id", Always, "8 bytes, never all zeros"),
+            ("trace_state", Never, "`tracestate` is neither kept nor passed on, which W3C allows"),
+            ("parent_span_id", Sometimes, "8 bytes, where there is a parent"),
+            (
+                "flags",
+                Always,
+                "the sampled flag, and whether the parent is remote: known in every case, set for requests of trusted callers",
+            ),
+            ("name", Always, "method and route template, or the kind of operation; never made from data"),
+            (
+                "kind",
+                Always,
+                "`INTERNAL`, `SERVER`, `CLIENT` or `CONSUMER`; nothing produces messages for others",
+            ),
+            ("start_time_unix_nano", Always, "the wall clock at the start"),
+            (
+                "end_time_unix_nano",
+                Always,
+                "the start plus the duration by the monotonic clock, so never before the start",
+            ),
+            (
+                "attributes",
+                Sometimes,
+                "each key once; none where an operation has nothing to tell but its name",
+            ),
+            ("dropped_attributes_count", Never, "what a record can carry is known when it is compiled"),
+            ("events", Never, "a record has no text; log lines carry its trace id instead"),
+            ("dropped_events_count", Never, "there are no events"),
+            (
+                "links",
+                Sometimes,
+                "the request that enqueued a job, the context of a caller that is not trusted; at most one",
+            ),
+            ("dropped_links_count", Never, "none is dropped"),
+            ("status", Sometimes, "for errors; left out for everything else, which means unset"),
+        ],
+    ),
+    (
+        "Status",
+        &[
+            (
+                "message",
+                Never,
+                "texts of errors may quote what customers wrote; `error.type` says what kind it is",
+            ),
+            ("code", Always, "`ERROR`; `OK` is for operators and never set by instrumentation"),
+        ],
+    ),
+    (
+        "Link",
+        &[
+            ("trace_id", Always, "16 bytes"),
+            ("span_id", Always, "8 bytes"),
+            ("trace_state", Never, "as for spans"),
+            ("attributes", Never, "there is one kind of link for each kind of span"),
+            ("dropped_attributes_count", Never, "it has no attributes"),
+            ("flags", Always, "the sampled flag, and that the context came from outside"),
+        ],
+    ),
+    (
+        "KeyValue",
+        &[
+            ("key", Always, "a name that was written in the source"),
+            ("value", Always, "see below"),
+            ("key_strindex", Never, "for profiles only"),
+        ],
+    ),
+    (
+        "AnyValue",
+        &[
+            ("string_value", Sometimes, "ids, members of closed sets, route templates"),
+            ("bool_value", Never, "closed sets say what is true"),
+            ("int_value", Sometimes, "numbers; `http.response.status_code` in points, too"),
+            ("double_value", Sometimes, "durations in milliseconds"),
+            ("array_value", Never, "no attribute has several values"),
+            ("kvlist_value", Never, "no attribute is nested"),
+            ("bytes_value", Never, "it would be data that nobody can read"),
+            ("string_value_strindex", Never, "for profiles only"),
+        ],
+    ),
+    (
+        "ExportMetricsServiceRequest",
+        &[("resource_metrics", Always, "one: everything in a request comes from this process")],
+    ),
+    (
+        "ResourceMetrics",
+        &[
+            ("resource", Always, "the same as for spans"),
+            ("scope_metrics", Always, "one, because there is one scope"),
+            ("schema_url", Always, "the version of the semantic conventions whose names are used"),
+        ],
+    ),
+    (
+        "ScopeMetrics",
+        &[
+            ("scope", Always, "this library"),
+            ("metrics", Always, "every metric that has a point"),
+            ("schema_url", Always, "the same version"),
+        ],
+    ),
+    (
+        "Metric",
+        &[
+            ("name", Always, "the name in the catalogue"),
+            ("description", Always, "its help text"),
+            ("unit", Always, "in the notation of UCUM"),
+            ("metadata", Never, "for translations from other formats"),
+            ("gauge", Sometimes, "gauges"),
+            ("sum", Sometimes, "counters and up-down counters"),
+            ("histogram", Sometimes, "durations"),
+            (
+                "exponential_histogram",
+                Never,
+                "the bounds are those of the conventions, which queries rely on",
+            ),
+            ("summary", Never, "for translations from other formats"),
+        ],
+    ),
+    ("Gauge", &[("data_points", Always, "those that have a value now")]),
+    (
+        "Sum",
+        &[
+            ("data_points", Always, "one for every series from the start, also while it is zero"),
+            ("aggregation_temporality", Always, "`CUMULATIVE`"),
+            ("is_monotonic", Sometimes, "for counters; up-down counters are not"),
+        ],
+    ),
+    (
+        "Histogram",
+        &[
+            ("data_points", Always, "one for every series from the start, also while it is empty"),
+            ("aggregation_temporality", Always, "`CUMULATIVE`"),
+        ],
+    ),
+    (
+        "NumberDataPoint",
+        &[
+            ("attributes", Sometimes, "the labels, where there are any"),
+            (
+                "start_time_unix_nano",
+                Sometimes,
+                "when the process began to count; a gauge is a value of now and has none",
+            ),
+            ("time_unix_nano", Always, "when it was read"),
+            ("as_double", Sometimes, "values that are read elsewhere, and gauges"),
+            ("as_int", Sometimes, "what is counted here"),
+            ("exemplars", Never, "a count has no value of a single request; histograms have them"),
+            ("flags", Never, "there is no point without a recorded value"),
+        ],
+    ),
+    (
+        "HistogramDataPoint",
+        &[
+            ("attributes", Sometimes, "the labels, where there are any"),
+            ("start_time_unix_nano", Always, "when the process began to count"),
+            ("time_unix_nano", Always, "when it was read"),
+            ("count", Sometimes, "the sum of the buckets; zero is not written, as proto3 has it"),
+            ("sum", Always, "in seconds; zero, too"),
+            ("bucket_counts", Always, "one more than there are bounds"),
+            ("explicit_bounds", Always, "in seconds, rising"),
+            ("exemplars", Sometimes, "the newest sampled request of each bucket"),
+            ("flags", Never, "there is no point without a recorded value"),
+            ("min", Never, "of a cumulative point it is the smallest ever, which tells nothing about now"),
+            ("max", Never, "as `min`"),
+        ],
+    ),
+    (
+        "Exemplar",
+        &[
+            ("filtered_attributes", Never, "no attribute is filtered from points"),
+            ("time_unix_nano", Always, "when the request ended"),
+            ("as_double", Always, "its duration in seconds"),
+            ("as_int", Never, "durations are no integers"),
+            ("span_id", Always, "its span"),
+            ("trace_id", Always, "its trace"),
+        ],
+    ),
+];
+
+/// What is defined and not sent at all, so that no field of it can be seen.
+pub(super) const NOT_SENT: &[(&str, &str)] = &[
+    ("Span.Event", "a record has no text; log lines carry its trace id instead"),
+    ("EntityRef", "in development, and the attributes of the resource say the same"),
+    ("ArrayValue", "no attribute has several values"),
+    ("KeyValueList", "no attribute is nested"),
+    ("ExponentialHistogram", "the bounds are those of the conventions, which queries rely on"),
+    ("ExponentialHistogramDataPoint", "as `ExponentialHistogram`"),
+    ("Summary", "for translations from other formats"),
+    ("SummaryDataPoint", "as `Summary`"),
+    (
+        "ExportLogsServiceRequest",
+        "lines go to standard output and a file, from which a collector reads them without losing any",
+    ),
+];
+
+/// The fields of a message.
+pub(super) fn rows(message: &str) -> &'static [Row] {
+    let found = TABLE.iter().find(|(name, _)| *name == message);
+    found.unwrap_or_else(|| panic!("the table has no {message}")).1
+}
