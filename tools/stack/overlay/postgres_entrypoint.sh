@@ -1,0 +1,16 @@
+#!/bin/bash
+# The entrypoint of the database in `./test overlay`. Like that of the public image it makes a database in an empty volume, by a server that
+# listens on a socket only, and then becomes the command; it runs as the user that the Compose file names, never as root.
+set -euo pipefail
+
+mkdir -p "$PGDATA"
+chmod 0700 "$PGDATA"
+chmod 3775 /var/run/postgresql
+if [[ ! -s $PGDATA/PG_VERSION ]]; then
+    initdb --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE"
+    echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+    pg_ctl --options="-c listen_addresses=''" --wait start
+    [[ $POSTGRES_DB == postgres ]] || createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
+    pg_ctl --mode=fast --wait stop
+fi
+exec "$@"

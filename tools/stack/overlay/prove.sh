@@ -1,0 +1,545 @@
+#!/usr/bin/env bash
+# Starts what the Compose files of deploy/ describe, looks whether they keep what they promise, and prints it as a table.
+# tools/stack/overlay.sh calls it, in namespaces of its own and with an engine that has the images.
+#
+# usage: tools/stack/overlay/prove.sh DIRECTORY      where a copy of deploy/ goes, as an operator would have one
+set -uo pipefail
+
+repository=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
+deployment=$1
+# What a check has learned and a later one needs, as files: checks run in processes of their own.
+known=$deployment/known
+api=http://127.0.0.1:8080
+failures=0
+table=()
+
+base_services=(postgres api worker)
+overlay_services=(alloy prometheus loki tempo)
+all_services=("${base_services[@]}" "${overlay_services[@]}")
+
+# Nothing of this machine's environment may change what the files say.
+compose() {
+    env -i PATH="$PATH" DOCKER_HOST="$DOCKER_HOST" DOCKER_CONFIG="$DOCKER_CONFIG" \
+        docker-compose --progress quiet --project-directory "$deployment" \
+        --file "$deployment/compose.yaml" --file "$repository/tools/stack/overlay/compose.test.yaml" "$@"
+}
+
+overlaid() {
+    compose --file "$deployment/compose.observability.yaml" --file "$repository/tools/stack/overlay/compose.observability.test.yaml" "$@"
+}
+
+# check WHAT COMMAND…: what the command prints is what was seen.
+check() {
+    local what=$1 seen verdict=ok
+    shift
+    if ! seen=$("$@" 2>&1); then
+        verdict=FAILED
+        failures=$((failures + 1))
+    fi
+    seen=$(awk 'NR > 1 { printf "; " } { printf "%s", $0 }' <<<"$seen")
+    printf '%-7s %s: %s\n' "$verdict" "$what" "$seen"
+    table+=("| $what | $seen | $verdict |")
+}
+
+# must WHAT COMMAND…: a check without which the others make no sense.
+must() {
+    local before=$failures
+    check "$@"
+    ((failures == before)) || { report; exit 1; }
+}
+
+# eventually SECONDS COMMAND…: prints what it printed last.
+eventually() {
+    local deadline=$((SECONDS + $1)) seen
+    shift
+    until seen=$("$@" 2>&1); do
+        ((SECONDS < deadline)) || { echo "not in time: $seen"; return 1; }
+        sleep 1
+    done
+    echo "$seen"
+}
+
+container() {
+    docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.service=$1"
+}
+
+# The process of a service as this machine sees it, or an error where it does not run.
+process() {
+    docker inspect --format '{{.State.Pid}}' "$(container "$1")" | grep --invert-match '^0$'
+}
+
+# address SERVICE NETWORK
+address() {
+    docker inspect --format "{{.NetworkSettings.Networks.$2.IPAddress}}" "$(container "$1")"
+}
+
+# The address of a service in the network of the stores, where this machine is the gateway.
+store() {
+    address "$1" socialize_stores
+}
+
+fetch() {
+    curl --silent --show-error --noproxy '*' --max-time 10 "$@"
+}
+
+# --- Healthy -----------------------------------------------------------------------------------------------------------------------
+
+# healthy SERVICE…
+healthy() {
+    local service state wanted
+    for service in "$@" migrate; do
+        case $service in
+            migrate) wanted="exited unchecked 0, restarts 0, out of memory false" ;;
+            # Its image has nothing that could ask.
+            tempo) wanted="running unchecked 0, restarts 0, out of memory false" ;;
+            *) wanted="running healthy 0, restarts 0, out of memory false" ;;
+        esac
+        state=$(docker inspect --format '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}unchecked{{end}} {{.State.ExitCode}}, restarts {{.RestartCount}}, out of memory {{.State.OOMKilled}}' \
+            "$(container "$service")") || return
+        [[ $state == "$wanted" ]] || { echo "$service is $state"; return 1; }
+    done
+    echo "$*, and migrate has ended without an error"
+}
+
+becomes_healthy() {
+    local start=$SECONDS seen
+    seen=$(eventually 180 healthy "$@") || { echo "$seen"; return 1; }
+    echo "$seen, after $((SECONDS - start)) s"
+}
+
+stores_are_ready() {
+    local targets
+    targets=$(fetch --get "http://$(store prometheus):9090/api/v1/query" --data-urlencode 'query=up' |
+        jq --raw-output '[.data.result[] | select(.value[1] == "1").metric.job] | sort | join(" ")')
+    echo "Prometheus reaches $targets"
+    # Grafana is not there.
+    [[ $targets == "collector loki prometheus tempo" ]]
+}
+
+# --- Data ---------------------------------------------------------------------------------------------------------------------------
+
+# post PATH BODY [ARGUMENT…]: the answer; its header goes to a file.
+post() {
+    local path=$1 body=$2
+    shift 2
+    fetch --fail-with-body --dump-header "$known/header" --header 'content-type: application/json' --data "$body" "$@" "$api$path"
+}
+
+request_id() {
+    tr --delete '\r' <"$known/header" | sed -n 's/^x-request-id: //Ip'
+}
+
+credentials() {
+    jq --null-input --compact-output --arg password "$(<"$known/password")" '{email: "ada@example.com", password: $password}'
+}
+
+# The token of the only letter there is. It is quoted-printable.
+verification_token() {
+    cat "$deployment"/mail/*.eml | tr --delete '\r' | sed -e ':join' -e '/=$/{N;s/=\n//;bjoin' -e '}' |
+        sed -n 's/.*verify-email#token=3D\([A-Za-z0-9_-]*\).*/\1/p' | head -n 1 | grep .
+}
+
+log_in() {
+    post /v1/auth/login "$(credentials)" | jq --exit-status --raw-output .access_token >"$known/access_token"
+}
+
+register() {
+    head --bytes=24 /dev/urandom | base64 | tr '/+' 'ab' >"$known/password"
+    post /v1/auth/register "$(credentials | jq '. + {display_name: "Ada"}')" >/dev/null || return
+    eventually 60 verification_token >"$known/token" || { cat "$known/token"; return 1; }
+    post /v1/auth/verify-email "$(jq --null-input --arg token "$(<"$known/token")" '{$token}')" >/dev/null || return
+    log_in || return
+    echo "registered, confirmed by the link in an e-mail, logged in"
+}
+
+create_organization() {
+    post /v1/organizations '{"name": "Before"}' --header "authorization: Bearer $(<"$known/access_token")" >/dev/null || return
+    request_id | grep . >"$known/creation" || return
+    echo "POST /v1/organizations answers 201 and names its trace"
+}
+
+user_is_there() {
+    local names
+    log_in || { echo "the user cannot log in"; return 1; }
+    names=$(fetch --header "authorization: Bearer $(<"$known/access_token")" "$api/v1/organizations" |
+        jq --raw-output '[.. | .name? // empty] | join(" ")')
+    echo "the user logs in and has the organization $names"
+    [[ $names == Before ]]
+}
+
+# lines QUERY: how many lines Loki has of the last hour, or an error.
+lines() {
+    fetch --get "http://$(store loki):3100/loki/api/v1/query_range" --data-urlencode "query=$1" --data "start=$(($(date +%s) - 3600))" --data limit=100 |
+        jq --exit-status '[.data.result[].values[]] | length'
+}
+
+in_loki() {
+    local seen
+    seen=$(lines "{service_name=\"socialize-api\"} | trace_id=\"$(<"$known/creation")\"") || { echo "no answer: $seen"; return 1; }
+    echo "$seen with the trace's id"
+    ((seen > 0))
+}
+
+in_tempo() {
+    local spans
+    spans=$(fetch "http://$(store tempo):3200/api/traces/$(<"$known/creation")" |
+        jq --exit-status --raw-output '[.batches[].scopeSpans[].spans[] | .name] | join(", ")') || { echo "no trace"; return 1; }
+    echo "$spans"
+    [[ $spans == *"POST /v1/organizations"* ]]
+}
+
+# in_prometheus [TIME]: now, or at a time in the past.
+in_prometheus() {
+    local query='http_server_request_duration_seconds_count{http_route="/v1/organizations",http_request_method="POST",http_response_status_code="201"}'
+    local seen created at=${1:-$(date +%s)}
+    { seen=$(number "$query" "$at") && created=$(number socialize_organizations_created_total "$at"); } || { echo "no such series"; return 1; }
+    echo "$seen such request, $created organization created"
+    [[ $seen == 1 && $created == 1 ]]
+}
+
+number() {
+    fetch --get "http://$(store prometheus):9090/api/v1/query" --data-urlencode "query=sum($1)" --data "time=$2" |
+        jq --exit-status --raw-output '.data.result[0].value[1]'
+}
+
+worker_in_loki() {
+    local seen
+    seen=$(lines '{service_name="socialize-worker"}') || { echo "no answer: $seen"; return 1; }
+    echo "$seen"
+    ((seen > 0))
+}
+
+telemetry_survived() {
+    in_prometheus "$(<"$known/before")" && in_loki && in_tempo
+}
+
+doctor() {
+    overlaid exec -T api socialize doctor >"$known/doctor" 2>&1 || { cat "$known/doctor"; return 1; }
+    echo "ends without an error"
+}
+
+# --- Limits ---------------------------------------------------------------------------------------------------------------------------
+
+# kernel_limit PID CONTROLLER FILE_OF_VERSION_1 FILE_OF_VERSION_2
+kernel_limit() {
+    local group
+    if group=$(sed -n "s/^[0-9]*:$2://p" "/proc/$1/cgroup" | grep .); then
+        cat "/sys/fs/cgroup/$2$group/$3"
+    else
+        group=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+        cat "/sys/fs/cgroup$group/$4"
+    fi
+}
+
+limits_hold() {
+    local service pid memory processes wanted
+    overlaid config --format json >"$known/config.json" || return
+    for service in "${all_services[@]}"; do
+        pid=$(process "$service") || { echo "$service does not run"; return 1; }
+        memory=$(kernel_limit "$pid" memory memory.limit_in_bytes memory.max)
+        processes=$(kernel_limit "$pid" pids pids.max pids.max)
+        wanted=$(jq --raw-output --arg service "$service" '.services[$service] | "\(.mem_limit) \(.pids_limit)"' "$known/config.json")
+        echo "$service $((memory / 1048576)) MiB, $processes processes"
+        [[ "$memory $processes" == "$wanted" && $wanted =~ ^[1-9][0-9]*\ [1-9][0-9]*$ ]] || { echo "the file says $wanted"; return 1; }
+        [[ $(docker inspect --format '{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}' "$(container "$service")") == "$wanted" ]] ||
+            { echo "Docker says otherwise"; return 1; }
+    done
+}
+
+# Even root, who looks at the container's root from outside, cannot write where it is mounted read-only.
+roots_are_read_only() {
+    local service said pid
+    for service in "${all_services[@]}"; do
+        [[ $(docker inspect --format '{{.HostConfig.ReadonlyRootfs}}' "$(container "$service")") == true ]] ||
+            { echo "Docker says that the root of $service can be written"; return 1; }
+        pid=$(process "$service") || { echo "$service does not run"; return 1; }
+        said=$(LC_ALL=C touch "/proc/$pid/root/written" 2>&1) && { echo "the root of $service was written"; return 1; }
+        [[ $said == *"Read-only file system" ]] || { echo "$service: $said"; return 1; }
+    done
+    echo "a write into each of ${#all_services[@]}: Read-only file system"
+}
+
+no_rights() {
+    local service pid status
+    for service in "${all_services[@]}"; do
+        pid=$(process "$service") || { echo "$service does not run"; return 1; }
+        status=/proc/$pid/status
+        awk '
+            /^Uid:|^Gid:/ { for (id = 2; id <= 5; id++) if ($id == 0) wrong = 1 }
+            /^Cap/ && $2 !~ /^0+$/ { wrong = 1 }
+            /^NoNewPrivs:/ && $2 != 1 { wrong = 1 }
+            /^Seccomp:/ && $2 != 2 { wrong = 1 }
+            END { exit wrong }
+        ' "$status" || { echo "$service:"; grep -E '^(Uid|Gid|Cap|NoNewPrivs|Seccomp)' "$status"; return 1; }
+        echo "$service $(awk '/^Uid:/ { user = $2 } /^Gid:/ { print user ":" $2 }' "$status")"
+    done
+    echo "none is root or has a capability, none can get any"
+}
+
+# --- The network ------------------------------------------------------------------------------------------------------------------------
+
+# Somebody else on the network of this machine, who is also the way out of it: another namespace, at the end of a cable.
+neighbour=192.0.2.2
+this_machine=192.0.2.1
+
+make_neighbour() {
+    ip netns add neighbour
+    ip link add uplink type veth peer name uplink netns neighbour
+    ip address add "$this_machine/24" dev uplink
+    ip link set uplink up
+    ip -netns neighbour address add "$neighbour/24" dev uplink
+    ip -netns neighbour link set uplink up
+    ip route add default via "$neighbour"
+    ip netns exec neighbour python3 -m http.server --bind "$neighbour" --directory "$known" 80 >/dev/null 2>&1 &
+    eventually 30 fetch --output /dev/null "http://$neighbour/" >/dev/null
+}
+
+# connects ADDRESS PORT: succeeds, is refused (7), or gets no answer in time (28).
+connects() {
+    curl --silent --noproxy '*' --connect-timeout 1 --max-time 4 --output /dev/null "http://$1:$2/" || {
+        # It speaks something else, or nothing: the connection was there.
+        local status=$?
+        ((status == 7 || status == 28)) && return "$status"
+    }
+    return 0
+}
+
+nothing_beyond_loopback() {
+    local published beyond port status
+    published=$(for port in "${all_services[@]}"; do docker port "$(container "$port")"; done | sed 's/.* -> //' | sort | xargs)
+    [[ $published == "127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:9465" ]] || { echo "published: $published"; return 1; }
+    beyond=$(ss --no-header --listening --tcp --udp --numeric | awk '$5 !~ /^(127\.|\[::1\])/')
+    [[ -z $beyond ]] || { echo "$beyond"; return 1; }
+    for port in 8080 9464 9465; do
+        connects 127.0.0.1 "$port" || { echo "not even loopback reaches $port"; return 1; }
+        ip netns exec neighbour bash -c "$(declare -f connects); connects $this_machine $port"
+        status=$?
+        # Refused, and not lost: this machine does get the packets.
+        ((status == 7)) || { echo "a neighbour's connection to port $port ends with $status"; return 1; }
+    done
+    echo "published: $published; nothing else listens; a neighbour is refused at all three"
+}
+
+# A neighbour who sends packets for the containers' networks to this machine, as anybody on its network can.
+neighbour_reaches_no_container() {
+    local target service network port address seen major try
+    try="$(declare -f connects); connects"
+    ip -netns neighbour route replace 172.16.0.0/12 via "$this_machine"
+    for target in "postgres socialize_default 5432" "alloy socialize_telemetry 4318" "prometheus socialize_stores 9090" "loki socialize_stores 3100" "tempo socialize_stores 3200"; do
+        read -r service network port <<<"$target"
+        address=$(address "$service" "$network")
+        [[ $address == 172.* ]] || { echo "the address of $service is $address"; return 1; }
+        ip netns exec neighbour bash -c "$try $address $port"
+        [[ $? == @(7|28) ]] || { echo "$service answers on $port"; return 1; }
+    done
+    echo "postgres, alloy, prometheus, loki and tempo do not answer"
+    # What is published is another matter.
+    seen=$(ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" && echo reached)
+    major=$(docker version --format '{{.Server.Version}}' | cut --delimiter=. --fields=1)
+    if ((major >= 28)); then
+        [[ -z $seen ]] || { echo "the API answers"; return 1; }
+        echo "nor does the API"
+    else
+        # With the rule that deploy/README.md gives to those who have such an engine.
+        iptables --insert DOCKER-USER --in-interface uplink --match conntrack --ctstate NEW --jump DROP
+        ! ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" || { echo "the API answers in spite of the rule in deploy/README.md"; return 1; }
+        { connects 127.0.0.1 8080 && from api "$neighbour" 80; } || { echo "the rule in deploy/README.md is too strict"; return 1; }
+        echo "the API ${seen:-not reached}, as before Docker 28, and with the rule of deploy/README.md not"
+    fi
+}
+
+# from SERVICE ADDRESS PORT: like `connects`, from the network of the service.
+from() {
+    local pid
+    pid=$(process "$1") || return
+    nsenter --target "$pid" --net bash -c "$(declare -f connects); connects $2 $3"
+}
+
+# Nothing else than a refusal or silence: not, for example, a service that does not run.
+does_not_reach() {
+    from "$@"
+    [[ $? == @(7|28) ]]
+}
+
+application_reaches_no_store() {
+    local store service address port
+    for store in "prometheus 9090" "loki 3100" "tempo 3200"; do
+        port=${store#* }
+        address=$(store "${store% *}")
+        from alloy "$address" "$port" || { echo "not even the collector reaches ${store% *}"; return 1; }
+        for service in api worker postgres; do
+            does_not_reach "$service" "$address" "$port" || { echo "$service reaches ${store% *}"; return 1; }
+        done
+    done
+    echo "api, worker and postgres reach none of prometheus, loki, tempo; the collector reaches all"
+}
+
+overlay_has_no_way_out() {
+    local service
+    from api "$neighbour" 80 || { echo "not even the API has one"; return 1; }
+    for service in "${overlay_services[@]}"; do
+        does_not_reach "$service" "$neighbour" 80 || { echo "$service has one"; return 1; }
+    done
+    echo "${overlay_services[*]} do not reach what is outside; the API does"
+}
+
+# --- Down and up --------------------------------------------------------------------------------------------------------------------------
+
+# Requests one after the other, in the background, until `count_requests`.
+begin_requests() {
+    : >"$known/going"
+    : >"$known/statuses"
+    {
+        local path deadline=$((SECONDS + 300)) token
+        token=$(<"$known/access_token")
+        while [[ -e $known/going ]] && ((SECONDS < deadline)); do
+            for path in /v1/organizations /health/ready; do
+                fetch --output /dev/null --write-out '%{http_code}\n' --header "authorization: Bearer $token" "$api$path" \
+                    >>"$known/statuses" 2>>"$known/errors" || true
+                sleep 0.02
+            done
+        done
+    } &
+    requests=$!
+}
+
+# Sets `answered` and `failed`.
+count_requests() {
+    rm "$known/going"
+    wait "$requests"
+    answered=$(grep --count '^200$' "$known/statuses")
+    failed=$(grep --count --invert-match '^200$' "$known/statuses")
+}
+
+base_containers() {
+    local service
+    for service in "${base_services[@]}"; do
+        docker inspect --format '{{.Id}} {{.State.Pid}} {{.State.StartedAt}}' "$(container "$service")"
+    done
+}
+
+# ends SERVICE…: each ends by itself when it is asked to, before its time is over and it is killed.
+ends() {
+    local service code at begun killed=no
+    begun=$(date +%s%3N)
+    overlaid stop "$@" >"$known/stop" 2>&1 || { cat "$known/stop"; return 1; }
+    for service in "$@"; do
+        read -r code at < <(docker inspect --format '{{.State.ExitCode}} {{.State.FinishedAt}}' "$(container "$service")")
+        echo "$service ends with $code after $(($(date --date="$at" +%s%3N) - begun)) ms"
+        # Why Tempo may be killed, and that nothing is lost by it, is said where its time is.
+        [[ $code == 0 || "$service $code" == "tempo 137" ]] || killed=yes
+    done
+    [[ $killed == no ]]
+}
+
+# The way of deploy/README.md, "Remove the overlay", and back.
+overlay_goes_and_comes() {
+    local before after left answered failed requests start=$SECONDS
+    before=$(base_containers)
+    begin_requests
+    ends "${overlay_services[@]}" || { count_requests; return 1; }
+    overlaid rm --stop --force "${overlay_services[@]}" >"$known/rm" 2>&1 || { count_requests; cat "$known/rm"; return 1; }
+    left=$(docker ps --all --format '{{.Label "com.docker.compose.service"}}' | sort | xargs)
+    # Longer than the application's interval of exporting: it notices that nobody takes what it has.
+    sleep 20
+    healthy "${base_services[@]}" >"$known/without" || { count_requests; cat "$known/without"; return 1; }
+    up overlaid || { count_requests; return 1; }
+    eventually 180 healthy "${all_services[@]}" >"$known/with" || { count_requests; cat "$known/with"; return 1; }
+    after=$(base_containers)
+    count_requests
+    echo "$answered requests answered, $failed failed, in $((SECONDS - start)) s; left meanwhile: $left; the base keeps its processes"
+    [[ $left == "api migrate postgres worker" && $before == "$after" ]] || { echo "- not so: $before / $after"; return 1; }
+    ((answered > 100 && failed == 0)) || { sort "$known/statuses" "$known/errors" | uniq --count | head -n 10; return 1; }
+}
+
+everything_goes_and_comes() {
+    local answered failed requests left
+    date +%s >"$known/before"
+    begin_requests
+    ends "${all_services[@]}" || { count_requests; return 1; }
+    overlaid down >"$known/down" 2>&1 || { count_requests; cat "$known/down"; return 1; }
+    left=$(docker ps --all --quiet)
+    count_requests
+    [[ -z $left ]] || { echo "containers are left"; return 1; }
+    ((failed > 0)) || { echo "no request failed, so the loop above would have seen nothing"; return 1; }
+    echo "$failed requests of the same loop failed meanwhile, so it sees failures"
+    up overlaid || return
+    eventually 180 healthy "${all_services[@]}" >"$known/with" || { cat "$known/with"; return 1; }
+}
+
+# --- All of it ------------------------------------------------------------------------------------------------------------------------------
+
+deploy() {
+    # None of what somebody may have prepared in the checkout.
+    mkdir -p "$deployment"
+    cp --recursive "$repository/deploy/." "$deployment/"
+    rm -rf "$deployment"/{secrets,settings.env,.env,backup}
+    mkdir -p "$known"
+    install --directory --mode=0750 --owner=10100 --group=10100 "$deployment/mail"
+    "$deployment/prepare.sh" >"$known/prepared" || return
+    cat >>"$deployment/settings.env" <<'SETTINGS'
+SOCIALIZE_MAIL_FROM=Socialize <socialize@example.com>
+SOCIALIZE_MAIL_DIRECTORY=/var/lib/socialize/mail
+SETTINGS
+    echo "prepare.sh, and two settings"
+}
+
+# up FUNCTION: the output matters where it fails.
+up() {
+    "$1" up --detach --no-build --pull never >"$known/up" 2>&1 || { cat "$known/up"; return 1; }
+}
+
+say_why() {
+    local service
+    for service in "${all_services[@]}" migrate; do
+        [[ -n $(container "$service") ]] || continue
+        printf '\n-- the last lines of %s\n' "$service"
+        docker inspect --format '{{with .State.Health}}{{range .Log}}health check: {{.ExitCode}} {{.Output}}{{end}}{{end}}' "$(container "$service")" | tail -n 5
+        docker logs --tail 15 "$(container "$service")" 2>&1 | cut --characters=1-400
+    done
+}
+
+# The table, and whether everything was as it should be.
+report() {
+    ((failures == 0)) || say_why
+    printf '\n| what | seen | verdict |\n|---|---|---|\n'
+    printf '%s\n' "${table[@]}"
+    if ((failures > 0)); then
+        printf '\n%d of %d checks FAILED.\n' "$failures" ${#table[@]}
+        return 1
+    fi
+}
+
+base_runs_alone() {
+    up compose && becomes_healthy "${base_services[@]}"
+}
+
+overlay_is_added() {
+    up overlaid && becomes_healthy "${all_services[@]}"
+}
+
+must "A deployment is made" deploy
+make_neighbour || exit
+must "The base is complete by itself: all healthy" base_runs_alone
+check "\`doctor\` in the API's container" doctor
+must "A user, on the base alone" register
+must "The overlay is added: all healthy" overlay_is_added
+check "Prometheus scrapes the stack" eventually 60 stores_are_ready
+must "A request through the published port" create_organization
+check "its line in Loki" eventually 60 in_loki
+check "its span in Tempo" eventually 60 in_tempo
+check "its metric in Prometheus" eventually 60 in_prometheus
+check "a line of the worker in Loki" eventually 60 worker_in_loki
+check "Limits, as the kernel has them" limits_hold
+check "Roots are read-only" roots_are_read_only
+check "No container has rights" no_rights
+check "Nothing listens beyond loopback" nothing_beyond_loopback
+check "A neighbour who routes to the containers" neighbour_reaches_no_container
+check "The application reaches no store" application_reaches_no_store
+check "Collector and stores have no way out" overlay_has_no_way_out
+check "The overlay is removed and added again under requests" overlay_goes_and_comes
+check "\`down\` and \`up\` of everything" everything_goes_and_comes
+check "The user is there afterwards" user_is_there
+check "What was in Prometheus, Loki and Tempo is there afterwards" eventually 60 telemetry_survived
+
+report
