@@ -17,6 +17,11 @@ base_services=(postgres api worker)
 overlay_services=(alloy prometheus loki tempo)
 all_services=("${base_services[@]}" "${overlay_services[@]}")
 
+# shellcheck source=tools/stack/overlay/data.sh
+source "$repository/tools/stack/overlay/data.sh"
+# shellcheck source=tools/stack/overlay/network.sh
+source "$repository/tools/stack/overlay/network.sh"
+
 # Nothing of this machine's environment may change what the files say.
 compose() {
     env -i PATH="$PATH" DOCKER_HOST="$DOCKER_HOST" DOCKER_CONFIG="$DOCKER_CONFIG" \
@@ -116,103 +121,6 @@ stores_are_ready() {
     [[ $targets == "collector loki prometheus tempo" ]]
 }
 
-# --- Data ---------------------------------------------------------------------------------------------------------------------------
-
-# post PATH BODY [ARGUMENT…]: the answer; its header goes to a file.
-post() {
-    local path=$1 body=$2
-    shift 2
-    fetch --fail-with-body --dump-header "$known/header" --header 'content-type: application/json' --data "$body" "$@" "$api$path"
-}
-
-request_id() {
-    tr --delete '\r' <"$known/header" | sed -n 's/^x-request-id: //Ip'
-}
-
-credentials() {
-    jq --null-input --compact-output --arg password "$(<"$known/password")" '{email: "ada@example.com", password: $password}'
-}
-
-# The token of the only letter there is. It is quoted-printable.
-verification_token() {
-    cat "$deployment"/mail/*.eml | tr --delete '\r' | sed -e ':join' -e '/=$/{N;s/=\n//;bjoin' -e '}' |
-        sed -n 's/.*verify-email#token=3D\([A-Za-z0-9_-]*\).*/\1/p' | head -n 1 | grep .
-}
-
-log_in() {
-    post /v1/auth/login "$(credentials)" | jq --exit-status --raw-output .access_token >"$known/access_token"
-}
-
-register() {
-    head --bytes=24 /dev/urandom | base64 | tr '/+' 'ab' >"$known/password"
-    post /v1/auth/register "$(credentials | jq '. + {display_name: "Ada"}')" >/dev/null || return
-    eventually 60 verification_token >"$known/token" || { cat "$known/token"; return 1; }
-    post /v1/auth/verify-email "$(jq --null-input --arg token "$(<"$known/token")" '{$token}')" >/dev/null || return
-    log_in || return
-    echo "registered, confirmed by the link in an e-mail, logged in"
-}
-
-create_organization() {
-    post /v1/organizations '{"name": "Before"}' --header "authorization: Bearer $(<"$known/access_token")" >/dev/null || return
-    request_id | grep . >"$known/creation" || return
-    echo "POST /v1/organizations answers 201 and names its trace"
-}
-
-user_is_there() {
-    local names
-    log_in || { echo "the user cannot log in"; return 1; }
-    names=$(fetch --header "authorization: Bearer $(<"$known/access_token")" "$api/v1/organizations" |
-        jq --raw-output '[.. | .name? // empty] | join(" ")')
-    echo "the user logs in and has the organization $names"
-    [[ $names == Before ]]
-}
-
-# lines QUERY: how many lines Loki has of the last hour, or an error.
-lines() {
-    fetch --get "http://$(store loki):3100/loki/api/v1/query_range" --data-urlencode "query=$1" --data "start=$(($(date +%s) - 3600))" --data limit=100 |
-        jq --exit-status '[.data.result[].values[]] | length'
-}
-
-in_loki() {
-    local seen
-    seen=$(lines "{service_name=\"socialize-api\"} | trace_id=\"$(<"$known/creation")\"") || { echo "no answer: $seen"; return 1; }
-    echo "$seen with the trace's id"
-    ((seen > 0))
-}
-
-in_tempo() {
-    local spans
-    spans=$(fetch "http://$(store tempo):3200/api/traces/$(<"$known/creation")" |
-        jq --exit-status --raw-output '[.batches[].scopeSpans[].spans[] | .name] | join(", ")') || { echo "no trace"; return 1; }
-    echo "$spans"
-    [[ $spans == *"POST /v1/organizations"* ]]
-}
-
-# in_prometheus [TIME]: now, or at a time in the past.
-in_prometheus() {
-    local query='http_server_request_duration_seconds_count{http_route="/v1/organizations",http_request_method="POST",http_response_status_code="201"}'
-    local seen created at=${1:-$(date +%s)}
-    { seen=$(number "$query" "$at") && created=$(number socialize_organizations_created_total "$at"); } || { echo "no such series"; return 1; }
-    echo "$seen such request, $created organization created"
-    [[ $seen == 1 && $created == 1 ]]
-}
-
-number() {
-    fetch --get "http://$(store prometheus):9090/api/v1/query" --data-urlencode "query=sum($1)" --data "time=$2" |
-        jq --exit-status --raw-output '.data.result[0].value[1]'
-}
-
-worker_in_loki() {
-    local seen
-    seen=$(lines '{service_name="socialize-worker"}') || { echo "no answer: $seen"; return 1; }
-    echo "$seen"
-    ((seen > 0))
-}
-
-telemetry_survived() {
-    in_prometheus "$(<"$known/before")" && in_loki && in_tempo
-}
-
 doctor() {
     overlaid exec -T api socialize doctor >"$known/doctor" 2>&1 || { cat "$known/doctor"; return 1; }
     echo "ends without an error"
@@ -276,113 +184,6 @@ no_rights() {
     echo "none is root or has a capability, none can get any"
 }
 
-# --- The network ------------------------------------------------------------------------------------------------------------------------
-
-# Somebody else on the network of this machine, who is also the way out of it: another namespace, at the end of a cable.
-neighbour=192.0.2.2
-this_machine=192.0.2.1
-
-make_neighbour() {
-    ip netns add neighbour
-    ip link add uplink type veth peer name uplink netns neighbour
-    ip address add "$this_machine/24" dev uplink
-    ip link set uplink up
-    ip -netns neighbour address add "$neighbour/24" dev uplink
-    ip -netns neighbour link set uplink up
-    ip route add default via "$neighbour"
-    ip netns exec neighbour python3 -m http.server --bind "$neighbour" --directory "$known" 80 >/dev/null 2>&1 &
-    eventually 30 fetch --output /dev/null "http://$neighbour/" >/dev/null
-}
-
-# connects ADDRESS PORT: succeeds, is refused (7), or gets no answer in time (28).
-connects() {
-    curl --silent --noproxy '*' --connect-timeout 1 --max-time 4 --output /dev/null "http://$1:$2/" || {
-        # It speaks something else, or nothing: the connection was there.
-        local status=$?
-        ((status == 7 || status == 28)) && return "$status"
-    }
-    return 0
-}
-
-nothing_beyond_loopback() {
-    local published beyond port status
-    published=$(for port in "${all_services[@]}"; do docker port "$(container "$port")"; done | sed 's/.* -> //' | sort | xargs)
-    [[ $published == "127.0.0.1:8080 127.0.0.1:9464 127.0.0.1:9465" ]] || { echo "published: $published"; return 1; }
-    beyond=$(ss --no-header --listening --tcp --udp --numeric | awk '$5 !~ /^(127\.|\[::1\])/')
-    [[ -z $beyond ]] || { echo "$beyond"; return 1; }
-    for port in 8080 9464 9465; do
-        connects 127.0.0.1 "$port" || { echo "not even loopback reaches $port"; return 1; }
-        ip netns exec neighbour bash -c "$(declare -f connects); connects $this_machine $port"
-        status=$?
-        # Refused, and not lost: this machine does get the packets.
-        ((status == 7)) || { echo "a neighbour's connection to port $port ends with $status"; return 1; }
-    done
-    echo "published: $published; nothing else listens; a neighbour is refused at all three"
-}
-
-# A neighbour who sends packets for the containers' networks to this machine, as anybody on its network can.
-neighbour_reaches_no_container() {
-    local target service network port address seen major try
-    try="$(declare -f connects); connects"
-    ip -netns neighbour route replace 172.16.0.0/12 via "$this_machine"
-    for target in "postgres socialize_default 5432" "alloy socialize_telemetry 4318" "prometheus socialize_stores 9090" "loki socialize_stores 3100" "tempo socialize_stores 3200"; do
-        read -r service network port <<<"$target"
-        address=$(address "$service" "$network")
-        [[ $address == 172.* ]] || { echo "the address of $service is $address"; return 1; }
-        ip netns exec neighbour bash -c "$try $address $port"
-        [[ $? == @(7|28) ]] || { echo "$service answers on $port"; return 1; }
-    done
-    echo "postgres, alloy, prometheus, loki and tempo do not answer"
-    # What is published is another matter.
-    seen=$(ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" && echo reached)
-    major=$(docker version --format '{{.Server.Version}}' | cut --delimiter=. --fields=1)
-    if ((major >= 28)); then
-        [[ -z $seen ]] || { echo "the API answers"; return 1; }
-        echo "nor does the API"
-    else
-        # With the rule that deploy/README.md gives to those who have such an engine.
-        iptables --insert DOCKER-USER --in-interface uplink --match conntrack --ctstate NEW --jump DROP
-        ! ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" || { echo "the API answers in spite of the rule in deploy/README.md"; return 1; }
-        { connects 127.0.0.1 8080 && from api "$neighbour" 80; } || { echo "the rule in deploy/README.md is too strict"; return 1; }
-        echo "the API ${seen:-not reached}, as before Docker 28, and with the rule of deploy/README.md not"
-    fi
-}
-
-# from SERVICE ADDRESS PORT: like `connects`, from the network of the service.
-from() {
-    local pid
-    pid=$(process "$1") || return
-    nsenter --target "$pid" --net bash -c "$(declare -f connects); connects $2 $3"
-}
-
-# Nothing else than a refusal or silence: not, for example, a service that does not run.
-does_not_reach() {
-    from "$@"
-    [[ $? == @(7|28) ]]
-}
-
-application_reaches_no_store() {
-    local store service address port
-    for store in "prometheus 9090" "loki 3100" "tempo 3200"; do
-        port=${store#* }
-        address=$(store "${store% *}")
-        from alloy "$address" "$port" || { echo "not even the collector reaches ${store% *}"; return 1; }
-        for service in api worker postgres; do
-            does_not_reach "$service" "$address" "$port" || { echo "$service reaches ${store% *}"; return 1; }
-        done
-    done
-    echo "api, worker and postgres reach none of prometheus, loki, tempo; the collector reaches all"
-}
-
-overlay_has_no_way_out() {
-    local service
-    from api "$neighbour" 80 || { echo "not even the API has one"; return 1; }
-    for service in "${overlay_services[@]}"; do
-        does_not_reach "$service" "$neighbour" 80 || { echo "$service has one"; return 1; }
-    done
-    echo "${overlay_services[*]} do not reach what is outside; the API does"
-}
-
 # --- Down and up --------------------------------------------------------------------------------------------------------------------------
 
 # Requests one after the other, in the background, until `count_requests`.
@@ -434,10 +235,10 @@ ends() {
 
 # The way of deploy/README.md, "Remove the overlay", and back.
 overlay_goes_and_comes() {
-    local before after left answered failed requests start=$SECONDS
+    local before after left answered failed requests start=$SECONDS killed=no
     before=$(base_containers)
     begin_requests
-    ends "${overlay_services[@]}" || { count_requests; return 1; }
+    ends "${overlay_services[@]}" || killed=yes
     overlaid rm --stop --force "${overlay_services[@]}" >"$known/rm" 2>&1 || { count_requests; cat "$known/rm"; return 1; }
     left=$(docker ps --all --format '{{.Label "com.docker.compose.service"}}' | sort | xargs)
     # Longer than the application's interval of exporting: it notices that nobody takes what it has.
@@ -450,13 +251,14 @@ overlay_goes_and_comes() {
     echo "$answered requests answered, $failed failed, in $((SECONDS - start)) s; left meanwhile: $left; the base keeps its processes"
     [[ $left == "api migrate postgres worker" && $before == "$after" ]] || { echo "- not so: $before / $after"; return 1; }
     ((answered > 100 && failed == 0)) || { sort "$known/statuses" "$known/errors" | uniq --count | head -n 10; return 1; }
+    [[ $killed == no ]]
 }
 
 everything_goes_and_comes() {
-    local answered failed requests left
+    local answered failed requests left killed=no
     date +%s >"$known/before"
     begin_requests
-    ends "${all_services[@]}" || { count_requests; return 1; }
+    ends "${all_services[@]}" || killed=yes
     overlaid down >"$known/down" 2>&1 || { count_requests; cat "$known/down"; return 1; }
     left=$(docker ps --all --quiet)
     count_requests
@@ -465,6 +267,7 @@ everything_goes_and_comes() {
     echo "$failed requests of the same loop failed meanwhile, so it sees failures"
     up overlaid || return
     eventually 180 healthy "${all_services[@]}" >"$known/with" || { cat "$known/with"; return 1; }
+    [[ $killed == no ]]
 }
 
 # --- All of it ------------------------------------------------------------------------------------------------------------------------------
