@@ -17,6 +17,9 @@ const REDACTED: &str = "redacted";
 /// The body of a line that is not one of ours.
 const UNPARSED_LINE: &str = "unparsed log line";
 
+/// What the names of events look like.
+const EVENT: &str = "^[a-z0-9_.]+$";
+
 /// Statements of one context.
 pub struct Statements {
     /// What they are about: `resource`, `scope`, `span`, `metric`, `datapoint` or `log`.
@@ -76,14 +79,18 @@ pub fn trace_statements() -> Vec<Statements> {
 }
 
 /// What is kept of log lines, and where: the event becomes the body, fields become attributes.
+///
+/// A line that a queue did not take comes again as these statements left it, so they must not change it a second time.
 pub fn log_statements() -> Vec<Statements> {
     let mut log = vec![r#"merge_maps(attributes, body, "upsert") where IsMap(body)"#.to_owned()];
-    // The body still holds the whole line, and a line that is not JSON is nothing but body.
-    log.push(format!(r#"set(body, "{UNPARSED_LINE}")"#));
-    log.push(
-        r#"set(body, attributes["event"]) where IsString(attributes["event"]) and IsMatch(attributes["event"], "^[a-z0-9_.]+$")"#
-            .to_owned(),
-    );
+    // The body still holds the whole line, and a line that is not JSON is nothing but body. One that comes again is told by its time,
+    // and holds the event.
+    log.push(format!(
+        r#"set(body, "{UNPARSED_LINE}") where observed_time_unix_nano != 0 or not IsString(body) or not IsMatch(body, "{EVENT}")"#
+    ));
+    log.push(format!(
+        r#"set(body, attributes["event"]) where IsString(attributes["event"]) and IsMatch(attributes["event"], "{EVENT}")"#
+    ));
     // A level that is none is text like any other.
     log.push(r#"set(severity_text, "") where severity_number == 0"#.to_owned());
     log.extend(kept_attributes(&recorded::line_fields()));
