@@ -104,13 +104,17 @@ async fn arrived(world: &World) {
         world.prometheus.number(r#"socialize_email_deliveries_total{template="injected-template"}"#).await
     })
     .await;
-    let query = format!(r#"{{service_name="socialize-api"}} | trace_id="{TRACE}""#);
-    eventually("the injected lines in Loki", async || {
-        let (lines, start) = (query.as_str(), nanoseconds() - 3_600_000_000_000);
-        let found = signals::lines_after(&world.client, lines, start, "backward").await?;
-        if found.is_empty() { Err("it is not there".to_owned()) } else { Ok(()) }
-    })
-    .await;
+    let line = format!(r#"{{service_name="socialize-api"}} | trace_id="{TRACE}""#);
+    // Of a line that is no JSON it is known that there was one.
+    let unparsed = r#"{service_name="socialize-api"} |= "unparsed log line""#;
+    for query in [&*line, unparsed] {
+        eventually("the injected lines in Loki", async || {
+            let start = nanoseconds() - 3_600_000_000_000;
+            let found = signals::lines_after(&world.client, query, start, "backward").await?;
+            if found.is_empty() { Err(format!("{query} finds nothing")) } else { Ok(()) }
+        })
+        .await;
+    }
 }
 
 fn nanoseconds() -> u64 {

@@ -1,4 +1,4 @@
-//! Parts of the telemetry pipeline are stopped, killed and frozen while the application is at work, and what it recorded is
+//! Parts of the telemetry pipeline are stopped, killed, frozen and filled while the application is at work, and what it recorded is
 //! compared with what arrives: each log line, each span, each point.
 //!
 //! `./test outages` runs this with the files of deploy/. The collector reaches the stores through relays of the test, which count.
@@ -9,6 +9,7 @@ mod injected;
 mod load;
 mod relay;
 mod report;
+mod retention;
 mod scenarios;
 mod world;
 mod written;
@@ -36,8 +37,9 @@ async fn nothing_is_lost_that_is_not_counted() {
     let mut outages = Outages { world, only, rows: Vec::new(), began: Instant::now() };
     scenarios::all(&mut outages).await;
     let injected = injected::table(&mut outages.world).await;
+    let retention = retention::table(&mut outages.world).await;
     say(&format!("\n{}\n{}", report::HEAD, outages.rows.join("\n")));
-    say(&format!("\n{injected}"));
+    say(&format!("\n{injected}\n{retention}"));
     say(&format!("\n{} rows took {:.0} s.", outages.rows.len(), outages.began.elapsed().as_secs_f64()));
 }
 

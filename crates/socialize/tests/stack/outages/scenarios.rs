@@ -22,9 +22,13 @@ const FAST_PACE: u32 = 150;
 /// How long stores answer nothing: longer than the collector waits for an answer.
 const FROZEN: Duration = Duration::from_secs(32);
 
+/// What is left on the disk of the collector's queues when it is made small, and for how long.
+const ROOM: u64 = 1 << 20;
+const QUEUES_FULL: Duration = Duration::from_secs(20);
+
 /// How long a store has for its end. This Tempo does not end once it has been asked for traces, and is killed after a while; by then it
 /// has written down what it took.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a store is away.
 const STORE_AWAY: Duration = Duration::from_secs(15);
@@ -38,6 +42,7 @@ pub(super) async fn all(outages: &mut Outages) {
     stores_frozen(outages).await;
     stores_busy(outages).await;
     batches_refused(outages).await;
+    queues_full(outages).await;
 }
 
 async fn collector_stopped(outages: &mut Outages) {
@@ -161,4 +166,27 @@ async fn given_up(world: &World) -> [u64; 3] {
         let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
         values.sum::<f64>() as u64
     })
+}
+
+/// Nothing more can be queued. The application keeps spans and points, lines stay in their files, until there is room again.
+///
+/// The room comes before the stores do: what is taken out of a queue while its disk is full is lost, and the Collector does not count it.
+async fn queues_full(outages: &mut Outages) {
+    let complaints = |world: &World| world.collector.log().matches("no space left on device").count();
+    let before = complaints(&outages.world);
+    let what = "all stores are stopped, and the disk of the collector's queues is full meanwhile";
+    let seen = outages
+        .outage(what, FAST_PACE, async |world| {
+            for signal in Signal::ALL {
+                world.store(*signal).program.stop_within(GRACE).await;
+            }
+            world.limit_collector_disk(Some(ROOM));
+            for_some_time(QUEUES_FULL).await;
+            world.limit_collector_disk(None);
+            for signal in Signal::ALL {
+                world.start_store(*signal);
+            }
+        })
+        .await;
+    assert!(seen.is_none() || complaints(&outages.world) > before, "the disk was never full");
 }

@@ -1,5 +1,6 @@
 //! The application with the stack of deploy/, in which programs are stopped, killed and frozen.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +28,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("SOCIALIZE_LOG_FILE_KEEP", "1000"),
 ];
 
+/// Where the collector keeps queues and positions.
+const COLLECTOR_DISK: &str = "/var/lib/otelcol";
+
 pub(super) struct World {
     pub(super) client: Client,
     pub(super) prometheus: Prometheus,
@@ -36,7 +40,8 @@ pub(super) struct World {
     /// The processes, which run until the end.
     _application: Application,
     compose: Compose,
-    logs: PathBuf,
+    /// Where programs write and files of the test are.
+    pub(super) logs: PathBuf,
 }
 
 /// One of the stores, and what stands before it.
@@ -93,6 +98,17 @@ impl World {
         store.program = Program::start(store.name, compose.command(store.name, store.name), &logs);
     }
 
+    /// Starts Prometheus once more, with another configuration.
+    pub(super) fn start_prometheus_with(&mut self, configuration: &Path) {
+        let real = self.compose.command("prometheus", "prometheus");
+        let mut command = Command::new("prometheus");
+        command.arg(format!("--config.file={}", configuration.display()));
+        let is_kept = |argument: &&OsStr| !argument.to_string_lossy().starts_with("--config.file=");
+        command.args(real.get_args().filter(is_kept));
+        let program = Program::start("prometheus", command, &self.logs);
+        self.store(Signal::Metrics).program = program;
+    }
+
     /// What each store was sent so far, in the order of signals.
     pub(super) fn sent(&self) -> [Sent; 3] {
         let mut sent = [Sent::default(); 3];
@@ -107,6 +123,21 @@ impl World {
         for store in &self.stores {
             store.relay.answer(answer);
         }
+    }
+
+    /// Leaves so much room on the disk of the collector's queues and positions, or as much as before.
+    pub(super) fn limit_collector_disk(&self, room: Option<u64>) {
+        let used = Command::new("du").args(["--summarize", "--block-size=1", COLLECTOR_DISK]).output();
+        let used = String::from_utf8(used.expect("du").stdout).expect("text");
+        let used: u64 =
+            used.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).expect("a number");
+        let size = room.map_or("50%".to_owned(), |room| (used + room).to_string());
+        let options = format!("remount,size={size}");
+        let status = Command::new("mount").args(["-o", &options, COLLECTOR_DISK]).status();
+        assert!(
+            status.expect("mount").success(),
+            "the disk of the collector cannot be mounted so: {options}"
+        );
     }
 
     /// Sends a signal to all stores.
