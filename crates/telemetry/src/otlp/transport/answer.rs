@@ -9,7 +9,7 @@ use std::time::Duration;
 /// Both have `partial_success = 1`, and in it the number of refused spans or points as field 1. An answer that is no
 /// such message says nothing, hence zero.
 pub(super) fn rejected_items(message: &[u8]) -> u64 {
-    let rejected = last_message(message, 1).and_then(|partial_success| last_number(partial_success, 1));
+    let rejected = last_number(messages(message, 1), 1);
     // The field is a signed integer, and a negative number of refused items means nothing.
     rejected.map_or(0, |number| u64::try_from(number.cast_signed()).unwrap_or(0))
 }
@@ -18,12 +18,15 @@ pub(super) fn rejected_items(message: &[u8]) -> u64 {
 pub(super) fn retry_delay(status: &[u8]) -> Option<Duration> {
     const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
     let retry_info = messages(status, 3).find(|any| last_message(any, 1) == Some(RETRY_INFO))?;
-    let duration = last_message(last_message(retry_info, 2)?, 1)?;
-    let seconds = last_number(duration, 1).unwrap_or(0);
-    let nanoseconds = last_number(duration, 2).unwrap_or(0);
+    let retry_info = last_message(retry_info, 2)?;
+    messages(retry_info, 1).next()?;
+    let seconds = last_number(messages(retry_info, 1), 1).unwrap_or(0);
+    // Of a number of 32 bits that was written with more, the lower ones count.
+    let nanoseconds = last_number(messages(retry_info, 1), 2).unwrap_or(0) as u32;
     // Negative parts are enormous as unsigned numbers, and do not fit.
-    let nanoseconds = u32::try_from(nanoseconds).ok().filter(|nanoseconds| *nanoseconds < 1_000_000_000)?;
-    i64::try_from(seconds).ok()?;
+    if i64::try_from(seconds).is_err() || nanoseconds >= 1_000_000_000 {
+        return None;
+    }
     Some(Duration::new(seconds, nanoseconds))
 }
 
@@ -89,8 +92,10 @@ fn last_message(message: &[u8], field: u64) -> Option<&[u8]> {
     messages(message, field).last()
 }
 
-fn last_number(message: &[u8], field: u64) -> Option<u64> {
-    Fields(message)
+/// The last value of a field in a message that may have come in pieces, which are one message.
+fn last_number<'a>(pieces: impl Iterator<Item = &'a [u8]>, field: u64) -> Option<u64> {
+    pieces
+        .flat_map(Fields)
         .filter_map(|(number, value)| match value {
             Value::Number(value) if number == field => Some(value),
             _ => None,
@@ -161,6 +166,25 @@ mod tests {
         assert_eq!(rejected_items(b"<html>not protobuf at all</html>"), 0);
         assert_eq!(retry_delay(b""), None);
         assert_eq!(retry_delay(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"), None);
+    }
+
+    #[test]
+    fn pieces_of_a_message_are_one_message() {
+        let rejected = |rejected_spans: i64| ExportTraceServiceResponse {
+            partial_success: Some(ExportTracePartialSuccess { rejected_spans, error_message: String::new() }),
+        };
+        let pieces = [rejected(7).encode_to_vec(), rejected(0).encode_to_vec()].concat();
+        let read = ExportTraceServiceResponse::decode(&pieces[..]).expect("a message");
+        assert_eq!(read, rejected(7), "the second piece says nothing about the number");
+        assert_eq!(rejected_items(&pieces), 7);
+
+        let pause = |seconds: i64, nanos: i32| {
+            RetryInfo { retry_delay: Some(DurationMessage { seconds, nanos }) }.encode_to_vec()
+        };
+        let value = [pause(1, 0), pause(0, 5)].concat();
+        let retry = Any { type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(), value };
+        let status = Status { code: 8, message: String::new(), details: vec![retry] };
+        assert_eq!(retry_delay(&status.encode_to_vec()), Some(Duration::new(1, 5)));
     }
 
     #[test]
