@@ -4,6 +4,7 @@ use std::panic::Location;
 
 use uuid::Uuid;
 
+use crate::protobuf::FixedFields;
 use crate::{ClosedSet, json, protobuf};
 
 /// Names an attribute; declared as a constant, so a name is never made from data.
@@ -133,9 +134,9 @@ impl Attributes {
                 AttributeValue::Name(name) => json::string(out, name),
                 AttributeValue::Location(at) => json::string(out, &format!("{}:{}", at.file(), at.line())),
                 AttributeValue::Id(id) => {
-                    out.push(b'"');
-                    out.extend_from_slice(hyphenated(*id, &mut Uuid::encode_buffer()));
-                    out.push(b'"');
+                    let mut quoted = [b'"'; 2 + HYPHENATED];
+                    quoted[1..=HYPHENATED].copy_from_slice(&hyphenated(*id));
+                    out.extend_from_slice(&quoted);
                 }
             }
         }
@@ -144,24 +145,41 @@ impl Attributes {
     /// Appends every attribute as a `KeyValue` of an OTLP span.
     pub(crate) fn write_span(&self, out: &mut Vec<u8>, field: u32) {
         for (key, value) in self.slots[..self.length].iter().flatten() {
-            protobuf::message_field(out, field, |out| {
-                protobuf::bytes_field(out, 1, key.0.as_bytes());
-                protobuf::message_field(out, 2, |out| match value {
-                    AttributeValue::Number(number) => protobuf::uint_member(out, 3, *number),
-                    AttributeValue::Milliseconds(ns) => protobuf::double_field(out, 4, *ns as f64 / 1e6),
-                    AttributeValue::Name(name) => protobuf::bytes_field(out, 1, name.as_bytes()),
-                    AttributeValue::Location(at) => {
-                        protobuf::bytes_field(out, 1, format!("{}:{}", at.file(), at.line()).as_bytes());
-                    }
-                    AttributeValue::Id(id) => {
-                        protobuf::bytes_field(out, 1, hyphenated(*id, &mut Uuid::encode_buffer()));
-                    }
-                });
-            });
+            let mut fixed = FixedFields::new();
+            match value {
+                AttributeValue::Number(number) => fixed.uint(any_value::INT, *number),
+                AttributeValue::Milliseconds(nanoseconds) => {
+                    fixed.fixed64(any_value::DOUBLE, (*nanoseconds as f64 / 1e6).to_bits());
+                }
+                AttributeValue::Id(id) => fixed.bytes(any_value::STRING, &hyphenated(*id)),
+                AttributeValue::Name(name) => {
+                    protobuf::string_attribute(out, field, key.0, name);
+                    continue;
+                }
+                AttributeValue::Location(at) => {
+                    let text = format!("{}:{}", at.file(), at.line());
+                    protobuf::string_attribute(out, field, key.0, &text);
+                    continue;
+                }
+            }
+            protobuf::attribute(out, field, key.0, fixed.as_slice());
         }
     }
 }
 
-fn hyphenated(id: Uuid, buffer: &mut [u8; 45]) -> &[u8] {
-    id.hyphenated().encode_lower(buffer).as_bytes()
+/// The numbers of the fields of an OTLP `AnyValue`.
+mod any_value {
+    pub(super) const STRING: u32 = 1;
+    pub(super) const INT: u32 = 3;
+    pub(super) const DOUBLE: u32 = 4;
+}
+
+/// How long an id is as text.
+const HYPHENATED: usize = 36;
+
+/// An id as text.
+fn hyphenated(id: Uuid) -> [u8; HYPHENATED] {
+    let mut text = [0; HYPHENATED];
+    id.hyphenated().encode_lower(&mut text);
+    text
 }

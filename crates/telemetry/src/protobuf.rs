@@ -72,7 +72,11 @@ pub(crate) fn bytes_field(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// The fields of a span whose lengths are known, put together on the stack and appended at once.
+/// The tags of both fields of a `KeyValue`.
+const KEY_VALUE_KEY: u8 = 1 << 3 | 2;
+const KEY_VALUE_VALUE: u8 = 2 << 3 | 2;
+
+/// The fields of a span, or of the value of an attribute, whose lengths are known, put together on the stack and appended at once.
 pub(crate) struct FixedFields {
     bytes: [u8; FixedFields::CAPACITY],
     length: usize,
@@ -123,10 +127,39 @@ impl FixedFields {
         self.push(value.to_le_bytes());
     }
 
+    /// As [`uint_member`] would write it.
+    #[inline]
+    pub(crate) fn uint(&mut self, field: u32, mut value: u64) {
+        self.tag(field, 0);
+        while value >= 0x80 {
+            self.push([value as u8 | 0x80]);
+            value >>= 7;
+        }
+        self.push([value as u8]);
+    }
+
     #[inline]
     pub(crate) fn as_slice(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
+}
+
+/// Appends an OTLP `KeyValue` with an encoded `AnyValue` as field `field`. Nearly all are so short that each length is one byte that is
+/// known before anything is written, which saves half of what [`string_attribute`] costs.
+#[inline]
+pub(crate) fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &[u8]) {
+    let length = 2 + key.len() + 2 + value.len();
+    if length >= 0x80 {
+        return message_field(out, field, |out| {
+            bytes_field(out, 1, key.as_bytes());
+            bytes_field(out, 2, value);
+        });
+    }
+    tag(out, field, 2);
+    out.extend_from_slice(&[length as u8, KEY_VALUE_KEY, key.len() as u8]);
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(&[KEY_VALUE_VALUE, value.len() as u8]);
+    out.extend_from_slice(value);
 }
 
 /// Appends a packed repeated `fixed64` or `double` field.
@@ -192,6 +225,20 @@ mod tests {
             let mut out = Vec::new();
             varint(&mut out, value);
             assert_eq!(out.len(), varint_length(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_decodable_whatever_its_length() {
+        use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValueList, any_value::Value};
+        for length in [0, 1, 50, 119, 120, 121, 130, 20_000] {
+            let (key, mut value) = ("k".repeat(length), FixedFields::new());
+            value.uint(3, 1 << 40);
+            let mut out = Vec::new();
+            attribute(&mut out, 1, &key, value.as_slice());
+            let list = KeyValueList::decode(&out[..]).expect("decodable");
+            assert_eq!(list.values[0].key, key);
+            assert_eq!(list.values[0].value, Some(AnyValue { value: Some(Value::IntValue(1 << 40)) }));
         }
     }
 
