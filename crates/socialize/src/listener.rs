@@ -20,8 +20,12 @@ use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
 
-/// How long a client may take to send the headers of a request.
+/// How long a client may take to send the headers of its first request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection of HTTP/1 is kept for the next request, until the headers of that are complete. It is longer than proxies
+/// keep connections that they do not use (nginx one minute, Caddy two), so that it is they who close them: a request that is sent
+/// into the moment at which the server closes is lost, and one that is no `GET` is not repeated by anybody.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 /// The most that the headers of a request may have; beyond it the answer is 431.
 pub(crate) const HEADER_BYTES: usize = 16 << 10;
 /// How much of too large headers is read all the same, so that the 431 has the shape of every error and leaves a record.
@@ -148,7 +152,7 @@ async fn serve_connection<S: Answering>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(READABLE_HEADER_BYTES);
     builder
         .http2()
@@ -158,7 +162,7 @@ async fn serve_connection<S: Answering>(
         .keep_alive_timeout(HEADER_TIMEOUT);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(graceful.watch(connection.into_owned()));
-    // The limit of HTTP/1 begins only when the client has shown that it speaks it, and HTTP/2 has none.
+    // The limit above is for later requests; HTTP/2 has none.
     let beginning = tokio::time::timeout(HEADER_TIMEOUT, &mut connection).await;
     if beginning.is_err() && is_used.load(Ordering::Relaxed) {
         // A client that broke the protocol or went away: its requests, if any, have records of their own.

@@ -67,19 +67,18 @@ async fn whoever_does_not_finish_the_headers_is_closed() {
         tokio::time::timeout(PATIENCE, dripping).await.expect("the connection is closed");
         "dripping".into()
     });
-    // A client that keeps a connection for later has had an answer.
-    let mut idle = RawConnection::send(address, "GET /nothing HTTP/1.1\r\nhost: socialize\r\n\r\n").await;
+    // A client that has had an answer may keep the connection for later.
+    let request = "GET /nothing HTTP/1.1\r\nhost: socialize\r\n\r\n";
+    let mut idle = RawConnection::send(address, request).await;
     idle.answer().await.expect_error(404, "not_found");
-    closing.spawn(async move {
-        idle.closed().await;
-        "idle".into()
-    });
     // Meanwhile others are served.
     process.get("/nothing").await.expect_error(404, "not_found");
     while let Some(closed) = closing.join_next().await {
         let which = closed.expect("no panic");
         assert!(since.elapsed() < HEADERS_WITHIN, "{which:?} was open for {:?}", since.elapsed());
     }
+    idle.write(request).await;
+    idle.answer().await.expect_error(404, "not_found");
     assert_undisturbed(&process).await;
     process.stop().await;
 }
