@@ -288,9 +288,12 @@ impl Places<'_> {
     }
 
     async fn bytes(&self, url: url::Url) -> Vec<u8> {
-        let answer = self.client.get(url.clone()).send().await;
-        let answer = answer.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-        answer.bytes().await.unwrap_or_else(|error| panic!("{url}: {error:?}")).to_vec()
+        // A store that is busy may close a connection without an answer.
+        eventually(&format!("that {url} answers"), async || {
+            let answer = self.client.get(url.clone()).send().await.map_err(|error| format!("{error:?}"))?;
+            Ok(answer.bytes().await.map_err(|error| format!("{error:?}"))?.to_vec())
+        })
+        .await
     }
 
     async fn json(&self, url: url::Url) -> Result<Value, String> {
