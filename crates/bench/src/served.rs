@@ -5,8 +5,10 @@ use std::io::Write;
 use anyhow::Context;
 use axum::routing::get;
 use clap::Args;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use nix::unistd::Pid;
 use telemetry::builtin::Signal;
 use telemetry::log::{LogFormat, LogSettings, PanicText};
 use telemetry::otlp::{Endpoint, Protocol, SignalSettings};
@@ -32,6 +34,7 @@ pub(crate) struct Served {
 impl Served {
     /// Serves until the process is ended. The first line of standard output is the address; log lines follow.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
+        keep_to_one_processor()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let telemetry = self.workload.variant.settings().map(Telemetry::new);
         runtime.block_on(async {
@@ -67,6 +70,17 @@ impl Served {
         };
         Ok(Pipeline::start(telemetry, settings)?)
     }
+}
+
+/// What it costs to be moved between processors, and to find another's memory in one's cache, is more than what is measured and never
+/// the same. This thread and all that it starts share the last processor that the process may use.
+fn keep_to_one_processor() -> anyhow::Result<()> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this)?;
+    let last = (0..CpuSet::count()).rev().find(|processor| allowed.is_set(*processor).unwrap_or(false));
+    let mut one = CpuSet::new();
+    one.set(last.context("there is no processor")?)?;
+    Ok(sched_setaffinity(this, &one)?)
 }
 
 /// Of all threads, user and system.
