@@ -14,10 +14,12 @@ use crate::otlp::{
     self, BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
 use crate::process::ProcessSample;
+use crate::telemetry::SPAN_BUFFER;
 use crate::{ClosedSet, Telemetry, current, events, metrics_request, trace_request};
 
-/// Spans of one export request; its bytes stay below the 4 MiB that a collector accepts by default.
-const TRACE_REQUEST_BYTES: usize = 2 << 20;
+/// Spans of one export request, near enough: one thread's are never divided. A few requests have to find room in the queue, and
+/// each one stays below the 4 MiB that a collector accepts by default.
+const TRACE_REQUEST_BYTES: usize = SPAN_BUFFER;
 
 /// How long a reading of the process is used again: one snapshot asks for its numbers one by one.
 const PROCESS_SAMPLE_AGE: Duration = Duration::from_millis(500);
@@ -157,6 +159,7 @@ impl BatchSource for Spans {
         if taken.count > 0 {
             trace_request(self.0.resource(), &taken.bytes, into);
         }
+        self.0.return_spans(taken.bytes);
         BatchItems { items: taken.count as u64, more: taken.count > 0 }
     }
 }

@@ -15,10 +15,11 @@ use crate::trace::Sampler;
 
 /// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
 const SHARD_LIMIT: usize = 1 << 20;
-/// What a buffer is filled with until whoever was woken has come.
-const ROOM_FOR_MORE: usize = 16 << 10;
 /// Pending bytes at which the thread that takes them is woken before its interval is over.
-const WAKE_AT: usize = 128 << 10;
+const WAKE_AT: usize = 64 << 10;
+/// The size of buffers for spans: several threads' spans find room in it, and what comes until whoever was woken has come. What is
+/// never filled takes no memory.
+pub(crate) const SPAN_BUFFER: usize = 4 * WAKE_AT;
 
 /// Records operations. Cheap to clone; there is no global one, so tests run side by side.
 #[derive(Clone)]
@@ -31,6 +32,8 @@ struct Inner {
     meter: Meter,
     settings: TelemetrySettings,
     shards: Box<[Shard]>,
+    /// A buffer for spans that is in no shard.
+    spare_spans: Mutex<Vec<u8>>,
     /// Lines and spans for which no buffer had room, by [`Signal`].
     buffer_full: [AtomicU64; 3],
     lines: Counter<Level>,
@@ -86,6 +89,7 @@ impl Telemetry {
             meter,
             settings,
             shards: (0..2 * parallelism).map(|_| Shard::default()).collect(),
+            spare_spans: Mutex::default(),
             wake_lines: OnceLock::new(),
             wake_spans: OnceLock::new(),
         };
@@ -220,7 +224,7 @@ impl Telemetry {
     pub fn take_lines(&self, into: &mut Vec<u8>) {
         self.inner.clock.synchronize();
         for shard in &self.inner.shards {
-            let mut buffers = lock(shard);
+            let mut buffers = lock(&shard.0);
             if into.is_empty() {
                 // The first one is handed over whole, and gets the buffer in exchange that was written last time.
                 std::mem::swap(into, &mut buffers.lines);
@@ -235,15 +239,19 @@ impl Telemetry {
     pub fn take_spans(&self, limit: usize) -> TakenSpans {
         let mut taken = TakenSpans::default();
         for shard in &self.inner.shards {
-            let mut buffers = lock(shard);
+            let mut buffers = lock(&shard.0);
+            if buffers.spans.is_empty() {
+                continue;
+            }
             if !taken.bytes.is_empty() && taken.bytes.len() + buffers.spans.len() > limit {
                 break;
             }
             if taken.bytes.is_empty() {
-                // The first one is handed over whole. The next batch will be about as large, but is taken soon after it has
-                // reached the size at which the taker is woken.
-                let room = buffers.spans.len().min(WAKE_AT + ROOM_FOR_MORE);
-                taken.bytes = std::mem::replace(&mut buffers.spans, Vec::with_capacity(room));
+                // The first one is handed over whole. All of them have one size, so that memory is not divided into ever other
+                // pieces.
+                let mut next = std::mem::take(&mut *lock(&self.inner.spare_spans));
+                next.reserve_exact(SPAN_BUFFER);
+                taken.bytes = std::mem::replace(&mut buffers.spans, next);
             } else {
                 taken.bytes.extend_from_slice(&buffers.spans);
                 buffers.spans.clear();
@@ -254,17 +262,24 @@ impl Telemetry {
         taken
     }
 
+    /// Returns a buffer that [`take_spans`](Self::take_spans) handed out, for the next one.
+    pub(crate) fn return_spans(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        buffer.shrink_to(SPAN_BUFFER);
+        *lock(&self.inner.spare_spans) = buffer;
+    }
+
     fn shard(&self) -> MutexGuard<'_, Buffers> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static ORDINAL: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed));
         }
         let shards = &self.inner.shards;
-        lock(&shards[ORDINAL.get() % shards.len()])
+        lock(&shards[ORDINAL.get() % shards.len()].0)
     }
 }
 
 /// Buffers hold whole lines and spans at every moment at which a panic is possible, so a poisoned lock is still good.
-fn lock(shard: &Shard) -> MutexGuard<'_, Buffers> {
-    shard.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
+    buffers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -33,7 +33,6 @@ pub(super) struct ExportLoop {
     failures_since_warning: u64,
     request_timeout: Duration,
     interval: Duration,
-    last_batch_bytes: usize,
 }
 
 /// The one request that is being sent. There is never a second: order is kept and memory bounded.
@@ -64,7 +63,6 @@ impl ExportLoop {
             failures_since_warning: 0,
             request_timeout: settings.timeout,
             interval: settings.interval,
-            last_batch_bytes: 0,
         }
     }
 
@@ -124,13 +122,11 @@ impl ExportLoop {
     fn collect_some(&mut self) -> bool {
         self.queue.begin_collection();
         for _ in 0..MOST_BATCHES_AT_ONCE {
-            let mut body = Vec::with_capacity(self.last_batch_bytes);
+            let mut body = Vec::new();
             let taken = self.source.take(&mut body);
             if taken.items > 0 {
-                self.last_batch_bytes = body.len();
                 // The queue's bound counts lengths, so spare capacity would be memory beyond it.
-                body.shrink_to_fit();
-                self.queue.push(body.into(), taken.items);
+                self.queue.push(body.into_boxed_slice().into(), taken.items);
             }
             if !taken.more {
                 return false;

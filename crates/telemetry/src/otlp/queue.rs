@@ -3,17 +3,28 @@
 //! Every change of a batch's fate goes through this file, so that the sum of [`SenderCounts`](super::SenderCounts) cannot be wrong.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flate2::write::DeflateDecoder;
+use flate2::{Compress, Compression, FlushCompress};
 
 use super::settings::MAXIMUM_REQUEST_BYTES;
 use super::{ExportFailure, SenderStatistics};
 use crate::builtin::{DropReason, Signal};
 
+/// Requests from this size on are packed when many of them wait. Spans of one program are so much alike that five or more take the
+/// place of one, so a collector may be away for longer, or less memory is needed.
+const PACKED_FROM: usize = 16 << 10;
+
 /// One encoded export request.
 pub(super) struct Batch {
     pub(super) body: Bytes,
+    /// The length of the body when it is packed.
+    unpacked: Option<usize>,
+    /// What it takes of the queue's limit: the size in which it waited.
+    bytes: u64,
     items: u64,
     collection: u64,
     /// How often a collector that can be reached left it undone.
@@ -26,11 +37,62 @@ pub(super) struct BatchQueue {
     limit_bytes: u64,
     collection: u64,
     statistics: Arc<SenderStatistics>,
+    packer: Packer,
+}
+
+/// Makes batches small. It is kept, and so is its memory, which is more than what it makes.
+#[derive(Default)]
+struct Packer {
+    deflate: Option<Compress>,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// The packed form of a body that becomes smaller by it. The fastest level is small enough.
+    fn pack(&mut self, body: &[u8]) -> Option<Bytes> {
+        if body.len() < PACKED_FROM {
+            return None;
+        }
+        let deflate = self.deflate.get_or_insert_with(|| Compress::new(Compression::fast(), false));
+        deflate.reset();
+        self.packed.clear();
+        self.packed.reserve(body.len());
+        // It stops where there is no room left, so when it has become larger.
+        let status = deflate.compress_vec(body, &mut self.packed, FlushCompress::Finish);
+        matches!(status, Ok(flate2::Status::StreamEnd)).then(|| Bytes::copy_from_slice(&self.packed))
+    }
+}
+
+impl Batch {
+    /// Makes it small if it can.
+    fn pack(&mut self, packer: &mut Packer) {
+        if let Some(packed) = packer.pack(&self.body) {
+            self.unpacked = Some(self.body.len());
+            self.bytes = packed.len() as u64;
+            self.body = packed;
+        }
+    }
+
+    /// Makes it what is sent. It goes on counting as what it was: there is never more than one such.
+    fn unpack(&mut self) {
+        if let Some(length) = self.unpacked.take() {
+            let mut decoder = DeflateDecoder::new(Vec::with_capacity(length));
+            let unpacked = decoder.write_all(&self.body).and_then(|()| decoder.finish());
+            self.body = unpacked.expect("what was packed can be unpacked").into();
+        }
+    }
 }
 
 impl BatchQueue {
     pub(super) fn new(signal: Signal, limit_bytes: usize, statistics: Arc<SenderStatistics>) -> Self {
-        Self { waiting: VecDeque::new(), signal, limit_bytes: limit_bytes as u64, collection: 0, statistics }
+        Self {
+            waiting: VecDeque::new(),
+            signal,
+            limit_bytes: limit_bytes as u64,
+            collection: 0,
+            statistics,
+            packer: Packer::default(),
+        }
     }
 
     /// What is pushed from here on belongs together, and replaces older metrics.
@@ -40,17 +102,21 @@ impl BatchQueue {
 
     /// Appends a batch. The oldest ones make room, because after an outage an operator looks for the newest.
     pub(super) fn push(&mut self, body: Bytes, items: u64) {
-        let batch = Batch { body, items, collection: self.collection, attempts: 0 };
+        let bytes = body.len() as u64;
+        let mut batch =
+            Batch { body, unpacked: None, bytes, items, collection: self.collection, attempts: 0 };
         if self.signal == Signal::Metrics {
             while let Some(older) = self.waiting.pop_front_if(|older| older.collection < batch.collection) {
                 self.discard(older, DropReason::Superseded);
             }
         }
-        let bytes = batch.body.len() as u64;
         let refused = if batch.body.len() > MAXIMUM_REQUEST_BYTES {
             Some(DropReason::TooLarge)
         } else {
-            let has_room = self.make_room(bytes);
+            if self.statistics.lock().pending_bytes + bytes > self.limit_bytes / 2 {
+                batch.pack(&mut self.packer);
+            }
+            let has_room = self.make_room(batch.bytes);
             (!has_room).then_some(DropReason::QueueFull)
         };
         let mut counts = self.statistics.lock();
@@ -59,7 +125,7 @@ impl BatchQueue {
             counts.add_dropped(reason, items);
         } else {
             counts.pending_items += items;
-            counts.pending_bytes += bytes;
+            counts.pending_bytes += batch.bytes;
             self.waiting.push_back(batch);
         }
     }
@@ -79,7 +145,9 @@ impl BatchQueue {
 
     /// Hands out the oldest batch, which stays pending until one of the three methods below takes it back.
     pub(super) fn take_oldest(&mut self) -> Option<Batch> {
-        self.waiting.pop_front()
+        let mut oldest = self.waiting.pop_front()?;
+        oldest.unpack();
+        Some(oldest)
     }
 
     /// The collector took the batch, except for some of its items. Says how many it really can have refused.
@@ -87,7 +155,7 @@ impl BatchQueue {
         let rejected = rejected_items.min(batch.items);
         let mut counts = self.statistics.lock();
         counts.pending_items -= batch.items;
-        counts.pending_bytes -= batch.body.len() as u64;
+        counts.pending_bytes -= batch.bytes;
         counts.sent_items += batch.items - rejected;
         counts.add_dropped(DropReason::Rejected, rejected);
         if rejected == 0 {
@@ -113,7 +181,7 @@ impl BatchQueue {
     pub(super) fn discard(&mut self, batch: Batch, reason: DropReason) {
         let mut counts = self.statistics.lock();
         counts.pending_items -= batch.items;
-        counts.pending_bytes -= batch.body.len() as u64;
+        counts.pending_bytes -= batch.bytes;
         counts.add_dropped(reason, batch.items);
     }
 
@@ -174,6 +242,38 @@ mod tests {
         queue.push(body(400), 100);
         let counts = statistics.counts();
         assert_eq!((counts.sent_items, counts.pending_items, counts.succeeded_requests), (1, 100, 1));
+    }
+
+    #[test]
+    fn when_many_wait_they_are_packed_and_sent_as_they_were() {
+        // Like spans, much of it is the same and some is not.
+        let request = |number: u64| -> Bytes {
+            let pieces = (0..4_000).flat_map(|piece| (number * 7_919 + piece).to_le_bytes());
+            pieces.collect::<Vec<u8>>().into()
+        };
+        let size = request(0).len();
+        let statistics = Arc::new(SenderStatistics::default());
+        let mut queue = BatchQueue::new(Signal::Traces, 4 * size, Arc::clone(&statistics));
+        for number in 0..6 {
+            queue.push(request(number), 1);
+        }
+        let counts = statistics.counts();
+        assert_eq!(
+            (counts.pending_items, counts.dropped_items()),
+            (6, 0),
+            "four of them had room as they were"
+        );
+        for number in 0..6 {
+            let mut batch = queue.take_oldest().expect("it waits");
+            if number == 4 {
+                queue.put_back(batch);
+                batch = queue.take_oldest().expect("it waits again");
+            }
+            assert_eq!(batch.body, request(number));
+            queue.delivered(batch, 0);
+        }
+        let counts = statistics.counts();
+        assert_eq!((counts.sent_items, counts.pending_bytes), (6, 0));
     }
 
     #[test]

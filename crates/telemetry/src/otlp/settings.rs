@@ -17,7 +17,7 @@ use crate::builtin::Signal;
 
 /// The collector's default limit for one gRPC message; its HTTP receiver allows more.
 pub(super) const MAXIMUM_REQUEST_BYTES: usize = 4 * 1024 * 1024;
-const DEFAULT_QUEUE_BYTES: usize = 8 * 1024 * 1024;
+const DEFAULT_QUEUE_BYTES: usize = 3 * 512 * 1024;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_BATCH_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
@@ -52,7 +52,8 @@ pub struct SignalSettings {
     pub trusted_certificates: Option<TrustedCertificates>,
     /// The pause between two collections of the source.
     pub interval: Duration,
-    /// How many bytes may wait in memory, the request under way included.
+    /// How many bytes of memory may wait, the request under way included. What finds no room in the first half of it is packed to a
+    /// fraction of its size.
     pub queue_bytes: usize,
     /// The pauses between attempts.
     pub retry: RetryPauses,

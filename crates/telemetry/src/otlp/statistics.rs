@@ -50,7 +50,7 @@ pub struct SenderCounts {
     pub sent_items: u64,
     /// Items that wait, those of the request under way included.
     pub pending_items: u64,
-    /// The size of what waits, uncompressed.
+    /// The memory that they take. Of the request under way it is what that took while it waited.
     pub pending_bytes: u64,
     /// Requests that the collector accepted in full.
     pub succeeded_requests: u64,

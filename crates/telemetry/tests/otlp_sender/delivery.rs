@@ -19,7 +19,7 @@ fn the_sink_decodes_what_was_sent() {
             let start =
                 |signal| Rig::start(signal, &settings(signal, protocol, sink.endpoint(), &compression));
             let (traces, metrics) = (start(Signal::Traces), start(Signal::Metrics));
-            let large = "x".repeat(3_000_000);
+            let large = "x".repeat(1_000_000);
             traces.produce_spans("first", 3);
             traces.produce_spans(&large, 1);
             metrics.produce_point(0.5);
