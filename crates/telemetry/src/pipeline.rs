@@ -158,8 +158,8 @@ impl BatchSource for Spans {
         let taken = self.0.take_spans(TRACE_REQUEST_BYTES);
         if taken.count > 0 {
             trace_request(self.0.resource(), &taken.bytes, into);
+            self.0.return_spans(taken.bytes);
         }
-        self.0.return_spans(taken.bytes);
         BatchItems { items: taken.count as u64, more: taken.count > 0 }
     }
 }

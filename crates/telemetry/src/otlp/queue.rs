@@ -57,9 +57,10 @@ impl Packer {
         deflate.reset();
         self.packed.clear();
         self.packed.reserve(body.len());
-        // It stops where there is no room left, so when it has become larger.
+        // It ends early where there is no room left, which is so at the latest when it has become much larger.
         let status = deflate.compress_vec(body, &mut self.packed, FlushCompress::Finish);
-        matches!(status, Ok(flate2::Status::StreamEnd)).then(|| Bytes::copy_from_slice(&self.packed))
+        let is_smaller = matches!(status, Ok(flate2::Status::StreamEnd)) && self.packed.len() < body.len();
+        is_smaller.then(|| Bytes::copy_from_slice(&self.packed))
     }
 }
 
