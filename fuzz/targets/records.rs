@@ -171,7 +171,7 @@ fuzz_target!(|input: Input| {
     }
 
     let mut lines = Vec::new();
-    telemetry.take_lines(&mut lines);
+    telemetry.take_lines(&mut Vec::new(), |piece| lines.append(piece));
     let lines = String::from_utf8(lines).expect("lines are UTF-8");
     assert_eq!(lines.split_terminator('\n').count(), repetitions);
     for line in lines.split_terminator('\n') {

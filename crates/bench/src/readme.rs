@@ -65,7 +65,7 @@ fn parts(text: &str) -> anyhow::Result<(&str, &str, &str)> {
 
 fn tables(report: &Report) -> String {
     let mut text = String::from(
-        "| | bare | all signals | added instructions | added allocations |\n|---|---|---|---|---|\n",
+        "| | bare | all signals | added instructions | without the line | added allocations |\n|---|---|---|---|---|---|\n",
     );
     for (route, title) in ROUTES {
         let (Some(bare), Some(with)) =
@@ -78,8 +78,13 @@ fn tables(report: &Report) -> String {
         let bare = if has_work { thousands(bare.instructions.cast_signed()) } else { "–".to_owned() };
         let (instructions, allocations) = added(report, *route, Variant::AllSignals);
         let with = thousands(with.instructions.cast_signed());
+        let without_line = match report.cost(*route, Variant::LinesFromWarn) {
+            Some(_) => added(report, *route, Variant::LinesFromWarn).0,
+            None => "–".to_owned(),
+        };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "| {title} | {bare} | {with} | {instructions} | {allocations} |");
+        let _ =
+            writeln!(text, "| {title} | {bare} | {with} | {instructions} | {without_line} | {allocations} |");
     }
     text.push_str("\n| JSON without work, with | added instructions | times as many | added allocations |\n|---|---|---|---|\n");
     for (variant, title) in SET_UPS {

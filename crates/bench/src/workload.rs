@@ -66,7 +66,9 @@ pub(crate) enum Variant {
     None,
     /// Lines from level info on, every request a span, points.
     AllSignals,
-    /// The same, with no request in the sample.
+    /// The same with lines from level warn on, so that what is left of a success is its span and its points.
+    LinesFromWarn,
+    /// All signals, with no request in the sample.
     Unsampled,
     /// No endpoint for spans, and lines from level warn on.
     NoEndpointWarn,
@@ -97,7 +99,8 @@ impl Route {
             Self::NoOpJson => Variant::ALL,
             // A line for each span that is closed would be one for the statement, too.
             Self::Select => Variant::WITH_CHILDREN,
-            Self::Error | Self::Job | Self::DatabaseOperation | Self::OutboundCall => Variant::OWN,
+            Self::Error => Variant::OWN,
+            Self::Job | Self::DatabaseOperation | Self::OutboundCall => Variant::OF_CHILDREN,
         }
     }
 
@@ -124,6 +127,10 @@ impl Variant {
     /// Those that are made of our own code only.
     const OWN: &'static [Self] = &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
 
+    /// Those and the one that shows what a span costs without its line.
+    const OF_CHILDREN: &'static [Self] =
+        &[Self::None, Self::AllSignals, Self::LinesFromWarn, Self::Unsampled, Self::NoEndpointWarn];
+
     /// What is made of the usual crates, and only compared with.
     pub(crate) const USUAL: &'static [Self] = &[Self::AxumTracingOpentelemetry, Self::TowerHttp];
 
@@ -131,6 +138,7 @@ impl Variant {
         match self {
             Self::None => "none",
             Self::AllSignals => "all_signals",
+            Self::LinesFromWarn => "lines_from_warn",
             Self::Unsampled => "unsampled",
             Self::NoEndpointWarn => "no_endpoint_warn",
             Self::AxumTracingOpentelemetry => "axum_tracing_opentelemetry",
@@ -148,12 +156,15 @@ impl Variant {
         match self {
             Self::AxumTracingOpentelemetry => Some(UsualLayer::AxumTracingOpentelemetry),
             Self::TowerHttp => Some(UsualLayer::TowerHttp),
-            Self::None | Self::AllSignals | Self::Unsampled | Self::NoEndpointWarn => None,
+            Self::None | Self::AllSignals | Self::LinesFromWarn | Self::Unsampled | Self::NoEndpointWarn => {
+                None
+            }
         }
     }
 
     pub(crate) fn settings(self) -> Option<TelemetrySettings> {
-        let level = if self == Self::NoEndpointWarn { Level::Warn } else { Level::Info };
+        let has_few_lines = matches!(self, Self::LinesFromWarn | Self::NoEndpointWarn);
+        let level = if has_few_lines { Level::Warn } else { Level::Info };
         let attribute = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let settings = TelemetrySettings {
             sampler: Sampler { ratio: if self == Self::Unsampled { 0.0 } else { 1.0 }, parent_based: true },
@@ -375,8 +386,8 @@ pub(crate) struct Recording {
 struct Lines(Telemetry);
 
 impl LogSource for Lines {
-    fn take(&self, into: &mut Vec<u8>) {
-        self.0.take_lines(into);
+    fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.0.take_lines(spare, write);
     }
 }
 

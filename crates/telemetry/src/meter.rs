@@ -143,16 +143,34 @@ impl Meter {
         }
     }
 
-    /// A consistent list of every metric and its points, in the order of registration.
+    /// A list of every metric and its points, in the order of registration.
     pub fn snapshot(&self) -> Snapshot {
+        self.snapshot_part(&mut SnapshotPosition::default(), usize::MAX)
+    }
+
+    /// The next part of such a list, with at most so many points, from a position that is moved on; after the last part it is at
+    /// the start again. Labels are copied, so a part takes less memory than the whole.
+    pub fn snapshot_part(&self, position: &mut SnapshotPosition, most_points: usize) -> Snapshot {
         let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let families = families.iter().map(|family| {
-            let points = family.series.iter();
+        let mut part = Vec::new();
+        let mut room = most_points;
+        while room > 0
+            && let Some(family) = families.get(position.family)
+        {
+            let series = family.series[position.series..].iter().take(room);
+            room -= series.len();
+            position.series += series.len();
             let points =
-                points.filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect();
-            FamilySnapshot { description: family.description, points }
-        });
-        Snapshot { families: families.collect(), started_unix_nanoseconds: self.started_unix_nanoseconds }
+                series.filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect();
+            part.push(FamilySnapshot { description: family.description, points });
+            if position.series == family.series.len() {
+                *position = SnapshotPosition { family: position.family + 1, series: 0 };
+            }
+        }
+        if position.family == families.len() {
+            *position = SnapshotPosition::default();
+        }
+        Snapshot { families: part, started_unix_nanoseconds: self.started_unix_nanoseconds }
     }
 
     fn register(
@@ -420,7 +438,21 @@ impl Source {
     }
 }
 
-/// Every metric at one moment.
+/// Where the next part of a snapshot begins. Metrics and series are only ever added at the end, so it stays good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotPosition {
+    family: usize,
+    series: usize,
+}
+
+impl SnapshotPosition {
+    /// Whether everything is still to come, or nothing any more.
+    pub fn is_start(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Metrics at one moment: every one, or a part.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// In the order of registration.

@@ -10,16 +10,21 @@ use crate::log::{
     Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
     PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
 };
+use crate::meter::SnapshotPosition;
 use crate::otlp::{
     self, BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
 use crate::process::ProcessSample;
-use crate::telemetry::SPAN_BUFFER;
+use crate::telemetry::BUFFER;
 use crate::{ClosedSet, Telemetry, current, events, metrics_request, trace_request};
 
 /// Spans of one export request, near enough: one thread's are never divided. A few requests have to find room in the queue, and
 /// each one stays below the 4 MiB that a collector accepts by default.
-const TRACE_REQUEST_BYTES: usize = SPAN_BUFFER;
+const TRACE_REQUEST_BYTES: usize = BUFFER;
+
+/// Points of one export request. All of them at once would take several times the memory for a moment, and what a process takes
+/// for a moment it keeps.
+const POINTS_PER_REQUEST: usize = 256;
 
 /// How long a reading of the process is used again: one snapshot asks for its numbers one by one.
 const PROCESS_SAMPLE_AGE: Duration = Duration::from_millis(500);
@@ -90,7 +95,7 @@ impl Pipeline {
             senders.push(SignalSender::start(Signal::Traces, traces, source, &trace_link, warn)?);
         }
         if let Some(metrics) = &settings.metrics {
-            let source = Arc::new(Points(telemetry.clone()));
+            let source = Arc::new(Points { telemetry: telemetry.clone(), position: Mutex::default() });
             senders.push(SignalSender::start(Signal::Metrics, metrics, source, &metric_link, warn)?);
         }
         let (wake_lines, wake_spans) = (writer.handle(), trace_link.clone());
@@ -140,8 +145,8 @@ pub const PIPELINE_FIELDS: &[&str] =
 struct Lines(Telemetry);
 
 impl LogSource for Lines {
-    fn take(&self, into: &mut Vec<u8>) {
-        self.0.take_lines(into);
+    fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)) {
+        self.0.take_lines(spare, write);
     }
 }
 
@@ -164,13 +169,19 @@ impl BatchSource for Spans {
     }
 }
 
-struct Points(Telemetry);
+/// The points of all metrics, from where the last request ended.
+struct Points {
+    telemetry: Telemetry,
+    position: Mutex<SnapshotPosition>,
+}
 
 impl BatchSource for Points {
     fn take(&self, into: &mut Vec<u8>) -> BatchItems {
-        let now = self.0.now().unix_nanoseconds();
-        let points = metrics_request(self.0.resource(), &self.0.meter().snapshot(), now, into);
-        BatchItems { items: points as u64, more: false }
+        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = self.telemetry.meter().snapshot_part(&mut position, POINTS_PER_REQUEST);
+        let now = self.telemetry.now().unix_nanoseconds();
+        let points = metrics_request(self.telemetry.resource(), &part, now, into);
+        BatchItems { items: points as u64, more: !position.is_start() }
     }
 }
 

@@ -17,9 +17,9 @@ use crate::trace::Sampler;
 const SHARD_LIMIT: usize = 1 << 20;
 /// Pending bytes at which the thread that takes them is woken before its interval is over.
 const WAKE_AT: usize = 64 << 10;
-/// The size of buffers for spans: several threads' spans find room in it, and what comes until whoever was woken has come. What is
-/// never filled takes no memory.
-pub(crate) const SPAN_BUFFER: usize = 4 * WAKE_AT;
+/// The size of buffers: several threads' spans find room in it, and what comes until whoever was woken has come. All buffers have one
+/// size, so that memory is not divided into ever other pieces, and what is never filled takes none.
+pub(crate) const BUFFER: usize = 4 * WAKE_AT;
 
 /// Records operations. Cheap to clone; there is no global one, so tests run side by side.
 #[derive(Clone)]
@@ -220,17 +220,17 @@ impl Telemetry {
         self.inner.clock.timestamp(Monotonic::now())
     }
 
-    /// Moves all pending lines into `into`.
-    pub fn take_lines(&self, into: &mut Vec<u8>) {
+    /// Hands all pending lines to `write`, buffer by buffer. Each is exchanged for `spare`, which need not be empty and holds nothing
+    /// of use afterwards; `write` may take what it is given.
+    pub fn take_lines(&self, spare: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>)) {
         self.inner.clock.synchronize();
         for shard in &self.inner.shards {
-            let mut buffers = lock(&shard.0);
-            if into.is_empty() {
-                // The first one is handed over whole, and gets the buffer in exchange that was written last time.
-                std::mem::swap(into, &mut buffers.lines);
-            } else {
-                into.extend_from_slice(&buffers.lines);
-                buffers.lines.clear();
+            spare.clear();
+            spare.shrink_to(BUFFER);
+            spare.reserve_exact(BUFFER);
+            std::mem::swap(spare, &mut lock(&shard.0).lines);
+            if !spare.is_empty() {
+                write(spare);
             }
         }
     }
@@ -247,10 +247,9 @@ impl Telemetry {
                 break;
             }
             if taken.bytes.is_empty() {
-                // The first one is handed over whole. All of them have one size, so that memory is not divided into ever other
-                // pieces.
+                // The first one is handed over whole.
                 let mut next = std::mem::take(&mut *lock(&self.inner.spare_spans));
-                next.reserve_exact(SPAN_BUFFER);
+                next.reserve_exact(BUFFER);
                 taken.bytes = std::mem::replace(&mut buffers.spans, next);
             } else {
                 taken.bytes.extend_from_slice(&buffers.spans);
@@ -265,7 +264,7 @@ impl Telemetry {
     /// Returns a buffer that [`take_spans`](Self::take_spans) handed out, for the next one.
     pub(crate) fn return_spans(&self, mut buffer: Vec<u8>) {
         buffer.clear();
-        buffer.shrink_to(SPAN_BUFFER);
+        buffer.shrink_to(BUFFER);
         *lock(&self.inner.spare_spans) = buffer;
     }
 

@@ -421,7 +421,7 @@ impl TestApp {
     /// The log lines since the last call.
     pub fn log_lines(&self) -> Vec<Value> {
         let mut bytes = Vec::new();
-        self.app.telemetry.take_lines(&mut bytes);
+        self.app.telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
         let text = String::from_utf8(bytes).expect("lines are UTF-8");
         let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect();

@@ -60,7 +60,7 @@ pub fn assert_known_attributes(span: &Span) {
 /// Checks everything that was recorded and not looked at yet.
 pub(crate) fn assert_known_names(telemetry: &Telemetry) {
     let mut lines = Vec::new();
-    telemetry.take_lines(&mut lines);
+    telemetry.take_lines(&mut Vec::new(), |piece| lines.append(piece));
     for line in String::from_utf8(lines).expect("lines are UTF-8").lines() {
         assert_known_fields(&serde_json::from_str(line).expect("every line is JSON"));
     }

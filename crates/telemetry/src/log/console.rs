@@ -17,7 +17,7 @@ use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Buffers that a burst made larger than this are given back.
-pub(super) const RETAINED_BYTES: usize = 256 * 1024;
+const RETAINED_BYTES: usize = 256 * 1024;
 
 /// How long to wait before asking a non-blocking output again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);

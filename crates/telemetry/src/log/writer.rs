@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::console::{Console, ConsoleOutputs, RETAINED_BYTES};
+use super::console::{Console, ConsoleOutputs};
 use super::file::RotatingFile;
 use super::level::Level;
 use super::line;
@@ -28,8 +28,9 @@ const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Where finished lines wait to be written.
 pub trait LogSource: Send + Sync {
-    /// Appends everything that is pending to `into`: whole lines, each with its line end.
-    fn take(&self, into: &mut Vec<u8>);
+    /// Hands everything that is pending to `write`, in pieces of whole lines, each with its line end. `write` may take a piece and
+    /// leave another buffer in its place; `spare` is one that is left over from before, for the source to use again.
+    fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>));
 }
 
 #[derive(Default)]
@@ -122,7 +123,7 @@ impl LogWriter {
             source,
             file,
             shared: Arc::clone(&shared),
-            batch: Vec::new(),
+            spare: Vec::new(),
             reports: [LossReport::default(); LogSink::ALL.len()],
         };
         let interval = settings.interval;
@@ -226,7 +227,7 @@ struct Writing {
     source: Arc<dyn LogSource>,
     file: Option<RotatingFile>,
     shared: Arc<Shared>,
-    batch: Vec<u8>,
+    spare: Vec<u8>,
     reports: [LossReport; LogSink::ALL.len()],
 }
 
@@ -251,21 +252,22 @@ impl Writing {
     }
 
     fn write_pending(&mut self) {
-        self.batch.clear();
-        self.batch.shrink_to(RETAINED_BYTES);
-        self.source.take(&mut self.batch);
-        if self.batch.last().is_some_and(|byte| *byte != b'\n') {
-            self.batch.push(b'\n');
-        }
-        if !self.batch.is_empty() {
-            if let Some(file) = &mut self.file {
-                file.write(&self.batch, &self.shared.statistics);
-            }
-            self.shared.console.hand_over(&mut self.batch);
-        }
+        let (source, mut spare) = (Arc::clone(&self.source), std::mem::take(&mut self.spare));
+        source.take(&mut spare, &mut |lines| self.write(lines));
+        self.spare = spare;
         for sink in LogSink::ALL {
             self.report_losses(*sink);
         }
+    }
+
+    fn write(&mut self, lines: &mut Vec<u8>) {
+        if lines.last().is_some_and(|byte| *byte != b'\n') {
+            lines.push(b'\n');
+        }
+        if let Some(file) = &mut self.file {
+            file.write(lines, &self.shared.statistics);
+        }
+        self.shared.console.hand_over(lines);
     }
 
     /// Tells the operator that a sink loses lines, once a minute at most, and tells the sink itself, once it works again, how many

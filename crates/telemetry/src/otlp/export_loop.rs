@@ -18,6 +18,8 @@ use crate::builtin::{DropReason, Signal};
 const MOST_ATTEMPTS: u32 = 10;
 /// After so many batches the loop looks at answers and deadlines again before it goes on collecting.
 const MOST_BATCHES_AT_ONCE: usize = 64;
+/// A larger request than that does not leave its memory to the next one.
+const RETAINED_BYTES: usize = 512 << 10;
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) struct ExportLoop {
@@ -25,6 +27,10 @@ pub(super) struct ExportLoop {
     source: Arc<dyn BatchSource>,
     transport: Box<dyn Transport>,
     queue: BatchQueue,
+    /// The request that is being taken from the source.
+    body: Vec<u8>,
+    /// Whether the source has more of the collection that was begun.
+    is_collecting: bool,
     pacing: Pacing,
     under_way: Option<UnderWay>,
     link: SenderLink,
@@ -55,6 +61,8 @@ impl ExportLoop {
             source,
             transport,
             queue: BatchQueue::new(signal, settings.queue_bytes, Arc::clone(link.statistics())),
+            body: Vec::new(),
+            is_collecting: false,
             pacing: Pacing::new(settings.retry),
             under_way: None,
             link,
@@ -120,19 +128,22 @@ impl ExportLoop {
 
     /// Says whether the source has more.
     fn collect_some(&mut self) -> bool {
-        self.queue.begin_collection();
+        if !self.is_collecting {
+            self.queue.begin_collection();
+        }
         for _ in 0..MOST_BATCHES_AT_ONCE {
-            let mut body = Vec::new();
-            let taken = self.source.take(&mut body);
+            let taken = self.source.take(&mut self.body);
             if taken.items > 0 {
-                // The queue's bound counts lengths, so spare capacity would be memory beyond it.
-                self.queue.push(body.into_boxed_slice().into(), taken.items);
+                self.queue.push(&mut self.body, taken.items);
             }
+            self.body.clear();
+            self.body.shrink_to(RETAINED_BYTES);
+            self.is_collecting = taken.more;
             if !taken.more {
-                return false;
+                break;
             }
         }
-        true
+        self.is_collecting
     }
 
     /// Draws the consequences of an answer, or of its absence.

@@ -14,7 +14,7 @@ use super::settings::MAXIMUM_REQUEST_BYTES;
 use super::{ExportFailure, SenderStatistics};
 use crate::builtin::{DropReason, Signal};
 
-/// Requests from this size on are packed when many of them wait. Spans of one program are so much alike that five or more take the
+/// Requests from this size on are packed when they have to wait. Spans of one program are so much alike that five or more take the
 /// place of one, so a collector may be away for longer, or less memory is needed.
 const PACKED_FROM: usize = 16 << 10;
 
@@ -36,6 +36,8 @@ pub(super) struct BatchQueue {
     signal: Signal,
     limit_bytes: u64,
     collection: u64,
+    /// Whether the last request came back, so that what is added now has to wait.
+    is_held_up: bool,
     statistics: Arc<SenderStatistics>,
     packer: Packer,
 }
@@ -65,15 +67,6 @@ impl Packer {
 }
 
 impl Batch {
-    /// Makes it small if it can.
-    fn pack(&mut self, packer: &mut Packer) {
-        if let Some(packed) = packer.pack(&self.body) {
-            self.unpacked = Some(self.body.len());
-            self.bytes = packed.len() as u64;
-            self.body = packed;
-        }
-    }
-
     /// Makes it what is sent. It goes on counting as what it was: there is never more than one such.
     fn unpack(&mut self) {
         if let Some(length) = self.unpacked.take() {
@@ -91,6 +84,7 @@ impl BatchQueue {
             signal,
             limit_bytes: limit_bytes as u64,
             collection: 0,
+            is_held_up: false,
             statistics,
             packer: Packer::default(),
         }
@@ -102,33 +96,45 @@ impl BatchQueue {
     }
 
     /// Appends a batch. The oldest ones make room, because after an outage an operator looks for the newest.
-    pub(super) fn push(&mut self, body: Bytes, items: u64) {
-        let bytes = body.len() as u64;
-        let mut batch =
-            Batch { body, unpacked: None, bytes, items, collection: self.collection, attempts: 0 };
+    ///
+    /// A body that waits as it is leaves no memory behind; one that is packed leaves its own to the next one.
+    pub(super) fn push(&mut self, body: &mut Vec<u8>, items: u64) {
         if self.signal == Signal::Metrics {
-            while let Some(older) = self.waiting.pop_front_if(|older| older.collection < batch.collection) {
+            let newest = self.collection;
+            while let Some(older) = self.waiting.pop_front_if(|older| older.collection < newest) {
                 self.discard(older, DropReason::Superseded);
             }
         }
-        let refused = if batch.body.len() > MAXIMUM_REQUEST_BYTES {
-            Some(DropReason::TooLarge)
+        let batch = if body.len() > MAXIMUM_REQUEST_BYTES {
+            Err(DropReason::TooLarge)
         } else {
-            if self.statistics.lock().pending_bytes + bytes > self.limit_bytes / 2 {
-                batch.pack(&mut self.packer);
-            }
-            let has_room = self.make_room(batch.bytes);
-            (!has_room).then_some(DropReason::QueueFull)
+            let batch = self.batch(body, items);
+            if self.make_room(batch.bytes) { Ok(batch) } else { Err(DropReason::QueueFull) }
         };
         let mut counts = self.statistics.lock();
         counts.taken_items += items;
-        if let Some(reason) = refused {
-            counts.add_dropped(reason, items);
-        } else {
-            counts.pending_items += items;
-            counts.pending_bytes += batch.bytes;
-            self.waiting.push_back(batch);
+        match batch {
+            Ok(batch) => {
+                counts.pending_items += items;
+                counts.pending_bytes += batch.bytes;
+                self.waiting.push_back(batch);
+            }
+            Err(reason) => counts.add_dropped(reason, items),
         }
+    }
+
+    /// A batch in the form in which it is to wait: packed when it will do so for long, or many do.
+    fn batch(&mut self, body: &mut Vec<u8>, items: u64) -> Batch {
+        let length = body.len();
+        let has_many = self.statistics.lock().pending_bytes + length as u64 > self.limit_bytes / 2;
+        let packed = if has_many || self.is_held_up { self.packer.pack(body) } else { None };
+        let (body, unpacked) = match packed {
+            Some(packed) => (packed, Some(length)),
+            // The limit counts lengths, so spare capacity would be memory beyond it.
+            None => (std::mem::take(body).into_boxed_slice().into(), None),
+        };
+        let bytes = body.len() as u64;
+        Batch { body, unpacked, bytes, items, collection: self.collection, attempts: 0 }
     }
 
     /// Drops the oldest until so many bytes fit; they may not when a batch is under way.
@@ -153,6 +159,7 @@ impl BatchQueue {
 
     /// The collector took the batch, except for some of its items. Says how many it really can have refused.
     pub(super) fn delivered(&mut self, batch: Batch, rejected_items: u64) -> u64 {
+        self.is_held_up = false;
         let rejected = rejected_items.min(batch.items);
         let mut counts = self.statistics.lock();
         counts.pending_items -= batch.items;
@@ -169,6 +176,7 @@ impl BatchQueue {
 
     /// The batch is to be tried again, before all others.
     pub(super) fn put_back(&mut self, batch: Batch) {
+        self.is_held_up = true;
         let superseded = self.signal == Signal::Metrics
             && self.waiting.front().is_some_and(|newer| newer.collection > batch.collection);
         if superseded {
@@ -208,8 +216,8 @@ mod tests {
         (BatchQueue::new(signal, LIMIT, Arc::clone(&statistics)), statistics)
     }
 
-    fn body(bytes: usize) -> Bytes {
-        Bytes::from(vec![0; bytes])
+    fn body(bytes: usize) -> Vec<u8> {
+        vec![0; bytes]
     }
 
     fn assert_sum(counts: &SenderCounts) {
@@ -224,7 +232,7 @@ mod tests {
     fn the_oldest_make_room() {
         let (mut queue, statistics) = queue(Signal::Traces);
         for items in 1..=4 {
-            queue.push(body(400), items);
+            queue.push(&mut body(400), items);
         }
         let counts = statistics.counts();
         assert_eq!(counts.dropped_items_by(DropReason::QueueFull), 1 + 2);
@@ -235,12 +243,12 @@ mod tests {
     #[test]
     fn a_batch_under_way_counts_against_the_limit() {
         let (mut queue, statistics) = queue(Signal::Traces);
-        queue.push(body(700), 1);
+        queue.push(&mut body(700), 1);
         let under_way = queue.take_oldest().unwrap();
-        queue.push(body(400), 10);
+        queue.push(&mut body(400), 10);
         assert_eq!(statistics.counts().dropped_items_by(DropReason::QueueFull), 10);
         queue.delivered(under_way, 0);
-        queue.push(body(400), 100);
+        queue.push(&mut body(400), 100);
         let counts = statistics.counts();
         assert_eq!((counts.sent_items, counts.pending_items, counts.succeeded_requests), (1, 100, 1));
     }
@@ -248,15 +256,14 @@ mod tests {
     #[test]
     fn when_many_wait_they_are_packed_and_sent_as_they_were() {
         // Like spans, much of it is the same and some is not.
-        let request = |number: u64| -> Bytes {
-            let pieces = (0..4_000).flat_map(|piece| (number * 7_919 + piece).to_le_bytes());
-            pieces.collect::<Vec<u8>>().into()
+        let request = |number: u64| -> Vec<u8> {
+            (0..4_000).flat_map(|piece| (number * 7_919 + piece).to_le_bytes()).collect()
         };
         let size = request(0).len();
         let statistics = Arc::new(SenderStatistics::default());
         let mut queue = BatchQueue::new(Signal::Traces, 4 * size, Arc::clone(&statistics));
         for number in 0..6 {
-            queue.push(request(number), 1);
+            queue.push(&mut request(number), 1);
         }
         let counts = statistics.counts();
         assert_eq!(
@@ -278,11 +285,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_packed_from_a_failure_on_until_a_batch_is_delivered() {
+        let statistics = Arc::new(SenderStatistics::default());
+        let mut queue = BatchQueue::new(Signal::Traces, 100 * PACKED_FROM, Arc::clone(&statistics));
+        let pending = || statistics.counts().pending_bytes as usize;
+        queue.push(&mut body(PACKED_FROM), 1);
+        let under_way = queue.take_oldest().expect("it waits");
+        queue.put_back(under_way);
+        queue.push(&mut body(PACKED_FROM), 1);
+        assert!((PACKED_FROM..PACKED_FROM + PACKED_FROM / 10).contains(&pending()), "{}", pending());
+        for _ in 0..2 {
+            let batch = queue.take_oldest().expect("it waits");
+            assert_eq!(batch.body, body(PACKED_FROM));
+            queue.delivered(batch, 0);
+        }
+        queue.push(&mut body(PACKED_FROM), 1);
+        assert_eq!(pending(), PACKED_FROM, "as it is");
+    }
+
+    #[test]
     fn a_batch_that_no_collector_accepts_is_dropped_at_once() {
         let statistics = Arc::new(SenderStatistics::default());
         let mut queue = BatchQueue::new(Signal::Traces, 8 * MAXIMUM_REQUEST_BYTES, Arc::clone(&statistics));
-        queue.push(body(MAXIMUM_REQUEST_BYTES), 1);
-        queue.push(body(MAXIMUM_REQUEST_BYTES + 1), 5);
+        queue.push(&mut body(MAXIMUM_REQUEST_BYTES), 1);
+        queue.push(&mut body(MAXIMUM_REQUEST_BYTES + 1), 5);
         let counts = statistics.counts();
         assert_eq!((counts.pending_items, counts.dropped_items_by(DropReason::TooLarge)), (1, 5));
     }
@@ -291,11 +317,11 @@ mod tests {
     fn only_the_newest_collection_of_metrics_waits() {
         let (mut queue, statistics) = queue(Signal::Metrics);
         queue.begin_collection();
-        queue.push(body(10), 1);
-        queue.push(body(10), 2);
+        queue.push(&mut body(10), 1);
+        queue.push(&mut body(10), 2);
         let under_way = queue.take_oldest().unwrap();
         queue.begin_collection();
-        queue.push(body(10), 4);
+        queue.push(&mut body(10), 4);
         assert_eq!(statistics.counts().dropped_items_by(DropReason::Superseded), 2);
         queue.put_back(under_way);
         let counts = statistics.counts();
@@ -306,7 +332,7 @@ mod tests {
     #[test]
     fn a_collector_cannot_refuse_more_than_it_was_sent() {
         let (mut queue, statistics) = queue(Signal::Traces);
-        queue.push(body(10), 3);
+        queue.push(&mut body(10), 3);
         let batch = queue.take_oldest().unwrap();
         assert_eq!(queue.delivered(batch, u64::MAX), 3);
         let counts = statistics.counts();
@@ -325,7 +351,7 @@ mod tests {
             for (step, bytes, items) in steps {
                 match (step, under_way.take()) {
                     (0, batch) => { queue.begin_collection(); under_way = batch; }
-                    (1, batch) => { queue.push(body(bytes), items); under_way = batch; }
+                    (1, batch) => { queue.push(&mut body(bytes), items); under_way = batch; }
                     (2, None) => under_way = queue.take_oldest(),
                     (3, Some(batch)) => { queue.delivered(batch, items); }
                     (4, Some(batch)) => queue.put_back(batch),

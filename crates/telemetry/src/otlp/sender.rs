@@ -31,7 +31,8 @@ pub trait BatchSource: Send + Sync + 'static {
 pub struct BatchItems {
     /// How many spans or data points the request holds; 0 when there is nothing to send.
     pub items: u64,
-    /// Whether another call would take more. A source that renders the present state says `false`, or it is asked forever.
+    /// Whether another call would take more. A source that renders the present state says `false` once it has rendered all of it, or
+    /// it is asked forever.
     pub more: bool,
 }
 

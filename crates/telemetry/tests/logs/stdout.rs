@@ -209,9 +209,9 @@ struct PanicsOnce {
 }
 
 impl LogSource for PanicsOnce {
-    fn take(&self, into: &mut Vec<u8>) {
+    fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)) {
         assert!(self.calls.fetch_add(1, Ordering::Relaxed) > 0, "the first call");
-        self.lines.take(into);
+        self.lines.take(spare, write);
     }
 }
 

@@ -48,8 +48,11 @@ impl Memory {
 }
 
 impl LogSource for Memory {
-    fn take(&self, into: &mut Vec<u8>) {
-        into.append(&mut self.lock());
+    fn take(&self, _: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)) {
+        let mut lines = std::mem::take(&mut *self.lock());
+        if !lines.is_empty() {
+            write(&mut lines);
+        }
     }
 }
 

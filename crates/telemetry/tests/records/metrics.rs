@@ -12,12 +12,13 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use telemetry::builtin::{EXPORTED, HTTP_SERVER_REQUEST_DURATION, LOG_LINES, PANICS, Signal};
 use telemetry::catalogue::{
     DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit,
 };
-use telemetry::meter::{self, Distribution, FamilySnapshot, Snapshot, Value};
-use telemetry::{Meter, Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
+use telemetry::log::Level;
+use telemetry::meter::{self, Distribution, FamilySnapshot, Snapshot, SnapshotPosition, Value};
+use telemetry::{ClosedSet, Meter, Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
 
 const NAMES: [&str; 6] = [
     "http.server.request.duration",
@@ -299,6 +300,36 @@ proptest! {
         };
         prop_assert_eq!(&distribution.buckets, &expected);
         prop_assert_eq!(distribution.sum_nanoseconds, durations.iter().sum::<u64>());
+    }
+}
+
+#[test]
+fn the_parts_of_a_snapshot_are_the_whole() {
+    let meter = Meter::default();
+    meter.counter(&LOG_LINES).add(Level::Warn, 3);
+    // Two of its three series are absent.
+    meter.observe(&EXPORTED, |signal| (signal == Signal::Traces).then_some(1.0));
+    meter.counter(&PANICS);
+    let points = |snapshot: Snapshot| -> Vec<_> {
+        let families = snapshot.families.into_iter();
+        families
+            .flat_map(|family| family.points.into_iter().map(move |point| (family.description.name, point)))
+            .collect()
+    };
+    let whole = points(meter.snapshot());
+    assert_eq!(whole.len(), Level::ALL.len() + 1 + 1);
+    for most_points in 1..=whole.len() + 1 {
+        let mut position = SnapshotPosition::default();
+        let mut parts = Vec::new();
+        loop {
+            let part = points(meter.snapshot_part(&mut position, most_points));
+            assert!(part.len() <= most_points);
+            parts.extend(part);
+            if position.is_start() {
+                break;
+            }
+        }
+        assert_eq!(parts, whole, "{most_points} at a time");
     }
 }
 

@@ -64,7 +64,7 @@ impl Line {
 
 pub(crate) fn take_lines(telemetry: &Telemetry) -> Vec<Line> {
     let mut bytes = Vec::new();
-    telemetry.take_lines(&mut bytes);
+    telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
     let text = String::from_utf8(bytes).expect("lines are UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is not whole: {text}");
     let parse = |line: &str| {

@@ -49,7 +49,7 @@ impl<'a> Evidence<'a> {
 /// The lines and spans since the last call.
 fn recorded(test: &TestApp) -> String {
     let mut bytes = Vec::new();
-    test.app.telemetry.take_lines(&mut bytes);
+    test.app.telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
     bytes.extend(test.app.telemetry.take_spans(usize::MAX).bytes);
     String::from_utf8_lossy(&bytes).into_owned()
 }
