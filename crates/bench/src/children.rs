@@ -42,7 +42,7 @@ pub(crate) async fn run_outbound_calls(count: u64, recording: Option<&Recording>
         for number in 1..=count {
             if let Some(calls) = &calls {
                 let mut call = calls.begin(Peer::PublishingEndpoint);
-                call.attributes().id(&JOB_ID, ThingId(STORED));
+                call.describe(|attributes| attributes.id(&JOB_ID, ThingId(STORED)));
                 black_box(call.context());
                 black_box(call.answered(200));
             }

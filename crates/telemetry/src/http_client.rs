@@ -104,9 +104,9 @@ impl Call<'_> {
         self.measurement.context()
     }
 
-    /// Ids for the record.
-    pub fn attributes(&mut self) -> &mut Attributes {
-        &mut self.measurement.attributes
+    /// Adds ids to the record.
+    pub fn describe(&mut self, describe: impl FnOnce(&mut Attributes)) {
+        self.measurement.describe(describe);
     }
 
     /// The peer has answered with this status. Returns what kind of failure the answer is, if it is one.
@@ -123,7 +123,7 @@ impl Call<'_> {
                 return Some(ErrorType::Protocol);
             }
         };
-        self.measurement.attributes.number(&STATUS_CODE, status.into());
+        self.measurement.describe(|attributes| attributes.number(&STATUS_CODE, status.into()));
         let position = ANSWERS.iter().position(|answer| *answer == (class, error_type));
         self.measurement.finish(position.unwrap_or_default());
         error_type
@@ -133,7 +133,7 @@ impl Call<'_> {
     pub fn failed(mut self, error_type: ErrorType) {
         let known = failure_position(error_type);
         if known.is_none() {
-            self.measurement.attributes.name(&ERROR_CAUSE, error_type);
+            self.measurement.describe(|attributes| attributes.name(&ERROR_CAUSE, error_type));
         }
         let position = known.or_else(|| failure_position(ErrorType::Internal));
         self.measurement.finish(position.unwrap_or_default());

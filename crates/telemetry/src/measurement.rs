@@ -2,7 +2,7 @@
 
 use crate::attribute::Attributes;
 use crate::clock::{Monotonic, Timestamp};
-use crate::current;
+use crate::current::{self, Scope};
 use crate::record::{Operation, Record};
 use crate::telemetry::Telemetry;
 use crate::trace::{SpanContext, SpanId, TraceId};
@@ -14,10 +14,9 @@ pub struct Measurement<'a> {
     operation: &'a Operation,
     /// The outcome if nobody calls `finish`.
     abandoned: usize,
-    identity: Identity,
-    /// Ids and numbers of this one.
-    pub attributes: Attributes,
-    finished: bool,
+    context: SpanContext,
+    /// Boxed because measurements are moved several times; it is never the current one. Taken when the record is made.
+    scope: Option<Box<Scope>>,
 }
 
 /// Who a span is and when it began.
@@ -76,31 +75,39 @@ impl<'a> Measurement<'a> {
     /// Begins an operation as a child of the current one, or as the root of a new trace where there is none.
     pub fn begin(telemetry: &'a Telemetry, operation: &'a Operation, abandoned: usize) -> Self {
         let identity = Identity::begin(telemetry, current::context(), None);
-        Self { telemetry, operation, abandoned, identity, attributes: Attributes::default(), finished: false }
+        let context = identity.context;
+        Self { telemetry, operation, abandoned, context, scope: Some(Scope::begin(identity)) }
     }
 
     /// The span's context, to be handed to whoever is called.
     pub fn context(&self) -> SpanContext {
-        self.identity.context
+        self.context
+    }
+
+    /// Adds ids and numbers of this one.
+    pub fn describe(&mut self, describe: impl FnOnce(&mut Attributes)) {
+        if let Some(scope) = &mut self.scope {
+            describe(&mut scope.attributes);
+        }
     }
 
     /// Ends the operation and returns how long it took, in nanoseconds.
     pub fn finish(mut self, outcome: usize) -> u64 {
-        self.finished = true;
         self.make_record(outcome)
     }
 
-    fn make_record(&self, outcome: usize) -> u64 {
-        let record = self.identity.record(self.operation, outcome, &self.attributes);
+    fn make_record(&mut self, outcome: usize) -> u64 {
+        let Some(mut scope) = self.scope.take() else { return 0 };
+        let record = scope.record(self.operation, outcome);
         self.telemetry.finish(&record);
-        record.nanoseconds
+        let nanoseconds = record.nanoseconds;
+        scope.end();
+        nanoseconds
     }
 }
 
 impl Drop for Measurement<'_> {
     fn drop(&mut self) {
-        if !self.finished {
-            self.make_record(self.abandoned);
-        }
+        self.make_record(self.abandoned);
     }
 }

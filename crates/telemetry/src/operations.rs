@@ -162,12 +162,12 @@ where
         if let Some(describe) = this.describe.take() {
             let operation = &operations.operations[this.kind.index()];
             let measurement = Measurement::begin(&operations.telemetry, operation, O::ABANDONED.index());
-            describe(&mut this.measurement.insert(measurement).attributes);
+            this.measurement.insert(measurement).describe(describe);
         }
         let (result, outcome, cause) = ready!(this.work.poll(context));
         if let Some(mut measurement) = this.measurement.take() {
             if let Some(cause) = cause {
-                measurement.attributes.name(&ERROR_CAUSE, cause);
+                measurement.describe(|attributes| attributes.name(&ERROR_CAUSE, cause));
             }
             let nanoseconds = measurement.finish(outcome.index());
             if operations.tallied {

@@ -2,7 +2,7 @@
 //!
 //! They share nothing but the buffers, so a collector that hangs for one signal delays no other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::builtin::{self, CpuMode, DropReason, Signal};
@@ -12,7 +12,7 @@ use crate::log::{
 };
 use crate::meter::SnapshotPosition;
 use crate::otlp::{
-    self, BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
+    self, BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
 use crate::process::ProcessSample;
 use crate::telemetry::BUFFER;
@@ -22,8 +22,7 @@ use crate::{ClosedSet, Telemetry, current, events, metrics_request, trace_reques
 /// each one stays below the 4 MiB that a collector accepts by default.
 const TRACE_REQUEST_BYTES: usize = BUFFER;
 
-/// Points of one export request. All of them at once would take several times the memory for a moment, and what a process takes
-/// for a moment it keeps.
+/// Points of one export request. All of them at once would take ten times the memory, and what a process takes for a moment it keeps.
 const POINTS_PER_REQUEST: usize = 256;
 
 /// How long a reading of the process is used again: one snapshot asks for its numbers one by one.
@@ -165,7 +164,8 @@ impl BatchSource for Spans {
             trace_request(self.0.resource(), &taken.bytes, into);
             self.0.return_spans(taken.bytes);
         }
-        BatchItems { items: taken.count as u64, more: taken.count > 0 }
+        let more = if taken.count > 0 { More::AtOnce } else { More::Nothing };
+        BatchItems { items: taken.count as u64, more }
     }
 }
 
@@ -176,12 +176,23 @@ struct Points {
 }
 
 impl BatchSource for Points {
+    fn begin(&self) {
+        *self.position() = SnapshotPosition::default();
+    }
+
     fn take(&self, into: &mut Vec<u8>) -> BatchItems {
-        let mut position = self.position.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut position = self.position();
         let part = self.telemetry.meter().snapshot_part(&mut position, POINTS_PER_REQUEST);
         let now = self.telemetry.now().unix_nanoseconds();
         let points = metrics_request(self.telemetry.resource(), &part, now, into);
-        BatchItems { items: points as u64, more: !position.is_start() }
+        let more = if position.is_start() { More::Nothing } else { More::Later };
+        BatchItems { items: points as u64, more }
+    }
+}
+
+impl Points {
+    fn position(&self) -> MutexGuard<'_, SnapshotPosition> {
+        self.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -212,7 +212,7 @@ impl Outbound {
         post: Post,
     ) -> Result<Answer, ErrorType> {
         let mut call = self.inner.calls.begin(peer);
-        describe(call.attributes());
+        call.describe(describe);
         let traceparent = HeaderValue::from_str(&call.context().to_traceparent());
         match self.send(post, traceparent.ok()).await {
             Ok(response) => {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use super::pacing::Pacing;
 use super::queue::{Batch, BatchQueue};
 use super::transport::{Reply, Transport};
-use super::{BatchSource, ExportFailure, SenderLink, SenderWarning, SignalSettings};
+use super::{BatchSource, ExportFailure, More, SenderLink, SenderWarning, SignalSettings};
 use crate::builtin::{DropReason, Signal};
 
 /// A collector that answers "later" to the same batch so often will not take it, and others may be waiting behind it.
@@ -29,8 +29,8 @@ pub(super) struct ExportLoop {
     queue: BatchQueue,
     /// The request that is being taken from the source.
     body: Vec<u8>,
-    /// Whether the source has more of the collection that was begun.
-    is_collecting: bool,
+    /// What the source has left of the collection that was begun.
+    more: More,
     pacing: Pacing,
     under_way: Option<UnderWay>,
     link: SenderLink,
@@ -62,7 +62,7 @@ impl ExportLoop {
             transport,
             queue: BatchQueue::new(signal, settings.queue_bytes, Arc::clone(link.statistics())),
             body: Vec::new(),
-            is_collecting: false,
+            more: More::Nothing,
             pacing: Pacing::new(settings.retry),
             under_way: None,
             link,
@@ -103,6 +103,9 @@ impl ExportLoop {
         if self.under_way.is_some() || !self.pacing.may_send(Instant::now()) {
             return;
         }
+        while self.queue.is_empty() && self.more == More::Later {
+            self.more = self.collect_some();
+        }
         let Some(batch) = self.queue.take_oldest() else { return };
         let reply = timeout(self.request_timeout, self.transport.send(batch.body.clone()));
         let reply = Box::pin(async move { reply.await.unwrap_or(Reply::TimedOut) });
@@ -117,20 +120,27 @@ impl ExportLoop {
 
     /// Moves what the source has into the queue.
     fn collect(&mut self) {
-        if self.collect_some() {
+        self.begin_collection();
+        self.more = self.collect_some();
+        if self.more == More::AtOnce {
             self.link.wake();
         }
     }
 
+    /// The same with what would come later.
     fn collect_all(&mut self, deadline: Instant) {
-        while self.collect_some() && Instant::now() < deadline {}
+        self.begin_collection();
+        while self.collect_some() != More::Nothing && Instant::now() < deadline {}
+        self.more = More::Nothing;
     }
 
-    /// Says whether the source has more.
-    fn collect_some(&mut self) -> bool {
-        if !self.is_collecting {
-            self.queue.begin_collection();
-        }
+    fn begin_collection(&mut self) {
+        self.source.begin();
+        self.queue.begin_collection();
+    }
+
+    /// Says what the source has left.
+    fn collect_some(&mut self) -> More {
         for _ in 0..MOST_BATCHES_AT_ONCE {
             let taken = self.source.take(&mut self.body);
             if taken.items > 0 {
@@ -138,12 +148,11 @@ impl ExportLoop {
             }
             self.body.clear();
             self.body.shrink_to(RETAINED_BYTES);
-            self.is_collecting = taken.more;
-            if !taken.more {
-                break;
+            if taken.more != More::AtOnce {
+                return taken.more;
             }
         }
-        self.is_collecting
+        More::AtOnce
     }
 
     /// Draws the consequences of an answer, or of its absence.

@@ -24,7 +24,9 @@ mod variables;
 pub use pacing::RetryPauses;
 pub use probe::{ProbeAnswer, probe};
 pub use secret_headers::SecretHeaders;
-pub use sender::{BatchItems, BatchSource, SenderLink, SenderWarning, SignalSender, StartError, shutdown};
+pub use sender::{
+    BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, StartError, shutdown,
+};
 pub use settings::{
     Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
     TrustedCertificates,

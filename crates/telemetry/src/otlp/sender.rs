@@ -19,10 +19,13 @@ const BOOKING_SHARE: u32 = 20;
 ///
 /// Called on the sender's own thread only: at every interval, when woken, and a last time at shutdown.
 pub trait BatchSource: Send + Sync + 'static {
+    /// A new collection begins. A source that renders the present state part by part starts again with the first one.
+    fn begin(&self) {}
+
     /// Appends one complete encoded export request to `into`, which is empty, and says what it holds.
     ///
     /// One request should stay well below 4 MiB, the most that a collector accepts by default. When that leaves
-    /// something behind, [`BatchItems::more`] makes the sender call again at once.
+    /// something behind, [`BatchItems::more`] makes the sender call again.
     fn take(&self, into: &mut Vec<u8>) -> BatchItems;
 }
 
@@ -31,9 +34,20 @@ pub trait BatchSource: Send + Sync + 'static {
 pub struct BatchItems {
     /// How many spans or data points the request holds; 0 when there is nothing to send.
     pub items: u64,
-    /// Whether another call would take more. A source that renders the present state says `false` once it has rendered all of it, or
-    /// it is asked forever.
-    pub more: bool,
+    /// Whether another call would take more.
+    pub more: More,
+}
+
+/// What a source has beyond what was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum More {
+    /// Nothing. A source that renders the present state says so once it has rendered all of it, or it is asked forever.
+    #[default]
+    Nothing,
+    /// Something that is to be taken now, to make room where it comes from.
+    AtOnce,
+    /// Something that is better taken when what was taken before has been sent, so that it need not wait here.
+    Later,
 }
 
 /// What a source and its sender share. Made before either, so that the source can hold a copy.

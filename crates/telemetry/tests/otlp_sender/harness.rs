@@ -15,8 +15,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
 use telemetry::builtin::Signal;
 use telemetry::otlp::{
-    BatchItems, BatchSource, OtlpSettings, Protocol, RetryPauses, SenderCounts, SenderLink, SenderWarning,
-    SignalSender, SignalSettings,
+    BatchItems, BatchSource, More, OtlpSettings, Protocol, RetryPauses, SenderCounts, SenderLink,
+    SenderWarning, SignalSender, SignalSettings,
 };
 
 pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::HttpProtobuf, Protocol::Grpc];
@@ -59,7 +59,8 @@ impl BatchSource for Source {
         let mut pending = self.pending.lock().unwrap();
         let Some((request, items)) = pending.pop_front() else { return BatchItems::default() };
         into.extend_from_slice(&request);
-        BatchItems { items, more: !pending.is_empty() }
+        let more = if pending.is_empty() { More::Nothing } else { More::AtOnce };
+        BatchItems { items, more }
     }
 }
 

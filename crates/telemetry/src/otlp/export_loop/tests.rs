@@ -31,7 +31,26 @@ impl BatchSource for Source {
         let mut pending = self.0.lock().unwrap();
         let Some((body, items)) = pending.pop_front() else { return BatchItems::default() };
         into.extend(body);
-        BatchItems { items, more: !pending.is_empty() }
+        let more = if pending.is_empty() { More::Nothing } else { More::AtOnce };
+        BatchItems { items, more }
+    }
+}
+
+/// The present state in three parts. Each says how many collections have begun, and which part it is.
+#[derive(Default)]
+struct Parts(Mutex<[u8; 2]>);
+
+impl BatchSource for Parts {
+    fn begin(&self) {
+        let mut state = self.0.lock().unwrap();
+        *state = [state[0] + 1, 0];
+    }
+
+    fn take(&self, into: &mut Vec<u8>) -> BatchItems {
+        let mut state = self.0.lock().unwrap();
+        state[1] += 1;
+        into.extend(*state);
+        BatchItems { items: 1, more: if state[1] < 3 { More::Later } else { More::Nothing } }
     }
 }
 
@@ -76,12 +95,20 @@ struct Rig {
 
 impl Rig {
     fn start(signal: Signal, answers: impl IntoIterator<Item = (Duration, Reply)>) -> Self {
+        let source = Arc::new(Source::default());
+        Self { source: source.clone(), ..Self::start_with(signal, source, answers) }
+    }
+
+    fn start_with(
+        signal: Signal,
+        source: Arc<dyn BatchSource>,
+        answers: impl IntoIterator<Item = (Duration, Reply)>,
+    ) -> Self {
         let endpoint = Endpoint::parse("http://collector").unwrap();
         let mut settings = SignalSettings::new(signal, endpoint, Protocol::HttpProtobuf);
         settings.retry = PAUSES;
         settings.interval = 5 * SECOND;
         settings.timeout = 10 * SECOND;
-        let source = Arc::new(Source::default());
         let plan = Arc::new(Plan { answers: Mutex::new(answers.into_iter().collect()), ..Plan::default() });
         let link = SenderLink::default();
         let warnings = Arc::new(Mutex::new(Vec::new()));
@@ -92,9 +119,9 @@ impl Rig {
             let warnings = Arc::clone(&warnings);
             Box::new(move |warning| warnings.lock().unwrap().push(warning))
         };
-        let export_loop = ExportLoop::new(signal, &settings, source.clone(), transport, link.clone(), warn);
+        let export_loop = ExportLoop::new(signal, &settings, source, transport, link.clone(), warn);
         let thread = tokio::spawn(export_loop.run(shutdown_requested));
-        Self { source, plan, link, sent, warnings, shutdown, thread }
+        Self { source: Arc::default(), plan, link, sent, warnings, shutdown, thread }
     }
 
     fn produce(&self, body: &[u8], items: u64) {
@@ -234,6 +261,27 @@ async fn a_busy_source_does_not_keep_answers_waiting() {
         assert_eq!(rig.next_sent().await.1.as_ref(), number.to_be_bytes());
     }
     assert!(started.elapsed() < 5 * SECOND, "the rest did not wait for the next interval");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_part_is_taken_when_the_one_before_was_sent() {
+    let accepted = || (Duration::ZERO, Reply::Accepted { rejected_items: 0 });
+    let answers = std::iter::repeat_with(accepted).take(4).chain([hanging()]);
+    let mut rig = Rig::start_with(Signal::Metrics, Arc::new(Parts::default()), answers);
+    for expected in [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2]] {
+        assert_eq!(rig.next_sent().await.1.as_ref(), expected);
+    }
+    // That one is given up after ten seconds, in which two more collections begin.
+    for expected in [[4, 1], [4, 2], [4, 3]] {
+        assert_eq!(rig.next_sent().await.1.as_ref(), expected);
+    }
+    let (_, counts) = rig.shutdown(SECOND).await;
+    assert_eq!(
+        counts.dropped_items_by(DropReason::Superseded),
+        2,
+        "the one that hung, and the only one that was taken meanwhile"
+    );
+    assert_eq!(counts.sent_items, 4 + 3 + 3, "the end sends everything once more");
 }
 
 #[tokio::test(start_paused = true)]
