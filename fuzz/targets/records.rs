@@ -12,7 +12,7 @@ use telemetry::log::{Level, LevelFilter};
 use telemetry::record::{Constant, Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
 use telemetry::{
     Attributes, Identifier, Key, Resource, SpanContext, SpanId, Telemetry, TelemetrySettings, Timestamp,
-    TraceId, trace_request,
+    TraceId,
 };
 use uuid::Uuid;
 
@@ -125,10 +125,8 @@ fuzz_target!(|input: Input| {
         });
     }
 
-    let taken = telemetry.take_spans(usize::MAX);
-    let mut bytes = Vec::new();
-    trace_request(telemetry.resource(), &taken.bytes, &mut bytes);
-    let request = ExportTraceServiceRequest::decode(&bytes[..]).expect("a decodable request");
+    let taken = telemetry.take_spans(usize::MAX, Vec::new());
+    let request = ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request");
     let spans = &request.resource_spans[0].scope_spans[0].spans;
     assert_eq!(spans.len(), repetitions);
     for span in spans {

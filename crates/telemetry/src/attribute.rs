@@ -145,7 +145,7 @@ impl Attributes {
     /// Appends every attribute as a `KeyValue` of an OTLP span.
     pub(crate) fn write_span(&self, out: &mut Vec<u8>, field: u32) {
         for (key, value) in self.slots[..self.length].iter().flatten() {
-            let mut fixed = FixedFields::new();
+            let mut fixed = FixedFields::of_value();
             match value {
                 AttributeValue::Number(number) => fixed.uint(any_value::INT, *number),
                 AttributeValue::Milliseconds(nanoseconds) => {
@@ -162,7 +162,7 @@ impl Attributes {
                     continue;
                 }
             }
-            protobuf::attribute(out, field, key.0, fixed.as_slice());
+            protobuf::attribute(out, field, key.0, &mut fixed);
         }
     }
 }
@@ -177,9 +177,14 @@ mod any_value {
 /// How long an id is as text.
 const HYPHENATED: usize = 36;
 
-/// An id as text.
+/// An id as text. All digits at once take two thirds of the instructions of the library's way, byte by byte.
 fn hyphenated(id: Uuid) -> [u8; HYPHENATED] {
-    let mut text = [0; HYPHENATED];
-    id.hyphenated().encode_lower(&mut text);
+    let digits = json::digits(id.as_bytes());
+    let mut text = [b'-'; HYPHENATED];
+    text[..8].copy_from_slice(&digits[..8]);
+    text[9..13].copy_from_slice(&digits[8..12]);
+    text[14..18].copy_from_slice(&digits[12..16]);
+    text[19..23].copy_from_slice(&digits[16..20]);
+    text[24..].copy_from_slice(&digits[20..]);
     text
 }

@@ -40,7 +40,7 @@ pub use fact::Fact;
 pub use measurement::Measurement;
 pub use meter::Meter;
 pub use operations::{FamilyDescription, Operations, Outcome};
-pub use otlp_encoding::{Resource, metrics_request, trace_request};
+pub use otlp_encoding::{Resource, metrics_request};
 pub use outcome::{DatabaseOutcome, JobOutcome};
 pub use pipeline::{PIPELINE_FIELDS, Pipeline, PipelineError, PipelineSettings};
 pub use telemetry::{TakenSpans, Telemetry, TelemetrySettings};

@@ -6,7 +6,7 @@ use crate::catalogue::{MetricKind, SeriesLabels};
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use crate::protobuf::{
     bytes_field, double_field, fixed64_field, message_field, packed_fixed64_field, string_attribute,
-    uint_field, varint, varint_length,
+    uint_field, varint,
 };
 
 /// The version of the semantic conventions whose names are used.
@@ -38,60 +38,91 @@ fn scope() -> Vec<u8> {
     out
 }
 
-/// Wraps encoded spans (elements of `ScopeSpans.spans`) into a complete `ExportTraceServiceRequest`.
-pub fn trace_request(resource: &Resource, spans: &[u8], out: &mut Vec<u8>) {
-    wrap(resource, spans, out);
+/// What stands around the spans or the metrics of an export request; both requests number their fields alike. The payload is written
+/// between both parts, so that it need not be copied.
+pub(crate) struct RequestFrame {
+    head: Vec<u8>,
+    /// Where the length of the scope stands in the head; that of the resource follows the first tag.
+    scope_length_at: usize,
+    schema: Vec<u8>,
 }
 
-/// Encodes a snapshot as a complete `ExportMetricsServiceRequest` and returns how many points it holds.
+/// Where the length of the resource stands.
+const RESOURCE_LENGTH_AT: usize = 1;
+
+/// Lengths are written once they are known, as varints that are padded to what the largest needs.
+const PADDED_LENGTH: usize = 5;
+
+impl RequestFrame {
+    pub(crate) fn new(resource: &Resource) -> Self {
+        let mut head = Vec::with_capacity(512);
+        begin_message(&mut head, 1);
+        bytes_field(&mut head, 1, &resource.encode());
+        let scope_length_at = begin_message(&mut head, 2);
+        bytes_field(&mut head, 1, &scope());
+        let mut schema = Vec::with_capacity(64);
+        bytes_field(&mut schema, 3, SCHEMA_URL.as_bytes());
+        Self { head, scope_length_at, schema }
+    }
+
+    /// How many bytes stand before the payload.
+    pub(crate) fn head_length(&self) -> usize {
+        self.head.len()
+    }
+
+    /// Begins a request in a buffer that is empty.
+    pub(crate) fn begin(&self, request: &mut Vec<u8>) {
+        debug_assert!(request.is_empty(), "lengths are found by their positions");
+        request.extend_from_slice(&self.head);
+    }
+
+    /// Ends the request after its payload.
+    pub(crate) fn complete(&self, request: &mut Vec<u8>) {
+        for length_at in [self.scope_length_at, RESOURCE_LENGTH_AT] {
+            request.extend_from_slice(&self.schema);
+            end_message(request, length_at);
+        }
+    }
+}
+
+/// Appends a tag and room for the length, whose position is returned.
+fn begin_message(out: &mut Vec<u8>, field: u32) -> usize {
+    varint(out, u64::from(field << 3 | 2));
+    let length_at = out.len();
+    out.extend_from_slice(&[0; PADDED_LENGTH]);
+    length_at
+}
+
+/// Writes the length of a message that ends here.
+fn end_message(out: &mut [u8], length_at: usize) {
+    let content = length_at + PADDED_LENGTH;
+    let mut length = out.len() - content;
+    let (last, others) = out[length_at..content].split_last_mut().expect("there is room for a length");
+    for byte in others {
+        *byte = length as u8 | 0x80;
+        length >>= 7;
+    }
+    *last = length as u8;
+}
+
+/// Encodes a snapshot as a complete `ExportMetricsServiceRequest` in a buffer that is empty, and returns how many points it holds.
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,
     now_unix_nanoseconds: u64,
     out: &mut Vec<u8>,
 ) -> usize {
-    let mut metrics = Vec::with_capacity(64 << 10);
+    let frame = RequestFrame::new(resource);
     let mut points = 0;
     let times = Times { start: snapshot.started_unix_nanoseconds, now: now_unix_nanoseconds };
+    frame.begin(out);
     // A metric without points says nothing and some receivers object to it.
     for family in snapshot.families.iter().filter(|family| !family.points.is_empty()) {
         points += family.points.len();
-        message_field(&mut metrics, 2, |out| encode_metric(out, family, times));
+        message_field(out, 2, |out| encode_metric(out, family, times));
     }
-    wrap(resource, &metrics, out);
+    frame.complete(out);
     points
-}
-
-/// Request, resource and scope around spans or metrics: both requests number their fields alike. The lengths are known, so
-/// the payload is copied once.
-fn wrap(resource: &Resource, payload: &[u8], out: &mut Vec<u8>) {
-    let resource = resource.encode();
-    let scope = scope();
-
-    let mut scope_head = Vec::with_capacity(scope.len() + 8);
-    bytes_field(&mut scope_head, 1, &scope);
-    let mut schema = Vec::with_capacity(SCHEMA_URL.len() + 8);
-    bytes_field(&mut schema, 3, SCHEMA_URL.as_bytes());
-    let scope_length = scope_head.len() + payload.len() + schema.len();
-
-    let mut resource_head = Vec::with_capacity(resource.len() + 16);
-    bytes_field(&mut resource_head, 1, &resource);
-    uint_tag_length(&mut resource_head, 2, scope_length);
-    let resource_length = resource_head.len() + scope_length + schema.len();
-
-    out.reserve(resource_length + 2 + varint_length(resource_length as u64));
-    uint_tag_length(out, 1, resource_length);
-    out.extend_from_slice(&resource_head);
-    out.extend_from_slice(&scope_head);
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&schema);
-    out.extend_from_slice(&schema);
-}
-
-/// Tag and length of a length-delimited field whose content follows.
-fn uint_tag_length(out: &mut Vec<u8>, field: u32, length: usize) {
-    varint(out, u64::from(field << 3 | 2));
-    varint(out, length as u64);
 }
 
 #[derive(Clone, Copy)]

@@ -16,7 +16,7 @@ use crate::otlp::{
 };
 use crate::process::ProcessSample;
 use crate::telemetry::BUFFER;
-use crate::{ClosedSet, Telemetry, current, events, metrics_request, trace_request};
+use crate::{ClosedSet, Telemetry, current, events, metrics_request};
 
 /// Spans of one export request, near enough: one thread's are never divided. A few requests have to find room in the queue, and
 /// each one stays below the 4 MiB that a collector accepts by default.
@@ -159,11 +159,8 @@ struct Spans(Telemetry);
 
 impl BatchSource for Spans {
     fn take(&self, into: &mut Vec<u8>) -> BatchItems {
-        let taken = self.0.take_spans(TRACE_REQUEST_BYTES);
-        if taken.count > 0 {
-            trace_request(self.0.resource(), &taken.bytes, into);
-            self.0.return_spans(taken.bytes);
-        }
+        let taken = self.0.take_spans(TRACE_REQUEST_BYTES, std::mem::take(into));
+        *into = taken.request;
         let more = if taken.count > 0 { More::AtOnce } else { More::Nothing };
         BatchItems { items: taken.count as u64, more }
     }

@@ -9,7 +9,7 @@ use crate::builtin::{self, Signal};
 use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
 use crate::log::{Level, LevelFilter};
 use crate::meter::{Counter, Meter};
-use crate::otlp_encoding::Resource;
+use crate::otlp_encoding::{RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
 
@@ -32,8 +32,8 @@ struct Inner {
     meter: Meter,
     settings: TelemetrySettings,
     shards: Box<[Shard]>,
-    /// A buffer for spans that is in no shard.
-    spare_spans: Mutex<Vec<u8>>,
+    /// What stands around spans.
+    span_request: RequestFrame,
     /// Lines and spans for which no buffer had room, by [`Signal`].
     buffer_full: [AtomicU64; 3],
     lines: Counter<Level>,
@@ -63,17 +63,17 @@ struct Shard(Mutex<Buffers>);
 #[derive(Default)]
 struct Buffers {
     lines: Vec<u8>,
+    /// The beginning of an export request, up to its last span.
     spans: Vec<u8>,
     span_count: usize,
     timestamp: TimestampText,
 }
 
 /// Encoded spans that were taken out of the buffers.
-#[derive(Default)]
 pub struct TakenSpans {
-    /// Elements of `ScopeSpans.spans`, one after the other.
-    pub bytes: Vec<u8>,
-    /// How many there are.
+    /// A complete `ExportTraceServiceRequest`, or nothing where there were no spans.
+    pub request: Vec<u8>,
+    /// How many spans it holds.
     pub count: usize,
 }
 
@@ -87,9 +87,9 @@ impl Telemetry {
             buffer_full: Default::default(),
             lines: meter.counter(&builtin::LOG_LINES),
             meter,
+            span_request: RequestFrame::new(&settings.resource),
             settings,
             shards: (0..2 * parallelism).map(|_| Shard::default()).collect(),
-            spare_spans: Mutex::default(),
             wake_lines: OnceLock::new(),
             wake_spans: OnceLock::new(),
         };
@@ -142,6 +142,9 @@ impl Telemetry {
         }
         if wants_span {
             if buffers.spans.len() < SHARD_LIMIT {
+                if buffers.spans.is_empty() {
+                    self.inner.span_request.begin(&mut buffers.spans);
+                }
                 let before = buffers.spans.len();
                 record.write_span(&mut buffers.spans);
                 buffers.span_count += 1;
@@ -235,37 +238,33 @@ impl Telemetry {
         }
     }
 
-    /// Moves the pending spans of as many shards as fit into about `limit` bytes.
-    pub fn take_spans(&self, limit: usize) -> TakenSpans {
-        let mut taken = TakenSpans::default();
+    /// Takes the pending spans of as many shards as fit into about `limit` bytes, as one request. `spare` is memory that the next
+    /// spans may use.
+    pub fn take_spans(&self, limit: usize, mut spare: Vec<u8>) -> TakenSpans {
+        spare.clear();
+        spare.shrink_to(BUFFER);
+        let mut taken = TakenSpans { request: spare, count: 0 };
         for shard in &self.inner.shards {
             let mut buffers = lock(&shard.0);
-            if buffers.spans.is_empty() {
+            if buffers.span_count == 0 {
                 continue;
             }
-            if !taken.bytes.is_empty() && taken.bytes.len() + buffers.spans.len() > limit {
-                break;
-            }
-            if taken.bytes.is_empty() {
+            if taken.count == 0 {
                 // The first one is handed over whole.
-                let mut next = std::mem::take(&mut *lock(&self.inner.spare_spans));
-                next.reserve_exact(BUFFER);
-                taken.bytes = std::mem::replace(&mut buffers.spans, next);
+                taken.request.reserve_exact(BUFFER);
+                std::mem::swap(&mut taken.request, &mut buffers.spans);
+            } else if taken.request.len() + buffers.spans.len() > limit {
+                break;
             } else {
-                taken.bytes.extend_from_slice(&buffers.spans);
+                taken.request.extend_from_slice(&buffers.spans[self.inner.span_request.head_length()..]);
                 buffers.spans.clear();
             }
-            taken.count += buffers.span_count;
-            buffers.span_count = 0;
+            taken.count += std::mem::take(&mut buffers.span_count);
+        }
+        if taken.count > 0 {
+            self.inner.span_request.complete(&mut taken.request);
         }
         taken
-    }
-
-    /// Returns a buffer that [`take_spans`](Self::take_spans) handed out, for the next one.
-    pub(crate) fn return_spans(&self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        buffer.shrink_to(BUFFER);
-        *lock(&self.inner.spare_spans) = buffer;
     }
 
     fn shard(&self) -> MutexGuard<'_, Buffers> {

@@ -38,7 +38,7 @@ async fn what_postgres_quotes_is_recorded_nowhere() {
         let Error::Failed { error_type, .. } = error else { panic!("{error:?} blames the caller") };
         assert_eq!(error_type.as_str(), *expected, "{statement}");
         assert_silent(&test.log_lines());
-        let spans = test.app.telemetry.take_spans(usize::MAX).bytes;
+        let spans = test.app.telemetry.take_spans(usize::MAX, Vec::new()).request;
         let spans = String::from_utf8_lossy(&spans).to_lowercase();
         assert!(spans.contains(expected) && !spans.contains(WRITTEN), "{spans}");
     }

@@ -203,11 +203,11 @@ pub(crate) async fn nothing_reveals(test: &TestApp, texts: &[&str]) -> Vec<Json>
     let lines = test.log_lines();
     let mut spans = Vec::new();
     loop {
-        let taken = test.app.telemetry.take_spans(usize::MAX);
+        let taken = test.app.telemetry.take_spans(usize::MAX, Vec::new());
         if taken.count == 0 {
             break;
         }
-        spans.extend(taken.bytes);
+        spans.extend(taken.request);
     }
     assert!(!spans.is_empty());
     let spans = String::from_utf8_lossy(&spans);

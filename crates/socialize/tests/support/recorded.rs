@@ -64,7 +64,7 @@ pub(crate) fn assert_known_names(telemetry: &Telemetry) {
     for line in String::from_utf8(lines).expect("lines are UTF-8").lines() {
         assert_known_fields(&serde_json::from_str(line).expect("every line is JSON"));
     }
-    let spans = telemetry.take_spans(usize::MAX).bytes;
+    let spans = telemetry.take_spans(usize::MAX, Vec::new()).request;
     for span in ScopeSpans::decode(&spans[..]).expect("spans as they are sent").spans {
         assert_known_attributes(&span);
     }

@@ -6,7 +6,7 @@ use super::transport::{self, Reply};
 use super::{SignalSettings, StartError};
 use crate::builtin::{self, Signal};
 use crate::log::Level;
-use crate::otlp_encoding::{metrics_request, trace_request};
+use crate::otlp_encoding::metrics_request;
 use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::{Measurement, Resource, Telemetry, TelemetrySettings};
 
@@ -76,6 +76,5 @@ fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {
         outcomes: vec![done],
     });
     Measurement::begin(telemetry, &operation, 0).finish(0);
-    trace_request(telemetry.resource(), &telemetry.take_spans(usize::MAX).bytes, &mut request);
-    request
+    telemetry.take_spans(usize::MAX, request).request
 }

@@ -22,7 +22,7 @@ pub trait BatchSource: Send + Sync + 'static {
     /// A new collection begins. A source that renders the present state part by part starts again with the first one.
     fn begin(&self) {}
 
-    /// Appends one complete encoded export request to `into`, which is empty, and says what it holds.
+    /// Puts one complete encoded export request into `into`, which is empty, and says what it holds. Its memory may be exchanged.
     ///
     /// One request should stay well below 4 MiB, the most that a collector accepts by default. When that leaves
     /// something behind, [`BatchItems::more`] makes the sender call again.

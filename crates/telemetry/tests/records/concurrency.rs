@@ -183,13 +183,11 @@ fn spans_are_taken_in_portions_without_tearing_one() {
     let mut sequences = Vec::new();
     loop {
         // A portion is at least one buffer, so a small limit makes progress too.
-        let portion = telemetry.take_spans(1);
+        let portion = telemetry.take_spans(1, Vec::new());
         if portion.count == 0 {
             break;
         }
-        let mut request = Vec::new();
-        telemetry::trace_request(telemetry.resource(), &portion.bytes, &mut request);
-        let decoded = <opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as prost::Message>::decode(&request[..]);
+        let decoded = <opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as prost::Message>::decode(&portion.request[..]);
         let decoded = decoded.expect("a decodable request");
         let spans = &decoded.resource_spans[0].scope_spans[0].spans;
         assert_eq!(spans.len(), portion.count);

@@ -11,7 +11,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Map, Value};
 use telemetry::log::{Level, LevelFilter};
-use telemetry::{Resource, Telemetry, TelemetrySettings, metrics_request, trace_request};
+use telemetry::{Resource, Telemetry, TelemetrySettings, metrics_request};
 
 /// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK` of the protocol.
 pub(crate) const FLAG_REMOTE_IS_KNOWN: u32 = 0x100;
@@ -75,10 +75,12 @@ pub(crate) fn take_lines(telemetry: &Telemetry) -> Vec<Line> {
 }
 
 pub(crate) fn take_spans(telemetry: &Telemetry) -> Vec<Span> {
-    let taken = telemetry.take_spans(usize::MAX);
-    let mut bytes = Vec::new();
-    trace_request(telemetry.resource(), &taken.bytes, &mut bytes);
-    let request = ExportTraceServiceRequest::decode(&bytes[..]).expect("a decodable request");
+    let taken = telemetry.take_spans(usize::MAX, Vec::new());
+    if taken.count == 0 {
+        assert!(taken.request.is_empty(), "a request without spans");
+        return Vec::new();
+    }
+    let request = ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request");
     let [resource_spans] = &request.resource_spans[..] else { panic!("one resource: {request:?}") };
     let [scope_spans] = &resource_spans.scope_spans[..] else { panic!("one scope: {request:?}") };
     let resource = resource_spans.resource.as_ref().expect("a resource");

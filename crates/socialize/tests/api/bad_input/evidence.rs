@@ -50,7 +50,7 @@ impl<'a> Evidence<'a> {
 fn recorded(test: &TestApp) -> String {
     let mut bytes = Vec::new();
     test.app.telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
-    bytes.extend(test.app.telemetry.take_spans(usize::MAX).bytes);
+    bytes.extend(test.app.telemetry.take_spans(usize::MAX, Vec::new()).request);
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

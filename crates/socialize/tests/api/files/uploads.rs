@@ -90,7 +90,7 @@ async fn what_is_recorded_of_an_upload_says_nothing_about_the_file() {
     let lines = team.test.log_lines();
     let request = lines.iter().find(|line| line["http.response.status_code"] == 201).expect("a line");
     assert_eq!(request["attachment.id"], created.body["id"]);
-    let spans = team.test.app.telemetry.take_spans(usize::MAX).bytes;
+    let spans = team.test.app.telemetry.take_spans(usize::MAX, Vec::new()).request;
     let recorded = format!("{lines:?}{}", String::from_utf8_lossy(&spans));
     assert!(!recorded.contains("canary"), "{recorded}");
     assert!(recorded.contains(&created.text("id")));

@@ -16,7 +16,6 @@ use telemetry::meter;
 use telemetry::record::{Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
 use telemetry::{
     Attributes, ErrorType, Key, SpanContext, SpanId, Telemetry, Timestamp, TraceId, metrics_request,
-    trace_request,
 };
 
 use crate::support::all_signals;
@@ -100,13 +99,12 @@ fn everything() -> (ExportTraceServiceRequest, ExportMetricsServiceRequest) {
     let telemetry = Telemetry::new(all_signals());
     record_spans(&telemetry);
     record_points(&telemetry);
-    let taken = telemetry.take_spans(usize::MAX);
-    let (mut spans, mut points) = (Vec::new(), Vec::new());
-    trace_request(telemetry.resource(), &taken.bytes, &mut spans);
+    let taken = telemetry.take_spans(usize::MAX, Vec::new());
+    let mut points = Vec::new();
     let snapshot = telemetry.meter().snapshot();
     metrics_request(telemetry.resource(), &snapshot, snapshot.started_unix_nanoseconds + 1, &mut points);
     (
-        ExportTraceServiceRequest::decode(&spans[..]).expect("a decodable request"),
+        ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request"),
         ExportMetricsServiceRequest::decode(&points[..]).expect("a decodable request"),
     )
 }
