@@ -7,6 +7,7 @@
 mod children;
 mod cost;
 mod gauges;
+mod processors;
 mod readme;
 mod report;
 mod served;
@@ -92,7 +93,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Some(Command::Times) => {
-            show_times()?;
+            show_times(processors::keep_one_free()?)?;
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Served(served)) => {
@@ -113,6 +114,8 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
         let is_current = readme::is_current(baseline)?;
         ensure!(is_current, "the README does not say what the baseline does: --accept writes both");
     }
+    // Before a server of Postgres is started, which is to stay where this process does.
+    let free = processors::keep_one_free()?;
     let profiles = Profiles::new(options.profiles.as_deref())?;
     let routes = Route::ALL.iter().filter(|route| options.route.is_none_or(|only| only == **route));
     let mut report = Report::default();
@@ -128,7 +131,7 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     }
     report.print()?;
     if !is_partial {
-        show_times()?;
+        show_times(free)?;
     }
     if let Some(file) = &options.json {
         report.write(file)?;
@@ -145,12 +148,13 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what differs from run to run.
-fn show_times() -> anyhow::Result<()> {
+/// Prints what differs from run to run. The servers that are compared have the processor that is kept free for them.
+fn show_times(free: usize) -> anyhow::Result<()> {
     times::print_head()?;
     for route in [Route::NoOpJson, Route::Select] {
         let database = if route.needs_database() { Some(prepare_database()?) } else { None };
-        times::compare_processor_time(route, database.as_ref().map(|prepared| prepared.database.url()))?;
+        let database_url = database.as_ref().map(|prepared| prepared.database.url());
+        times::compare_processor_time(route, database_url, free)?;
     }
     times::measure_instruments()
 }

@@ -5,10 +5,8 @@ use std::io::Write;
 use anyhow::Context;
 use axum::routing::get;
 use clap::Args;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use nix::unistd::Pid;
 use telemetry::builtin::Signal;
 use telemetry::log::{LogFormat, LogSettings, PanicText};
 use telemetry::otlp::{Endpoint, Protocol, SignalSettings};
@@ -16,6 +14,7 @@ use telemetry::{Pipeline, PipelineSettings, Telemetry};
 use tokio::net::TcpListener;
 use tower::make::Shared;
 
+use crate::processors;
 use crate::workload::{Workload, observed};
 
 /// Answers how much processor time the process has used so far, in microseconds.
@@ -29,12 +28,15 @@ pub(crate) struct Served {
     /// Where spans and points go
     #[arg(long)]
     collector: String,
+    /// The processor to stay on, with all threads
+    #[arg(long)]
+    processor: usize,
 }
 
 impl Served {
     /// Serves until the process is ended. The first line of standard output is the address; log lines follow.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
-        keep_to_one_processor()?;
+        processors::keep_to(self.processor)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let telemetry = self.workload.variant.settings().map(Telemetry::new);
         runtime.block_on(async {
@@ -70,17 +72,6 @@ impl Served {
         };
         Ok(Pipeline::start(telemetry, settings)?)
     }
-}
-
-/// What it costs to be moved between processors, and to find another's memory in one's cache, is more than what is measured and never
-/// the same. This thread and all that it starts share the last processor that the process may use.
-fn keep_to_one_processor() -> anyhow::Result<()> {
-    let this = Pid::from_raw(0);
-    let allowed = sched_getaffinity(this)?;
-    let last = (0..CpuSet::count()).rev().find(|processor| allowed.is_set(*processor).unwrap_or(false));
-    let mut one = CpuSet::new();
-    one.set(last.context("there is no processor")?)?;
-    Ok(sched_setaffinity(this, &one)?)
 }
 
 /// Of all threads, user and system.

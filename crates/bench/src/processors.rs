@@ -1,0 +1,31 @@
+//! Which processors a process may use.
+//!
+//! What it costs to be moved between processors, and to find another's memory in one's cache, is more than what is measured and never
+//! the same.
+
+use anyhow::Context;
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// This thread, and all threads and processes that it starts.
+const THIS: Pid = Pid::from_raw(0);
+
+/// Keeps to all processors but the last, and answers which that is. Where there is only one, it is shared.
+pub(crate) fn keep_one_free() -> anyhow::Result<usize> {
+    let mut allowed = sched_getaffinity(THIS)?;
+    let usable = (0..CpuSet::count()).filter(|processor| allowed.is_set(*processor).unwrap_or(false));
+    let usable: Vec<usize> = usable.collect();
+    let last = *usable.last().context("there is no processor")?;
+    if usable.len() > 1 {
+        allowed.unset(last)?;
+        sched_setaffinity(THIS, &allowed)?;
+    }
+    Ok(last)
+}
+
+/// Keeps to one processor.
+pub(crate) fn keep_to(processor: usize) -> anyhow::Result<()> {
+    let mut one = CpuSet::new();
+    one.set(processor)?;
+    Ok(sched_setaffinity(THIS, &one)?)
+}
