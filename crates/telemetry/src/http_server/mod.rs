@@ -209,12 +209,13 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObservedRespon
         };
         let polled = current::within(&mut pending.scope, || inner.poll(context));
         polled.map(|result| {
-            let response = match result {
+            let mut response = match result {
                 Ok(Ok(response)) => response,
                 Ok(Err(never)) => match never {},
                 Err(_panic) => pending.panicked(),
             };
-            Ok(pending.answer(response))
+            pending.answer(&mut response);
+            Ok(response)
         })
     }
 }
@@ -261,8 +262,8 @@ impl PendingRequest {
         (self.routes.server.settings.panic_response)(trace_id)
     }
 
-    fn answer(&mut self, mut response: Response) -> Response {
-        let Some(mut scope) = self.scope.take() else { return response };
+    fn answer(&mut self, response: &mut Response) {
+        let Some(mut scope) = self.scope.take() else { return };
         let method = self.routes.routes[self.route].method(self.method);
         let outcome = method.outcome(response.status(), scope.error_type);
         if outcome == method.undocumented() {
@@ -275,7 +276,6 @@ impl PendingRequest {
         }
         response.headers_mut().insert(REQUEST_ID, request_id_value(scope.identity.context.trace_id));
         self.finish(scope, outcome);
-        response
     }
 
     fn finish(&self, mut scope: Box<Scope>, outcome: usize) {
