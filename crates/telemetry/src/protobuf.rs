@@ -46,13 +46,6 @@ pub(crate) fn fixed64_field(out: &mut Vec<u8>, field: u32, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Appends a `fixed32` field.
-#[inline]
-pub(crate) fn fixed32_field(out: &mut Vec<u8>, field: u32, value: u32) {
-    tag(out, field, 5);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
 /// Appends a `double` field.
 pub(crate) fn double_field(out: &mut Vec<u8>, field: u32, value: f64) {
     fixed64_field(out, field, value.to_bits());

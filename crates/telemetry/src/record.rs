@@ -293,13 +293,12 @@ impl Record<'_> {
             out.extend_from_slice(&self.outcome().span);
             self.attributes.write_span(out, span_field::ATTRIBUTES);
             if let Some(link) = self.link {
-                protobuf::message_field(out, span_field::LINKS, |out| {
-                    protobuf::bytes_field(out, 1, &link.trace_id.0);
-                    protobuf::bytes_field(out, 2, &link.span_id.0);
-                    // A caller's header or a row of the queue: neither is a span that this process has at hand.
-                    let flags = FLAG_IS_REMOTE_KNOWN | FLAG_IS_REMOTE | u32::from(link.sampled);
-                    protobuf::fixed32_field(out, 6, flags);
-                });
+                let mut fields = FixedFields::new();
+                fields.bytes(1, &link.trace_id.0);
+                fields.bytes(2, &link.span_id.0);
+                // A caller's header or a row of the queue: neither is a span that this process has at hand.
+                fields.fixed32(6, FLAG_IS_REMOTE_KNOWN | FLAG_IS_REMOTE | u32::from(link.sampled));
+                protobuf::bytes_field(out, span_field::LINKS, fields.as_slice());
             }
         });
     }
