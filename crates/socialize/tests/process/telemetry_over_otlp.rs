@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use http::Method;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, Metric, metric};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -145,7 +146,7 @@ fn assert_exposition_follows_the_catalogue(scraped: &Exposition) {
 /// Everything that a collector was sent by one process.
 pub(crate) struct Received {
     pub(crate) spans: Vec<Span>,
-    /// Of the last request, which holds the final numbers.
+    /// Of the last collection, which holds the final numbers.
     metrics: Vec<Metric>,
 }
 
@@ -159,9 +160,7 @@ impl Received {
                 spans.extend(scope_spans.spans);
             }
         }
-        let last = sink.metrics().pop().expect("a metrics request");
-        let metrics = last.resource_metrics.into_iter().flat_map(|metrics| metrics.scope_metrics);
-        Self { spans, metrics: metrics.flat_map(|metrics| metrics.metrics).collect() }
+        Self { spans, metrics: last_collection(sink.metrics()) }
     }
 
     fn metric(&self, name: &str) -> &Metric {
@@ -178,6 +177,39 @@ impl Received {
 
     fn children(&self, of: &Span) -> Vec<&Span> {
         self.spans.iter().filter(|span| span.parent_span_id == of.span_id).collect()
+    }
+}
+
+/// A collection comes in parts, of which the first begins with the same metric each time. A metric with many series is divided.
+fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
+    let mut collection: Vec<Metric> = Vec::new();
+    for request in requests {
+        let metrics = request.resource_metrics.into_iter().flat_map(|metrics| metrics.scope_metrics);
+        for metric in metrics.flat_map(|metrics| metrics.metrics) {
+            if collection.first().is_some_and(|first| first.name == metric.name) {
+                collection.clear();
+            }
+            match collection.last_mut().filter(|last| last.name == metric.name) {
+                Some(begun) => append(begun, metric),
+                None => collection.push(metric),
+            }
+        }
+    }
+    collection
+}
+
+fn append(begun: &mut Metric, rest: Metric) {
+    match (&mut begun.data, rest.data) {
+        (Some(metric::Data::Sum(begun)), Some(metric::Data::Sum(rest))) => {
+            begun.data_points.extend(rest.data_points);
+        }
+        (Some(metric::Data::Gauge(begun)), Some(metric::Data::Gauge(rest))) => {
+            begun.data_points.extend(rest.data_points);
+        }
+        (Some(metric::Data::Histogram(begun)), Some(metric::Data::Histogram(rest))) => {
+            begun.data_points.extend(rest.data_points);
+        }
+        (begun, rest) => panic!("{begun:?} goes on as {rest:?}"),
     }
 }
 

@@ -1,8 +1,9 @@
 //! Checks that lines and spans carry no name that the collector would not let through.
 
 use domain::recorded;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
-use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::Value;
 use telemetry::{Telemetry, names};
@@ -65,7 +66,9 @@ pub(crate) fn assert_known_names(telemetry: &Telemetry) {
         assert_known_fields(&serde_json::from_str(line).expect("every line is JSON"));
     }
     let spans = telemetry.take_spans(usize::MAX, Vec::new()).request;
-    for span in ScopeSpans::decode(&spans[..]).expect("spans as they are sent").spans {
-        assert_known_attributes(&span);
+    let request = ExportTraceServiceRequest::decode(&spans[..]).expect("spans as they are sent");
+    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    for span in scopes.flat_map(|scope| &scope.spans) {
+        assert_known_attributes(span);
     }
 }
