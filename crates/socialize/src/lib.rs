@@ -24,6 +24,7 @@ pub mod interrupts;
 mod leak_canary;
 mod listener;
 pub mod mail;
+pub mod memory;
 pub mod operations;
 pub mod operators;
 pub mod outbound;

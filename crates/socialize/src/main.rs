@@ -8,8 +8,10 @@ use socialize::command;
 use socialize::config::{
     self, Arguments, Command, DemoSettings, GaugesCommand, OperatorCommand, Settings, SimulateSettings,
 };
+use socialize::memory;
 
 fn main() -> ExitCode {
+    memory::give_back_large_blocks();
     // Before the flags, which are read from the environment too.
     let variables = match config::environment() {
         Ok(variables) => variables,
