@@ -16,10 +16,10 @@ use crate::trace::Sampler;
 /// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
 const SHARD_LIMIT: usize = 1 << 20;
 /// Pending bytes at which the thread that takes them is woken before its interval is over.
-const WAKE_AT: usize = 64 << 10;
+const WAKE_AT: usize = 128 << 10;
 /// The size of buffers: several threads' spans find room in it, and what comes until whoever was woken has come. All buffers have one
 /// size, so that memory is not divided into ever other pieces, and what is never filled takes none.
-pub(crate) const BUFFER: usize = 4 * WAKE_AT;
+pub(crate) const BUFFER: usize = 2 * WAKE_AT;
 
 /// Records operations. Cheap to clone; there is no global one, so tests run side by side.
 #[derive(Clone)]

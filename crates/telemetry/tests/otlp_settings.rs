@@ -68,7 +68,7 @@ fn the_standards_defaults_apply() {
         assert_eq!(settings.timeout, Duration::from_secs(10));
         assert_eq!(settings.compression, Compression::None);
         assert_eq!(settings.interval, Duration::from_secs(interval));
-        assert_eq!(settings.queue_bytes, 3 * 512 * 1024);
+        assert_eq!(settings.queue_bytes, 5 * 256 * 1024);
         assert!(settings.headers.is_empty());
         assert!(settings.trusted_certificates.is_none());
     }

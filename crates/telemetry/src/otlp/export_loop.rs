@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
@@ -163,9 +164,11 @@ impl ExportLoop {
         match reply {
             Reply::Accepted { rejected_items } => {
                 self.pacing.answered();
+                let body = std::mem::take(&mut batch.body);
                 if self.queue.delivered(batch, rejected_items) > 0 {
                     self.warn(now, ExportFailure::PartlyRejected, None);
                 }
+                self.reuse(body);
             }
             Reply::Rejected { status } => {
                 self.pacing.answered();
@@ -190,6 +193,16 @@ impl ExportLoop {
             }
         }
         self.link.statistics().lock().circuit_open = self.pacing.is_open();
+    }
+
+    /// Leaves the memory of a request that was sent to the next one: new memory has to be mapped, page by page.
+    fn reuse(&mut self, body: Bytes) {
+        if self.body.capacity() == 0
+            && let Ok(mut body) = body.try_into_mut()
+        {
+            body.clear();
+            self.body = body.into();
+        }
     }
 
     fn try_again(&mut self, now: Instant, batch: Batch, failure: ExportFailure, status: Option<u16>) {

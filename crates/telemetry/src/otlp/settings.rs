@@ -17,7 +17,7 @@ use crate::builtin::Signal;
 
 /// The collector's default limit for one gRPC message; its HTTP receiver allows more.
 pub(super) const MAXIMUM_REQUEST_BYTES: usize = 4 * 1024 * 1024;
-const DEFAULT_QUEUE_BYTES: usize = 3 * 512 * 1024;
+const DEFAULT_QUEUE_BYTES: usize = 5 * 256 * 1024;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_BATCH_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
