@@ -3,10 +3,14 @@
 //! The other end may be a terminal that is stopped or a pipe that nobody reads. Waiting for it happens here, where neither
 //! the application nor the log file waits along; what does not fit into the bounded buffer meanwhile is counted as lost.
 
+use std::ffi::c_int;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
+
+use nix::fcntl::{FcntlArg, fcntl};
 
 use super::file::write_as_much_as_possible;
 use super::pretty::PrettyPrinter;
@@ -19,8 +23,20 @@ const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Buffers that a burst made larger than this are given back.
 const RETAINED_BYTES: usize = 256 * 1024;
 
+/// What a pipe is asked to hold: a whole batch of lines. With the 64 KiB that pipes have otherwise, this thread would sleep and be woken
+/// for every piece that the reader takes, which costs more than the writing.
+const PIPE_BYTES: c_int = 256 * 1024;
+
 /// How long to wait before asking a non-blocking output again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Makes a pipe at least as large as it should be. Where that is refused, or is no pipe, everything works as it is.
+pub(super) fn enlarge_pipe(output: impl AsFd) {
+    let is_smaller = fcntl(&output, FcntlArg::F_GETPIPE_SZ).is_ok_and(|bytes| bytes < PIPE_BYTES);
+    if is_smaller {
+        let _ = fcntl(&output, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES));
+    }
+}
 
 /// The outputs of the process: standard output, if lines go there, and standard error for notices.
 pub(super) struct ConsoleOutputs {
@@ -227,5 +243,25 @@ fn count(statistics: &LogStatistics, lines: &[u8], result: Result<(), (usize, io
             let reason = LogDropReason::from_io(&error);
             statistics.add_dropped(LogSink::Stdout, reason, LogVolume::of(&lines[whole..]));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipes_become_larger_and_never_smaller() {
+        let bytes = |pipe: &io::PipeWriter| fcntl(pipe, FcntlArg::F_GETPIPE_SZ).expect("a pipe has a size");
+        let (_reader, writer) = io::pipe().expect("a pipe");
+        assert!(bytes(&writer) < PIPE_BYTES, "pipes are small");
+        enlarge_pipe(&writer);
+        assert_eq!(bytes(&writer), PIPE_BYTES);
+
+        fcntl(&writer, FcntlArg::F_SETPIPE_SZ(2 * PIPE_BYTES)).expect("a larger pipe");
+        enlarge_pipe(&writer);
+        assert_eq!(bytes(&writer), 2 * PIPE_BYTES);
+
+        enlarge_pipe(tempfile::tempfile().expect("a file"));
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::console::{Console, ConsoleOutputs};
+use super::console::{Console, ConsoleOutputs, enlarge_pipe};
 use super::file::RotatingFile;
 use super::level::Level;
 use super::line;
@@ -91,7 +91,9 @@ impl LogWriter {
             // The buffer of the standard library's handle would keep half a line back after a failed write.
             Some(_) => {
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
-                Some(Box::new(std::fs::File::from(stdout.map_err(|source| LogError::Stdout { source })?)))
+                let stdout = stdout.map_err(|source| LogError::Stdout { source })?;
+                enlarge_pipe(&stdout);
+                Some(Box::new(std::fs::File::from(stdout)))
             }
             None => None,
         };
