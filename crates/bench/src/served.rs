@@ -37,6 +37,12 @@ impl Served {
     /// Serves until the process is ended. The first line of standard output is the address; log lines follow.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         processors::keep_to(self.processor)?;
+        // A process of one thread is spared locks by the C library and the kernel. No server is one, and telemetry is not what ends that.
+        std::thread::spawn(|| {
+            loop {
+                std::thread::park();
+            }
+        });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let telemetry = self.workload.variant.settings().map(Telemetry::new);
         runtime.block_on(async {

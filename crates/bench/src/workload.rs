@@ -400,7 +400,10 @@ impl Recording {
         let source = Arc::new(Lines(telemetry.clone()));
         let nowhere = || Box::new(std::io::sink());
         let writer = LogWriter::start_with_outputs(settings, source, Some(nowhere()), nowhere())?;
-        Ok(Self { telemetry, writer })
+        let recording = Self { telemetry, writer };
+        // The first time leaves buffers that need not grow. The thread may or may not have done so by itself.
+        recording.take();
+        Ok(recording)
     }
 
     fn take(&self) {
