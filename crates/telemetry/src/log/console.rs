@@ -16,16 +16,17 @@ use super::file::write_as_much_as_possible;
 use super::pretty::PrettyPrinter;
 use super::settings::LogError;
 use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
+use crate::telemetry::BUFFER;
 
 /// How many bytes may wait for a slow reader.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Buffers that a burst made larger than this are given back.
-const RETAINED_BYTES: usize = 256 * 1024;
+/// Buffers that a burst made larger than this are given back. They are exchanged with those of the source, which have this size.
+const RETAINED_BYTES: usize = BUFFER;
 
 /// What a pipe is asked to hold: a whole batch of lines. With the 64 KiB that pipes have otherwise, this thread would sleep and be woken
 /// for every piece that the reader takes, which costs more than the writing.
-const PIPE_BYTES: c_int = 256 * 1024;
+const PIPE_BYTES: c_int = BUFFER as c_int;
 
 /// How long to wait before asking a non-blocking output again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
