@@ -82,7 +82,9 @@ enum Command {
 impl Options {
     /// Whether a variant of a route is to be measured.
     fn wants(&self, route: Route, variant: Variant) -> bool {
-        self.variant.is_none_or(|only| only == variant) && (!self.check || report::is_checked(route, variant))
+        self.route.is_none_or(|only| only == route)
+            && self.variant.is_none_or(|only| only == variant)
+            && (!self.check || report::is_checked(route, variant))
     }
 }
 
@@ -129,11 +131,13 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     let free = shows_times.then(processors::keep_one_free).transpose()?;
     let profiles = Profiles::new(options.profiles.as_deref())?;
     let mut report = Report::default();
-    for route in Route::ALL.iter().filter(|route| options.route.is_none_or(|only| only == **route)) {
-        let mut variants =
-            route.variants().iter().filter(|variant| options.wants(*route, **variant)).peekable();
-        let needs_database = variants.peek().is_some() && route.needs_database();
-        let database = needs_database.then(prepare_database).transpose()?;
+    for route in Route::ALL {
+        let variants = route.variants().iter().filter(|variant| options.wants(*route, **variant));
+        let variants: Vec<&Variant> = variants.collect();
+        if variants.is_empty() {
+            continue;
+        }
+        let database = route.needs_database().then(prepare_database).transpose()?;
         for variant in variants {
             let url = database.as_ref().map(|prepared| prepared.database.url());
             let cost = Cost::measure(*route, *variant, url, &profiles)
