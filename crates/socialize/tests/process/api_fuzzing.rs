@@ -40,7 +40,9 @@ async fn every_answer_is_one_that_the_document_promises() {
         "--phases=examples,coverage,fuzzing,stateful".to_owned(),
         "--continue-on-failure".to_owned(),
         "--request-timeout=30".to_owned(),
-        "--workers=2".to_owned(),
+        // One thread: CPython 3.11 and 3.12 count the depth of what they parse for all threads together, and Hypothesis parses
+        // the source of functions. Two threads at it end now and then in "AST constructor recursion depth mismatch".
+        "--workers=1".to_owned(),
         "--no-color".to_owned(),
     ];
     let run = move || {
