@@ -65,6 +65,8 @@ check "compose.yaml" render compose.yaml
 cp "$scratch/output" "$scratch/base.json"
 check "compose.yaml with compose.observability.yaml" render compose.yaml compose.observability.yaml
 cp "$scratch/output" "$scratch/merged.json"
+check "compose.yaml with both overlays and compose.public-probe.yaml" \
+    render compose.yaml compose.observability.yaml compose.public-probe.yaml
 check "the overlay changes nothing of the base" only_adds "$scratch/base.json" "$scratch/merged.json"
 check "the overlay adds its services" adds_services "$scratch/base.json" "$scratch/merged.json"
 

@@ -69,6 +69,33 @@ impl Label for Exporter {
     const KEY: &'static str = "exporter";
 }
 
+/// What the collector asks by itself, and by which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Probe {
+    /// The API directly: whether it can serve.
+    Ready,
+    /// The API by the address that users know: whether proxy, TLS and DNS lead to it.
+    Public,
+}
+
+impl ClosedSet for Probe {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Probe {
+    const KEY: &'static str = "probe";
+}
+
+/// What Prometheus calls the sender of probes.
+pub const PROBE_JOB: &str = "probe";
+
 const fn gauge<L: telemetry::catalogue::LabelSet>(
     name: &'static str,
     unit: Unit,
@@ -122,6 +149,41 @@ pub const EXPORTER_SENT_LOG_RECORDS: CounterMetric<Exporter> = counter(
     "otelcol_exporter_sent_log_records_total",
     Unit::Count("{line}"),
     "Log lines that the collector handed to a store.",
+);
+
+/// Log lines that the collector read and passed on towards Loki.
+pub const RECEIVER_ACCEPTED_LOG_RECORDS: CounterMetric<ScrapeJob> = counter(
+    "otelcol_receiver_accepted_log_records_total",
+    Unit::Count("{line}"),
+    "Log lines that the collector read from files.",
+);
+
+/// Spans that the collector took from senders.
+pub const RECEIVER_ACCEPTED_SPANS: CounterMetric<ScrapeJob> = counter(
+    "otelcol_receiver_accepted_spans_total",
+    Unit::Count("{span}"),
+    "Spans that the collector took from senders.",
+);
+
+/// Log lines that the collector read and could not pass on. It reads them again.
+pub const RECEIVER_REFUSED_LOG_RECORDS: CounterMetric<ScrapeJob> = counter(
+    "otelcol_receiver_refused_log_records_total",
+    Unit::Count("{line}"),
+    "Log lines that the collector could not pass on and reads again.",
+);
+
+/// Spans that the collector refused. Their sender tries again for a while.
+pub const RECEIVER_REFUSED_SPANS: CounterMetric<ScrapeJob> = counter(
+    "otelcol_receiver_refused_spans_total",
+    Unit::Count("{span}"),
+    "Spans that the collector refused.",
+);
+
+/// Metric points that the collector refused. Their sender tries again for a while.
+pub const RECEIVER_REFUSED_METRIC_POINTS: CounterMetric<ScrapeJob> = counter(
+    "otelcol_receiver_refused_metric_points_total",
+    Unit::Count("{point}"),
+    "Metric points that the collector refused.",
 );
 
 /// Spans that the collector gave up. The series exists from the first one on.
@@ -215,6 +277,44 @@ pub const ALLOY_MEMORY: GaugeMetric<ScrapeJob> =
 pub const COLLECTOR_MEMORY: GaugeMetric<ScrapeJob> =
     gauge("otelcol_process_memory_rss_bytes", Unit::Bytes, "Memory in use by the OpenTelemetry Collector.");
 
+/// Whether a probe got a response of success.
+pub const PROBE_SUCCESS: GaugeMetric<Probe> =
+    gauge("probe_success", Unit::Count("{response}"), "1 while a probe gets a response of success in time.");
+
+/// What a probe was answered.
+pub const PROBE_STATUS: GaugeMetric<Probe> = gauge(
+    "probe_http_status_code",
+    Unit::Count("{status}"),
+    "Status of the response to a probe; 0 where there was none.",
+);
+
+/// How long a probe took.
+pub const PROBE_DURATION: GaugeMetric<Probe> =
+    gauge("probe_duration_seconds", Unit::Seconds, "How long a probe took.");
+
+/// When the certificate that a probe met ends.
+pub const PROBE_CERTIFICATE_EXPIRY: GaugeMetric<Probe> = gauge(
+    "probe_ssl_earliest_cert_expiry",
+    Unit::Count("{second}"),
+    "Unix time at which the certificate that a probe met expires.",
+);
+
+/// Namespaces that are the application's alone.
+const OUR_NAMESPACES: [&str; 2] = ["socialize", "telemetry"];
+
+/// A regular expression, anchored as Prometheus does, of every name that the application's metrics have in Prometheus.
+///
+/// Other programs export some of these names about themselves: Alloy's receivers and exporters have `http.server.request.duration`.
+/// deploy/prometheus/prometheus.yml drops what matches from every scrape.
+pub fn names_of_ours() -> String {
+    let of_namespace = |name: &str| OUR_NAMESPACES.iter().any(|space| name.starts_with(&format!("{space}_")));
+    let names = domain::catalogue::all().into_iter().map(|metric| metric.prometheus_name());
+    let others: Vec<String> = names.filter(|name| !of_namespace(name)).collect();
+    // The parts of a histogram.
+    let parts = "(_bucket|_count|_sum)?";
+    format!("({})_.+|({}){parts}", OUR_NAMESPACES.join("|"), others.join("|"))
+}
+
 /// A metric, and whether a healthy stack has it.
 pub struct PeerMetric {
     /// Its name and labels.
@@ -227,6 +327,7 @@ pub struct PeerMetric {
 pub fn all() -> Vec<PeerMetric> {
     let there = |description| PeerMetric { description, always_there: true };
     let of_one_collector = |description| PeerMetric { description, always_there: false };
+    let where_it_is_configured = |description| PeerMetric { description, always_there: false };
     let after_a_failure = |description| PeerMetric { description, always_there: false };
     vec![
         there(UP.description()),
@@ -235,6 +336,11 @@ pub fn all() -> Vec<PeerMetric> {
         there(EXPORTER_SENT_SPANS.description()),
         there(EXPORTER_SENT_METRIC_POINTS.description()),
         there(EXPORTER_SENT_LOG_RECORDS.description()),
+        there(RECEIVER_ACCEPTED_LOG_RECORDS.description()),
+        there(RECEIVER_ACCEPTED_SPANS.description()),
+        there(RECEIVER_REFUSED_LOG_RECORDS.description()),
+        there(RECEIVER_REFUSED_SPANS.description()),
+        there(RECEIVER_REFUSED_METRIC_POINTS.description()),
         after_a_failure(EXPORTER_SEND_FAILED_SPANS.description()),
         after_a_failure(EXPORTER_SEND_FAILED_METRIC_POINTS.description()),
         after_a_failure(EXPORTER_SEND_FAILED_LOG_RECORDS.description()),
@@ -249,6 +355,10 @@ pub fn all() -> Vec<PeerMetric> {
         there(TEMPO_BYTES_RECEIVED.description()),
         after_a_failure(TEMPO_DISCARDED.description()),
         there(RESIDENT_MEMORY.description()),
+        there(PROBE_SUCCESS.description()),
+        there(PROBE_STATUS.description()),
+        there(PROBE_DURATION.description()),
+        where_it_is_configured(PROBE_CERTIFICATE_EXPIRY.description()),
         of_one_collector(ALLOY_MEMORY.description()),
         of_one_collector(COLLECTOR_MEMORY.description()),
     ]

@@ -2,10 +2,11 @@
 //!
 //! The application keeps to them already. This is the second lock: what a library, a patch or anybody else on the network sends does
 //! not reach a store either. It is written in the language of both programs (OTTL), one list of statements for each context, because
-//! statements of several contexts in one list become one context and let pass what has none of it.
+//! statements of several contexts in one list become one context and let pass what has none of it. Paths are written with their context:
+//! both programs log every path that they have to complete.
 //!
 //! What the language cannot reach is left as it comes, and the application records none of it: attributes of span links and of
-//! exemplars.
+//! exemplars. docs/PRIVACY.md says so.
 
 use std::collections::BTreeSet;
 
@@ -60,21 +61,27 @@ pub fn metric_statements() -> Vec<Statements> {
             context: "metric",
             statements: vec![
                 // The unit becomes part of the name in Prometheus.
-                format!(r#"set(unit, "") where not ContainsValue({}, unit)"#, list(units)),
-                format!(r#"set(description, "") where not ContainsValue({}, description)"#, list(helps)),
+                format!(r#"set(metric.unit, "") where not ContainsValue({}, metric.unit)"#, list(units)),
+                format!(
+                    r#"set(metric.description, "") where not ContainsValue({}, metric.description)"#,
+                    list(helps)
+                ),
             ],
         },
-        Statements { context: "datapoint", statements: kept_attributes(&recorded::metric_labels()) },
+        Statements {
+            context: "datapoint",
+            statements: kept_attributes_without_bytes("datapoint", &recorded::metric_labels()),
+        },
     ]
 }
 
 /// What is kept of spans.
 pub fn trace_statements() -> Vec<Statements> {
     let name = format!("^([A-Z]+ )?[A-Za-z0-9{VALUE_PUNCTUATION}]+$");
-    let mut span = kept_attributes(&recorded::span_attributes());
-    span.push(format!(r#"set(name, "{REDACTED}") where not IsMatch(name, "{name}")"#));
-    span.push(r#"set(status.message, "")"#.to_owned());
-    span.push(r#"set(trace_state, "")"#.to_owned());
+    let mut span = kept_attributes_without_bytes("span", &recorded::span_attributes());
+    span.push(format!(r#"set(span.name, "{REDACTED}") where not IsMatch(span.name, "{name}")"#));
+    span.push(r#"set(span.status.message, "")"#.to_owned());
+    span.push(r#"set(span.trace_state, "")"#.to_owned());
     vec![resource(), scope(), Statements { context: "span", statements: span }]
 }
 
@@ -82,54 +89,68 @@ pub fn trace_statements() -> Vec<Statements> {
 ///
 /// A line that a queue did not take comes again as these statements left it, so they must not change it a second time.
 pub fn log_statements() -> Vec<Statements> {
-    let mut log = vec![r#"merge_maps(attributes, body, "upsert") where IsMap(body)"#.to_owned()];
+    let mut log = vec![r#"merge_maps(log.attributes, log.body, "upsert") where IsMap(log.body)"#.to_owned()];
     // The body still holds the whole line, and a line that is not JSON is nothing but body. One that comes again is told by its time,
     // and holds the event.
     log.push(format!(
-        r#"set(body, "{UNPARSED_LINE}") where observed_time_unix_nano != 0 or not IsString(body) or not IsMatch(body, "{EVENT}")"#
+        r#"set(log.body, "{UNPARSED_LINE}") where log.observed_time_unix_nano != 0 or not IsString(log.body) or not IsMatch(log.body, "{EVENT}")"#
     ));
     log.push(format!(
-        r#"set(body, attributes["event"]) where IsString(attributes["event"]) and IsMatch(attributes["event"], "{EVENT}")"#
+        r#"set(log.body, log.attributes["event"]) where IsString(log.attributes["event"]) and IsMatch(log.attributes["event"], "{EVENT}")"#
     ));
     // A level that is none is text like any other.
-    log.push(r#"set(severity_text, "") where severity_number == 0"#.to_owned());
-    log.extend(kept_attributes(&recorded::line_fields()));
+    log.push(r#"set(log.severity_text, "") where log.severity_number == 0"#.to_owned());
+    log.extend(kept_attributes("log", &recorded::line_fields()));
     // A line that is read twice is the same to Loki, which then keeps it once.
-    log.push("set(observed_time_unix_nano, 0)".to_owned());
+    log.push("set(log.observed_time_unix_nano, 0)".to_owned());
     vec![resource(), scope(), Statements { context: "log", statements: log }]
 }
 
 fn resource() -> Statements {
     let names = list(recorded::resource::ALL);
     // What an operator calls a deployment may be prose.
-    let statements = vec![
-        "flatten(attributes)".to_owned(),
-        format!("keep_keys(attributes, {names})"),
-        format!("truncate_all(attributes, {LONGEST_VALUE})"),
+    let mut statements = vec![
+        "flatten(resource.attributes)".to_owned(),
+        format!("keep_keys(resource.attributes, {names})"),
+        format!("truncate_all(resource.attributes, {LONGEST_VALUE})"),
     ];
+    statements.extend(recorded::resource::ALL.into_iter().map(|name| without_bytes("resource", name)));
     Statements { context: "resource", statements }
 }
 
 /// Who recorded something is said by the resource.
 fn scope() -> Statements {
     let statements =
-        [r#"keep_keys(attributes, [""])"#, r#"set(name, "")"#, r#"set(version, "")"#].map(str::to_owned);
-    Statements { context: "scope", statements: statements.into() }
+        [r#"keep_keys(scope.attributes, [""])"#, r#"set(scope.name, "")"#, r#"set(scope.version, "")"#];
+    Statements { context: "scope", statements: statements.map(str::to_owned).into() }
 }
 
-fn kept_attributes(names: &BTreeSet<&'static str>) -> Vec<String> {
+fn kept_attributes(context: &str, names: &BTreeSet<&'static str>) -> Vec<String> {
     vec![
         // A map or list below an allowed name becomes names of its own, which are not allowed.
-        "flatten(attributes)".to_owned(),
-        format!("keep_keys(attributes, {})", list(names.iter().copied())),
-        format!("truncate_all(attributes, {LONGEST_VALUE})"),
+        format!("flatten({context}.attributes)"),
+        format!("keep_keys({context}.attributes, {})", list(names.iter().copied())),
+        format!("truncate_all({context}.attributes, {LONGEST_VALUE})"),
         format!(
-            r#"replace_all_patterns(attributes, "value", "(?s)^.*[^A-Za-z0-9{VALUE_PUNCTUATION}].*$", "{REDACTED}")"#
+            r#"replace_all_patterns({context}.attributes, "value", "(?s)^.*[^A-Za-z0-9{VALUE_PUNCTUATION}].*$", "{REDACTED}")"#
         ),
     ]
 }
 
-fn list(texts: impl IntoIterator<Item = &'static str>) -> String {
+fn kept_attributes_without_bytes(context: &str, names: &BTreeSet<&'static str>) -> Vec<String> {
+    let mut statements = kept_attributes(context, names);
+    statements.extend(names.iter().map(|name| without_bytes(context, name)));
+    statements
+}
+
+/// Redacts a value of bytes, which patterns do not match. Only bytes compare with bytes, and any bytes are at least a zero byte. A line
+/// needs no such statement: there are no bytes in JSON.
+fn without_bytes(context: &str, name: &str) -> String {
+    let path = format!(r#"{context}.attributes["{name}"]"#);
+    format!(r#"set({path}, "{REDACTED}") where {path} >= 0x00"#)
+}
+
+pub(super) fn list(texts: impl IntoIterator<Item = &'static str>) -> String {
     let quoted: Vec<String> = texts.into_iter().map(|text| format!("\"{text}\"")).collect();
     format!("[{}]", quoted.join(", "))
 }
@@ -152,6 +173,32 @@ mod tests {
         for text in all_texts() {
             assert!(!text.contains(['`', '\\', '\n']), "{text}");
             assert!(!text.contains("${"), "{text}: the Collector would read a variable");
+        }
+    }
+
+    /// Both programs complete a path that lacks its context, and log it at every start.
+    #[test]
+    fn every_path_names_its_context() {
+        let statements = [metric_statements(), trace_statements(), log_statements()].into_iter().flatten();
+        for Statements { context, statements } in statements {
+            for statement in statements {
+                let mut outside_of_texts = statement.split('"').step_by(2);
+                let paths = [
+                    "attributes",
+                    "body",
+                    "severity_",
+                    "observed_time",
+                    "trace_state",
+                    "unit",
+                    "description",
+                ];
+                let is_bare = |text: &str| {
+                    paths.iter().any(|path| {
+                        text.match_indices(path).any(|(at, _)| !text[..at].ends_with(&format!("{context}.")))
+                    })
+                };
+                assert!(!outside_of_texts.any(is_bare), "{context}: {statement}");
+            }
         }
     }
 

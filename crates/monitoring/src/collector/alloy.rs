@@ -5,13 +5,17 @@
 use std::fmt::Write;
 
 use domain::recorded::{SERVICE_NAMESPACE, resource};
+use telemetry::ClosedSet;
+use telemetry::catalogue::Label;
 
 use super::allow_list::{self, Conditions, Statements};
+use super::probes;
 use super::{
     BATCH_MAXIMUM_BYTES, BATCH_MINIMUM_BYTES, DEFAULT_ENVIRONMENT, ENVIRONMENT_VARIABLE, HEADING, LOG_STORE,
     LONGEST_LINE, MEMORY_LIMIT_MIB, MEMORY_SPIKE_MIB, METRIC_STORE, OTLP_GRPC, OTLP_HTTP, QUEUE_BYTES,
     STORES, Setting, Store, TRACE_STORE, line_operators, log_file_patterns,
 };
+use crate::peers::Probe;
 
 /// Below `--storage.path`, which is the only directory that Alloy's image can write to.
 const STATE_DIRECTORY: &str = "/var/lib/alloy/data";
@@ -25,6 +29,7 @@ pub fn render() -> String {
     blocks.push(memory_limiter());
     blocks.push(filter());
     blocks.push(transform());
+    blocks.extend(probe_blocks());
     blocks.extend(STORES.map(exporter));
 
     let mut out = String::new();
@@ -125,16 +130,112 @@ fn memory_limiter() -> Item {
     )
 }
 
-fn filter() -> Item {
-    let conditions = |name: &'static str, group: Conditions| {
+fn conditions(name: &'static str, group: Conditions) -> Item {
+    block(
+        name,
+        [set("context", quoted(group.context)), Item::Attribute("conditions", raw_strings(group.conditions))],
+    )
+}
+
+fn statements(name: &'static str, groups: Vec<Statements>) -> impl Iterator<Item = Item> {
+    groups.into_iter().map(move |group| {
         block(
             name,
             [
                 set("context", quoted(group.context)),
-                Item::Attribute("conditions", raw_strings(group.conditions)),
+                Item::Attribute("statements", raw_strings(group.statements)),
+            ],
+        )
+    })
+}
+
+/// The blackbox exporter is scraped within Alloy, and what it says becomes OTLP and takes the way of everything else.
+fn probe_blocks() -> [Item; 6] {
+    let module = "http";
+    let target = |probe: Probe, address: String| {
+        block(
+            "target",
+            [
+                set("name", quoted(probe.as_str())),
+                set("address", address),
+                set("module", quoted(module)),
+                set("labels", format!("{{{} = {}}}", Probe::KEY, quoted(probe.as_str()))),
             ],
         )
     };
+    let public = format!(
+        "string.format(\"%s{}\", coalesce(sys.env(\"{}\"), \"{}\"))",
+        probes::PUBLIC_PATH,
+        probes::PUBLIC_URL_VARIABLE,
+        probes::NO_PUBLIC_URL
+    );
+    let configuration = format!(
+        "{{modules: {{{module}: {{prober: http, timeout: {}, http: {{preferred_ip_protocol: ip4}}}}}}}}",
+        probes::TIMEOUT
+    );
+    let to = |component: &str| references(&[component]);
+    [
+        component(
+            "prometheus.exporter.blackbox",
+            "probes",
+            [
+                set("config", quoted(configuration)),
+                target(Probe::Ready, quoted(probes::ready_url())),
+                target(Probe::Public, public),
+            ],
+        ),
+        component(
+            "discovery.relabel",
+            "probes",
+            [
+                set("targets", "prometheus.exporter.blackbox.probes.targets"),
+                comment(
+                    "There is no public URL.",
+                    block(
+                        "rule",
+                        [
+                            set("source_labels", format!("[{}]", quoted("__param_target"))),
+                            set("regex", quoted(probes::discarded_url())),
+                            set("action", quoted("drop")),
+                        ],
+                    ),
+                ),
+            ],
+        ),
+        component(
+            "prometheus.scrape",
+            "probes",
+            [
+                set("targets", "discovery.relabel.probes.output"),
+                set("scrape_interval", quoted(probes::INTERVAL)),
+                set("forward_to", to("otelcol.receiver.prometheus.probes.receiver")),
+            ],
+        ),
+        component(
+            "otelcol.receiver.prometheus",
+            "probes",
+            [block("output", [set("metrics", to("otelcol.processor.filter.probes.input"))])],
+        ),
+        component(
+            "otelcol.processor.filter",
+            "probes",
+            [
+                set("error_mode", quoted("propagate")),
+                conditions("metric_conditions", probes::other_metrics()),
+                block("output", [set("metrics", to("otelcol.processor.transform.probes.input"))]),
+            ],
+        ),
+        component("otelcol.processor.transform", "probes", {
+            let mut items = vec![set("error_mode", quoted("propagate"))];
+            items.extend(statements("metric_statements", probes::kept()));
+            let store = format!("otelcol.exporter.otlphttp.{}.input", METRIC_STORE.name);
+            items.push(block("output", [set("metrics", to(&store))]));
+            items
+        }),
+    ]
+}
+
+fn filter() -> Item {
     let to = || references(&["otelcol.processor.transform.allow.input"]);
     component(
         "otelcol.processor.filter",
@@ -149,17 +250,6 @@ fn filter() -> Item {
 }
 
 fn transform() -> Item {
-    let statements = |name: &'static str, groups: Vec<Statements>| {
-        groups.into_iter().map(move |group| {
-            block(
-                name,
-                [
-                    set("context", quoted(group.context)),
-                    Item::Attribute("statements", raw_strings(group.statements)),
-                ],
-            )
-        })
-    };
     let to =
         |store: &Store| references(&[format!("otelcol.exporter.otlphttp.{}.input", store.name).as_str()]);
     let mut items = vec![set("error_mode", quoted("propagate"))];

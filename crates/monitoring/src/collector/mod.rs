@@ -5,11 +5,14 @@
 //! with saved positions. A limit on memory, then the [`allow_list`], then one queue on disk for each store: what a store does not take
 //! waits there, also while the collector is restarted.
 //!
+//! It also asks by itself whether the API can be reached: see [`probes`].
+//!
 //! The application sends no log lines over OTLP, so nothing listens for them: what is not wired cannot leak.
 
 pub mod allow_list;
 mod alloy;
 mod open_telemetry;
+mod probes;
 
 pub use alloy::render as render_alloy;
 pub use open_telemetry::render as render_open_telemetry;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use domain::recorded::{SERVICE_NAMESPACE, resource};
 
 use super::allow_list::{self, Conditions, Statements};
+use super::probes;
 use super::{
     BATCH_MAXIMUM_BYTES, BATCH_MINIMUM_BYTES, DEFAULT_ENVIRONMENT, ENVIRONMENT_VARIABLE, HEADING, LOG_STORE,
     LONGEST_LINE, MEMORY_LIMIT_MIB, MEMORY_SPIKE_MIB, METRIC_STORE, OTLP_GRPC, OTLP_HTTP, OWN_METRICS_PORT,
@@ -83,9 +84,39 @@ receivers:
 {operators}    retry_on_failure:
       enabled: true
       max_elapsed_time: 0s
-",
+{}",
         resource::SERVICE_NAMESPACE,
         resource::DEPLOYMENT_ENVIRONMENT_NAME,
+        probe_receiver(),
+    )
+}
+
+fn probe_receiver() -> String {
+    format!(
+        "  httpcheck/probes:
+    collection_interval: {}
+    targets:
+      # A connection that is kept would ask neither DNS nor for a certificate.
+      - endpoint: {}
+        timeout: {timeout}
+        disable_keep_alives: true
+      # Without a public URL its result is dropped.
+      - endpoint: ${{env:{}:-{}}}{}
+        timeout: {timeout}
+        disable_keep_alives: true
+    metrics:
+      httpcheck.tls.cert_remaining:
+        enabled: true
+      # Its text quotes the address.
+      httpcheck.error:
+        enabled: false
+",
+        probes::INTERVAL,
+        probes::ready_url(),
+        probes::PUBLIC_URL_VARIABLE,
+        probes::NO_PUBLIC_URL,
+        probes::PUBLIC_PATH,
+        timeout = probes::TIMEOUT,
     )
 }
 
@@ -102,27 +133,34 @@ processors:
     error_mode: propagate
 "
     );
-    let groups = [
-        ("metric_conditions", allow_list::dropped_metrics()),
-        ("trace_conditions", allow_list::dropped_span_events()),
-    ];
-    for (name, Conditions { context, conditions }) in groups {
-        let _ = writeln!(out, "    {name}:");
-        write_group(&mut out, context, "conditions", &conditions);
-    }
+    write_conditions(&mut out, "metric_conditions", &allow_list::dropped_metrics());
+    write_conditions(&mut out, "trace_conditions", &allow_list::dropped_span_events());
     out.push_str("  transform/allow:\n    error_mode: propagate\n");
-    let groups = [
-        ("metric_statements", allow_list::metric_statements()),
-        ("trace_statements", allow_list::trace_statements()),
-        ("log_statements", allow_list::log_statements()),
-    ];
-    for (name, groups) in groups {
-        let _ = writeln!(out, "    {name}:");
-        for Statements { context, statements } in groups {
-            write_group(&mut out, context, "statements", &statements);
-        }
-    }
+    write_statements(&mut out, "metric_statements", allow_list::metric_statements());
+    write_statements(&mut out, "trace_statements", allow_list::trace_statements());
+    write_statements(&mut out, "log_statements", allow_list::log_statements());
+
+    out.push_str("  transform/translate_probes:\n    error_mode: propagate\n");
+    write_statements(&mut out, "metric_statements", probes::translation());
+    out.push_str("  filter/probes:\n    error_mode: propagate\n");
+    write_conditions(&mut out, "metric_conditions", &probes::other_metrics());
+    // A list of its own, as everything that has a context of its own.
+    write_group(&mut out, "datapoint", "conditions", &probes::discarded().conditions);
+    out.push_str("  transform/probes:\n    error_mode: propagate\n");
+    write_statements(&mut out, "metric_statements", probes::kept());
     out
+}
+
+fn write_conditions(out: &mut String, name: &str, Conditions { context, conditions }: &Conditions) {
+    let _ = writeln!(out, "    {name}:");
+    write_group(out, context, "conditions", conditions);
+}
+
+fn write_statements(out: &mut String, name: &str, groups: Vec<Statements>) {
+    let _ = writeln!(out, "    {name}:");
+    for Statements { context, statements } in groups {
+        write_group(out, context, "statements", &statements);
+    }
 }
 
 fn write_group(out: &mut String, context: &str, name: &str, texts: &[String]) {
@@ -177,6 +215,10 @@ service:
     metrics:
       receivers: [otlp]
       processors: [memory_limiter, filter/allow, transform/allow]
+      exporters: [otlp_http/{metrics}]
+    metrics/probes:
+      receivers: [httpcheck/probes]
+      processors: [memory_limiter, transform/translate_probes, filter/probes, transform/probes]
       exporters: [otlp_http/{metrics}]
     traces:
       receivers: [otlp]

@@ -213,8 +213,9 @@ impl<L> Selector<L, IsCounter> {
         Samples::new(self.over("rate", window))
     }
 
-    /// Series that began within a window. Counters of other programs often begin with the first event, which no
-    /// increase shows; ours begin at 0.
+    /// Series that exist now and did not at the beginning of a window. Counters of other programs often begin with the first
+    /// event, which no increase shows; ours begin at 0. After a gap of Prometheus every series looks like that, so a rule has to
+    /// ask as well whether the target was scraped at that time.
     pub fn began_within(&self, window: Duration) -> Samples<L> {
         let before = Self { offset: Some(window), ..self.clone() };
         Samples::new(format!("{} unless {}", self.text(None), before.text(None)))
@@ -248,6 +249,11 @@ impl<L, K: Level> Selector<L, K> {
     /// The values that are Unix times of the last seconds, as ages. Those of a process that has ended are left out.
     pub fn ages_below(&self, limit: Duration) -> Samples<L> {
         Samples::new(format!("time() - {} < {}", self.text(None), limit.as_secs()))
+    }
+
+    /// The mean of a window: of a value that is 0 or 1, the share of the time at which it was 1.
+    pub fn average(&self, window: impl Into<Window>) -> Samples<L> {
+        Samples::new(self.over("avg_over_time", window))
     }
 
     /// How many samples a window holds.

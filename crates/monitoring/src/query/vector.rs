@@ -181,6 +181,11 @@ impl<G: Grouping> Vector<G> {
         Self::operation(format!("time() - {}", self.operand()))
     }
 
+    /// The seconds until the Unix time that it shows.
+    pub fn until(&self) -> Self {
+        Self::operation(format!("{} - time()", self.operand()))
+    }
+
     /// Where it is above.
     pub fn above(&self, threshold: f64) -> Self {
         self.with(">", &threshold.to_string())

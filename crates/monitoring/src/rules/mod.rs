@@ -3,6 +3,7 @@
 //! An alert is one function that says everything about it: condition, severity, what it means, how to confirm it and what to
 //! do. Rule files, promtool's tests and `docs/RUNBOOK.md` are rendered from it. Thresholds are in [`thresholds`].
 
+mod arrival;
 mod background;
 mod cases;
 mod collector_alerts;
@@ -10,6 +11,7 @@ mod deliveries;
 mod dependencies;
 mod disks;
 mod objectives;
+mod probes;
 mod recordings;
 mod requests;
 mod rule_file;
@@ -178,12 +180,12 @@ pub fn groups(scale: Scale) -> Vec<Group> {
         group(
             "telemetry",
             "Can the operator trust what he sees?",
-            &[telemetry_alerts::alerts, collector_alerts::alerts, disks::alerts],
+            &[telemetry_alerts::alerts, collector_alerts::alerts, arrival::alerts, disks::alerts],
         ),
         group(
             "requests",
             "Do requests succeed, and in time?",
-            &[requests::alerts, objectives::alerts, dependencies::alerts],
+            &[probes::alerts, requests::alerts, objectives::alerts, dependencies::alerts],
         ),
         group("usage", "Do people get through the core workflows?", &[usage::alerts]),
         group(

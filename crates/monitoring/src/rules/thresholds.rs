@@ -32,6 +32,25 @@ pub const TARGET_DOWN_FOR: Duration = Duration::from_mins(2);
 /// Half of a queue of 64 MiB is some hours of a small installation, enough to act within a working day.
 pub const COLLECTOR_QUEUE_SHARE: f64 = 0.5;
 
+/// The window in which what the application recorded is compared with what the collector took: long enough to see a process that
+/// writes few lines, and for a backlog to be read.
+pub const ARRIVAL_WINDOW: Duration = Duration::from_mins(30);
+
+/// Both sides count at their own times, so the counts of a window differ by what happens between two scrapes: less than a tenth.
+pub const MISSING_SHARE: f64 = 0.1;
+
+/// Fewer missing items than this are the difference of two scrapes.
+pub const FEWEST_MISSING: f64 = 30.0;
+
+/// Probes are made every 15 seconds, and three exports that failed are no sign of anything.
+pub const PROBES_MISSING_AFTER: Duration = Duration::from_mins(3);
+
+/// A health check does no work: a second is spent on the way, or waiting for a processor.
+pub const SLOW_PROBE_SECONDS: f64 = 1.0;
+
+/// Certificates are usually renewed a month before they end. Two weeks are left to find out why this one was not.
+pub const CERTIFICATE_ENDS_WITHIN: Duration = Duration::from_hours(14 * 24);
+
 /// Postgres needs room for a sort or a vacuum long before a disk is full.
 pub const DISK_LOW_SHARE: f64 = 0.15;
 

@@ -1,0 +1,268 @@
+//! Alerts about telemetry that the application recorded and that no store has.
+//!
+//! Each stage has an alert: what the application writes and the collector does not take ([`logs_not_arriving`], [`traces_not_arriving`]), what the
+//! collector refuses ([`collector_refusing`]), what waits in it (`CollectorQueueFilling`), what it gave up (`CollectorGaveUp`), and what a store
+//! discarded ([`store_discarding`]).
+
+use telemetry::builtin::{EXPORTED, Signal};
+use telemetry::catalogue::{IsCounter, Metric};
+
+use super::cases::{case, fires, fires_for, silent};
+use super::collector_alerts::was_scraped;
+use super::thresholds::{ARRIVAL_WINDOW, BETWEEN_EVENTS, FEWEST_MISSING, LONG, MISSING_SHARE, SHORT};
+use super::{Alert, Case, DashboardUid, Runbook, Series, Severity, metrics, shown};
+use crate::peers::{
+    LOKI_DISCARDED, RECEIVER_ACCEPTED_LOG_RECORDS, RECEIVER_ACCEPTED_SPANS, RECEIVER_REFUSED_LOG_RECORDS,
+    RECEIVER_REFUSED_METRIC_POINTS, RECEIVER_REFUSED_SPANS, ScrapeJob, TEMPO_DISCARDED, UP,
+};
+use crate::query::{Instance, Scale, Total, Vector, select};
+use std::time::Duration;
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        logs_not_arriving(scale),
+        traces_not_arriving(scale),
+        collector_refusing(scale),
+        store_discarding(scale),
+    ]
+}
+
+type Taken = Metric<ScrapeJob, IsCounter>;
+
+/// Items of a signal that the application handed over within a window.
+fn recorded(signal: Signal, window: Duration) -> Vector<Total> {
+    select(&EXPORTED).is(signal).increase(window).sum()
+}
+
+/// How many of them the collector did not take.
+fn missing(signal: Signal, taken: &Taken, window: Duration) -> Vector<Total> {
+    recorded(signal, window).minus(select(taken).increase(window).sum().or_zero())
+}
+
+/// The missing items, where they are more than the difference of two scrapes. What the collector took is known only while Prometheus
+/// scrapes it, so it must do so now and must have done so at the beginning of the window.
+fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
+    let window = scale.of(ARRIVAL_WINDOW);
+    let missing = missing(signal, taken, window);
+    let share = missing.share_of(recorded(signal, window)).above(MISSING_SHARE);
+    let condition = missing
+        .above(FEWEST_MISSING)
+        .when(share)
+        .when(select(&UP).is(ScrapeJob::Collector).now().max().equals(1.0))
+        .when(was_scraped(ScrapeJob::Collector, window - scale.of(SHORT)));
+    condition.text().to_owned()
+}
+
+fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
+    let series = move |written: &str, read: &str, up: &str| {
+        vec![
+            Series::of(&EXPORTED, signal, written),
+            Series::of(taken, ScrapeJob::Collector, read),
+            Series::of(&UP, ScrapeJob::Collector, up),
+        ]
+    };
+    vec![
+        case("everything is taken", 60, series("0+60x60", "0+60x60", "1x60"), silent()),
+        case("nothing is taken", 60, series("0+10x60", "600x60", "1x60"), fires("300")),
+        case(
+            "the collector has never taken anything",
+            60,
+            vec![Series::of(&EXPORTED, signal, "0+10x60"), Series::of(&UP, ScrapeJob::Collector, "1x60")],
+            fires("300"),
+        ),
+        case("every fifth is missing", 60, series("0+10x60", "0+8x60", "1x60"), fires("60")),
+        case("every twentieth is missing", 60, series("0+100x60", "0+95x60", "1x60"), silent()),
+        case("few are missing, because few are written", 60, series("0+0.9x60", "0x60", "1x60"), silent()),
+        case(
+            "another program sends through the same collector",
+            60,
+            series("0+10x60", "0+500x60", "1x60"),
+            silent(),
+        ),
+        case(
+            "the collector is down, which is another alert",
+            60,
+            series("0+10x60", "0+10x30 _x30", "1x30 0x30"),
+            silent(),
+        ),
+        case(
+            "the collector was down, and has caught up",
+            50,
+            series("0+10x50", "0+10x30 _x10 410+10x9", "1x30 0x10 1x10"),
+            silent(),
+        ),
+        case(
+            "Prometheus was away for half an hour, and gets later what the application sent meanwhile",
+            67,
+            series("0+10x70", "0+10x30 _x30 610+10x10", "1x30 _x30 1x10"),
+            silent(),
+        ),
+    ]
+}
+
+fn logs_not_arriving(scale: Scale) -> Alert {
+    let taken = &RECEIVER_ACCEPTED_LOG_RECORDS;
+    Alert {
+        name: "LogsNotArriving",
+        severity: Severity::Warning,
+        condition: not_arriving(Signal::Logs, taken, scale),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "The collector does not read what the application logs.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} lines that the application wrote within 30 minutes were not read by the collector. A search does not find them.".to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "The processes count the lines that they write, the collector those that it reads, and the collector reads fewer.",
+            impact: "Users notice nothing. Searches have holes, up to all lines of a process.",
+            confirm: vec![
+                metrics("Lines that each process wrote", &select(&EXPORTED).is(Signal::Logs).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>()),
+                metrics("Lines that the collector read", &select(taken).increase(ARRIVAL_WINDOW).sum()),
+            ],
+            remedy: &[
+                "The name of a log file is not one that the collector reads: only `api….jsonl` and `worker….jsonl` in `/var/log/socialize` are. `docker compose config | grep SOCIALIZE_LOG_FILE` shows them; correct the one that differs and restart its process.",
+                "A process has no log file at all, or its volume `logs` is not the collector's: compare both services in `docker compose config`.",
+                "The collector may not read the files: `docker compose logs alloy | grep -i 'permission denied'`. They belong to group 10100, which it needs.",
+                "The collector stopped reading because a store takes nothing: see CollectorQueueFilling and CollectorRefusing.",
+            ],
+            escalate: "When the names are right and the collector logs no error about them.",
+        },
+        fires_without_data: false,
+        cases: cases(Signal::Logs, taken),
+    }
+}
+
+fn traces_not_arriving(scale: Scale) -> Alert {
+    let taken = &RECEIVER_ACCEPTED_SPANS;
+    Alert {
+        name: "TracesNotArriving",
+        severity: Severity::Warning,
+        condition: not_arriving(Signal::Traces, taken, scale),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "The spans of the application do not reach the collector.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} spans that the application sent within 30 minutes were taken by something that is not the collector of this stack.".to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "The processes count the spans that were accepted, the collector those that it accepted, and the collector accepted fewer.",
+            impact: "Users notice nothing. Traces are missing in Tempo.",
+            confirm: vec![
+                metrics("Spans that each process sent", &select(&EXPORTED).is(Signal::Traces).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>()),
+                metrics("Spans that the collector took", &select(taken).increase(ARRIVAL_WINDOW).sum()),
+            ],
+            remedy: &[
+                "A process sends its spans elsewhere: look for `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and `OTEL_EXPORTER_OTLP_ENDPOINT` in `docker compose config`.",
+                "Something stands between both and answers in the collector's place: `docker compose exec api socialize doctor` tries the way.",
+            ],
+            escalate: "When the endpoint is the collector's: a developer needs both numbers.",
+        },
+        fires_without_data: false,
+        cases: cases(Signal::Traces, taken),
+    }
+}
+
+fn collector_refusing(scale: Scale) -> Alert {
+    let refused = |window| {
+        let lines = select(&RECEIVER_REFUSED_LOG_RECORDS).increase(window).sum().or_zero();
+        let spans = select(&RECEIVER_REFUSED_SPANS).increase(window).sum().or_zero();
+        let points = select(&RECEIVER_REFUSED_METRIC_POINTS).increase(window).sum().or_zero();
+        lines.plus(spans).plus(points)
+    };
+    let spans = |values| vec![Series::of(&RECEIVER_REFUSED_SPANS, ScrapeJob::Collector, values)];
+    let lines = |values| vec![Series::of(&RECEIVER_REFUSED_LOG_RECORDS, ScrapeJob::Collector, values)];
+    let points = |values| vec![Series::of(&RECEIVER_REFUSED_METRIC_POINTS, ScrapeJob::Collector, values)];
+    Alert {
+        name: "CollectorRefusing",
+        severity: Severity::Warning,
+        condition: refused(scale.of(SHORT)).above(0.0).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: "The collector refuses telemetry.".to_owned(),
+        description: "The collector refused about {{ $value | printf \"%.0f\" }} items within 5 minutes. Lines are read again; spans and points are sent again until the application has no room for more.".to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "For five minutes the collector has not had the memory, or the room in a queue, for what it was given.",
+            impact: "Users notice nothing. What operators see is late, and spans and points may be lost: TelemetryDropped says how many.",
+            confirm: vec![
+                metrics("Lines", &select(&RECEIVER_REFUSED_LOG_RECORDS).increase(LONG).sum()),
+                metrics("Spans", &select(&RECEIVER_REFUSED_SPANS).increase(LONG).sum()),
+                metrics("Points", &select(&RECEIVER_REFUSED_METRIC_POINTS).increase(LONG).sum()),
+            ],
+            remedy: &[
+                "A queue is full: see CollectorQueueFilling for its store, and StackTargetDown.",
+                "No queue is full: the collector is at its memory limit. `docker compose logs alloy | grep -i memory` says so; raise the memory limiter in `crates/monitoring/src/collector` together with the container's limit, or record less (deploy/README.md, Size).",
+                "The disk of its queues is full: `docker compose logs alloy` names the file that it cannot write.",
+            ],
+            escalate: "When no store is down and the memory does not suffice at usual traffic.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("nothing is refused", 20, spans("0x20"), silent()),
+            case("a batch, once", 14, spans("0x9 50x20"), silent()),
+            case("spans, for ten minutes", 20, spans("0x9 50+50x20"), fires("250")),
+            case("lines, for ten minutes", 20, lines("0x9 50+50x20"), fires("250")),
+            case("points, for ten minutes", 20, points("0x9 50+50x20"), fires("250")),
+            case("it has ended half an hour ago", 50, spans("0x9 50+50x10 550x40"), silent()),
+        ],
+    }
+}
+
+fn store_discarding(scale: Scale) -> Alert {
+    let recently = scale.of(SHORT);
+    let lost = |counter: &Taken, job| {
+        let began = select(counter).began_within(recently).sum_by::<ScrapeJob, _>().above(0.0);
+        let rose = select(counter).increase(scale.of(LONG)).sum_by::<ScrapeJob, _>().above(0.0);
+        rose.or(began.when(was_scraped(job, recently)))
+    };
+    let condition = lost(&LOKI_DISCARDED, ScrapeJob::Loki).or(lost(&TEMPO_DISCARDED, ScrapeJob::Tempo));
+    let discarded =
+        |counter: &Taken, job, values, up| vec![Series::of(counter, job, values), Series::of(&UP, job, up)];
+    let lines = |values, up| discarded(&LOKI_DISCARDED, ScrapeJob::Loki, values, up);
+    let spans = |values, up| discarded(&TEMPO_DISCARDED, ScrapeJob::Tempo, values, up);
+    Alert {
+        name: "StoreDiscarding",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("{} discards what it is sent.", shown::<ScrapeJob>()),
+        description: format!(
+            "{} discarded about {{{{ $value | printf \"%.0f\" }}}} items within 15 minutes.",
+            shown::<ScrapeJob>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "A store received log lines or spans and did not keep them. Its metric says why, in the label `reason`.",
+            impact: "Users notice nothing. What was discarded cannot be searched, unless the collector sends it again: it does so where the reason is a rate.",
+            confirm: vec![
+                metrics("Lines that Loki discarded", &select(&LOKI_DISCARDED).increase(LONG).sum()),
+                metrics("Spans that Tempo discarded", &select(&TEMPO_DISCARDED).increase(LONG).sum()),
+            ],
+            remedy: &[
+                "See the reason in Explore: `sum by (reason) (loki_discarded_samples_total)` or `sum by (reason) (tempo_discarded_spans_total)`.",
+                "`rate_limited`, `per_stream_rate_limit`: more comes than `loki/loki.yaml` or `tempo/tempo.yaml` allows. The collector tries again, and CollectorQueueFilling follows when it goes on. Lower the level of the log, or raise the limit.",
+                "`greater_than_max_sample_age`, `too_far_behind`: lines waited too long, as after an outage of days. Nothing can be done for these.",
+                "`trace_too_large`, `live_traces_exceeded`: one trace has more spans than `tempo/tempo.yaml` allows, or there are too many at once.",
+            ],
+            escalate: "When it goes on and no limit explains it.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("nothing was ever discarded", 20, lines("_x20", "1x20"), silent()),
+            case(
+                "the first time, with which the series begins",
+                12,
+                lines("_x10 50x10", "1x20"),
+                fires_for(ScrapeJob::Loki, "50"),
+            ),
+            case("once more", 24, lines("50x20 70x10", "1x30"), fires_for(ScrapeJob::Loki, "21")),
+            case("Tempo", 12, spans("_x10 50x10", "1x20"), fires_for(ScrapeJob::Tempo, "50")),
+            case("long ago", 40, lines("50x40", "1x40"), silent()),
+            case(
+                "Prometheus was away for half an hour, and what was discarded before is seen again",
+                53,
+                lines("50x20 _x30 50x10", "1x20 _x30 1x10"),
+                silent(),
+            ),
+        ],
+    }
+}
