@@ -28,7 +28,7 @@ built() {
 }
 
 if [[ $test == privacy::* || $test == drills::* ]]; then
-    echo "Building Socialize with a leak and a panic."
+    echo "Building Socialize with a leak, a panic and a hang."
     leaking=$(built socialize build --bin socialize --features leak-canary)
     # The same file is about to become the build without it.
     cp "$leaking" "$scratch/leaking"

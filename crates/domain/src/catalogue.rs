@@ -258,7 +258,7 @@ pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
 pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "socialize.dependency.up",
     Unit::Count("{dependency}"),
-    "1 while the dependency answers its check in time, 0 while it does not.",
+    "1 while the dependency answers its check in time, 0 while it does not. Absent while no check has a recent result.",
     "Are Postgres, the mail server and the blob store reachable?",
 );
 
@@ -347,6 +347,14 @@ pub const HEARTBEAT: GaugeMetric<Role> = GaugeMetric::gauge(
     "Is it up?",
 );
 
+/// When each process started.
+pub const STARTED: GaugeMetric<Role> = GaugeMetric::gauge(
+    "socialize.start.time",
+    Unit::Seconds,
+    "Unix time at which a process of this role started.",
+    "Do processes crash and start again and again?",
+);
+
 /// Tasks of the asynchronous runtime.
 pub const RUNTIME_TASKS: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "socialize.runtime.tasks",
@@ -361,6 +369,7 @@ pub fn all() -> Vec<MetricDescription> {
     vec![
         BUILD_INFO.description(),
         HEARTBEAT.description(),
+        STARTED.description(),
         RUNTIME_TASKS.description(),
         builtin::PROCESS_UPTIME.description(),
         builtin::PROCESS_CPU_TIME.description(),
@@ -368,6 +377,7 @@ pub fn all() -> Vec<MetricDescription> {
         builtin::PROCESS_MEMORY_VIRTUAL.description(),
         builtin::PROCESS_THREAD_COUNT.description(),
         builtin::PROCESS_FILE_DESCRIPTORS.description(),
+        builtin::PROCESS_FILE_DESCRIPTOR_LIMIT.description(),
         http.description(),
         builtin::HTTP_SERVER_ACTIVE_REQUESTS.description(),
         API_ERRORS.description(),

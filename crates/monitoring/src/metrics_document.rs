@@ -21,8 +21,10 @@ Every metric that Socialize emits. The first name is OpenTelemetry's; beside it 
 of the operations listener shows. A histogram is three names in Prometheus: `…_bucket` with a label `le`, `…_sum`
 and `…_count`.
 
-Every counter and histogram has all its series from the start, at zero, so the first event is an increase. A gauge has
-no series while its value is not known. A label that is empty is absent. Labels are never ids and never text of users.
+Every counter and histogram has all its series from the start, at zero. A process sends one collection of all of them before it
+takes requests or jobs, so its first event is an increase. It waits at most a second for that. Where the collector does not take
+that collection, events until the first one that it takes are counted but are no increase. A gauge has no series
+while its value is not known. A label that is empty is absent. Labels are never ids and never text of users.
 
 ";
 

@@ -1,11 +1,12 @@
-//! Leaks and panics on purpose: what the privacy test builds to see that its search finds something, and what a drill runs to see a panic. No
-//! other build contains it.
+//! Leaks, panics and hangs on purpose: what the privacy test builds to see that its search finds something, and what drills run to see a panic
+//! and a process that hangs. No other build contains it.
 //!
 //! It also shows what a leak takes: a type that lies about being a closed set, memory that is never freed, and series made while
 //! requests are answered.
 
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::{ClosedSet, Telemetry, current};
+use tokio::runtime::Handle;
 
 use domain::signals::keys;
 
@@ -41,7 +42,24 @@ pub(crate) fn leak(telemetry: &Telemetry, text: &str) {
     eprintln!("{text}");
 }
 
-/// Panics with words of a customer, as an `expect` on something that they wrote would.
-pub(crate) fn panic_with(text: &str) {
+/// What a customer writes to stop every worker thread of the runtime.
+const HANGS: &str = "Hangs";
+
+/// Panics with words of a customer, as an `expect` on something that they wrote would, or hangs if that is what they wrote.
+pub(crate) fn misbehave(text: &str) {
+    if text == HANGS {
+        return stop_workers();
+    }
     panic!("{text}");
+}
+
+/// Blocks every worker thread for good, as a deadlock would.
+fn stop_workers() {
+    for _ in 0..Handle::current().metrics().num_workers() {
+        tokio::spawn(async {
+            loop {
+                std::thread::park();
+            }
+        });
+    }
 }

@@ -17,12 +17,12 @@ use crate::queue::{Worker, WorkerSettings};
 use crate::start::{Started, VERSION, start};
 use crate::{operations, router};
 
-/// How long the operations listener, which answers at once, may take to end.
-const OPERATIONS_END_LIMIT: Duration = Duration::from_secs(1);
 /// How often a worker shows that it lives within one lease.
 const SIGNS_OF_LIFE: u32 = 4;
 /// How long saying goodbye to the database may take.
 const POOL_CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// How long the first collection of metrics may hold up the start. A collector that refuses it holds up nothing.
+const FIRST_METRICS_LIMIT: Duration = Duration::from_secs(1);
 /// How long telemetry may take to be flushed at exit, whatever the collector does.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -63,16 +63,14 @@ pub async fn run_until(
         operations: operations_listener.local_addr()?,
         public: public_listener.as_ref().map(TcpListener::local_addr).transpose()?,
     };
-    let operations = tokio::spawn(accept(
-        operations_listener,
-        operations::services(app.clone()),
-        End { announced: operations_ended.clone(), closed: operations_ended },
-        OPERATIONS_END_LIMIT,
-    ));
-    let public = public_listener.map(|listener| {
+    let operations = operations::listen(operations_listener, app.clone(), operations_ended)?;
+    // The router makes the series of its routes, so it stands before the first collection.
+    let public = public_listener.map(|listener| (listener, router::services(app.clone())));
+    pipeline.send_first_metrics(FIRST_METRICS_LIMIT).await;
+    let public = public.map(|(listener, services)| {
         let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
         let end = End { announced: stopped.clone(), closed };
-        tokio::spawn(accept(listener, router::services(app.clone()), end, settings.shutdown_timeout))
+        tokio::spawn(accept(listener, services, end, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {
@@ -103,7 +101,8 @@ pub async fn run_until(
         worker.await.context("the worker failed")?;
     }
     drop(end_operations);
-    operations.await.context("the operations listener failed")?;
+    let ended = tokio::task::spawn_blocking(move || operations.join()).await?;
+    ended.map_err(|_| anyhow::anyhow!("the operations listener failed"))?;
     // A connection that waits for a frozen server is not given back, and the exit must not wait for it.
     let _ = tokio::time::timeout(POOL_CLOSE_LIMIT, app.database.pool().close()).await;
     tracing::event!(name: "server.stopped", tracing::Level::INFO, process.pid = std::process::id());

@@ -11,7 +11,7 @@ use domain::signals::{self, Signals};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
-use telemetry::health::{Health, HealthSettings};
+use telemetry::health::{DependencyState, Health, HealthSettings};
 use telemetry::log::{LevelFilter, LogSettings, PanicText};
 use telemetry::{
     ClosedSet, ErrorType, PIPELINE_FIELDS, Pipeline, PipelineSettings, Resource, Telemetry, TelemetrySettings,
@@ -209,11 +209,16 @@ async fn ping(options: &PgConnectOptions) -> sqlx::Result<()> {
 fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
     let health = health.clone();
     telemetry.meter().observe(&catalogue::DEPENDENCY_UP, move |dependency| {
-        health.is_checked(dependency).then(|| f64::from(u8::from(health.is_up(dependency))))
+        match health.state(dependency)? {
+            DependencyState::Up => Some(1.0),
+            DependencyState::Down => Some(0.0),
+            // Better no value than one that nobody vouches for any more.
+            DependencyState::Unknown => None,
+        }
     });
 }
 
-/// Which build this is, and that its event loop turns.
+/// Which build this is, when it started, and that its event loop turns.
 fn report_role(telemetry: &Telemetry, role: Role) {
     let labels = vec![
         ("version", VERSION.to_owned()),
@@ -222,13 +227,17 @@ fn report_role(telemetry: &Telemetry, role: Role) {
     telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
     let runtime = Handle::current().metrics();
     telemetry.meter().observe(&catalogue::RUNTIME_TASKS, move |()| Some(runtime.num_alive_tasks() as f64));
-    let heartbeat = telemetry.meter().gauge(&catalogue::HEARTBEAT);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let (started, heartbeat) =
+        (telemetry.meter().gauge(&catalogue::STARTED), telemetry.meter().gauge(&catalogue::HEARTBEAT));
+    // Set before the first collection, which is the only one of a process that ends at once.
+    started.set(role, now());
+    heartbeat.set(role, now());
     tokio::spawn(async move {
         let mut interval = tokio::time::interval(Duration::from_secs(1));
         loop {
             interval.tick().await;
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            heartbeat.set(role, now.as_secs_f64());
+            heartbeat.set(role, now());
         }
     });
 }

@@ -174,6 +174,14 @@ pub const PROCESS_FILE_DESCRIPTORS: UpDownCounterMetric = UpDownCounterMetric::u
     "Do files or sockets leak?",
 );
 
+/// The most files and sockets that may be open at once.
+pub const PROCESS_FILE_DESCRIPTOR_LIMIT: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
+    "process.unix.file_descriptor.limit",
+    Unit::Count("{file_descriptor}"),
+    "File descriptors that the process may have open at once.",
+    "Do files or sockets leak?",
+);
+
 /// Time since start.
 pub const PROCESS_UPTIME: GaugeMetric = GaugeMetric::gauge(
     "process.uptime",

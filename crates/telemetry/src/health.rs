@@ -77,7 +77,6 @@ struct Shared<D> {
 struct Dependency<D> {
     dependency: D,
     is_required: bool,
-    is_up: AtomicBool,
     is_down: AtomicBool,
     results: Mutex<Results>,
 }
@@ -148,7 +147,6 @@ impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
             dependencies[dependency.index()] = Some(Dependency {
                 dependency: *dependency,
                 is_required: *is_required,
-                is_up: AtomicBool::new(false),
                 is_down: AtomicBool::new(false),
                 results: Mutex::new(Results {
                     state: DependencyState::Unknown,
@@ -191,7 +189,7 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         self.shared.is_draining.store(true, Ordering::Release);
     }
 
-    /// Whether the event loop turns. Worth asking from a thread of its own: within a stuck loop nobody is left to answer.
+    /// Whether the event loop turns. Ask from another thread: a stuck loop cannot answer.
     pub fn live(&self) -> bool {
         lock(&self.shared.heartbeat).elapsed() <= self.shared.settings.longest_believable_age()
     }
@@ -211,15 +209,10 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         Readiness::Ready
     }
 
-    /// Whether the last check of the dependency succeeded: one atomic load.
-    ///
-    /// False until the first check succeeded, and for a dependency that is not checked.
-    #[inline]
-    pub fn is_up(&self, dependency: D) -> bool {
-        match &self.shared.dependencies[dependency.index()] {
-            Some(dependency) => dependency.is_up.load(Ordering::Relaxed),
-            None => false,
-        }
+    /// The present state of the dependency, or `None` for one that this process does not check.
+    pub fn state(&self, dependency: D) -> Option<DependencyState> {
+        let dependency = self.shared.dependencies[dependency.index()].as_ref()?;
+        Some(self.shared.state_of(&lock(&dependency.results)))
     }
 
     /// Whether the last check of the dependency failed: one atomic load, so that requests that need it can fail at once.
@@ -231,11 +224,6 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
             Some(dependency) => dependency.is_down.load(Ordering::Relaxed),
             None => false,
         }
-    }
-
-    /// Whether this process has the dependency at all.
-    pub fn is_checked(&self, dependency: D) -> bool {
-        self.shared.dependencies[dependency.index()].is_some()
     }
 
     /// Everything, for the private listener.
@@ -273,19 +261,31 @@ impl<D: ClosedSet> Shared<D> {
         newest.at.elapsed() > self.settings.longest_believable_age()
     }
 
+    /// A result that is too old says nothing, neither good nor bad.
+    fn state_of(&self, results: &Results) -> DependencyState {
+        match results.newest {
+            Some(newest) if !self.is_stale(newest) => results.state,
+            _ => DependencyState::Unknown,
+        }
+    }
+
+    fn state_age(&self, results: &Results) -> Duration {
+        match results.newest {
+            Some(newest) if self.is_stale(newest) => {
+                newest.at.elapsed() - self.settings.longest_believable_age()
+            }
+            _ => results.since.elapsed(),
+        }
+    }
+
     fn detail_of(&self, dependency: &Dependency<D>) -> DependencyDetail {
         let results = *lock(&dependency.results);
-        let is_stale = results.newest.is_some_and(|newest| self.is_stale(newest));
-        let state = if is_stale { DependencyState::Down } else { results.state };
-        let error_type = match (state, results.newest) {
-            (DependencyState::Down, _) => self.error_of(dependency),
-            _ => None,
-        };
+        let error_type = results.newest.and_then(|_| self.error_of(dependency));
         DependencyDetail {
             name: dependency.dependency.as_str(),
             required_for_readiness: dependency.is_required,
-            state: state.as_str(),
-            state_age_seconds: results.since.elapsed().as_secs_f64(),
+            state: self.state_of(&results).as_str(),
+            state_age_seconds: self.state_age(&results).as_secs_f64(),
             result_age_seconds: results.newest.map(|newest| newest.at.elapsed().as_secs_f64()),
             last_success_age_seconds: results.last_success.map(|at| at.elapsed().as_secs_f64()),
             check_duration_ms: results.newest.map(|newest| newest.took.as_secs_f64() * 1000.0),
@@ -311,7 +311,6 @@ impl<D: ClosedSet> Shared<D> {
             results.newest = Some(NewestResult { at: now, took: now - started, outcome });
             before
         };
-        dependency.is_up.store(outcome.is_ok(), Ordering::Relaxed);
         dependency.is_down.store(outcome.is_err(), Ordering::Relaxed);
         if before.newest.is_none() {
             self.first_results_missing.send_modify(|missing| *missing -= 1);

@@ -64,6 +64,8 @@ pub struct Pipeline {
     writer: LogWriter,
     senders: Vec<SignalSender>,
     links: Vec<(Signal, SenderLink)>,
+    /// Of the sender of metrics, where there is one.
+    metrics: Option<SenderLink>,
 }
 
 impl Pipeline {
@@ -97,11 +99,23 @@ impl Pipeline {
             let source = Arc::new(Points { telemetry: telemetry.clone(), position: Mutex::default() });
             senders.push(SignalSender::start(Signal::Metrics, metrics, source, &metric_link, warn)?);
         }
+        let metrics = settings.metrics.is_some().then(|| metric_link.clone());
         let (wake_lines, wake_spans) = (writer.handle(), trace_link.clone());
         telemetry.wake_with(move || wake_lines.wake(), move || wake_spans.wake());
         report_pipeline(telemetry, writer.statistics(), trace_link, metric_link);
         report_process(telemetry);
-        Ok(Self { telemetry: telemetry.clone(), writer, senders, links })
+        Ok(Self { telemetry: telemetry.clone(), writer, senders, links, metrics })
+    }
+
+    /// Sends all metrics as they are now. Call it once, when every series exists and nothing has been counted: what a series began with
+    /// has to be known before anybody can see it increase.
+    ///
+    /// Returns when the collector has taken them, as soon as it is known not to, and in any case after `within`.
+    pub async fn send_first_metrics(&self, within: Duration) {
+        if let Some(link) = &self.metrics {
+            link.wake();
+            let _ = tokio::time::timeout(within, link.first_collection()).await;
+        }
     }
 
     /// Sends what is pending within one total limit, whatever the collector does. Blocks the calling thread.
@@ -266,5 +280,9 @@ fn report_process(telemetry: &Telemetry) {
     meter.observe(&builtin::PROCESS_THREAD_COUNT, move |()| Some(read()?.threads as f64));
     let read = sample.clone();
     meter.observe(&builtin::PROCESS_FILE_DESCRIPTORS, move |()| Some(read()?.file_descriptors as f64));
+    let read = sample.clone();
+    meter.observe(&builtin::PROCESS_FILE_DESCRIPTOR_LIMIT, move |()| {
+        Some(read()?.file_descriptor_limit as f64)
+    });
     meter.observe(&builtin::PROCESS_UPTIME, move |()| Some(sample()?.uptime.as_secs_f64()));
 }

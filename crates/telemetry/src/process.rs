@@ -15,6 +15,8 @@ pub struct ProcessSample {
     pub memory_virtual: u64,
     /// `process.unix.file_descriptor.count`; the conventions called it `process.open_file_descriptor.count` before.
     pub file_descriptors: u64,
+    /// `process.unix.file_descriptor.limit`: how many it may have open at once.
+    pub file_descriptor_limit: u64,
     /// `process.thread.count`.
     pub threads: u64,
     /// `process.uptime`, in seconds.
@@ -40,7 +42,7 @@ mod linux {
     use std::fs;
     use std::time::Duration;
 
-    use nix::sys::resource::{UsageWho, getrusage};
+    use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
     use nix::sys::time::TimeVal;
     use nix::time::{ClockId, clock_gettime};
     use nix::unistd::{SysconfVar, sysconf};
@@ -60,6 +62,7 @@ mod linux {
             memory_virtual: status_number(&status, "VmSize")? * 1024,
             // Reading the directory opens it, and that one is not the application's.
             file_descriptors: (fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1),
+            file_descriptor_limit: getrlimit(Resource::RLIMIT_NOFILE).ok()?.0,
             threads: status_number(&status, "Threads")?,
             uptime: since_boot.saturating_sub(start_since_boot(&stat, ticks_per_second)?),
         })
@@ -125,6 +128,7 @@ mod linux {
             assert!(after.memory_usage >= 64 << 20, "{after:?}");
             assert!(after.memory_virtual >= after.memory_usage, "{after:?}");
             assert!(after.file_descriptors >= files.len() as u64 + 3, "{after:?}");
+            assert!(after.file_descriptors <= after.file_descriptor_limit, "{after:?}");
             assert!(after.threads >= 2, "{after:?}");
             assert!(after.uptime >= before.uptime, "{after:?}");
             let since_boot = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME).expect("a clock"));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
-use telemetry::health::{Health, HealthSettings, Readiness};
+use telemetry::health::{DependencyState, Health, HealthSettings, Readiness};
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::{ClosedSet, ErrorType};
 
@@ -102,15 +102,18 @@ async fn a_process_is_ready_when_it_has_started_and_its_dependencies_answer() {
     let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
     let health = health_of(&postgres, &smtp);
     assert_eq!(health.ready(), Readiness::Starting);
-    assert!(!health.is_up(Peer::Postgres) && !health.is_down(Peer::Postgres), "nothing is known yet");
+    assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Unknown));
+    assert!(!health.is_down(Peer::Postgres), "nothing is known yet");
     health.mark_started();
     assert_eq!(health.ready(), Readiness::Unavailable, "nothing is known yet");
     health.wait_for_first_results().await;
     assert_eq!(health.ready(), Readiness::Ready);
     assert!(health.ready().is_ready() && health.live());
-    assert!(health.is_up(Peer::Postgres) && health.is_up(Peer::Smtp));
+    for peer in [Peer::Postgres, Peer::Smtp] {
+        assert_eq!(health.state(peer), Some(DependencyState::Up));
+    }
     assert!(!health.is_down(Peer::Postgres) && !health.is_down(Peer::Blob));
-    assert!(!health.is_checked(Peer::Blob) && !health.is_up(Peer::Blob));
+    assert_eq!(health.state(Peer::Blob), None, "it is not checked");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,13 +131,15 @@ async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itse
         after_a_round().await;
         assert_eq!(health.ready(), Readiness::Unavailable, "{answer:?}");
         assert_eq!(error_of(&health, Peer::Postgres), Some(error));
-        assert!(!health.is_up(Peer::Postgres) && health.is_down(Peer::Postgres));
+        assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Down));
+        assert!(health.is_down(Peer::Postgres));
         assert!(health.live(), "being alive depends on nobody else");
         postgres.answers(Answer::Ok);
         after_a_round().await;
         assert_eq!(health.ready(), Readiness::Ready, "{answer:?}");
         assert_eq!(error_of(&health, Peer::Postgres), None);
-        assert!(health.is_up(Peer::Postgres) && !health.is_down(Peer::Postgres));
+        assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Up));
+        assert!(!health.is_down(Peer::Postgres));
     }
 }
 
@@ -146,7 +151,7 @@ async fn an_optional_dependency_that_fails_is_shown_and_stops_nothing() {
     health.mark_started();
     health.wait_for_first_results().await;
     assert_eq!(health.ready(), Readiness::Ready);
-    assert!(!health.is_up(Peer::Smtp));
+    assert_eq!(health.state(Peer::Smtp), Some(DependencyState::Down));
     assert_eq!(error_of(&health, Peer::Smtp), Some("authentication_failed"));
 }
 
@@ -311,10 +316,37 @@ fn a_check_that_blocks_its_thread_grows_stale_and_is_not_started_twice() {
     health.mark_started();
     wait_until("the result to grow stale", || error_of(&health, Peer::Postgres) == Some("stale"));
     assert_eq!(health.ready(), Readiness::Unavailable);
-    assert!(!health.is_up(Peer::Postgres));
+    assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Unknown));
     assert_eq!(begun.load(Ordering::Relaxed), 1);
     drop(release);
     wait_until("recovery", || health.ready() == Readiness::Ready);
+}
+
+/// A runtime that stands still keeps the last results of its checks, which were good.
+#[test]
+fn results_of_a_stuck_event_loop_are_unknown_and_not_up() {
+    let (release, released) = mpsc::channel::<()>();
+    let (send_health, health) = mpsc::channel();
+    let event_loop = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        runtime.block_on(async {
+            let health = Health::builder(impatient()).required(Peer::Postgres, || async { Ok(()) }).start();
+            health.mark_started();
+            health.wait_for_first_results().await;
+            send_health.send(health).expect("the test is there");
+            let _ = released.recv();
+        });
+    });
+    let health = health.recv().expect("the loop runs");
+    wait_until("the result to be unknown", || health.state(Peer::Postgres) == Some(DependencyState::Unknown));
+    let detail = serde_json::to_value(health.detail()).expect("serialised");
+    let dependency = &detail["dependencies"][0];
+    assert_eq!((&dependency["state"], &dependency["error.type"]), (&json!("unknown"), &json!("stale")));
+    assert!(dependency["state_age_seconds"].as_f64() < dependency["result_age_seconds"].as_f64());
+    assert_eq!(detail["live"], false);
+    assert_eq!(health.ready(), Readiness::Unavailable);
+    drop(release);
+    event_loop.join().expect("the loop ends well");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn dependencies() -> Panel {
         4,
         "Dependencies",
         "Whether each answers its check. Without Postgres nothing works. While the mail server or the blob store is down, e-mails wait \
-         and uploads fail; both go on by themselves.",
+         and uploads fail; both go on by themselves. One that is missing is unknown: no check has a recent result.",
     )
     .width(5)
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))

@@ -334,8 +334,7 @@ fn retention() -> Panel {
 }
 
 fn disks() -> Panel {
-    let available = select(&DISK_AVAILABLE).now().min_by::<Disk, _>();
-    let size = select(&DISK_SIZE).now().min_by::<Disk, _>();
+    let shares = select(&DISK_AVAILABLE).now().share_of(&select(&DISK_SIZE).now());
     Panel::time_series(
         35,
         "Room left on disks",
@@ -346,7 +345,7 @@ fn disks() -> Panel {
     .unit(Unit::Share)
     .up_to(1.0)
     .thresholds(Color::Red, &[(DISK_CRITICAL_SHARE, Color::Orange), (DISK_LOW_SHARE, Color::Green)])
-    .ask(Target::series(&available.share_of(size)))
+    .ask(Target::series(&shares.min_by::<Disk, _>()))
 }
 
 fn memory() -> Panel {

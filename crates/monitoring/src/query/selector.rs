@@ -256,6 +256,27 @@ impl<L, K: Level> Selector<L, K> {
         Samples::new(self.over("avg_over_time", window))
     }
 
+    /// The smallest value in a window.
+    pub fn lowest(&self, window: impl Into<Window>) -> Samples<L> {
+        Samples::new(self.over("min_over_time", window))
+    }
+
+    /// The largest value in a window.
+    pub fn highest(&self, window: impl Into<Window>) -> Samples<L> {
+        Samples::new(self.over("max_over_time", window))
+    }
+
+    /// How often the value changed in a window.
+    pub fn changes(&self, window: impl Into<Window>) -> Samples<L> {
+        Samples::new(self.over("changes", window))
+    }
+
+    /// The value after `ahead`, if it goes on as it did in the window.
+    pub fn predicted(&self, window: Duration, ahead: Duration) -> Samples<L> {
+        let range = self.text(Some(window.into()));
+        Samples::new(format!("predict_linear({range}, {})", ahead.as_secs()))
+    }
+
     /// How many samples a window holds.
     pub fn samples_in(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("count_over_time", window))

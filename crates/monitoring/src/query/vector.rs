@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
 
-/// Samples of every process with all their labels. They are aggregated before anything is compared, for the label sets of
-/// two metrics are hardly ever the same.
+/// Samples of every process with all their labels. Only metrics with the same labels are combined series by series, each of a process with
+/// the same of that process; all others are aggregated first.
 pub struct Samples<L> {
     text: String,
     labels: PhantomData<fn(L)>,
@@ -23,6 +23,50 @@ impl<L> Samples<L> {
 
     fn by<G: Grouping>(&self, aggregation: &str) -> Vector<G> {
         Vector::call(format!("{aggregation} by ({}) ({})", G::keys().join(", "), self.text))
+    }
+
+    fn operand(&self) -> String {
+        if self.text.contains(' ') { format!("({})", self.text) } else { self.text.clone() }
+    }
+
+    fn with(&self, operator: &str, other: &str) -> Self {
+        Self::new(format!("{} {operator} {other}", self.operand()))
+    }
+
+    /// What is left, for each series.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        self.with("-", &other.operand())
+    }
+
+    /// The share that each series is of the same series of `whole`.
+    #[must_use]
+    pub fn share_of(&self, whole: &Self) -> Self {
+        self.with("/", &format!("({} > 0)", whole.operand()))
+    }
+
+    /// Series above a threshold.
+    #[must_use]
+    pub fn above(&self, threshold: f64) -> Self {
+        self.with(">", &threshold.to_string())
+    }
+
+    /// Series below a threshold.
+    #[must_use]
+    pub fn below(&self, threshold: f64) -> Self {
+        self.with("<", &threshold.to_string())
+    }
+
+    /// Series that exist in the other as well.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        self.with("and", &other.operand())
+    }
+
+    /// Series that do not exist in the other.
+    #[must_use]
+    pub fn unless(&self, other: &Self) -> Self {
+        self.with("unless", &other.operand())
     }
 
     /// All together.
@@ -189,6 +233,21 @@ impl<G: Grouping> Vector<G> {
     /// Where it is above.
     pub fn above(&self, threshold: f64) -> Self {
         self.with(">", &threshold.to_string())
+    }
+
+    /// Where it is above another.
+    pub fn above_that(&self, other: Self) -> Self {
+        self.with(">", &other.operand())
+    }
+
+    /// The largest of all groups.
+    pub fn largest_of_all(&self) -> Vector<Total> {
+        Vector::call(format!("max({})", self.text))
+    }
+
+    /// How many groups there are.
+    pub fn groups(&self) -> Vector<Total> {
+        Vector::call(format!("count({})", self.text))
     }
 
     /// Where it is not below.

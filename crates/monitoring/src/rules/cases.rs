@@ -16,29 +16,15 @@ pub struct Case {
     pub name: &'static str,
     /// Everything that Prometheus knows in it.
     pub series: Vec<Series>,
-    /// When promtool looks at the alert, and what fires then.
-    pub moments: Vec<Moment>,
-}
-
-/// A moment, and what fires in it.
-pub struct Moment {
-    /// Counted from the first sample, at real scale.
+    /// When one looks, counted from the first sample, at real scale.
     pub at: Duration,
-    /// What fires; nothing when empty.
+    /// What fires then; nothing when empty.
     pub fires: Vec<Expected>,
 }
 
 /// A situation after so many minutes.
 pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
-    Case { name, series, moments: vec![Moment { at: Duration::from_mins(minutes), fires }] }
-}
-
-impl Case {
-    /// The same situation at another moment. Rules are evaluated every half minute, so 12.5 is the last moment before 13.
-    pub(super) fn then(mut self, minutes: f64, fires: Vec<Expected>) -> Self {
-        self.moments.push(Moment { at: Duration::from_secs_f64(minutes * 60.0), fires });
-        self
-    }
+    Case { name, series, at: Duration::from_mins(minutes), fires }
 }
 
 /// A series with one sample a minute.
@@ -61,6 +47,13 @@ impl Series {
     /// A series whose values are Unix times at real scale.
     pub fn time<L: LabelSet>(metric: &Metric<L, IsGauge>, labels: L, values: &str) -> Self {
         Self { is_time: true, ..Self::of(metric, labels, values) }
+    }
+
+    /// The same series of another process.
+    #[must_use]
+    pub fn of_instance(self, instance: &str) -> Self {
+        let name = self.name.replace("instance=\"a\"", &format!("instance=\"{instance}\""));
+        Self { name, ..self }
     }
 
     /// How many a histogram has seen.

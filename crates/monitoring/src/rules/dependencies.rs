@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use domain::catalogue::{
-    DB_CLIENT_CONNECTION_PENDING, DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP,
+    DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_MAX, DB_CLIENT_CONNECTION_PENDING,
+    DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP, HEARTBEAT,
 };
 use domain::database_operation::DatabaseOperation;
 use domain::events;
-use domain::labels::Dependency;
+use domain::labels::{ConnectionState, Dependency, Role};
+use telemetry::ClosedSet;
 use telemetry::DatabaseOutcome;
 use telemetry::events::DEPENDENCY_DOWN;
 use telemetry::log::Level;
 
 use super::cases::{case, fires, fires_for, silent};
-use super::thresholds::{BETWEEN_EVENTS, DATABASE_P95_SECONDS, FEWEST_OPERATIONS, POOL_TIMEOUTS, SHORT};
+use super::thresholds::{
+    BETWEEN_EVENTS, DATABASE_P95_SECONDS, FEWEST_OPERATIONS, HUNG_AFTER, LONG, POOL_FULL_FOR,
+    POOL_FULL_SHARE, POOL_TIMEOUTS, SHORT, SHORTEST_HUNG_AFTER, TELEMETRY_MISSING_AFTER,
+};
 use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
 use crate::query::{Instance, Scale, lines, select, spans};
 
@@ -21,33 +26,38 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![
         postgres_unreachable(scale),
         dependency_unreachable(scale),
+        dependency_check_stuck(scale),
         database_slow(scale),
         connection_pool_starved(scale),
+        connection_pool_full(scale),
     ]
 }
 
 fn postgres_unreachable(scale: Scale) -> Alert {
-    let up = || select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max();
+    let up = || select(&DEPENDENCY_UP).is(Dependency::Postgres).now();
+    let processes = |a, b| {
+        let up = |values| Series::of(&DEPENDENCY_UP, Dependency::Postgres, values);
+        vec![up(a), up(b).of_instance("b")]
+    };
     Alert {
         name: "PostgresUnreachable",
         severity: Severity::Critical,
-        condition: up().below(1.0).text().to_owned(),
+        condition: up().min().below(1.0).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
         summary: "Postgres does not answer.".to_owned(),
-        description: "No process has been able to ask Postgres anything for a minute.".to_owned(),
+        description: "At least one process has not been able to ask Postgres anything for a minute."
+            .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The health check of every process fails: connecting to Postgres, or `select 1`, takes too long or is refused.",
-            impact: "Nobody can do anything: every request that needs the database answers 503. Processes stay up and go on by themselves when it is back.",
+            meaning: "The health check of at least one process fails: connecting to Postgres, or `select 1`, takes too long or is refused.",
+            impact: "Every request that reaches such a process and needs the database answers 503. Processes stay up and go on by themselves when it is back.",
             confirm: vec![
-                metrics(
-                    "What each process says",
-                    &select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max_by::<Instance, _>(),
-                ),
+                metrics("What each process says", &up().max_by::<Instance, _>()),
                 Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN).is(Dependency::Postgres)),
             ],
             remedy: &[
+                "Only one of several processes says so: look at the network of its host, then restart it.",
                 "`docker compose ps postgres` and `docker compose logs postgres`; start it when it has ended.",
                 "The disk is full: see DiskAlmostFull. Postgres starts again when there is room.",
                 "It runs and refuses: `too many clients` in its log means that `max_connections` is smaller than the pools of all processes; `password authentication failed` that the secret was changed on one side only.",
@@ -64,6 +74,10 @@ fn postgres_unreachable(scale: Scale) -> Alert {
                 vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x5 0x5")],
                 fires(""),
             ),
+            case("one of two idle processes lost it", 10, processes("1x10", "1x5 0x5"), fires("")),
+            case("both have it", 10, processes("1x10", "1x10"), silent()),
+            case("a process that starts does not know yet", 10, processes("1x10", "_x3 1x7"), silent()),
+            case("for half a minute", 10, processes("1x10", "1x5 0 1x4"), silent()),
             case(
                 "another dependency does not",
                 10,
@@ -118,11 +132,80 @@ fn dependency_unreachable(scale: Scale) -> Alert {
                 fires_for(Dependency::Email, ""),
             ),
             case(
+                "one of two processes does not reach it",
+                15,
+                vec![
+                    Series::of(&DEPENDENCY_UP, Dependency::Email, "1x15"),
+                    Series::of(&DEPENDENCY_UP, Dependency::Email, "1x5 0x10").of_instance("b"),
+                ],
+                fires_for(Dependency::Email, ""),
+            ),
+            case(
                 "for two minutes",
                 15,
                 vec![Series::of(&DEPENDENCY_UP, Dependency::Email, "1x5 0x1 1x8")],
                 silent(),
             ),
+        ],
+    }
+}
+
+fn dependency_check_stuck(scale: Scale) -> Alert {
+    let results = |window| select(&DEPENDENCY_UP).samples_in(window).count_by::<Instance, _>();
+    let alive = select(&HEARTBEAT)
+        .lag()
+        .max_by::<Instance, _>()
+        .below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64());
+    let all = Dependency::ALL.len() as f64;
+    let condition = alive.unless(results(scale.of(TELEMETRY_MISSING_AFTER)).at_least(all)).groups();
+    let process = |heartbeat, postgres, others: &str| {
+        vec![
+            Series::time(&HEARTBEAT, Role::Serve, heartbeat),
+            Series::of(&DEPENDENCY_UP, Dependency::Postgres, postgres),
+            Series::of(&DEPENDENCY_UP, Dependency::Email, others),
+            Series::of(&DEPENDENCY_UP, Dependency::BlobStore, others),
+        ]
+    };
+    Alert {
+        name: "DependencyCheckStuck",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "A process does not know whether it reaches what it depends on.".to_owned(),
+        description:
+            "{{ $value | printf \"%.0f\" }} processes run whose health checks have had no result for minutes."
+                .to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "A health check neither succeeds nor fails: it blocks its thread. The process itself runs.",
+            impact: "Readiness fails when the check is that of Postgres. PostgresUnreachable and DependencyUnreachable cannot fire for this process.",
+            confirm: vec![
+                metrics("Results by process; each should have three", &results(TELEMETRY_MISSING_AFTER)),
+                metrics(
+                    "Results by dependency",
+                    &select(&DEPENDENCY_UP).samples_in(TELEMETRY_MISSING_AFTER).count_by::<Dependency, _>(),
+                ),
+            ],
+            remedy: &[
+                "`curl http://127.0.0.1:9464/health` on the host of the process shows which check has no result, and for how long.",
+                "Restart the process.",
+            ],
+            escalate: "It is a defect: note version and uptime of the process for the developers before restarting.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("all checks have results", 20, process("0+60x20", "1x20", "1x20"), silent()),
+            case("one that fails has a result", 20, process("0+60x20", "0x20", "1x20"), silent()),
+            case("one has none", 20, process("0+60x20", "1x5 _x15", "1x20"), fires("1")),
+            case("one has none for four minutes", 20, process("0+60x20", "1x5 _x4 1x11", "1x20"), silent()),
+            case(
+                "the process hangs: ProcessHung says so",
+                20,
+                process("0+60x5 300x15", "1x5 _x15", "1x5 _x15"),
+                silent(),
+            ),
+            case("the process ended", 20, process("0+60x5 _x15", "1x5 _x15", "1x5 _x15"), silent()),
         ],
     }
 }
@@ -226,6 +309,66 @@ fn connection_pool_starved(scale: Scale) -> Alert {
             case("a single one", 12, series("0x10 1x10"), silent()),
             case("many", 12, series("0x10 20x10"), fires("20")),
             case("a restart resets the count", 12, series("20x10 0x10"), silent()),
+        ],
+    }
+}
+
+fn connection_pool_full(scale: Scale) -> Alert {
+    let used = |window| select(&DB_CLIENT_CONNECTION_COUNT).is(ConnectionState::Used).average(window);
+    let share = |window| {
+        used(window)
+            .max_by::<Instance, _>()
+            .share_of(select(&DB_CLIENT_CONNECTION_MAX).now().max_by::<Instance, _>())
+    };
+    let pool = |used| {
+        vec![
+            Series::of(&DB_CLIENT_CONNECTION_COUNT, ConnectionState::Used, used),
+            Series::of(&DB_CLIENT_CONNECTION_COUNT, ConnectionState::Idle, "10x90"),
+            Series::of(&DB_CLIENT_CONNECTION_MAX, (), "10x90"),
+        ]
+    };
+    Alert {
+        name: "ConnectionPoolFull",
+        severity: Severity::Warning,
+        condition: share(scale.of(LONG)).largest_of_all().at_least(POOL_FULL_SHARE).text().to_owned(),
+        pending: scale.of(POOL_FULL_FOR),
+        keep_firing: Duration::ZERO,
+        summary: "A process has used all its connections to Postgres for an hour.".to_owned(),
+        description:
+            "On average {{ $value | humanizePercentage }} of the pool of a process were in use, for an hour."
+                .to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "Hardly a connection of a process' pool has been idle for an hour.",
+            impact: "Requests wait for a connection. With a little more traffic they fail: see ConnectionPoolStarved.",
+            confirm: vec![
+                metrics("Share in use, by process", &share(LONG)),
+                metrics(
+                    "Operations that wait",
+                    &select(&DB_CLIENT_CONNECTION_PENDING).now().max_by::<Instance, _>(),
+                ),
+                metrics(
+                    "Slow operations",
+                    &select(&DB_CLIENT_OPERATION_DURATION)
+                        .quantile_by::<DatabaseOperation, _>(0.95, LONG)
+                        .above(0.1),
+                ),
+                Look::Traces("What keeps connections", spans().longer_than(500)),
+            ],
+            remedy: &[
+                "Operations are slow: see DatabaseSlow.",
+                "`select pid, state, now() - xact_start, left(query, 60) from pg_stat_activity order by 3 desc nulls last`: a session that is `idle in transaction` keeps a connection for nothing; end it with `pg_terminate_backend(pid)`.",
+                "Traffic has grown: raise SOCIALIZE_DATABASE_CONNECTIONS, and `max_connections` of Postgres above the sum of all processes.",
+            ],
+            escalate: "When the database is fast and traffic is usual: connections are not given back; a developer needs a trace.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("half in use", 80, pool("5x90"), silent()),
+            case("just below", 80, pool("8x90"), silent()),
+            case("all in use for an hour", 80, pool("5x10 10x80"), fires("100%")),
+            case("all in use for half an hour", 45, pool("5x10 10x80"), silent()),
+            case("a peak that passes", 80, pool("5x10 10x40 5x40"), silent()),
         ],
     }
 }

@@ -1,24 +1,42 @@
-//! Alerts about disks that fill up.
+//! Alerts about disks that fill up. Shares are those of one process and disk: hosts have disks of different sizes.
 
 use domain::catalogue::{DISK_AVAILABLE, DISK_SIZE};
 use domain::labels::Disk;
 use telemetry::log::Level;
 
 use super::cases::{case, fires_for, silent};
-use super::thresholds::{DISK_CRITICAL_SHARE, DISK_LOW_SHARE, LONG, SHORT};
+use super::thresholds::{
+    DISK_CRITICAL_SHARE, DISK_FULL_WITHIN, DISK_LOW_SHARE, DISK_TREND, DISK_TREND_KNOWN, DISK_TREND_SHARE,
+    LONG, SHORT,
+};
 use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
 use crate::peers::PROMETHEUS_BLOCKS_SIZE;
-use crate::query::{Scale, Vector, lines, select};
+use crate::query::{Instance, Samples, Scale, Vector, lines, select};
 use crate::rules::Look;
 use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
-    vec![disk_filling(scale), disk_almost_full(scale)]
+    vec![disk_filling(scale), disk_almost_full(scale), disk_full_soon(scale)]
 }
 
 fn disk_share(share: f64) -> Vector<Disk> {
-    let available = select(&DISK_AVAILABLE).now().min_by::<Disk, _>();
-    available.share_of(select(&DISK_SIZE).now().max_by::<Disk, _>()).below(share)
+    shares().min_by::<Disk, _>().below(share)
+}
+
+/// The share that is left of each disk, as each process sees it.
+fn shares() -> Samples<Disk> {
+    select(&DISK_AVAILABLE).now().share_of(&select(&DISK_SIZE).now())
+}
+
+/// A small disk with much room on one host, and a large one on another.
+fn disks_of_two_hosts() -> Vec<Series> {
+    let series = |instance, available, size| {
+        [
+            Series::of(&DISK_AVAILABLE, Disk::Logs, available).of_instance(instance),
+            Series::of(&DISK_SIZE, Disk::Logs, size).of_instance(instance),
+        ]
+    };
+    [series("a", "6x30", "10x30"), series("b", "900x30", "1000x30")].concat()
 }
 
 fn disk_series(available: &str) -> Vec<Series> {
@@ -50,6 +68,7 @@ fn disk_filling(scale: Scale) -> Alert {
             meaning: "Less than 15 % of a disk is left to which the application writes.",
             impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
             confirm: vec![
+                metrics("Share left, by process", &shares().min_by::<Instance, _>()),
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
                 metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
             ],
@@ -60,6 +79,7 @@ fn disk_filling(scale: Scale) -> Alert {
         cases: vec![
             case("room enough", 25, disk_series("50x30"), silent()),
             case("little room", 25, disk_series("50x5 14x25"), fires_for(Disk::Logs, "14%")),
+            case("two hosts, a small and a large disk", 25, disks_of_two_hosts(), silent()),
             case("a peak that passes", 15, disk_series("50x5 14x5 50x20"), silent()),
         ],
     }
@@ -94,7 +114,59 @@ fn disk_almost_full(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("little room is not this alert", 25, disk_series("14x30"), silent()),
+            case("two hosts, a small and a large disk", 25, disks_of_two_hosts(), silent()),
             case("hardly any room", 15, disk_series("14x5 4x25"), fires_for(Disk::Logs, "4%")),
+        ],
+    }
+}
+
+fn disk_full_soon(scale: Scale) -> Alert {
+    let available = || select(&DISK_AVAILABLE);
+    let condition = available()
+        .predicted(scale.of(DISK_TREND), scale.of(DISK_FULL_WITHIN))
+        .below(0.0)
+        .and(&available().offset(scale.of(DISK_TREND_KNOWN)).now())
+        .and(&shares().below(DISK_TREND_SHARE))
+        .min_by::<Disk, _>();
+    let disk = |available| {
+        vec![
+            Series::of(&DISK_AVAILABLE, Disk::Logs, available),
+            Series::of(&DISK_SIZE, Disk::Logs, "10000x500"),
+        ]
+    };
+    Alert {
+        name: "DiskFullSoon",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(Duration::from_mins(30)),
+        keep_firing: Duration::ZERO,
+        summary: format!("The disk of {} will be full within a day.", shown::<Disk>()),
+        description: format!(
+            "More than half of the disk of {} is used, and at the pace of the last six hours the rest is used within a day.",
+            shown::<Disk>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "What is left of a disk shrinks so fast that it ends within 24 hours.",
+            impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
+            confirm: vec![
+                metrics(
+                    "What will be left in a day, in bytes",
+                    &available().predicted(DISK_TREND, DISK_FULL_WITHIN).min_by::<Disk, _>(),
+                ),
+                metrics("Share left, by process", &shares().min_by::<Instance, _>()),
+                metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
+            ],
+            remedy: DISK_REMEDY,
+            escalate: "Whoever can enlarge the disk, when what grows is wanted.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("full in a day", 400, disk("1500-1x500"), fires_for(Disk::Logs, "")),
+            case("full in two days", 400, disk("4000-1x500"), silent()),
+            case("much room", 400, disk("9000-6x500"), silent()),
+            case("two hours after the first start", 120, disk("1500-1x500"), silent()),
+            case("a backup that comes and goes", 400, disk("4000x300 3000x20 4000x180"), silent()),
         ],
     }
 }

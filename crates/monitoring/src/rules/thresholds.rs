@@ -23,6 +23,51 @@ pub const BETWEEN_EVENTS: Duration = Duration::from_mins(10);
 /// that took its time.
 pub const TELEMETRY_MISSING_AFTER: Duration = Duration::from_mins(3);
 
+/// An event loop turns every second. One that has not for half a minute does not answer within any client's patience.
+pub const HUNG_AFTER: Duration = Duration::from_secs(30);
+
+/// The least that [`HUNG_AFTER`] becomes when rules run faster than in real life, for event loops turn at their own pace then as well.
+pub const SHORTEST_HUNG_AFTER: Duration = Duration::from_secs(5);
+
+/// The window in which processes that ended early are counted.
+pub const CRASH_WINDOW: Duration = Duration::from_hours(1);
+
+/// A process that ends within half an hour of its start was hardly meant to.
+pub const YOUNG: Duration = Duration::from_mins(30);
+
+/// A deploy and its rollback make one or two starts of each process; three are a loop.
+pub const FEWEST_CRASHES: f64 = 3.0;
+
+/// The lowest memory of an hour, so that bursts do not count.
+pub const MEMORY_WINDOW: Duration = Duration::from_hours(1);
+
+/// Growth has to last for two such periods: one that happened once, such as after a start, is no leak.
+pub const MEMORY_PERIOD: Duration = Duration::from_hours(6);
+
+/// 32 MiB in six hours are 128 MiB a day: the limit of 512 MiB in deploy/compose.yaml is reached within four days.
+pub const MEMORY_GROWTH_BYTES: f64 = 33_554_432.0;
+
+/// Sockets are refused at the limit. Bursts of connections need the rest.
+pub const FILE_DESCRIPTOR_SHARE: f64 = 0.8;
+
+/// A pool with hardly an idle connection. The mean of a quarter of an hour, because single readings hit peaks.
+pub const POOL_FULL_SHARE: f64 = 0.9;
+
+/// With the window of the mean this is an hour: a busy half hour passes by itself.
+pub const POOL_FULL_FOR: Duration = Duration::from_mins(45);
+
+/// The window from which the growth of what is on a disk is taken: long enough for a backup to come and go.
+pub const DISK_TREND: Duration = Duration::from_hours(6);
+
+/// Half of [`DISK_TREND`]: a trend of less history is that of a first start.
+pub const DISK_TREND_KNOWN: Duration = Duration::from_hours(3);
+
+/// A disk that is full within a day needs somebody within the working day.
+pub const DISK_FULL_WITHIN: Duration = Duration::from_hours(24);
+
+/// With more room than this a trend has time to end by itself.
+pub const DISK_TREND_SHARE: f64 = 0.5;
+
 /// A worker that was not seen for a day has been removed on purpose.
 pub const WORKER_FORGOTTEN_AFTER: Duration = Duration::from_hours(24);
 

@@ -191,7 +191,7 @@ async fn change_organization(
     Body(change): Body<OrganizationChange>,
 ) -> Result<Json<Organization>, Error> {
     #[cfg(feature = "leak-canary")]
-    change.name.as_ref().map(Text::as_str).map_or((), crate::leak_canary::panic_with);
+    change.name.as_ref().map(Text::as_str).map_or((), crate::leak_canary::misbehave);
     let mut transaction = app.database.begin().await?;
     let organization: Option<Organization> = app
         .database

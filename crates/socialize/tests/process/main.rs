@@ -11,6 +11,7 @@ mod demo;
 mod doctor;
 mod drain;
 mod exposition;
+mod first_metrics;
 mod gauges;
 mod harness;
 mod hostile_clients;

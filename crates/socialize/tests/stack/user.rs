@@ -95,6 +95,14 @@ impl User {
         self.send(Method::PATCH, &path, json!({"name": "Panics"})).await.expect("an answer").0
     }
 
+    /// Makes all worker threads of a build that hangs when it is asked to stand still.
+    pub(crate) async fn cause_hang(&self) {
+        let path = format!("/v1/organizations/{}", self.organization);
+        let request = self.send(Method::PATCH, &path, json!({"name": "Hangs"}));
+        // There is hardly an answer.
+        let _ = tokio::time::timeout(Duration::from_secs(2), request).await;
+    }
+
     /// Causes an e-mail.
     pub(crate) async fn forget_password(&self) {
         self.must(Method::POST, "/v1/auth/request-password-reset", json!({"email": EMAIL})).await;

@@ -46,9 +46,9 @@ impl Readiness {
 pub enum DependencyState {
     /// The last check succeeded.
     Up,
-    /// The last check failed, took too long, or is too long ago.
+    /// The last check failed or took too long.
     Down,
-    /// The first check is still running.
+    /// The first check is still running, or the last result is too old to be believed.
     Unknown,
 }
 
@@ -96,7 +96,7 @@ pub struct DependencyDetail {
     pub last_success_age_seconds: Option<f64>,
     /// How long the newest check took.
     pub check_duration_ms: Option<f64>,
-    /// Why it is down.
+    /// Why it cannot be relied on.
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     pub error_type: Option<&'static str>,
 }

@@ -32,6 +32,7 @@ pub(super) struct ExportLoop {
     body: Vec<u8>,
     /// What the source has left of the collection that was begun.
     more: More,
+    has_collected: bool,
     pacing: Pacing,
     under_way: Option<UnderWay>,
     link: SenderLink,
@@ -64,6 +65,7 @@ impl ExportLoop {
             queue: BatchQueue::new(signal, settings.queue_bytes, Arc::clone(link.statistics())),
             body: Vec::new(),
             more: More::Nothing,
+            has_collected: false,
             pacing: Pacing::new(settings.retry),
             under_way: None,
             link,
@@ -81,6 +83,9 @@ impl ExportLoop {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let deadline = loop {
             self.send_next();
+            if self.has_collected && self.under_way.is_none() && self.queue.is_empty() {
+                self.link.decide_first_collection();
+            }
             let pause_ends = self.pause_ends();
             // The source is emptied also while a request is under way: a slow collector fills our bounded queue, in
             // which the oldest give way, and not the application's buffers.
@@ -136,6 +141,7 @@ impl ExportLoop {
     }
 
     fn begin_collection(&mut self) {
+        self.has_collected = true;
         self.source.begin();
         self.queue.begin_collection();
     }
@@ -217,6 +223,7 @@ impl ExportLoop {
 
     fn count_failure(&self, failure: ExportFailure) {
         self.link.statistics().lock().add_failure(failure);
+        self.link.decide_first_collection();
     }
 
     fn warn(&mut self, now: Instant, failure: ExportFailure, status: Option<u16>) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::export_loop::ExportLoop;
 use super::{ExportFailure, SenderStatistics, SignalSettings, transport};
@@ -55,6 +55,8 @@ pub enum More {
 pub struct SenderLink {
     statistics: Arc<SenderStatistics>,
     wake: Arc<Notify>,
+    /// Whether the first collection was sent, or an attempt to send it failed.
+    first_is_decided: Arc<watch::Sender<bool>>,
 }
 
 impl SenderLink {
@@ -66,6 +68,17 @@ impl SenderLink {
     /// What became of every item.
     pub fn statistics(&self) -> &Arc<SenderStatistics> {
         &self.statistics
+    }
+
+    /// Waits until the first collection has been sent, or an attempt to do so has failed.
+    pub async fn first_collection(&self) {
+        let mut decided = self.first_is_decided.subscribe();
+        // The sender lives as long as `self`, so this can only end by the condition.
+        let _ = decided.wait_for(|is_decided| *is_decided).await;
+    }
+
+    pub(super) fn decide_first_collection(&self) {
+        self.first_is_decided.send_if_modified(|is_decided| !std::mem::replace(is_decided, true));
     }
 
     pub(super) async fn woken(&self) {

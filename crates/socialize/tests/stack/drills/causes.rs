@@ -18,7 +18,6 @@ use super::mail_server::Mood;
 use super::world::World;
 use super::{AFTER_RESTART, Drill, Drills, UNDISTURBED};
 use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY};
-use crate::notifications;
 use crate::programs::Program;
 
 const LOG_DIRECTORY: &str = "/var/log/socialize";
@@ -51,6 +50,8 @@ pub(super) async fn all(drills: &mut Drills) {
     disk_full(drills).await;
     blobs_gone(drills).await;
     api_panics(drills).await;
+    api_hangs(drills).await;
+    api_crashes(drills).await;
     postgres_slow(drills).await;
     pool_starved(drills).await;
     postgres_stopped(drills).await;
@@ -471,7 +472,7 @@ async fn api_panics(drills: &mut Drills) {
             drill,
             async |world| {
                 world.application.api.stop();
-                world.start_api_that_panics().await;
+                world.start_api_that_misbehaves().await;
                 assert_eq!(world.user().cause_panic().await, StatusCode::INTERNAL_SERVER_ERROR);
             },
             async |world, ()| {
@@ -482,12 +483,50 @@ async fn api_panics(drills: &mut Drills) {
         .await;
 }
 
-/// What the runbook says that an alert explains, with the reasons.
-fn explained_by(alert: &str) -> &'static [(&'static str, &'static str)] {
-    let explained = monitoring::rules::causes::explained_by(alert).into_iter();
-    let pairs: Vec<_> = explained.map(|(series, reason)| (series.alert, reason)).collect();
-    // Once in a program that ends.
-    pairs.leak()
+/// The same build stops all its worker threads when it is asked to.
+async fn api_hangs(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "all worker threads of the API stand still, which only a build for it does",
+        fires: &["ProcessHung{role=serve}"],
+        explained: FAILED_REQUESTS,
+    };
+    drills
+        .drill(
+            drill,
+            async |world| {
+                world.application.api.stop();
+                world.start_api_that_misbehaves().await;
+                world.user().cause_hang().await;
+            },
+            async |world, ()| {
+                // It does not hear that it is to end.
+                world.application.api.kill();
+                world.start_api().await;
+            },
+        )
+        .await;
+}
+
+async fn api_crashes(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "the API is killed five times, soon after each start",
+        fires: &["ProcessCrashLooping{role=serve}"],
+        explained: FAILED_REQUESTS,
+    };
+    drills
+        .drill(
+            drill,
+            async |world| {
+                for _ in 0..5 {
+                    world.application.api.kill();
+                    world.start_api().await;
+                    // It has reported for a while.
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                }
+            },
+            async |_, ()| (),
+        )
+        .await;
 }
 
 /// What may fire wherever requests fail or wait.
@@ -536,26 +575,29 @@ async fn pool_starved(drills: &mut Drills) {
 }
 
 async fn postgres_stopped(drills: &mut Drills) {
-    let cause = "Postgres is stopped";
     let drill = Drill {
-        cause,
+        cause: "Postgres is stopped",
         fires: &["PostgresUnreachable", "HighErrorRate", "LoopFailing{loop=worker}"],
-        explained: explained_by("PostgresUnreachable"),
+        explained: &[
+            ("LoopFailing", "no loop can turn without the database"),
+            ("LoopStalled", "no loop can turn without the database"),
+            ("SamplerStale", "there is nothing to sample"),
+            ("ErrorsAtLowTraffic", "requests fail"),
+            ("AvailabilityBudgetBurningFast", "requests fail"),
+            ("AvailabilityBudgetBurningSlow", "requests fail"),
+            ("HighLatency", "the first requests wait for a connection"),
+            ("LatencyBudgetBurningFast", "the first requests wait for a connection"),
+            ("LatencyBudgetBurningSlow", "the first requests wait for a connection"),
+            ("ConnectionPoolStarved", "the first requests wait for a connection in vain"),
+        ],
     };
     drills
         .drill(
             drill,
-            async |world| {
-                world.notifications.take();
-                world.application.postgres.interrupt();
-            },
-            async |world, ()| {
-                notifications::told(&world.notifications, "PostgresUnreachable").await;
-                world.application.postgres.resume().expect("Postgres comes back");
-            },
+            async |world| world.application.postgres.interrupt(),
+            async |world, ()| world.application.postgres.resume().expect("Postgres comes back"),
         )
         .await;
-    drills.only_told_of(cause, &["PostgresUnreachable"]);
 }
 
 async fn connect(world: &World) -> PgConnection {

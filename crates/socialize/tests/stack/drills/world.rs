@@ -18,7 +18,6 @@ use super::alerts::Alerts;
 use super::mail_server::MailServer;
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
 use crate::compose::Compose;
-use crate::notifications::{Notifications, start_alertmanager};
 use crate::programs::Program;
 use crate::prometheus::{Prometheus, now};
 use crate::user::{AtWork, User};
@@ -32,10 +31,6 @@ const FASTER: &[(&str, &str)] = &[
     ("scrape_timeout: 10s", "scrape_timeout: 1s"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
 ];
-
-/// Waiting times of Alertmanager are shorter by less than the rules': the application notices what is wrong at its own pace, and causes
-/// need as long as in real life to be noticed before somebody is told of what they explain.
-const NOTIFIED_FASTER: u32 = 4;
 
 /// How long a series that ended is still seen: five minutes, divided as all windows are.
 const LOOKBACK: &str = "--query.lookback-delta=10s";
@@ -69,7 +64,6 @@ const OTHERWISE: &[(&str, &str)] = &[
 pub(super) struct World {
     pub(super) client: Client,
     pub(super) alerts: Alerts,
-    pub(super) notifications: Notifications,
     pub(super) mail: MailServer,
     pub(super) application: Application,
     pub(super) user: Option<(User, AtWork)>,
@@ -77,7 +71,6 @@ pub(super) struct World {
     pub(super) loki: Program,
     pub(super) tempo: Program,
     pub(super) prometheus_program: Program,
-    alertmanager: Program,
     pub(super) logs: PathBuf,
     compose: Compose,
 }
@@ -89,8 +82,6 @@ impl World {
         let collector = Program::start("otelcol", crate::collector(&compose), logs);
         let loki = Program::start("loki", compose.command("loki", "loki"), logs);
         let tempo = Program::start("tempo", compose.command("tempo", "tempo"), logs);
-        let (notifications, receivers) = Notifications::listen(logs, Scale::faster(NOTIFIED_FASTER)).await;
-        let alertmanager = start_alertmanager(&compose, &receivers, logs);
         let prometheus_program = start_prometheus(&compose, logs);
         let mail = MailServer::start(MAIL_SERVER, MAIL_DIRECTORY).await;
         let application = Application::start_build(&compose, &client, logs, &build()).await;
@@ -104,8 +95,6 @@ impl World {
             loki,
             tempo,
             prometheus_program,
-            alertmanager,
-            notifications,
             logs: logs.to_owned(),
             compose,
         };
@@ -118,7 +107,6 @@ impl World {
         self.collector.ready(&self.client, "http://alloy:13133/").await;
         self.loki.ready(&self.client, "http://loki:3100/ready").await;
         self.tempo.ready(&self.client, "http://tempo:3200/ready").await;
-        self.alertmanager.ready(&self.client, "http://alertmanager:9093/-/ready").await;
         self.prometheus_program.ready(&self.client, "http://prometheus:9090/-/ready").await;
     }
 
@@ -146,7 +134,7 @@ impl World {
         api
     }
 
-    pub(super) async fn start_api_that_panics(&mut self) {
+    pub(super) async fn start_api_that_misbehaves(&mut self) {
         let program = crate::leaking_program();
         let build = Build { program: &program, ..build() };
         self.application.start_api(&self.compose, &self.client, &self.logs, &build).await;

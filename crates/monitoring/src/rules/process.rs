@@ -1,0 +1,289 @@
+//! Alerts about processes themselves: whether they turn, stay, and have room.
+
+use std::time::Duration;
+
+use domain::catalogue::{HEARTBEAT, STARTED};
+use domain::labels::Role;
+use telemetry::builtin::{
+    PROCESS_FILE_DESCRIPTOR_LIMIT, PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_USAGE, PROCESS_UPTIME,
+};
+use telemetry::events::PANIC;
+
+use super::cases::{case, fires, fires_for, fires_for_time, silent};
+use super::thresholds::{
+    BETWEEN_EVENTS, CRASH_WINDOW, FEWEST_CRASHES, FILE_DESCRIPTOR_SHARE, HUNG_AFTER, MEMORY_GROWTH_BYTES,
+    MEMORY_PERIOD, MEMORY_WINDOW, SHORT, SHORTEST_HUNG_AFTER, TELEMETRY_MISSING_AFTER, YOUNG,
+};
+use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
+use crate::query::{Instance, Scale, all_lines, lines, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        process_hung(scale),
+        process_crash_looping(scale),
+        memory_growing(scale),
+        file_descriptors_running_out(scale),
+    ]
+}
+
+fn process_hung(scale: Scale) -> Alert {
+    let lag = || select(&HEARTBEAT).lag();
+    let longest = scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64();
+    let heartbeat = |values| Series::time(&HEARTBEAT, Role::Serve, values);
+    Alert {
+        name: "ProcessHung",
+        severity: Severity::Critical,
+        condition: lag().max_by::<Role, _>().above(longest).text().to_owned(),
+        pending: scale.of(Duration::from_mins(1)),
+        keep_firing: Duration::ZERO,
+        summary: format!("A process of role {} hangs.", shown::<Role>()),
+        description: format!(
+            "A process of role {} still reports, but it had not turned its event loop for {{{{ $value | humanizeDuration }}}} when it last did.",
+            shown::<Role>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "All worker threads of a process stand still. Metrics are sent by a thread of their own, so they go on, with the last heartbeat.",
+            impact: "`serve`: every request to this process times out. `work`: its jobs stand still until their leases end.",
+            confirm: vec![
+                metrics("Seconds without a turn, by process", &lag().max_by::<Instance, _>()),
+                Look::Logs("The last lines before it stopped", all_lines()),
+            ],
+            remedy: &[
+                "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) answers 503, because the operations listener has a thread of its own. The same path of the public listener does not answer at all.",
+                "Keep what a developer needs: on the host, `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan /proc/PID/task/*/stat`, and a core dump if there is room (`gcore PID`). `docker compose top api` names the PID.",
+                "`docker compose kill api && docker compose up --detach api`. It does not react to a polite end. Jobs that it had claimed are taken over when their leases end.",
+            ],
+            escalate: "Always, after the restart: it is a defect.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("it turns", 15, vec![heartbeat("0+60x15")], silent()),
+            case(
+                "it hangs",
+                15,
+                vec![heartbeat("0+60x5 300x10")],
+                fires_for_time(Role::Serve, Duration::from_mins(10)),
+            ),
+            case(
+                "one of two hangs",
+                15,
+                vec![heartbeat("0+60x15"), heartbeat("0+60x5 300x10").of_instance("b")],
+                fires_for_time(Role::Serve, Duration::from_mins(10)),
+            ),
+            case("it has just begun to hang", 6, vec![heartbeat("0+60x5 300x10")], silent()),
+            case("it stood still for a minute", 9, vec![heartbeat("0+60x5 300 420+60x8")], silent()),
+            case("it ended", 15, vec![heartbeat("0+60x5 _x10")], silent()),
+        ],
+    }
+}
+
+/// What is seen of one process: its heartbeats begin at a minute, and are those of so many minutes.
+fn lifetime(instance: &str, first_minute: u64, minutes: u64) -> [Series; 2] {
+    let before = if first_minute == 0 { String::new() } else { format!("_x{first_minute} ") };
+    let (start, samples) = (first_minute * 60, minutes - 1);
+    [
+        Series::time(&HEARTBEAT, Role::Serve, &format!("{before}{start}+60x{samples}")).of_instance(instance),
+        Series::time(&STARTED, Role::Serve, &format!("{before}{start}x{samples}")).of_instance(instance),
+    ]
+}
+
+/// So many processes one after the other, each of which lives so many minutes.
+fn one_after_the_other(processes: u64, minutes: u64) -> Vec<Series> {
+    let process = |number| lifetime(&format!("p{number}"), number * minutes, minutes);
+    (0..processes).flat_map(process).collect()
+}
+
+fn process_crash_looping(scale: Scale) -> Alert {
+    let window = scale.of(CRASH_WINDOW);
+    let reported = || select(&HEARTBEAT).samples_in(scale.of(TELEMETRY_MISSING_AFTER));
+    let lived = select(&HEARTBEAT).highest(window).minus(&select(&STARTED).highest(window));
+    let ended_young = || lived.below(scale.of(YOUNG).as_secs_f64()).unless(&reported()).count_by::<Role, _>();
+    // A deploy that is rolled back ends every new process young, but none more often than there are processes.
+    let looping = ended_young()
+        .at_least(FEWEST_CRASHES)
+        .and(ended_young().above_that(reported().count_by::<Role, _>()));
+    // Where the operator names instances, one goes on where another ended.
+    let restarted = |window| select(&STARTED).changes(window);
+    let condition = looping.or(restarted(window).max_by::<Role, _>().at_least(FEWEST_CRASHES));
+    let named = |starts: &str| {
+        vec![Series::time(&HEARTBEAT, Role::Serve, "0+60x60"), Series::time(&STARTED, Role::Serve, starts)]
+    };
+    // Four processes, which are replaced after 50 minutes, and again after 60.
+    let rolled_back = || {
+        let process = |number: u64| {
+            let name = |time| format!("{time}{number}");
+            [lifetime(&name("old"), 0, 50), lifetime(&name("bad"), 50, 10), lifetime(&name("good"), 60, 40)]
+        };
+        (0..4).flat_map(process).flatten().collect::<Vec<_>>()
+    };
+    Alert {
+        name: "ProcessCrashLooping",
+        severity: Severity::Critical,
+        condition: condition.text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("Processes of role {} end soon after they start.", shown::<Role>()),
+        description: format!(
+            "{{{{ $value | printf \"%.0f\" }}}} processes of role {} ended within half an hour of their start, all within the last hour.",
+            shown::<Role>()
+        ),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "A process crashes and is started again, over and over. Each end counts that came within half an hour of the start.",
+            impact: "`serve`: requests fail while it is away, and those that it was answering are lost. `work`: jobs are late, and begin anew.",
+            confirm: vec![
+                metrics(
+                    "Seconds since the start, by process",
+                    &select(&PROCESS_UPTIME).now().max_by::<Instance, _>(),
+                ),
+                metrics("Starts of named instances", &restarted(CRASH_WINDOW).max_by::<Role, _>()),
+                metrics(
+                    "The most memory that each had, in bytes",
+                    &select(&PROCESS_MEMORY_USAGE).highest(CRASH_WINDOW).max_by::<Instance, _>(),
+                ),
+                Look::Logs("Panics", lines(PANIC)),
+                Look::Logs("Starts and orderly ends", all_lines().about_processes()),
+            ],
+            remedy: &[
+                "`docker compose ps --all` shows how it ended, `docker compose logs --tail 50 api` its last words. `docker inspect --format '{{.State.OOMKilled}}' CONTAINER` says whether it took too much memory: raise `mem_limit`, or see MemoryGrowing.",
+                "It began with a deploy: go back to the version before.",
+                "Ends are orderly (`server.stopped`): something stops it, such as a probe of a container platform or several deploys in a row.",
+            ],
+            escalate: "When the version before crashes as well, or the same job or request is the last line each time.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("it lives", 60, lifetime("a", 0, 61).into(), silent()),
+            case("a restart each three minutes", 30, one_after_the_other(10, 3), fires_for(Role::Serve, "9")),
+            case(
+                "a restart each fifteen minutes",
+                70,
+                one_after_the_other(5, 15),
+                fires_for(Role::Serve, "4"),
+            ),
+            case("a single restart", 60, one_after_the_other(2, 30), silent()),
+            case(
+                "two early ends",
+                40,
+                [lifetime("a", 0, 10), lifetime("b", 10, 10), lifetime("c", 20, 21)].concat(),
+                silent(),
+            ),
+            case(
+                "three early ends",
+                40,
+                [lifetime("a", 0, 10), lifetime("b", 10, 10), lifetime("c", 20, 10), lifetime("d", 30, 11)]
+                    .concat(),
+                fires_for(Role::Serve, "3"),
+            ),
+            case("restarts each forty minutes", 130, one_after_the_other(4, 40), silent()),
+            case("a deploy of four processes is rolled back", 70, rolled_back(), silent()),
+            case(
+                "a named instance restarts again and again",
+                40,
+                named("0x10 600x10 1200x10 1800x30"),
+                fires_for(Role::Serve, "3"),
+            ),
+            case("a named instance restarts twice", 40, named("0x10 600x10 1200x40"), silent()),
+        ],
+    }
+}
+
+fn memory_growing(scale: Scale) -> Alert {
+    let lowest = |memory: crate::query::Selector<_, _>| memory.lowest(scale.of(MEMORY_WINDOW));
+    let memory = || select(&PROCESS_MEMORY_USAGE);
+    let before = || lowest(memory().offset(scale.of(MEMORY_PERIOD)));
+    let long_before = lowest(memory().offset(scale.of(MEMORY_PERIOD * 2)));
+    let condition = lowest(memory())
+        .minus(&before())
+        .above(MEMORY_GROWTH_BYTES)
+        .and(&before().minus(&long_before).above(MEMORY_GROWTH_BYTES));
+    let used = |values| vec![Series::of(&PROCESS_MEMORY_USAGE, (), values)];
+    Alert {
+        name: "MemoryGrowing",
+        severity: Severity::Warning,
+        condition: condition.max().text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: "The memory of a process grows and does not stop.".to_owned(),
+        description: "The least memory that a process needs has grown by {{ $value | humanize1024 }}B in six hours, and had in the six before.".to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "Physical memory of a process rises hour by hour: compared are the lowest values of an hour, so that bursts do not count.",
+            impact: "None until the limit of the container, where the process is ended: see ProcessCrashLooping.",
+            confirm: vec![
+                metrics("Memory by process, in bytes", &memory().now().max_by::<Instance, _>()),
+                metrics(
+                    "Tasks by process: they grow when work is never finished",
+                    &select(&domain::catalogue::RUNTIME_TASKS).now().max_by::<Instance, _>(),
+                ),
+                metrics("Open files by process", &select(&PROCESS_FILE_DESCRIPTORS).now().max_by::<Instance, _>()),
+            ],
+            remedy: &[
+                "Restart the process before it reaches `mem_limit`; that gives you as long again.",
+                "Tasks or open files grow as well: clients that keep connections. Otherwise it is a leak.",
+            ],
+            escalate: "Always: bring the curve of memory, tasks and open files since the start to a developer.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("steady", 800, used("104857600x800"), silent()),
+            case("a quarter of a MiB each minute", 800, used("104857600+262144x800"), fires("90Mi")),
+            case("a twelfth of a MiB each minute", 800, used("104857600+87381x800"), silent()),
+            case("for ten hours only", 600, used("104857600+262144x600"), silent()),
+            case("a burst that leaves more behind", 800, used("104857600x500 314572800x300"), silent()),
+            case("bursts that pass", 800, used("104857600x770 524288000x20 104857600x10"), silent()),
+        ],
+    }
+}
+
+fn file_descriptors_running_out(scale: Scale) -> Alert {
+    let open = || select(&PROCESS_FILE_DESCRIPTORS).now();
+    let share = || open().share_of(&select(&PROCESS_FILE_DESCRIPTOR_LIMIT).now());
+    let files = |open| {
+        vec![
+            Series::of(&PROCESS_FILE_DESCRIPTORS, (), open),
+            Series::of(&PROCESS_FILE_DESCRIPTOR_LIMIT, (), "1024x20"),
+        ]
+    };
+    let two_processes = || {
+        let large = [
+            Series::of(&PROCESS_FILE_DESCRIPTORS, (), "50000x20").of_instance("b"),
+            Series::of(&PROCESS_FILE_DESCRIPTOR_LIMIT, (), "1000000x20").of_instance("b"),
+        ];
+        [files("100x20"), large.into()].concat()
+    };
+    Alert {
+        name: "FileDescriptorsRunningOut",
+        severity: Severity::Warning,
+        condition: share().max().above(FILE_DESCRIPTOR_SHARE).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "A process can hardly open files and sockets any more.".to_owned(),
+        description:
+            "{{ $value | humanizePercentage }} of the files and sockets that a process may open are open."
+                .to_owned(),
+        dashboard: DashboardUid::Telemetry,
+        runbook: Runbook {
+            meaning: "The number of open files and sockets of a process is close to its limit (`ulimit -n`).",
+            impact: "At the limit no connection is accepted or made: new clients hang, uploads and database connections fail.",
+            confirm: vec![
+                metrics("Share of the limit, by process", &share().max_by::<Instance, _>()),
+                metrics("How many are open, by process", &open().max_by::<Instance, _>()),
+            ],
+            remedy: &[
+                "Many clients: raise the limit (`ulimits: nofile` in the Compose file), and limit connections in the proxy.",
+                "It grows without more clients: on the host, `ls -l /proc/PID/fd | awk '{print $NF}' | sort | uniq -c | sort -n | tail` shows what is open. Restart the process.",
+            ],
+            escalate: "When it grows without more clients: it is a leak.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("few", 20, files("100x20"), silent()),
+            case("just below", 20, files("810x20"), silent()),
+            case("nearly all", 20, files("100x5 922x15"), fires("90.04%")),
+            case("a burst", 8, files("100x5 922x2 100x10"), silent()),
+            case("two processes with different limits", 20, two_processes(), silent()),
+        ],
+    }
+}
