@@ -33,6 +33,8 @@ pub type FeedbackReportId = Id<entity::FeedbackReport>;
 pub type SessionId = Id<entity::Session>;
 /// The id of the token in an e-mailed link.
 pub type EmailTokenId = Id<entity::EmailToken>;
+/// The id of a registration whose address is not confirmed yet.
+pub type RegistrationId = Id<entity::Registration>;
 /// The id of a blob: of what an attachment or a screenshot consists of.
 pub type BlobId = Id<entity::Blob>;
 /// The id of a job.
@@ -262,6 +264,14 @@ pub mod entity {
 
     impl Entity for EmailToken {
         const ID_NAME: &'static str = "EmailTokenId";
+    }
+
+    /// A registration whose address is not confirmed yet.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Registration {}
+
+    impl Entity for Registration {
+        const ID_NAME: &'static str = "RegistrationId";
     }
 
     /// A blob.

@@ -99,10 +99,9 @@ pub enum PublishingEndpointChange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum AuthFailureReason {
-    /// The address belongs to no user, or the password is not theirs. Both are one reason, as they are one answer.
+    /// The address belongs to no user (or to nobody yet, because it is not confirmed), or the password is not theirs. All are one
+    /// reason, as they are one answer.
     InvalidCredentials,
-    /// The e-mail address has not been confirmed.
-    EmailNotVerified,
     /// Too many failed attempts for this account or from this address.
     RateLimited,
     /// A request to a protected route without an access token.
@@ -111,6 +110,8 @@ pub enum AuthFailureReason {
     InvalidToken,
     /// An access token whose time is over.
     ExpiredToken,
+    /// An access token whose session has ended, or whose user is gone.
+    EndedSession,
     /// A refresh token that is unknown, ended or expired.
     InvalidRefreshToken,
     /// A refresh token that had been used before: its whole family was ended.

@@ -376,6 +376,8 @@ pub enum SessionEndReason {
     RefreshTokenReused,
     /// The user set a new password.
     PasswordReset,
+    /// The user began so many newer ones.
+    TooManySessions,
 }
 
 impl ClosedSet for SessionEndReason {
@@ -402,7 +404,8 @@ impl<'de> Deserialize<'de> for SessionEndReason {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum EmailTokenPurpose {
-    /// Proves that the account's address is read by its owner.
+    /// Confirms an address. Only processes of versions before migration 0011 write it; registrations have a table of their own
+    /// since.
     VerifyEmail,
     /// Sets a new password.
     ResetPassword,

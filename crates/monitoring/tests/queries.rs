@@ -35,11 +35,11 @@ fn labels_choose_series() {
         r#"sum by (loop) (increase(socialize_loop_failures_total{loop!="worker"}[5m]))"#,
     );
     let database = select(&DB_CLIENT_OPERATION_DURATION)
-        .is(DatabaseOperation::InsertUser)
+        .is(DatabaseOperation::InsertSession)
         .is_one_of(&[DatabaseOutcome::Timeout, DatabaseOutcome::Other]);
     renders(
         &database.count().increase(FIVE_MINUTES).sum_by::<DatabaseOutcome, _>(),
-        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{db_operation_name="insert_user",error_type=~"timeout|_OTHER"}[5m]))"#,
+        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{db_operation_name="insert_session",error_type=~"timeout|_OTHER"}[5m]))"#,
     );
     renders(
         &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),

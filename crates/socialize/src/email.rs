@@ -1,6 +1,6 @@
 //! E-mails are jobs: they are enqueued in the transaction that makes them necessary and sent by the worker.
 
-use domain::ids::{ContentItemId, EmailTokenId, InviteId, UserId};
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
 use domain::labels::{EmailTemplate, JobKind};
 use domain::vocabulary::Decision;
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,8 @@ const MAX_ATTEMPTS: i32 = 12;
 pub enum Email {
     /// Asks a new user to confirm the address.
     VerifyEmail {
-        /// The link's token, which names the user.
-        token: EmailTokenId,
+        /// The registration, from which the link's token is derived.
+        token: RegistrationId,
     },
     /// Tells the owner of an address that somebody tried to register it again.
     AlreadyRegistered {

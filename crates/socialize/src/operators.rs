@@ -49,13 +49,13 @@ pub async fn add(database: &Database, email: &str) -> Result<UserId, AddOperator
     if let Some(user_id) = added {
         return Ok(user_id);
     }
-    let exists: Option<UserId> = database
+    let waits: bool = database
         .run(
-            DatabaseOperation::FindUserByEmail,
-            sqlx::query_scalar("select id from users where email = $1")
+            DatabaseOperation::FindPendingRegistration,
+            sqlx::query_scalar("select exists (select from pending_registrations where email = $1)")
                 .bind(email.as_str())
-                .fetch_optional(&mut *connection),
+                .fetch_one(&mut *connection),
         )
         .await?;
-    Err(if exists.is_some() { AddOperatorError::NotVerified } else { AddOperatorError::UnknownUser })
+    Err(if waits { AddOperatorError::NotVerified } else { AddOperatorError::UnknownUser })
 }

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::secret::Secret;
 use crate::webhook::SigningSecret;
 
-/// How long an access token is valid. Short, because it cannot be revoked.
+/// How long an access token is valid at most: it ends with its session.
 pub const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
 /// Signs and verifies. Built from one server secret, from which a key for each purpose is derived.
@@ -28,6 +28,7 @@ struct Keys {
     encoding: EncodingKey,
     decoding: DecodingKey,
     links: [u8; 32],
+    refresh: [u8; 32],
     publishing: [u8; 32],
 }
 
@@ -80,10 +81,11 @@ impl Tokens {
     pub fn new(server_secret: &Secret) -> Self {
         let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
         let links = derive(server_secret.expose().as_bytes(), &[b"e-mailed link"]);
+        let refresh = derive(server_secret.expose().as_bytes(), &[b"refresh token"]);
         let publishing = derive(server_secret.expose().as_bytes(), &[b"publishing endpoint"]);
         let encoding = EncodingKey::from_secret(&access);
         let decoding = DecodingKey::from_secret(&access);
-        Self { inner: Arc::new(Keys { encoding, decoding, links, publishing }) }
+        Self { inner: Arc::new(Keys { encoding, decoding, links, refresh, publishing }) }
     }
 
     /// Signs an access token.
@@ -110,6 +112,13 @@ impl Tokens {
         let decoded = jsonwebtoken::decode::<Claims>(token, &self.inner.decoding, &validation);
         let claims = decoded.map_err(|_| TokenRefusal::Invalid)?.claims;
         if claims.expires_at <= now.timestamp() { Err(TokenRefusal::Expired) } else { Ok(claims) }
+    }
+
+    /// The refresh token that follows a used one. It is derived, so that a client which lost the answer can be given the same
+    /// one again although no token is stored; only this server can compute it.
+    pub fn next_refresh_token(&self, used: &Secret) -> Secret {
+        let next = derive(&self.inner.refresh, &[used.expose().as_bytes()]);
+        Secret::new(URL_SAFE_NO_PAD.encode(next))
     }
 
     /// The token in a link: the id and a code that only this server can compute from it, so nothing that is stored can be

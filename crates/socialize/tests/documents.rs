@@ -43,6 +43,27 @@ fn every_fault_is_played_by_the_test_that_is_named() {
     assert!(played > 30, "only {played} rows were read");
 }
 
+#[test]
+fn every_promise_about_security_is_shown_by_the_test_that_is_named() {
+    let mut known = BTreeSet::new();
+    for tests in ["crates/socialize/tests", "crates/socialize/src", "crates/telemetry/tests"] {
+        functions(&repository().join(tests), &mut known);
+    }
+    let document = fs::read_to_string(repository().join("docs/SECURITY.md")).expect("the document");
+    let rows = document.split("\n## ").filter(|section| section.contains("| promise | test |"));
+    let rows: Vec<&str> = rows
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| promise"))
+        .collect();
+    for row in &rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().expect("a last column");
+        for test in tests.split(", ").map(|test| test.trim_matches('`')) {
+            assert!(known.contains(test), "docs/SECURITY.md names the test {test}, which does not exist");
+        }
+    }
+    assert!(rows.len() > 5, "only {} rows were read", rows.len());
+}
+
 /// Commands of ours that a document tells operators to run, such as `socialize doctor --send-to ADDRESS`.
 fn commands(document: &str) -> Vec<Vec<String>> {
     let quoted = document.split('`').skip(1).step_by(2);

@@ -116,6 +116,8 @@ fn lengths_in_the_database_equal_the_limits_of_the_api() {
         ("idempotency_keys_key_length", limits::IDEMPOTENCY_KEY),
         ("jobs_deduplication_key_length", limits::JOB_DEDUPLICATION_KEY),
         ("organizations_name_length", limits::ORGANIZATION_NAME),
+        ("pending_registrations_display_name_length", limits::DISPLAY_NAME),
+        ("pending_registrations_email_length", limits::EMAIL),
         ("publishing_endpoints_url_length", limits::PUBLISHING_ENDPOINT_URL),
         ("users_display_name_length", limits::DISPLAY_NAME),
         ("users_email_length", limits::EMAIL),

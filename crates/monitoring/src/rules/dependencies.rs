@@ -217,7 +217,7 @@ fn database_slow(scale: Scale) -> Alert {
         .quantile(0.95, window)
         .above(DATABASE_P95_SECONDS)
         .and(operations().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
-    let labels = (DatabaseOperation::InsertUser, DatabaseOutcome::Ok);
+    let labels = (DatabaseOperation::InsertSession, DatabaseOutcome::Ok);
     let traffic = |fast: &str, all: &str| {
         vec![
             Series::count(&DB_CLIENT_OPERATION_DURATION, labels, all),

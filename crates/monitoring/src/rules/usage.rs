@@ -161,7 +161,7 @@ fn logins_failing(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "`rate_limited` and `invalid_credentials` from many accounts: somebody tries passwords. Limits hold them off; block the addresses at the proxy, whose log has them.",
-                "`email_not_verified`: e-mails do not arrive; see EmailDeliveryFailing.",
+                "`invalid_credentials` of people who have just registered: they cannot confirm their addresses because e-mails do not arrive; see EmailDeliveryFailing.",
                 "`invalid_token` or `expired_token` for everybody: the server's secret was changed, or the clock of the machine is wrong.",
             ],
             escalate: "When users cannot log in and no e-mail fails.",

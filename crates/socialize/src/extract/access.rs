@@ -81,22 +81,28 @@ impl<P: OrganizationPermission> FromRequestParts<App> for OrganizationMember<P> 
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser { user_id, .. } = CurrentUser::from_request_parts(parts, app).await?;
+        let user = CurrentUser::from_request_parts(parts, app).await?;
+        let user_id = user.user_id;
         let Parameters(OrganizationPath { organization_id }) =
             Parameters::from_request_parts(parts, app).await?;
         let mut connection = app.database.acquire().await?;
-        let role: Option<OrganizationRole> = app
+        let found: Option<Option<OrganizationRole>> = app
             .database
             .run(
                 DatabaseOperation::FindOrganizationRole,
                 sqlx::query_scalar(
-                    "select role from organization_members where organization_id = $1 and user_id = $2",
+                    "select m.role from sessions s
+                     left join organization_members m on m.organization_id = $1 and m.user_id = s.user_id
+                     where s.id = $2 and s.user_id = $3 and s.ended_at is null and s.expires_at > $4",
                 )
                 .bind(organization_id)
+                .bind(user.session_id)
                 .bind(user_id)
+                .bind(app.clock.now())
                 .fetch_optional(&mut *connection),
             )
             .await?;
+        let role = found.ok_or_else(|| user.session_ended(app))?;
         let role = role.ok_or_else(|| Error::not_found("organization"))?;
         telemetry::current::set(|attributes| attributes.id(&keys::ORGANIZATION_ID, organization_id));
         if !P::allows(role) {
@@ -186,30 +192,38 @@ impl<P: WorkspacePermission> FromRequestParts<App> for WorkspaceMember<P> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        let CurrentUser { user_id, .. } = CurrentUser::from_request_parts(parts, app).await?;
+        let user = CurrentUser::from_request_parts(parts, app).await?;
+        let user_id = user.user_id;
         let Parameters(WorkspacePath { workspace_id }) = Parameters::from_request_parts(parts, app).await?;
         let mut connection = app.database.acquire().await?;
-        let found: Option<(OrganizationId, OrganizationRole, Option<WorkspaceRole>)> = app
+        let found: Option<(Option<OrganizationId>, Option<OrganizationRole>, Option<WorkspaceRole>)> = app
             .database
             .run(
                 DatabaseOperation::FindWorkspaceAccess,
                 sqlx::query_as(
                     "select w.organization_id, o.role, m.role
-                     from workspaces w
-                     join organization_members o on o.organization_id = w.organization_id and o.user_id = $2
-                     left join workspace_members m on m.workspace_id = w.id and m.user_id = $2
-                     where w.id = $1",
+                     from sessions s
+                     left join workspaces w on w.id = $1
+                     left join organization_members o
+                         on o.organization_id = w.organization_id and o.user_id = s.user_id
+                     left join workspace_members m on m.workspace_id = w.id and m.user_id = s.user_id
+                     where s.id = $2 and s.user_id = $3 and s.ended_at is null and s.expires_at > $4",
                 )
                 .bind(workspace_id)
+                .bind(user.session_id)
                 .bind(user_id)
+                .bind(app.clock.now())
                 .fetch_optional(&mut *connection),
             )
             .await?;
-        let access = found.and_then(|(organization_id, organization_role, workspace_role)| {
-            let administers = OrganizationAdmin::allows(organization_role);
-            let role = if administers { Some(WorkspaceRole::Manager) } else { workspace_role };
-            role.map(|role| (organization_id, role))
-        });
+        let (organization_id, organization_role, workspace_role) =
+            found.ok_or_else(|| user.session_ended(app))?;
+        let access =
+            organization_id.zip(organization_role).and_then(|(organization_id, organization_role)| {
+                let administers = OrganizationAdmin::allows(organization_role);
+                let role = if administers { Some(WorkspaceRole::Manager) } else { workspace_role };
+                role.map(|role| (organization_id, role))
+            });
         let (organization_id, role) = access.ok_or_else(|| Error::not_found("workspace"))?;
         telemetry::current::set(|attributes| {
             attributes.id(&keys::ORGANIZATION_ID, organization_id);

@@ -4,7 +4,7 @@
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::UserId;
+use domain::ids::{SessionId, UserId};
 use domain::labels::ErrorCode;
 use domain::limits;
 use http::request::Parts;
@@ -12,8 +12,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
+use telemetry::ErrorType;
 
-use super::body;
+use super::{CurrentUser, body};
 use crate::app::App;
 use crate::database::Transaction;
 use crate::error::Error;
@@ -118,57 +119,29 @@ impl<T> Idempotent<T> {
         user_id: UserId,
     ) -> Result<Option<Response>, Error> {
         let Some(key) = &self.key else { return Ok(None) };
-        let inserted = app
-            .database
-            .run(
-                DatabaseOperation::InsertIdempotencyKey,
-                sqlx::query(
-                    "insert into idempotency_keys (user_id, key, method_and_route, request_hash, created_at)
-                     values ($1, $2, $3, $4, $5) on conflict (user_id, key) do nothing",
-                )
-                .bind(user_id)
-                .bind(&key.key)
-                .bind(&key.method_and_route)
-                .bind(&key.request_hash[..])
-                .bind(app.clock.now())
-                .execute(&mut **transaction),
-            )
-            .await?;
-        if inserted.rows_affected() == 1 {
-            return Ok(None);
+        match claim(app, transaction, key, user_id, None).await? {
+            Claim::New => Ok(None),
+            Claim::Earlier(response) => Ok(Some(response)),
+            Claim::SessionEnded => Err(Error::failed(ErrorType::Internal)),
         }
-        let (method_and_route, request_hash, status, body, etag): (
-            String,
-            Vec<u8>,
-            Option<i32>,
-            Option<serde_json::Value>,
-            Option<String>,
-        ) = app
-            .database
-            .run(
-                DatabaseOperation::FindIdempotencyKey,
-                sqlx::query_as(
-                    "select method_and_route, request_hash, response_status, response_body, response_etag
-                     from idempotency_keys where user_id = $1 and key = $2",
-                )
-                .bind(user_id)
-                .bind(&key.key)
-                .fetch_one(&mut **transaction),
-            )
-            .await?;
-        if method_and_route != key.method_and_route || request_hash != key.request_hash {
-            let message =
-                "This Idempotency-Key came with another request before: use a new key for a new request.";
-            return Err(Error::refused(ErrorCode::IdempotencyKeyReused, message));
+    }
+
+    /// The same for a caller whose session nothing has looked up yet. Without a key it does not look it up either.
+    ///
+    /// # Errors
+    /// When the session has ended, too.
+    pub async fn begin_as(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+        user: CurrentUser,
+    ) -> Result<Option<Response>, Error> {
+        let Some(key) = &self.key else { return Ok(None) };
+        match claim(app, transaction, key, user.user_id, Some(user.session_id)).await? {
+            Claim::New => Ok(None),
+            Claim::Earlier(response) => Ok(Some(response)),
+            Claim::SessionEnded => Err(user.session_ended(app)),
         }
-        let status =
-            status.and_then(|status| StatusCode::from_u16(status as u16).ok()).unwrap_or(StatusCode::CREATED);
-        let mut response = (status, axum::Json(body)).into_response();
-        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
-        if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
-            response.headers_mut().insert(header::ETAG, etag);
-        }
-        Ok(Some(response))
     }
 
     /// Keeps the answer for repetitions, in the transaction that creates.
@@ -198,6 +171,98 @@ impl<T> Idempotent<T> {
             )
             .await?;
         Ok(())
+    }
+}
+
+/// What came of claiming a key.
+enum Claim {
+    /// Nobody has used it.
+    New,
+    /// The answer to the request that used it.
+    Earlier(Response),
+    /// The caller's session, which was to be checked, has ended.
+    SessionEnded,
+}
+
+/// Claims a key, for a caller with this session where it still has to be checked.
+async fn claim(
+    app: &App,
+    transaction: &mut Transaction,
+    key: &Key,
+    user_id: UserId,
+    session_id: Option<SessionId>,
+) -> Result<Claim, Error> {
+    let now = app.clock.now();
+    let inserted = app
+        .database
+        .run(
+            DatabaseOperation::InsertIdempotencyKey,
+            sqlx::query(
+                "insert into idempotency_keys (user_id, key, method_and_route, request_hash, created_at)
+                 select $1, $2, $3, $4, $5
+                 where $6::uuid is null or exists (
+                     select from sessions where id = $6 and user_id = $1 and ended_at is null and expires_at > $5
+                 )
+                 on conflict (user_id, key) do nothing",
+            )
+            .bind(user_id)
+            .bind(&key.key)
+            .bind(&key.method_and_route)
+            .bind(&key.request_hash[..])
+            .bind(now)
+            .bind(session_id)
+            .execute(&mut **transaction),
+        )
+        .await?;
+    if inserted.rows_affected() == 1 {
+        return Ok(Claim::New);
+    }
+    let earlier: Option<Earlier> = app
+        .database
+        .run(
+            DatabaseOperation::FindIdempotencyKey,
+            sqlx::query_as(
+                "select method_and_route, request_hash, response_status, response_body, response_etag
+                 from idempotency_keys where user_id = $1 and key = $2 and ($3::uuid is null or exists (
+                     select from sessions where id = $3 and user_id = $1 and ended_at is null and expires_at > $4
+                 ))",
+            )
+            .bind(user_id)
+            .bind(&key.key)
+            .bind(session_id)
+            .bind(now)
+            .fetch_optional(&mut **transaction),
+        )
+        .await?;
+    let Some(earlier) = earlier else { return Ok(Claim::SessionEnded) };
+    if earlier.method_and_route != key.method_and_route || earlier.request_hash != key.request_hash {
+        let message =
+            "This Idempotency-Key came with another request before: use a new key for a new request.";
+        return Err(Error::refused(ErrorCode::IdempotencyKeyReused, message));
+    }
+    Ok(Claim::Earlier(earlier.into_response()))
+}
+
+/// The row of a request that came before.
+#[derive(sqlx::FromRow)]
+struct Earlier {
+    method_and_route: String,
+    request_hash: Vec<u8>,
+    response_status: Option<i32>,
+    response_body: Option<serde_json::Value>,
+    response_etag: Option<String>,
+}
+
+impl IntoResponse for Earlier {
+    fn into_response(self) -> Response {
+        let status = self.response_status.and_then(|status| StatusCode::from_u16(status as u16).ok());
+        let status = status.unwrap_or(StatusCode::CREATED);
+        let mut response = (status, axum::Json(self.response_body)).into_response();
+        response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
+        if let Some(etag) = self.response_etag.and_then(|etag| HeaderValue::from_str(&etag).ok()) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
     }
 }
 

@@ -1,4 +1,8 @@
 //! Who is calling.
+//!
+//! An access token says who; whether its session still lives is asked of the database. Every statement that looks something up
+//! for the caller for the first time asks that too, so it costs no round trip of its own: [`PlatformOperator`], the members of
+//! organizations and workspaces, and the handlers that take a [`CurrentUser`].
 
 use axum::extract::FromRequestParts;
 use domain::database_operation::DatabaseOperation;
@@ -7,12 +11,14 @@ use domain::labels::{AuthFailureReason, ErrorCode};
 use domain::signals::keys;
 use http::header;
 use http::request::Parts;
+use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::error::Error;
 use crate::token::TokenRefusal;
 
-/// A caller with a valid access token.
+/// A caller with a valid access token. Its session may have ended: the first statement of the handler must join `sessions`, or
+/// the handler must call [`CurrentUser::require_session`]. A test calls every route with the token of an ended session.
 #[derive(Clone, Copy)]
 pub struct CurrentUser {
     /// Who it is.
@@ -60,6 +66,40 @@ impl FromRequestParts<App> for CurrentUser {
     }
 }
 
+impl CurrentUser {
+    /// Refuses unless the session lives. For where a statement found nothing and cannot tell why.
+    ///
+    /// # Errors
+    /// When the session has ended, or the database fails.
+    pub async fn require_session(&self, app: &App, connection: &mut PgConnection) -> Result<(), Error> {
+        let lives: bool = app
+            .database
+            .run(
+                DatabaseOperation::FindSession,
+                sqlx::query_scalar(
+                    "select exists (
+                         select from sessions where id = $1 and user_id = $2 and ended_at is null and expires_at > $3
+                     )",
+                )
+                .bind(self.session_id)
+                .bind(self.user_id)
+                .bind(app.clock.now())
+                .fetch_one(connection),
+            )
+            .await?;
+        if lives { Ok(()) } else { Err(self.session_ended(app)) }
+    }
+
+    /// The refusal of a token whose session has ended.
+    pub fn session_ended(&self, app: &App) -> Error {
+        app.signals.auth_failed(AuthFailureReason::EndedSession, Some(self.user_id));
+        Error::refused(
+            ErrorCode::Unauthenticated,
+            "The session of this access token has ended: log in again.",
+        )
+    }
+}
+
 /// A caller who operates the platform.
 #[derive(Clone, Copy)]
 pub struct PlatformOperator {
@@ -77,12 +117,17 @@ impl FromRequestParts<App> for PlatformOperator {
             .database
             .run(
                 DatabaseOperation::FindUser,
-                sqlx::query_scalar("select is_operator from users where id = $1")
-                    .bind(user.user_id)
-                    .fetch_optional(&mut *connection),
+                sqlx::query_scalar(
+                    "select u.is_operator from sessions s join users u on u.id = s.user_id
+                     where s.id = $1 and s.user_id = $2 and s.ended_at is null and s.expires_at > $3",
+                )
+                .bind(user.session_id)
+                .bind(user.user_id)
+                .bind(app.clock.now())
+                .fetch_optional(&mut *connection),
             )
             .await?;
-        if is_operator != Some(true) {
+        if !is_operator.ok_or_else(|| user.session_ended(app))? {
             return Err(Error::forbidden("Only operators of this Socialize may do this."));
         }
         Ok(Self { user_id: user.user_id })

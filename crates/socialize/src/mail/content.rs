@@ -84,7 +84,7 @@ impl Content {
         }
     }
 
-    /// Carries the link that sets a new password. It gives no name either, for the address may not be confirmed yet.
+    /// Carries the link that sets a new password.
     pub fn reset_password(link: String) -> Self {
         Self {
             subject: "Set a new password",

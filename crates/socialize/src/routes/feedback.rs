@@ -103,15 +103,17 @@ async fn submit_feedback_report(
     if let Some(organization_id) = *organization_id {
         require_member(&app, &mut transaction, organization_id, user.user_id).await?;
     }
-    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+    if let Some(earlier) = request.begin_as(&app, &mut transaction, user).await? {
         return Ok(earlier);
     }
-    app.database
+    let inserted = app
+        .database
         .run(
             DatabaseOperation::InsertFeedbackReport,
             sqlx::query(
                 "insert into feedback_reports (id, reporter_id, organization_id, kind, status, body, created_at, updated_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $7)",
+                 select $1, s.user_id, $3, $4, $5, $6, $7, $7 from sessions s
+                 where s.id = $8 and s.user_id = $2 and s.ended_at is null and s.expires_at > $7",
             )
             .bind(report.id)
             .bind(user.user_id)
@@ -120,9 +122,13 @@ async fn submit_feedback_report(
             .bind(report.status)
             .bind(&report.body)
             .bind(now)
+            .bind(user.session_id)
             .execute(&mut *transaction),
         )
         .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(user.session_ended(&app));
+    }
     let report_id = report.id;
     let created = Created::new(report);
     request.complete(&app, &mut transaction, user.user_id, &created).await?;
@@ -174,19 +180,26 @@ async fn list_own_feedback_reports(
         .run(
             DatabaseOperation::ListFeedbackReports,
             sqlx::query_as(
-                "select id, kind, status, body, organization_id, created_at, updated_at,
-                     exists (select from feedback_screenshots where feedback_report_id = id) as has_screenshot
-                 from feedback_reports
-                 where reporter_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
-                 order by created_at desc, id desc limit $4",
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                     exists (select from feedback_screenshots where feedback_report_id = f.id) as has_screenshot
+                 from feedback_reports f
+                 join sessions s on s.user_id = f.reporter_id
+                     and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
+                 where f.reporter_id = $1 and ($2::timestamptz is null or (f.created_at, f.id) < ($2, $3))
+                 order by f.created_at desc, f.id desc limit $4",
             )
             .bind(user.user_id)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(user.session_id)
+            .bind(app.clock.now())
             .fetch_all(&mut *connection),
         )
         .await?;
+    if reports.is_empty() {
+        user.require_session(&app, &mut connection).await?;
+    }
     let position = |report: &FeedbackReport| Position { created_at: report.created_at, id: report.id.uuid() };
     Ok(Json(Page::of(reports, rows, position)))
 }

@@ -5,7 +5,6 @@ use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
-use domain::labels::{AuthFailureReason, ErrorCode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -52,13 +51,17 @@ async fn read_me(State(app): State<App>, user: CurrentUser) -> Result<Json<Me>, 
         .run(
             DatabaseOperation::FindUser,
             sqlx::query_as(
-                "select id, email, display_name, is_operator, created_at from users where id = $1",
+                "select u.id, u.email, u.display_name, u.is_operator, u.created_at
+                 from sessions s join users u on u.id = s.user_id
+                 where s.id = $1 and s.user_id = $2 and s.ended_at is null and s.expires_at > $3",
             )
+            .bind(user.session_id)
             .bind(user.user_id)
+            .bind(app.clock.now())
             .fetch_optional(&mut *connection),
         )
         .await?;
-    me.map(Json).ok_or_else(|| no_account(&app, user))
+    me.map(Json).ok_or_else(|| user.session_ended(&app))
 }
 
 /// Change one's own account
@@ -79,19 +82,17 @@ async fn update_me(
         .run(
             DatabaseOperation::UpdateUser,
             sqlx::query_as(
-                "update users set display_name = $2 where id = $1
-                 returning id, email, display_name, is_operator, created_at",
+                "update users u set display_name = $4 from sessions s
+                 where u.id = s.user_id
+                     and s.id = $1 and s.user_id = $2 and s.ended_at is null and s.expires_at > $3
+                 returning u.id, u.email, u.display_name, u.is_operator, u.created_at",
             )
+            .bind(user.session_id)
             .bind(user.user_id)
+            .bind(app.clock.now())
             .bind(change.display_name.as_str())
             .fetch_optional(&mut *connection),
         )
         .await?;
-    me.map(Json).ok_or_else(|| no_account(&app, user))
-}
-
-/// The token is valid and its account is gone, which happens when a database is restored from an older copy.
-fn no_account(app: &App, user: CurrentUser) -> Error {
-    app.signals.auth_failed(AuthFailureReason::InvalidToken, Some(user.user_id));
-    Error::refused(ErrorCode::Unauthenticated, "The account of this access token does not exist.")
+    me.map(Json).ok_or_else(|| user.session_ended(&app))
 }

@@ -73,22 +73,29 @@ async fn create_organization(
     let role = OrganizationRole::Owner;
 
     let mut transaction = app.database.begin().await?;
-    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+    if let Some(earlier) = request.begin_as(&app, &mut transaction, user).await? {
         return Ok(earlier);
     }
-    app.database
+    let inserted = app
+        .database
         .run(
             DatabaseOperation::InsertOrganization,
             sqlx::query(
-                "insert into organizations (id, name, created_by, created_at) values ($1, $2, $3, $4)",
+                "insert into organizations (id, name, created_by, created_at)
+                 select $1, $2, s.user_id, $4 from sessions s
+                 where s.id = $5 and s.user_id = $3 and s.ended_at is null and s.expires_at > $4",
             )
             .bind(organization_id)
             .bind(request.body.name.as_str())
             .bind(user.user_id)
             .bind(now)
+            .bind(user.session_id)
             .execute(&mut *transaction),
         )
         .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(user.session_ended(&app));
+    }
     app.database
         .run(
             DatabaseOperation::InsertOrganizationMember,
@@ -136,6 +143,8 @@ async fn list_organizations(
             sqlx::query_as(
                 "select o.id, o.name, m.role, o.created_at
                  from organization_members m join organizations o on o.id = m.organization_id
+                 join sessions s on s.user_id = m.user_id
+                     and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
                  where m.user_id = $1 and ($2::timestamptz is null or (o.created_at, o.id) < ($2, $3))
                  order by o.created_at desc, o.id desc limit $4",
             )
@@ -143,9 +152,14 @@ async fn list_organizations(
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(user.session_id)
+            .bind(app.clock.now())
             .fetch_all(&mut *connection),
         )
         .await?;
+    if organizations.is_empty() {
+        user.require_session(&app, &mut connection).await?;
+    }
     let position = |item: &Organization| Position { created_at: item.created_at, id: item.id.uuid() };
     Ok(Json(Page::of(organizations, rows, position)))
 }

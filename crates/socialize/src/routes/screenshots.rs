@@ -134,13 +134,23 @@ async fn lock_own_report(
         .database
         .run(
             DatabaseOperation::LockFeedbackReport,
-            sqlx::query("select from feedback_reports where id = $1 and reporter_id = $2 for update")
-                .bind(feedback_report_id)
-                .bind(user.user_id)
-                .fetch_optional(&mut **transaction),
+            sqlx::query(
+                "select from feedback_reports f
+                 join sessions s on s.user_id = f.reporter_id
+                     and s.id = $3 and s.user_id = $2 and s.ended_at is null and s.expires_at > $4
+                 where f.id = $1 for update of f",
+            )
+            .bind(feedback_report_id)
+            .bind(user.user_id)
+            .bind(user.session_id)
+            .bind(app.clock.now())
+            .fetch_optional(&mut **transaction),
         )
         .await?;
-    locked.ok_or_else(|| Error::not_found("feedback report"))?;
+    if locked.is_none() {
+        user.require_session(app, transaction).await?;
+        return Err(Error::not_found("feedback report"));
+    }
     telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, feedback_report_id));
     Ok(())
 }
@@ -171,16 +181,23 @@ async fn download_screenshot(
                  from feedback_screenshots s
                  join feedback_reports f on f.id = s.feedback_report_id
                  join users u on u.id = $2 and (u.id = f.reporter_id or u.is_operator)
+                 join sessions c on c.user_id = u.id
+                     and c.id = $3 and c.user_id = $2 and c.ended_at is null and c.expires_at > $4
                  where f.id = $1",
             )
             .bind(path.feedback_report_id)
             .bind(user.user_id)
+            .bind(user.session_id)
+            .bind(app.clock.now())
             .fetch_optional(&mut *connection),
         )
         .await?;
+    let Some(file) = file else {
+        user.require_session(&app, &mut connection).await?;
+        return Err(Error::not_found("screenshot"));
+    };
     // No connection is held while the file is on its way.
     drop(connection);
-    let file = file.ok_or_else(|| Error::not_found("screenshot"))?;
     telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, path.feedback_report_id));
     files::send(&app, &request, file).await
 }

@@ -347,7 +347,7 @@ async fn accept_workspace_invite(
     telemetry::current::set(|attributes| attributes.id(&keys::INVITE_ID, invite_id));
 
     let mut transaction = app.database.begin().await?;
-    if let Some(earlier) = request.begin(&app, &mut transaction, user.user_id).await? {
+    if let Some(earlier) = request.begin_as(&app, &mut transaction, user).await? {
         return Ok(earlier);
     }
     let invite: Option<Invite> = app
@@ -360,14 +360,21 @@ async fn accept_workspace_invite(
                  from workspace_invites i
                  join workspaces w on w.id = i.workspace_id
                  join users u on u.id = $2
+                 join sessions s on s.user_id = u.id
+                     and s.id = $3 and s.user_id = $2 and s.ended_at is null and s.expires_at > $4
                  where i.id = $1 for no key update of i",
             )
             .bind(invite_id)
             .bind(user.user_id)
+            .bind(user.session_id)
+            .bind(now)
             .fetch_optional(&mut *transaction),
         )
         .await?;
-    let invite = invite.ok_or_else(|| Error::not_found("invite"))?;
+    let Some(invite) = invite else {
+        user.require_session(&app, &mut transaction).await?;
+        return Err(Error::not_found("invite"));
+    };
     invite.allow(now)?;
     let (organization_id, workspace_id) = (invite.organization_id, invite.workspace_id);
     telemetry::current::set(|attributes| {

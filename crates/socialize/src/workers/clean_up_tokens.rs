@@ -1,4 +1,4 @@
-//! Deletes what can no longer be used: expired links, idempotency keys of yesterday, sessions that have ended or expired.
+//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, sessions that have ended or expired.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -26,6 +26,15 @@ pub async fn run(app: &App) -> Result<(), JobError> {
         app,
         "delete from email_tokens where id in (
              select id from email_tokens where expires_at <= $1 order by expires_at limit $2 for update skip locked
+         )",
+        now,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from pending_registrations where id in (
+             select id from pending_registrations where expires_at <= $1
+             order by expires_at limit $2 for update skip locked
          )",
         now,
     )

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::{ContentItemId, EmailTokenId, InviteId, UserId};
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
 use domain::vocabulary::{Decision, EmailTokenPurpose, WorkspaceRole};
 use sqlx::FromRow;
 
@@ -37,9 +37,9 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
 async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Content)>> {
     match email {
         Email::VerifyEmail { token } => {
-            let user = find_token_owner(app, token, EmailTokenPurpose::VerifyEmail).await?;
+            let email = find_registration(app, token).await?;
             let link = token_link(app, "verify-email", LinkPurpose::VerifyEmail, token.uuid());
-            Ok(user.map(|user| (user.email, Content::verify_email(link))))
+            Ok(email.map(|email| (email, Content::verify_email(link))))
         }
         Email::AlreadyRegistered { user } => {
             let user = find_user(app, user).await?;
@@ -121,6 +121,20 @@ async fn find_user(app: &App, user: UserId) -> database::Result<Option<UserRow>>
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as("select email, display_name from users where id = $1")
                 .bind(user)
+                .fetch_optional(&mut *connection),
+        )
+        .await
+}
+
+/// The address of a registration, while it waits for confirmation.
+async fn find_registration(app: &App, registration: RegistrationId) -> database::Result<Option<String>> {
+    let mut connection = app.database.acquire().await?;
+    app.database
+        .run(
+            DatabaseOperation::FindEmailRecipient,
+            sqlx::query_scalar("select email from pending_registrations where id = $1 and expires_at > $2")
+                .bind(registration)
+                .bind(app.clock.now())
                 .fetch_optional(&mut *connection),
         )
         .await

@@ -184,6 +184,40 @@ async fn everybody_may_do_what_the_table_says() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
+/// Log-out, a new password, theft and erasure take effect at once, whatever the access token says.
+#[tokio::test]
+async fn an_access_token_ends_with_its_session_on_every_route() {
+    let endings = [
+        "update sessions set ended_at = created_at, ended_reason = 'logged_out' where id = $1",
+        "update sessions set expires_at = created_at + interval '1 microsecond' where id = $1",
+        "delete from sessions where id = $1",
+        // The session lives and is somebody else's.
+        "update sessions set user_id = (select id from users where id <> $1 limit 1) where id = $1",
+    ];
+    let test = TestApp::start_with_settings(world::without_rate_limits).await;
+    let protected: BTreeSet<String> = documented()
+        .into_iter()
+        .filter(|(_, is_protected)| *is_protected)
+        .map(|(operation, _)| operation)
+        .collect();
+    let mut refused = 0;
+    for row in rows().iter().filter(|row| protected.contains(&row.operation())) {
+        for ending in endings {
+            let (role, world) = (row.allowed_role(), World::new(&test, row.item_status).await);
+            // Everything that the request needs is made while the session lives.
+            let path = world.fill(row.path, role).await;
+            let body = world.fill(row.body, role).await;
+            let caller = world.caller(role).expect("a user");
+            test.app.clock.advance(chrono::TimeDelta::seconds(1));
+            sqlx::query(ending).bind(caller).execute(test.pool()).await.expect("ended");
+            let answer = send_filled(&world, role, row, &path, &body).await;
+            assert_eq!(answer.status, 401, "{} after {ending}: {}", row.operation(), answer.body);
+            refused += 1;
+        }
+    }
+    assert_eq!(crate::auth::failures(&test, "ended_session"), refused);
+}
+
 /// Whoever is refused must not be able to tell whether what was asked for exists.
 #[tokio::test]
 async fn outsiders_cannot_tell_what_exists() {
@@ -256,9 +290,13 @@ async fn what_a_body_refers_to_is_not_given_away() {
 }
 
 async fn send(world: &World<'_>, role: Role, row: &Row, path: &str) -> Answer {
-    let body = match row.body {
+    send_filled(world, role, row, path, &world.fill(row.body, role).await).await
+}
+
+async fn send_filled(world: &World<'_>, role: Role, row: &Row, path: &str, body: &str) -> Answer {
+    let body = match body {
         "" | PICTURE => Value::Null,
-        body => serde_json::from_str(&world.fill(body, role).await).expect("a JSON body"),
+        body => serde_json::from_str(body).expect("a JSON body"),
     };
     // Edits of content items need it, and nobody else minds.
     let headers = [("if-match", "*")];

@@ -32,7 +32,7 @@ async fn what_postgres_quotes_is_recorded_nowhere() {
 
         test.log_lines();
         let query = sqlx::query(sqlx::AssertSqlSafe(*statement)).bind(WRITTEN).execute(test.pool());
-        let error = test.app.database.run(DatabaseOperation::InsertUser, query).await;
+        let error = test.app.database.run(DatabaseOperation::InsertSession, query).await;
         let error = Error::from(error.expect_err("Postgres refuses"));
         assert!(!format!("{error:?}").to_lowercase().contains(WRITTEN), "{error:?}");
         let Error::Failed { error_type, .. } = error else { panic!("{error:?} blames the caller") };

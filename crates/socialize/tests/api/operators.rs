@@ -9,6 +9,7 @@ use crate::auth;
 async fn a_user_with_a_confirmed_address_becomes_an_operator() {
     let test = TestApp::start().await;
     let user = auth::verified(&test, "ada@example.com").await;
+    test.begin_session(user).await;
     assert_eq!(test.get(user, "/v1/me").await.expect(200).body["is_operator"], false);
     for _ in 0..2 {
         let added = operators::add(&test.app.database, " Ada@example.com").await.expect("added");

@@ -221,7 +221,8 @@ impl<'a> World<'a> {
     }
 
     fn token(&self, issued: TimeDelta) -> String {
-        let (user, session) = (self.user(Role::Owner), SessionId::from(Uuid::now_v7()));
+        let user = self.user(Role::Owner);
+        let session = SessionId::from(user.uuid());
         let token = self.test.app.tokens.issue(user, session, self.test.app.clock.now() + issued);
         token.expect("signed").expose().to_owned()
     }

@@ -37,6 +37,23 @@ async fn expired_links_go_and_others_stay() {
 }
 
 #[tokio::test]
+async fn registrations_that_nobody_confirmed_go_and_others_stay() {
+    let test = TestApp::start().await;
+    sqlx::query(
+        "insert into pending_registrations (id, email, display_name, password_hash, created_at, expires_at)
+         select gen_random_uuid(), 'ada@example.com', 'Ada', '$argon2id$not-a-hash', $1 - interval '1 day',
+             $1 + n * interval '1 second'
+         from generate_series(-2500, 9) n",
+    )
+    .bind(test.app.clock.now())
+    .execute(test.pool())
+    .await
+    .expect("registrations");
+    clean_up_tokens::run(&test.app).await.expect("cleaned up");
+    assert_eq!(count(&test, "pending_registrations").await, 9);
+}
+
+#[tokio::test]
 async fn idempotency_keys_go_after_a_day() {
     let test = TestApp::start().await;
     execute(
@@ -67,7 +84,8 @@ async fn sessions_go_when_they_expire_or_ended_a_week_ago_with_their_tokens() {
     )
     .await;
     clean_up_tokens::run(&test.app).await.expect("cleaned up");
-    assert_eq!((count(&test, "sessions").await, count(&test, "refresh_tokens").await), (2, 2));
+    // And the session of the user.
+    assert_eq!((count(&test, "sessions").await, count(&test, "refresh_tokens").await), (3, 2));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
-use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, UserId, WorkspaceId};
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, RegistrationId, UserId, WorkspaceId};
 use domain::labels::JobKind;
 use domain::vocabulary::{Decision, WorkspaceRole};
 use mail_parser::{Message, MessageParser};
@@ -39,26 +39,36 @@ pub(crate) fn delivery_lines(test: &TestApp) -> Vec<Json> {
     test.log_lines().into_iter().filter(|line| line["event"] == "email.delivery").collect()
 }
 
-/// A user with a token that verifies their address.
-pub(crate) async fn verification(test: &TestApp) -> (UserId, EmailTokenId) {
-    let user = test.user("ada").await;
-    (user, token(test, user, "verify_email").await)
+/// A registration of Ada's that waits for confirmation.
+pub(crate) async fn registration(test: &TestApp) -> RegistrationId {
+    let id = RegistrationId::from(Uuid::now_v7());
+    sqlx::query(
+        "insert into pending_registrations (id, email, display_name, password_hash, created_at, expires_at)
+         values ($1, 'ada@example.com', 'ada', '$argon2id$not-a-hash', $2, $3)",
+    )
+    .bind(id)
+    .bind(test.app.clock.now())
+    .bind(test.app.clock.now() + TimeDelta::days(1))
+    .execute(test.pool())
+    .await
+    .expect("a registration");
+    id
 }
 
-async fn token(test: &TestApp, user: UserId, purpose: &str) -> EmailTokenId {
-    let id = EmailTokenId::from(Uuid::now_v7());
+/// A user with the token of a link that sets a new password.
+async fn reset_link(test: &TestApp) -> (UserId, EmailTokenId) {
+    let (user, id) = (test.user("ada").await, EmailTokenId::from(Uuid::now_v7()));
     sqlx::query(
-        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, $3, $4, $5)",
+        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, 'reset_password', $3, $4)",
     )
     .bind(id)
     .bind(user)
-    .bind(purpose)
     .bind(test.app.clock.now())
     .bind(test.app.clock.now() + TimeDelta::days(1))
     .execute(test.pool())
     .await
     .expect("a token");
-    id
+    (user, id)
 }
 
 async fn execute(test: &TestApp, statement: &'static str, id: Uuid) {
@@ -95,7 +105,7 @@ async fn is_not_sent(test: &TestApp, email: Email) {
 #[tokio::test]
 async fn an_e_mail_has_the_headers_that_it_needs_and_no_others() {
     let test = TestApp::start().await;
-    let (user, token) = verification(&test).await;
+    let token = registration(&test).await;
     let id = enqueue_email(&test, Email::VerifyEmail { token }).await;
     test.run_due_jobs().await;
     let sent = test.emails();
@@ -104,7 +114,7 @@ async fn an_e_mail_has_the_headers_that_it_needs_and_no_others() {
     assert_eq!(get("Message-ID"), format!("<{id}@socialize.example>"));
     assert_eq!(get("Date"), "Mon, 23 Nov 2026 09:00:00 +0000");
     assert_eq!(get("From"), "Socialize <socialize@socialize.example>");
-    assert_eq!(get("To"), test.email_of(user).await);
+    assert_eq!(get("To"), "ada@example.com");
     assert_eq!(get("Subject"), "Please confirm your e-mail address");
     assert_eq!(get("Auto-Submitted"), "auto-generated");
     assert_eq!(headers.len(), 8, "also MIME-Version and Content-Type: {headers:?}");
@@ -113,7 +123,7 @@ async fn an_e_mail_has_the_headers_that_it_needs_and_no_others() {
 #[tokio::test]
 async fn the_links_of_an_account_carry_their_tokens() {
     let test = TestApp::start().await;
-    let (user, verify) = verification(&test).await;
+    let (verify, (user, reset)) = (registration(&test).await, reset_link(&test).await);
     let link = |path: &str, purpose, id| {
         format!("https://socialize.example/{path}#token={}", test.app.tokens.link(purpose, id).expose())
     };
@@ -124,7 +134,6 @@ async fn the_links_of_an_account_carry_their_tokens() {
     // Whoever registered an address that is not theirs must not have us deliver the name that they chose.
     assert!(text.starts_with("Hello,\n") && !text.contains("ada"), "{text}");
 
-    let reset = token(&test, user, "reset_password").await;
     let (_, text, _) = send(&test, Email::ResetPassword { token: reset }).await;
     let expected = link("reset-password", LinkPurpose::ResetPassword, reset.uuid());
     assert!(text.contains(&format!("\n{expected}\n")), "{text}");
@@ -140,23 +149,25 @@ async fn the_links_of_an_account_carry_their_tokens() {
 #[tokio::test]
 async fn a_link_that_is_used_expired_or_somebodys_who_is_gone_is_not_sent() {
     let test = TestApp::start().await;
-    let (_, used) = verification(&test).await;
+    let (_, used) = reset_link(&test).await;
     execute(&test, "update email_tokens set used_at = created_at where id = $1", used.uuid()).await;
-    is_not_sent(&test, Email::VerifyEmail { token: used }).await;
+    is_not_sent(&test, Email::ResetPassword { token: used }).await;
 
-    let (_, other_purpose) = verification(&test).await;
-    is_not_sent(&test, Email::ResetPassword { token: other_purpose }).await;
-
-    let (user, token) = verification(&test).await;
+    let (user, token) = reset_link(&test).await;
     execute(&test, "delete from users where id = $1", user.uuid()).await;
-    is_not_sent(&test, Email::VerifyEmail { token }).await;
+    is_not_sent(&test, Email::ResetPassword { token }).await;
     is_not_sent(&test, Email::AlreadyRegistered { user }).await;
 
-    let (_, expired) = verification(&test).await;
+    let confirmed = registration(&test).await;
+    execute(&test, "delete from pending_registrations where id = $1", confirmed.uuid()).await;
+    is_not_sent(&test, Email::VerifyEmail { token: confirmed }).await;
+
+    let ((_, reset), verify) = (reset_link(&test).await, registration(&test).await);
     test.app.clock.advance(TimeDelta::days(1));
-    is_not_sent(&test, Email::VerifyEmail { token: expired }).await;
+    is_not_sent(&test, Email::ResetPassword { token: reset }).await;
+    is_not_sent(&test, Email::VerifyEmail { token: verify }).await;
     assert_eq!(test.count("socialize.email.deliveries"), 0);
-    assert_eq!(runs(&test.app, JobKind::SendEmail, JobOutcome::Ok), 5);
+    assert_eq!(runs(&test.app, JobKind::SendEmail, JobOutcome::Ok), 6);
 }
 
 async fn invite(test: &TestApp) -> (InviteId, UserId) {

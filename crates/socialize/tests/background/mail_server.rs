@@ -19,7 +19,7 @@ use telemetry::{ErrorType, JobOutcome};
 use tempfile::TempDir;
 use test_support::{TestApp, python_tool};
 
-use crate::email::{deliveries, delivery_lines, enqueue_email, verification};
+use crate::email::{deliveries, delivery_lines, enqueue_email, registration};
 use crate::support::{LEASE, eventually, job, nothing_reveals, row, settings, waiting};
 
 /// A server and the directory of what it took.
@@ -193,7 +193,7 @@ async fn a_server_that_is_never_available_is_given_up_after_a_day() {
 async fn a_repetition_after_a_crash_can_be_recognised() {
     let server = MailServer::start("accept");
     let test = TestApp::start_with_mail(server.plain()).await;
-    let (_, token) = verification(&test).await;
+    let token = registration(&test).await;
     let id = enqueue_email(&test, Email::VerifyEmail { token }).await;
     // It dies after the mail server has taken the e-mail and before that is written down.
     let dies = WorkerSettings {

@@ -360,7 +360,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// Inserts a verified user, without the cost of hashing a password.
+    /// Inserts a verified user with a session, without the cost of hashing a password.
     pub(crate) async fn insert(pool: &PgPool) -> Self {
         Self::insert_with(pool, SERVER_SECRET).await
     }
@@ -370,8 +370,12 @@ impl User {
         let id = UserId::from(Uuid::now_v7());
         let now = Clock::default().now();
         sqlx::query(
-            "insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
-             values ($1, $2, 'Ada', '$argon2id$not-a-hash', $3, $3)",
+            "with ada as (
+                 insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
+                 values ($1, $2, 'Ada', '$argon2id$not-a-hash', $3, $3) returning id
+             )
+             insert into sessions (id, user_id, created_at, expires_at)
+             select id, id, $3, $3 + interval '1 day' from ada",
         )
         .bind(id)
         .bind(format!("{}@example.com", id.uuid().simple()))
@@ -380,7 +384,7 @@ impl User {
         .await
         .expect("a user");
         let tokens = Tokens::new(&Secret::new(server_secret));
-        let token = tokens.issue(id, SessionId::from(Uuid::now_v7()), now).expect("signed");
+        let token = tokens.issue(id, SessionId::from(id.uuid()), now).expect("signed");
         Self { authorization: format!("Bearer {}", token.expose()) }
     }
 

@@ -220,13 +220,25 @@ impl TestApp {
         self.call(Some(caller), Method::POST, path, body).await
     }
 
-    /// A valid access token. The session exists only in the token: access tokens are not looked up.
+    /// A valid access token of the session that [`Self::begin_session`] begins, whose id is the user's.
     pub fn access_token(&self, user: UserId) -> Secret {
-        let session = SessionId::from(Uuid::now_v7());
+        let session = SessionId::from(user.uuid());
         self.app.tokens.issue(user, session, self.app.clock.now()).expect("signed")
     }
 
-    /// A verified user, inserted without the cost of hashing a password.
+    /// Begins the session that requests as this user belong to.
+    pub async fn begin_session(&self, user: UserId) {
+        sqlx::query(
+            "insert into sessions (id, user_id, created_at, expires_at) values ($1, $1, $2, $2 + interval '10 years')",
+        )
+        .bind(user)
+        .bind(self.app.clock.now())
+        .execute(self.pool())
+        .await
+        .expect("a session");
+    }
+
+    /// A verified user with a session, inserted without the cost of hashing a password.
     pub async fn user(&self, name: &str) -> UserId {
         let id = UserId::from(Uuid::now_v7());
         sqlx::query(
@@ -240,6 +252,7 @@ impl TestApp {
         .execute(self.pool())
         .await
         .expect("a user");
+        self.begin_session(id).await;
         id
     }
 

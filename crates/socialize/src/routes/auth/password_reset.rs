@@ -55,7 +55,7 @@ async fn request_password_reset(
             DatabaseOperation::InsertEmailToken,
             sqlx::query(
                 "insert into email_tokens (id, user_id, purpose, created_at, expires_at)
-                 select $1, id, $2, $3, $4 from users where email = $5",
+                 select $1, id, $2, $3, $4 from users where email = $5 and email_verified_at is not null",
             )
             .bind(token)
             .bind(EmailTokenPurpose::ResetPassword)
@@ -83,7 +83,7 @@ struct PasswordReset {
 
 /// Set a new password with the token of the e-mailed link
 ///
-/// All sessions of the user end. As the link was read in the mailbox, the address is confirmed too.
+/// All sessions of the user end, and so do all other links that set a password.
 #[utoipa::path(
     post, path = "/v1/auth/reset-password", tag = "authentication",
     request_body = PasswordReset,
@@ -153,15 +153,11 @@ async fn reset_password(
     app.database
         .run(
             DatabaseOperation::UpdateUserPassword,
-            sqlx::query(
-                "update users set password_hash = $2, password_reset_at = $3,
-                     email_verified_at = coalesce(email_verified_at, $3)
-                 where id = $1",
-            )
-            .bind(user_id)
-            .bind(password_hash.expose())
-            .bind(now)
-            .execute(&mut *transaction),
+            sqlx::query("update users set password_hash = $2, password_reset_at = $3 where id = $1")
+                .bind(user_id)
+                .bind(password_hash.expose())
+                .bind(now)
+                .execute(&mut *transaction),
         )
         .await?;
     app.database

@@ -1,11 +1,15 @@
 //! Registering, and confirming the address.
+//!
+//! A registration becomes an account when its link is used, with the name and the password that it came with. Several
+//! registrations of one address may wait at once: the first link that is used wins and ends the others. So a link never
+//! confirms what somebody else registered before or after.
 
 use axum::extract::State;
+use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::{EmailTokenId, UserId};
+use domain::ids::{RegistrationId, UserId};
 use domain::labels::AuthFailureReason;
 use domain::signals::keys;
-use domain::vocabulary::EmailTokenPurpose;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -15,12 +19,18 @@ use uuid::Uuid;
 
 use super::{Accepted, EmailRequest, LinkToken, VERIFICATION_LINK_LIFETIME, link_expired};
 use crate::app::App;
+use crate::database::Transaction;
 use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
 use crate::passwords::NewPassword;
+use crate::secret::Secret;
 use crate::text::{EmailAddress, Text};
 use crate::token::LinkPurpose;
+
+/// How many registrations of one address wait at most; the oldest ends. It is large enough that strangers who stay below the
+/// limit of e-mails need hours to push a registration out.
+const PENDING_REGISTRATIONS_OF_ONE_ADDRESS: i64 = 20;
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -41,9 +51,11 @@ struct NewUser {
 
 /// Register
 ///
-/// The owner of the address gets an e-mail: with a link that confirms it, valid for 24 hours, or with the news that the
-/// address has an account already. The answer is the same. Registering again before the address is confirmed replaces the
-/// name and the password. Repetition is safe without an `Idempotency-Key`; one that is sent has no effect.
+/// The owner of the address gets an e-mail: with a link that confirms this registration, valid for 24 hours, or with the news
+/// that the address has an account already. The answer is the same. The account comes into being when the link is used, with
+/// the name and the password of the registration that the link was sent for. Registering again makes another registration with
+/// a link of its own; the first link that is used ends the others. Repetition is safe without an `Idempotency-Key`; one that is
+/// sent has no effect.
 #[utoipa::path(
     post, path = "/v1/auth/register", tag = "authentication",
     request_body = NewUser,
@@ -60,68 +72,63 @@ async fn register(
     request.password.check_differs_from(&request.email)?;
     app.rate_limits.count_email(&request.email, client)?;
     let password_hash = app.passwords.hash(request.password.secret()).await?;
-    let now = app.clock.now();
+    let registration = RegistrationId::from(Uuid::now_v7());
 
     let mut transaction = app.database.begin().await?;
-    // Until an address is confirmed, its account belongs to whoever registered it last: the owner, who registers after
-    // somebody else did so, shall not confirm that person's password.
-    let registered: Option<UserId> = app
-        .database
-        .run(
-            DatabaseOperation::InsertUser,
-            sqlx::query_scalar(
-                "insert into users (id, email, display_name, password_hash, created_at) values ($1, $2, $3, $4, $5)
-                 on conflict on constraint users_email_key do update
-                     set display_name = excluded.display_name, password_hash = excluded.password_hash
-                     where users.email_verified_at is null
-                 returning id",
-            )
-            .bind(UserId::from(Uuid::now_v7()))
-            .bind(request.email.as_str())
-            .bind(request.display_name.as_str())
-            .bind(password_hash.expose())
-            .bind(now)
-            .fetch_optional(&mut *transaction),
-        )
-        .await?;
-    let email = match registered {
-        Some(user_id) => {
-            let token = EmailTokenId::from(Uuid::now_v7());
-            app.database
-                .run(
-                    DatabaseOperation::InsertEmailToken,
-                    sqlx::query(
-                        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, $3, $4, $5)",
-                    )
-                    .bind(token)
-                    .bind(user_id)
-                    .bind(EmailTokenPurpose::VerifyEmail)
-                    .bind(now)
-                    .bind(now + VERIFICATION_LINK_LIFETIME)
-                    .execute(&mut *transaction),
-                )
-                .await?;
-            Email::VerifyEmail { token }
-        }
-        None => {
-            let user: UserId = app
-                .database
-                .run(
-                    DatabaseOperation::FindUserByEmail,
-                    sqlx::query_scalar("select id from users where email = $1")
-                        .bind(request.email.as_str())
-                        .fetch_one(&mut *transaction),
-                )
-                .await?;
-            Email::AlreadyRegistered { user }
-        }
+    let owner = insert_pending(&app, &mut transaction, registration, &request, &password_hash).await?;
+    let email = match owner {
+        None => Email::VerifyEmail { token: registration },
+        Some(user) => Email::AlreadyRegistered { user },
     };
     email.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
     Ok(Accepted::new("Please look into your mailbox: the e-mail says how to go on."))
 }
 
+/// Inserts the registration unless the address has an account, and returns whose that is.
+async fn insert_pending(
+    app: &App,
+    transaction: &mut Transaction,
+    registration: RegistrationId,
+    request: &NewUser,
+    password_hash: &Secret,
+) -> Result<Option<UserId>, Error> {
+    let now: DateTime<Utc> = app.clock.now();
+    let owner = app
+        .database
+        .run(
+            DatabaseOperation::InsertPendingRegistration,
+            sqlx::query_scalar(
+                "with owner as (
+                     select id from users where email = $2 and email_verified_at is not null
+                 ), inserted as (
+                     insert into pending_registrations (id, email, display_name, password_hash, created_at, expires_at)
+                     select $1, $2, $3, $4, $5, $6 where not exists (select from owner)
+                 ), ended as (
+                     delete from pending_registrations where id in (
+                         select id from pending_registrations where email = $2
+                         order by created_at desc, id desc offset $7
+                     )
+                 )
+                 select id from owner",
+            )
+            .bind(registration)
+            .bind(request.email.as_str())
+            .bind(request.display_name.as_str())
+            .bind(password_hash.expose())
+            .bind(now)
+            .bind(now + VERIFICATION_LINK_LIFETIME)
+            // This statement does not see the row that it inserts.
+            .bind(PENDING_REGISTRATIONS_OF_ONE_ADDRESS - 1)
+            .fetch_optional(&mut **transaction),
+        )
+        .await?;
+    Ok(owner)
+}
+
 /// Ask for another e-mail that confirms the address
+///
+/// It has the link of the newest registration of the address.
 #[utoipa::path(
     post, path = "/v1/auth/resend-verification", tag = "authentication",
     request_body = EmailRequest,
@@ -136,39 +143,39 @@ async fn resend_verification(
     Body(request): Body<EmailRequest>,
 ) -> Result<Accepted, Error> {
     app.rate_limits.count_email(&request.email, client)?;
-    let now = app.clock.now();
-    let token = EmailTokenId::from(Uuid::now_v7());
 
-    // The job is enqueued in any case, so that nobody can measure whether there is an account. Without a token there is
-    // nothing to send.
     let mut transaction = app.database.begin().await?;
-    app.database
+    let newest: Option<RegistrationId> = app
+        .database
         .run(
-            DatabaseOperation::InsertEmailToken,
-            sqlx::query(
-                "insert into email_tokens (id, user_id, purpose, created_at, expires_at)
-                 select $1, id, $2, $3, $4 from users where email = $5 and email_verified_at is null",
+            DatabaseOperation::FindPendingRegistration,
+            sqlx::query_scalar(
+                "select id from pending_registrations where email = $1 and expires_at > $2
+                 order by created_at desc, id desc limit 1",
             )
-            .bind(token)
-            .bind(EmailTokenPurpose::VerifyEmail)
-            .bind(now)
-            .bind(now + VERIFICATION_LINK_LIFETIME)
             .bind(request.email.as_str())
-            .execute(&mut *transaction),
+            .bind(app.clock.now())
+            .fetch_optional(&mut *transaction),
         )
         .await?;
+    // The job is enqueued in any case, so that nobody can measure whether a registration waits. Without one there is nothing
+    // to send.
+    let token = newest.unwrap_or_else(|| RegistrationId::from(Uuid::now_v7()));
     Email::VerifyEmail { token }.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
     Ok(Accepted::new("If this address waits for confirmation, it gets another e-mail."))
 }
 
 /// Confirm an address with the token of the e-mailed link
+///
+/// The account comes into being, with the name and the password of the registration that the link was sent for. All other
+/// registrations of the address end.
 #[utoipa::path(
     post, path = "/v1/auth/verify-email", tag = "authentication",
     request_body = LinkToken,
     responses(
         (status = 204, description = "The address is confirmed; its user can log in."),
-        (status = 410, body = ErrorBody, description = "The link was used, has expired or is incomplete."),
+        (status = 410, body = ErrorBody, description = "The link was used, has expired or is incomplete, or the address has an account."),
         answers::PublicWrite,
     )
 )]
@@ -179,36 +186,40 @@ async fn verify_email(State(app): State<App>, Body(request): Body<LinkToken>) ->
     };
     let token =
         app.tokens.verify_link(LinkPurpose::VerifyEmail, request.token.expose()).ok_or_else(refused)?;
-    let now = app.clock.now();
 
-    let mut transaction = app.database.begin().await?;
+    let mut connection = app.database.acquire().await?;
+    // All registrations of the address are locked first, in one order: whoever uses another link of it at the same time waits
+    // and then finds none. A row of users that is not confirmed was written by an older version and is no account.
     let user: Option<UserId> = app
         .database
         .run(
-            DatabaseOperation::UseEmailToken,
+            DatabaseOperation::ConfirmRegistration,
             sqlx::query_scalar(
-                "update email_tokens set used_at = $2
-                 where id = $1 and purpose = $3 and used_at is null and expires_at > $2 returning user_id",
+                "with waiting as materialized (
+                     select id, email, display_name, password_hash, expires_at from pending_registrations
+                     where email = (select email from pending_registrations where id = $1)
+                     order by id for update
+                 ), confirmed as (
+                     select email, display_name, password_hash from waiting where id = $1 and expires_at > $3
+                 ), ended as (
+                     delete from pending_registrations
+                     where id in (select id from waiting) and exists (select from confirmed)
+                 )
+                 insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
+                 select $2, email, display_name, password_hash, $3, $3 from confirmed
+                 on conflict on constraint users_email_key do update
+                     set display_name = excluded.display_name, password_hash = excluded.password_hash,
+                         email_verified_at = excluded.email_verified_at
+                     where users.email_verified_at is null
+                 returning id",
             )
-            .bind(token)
-            .bind(now)
-            .bind(EmailTokenPurpose::VerifyEmail)
-            .fetch_optional(&mut *transaction),
+            .bind(RegistrationId::from(token))
+            .bind(UserId::from(Uuid::now_v7()))
+            .bind(app.clock.now())
+            .fetch_optional(&mut *connection),
         )
         .await?;
     let user_id = user.ok_or_else(refused)?;
     telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user_id));
-    app.database
-        .run(
-            DatabaseOperation::VerifyUserEmail,
-            sqlx::query(
-                "update users set email_verified_at = $2 where id = $1 and email_verified_at is null",
-            )
-            .bind(user_id)
-            .bind(now)
-            .execute(&mut *transaction),
-        )
-        .await?;
-    app.database.commit(transaction).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,14 +1,17 @@
 //! Logging in, staying logged in, logging out.
 //!
 //! A session is one family of refresh tokens. Each is good for one use, which yields the next; one that comes back after its
-//! use was copied by somebody, and as nobody can tell who is the thief, the whole family ends.
+//! use was copied by somebody, and as nobody can tell who is the thief, the whole family ends. One repetition within
+//! [`REPETITION_WINDOW`] gets the same tokens again as long as nobody has used the next refresh token: the client has lost the
+//! answer, or two of its tabs have refreshed together. A thief gains nothing by that, for whoever of the two uses the next token
+//! second is found out.
 
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{SessionId, UserId};
 use domain::labels::{AuthFailureReason, ErrorCode};
@@ -33,6 +36,9 @@ use crate::rate_limit::LoginAttempt;
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::ACCESS_TOKEN_LIFETIME;
+
+/// How long after its use a refresh token may come back once, if its successor has not been used.
+const REPETITION_WINDOW: TimeDelta = TimeDelta::seconds(30);
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -83,18 +89,20 @@ impl Serialize for IssuedToken {
 }
 
 impl SessionTokens {
+    /// The tokens that were issued at a time, which is now or that of a request that is repeated.
     fn issue(
         app: &App,
         user: UserId,
         session: SessionId,
         refresh_token: Secret,
-        now: DateTime<Utc>,
+        issued_at: DateTime<Utc>,
     ) -> Result<Self, Error> {
-        let access_token = app.tokens.issue(user, session, now);
+        let access_token = app.tokens.issue(user, session, issued_at);
+        let age = app.clock.now() - issued_at;
         Ok(Self {
             access_token: IssuedToken(access_token.map_err(|_| Error::failed(ErrorType::Internal))?),
             token_type: "Bearer",
-            expires_in: ACCESS_TOKEN_LIFETIME.num_seconds(),
+            expires_in: (ACCESS_TOKEN_LIFETIME - age).num_seconds(),
             refresh_token: IssuedToken(refresh_token),
         })
     }
@@ -106,7 +114,7 @@ impl IntoResponse for SessionTokens {
     }
 }
 
-/// 256 random bits.
+/// 256 random bits: the first of a family.
 fn new_refresh_token() -> Secret {
     let bits: [u8; 32] = rand::random();
     Secret::new(URL_SAFE_NO_PAD.encode(bits))
@@ -120,14 +128,13 @@ fn hash_refresh_token(token: &Secret) -> [u8; 32] {
 /// Log in
 ///
 /// After 10 failures within a minute, for one account or from one client address, further attempts are refused until the
-/// minute has passed, also those with the right password.
+/// minute has passed, also those with the right password. An address that is not confirmed is refused like an unknown one.
 #[utoipa::path(
     post, path = "/v1/auth/login", tag = "authentication",
     request_body = Credentials,
     responses(
         (status = 200, body = SessionTokens, description = "A session has begun."),
-        (status = 401, body = ErrorBody, description = "Wrong e-mail address or password."),
-        (status = 403, body = ErrorBody, description = "The e-mail address must be confirmed first."),
+        (status = 401, body = ErrorBody, description = "Wrong e-mail address or password, or the address is not confirmed."),
         answers::PublicWrite, answers::RateLimited,
     )
 )]
@@ -148,8 +155,8 @@ async fn log_in(
         .run(
             DatabaseOperation::FindUserByEmail,
             sqlx::query_as(
-                "select id, password_hash, email_verified_at is not null as is_verified, password_reset_at
-                 from users where email = $1",
+                "select id, password_hash, password_reset_at from users
+                 where email = $1 and email_verified_at is not null",
             )
             .bind(request.email.as_str())
             .fetch_optional(&mut *connection),
@@ -163,12 +170,6 @@ async fn log_in(
         return Err(refuse_credentials(&app, attempt, user.map(|user| user.id)));
     };
     telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user.id));
-    if !user.is_verified {
-        app.signals.login_attempted();
-        app.signals.auth_failed(AuthFailureReason::EmailNotVerified, Some(user.id));
-        let message = "Please confirm your e-mail address first, by the link in the e-mail that you got.";
-        return Err(Error::refused(ErrorCode::EmailNotVerified, message));
-    }
     let new_hash = if outdated { Some(app.passwords.hash(&request.password).await?) } else { None };
 
     let now = app.clock.now();
@@ -223,21 +224,23 @@ async fn log_in(
 struct UserRow {
     id: UserId,
     password_hash: String,
-    is_verified: bool,
     password_reset_at: Option<DateTime<Utc>>,
 }
 
-/// The one refusal for an unknown address and a wrong password.
+/// The one refusal for an unknown address, one that is not confirmed, and a wrong password.
 fn refuse_credentials(app: &App, attempt: LoginAttempt<'_>, user: Option<UserId>) -> Error {
     attempt.fail();
     app.signals.login_attempted();
     app.signals.auth_failed(AuthFailureReason::InvalidCredentials, user);
-    Error::refused(ErrorCode::InvalidCredentials, "The e-mail address or the password is wrong.")
+    let message = "The e-mail address or the password is wrong, or the address is not confirmed yet. Whoever has just registered \
+                   finds a link in the mailbox.";
+    Error::refused(ErrorCode::InvalidCredentials, message)
 }
 
 /// Get new tokens for a refresh token
 ///
-/// The refresh token is used up. If it comes a second time, the session ends.
+/// The refresh token is used up. If it comes a second time, the session ends, and with it its access tokens; only once, within
+/// 30 seconds and before the next refresh token was used, a repetition gets the same tokens again.
 #[utoipa::path(
     post, path = "/v1/auth/refresh", tag = "authentication",
     request_body = PresentedRefreshToken,
@@ -280,17 +283,31 @@ async fn refresh(
     if is_over {
         return Err(refused(AuthFailureReason::InvalidRefreshToken, Some(user_id)));
     }
-    let used = app
+    let next = app.tokens.next_refresh_token(&request.refresh_token);
+    let next_hash = hash_refresh_token(&next);
+    let used: Option<(DateTime<Utc>, bool)> = app
         .database
         .run(
             DatabaseOperation::UseRefreshToken,
-            sqlx::query("update refresh_tokens set used_at = $2 where token_hash = $1 and used_at is null")
-                .bind(&presented[..])
-                .bind(now)
-                .execute(&mut *transaction),
+            sqlx::query_as(
+                "update refresh_tokens
+                 set used_at = coalesce(used_at, $2), repeated_at = case when used_at is not null then $2 end
+                 where token_hash = $1 and (
+                     used_at is null
+                     or used_at > $3 and repeated_at is null and exists (
+                         select from refresh_tokens next where next.token_hash = $4 and next.used_at is null
+                     )
+                 )
+                 returning used_at, repeated_at is not null",
+            )
+            .bind(&presented[..])
+            .bind(now)
+            .bind(now - REPETITION_WINDOW)
+            .bind(&next_hash[..])
+            .fetch_optional(&mut *transaction),
         )
         .await?;
-    if used.rows_affected() == 0 {
+    let Some((used_at, is_repetition)) = used else {
         app.database
             .run(
                 DatabaseOperation::EndSession,
@@ -303,11 +320,11 @@ async fn refresh(
             .await?;
         app.database.commit(transaction).await?;
         return Err(refused(AuthFailureReason::ReusedRefreshToken, Some(user_id)));
+    };
+    let tokens = SessionTokens::issue(&app, user_id, session_id, next, used_at)?;
+    if !is_repetition {
+        insert_refresh_token(&app, &mut transaction, session_id, next_hash, now).await?;
     }
-    let refresh_token = new_refresh_token();
-    let refresh_token_hash = hash_refresh_token(&refresh_token);
-    let tokens = SessionTokens::issue(&app, user_id, session_id, refresh_token, now)?;
-    insert_refresh_token(&app, &mut transaction, session_id, refresh_token_hash, now).await?;
     app.database.commit(transaction).await?;
     Ok(tokens)
 }
@@ -334,8 +351,8 @@ async fn insert_refresh_token(
 
 /// Log out
 ///
-/// Ends the session that the refresh token belongs to, used or not. An access token of it stays valid until it expires. A
-/// token that belongs to no session is answered alike: there is nothing left to end.
+/// Ends the session that the refresh token belongs to, used or not, and with it its access tokens. A token that belongs to no
+/// session is answered alike: there is nothing left to end.
 #[utoipa::path(
     post, path = "/v1/auth/logout", tag = "authentication",
     request_body = PresentedRefreshToken,

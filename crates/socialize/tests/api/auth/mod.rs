@@ -1,6 +1,9 @@
 //! Registering, logging in, staying logged in, and getting back in.
 
+mod costs;
+mod links;
 mod login_limits;
+mod migration;
 mod password_reset;
 mod privacy;
 mod registration;
@@ -39,20 +42,15 @@ pub(crate) async fn refresh(test: &TestApp, refresh_token: &str) -> Answer {
 
 /// The tokens of all links of one purpose that were e-mailed to the user, newest first.
 pub(crate) async fn links(test: &TestApp, email: &str, purpose: LinkPurpose) -> Vec<String> {
-    let name = match purpose {
-        LinkPurpose::VerifyEmail => "verify_email",
-        LinkPurpose::ResetPassword => "reset_password",
-        LinkPurpose::WorkspaceInvite => panic!("invites have a table of their own"),
+    let query = match purpose {
+        LinkPurpose::VerifyEmail => "select id from pending_registrations where email = $1 order by id desc",
+        LinkPurpose::ResetPassword => {
+            "select t.id from email_tokens t join users u on u.id = t.user_id
+             where u.email = $1 and t.purpose = 'reset_password' order by t.id desc"
+        }
+        LinkPurpose::WorkspaceInvite => "select id from workspace_invites where email = $1 order by id desc",
     };
-    let ids: Vec<Uuid> = sqlx::query_scalar(
-        "select t.id from email_tokens t join users u on u.id = t.user_id
-         where u.email = $1 and t.purpose = $2 order by t.id desc",
-    )
-    .bind(email)
-    .bind(name)
-    .fetch_all(test.pool())
-    .await
-    .expect("tokens");
+    let ids: Vec<Uuid> = sqlx::query_scalar(query).bind(email).fetch_all(test.pool()).await.expect("tokens");
     ids.into_iter().map(|id| test.app.tokens.link(purpose, id).expose().to_owned()).collect()
 }
 

@@ -42,16 +42,6 @@ async fn a_new_password_replaces_the_old_one_and_ends_all_sessions() {
 }
 
 #[tokio::test]
-async fn a_reset_confirms_the_address_because_the_link_was_read_there() {
-    let test = TestApp::start().await;
-    let email = "ada@example.com";
-    register(&test, email).await.expect(202);
-    request_reset(&test, email).await.expect(202);
-    reset(&test, &link(&test, email, LinkPurpose::ResetPassword).await).await.expect(204);
-    log_in(&test, email, NEW_PASSWORD).await.expect(200);
-}
-
-#[tokio::test]
 async fn nobody_can_tell_whether_there_is_an_account() {
     let test = TestApp::start().await;
     verified(&test, "ada@example.com").await;
