@@ -6,6 +6,7 @@ pub mod activity;
 pub mod app;
 pub mod blobs;
 mod causes;
+pub mod client_networks;
 pub mod clock;
 pub mod cluster;
 pub mod command;
@@ -18,6 +19,7 @@ pub mod doctor;
 pub mod email;
 pub mod error;
 pub mod extract;
+pub mod fair_queue;
 pub mod gauges;
 pub mod interrupts;
 #[cfg(feature = "leak-canary")]

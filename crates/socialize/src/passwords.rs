@@ -1,6 +1,6 @@
 //! Passwords, hashed with Argon2id: off the async threads, and only a few at a time, because each hash takes much memory
-//! and that is its purpose. Whoever comes when the queue is full is told to come back, so a flood of log-ins can slow
-//! log-ins down but cannot take the memory and the processors of everything else.
+//! and that is its purpose. Client networks get turns one after another, so a flood of log-ins from one slows down its own. Whoever
+//! comes when the queue is full is told to come back, unless another network waits far more often: that one loses a place.
 //!
 //! The memory is kept and used again. Given back each time, it would not return to the system: the allocator keeps blocks
 //! of this size for each of its arenas, which together were 40 times what is in use.
@@ -14,11 +14,12 @@ use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
 use serde::{Deserialize, Deserializer};
 use telemetry::ErrorType;
-use tokio::sync::Semaphore;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::error::Error;
+use crate::extract::ClientAddress;
+use crate::fair_queue::{FairQueue, Turn};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 
@@ -49,11 +50,11 @@ impl Default for PasswordHashing {
 /// Hashes and verifies passwords.
 pub struct Passwords {
     hasher: Arc<Hasher>,
-    /// One permit for everybody who computes or waits.
-    places: Arc<Semaphore>,
-    /// One permit for everybody who computes.
-    turns: Arc<Semaphore>,
+    turns: FairQueue<ClientAddress>,
 }
+
+/// The right to compute one hash.
+pub type HashingTurn = Turn<ClientAddress>;
 
 struct Hasher {
     argon2: Argon2<'static>,
@@ -99,29 +100,38 @@ impl Passwords {
         let nobodys_hash = StoredHash { argon2: argon2.clone(), salt: Salt::generate(), output };
         let (idle_memory, computed) = (Mutex::default(), AtomicU64::new(0));
         let hasher = Hasher { argon2, nobodys_hash, idle_memory, computed };
-        Ok(Self {
-            hasher: Arc::new(hasher),
-            places: Arc::new(Semaphore::new(settings.at_once + settings.waiting)),
-            turns: Arc::new(Semaphore::new(settings.at_once)),
-        })
+        Ok(Self { hasher: Arc::new(hasher), turns: FairQueue::new(settings.at_once, settings.waiting) })
+    }
+
+    /// Waits for the turn of a client network to compute a hash.
+    ///
+    /// # Errors
+    /// When too many others wait already.
+    pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, Error> {
+        self.turns.turn(client).await.ok_or_else(|| Error::failed(ErrorType::Unavailable))
     }
 
     /// Hashes a password with a new salt, into a PHC string.
     ///
     /// # Errors
-    /// When too many others wait already.
-    pub async fn hash(&self, password: &Secret) -> Result<Secret, Error> {
+    /// When the process is about to end.
+    pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, Error> {
         let password = password.clone();
-        self.compute(move |hasher| hasher.hash(&password)).await
+        self.compute(turn, move |hasher| hasher.hash(&password)).await
     }
 
     /// Compares a password with a stored hash, or does the same work where there is none.
     ///
     /// # Errors
-    /// When too many others wait already.
-    pub async fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
+    /// When the process is about to end.
+    pub async fn verify(
+        &self,
+        turn: HashingTurn,
+        password: &Secret,
+        stored: Option<&Secret>,
+    ) -> Result<Verification, Error> {
         let (password, stored) = (password.clone(), stored.cloned());
-        self.compute(move |hasher| hasher.verify(&password, stored.as_ref())).await
+        self.compute(turn, move |hasher| hasher.verify(&password, stored.as_ref())).await
     }
 
     /// How many hashes were computed: that a refusal did the same work as a success is shown by counting, not by timing.
@@ -131,16 +141,13 @@ impl Passwords {
 
     async fn compute<T: Send + 'static>(
         &self,
+        turn: HashingTurn,
         work: impl FnOnce(&Hasher) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let overloaded = |_| Error::failed(ErrorType::Unavailable);
-        let place = self.places.clone().try_acquire_owned().map_err(overloaded)?;
-        let closed = |_| Error::failed(ErrorType::Internal);
-        let turn = self.turns.clone().acquire_owned().await.map_err(closed)?;
         let hasher = self.hasher.clone();
         let computing = tokio::task::spawn_blocking(move || {
             // Held until the memory is free again, also when the client has gone away meanwhile.
-            let _held = (place, turn);
+            let _held = turn;
             work(&hasher)
         });
         match computing.await {
@@ -331,6 +338,18 @@ mod tests {
         Passwords::new(settings).expect("possible parameters")
     }
 
+    /// Hashes for one client.
+    async fn hashed(passwords: &Passwords, password: &Secret) -> Result<Secret, Error> {
+        let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
+        passwords.hash(passwords.turn(client).await?, password).await
+    }
+
+    async fn verified(passwords: &Passwords, password: &Secret, stored: Option<&Secret>) -> Verification {
+        let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
+        let turn = passwords.turn(client).await.expect("a turn");
+        passwords.verify(turn, password, stored).await.expect("verified")
+    }
+
     fn cheap() -> PasswordHashing {
         PasswordHashing { memory_kib: 8, iterations: 1, lanes: 1, at_once: 1, waiting: 1 }
     }
@@ -339,14 +358,14 @@ mod tests {
     async fn a_password_is_recognised_and_its_hash_is_argon2id() {
         let passwords = passwords(cheap());
         let (right, wrong) = (Secret::new("correct horse battery"), Secret::new("Correct horse battery"));
-        let hash = passwords.hash(&right).await.expect("hashed");
+        let hash = hashed(&passwords, &right).await.expect("hashed");
         assert!(hash.expose().starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
         let read = PasswordHash::new(hash.expose()).expect("a PHC string");
         let by_library = Argon2::default().verify_password(right.expose().as_bytes(), &read);
         assert_eq!(by_library, Ok(()), "the library reads it alike");
-        let again = passwords.hash(&right).await.expect("hashed");
+        let again = hashed(&passwords, &right).await.expect("hashed");
         assert!(hash != again, "every hash has a salt of its own");
-        let verify = async |password, hash| passwords.verify(password, hash).await.expect("verified");
+        let verify = async |password, hash| verified(&passwords, password, hash).await;
         assert_eq!(verify(&right, Some(&hash)).await, Verification::Right { outdated: false });
         assert_eq!(verify(&wrong, Some(&hash)).await, Verification::Wrong);
         assert_eq!(verify(&right, None).await, Verification::Wrong);
@@ -358,21 +377,22 @@ mod tests {
     #[tokio::test]
     async fn a_hash_of_another_cost_is_outdated() {
         let password = Secret::new("correct horse battery");
-        let hash = passwords(cheap()).hash(&password).await.expect("hashed");
+        let hash = hashed(&passwords(cheap()), &password).await.expect("hashed");
         let dearer = passwords(PasswordHashing { iterations: 2, ..cheap() });
-        let verified = dearer.verify(&password, Some(&hash)).await.expect("verified");
+        let verified = verified(&dearer, &password, Some(&hash)).await;
         assert_eq!(verified, Verification::Right { outdated: true });
     }
 
     #[tokio::test]
     async fn whoever_finds_the_queue_full_is_sent_away_and_nothing_is_computed() {
-        let passwords = passwords(cheap());
-        let taken = passwords.places.clone().acquire_many_owned(2).await.expect("both places");
-        let refused = passwords.hash(&Secret::new("correct horse battery")).await;
+        let passwords = passwords(PasswordHashing { waiting: 0, ..cheap() });
+        let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
+        let taken = passwords.turn(client).await.expect("the only turn");
+        let refused = hashed(&passwords, &Secret::new("correct horse battery")).await;
         assert!(matches!(refused, Err(Error::Failed { error_type: ErrorType::Unavailable, .. })));
         assert_eq!(passwords.computed(), 0);
         drop(taken);
-        passwords.hash(&Secret::new("correct horse battery")).await.expect("room again");
+        hashed(&passwords, &Secret::new("correct horse battery")).await.expect("room again");
     }
 
     #[tokio::test]
@@ -380,11 +400,15 @@ mod tests {
         let small = passwords(cheap());
         let large = passwords(PasswordHashing { memory_kib: 64, ..cheap() });
         let password = Secret::new("correct horse battery");
-        let hashes = [small.hash(&password).await, large.hash(&password).await, small.hash(&password).await];
+        let hashes = [
+            hashed(&small, &password).await,
+            hashed(&large, &password).await,
+            hashed(&small, &password).await,
+        ];
         for hash in hashes {
             let hash = hash.expect("hashed");
             for passwords in [&small, &large] {
-                let verified = passwords.verify(&password, Some(&hash)).await.expect("verified");
+                let verified = verified(passwords, &password, Some(&hash)).await;
                 assert!(matches!(verified, Verification::Right { .. }));
                 let blocks: Vec<usize> =
                     passwords.hasher.idle_memory.lock().expect("idle").iter().map(Vec::len).collect();

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::App;
+use crate::client_networks::warn_at_start;
 use crate::config::Settings;
 use crate::listener::{End, accept};
 use crate::queue::{Worker, WorkerSettings};
@@ -84,6 +85,9 @@ pub async fn run_until(
         };
         Worker::start(app.clone(), worker)
     });
+    if role == Role::Serve {
+        tokio::spawn(warn_at_start(app.clone()));
+    }
     app.health.mark_started();
     announce(&addresses);
     listening(addresses);

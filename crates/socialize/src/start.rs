@@ -79,8 +79,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         rate_limits: settings.rate_limits,
         approval_stale_after: settings.approval_stale_after,
     };
+    let tokens = Tokens::new(&settings.server_secret);
     let app = App::new(AppState {
-        database,
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
         gauges: GaugeSignals::new(&telemetry),
@@ -88,10 +88,11 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         blobs,
         outbound,
         passwords: Passwords::new(app_settings.password_hashing)?,
-        rate_limits: RateLimits::new(&app_settings.rate_limits, &clock),
+        rate_limits: RateLimits::new(&app_settings.rate_limits, &database, &tokens, &clock),
+        database,
         settings: app_settings,
         clock,
-        tokens: Tokens::new(&settings.server_secret),
+        tokens,
         health,
         telemetry,
     });

@@ -29,6 +29,7 @@ struct Keys {
     decoding: DecodingKey,
     links: [u8; 32],
     refresh: [u8; 32],
+    codes: [u8; 32],
     publishing: [u8; 32],
 }
 
@@ -82,10 +83,11 @@ impl Tokens {
         let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
         let links = derive(server_secret.expose().as_bytes(), &[b"e-mailed link"]);
         let refresh = derive(server_secret.expose().as_bytes(), &[b"refresh token"]);
+        let codes = derive(server_secret.expose().as_bytes(), &[b"code"]);
         let publishing = derive(server_secret.expose().as_bytes(), &[b"publishing endpoint"]);
         let encoding = EncodingKey::from_secret(&access);
         let decoding = DecodingKey::from_secret(&access);
-        Self { inner: Arc::new(Keys { encoding, decoding, links, refresh, publishing }) }
+        Self { inner: Arc::new(Keys { encoding, decoding, links, refresh, codes, publishing }) }
     }
 
     /// Signs an access token.
@@ -119,6 +121,13 @@ impl Tokens {
     pub fn next_refresh_token(&self, used: &Secret) -> Secret {
         let next = derive(&self.inner.refresh, &[used.expose().as_bytes()]);
         Secret::new(URL_SAFE_NO_PAD.encode(next))
+    }
+
+    /// Stands for something that must not be stored, such as an address. The same on all replicas.
+    pub fn code(&self, parts: &[&[u8]]) -> [u8; 16] {
+        let mut code = [0; 16];
+        code.copy_from_slice(&derive(&self.inner.codes, parts)[..16]);
+        code
     }
 
     /// The token in a link: the id and a code that only this server can compute from it, so nothing that is stored can be

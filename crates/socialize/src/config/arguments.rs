@@ -209,13 +209,16 @@ pub struct ServeArguments {
     /// How many uploads are received at once; others wait. Each takes up to 5 MiB of memory [default: 16]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_UPLOADS_AT_ONCE")]
     pub uploads_at_once: Option<String>,
-    /// How many log-ins may fail in a minute, for one account and from one client address [default: 10]
+    /// How many log-ins may fail in a minute for one account from one client network, counted over all processes. Three times as
+    /// many for all accounts from there; as many in 15 minutes for the account from all networks that its user never used
+    /// [default: 10]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES")]
     pub login_failures: Option<String>,
-    /// How many e-mails anybody can cause in an hour to one address, by registering or asking for links [default: 5]
+    /// How many e-mails one client network can cause in an hour to one address, by registering or asking for links; all
+    /// networks together four times as many [default: 5]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_TO_ONE_ADDRESS")]
     pub emails_to_one_address: Option<String>,
-    /// How many of these e-mails one client address can cause in an hour [default: 100]
+    /// How many of these e-mails one client network can cause in an hour [default: 100]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_FROM_ONE_CLIENT")]
     pub emails_from_one_client: Option<String>,
     /// How much memory the hash of a password takes, in KiB. Hashes of another cost are replaced when their user logs in

@@ -364,7 +364,7 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
 }
 
 fn rate_limits(mistakes: &mut Mistakes, arguments: &ServeArguments) -> RateLimitSettings {
-    let RateLimitSettings { login_failures, emails_to_one_address, emails_from_one_client } =
+    let RateLimitSettings { login_failures, logins, emails_to_one_address, emails_from_one_client } =
         RateLimitSettings::default();
     let mut limit = |setting, value: &Option<String>, limit: Limit| {
         let count = mistakes.number(setting, value.as_deref(), limit.count.get() as u64, 1..=100_000);
@@ -372,6 +372,7 @@ fn rate_limits(mistakes: &mut Mistakes, arguments: &ServeArguments) -> RateLimit
     };
     RateLimitSettings {
         login_failures: limit("SOCIALIZE_LOGIN_FAILURES", &arguments.login_failures, login_failures),
+        logins,
         emails_to_one_address: limit(
             "SOCIALIZE_EMAILS_TO_ONE_ADDRESS",
             &arguments.emails_to_one_address,

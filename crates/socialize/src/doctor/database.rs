@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use telemetry::{ClosedSet, ErrorType};
 
 use super::finding::Finding;
+use crate::client_networks;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::DatabaseError;
@@ -17,6 +18,7 @@ const DATABASE: &str = "database";
 const MIGRATIONS: &str = "migrations";
 const CLOCK: &str = "clock";
 const CONNECTIONS: &str = "connections";
+const CLIENTS: &str = "clients";
 
 /// How long connecting and each question may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -28,11 +30,12 @@ const NOTICEABLE_SKEW: TimeDelta = TimeDelta::seconds(1);
 const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// Checks the server, and over the same connection the migrations and the clock.
-pub(super) async fn check(settings: &DatabaseSettings) -> Vec<Finding> {
+pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> Vec<Finding> {
     match within(connect(settings)).await {
         Ok((mut connection, facts, elapsed)) => {
             let mut findings = vec![server(&facts, elapsed), connections(&facts, settings), clock(&facts)];
             findings.push(migrations(&mut connection).await);
+            findings.push(clients(&mut connection, trusts_a_proxy).await);
             // The answers are in; that the goodbye arrives is not needed.
             let _ = tokio::time::timeout(LIMIT, connection.close()).await;
             findings
@@ -44,7 +47,7 @@ pub(super) async fn check(settings: &DatabaseSettings) -> Vec<Finding> {
                 format!("the database cannot be asked: {}", error_type.as_str()),
                 remedy(error_type),
             );
-            vec![failed, unknown(CONNECTIONS), unknown(CLOCK), unknown(MIGRATIONS)]
+            vec![failed, unknown(CONNECTIONS), unknown(CLOCK), unknown(MIGRATIONS), unknown(CLIENTS)]
         }
     }
 }
@@ -92,6 +95,28 @@ async fn connect(settings: &DatabaseSettings) -> sqlx::Result<(PgConnection, Fac
     facts.uncertainty = TimeDelta::from_std(elapsed / 2).unwrap_or(TimeDelta::MAX);
     facts.skew = their_time - (asked_at + facts.uncertainty);
     Ok((connection, facts, elapsed))
+}
+
+/// Whether limits can tell clients apart.
+async fn clients(connection: &mut PgConnection, trusts_a_proxy: bool) -> Finding {
+    if trusts_a_proxy {
+        return Finding::ok(CLIENTS, "a trusted proxy says who they are");
+    }
+    match within(client_networks::look(connection, Clock::default().now())).await {
+        Ok(seen) if seen.is_one_proxy() => Finding::warning(
+            CLIENTS,
+            format!(
+                "all {} users of the last week came from one private address, so all limits count them as one client",
+                seen.people
+            ),
+            "set SOCIALIZE_TRUSTED_PEERS to the address of the proxy in front of Socialize",
+        ),
+        Ok(seen) => Finding::ok(
+            CLIENTS,
+            format!("users of the last week: {}, their networks: {}", seen.people, seen.networks),
+        ),
+        Err(_) => Finding::skipped(CLIENTS, "the schema is not of this version"),
+    }
 }
 
 fn remedy(error_type: ErrorType) -> &'static str {

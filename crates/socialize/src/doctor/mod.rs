@@ -39,7 +39,8 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
     };
     let mut report = Report { findings: Vec::new(), lines: !arguments.json };
     report.add(Finding::ok("configuration", "every setting is valid"))?;
-    for finding in database::check(&settings.database).await {
+    let trusts_a_proxy = !settings.listen.trusted_peers.is_empty();
+    for finding in database::check(&settings.database, trusts_a_proxy).await {
         report.add(finding)?;
     }
     report.add(blobs::check(&settings.blobs).await)?;

@@ -16,6 +16,12 @@ const X_FORWARDED_FOR: &str = "x-forwarded-for";
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
+impl From<IpAddr> for ClientAddress {
+    fn from(address: IpAddr) -> Self {
+        Self(network(address.to_canonical()))
+    }
+}
+
 impl FromRequestParts<App> for ClientAddress {
     type Rejection = Infallible;
 
@@ -28,6 +34,29 @@ impl FromRequestParts<App> for ClientAddress {
 }
 
 impl ClientAddress {
+    /// The address, to derive codes from.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self.0 {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        }
+    }
+
+    /// Whether it is an address that is not routed on the internet: of this machine, or of a network of one's own.
+    pub fn is_private(&self) -> bool {
+        match self.0 {
+            IpAddr::V4(address) => {
+                let [first, second, ..] = address.octets();
+                let is_shared = first == 100 && (64..128).contains(&second);
+                address.is_loopback() || address.is_private() || address.is_link_local() || is_shared
+            }
+            // Of a loopback address only the network is left.
+            IpAddr::V6(address) => {
+                address.is_unspecified() || address.is_unique_local() || address.is_unicast_link_local()
+            }
+        }
+    }
+
     /// The address that a chain of trusted proxies reports, or else the peer's. Each proxy appends whom it got the request
     /// from, so the list is read from its end and only for as long as whoever wrote an entry is trusted: what comes before
     /// was written by the client, who could write anything.
@@ -97,6 +126,28 @@ mod tests {
         assert_eq!(client("10.0.0.1", &["203.0.113.9, unknown"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["203.0.113.9, , 10.0.0.2"]), "10.0.0.2");
         assert_eq!(client("10.0.0.1", &[""]), "10.0.0.1");
+    }
+
+    #[test]
+    fn addresses_of_ones_own_networks_are_private() {
+        let is_private =
+            |text: &str| ClientAddress::from(text.parse::<IpAddr>().expect("an address")).is_private();
+        for private in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.17.0.1",
+            "192.168.1.1",
+            "169.254.0.1",
+            "100.64.0.1",
+            "::1",
+            "fd00::1",
+            "fe80::1",
+        ] {
+            assert!(is_private(private), "{private}");
+        }
+        for public in ["192.0.2.1", "100.128.0.1", "172.32.0.1", "2001:db8::1"] {
+            assert!(!is_private(public), "{public}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, sessions that have ended or expired.
+//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, counters of limits, networks not used for long, sessions that have ended or expired.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -15,6 +15,9 @@ const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// For how long the refresh tokens of an ended session are recognised as such, rather than as unknown.
 const ENDED_SESSIONS_KEPT: TimeDelta = TimeDelta::days(7);
+
+/// For how long a network that a user has logged in from is known.
+const KNOWN_NETWORKS_KEPT: TimeDelta = TimeDelta::days(90);
 
 /// Deletes all of it, in batches.
 ///
@@ -37,6 +40,23 @@ pub async fn run(app: &App) -> Result<(), JobError> {
              order by expires_at limit $2 for update skip locked
          )",
         now,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from rate_limits where subject in (
+             select subject from rate_limits where forget_at <= $1 limit $2 for update skip locked
+         )",
+        now,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from known_networks where (user_id, network) in (
+             select user_id, network from known_networks where seen_at <= $1
+             order by seen_at limit $2 for update skip locked
+         )",
+        now - KNOWN_NETWORKS_KEPT,
     )
     .await?;
     delete_in_batches(

@@ -66,9 +66,12 @@ pub(crate) struct World<'a> {
 /// So that a table can register as many users as it has lines.
 pub(crate) fn without_rate_limits(settings: &mut AppSettings) {
     let limits = &mut settings.rate_limits;
-    for limit in
-        [&mut limits.login_failures, &mut limits.emails_from_one_client, &mut limits.emails_to_one_address]
-    {
+    for limit in [
+        &mut limits.login_failures,
+        &mut limits.logins,
+        &mut limits.emails_from_one_client,
+        &mut limits.emails_to_one_address,
+    ] {
         limit.count = NonZeroUsize::MAX;
     }
 }

@@ -16,6 +16,7 @@ mod gauges;
 mod harness;
 mod hostile_clients;
 mod killed_workers;
+mod limits;
 mod operator;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;

@@ -490,11 +490,13 @@ fn build(
         approval_stale_after: Duration::from_secs(72 * 60 * 60),
     };
     change(&mut settings);
+    let database = Database::new(pool.clone(), Duration::from_secs(30), &telemetry, || false);
+    let tokens = Tokens::new(&Secret::new("a server secret for tests"));
     App::new(AppState {
         passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
-        rate_limits: RateLimits::new(&settings.rate_limits, &clock),
+        rate_limits: RateLimits::new(&settings.rate_limits, &database, &tokens, &clock),
         settings,
-        database: Database::new(pool.clone(), Duration::from_secs(30), &telemetry, || false),
+        database,
         signals: Signals::new(&telemetry),
         jobs: JobSignals::new(&telemetry),
         gauges: GaugeSignals::new(&telemetry),
@@ -503,7 +505,7 @@ fn build(
         mail: Mail::new(MailSettings { from, transport }, &telemetry).expect("a transport"),
         outbound: Outbound::with_lookup(outbound, &telemetry, lookup.clone()).expect("a client"),
         clock,
-        tokens: Tokens::new(&Secret::new("a server secret for tests")),
+        tokens,
         health,
         telemetry,
     })

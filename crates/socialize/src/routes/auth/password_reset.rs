@@ -43,7 +43,7 @@ async fn request_password_reset(
     client: ClientAddress,
     Body(request): Body<EmailRequest>,
 ) -> Result<Accepted, Error> {
-    app.rate_limits.count_email(&request.email, client)?;
+    let may_send = app.rate_limits.count_email(&request.email, client).await?;
     let now = app.clock.now();
     let token = EmailTokenId::from(Uuid::now_v7());
 
@@ -55,13 +55,14 @@ async fn request_password_reset(
             DatabaseOperation::InsertEmailToken,
             sqlx::query(
                 "insert into email_tokens (id, user_id, purpose, created_at, expires_at)
-                 select $1, id, $2, $3, $4 from users where email = $5 and email_verified_at is not null",
+                 select $1, id, $2, $3, $4 from users where email = $5 and email_verified_at is not null and $6",
             )
             .bind(token)
             .bind(EmailTokenPurpose::ResetPassword)
             .bind(now)
             .bind(now + RESET_LINK_LIFETIME)
             .bind(request.email.as_str())
+            .bind(may_send)
             .execute(&mut *transaction),
         )
         .await?;
@@ -83,7 +84,8 @@ struct PasswordReset {
 
 /// Set a new password with the token of the e-mailed link
 ///
-/// All sessions of the user end, and so do all other links that set a password.
+/// All sessions of the user end, and so do all other links that set a password. Log-ins from the client's network are not slowed
+/// down by failures from elsewhere afterwards.
 #[utoipa::path(
     post, path = "/v1/auth/reset-password", tag = "authentication",
     request_body = PasswordReset,
@@ -95,6 +97,7 @@ struct PasswordReset {
 )]
 async fn reset_password(
     State(app): State<App>,
+    client: ClientAddress,
     Body(request): Body<PasswordReset>,
 ) -> Result<StatusCode, Error> {
     let refused = || {
@@ -121,7 +124,8 @@ async fn reset_password(
         .await?;
     drop(connection);
     valid.ok_or_else(refused)?;
-    let password_hash = app.passwords.hash(request.password.secret()).await?;
+    let turn = app.passwords.turn(client).await?;
+    let password_hash = app.passwords.hash(turn, request.password.secret()).await?;
     let now = app.clock.now();
 
     let mut transaction = app.database.begin().await?;
@@ -153,11 +157,19 @@ async fn reset_password(
     app.database
         .run(
             DatabaseOperation::UpdateUserPassword,
-            sqlx::query("update users set password_hash = $2, password_reset_at = $3 where id = $1")
-                .bind(user_id)
-                .bind(password_hash.expose())
-                .bind(now)
-                .execute(&mut *transaction),
+            sqlx::query(
+                "with known as (
+                     insert into known_networks (user_id, network, is_private, seen_at) values ($1, $4, $5, $3)
+                     on conflict (user_id, network) do update set seen_at = excluded.seen_at
+                 )
+                 update users set password_hash = $2, password_reset_at = $3 where id = $1",
+            )
+            .bind(user_id)
+            .bind(password_hash.expose())
+            .bind(now)
+            .bind(app.rate_limits.network(client).to_vec())
+            .bind(client.is_private())
+            .execute(&mut *transaction),
         )
         .await?;
     app.database

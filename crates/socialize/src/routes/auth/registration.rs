@@ -70,28 +70,37 @@ async fn register(
     Body(request): Body<NewUser>,
 ) -> Result<Accepted, Error> {
     request.password.check_differs_from(&request.email)?;
-    app.rate_limits.count_email(&request.email, client)?;
-    let password_hash = app.passwords.hash(request.password.secret()).await?;
-    let registration = RegistrationId::from(Uuid::now_v7());
+    let may_send = app.rate_limits.count_email(&request.email, client).await?;
+    let turn = app.passwords.turn(client).await?;
+    let password_hash = app.passwords.hash(turn, request.password.secret()).await?;
+    let registration = Registration { id: RegistrationId::from(Uuid::now_v7()), password_hash, may_send };
 
     let mut transaction = app.database.begin().await?;
-    let owner = insert_pending(&app, &mut transaction, registration, &request, &password_hash).await?;
+    let owner = insert_pending(&app, &mut transaction, &request, &registration).await?;
     let email = match owner {
-        None => Email::VerifyEmail { token: registration },
-        Some(user) => Email::AlreadyRegistered { user },
+        Some(user) if may_send => Email::AlreadyRegistered { user },
+        // Where nothing was inserted there is nothing to send.
+        _ => Email::VerifyEmail { token: registration.id },
     };
     email.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
     Ok(Accepted::new("Please look into your mailbox: the e-mail says how to go on."))
 }
 
+/// What becomes of a request to register.
+struct Registration {
+    id: RegistrationId,
+    password_hash: Secret,
+    /// Whether the address may get another e-mail. Otherwise the same is done, and nothing is kept or sent.
+    may_send: bool,
+}
+
 /// Inserts the registration unless the address has an account, and returns whose that is.
 async fn insert_pending(
     app: &App,
     transaction: &mut Transaction,
-    registration: RegistrationId,
     request: &NewUser,
-    password_hash: &Secret,
+    registration: &Registration,
 ) -> Result<Option<UserId>, Error> {
     let now: DateTime<Utc> = app.clock.now();
     let owner = app
@@ -103,23 +112,24 @@ async fn insert_pending(
                      select id from users where email = $2 and email_verified_at is not null
                  ), inserted as (
                      insert into pending_registrations (id, email, display_name, password_hash, created_at, expires_at)
-                     select $1, $2, $3, $4, $5, $6 where not exists (select from owner)
+                     select $1, $2, $3, $4, $5, $6 where $8 and not exists (select from owner)
                  ), ended as (
-                     delete from pending_registrations where id in (
+                     delete from pending_registrations where $8 and id in (
                          select id from pending_registrations where email = $2
                          order by created_at desc, id desc offset $7
                      )
                  )
                  select id from owner",
             )
-            .bind(registration)
+            .bind(registration.id)
             .bind(request.email.as_str())
             .bind(request.display_name.as_str())
-            .bind(password_hash.expose())
+            .bind(registration.password_hash.expose())
             .bind(now)
             .bind(now + VERIFICATION_LINK_LIFETIME)
             // This statement does not see the row that it inserts.
             .bind(PENDING_REGISTRATIONS_OF_ONE_ADDRESS - 1)
+            .bind(registration.may_send)
             .fetch_optional(&mut **transaction),
         )
         .await?;
@@ -142,7 +152,7 @@ async fn resend_verification(
     client: ClientAddress,
     Body(request): Body<EmailRequest>,
 ) -> Result<Accepted, Error> {
-    app.rate_limits.count_email(&request.email, client)?;
+    let may_send = app.rate_limits.count_email(&request.email, client).await?;
 
     let mut transaction = app.database.begin().await?;
     let newest: Option<RegistrationId> = app
@@ -150,11 +160,12 @@ async fn resend_verification(
         .run(
             DatabaseOperation::FindPendingRegistration,
             sqlx::query_scalar(
-                "select id from pending_registrations where email = $1 and expires_at > $2
+                "select id from pending_registrations where email = $1 and expires_at > $2 and $3
                  order by created_at desc, id desc limit 1",
             )
             .bind(request.email.as_str())
             .bind(app.clock.now())
+            .bind(may_send)
             .fetch_optional(&mut *transaction),
         )
         .await?;
@@ -179,7 +190,11 @@ async fn resend_verification(
         answers::PublicWrite,
     )
 )]
-async fn verify_email(State(app): State<App>, Body(request): Body<LinkToken>) -> Result<StatusCode, Error> {
+async fn verify_email(
+    State(app): State<App>,
+    client: ClientAddress,
+    Body(request): Body<LinkToken>,
+) -> Result<StatusCode, Error> {
     let refused = || {
         app.signals.auth_failed(AuthFailureReason::InvalidEmailToken, None);
         link_expired()
@@ -204,18 +219,25 @@ async fn verify_email(State(app): State<App>, Body(request): Body<LinkToken>) ->
                  ), ended as (
                      delete from pending_registrations
                      where id in (select id from waiting) and exists (select from confirmed)
+                 ), account as (
+                     insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
+                     select $2, email, display_name, password_hash, $3, $3 from confirmed
+                     on conflict on constraint users_email_key do update
+                         set display_name = excluded.display_name, password_hash = excluded.password_hash,
+                             email_verified_at = excluded.email_verified_at
+                         where users.email_verified_at is null
+                     returning id
                  )
-                 insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
-                 select $2, email, display_name, password_hash, $3, $3 from confirmed
-                 on conflict on constraint users_email_key do update
-                     set display_name = excluded.display_name, password_hash = excluded.password_hash,
-                         email_verified_at = excluded.email_verified_at
-                     where users.email_verified_at is null
-                 returning id",
+                 insert into known_networks (user_id, network, is_private, seen_at)
+                 select id, $4, $5, $3 from account
+                 on conflict (user_id, network) do update set seen_at = excluded.seen_at
+                 returning user_id",
             )
             .bind(RegistrationId::from(token))
             .bind(UserId::from(Uuid::now_v7()))
             .bind(app.clock.now())
+            .bind(app.rate_limits.network(client).to_vec())
+            .bind(client.is_private())
             .fetch_optional(&mut *connection),
         )
         .await?;

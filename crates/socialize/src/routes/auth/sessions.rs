@@ -31,14 +31,19 @@ use crate::app::App;
 use crate::database::Transaction;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
-use crate::passwords::Verification;
-use crate::rate_limit::LoginAttempt;
+use crate::passwords::{HashingTurn, Verification};
+use crate::rate_limit::{Account, LimitReached, LoginAttempt, LoginRefusal};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::ACCESS_TOKEN_LIFETIME;
 
 /// How long after its use a refresh token may come back once, if its successor has not been used.
 const REPETITION_WINDOW: TimeDelta = TimeDelta::seconds(30);
+
+/// How many sessions a user has at most; the oldest ends when another begins.
+const MAX_SESSIONS: i64 = 25;
+/// How many networks are known of a user at most; the one that was used longest ago is forgotten.
+const MAX_KNOWN_NETWORKS: i64 = 20;
 
 /// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -127,8 +132,11 @@ fn hash_refresh_token(token: &Secret) -> [u8; 32] {
 
 /// Log in
 ///
-/// After 10 failures within a minute, for one account or from one client address, further attempts are refused until the
-/// minute has passed, also those with the right password. An address that is not confirmed is refused like an unknown one.
+/// Log-ins that fail are limited for each account and client network, for each client network, and for each account. Beyond the
+/// first two, and after 30 log-ins to one account within ten minutes, further attempts are answered with 429. Beyond the last,
+/// attempts from networks in which the user has neither logged in nor opened an e-mailed link before are refused like wrong
+/// passwords; setting a new password by e-mail helps. An address that is not confirmed is refused like an unknown one. A user has
+/// 25 sessions at most: the oldest ends.
 #[utoipa::path(
     post, path = "/v1/auth/login", tag = "authentication",
     request_body = Credentials,
@@ -143,98 +151,187 @@ async fn log_in(
     client: ClientAddress,
     Body(request): Body<Credentials>,
 ) -> Result<SessionTokens, Error> {
-    let attempt = app.rate_limits.begin_login(&request.email, client).await.map_err(|reached| {
-        app.signals.login_attempted();
-        app.signals.auth_failed(AuthFailureReason::RateLimited, None);
-        let message = "Too many attempts to log in have failed. Please wait before trying again.";
-        Error::rate_limited(message, reached.retry_after_seconds)
-    })?;
-    let mut connection = app.database.acquire().await?;
-    let user: Option<UserRow> = app
-        .database
-        .run(
-            DatabaseOperation::FindUserByEmail,
-            sqlx::query_as(
-                "select id, password_hash, password_reset_at from users
-                 where email = $1 and email_verified_at is not null",
-            )
-            .bind(request.email.as_str())
-            .fetch_optional(&mut *connection),
-        )
-        .await?;
-    drop(connection);
+    let _turn = app.rate_limits.login_turn(&request.email, client).await;
+    let hashing = app.passwords.turn(client).await?;
+    let attempt =
+        app.rate_limits.begin_login(&request.email, client).await.map_err(|refusal| match refusal {
+            LoginRefusal::LimitReached(reached) => {
+                let message = "Too many attempts to log in have failed. Please wait before trying again.";
+                refuse_for_now(&app, message, reached, None)
+            }
+            LoginRefusal::Failed(error) => error.into(),
+        })?;
+    let decided = decide(&app, client, &request, &attempt, hashing).await;
+    if matches!(decided, Err(Error::Failed { .. })) {
+        // The failure that the answer tells is the one before.
+        let _ = app.rate_limits.forget_login(&attempt).await;
+    }
+    decided
+}
 
-    let stored = user.as_ref().map(|user| Secret::new(user.password_hash.as_str()));
-    let verification = app.passwords.verify(&request.password, stored.as_ref()).await?;
-    let (Some(user), Verification::Right { outdated }) = (&user, verification) else {
-        return Err(refuse_credentials(&app, attempt, user.map(|user| user.id)));
+/// Compares the password and begins a session.
+async fn decide(
+    app: &App,
+    client: ClientAddress,
+    request: &Credentials,
+    attempt: &LoginAttempt,
+    hashing: HashingTurn,
+) -> Result<SessionTokens, Error> {
+    // Whoever is held off must not learn whether the password was right, so it is compared with nobody's.
+    let account = attempt.account.as_ref().filter(|_| !attempt.is_held_off);
+    let stored = account.map(|account| Secret::new(account.password_hash.as_str()));
+    let verification = app.passwords.verify(hashing, &request.password, stored.as_ref()).await?;
+    let (Some(account), Verification::Right { outdated }) = (account, verification) else {
+        return Err(refuse_credentials(app, attempt));
     };
-    telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user.id));
-    let new_hash = if outdated { Some(app.passwords.hash(&request.password).await?) } else { None };
+    telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, account.id));
+    let new_hash = if outdated {
+        let turn = app.passwords.turn(client).await?;
+        Some(app.passwords.hash(turn, &request.password).await?)
+    } else {
+        None
+    };
 
     let now = app.clock.now();
     let session_id = SessionId::from(Uuid::now_v7());
     let refresh_token = new_refresh_token();
     let refresh_token_hash = hash_refresh_token(&refresh_token);
-    let tokens = SessionTokens::issue(&app, user.id, session_id, refresh_token, now)?;
+    let tokens = SessionTokens::issue(app, account.id, session_id, refresh_token, now)?;
     let mut transaction = app.database.begin().await?;
     if let Some(new_hash) = new_hash {
         app.database
             .run(
                 DatabaseOperation::UpdateUserPassword,
                 sqlx::query("update users set password_hash = $3 where id = $1 and password_hash = $2")
-                    .bind(user.id)
-                    .bind(&user.password_hash)
+                    .bind(account.id)
+                    .bind(&account.password_hash)
                     .bind(new_hash.expose())
                     .execute(&mut *transaction),
             )
             .await?;
     }
-    let started = app
-        .database
+    match insert_session(app, &mut transaction, account, session_id, now).await? {
+        Started::Yes => {}
+        // The password was reset while it was being verified: what was right is so no more.
+        Started::PasswordWasReset => return Err(refuse_credentials(app, attempt)),
+        // It stays counted as failed, or a right password would be the way to make us compute without end.
+        Started::TooOften(reached) => {
+            let message = "There were too many log-ins to this account. Please wait before trying again.";
+            return Err(refuse_for_now(app, message, reached, Some(account.id)));
+        }
+    }
+    app.database
         .run(
-            DatabaseOperation::InsertSession,
+            DatabaseOperation::InsertRefreshToken,
             sqlx::query(
-                "insert into sessions (id, user_id, created_at, expires_at)
-                 select $1, id, $3, $4 from users
-                 where id = $2 and password_reset_at is not distinct from $5 for share",
+                "with inserted as (
+                     insert into refresh_tokens (token_hash, session_id, issued_at) values ($1, $2, $3)
+                 ), ended as (
+                     update sessions set ended_at = $3, ended_reason = $5 where id in (
+                         select id from sessions where user_id = $4 and ended_at is null and expires_at > $3
+                         order by created_at desc, id desc offset $6
+                     )
+                 ), known as (
+                     insert into known_networks (user_id, network, is_private, seen_at) values ($4, $7, $8, $3)
+                     on conflict (user_id, network) do update set seen_at = excluded.seen_at
+                 ), forgotten as (
+                     delete from known_networks where user_id = $4 and network in (
+                         select network from known_networks where user_id = $4 and network <> $7
+                         order by seen_at desc offset $9
+                     )
+                 )
+                 select uncount_event($10, $11)",
             )
+            .bind(&refresh_token_hash[..])
             .bind(session_id)
-            .bind(user.id)
             .bind(now)
-            .bind(now + SESSION_LIFETIME)
-            .bind(user.password_reset_at)
+            .bind(account.id)
+            .bind(SessionEndReason::TooManySessions)
+            .bind(MAX_SESSIONS)
+            .bind(app.rate_limits.network(client).to_vec())
+            .bind(client.is_private())
+            .bind(MAX_KNOWN_NETWORKS - 1)
+            .bind(attempt.codes())
+            .bind(attempt.happened)
             .execute(&mut *transaction),
         )
         .await?;
-    if started.rows_affected() == 0 {
-        // The password was reset while it was being verified: what was right is so no more.
-        return Err(refuse_credentials(&app, attempt, Some(user.id)));
-    }
-    insert_refresh_token(&app, &mut transaction, session_id, refresh_token_hash, now).await?;
     app.database.commit(transaction).await?;
 
     app.signals.login_attempted();
-    app.signals.login_succeeded(user.id);
+    app.signals.login_succeeded(account.id);
     Ok(tokens)
 }
 
-/// What log-in needs to know of a user.
-#[derive(sqlx::FromRow)]
-struct UserRow {
-    id: UserId,
-    password_hash: String,
-    password_reset_at: Option<DateTime<Utc>>,
+/// What came of beginning a session.
+enum Started {
+    Yes,
+    PasswordWasReset,
+    TooOften(LimitReached),
+}
+
+/// Begins a session, unless the password was reset meanwhile or there were too many log-ins to the account. The user is locked
+/// against a reset, and the row of the limit against other log-ins: they end the oldest sessions one after another.
+async fn insert_session(
+    app: &App,
+    transaction: &mut Transaction,
+    account: &Account,
+    session_id: SessionId,
+    now: DateTime<Utc>,
+) -> Result<Started, Error> {
+    let (codes, counts, windows) = app.rate_limits.logins_of(account.id);
+    let (is_started, free_at): (bool, Option<DateTime<Utc>>) = app
+        .database
+        .run(
+            DatabaseOperation::InsertSession,
+            sqlx::query_as(
+                "with logins as materialized (
+                     select count_event($6, $7, $8, $3) as free_at
+                 ), started as (
+                     insert into sessions (id, user_id, created_at, expires_at)
+                     select $1, u.id, $3, $4 from users u, logins
+                     where u.id = $2 and u.password_reset_at is not distinct from $5 and logins.free_at is null
+                     for share of u
+                     returning id
+                 )
+                 select exists (select from started), free_at from logins",
+            )
+            .bind(session_id)
+            .bind(account.id)
+            .bind(now)
+            .bind(now + SESSION_LIFETIME)
+            .bind(account.password_reset_at)
+            .bind(codes)
+            .bind(counts)
+            .bind(windows)
+            .fetch_one(&mut **transaction),
+        )
+        .await?;
+    Ok(match free_at {
+        Some(free_at) => Started::TooOften(LimitReached::until(free_at, now)),
+        None if is_started => Started::Yes,
+        None => Started::PasswordWasReset,
+    })
 }
 
 /// The one refusal for an unknown address, one that is not confirmed, and a wrong password.
-fn refuse_credentials(app: &App, attempt: LoginAttempt<'_>, user: Option<UserId>) -> Error {
-    attempt.fail();
+fn refuse_credentials(app: &App, attempt: &LoginAttempt) -> Error {
+    let reason = match attempt.is_held_off {
+        true => AuthFailureReason::RateLimited,
+        false => AuthFailureReason::InvalidCredentials,
+    };
     app.signals.login_attempted();
-    app.signals.auth_failed(AuthFailureReason::InvalidCredentials, user);
+    app.signals.auth_failed(reason, attempt.account.as_ref().map(|account| account.id));
     let message = "The e-mail address or the password is wrong, or the address is not confirmed yet. Whoever has just registered \
-                   finds a link in the mailbox.";
+                   finds a link in the mailbox. If you are sure of both, set a new password.";
     Error::refused(ErrorCode::InvalidCredentials, message)
+}
+
+/// The refusal of an attempt that a limit holds back.
+fn refuse_for_now(app: &App, message: &'static str, reached: LimitReached, user: Option<UserId>) -> Error {
+    app.signals.login_attempted();
+    app.signals.auth_failed(AuthFailureReason::RateLimited, user);
+    Error::rate_limited(message, reached.retry_after_seconds)
 }
 
 /// Get new tokens for a refresh token

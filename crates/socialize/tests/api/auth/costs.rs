@@ -24,6 +24,11 @@ async fn no_check_of_an_account_costs_a_round_trip_of_its_own() {
     log_in(&test, "ada@example.com", WRONG).await.expect(401);
     assert_eq!((of("/v1/auth/login"), test.app.passwords.computed() - hashes), (2, 2), "a failed log-in");
 
+    register(&test, "new@example.com").await.expect(202);
+    assert_eq!((of("/v1/auth/register"), test.app.passwords.computed() - hashes), (6, 3), "a registration");
+    post(&test, "request-password-reset", json!({"email": "ada@example.com"})).await.expect(202);
+    assert_eq!(of("/v1/auth/request-password-reset"), 6, "asking for a link");
+
     refresh(&test, &first).await.expect(200);
     assert_eq!(of("/v1/auth/refresh"), 5, "a refresh");
     refresh(&test, &first).await.expect(200);

@@ -1,6 +1,8 @@
 //! Registering, logging in, staying logged in, and getting back in.
 
 mod costs;
+mod enumeration;
+mod limits;
 mod links;
 mod login_limits;
 mod migration;
