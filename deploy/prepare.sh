@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes what compose.yaml needs and nobody can ship: secrets, and a file of settings to fill in. What exists is left as it is.
+# Makes what the Compose files need and nobody can ship: secrets, a file of settings to fill in, and Alertmanager's file with receivers of
+# your own. Secrets and settings that exist are left as they are.
 #
 # usage: ./prepare.sh [DIRECTORY]      the directory of compose.yaml, by default the one of this script
 set -euo pipefail
@@ -33,10 +34,23 @@ secret grafana_admin_password "$(random)"
 # Filled in where settings.env names them.
 secret smtp_password ""
 secret s3_secret_access_key ""
+# Filled in where alertmanager/receivers.yml names them.
+secret alert_smtp_password ""
+secret alert_webhook_url ""
+secret alert_watchdog_url ""
 
 if [[ -e settings.env ]]; then
     echo "settings.env exists and stays."
 else
     (umask 077 && cp settings.env.example settings.env)
     echo "settings.env is new: fill in what it asks for."
+fi
+
+# The shipped file of Alertmanager with receivers of your own in place of its last section, made anew after each upgrade.
+if [[ -e alertmanager/receivers.yml ]]; then
+    {
+        sed '/^receivers:/,$d' alertmanager/alertmanager.yml
+        cat alertmanager/receivers.yml
+    } >alertmanager/own.yml
+    echo "alertmanager/own.yml is new. Alertmanager reads it where .env says ALERTMANAGER_CONFIG=own.yml."
 fi

@@ -6,12 +6,13 @@ components_directory=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/machine.sh
 source "$components_directory/../../scripts/machine.sh"
 
-all_components=(alloy-syntax collector prometheus compose tempo loki)
+all_components=(alloy-syntax collector prometheus compose alertmanager tempo loki)
 
 usage() {
     cat <<'USAGE'
 Builds what tests run Socialize with, or check its configuration files with, from the Go module registry:
-Prometheus and promtool, Loki, Tempo, an OpenTelemetry Collector, Docker Compose, and the parser of Alloy.
+Prometheus and promtool, Alertmanager and amtool, Loki, Tempo, an OpenTelemetry Collector, Docker Compose, and the parser of
+Alloy.
 
 usage: tools/stack/build.sh DIRECTORY [COMPONENT…]
 
@@ -45,6 +46,11 @@ describe() {
         compose)
             packages=(github.com/docker/compose/v2/cmd)
             programs=(docker-compose)
+            ;;
+        alertmanager)
+            # The newest version whose module contains the pages that the program embeds.
+            packages=(github.com/prometheus/alertmanager/cmd/{alertmanager,amtool})
+            programs=(alertmanager amtool)
             ;;
         collector)
             packages=(.)

@@ -56,7 +56,23 @@ adds_services() {
     local added
     added=$(jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" \
         '($merged[0].services | keys) - ($base[0].services | keys) | join(" ")')
-    [[ $added == "alloy grafana loki prometheus tempo" ]] || { echo "it adds the services: $added" && false; }
+    [[ $added == "alertmanager alloy grafana loki prometheus tempo" ]] || { echo "it adds the services: $added" && false; }
+}
+
+# What prepare.sh makes of the example has its receivers, and what is shipped besides.
+own_receivers() {
+    local own=$scratch/deploy/alertmanager
+    mkdir -p "$scratch/deploy"
+    cp -r alertmanager settings.env.example "$scratch/deploy/"
+    cp "$own/receivers.example.yml" "$own/receivers.yml"
+    ./prepare.sh "$scratch/deploy" || return
+    amtool check-config "$own/own.yml" || return
+    diff <(amtool_routes "$own/own.yml") <(amtool_routes alertmanager/alertmanager.yml) || return
+    [[ $(grep -c inhibit_rules: "$own/own.yml") == 1 && $(grep -c receivers: "$own/own.yml") == 1 ]]
+}
+
+amtool_routes() {
+    amtool config routes --config.file="$1"
 }
 
 has jq || install_packages "Checking Compose files" jq
@@ -75,6 +91,8 @@ check "prometheus/rules" promtool check rules --lint=all --lint-fatal prometheus
 # At the same time, because some of them play weeks.
 check "prometheus/tests" xargs --null --max-args=1 --max-procs="$(nproc)" promtool test rules \
     < <(printf '%s\0' prometheus/tests/*.yml)
+check "alertmanager/alertmanager.yml" amtool check-config alertmanager/alertmanager.yml
+check "alertmanager/receivers.example.yml" own_receivers
 check "otelcol/config.yaml" otelcol validate --config=otelcol/config.yaml
 check "alloy/config.alloy" alloy-syntax alloy/config.alloy
 check "loki/loki.yaml" loki -config.file=loki/loki.yaml -verify-config

@@ -24,6 +24,7 @@ pub fn all() -> Vec<GeneratedFile> {
     let mut files = vec![
         file("docs/METRICS.md", metrics_document::render()),
         file("docs/RUNBOOK.md", rules::render_runbook()),
+        file("deploy/alertmanager/alertmanager.yml", rules::notifications::render(Scale::REAL)),
         file("deploy/alloy/config.alloy", collector::render_alloy()),
         file("deploy/otelcol/config.yaml", collector::render_open_telemetry()),
     ];

@@ -8,6 +8,7 @@ pub mod dashboards;
 pub mod files;
 pub mod grafana;
 pub mod metrics_document;
+pub mod mutants;
 pub mod peers;
 pub mod query;
 pub mod rules;

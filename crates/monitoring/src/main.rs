@@ -1,10 +1,12 @@
 //! `cargo run -p monitoring -- write` renders every generated file; `-- check` says which ones differ.
 //! `-- rules FACTOR DIRECTORY` renders the rules of Prometheus and their tests so many times faster than in real life, for drills.
+//! `-- mutants` changes the rules and expects that their tests notice; see [`monitoring::mutants`].
 
 use std::path::Path;
 
 use anyhow::Context;
 use monitoring::files;
+use monitoring::mutants::{self, Options};
 use monitoring::query::Scale;
 
 fn main() -> anyhow::Result<()> {
@@ -22,7 +24,28 @@ fn main() -> anyhow::Result<()> {
                 factor.parse().with_context(|| format!("{factor} is not a number of 1 and more"))?;
             files::write_rules(Scale::faster(factor.get()), Path::new(directory))?;
         }
-        _ => anyhow::bail!("expected write, check, or rules with a factor and a directory"),
+        ["mutants", ref arguments @ ..] => mutants::run(&mutant_options(arguments)?)?,
+        _ => anyhow::bail!("expected write, check, mutants, or rules with a factor and a directory"),
     }
     Ok(())
+}
+
+/// `[--json FILE] [--one-in NUMBER] [NAME…]`
+fn mutant_options(arguments: &[&str]) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match *argument {
+            "--json" => options.json = Some(arguments.next().context("--json needs a file")?.into()),
+            "--one-in" => {
+                let number = arguments.next().context("--one-in needs a number")?;
+                options.one_in = number.parse().with_context(|| format!("{number} is not a number"))?;
+            }
+            name if !name.starts_with('-') => options.names.push(name.to_owned()),
+            other => anyhow::bail!(
+                "there is no option {other}: expected --json FILE, --one-in NUMBER or names of rules"
+            ),
+        }
+    }
+    Ok(options)
 }

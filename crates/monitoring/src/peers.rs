@@ -16,6 +16,8 @@ const CAN_I_TRUST: &str = "Can I trust what I see?";
 pub enum ScrapeJob {
     /// Prometheus itself.
     Prometheus,
+    /// Who tells people of alerts.
+    Alertmanager,
     /// The store of log lines.
     Loki,
     /// The store of traces.

@@ -79,6 +79,16 @@ prometheus() {
     save prometheus 'USER nobody' 'WORKDIR /prometheus' 'VOLUME ["/prometheus"]' 'ENTRYPOINT ["/bin/prometheus"]'
 }
 
+# Alertmanager's image is busybox as well, and its health check uses the wget of it.
+alertmanager() {
+    new_root alertmanager
+    user nobody 65534 65534
+    place alertmanager /bin/alertmanager
+    pack "$(type -P wget)"
+    install --directory --owner=65534 --group=65534 "$root/alertmanager"
+    save alertmanager 'USER nobody' 'WORKDIR /alertmanager' 'VOLUME ["/alertmanager"]' 'ENTRYPOINT ["/bin/alertmanager"]'
+}
+
 # Loki's image has no shell.
 loki() {
     new_root loki
@@ -168,6 +178,6 @@ socialize() {
 mkdir -p "$directory"
 "$repository/tools/stack/render.sh" --file "$repository/deploy/compose.yaml" --file "$repository/deploy/compose.observability.yaml" \
     >"$directory/compose.json"
-for image in prometheus loki tempo alloy postgres socialize; do
+for image in prometheus alertmanager loki tempo alloy postgres socialize; do
     "$image"
 done

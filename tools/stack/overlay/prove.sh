@@ -14,7 +14,7 @@ failures=0
 table=()
 
 base_services=(postgres api worker)
-overlay_services=(alloy prometheus loki tempo)
+overlay_services=(alloy prometheus alertmanager loki tempo)
 all_services=("${base_services[@]}" "${overlay_services[@]}")
 
 # shellcheck source=tools/stack/overlay/data.sh
@@ -118,7 +118,7 @@ stores_are_ready() {
         jq --raw-output '[.data.result[] | select(.value[1] == "1").metric.job] | sort | join(" ")')
     echo "Prometheus reaches $targets"
     # Grafana is not there.
-    [[ $targets == "collector loki prometheus tempo" ]]
+    [[ $targets == "alertmanager collector loki prometheus tempo" ]]
 }
 
 doctor() {
@@ -276,7 +276,7 @@ deploy() {
     # None of what somebody may have prepared in the checkout.
     mkdir -p "$deployment"
     cp --recursive "$repository/deploy/." "$deployment/"
-    rm -rf "$deployment"/{secrets,settings.env,.env,backup}
+    rm -rf "$deployment"/{secrets,settings.env,.env,backup,alertmanager/own.yml,alertmanager/receivers.yml}
     mkdir -p "$known"
     install --directory --mode=0750 --owner=10100 --group=10100 "$deployment/mail"
     "$deployment/prepare.sh" >"$known/prepared" || return

@@ -44,12 +44,14 @@ fn missing(signal: Signal, taken: &Taken, window: Duration) -> Vector<Total> {
 fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
     let window = scale.of(ARRIVAL_WINDOW);
     let missing = missing(signal, taken, window);
+    let beginning = scale.of(SHORT);
+    let up = select(&UP).is(ScrapeJob::Collector).offset(window - beginning);
     let share = missing.share_of(recorded(signal, window)).above(MISSING_SHARE);
     let condition = missing
         .above(FEWEST_MISSING)
         .when(share)
         .when(select(&UP).is(ScrapeJob::Collector).now().max().equals(1.0))
-        .when(was_scraped(ScrapeJob::Collector, window - scale.of(SHORT)));
+        .when(up.average(beginning).max().above(0.0));
     condition.text().to_owned()
 }
 

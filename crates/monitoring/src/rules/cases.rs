@@ -16,15 +16,29 @@ pub struct Case {
     pub name: &'static str,
     /// Everything that Prometheus knows in it.
     pub series: Vec<Series>,
-    /// When one looks, counted from the first sample, at real scale.
+    /// When promtool looks at the alert, and what fires then.
+    pub moments: Vec<Moment>,
+}
+
+/// A moment, and what fires in it.
+pub struct Moment {
+    /// Counted from the first sample, at real scale.
     pub at: Duration,
-    /// What fires then; nothing when empty.
+    /// What fires; nothing when empty.
     pub fires: Vec<Expected>,
 }
 
 /// A situation after so many minutes.
 pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
-    Case { name, series, at: Duration::from_mins(minutes), fires }
+    Case { name, series, moments: vec![Moment { at: Duration::from_mins(minutes), fires }] }
+}
+
+impl Case {
+    /// The same situation at another moment. Rules are evaluated every half minute, so 12.5 is the last moment before 13.
+    pub(super) fn then(mut self, minutes: f64, fires: Vec<Expected>) -> Self {
+        self.moments.push(Moment { at: Duration::from_secs_f64(minutes * 60.0), fires });
+        self
+    }
 }
 
 /// A series with one sample a minute.

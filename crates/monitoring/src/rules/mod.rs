@@ -6,19 +6,23 @@
 mod arrival;
 mod background;
 mod cases;
+pub mod causes;
 mod collector_alerts;
 mod deliveries;
 mod dependencies;
 mod disks;
+pub(crate) mod equivalent_mutants;
+pub mod notifications;
 mod objectives;
 mod probes;
 mod process;
+pub(crate) mod recording_cases;
 mod recordings;
 mod requests;
 mod rule_file;
 mod runbook;
 mod telemetry_alerts;
-mod test_file;
+pub(crate) mod test_file;
 pub mod thresholds;
 mod usage;
 
@@ -26,9 +30,10 @@ use std::time::Duration;
 
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
-pub use cases::{Case, Expected, Series, Shown};
+pub use cases::{Case, Expected, Moment, Series, Shown};
 pub use recordings::{CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
 pub use rule_file::{RuleFile, render as render_rules};
+pub(crate) use rule_file::{recorded, render_few};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 
@@ -220,9 +225,9 @@ mod tests {
     #[test]
     fn every_alert_can_fire_and_be_silent() {
         for alert in alerts() {
-            let fires = alert.cases.iter().any(|case| !case.fires.is_empty());
-            assert!(fires, "no case shows {} firing", alert.name);
-            let silent = alert.cases.iter().any(|case| case.fires.is_empty());
+            let moments = || alert.cases.iter().flat_map(|case| &case.moments);
+            assert!(moments().any(|moment| !moment.fires.is_empty()), "no case shows {} firing", alert.name);
+            let silent = moments().any(|moment| moment.fires.is_empty());
             assert!(silent || alert.severity == Severity::None, "no case shows {} silent", alert.name);
         }
     }

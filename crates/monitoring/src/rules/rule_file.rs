@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Alert, DashboardUid, Group, groups, recordings};
-use crate::query::{Scale, duration_text};
+use crate::query::{Recording, Scale, duration_text};
 
 /// Where the overlay publishes Grafana.
 const GRAFANA: &str = "http://localhost:3000";
@@ -30,11 +30,34 @@ pub fn render(scale: Scale) -> Vec<RuleFile> {
     std::iter::once(recordings).chain(alerts).collect()
 }
 
+/// The names of what is recorded, with the expressions.
+pub(crate) fn recorded(scale: Scale) -> Vec<(&'static str, String)> {
+    let named =
+        |recording: &'static Recording<_>| (recording.name, (recording.query)(scale).text().to_owned());
+    recordings::all().into_iter().map(named).collect()
+}
+
 fn render_recordings(scale: Scale) -> String {
     let mut out = beginning("Sums that alerts look back over for hours and days.", "recordings", scale);
-    for recording in recordings::all() {
-        push(&mut out, format_args!("      - record: {}\n", recording.name));
-        block(&mut out, "        ", "expr", (recording.query)(scale).text());
+    for (name, expression) in recorded(scale) {
+        render_recording(&mut out, name, &expression);
+    }
+    out
+}
+
+fn render_recording(out: &mut String, name: &str, expression: &str) {
+    push(out, format_args!("      - record: {name}\n"));
+    block(out, "        ", "expr", expression);
+}
+
+/// A few rules in a file of their own.
+pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], scale: Scale) -> String {
+    let mut out = beginning("A few rules.", "few", scale);
+    for (name, expression) in recorded {
+        render_recording(&mut out, name, expression);
+    }
+    for alert in alerts {
+        render_alert(&mut out, alert);
     }
     out
 }

@@ -43,7 +43,7 @@ fn watchdog() -> Alert {
             )],
             remedy: &[
                 "When the receiver reports that it stopped: look whether Prometheus and Alertmanager run and reach the receiver.",
-                "Prometheus notifies nobody until an Alertmanager is configured: see deploy/README.md.",
+                "Alertmanager tells nobody until a receiver is named: see \"Notifications\" in deploy/README.md.",
             ],
             escalate: "Nobody; the receiver that misses it decides.",
         },
@@ -84,6 +84,7 @@ fn telemetry_missing(scale: Scale) -> Alert {
         cases: vec![
             case("a process that reports", 10, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x10")], silent()),
             case("a process that ended five minutes ago", 10, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")], fires_for(Role::Serve, "")),
+            case("a process that ended a moment ago", 8, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")], fires_for(Role::Serve, "")).then(7.5, silent()),
             case("a restart that took two minutes", 7, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _ _ 480")], silent()),
             case("only a worker reports", 10, vec![Series::of(&HEARTBEAT, Role::Work, "0+60x10")], fires_for(Role::Serve, "")),
         ],
@@ -133,7 +134,9 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
                 10,
                 vec![Series::of(&HEARTBEAT, Role::Work, "0+60x5 _x5")],
                 fires(""),
-            ),
+            )
+            .then(8.0, fires(""))
+            .then(7.5, silent()),
             case(
                 "an installation without workers",
                 10,
@@ -145,6 +148,25 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
                 1450,
                 vec![Series::of(&HEARTBEAT, Role::Work, "0+60x5")],
                 silent(),
+            )
+            .then(1440.0, fires("")),
+            case(
+                "workers that work, and an API that does not",
+                10,
+                vec![
+                    Series::of(&HEARTBEAT, Role::Work, "0+60x10"),
+                    Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5"),
+                ],
+                silent(),
+            ),
+            case(
+                "workers that do not work, and an API that does",
+                10,
+                vec![
+                    Series::of(&HEARTBEAT, Role::Work, "0+60x5 _x5"),
+                    Series::of(&HEARTBEAT, Role::Serve, "0+60x10"),
+                ],
+                fires(""),
             ),
         ],
     }
@@ -192,9 +214,13 @@ fn telemetry_dropped(scale: Scale) -> Alert {
             case(
                 "the first item that is ever dropped",
                 12,
-                vec![dropped_logs("0x10 1x10")],
+                vec![dropped_logs("0x10 1x40")],
                 fires_for(Signal::Logs, "1"),
-            ),
+            )
+            // The last moment of the window, and then of the pause after it.
+            .then(25.5, fires_for(Signal::Logs, "1"))
+            .then(35.0, fires_for(Signal::Logs, "1"))
+            .then(36.5, silent()),
             case(
                 "points replaced by newer ones",
                 20,
@@ -232,7 +258,7 @@ fn rules_failing(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("rules are evaluated", 20, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x20"), Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x20")], silent()),
-            case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x10")], fires("")),
+            case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x40")], fires("")).then(35.0, fires("")).then(36.5, silent()),
             case("a configuration that was refused", 12, vec![Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x10 0x10")], fires("")),
             case("Prometheus restarts", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "4x10 0x10")], silent()),
         ],

@@ -1,7 +1,9 @@
 //! Tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
 
+use super::cases::{Moment, case};
+use super::recording_cases::{self, RecordingCase};
 use super::rule_file::{annotations, block, interval, push};
-use super::{Alert, Case, Expected, Group, RuleFile, Shown, groups};
+use super::{Alert, Case, Expected, Group, RuleFile, Series, Shown, groups};
 use crate::query::{Scale, duration_text};
 
 use std::time::Duration;
@@ -9,64 +11,114 @@ use std::time::Duration;
 /// One sample a minute.
 const STEP: Duration = Duration::from_mins(1);
 
-/// How long an empty Prometheus waits in the case without data.
-const NO_DATA_AFTER: Duration = Duration::from_mins(30);
+/// After how many minutes an empty Prometheus is looked at in the case without data.
+const NO_DATA_AFTER: u64 = 30;
 
-/// A file for each group of alerts, which names the rule files beside it. Each loads no other group: promtool evaluates all that it
-/// has loaded every half minute, and some cases last a week.
+/// A file for the recordings and one for each group of alerts, which names the rule files beside it. Each loads no other group: promtool
+/// evaluates all that it has loaded every half minute, and some cases last a week.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
-    groups(scale)
-        .iter()
-        .map(|group| RuleFile { name: group.name, content: render_group(group, scale) })
-        .collect()
+    let recordings = RuleFile { name: "recordings", content: render_recordings(scale) };
+    let groups = groups(scale);
+    let alerts =
+        groups.iter().map(|group| RuleFile { name: group.name, content: render_group(group, scale) });
+    std::iter::once(recordings).chain(alerts).collect()
+}
+
+const RENDERED: &str = "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n";
+
+fn render_recordings(scale: Scale) -> String {
+    let mut out = RENDERED.to_owned();
+    beginning(&mut out, &["../rules/recordings.yml"], scale);
+    for case in recording_cases::all() {
+        render_recording_case(&mut out, &case, scale);
+    }
+    out
+}
+
+/// What is recorded is a rate per second, and is looked at as one per minute.
+pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scale: Scale) {
+    push(out, format_args!("  - name: \"{}: {}\"\n", case.recording, case.name));
+    push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
+    render_series(out, &case.series, scale);
+    out.push_str("    promql_expr_test:\n");
+    for (at, per_minute) in &case.moments {
+        let minute = scale.of(STEP).as_secs();
+        push(out, format_args!("      - expr: round({} * {minute}, 0.001)\n", case.recording));
+        push(out, format_args!("        eval_time: {}\n", duration_text(scale.of(*at))));
+        match per_minute {
+            None => out.push_str("        exp_samples: []\n"),
+            Some(rate) => {
+                push(
+                    out,
+                    format_args!(
+                        "        exp_samples:\n          - labels: '{{}}'\n            value: {rate}\n"
+                    ),
+                );
+            }
+        }
+    }
 }
 
 fn render_group(group: &Group, scale: Scale) -> String {
-    let mut out = format!(
-        "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n\
-         rule_files:\n  - ../rules/recordings.yml\n  - ../rules/{}.yml\nevaluation_interval: {}\ntests:\n",
-        group.name,
-        duration_text(interval(scale))
-    );
+    let mut out = RENDERED.to_owned();
+    let own = format!("../rules/{}.yml", group.name);
+    beginning(&mut out, &["../rules/recordings.yml", &own], scale);
     for alert in &group.alerts {
-        for case in &alert.cases {
-            render_case(&mut out, alert, case, scale);
-        }
-        if !alert.fires_without_data {
-            let nothing = Case { name: "no data at all", series: vec![], at: NO_DATA_AFTER, fires: vec![] };
-            render_case(&mut out, alert, &nothing, scale);
-        }
+        render_alert(&mut out, alert, scale, |_| true);
     }
     out
+}
+
+/// Begins a file of tests.
+pub(crate) fn beginning(out: &mut String, rule_files: &[&str], scale: Scale) {
+    out.push_str("rule_files:\n");
+    for file in rule_files {
+        push(out, format_args!("  - {file}\n"));
+    }
+    push(out, format_args!("evaluation_interval: {}\ntests:\n", duration_text(interval(scale))));
+}
+
+/// Tests of one alert.
+pub(crate) fn render_alert(out: &mut String, alert: &Alert, scale: Scale, is_wanted: impl Fn(&Case) -> bool) {
+    let nothing = case("no data at all", NO_DATA_AFTER, vec![], vec![]);
+    let nothing = Some(&nothing).filter(|_| !alert.fires_without_data);
+    for case in alert.cases.iter().chain(nothing).filter(|case| is_wanted(case)) {
+        render_case(out, alert, case, scale);
+    }
 }
 
 fn render_case(out: &mut String, alert: &Alert, case: &Case, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", alert.name, case.name));
     push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
-    if case.series.is_empty() {
-        out.push_str("    input_series: []\n");
-    } else {
-        out.push_str("    input_series:\n");
+    render_series(out, &case.series, scale);
+    out.push_str("    alert_rule_test:\n");
+    for moment in &case.moments {
+        render_moment(out, alert, moment, scale);
     }
-    for series in &case.series {
+}
+
+fn render_series(out: &mut String, series: &[Series], scale: Scale) {
+    if series.is_empty() {
+        out.push_str("    input_series: []\n");
+        return;
+    }
+    out.push_str("    input_series:\n");
+    for series in series {
         let values = if series.is_time { faster(&series.values, scale) } else { series.values.clone() };
         push(out, format_args!("      - values: {values}\n"));
         block(out, "        ", "series", &series.name);
     }
-    push(
-        out,
-        format_args!(
-            "    alert_rule_test:\n      - eval_time: {}\n        alertname: {}\n",
-            duration_text(scale.of(case.at)),
-            alert.name
-        ),
-    );
-    if case.fires.is_empty() {
+}
+
+fn render_moment(out: &mut String, alert: &Alert, moment: &Moment, scale: Scale) {
+    let at = duration_text(scale.of(moment.at));
+    push(out, format_args!("      - eval_time: {at}\n        alertname: {}\n", alert.name));
+    if moment.fires.is_empty() {
         out.push_str("        exp_alerts: []\n");
     } else {
         out.push_str("        exp_alerts:\n");
     }
-    for expected in &case.fires {
+    for expected in &moment.fires {
         render_expected(out, alert, expected, scale);
     }
 }

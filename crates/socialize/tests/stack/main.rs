@@ -1,4 +1,4 @@
-//! Socialize in the stack that deploy/ describes: the real Prometheus, Loki, Tempo and collector, with the very files that the overlay
+//! Socialize in the stack that deploy/ describes: the real Prometheus, Alertmanager, Loki, Tempo and collector, with the very files that the overlay
 //! mounts. Whatever a metric, a panel, a rule, a trace or a log line promises is looked up where operators look.
 //!
 //! `./test stack` runs this in a network and a file system of its own, in which every name and path is as in the containers.
@@ -8,6 +8,7 @@ mod compose;
 mod dashboards;
 mod drills;
 mod metrics;
+mod notifications;
 mod outages;
 mod privacy;
 mod programs;
@@ -129,6 +130,7 @@ fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
         ("otelcol", collector(compose), "http://alloy:13133/"),
         ("loki", compose.command("loki", "loki"), "http://loki:3100/ready"),
         ("tempo", compose.command("tempo", "tempo"), "http://tempo:3200/ready"),
+        ("alertmanager", compose.command("alertmanager", "alertmanager"), "http://alertmanager:9093/-/ready"),
         // The last one, for it is started once more.
         ("prometheus", compose.command("prometheus", "prometheus"), "http://prometheus:9090/-/ready"),
     ];

@@ -18,6 +18,7 @@ use super::mail_server::Mood;
 use super::world::World;
 use super::{AFTER_RESTART, Drill, Drills, UNDISTURBED};
 use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY};
+use crate::notifications;
 use crate::programs::Program;
 
 const LOG_DIRECTORY: &str = "/var/log/socialize";
@@ -483,6 +484,14 @@ async fn api_panics(drills: &mut Drills) {
         .await;
 }
 
+/// What the runbook says that an alert explains, with the reasons.
+fn explained_by(alert: &str) -> &'static [(&'static str, &'static str)] {
+    let explained = monitoring::rules::causes::explained_by(alert).into_iter();
+    let pairs: Vec<_> = explained.map(|(series, reason)| (series.alert, reason)).collect();
+    // Once in a program that ends.
+    pairs.leak()
+}
+
 /// The same build stops all its worker threads when it is asked to.
 async fn api_hangs(drills: &mut Drills) {
     let drill = Drill {
@@ -575,29 +584,26 @@ async fn pool_starved(drills: &mut Drills) {
 }
 
 async fn postgres_stopped(drills: &mut Drills) {
+    let cause = "Postgres is stopped";
     let drill = Drill {
-        cause: "Postgres is stopped",
+        cause,
         fires: &["PostgresUnreachable", "HighErrorRate", "LoopFailing{loop=worker}"],
-        explained: &[
-            ("LoopFailing", "no loop can turn without the database"),
-            ("LoopStalled", "no loop can turn without the database"),
-            ("SamplerStale", "there is nothing to sample"),
-            ("ErrorsAtLowTraffic", "requests fail"),
-            ("AvailabilityBudgetBurningFast", "requests fail"),
-            ("AvailabilityBudgetBurningSlow", "requests fail"),
-            ("HighLatency", "the first requests wait for a connection"),
-            ("LatencyBudgetBurningFast", "the first requests wait for a connection"),
-            ("LatencyBudgetBurningSlow", "the first requests wait for a connection"),
-            ("ConnectionPoolStarved", "the first requests wait for a connection in vain"),
-        ],
+        explained: explained_by("PostgresUnreachable"),
     };
     drills
         .drill(
             drill,
-            async |world| world.application.postgres.interrupt(),
-            async |world, ()| world.application.postgres.resume().expect("Postgres comes back"),
+            async |world| {
+                world.notifications.take();
+                world.application.postgres.interrupt();
+            },
+            async |world, ()| {
+                notifications::told(&world.notifications, "PostgresUnreachable").await;
+                world.application.postgres.resume().expect("Postgres comes back");
+            },
         )
         .await;
+    drills.only_told_of(cause, &["PostgresUnreachable"]);
 }
 
 async fn connect(world: &World) -> PgConnection {

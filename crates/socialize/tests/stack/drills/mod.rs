@@ -139,6 +139,20 @@ impl Drills {
         self.add(Row { cause, alerts: Vec::new(), others, explained });
     }
 
+    /// Each of these alerts was the only one in a notification that wakes somebody, and there was no other such notification.
+    fn only_told_of(&mut self, cause: &str, alerts: &[&str]) {
+        if !self.is_wanted(cause) {
+            return;
+        }
+        let told = self.world.notifications.take();
+        let critical: Vec<Vec<String>> =
+            told.into_iter().filter(|one| one.receiver == "critical").map(|one| one.alerts).collect();
+        say(&format!("          critical notifications: {critical:?}"));
+        if critical != alerts.iter().map(|alert| vec![(*alert).to_owned()]).collect::<Vec<_>>() {
+            self.fail(cause, &format!("somebody was told of {critical:?} instead of {alerts:?}"));
+        }
+    }
+
     fn is_wanted(&self, cause: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.split(',').any(|part| cause.contains(part)))
     }

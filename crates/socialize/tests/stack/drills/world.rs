@@ -18,6 +18,7 @@ use super::alerts::Alerts;
 use super::mail_server::MailServer;
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
 use crate::compose::Compose;
+use crate::notifications::{Notifications, start_alertmanager};
 use crate::programs::Program;
 use crate::prometheus::{Prometheus, now};
 use crate::user::{AtWork, User};
@@ -31,6 +32,10 @@ const FASTER: &[(&str, &str)] = &[
     ("scrape_timeout: 10s", "scrape_timeout: 1s"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
 ];
+
+/// Waiting times of Alertmanager are shorter by less than the rules': the application notices what is wrong at its own pace, and causes
+/// need as long as in real life to be noticed before somebody is told of what they explain.
+const NOTIFIED_FASTER: u32 = 4;
 
 /// How long a series that ended is still seen: five minutes, divided as all windows are.
 const LOOKBACK: &str = "--query.lookback-delta=10s";
@@ -64,6 +69,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 pub(super) struct World {
     pub(super) client: Client,
     pub(super) alerts: Alerts,
+    pub(super) notifications: Notifications,
     pub(super) mail: MailServer,
     pub(super) application: Application,
     pub(super) user: Option<(User, AtWork)>,
@@ -71,6 +77,7 @@ pub(super) struct World {
     pub(super) loki: Program,
     pub(super) tempo: Program,
     pub(super) prometheus_program: Program,
+    alertmanager: Program,
     pub(super) logs: PathBuf,
     compose: Compose,
 }
@@ -82,6 +89,8 @@ impl World {
         let collector = Program::start("otelcol", crate::collector(&compose), logs);
         let loki = Program::start("loki", compose.command("loki", "loki"), logs);
         let tempo = Program::start("tempo", compose.command("tempo", "tempo"), logs);
+        let (notifications, receivers) = Notifications::listen(logs, Scale::faster(NOTIFIED_FASTER)).await;
+        let alertmanager = start_alertmanager(&compose, &receivers, logs);
         let prometheus_program = start_prometheus(&compose, logs);
         let mail = MailServer::start(MAIL_SERVER, MAIL_DIRECTORY).await;
         let application = Application::start_build(&compose, &client, logs, &build()).await;
@@ -95,6 +104,8 @@ impl World {
             loki,
             tempo,
             prometheus_program,
+            alertmanager,
+            notifications,
             logs: logs.to_owned(),
             compose,
         };
@@ -107,6 +118,7 @@ impl World {
         self.collector.ready(&self.client, "http://alloy:13133/").await;
         self.loki.ready(&self.client, "http://loki:3100/ready").await;
         self.tempo.ready(&self.client, "http://tempo:3200/ready").await;
+        self.alertmanager.ready(&self.client, "http://alertmanager:9093/-/ready").await;
         self.prometheus_program.ready(&self.client, "http://prometheus:9090/-/ready").await;
     }
 

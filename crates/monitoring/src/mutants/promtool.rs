@@ -1,0 +1,105 @@
+//! Has promtool test many mutants at once: most of what one takes is the start of the program.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::Context;
+
+use super::Mutant;
+use crate::query::Scale;
+use crate::rules::test_file;
+
+const REPORT: &str = "report.xml";
+
+/// How many mutants a run of promtool tests.
+const AT_ONCE: usize = 8;
+
+/// For each mutant whether one of its tests failed.
+pub(super) fn caught(mutants: &[Mutant]) -> anyhow::Result<Vec<bool>> {
+    let mut caught = vec![false; mutants.len()];
+    let longest = mutants.iter().map(|mutant| mutant.tests.len()).max().unwrap_or(0);
+    for stage in 0..longest {
+        let survivors: Vec<usize> =
+            (0..mutants.len()).filter(|at| !caught[*at] && mutants[*at].tests.len() > stage).collect();
+        for (position, is_caught) in in_parallel(mutants, &survivors, stage)? {
+            caught[position] = is_caught;
+        }
+    }
+    Ok(caught)
+}
+
+type Verdicts = Vec<(usize, bool)>;
+
+fn in_parallel(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result<Verdicts> {
+    let chunks = Mutex::new(positions.chunks(AT_ONCE));
+    let work = || {
+        let mut verdicts = Vec::new();
+        loop {
+            let chunk = chunks.lock().ok().and_then(|mut chunks| chunks.next());
+            match chunk {
+                Some(chunk) => verdicts.extend(test(mutants, chunk, stage)?),
+                None => return Ok(verdicts),
+            }
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let results: Vec<anyhow::Result<Verdicts>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+            worker.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked")))
+        };
+        running.into_iter().map(join).collect()
+    });
+    Ok(results.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat())
+}
+
+fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result<Verdicts> {
+    let directory = tempfile::tempdir()?;
+    // Beside other work: whoever runs this for minutes may want to use the machine.
+    let mut promtool = Command::new("nice");
+    promtool
+        .args(["promtool", "test", "rules", "--junit", REPORT])
+        .current_dir(&directory)
+        .env("GOMAXPROCS", "1");
+    for position in positions {
+        write(directory.path(), *position, &mutants[*position], stage)?;
+        promtool.arg(test_file_name(*position));
+    }
+    let output = promtool.output().context("promtool cannot be run")?;
+    let report = std::fs::read_to_string(directory.path().join(REPORT));
+    let report = report.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let verdict = |position: &usize| {
+        let suite = suite(&report, &test_file_name(*position));
+        suite
+            .map(|failures| (*position, failures > 0))
+            .with_context(|| format!("promtool says nothing of {position}: {report}"))
+    };
+    positions.iter().map(verdict).collect()
+}
+
+/// How many tests of a file failed, by promtool's report in the format of JUnit; nothing where a file could not be read.
+fn suite(report: &str, file: &str) -> Option<u64> {
+    let (_, suite) = report.split_once(&format!("<testsuite name=\"{file}\""))?;
+    let (attributes, _) = suite.split_once('>')?;
+    let number = |name: &str| {
+        let (_, rest) = attributes.split_once(&format!(" {name}=\""))?;
+        rest.split_once('"')?.0.parse::<u64>().ok()
+    };
+    let (tests, failures, errors) = (number("tests")?, number("failures")?, number("errors")?);
+    (tests > 0 && errors == 0).then_some(failures)
+}
+
+fn write(directory: &Path, position: usize, mutant: &Mutant, stage: usize) -> anyhow::Result<()> {
+    let rules = format!("{position}.rules.yml");
+    std::fs::write(directory.join(&rules), &mutant.rules)?;
+    let mut tests = String::new();
+    test_file::beginning(&mut tests, &[&rules], Scale::REAL);
+    tests.push_str(&mutant.tests[stage]);
+    std::fs::write(directory.join(test_file_name(position)), tests)?;
+    Ok(())
+}
+
+fn test_file_name(position: usize) -> String {
+    format!("{position}.tests.yml")
+}

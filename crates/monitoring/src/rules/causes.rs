@@ -1,0 +1,272 @@
+//! Which alerts make others fire. Whoever is told of a cause need not be told of what it explains: from this the rules are rendered by
+//! which Alertmanager holds notifications back, and the lines of the runbook that say so.
+//!
+//! What a cause explains could have another reason as well. Whoever is called sees on the dashboards that it fires, and is told of it when
+//! the cause is gone and it still does.
+
+use domain::labels::{Dependency, Disk, JobKind};
+use telemetry::catalogue::{Label, prometheus_label};
+
+use super::{Alert, groups};
+use crate::peers::{Exporter, ScrapeJob};
+use crate::query::Scale;
+
+/// An alert, and what fires because of what is wrong when it does.
+pub struct Cause {
+    /// The alert, or those of its series that have a label's value.
+    pub alert: Series,
+    /// What it makes fire, with the reason.
+    pub explains: Vec<(Series, &'static str)>,
+}
+
+/// An alert's series: all of them, or those with one value of a label.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The name of the alert.
+    pub alert: &'static str,
+    /// The label, as Prometheus spells it, with its value.
+    pub only: Option<(String, &'static str)>,
+}
+
+fn every(alert: &'static str) -> Series {
+    Series { alert, only: None }
+}
+
+fn only<A: Label>(alert: &'static str, value: A) -> Series {
+    Series { alert, only: Some((prometheus_label(A::KEY), value.as_str())) }
+}
+
+fn cause<const N: usize>(alert: Series, explains: [(Series, &'static str); N]) -> Cause {
+    Cause { alert, explains: explains.into() }
+}
+
+/// All of them.
+pub fn causes() -> Vec<Cause> {
+    const FAIL: &str = "requests fail";
+    const WAIT: &str = "requests wait";
+    let mut causes = vec![
+        cause(
+            every("PostgresUnreachable"),
+            [
+                (every("HighErrorRate"), FAIL),
+                (every("ErrorsAtLowTraffic"), FAIL),
+                (every("AvailabilityBudgetBurningFast"), FAIL),
+                (every("AvailabilityBudgetBurningSlow"), FAIL),
+                (every("HighLatency"), WAIT),
+                (every("LatencyBudgetBurningFast"), WAIT),
+                (every("LatencyBudgetBurningSlow"), WAIT),
+                (every("DatabaseSlow"), "operations wait for a connection"),
+                (every("ConnectionPoolStarved"), "operations wait for a connection in vain"),
+                (every("LoopStalled"), "no loop can turn without the database"),
+                (every("LoopFailing"), "no loop can turn without the database"),
+                (every("JobQueueLagging"), "no job can be claimed"),
+                (every("SamplerStale"), "there is nothing to sample"),
+                (every("CoreUsageQuiet"), "nothing can be done"),
+                (every("LoginsFailing"), "nobody can log in"),
+                (every("ApiNotReady"), "the API is not ready without the database"),
+            ],
+        ),
+        cause(
+            every("ApiUnreachable"),
+            [
+                (every("TelemetryMissing"), "no process sends metrics"),
+                (every("ApiNotReady"), "it does not say that it is"),
+                (every("CoreUsageQuiet"), "nothing can be done"),
+            ],
+        ),
+        cause(
+            every("CollectorDown"),
+            [
+                (every("TelemetryMissing"), "metrics go through the collector"),
+                (every("WorkerTelemetryMissing"), "metrics go through the collector"),
+                (every("TelemetryDropped"), "queues of the application fill"),
+                (every("SamplerStale"), "metrics go through the collector"),
+                (every("ProbesMissing"), "the collector makes them"),
+                (every("LogsNotArriving"), "the collector reads log files"),
+                (every("TracesNotArriving"), "traces go through the collector"),
+            ],
+        ),
+        cause(
+            every("TelemetryMissing"),
+            [
+                (
+                    every("WorkerTelemetryMissing"),
+                    "what keeps the metrics of one away keeps those of the other away",
+                ),
+                (every("SamplerStale"), "samples are metrics as well"),
+            ],
+        ),
+        cause(
+            every("WorkerTelemetryMissing"),
+            [(every("JobQueueLagging"), "nobody works on jobs"), (every("SamplerStale"), "workers sample")],
+        ),
+        cause(
+            every("HighErrorRate"),
+            [
+                (every("ErrorsAtLowTraffic"), FAIL),
+                (every("AvailabilityBudgetBurningFast"), FAIL),
+                (every("AvailabilityBudgetBurningSlow"), FAIL),
+            ],
+        ),
+        cause(every("AvailabilityBudgetBurningFast"), [(every("AvailabilityBudgetBurningSlow"), FAIL)]),
+        cause(every("LatencyBudgetBurningFast"), [(every("LatencyBudgetBurningSlow"), WAIT)]),
+        cause(
+            every("DatabaseSlow"),
+            [
+                (every("HighLatency"), WAIT),
+                (every("LatencyBudgetBurningSlow"), WAIT),
+                (every("ConnectionPoolStarved"), "operations keep their connections"),
+            ],
+        ),
+        cause(every("CollectorQueueFilling"), [(every("CollectorRefusing"), "there is no room in a queue")]),
+        cause(every("LoopStalled"), [(every("JobQueueLagging"), "nobody claims jobs")]),
+        cause(
+            every("EmailDeliveryFailing"),
+            [
+                (only("DependencyUnreachable", Dependency::Email), "it is the same server"),
+                (only("JobsFailing", JobKind::SendEmail), "e-mails are given up"),
+                (only("JobQueueLagging", JobKind::SendEmail), "e-mails wait"),
+            ],
+        ),
+        cause(
+            every("BlobStorageFailing"),
+            [
+                (only("DependencyUnreachable", Dependency::BlobStore), "it is the same store"),
+                (only("JobsFailing", JobKind::CleanUpBlobs), "files cannot be deleted"),
+                (every("HighErrorRate"), "uploads and downloads fail"),
+                (every("ErrorsAtLowTraffic"), "uploads and downloads fail"),
+                (every("AvailabilityBudgetBurningFast"), "uploads and downloads fail"),
+                (every("AvailabilityBudgetBurningSlow"), "uploads and downloads fail"),
+            ],
+        ),
+        cause(
+            every("PublishingFailing"),
+            [
+                (only("JobsFailing", JobKind::PublishContentItem), "deliveries are given up"),
+                (only("JobQueueLagging", JobKind::PublishContentItem), "deliveries are slow to fail"),
+            ],
+        ),
+        cause(
+            only("DiskAlmostFull", Disk::Blobs),
+            [(only("DiskFilling", Disk::Blobs), "it is the same disk")],
+        ),
+        cause(
+            only("DiskAlmostFull", Disk::Logs),
+            [
+                (only("DiskFilling", Disk::Logs), "it is the same disk"),
+                (only("TelemetryDropped", telemetry::builtin::Signal::Logs), "log lines cannot be written"),
+            ],
+        ),
+    ];
+    let stores = [
+        (ScrapeJob::Prometheus, Exporter::Prometheus),
+        (ScrapeJob::Loki, Exporter::Loki),
+        (ScrapeJob::Tempo, Exporter::Tempo),
+    ];
+    causes.extend(stores.map(|(job, exporter)| {
+        cause(
+            only("StackTargetDown", job),
+            [(only("CollectorQueueFilling", exporter), "what is for it waits in the collector")],
+        )
+    }));
+    causes
+}
+
+/// What an alert explains, without what is about other values of its labels.
+pub fn explained_by(alert: &str) -> Vec<(Series, &'static str)> {
+    let causes = causes().into_iter().filter(|cause| cause.alert.alert == alert);
+    causes.flat_map(|cause| cause.explains).collect()
+}
+
+/// Which alerts explain this one.
+pub(super) fn explaining(alert: &str) -> Vec<&'static str> {
+    let explains = |cause: &Cause| cause.explains.iter().any(|(series, _)| series.alert == alert);
+    let mut names: Vec<&str> = causes().into_iter().filter(explains).map(|cause| cause.alert.alert).collect();
+    names.dedup();
+    names
+}
+
+/// The alert itself and those that it explains.
+pub fn with_explained(alert: &str) -> Vec<Alert> {
+    let explained = explained_by(alert);
+    let fires = |name: &str| name == alert || explained.iter().any(|(series, _)| series.alert == name);
+    let all = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts);
+    all.filter(|other| fires(other.name)).collect()
+}
+
+/// What somebody is told of when all of these fire: the rest is held back.
+pub fn not_held_back(firing: Vec<Alert>) -> Vec<Alert> {
+    let names: Vec<&str> = firing.iter().map(|alert| alert.name).collect();
+    let is_explained = |alert: &Alert| {
+        let explains = |name: &&str| explained_by(name).iter().any(|(series, _)| series.alert == alert.name);
+        names.iter().any(explains)
+    };
+    firing.into_iter().filter(|alert| !is_explained(alert)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::rules::Severity;
+
+    fn severities() -> BTreeMap<&'static str, Severity> {
+        let alerts = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts);
+        alerts.map(|alert| (alert.name, alert.severity)).collect()
+    }
+
+    fn urgency(severity: Severity) -> u8 {
+        match severity {
+            Severity::Critical => 3,
+            Severity::Warning => 2,
+            Severity::Info => 1,
+            Severity::None => 0,
+        }
+    }
+
+    #[test]
+    fn every_alert_that_is_named_exists() {
+        let severities = severities();
+        for cause in causes() {
+            for series in cause.explains.iter().map(|(series, _)| series).chain([&cause.alert]) {
+                assert!(severities.contains_key(series.alert), "there is no alert {}", series.alert);
+            }
+        }
+    }
+
+    /// Who is not called at night must not keep silent what somebody is called for.
+    #[test]
+    fn nothing_holds_back_what_is_more_urgent() {
+        let severities = severities();
+        for cause in causes() {
+            for (series, _) in &cause.explains {
+                let (cause, explained) = (severities[cause.alert.alert], severities[series.alert]);
+                assert!(
+                    urgency(cause) >= urgency(explained),
+                    "{}: {} is more urgent",
+                    series.alert,
+                    explained.as_str()
+                );
+            }
+        }
+    }
+
+    /// Two alerts that explain each other would hold each other back, and nobody would be told.
+    #[test]
+    fn no_alert_explains_itself() {
+        fn reached(alert: &str, path: &mut Vec<String>) {
+            assert!(!path.iter().any(|other| other == alert), "{path:?} leads back to {alert}");
+            path.push(alert.to_owned());
+            let next: BTreeSet<&str> =
+                explained_by(alert).into_iter().map(|(series, _)| series.alert).collect();
+            for other in next {
+                reached(other, path);
+            }
+            path.pop();
+        }
+        for cause in causes() {
+            reached(cause.alert.alert, &mut Vec::new());
+        }
+    }
+}

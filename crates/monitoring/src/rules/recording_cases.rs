@@ -1,0 +1,71 @@
+//! What is recorded in some situations, minute by minute. Alerts look back over it for hours, so their own cases hardly notice where a
+//! window of some minutes ends.
+
+use std::time::Duration;
+
+use super::thresholds::SLOW_REQUEST;
+use super::{FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, Series};
+use crate::query::RequestFailure;
+
+/// One situation, and what is recorded in it.
+pub(crate) struct RecordingCase {
+    /// The name of the recording.
+    pub(crate) recording: &'static str,
+    /// What the situation is.
+    pub(crate) name: &'static str,
+    /// Everything that Prometheus knows in it.
+    pub(crate) series: Vec<Series>,
+    /// What is recorded at a moment, per minute; nothing where there is no value.
+    pub(crate) moments: Vec<(Duration, Option<f64>)>,
+}
+
+fn case(recording: &'static str, name: &'static str, series: Vec<Series>) -> RecordingCase {
+    RecordingCase { recording, name, series, moments: Vec::new() }
+}
+
+impl RecordingCase {
+    fn records(mut self, minute: u64, per_minute: f64) -> Self {
+        self.moments.push((Duration::from_mins(minute), Some(per_minute)));
+        self
+    }
+
+    fn records_nothing(mut self, minute: u64) -> Self {
+        self.moments.push((Duration::from_mins(minute), None));
+        self
+    }
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<RecordingCase> {
+    let requests = |ok: &str, failed: &str, cancelled: &str| {
+        vec![
+            Series::requests(None, ok),
+            Series::requests(Some(RequestFailure::Internal), failed),
+            Series::requests(Some(RequestFailure::Cancelled), cancelled),
+        ]
+    };
+    // Ten at once, after ten minutes: within a window of five minutes for five minutes.
+    let once = "0x10 10x20";
+    vec![
+        case(REQUESTS.name, "ten at once", requests(once, "0x30", "0x30"))
+            .records(10, 0.0)
+            .records(12, 2.0)
+            .records(16, 0.0),
+        case(REQUESTS.name, "nothing is known", vec![]).records_nothing(10),
+        case(FAILED_REQUESTS.name, "ten at once", requests("0x30", once, once))
+            .records(12, 2.0)
+            .records(16, 0.0),
+        case(FAILED_REQUESTS.name, "nothing ever failed", vec![Series::requests(None, once)])
+            .records(12, 0.0),
+        case(
+            SLOW_REQUESTS.name,
+            "one in two",
+            vec![
+                Series::requests(None, "0+2x30"),
+                Series::requests_within(Some(SLOW_REQUEST), "0+1x30"),
+                Series::requests_within(None, "0+2x30"),
+            ],
+        )
+        .records(12, 1.0),
+    ]
+}
