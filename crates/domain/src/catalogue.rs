@@ -13,7 +13,8 @@ use telemetry::{DatabaseOutcome, JobOutcome};
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
     ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailOutcome,
-    EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role, StatusGauge,
+    EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role,
+    StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -116,6 +117,14 @@ pub const EMAIL_DELIVERIES: CounterMetric<(EmailTemplate, EmailOutcome)> = Count
     Unit::Count("{attempt}"),
     "Attempts to hand an e-mail to the mail server, by template and outcome.",
     "Do e-mails fail?",
+);
+
+/// E-mails by what became of them.
+pub const EMAIL_MESSAGES: CounterMetric<EmailResult> = CounterMetric::counter(
+    "socialize.email.messages",
+    Unit::Count("{message}"),
+    "E-mails by what became of them. However often one is tried, it counts once for each result that it comes to.",
+    "Do e-mails reach people?",
 );
 
 /// Duration of what is asked of the blob store.
@@ -398,6 +407,7 @@ pub fn all() -> Vec<MetricDescription> {
         LOOP_LAST_SUCCESS.description(),
         LOOP_FAILURES.description(),
         EMAIL_DELIVERIES.description(),
+        EMAIL_MESSAGES.description(),
         BLOB_OPERATION_DURATION.description(),
         builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
         PUBLISHING_DELIVERIES.description(),

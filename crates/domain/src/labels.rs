@@ -1,5 +1,7 @@
 //! Closed sets that exist for signals: what labels, span names and log fields can say.
 
+use std::time::Duration;
+
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::catalogue::Label;
 use telemetry::log::Level;
@@ -57,8 +59,40 @@ pub enum EmailOutcome {
     Delivered,
     /// It could not be delivered now and will be tried again.
     Deferred,
-    /// The mail server refused it for good.
+    /// The recipient's side refused it for good: there is no such mailbox, or it takes nothing.
+    Rejected,
+    /// It was refused for good because of what we sent.
     Refused,
+}
+
+/// What became of an e-mail, over all attempts to deliver it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum EmailResult {
+    /// The mail server took it.
+    Delivered,
+    /// The recipient's side refused it, for good or for as long as it was tried. Nobody here can change that.
+    Rejected,
+    /// It has been failing for too long, and not because of its recipient. It is still tried, and may be delivered.
+    Delayed,
+    /// It was given up, and not because of its recipient.
+    GivenUp,
+}
+
+/// How far a conversation with the mail server had come when it failed. A reply means different things at different stages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum SmtpStage {
+    /// Looking up the name, connecting, greeting and agreeing on encryption.
+    Connect,
+    /// Logging in.
+    Authenticate,
+    /// `MAIL`, which names the sender.
+    Sender,
+    /// `RCPT`, which names the recipient.
+    Recipient,
+    /// `DATA` and the message itself.
+    Message,
 }
 
 /// Whom Socialize calls over HTTP.
@@ -312,6 +346,20 @@ impl ClosedSet for JobKind {
     }
 }
 
+impl JobKind {
+    /// How often such a job is enqueued by itself; nothing for those that are enqueued when there is something to do.
+    pub const fn period(self) -> Option<Duration> {
+        match self {
+            Self::SendEmail | Self::PublishContentItem => None,
+            Self::GiveUpPublishing => Some(Duration::from_mins(1)),
+            Self::ExpireInvites => Some(Duration::from_mins(5)),
+            // Together with the age at which uploads are given up this stays well below an hour.
+            Self::CleanUpBlobs => Some(Duration::from_mins(10)),
+            Self::CleanUpTokens | Self::RemindStaleApprovals => Some(Duration::from_hours(1)),
+        }
+    }
+}
+
 impl Label for JobKind {
     /// Not `job`, which Prometheus keeps for the service that a series comes from.
     const KEY: &'static str = "job.kind";
@@ -350,14 +398,39 @@ impl Outcome for EmailOutcome {
 
     fn level(self) -> Level {
         match self {
-            Self::Delivered => Level::Info,
+            // Somebody mistyped an address: nothing is wrong here.
+            Self::Delivered | Self::Rejected => Level::Info,
             Self::Deferred => Level::Warn,
             Self::Refused => Level::Error,
         }
     }
 
     fn is_error(self) -> bool {
-        self != Self::Delivered
+        matches!(self, Self::Deferred | Self::Refused)
+    }
+}
+
+impl ClosedSet for EmailResult {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for EmailResult {
+    const KEY: &'static str = "result";
+}
+
+impl ClosedSet for SmtpStage {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
     }
 }
 

@@ -42,6 +42,8 @@ pub mod keys {
     pub static JOB_ATTEMPT: Key = Key("job.attempt");
     /// What the mail server answered, where it did not take an e-mail.
     pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
+    /// How far the conversation with the mail server had come when it failed.
+    pub static SMTP_STAGE: Key = Key("smtp.stage");
     /// Where a content item is to be published.
     pub static CHANNEL: Key = Key("channel");
     /// Why a delivery was given up.
@@ -238,7 +240,7 @@ impl Signals {
 }
 
 /// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 17] {
+pub fn allowed_keys() -> [&'static Key; 18] {
     [
         &keys::USER_ID,
         &keys::ORGANIZATION_ID,
@@ -253,6 +255,7 @@ pub fn allowed_keys() -> [&'static Key; 17] {
         &keys::JOB_ID,
         &keys::JOB_ATTEMPT,
         &keys::SMTP_STATUS_CODE,
+        &keys::SMTP_STAGE,
         &keys::CHANNEL,
         &keys::PUBLISH_FAILURE,
         &keys::WORKSPACE_ROLE,

@@ -39,7 +39,7 @@ pub use error_type::ErrorType;
 pub use fact::Fact;
 pub use measurement::Measurement;
 pub use meter::Meter;
-pub use operations::{FamilyDescription, Operations, Outcome};
+pub use operations::{Cause, FamilyDescription, Operations, Outcome};
 pub use otlp_encoding::{Resource, metrics_request};
 pub use outcome::{DatabaseOutcome, JobOutcome};
 pub use pipeline::{PIPELINE_FIELDS, Pipeline, PipelineError, PipelineSettings};

@@ -33,6 +33,18 @@ pub trait Outcome: Label {
     fn is_error(self) -> bool;
 }
 
+/// What a record says about a failure beside its outcome.
+pub trait Cause {
+    /// Adds that to the record.
+    fn describe(&self, attributes: &mut Attributes);
+}
+
+impl Cause for ErrorType {
+    fn describe(&self, attributes: &mut Attributes) {
+        attributes.name(&ERROR_CAUSE, *self);
+    }
+}
+
 /// What the operations of a family have in common.
 pub struct FamilyDescription {
     /// The name of the log event.
@@ -108,6 +120,15 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         self.observe_with(kind, |_| (), work)
     }
 
+    /// The same for failures of which more can be said than their type.
+    pub fn observe_causes<T, C: Cause>(
+        &self,
+        kind: K,
+        work: impl Future<Output = (T, O, Option<C>)>,
+    ) -> impl Future<Output = T> {
+        Observed { work, operations: self, kind, describe: Some(|_: &mut Attributes| ()), measurement: None }
+    }
+
     /// The same, with ids for the record.
     pub fn observe_with<T>(
         &self,
@@ -147,12 +168,13 @@ pin_project! {
     }
 }
 
-impl<K, O, D, W, T> Future for Observed<'_, K, O, D, W>
+impl<K, O, D, W, T, C> Future for Observed<'_, K, O, D, W>
 where
     K: Label,
     O: Outcome,
     D: FnOnce(&mut Attributes),
-    W: Future<Output = (T, O, Option<ErrorType>)>,
+    W: Future<Output = (T, O, Option<C>)>,
+    C: Cause,
 {
     type Output = T;
 
@@ -167,7 +189,7 @@ where
         let (result, outcome, cause) = ready!(this.work.poll(context));
         if let Some(mut measurement) = this.measurement.take() {
             if let Some(cause) = cause {
-                measurement.describe(|attributes| attributes.name(&ERROR_CAUSE, cause));
+                measurement.describe(|attributes| cause.describe(attributes));
             }
             let nanoseconds = measurement.finish(outcome.index());
             if operations.tallied {

@@ -93,6 +93,8 @@ impl From<ErrorType> for DatabaseOutcome {
 pub enum JobOutcome {
     /// Its work is done.
     Ok,
+    /// Whoever its work was for does not take it, and nobody here can change that. It will not run again, and nobody has to look.
+    Rejected,
     /// It failed and will run again.
     Retry,
     /// It failed for good and waits for an operator.
@@ -104,11 +106,13 @@ pub enum JobOutcome {
 }
 
 impl ClosedSet for JobOutcome {
-    const ALL: &'static [Self] = &[Self::Ok, Self::Retry, Self::Dead, Self::LostLease, Self::HandedBack];
+    const ALL: &'static [Self] =
+        &[Self::Ok, Self::Rejected, Self::Retry, Self::Dead, Self::LostLease, Self::HandedBack];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
+            Self::Rejected => "rejected",
             Self::Retry => "retry",
             Self::Dead => "dead",
             Self::LostLease => "lost_lease",
@@ -130,7 +134,7 @@ impl Outcome for JobOutcome {
 
     fn level(self) -> Level {
         match self {
-            Self::Ok | Self::HandedBack => Level::Info,
+            Self::Ok | Self::Rejected | Self::HandedBack => Level::Info,
             Self::Retry | Self::LostLease => Level::Warn,
             Self::Dead => Level::Error,
         }

@@ -17,7 +17,7 @@ use domain::signals::keys;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, JobOutcome, events};
 
-use super::{BLOB_FAILURES, PERCENTILES, RANGE, RATE};
+use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
     value_of_series,
@@ -238,8 +238,8 @@ fn emails() -> Panel {
     Panel::time_series(
         31,
         "E-mails",
-        "Attempts to hand e-mails to the mail server. `deferred`: it did not answer or asked to wait. `refused`: it will never take that \
-         one, because of the address or of our credentials.",
+        "Attempts to hand e-mails to the mail server. `deferred`: tried again. `rejected`: the recipient does not exist or takes nothing, \
+         which is not ours to mend. `refused`: given up because of what we sent.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -248,6 +248,7 @@ fn emails() -> Panel {
     .interval("1m")
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
+    .except(Override::color("rejected", Color::Blue))
     .except(Override::color("refused", Color::Red))
     .ask(Target::series(&select(&EMAIL_DELIVERIES).per_bar().sum_by::<EmailOutcome, _>()))
 }
@@ -325,7 +326,6 @@ fn blobs() -> Panel {
     .except(Override::color("ok", Color::Green))
     .ask(Target::series(
         &select(&BLOB_OPERATION_DURATION)
-            .is_one_of(&[&[BlobOutcome::Ok, BlobOutcome::Cancelled], BLOB_FAILURES].concat())
             .count()
             .per_bar()
             .sum_by::<BlobOutcome, _>()

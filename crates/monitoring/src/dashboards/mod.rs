@@ -4,7 +4,6 @@
 
 use ::telemetry::catalogue::{CounterMetric, IsCounter};
 use domain::catalogue;
-use domain::labels::BlobOutcome;
 
 use crate::files::GeneratedFile;
 use crate::grafana::{Dashboard, Panel, Target, Unit};
@@ -92,13 +91,3 @@ fn core_actions_over_time(id: u16, title: &'static str, description: &'static st
         .into_iter()
         .fold(panel, |panel, (name, query)| panel.ask(Target::named(name, &query)))
 }
-
-/// How operations on the blob store fail because of the store or of us.
-const BLOB_FAILURES: &[BlobOutcome] = &[
-    BlobOutcome::Unavailable,
-    BlobOutcome::Timeout,
-    BlobOutcome::Denied,
-    BlobOutcome::NotFound,
-    BlobOutcome::Corrupt,
-    BlobOutcome::Other,
-];

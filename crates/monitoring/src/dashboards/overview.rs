@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use domain::catalogue::{
     AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, BLOB_OPERATION_DURATION, CONTENT_ITEMS,
-    CONTENT_ITEMS_STALE_IN_APPROVAL, DEPENDENCY_UP, EMAIL_DELIVERIES, HEARTBEAT, JOB_QUEUE_DEAD,
+    CONTENT_ITEMS_STALE_IN_APPROVAL, DEPENDENCY_UP, EMAIL_MESSAGES, HEARTBEAT, JOB_QUEUE_DEAD,
     JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, PUBLISHING_DELIVERIES, SAMPLER_LAST_SUCCESS,
     WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
 };
-use domain::labels::{ActivityWindow, Dependency, EmailOutcome, PublishingOutcome, Role};
+use domain::labels::{ActivityWindow, BlobOutcome, Dependency, PublishingOutcome, Role};
 use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
@@ -17,7 +17,7 @@ use super::{RANGE, RATE, core_actions_over_time, percentiles_of_requests};
 use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
-use crate::rules::{DashboardUid, Severity};
+use crate::rules::{DashboardUid, EMAIL_FAILED, STORE_FAILED, Severity};
 
 pub(super) fn dashboard() -> Dashboard {
     Dashboard {
@@ -278,17 +278,18 @@ fn background_failures() -> Panel {
 }
 
 fn delivery_failures() -> Panel {
-    let emails =
-        select(&EMAIL_DELIVERIES).is_one_of(&[EmailOutcome::Deferred, EmailOutcome::Refused]).per_bar();
+    let emails = select(&EMAIL_MESSAGES).is_one_of(EMAIL_FAILED).per_bar();
     let publishing = select(&PUBLISHING_DELIVERIES)
         .is_one_of(&[PublishingOutcome::Deferred, PublishingOutcome::Failed])
         .per_bar();
-    let blobs = select(&BLOB_OPERATION_DURATION).is_one_of(super::BLOB_FAILURES).count().per_bar();
+    let blobs = select(&BLOB_OPERATION_DURATION).is_one_of(STORE_FAILED).count().per_bar();
+    let missing = select(&BLOB_OPERATION_DURATION).is(BlobOutcome::NotFound).count().per_bar();
     Panel::time_series(
         15,
         "What others refused or did not answer",
-        "Attempts that failed at the mail server, at customers' publishing endpoints, and at the blob store. The first and the last are \
-         the operator's to repair; a publishing endpoint is its customer's.",
+        "E-mails that are late or were given up and not because of their recipients, attempts that failed at customers' publishing \
+         endpoints, operations that failed at the blob store, and files that it does not have. A publishing endpoint is its customer's to \
+         repair, all else the operator's.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -299,6 +300,7 @@ fn delivery_failures() -> Panel {
     .ask(Target::named("e-mails", &emails.sum()))
     .ask(Target::named("publishing", &publishing.sum()))
     .ask(Target::named("blob store", &blobs.sum()))
+    .ask(Target::named("files missing", &missing.sum()))
 }
 
 fn trust() -> Panel {

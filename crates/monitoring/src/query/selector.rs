@@ -200,6 +200,16 @@ impl<L, K> Selector<L, K> {
     }
 }
 
+impl<L, K> Selector<L, K> {
+    /// 1 for this value when no series with it had a sample within the window. Prometheus takes the label from the matcher.
+    pub fn absent_for<A: Label, P>(self, value: A, window: impl Into<Window>) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        Vector::call(self.is(value).over("absent_over_time", window))
+    }
+}
+
 /// Values of closed sets are identifiers, media types or durations; escaping what a regular expression would read
 /// otherwise keeps that from mattering.
 fn alternatives<A: Label>(values: &[A]) -> String {

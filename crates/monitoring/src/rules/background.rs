@@ -1,64 +1,50 @@
-//! Alerts about what happens without a user who waits for it: jobs, loops and samples.
+//! Alerts about jobs: those that were given up, that are late, and periodic ones that do not succeed.
 
 use std::time::Duration;
 
 use domain::catalogue::{
-    GAUGE_DRIFT, HEARTBEAT, JOB_LAST_SUCCESS, JOB_QUEUE_DEAD, JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE,
-    JOB_RUN_DURATION, LOOP_FAILURES, LOOP_LAST_SUCCESS, SAMPLER_LAST_SUCCESS,
+    JOB_LAST_SUCCESS, JOB_QUEUE_DEAD, JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION,
+    LOOP_LAST_SUCCESS,
 };
 use domain::events;
-use domain::labels::{JobKind, Loop, Role, StatusGauge};
-use telemetry::JobOutcome;
+use domain::labels::{JobKind, Loop};
+use telemetry::log::Level;
+use telemetry::{ClosedSet, JobOutcome};
 
-use super::cases::{case, fires, fires_for, fires_for_time, silent};
-use super::thresholds::{
-    BETWEEN_EVENTS, DEAD_JOBS_FOR, LONG, LOOP_AGE, QUEUE_AGE, SAMPLE_AGE, SHORT, SHORTEST_LOOP_AGE,
-};
+use super::cases::{case, fires_for, fires_for_time, silent};
+use super::thresholds::{LONG, LOOP_AGE, QUEUE_AGE, SHORT, SHORTEST_LOOP_AGE};
 use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
 use crate::query::{Scale, lines, select, spans};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
-    vec![
-        jobs_failing(scale),
-        dead_jobs_waiting(scale),
-        job_queue_lagging(scale),
-        loop_stalled(scale),
-        loop_failing(scale),
-        sampler_stale(scale),
-        gauges_drifted(scale),
-    ]
+    vec![jobs_failing(), periodic_job_stalled(scale), job_queue_lagging(scale)]
 }
 
-fn dead_letters() -> &'static [&'static str] {
-    &[
-        "See what was given up and why: `socialize dead-letters list` in the container of the worker.",
-        "`send_email`: EmailDeliveryFailing. `publish_content_item`: PublishingFailing. `clean_up_blobs`: BlobStorageFailing.",
-        "When the cause is gone: `socialize dead-letters retry --all --kind KIND`, or with single ids; `discard` what is not worth it.",
-    ]
+/// Kinds of jobs that nothing enqueues anew. The others have their next tick: see [`periodic_job_stalled`].
+fn enqueued_once() -> Vec<JobKind> {
+    JobKind::ALL.iter().copied().filter(|kind| kind.period().is_none()).collect()
 }
 
-fn jobs_failing(scale: Scale) -> Alert {
-    let dead = |window| {
-        select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(window).sum_by::<JobKind, _>()
-    };
-    let runs =
-        |values| vec![Series::count(&JOB_RUN_DURATION, (JobKind::SendEmail, JobOutcome::Dead), values)];
+fn jobs_failing() -> Alert {
+    let dead = || select(&JOB_QUEUE_DEAD).is_one_of(&enqueued_once()).now().max_by::<JobKind, _>();
+    let waiting = |values| vec![Series::of(&JOB_QUEUE_DEAD, JobKind::SendEmail, values)];
     Alert {
         name: "JobsFailing",
         severity: Severity::Warning,
-        condition: dead(scale.of(LONG)).above(0.0).text().to_owned(),
+        condition: dead().above(0.0).text().to_owned(),
         pending: Duration::ZERO,
-        keep_firing: scale.of(BETWEEN_EVENTS),
+        keep_firing: Duration::ZERO,
         summary: format!("Jobs of kind {} were given up.", shown::<JobKind>()),
         description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} jobs of kind {} failed for good within 15 minutes, after all their attempts.",
+            "{{{{ $value | printf \"%.0f\" }}}} jobs of kind {} failed for good and have been neither retried nor discarded.",
             shown::<JobKind>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A job failed in every attempt, or in a way that no further attempt would mend. It is kept, and nobody works on it any more.",
-            impact: "By kind: an e-mail that will not be sent, an item that will not be published. Periodic clean-ups run again by themselves.",
+            meaning: "A job failed in every attempt, or in a way that no further attempt would mend. It is kept, nobody works on it any more, and this fires until somebody decides what becomes of it. E-mails that their recipients' servers refuse are none of these.",
+            impact: "By kind: an e-mail that will not be sent, an item that will not be published.",
             confirm: vec![
+                metrics("How many, by kind", &dead()),
                 metrics(
                     "How runs end",
                     &select(&JOB_RUN_DURATION).count().increase(LONG).sum_by::<JobOutcome, _>(),
@@ -66,58 +52,142 @@ fn jobs_failing(scale: Scale) -> Alert {
                 Look::Logs("Why, in `error_cause`", lines(events::JOB_RUN).is(JobOutcome::Dead)),
                 Look::Traces("What the last runs did", spans().is(JobOutcome::Dead)),
             ],
-            remedy: dead_letters(),
+            remedy: &[
+                "See what was given up and why: `socialize dead-letters list` in the container of the worker.",
+                "`send_email`: EmailDeliveryFailing. `publish_content_item`: PublishingFailing.",
+                "When the cause is gone: `socialize dead-letters retry --all --kind KIND`, or with single ids; `discard` what is not worth it.",
+            ],
             escalate: "When `error_cause` is none of a dependency's: it is a defect.",
         },
         fires_without_data: false,
         cases: vec![
-            case("none", 20, runs("0x20"), silent()),
-            case("the first", 12, runs("0x10 1x10"), fires_for(JobKind::SendEmail, "1")),
+            case("none", 20, waiting("0x20"), silent()),
+            case("the first", 12, waiting("0x10 1x10"), fires_for(JobKind::SendEmail, "1")),
+            case("still there hours later", 300, waiting("0x10 1x300"), fires_for(JobKind::SendEmail, "1")),
+            case("discarded", 40, waiting("0x10 2x10 0x20"), silent()),
             case(
-                "jobs that are tried again",
+                "the sampler is replaced",
+                24,
+                waiting("0x10 2x10 _x10"),
+                fires_for(JobKind::SendEmail, "2"),
+            ),
+            case("nobody samples: LoopStalled says so", 35, waiting("0x10 2x10 _x20"), silent())
+                .in_real_time(),
+            case(
+                "jobs that are tried again, or rejected by those they are for",
                 20,
-                vec![Series::count(&JOB_RUN_DURATION, (JobKind::SendEmail, JobOutcome::Retry), "0+1x20")],
+                vec![
+                    Series::count(&JOB_RUN_DURATION, (JobKind::SendEmail, JobOutcome::Retry), "0+1x20"),
+                    Series::count(&JOB_RUN_DURATION, (JobKind::SendEmail, JobOutcome::Rejected), "0+1x20"),
+                    Series::of(&JOB_QUEUE_DEAD, JobKind::SendEmail, "0x20"),
+                ],
                 silent(),
             ),
-            case("a restart resets the count", 20, runs("5x10 0x10"), silent()),
+            case(
+                "a periodic job, whose next tick does the work",
+                20,
+                vec![Series::of(&JOB_QUEUE_DEAD, JobKind::CleanUpBlobs, "1x20")],
+                silent(),
+            ),
         ],
     }
 }
 
-fn dead_jobs_waiting(scale: Scale) -> Alert {
-    let dead = || select(&JOB_QUEUE_DEAD).now().max_by::<JobKind, _>();
-    let waiting = |values| vec![Series::of(&JOB_QUEUE_DEAD, JobKind::PublishContentItem, values)];
+/// How many of its periods a job may go without a success.
+const PERIODS: u32 = 3;
+
+fn periodic_job_stalled(scale: Scale) -> Alert {
+    let scheduler = || select(&LOOP_LAST_SUCCESS).is(Loop::Scheduler);
+    let turns = || scheduler().lag().min().below(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64());
+    // The application keeps its own pace where rules run faster, so these windows are not scaled.
+    let stalled = |kind: JobKind, period: Duration| {
+        let limit = period * PERIODS;
+        // A process that ended may have been the last one that succeeded.
+        let last = select(&JOB_LAST_SUCCESS).is(kind).highest(limit).max_by::<JobKind, _>();
+        let never = select(&JOB_LAST_SUCCESS).absent_for(kind, limit);
+        let was_there = |periods: u32| scheduler().offset(period * periods).now().max();
+        let stalled = last.age().above(limit.as_secs_f64()).or(never);
+        (1..=PERIODS).fold(stalled.when(turns()), |stalled, periods| stalled.when(was_there(periods)))
+    };
+    let kinds = JobKind::ALL.iter().filter_map(|kind| Some((*kind, kind.period()?)));
+    let condition = kinds.map(|(kind, period)| stalled(kind, period)).reduce(|all, kind| all.or(kind));
+    let every = |values: &str, scheduler: &str| {
+        // The others succeed once a minute.
+        let others = JobKind::ALL.iter().filter(|kind| kind.period().is_some_and(|period| period < QUARTER));
+        let others = others.filter(|kind| **kind != JobKind::ExpireInvites);
+        let mut series: Vec<Series> =
+            others.map(|kind| Series::time(&JOB_LAST_SUCCESS, *kind, "0+60x120")).collect();
+        if !values.is_empty() {
+            series.push(Series::time(&JOB_LAST_SUCCESS, JobKind::ExpireInvites, values));
+        }
+        series.push(Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, scheduler));
+        series
+    };
+    let stalls = || fires_for(JobKind::ExpireInvites, "");
+    let turning = "0+60x120";
     Alert {
-        name: "DeadJobsWaiting",
-        severity: Severity::Info,
-        condition: dead().above(0.0).text().to_owned(),
-        pending: scale.of(DEAD_JOBS_FOR),
+        name: "PeriodicJobStalled",
+        severity: Severity::Warning,
+        condition: condition.map(|condition| condition.text().to_owned()).unwrap_or_default(),
+        pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: format!("Given-up jobs of kind {} wait for an operator.", shown::<JobKind>()),
+        summary: format!("The periodic job {} does not succeed.", shown::<JobKind>()),
         description: format!(
-            "{{{{ $value | printf \"%.0f\" }}}} jobs of kind {} have been given up and neither retried nor discarded.",
+            "No process has completed the periodic job {} for three of its periods.",
             shown::<JobKind>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Dead letters lie in the queue for more than half an hour. They stay until somebody decides.",
-            impact: "What they were to do has not been done.",
-            confirm: vec![metrics("How many, by kind", &dead())],
-            remedy: dead_letters(),
-            escalate: "Nobody; it can wait until the morning.",
+            meaning: "A background service that runs at fixed intervals has not succeeded three times in a row, in no process, although processes enqueue periodic jobs: its runs fail, take too long, or are not enqueued.",
+            impact: "By kind: `give_up_publishing`: items stay `scheduled` for ever. `expire_invites`: invites look pending. `clean_up_blobs` and `clean_up_tokens`: the disk and the tables fill up. `remind_stale_approvals`: reviewers get no reminders.",
+            confirm: vec![
+                metrics(
+                    "Seconds since the last success, by kind",
+                    &select(&JOB_LAST_SUCCESS).highest(Duration::from_hours(6)).max_by::<JobKind, _>().age(),
+                ),
+                metrics(
+                    "How its runs end",
+                    &select(&JOB_RUN_DURATION)
+                        .is_one_of(&[JobOutcome::Retry, JobOutcome::Dead, JobOutcome::LostLease])
+                        .count()
+                        .increase(Duration::from_hours(3))
+                        .sum_by_both::<JobKind, JobOutcome, _, _>()
+                        .above(0.0),
+                ),
+                Look::Logs("Why, in `error_cause`", lines(events::JOB_RUN).at_least(Level::Warn)),
+            ],
+            remedy: &[
+                "Its runs fail: `error_cause` says why. `timeout`: there is more to do than one run manages; look for a lock or a missing index. `clean_up_blobs` with `denied`: the store's credentials may not delete.",
+                "There are no runs: `select * from periodic_jobs` shows when each is due. A time far ahead comes from a clock that was wrong; set `next_run_at` to `now()`.",
+                "Discard what was given up meanwhile, for its next tick does the work: `socialize dead-letters discard --all --kind KIND`.",
+            ],
+            escalate: "Within the working day, when runs fail of nothing that a dependency does.",
         },
         fires_without_data: false,
         cases: vec![
-            case("none", 40, waiting("0x40"), silent()),
-            case("some for an hour", 60, waiting("0x10 2x60"), fires_for(JobKind::PublishContentItem, "2")),
-            case("retried within minutes", 40, waiting("0x10 2x10 0x20"), silent()),
+            case("it succeeds", 100, every("0x4 300x4 600x4 900x4 1200x4 1500x4 1800x4 2100x4 2400x4 2700x4 3000x4 3300x4 3600x4 3900x4 4200x4 4500x4 4800x4 5100x4 5400x4 5700x4 6000x4", turning), silent()).in_real_time(),
+            case("it succeeds just in time", 60, every("0+60x20 420+60x100", turning), silent()).in_real_time(),
+            case("it succeeds too late", 60, every("0+60x20 300+60x100", turning), stalls()).in_real_time(),
+            case("its runs fail, five minutes before the end", 40, every("0+60x20 1200x100", turning), silent()).in_real_time(),
+            case("its runs fail", 41, every("0+60x20 1200x100", turning), stalls()).in_real_time(),
+            case("the process that succeeded last has ended", 38, every("0+60x20 _x100", turning), silent()).in_real_time(),
+            case("none has succeeded since", 41, every("0+60x20 _x100", turning), stalls()).in_real_time(),
+            case("none has ever succeeded, and the first run is not due for long", 19, every("", turning), silent()).in_real_time(),
+            case("none has ever succeeded", 21, every("", turning), stalls()).in_real_time(),
+            case("the scheduler stands still: LoopStalled says so", 60, every("0+60x20 1200x100", "0+60x20 1200x100"), silent()).in_real_time(),
+            case("the machine slept until 20 minutes ago", 70, every("0+60x20 _x100", "0+60x20 _x30 3000+60x60"), silent()).in_real_time(),
+            case("the machine slept until 22 minutes ago", 72, every("0+60x20 _x100", "0+60x20 _x30 3000+60x60"), stalls()).in_real_time(),
         ],
     }
 }
 
+/// Periods below it are short enough for the cases.
+const QUARTER: Duration = Duration::from_mins(15);
+
 fn job_queue_lagging(scale: Scale) -> Alert {
     let age = || select(&JOB_QUEUE_OLDEST_AGE).now().max_by::<JobKind, _>();
-    let oldest = |values| vec![Series::of(&JOB_QUEUE_OLDEST_AGE, JobKind::SendEmail, values)];
+    let oldest = |values| vec![Series::time(&JOB_QUEUE_OLDEST_AGE, JobKind::SendEmail, values)];
+    let late = |minutes| fires_for_time(JobKind::SendEmail, Duration::from_mins(minutes));
     Alert {
         name: "JobQueueLagging",
         severity: Severity::Warning,
@@ -145,7 +215,7 @@ fn job_queue_lagging(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "No worker runs: see WorkerTelemetryMissing. A worker runs and its loop does not turn: see LoopStalled.",
+                "No worker runs: see WorkerTelemetryMissing. A worker runs and its loop does not turn: see WorkerStalled.",
                 "Runs take long: the mail server or an endpoint is slow. Jobs of one workspace wait for each other and delay nobody else.",
                 "There is simply more to do: raise SOCIALIZE_JOB_CONCURRENCY or start another worker.",
             ],
@@ -154,169 +224,11 @@ fn job_queue_lagging(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("jobs start at once", 20, oldest("0x20"), silent()),
-            case("a job waits", 30, oldest("0+60x30"), fires_for(JobKind::SendEmail, "30m 0s")),
-            case("a moment of waiting", 20, oldest("0x5 700x3 0x12"), silent()),
-        ],
-    }
-}
-
-fn loop_stalled(scale: Scale) -> Alert {
-    let lag = || select(&LOOP_LAST_SUCCESS).lag().max_by::<Loop, _>();
-    let last = |values| vec![Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, values)];
-    Alert {
-        name: "LoopStalled",
-        severity: Severity::Critical,
-        condition: lag().above(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64()).text().to_owned(),
-        pending: scale.of(Duration::from_mins(1)),
-        keep_firing: Duration::ZERO,
-        summary: format!("The loop {} stands still.", shown::<Loop>()),
-        description: format!(
-            "The loop {} of a process has not completed a turn for {{{{ $value | humanizeDuration }}}}; it should every ten seconds.",
-            shown::<Loop>()
-        ),
-        dashboard: DashboardUid::Background,
-        runbook: Runbook {
-            meaning: "A background loop of a process that lives and reports does not turn: it hangs, or each turn fails.",
-            impact: "By loop: `worker` and `job_listener`: jobs wait. `scheduler`: periodic work is not begun. The others: what operators see is old.",
-            confirm: vec![
-                metrics(
-                    "In which process",
-                    &select(&LOOP_LAST_SUCCESS).lag().max_by::<crate::query::Instance, _>(),
-                ),
-                metrics("Whether turns fail", &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>()),
-                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
-            ],
-            remedy: &[
-                "Turns fail: `error_type` says why; most often Postgres (PostgresUnreachable).",
-                "Turns do not fail, the loop hangs: restart the process. What it had claimed is taken over when its lease ends.",
-            ],
-            escalate: "A loop that hangs is a defect: note the process' uptime and version for the developers before restarting.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("it turns", 10, last("0+60x10"), silent()),
-            case(
-                "it hangs",
-                20,
-                last("0+60x4 240x16"),
-                fires_for_time(Loop::Scheduler, Duration::from_mins(16)),
-            ),
-            case("its process ended", 10, last("0+60x4 _x6"), silent()),
-        ],
-    }
-}
-
-fn loop_failing(scale: Scale) -> Alert {
-    let failures = |window| select(&LOOP_FAILURES).increase(window).sum_by::<Loop, _>();
-    let failed = |values| vec![Series::of(&LOOP_FAILURES, Loop::GaugeSampler, values)];
-    Alert {
-        name: "LoopFailing",
-        severity: Severity::Warning,
-        condition: failures(scale.of(LONG)).at_least(super::thresholds::LOOP_FAILURES).text().to_owned(),
-        pending: Duration::ZERO,
-        keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: format!("Turns of the loop {} fail.", shown::<Loop>()),
-        description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} turns of the loop {} failed within 15 minutes.",
-            shown::<Loop>()
-        ),
-        dashboard: DashboardUid::Background,
-        runbook: Runbook {
-            meaning: "Turns of a background loop end with an error or a panic; it goes on after a pause.",
-            impact: "None while others succeed; LoopStalled says when none do.",
-            confirm: vec![
-                metrics("Which loops", &failures(LONG).above(0.0)),
-                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
-            ],
-            remedy: &[
-                "`unavailable` and `timeout`: Postgres; see PostgresUnreachable and DatabaseSlow.",
-                "`panic`: a defect; see Panicked.",
-            ],
-            escalate: "Within the working day, when Postgres is well.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("none", 20, failed("0x20"), silent()),
-            case("a single failure", 12, failed("0x10 1x10"), silent()),
-            case("several", 20, failed("0+1x20"), fires_for(Loop::GaugeSampler, "15")),
-            case("a restart resets the count", 20, failed("9x10 0x10"), silent()),
-        ],
-    }
-}
-
-fn sampler_stale(scale: Scale) -> Alert {
-    let alive = || select(&HEARTBEAT).samples_in(scale.of(SHORT)).count();
-    let lag = select(&SAMPLER_LAST_SUCCESS).lag().min().above(scale.of(SAMPLE_AGE).as_secs_f64());
-    let condition = lag.or(select(&SAMPLER_LAST_SUCCESS).absent_over(scale.of(SAMPLE_AGE))).when(alive());
-    let sampled = |values, heartbeat| {
-        vec![Series::time(&SAMPLER_LAST_SUCCESS, (), values), Series::of(&HEARTBEAT, Role::Work, heartbeat)]
-    };
-    Alert {
-        name: "SamplerStale",
-        severity: Severity::Warning,
-        condition: condition.text().to_owned(),
-        pending: scale.of(SHORT),
-        keep_firing: Duration::ZERO,
-        summary: "The workflow gauges are old.".to_owned(),
-        description: "No process has sampled the state of workflows for ten minutes; their numbers on the dashboards are old or missing.".to_owned(),
-        dashboard: DashboardUid::Adoption,
-        runbook: Runbook {
-            meaning: "One process at a time samples how many things are in which state. None has succeeded for ten minutes.",
-            impact: "Users notice nothing. The gauges on Adoption are missing or old.",
-            confirm: vec![
-                metrics("How old the last sample is", &select(&SAMPLER_LAST_SUCCESS).now().max().age()),
-                metrics("Whether its loop fails", &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum()),
-                Look::Logs("How it fails", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
-            ],
-            remedy: &[
-                "Its loop fails: most often Postgres (PostgresUnreachable, DatabaseSlow).",
-                "No process works on jobs: see WorkerTelemetryMissing.",
-                "A session that hangs holds the lock: `select pid, state from pg_stat_activity where pid in (select pid from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
-            ],
-            escalate: "Within the working day.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("sampled every minute", 30, sampled("0+60x30", "0+60x30"), silent()),
-            case("the sampler hangs", 30, sampled("0+60x5 300x25", "0+60x30"), fires("")),
-            case("nobody samples", 30, sampled("0+60x5 _x25", "0+60x30"), fires("")),
-            case("no process runs: TelemetryMissing says so", 30, sampled("0+60x5 _x25", "0+60x5 _x25"), silent()),
-            case("another process takes over", 30, sampled("0+60x15 _x3 1080+60x12", "0+60x30"), silent()),
-        ],
-    }
-}
-
-fn gauges_drifted(scale: Scale) -> Alert {
-    let drift = || select(&GAUGE_DRIFT).now().max_by::<StatusGauge, _>();
-    let rows = |values| vec![Series::of(&GAUGE_DRIFT, StatusGauge::ContentItems, values)];
-    Alert {
-        name: "GaugesDrifted",
-        severity: Severity::Info,
-        condition: drift().above(0.0).text().to_owned(),
-        pending: scale.of(SHORT),
-        keep_firing: Duration::ZERO,
-        summary: format!("The gauge {} does not show what is in the database.", shown::<StatusGauge>()),
-        description: format!(
-            "The last exact comparison found the counts behind {} to be wrong by {{{{ $value | printf \"%.0f\" }}}} rows.",
-            shown::<StatusGauge>()
-        ),
-        dashboard: DashboardUid::Adoption,
-        runbook: Runbook {
-            meaning: "The counts that triggers keep differ from the table: rows were changed with triggers switched off, as by a restore.",
-            impact: "Users notice nothing. A gauge is wrong by so many.",
-            confirm: vec![
-                metrics("By how many rows", &drift()),
-                Look::Logs("Since when", lines(events::GAUGE_DRIFTED)),
-            ],
-            remedy: &[
-                "`socialize gauges check` compares now, `socialize gauges repair` counts anew; see `socialize gauges --help`.",
-            ],
-            escalate: "When it drifts again without a restore: a trigger is missing.",
-        },
-        fires_without_data: false,
-        cases: vec![
-            case("exact", 10, rows("0x10"), silent()),
-            case("wrong by seven", 15, rows("0x5 7x10"), fires_for(StatusGauge::ContentItems, "7")),
+            case("a job waits", 30, oldest("0+60x30"), late(30)),
+            case("ten minutes", 30, oldest("0x5 600x30"), silent()),
+            case("eleven minutes, for four minutes", 10, oldest("0x5 660x30"), silent()),
+            case("eleven minutes, for five minutes", 11, oldest("0x5 660x30"), late(11)),
+            case("the queue is empty again", 21, oldest("0x5 660x14 0x30"), silent()),
         ],
     }
 }

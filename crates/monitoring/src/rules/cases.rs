@@ -18,6 +18,8 @@ pub struct Case {
     pub series: Vec<Series>,
     /// When promtool looks at the alert, and what fires then.
     pub moments: Vec<Moment>,
+    /// Whether it happens in real time only. Where rules run faster, thresholds that follow the pace of the application do not.
+    pub real_time_only: bool,
 }
 
 /// A moment, and what fires in it.
@@ -28,9 +30,21 @@ pub struct Moment {
     pub fires: Vec<Expected>,
 }
 
+impl Case {
+    /// The same, which is left out where rules run faster.
+    pub(super) fn in_real_time(self) -> Self {
+        Self { real_time_only: true, ..self }
+    }
+}
+
 /// A situation after so many minutes.
 pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
-    Case { name, series, moments: vec![Moment { at: Duration::from_mins(minutes), fires }] }
+    Case {
+        name,
+        series,
+        moments: vec![Moment { at: Duration::from_mins(minutes), fires }],
+        real_time_only: false,
+    }
 }
 
 impl Case {

@@ -57,7 +57,9 @@ pub fn causes() -> Vec<Cause> {
                 (every("LatencyBudgetBurningSlow"), WAIT),
                 (every("DatabaseSlow"), "operations wait for a connection"),
                 (every("ConnectionPoolStarved"), "operations wait for a connection in vain"),
+                (every("WorkerStalled"), "no loop can turn without the database"),
                 (every("LoopStalled"), "no loop can turn without the database"),
+                (every("PeriodicJobStalled"), "no job can be claimed"),
                 (every("LoopFailing"), "no loop can turn without the database"),
                 (every("JobQueueLagging"), "no job can be claimed"),
                 (every("SamplerStale"), "there is nothing to sample"),
@@ -119,7 +121,7 @@ pub fn causes() -> Vec<Cause> {
             ],
         ),
         cause(every("CollectorQueueFilling"), [(every("CollectorRefusing"), "there is no room in a queue")]),
-        cause(every("LoopStalled"), [(every("JobQueueLagging"), "nobody claims jobs")]),
+        cause(every("WorkerStalled"), [(every("JobQueueLagging"), "nobody claims jobs")]),
         cause(
             every("EmailDeliveryFailing"),
             [
@@ -132,7 +134,7 @@ pub fn causes() -> Vec<Cause> {
             every("BlobStorageFailing"),
             [
                 (only("DependencyUnreachable", Dependency::BlobStore), "it is the same store"),
-                (only("JobsFailing", JobKind::CleanUpBlobs), "files cannot be deleted"),
+                (only("PeriodicJobStalled", JobKind::CleanUpBlobs), "files cannot be deleted"),
                 (every("HighErrorRate"), "uploads and downloads fail"),
                 (every("ErrorsAtLowTraffic"), "uploads and downloads fail"),
                 (every("AvailabilityBudgetBurningFast"), "uploads and downloads fail"),
@@ -143,6 +145,7 @@ pub fn causes() -> Vec<Cause> {
             every("PublishingFailing"),
             [
                 (only("JobsFailing", JobKind::PublishContentItem), "deliveries are given up"),
+                (every("ItemsNotPublished"), "deliveries are given up"),
                 (only("JobQueueLagging", JobKind::PublishContentItem), "deliveries are slow to fail"),
             ],
         ),

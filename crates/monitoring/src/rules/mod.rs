@@ -5,6 +5,7 @@
 
 mod arrival;
 mod background;
+mod backlogs;
 mod cases;
 pub mod causes;
 mod collector_alerts;
@@ -12,6 +13,7 @@ mod deliveries;
 mod dependencies;
 mod disks;
 pub(crate) mod equivalent_mutants;
+mod loops;
 pub mod notifications;
 mod objectives;
 mod probes;
@@ -31,6 +33,7 @@ use std::time::Duration;
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
 pub use cases::{Case, Expected, Moment, Series, Shown};
+pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
 pub use recordings::{CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
 pub use rule_file::{RuleFile, render as render_rules};
 pub(crate) use rule_file::{recorded, render_few};
@@ -198,7 +201,7 @@ pub fn groups(scale: Scale) -> Vec<Group> {
         group(
             "background",
             "Do e-mail, files, publishing and background services work?",
-            &[deliveries::alerts, background::alerts],
+            &[deliveries::alerts, backlogs::alerts, background::alerts, loops::alerts],
         ),
     ]
 }

@@ -82,7 +82,8 @@ pub(crate) fn beginning(out: &mut String, rule_files: &[&str], scale: Scale) {
 pub(crate) fn render_alert(out: &mut String, alert: &Alert, scale: Scale, is_wanted: impl Fn(&Case) -> bool) {
     let nothing = case("no data at all", NO_DATA_AFTER, vec![], vec![]);
     let nothing = Some(&nothing).filter(|_| !alert.fires_without_data);
-    for case in alert.cases.iter().chain(nothing).filter(|case| is_wanted(case)) {
+    let happens = |case: &&Case| !case.real_time_only || scale == Scale::REAL;
+    for case in alert.cases.iter().chain(nothing).filter(happens).filter(|case| is_wanted(case)) {
         render_case(out, alert, case, scale);
     }
 }

@@ -156,8 +156,32 @@ pub const FEWEST_LOGINS: f64 = 20.0;
 /// E-mails, blob operations and deliveries are rare: three failures are a fault of the other side.
 pub const FEWEST_FAILURES: f64 = 3.0;
 
-/// Mail servers defer single e-mails as a matter of course.
+/// Single messages are refused or late because of what is in them. One in five is not.
 pub const EMAIL_FAILURE_SHARE: f64 = 0.2;
+
+/// Where there are few e-mails, three that fail are hours apart. If none was delivered in so long, it is no coincidence.
+pub const FEW_EMAILS_WINDOW: Duration = Duration::from_hours(6);
+
+/// Items that are given up have been tried for a day.
+pub const PUBLISH_FAILED_WINDOW: Duration = Duration::from_hours(24);
+
+/// Fewer are one customer's endpoint, of whose failure that customer hears.
+pub const FEWEST_MORE_UNPUBLISHED: f64 = 10.0;
+
+/// Where most items are published, those that are not are their workspaces' to mend.
+pub const UNPUBLISHED_SHARE: f64 = 0.2;
+
+/// Within a day everything becomes stale that was submitted on one day and nobody decided on.
+pub const STALE_WINDOW: Duration = Duration::from_hours(24);
+
+/// Fewer are one team on holiday.
+pub const FEWEST_MORE_STALE: f64 = 50.0;
+
+/// Where reviewers decide, most items in approval are fresh.
+pub const STALE_SHARE: f64 = 0.5;
+
+/// Another process may take sampling over meanwhile.
+pub const BACKLOG_PENDING: Duration = Duration::from_mins(5);
 
 /// A store that fails one operation in ten fails uploads that users wait for.
 pub const BLOB_FAILURE_SHARE: f64 = 0.1;
@@ -179,6 +203,3 @@ pub const LOOP_FAILURES: f64 = 3.0;
 
 /// Samples are taken every 30 seconds unless told otherwise.
 pub const SAMPLE_AGE: Duration = Duration::from_mins(10);
-
-/// An operator has had time to look at what was given up.
-pub const DEAD_JOBS_FOR: Duration = Duration::from_mins(30);

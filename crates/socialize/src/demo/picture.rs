@@ -195,7 +195,7 @@ fn emails(snapshot: &Snapshot) -> Emails {
     Emails {
         delivered: count(EmailOutcome::Delivered),
         deferred: count(EmailOutcome::Deferred),
-        refused: count(EmailOutcome::Refused),
+        refused: count(EmailOutcome::Rejected) + count(EmailOutcome::Refused),
     }
 }
 

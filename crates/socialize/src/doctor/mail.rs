@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::finding::Finding;
 use crate::clock::Clock;
-use crate::mail::{Content, Letter, Mail, MailSettings, MailTransport};
+use crate::mail::{Content, Fault, Letter, Mail, MailSettings, MailTransport, Prospect, Undelivered};
 use crate::queue::JobError;
 use crate::text::EmailAddress;
 
@@ -45,18 +45,24 @@ pub(super) async fn check(
     };
     match send_test(&mail, public_url, recipient).await {
         Ok(()) => Finding::ok(MAIL, format!("{peer} took a test e-mail")),
-        Err(JobError::Retry(cause) | JobError::RetryAfter(cause, _) | JobError::Fail(cause)) => {
-            let detail = format!("{peer} does not take a test e-mail: {}", cause.as_str());
-            Finding::failed(
-                MAIL,
-                detail,
-                "see the mail server's log: it may refuse SOCIALIZE_MAIL_FROM or the recipient",
-            )
+        Err(failure) => {
+            let mut detail = format!("{peer} does not take a test e-mail: {}", failure.error_type.as_str());
+            if let (Some(stage), Some(code)) = (failure.stage, failure.code) {
+                detail.push_str(&format!(" (reply {code} at the stage {})", stage.as_str()));
+            }
+            let remedy = match failure.fault {
+                Fault::Ours => {
+                    "see the mail server's log: it may refuse SOCIALIZE_MAIL_FROM, or the account has reached a limit"
+                }
+                Fault::Recipient => "look at the address, or send the test e-mail to another one",
+            };
+            Finding::failed(MAIL, detail, remedy)
         }
     }
 }
 
-async fn send_test(mail: &Mail, public_url: &Url, recipient: &EmailAddress) -> Result<(), JobError> {
+async fn send_test(mail: &Mail, public_url: &Url, recipient: &EmailAddress) -> Result<(), Undelivered> {
+    let failure = |error: JobError| Undelivered::new(Fault::Ours, Prospect::Never, error.error_type());
     let content = Content::test(public_url.to_string());
     let letter = Letter {
         job: JobId::from(Uuid::now_v7()),
@@ -64,8 +70,8 @@ async fn send_test(mail: &Mail, public_url: &Url, recipient: &EmailAddress) -> R
         date: Clock::default().now(),
         recipient: recipient.as_str().to_owned(),
         subject: content.subject,
-        text: content.text()?,
-        html: content.html()?,
+        text: content.text().map_err(failure)?,
+        html: content.html().map_err(failure)?,
     };
     mail.deliver(&letter).await
 }

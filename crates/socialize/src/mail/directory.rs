@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
 use super::MailSetupError;
-use crate::queue::JobError;
+use super::undelivered::{Fault, Prospect, Undelivered};
 
 pub(super) struct Directory {
     path: PathBuf,
@@ -25,13 +25,14 @@ impl Directory {
 
     /// Writes one e-mail under the name of its job, so that a repeated delivery replaces the first one. It appears whole or
     /// not at all: readers look for `.eml`.
-    pub(super) async fn write(&self, job: JobId, message: &[u8]) -> Result<(), JobError> {
+    pub(super) async fn write(&self, job: JobId, message: &[u8]) -> Result<(), Undelivered> {
         let unfinished = self.unfinished();
         let written = write_and_rename(&unfinished, &self.path.join(format!("{job}.eml")), message).await;
         if written.is_err() {
             let _ = fs::remove_file(&unfinished).await;
         }
-        written.map_err(|error| JobError::Retry(ErrorType::from_io(&error)))
+        let failure = |error| Undelivered::new(Fault::Ours, Prospect::Passing, ErrorType::from_io(&error));
+        written.map_err(failure)
     }
 
     /// Whether a file can be written.

@@ -8,7 +8,7 @@ use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 use telemetry::ErrorType;
 
-use crate::queue::JobError;
+use super::undelivered::{Fault, Prospect, Undelivered};
 
 /// An e-mail, ready to be sent.
 pub struct Letter {
@@ -49,9 +49,9 @@ impl Header for AutoSubmitted {
 impl Letter {
     /// The message in its final form. All that comes from a customer is in the body, except the address, which is parsed:
     /// nothing can add a header.
-    pub(super) fn message(&self, from: &Mailbox) -> Result<Message, JobError> {
-        let refused = JobError::Fail(ErrorType::InvalidData);
-        let recipient: Address = self.recipient.parse().map_err(|_| refused)?;
+    pub(super) fn message(&self, from: &Mailbox) -> Result<Message, Undelivered> {
+        let failure = |fault| Undelivered::new(fault, Prospect::Never, ErrorType::InvalidData);
+        let recipient: Address = self.recipient.parse().map_err(|_| failure(Fault::Recipient))?;
         let message_id = format!("<{}@{}>", self.job.uuid(), from.email.domain());
         Message::builder()
             .message_id(Some(message_id))
@@ -61,6 +61,6 @@ impl Letter {
             .subject(self.subject)
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(self.text.clone(), self.html.clone()))
-            .map_err(|_| refused)
+            .map_err(|_| failure(Fault::Ours))
     }
 }

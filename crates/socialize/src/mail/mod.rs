@@ -6,7 +6,9 @@
 mod content;
 mod directory;
 mod letter;
+mod reply;
 mod smtp;
+mod undelivered;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,17 +16,18 @@ use std::time::Duration;
 
 use domain::catalogue;
 use domain::events;
-use domain::labels::{EmailOutcome, EmailTemplate};
+use domain::labels::{EmailOutcome, EmailResult, EmailTemplate};
 use lettre::message::Mailbox;
+use telemetry::meter::Counter;
 use telemetry::record::SpanKind;
 use telemetry::{ErrorType, FamilyDescription, Operations, Telemetry};
 
 pub use content::Content;
 pub use letter::Letter;
+pub use undelivered::{Fault, Prospect, Undelivered};
 
 use self::directory::Directory;
 use self::smtp::Smtp;
-use crate::queue::JobError;
 use crate::secret::Secret;
 
 /// How e-mails leave.
@@ -123,6 +126,7 @@ struct Inner {
     from: Mailbox,
     transport: Transport,
     deliveries: Operations<EmailTemplate, EmailOutcome>,
+    messages: Counter<EmailResult>,
 }
 
 enum Transport {
@@ -148,27 +152,30 @@ impl Mail {
             MailTransport::Directory(path) => Transport::Directory(Directory::create(path)?),
         };
         let deliveries = Operations::counted(telemetry, family, &catalogue::EMAIL_DELIVERIES);
-        Ok(Self { inner: Arc::new(Inner { from: settings.from, transport, deliveries }) })
+        let messages = telemetry.meter().counter(&catalogue::EMAIL_MESSAGES);
+        Ok(Self { inner: Arc::new(Inner { from: settings.from, transport, deliveries, messages }) })
     }
 
-    /// Hands one e-mail over.
+    /// Makes one attempt to hand an e-mail over.
     ///
     /// # Errors
-    /// `Retry` where the server or the way to it is in trouble, `Fail` where the server refuses this e-mail for good.
-    pub async fn deliver(&self, letter: &Letter) -> Result<(), JobError> {
+    /// Says whose fault it is and what can be expected of further attempts.
+    pub async fn deliver(&self, letter: &Letter) -> Result<(), Undelivered> {
         let delivery = async {
             match self.hand_over(letter).await {
                 Ok(()) => (Ok(()), EmailOutcome::Delivered, None),
-                Err(error @ (JobError::Retry(cause) | JobError::RetryAfter(cause, _))) => {
-                    (Err(error), EmailOutcome::Deferred, Some(cause))
-                }
-                Err(error @ JobError::Fail(cause)) => (Err(error), EmailOutcome::Refused, Some(cause)),
+                Err(failure) => (Err(failure), failure.outcome(), Some(failure)),
             }
         };
-        self.inner.deliveries.observe(letter.template, delivery).await
+        self.inner.deliveries.observe_causes(letter.template, delivery).await
     }
 
-    async fn hand_over(&self, letter: &Letter) -> Result<(), JobError> {
+    /// Counts what an e-mail has come to.
+    pub fn came_to(&self, result: EmailResult) {
+        self.inner.messages.add(result, 1);
+    }
+
+    async fn hand_over(&self, letter: &Letter) -> Result<(), Undelivered> {
         let message = letter.message(&self.inner.from)?;
         match &self.inner.transport {
             Transport::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,

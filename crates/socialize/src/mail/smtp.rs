@@ -7,6 +7,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use domain::labels::SmtpStage;
 use domain::signals::keys;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
@@ -19,9 +20,10 @@ use telemetry::ErrorType;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
+use super::reply::{EnhancedCode, Reply, judge};
+use super::undelivered::{Fault, Prospect, Undelivered};
 use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
 use crate::causes::cause;
-use crate::queue::JobError;
 
 /// An unused connection is closed after this long; most servers close it themselves after some minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
@@ -97,8 +99,8 @@ impl Smtp {
     }
 
     /// Hands one message over.
-    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), JobError> {
-        let mut connection = self.connection().await.map_err(JobError::Retry)?;
+    pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Undelivered> {
+        let mut connection = self.connection().await?;
         let sent = transmit(&mut connection, &self.timeouts, envelope, message).await;
         match sent {
             Ok(()) => {
@@ -106,14 +108,15 @@ impl Smtp {
                 self.keep(connection);
                 Ok(())
             }
-            Err(Failure::Answer(error)) => {
-                self.answered();
-                let _ = timeout(FAREWELL, connection.quit()).await;
-                Err(error)
-            }
-            Err(Failure::Trouble(error_type)) => {
-                self.troubled(error_type);
-                Err(JobError::Retry(error_type))
+            Err(failure) => {
+                // Without a stage it is not about the conversation.
+                if failure.code.is_some() || failure.stage.is_none() {
+                    self.answered();
+                    let _ = timeout(FAREWELL, connection.quit()).await;
+                } else {
+                    self.troubled(failure.error_type);
+                }
+                Err(failure)
             }
         }
     }
@@ -154,7 +157,7 @@ impl Smtp {
     }
 
     /// A connection that has just answered: an unused one, or a new one.
-    async fn connection(&self) -> Result<AsyncSmtpConnection, ErrorType> {
+    async fn connection(&self) -> Result<AsyncSmtpConnection, Undelivered> {
         if let Some(mut connection) = self.take_idle() {
             if matches!(timeout(self.timeouts.command, connection.test_connected()).await, Ok(true)) {
                 return Ok(connection);
@@ -164,9 +167,9 @@ impl Smtp {
         }
         let opened = match timeout(self.timeouts.connect, self.open()).await {
             Ok(opened) => opened,
-            Err(_elapsed) => Err(ErrorType::Timeout),
+            Err(_elapsed) => Err(Undelivered::trouble(ErrorType::Timeout, SmtpStage::Connect)),
         };
-        opened.inspect_err(|error_type| self.troubled(*error_type))
+        opened.inspect_err(|failure| self.troubled(failure.error_type))
     }
 
     fn take_idle(&self) -> Option<AsyncSmtpConnection> {
@@ -192,44 +195,44 @@ impl Smtp {
 
     /// Whatever goes wrong here is about the server or our settings and not about an e-mail, also where the server says that
     /// it is for good.
-    async fn open(&self) -> Result<AsyncSmtpConnection, ErrorType> {
+    async fn open(&self) -> Result<AsyncSmtpConnection, Undelivered> {
+        let trouble_at_start = |error_type| Undelivered::trouble(error_type, SmtpStage::Connect);
         let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
-            .map_err(|_| ErrorType::DnsFailure)?
+            .map_err(|_| trouble_at_start(ErrorType::DnsFailure))?
             .collect();
         // A name may have a second address that answers.
         let patience = self.timeouts.connect / 2;
         let wrapper = if self.encryption == SmtpEncryption::Tls { self.tls.clone() } else { None };
         let connecting =
             AsyncSmtpConnection::connect_tokio1(&addresses[..], Some(patience), &self.hello, wrapper, None);
-        let mut connection = connecting.await.map_err(|error| trouble(&error))?;
+        let mut connection = connecting.await.map_err(|error| failure(SmtpStage::Connect, &error))?;
         if self.encryption == SmtpEncryption::StartTls {
-            let tls = self.tls.clone().ok_or(ErrorType::TlsFailure)?;
+            let tls = self.tls.clone().ok_or(trouble_at_start(ErrorType::TlsFailure))?;
             connection.starttls(tls, &self.hello).await.map_err(|error| match trouble(&error) {
                 // The server does not offer it, or refuses it.
-                ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => ErrorType::TlsFailure,
-                other => other,
+                ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => {
+                    trouble_at_start(ErrorType::TlsFailure)
+                }
+                other => trouble_at_start(other),
             })?;
         }
         if let Some(credentials) = &self.credentials {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&mechanisms, credentials).await.map_err(|error| match trouble(&error) {
-                ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => {
-                    ErrorType::AuthenticationFailed
+            connection.auth(&mechanisms, credentials).await.map_err(|error| {
+                match failure(SmtpStage::Authenticate, &error) {
+                    // The server offers no log-in that we know.
+                    failure @ Undelivered { error_type: ErrorType::Internal, .. } => Undelivered {
+                        prospect: Prospect::NeedsChange,
+                        error_type: ErrorType::AuthenticationFailed,
+                        ..failure
+                    },
+                    failure => failure,
                 }
-                other => other,
             })?;
         }
         Ok(connection)
     }
-}
-
-/// Why a message was not handed over.
-enum Failure {
-    /// The server said so.
-    Answer(JobError),
-    /// The conversation broke off.
-    Trouble(ErrorType),
 }
 
 async fn transmit(
@@ -237,46 +240,51 @@ async fn transmit(
     timeouts: &SmtpTimeouts,
     envelope: &Envelope,
     message: &[u8],
-) -> Result<(), Failure> {
+) -> Result<(), Undelivered> {
+    use SmtpStage::{Message, Recipient, Sender};
+    let is_ascii = |address: &lettre::Address| AsRef::<str>::as_ref(address).is_ascii();
     let mut parameters = Vec::new();
-    if envelope.to().iter().chain(envelope.from()).any(|address| !AsRef::<str>::as_ref(address).is_ascii()) {
+    if !envelope.to().iter().chain(envelope.from()).all(is_ascii) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            return Err(Failure::Answer(JobError::Fail(ErrorType::Rejected)));
+            // An address of the recipient that this server cannot send to. Of our own address it is our setting.
+            let fault = if envelope.from().is_none_or(is_ascii) { Fault::Recipient } else { Fault::Ours };
+            return Err(Undelivered::new(fault, Prospect::Never, ErrorType::Rejected));
         }
         parameters.push(MailParameter::SmtpUtfEight);
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     let sender = Mail::new(envelope.from().cloned(), parameters);
-    within(timeouts.command, connection.command(sender)).await?;
+    within(Sender, timeouts.command, connection.command(sender)).await?;
     for recipient in envelope.to() {
-        within(timeouts.command, connection.command(Rcpt::new(recipient.clone(), Vec::new()))).await?;
+        let recipient = Rcpt::new(recipient.clone(), Vec::new());
+        within(Recipient, timeouts.command, connection.command(recipient)).await?;
     }
-    within(timeouts.command, connection.command(Data)).await?;
-    within(timeouts.message, connection.message(message)).await?;
+    within(Message, timeouts.command, connection.command(Data)).await?;
+    within(Message, timeouts.message, connection.message(message)).await?;
     Ok(())
 }
 
 async fn within<T>(
+    stage: SmtpStage,
     limit: Duration,
-    stage: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
-) -> Result<T, Failure> {
-    match timeout(limit, stage).await {
+    work: impl Future<Output = Result<T, lettre::transport::smtp::Error>>,
+) -> Result<T, Undelivered> {
+    match timeout(limit, work).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failure(&error)),
-        Err(_elapsed) => Err(Failure::Trouble(ErrorType::Timeout)),
+        Ok(Err(error)) => Err(failure(stage, &error)),
+        Err(_elapsed) => Err(Undelivered::trouble(ErrorType::Timeout, stage)),
     }
 }
 
-/// What the server's answer to a message means for it.
-fn failure(error: &lettre::transport::smtp::Error) -> Failure {
-    let Some(code) = error.status().map(u16::from) else { return Failure::Trouble(trouble(error)) };
+/// Judges a failure by the server's reply, or by what happened to the connection where there is none.
+fn failure(stage: SmtpStage, error: &lettre::transport::smtp::Error) -> Undelivered {
+    let Some(code) = error.status().map(u16::from) else {
+        return Undelivered::trouble(trouble(error), stage);
+    };
+    // The job's own record has it too.
     telemetry::current::set(|attributes| attributes.number(&keys::SMTP_STATUS_CODE, code.into()));
-    Failure::Answer(match code {
-        // Our settings are wrong, not the message.
-        454 | 530 | 534 | 535 | 538 => JobError::Retry(ErrorType::AuthenticationFailed),
-        500.. => JobError::Fail(ErrorType::Rejected),
-        _ => JobError::Retry(ErrorType::Unavailable),
-    })
+    let text = std::error::Error::source(error).map(ToString::to_string);
+    judge(stage, Reply { code, enhanced: text.as_deref().and_then(EnhancedCode::read) })
 }
 
 /// The kind of trouble with the connection.

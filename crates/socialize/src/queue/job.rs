@@ -48,8 +48,22 @@ pub enum JobError {
     Retry(ErrorType),
     /// It may go better later, and not before so much time has passed.
     RetryAfter(ErrorType, Duration),
-    /// It will never go better.
+    /// It will never go better, and somebody has to look.
     Fail(ErrorType),
+    /// Whoever the work was for does not take it. Nobody here can change that, so nobody has to look.
+    Reject(ErrorType),
+}
+
+impl JobError {
+    /// What went wrong.
+    pub fn error_type(self) -> ErrorType {
+        match self {
+            Self::Retry(error_type)
+            | Self::RetryAfter(error_type, _)
+            | Self::Fail(error_type)
+            | Self::Reject(error_type) => error_type,
+        }
+    }
 }
 
 impl From<DatabaseError> for JobError {

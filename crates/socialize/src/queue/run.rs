@@ -121,6 +121,9 @@ async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lea
 async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOutcome, Option<ErrorType>) {
     let (outcome, error_type, end) = match ending {
         Ending::Done => (JobOutcome::Ok, None, End::Finished),
+        Ending::Failed(JobError::Reject(error_type)) => {
+            (JobOutcome::Rejected, Some(error_type), End::Finished)
+        }
         Ending::Failed(JobError::Retry(error_type)) if job.attempt < job.max_attempts => {
             let run_at = app.clock.now() + backoff(job.attempt, rand::random());
             (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
@@ -159,7 +162,7 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
 /// How many runs ended how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunCounts {
-    counts: [usize; 5],
+    counts: [usize; JobOutcome::ALL.len()],
 }
 
 impl RunCounts {

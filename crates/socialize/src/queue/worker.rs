@@ -46,6 +46,8 @@ pub struct WorkerSettings {
     pub poll_interval: Duration,
     /// How often periodic jobs are looked at.
     pub schedule_interval: Duration,
+    /// How often the connection on which new jobs are announced is proved.
+    pub listen_interval: Duration,
     /// How often depth and age of the queue are read.
     pub sample_interval: Duration,
     /// How often the gauges of the domain are sampled.
@@ -66,6 +68,7 @@ impl Default for WorkerSettings {
             heartbeat: Duration::from_secs(15),
             poll_interval: Duration::from_secs(2),
             schedule_interval: Duration::from_secs(5),
+            listen_interval: Duration::from_secs(10),
             sample_interval: Duration::from_secs(5),
             gauge_interval: Duration::from_secs(30),
             gauge_check_interval: Duration::from_secs(60 * 60),
@@ -143,7 +146,7 @@ impl Worker {
     async fn listen_loop(self: Arc<Self>, stopping: CancellationToken) {
         let until = stopping.clone();
         let mut supervisor = self.supervisor(Loop::JobListener, Duration::ZERO, Arc::default(), stopping);
-        let mut listener = JobListener::new(self.app.clone());
+        let mut listener = JobListener::new(self.app.clone(), self.settings.listen_interval);
         // Not at the end of its turn, which only waits.
         let listening = async { while supervisor.turn(listener.turn(&self.wake)).await {} };
         until.run_until_cancelled(listening).await;

@@ -15,43 +15,21 @@ use domain::labels::JobKind;
 use crate::app::App;
 use crate::queue::{Job, JobError, JobPolicy};
 
-/// How jobs of each kind are run.
+/// How jobs of each kind are run. How often periodic ones run is [`JobKind::period`], which alerts know as well.
 pub fn policy(kind: JobKind) -> JobPolicy {
-    match kind {
+    let (concurrency, timeout) = match kind {
         // The time limit is above the mail server's own ones together, so that those say what went wrong.
-        JobKind::SendEmail => JobPolicy { concurrency: 8, timeout: Duration::from_secs(180), every: None },
-        JobKind::ExpireInvites => JobPolicy {
-            concurrency: 1,
-            timeout: Duration::from_secs(120),
-            every: Some(Duration::from_secs(5 * 60)),
-        },
-        JobKind::CleanUpTokens => JobPolicy {
-            concurrency: 1,
-            timeout: Duration::from_secs(300),
-            every: Some(Duration::from_secs(60 * 60)),
-        },
-        // Together with the age at which uploads are given up this stays well below an hour.
-        JobKind::CleanUpBlobs => JobPolicy {
-            concurrency: 1,
-            timeout: Duration::from_secs(300),
-            every: Some(Duration::from_secs(10 * 60)),
-        },
-        JobKind::RemindStaleApprovals => JobPolicy {
-            concurrency: 1,
-            timeout: Duration::from_secs(300),
-            every: Some(Duration::from_secs(60 * 60)),
-        },
+        JobKind::SendEmail => (8, Duration::from_secs(180)),
+        JobKind::ExpireInvites => (1, Duration::from_secs(120)),
+        JobKind::CleanUpTokens | JobKind::CleanUpBlobs | JobKind::RemindStaleApprovals => {
+            (1, Duration::from_secs(300))
+        }
         // The time limit is above those of the call together. Each workspace has a lane, so one whose endpoint is slow has one
         // of these at most.
-        JobKind::PublishContentItem => {
-            JobPolicy { concurrency: 32, timeout: Duration::from_secs(60), every: None }
-        }
-        JobKind::GiveUpPublishing => JobPolicy {
-            concurrency: 1,
-            timeout: Duration::from_secs(60),
-            every: Some(Duration::from_secs(60)),
-        },
-    }
+        JobKind::PublishContentItem => (32, Duration::from_secs(60)),
+        JobKind::GiveUpPublishing => (1, Duration::from_secs(60)),
+    };
+    JobPolicy { concurrency, timeout, every: kind.period() }
 }
 
 /// Does the work of a job.

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
+use domain::labels::EmailResult;
 use domain::vocabulary::{Decision, EmailTokenPurpose, WorkspaceRole};
 use sqlx::FromRow;
 
@@ -30,7 +31,16 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
         text: content.text()?,
         html: content.html()?,
     };
-    app.mail.deliver(&letter).await
+    let (attempt, max_attempts) = (job.attempt, job.max_attempts);
+    let delivered = app.mail.deliver(&letter).await;
+    let result = match &delivered {
+        Ok(()) => Some(EmailResult::Delivered),
+        Err(failure) => failure.result(attempt, max_attempts),
+    };
+    if let Some(result) = result {
+        app.mail.came_to(result);
+    }
+    delivered.map_err(|failure| failure.job_error(attempt, max_attempts))
 }
 
 /// The recipient's address and what to say, or nothing where there is nobody to say it to.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, RegistrationId, UserId, WorkspaceId};
-use domain::labels::JobKind;
+use domain::labels::{EmailResult, JobKind};
 use domain::vocabulary::{Decision, WorkspaceRole};
 use mail_parser::{Message, MessageParser};
 use serde_json::Value as Json;
@@ -12,11 +12,11 @@ use socialize::email::Email;
 use socialize::mail::MailTransport;
 use socialize::token::LinkPurpose;
 use telemetry::meter::Value;
-use telemetry::{ErrorType, JobOutcome};
+use telemetry::{ClosedSet, ErrorType, JobOutcome};
 use test_support::TestApp;
 use uuid::Uuid;
 
-use crate::support::{committed, nothing_reveals, row, runs, waiting};
+use crate::support::{committed, nothing_reveals, row, runs};
 
 /// Leaves an e-mail to the worker, as handlers do, and returns its job.
 pub(crate) async fn enqueue_email(test: &TestApp, email: Email) -> JobId {
@@ -32,6 +32,19 @@ pub(crate) fn deliveries(test: &TestApp, template: &str, outcome: &str) -> i64 {
         Some(Value::Integer(count)) => *count,
         other => panic!("a counter, not {other:?}"),
     }
+}
+
+/// How many e-mails came to which result, by the metric. Results that none came to are left out.
+pub(crate) fn messages(test: &TestApp) -> Vec<(&'static str, i64)> {
+    let metrics = test.metrics();
+    let count = |result: &EmailResult| match metrics
+        .value("socialize.email.messages", &[("result", result.as_str())])
+    {
+        Some(Value::Integer(count)) => *count,
+        other => panic!("a counter, not {other:?}"),
+    };
+    let counts = EmailResult::ALL.iter().map(|result| (result.as_str(), count(result)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 /// The lines of deliveries since the last look.
@@ -313,14 +326,15 @@ async fn authors_hear_what_was_decided() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused() {
+async fn an_address_that_is_none_is_rejected() {
     let test = TestApp::start().await;
     let user = test.user("ada").await;
     execute(&test, "update users set email = 'a b@exa mple' where id = $1", user.uuid()).await;
     let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
-    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
-    assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("invalid_data"));
-    assert_eq!(deliveries(&test, "already_registered", "refused"), 1);
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Rejected), 1);
+    assert_eq!(row(&test, id).await, None);
+    assert_eq!(deliveries(&test, "already_registered", "rejected"), 1);
+    assert_eq!(messages(&test), [("rejected", 1)]);
     nothing_reveals(&test, &["exa mple"]).await;
 }
 

@@ -17,6 +17,8 @@ ANSWERS = {
     "refuse": "550 5.1.1 <{recipient}> no such mailbox",
     "unavailable": "421 4.3.2 come back later, <{recipient}>",
     "greylist": "450 4.7.1 <{recipient}> is greylisted",
+    "full": "452 4.2.2 the mailbox of <{recipient}> is full",
+    "quota": "550 5.4.5 daily quota exceeded, nothing for <{recipient}>",
 }
 
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use domain::ids::JobId;
 use domain::labels::JobKind;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,8 +20,8 @@ use telemetry::{ErrorType, JobOutcome};
 use tempfile::TempDir;
 use test_support::{TestApp, python_tool};
 
-use crate::email::{deliveries, delivery_lines, enqueue_email, registration};
-use crate::support::{LEASE, eventually, job, nothing_reveals, row, settings, waiting};
+use crate::email::{deliveries, delivery_lines, enqueue_email, messages, registration};
+use crate::support::{LEASE, eventually, job, nothing_reveals, row, runs, settings, waiting};
 
 /// A server and the directory of what it took.
 struct MailServer {
@@ -123,34 +124,81 @@ async fn e_mails_are_delivered_and_connections_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_refused_recipient_is_given_up_and_named_nowhere() {
+async fn a_refused_recipient_is_no_dead_letter_and_named_nowhere() {
     let server = MailServer::start("refuse");
     let test = TestApp::start_with_mail(server.plain()).await;
     let user = test.user("ada").await;
     let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
-    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
-    let job = waiting(&test, id).await;
-    assert_eq!((job.status.as_str(), job.last_error_type.as_deref()), ("dead", Some("rejected")));
-    assert_eq!(deliveries(&test, "already_registered", "refused"), 1);
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Rejected), 1);
+    assert_eq!(row(&test, id).await, None);
+    assert_eq!(deliveries(&test, "already_registered", "rejected"), 1);
+    assert_eq!(messages(&test), [("rejected", 1)]);
     let address = test.email_of(user).await;
     let lines = nothing_reveals(&test, &[&address, "mailbox", "5.1.1"]).await;
     let line = |event: &str| lines.iter().find(|line| line["event"] == event).expect("a line").clone();
     let (delivery, run) = (line("email.delivery"), line("job.run"));
-    assert_eq!((&delivery["outcome"], &delivery["level"]), (&json!("refused"), &json!("error")));
+    assert_eq!((&delivery["outcome"], &delivery["level"]), (&json!("rejected"), &json!("info")));
+    assert_eq!((&run["outcome"], &run["level"]), (&json!("rejected"), &json!("info")));
     assert_eq!((&delivery["error.cause"], &run["error.cause"]), (&json!("rejected"), &json!("rejected")));
     assert_eq!(run["smtp.response.status_code"], 550);
+    assert_eq!(
+        (&delivery["smtp.response.status_code"], &delivery["smtp.stage"]),
+        (&json!(550), &json!("recipient"))
+    );
     assert_eq!(delivery["trace_id"], run["trace_id"]);
 }
 
 #[tokio::test]
-async fn a_message_that_is_rejected_is_given_up() {
+async fn a_message_that_is_refused_is_given_up() {
     let server = MailServer::start("reject");
     let test = TestApp::start_with_mail(server.plain()).await;
     let user = test.user("ada").await;
     enqueue_email(&test, Email::AlreadyRegistered { user }).await;
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
     assert_eq!(deliveries(&test, "already_registered", "refused"), 1);
+    assert_eq!(messages(&test), [("given_up", 1)]);
     nothing_reveals(&test, &[&test.email_of(user).await, "does not want"]).await;
+}
+
+/// Runs a job to its end and returns how many attempts that took and how many hours.
+async fn attempts(test: &TestApp, id: JobId) -> (usize, i64) {
+    let start = test.app.clock.now();
+    let mut attempts = 0;
+    while let Some(job) = row(test, id).await.filter(|job| job.status == "queued") {
+        test.app.clock.advance(job.run_at - test.app.clock.now());
+        attempts += test.run_due_jobs().await.total();
+    }
+    (attempts, (test.app.clock.now() - start).num_hours())
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_full_for_a_day_is_no_dead_letter() {
+    let server = MailServer::start("full");
+    let test = TestApp::start_with_mail(server.plain()).await;
+    let user = test.user("ada").await;
+    let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
+    assert_eq!(attempts(&test, id).await.0, 12);
+    assert_eq!(row(&test, id).await, None);
+    assert_eq!(deliveries(&test, "already_registered", "deferred"), 12);
+    assert_eq!(messages(&test), [("rejected", 1)]);
+    assert_eq!(runs(&test.app, JobKind::SendEmail, JobOutcome::Rejected), 1);
+}
+
+#[tokio::test]
+async fn what_our_account_may_not_is_tried_again_and_counts_at_once() {
+    let server = MailServer::start("quota");
+    let test = TestApp::start_with_mail(server.plain()).await;
+    let user = test.user("ada").await;
+    let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Retry), 1);
+    assert_eq!(messages(&test), [("delayed", 1)]);
+    let job = waiting(&test, id).await;
+    assert_eq!(job.last_error_type.as_deref(), Some("rate_limited"));
+    assert_eq!(job.run_at - test.app.clock.now(), TimeDelta::minutes(5));
+    let (attempts, hours) = attempts(&test, id).await;
+    assert!(attempts == 11 && (15..=30).contains(&hours), "{attempts} attempts in {hours} hours");
+    assert_eq!(messages(&test), [("delayed", 1), ("given_up", 1)]);
+    nothing_reveals(&test, &[&test.email_of(user).await, "quota"]).await;
 }
 
 #[tokio::test]
@@ -168,7 +216,8 @@ async fn a_greylisted_e_mail_is_delivered_at_the_second_attempt() {
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
     assert_eq!(server.received().len(), 1);
     let counted = |outcome| deliveries(&test, "already_registered", outcome);
-    assert_eq!((counted("deferred"), counted("delivered"), counted("refused")), (1, 1, 0));
+    assert_eq!((counted("deferred"), counted("delivered"), counted("rejected")), (1, 1, 0));
+    assert_eq!(messages(&test), [("delivered", 1)]);
 }
 
 #[tokio::test]
@@ -177,15 +226,10 @@ async fn a_server_that_is_never_available_is_given_up_after_a_day() {
     let test = TestApp::start_with_mail(server.plain()).await;
     let user = test.user("ada").await;
     let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
-    let start = test.app.clock.now();
-    let mut attempts = 0;
-    while waiting(&test, id).await.status == "queued" {
-        test.app.clock.advance(waiting(&test, id).await.run_at - test.app.clock.now());
-        attempts += test.run_due_jobs().await.total();
-    }
-    let hours = (test.app.clock.now() - start).num_hours();
+    let (attempts, hours) = attempts(&test, id).await;
     assert!(attempts == 12 && (15..=30).contains(&hours), "{attempts} attempts in {hours} hours");
     assert_eq!(deliveries(&test, "already_registered", "deferred"), 12);
+    assert_eq!(messages(&test), [("delayed", 1), ("given_up", 1)]);
     assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("unavailable"));
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use socialize::email::Email;
 use socialize::mail::{MailTransport, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+use socialize::secret::Secret;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -184,6 +185,30 @@ async fn a_server_that_refuses_us_altogether_may_change_its_mind() {
     })
     .await;
     deferred_of(plain(is_full, PATIENT), ErrorType::Unavailable).await;
+}
+
+#[tokio::test]
+async fn a_reply_is_judged_by_its_stage() {
+    let throttles = peer(async |_, mut conversation: Conversation| {
+        conversation.converse("DATA").await?;
+        conversation.take_message().await?;
+        conversation.say("454 Throttling failure: maximum sending rate exceeded\r\n").await?;
+        conversation.stall().await
+    })
+    .await;
+    deferred_of(plain(throttles, PATIENT), ErrorType::RateLimited).await;
+    let knows_no_log_in_now = peer(async |_, mut conversation: Conversation| {
+        conversation.say("220 localhost\r\n").await?;
+        conversation.hear().await?;
+        conversation.say("250-localhost\r\n250 AUTH PLAIN\r\n").await?;
+        conversation.hear().await?;
+        conversation.say("454 4.7.0 temporary authentication failure\r\n").await?;
+        conversation.stall().await
+    })
+    .await;
+    let credentials = Some(("socialize".to_owned(), Secret::new("battery staple")));
+    let logs_in = SmtpSettings { credentials, ..plain(knows_no_log_in_now, PATIENT) };
+    deferred_of(logs_in, ErrorType::Unavailable).await;
 }
 
 #[tokio::test]

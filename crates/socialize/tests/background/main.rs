@@ -7,6 +7,7 @@ mod gauges;
 mod loops;
 mod mail_server;
 mod mail_trouble;
+mod proxy;
 mod publishing;
 mod publishing_trouble;
 mod queue;

@@ -32,6 +32,7 @@ where
         heartbeat: hour,
         poll_interval: Duration::from_millis(20),
         schedule_interval: hour,
+        listen_interval: hour,
         sample_interval: hour,
         gauge_interval: hour,
         gauge_check_interval: hour,

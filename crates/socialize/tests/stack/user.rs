@@ -108,6 +108,13 @@ impl User {
         self.must(Method::POST, "/v1/auth/request-password-reset", json!({"email": EMAIL})).await;
     }
 
+    /// Somebody else registers, with an address of this name, and gets an e-mail.
+    pub(crate) async fn let_somebody_register(&self, name: &str) {
+        let email = format!("{name}@example.com");
+        let new = json!({"email": email, "display_name": "Somebody", "password": PASSWORD});
+        self.must(Method::POST, "/v1/auth/register", new).await;
+    }
+
     pub(crate) async fn comment(&self) {
         self.must(Method::POST, &self.comments(), json!({"body": "Fine."})).await;
     }
@@ -131,6 +138,13 @@ impl User {
         let request = self.client.put(url).bearer_auth(&self.access_token);
         let request = request.header("content-type", "application/octet-stream").body(picture);
         request.send().await.ok().map(|answer| answer.status())
+    }
+
+    /// Asks for the file that was last uploaded.
+    pub(crate) async fn download(&self) -> StatusCode {
+        let url = format!("{API}/v1/feedback-reports/{}/screenshot", self.report);
+        let answer = self.client.get(url).bearer_auth(&self.access_token).send().await;
+        answer.expect("an answer").status()
     }
 
     /// Works until what is returned is dropped.

@@ -159,9 +159,14 @@ impl TestApp {
     /// The same application as another process would run it: on the same database and by the same clock, with signals of
     /// its own.
     pub fn another_process(&self) -> App {
+        self.another_process_over(self.pool())
+    }
+
+    /// The same, reaching the database by a pool of its own.
+    pub fn another_process_over(&self, pool: &sqlx::PgPool) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
         let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
-        build(self.pool(), self.app.clock.clone(), transport, blobs, &self.outbound, |_| ())
+        build(pool, self.app.clock.clone(), transport, blobs, &self.outbound, |_| ())
     }
 
     /// The database, for what cannot be seen through the API.

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::mail_server::Mood;
+use super::background;
 use super::world::World;
 use super::{AFTER_RESTART, Drill, Drills, UNDISTURBED};
 use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY};
@@ -35,10 +35,11 @@ pub(super) async fn all(drills: &mut Drills) {
     restarts(drills).await;
     rolling_deploy(drills).await;
     bug_report(drills).await;
-    mail_deferred(drills).await;
-    mail_refused(drills).await;
+    background::mail(drills).await;
     logins_failing(drills).await;
     gauges_drifted(drills).await;
+    background::backlogs_growing(drills).await;
+    background::schedule_moved(drills).await;
     sampler_killed(drills).await;
     silence(drills).await;
     queue_locked(drills).await;
@@ -49,6 +50,7 @@ pub(super) async fn all(drills: &mut Drills) {
     line_refused(drills).await;
     endpoint_failing(drills).await;
     disk_full(drills).await;
+    background::blobs_deleted(drills).await;
     blobs_gone(drills).await;
     api_panics(drills).await;
     api_hangs(drills).await;
@@ -112,49 +114,6 @@ async fn rolling_deploy(drills: &mut Drills) {
 async fn bug_report(drills: &mut Drills) {
     let drill = Drill { cause: "a user reports a bug", fires: &["BugReported"], explained: &[] };
     drills.drill(drill, async |world| world.user().report_bug().await, async |_, ()| ()).await;
-}
-
-async fn mail_deferred(drills: &mut Drills) {
-    let drill = Drill {
-        cause: "the mail server takes nothing for now",
-        fires: &["EmailDeliveryFailing"],
-        explained: &[],
-    };
-    drills
-        .drill(
-            drill,
-            async |world| {
-                world.mail.set(Mood::Defers);
-                for _ in 0..4 {
-                    world.user().forget_password().await;
-                }
-            },
-            async |world, ()| world.mail.set(Mood::Takes),
-        )
-        .await;
-}
-
-async fn mail_refused(drills: &mut Drills) {
-    let drill = Drill {
-        cause: "the mail server refuses for good, and nobody looks after the jobs that died",
-        fires: &["JobsFailing{job_kind=send_email}", "DeadJobsWaiting{job_kind=send_email}"],
-        explained: &[("EmailDeliveryFailing", "what the mail server refuses is not delivered")],
-    };
-    drills
-        .drill(
-            drill,
-            async |world| {
-                world.mail.set(Mood::Refuses);
-                for _ in 0..2 {
-                    world.user().forget_password().await;
-                }
-            },
-            async |world, ()| {
-                world.mail.set(Mood::Takes);
-                world.operate(&["dead-letters", "discard", "--all"]);
-            },
-        )
-        .await;
 }
 
 async fn logins_failing(drills: &mut Drills) {
@@ -323,7 +282,7 @@ async fn endpoint_failing(drills: &mut Drills) {
 async fn queue_locked(drills: &mut Drills) {
     let drill = Drill {
         cause: "another session locks the table of jobs while two are due",
-        fires: &["LoopStalled{loop=worker}", "JobQueueLagging{job_kind=send_email}"],
+        fires: &["WorkerStalled{loop=worker}", "JobQueueLagging{job_kind=send_email}"],
         explained: &[
             ("LoopStalled", "other loops write to the table as well"),
             ("LoopFailing", "statements that wait for the lock are ended after ten seconds"),
@@ -539,7 +498,7 @@ async fn api_crashes(drills: &mut Drills) {
 }
 
 /// What may fire wherever requests fail or wait.
-const FAILED_REQUESTS: &[(&str, &str)] = &[
+pub(super) const FAILED_REQUESTS: &[(&str, &str)] = &[
     ("HighErrorRate", "requests fail"),
     ("ErrorsAtLowTraffic", "requests fail"),
     ("AvailabilityBudgetBurningFast", "requests fail"),
@@ -610,7 +569,7 @@ async fn connect(world: &World) -> PgConnection {
     PgConnection::connect(world.database().expose()).await.expect("a connection")
 }
 
-async fn execute(world: &World, statement: &'static str) {
+pub(super) async fn execute(world: &World, statement: &'static str) {
     let mut connection = connect(world).await;
     sqlx::query(statement).execute(&mut connection).await.expect("a statement");
 }

@@ -1,4 +1,5 @@
-//! A mail server that takes everything, or refuses everything when told to: as much of SMTP as Socialize speaks.
+//! A mail server that takes everything, or refuses everything when told to: as much of SMTP as Socialize speaks. Recipients that are
+//! called `mistyped-…` do not exist, and mail for those that are called `greylisted…` is refused at first.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ pub(super) enum Mood {
     Takes,
     /// Later, perhaps.
     Defers,
-    /// Never.
+    /// Never, because of what is in it.
     Refuses,
 }
 
@@ -26,13 +27,22 @@ pub(super) struct MailServer {
     directory: PathBuf,
     mood: Arc<AtomicUsize>,
     taken: Arc<AtomicUsize>,
+    greylisted: Arc<AtomicUsize>,
 }
+
+/// How often somebody who is greylisted has to come back: until the fourth attempt, a minute after the first one.
+const GREYLISTED_FOR: usize = 3;
 
 impl MailServer {
     pub(super) async fn start(address: &str, directory: &str) -> Self {
         std::fs::create_dir_all(directory).expect("a directory");
         let listener = TcpListener::bind(address).await.expect("a port");
-        let server = Self { directory: directory.into(), mood: Arc::default(), taken: Arc::default() };
+        let server = Self {
+            directory: directory.into(),
+            mood: Arc::default(),
+            taken: Arc::default(),
+            greylisted: Arc::default(),
+        };
         let accepting = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -48,6 +58,10 @@ impl MailServer {
         self.mood.store(mood as usize, Ordering::Relaxed);
     }
 
+    fn is_greylisted(&self) -> bool {
+        self.greylisted.fetch_add(1, Ordering::Relaxed) < GREYLISTED_FOR
+    }
+
     async fn talk(&self, stream: TcpStream) -> std::io::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut lines = BufReader::new(reader).lines();
@@ -58,13 +72,20 @@ impl MailServer {
             let answer = match (command.as_str(), mood) {
                 ("EHLO", _) => "250-mail.example.com\r\n250-8BITMIME\r\n250 SMTPUTF8\r\n",
                 ("MAIL", Mood::Defers) => "451 4.3.0 not now\r\n",
-                ("MAIL", Mood::Refuses) => "550 5.7.1 not you\r\n",
+                ("RCPT", _) if line.contains("<mistyped-") => "550 5.1.1 unknown\r\n",
+                ("RCPT", _) if line.contains("<greylisted") && self.is_greylisted() => {
+                    "450 4.7.1 come back later\r\n"
+                }
                 ("DATA", _) => {
                     writer.write_all(b"354 go on\r\n").await?;
                     let mut letter = String::new();
                     while let Some(line) = lines.next_line().await?.filter(|line| line != ".") {
                         letter.push_str(line.strip_prefix('.').unwrap_or(&line));
                         letter.push_str("\r\n");
+                    }
+                    if mood == Mood::Refuses {
+                        writer.write_all(b"554 5.6.0 not this\r\n").await?;
+                        continue;
                     }
                     let number = self.taken.fetch_add(1, Ordering::Relaxed);
                     // Whoever looks into the directory must not see half of it.

@@ -5,6 +5,7 @@
 //! retries, checks and times out at its own pace.
 
 mod alerts;
+mod background;
 mod causes;
 mod mail_server;
 mod report;

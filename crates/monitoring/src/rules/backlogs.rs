@@ -1,0 +1,137 @@
+//! Alerts about what piles up: items that were not published, and items that nobody decides on.
+//!
+//! An old backlog is its owners' decision, however large. So these look at how much one has grown, and at which share that is.
+
+use std::time::Duration;
+
+use domain::catalogue::{CONTENT_ITEMS, CONTENT_ITEMS_STALE_IN_APPROVAL, PUBLISHING_DELIVERIES};
+use domain::events;
+use domain::labels::{JobKind, PublishingOutcome};
+use domain::vocabulary::ContentItemStatus;
+use telemetry::events::CLIENT_REQUEST;
+use telemetry::log::Level;
+
+use super::cases::{case, fires, silent};
+use super::thresholds::{
+    BACKLOG_PENDING, FEWEST_MORE_STALE, FEWEST_MORE_UNPUBLISHED, PUBLISH_FAILED_WINDOW, STALE_SHARE,
+    STALE_WINDOW, UNPUBLISHED_SHARE,
+};
+use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics};
+use crate::query::{Scale, lines, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![items_not_published(scale), approvals_stale(scale)]
+}
+
+fn items_not_published(scale: Scale) -> Alert {
+    let failed = || select(&CONTENT_ITEMS).is(ContentItemStatus::PublishFailed);
+    let more = |window| failed().now().max().minus(failed().lowest(window).min());
+    let published =
+        |window| select(&PUBLISHING_DELIVERIES).is(PublishingOutcome::Delivered).increase(window).sum();
+    let window = scale.of(PUBLISH_FAILED_WINDOW);
+    let condition = more(window)
+        .share_of(more(window).plus(published(window)))
+        .above(UNPUBLISHED_SHARE)
+        .and(more(window).at_least(FEWEST_MORE_UNPUBLISHED));
+    let items = |failed, delivered| {
+        vec![
+            Series::of(&CONTENT_ITEMS, ContentItemStatus::PublishFailed, failed),
+            Series::of(&PUBLISHING_DELIVERIES, PublishingOutcome::Delivered, delivered),
+        ]
+    };
+    Alert {
+        name: "ItemsNotPublished",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(BACKLOG_PENDING),
+        keep_firing: Duration::ZERO,
+        summary: "Many content items end as publish_failed.".to_owned(),
+        description: "{{ $value | humanizePercentage }} of the items that were to be published within a day ended as publish_failed.".to_owned(),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "At least ten more items are `publish_failed` than at some time within the last day, and they are more than a fifth of what was to be published. Managers have not tried them again.",
+            impact: "Posts did not appear. Their authors see `publish_failed` and the reason.",
+            confirm: vec![
+                metrics("How many there are", &failed().now().max()),
+                metrics(
+                    "What came of attempts",
+                    &select(&PUBLISHING_DELIVERIES).increase(PUBLISH_FAILED_WINDOW).sum_by::<PublishingOutcome, _>(),
+                ),
+                Look::Logs("How calls fail, by `workspace_id`", lines(CLIENT_REQUEST).at_least(Level::Warn)),
+                Look::Logs("How jobs that publish fail", lines(events::JOB_RUN).is(JobKind::PublishContentItem).at_least(Level::Warn)),
+            ],
+            remedy: &[
+                "PublishingFailing fires as well: mend that first.",
+                "One `workspace_id`: tell its managers. They can schedule the items again when their endpoint is well.",
+                "All workspaces: this machine cannot reach the internet, or signatures are refused since the server's secret was changed.",
+            ],
+            escalate: "Within the working day, when workspaces with different endpoints are concerned.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("an old backlog", 100, items("300x100", "0+1x100"), silent()),
+            case("nine more", 40, items("300x10 309x40", "0x50"), silent()),
+            case("ten more, for four minutes", 15, items("300x10 310x40", "0x50"), silent()),
+            case("ten more", 16, items("300x10 310x40", "0x50"), fires("100%")),
+            case("as many as a fifth", 60, items("0x10 10x60", "0x10 40x60"), silent()),
+            case("more than a fifth", 60, items("0x10 10x60", "0x10 39x60"), fires("20.41%")),
+            case("ten more within 20 hours", 1400, items("0x100 5x1100 10x300", "0x1500"), fires("100%")),
+            case("sixteen more within two days", 2900, items("0x100 8x2000 16x900", "0x3000"), silent()),
+            case("tried again, and published", 60, items("0x10 20x20 0x40", "0x60"), silent()),
+        ],
+    }
+}
+
+fn approvals_stale(scale: Scale) -> Alert {
+    let stale = || select(&CONTENT_ITEMS_STALE_IN_APPROVAL);
+    let waiting = || select(&CONTENT_ITEMS).is(ContentItemStatus::InApproval).now().max();
+    let more = |window| stale().now().max().minus(stale().lowest(window).min());
+    let condition = stale()
+        .now()
+        .max()
+        .share_of(waiting())
+        .above(STALE_SHARE)
+        .and(more(scale.of(STALE_WINDOW)).at_least(FEWEST_MORE_STALE));
+    let items = |stale, waiting| {
+        vec![
+            Series::of(&CONTENT_ITEMS_STALE_IN_APPROVAL, (), stale),
+            Series::of(&CONTENT_ITEMS, ContentItemStatus::InApproval, waiting),
+        ]
+    };
+    Alert {
+        name: "ApprovalsStale",
+        severity: Severity::Info,
+        condition: condition.text().to_owned(),
+        pending: scale.of(BACKLOG_PENDING),
+        keep_firing: Duration::ZERO,
+        summary: "Reviewers do not decide any more.".to_owned(),
+        description: "{{ $value | humanizePercentage }} of the items in approval have waited for too long, and there are many more of them than a day ago.".to_owned(),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "More than half of the items in approval have waited for longer than SOCIALIZE_APPROVAL_STALE_AFTER, and at least fifty more than at some time within the last day.",
+            impact: "Authors wait. Either reviewers do not want to decide, or they cannot, or they do not hear of it.",
+            confirm: vec![
+                metrics("How many wait for too long", &stale().now().max()),
+                metrics("How many wait at all", &waiting()),
+                Look::Logs("Whether e-mails fail", lines(events::EMAIL_DELIVERY).at_least(Level::Warn)),
+            ],
+            remedy: &[
+                "Reviewers get no e-mails: EmailDeliveryFailing; or reminders are not enqueued: PeriodicJobStalled.",
+                "Decisions fail: the panel of failing routes on the API dashboard, and the log lines of the route.",
+                "Everything works: ask the customers whose workspaces these are.",
+            ],
+            escalate: "Nobody; it can wait until the morning.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("an old backlog", 100, items("300x100", "400x100"), silent()),
+            case("49 more", 60, items("10x10 59x60", "70x70"), silent()),
+            case("50 more, for four minutes", 15, items("10x10 60x60", "70x70"), silent()),
+            case("50 more", 16, items("10x10 60x60", "70x70"), fires("85.71%")),
+            case("half of those that wait", 60, items("10x10 60x60", "120x70"), silent()),
+            case("more than half of those that wait", 60, items("10x10 60x60", "119x70"), fires("50.42%")),
+            case("50 more within 20 hours", 1400, items("0x100 25x1100 50x300", "60x1500"), fires("83.33%")),
+            case("80 more within two days", 2900, items("0x100 40x2000 80x900", "90x3000"), silent()),
+        ],
+    }
+}

@@ -1,0 +1,267 @@
+//! Alerts about the loops of processes that work on jobs, and about what those that sample report.
+
+use std::time::Duration;
+
+use domain::catalogue::{GAUGE_DRIFT, HEARTBEAT, LOOP_FAILURES, LOOP_LAST_SUCCESS, SAMPLER_LAST_SUCCESS};
+use domain::events;
+use domain::labels::{Loop, Role, StatusGauge};
+
+use super::cases::{case, fires, fires_for, fires_for_time, silent};
+use super::thresholds::{BETWEEN_EVENTS, LONG, LOOP_AGE, SAMPLE_AGE, SHORT, SHORTEST_LOOP_AGE};
+use super::{Alert, Case, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
+use crate::query::{Instance, Scale, Vector, lines, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        worker_stalled(scale),
+        loop_stalled(scale),
+        loop_failing(scale),
+        sampler_stale(scale),
+        gauges_drifted(scale),
+    ]
+}
+
+/// Loops that LoopStalled is about. WorkerStalled is about the worker, and SamplerStale about the sampler of gauges, whoever runs it.
+const NOBODY_WAITS_FOR: &[Loop] =
+    &[Loop::Scheduler, Loop::JobListener, Loop::QueueSampler, Loop::GaugeChecker];
+
+/// Loops of a process that have not turned for too long, and for how long.
+fn standing_still(scale: Scale, loops: &[Loop]) -> Vector<Loop> {
+    let lag = select(&LOOP_LAST_SUCCESS).is_one_of(loops).lag().max_by::<Loop, _>();
+    lag.above(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64())
+}
+
+/// The situations of both alerts about loops that stand still.
+fn stalled_cases(which: Loop) -> Vec<Case> {
+    let last = |values| vec![Series::time(&LOOP_LAST_SUCCESS, which, values)];
+    let stalls = |minutes| fires_for_time(which, Duration::from_mins(minutes));
+    vec![
+        case("it turns", 10, last("0+60x10"), silent()),
+        case("it hangs", 20, last("0+60x4 240x16"), stalls(16)),
+        case("it is three minutes late", 20, last("0x3 60+60x20"), silent()).in_real_time(),
+        case("it is four minutes late", 20, last("0x4 60+60x20"), stalls(4)).in_real_time(),
+        case("it has just begun to be late", 8, last("0+60x4 240x16"), silent()).in_real_time(),
+        case("it has been late for a minute", 9, last("0+60x4 240x16"), stalls(5)).in_real_time(),
+        case("its process ended", 10, last("0+60x4 _x6"), silent()),
+    ]
+}
+
+fn worker_stalled(scale: Scale) -> Alert {
+    let mut cases = stalled_cases(Loop::Worker);
+    cases.push(case(
+        "another loop hangs",
+        20,
+        vec![Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, "0+60x4 240x16")],
+        silent(),
+    ));
+    Alert {
+        name: "WorkerStalled",
+        severity: Severity::Critical,
+        condition: standing_still(scale, &[Loop::Worker]).text().to_owned(),
+        pending: scale.of(Duration::from_mins(1)),
+        keep_firing: Duration::ZERO,
+        summary: "A worker begins no jobs.".to_owned(),
+        description: format!(
+            "The loop {} of a process has not completed a turn for {{{{ $value | humanizeDuration }}}}; it should every two seconds.",
+            shown::<Loop>()
+        ),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "The loop that claims jobs does not turn in a process that lives and reports: it hangs, or each turn fails.",
+            impact: "People wait for what its jobs do: links in e-mails, posts at their time. Nothing happens while no other process works on jobs.",
+            confirm: vec![
+                metrics(
+                    "In which process",
+                    &select(&LOOP_LAST_SUCCESS).is(Loop::Worker).lag().max_by::<Instance, _>(),
+                ),
+                metrics(
+                    "Whether turns fail",
+                    &select(&LOOP_FAILURES).is(Loop::Worker).increase(LONG).sum_by::<Loop, _>(),
+                ),
+                Look::Logs("How they fail", lines(events::LOOP_FAILED).is(Loop::Worker)),
+            ],
+            remedy: STALLED_REMEDY,
+            escalate: "A loop that hangs is a defect: note the process' uptime and version for the developers before restarting.",
+        },
+        fires_without_data: false,
+        cases,
+    }
+}
+
+const STALLED_REMEDY: &[&str] = &[
+    "Turns fail: `error_type` says why; most often Postgres (PostgresUnreachable).",
+    "Turns do not fail, the loop hangs: restart the process. What it had claimed is taken over when its lease ends.",
+];
+
+fn loop_stalled(scale: Scale) -> Alert {
+    let mut cases = stalled_cases(Loop::Scheduler);
+    let hangs = |which| vec![Series::time(&LOOP_LAST_SUCCESS, which, "0+60x4 240x16")];
+    cases.push(case("the worker: WorkerStalled says so", 20, hangs(Loop::Worker), silent()));
+    cases.push(case("the sampler: SamplerStale says so", 20, hangs(Loop::GaugeSampler), silent()));
+    Alert {
+        name: "LoopStalled",
+        severity: Severity::Warning,
+        condition: standing_still(scale, NOBODY_WAITS_FOR).text().to_owned(),
+        pending: scale.of(Duration::from_mins(1)),
+        keep_firing: Duration::ZERO,
+        summary: format!("The loop {} stands still.", shown::<Loop>()),
+        description: format!(
+            "The loop {} of a process has not completed a turn for {{{{ $value | humanizeDuration }}}}; it should every ten seconds.",
+            shown::<Loop>()
+        ),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "A background loop of a process that lives and reports does not turn: it hangs, or each turn fails. No user waits for it.",
+            impact: "By loop: `scheduler`: periodic work is not begun by this process. `job_listener`: jobs begin up to two seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: GaugesDrifted sees nothing.",
+            confirm: vec![
+                metrics("In which process", &select(&LOOP_LAST_SUCCESS).lag().max_by::<Instance, _>()),
+                metrics("Whether turns fail", &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>()),
+                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
+            ],
+            remedy: STALLED_REMEDY,
+            escalate: "A loop that hangs is a defect: note the process' uptime and version for the developers before restarting.",
+        },
+        fires_without_data: false,
+        cases,
+    }
+}
+
+fn loop_failing(scale: Scale) -> Alert {
+    let failures = |window| select(&LOOP_FAILURES).increase(window).sum_by::<Loop, _>();
+    let failed = |values| vec![Series::of(&LOOP_FAILURES, Loop::GaugeSampler, values)];
+    Alert {
+        name: "LoopFailing",
+        severity: Severity::Warning,
+        condition: failures(scale.of(LONG)).at_least(super::thresholds::LOOP_FAILURES).text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("Turns of the loop {} fail.", shown::<Loop>()),
+        description: format!(
+            "About {{{{ $value | printf \"%.0f\" }}}} turns of the loop {} failed within 15 minutes.",
+            shown::<Loop>()
+        ),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "Turns of a background loop end with an error or a panic; it goes on after a pause.",
+            impact: "None while others succeed; WorkerStalled and LoopStalled say when none do.",
+            confirm: vec![
+                metrics("Which loops", &failures(LONG).above(0.0)),
+                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
+            ],
+            remedy: &[
+                "`unavailable` and `timeout`: Postgres; see PostgresUnreachable and DatabaseSlow.",
+                "`panic`: a defect; see Panicked.",
+            ],
+            escalate: "Within the working day, when Postgres is well.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("none", 20, failed("0x20"), silent()),
+            case("two failures", 12, failed("0x10 2x10"), silent()),
+            case("three failures", 12, failed("0x10 3x10"), fires_for(Loop::GaugeSampler, "3")),
+            case("several", 20, failed("0+1x20"), fires_for(Loop::GaugeSampler, "15")),
+            case(
+                "three within 13 minutes",
+                25,
+                failed("0x11 1x5 2x6 3x20"),
+                fires_for(Loop::GaugeSampler, "3"),
+            ),
+            case("three within 18 minutes", 32, failed("0x10 1x8 2x8 3x30"), silent()),
+            case("the third was 20 minutes ago", 32, failed("0x10 3x40"), fires_for(Loop::GaugeSampler, "3")),
+            case("the third was half an hour ago", 40, failed("0x10 3x40"), silent()),
+            case("a restart resets the count", 20, failed("9x10 0x10"), silent()),
+        ],
+    }
+}
+
+fn sampler_stale(scale: Scale) -> Alert {
+    let alive = || select(&HEARTBEAT).samples_in(scale.of(SHORT)).count();
+    let lag = select(&SAMPLER_LAST_SUCCESS).lag().min().above(scale.of(SAMPLE_AGE).as_secs_f64());
+    let condition = lag.or(select(&SAMPLER_LAST_SUCCESS).absent_over(scale.of(SAMPLE_AGE))).when(alive());
+    let sampled = |values, heartbeat| {
+        vec![Series::time(&SAMPLER_LAST_SUCCESS, (), values), Series::of(&HEARTBEAT, Role::Work, heartbeat)]
+    };
+    Alert {
+        name: "SamplerStale",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "The workflow gauges are old.".to_owned(),
+        description: "No process has sampled the state of workflows for ten minutes; their numbers on the dashboards are old or missing.".to_owned(),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "One process at a time samples how many things are in which state. None has succeeded for ten minutes.",
+            impact: "Users notice nothing. The gauges on Adoption are missing or old.",
+            confirm: vec![
+                metrics("How old the last sample is", &select(&SAMPLER_LAST_SUCCESS).now().max().age()),
+                metrics("Whether its loop fails", &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum()),
+                Look::Logs("How it fails", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
+            ],
+            remedy: &[
+                "Its loop fails: most often Postgres (PostgresUnreachable, DatabaseSlow).",
+                "No process works on jobs: see WorkerTelemetryMissing.",
+                "A session that hangs holds the lock: `select pid, state from pg_stat_activity where pid in (select pid from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
+            ],
+            escalate: "Within the working day.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("sampled every minute", 30, sampled("0+60x30", "0+60x30"), silent()),
+            case("the sampler hangs", 30, sampled("0+60x5 300x25", "0+60x30"), fires("")),
+            case("the last sample is ten minutes old", 30, sampled("0x9 0+60x30", "0+60x30"), silent()),
+            case("eleven minutes old", 30, sampled("0x10 0+60x30", "0+60x30"), fires("")),
+            case("eleven minutes old for four minutes", 15, sampled("0x40", "0+60x40"), silent()),
+            case("eleven minutes old for five minutes", 16, sampled("0x40", "0+60x40"), fires("")),
+            case("nobody has sampled for 14 minutes", 19, sampled("0+60x5 _x25", "0+60x30"), silent()),
+            case("nobody has sampled for 16 minutes", 21, sampled("0+60x5 _x25", "0+60x30"), fires("")),
+            case("a process was there four minutes ago", 21, sampled("0+60x5 _x30", "0+60x17 _x30"), fires("")),
+            case("no process has run for five minutes", 22, sampled("0+60x5 _x30", "0+60x16 _x25"), silent()),
+            case("nobody samples", 30, sampled("0+60x5 _x25", "0+60x30"), fires("")),
+            case("no process runs: TelemetryMissing says so", 30, sampled("0+60x5 _x25", "0+60x5 _x25"), silent()),
+            case("another process takes over", 30, sampled("0+60x15 _x3 1080+60x12", "0+60x30"), silent()),
+        ],
+    }
+}
+
+fn gauges_drifted(scale: Scale) -> Alert {
+    let drift = || select(&GAUGE_DRIFT).now().max_by::<StatusGauge, _>();
+    let rows = |values| vec![Series::of(&GAUGE_DRIFT, StatusGauge::ContentItems, values)];
+    Alert {
+        name: "GaugesDrifted",
+        severity: Severity::Info,
+        condition: drift().above(0.0).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: format!("The gauge {} does not show what is in the database.", shown::<StatusGauge>()),
+        description: format!(
+            "The last exact comparison found the counts behind {} to be wrong by {{{{ $value | printf \"%.0f\" }}}} rows.",
+            shown::<StatusGauge>()
+        ),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "The counts that triggers keep differ from the table: rows were changed with triggers switched off, as by a restore.",
+            impact: "Users notice nothing. A gauge is wrong by so many.",
+            confirm: vec![
+                metrics("By how many rows", &drift()),
+                Look::Logs("Since when", lines(events::GAUGE_DRIFTED)),
+            ],
+            remedy: &[
+                "`socialize gauges check` compares now, `socialize gauges repair` counts anew; see `socialize gauges --help`.",
+            ],
+            escalate: "When it drifts again without a restore: a trigger is missing.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("exact", 10, rows("0x10"), silent()),
+            case("wrong by one for four minutes", 10, rows("0x5 1x10"), silent()),
+            case(
+                "wrong by one for five minutes",
+                11,
+                rows("0x5 1x10"),
+                fires_for(StatusGauge::ContentItems, "1"),
+            ),
+            case("wrong by seven", 15, rows("0x5 7x10"), fires_for(StatusGauge::ContentItems, "7")),
+        ],
+    }
+}
