@@ -4,7 +4,7 @@
 //! What a cause explains could have another reason as well. Whoever is called sees on the dashboards that it fires, and is told of it when
 //! the cause is gone and it still does.
 
-use domain::labels::{Dependency, Disk, JobKind};
+use domain::labels::{Dependency, Disk, JobKind, Role};
 use telemetry::catalogue::{Label, prometheus_label};
 
 use super::{Alert, groups};
@@ -74,6 +74,29 @@ pub fn causes() -> Vec<Cause> {
                 (every("TelemetryMissing"), "no process sends metrics"),
                 (every("ApiNotReady"), "it does not say that it is"),
                 (every("CoreUsageQuiet"), "nothing can be done"),
+            ],
+        ),
+        cause(
+            only("ProcessHung", Role::Serve),
+            [
+                (every("ApiUnreachable"), "it does not answer the probe"),
+                (every("ApiNotReady"), "it does not answer the probe"),
+                (every("CoreUsageQuiet"), "nothing can be done"),
+            ],
+        ),
+        cause(
+            only("ProcessHung", Role::Work),
+            [
+                (every("LoopStalled"), "its loops stand still as well"),
+                (every("JobQueueLagging"), "nobody works on jobs"),
+                (every("SamplerStale"), "workers sample"),
+            ],
+        ),
+        cause(
+            only("ProcessCrashLooping", Role::Serve),
+            [
+                (every("ApiUnreachable"), "it is away between two starts"),
+                (every("ApiNotReady"), "it is away between two starts"),
             ],
         ),
         cause(
@@ -151,12 +174,16 @@ pub fn causes() -> Vec<Cause> {
         ),
         cause(
             only("DiskAlmostFull", Disk::Blobs),
-            [(only("DiskFilling", Disk::Blobs), "it is the same disk")],
+            [
+                (only("DiskFilling", Disk::Blobs), "it is the same disk"),
+                (only("DiskFullSoon", Disk::Blobs), "it is the same disk"),
+            ],
         ),
         cause(
             only("DiskAlmostFull", Disk::Logs),
             [
                 (only("DiskFilling", Disk::Logs), "it is the same disk"),
+                (only("DiskFullSoon", Disk::Logs), "it is the same disk"),
                 (only("TelemetryDropped", telemetry::builtin::Signal::Logs), "log lines cannot be written"),
             ],
         ),

@@ -456,7 +456,7 @@ async fn api_hangs(drills: &mut Drills) {
     let drill = Drill {
         cause: "all worker threads of the API stand still, which only a build for it does",
         fires: &["ProcessHung{role=serve}"],
-        explained: FAILED_REQUESTS,
+        explained: explained_by("ProcessHung"),
     };
     drills
         .drill(
@@ -479,7 +479,7 @@ async fn api_crashes(drills: &mut Drills) {
     let drill = Drill {
         cause: "the API is killed five times, soon after each start",
         fires: &["ProcessCrashLooping{role=serve}"],
-        explained: FAILED_REQUESTS,
+        explained: explained_by("ProcessCrashLooping"),
     };
     drills
         .drill(
