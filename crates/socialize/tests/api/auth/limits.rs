@@ -134,6 +134,22 @@ async fn a_limit_holds_over_two_replicas() {
     let test = TestApp::start_with_settings(|settings| settings.password_hashing.at_once = 4).await;
     verified(&test, "ada@example.com").await;
     let replicas = Replicas::of(&test);
+    let statuses = join_all((0..40).map(|number| replicas.log_in(number, "ada@example.com", WRONG))).await;
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn people_with_right_passwords_get_in_on_two_replicas_although_few_may_fail() {
+    let test = TestApp::start_with_settings(|settings| {
+        settings.password_hashing.at_once = 4;
+        settings.rate_limits.login_failures.count = NonZeroUsize::new(4).expect("not zero");
+    })
+    .await;
+    for number in 0..4 {
+        verified(&test, &format!("user{number}@example.com")).await;
+    }
+    let replicas = Replicas::of(&test);
     let emails: Vec<String> = (0..40).map(|number| format!("user{}@example.com", number / 2 % 4)).collect();
     let log_ins = emails.iter().enumerate().map(|(number, email)| replicas.log_in(number, email, PASSWORD));
     assert_eq!(join_all(log_ins).await, [200; 40]);
