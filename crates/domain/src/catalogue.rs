@@ -19,9 +19,34 @@ use crate::labels::{
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 const ARE_WORKFLOWS_USED: &str = "Are real users exercising the core workflows?";
+const DO_NEW_USERS_ARRIVE: &str = "Do new users get from registration to their first publication?";
 const IS_THE_WORKFLOW_HEALTHY: &str = "Is the workflow itself healthy?";
 const IS_THERE_ROOM: &str = "Is a disk filling up?";
 const DO_PEOPLE_LOG_IN: &str = "Do people log in?";
+
+/// People who registered.
+pub const USERS_REGISTERED: CounterMetric = CounterMetric::counter(
+    "socialize.users.registered",
+    Unit::Count("{user}"),
+    "Registrations with an address that has no account. Whoever registers twice before confirming it counts twice.",
+    DO_NEW_USERS_ARRIVE,
+);
+
+/// People who confirmed their address.
+pub const USERS_VERIFIED: CounterMetric = CounterMetric::counter(
+    "socialize.users.verified",
+    Unit::Count("{user}"),
+    "Accounts that began because their address was confirmed.",
+    DO_NEW_USERS_ARRIVE,
+);
+
+/// Workspaces that published for the first time.
+pub const WORKSPACES_FIRST_PUBLISHED: CounterMetric = CounterMetric::counter(
+    "socialize.workspaces.first_published",
+    Unit::Count("{workspace}"),
+    "Workspaces whose first content item was published, by delivery or by hand.",
+    DO_NEW_USERS_ARRIVE,
+);
 
 /// Organizations created.
 pub const ORGANIZATIONS_CREATED: CounterMetric = CounterMetric::counter(
@@ -415,12 +440,15 @@ pub fn all() -> Vec<MetricDescription> {
         AUTH_FAILURES.description(),
         AUTH_LOGIN_ATTEMPTS.description(),
         AUTH_LOGIN_SUCCESSES.description(),
+        USERS_REGISTERED.description(),
+        USERS_VERIFIED.description(),
         ORGANIZATIONS_CREATED.description(),
         WORKSPACES_CREATED.description(),
         WORKSPACE_INVITES_CREATED.description(),
         CONTENT_ITEMS_CREATED.description(),
         COMMENTS_CREATED.description(),
         APPROVAL_DECISIONS_SUBMITTED.description(),
+        WORKSPACES_FIRST_PUBLISHED.description(),
         FEEDBACK_REPORTS_SUBMITTED.description(),
         CONTENT_ITEMS.description(),
         CONTENT_ITEMS_STALE_IN_APPROVAL.description(),

@@ -69,6 +69,7 @@ pub enum DatabaseOperation {
     InsertContentItem,
     FindContentItem,
     FindContentItemStatus,
+    FindPublishedContentItem,
     LockContentItem,
     ListContentItems,
     UpdateContentItem,

@@ -100,6 +100,9 @@ impl PublishedItem {
 
 /// All business facts and the counters beside them.
 pub struct Signals {
+    users_registered: Fact,
+    users_verified: Fact,
+    workspaces_first_published: Fact,
     organizations_created: Fact,
     workspaces_created: Fact,
     workspace_invites_created: Fact,
@@ -119,6 +122,9 @@ impl Signals {
     /// Builds every instrument; all series are 0 from now on.
     pub fn new(telemetry: &Telemetry) -> Self {
         Self {
+            users_registered: Fact::new(telemetry, &catalogue::USERS_REGISTERED),
+            users_verified: Fact::new(telemetry, &catalogue::USERS_VERIFIED),
+            workspaces_first_published: Fact::new(telemetry, &catalogue::WORKSPACES_FIRST_PUBLISHED),
             organizations_created: Fact::new(telemetry, &catalogue::ORGANIZATIONS_CREATED),
             workspaces_created: Fact::new(telemetry, &catalogue::WORKSPACES_CREATED),
             workspace_invites_created: Fact::new(telemetry, &catalogue::WORKSPACE_INVITES_CREATED),
@@ -133,6 +139,24 @@ impl Signals {
             auth_failures: Fact::new(telemetry, &catalogue::AUTH_FAILURES),
             api_errors: telemetry.meter().counter(&catalogue::API_ERRORS),
         }
+    }
+
+    /// Somebody registered with an address that has no account. There is no id yet: the account begins when the address is confirmed.
+    pub fn user_registered(&self) {
+        self.users_registered.happened((), |_| ());
+    }
+
+    /// Somebody confirmed an address, and the account began.
+    pub fn user_verified(&self, user: UserId) {
+        self.users_verified.happened((), |attributes| attributes.id(&keys::USER_ID, user));
+    }
+
+    /// A workspace published its first content item.
+    pub fn workspace_first_published(&self, workspace: WorkspaceId, item: ContentItemId) {
+        self.workspaces_first_published.happened((), |attributes| {
+            attributes.id(&keys::WORKSPACE_ID, workspace);
+            attributes.id(&keys::CONTENT_ITEM_ID, item);
+        });
     }
 
     /// A user created an organization.

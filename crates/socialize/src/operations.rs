@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::listener::{End, Services, accept};
 use crate::routes::health::{live, ready};
-use crate::start::VERSION;
+use crate::start::{COMMIT, VERSION};
 
 /// How long the listener, which answers at once, may take to end.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -96,6 +96,5 @@ async fn set_level(State(app): State<App>, body: String) -> Response {
 }
 
 async fn build() -> Response {
-    let commit = option_env!("SOCIALIZE_COMMIT").unwrap_or("unknown");
-    Json(json!({"version": VERSION, "commit": commit})).into_response()
+    Json(json!({"version": VERSION, "commit": COMMIT})).into_response()
 }

@@ -33,8 +33,11 @@ use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
 use crate::token::Tokens;
 
-/// The version and commit of this build.
+/// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What it was built from: the commit, or a digest of the sources where the builder named none. See `build.rs`.
+pub const COMMIT: &str = env!("SOCIALIZE_COMMIT");
 
 /// A started application with the threads that carry its telemetry.
 pub struct Started {
@@ -221,10 +224,7 @@ fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
 
 /// Which build this is, when it started, and that its event loop turns.
 fn report_role(telemetry: &Telemetry, role: Role) {
-    let labels = vec![
-        ("version", VERSION.to_owned()),
-        ("commit", option_env!("SOCIALIZE_COMMIT").unwrap_or("unknown").to_owned()),
-    ];
+    let labels = vec![("version", VERSION.to_owned()), ("commit", COMMIT.to_owned())];
     telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
     let runtime = Handle::current().metrics();
     telemetry.meter().observe(&catalogue::RUNTIME_TASKS, move |()| Some(runtime.num_alive_tasks() as f64));

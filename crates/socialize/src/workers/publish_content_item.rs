@@ -150,10 +150,14 @@ async fn conclude(
     match verdict {
         Verdict::Delivered => {
             let Ok(next) = after(Action::PublishSucceeded) else { return Ok(()) };
+            let is_first = locked.is_first_publication(app, &mut transaction).await?;
             locked.write(app, &mut transaction, &next, None, now).await?;
             app.database.commit(transaction).await?;
 
             app.signals.publishing_attempted(&publication.item(), PublishingOutcome::Delivered);
+            if is_first {
+                app.signals.workspace_first_published(workspace, content_item);
+            }
             Ok(())
         }
         Verdict::Deferred(error) => {

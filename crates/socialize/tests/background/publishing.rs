@@ -272,6 +272,7 @@ async fn an_item_that_was_moved_goes_once_and_one_that_was_withdrawn_never() {
     }
     assert_eq!(statuses, ["published", "published", "approved", "archived", "draft"]);
     assert_eq!(attempts(&test, "delivered"), 2);
+    assert_eq!(test.count("socialize.workspaces.first_published"), 1, "the first of the two");
     let left: i64 =
         sqlx::query_scalar("select count(*) from jobs").fetch_one(test.pool()).await.expect("a count");
     assert_eq!(left, 0);

@@ -84,6 +84,10 @@ async fn register(
     };
     email.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
+
+    if may_send && owner.is_none() {
+        app.signals.user_registered();
+    }
     Ok(Accepted::new("Please look into your mailbox: the e-mail says how to go on."))
 }
 
@@ -243,5 +247,6 @@ async fn verify_email(
         .await?;
     let user_id = user.ok_or_else(refused)?;
     telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user_id));
+    app.signals.user_verified(user_id);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -204,6 +204,28 @@ impl LockedContentItem {
         Ok(item)
     }
 
+    /// Whether no item of the workspace was published yet. Two that are published for the first time at the same moment both find it
+    /// so: it is for a counter.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub(crate) async fn is_first_publication(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+    ) -> database::Result<bool> {
+        app.database
+            .run(
+                DatabaseOperation::FindPublishedContentItem,
+                sqlx::query_scalar(
+                    "select not exists (select from content_items where workspace_id = $1 and published_at is not null)",
+                )
+                .bind(self.item.summary.workspace_id)
+                .fetch_one(&mut **transaction),
+            )
+            .await
+    }
+
     /// Writes that a delivery begins, or is over for now. Nobody who reads the item sees a difference, so its version stays.
     ///
     /// # Errors

@@ -138,9 +138,13 @@ pub(super) async fn mark_content_item_published(
         .apply(begin, locked.rules, now)?
         .apply(Action::StartPublishing, locked.rules, now)?
         .apply(Action::PublishSucceeded, locked.rules, now)?;
+    let is_first = locked.is_first_publication(&app, &mut transaction).await?;
     let item = locked.save(&app, &mut transaction, &next, now).await?;
     app.database.commit(transaction).await?;
 
+    if is_first {
+        app.signals.workspace_first_published(member.workspace_id, path.content_item_id);
+    }
     Ok(item)
 }
 

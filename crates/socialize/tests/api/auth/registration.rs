@@ -25,6 +25,38 @@ async fn a_registered_user_confirms_the_address_and_logs_in() {
     assert_eq!((test.count(ATTEMPTS), test.count(SUCCESSES), test.count(FAILURES)), (2, 1, 1));
 }
 
+/// How many registered and how many confirmed, by the metrics.
+fn arrived(test: &TestApp) -> (i64, i64) {
+    (test.count("socialize.users.registered"), test.count("socialize.users.verified"))
+}
+
+#[tokio::test]
+async fn registrations_and_accounts_are_counted() {
+    let test = TestApp::start().await;
+    let email = "ada@example.com";
+    assert_eq!(arrived(&test), (0, 0));
+    for registrations in [1, 2] {
+        register(&test, email).await.expect(202);
+        assert_eq!(arrived(&test), (registrations, 0));
+    }
+    let lines = test.log_lines();
+    assert_eq!(lines.iter().filter(|line| line["event"] == "socialize.users.registered").count(), 2);
+
+    post(&test, "verify-email", json!({"token": "wrong"})).await.expect_error(410, "link_expired");
+    assert_eq!(arrived(&test), (2, 0));
+    let token = link(&test, email, LinkPurpose::VerifyEmail).await;
+    post(&test, "verify-email", json!({"token": token})).await.expect(204);
+    post(&test, "verify-email", json!({"token": token})).await.expect_error(410, "link_expired");
+    assert_eq!(arrived(&test), (2, 1));
+    register(&test, email).await.expect(202);
+    assert_eq!(arrived(&test), (2, 1), "the address has an account");
+    let users: Vec<uuid::Uuid> =
+        sqlx::query_scalar("select id from users").fetch_all(test.pool()).await.expect("users");
+    let lines = test.log_lines();
+    let fact = lines.iter().find(|line| line["event"] == "socialize.users.verified").expect("a line");
+    assert_eq!(fact["user.id"], users[0].to_string());
+}
+
 #[tokio::test]
 async fn that_an_address_is_taken_is_told_to_its_owner_only() {
     let test = TestApp::start().await;

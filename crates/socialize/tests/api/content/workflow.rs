@@ -309,6 +309,11 @@ async fn publishing_is_left_to_the_worker_and_marking_is_not() {
     assert_eq!(published.text("scheduled_at"), "2026-11-23T09:00:00Z");
     let marked = team.act(team.manager, &by_hand, "mark-published").await.expect(200);
     assert_eq!(marked.text("status"), "published");
+    let first_published = || team.test.count("socialize.workspaces.first_published");
+    assert_eq!(first_published(), 1);
+    let another = team.approved().await;
+    team.act(team.manager, &another, "mark-published").await.expect(200);
+    assert_eq!(first_published(), 1, "only the first one of a workspace counts");
     let jobs: Vec<Value> = sqlx::query_scalar("select payload from jobs where kind = 'publish_content_item'")
         .fetch_all(team.test.pool())
         .await
