@@ -29,6 +29,8 @@ secret() {
 
 secret postgres_password "$(random)"
 secret database_url "postgres://socialize:$(cat secrets/postgres_password)@postgres/socialize"
+# Of the role that reads the statistics of Postgres, for the observability overlay.
+secret statistics_database_url "postgres://socialize_statistics:$(random)@postgres/socialize?sslmode=disable"
 secret server_secret "$(random)$(random)"
 secret grafana_admin_password "$(random)"
 # Filled in where settings.env names them.

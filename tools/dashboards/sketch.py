@@ -5,7 +5,10 @@ Each panel's own queries go to a running Prometheus, Loki and Tempo, with Grafan
 per dashboard shows the answers on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are
 not Grafana's, and what a panel shows is less than Grafana would. A query that fails is shown as an error and makes the exit code 1.
 
-usage: sketch.py --out DIRECTORY [--prometheus URL] [--loki URL] [--tempo URL] [--range 3h] [DASHBOARD.json ...]
+usage: sketch.py [--out DIRECTORY] [--prometheus URL] [--loki URL] [--tempo URL] [--range 3h] [--set NAME=VALUE] [DASHBOARD.json ...]
+
+Without arguments it draws every dashboard into target/sketches from stores at their usual ports of this machine, and says which of
+them do not answer. Where Chromium is installed, each page becomes a picture too.
 """
 
 import argparse
@@ -13,6 +16,8 @@ import json
 import math
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import time
 import urllib.error
@@ -59,12 +64,17 @@ class Times:
         self.step = max(round_interval(length / points), seconds(panel["interval"]) if "interval" in panel else 0, SCRAPE_INTERVAL)
         self.start -= self.start % self.step
         self.length = length
+        self.variables = {one["name"]: one.get("allValue", "") for one in dashboard["templating"]["list"]}
+        self.variables.update(one.split("=", 1) for one in arguments.set)
 
     def fill_in(self, query):
         rate = max(self.step + SCRAPE_INTERVAL, 4 * SCRAPE_INTERVAL)
         for name, value in (("$__rate_interval", f"{rate}s"), ("$__interval_ms", str(self.step * 1000)), ("$__auto", f"{self.step}s"),
-                            ("$__range", f"{self.length}s"), ("$instance", ".*")):
+                            ("$__range", f"{self.length}s")):
             query = query.replace(name, value)
+        for name, value in self.variables.items():
+            for form in (f"${{{name}:regex}}", f"${{{name}:pipe}}", f"${{{name}}}", f"${name}"):
+                query = query.replace(form, value)
         return query
 
 
@@ -191,7 +201,9 @@ class Field:
         self.custom = dict(defaults.get("custom", {}))
         self.overridden = set()
         for override in panel["fieldConfig"]["overrides"]:
-            if override["matcher"]["options"] == name:
+            matcher = override["matcher"]
+            is_pattern = matcher["id"] == "byRegexp"
+            if re.search(matcher["options"].strip("/"), name) if is_pattern else matcher["options"] == name:
                 for one in override["properties"]:
                     if one["id"].startswith("custom."):
                         self.custom[one["id"][7:]] = one["value"]
@@ -209,6 +221,9 @@ class Field:
 
     def color(self, value, index=0):
         mode = self.values.get("color", {})
+        if mode.get("mode") == "shades":
+            # Grafana lightens and darkens the color; here each series is a little more see-through than the one before.
+            return COLORS.get(mode["fixedColor"], mode["fixedColor"]) + f"{max(0x60, 0xff - 0x28 * (index % 5)):02x}"
         if mode.get("mode") == "fixed":
             return COLORS.get(mode["fixedColor"], mode["fixedColor"])
         if mode.get("mode") == "thresholds":
@@ -488,12 +503,16 @@ def draw(panel, dashboard, arguments, problems):
     times = Times(panel, dashboard, arguments)
     found = []
     try:
+        if panel["type"] == "text":
+            return f"<pre class=logs>{escape(panel['options']['content'])}</pre>"
         if panel["type"] == "alertlist":
+            if not arguments.prometheus:
+                return "<div class=none>prometheus does not answer</div>"
             return draw_alerts(panel, arguments, height)
         for target in panel["targets"]:
             ask = {"prometheus": ask_prometheus, "loki": ask_loki, "tempo": ask_tempo}[target["datasource"]["type"]]
             if not getattr(arguments, target["datasource"]["type"]):
-                return f"<div class=none>no {target['datasource']['type']} was given</div>"
+                return f"<div class=none>{target['datasource']['type']} does not answer</div>"
             answer = ask(target, times, arguments)
             if not answer and "noValue" not in panel["fieldConfig"]["defaults"] and target["datasource"]["type"] == "prometheus":
                 problems.append(f"{dashboard['title']} / {panel['title']}: no data for {times.fill_in(target['expr'])}")
@@ -562,21 +581,50 @@ def sketch(path, arguments, problems):
     return bottom + 70
 
 
+def answers(url):
+    """Whether anything listens there, whatever it says."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()
+    except urllib.error.HTTPError:
+        pass
+    except OSError as error:
+        return str(getattr(error, "reason", error))
+    return ""
+
+
+def take_picture(page, height):
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if not chromium:
+        return
+    picture = page.with_suffix(".png")
+    subprocess.run([chromium, "--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={GRID_WIDTH + 30},{height}",
+                    f"--screenshot={picture}", page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+    print(picture)
+
+
 def main():
     repository = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--out", type=pathlib.Path, default=repository / "target/sketches")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9090")
-    parser.add_argument("--loki", default="")
-    parser.add_argument("--tempo", default="")
+    parser.add_argument("--loki", default="http://127.0.0.1:3100")
+    parser.add_argument("--tempo", default="http://127.0.0.1:3200")
     parser.add_argument("--range", default="", help="in place of each dashboard's own range, such as 30m")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="what is chosen at the top of a dashboard")
     parser.add_argument("dashboards", nargs="*", type=pathlib.Path)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     problems = []
+    for store in ("prometheus", "loki", "tempo"):
+        url = getattr(arguments, store)
+        reason = answers(url) if url else "no address was given"
+        if reason:
+            problems.append(f"{store} does not answer at {url}, so its panels are empty: {reason}. `--{store} URL` names another place.")
+            setattr(arguments, store, "")
     for path in arguments.dashboards or sorted((repository / "deploy/grafana/dashboards").glob("*.json")):
         height = sketch(path, arguments, problems)
         print(f"{arguments.out / path.stem}.html: {GRID_WIDTH + 30} x {height} pixels")
+        take_picture(arguments.out / f"{path.stem}.html", height)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -95,7 +95,7 @@ type Panel<Type extends string, Options, Custom> = Omit<
   options: Json<Options>;
   fieldConfig: {
     defaults: Field<Custom>;
-    overrides: { matcher: { id: "byName"; options: string }; properties: Property<Custom>[] }[];
+    overrides: { matcher: { id: "byName" | "byRegexp"; options: string }; properties: Property<Custom>[] }[];
   };
   transformations?: Transformation[];
 };
@@ -146,10 +146,13 @@ type Annotation = Omit<Json<raw.AnnotationQuery>, "target" | "datasource"> & {
   textFormat?: string;
 };
 
-type Variable = Omit<Json<raw.VariableModel>, "query" | "datasource"> & {
+type ValuesVariable = Omit<Json<raw.VariableModel>, "type" | "query" | "datasource"> & {
+  type: "query";
   datasource: DataSource<"prometheus">;
   query: { refId: string; qryType: number; query: string };
 };
+type TextVariable = Omit<Json<raw.VariableModel>, "type" | "query" | "datasource"> & { type: "textbox"; query: string };
+type Variable = ValuesVariable | TextVariable;
 
 // The schema version is part of the type, so that another Grafana version is noticed here.
 export type Surroundings = Omit<

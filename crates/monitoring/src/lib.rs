@@ -5,6 +5,7 @@
 
 pub mod collector;
 pub mod dashboards;
+pub mod exporters;
 pub mod files;
 pub mod grafana;
 pub mod metrics_document;

@@ -31,6 +31,52 @@ fn without_variables(query: &str) -> String {
         .replace("$__interval_ms", "60000")
         .replace("$__range", "3h")
         .replace("$instance", ".*")
+        .replace("$environment", ".*")
+        .replace("$route", ".*")
+}
+
+/// What is chosen at the top narrows every query about the application, on every dashboard where it can be chosen.
+#[test]
+fn every_query_about_the_application_is_narrowed_to_what_is_chosen() {
+    let mut narrowed = 0;
+    for dashboard in rendered() {
+        let variables = dashboard["templating"]["list"].as_array().expect("variables");
+        let has = |name: &str| variables.iter().any(|variable| variable["name"] == name);
+        if !has("environment") {
+            continue;
+        }
+        assert!(has("instance"), "{}", dashboard["title"]);
+        let targets = panels(&dashboard).into_iter().flat_map(|panel| panel["targets"].as_array()).flatten();
+        for asked in targets {
+            let query = asked["expr"].as_str().or(asked["query"].as_str()).expect("a query");
+            let about_us = query.matches(r#"job=~"socialize/.+""#).count();
+            assert_eq!(
+                about_us,
+                query.matches(r#"deployment_environment_name=~"$environment",instance=~"$instance""#).count(),
+                "{query}"
+            );
+            let lines = query.matches("service_namespace=\"socialize\"").count();
+            assert_eq!(
+                lines,
+                query
+                    .matches(r#"service_namespace="socialize", deployment_environment_name=~"$environment""#)
+                    .count(),
+                "{query}"
+            );
+            narrowed += about_us + lines;
+        }
+    }
+    assert!(narrowed > 10, "only {narrowed} queries are narrowed");
+}
+
+/// What shows days asks for much, and is no newer after half a minute.
+#[test]
+fn pages_of_days_are_not_asked_for_every_half_minute() {
+    for dashboard in rendered() {
+        let from = text(&dashboard["time"], "from");
+        let is_days = from.ends_with('d') || from == "now-24h";
+        assert!(!is_days || dashboard["refresh"] != "30s", "{}", dashboard["title"]);
+    }
 }
 
 #[test]

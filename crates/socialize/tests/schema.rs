@@ -382,3 +382,40 @@ async fn an_organization_is_deleted_with_all_that_belongs_to_it() {
 async fn count(database: &TestDatabase, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(database.pool()).await.expect("a count")
 }
+
+/// The observability overlay makes this role, whose password its collector holds.
+#[tokio::test]
+async fn the_role_of_the_collector_reads_statistics_and_no_row() {
+    use sqlx::Connection;
+    use sqlx::postgres::{PgConnectOptions, PgConnection};
+
+    let database = TestDatabase::create().await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/postgres/statistics.sql");
+    let script = fs::read_to_string(script).expect("the script");
+    let owner: PgConnectOptions = database.url().parse().expect("a URL");
+    // A password that needs quoting, and a second run, as at each start.
+    for _ in 0..2 {
+        let owner = owner.clone().options([("statistics.password", "it's")]);
+        let mut connection = PgConnection::connect_with(&owner).await.expect("a connection");
+        sqlx::raw_sql(&script).execute(&mut connection).await.expect("the role is made");
+    }
+
+    let reader = owner.username("socialize_statistics").password("it's");
+    let mut connection = PgConnection::connect_with(&reader).await.expect("the role can log in");
+    let queries: i64 =
+        sqlx::query_scalar("select count(*) from pg_stat_activity where query <> '<insufficient privilege>'")
+            .fetch_one(&mut connection)
+            .await
+            .expect("statistics");
+    assert!(queries > 0, "it sees what others do");
+    sqlx::query("select pg_database_size(current_database())")
+        .execute(&mut connection)
+        .await
+        .expect("a size");
+    for forbidden in ["select 1 from users", "delete from users", "create table made (id int)"] {
+        let refused = sqlx::query(forbidden).execute(&mut connection).await.expect_err(forbidden);
+        let code = refused.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+        let codes = ["42501", "25006"];
+        assert!(code.as_deref().is_some_and(|code| codes.contains(&code)), "{forbidden}: {refused}");
+    }
+}

@@ -8,6 +8,8 @@ use domain::recorded::{SERVICE_NAMESPACE, resource};
 use telemetry::ClosedSet;
 use telemetry::catalogue::Label;
 
+use crate::exporters::{HOST_COLLECTORS, POSTGRES_COLLECTORS};
+
 use super::allow_list::{self, Conditions, Statements};
 use super::probes;
 use super::{
@@ -16,6 +18,9 @@ use super::{
     STORES, Setting, Store, TRACE_STORE, line_operators, log_file_patterns,
 };
 use crate::peers::Probe;
+
+/// How the collector reaches the statistics of Postgres.
+const STATISTICS_DATABASE_URL: &str = "/run/secrets/statistics_database_url";
 
 /// Below `--storage.path`, which is the only directory that Alloy's image can write to.
 const STATE_DIRECTORY: &str = "/var/lib/alloy/data";
@@ -31,6 +36,7 @@ pub fn render() -> String {
     blocks.push(transform());
     blocks.extend(probe_blocks());
     blocks.extend(STORES.map(exporter));
+    blocks.extend(exporters_of_statistics());
 
     let mut out = String::new();
     for line in HEADING {
@@ -298,6 +304,38 @@ fn exporter(store: &Store) -> Item {
             ),
         ],
     )
+}
+
+/// What Postgres and the host say about themselves. Prometheus scrapes it from Alloy's own port, where each component has a path of
+/// its own; nothing of it goes through the pipeline.
+fn exporters_of_statistics() -> [Item; 3] {
+    let list = |names: &[&str]| {
+        Expression::List(names.iter().map(|name| Expression::Inline(quoted(name))).collect())
+    };
+    let url = "string.trim_space(convert.nonsensitive(local.file.statistics.content))";
+    [
+        component(
+            "local.file",
+            "statistics",
+            [set("filename", quoted(STATISTICS_DATABASE_URL)), set("is_secret", "true")],
+        ),
+        component(
+            "prometheus.exporter.postgres",
+            "application",
+            [
+                set("data_source_names", format!("[{url}]")),
+                Item::Attribute("enabled_collectors", list(POSTGRES_COLLECTORS)),
+            ],
+        ),
+        comment(
+            "Nothing of the host is mounted for it: /proc of a container shows the host's processors, memory and disks.",
+            component(
+                "prometheus.exporter.unix",
+                "host",
+                [Item::Attribute("set_collectors", list(HOST_COLLECTORS))],
+            ),
+        ),
+    ]
 }
 
 /// What a block contains.

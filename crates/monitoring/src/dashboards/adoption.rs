@@ -5,15 +5,17 @@ use std::time::Duration;
 use domain::catalogue::{
     APPROVAL_DECISIONS_SUBMITTED, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, CONTENT_ITEMS,
     CONTENT_ITEMS_CREATED, CONTENT_ITEMS_STALE_IN_APPROVAL, FEEDBACK_REPORTS, FEEDBACK_REPORTS_SUBMITTED,
-    GAUGE_DRIFT, PUBLISHING_DELIVERIES, PUBLISHING_ENDPOINTS_CHANGED, SAMPLER_LAST_SUCCESS,
-    WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
+    GAUGE_DRIFT, ORGANIZATIONS_CREATED, PUBLISHING_DELIVERIES, PUBLISHING_ENDPOINTS_CHANGED,
+    SAMPLER_LAST_SUCCESS, USERS_REGISTERED, USERS_VERIFIED, WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
+    WORKSPACES_CREATED, WORKSPACES_FIRST_PUBLISHED,
 };
 use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome, StatusGauge};
 use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
+use telemetry::catalogue::CounterMetric;
 
 use super::{Count, RANGE, core_actions, core_actions_over_time};
-use crate::grafana::{Band, Color, Dashboard, Override, Panel, Property, Target, Unit};
+use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::SAMPLE_AGE;
@@ -29,11 +31,14 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Socialize: Adoption",
         description: "What do people do, and does the workflow flow?",
         from: "now-7d",
-        choose_instances: false,
+        refresh: "5m",
+        choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(4, vec![totals()]),
             Band::Panels(9, vec![per_hour(), active_workspaces()]),
             Band::Panels(8, vec![per_day(), week_over_week()]),
+            Band::Title(6, "Arriving"),
+            Band::Panels(8, vec![funnel(), funnel_before(), arrivals()]),
             Band::Title(20, "The workflow"),
             Band::Panels(8, vec![items_now(), items(), decisions()]),
             Band::Panels(7, vec![waiting(), publishing(), endpoints()]),
@@ -114,6 +119,64 @@ fn week_over_week() -> Panel {
     .except(Override::color("now", Color::Blue))
     .ask(Target::named("now", &created().per_bar().sum()))
     .ask(Target::named("a week ago", &created().offset(A_WEEK).per_bar().sum().or_zero()))
+}
+
+/// The way of a new customer, in the order of its steps.
+const STEPS: [(&str, &CounterMetric); 5] = [
+    ("registered", &USERS_REGISTERED),
+    ("confirmed the address", &USERS_VERIFIED),
+    ("created an organization", &ORGANIZATIONS_CREATED),
+    ("created a workspace", &WORKSPACES_CREATED),
+    ("published for the first time", &WORKSPACES_FIRST_PUBLISHED),
+];
+
+/// How often each step was taken in a week that ended so long ago.
+fn steps(panel: Panel, ago: Option<Duration>) -> Panel {
+    let panel = panel.width(7).unit(Unit::Plain).decimals(0).color(Color::Blue).when_nothing("0");
+    STEPS.iter().fold(panel, |panel, (name, metric)| {
+        let counter = match ago {
+            Some(ago) => select(*metric).offset(ago),
+            None => select(*metric),
+        };
+        panel.ask(Target::instant_named(name, &counter.increase(A_WEEK).sum().or_zero()))
+    })
+}
+
+fn funnel() -> Panel {
+    let panel = Panel::bars(
+        7,
+        "From registration to publication, last 7 days",
+        "How many took each step, whatever the dashboard's range. A step that falls behind the week before: try it yourself. Few confirm: \
+         look whether e-mails arrive.",
+    );
+    steps(panel, None)
+}
+
+fn funnel_before() -> Panel {
+    let panel = Panel::bars(
+        9,
+        "The 7 days before",
+        "The same a week earlier. Compare the shapes: a step that breaks off this week and did not last week is where people are lost.",
+    );
+    steps(panel, Some(A_WEEK))
+}
+
+fn arrivals() -> Panel {
+    let per_day = |metric: &CounterMetric| select(metric).per_bar().sum();
+    Panel::time_series(
+        8,
+        "Arrivals, by the day",
+        "Registrations, confirmed addresses and first publications of the last four weeks, whatever the dashboard's range.",
+    )
+    .width(10)
+    .unit(Unit::Plain)
+    .decimals(0)
+    .interval("1d")
+    .looking_back("28d")
+    .when_nothing("Points appear when their day is over")
+    .ask(Target::named("registered", &per_day(&USERS_REGISTERED)))
+    .ask(Target::named("confirmed", &per_day(&USERS_VERIFIED)))
+    .ask(Target::named("first publications", &per_day(&WORKSPACES_FIRST_PUBLISHED)))
 }
 
 fn items_now() -> Panel {

@@ -1,22 +1,26 @@
 //! Which requests fail or are slow, and why: rate, errors and durations by route, and the way to traces and lines.
 
+use std::time::Duration;
+
 use domain::catalogue::{API_ERRORS, AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
 use domain::labels::{AuthFailureReason, ErrorCode};
 use domain::signals::keys;
 use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
+use telemetry::catalogue::IsHistogram;
 use telemetry::log::Level;
 use telemetry::{DatabaseOutcome, events};
 
-use super::{PERCENTILES, RANGE, RATE, percentiles_of_requests};
+use super::{PERCENTILES, RANGE, RATE, percentiles_of};
 use crate::grafana::{
-    Band, Cell, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit, explore_logs,
-    explore_traces, value_of_series,
+    Band, Cell, Choice, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit,
+    explore_logs, explore_traces, value_of_series,
 };
 use crate::query::{
-    Both, Field, RequestFailure, RequestMethod, ResponseStatus, Route, Vector, lines, requests, select, spans,
+    Both, Field, Lines, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Selector,
+    ServerRequest, Spans, Total, Vector, lines, select, spans,
 };
-use crate::rules::DashboardUid;
-use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, ERROR_SHARE, SLOW_REQUEST};
+use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, ERROR_SHARE, LATENCY_OBJECTIVE, SLOW_REQUEST};
+use crate::rules::{DashboardUid, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
 
 /// A request that takes longer is worth a look.
 const SLOW_MILLISECONDS: u64 = 500;
@@ -29,21 +33,41 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Socialize: API",
         description: "Which requests fail or are slow, where, and why?",
         from: "now-3h",
-        choose_instances: false,
+        refresh: "30s",
+        choices: &[Choice::Environment, Choice::Instance, Choice::Route],
         bands: vec![
             Band::Panels(4, vec![rate_now(), availability(), percentiles_now(), active_now()]),
             Band::Panels(8, vec![by_status(), failing(), latency(), database()]),
+            Band::Title(50, "Objectives"),
+            Band::Panels(7, vec![budget_left(), burn_rate(), slow_burn_rate()]),
             Band::Title(20, "By endpoint"),
             Band::Panels(11, vec![endpoints()]),
             Band::Panels(8, vec![busiest(), slowest()]),
             Band::Title(30, "Errors"),
             Band::Panels(8, vec![by_code(), server_errors(), authentication()]),
             Band::Panels(8, vec![failing_routes(), distribution()]),
+            Band::Title(60, "Who is affected"),
+            Band::Panels(7, vec![affected(), organizations(), users()]),
             Band::Title(40, "Single requests"),
             Band::Panels(9, vec![failed_traces(), slow_traces()]),
             Band::Panels(9, vec![causes(), failed_lines()]),
         ],
     }
+}
+
+/// The requests for the routes that are chosen.
+fn requests() -> Selector<ServerRequest, IsHistogram> {
+    crate::query::requests().of_chosen_routes()
+}
+
+/// The lines of those that failed because of us.
+fn failed_requests() -> Lines {
+    lines(events::SERVER_REQUEST).at_least(Level::Error).of_chosen_routes()
+}
+
+/// Their spans.
+fn request_spans() -> Spans {
+    spans().of_requests().of_chosen_routes()
 }
 
 fn rate_now() -> Panel {
@@ -110,6 +134,10 @@ fn by_status() -> Panel {
     .width(6)
     .unit(Unit::RequestsPerSecond)
     .stacked()
+    .except(Override::class_of_status("2", Color::Green))
+    .except(Override::class_of_status("3", Color::Blue))
+    .except(Override::class_of_status("4", Color::Yellow))
+    .except(Override::class_of_status("5", Color::Red))
     .ask(Target::series(&requests().count().rate(RATE).sum_by::<ResponseStatus, _>().above(0.0).or_none()))
 }
 
@@ -138,7 +166,7 @@ fn latency() -> Panel {
     .width(6)
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)]);
-    percentiles_of_requests(panel)
+    percentiles_of(requests, panel)
 }
 
 type Endpoint = Both<Route, RequestMethod>;
@@ -358,6 +386,131 @@ fn database() -> Panel {
     panel.ask(Target::named("failures", &failed))
 }
 
+/// By how many times the share of `bad` in the requests of a window exceeds what the objective allows.
+fn burn(bad: &Recording<Total>, all: &Recording<Total>, objective: f64, window: Duration) -> Vector<Total> {
+    // Without the noise of binary fractions.
+    let times = (1.0 / (1.0 - objective)).round();
+    bad.average(window).share_of(all.average(window)).times(times)
+}
+
+fn budget_left() -> Panel {
+    const FOUR_WEEKS: Duration = Duration::from_hours(28 * 24);
+    Panel::stat(
+        51,
+        "Budget left, 28 days",
+        "How much of what the objectives allow in 28 days is left: 0.5 % of requests may fail, 1 % may take longer than a second. Below \
+         zero the objective is broken: postpone what is risky. Of all routes, environments and processes.",
+    )
+    .width(6)
+    .unit(Unit::Share)
+    .decimals(0)
+    .thresholds(Color::Red, &[(0.0, Color::Orange), (0.25, Color::Green)])
+    .when_nothing("No requests")
+    .ask(Target::instant_named(
+        "availability",
+        &burn(&FAILED_REQUESTS, &REQUESTS, AVAILABILITY_OBJECTIVE, FOUR_WEEKS).rest(),
+    ))
+    .ask(Target::instant_named(
+        "latency",
+        &burn(&SLOW_REQUESTS, &REQUESTS, LATENCY_OBJECTIVE, FOUR_WEEKS).rest(),
+    ))
+}
+
+/// A window of the alerts on objectives, its name, and the burn rate that they take.
+const BURN_WINDOWS: [(Duration, &str); 4] = [
+    (Duration::from_hours(1), "1 h"),
+    (Duration::from_hours(6), "6 h"),
+    (Duration::from_hours(24), "1 d"),
+    (Duration::from_hours(72), "3 d"),
+];
+
+fn burn_rates(id: u16, title: &'static str, description: &'static str) -> Panel {
+    // At 1 the budget lasts for exactly 28 days.
+    Panel::time_series(id, title, description)
+        .width(9)
+        .unit(Unit::Plain)
+        .decimals(1)
+        .thresholds(Color::Green, &[(1.0, Color::Orange), (14.4, Color::Red)])
+        .at_least_to(2.0)
+        .interval("1m")
+        .when_nothing("No requests")
+}
+
+fn burn_rate() -> Panel {
+    let panel = burn_rates(
+        52,
+        "How fast the budget for failures burns",
+        "At 1 it lasts for exactly 28 days; at 14.4 for two, which wakes somebody. A short window that is high while the long one is not: it \
+         has just begun.",
+    );
+    BURN_WINDOWS.iter().fold(panel, |panel, (window, name)| {
+        panel.ask(Target::named(name, &burn(&FAILED_REQUESTS, &REQUESTS, AVAILABILITY_OBJECTIVE, *window)))
+    })
+}
+
+fn slow_burn_rate() -> Panel {
+    let panel = burn_rates(
+        53,
+        "How fast the budget for slow requests burns",
+        "The same for requests that take longer than a second. Slow ones never wake anybody: look which routes are slow, below.",
+    );
+    BURN_WINDOWS.iter().fold(panel, |panel, (window, name)| {
+        panel.ask(Target::named(name, &burn(&SLOW_REQUESTS, &REQUESTS, LATENCY_OBJECTIVE, *window)))
+    })
+}
+
+/// How many customers are listed.
+const CUSTOMERS_LISTED: u8 = 10;
+
+fn affected() -> Panel {
+    let number = |field| failed_requests().number_affected(field);
+    Panel::stat(
+        61,
+        "Affected",
+        "How many organizations and users had a request that failed because of us, in the dashboard's range. One: look at what they \
+         have; many: it is ours.",
+    )
+    .width(6)
+    .unit(Unit::Plain)
+    .decimals(0)
+    .thresholds(Color::Green, &[(1.0, Color::Orange)])
+    .when_nothing("0")
+    .ask(Target::line_counts(number(Field::key(&keys::ORGANIZATION_ID)), "organizations"))
+    .ask(Target::line_counts(number(Field::key(&keys::USER_ID)), "users"))
+}
+
+fn customers(id: u16, title: &'static str, description: &'static str, field: Field) -> Panel {
+    let legend = format!("{{{{{}}}}}", field.metadata());
+    let lines_of_one =
+        failed_requests().is_variable(field, &format!("${{__field.labels.{}}}", field.metadata()));
+    Panel::bars(id, title, description)
+        .width(9)
+        .unit(Unit::Plain)
+        .decimals(0)
+        .color(Color::Red)
+        .when_nothing("Nobody")
+        .value_link(explore_logs("Its lines", &lines_of_one))
+        .ask(Target::line_counts(failed_requests().most_affected(field, CUSTOMERS_LISTED), &legend))
+}
+
+fn organizations() -> Panel {
+    customers(
+        62,
+        "Organizations with most failed requests",
+        "By id, counted in the log lines of the dashboard's range. Requests that failed before the organization was known are not in it.",
+        Field::key(&keys::ORGANIZATION_ID),
+    )
+}
+
+fn users() -> Panel {
+    customers(
+        63,
+        "Users with most failed requests",
+        "By id, counted in the log lines of the dashboard's range. `select email from users where id = …` says whom to write to.",
+        Field::key(&keys::USER_ID),
+    )
+}
+
 fn failed_traces() -> Panel {
     Panel::table(
         41,
@@ -366,7 +519,7 @@ fn failed_traces() -> Panel {
     )
     .width(12)
     .when_nothing("No request failed")
-    .ask(Target::traces(&spans().of_requests().failed()))
+    .ask(Target::traces(&request_spans().failed()))
 }
 
 fn slow_traces() -> Panel {
@@ -377,11 +530,10 @@ fn slow_traces() -> Panel {
     )
     .width(12)
     .when_nothing("No request was slow")
-    .ask(Target::traces(&spans().of_requests().longer_than(SLOW_MILLISECONDS)))
+    .ask(Target::traces(&request_spans().longer_than(SLOW_MILLISECONDS)))
 }
 
 fn causes() -> Panel {
-    let failed = lines(events::SERVER_REQUEST).at_least(Level::Error);
     Panel::bars(
         43,
         "Causes of failed requests",
@@ -392,7 +544,7 @@ fn causes() -> Panel {
     .decimals(0)
     .color(Color::Red)
     .when_nothing("No request failed")
-    .ask(Target::line_counts(failed.count_by(Field::ERROR_CAUSE), "{{error_cause}}"))
+    .ask(Target::line_counts(failed_requests().count_by(Field::ERROR_CAUSE), "{{error_cause}}"))
 }
 
 fn failed_lines() -> Panel {
@@ -412,5 +564,5 @@ fn failed_lines() -> Panel {
     )
     .width(18)
     .when_nothing("No request failed")
-    .ask(Target::lines(&lines(events::SERVER_REQUEST).at_least(Level::Error).showing(&fields)))
+    .ask(Target::lines(&failed_requests().showing(&fields)))
 }

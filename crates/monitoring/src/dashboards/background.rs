@@ -19,7 +19,7 @@ use telemetry::{DatabaseOutcome, JobOutcome, events};
 
 use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
-    Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
+    Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
     value_of_series,
 };
 use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, lines, select, spans};
@@ -35,7 +35,8 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Socialize: Background and dependencies",
         description: "Does background work get done, and do the others answer that we depend on?",
         from: "now-3h",
-        choose_instances: false,
+        refresh: "30s",
+        choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(5, vec![dependencies(), late(), dead(), loops_now()]),
             Band::Title(10, "Jobs"),
@@ -46,7 +47,7 @@ pub(super) fn dashboard() -> Dashboard {
             Band::Title(30, "Others"),
             Band::Panels(8, vec![emails(), emails_refused(), publishing()]),
             Band::Panels(8, vec![calls_by_class(), blobs(), blob_latency()]),
-            Band::Title(40, "Postgres"),
+            Band::Title(40, "Postgres, as the application sees it"),
             Band::Panels(8, vec![pool(), waiting(), operation_latency()]),
             Band::Panels(9, vec![busiest_operations(), slowest_operations(), operation_failures()]),
             Band::Title(50, "Single runs"),
@@ -94,7 +95,7 @@ fn dead() -> Panel {
     .thresholds(Color::Green, &[(1.0, Color::Red)])
     .with_graph()
     .when_nothing("Not sampled")
-    .ask(Target::named("dead", &select(&JOB_QUEUE_DEAD).now().sum()))
+    .ask(Target::named("dead", &select(&JOB_QUEUE_DEAD).now().max_by::<JobKind, _>().total()))
 }
 
 fn loops_now() -> Panel {
@@ -304,6 +305,10 @@ fn calls_by_class() -> Panel {
     .decimals(0)
     .stacked_bars()
     .interval("1m")
+    .except(Override::class_of_status("2", Color::Green))
+    .except(Override::class_of_status("3", Color::Blue))
+    .except(Override::class_of_status("4", Color::Yellow))
+    .except(Override::class_of_status("5", Color::Red))
     .except(Override::line_on_the_right("p95 publishing_endpoint", Unit::Seconds))
     .ask(Target::series(
         &calls().count().per_bar().sum_by_both::<ResponseStatusClass, CallFailure, _, _>().above(0.0).or_none(),

@@ -1,30 +1,40 @@
-//! What operators look at: six dashboards, one file each.
+//! What operators look at: eight dashboards, one file each.
 //!
 //! *Overview* says whether it is healthy and whether people get through, on one screen. The others say where and why.
 
-use ::telemetry::catalogue::{CounterMetric, IsCounter};
+use ::telemetry::catalogue::{CounterMetric, IsCounter, IsHistogram};
 use domain::catalogue;
 
 use crate::files::GeneratedFile;
 use crate::grafana::{Dashboard, Panel, Target, Unit};
-use crate::query::{Samples, Selector, Total, Vector, Window, requests, select};
+use crate::query::{Samples, Selector, ServerRequest, Total, Vector, Window, select};
 
 mod adoption;
 mod api;
 mod background;
+mod infrastructure;
 mod overview;
+mod panel_of_alert;
+mod request;
 mod runbook;
 mod telemetry;
 
 /// All of them, in the order of their links, with their files.
 pub fn all() -> Vec<(&'static str, Dashboard)> {
+    let mut all = without_runbook();
+    all.push(("deploy/grafana/dashboards/runbook.json", runbook::dashboard()));
+    all
+}
+
+fn without_runbook() -> Vec<(&'static str, Dashboard)> {
     vec![
         ("deploy/grafana/dashboards/overview.json", overview::dashboard()),
         ("deploy/grafana/dashboards/api.json", api::dashboard()),
         ("deploy/grafana/dashboards/adoption.json", adoption::dashboard()),
         ("deploy/grafana/dashboards/background.json", background::dashboard()),
+        ("deploy/grafana/dashboards/infrastructure.json", infrastructure::dashboard()),
         ("deploy/grafana/dashboards/telemetry.json", telemetry::dashboard()),
-        ("deploy/grafana/dashboards/runbook.json", runbook::dashboard()),
+        ("deploy/grafana/dashboards/request.json", request::dashboard()),
     ]
 }
 
@@ -37,6 +47,8 @@ pub fn files() -> Vec<GeneratedFile> {
     all().into_iter().map(file).collect()
 }
 
+pub use panel_of_alert::panel_of_alert;
+
 /// The distance of two points, at least four scrapes.
 const RATE: Window = Window::RateInterval;
 /// All that the dashboard shows.
@@ -45,9 +57,9 @@ const RANGE: Window = Window::Range;
 /// Percentiles of latency that are shown beside one another, with their names.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
 
-/// Asks for the percentiles of all requests over time. The dots come with the first of them: asked for with each, they would be
+/// Asks for the percentiles of requests over time. The dots come with the first of them: asked for with each, they would be
 /// drawn on top of each other.
-fn percentiles_of_requests(panel: Panel) -> Panel {
+fn percentiles_of(requests: fn() -> Selector<ServerRequest, IsHistogram>, panel: Panel) -> Panel {
     PERCENTILES.iter().enumerate().fold(panel, |panel, (number, (q, name))| {
         let target = Target::named(name, &requests().quantile(*q, RATE));
         panel.ask(if number == 0 { target.with_exemplars() } else { target })

@@ -8,13 +8,15 @@ use domain::catalogue::{
     JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, PUBLISHING_DELIVERIES, SAMPLER_LAST_SUCCESS,
     WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
 };
-use domain::labels::{ActivityWindow, BlobOutcome, Dependency, PublishingOutcome, Role};
+use domain::labels::{ActivityWindow, BlobOutcome, Dependency, JobKind, PublishingOutcome, Role};
 use domain::vocabulary::ContentItemStatus;
 use telemetry::JobOutcome;
 use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{RANGE, RATE, core_actions_over_time, percentiles_of_requests};
-use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit};
+use super::{RANGE, RATE, core_actions_over_time, percentiles_of};
+use crate::grafana::{
+    Band, Choice, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit,
+};
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
 use crate::rules::{DashboardUid, EMAIL_FAILED, STORE_FAILED, Severity};
@@ -25,7 +27,8 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Socialize: Overview",
         description: "Is it healthy, and do real users get through the core workflows?",
         from: "now-6h",
-        choose_instances: false,
+        refresh: "30s",
+        choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(
                 4,
@@ -122,7 +125,7 @@ fn dead_jobs() -> Panel {
     .thresholds(Color::Green, &[(1.0, Color::Red)])
     .when_nothing("Not sampled")
     .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
-    .ask(Target::instant_named("dead", &select(&JOB_QUEUE_DEAD).now().sum()))
+    .ask(Target::instant_named("dead", &select(&JOB_QUEUE_DEAD).now().max_by::<JobKind, _>().total()))
 }
 
 fn panics() -> Panel {
@@ -192,7 +195,7 @@ fn latency() -> Panel {
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(SLOW_REQUEST.seconds(), Color::Red)])
     .link(Link::dashboard("API", DashboardUid::Api));
-    percentiles_of_requests(panel)
+    percentiles_of(requests, panel)
 }
 
 fn actions() -> Panel {

@@ -5,6 +5,9 @@ use crate::grafana::{Band, Dashboard, Panel};
 use crate::query::Scale;
 use crate::rules::{Alert, DashboardUid, groups, runbook_section};
 
+/// Links without a server lead to the one that shows them.
+const THIS_GRAFANA: &str = "";
+
 pub(super) fn dashboard() -> Dashboard {
     let mut bands = Vec::new();
     for (number, group) in (1..).zip(groups(Scale::REAL)) {
@@ -20,7 +23,8 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Runbook",
         description: "What to do about each alert. The same as docs/RUNBOOK.md.",
         from: "now-1h",
-        choose_instances: false,
+        refresh: "",
+        choices: &[],
         bands,
     }
 }
@@ -30,6 +34,6 @@ fn panel(alert: &Alert) -> Panel {
         alert.panel_id(),
         alert.name,
         "What the alert of this name means, how to confirm it, and what to do about it.",
-        runbook_section(alert),
+        runbook_section(alert, THIS_GRAFANA),
     )
 }

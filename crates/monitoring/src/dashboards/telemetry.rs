@@ -10,7 +10,7 @@ use telemetry::builtin::{
 use telemetry::log::Level;
 
 use super::{RANGE, RATE};
-use crate::grafana::{Band, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
+use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
 use crate::peers::{
     ALLOY_MEMORY, COLLECTOR_MEMORY, CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE,
     EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
@@ -29,7 +29,8 @@ pub(super) fn dashboard() -> Dashboard {
         title: "Socialize: Telemetry",
         description: "Can I trust what I see, and what does seeing cost?",
         from: "now-3h",
-        choose_instances: true,
+        refresh: "30s",
+        choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(4, vec![scraped(), dropped_now(), waiting_now(), rules(), series(), processes()]),
             Band::Title(10, "From the processes"),
@@ -373,7 +374,7 @@ fn cpu() -> Panel {
     .width(8)
     .unit(Unit::Cpus)
     .stacked()
-    .ask(Target::series(&select(&PROCESS_CPU_TIME).of_chosen_instances().rate(RATE).sum_by::<CpuMode, _>()))
+    .ask(Target::series(&select(&PROCESS_CPU_TIME).rate(RATE).sum_by::<CpuMode, _>()))
 }
 
 fn resident() -> Panel {
@@ -384,12 +385,12 @@ fn resident() -> Panel {
     )
     .width(8)
     .unit(Unit::Bytes)
-    .ask(Target::series(&select(&PROCESS_MEMORY_USAGE).of_chosen_instances().now().max_by::<Instance, _>()))
+    .ask(Target::series(&select(&PROCESS_MEMORY_USAGE).now().max_by::<Instance, _>()))
 }
 
 fn tasks() -> Panel {
-    let tasks = select(&RUNTIME_TASKS).of_chosen_instances().now().sum();
-    let threads = select(&PROCESS_THREAD_COUNT).of_chosen_instances().now().sum();
+    let tasks = select(&RUNTIME_TASKS).now().sum();
+    let threads = select(&PROCESS_THREAD_COUNT).now().sum();
     Panel::time_series(
         43,
         "Tasks and threads",
@@ -403,7 +404,7 @@ fn tasks() -> Panel {
 }
 
 fn descriptors() -> Panel {
-    let open = select(&PROCESS_FILE_DESCRIPTORS).of_chosen_instances().now();
+    let open = select(&PROCESS_FILE_DESCRIPTORS).now();
     Panel::time_series(
         44,
         "Open files and sockets",
@@ -416,7 +417,7 @@ fn descriptors() -> Panel {
 }
 
 fn uptime() -> Panel {
-    let uptime = select(&PROCESS_UPTIME).of_chosen_instances().now();
+    let uptime = select(&PROCESS_UPTIME).now();
     Panel::bars(
         45,
         "Up since",
@@ -432,8 +433,8 @@ fn uptime() -> Panel {
 }
 
 fn odd_input() -> Panel {
-    let panics = select(&PANICS).of_chosen_instances().per_bar().sum();
-    let malformed = select(&TRACEPARENT_MALFORMED).of_chosen_instances().per_bar().sum();
+    let panics = select(&PANICS).per_bar().sum();
+    let malformed = select(&TRACEPARENT_MALFORMED).per_bar().sum();
     Panel::time_series(
         46,
         "Panics and malformed trace contexts",

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
+use super::annotation::Annotation;
+use super::choice::Variable;
 use super::panel_json::{GridPosition, PanelJson};
-use super::target::DataSourceRef;
-use super::{DataSource, Panel};
-use crate::query::{BuildCommit, BuildVersion, Instance, LabelName, builds};
+use super::{Choice, Panel};
 use crate::rules::DashboardUid;
 
 /// The version of Grafana's dashboard JSON, as `@grafana/schema` says.
@@ -25,8 +25,11 @@ pub struct Dashboard {
     pub description: &'static str,
     /// How far back it looks at first, in Grafana's spelling: `now-6h`.
     pub from: &'static str,
-    /// Whether one can choose processes.
-    pub choose_instances: bool,
+    /// How often it asks again by itself, in Grafana's spelling. Empty for never: what shows days is no newer after half a minute, and
+    /// asks for much.
+    pub refresh: &'static str,
+    /// What can be chosen at its top.
+    pub choices: &'static [Choice],
     /// Its panels, from top to bottom.
     pub bands: Vec<Band>,
 }
@@ -70,14 +73,12 @@ impl Dashboard {
             schema_version: SCHEMA_VERSION,
             editable: false,
             graph_tooltip: 1,
-            refresh: "30s",
+            refresh: self.refresh,
             time: TimeRange { from: self.from, to: "now" },
             timezone: "browser",
             links: [DashboardLinks::ALL],
-            annotations: Annotations { list: [Annotation::releases()] },
-            templating: Templating {
-                list: if self.choose_instances { vec![Variable::instance()] } else { Vec::new() },
-            },
+            annotations: Annotations { list: Annotation::all(self.choices) },
+            templating: Templating { list: self.choices.iter().copied().map(Variable::of).collect() },
             panels: self.place(),
         };
         // Structs of texts and numbers always have a JSON form.
@@ -105,7 +106,7 @@ impl Dashboard {
                 Band::Panels(height, panels) => {
                     let mut x = 0;
                     for panel in panels {
-                        placed.push(Placed::Panel(Box::new(panel.render(x, y, *height))));
+                        placed.push(Placed::Panel(Box::new(panel.render(x, y, *height, self.choices))));
                         x += panel.width;
                     }
                     let titles: Vec<&str> = panels.iter().map(|panel| panel.title).collect();
@@ -183,7 +184,8 @@ impl DashboardLinks {
         tags: [TAG],
         as_dropdown: false,
         icon: "dashboard",
-        include_vars: false,
+        // Who looks at one environment goes on looking at it.
+        include_vars: true,
         keep_time: true,
         target_blank: false,
         tooltip: "The other dashboards of Socialize, with the same time range",
@@ -192,121 +194,10 @@ impl DashboardLinks {
 
 #[derive(Serialize)]
 struct Annotations {
-    list: [Annotation; 1],
-}
-
-/// Marks in all charts.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Annotation {
-    name: &'static str,
-    datasource: DataSourceRef,
-    enable: bool,
-    hide: bool,
-    icon_color: &'static str,
-    target: AnnotationTarget,
-    expr: String,
-    step: &'static str,
-    title_format: &'static str,
-    text_format: &'static str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AnnotationTarget {
-    ref_id: &'static str,
-    expr: String,
-    interval: &'static str,
-    legend_format: &'static str,
-}
-
-impl Annotation {
-    /// Where a version begins to run that did not run shortly before.
-    fn releases() -> Self {
-        let shortly_before = std::time::Duration::from_mins(5);
-        let now = builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>();
-        let before = builds().offset(shortly_before).now().count_by_both::<BuildVersion, BuildCommit, _, _>();
-        let expr = now.unless(before).text().to_owned();
-        Self {
-            name: "Releases",
-            datasource: DataSource::Prometheus.reference(),
-            enable: true,
-            hide: false,
-            icon_color: "blue",
-            target: AnnotationTarget {
-                ref_id: "Releases",
-                expr: expr.clone(),
-                interval: "60s",
-                legend_format: "{{version}}",
-            },
-            expr,
-            step: "60s",
-            title_format: "Release {{version}}",
-            text_format: "{{commit}}",
-        }
-    }
+    list: Vec<Annotation>,
 }
 
 #[derive(Serialize)]
 struct Templating {
     list: Vec<Variable>,
-}
-
-/// A choice at the top of the dashboard.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Variable {
-    r#type: &'static str,
-    name: &'static str,
-    label: &'static str,
-    description: &'static str,
-    datasource: DataSourceRef,
-    query: VariableQuery,
-    refresh: u8,
-    include_all: bool,
-    all_value: &'static str,
-    multi: bool,
-    sort: u8,
-    current: VariableValue,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct VariableQuery {
-    ref_id: &'static str,
-    qry_type: u8,
-    query: String,
-}
-
-#[derive(Serialize)]
-struct VariableValue {
-    selected: bool,
-    text: [&'static str; 1],
-    value: [&'static str; 1],
-}
-
-impl Variable {
-    /// Processes of Socialize.
-    fn instance() -> Self {
-        let metric = domain::catalogue::BUILD_INFO.description().prometheus_name();
-        Self {
-            r#type: "query",
-            name: Instance::KEY,
-            label: "Process",
-            description: "Which processes the panels below \"Processes\" show",
-            datasource: DataSource::Prometheus.reference(),
-            // Grafana's PrometheusVariableQueryType.LabelValues is 1.
-            query: VariableQuery {
-                ref_id: "PrometheusVariableQueryEditor-VariableQuery",
-                qry_type: 1,
-                query: format!("label_values({metric},{})", Instance::KEY),
-            },
-            refresh: 2,
-            include_all: true,
-            all_value: ".*",
-            multi: true,
-            sort: 1,
-            current: VariableValue { selected: true, text: ["All"], value: ["$__all"] },
-        }
-    }
 }

@@ -97,6 +97,10 @@ impl ColorMode {
     pub(super) const PALETTE: Self = Self { mode: "palette-classic-by-name", fixed_color: None };
     pub(super) const THRESHOLDS: Self = Self { mode: "thresholds", fixed_color: None };
 
+    pub(super) fn shades(color: Color) -> Self {
+        Self { mode: "shades", fixed_color: Some(color) }
+    }
+
     pub(super) fn fixed(color: Color) -> Self {
         Self { mode: "fixed", fixed_color: Some(color) }
     }
@@ -183,6 +187,12 @@ impl Override {
         Self::field(name, vec![Property::ColorOfThreshold, Property::Thresholds(steps.to_vec())])
     }
 
+    /// The series of statuses of a class, whose names begin with its digit, have shades of one color.
+    pub fn class_of_status(digit: &str, color: Color) -> Self {
+        let matcher = Matcher { id: "byRegexp", options: format!("/^{digit}/") };
+        Self { matcher, properties: vec![Property::Shades(color)] }
+    }
+
     /// The series of this name has always the same color.
     pub fn color(name: &str, color: Color) -> Self {
         Self::field(name, vec![Property::Color(color)])
@@ -200,6 +210,9 @@ pub enum Property {
     /// One color.
     #[serde(serialize_with = "fixed_color")]
     Color(Color),
+    /// Shades of one color, so that several series can be told apart and still look alike.
+    #[serde(rename = "color", serialize_with = "shades_of_color")]
+    Shades(Color),
     /// The color of the threshold that the value has reached.
     #[serde(rename = "color", serialize_with = "threshold_color")]
     ColorOfThreshold,
@@ -234,6 +247,10 @@ pub enum Property {
 
 fn fixed_color<S: Serializer>(color: &Color, serializer: S) -> Result<S::Ok, S::Error> {
     ColorMode::fixed(*color).serialize(serializer)
+}
+
+fn shades_of_color<S: Serializer>(color: &Color, serializer: S) -> Result<S::Ok, S::Error> {
+    ColorMode::shades(*color).serialize(serializer)
 }
 
 fn threshold_color<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {

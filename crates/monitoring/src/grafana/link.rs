@@ -1,11 +1,12 @@
-//! Links from a panel to other dashboards and to Explore.
+//! Links from a panel, an alert or the runbook to dashboards and to Explore.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use telemetry::catalogue::prometheus_label;
 
-use super::DataSource;
+use super::choice::{narrow_lines, narrow_spans};
 use super::target::DataSourceRef;
+use super::{Choice, DataSource};
 use crate::query::{LabelName, Lines, Spans};
 use crate::rules::DashboardUid;
 
@@ -40,71 +41,121 @@ pub fn value_of_series<A: LabelName>() -> String {
     format!("${{__field.labels.{}}}", prometheus_label(A::KEY))
 }
 
+/// The chosen environments, as an address can hold them: what Grafana makes for a regular expression has backslashes, which end a
+/// text of JSON.
+const ENVIRONMENT: &str = "${environment:pipe}";
+
 /// To these traces in Explore.
 pub fn explore_traces(title: &str, spans: &Spans) -> Link {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Query {
-        ref_id: &'static str,
-        datasource: DataSourceRef,
-        query_type: &'static str,
-        query: String,
-        limit: u16,
-        table_type: &'static str,
-        filters: [(); 0],
-    }
-    let query = Query {
-        ref_id: "A",
-        datasource: DataSource::Tempo.reference(),
-        query_type: "traceql",
-        query: spans.text(),
-        limit: 50,
-        table_type: "traces",
-        filters: [],
-    };
-    explore(title, DataSource::Tempo, query)
+    let query = narrow_spans(&spans.text(), Choice::PROCESSES, ENVIRONMENT);
+    of_panel(title, &Explore::Traces(query))
 }
 
 /// To these lines in Explore.
 pub fn explore_logs(title: &str, lines: &Lines) -> Link {
-    #[derive(Serialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Query {
-        ref_id: &'static str,
-        datasource: DataSourceRef,
-        query_type: &'static str,
-        expr: String,
-    }
-    let datasource = DataSource::Loki.reference();
-    explore(
-        title,
-        DataSource::Loki,
-        Query { ref_id: "A", datasource, query_type: "range", expr: lines.text().to_owned() },
-    )
+    let query = narrow_lines(lines.text(), Choice::PROCESSES, ENVIRONMENT);
+    of_panel(title, &Explore::Logs(query))
 }
 
-fn explore(title: &str, source: DataSource, query: impl Serialize) -> Link {
+/// To the trace of this id in Explore.
+pub fn explore_trace(title: &str, id: &str) -> Link {
+    of_panel(title, &Explore::Traces(id.to_owned()))
+}
+
+fn of_panel(title: &str, query: &Explore) -> Link {
+    let url = query.path("${__from}", "${__to}");
+    Link { title: title.to_owned(), url, target_blank: true }
+}
+
+/// A query that Explore shows the answer to.
+pub enum Explore {
+    /// PromQL.
+    Metrics(String),
+    /// LogQL.
+    Logs(String),
+    /// TraceQL, or the id of a trace.
+    Traces(String),
+}
+
+impl Explore {
+    /// Where Explore shows it, for a time range in Grafana's spelling.
+    pub fn path(&self, from: &str, to: &str) -> String {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Traces<'a> {
+            ref_id: &'static str,
+            datasource: DataSourceRef,
+            query_type: &'static str,
+            query: &'a str,
+            limit: u16,
+            table_type: &'static str,
+            filters: [(); 0],
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Logs<'a> {
+            ref_id: &'static str,
+            datasource: DataSourceRef,
+            query_type: &'static str,
+            expr: &'a str,
+        }
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Metrics<'a> {
+            ref_id: &'static str,
+            datasource: DataSourceRef,
+            expr: &'a str,
+            range: bool,
+            instant: bool,
+        }
+        let ref_id = "A";
+        match self {
+            Self::Metrics(expr) => {
+                let datasource = DataSource::Prometheus.reference();
+                let query = Metrics { ref_id, datasource, expr, range: true, instant: true };
+                path(DataSource::Prometheus, query, from, to)
+            }
+            Self::Logs(expr) => {
+                let datasource = DataSource::Loki.reference();
+                path(DataSource::Loki, Logs { ref_id, datasource, query_type: "range", expr }, from, to)
+            }
+            Self::Traces(query) => {
+                let datasource = DataSource::Tempo.reference();
+                let query = Traces {
+                    ref_id,
+                    datasource,
+                    query_type: "traceql",
+                    query,
+                    limit: 50,
+                    table_type: "traces",
+                    filters: [],
+                };
+                path(DataSource::Tempo, query, from, to)
+            }
+        }
+    }
+}
+
+fn path(source: DataSource, query: impl Serialize, from: &str, to: &str) -> String {
     #[derive(Serialize)]
-    struct Panes<Q> {
-        explore: Pane<Q>,
+    struct Panes<'a, Q> {
+        explore: Pane<'a, Q>,
     }
     #[derive(Serialize)]
-    struct Pane<Q> {
+    struct Pane<'a, Q> {
         datasource: &'static str,
         queries: [Q; 1],
-        range: Range,
+        range: Range<'a>,
     }
     #[derive(Serialize)]
-    struct Range {
-        from: &'static str,
-        to: &'static str,
+    struct Range<'a> {
+        from: &'a str,
+        to: &'a str,
     }
-    let range = Range { from: "${__from}", to: "${__to}" };
-    let pane = Pane { datasource: source.uid(), queries: [query], range };
+    let pane = Pane { datasource: source.uid(), queries: [query], range: Range { from, to } };
     // Structs of texts and numbers always have a JSON form.
     let panes = serde_json::to_string(&Panes { explore: pane }).unwrap_or_default();
-    let url = format!("/explore?schemaVersion=1&orgId=1&panes={}", encode_except_variables(&panes));
-    Link { title: title.to_owned(), url, target_blank: true }
+    format!("/explore?schemaVersion=1&orgId=1&panes={}", encode_except_variables(&panes))
 }
 
 /// Grafana replaces `${…}` in a link before the browser reads it, so those stay as they are.
@@ -130,5 +181,11 @@ mod tests {
     fn variables_stay_in_an_encoded_link() {
         assert_eq!(encode_except_variables(r#"{"a":"${__from}"}"#), "%7B%22a%22%3A%22${__from}%22%7D");
         assert_eq!(encode_except_variables("no variable"), "no%20variable");
+    }
+
+    #[test]
+    fn a_link_of_the_runbook_has_no_variable() {
+        let path = Explore::Logs("{a=\"b\"} [$__range]".to_owned()).path("now-1h", "now");
+        assert!(!path.contains('$') && path.contains("%24__range"), "{path}");
     }
 }

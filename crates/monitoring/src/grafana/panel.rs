@@ -8,7 +8,7 @@ use super::options::{
     TimeSeriesOptions, Tooltip,
 };
 use super::panel_json::{Defaults, FieldConfig, GridPosition, PanelJson, PanelLink};
-use super::{Color, Link, Mapping, Override, Target, Transformation, Unit};
+use super::{Choice, Color, Link, Mapping, Override, Target, Transformation, Unit};
 
 /// One panel of a dashboard.
 #[derive(Clone, Debug)]
@@ -125,6 +125,21 @@ impl Panel {
     /// A text in Markdown.
     pub fn text(id: u16, title: &'static str, description: &'static str, markdown: String) -> Self {
         Self::new("text", id, title, description, Options::Text(TextOptions::markdown(markdown)), None)
+    }
+
+    /// By which links name it.
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// Whether it shows values over time.
+    pub fn is_chart(&self) -> bool {
+        self.kind == "timeseries"
+    }
+
+    /// What it asks, before that is narrowed to what is chosen.
+    pub fn expressions(&self) -> impl Iterator<Item = &str> {
+        self.targets.iter().map(Target::expression)
     }
 
     /// So many of the 24 columns wide.
@@ -328,7 +343,7 @@ impl Panel {
         self
     }
 
-    pub(super) fn render(&self, x: u8, y: u16, height: u8) -> PanelJson<'_> {
+    pub(super) fn render(&self, x: u8, y: u16, height: u8, choices: &[Choice]) -> PanelJson<'_> {
         PanelJson {
             id: self.id,
             r#type: self.kind,
@@ -336,7 +351,7 @@ impl Panel {
             description: self.description,
             grid_pos: GridPosition { h: height, w: self.width, x, y },
             datasource: self.targets.first().map(|target| target.source.reference()),
-            targets: ('A'..='Z').zip(&self.targets).map(|(id, target)| target.render(id)).collect(),
+            targets: ('A'..='Z').zip(&self.targets).map(|(id, target)| target.render(id, choices)).collect(),
             field_config: FieldConfig {
                 defaults: Defaults {
                     unit: self.unit,

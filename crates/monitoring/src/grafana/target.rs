@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::Choice;
+use super::choice::{narrow_lines, narrow_series, narrow_spans};
 use crate::query::{BucketBound, Grouping, Lines, Spans, Vector};
 
 /// The stores, as `deploy/grafana/provisioning` names them.
@@ -129,15 +131,26 @@ impl Target {
         }
     }
 
+    /// What it asks, before it is narrowed to what is chosen.
+    pub fn expression(&self) -> &str {
+        match &self.query {
+            Query::Prometheus { expr, .. } | Query::Lines { expr, .. } | Query::LineCount { expr, .. } => {
+                expr
+            }
+            Query::Traces { query, .. } => query,
+        }
+    }
+
     /// As Grafana keeps it, under one of the letters that tell the queries of a panel apart.
-    pub(super) fn render(&self, ref_id: char) -> TargetJson {
+    pub(super) fn render(&self, ref_id: char, choices: &[Choice]) -> TargetJson {
         let datasource = self.source.reference();
+        let environment = Choice::Environment.variable();
         match self.query.clone() {
             Query::Prometheus { expr, legend, instant, format } => TargetJson::Prometheus(PrometheusTarget {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr,
+                expr: narrow_series(&expr, choices),
                 legend_format: legend,
                 format,
                 instant,
@@ -148,7 +161,7 @@ impl Target {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr,
+                expr: narrow_lines(&expr, choices, environment),
                 query_type: "range",
                 legend_format: None,
                 max_lines: Some(most),
@@ -157,7 +170,7 @@ impl Target {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr,
+                expr: narrow_lines(&expr, choices, environment),
                 query_type: if instant { "instant" } else { "range" },
                 legend_format: Some(legend),
                 max_lines: None,
@@ -166,7 +179,7 @@ impl Target {
                 ref_id,
                 datasource,
                 query_type: "traceql",
-                query,
+                query: narrow_spans(&query, choices, environment),
                 limit,
                 table_type: "traces",
                 filters: [],

@@ -40,6 +40,13 @@ impl LabelName for Instance {
     const KEY: &'static str = "instance";
 }
 
+/// The deployment that a series belongs to: `deployment.environment.name`, which Prometheus makes a label of every series that is sent.
+pub enum Environment {}
+
+impl LabelName for Environment {
+    const KEY: &'static str = domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
+}
+
 /// The labels of `http.server.request.duration`.
 pub enum ServerRequest {}
 
@@ -106,6 +113,20 @@ impl LabelName for BuildCommit {
 impl HasLabel<BuildVersion, Only> for Build {}
 impl HasLabel<BuildCommit, Only> for Build {}
 impl HasLabel<Instance, Resource> for Build {}
+
+/// The name of an alert.
+pub enum AlertName {}
+
+impl LabelName for AlertName {
+    const KEY: &'static str = "alertname";
+}
+
+/// How soon somebody has to look at an alert.
+pub enum AlertSeverity {}
+
+impl LabelName for AlertSeverity {
+    const KEY: &'static str = "severity";
+}
 
 /// The upper bound of a bucket, which every series of a histogram's buckets has.
 pub enum BucketBound {}

@@ -101,11 +101,13 @@ mod window;
 
 pub use duration::{Scale, duration_text};
 pub use labels::{
-    Both, BucketBound, Build, BuildCommit, BuildVersion, CallFailure, ClientCall, First, Grouping, HasLabel,
-    Instance, LabelName, Only, RequestFailure, RequestMethod, Resource, ResponseStatus, ResponseStatusClass,
-    Route, Second, ServerRequest, Total,
+    AlertName, AlertSeverity, Both, BucketBound, Build, BuildCommit, BuildVersion, CallFailure, ClientCall,
+    Environment, First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod,
+    Resource, ResponseStatus, ResponseStatusClass, Route, Second, ServerRequest, Total,
 };
-pub use selector::{Bucket, Level, Selector, builds, calls, requests, select};
-pub use stores::{Field, Lines, Spans, all_lines, lines, spans};
+pub use selector::{Bucket, Level, Selector, builds, calls, exported, firing_alerts, requests, select};
+pub use stores::{
+    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Field, Lines, Spans, all_lines, lines, spans,
+};
 pub use vector::{Recording, Samples, Vector};
 pub use window::Window;

@@ -9,10 +9,10 @@ use telemetry::catalogue::{
     IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
 };
 
-use super::labels::{Both, BucketBound, Build, ClientCall};
-use super::{
-    Grouping, HasLabel, Instance, LabelName, Resource, Samples, ServerRequest, Vector, Window, duration_text,
-};
+use super::labels::{AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, Route};
+use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, Window, duration_text};
+use crate::exporters::ExporterMetric;
+use crate::grafana::Choice;
 
 /// Chooses series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
@@ -29,6 +29,11 @@ pub fn select<L, K>(metric: &Metric<L, K>) -> Selector<L, K> {
     Selector::new(metric.description())
 }
 
+/// All series of a metric of an exporter.
+pub fn exported<L, K>(metric: &ExporterMetric<L, K>) -> Selector<L, K> {
+    Selector::new(metric.description())
+}
+
 /// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
 pub fn requests() -> Selector<ServerRequest, IsHistogram> {
     Selector::new(HTTP_SERVER_REQUEST_DURATION.description())
@@ -42,6 +47,26 @@ pub fn calls() -> Selector<ClientCall, IsHistogram> {
 /// All series of `socialize.build.info`.
 pub fn builds() -> Selector<Build, IsGauge> {
     Selector::new(BUILD_INFO.description())
+}
+
+/// The alerts that fire, as Prometheus records them.
+pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
+    let never = crate::rules::Severity::None.as_str();
+    Vector::call(format!(
+        "count by ({}, {severity}) (ALERTS{{alertstate=\"firing\",{severity}!=\"{never}\"}})",
+        AlertName::KEY,
+        severity = AlertSeverity::KEY
+    ))
+}
+
+impl<K> Selector<ServerRequest, K> {
+    /// Only the routes that are chosen at the top of the dashboard.
+    #[must_use]
+    pub fn of_chosen_routes(mut self) -> Self {
+        let matcher = format!("{}=~\"{}\"", prometheus_label(Route::KEY), Choice::Route.variable());
+        self.matchers.push(matcher);
+        self
+    }
 }
 
 /// A kind of metric whose value of now says something.
@@ -146,16 +171,6 @@ impl<L, K> Selector<L, K> {
         L: HasLabel<A, P>,
     {
         self.matching::<A>("!~", &alternatives(values))
-    }
-
-    /// Only the processes that are chosen in the dashboard's variable, which is named after the label.
-    #[must_use]
-    pub fn of_chosen_instances(mut self) -> Self
-    where
-        L: HasLabel<Instance, Resource>,
-    {
-        self.matchers.push(format!("{}=~\"$instance\"", Instance::KEY));
-        self
     }
 
     /// As it was this long ago.

@@ -4,10 +4,18 @@ use telemetry::Key;
 use telemetry::catalogue::{Label, prometheus_label};
 use telemetry::log::Level;
 
-use super::LabelName;
+use super::{LabelName, Route};
+use crate::grafana::Choice;
 
 /// The label that every line and span of Socialize has, as the collector sends it.
 const NAMESPACE: &str = "socialize";
+
+/// How PromQL chooses the series of the application, whose `job` is made of `service.namespace` and `service.name`.
+pub const APPLICATION_SERIES: &str = "job=~\"socialize/.+\"";
+/// How LogQL chooses the lines of the application.
+pub const APPLICATION_LINES: &str = "service_namespace=\"socialize\"";
+/// How TraceQL chooses the spans of the application.
+pub const APPLICATION_SPANS: &str = "resource.service.namespace=\"socialize\"";
 
 /// Where Loki keeps a line's level as the application writes it.
 const LEVEL: &str = "severity_text";
@@ -70,12 +78,12 @@ pub struct Lines(String);
 
 /// The log lines of one event. The stored line is the event's name; all else is structured metadata.
 pub fn lines(event: &'static str) -> Lines {
-    Lines(format!("{{service_namespace=\"{NAMESPACE}\"}} |= `{event}`"))
+    Lines(format!("{{{APPLICATION_LINES}}} |= `{event}`"))
 }
 
 /// The log lines of all events.
 pub fn all_lines() -> Lines {
-    Lines(format!("{{service_namespace=\"{NAMESPACE}\"}}"))
+    Lines(format!("{{{APPLICATION_LINES}}}"))
 }
 
 impl Lines {
@@ -121,6 +129,32 @@ impl Lines {
         self.matching(field.0, "=", variable)
     }
 
+    /// Only the lines of the trace that a variable of Grafana names. Nothing while the variable is empty.
+    #[must_use]
+    pub fn of_trace(self, variable: &str) -> Self {
+        Self(format!("{} | trace_id=`{variable}` | trace_id!=``", self.0))
+    }
+
+    /// Only the lines of what the trace caused later, such as jobs. Nothing while the variable is empty.
+    #[must_use]
+    pub fn caused_by_trace(self, variable: &str) -> Self {
+        Self(format!("{} | link_trace_id=`{variable}` | link_trace_id!=``", self.0))
+    }
+
+    /// Whether the lines say which customer they are about, as those of requests and of publishing do.
+    pub fn name_customers(&self) -> bool {
+        let events =
+            [telemetry::events::SERVER_REQUEST, domain::catalogue::PUBLISHING_DELIVERIES.description().name];
+        events.iter().any(|event| self.0.contains(&format!("|= `{event}`")))
+    }
+
+    /// Only the lines of requests for the routes that are chosen at the top of the dashboard.
+    #[must_use]
+    pub fn of_chosen_routes(self) -> Self {
+        let route = prometheus_label(Route::KEY);
+        Self(format!("{} | {route}=~\"{}\"", self.0, Choice::Route.variable()))
+    }
+
     /// Only lines that have a field.
     #[must_use]
     pub fn with(self, field: Field) -> Self {
@@ -138,6 +172,18 @@ impl Lines {
     /// How many there are over the range of a dashboard, by a field.
     pub fn count_by(&self, field: Field) -> String {
         format!("sum by ({}) (count_over_time({} [$__range]))", field.metadata(), self.0)
+    }
+
+    /// Which values of a field occur in most lines over the range of a dashboard, such as the customers that a failure concerns.
+    pub fn most_affected(&self, field: Field, most: u8) -> String {
+        let (key, lines) = (field.metadata(), self.clone().with(field));
+        format!("topk({most}, sum by ({key}) (count_over_time({} [$__range])))", lines.0)
+    }
+
+    /// How many different values of a field occur over the range of a dashboard.
+    pub fn number_affected(&self, field: Field) -> String {
+        let (key, lines) = (field.metadata(), self.clone().with(field));
+        format!("count(sum by ({key}) (count_over_time({} [$__range])))", lines.0)
     }
 
     /// How many there are at each point of a panel, by level.
@@ -161,7 +207,7 @@ pub struct Spans(Vec<String>);
 
 /// The spans of Socialize.
 pub fn spans() -> Spans {
-    Spans(vec![format!("resource.service.namespace=\"{NAMESPACE}\"")])
+    Spans(vec![APPLICATION_SPANS.to_owned()])
 }
 
 impl Spans {
@@ -175,6 +221,18 @@ impl Spans {
     #[must_use]
     pub fn of_jobs(self) -> Self {
         self.with("kind=consumer".to_owned())
+    }
+
+    /// Only those of the trace that a variable of Grafana names.
+    #[must_use]
+    pub fn of_trace(self, variable: &str) -> Self {
+        self.with(format!("trace:id=\"{variable}\""))
+    }
+
+    /// Only those for the routes that are chosen at the top of the dashboard.
+    #[must_use]
+    pub fn of_chosen_routes(self) -> Self {
+        self.with(format!("span.{}=~\"{}\"", Route::KEY, Choice::Route.variable()))
     }
 
     /// Only those that failed.
@@ -220,7 +278,7 @@ mod tests {
     use telemetry::JobOutcome;
 
     use super::*;
-    use crate::query::{RequestMethod, Route};
+    use crate::query::RequestMethod;
 
     #[test]
     fn lines_are_chosen_by_event_field_and_severity() {
@@ -251,6 +309,41 @@ mod tests {
         assert_eq!(
             spans().of_jobs().is_variable::<Route>(variable).text(),
             r#"{resource.service.namespace="socialize" && kind=consumer && span.http.route="${__data.fields.Route}"}"#
+        );
+    }
+
+    #[test]
+    fn the_application_is_chosen_by_its_namespace_in_every_store() {
+        for chosen in [APPLICATION_LINES, APPLICATION_SPANS] {
+            assert!(chosen.ends_with(&format!("=\"{NAMESPACE}\"")), "{chosen}");
+        }
+        assert_eq!(APPLICATION_SERIES, format!("job=~\"{NAMESPACE}/.+\""));
+        assert_eq!(NAMESPACE, domain::recorded::SERVICE_NAMESPACE);
+    }
+
+    #[test]
+    fn customers_are_counted_in_the_lines_that_name_them() {
+        let failed = lines(telemetry::events::SERVER_REQUEST).at_least(Level::Error);
+        assert!(failed.name_customers() && !lines(events::JOB_RUN).name_customers());
+        assert_eq!(
+            failed.most_affected(Field::key(&keys::ORGANIZATION_ID), 10),
+            r#"topk(10, sum by (organization_id) (count_over_time({service_namespace="socialize"} |= `http.server.request` | severity_number >= 17 | organization_id!=`` [$__range])))"#
+        );
+        assert_eq!(
+            failed.number_affected(Field::key(&keys::USER_ID)),
+            r#"count(sum by (user_id) (count_over_time({service_namespace="socialize"} |= `http.server.request` | severity_number >= 17 | user_id!=`` [$__range])))"#
+        );
+    }
+
+    #[test]
+    fn an_empty_box_chooses_nothing() {
+        assert_eq!(
+            all_lines().of_trace("${request_id}").text(),
+            r#"{service_namespace="socialize"} | trace_id=`${request_id}` | trace_id!=``"#
+        );
+        assert_eq!(
+            all_lines().caused_by_trace("${request_id}").text(),
+            r#"{service_namespace="socialize"} | link_trace_id=`${request_id}` | link_trace_id!=``"#
         );
     }
 

@@ -290,6 +290,11 @@ impl<G: Grouping> Vector<G> {
         self.with("and on ()", &other.operand())
     }
 
+    /// All groups together.
+    pub fn total(&self) -> Vector<Total> {
+        Vector::call(format!("sum({})", self.text))
+    }
+
     /// While the other has none.
     pub fn unless_when(&self, other: Vector<Total>) -> Self {
         self.with("unless on ()", &other.operand())

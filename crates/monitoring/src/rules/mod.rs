@@ -13,9 +13,11 @@ mod deliveries;
 mod dependencies;
 mod disks;
 pub(crate) mod equivalent_mutants;
+mod host;
 mod loops;
 pub mod notifications;
 mod objectives;
+mod postgres;
 mod probes;
 mod process;
 pub(crate) mod recording_cases;
@@ -27,6 +29,7 @@ mod telemetry_alerts;
 pub(crate) mod test_file;
 pub mod thresholds;
 mod usage;
+mod watchers;
 
 use std::time::Duration;
 
@@ -76,8 +79,12 @@ pub enum DashboardUid {
     Adoption,
     /// Jobs, e-mail, files, publishing, Postgres.
     Background,
+    /// Postgres as it sees itself, and the host.
+    Infrastructure,
     /// Whether telemetry itself can be trusted.
     Telemetry,
+    /// What became of one request.
+    Request,
     /// What to do about each alert.
     Runbook,
 }
@@ -90,13 +97,15 @@ impl DashboardUid {
             Self::Api => "socialize-api",
             Self::Adoption => "socialize-adoption",
             Self::Background => "socialize-background",
+            Self::Infrastructure => "socialize-infrastructure",
             Self::Telemetry => "socialize-telemetry",
+            Self::Request => "socialize-request",
             Self::Runbook => "socialize-runbook",
         }
     }
 }
 
-/// A query of the runbook, to be pasted into Grafana's Explore.
+/// A query of the runbook, which becomes a link to Grafana's Explore.
 pub enum Look {
     /// At metrics.
     Metrics(&'static str, String),
@@ -203,6 +212,7 @@ pub fn groups(scale: Scale) -> Vec<Group> {
             "Do e-mail, files, publishing and background services work?",
             &[deliveries::alerts, backlogs::alerts, background::alerts, loops::alerts],
         ),
+        group("infrastructure", "Is Postgres or the host about to fail?", &[postgres::alerts, host::alerts]),
     ]
 }
 

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{Alert, DashboardUid, Group, groups, recordings};
+use crate::dashboards::panel_of_alert;
 use crate::query::{Recording, Scale, duration_text};
 
 /// Where the overlay publishes Grafana.
-const GRAFANA: &str = "http://localhost:3000";
+pub(super) const GRAFANA: &str = "http://localhost:3000";
 
 /// How often rules are evaluated.
 pub(super) fn interval(scale: Scale) -> Duration {
@@ -99,12 +100,43 @@ pub(super) fn annotations(alert: &Alert) -> [(&'static str, String); 4] {
         ("summary", alert.summary.clone()),
         ("description", alert.description.clone()),
         ("runbook_url", runbook_url(alert)),
-        ("dashboard_url", dashboard_url(alert.dashboard)),
+        ("dashboard_url", panel_url(alert)),
     ]
 }
 
 fn runbook_url(alert: &Alert) -> String {
     format!("{}?viewPanel={}", dashboard_url(DashboardUid::Runbook), alert.panel_id())
+}
+
+/// What a notification's chart shows at least.
+const SHORTEST_RANGE: Duration = Duration::from_hours(3);
+
+/// The panel that shows what the alert is about, for as long as its condition looks back.
+fn panel_url(alert: &Alert) -> String {
+    let (dashboard, panel) = match panel_of_alert(alert) {
+        Some((dashboard, id)) => (dashboard, format!("viewPanel={id}&")),
+        None => (alert.dashboard, String::new()),
+    };
+    let range = duration_text(longest_window(&alert.condition).max(SHORTEST_RANGE));
+    format!("{}?{panel}from=now-{range}&to=now", dashboard_url(dashboard))
+}
+
+/// The longest window of an expression, such as the hour of `rate(x[1h])`.
+fn longest_window(expression: &str) -> Duration {
+    let windows = expression.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
+    let seconds = |text: &str| {
+        let (number, unit) = text.split_at(text.len().checked_sub(1)?);
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 60 * 60,
+            "d" => 24 * 60 * 60,
+            "w" => 7 * 24 * 60 * 60,
+            _ => return None,
+        };
+        Some(number.parse::<u64>().ok()? * unit)
+    };
+    Duration::from_secs(windows.filter_map(|(window, _)| seconds(window)).max().unwrap_or_default())
 }
 
 fn dashboard_url(dashboard: DashboardUid) -> String {
@@ -119,4 +151,18 @@ pub(super) fn block(out: &mut String, indent: &str, key: &str, text: &str) {
 pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
     // Writing to a string does not fail.
     let _ = out.write_fmt(arguments);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chart_reaches_back_as_far_as_the_condition() {
+        assert_eq!(longest_window("up < 1"), Duration::ZERO);
+        assert_eq!(
+            longest_window("avg_over_time(a[1h]) / avg_over_time(b[3d]) > x[5m]"),
+            Duration::from_hours(72)
+        );
+    }
 }

@@ -1,17 +1,20 @@
 //! `docs/RUNBOOK.md`: one section for each alert.
 
+use domain::signals::keys;
+
 use super::causes::{explaining, not_held_back, with_explained};
-use super::rule_file::push;
-use super::{Alert, Group, Look, Severity, groups};
-use crate::query::{Scale, duration_text};
+use super::rule_file::{GRAFANA, push};
+use super::{Alert, Group, Look, Severity, groups, watchers};
+use crate::grafana::Explore;
+use crate::query::{Field, Lines, Scale, duration_text};
 
 const INTRODUCTION: &str = "\
 # Runbook
 
 <!-- Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules. -->
 
-What to do about each alert. Queries are to be pasted into Grafana's Explore: metrics into Prometheus, log lines into Loki, traces into
-Tempo. In a log line `trace_id` leads to the trace, and it is the `request_id` that users see in an error.
+What to do about each alert. Each query is a link that opens it in Grafana's Explore, for the last hour. In a log line `trace_id` leads to the
+trace, and it is the `request_id` that users see in an error.
 
 Commands of `docker compose` are run in `deploy/` with both files: `docker compose -f compose.yaml -f compose.observability.yaml …`. Commands of
 `socialize` are run in a container: `docker compose exec worker socialize doctor`.
@@ -19,22 +22,46 @@ Commands of `docker compose` are run in `deploy/` with both files: `docker compo
 First of all, when several alerts fire: TelemetryMissing and CollectorDown before all others, for they say whether the rest can be believed; then
 PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager tells nobody of an alert while one fires that explains it.
 
+Charts show three kinds of marks: a release (a version or build that did not run before), the start of a process, and each alert while it fires.
+
+";
+
+/// Questions that do not begin with an alert.
+const QUESTIONS: &str = "
+## Who is affected?
+
+The dashboard `Socialize: API`, row \"Who is affected\", counts the organizations and users whose requests failed because of us in the
+dashboard's range, and lists those with most; a click on one shows its lines. Each section below that has lines of requests has
+the same as a link. Ids are all that telemetry knows; names and addresses are in the database:
+`select id, name from organizations where id = …`, `select id, email from users where id = …`.
+
+## What happened to a request?
+
+Users see a `request_id` in each error answer; so does whoever reads `X-Request-Id`. Put it into the box of the dashboard
+[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that holds the time of the request. It shows the lines of the request with its
+error code, cause and ids, the runs of the jobs that it caused, and its trace. Lines are kept for two weeks, traces for one.
+
 ";
 
 /// The document.
 pub fn render() -> String {
     let groups = groups(Scale::REAL);
+    let alerts = || groups.iter().flat_map(|group| &group.alerts);
     let mut out = INTRODUCTION.to_owned();
     push_numbers(&mut out, &groups);
     out.push_str("| alert | severity | says |\n|---|---|---|\n");
-    for alert in groups.iter().flat_map(|group| &group.alerts) {
+    for alert in alerts() {
         let (name, severity) = (alert.name, alert.severity.as_str());
         let says = without_templates(&alert.summary);
         push(&mut out, format_args!("| [{name}](#{}) | {severity} | {says} |\n", name.to_lowercase()));
     }
-    for alert in groups.iter().flat_map(|group| &group.alerts) {
-        push(&mut out, format_args!("\n## {}\n\n{}", alert.name, section(alert)));
+    out.push_str(&watchers::table(alerts()));
+    out.push_str(&QUESTIONS.replace("GRAFANA", GRAFANA));
+    for alert in alerts() {
+        push(&mut out, format_args!("## {}\n\n{}\n", alert.name, section(alert, GRAFANA)));
     }
+    out.truncate(out.trim_end().len());
+    out.push('\n');
     out
 }
 
@@ -70,8 +97,8 @@ fn counted(severities: &[Severity]) -> String {
     format!("{}: {}", severities.len(), parts.join(", "))
 }
 
-/// What stands below the heading of an alert.
-pub fn section(alert: &Alert) -> String {
+/// What stands below the heading of an alert. Queries are links to the Grafana at `grafana`; nothing is the one that shows the section.
+pub fn section(alert: &Alert, grafana: &str) -> String {
     let mut out = String::new();
     let when = match alert.severity {
         Severity::Critical => "critical: look now",
@@ -98,12 +125,14 @@ pub fn section(alert: &Alert) -> String {
     );
     out.push_str("**Confirm**\n\n");
     for look in &alert.runbook.confirm {
-        let (says, language, query) = match look {
-            Look::Metrics(says, query) => (says, "promql", query.clone()),
-            Look::Logs(says, lines) => (says, "logql", lines.text().to_owned()),
-            Look::Traces(says, spans) => (says, "traceql", spans.text()),
-        };
-        push(&mut out, format_args!("{says}:\n\n```{language}\n{query}\n```\n\n"));
+        push_look(&mut out, look, grafana);
+    }
+    if let Some(lines) = alert.runbook.confirm.iter().find_map(customers) {
+        out.push_str("**Who is affected**\n\n");
+        for (says, field) in [("Organizations", &keys::ORGANIZATION_ID), ("Users", &keys::USER_ID)] {
+            let query = lines.most_affected(Field::key(field), MOST_AFFECTED);
+            push_query(&mut out, says, "logql", &query, &Explore::Logs(query.clone()), grafana);
+        }
     }
     out.push_str("**Do**\n\n");
     for (number, step) in alert.runbook.remedy.iter().enumerate() {
@@ -111,6 +140,34 @@ pub fn section(alert: &Alert) -> String {
     }
     push(&mut out, format_args!("\n**Escalate.** {}\n", alert.runbook.escalate));
     out
+}
+
+/// How many customers are listed.
+const MOST_AFFECTED: u8 = 20;
+
+/// The lines of a look that say which customer they are about.
+fn customers(look: &Look) -> Option<&Lines> {
+    match look {
+        Look::Logs(_, lines) if lines.name_customers() => Some(lines),
+        Look::Logs(..) | Look::Metrics(..) | Look::Traces(..) => None,
+    }
+}
+
+fn push_look(out: &mut String, look: &Look, grafana: &str) {
+    let (says, language, query, explore) = match look {
+        Look::Metrics(says, query) => (says, "promql", query.clone(), Explore::Metrics(query.clone())),
+        Look::Logs(says, lines) => {
+            let query = lines.text().to_owned();
+            (says, "logql", query.clone(), Explore::Logs(query))
+        }
+        Look::Traces(says, spans) => (says, "traceql", spans.text(), Explore::Traces(spans.text())),
+    };
+    push_query(out, says, language, &query, &explore, grafana);
+}
+
+fn push_query(out: &mut String, says: &str, language: &str, query: &str, explore: &Explore, grafana: &str) {
+    let path = explore.path("now-1h", "now");
+    push(out, format_args!("[{says}]({grafana}{path}):\n\n```{language}\n{query}\n```\n\n"));
 }
 
 fn durations(alert: &Alert) -> String {

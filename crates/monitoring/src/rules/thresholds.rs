@@ -203,3 +203,21 @@ pub const LOOP_FAILURES: f64 = 3.0;
 
 /// Samples are taken every 30 seconds unless told otherwise.
 pub const SAMPLE_AGE: Duration = Duration::from_mins(10);
+
+/// `max_connections` less three for superusers is the end; a rolling restart takes another ten of a hundred.
+pub const POSTGRES_CONNECTION_SHARE: f64 = 0.8;
+
+/// The longest backup of a database that fits on the hosts this is made for.
+pub const OLD_TRANSACTION: Duration = Duration::from_hours(2);
+
+/// Autovacuum begins at a fifth; when there are twice as many, it has not been able to.
+pub const DEAD_ROW_SHARE: f64 = 0.4;
+
+/// A table of fewer rows is read in a millisecond however many of them are dead.
+pub const FEWEST_DEAD_ROWS: f64 = 10_000.0;
+
+/// Autovacuum freezes from 200 million on, and two billion are the end.
+pub const TRANSACTION_ID_AGE: f64 = 500_000_000.0;
+
+/// What is left of a host of 4 GiB is then less than the limit of one container.
+pub const HOST_MEMORY_SHARE: f64 = 0.08;

@@ -11,6 +11,18 @@ use crate::prometheus::{Prometheus, get, now};
 const MAY_SHOW_NOTHING: &[(&str, &str, &str)] = &[
     ("", "vector(0) unless", "it is a panel's zero for when its other query has nothing to show"),
     ("Dropped by the processes", "", "it lists what was lost, and nothing may be lost here"),
+    ("Affected", "", "what fails here fails before it is known who asks"),
+    ("Organizations with most failed requests", "", "the same"),
+    ("Users with most failed requests", "", "the same"),
+];
+
+/// Dashboards that show nothing here, each with its reason.
+const SHOW_NOTHING: &[(&str, &str)] = &[
+    ("request", "nobody wrote an id into its box"),
+    (
+        "infrastructure",
+        "only Alloy has these exporters; crates/monitoring/tests/exporters.rs compares with what they show",
+    ),
 ];
 
 /// How many points Grafana asks for, about: as many as the panel has pixels.
@@ -63,9 +75,10 @@ impl PanelQuery {
     }
 
     fn may_show_nothing(&self) -> bool {
-        MAY_SHOW_NOTHING
-            .iter()
-            .any(|(panel, query, _)| self.panel.starts_with(panel) && self.query.starts_with(query))
+        SHOW_NOTHING.iter().any(|(dashboard, _)| self.dashboard == *dashboard)
+            || MAY_SHOW_NOTHING
+                .iter()
+                .any(|(panel, query, _)| self.panel.starts_with(panel) && self.query.starts_with(query))
     }
 
     /// Asks the store as Grafana would; an error where it has nothing to show.

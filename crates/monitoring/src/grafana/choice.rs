@@ -1,0 +1,238 @@
+//! What can be chosen at the top of a dashboard, and what that does to the queries below.
+//!
+//! Panels do not name environment and process: every query about the application is narrowed when its dashboard is rendered, so none
+//! can forget to.
+
+use serde::Serialize;
+
+use super::DataSource;
+use super::target::DataSourceRef;
+use crate::query::{
+    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Environment, Instance, LabelName,
+};
+use domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
+use telemetry::catalogue::prometheus_label;
+
+/// Something that can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Deployments, by what the operator calls them.
+    Environment,
+    /// Processes.
+    Instance,
+    /// Templates of routes.
+    Route,
+    /// The request id that a user saw.
+    RequestId,
+}
+
+impl Choice {
+    /// What charts about the application can be narrowed to.
+    pub const PROCESSES: &'static [Self] = &[Self::Environment, Self::Instance];
+
+    /// As queries name it.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Environment => "$environment",
+            Self::Instance => "$instance",
+            Self::Route => "$route",
+            Self::RequestId => "${request_id}",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        self.variable().trim_matches(['$', '{', '}'])
+    }
+}
+
+/// Narrows a PromQL expression to the chosen environment and processes.
+pub(super) fn narrow_series(expression: &str, choices: &[Choice]) -> String {
+    let mut matchers = APPLICATION_SERIES.to_owned();
+    for choice in choices {
+        let label = match choice {
+            Choice::Environment => prometheus_label(Environment::KEY),
+            Choice::Instance => prometheus_label(Instance::KEY),
+            Choice::Route | Choice::RequestId => continue,
+        };
+        matchers.push_str(&format!(",{label}=~\"{}\"", choice.variable()));
+    }
+    expression.replace(APPLICATION_SERIES, &matchers)
+}
+
+/// Narrows a LogQL expression to the chosen environment, whose value `variable` stands for.
+pub(super) fn narrow_lines(expression: &str, choices: &[Choice], variable: &str) -> String {
+    if !choices.contains(&Choice::Environment) {
+        return expression.to_owned();
+    }
+    let label = prometheus_label(Environment::KEY);
+    expression.replace(APPLICATION_LINES, &format!("{APPLICATION_LINES}, {label}=~\"{variable}\""))
+}
+
+/// Narrows a TraceQL expression to the chosen environment, whose value `variable` stands for.
+pub(super) fn narrow_spans(expression: &str, choices: &[Choice], variable: &str) -> String {
+    if !choices.contains(&Choice::Environment) {
+        return expression.to_owned();
+    }
+    let condition = format!("{APPLICATION_SPANS} && resource.{DEPLOYMENT_ENVIRONMENT_NAME}=~\"{variable}\"");
+    expression.replace(APPLICATION_SPANS, &condition)
+}
+
+/// A variable as Grafana keeps it.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Variable {
+    Values(ValuesVariable),
+    Text(TextVariable),
+}
+
+/// Values of a label, of which several can be chosen.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ValuesVariable {
+    r#type: &'static str,
+    name: &'static str,
+    label: &'static str,
+    description: &'static str,
+    datasource: DataSourceRef,
+    query: VariableQuery,
+    refresh: u8,
+    include_all: bool,
+    all_value: &'static str,
+    multi: bool,
+    sort: u8,
+    current: ChosenValues,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VariableQuery {
+    ref_id: &'static str,
+    qry_type: u8,
+    query: String,
+}
+
+#[derive(Serialize)]
+struct ChosenValues {
+    selected: bool,
+    text: [&'static str; 1],
+    value: [&'static str; 1],
+}
+
+/// A box to write into.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TextVariable {
+    r#type: &'static str,
+    name: &'static str,
+    label: &'static str,
+    description: &'static str,
+    query: &'static str,
+    current: ChosenText,
+}
+
+#[derive(Serialize)]
+struct ChosenText {
+    text: &'static str,
+    value: &'static str,
+}
+
+impl Variable {
+    pub(super) fn of(choice: Choice) -> Self {
+        let build = domain::catalogue::BUILD_INFO.description().prometheus_name();
+        let requests = telemetry::builtin::HTTP_SERVER_REQUEST_DURATION.description().prometheus_name();
+        match choice {
+            Choice::Environment => Self::values(
+                choice,
+                "Environment",
+                "Which deployments the panels show: SOCIALIZE_ENVIRONMENT",
+                &format!("{build}{{{APPLICATION_SERIES}}}"),
+                &prometheus_label(Environment::KEY),
+            ),
+            Choice::Instance => Self::values(
+                choice,
+                "Process",
+                "Which processes the charts show",
+                &format!("{build}{{{APPLICATION_SERIES}}}"),
+                Instance::KEY,
+            ),
+            Choice::Route => Self::values(
+                choice,
+                "Route",
+                "Which routes the charts of requests show",
+                &format!("{requests}_count{{{APPLICATION_SERIES}}}"),
+                &prometheus_label(crate::query::Route::KEY),
+            ),
+            Choice::RequestId => Self::Text(TextVariable {
+                r#type: "textbox",
+                name: choice.name(),
+                label: "Request id",
+                description: "The request_id of an error answer: 32 hexadecimal digits. It is the trace id, too",
+                query: "",
+                current: ChosenText { text: "", value: "" },
+            }),
+        }
+    }
+
+    fn values(
+        choice: Choice,
+        label: &'static str,
+        description: &'static str,
+        series: &str,
+        of_label: &str,
+    ) -> Self {
+        Self::Values(ValuesVariable {
+            r#type: "query",
+            name: choice.name(),
+            label,
+            description,
+            datasource: DataSource::Prometheus.reference(),
+            // Grafana's PrometheusVariableQueryType.LabelValues is 1.
+            query: VariableQuery {
+                ref_id: "PrometheusVariableQueryEditor-VariableQuery",
+                qry_type: 1,
+                query: format!("label_values({series},{of_label})"),
+            },
+            refresh: 2,
+            include_all: true,
+            all_value: ".*",
+            multi: true,
+            sort: 1,
+            current: ChosenValues { selected: true, text: ["All"], value: ["$__all"] },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_about_the_application_are_narrowed_to_what_is_chosen() {
+        let ours = format!("sum(a{{{APPLICATION_SERIES}}}) / sum(b{{{APPLICATION_SERIES},c=\"d\"}})");
+        let narrow = format!(
+            r#"{APPLICATION_SERIES},deployment_environment_name=~"$environment",instance=~"$instance""#
+        );
+        assert_eq!(
+            narrow_series(&ours, Choice::PROCESSES),
+            format!("sum(a{{{narrow}}}) / sum(b{{{narrow},c=\"d\"}})")
+        );
+        assert_eq!(narrow_series(&ours, &[Choice::RequestId]), ours);
+        let peers = r#"up{job="loki"}"#;
+        assert_eq!(narrow_series(peers, Choice::PROCESSES), peers);
+    }
+
+    #[test]
+    fn lines_and_traces_are_narrowed_to_the_environment() {
+        let lines = crate::query::all_lines().text().to_owned();
+        assert_eq!(
+            narrow_lines(&lines, Choice::PROCESSES, "$environment"),
+            r#"{service_namespace="socialize", deployment_environment_name=~"$environment"}"#
+        );
+        assert_eq!(narrow_lines(&lines, &[], "$environment"), lines);
+        let spans = crate::query::spans().text();
+        assert_eq!(
+            narrow_spans(&spans, Choice::PROCESSES, "x"),
+            r#"{resource.service.namespace="socialize" && resource.deployment.environment.name=~"x"}"#
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! Alerts about the machine that everything runs on.
+
+use std::time::Duration;
+
+use telemetry::builtin::PROCESS_MEMORY_USAGE;
+
+use super::cases::{case, fires, silent};
+use super::postgres::scraped;
+use super::thresholds::{BETWEEN_EVENTS, HOST_MEMORY_SHARE, LONG};
+use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics};
+use crate::exporters::{
+    NODE_MEMORY_AVAILABLE, NODE_MEMORY_PRESSURE, NODE_MEMORY_TOTAL, NODE_OUT_OF_MEMORY_KILLS,
+    NODE_SWAPPED_OUT,
+};
+use crate::peers::{RESIDENT_MEMORY, ScrapeJob};
+use crate::query::{Instance, Scale, exported, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![out_of_memory(scale), memory_low(scale)]
+}
+
+fn host(name: &str, values: &str) -> Series {
+    scraped("host", name, "", values)
+}
+
+fn out_of_memory(scale: Scale) -> Alert {
+    let kills = |window| exported(&NODE_OUT_OF_MEMORY_KILLS).increase(window).max();
+    let series = |values: &str| vec![host("node_vmstat_oom_kill", values)];
+    Alert {
+        name: "OutOfMemoryKill",
+        severity: Severity::Warning,
+        condition: kills(scale.of(LONG)).at_least(1.0).text().to_owned(),
+        pending: Duration::ZERO,
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: "The kernel ended a process for want of memory.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} processes of the host were ended within a quarter of an hour because a container or the host had no memory left.".to_owned(),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "A container reached its `mem_limit`, or the host had nothing left. The kernel counts both.",
+            impact: "What was ended starts again by itself. What it was doing then is lost or done again.",
+            confirm: vec![
+                metrics("How many within an hour", &kills(Duration::from_hours(1))),
+                metrics("Memory of the stack", &select(&RESIDENT_MEMORY).now().max_by::<ScrapeJob, _>()),
+                metrics("Memory of Socialize", &select(&PROCESS_MEMORY_USAGE).now().max_by::<Instance, _>()),
+            ],
+            remedy: &[
+                "`docker inspect --format '{{.Name}} {{.State.OOMKilled}} {{.State.StartedAt}}' $(docker ps --all --quiet)` says which container; `dmesg | grep -i 'killed process'` which process.",
+                "A container: raise its `mem_limit` in a Compose file of your own, and GOMEMLIMIT with it. Sizes are in deploy/README.md.",
+                "The host: see HostMemoryLow.",
+            ],
+            escalate: "To the developers when it is a container of Socialize below 50 requests a second.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("none", 30, series("4x40"), silent()),
+            case("one", 20, series("4x15 5x25"), fires("1")),
+            case("goes on for ten minutes", 38, series("4x15 5x25"), fires("1")),
+            case("ends then", 44, series("4x15 5x45"), silent()),
+            case("the host starts again", 30, series("4x15 0x25"), silent()),
+        ],
+    }
+}
+
+fn memory_low(scale: Scale) -> Alert {
+    let available = || exported(&NODE_MEMORY_AVAILABLE).now().min();
+    let total = || exported(&NODE_MEMORY_TOTAL).now().min();
+    let series = |values: &str| {
+        vec![host("node_memory_MemAvailable_bytes", values), host("node_memory_MemTotal_bytes", "1000x60")]
+    };
+    Alert {
+        name: "HostMemoryLow",
+        severity: Severity::Warning,
+        condition: available().share_of(total()).below(HOST_MEMORY_SHARE).text().to_owned(),
+        pending: scale.of(LONG),
+        keep_firing: Duration::ZERO,
+        summary: "The host has hardly any memory left.".to_owned(),
+        description: "{{ $value | humanizePercentage }} of the memory of the host is available.".to_owned(),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "Less than 8 % of the memory could be had by programs for a quarter of an hour. Caches count as available.",
+            impact: "Everything becomes slow, above all Postgres, whose cache is what the system has to spare. Soon the kernel ends processes.",
+            confirm: vec![
+                metrics("Bytes available", &available()),
+                metrics("Pages swapped out", &exported(&NODE_SWAPPED_OUT).rate(LONG).max()),
+                metrics(
+                    "Share of the time in which something waited for memory",
+                    &exported(&NODE_MEMORY_PRESSURE).rate(LONG).max(),
+                ),
+            ],
+            remedy: &[
+                "`docker stats --no-stream` and `ps -eo rss,args --sort=-rss | head` say who has it.",
+                "The limits of all containers together are in deploy/README.md under Size: the host needs as much, and room for the cache of Postgres.",
+                "Remove the overlay's largest program, or give the host more memory.",
+            ],
+            escalate: "Whoever can enlarge the host, before OutOfMemoryKill fires.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("enough", 40, series("300x60"), silent()),
+            case("just at the threshold", 40, series("80x60"), silent()),
+            case("just below it", 40, series("300x5 79x55"), fires("7.9%")),
+            case("just before the pause is over", 19, series("300x5 79x55"), silent()),
+            case("just after it", 21, series("300x5 79x55"), fires("7.9%")),
+            case("it recovered", 22, series("300x3 79x17 300x40"), silent()),
+        ],
+    }
+}

@@ -1,0 +1,275 @@
+//! Alerts about what Postgres says about itself. Whether it answers at all is what the application says: see `dependencies`.
+
+use std::time::Duration;
+
+use domain::catalogue::DEPENDENCY_UP;
+use domain::labels::Dependency;
+
+use super::cases::{case, fires, silent};
+use super::thresholds::{
+    DEAD_ROW_SHARE, FEWEST_DEAD_ROWS, LONG, OLD_TRANSACTION, POSTGRES_CONNECTION_SHARE, SHORT,
+    TRANSACTION_ID_AGE,
+};
+use super::{Alert, DashboardUid, Expected, Runbook, Series, Severity, Shown, metrics, shown};
+use crate::exporters::{
+    BackendState, Database, PG_BACKENDS, PG_DATABASE_SIZE, PG_DEAD_ROWS, PG_LIVE_ROWS, PG_MAX_CONNECTIONS,
+    PG_OLDEST_TRANSACTION, PG_TABLE_SIZE, PG_TRANSACTION_ID_AGE, PG_UP, PG_WAL_SIZE, Table,
+};
+use crate::query::{Scale, exported, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![
+        unwatched(scale),
+        connections_near_limit(scale),
+        old_transaction(scale),
+        dead_rows(scale),
+        transaction_ids(scale),
+    ]
+}
+
+/// A series of an exporter, as Prometheus scrapes it from Alloy.
+pub(super) fn scraped(job: &str, name: &str, labels: &str, values: &str) -> Series {
+    let more = if labels.is_empty() { String::new() } else { format!(", {labels}") };
+    let name = format!("{name}{{instance=\"alloy:12345\", job=\"{job}\"{more}}}");
+    Series { name, values: values.to_owned(), is_time: false }
+}
+
+fn postgres(name: &str, labels: &str, values: &str) -> Series {
+    scraped("postgres", name, labels, values)
+}
+
+fn unwatched(scale: Scale) -> Alert {
+    let reached = || select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max().at_least(1.0);
+    let condition = exported(&PG_UP).now().max().below(1.0).when(reached());
+    let series = |exporter, application| {
+        vec![postgres("pg_up", "", exporter), Series::of(&DEPENDENCY_UP, Dependency::Postgres, application)]
+    };
+    Alert {
+        name: "PostgresUnwatched",
+        severity: Severity::Info,
+        condition: condition.text().to_owned(),
+        pending: scale.of(LONG),
+        keep_firing: Duration::ZERO,
+        summary: "The collector cannot ask Postgres for its statistics.".to_owned(),
+        description:
+            "The application reaches Postgres and the collector does not: its role or its way is missing."
+                .to_owned(),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "The exporter in the collector logs in as `socialize_statistics` and is refused, or does not find Postgres.",
+            impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids are blind.",
+            confirm: vec![metrics("What the exporter says", &exported(&PG_UP).now().max())],
+            remedy: &[
+                "`docker compose logs postgres-statistics` says why the role could not be made; `docker compose up --detach postgres-statistics` tries again.",
+                "The password in `secrets/statistics_database_url` was changed: the same command sets it.",
+                "`docker compose logs alloy` has the exporter's own words.",
+            ],
+            escalate: "Not needed.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("both reach it", 30, series("1x40", "1x40"), silent()),
+            case("only the application does", 30, series("1x5 0x35", "1x40"), fires("")),
+            case("for ten minutes", 16, series("1x5 0x10 1x25", "1x40"), silent()),
+            case("nobody does: that is another alert", 30, series("1x5 0x35", "1x5 0x35"), silent()),
+        ],
+    }
+}
+
+fn connections_near_limit(scale: Scale) -> Alert {
+    let used = || exported(&PG_BACKENDS).now().sum();
+    let limit = || exported(&PG_MAX_CONNECTIONS).now().max();
+    let series = |used: &str| {
+        vec![
+            postgres("pg_stat_activity_count", "datname=\"socialize\", state=\"idle\"", used),
+            postgres("pg_stat_activity_count", "datname=\"socialize\", state=\"active\"", "10x40"),
+            postgres("pg_settings_max_connections", "", "100x40"),
+        ]
+    };
+    Alert {
+        name: "PostgresConnectionsNearLimit",
+        severity: Severity::Warning,
+        condition: used().share_of(limit()).above(POSTGRES_CONNECTION_SHARE).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(SHORT),
+        summary: "Postgres is running out of connections.".to_owned(),
+        description: "{{ $value | humanizePercentage }} of the connections that Postgres allows are in use."
+            .to_owned(),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "More than 80 % of `max_connections` have been in use for five minutes. The last three are kept for superusers.",
+            impact: "None yet. At the limit, processes that start and pools that grow are refused, and requests answer 503.",
+            confirm: vec![
+                metrics("By state", &exported(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
+                metrics("By database", &exported(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
+            ],
+            remedy: &[
+                "See whose they are: `select application_name, usename, state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc`.",
+                "`idle in transaction` for long: see PostgresTransactionOld.",
+                "They are Socialize's: the sum of SOCIALIZE_DATABASE_CONNECTIONS over all processes, and four more for each worker, must stay below `max_connections`. Lower the one or raise the other.",
+            ],
+            escalate: "When connections of an unknown program grow.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("just at the threshold", 30, series("70x40"), silent()),
+            case("just above it", 30, series("10x5 71x35"), fires("81%")),
+            case("just before the pause is over", 9, series("10x5 71x35"), silent()),
+            case("just after it", 11, series("10x5 71x35"), fires("81%")),
+            case("goes on while it dips", 14, series("71x11 10x29"), fires("81%")),
+            case("ends after the dip", 18, series("71x11 10x29"), silent()),
+        ],
+    }
+}
+
+fn old_transaction(scale: Scale) -> Alert {
+    let oldest = || exported(&PG_OLDEST_TRANSACTION).now().max();
+    let series = |values: &str| {
+        vec![Series {
+            is_time: true,
+            ..postgres("pg_long_running_transactions_oldest_timestamp_seconds", "", values)
+        }]
+    };
+    Alert {
+        name: "PostgresTransactionOld",
+        severity: Severity::Warning,
+        condition: oldest().above(scale.of(OLD_TRANSACTION).as_secs_f64()).text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: Duration::ZERO,
+        summary: "A transaction has been open for very long.".to_owned(),
+        description: "The oldest transaction in Postgres has been open for more than two hours.".to_owned(),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "Somebody began a transaction and did not end it. Requests and jobs of Socialize end theirs within seconds; a backup of a large database takes a while.",
+            impact: "None at first. While it is open, no vacuum can remove what was deleted or changed since: tables grow and become slow. If it holds locks, migrations and others wait for it.",
+            confirm: vec![
+                metrics("Its age", &oldest()),
+                metrics(
+                    "Rows that wait to be removed",
+                    &exported(&PG_DEAD_ROWS).now().max_by::<Table, _>().largest(5),
+                ),
+            ],
+            remedy: &[
+                "Find it: `select pid, now() - xact_start, state, application_name, client_addr from pg_stat_activity where xact_start is not null order by xact_start limit 5`.",
+                "`pg_dump` is a backup: let it end, and see that it is quicker than two hours.",
+                "`idle in transaction` of a shell or a tool: `select pg_terminate_backend(pid)`.",
+            ],
+            escalate: "To the developers when its `application_name` is `socialize`.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("usual ones", 30, series("0.2x40"), silent()),
+            case("just before two hours", 30, series("7200x40"), silent()),
+            case("just after them", 30, series("60x5 7260x35"), fires("")),
+            case("just before the pause is over", 9, series("60x5 7260x35"), silent()),
+            case("just after it", 11, series("60x5 7260x35"), fires("")),
+            case("it ended", 12, series("7260x10 60x30"), silent()),
+        ],
+    }
+}
+
+fn dead_rows(scale: Scale) -> Alert {
+    let dead = || exported(&PG_DEAD_ROWS).now().max_by::<Table, _>();
+    let live = || exported(&PG_LIVE_ROWS).now().max_by::<Table, _>();
+    let condition =
+        dead().share_of(dead().plus(live())).above(DEAD_ROW_SHARE).and(dead().at_least(FEWEST_DEAD_ROWS));
+    let series = |dead: &str, live: &str| {
+        let table = "relname=\"jobs\", schemaname=\"public\"";
+        vec![
+            postgres("pg_stat_user_tables_n_dead_tup", table, dead),
+            postgres("pg_stat_user_tables_n_live_tup", table, live),
+        ]
+    };
+    let fires_for_jobs = || {
+        vec![Expected { labels: vec![("relname".to_owned(), "jobs".to_owned())], value: Shown::Text("60%") }]
+    };
+    Alert {
+        name: "PostgresDeadRows",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(Duration::from_hours(1)),
+        keep_firing: Duration::ZERO,
+        summary: format!("Dead rows pile up in {}.", shown::<Table>()),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the rows of {} are dead and were not removed within an hour.",
+            shown::<Table>()
+        ),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "Autovacuum removes dead rows when they are a fifth of a table. It cannot, or does not come round to it.",
+            impact: "Queries on the table become slower, and it takes more disk.",
+            confirm: vec![
+                metrics("Dead rows by table", &dead().largest(5)),
+                metrics("Size by table", &exported(&PG_TABLE_SIZE).now().max_by::<Table, _>().largest(5)),
+                metrics("The age of the oldest transaction", &exported(&PG_OLDEST_TRANSACTION).now().max()),
+            ],
+            remedy: &[
+                "A transaction that is open for long keeps them: see PostgresTransactionOld.",
+                "So does a replication slot that nobody reads: `select slot_name, active, xmin from pg_replication_slots`.",
+                "`vacuum (verbose, analyze) TABLE` by hand says what it could not remove and why.",
+            ],
+            escalate: "When a vacuum by hand removes nothing and no transaction is old.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("few of many", 90, series("20000x100", "80000x100"), silent()),
+            case("most of a small table", 90, series("9999x100", "100x100"), silent()),
+            case("just at the threshold", 90, series("40000x100", "60000x100"), silent()),
+            case("more than the living", 90, series("60000x100", "40000x100"), fires_for_jobs()),
+            case("just before the hour", 64, series("100x5 60000x95", "40000x100"), silent()),
+            case("just after it", 66, series("100x5 60000x95", "40000x100"), fires_for_jobs()),
+            case("a vacuum came", 66, series("60000x60 100x40", "40000x100"), silent()),
+        ],
+    }
+}
+
+fn transaction_ids(scale: Scale) -> Alert {
+    let age = || exported(&PG_TRANSACTION_ID_AGE).now().max_by::<Database, _>();
+    let series = |values: &str| {
+        vec![postgres("pg_database_wraparound_age_datfrozenxid_seconds", "datname=\"socialize\"", values)]
+    };
+    let fires_for_database = || {
+        vec![Expected {
+            labels: vec![("datname".to_owned(), "socialize".to_owned())],
+            value: Shown::Text("500M"),
+        }]
+    };
+    Alert {
+        name: "PostgresTransactionIdsRunOut",
+        severity: Severity::Warning,
+        condition: age().above(TRANSACTION_ID_AGE).text().to_owned(),
+        pending: scale.of(LONG),
+        keep_firing: Duration::ZERO,
+        summary: format!("The transaction ids of {} are running out.", shown::<Database>()),
+        description: format!(
+            "The oldest transaction of {} that is not frozen is {{{{ $value | humanize }}}} transactions old. At two billion Postgres takes no more writes.",
+            shown::<Database>()
+        ),
+        dashboard: DashboardUid::Infrastructure,
+        runbook: Runbook {
+            meaning: "Autovacuum freezes old rows from 200 million transactions on. It has not been able to for as many again and more.",
+            impact: "None yet. Long before the end Postgres warns in its log; at the end everything that writes fails until somebody vacuums by hand.",
+            confirm: vec![
+                metrics("The age of each database", &age()),
+                metrics(
+                    "The size of each database",
+                    &exported(&PG_DATABASE_SIZE).now().max_by::<Database, _>(),
+                ),
+                metrics("The size of the write-ahead log", &exported(&PG_WAL_SIZE).now().max()),
+            ],
+            remedy: &[
+                "What keeps dead rows keeps this too: see PostgresTransactionOld, replication slots and `select * from pg_prepared_xacts`.",
+                "`vacuumdb --all --freeze` in a quiet hour.",
+            ],
+            escalate: "Within the week.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("as autovacuum keeps it", 30, series("200000000x40"), silent()),
+            case("just at the threshold", 30, series("500000000x40"), silent()),
+            case("just above it", 30, series("200000000x5 500000001x35"), fires_for_database()),
+            case("just before the pause is over", 19, series("200000000x5 500000001x35"), silent()),
+            case("just after it", 21, series("200000000x5 500000001x35"), fires_for_database()),
+        ],
+    }
+}
