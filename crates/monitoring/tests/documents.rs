@@ -36,7 +36,7 @@ fn the_examples_of_logging_ask_for_what_exists() {
     assert_eq!(blocks(&text, "logql"), logql.into());
     let traceql = [
         spans().of_requests().failed().longer_than(1000).text(),
-        spans().is(DatabaseOperation::InsertUser).longer_than(100).text(),
+        spans().is(DatabaseOperation::InsertSession).longer_than(100).text(),
     ];
     assert_eq!(blocks(&text, "traceql"), traceql.into());
 }
