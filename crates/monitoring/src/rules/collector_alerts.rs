@@ -50,7 +50,9 @@ fn collector_down(scale: Scale) -> Alert {
         fires_without_data: true,
         cases: vec![
             case("it answers", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x10")], silent()),
-            case("it does not answer", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0x5")], fires("")),
+            case("it does not answer", 10, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0x5")], fires(""))
+                .then(7.5, silent())
+                .then(8.0, fires("")),
             case("it restarts", 7, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0 1 1")], silent()),
         ],
     }
@@ -101,7 +103,10 @@ fn collector_queue_filling(scale: Scale) -> Alert {
                 15,
                 queue("10x3 60x17"),
                 fires_for(Exporter::Loki, "60%"),
-            ),
+            )
+            .then(8.5, silent())
+            .then(9.0, fires_for(Exporter::Loki, "60%")),
+            case("a queue that stays just less than half full", 15, queue("49x20"), silent()),
             case("a peak of three minutes", 10, queue("10x5 90x3 10x12"), silent()),
         ],
     }
@@ -218,7 +223,9 @@ fn stack_target_down(scale: Scale) -> Alert {
                 10,
                 vec![Series::of(&UP, ScrapeJob::Loki, "1x5 0x5"), Series::of(&UP, ScrapeJob::Tempo, "1x10")],
                 fires_for(ScrapeJob::Loki, ""),
-            ),
+            )
+            .then(7.5, silent())
+            .then(8.0, fires_for(ScrapeJob::Loki, "")),
             case(
                 "the collector has an alert of its own",
                 10,

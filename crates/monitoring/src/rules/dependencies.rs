@@ -73,7 +73,9 @@ fn postgres_unreachable(scale: Scale) -> Alert {
                 10,
                 vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x5 0x5")],
                 fires(""),
-            ),
+            )
+            .then(6.5, silent())
+            .then(7.0, fires("")),
             case("one of two idle processes lost it", 10, processes("1x10", "1x5 0x5"), fires("")),
             case("both have it", 10, processes("1x10", "1x10"), silent()),
             case("a process that starts does not know yet", 10, processes("1x10", "_x3 1x7"), silent()),
@@ -123,6 +125,12 @@ fn dependency_unreachable(scale: Scale) -> Alert {
         cases: vec![
             case("all answer", 15, vec![Series::of(&DEPENDENCY_UP, Dependency::Email, "1x15")], silent()),
             case(
+                "Postgres has an alert of its own",
+                15,
+                vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "0x15")],
+                silent(),
+            ),
+            case(
                 "one does not",
                 15,
                 vec![
@@ -130,7 +138,9 @@ fn dependency_unreachable(scale: Scale) -> Alert {
                     Series::of(&DEPENDENCY_UP, Dependency::BlobStore, "1x15"),
                 ],
                 fires_for(Dependency::Email, ""),
-            ),
+            )
+            .then(10.5, silent())
+            .then(11.0, fires_for(Dependency::Email, "")),
             case(
                 "one of two processes does not reach it",
                 15,
@@ -217,8 +227,8 @@ fn database_slow(scale: Scale) -> Alert {
         .quantile(0.95, window)
         .above(DATABASE_P95_SECONDS)
         .and(operations().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
-    let labels = (DatabaseOperation::InsertSession, DatabaseOutcome::Ok);
-    let traffic = |fast: &str, all: &str| {
+    let operation = |operation, fast: &str, all: &str| {
+        let labels = (operation, DatabaseOutcome::Ok);
         vec![
             Series::count(&DB_CLIENT_OPERATION_DURATION, labels, all),
             Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, 0.5, fast),
@@ -226,6 +236,8 @@ fn database_slow(scale: Scale) -> Alert {
             Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, f64::INFINITY, all),
         ]
     };
+    let traffic = |fast: &str, all: &str| operation(DatabaseOperation::InsertSession, fast, all);
+    let waiting = |fast: &str, all: &str| operation(DatabaseOperation::AcquireConnection, fast, all);
     Alert {
         name: "DatabaseSlow",
         severity: Severity::Warning,
@@ -265,8 +277,27 @@ fn database_slow(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("fast operations", 20, traffic("0+100x20", "0+100x20"), silent()),
-            case("half of them slow", 20, traffic("0+50x20", "0+100x20"), fires("950ms")),
+            case("half of them slow", 20, traffic("0+50x20", "0+100x20"), fires("950ms"))
+                .then(5.5, silent())
+                .then(6.0, fires("950ms")),
+            case("slow for ten minutes", 13, traffic("0+50x10 600+100x20", "0+100x31"), fires("800ms"))
+                .then(18.5, fires("800ms"))
+                .then(19.0, silent()),
+            case("just too few", 20, traffic("0+4x20", "0+9x20"), silent()),
+            case("just enough", 20, traffic("0+5x20", "0+11x20"), fires("954.2ms")),
             case("few operations", 20, traffic("0+1x20", "0+5x20"), silent()),
+            case(
+                "waiting for a connection is not the database's time",
+                20,
+                [traffic("0+100x20", "0+100x20"), waiting("0+50x20", "0+100x20")].concat(),
+                silent(),
+            ),
+            case(
+                "few operations, and many connections taken",
+                20,
+                [traffic("0+1x20", "0+5x20"), waiting("0+100x20", "0+100x20")].concat(),
+                silent(),
+            ),
             case(
                 "a restart resets the counts",
                 20,
@@ -307,7 +338,13 @@ fn connection_pool_starved(scale: Scale) -> Alert {
         cases: vec![
             case("none", 15, series("0x20"), silent()),
             case("a single one", 12, series("0x10 1x10"), silent()),
-            case("many", 12, series("0x10 20x10"), fires("20")),
+            case("many", 12, series("0x10 20x40"), fires("20"))
+                // The window, and then the pause after it.
+                .then(14.5, fires("22"))
+                .then(24.5, fires("22"))
+                .then(25.0, silent()),
+            case("just too few", 12, series("0x10 4x10"), silent()),
+            case("just enough", 12, series("0x10 5x10"), fires("5")),
             case("a restart resets the count", 12, series("20x10 0x10"), silent()),
         ],
     }

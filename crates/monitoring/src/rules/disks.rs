@@ -78,7 +78,10 @@ fn disk_filling(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("room enough", 25, disk_series("50x30"), silent()),
-            case("little room", 25, disk_series("50x5 14x25"), fires_for(Disk::Logs, "14%")),
+            case("little room", 25, disk_series("50x5 14x25"), fires_for(Disk::Logs, "14%"))
+                .then(20.5, silent())
+                .then(21.0, fires_for(Disk::Logs, "14%")),
+            case("just room enough", 25, disk_series("16x30"), silent()),
             case("two hosts, a small and a large disk", 25, disks_of_two_hosts(), silent()),
             case("a peak that passes", 15, disk_series("50x5 14x5 50x20"), silent()),
         ],
@@ -115,7 +118,10 @@ fn disk_almost_full(scale: Scale) -> Alert {
         cases: vec![
             case("little room is not this alert", 25, disk_series("14x30"), silent()),
             case("two hosts, a small and a large disk", 25, disks_of_two_hosts(), silent()),
-            case("hardly any room", 15, disk_series("14x5 4x25"), fires_for(Disk::Logs, "4%")),
+            case("hardly any room", 15, disk_series("14x5 4x25"), fires_for(Disk::Logs, "4%"))
+                .then(10.5, silent())
+                .then(11.0, fires_for(Disk::Logs, "4%")),
+            case("a little more", 25, disk_series("6x30"), silent()),
         ],
     }
 }
@@ -162,7 +168,11 @@ fn disk_full_soon(scale: Scale) -> Alert {
         },
         fires_without_data: false,
         cases: vec![
-            case("full in a day", 400, disk("1500-1x500"), fires_for(Disk::Logs, "")),
+            case("full in a day", 400, disk("1500-1x500"), fires_for(Disk::Logs, ""))
+                .then(209.5, silent())
+                .then(210.0, fires_for(Disk::Logs, "")),
+            case("full in a day, with a third left", 300, disk("4000-3x500"), fires_for(Disk::Logs, "")),
+            case("full in a day and a half", 400, disk("3000-1x500"), silent()),
             case("full in two days", 400, disk("4000-1x500"), silent()),
             case("much room", 400, disk("9000-6x500"), silent()),
             case("two hours after the first start", 120, disk("1500-1x500"), silent()),

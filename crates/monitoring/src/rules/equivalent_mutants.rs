@@ -12,4 +12,25 @@ pub(crate) struct Equivalent {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Equivalent] = &[];
+pub(crate) const ALL: &[Equivalent] = &[
+    Equivalent { rule: "Watchdog", change: "1 becomes 2", reason: ALWAYS },
+    Equivalent { rule: "Watchdog", change: "1 becomes 0.5", reason: ALWAYS },
+    Equivalent { rule: "Watchdog", change: "1 becomes 0", reason: ALWAYS },
+    Equivalent { rule: "PostgresUnreachable", change: "1 becomes 0.5", reason: ZERO_OR_ONE },
+    Equivalent { rule: "DependencyUnreachable", change: "1 becomes 0.5", reason: ZERO_OR_ONE },
+    Equivalent { rule: "CollectorDown", change: "1 becomes 0.5", reason: ZERO_OR_ONE },
+    Equivalent { rule: "StackTargetDown", change: "1 becomes 0.5", reason: ZERO_OR_ONE },
+    Equivalent { rule: "RulesFailing", change: "1 becomes 0.5", reason: ZERO_OR_ONE },
+    Equivalent { rule: "DiskFilling", change: "no > 0", reason: NO_SUCH_DISK },
+    Equivalent { rule: "DiskFilling", change: "0 becomes 1", reason: NO_SUCH_DISK },
+    Equivalent { rule: "DiskAlmostFull", change: "no > 0", reason: NO_SUCH_DISK },
+    Equivalent { rule: "DiskAlmostFull", change: "0 becomes 1", reason: NO_SUCH_DISK },
+    Equivalent { rule: "DiskFullSoon", change: "no > 0", reason: NO_SUCH_DISK },
+    Equivalent { rule: "DiskFullSoon", change: "0 becomes 1", reason: "a byte more or less" },
+    Equivalent { rule: "DiskFullSoon", change: "0 becomes 1 (2)", reason: NO_SUCH_DISK },
+    Equivalent { rule: "ConnectionPoolFull", change: "no > 0", reason: "every pool has connections" },
+];
+
+const NO_SUCH_DISK: &str = "every disk has more than a byte";
+const ALWAYS: &str = "an alert fires for each value that its expression has";
+const ZERO_OR_ONE: &str = "the value is 0 or 1";

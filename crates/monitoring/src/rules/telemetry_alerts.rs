@@ -218,9 +218,9 @@ fn telemetry_dropped(scale: Scale) -> Alert {
                 fires_for(Signal::Logs, "1"),
             )
             // The last moment of the window, and then of the pause after it.
-            .then(25.5, fires_for(Signal::Logs, "1"))
-            .then(35.0, fires_for(Signal::Logs, "1"))
-            .then(36.5, silent()),
+            .then(24.5, fires_for(Signal::Logs, "1"))
+            .then(34.5, fires_for(Signal::Logs, "1"))
+            .then(35.0, silent()),
             case(
                 "points replaced by newer ones",
                 20,
@@ -258,7 +258,7 @@ fn rules_failing(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("rules are evaluated", 20, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x20"), Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x20")], silent()),
-            case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x40")], fires("")).then(35.0, fires("")).then(36.5, silent()),
+            case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x40")], fires("")).then(34.5, fires("")).then(35.0, silent()),
             case("a configuration that was refused", 12, vec![Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x10 0x10")], fires("")),
             case("Prometheus restarts", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "4x10 0x10")], silent()),
         ],
