@@ -28,22 +28,22 @@ fn renders<G: Grouping>(query: &Vector<G>, expected: &str) {
 fn labels_choose_series() {
     renders(
         &select(&LOOP_FAILURES).is(Loop::Worker).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(socialize_loop_failures_total{loop="worker"}[5m]))"#,
+        r#"sum(rate(socialize_loop_failures_total{job=~"socialize/.+",loop="worker"}[5m]))"#,
     );
     renders(
         &select(&LOOP_FAILURES).is_not(Loop::Worker).increase(FIVE_MINUTES).sum_by::<Loop, _>(),
-        r#"sum by (loop) (increase(socialize_loop_failures_total{loop!="worker"}[5m]))"#,
+        r#"sum by (loop) (increase(socialize_loop_failures_total{job=~"socialize/.+",loop!="worker"}[5m]))"#,
     );
     let database = select(&DB_CLIENT_OPERATION_DURATION)
         .is(DatabaseOperation::InsertSession)
         .is_one_of(&[DatabaseOutcome::Timeout, DatabaseOutcome::Other]);
     renders(
         &database.count().increase(FIVE_MINUTES).sum_by::<DatabaseOutcome, _>(),
-        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{db_operation_name="insert_session",error_type=~"timeout|_OTHER"}[5m]))"#,
+        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{job=~"socialize/.+",db_operation_name="insert_session",error_type=~"timeout|_OTHER"}[5m]))"#,
     );
     renders(
         &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),
-        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
+        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
     );
 }
 
@@ -51,20 +51,23 @@ fn labels_choose_series() {
 fn gauges_and_up_down_counters_are_read_as_they_are() {
     renders(
         &select(&JOB_QUEUE_DEPTH).now().max_by::<JobKind, _>().at_least(1.0),
-        "max by (job_kind) (socialize_job_queue_depth) >= 1",
+        r#"max by (job_kind) (socialize_job_queue_depth{job=~"socialize/.+"}) >= 1"#,
     );
     renders(
         &select(&DB_CLIENT_CONNECTION_COUNT).is(ConnectionState::Used).now().max(),
-        r#"max(db_client_connection_count{db_client_connection_state="used"})"#,
+        r#"max(db_client_connection_count{job=~"socialize/.+",db_client_connection_state="used"})"#,
     );
-    renders(&select(&HEARTBEAT).now().count(), "count(socialize_heartbeat_time_seconds)");
+    renders(
+        &select(&HEARTBEAT).now().count(),
+        r#"count(socialize_heartbeat_time_seconds{job=~"socialize/.+"})"#,
+    );
     renders(
         &select(&LOOP_LAST_SUCCESS).now().max_by::<Loop, _>().age().above(60.0),
-        "(time() - max by (loop) (socialize_loop_last_success_time_seconds)) > 60",
+        r#"(time() - max by (loop) (socialize_loop_last_success_time_seconds{job=~"socialize/.+"})) > 60"#,
     );
     renders(
         &select(&HEARTBEAT).lag().max_by::<Instance, _>(),
-        "max by (instance) (timestamp(socialize_heartbeat_time_seconds) - socialize_heartbeat_time_seconds)",
+        r#"max by (instance) (timestamp(socialize_heartbeat_time_seconds{job=~"socialize/.+"}) - socialize_heartbeat_time_seconds{job=~"socialize/.+"})"#,
     );
 }
 
@@ -74,19 +77,19 @@ fn histograms_have_quantiles_and_buckets() {
     const HALF_A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 0.5);
     renders(
         &requests().quantile(0.95, FIVE_MINUTES),
-        "histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[5m])))",
+        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m])))"#,
     );
     renders(
         &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
-        r#"histogram_quantile(0.5, sum by (le, job_kind) (rate(socialize_job_run_duration_seconds_bucket{outcome="ok"}[5m])))"#,
+        r#"histogram_quantile(0.5, sum by (le, job_kind) (rate(socialize_job_run_duration_seconds_bucket{job=~"socialize/.+",outcome="ok"}[5m])))"#,
     );
     renders(
         &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{le=~"1([.]0)?"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",le=~"1([.]0)?"}[5m]))"#,
     );
     renders(
         &requests().within(HALF_A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{le="0.5"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",le="0.5"}[5m]))"#,
     );
 }
 
@@ -95,9 +98,9 @@ fn results_of_the_same_grouping_combine() {
     let dead =
         || select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
     let all = || select(&JOB_RUN_DURATION).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
-    let dead_text =
-        r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{outcome="dead"}[5m]))"#;
-    let all_text = "sum by (job_kind) (rate(socialize_job_run_duration_seconds_count[5m]))";
+    let dead_text = r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{job=~"socialize/.+",outcome="dead"}[5m]))"#;
+    let all_text =
+        r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{job=~"socialize/.+"}[5m]))"#;
     renders(&dead().share_of(all()), &format!("{dead_text} / ({all_text} > 0)"));
     renders(
         &dead().share_of(all()).above(0.5).and(all().above(1.0)),
@@ -115,14 +118,17 @@ fn the_past_and_the_absent_can_be_asked_for() {
     let now = created().increase(Duration::from_hours(3)).sum();
     let then = created().offset(A_WEEK).increase(Duration::from_hours(3)).sum();
     let absent = || select(&HEARTBEAT).is(Role::Serve).absent_over(Duration::from_mins(3));
-    renders(&absent(), r#"absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#);
+    renders(
+        &absent(),
+        r#"absent_over_time(socialize_heartbeat_time_seconds{job=~"socialize/.+",role="serve"}[3m])"#,
+    );
     renders(
         &now.below_that(then.times(0.2)).unless_when(absent()),
-        r#"(sum(increase(socialize_organizations_created_total[3h])) < (sum(increase(socialize_organizations_created_total[3h] offset 1w)) * 0.2)) unless on () absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#,
+        r#"(sum(increase(socialize_organizations_created_total{job=~"socialize/.+"}[3h])) < (sum(increase(socialize_organizations_created_total{job=~"socialize/.+"}[3h] offset 1w)) * 0.2)) unless on () absent_over_time(socialize_heartbeat_time_seconds{job=~"socialize/.+",role="serve"}[3m])"#,
     );
     renders(
         &Vector::always().below(2.0).when(absent()),
-        r#"(vector(1) < 2) and on () absent_over_time(socialize_heartbeat_time_seconds{role="serve"}[3m])"#,
+        r#"(vector(1) < 2) and on () absent_over_time(socialize_heartbeat_time_seconds{job=~"socialize/.+",role="serve"}[3m])"#,
     );
 }
 
@@ -144,19 +150,19 @@ fn panels_leave_their_windows_to_grafana() {
     let created = || select(&ORGANIZATIONS_CREATED);
     assert_eq!(
         created().rate(Window::RateInterval).sum().text(),
-        "sum(rate(socialize_organizations_created_total[$__rate_interval]))"
+        r#"sum(rate(socialize_organizations_created_total{job=~"socialize/.+"}[$__rate_interval]))"#
     );
     assert_eq!(
         created().per_bar().sum().text(),
-        "sum(rate(socialize_organizations_created_total[$__rate_interval]) * $__interval_ms / 1000)"
+        r#"sum(rate(socialize_organizations_created_total{job=~"socialize/.+"}[$__rate_interval]) * $__interval_ms / 1000)"#
     );
     assert_eq!(
         created().at_end().increase(Window::Range).sum().or_zero().text(),
-        "sum(increase(socialize_organizations_created_total[$__range] @ end())) or vector(0)"
+        r#"sum(increase(socialize_organizations_created_total{job=~"socialize/.+"}[$__range] @ end())) or vector(0)"#
     );
     assert_eq!(
         select(&HEARTBEAT).of_chosen_instances().now().count().text(),
-        r#"count(socialize_heartbeat_time_seconds{instance=~"$instance"})"#
+        r#"count(socialize_heartbeat_time_seconds{job=~"socialize/.+",instance=~"$instance"})"#
     );
 }
 
@@ -164,33 +170,36 @@ fn panels_leave_their_windows_to_grafana() {
 fn groups_can_have_two_labels_and_be_ranked() {
     renders(
         &requests().count().increase(FIVE_MINUTES).sum_by::<Route, _>().largest(3),
-        "topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count[5m])))",
+        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+"}[5m])))"#,
     );
     renders(
         &requests().quantile_by_both::<Route, RequestMethod, _, _>(0.95, FIVE_MINUTES),
-        "histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket[5m])))",
+        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m])))"#,
     );
     renders(
         &requests().buckets(FIVE_MINUTES),
-        "sum by (le) (increase(http_server_request_duration_seconds_bucket[5m]))",
+        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m]))"#,
     );
     renders(
         &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatusClass, CallFailure, _, _>(),
-        "sum by (http_response_status_class, error_type) (increase(http_client_request_duration_seconds_count[5m]))",
+        r#"sum by (http_response_status_class, error_type) (increase(http_client_request_duration_seconds_count{job=~"socialize/.+"}[5m]))"#,
     );
     renders(
         &builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>(),
-        "count by (version, commit) (socialize_build_info)",
+        r#"count by (version, commit) (socialize_build_info{job=~"socialize/.+"})"#,
     );
 }
 
 #[test]
 fn silence_is_a_zero() {
     let failures = || select(&LOOP_FAILURES).increase(FIVE_MINUTES);
-    renders(&failures().sum().or_zero(), "sum(increase(socialize_loop_failures_total[5m])) or vector(0)");
+    renders(
+        &failures().sum().or_zero(),
+        r#"sum(increase(socialize_loop_failures_total{job=~"socialize/.+"}[5m])) or vector(0)"#,
+    );
     renders(
         &failures().sum_by::<Loop, _>().above(0.0).or_none(),
-        r#"(sum by (loop) (increase(socialize_loop_failures_total[5m])) > 0) or on () label_replace(vector(0), "loop", "none", "", "")"#,
+        r#"(sum by (loop) (increase(socialize_loop_failures_total{job=~"socialize/.+"}[5m])) > 0) or on () label_replace(vector(0), "loop", "none", "", "")"#,
     );
 }
 
@@ -198,6 +207,6 @@ fn silence_is_a_zero() {
 fn ages_leave_out_what_ended() {
     renders(
         &select(&HEARTBEAT).ages_below(Duration::from_mins(1)).min_by::<Role, _>(),
-        "min by (role) (time() - socialize_heartbeat_time_seconds < 60)",
+        r#"min by (role) (time() - socialize_heartbeat_time_seconds{job=~"socialize/.+"} < 60)"#,
     );
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::query::{Scale, duration_text};
 use crate::rules::equivalent_mutants::{self, Equivalent};
-use crate::rules::{Alert, Case, groups, recorded, recording_cases, render_few, test_file};
+use crate::rules::{Alert, Case, RECORDED, groups, recorded, recording_cases, render_few, test_file};
 
 /// What `./test mutants` is asked for.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ struct Mutant {
     change: String,
     /// The rule file, with the change.
     rules: String,
+    /// How often it is evaluated.
+    every: Duration,
     /// The beginnings of test files without the name of the rule file, cheap ones first.
     tests: Vec<String>,
 }
@@ -119,14 +121,12 @@ fn all() -> Vec<Mutant> {
     let recorded = recorded(Scale::REAL);
     let mut mutants: Vec<Mutant> =
         recorded.iter().flat_map(|(name, expression)| of_recording(name, expression, &recorded)).collect();
-    for alert in alerts() {
-        mutants.extend(of_alert(alert, &recorded));
+    for group in groups(Scale::REAL) {
+        for alert in group.alerts {
+            mutants.extend(of_alert(alert, group.every, &recorded));
+        }
     }
     mutants
-}
-
-fn alerts() -> impl Iterator<Item = Alert> {
-    groups(Scale::REAL).into_iter().flat_map(|group| group.alerts)
 }
 
 type Recorded = [(&'static str, String)];
@@ -137,13 +137,14 @@ fn needed<'a>(expression: &str, recorded: &'a Recorded) -> Vec<(&'a str, &'a str
     needed.map(|(name, expression)| (*name, expression.as_str())).collect()
 }
 
-fn of_alert(mut alert: Alert, recorded: &Recorded) -> Vec<Mutant> {
+fn of_alert(mut alert: Alert, every: Duration, recorded: &Recorded) -> Vec<Mutant> {
     let tests = tests(&alert);
     let needed = needed(&alert.condition.clone(), recorded);
     let mutant = |alert: &Alert, change: String| Mutant {
         rule: alert.name,
         change,
-        rules: render_few(&needed, &[alert], Scale::REAL),
+        rules: render_few(&needed, &[alert], every),
+        every,
         tests: tests.clone(),
     };
     let mut mutants = vec![];
@@ -169,7 +170,10 @@ fn of_alert(mut alert: Alert, recorded: &Recorded) -> Vec<Mutant> {
 }
 
 fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Vec<Mutant> {
-    let dependents: Vec<Alert> = alerts().filter(|alert| alert.condition.contains(name)).collect();
+    // The cases of all others say themselves what was recorded.
+    let groups = groups(Scale::REAL).into_iter().filter(|group| group.every == RECORDED);
+    let dependents: Vec<Alert> =
+        groups.flat_map(|group| group.alerts).filter(|alert| alert.condition.contains(name)).collect();
     let mut own = String::new();
     for case in recording_cases::all().iter().filter(|case| case.recording == name) {
         test_file::render_recording_case(&mut own, case, Scale::REAL);
@@ -190,7 +194,8 @@ fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Ve
             Mutant {
                 rule: name,
                 change: changed.change,
-                rules: render_few(&recorded, &dependents, Scale::REAL),
+                rules: render_few(&recorded, &dependents, RECORDED),
+                every: RECORDED,
                 tests: tests.clone(),
             }
         })

@@ -7,7 +7,6 @@ use std::sync::Mutex;
 use anyhow::Context;
 
 use super::Mutant;
-use crate::query::Scale;
 use crate::rules::test_file;
 
 const REPORT: &str = "report.xml";
@@ -94,7 +93,7 @@ fn write(directory: &Path, position: usize, mutant: &Mutant, stage: usize) -> an
     let rules = format!("{position}.rules.yml");
     std::fs::write(directory.join(&rules), &mutant.rules)?;
     let mut tests = String::new();
-    test_file::beginning(&mut tests, &[&rules], Scale::REAL);
+    test_file::beginning(&mut tests, &[&rules], mutant.every);
     tests.push_str(&mutant.tests[stage]);
     std::fs::write(directory.join(test_file_name(position)), tests)?;
     Ok(())

@@ -11,7 +11,7 @@
 //! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
 //! assert_eq!(
 //!     dead.above(0.0).text(),
-//!     r#"sum by (job_kind) (increase(socialize_job_run_duration_seconds_count{outcome="dead"}[5m])) > 0"#
+//!     r#"sum by (job_kind) (increase(socialize_job_run_duration_seconds_count{job=~"socialize/.+",outcome="dead"}[5m])) > 0"#
 //! );
 //! ```
 //!
@@ -89,8 +89,8 @@
 //! select(&LOOP_FAILURES).increase(Window::Range).sum_by_both::<Loop, JobKind, _, _>();
 //! ```
 //!
-//! Metrics that another program sends under one of our names, such as `http_server_request_duration_seconds`, are not told apart: a
-//! Prometheus is expected to hold one deployment of Socialize.
+//! Series that another program sends under one of our names, such as `http_server_request_duration_seconds`, are never chosen:
+//! each query about the application asks for its `job`. One Prometheus is expected to hold one deployment of Socialize.
 
 mod duration;
 mod labels;
@@ -105,7 +105,10 @@ pub use labels::{
     Environment, First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod,
     Resource, ResponseStatus, ResponseStatusClass, Route, Second, ServerRequest, Total,
 };
-pub use selector::{Bucket, Level, Selector, builds, calls, exported, firing_alerts, requests, select};
+pub use selector::{
+    Bucket, FILE_SEGMENTS, Level, Queried, Selector, builds, calls, exported, firing_alerts, requests,
+    select, unmatched_requests,
+};
 pub use stores::{
     APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Field, Lines, Spans, all_lines, lines, spans,
 };

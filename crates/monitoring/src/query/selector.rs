@@ -8,11 +8,50 @@ use telemetry::builtin::{HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURAT
 use telemetry::catalogue::{
     IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
 };
+use telemetry::http_server::UNMATCHED;
 
-use super::labels::{AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, Route};
+use super::labels::{
+    AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, RequestFailure, ResponseStatus, Route,
+};
+use super::stores::APPLICATION_SERIES;
 use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, Window, duration_text};
 use crate::exporters::ExporterMetric;
 use crate::grafana::Choice;
+use crate::peers::ForeignMetric;
+
+/// A metric that a query can name. Its type says whose it is, so a query about the application cannot count the series
+/// that another program sends under the same name: Alloy has an `http_server_request_duration_seconds` of its own.
+pub trait Queried {
+    /// The label set.
+    type Labels;
+    /// One of `IsCounter`, `IsUpDownCounter`, `IsGauge` and `IsHistogram`.
+    type Kind;
+    /// Whether the application sends it. If not, the name alone has to say which program does.
+    const OF_APPLICATION: bool;
+
+    /// The declaration without its types.
+    fn description(&self) -> MetricDescription;
+}
+
+impl<L, K> Queried for Metric<L, K> {
+    type Labels = L;
+    type Kind = K;
+    const OF_APPLICATION: bool = true;
+
+    fn description(&self) -> MetricDescription {
+        self.description()
+    }
+}
+
+impl<L, K> Queried for ForeignMetric<L, K> {
+    type Labels = L;
+    type Kind = K;
+    const OF_APPLICATION: bool = false;
+
+    fn description(&self) -> MetricDescription {
+        self.0.description()
+    }
+}
 
 /// Chooses series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
@@ -24,29 +63,81 @@ pub struct Selector<L, K> {
     types: PhantomData<fn(L, K)>,
 }
 
-/// All series of a metric.
-pub fn select<L, K>(metric: &Metric<L, K>) -> Selector<L, K> {
-    Selector::new(metric.description())
+/// All series of a metric, of every process of the program that it belongs to.
+pub fn select<M: Queried>(metric: &M) -> Selector<M::Labels, M::Kind> {
+    let matchers = if M::OF_APPLICATION { application() } else { Vec::new() };
+    Selector { matchers, ..Selector::all(metric.description()) }
+}
+
+/// Matches the application's own series. Prometheus makes the label from `service.namespace` and `service.name`.
+fn application() -> Vec<String> {
+    vec![APPLICATION_SERIES.to_owned()]
+}
+
+/// Requests for routes of the API: what users do. Those that match no route are somebody else's, above all scanners'; they
+/// count apart, in [`unmatched_requests`], so that they can neither hide failures nor make low traffic look high.
+pub fn requests() -> Selector<ServerRequest, IsHistogram> {
+    every_request().matching::<Route>("!=", UNMATCHED)
+}
+
+/// Requests that match no route.
+pub fn unmatched_requests() -> Selector<ServerRequest, IsHistogram> {
+    every_request().matching::<Route>("=", UNMATCHED)
 }
 
 /// All series of a metric of an exporter.
 pub fn exported<L, K>(metric: &ExporterMetric<L, K>) -> Selector<L, K> {
-    Selector::new(metric.description())
+    Selector::all(metric.description())
 }
 
 /// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
-pub fn requests() -> Selector<ServerRequest, IsHistogram> {
-    Selector::new(HTTP_SERVER_REQUEST_DURATION.description())
+fn every_request() -> Selector<ServerRequest, IsHistogram> {
+    Selector { matchers: application(), ..Selector::all(HTTP_SERVER_REQUEST_DURATION.description()) }
+}
+
+/// The segments of routes on which files travel. How long such a request takes depends on the client's network.
+pub const FILE_SEGMENTS: &[&str] = &["attachments", "screenshot"];
+
+impl<K> Selector<ServerRequest, K> {
+    /// Only requests that the service carried out or should have: without those that it refused with a status of 4xx and those
+    /// whose client went away. Shares are taken of these, because anybody can send the others.
+    #[must_use]
+    pub fn served(self) -> Self {
+        self.matching::<ResponseStatus>("!~", "4..").is_not(RequestFailure::Cancelled)
+    }
+
+    /// Only requests whose duration says something about the service: without refusals and without files. Requests whose client
+    /// went away are among them, for clients give up on what takes too long.
+    #[must_use]
+    pub fn timed(self) -> Self {
+        let files = format!(".+/({})(/.+)?", FILE_SEGMENTS.join("|"));
+        self.matching::<ResponseStatus>("!~", "4..").matching::<Route>("!~", &files)
+    }
+
+    /// Only requests that succeeded.
+    #[must_use]
+    pub fn succeeded(self) -> Self {
+        self.matching::<ResponseStatus>("=~", "[23]..")
+    }
+
+    /// Only attempts to use a workflow: without those of callers who were not allowed to, asked for what does not exist or came too
+    /// often, and without authentication, which strangers attempt as well.
+    #[must_use]
+    pub fn attempts(self) -> Self {
+        self.matching::<ResponseStatus>("!~", "401|403|404|405|429")
+            .matching::<Route>("!~", "/v1/auth/.+")
+            .is_not(RequestFailure::Cancelled)
+    }
 }
 
 /// All series of `http.client.request.duration`: calls to others.
 pub fn calls() -> Selector<ClientCall, IsHistogram> {
-    Selector::new(HTTP_CLIENT_REQUEST_DURATION.description())
+    Selector { matchers: application(), ..Selector::all(HTTP_CLIENT_REQUEST_DURATION.description()) }
 }
 
 /// All series of `socialize.build.info`.
 pub fn builds() -> Selector<Build, IsGauge> {
-    Selector::new(BUILD_INFO.description())
+    Selector { matchers: application(), ..Selector::all(BUILD_INFO.description()) }
 }
 
 /// The alerts that fire, as Prometheus records them.
@@ -116,11 +207,11 @@ impl<L, K> Clone for Selector<L, K> {
 }
 
 impl<L, K> Selector<L, K> {
-    fn new(metric: MetricDescription) -> Self {
+    fn all(metric: MetricDescription) -> Self {
         Self { metric, suffix: "", matchers: Vec::new(), offset: None, at_end: false, types: PhantomData }
     }
 
-    fn matching<A: Label>(mut self, operator: &str, value: &str) -> Self {
+    fn matching<A: LabelName>(mut self, operator: &str, value: &str) -> Self {
         let label = prometheus_label(A::KEY);
         self.matchers.push(format!("{label}{operator}\"{value}\""));
         self

@@ -8,7 +8,7 @@ use super::{LabelName, Route};
 use crate::grafana::Choice;
 
 /// The label that every line and span of Socialize has, as the collector sends it.
-const NAMESPACE: &str = "socialize";
+pub(super) const NAMESPACE: &str = "socialize";
 
 /// How PromQL chooses the series of the application, whose `job` is made of `service.namespace` and `service.name`.
 pub const APPLICATION_SERIES: &str = "job=~\"socialize/.+\"";

@@ -3,6 +3,8 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use telemetry::catalogue::{Label, prometheus_label};
+
 use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
 
 /// Samples of every process with all their labels. Only metrics with the same labels are combined series by series, each of a process with
@@ -156,9 +158,27 @@ impl Vector<Total> {
     pub fn or_zero(&self) -> Self {
         self.with("or", "vector(0)")
     }
+
+    /// The same value under a label, so that results about different metrics can stand beside each other.
+    pub fn labelled<A: Label>(&self, value: A) -> Vector<A> {
+        let key = prometheus_label(A::KEY);
+        Vector::call(format!("label_replace({}, \"{key}\", \"{}\", \"\", \"\")", self.text, value.as_str()))
+    }
+}
+
+impl<G: LabelName> Vector<G> {
+    /// All groups together.
+    pub fn sum(&self) -> Vector<Total> {
+        Vector::call(format!("sum({})", self.text))
+    }
 }
 
 impl<G: Grouping> Vector<G> {
+    /// No series.
+    pub fn nothing() -> Self {
+        Self::operation("vector(0) > 0".to_owned())
+    }
+
     pub(super) fn call(text: String) -> Self {
         Self { text, closed: true, grouping: PhantomData }
     }

@@ -5,15 +5,15 @@
 //! discarded ([`store_discarding`]).
 
 use telemetry::builtin::{EXPORTED, Signal};
-use telemetry::catalogue::{IsCounter, Metric};
 
 use super::cases::{case, fires, fires_for, silent};
 use super::collector_alerts::was_scraped;
 use super::thresholds::{ARRIVAL_WINDOW, BETWEEN_EVENTS, FEWEST_MISSING, LONG, MISSING_SHARE, SHORT};
 use super::{Alert, Case, DashboardUid, Runbook, Series, Severity, metrics, shown};
 use crate::peers::{
-    LOKI_DISCARDED, RECEIVER_ACCEPTED_LOG_RECORDS, RECEIVER_ACCEPTED_SPANS, RECEIVER_REFUSED_LOG_RECORDS,
-    RECEIVER_REFUSED_METRIC_POINTS, RECEIVER_REFUSED_SPANS, ScrapeJob, TEMPO_DISCARDED, UP,
+    ForeignCounter, LOKI_DISCARDED, RECEIVER_ACCEPTED_LOG_RECORDS, RECEIVER_ACCEPTED_SPANS,
+    RECEIVER_REFUSED_LOG_RECORDS, RECEIVER_REFUSED_METRIC_POINTS, RECEIVER_REFUSED_SPANS, ScrapeJob,
+    TEMPO_DISCARDED, UP,
 };
 use crate::query::{Instance, Scale, Total, Vector, select};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     ]
 }
 
-type Taken = Metric<ScrapeJob, IsCounter>;
+type Taken = ForeignCounter<ScrapeJob>;
 
 /// Items of a signal that the application handed over within a window.
 fn recorded(signal: Signal, window: Duration) -> Vector<Total> {

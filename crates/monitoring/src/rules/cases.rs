@@ -7,8 +7,11 @@ use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::catalogue::{
     IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label,
 };
+use telemetry::http_server::UNMATCHED;
 
-use crate::query::{Bucket, RequestFailure};
+use crate::query::{
+    Bucket, LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
+};
 
 /// One situation, and which of the alert's series fire in it.
 pub struct Case {
@@ -55,6 +58,12 @@ impl Case {
     }
 }
 
+/// The labels that say which process of the application sent a series.
+const OURS: &[(&str, &str)] = &[("job", "socialize/api"), ("instance", "a")];
+
+/// The labels of a series that another program sent.
+const THEIRS: &[(&str, &str)] = &[("instance", "a")];
+
 /// A series with one sample a minute.
 #[derive(Clone)]
 pub struct Series {
@@ -68,12 +77,17 @@ pub struct Series {
 
 impl Series {
     /// A series of a metric.
-    pub fn of<L: LabelSet, K>(metric: &Metric<L, K>, labels: L, values: &str) -> Self {
-        Self::named(&metric.description(), "", labels.pairs(), values)
+    pub fn of<M: Queried<Labels = L>, L: LabelSet>(metric: &M, labels: L, values: &str) -> Self {
+        let source = if M::OF_APPLICATION { OURS } else { THEIRS };
+        Self::named(&metric.description(), source, "", labels.pairs(), values)
     }
 
     /// A series whose values are Unix times at real scale.
-    pub fn time<L: LabelSet>(metric: &Metric<L, IsGauge>, labels: L, values: &str) -> Self {
+    pub fn time<M: Queried<Labels = L, Kind = IsGauge>, L: LabelSet>(
+        metric: &M,
+        labels: L,
+        values: &str,
+    ) -> Self {
         Self { is_time: true, ..Self::of(metric, labels, values) }
     }
 
@@ -84,9 +98,20 @@ impl Series {
         Self { name, ..self }
     }
 
+    /// What a rule recorded. For alerts that are evaluated seldom, because promtool records only as often as it evaluates.
+    pub fn recorded(recording: &Recording<Total>, values: &str) -> Self {
+        Self { name: recording.name.to_owned(), values: values.to_owned(), is_time: false }
+    }
+
+    /// What a rule recorded, for one value of its label.
+    pub fn recorded_for<A: Label>(recording: &Recording<A>, label: A, values: &str) -> Self {
+        let name = format!("{}{{{}=\"{}\"}}", recording.name, prometheus_label(A::KEY), label.as_str());
+        Self { name, values: values.to_owned(), is_time: false }
+    }
+
     /// How many a histogram has seen.
     pub fn count<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, values: &str) -> Self {
-        Self::named(&metric.description(), "_count", labels.pairs(), values)
+        Self::named(&metric.description(), OURS, "_count", labels.pairs(), values)
     }
 
     /// How many a histogram has seen that took no longer than a bound; infinity is the bound of all.
@@ -94,37 +119,94 @@ impl Series {
         let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
         let mut labels: Vec<(&str, &str)> = labels.pairs().collect();
         labels.push(("le", &bound));
-        Self::named(&metric.description(), "_bucket", labels.into_iter(), values)
+        Self::named(&metric.description(), OURS, "_bucket", labels.into_iter(), values)
     }
 
     /// How many requests there were, by how they failed.
     pub fn requests(failure: Option<RequestFailure>, values: &str) -> Self {
-        let error_type = failure.map(|failure| (RequestFailure::KEY, failure.as_str()));
-        let labels = [("http.route", "/v1/organizations")].into_iter().chain(error_type);
-        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), "_count", labels, values)
+        Self::answered(&Answered { failure, ..Answered::WELL }, values)
+    }
+
+    /// How many requests there were that were answered like this.
+    pub fn answered(answered: &Answered, values: &str) -> Self {
+        let labels = answered.labels().into_iter();
+        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_count", labels, values)
     }
 
     /// How many requests took no longer than a bound.
     pub fn requests_within(bucket: Option<Bucket>, values: &str) -> Self {
+        Self::answered_within(&Answered::WELL, bucket, values)
+    }
+
+    /// How many requests that were answered like this took no longer than a bound.
+    pub fn answered_within(answered: &Answered, bucket: Option<Bucket>, values: &str) -> Self {
         let bound = bucket.map_or("+Inf".to_owned(), |bucket| bucket.seconds().to_string());
-        let labels = [("http.route", "/v1/organizations"), ("le", bound.as_str())];
-        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), "_bucket", labels.into_iter(), values)
+        let labels = answered.labels().into_iter().chain([("le", bound.as_str())]);
+        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_bucket", labels, values)
+    }
+
+    /// The same series, as another program sends it that has a metric of the same name.
+    #[must_use]
+    pub fn of_another_program(self) -> Self {
+        Self { name: self.name.replace("socialize/api", "alloy"), ..self }
     }
 
     fn named<'a>(
         metric: &MetricDescription,
+        source: &[(&'static str, &'static str)],
         suffix: &str,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         values: &str,
     ) -> Self {
-        let labels: Vec<_> = [("instance", "a")]
-            .into_iter()
+        let labels: Vec<_> = source
+            .iter()
+            .copied()
             .filter(|(key, _)| !metric.label_keys.contains(key))
             .chain(labels.filter(|(_, value)| !value.is_empty()))
             .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
             .collect();
         let name = format!("{}{suffix}{{{}}}", metric.prometheus_name(), labels.join(", "));
         Self { name, values: values.to_owned(), is_time: false }
+    }
+}
+
+/// The labels of a request.
+#[derive(Clone, Copy)]
+pub struct Answered {
+    /// The template of its route.
+    pub route: &'static str,
+    /// The method.
+    pub method: &'static str,
+    /// The status of the response; empty when there was none.
+    pub status: &'static str,
+    /// How it failed.
+    pub failure: Option<RequestFailure>,
+}
+
+impl Answered {
+    /// An organization is created.
+    pub const WELL: Self = Self { route: "/v1/organizations", method: "POST", status: "201", failure: None };
+
+    /// Somebody asks for what Socialize does not have.
+    pub const SCANNER: Self = Self { route: UNMATCHED, method: "_OTHER", status: "404", failure: None };
+
+    /// It fails by a fault of the service.
+    pub const FAILED: Self = Self { failure: Some(RequestFailure::Internal), ..Self::WELL };
+
+    fn labels(&self) -> Vec<(&'static str, &'static str)> {
+        let failure = self.failure.map_or("", ClosedSet::as_str);
+        let status = match self.failure {
+            Some(RequestFailure::Cancelled) => "",
+            Some(RequestFailure::Unavailable | RequestFailure::Timeout) => "503",
+            Some(RequestFailure::Internal | RequestFailure::Panic) => "500",
+            None => self.status,
+        };
+        vec![
+            (Route::KEY, self.route),
+            (RequestMethod::KEY, self.method),
+            (ResponseStatus::KEY, status),
+            (<RequestFailure as Label>::KEY, failure),
+        ]
     }
 }
 
@@ -155,6 +237,21 @@ pub(super) fn fires_for<A: Label>(label: A, value: &'static str) -> Vec<Expected
         labels: vec![(prometheus_label(A::KEY), label.as_str().to_owned())],
         value: Shown::Text(value),
     }]
+}
+
+/// The alert fires for one route.
+pub(super) fn fires_on(answered: Answered, value: &'static str) -> Vec<Expected> {
+    let labels = vec![(prometheus_label(Route::KEY), answered.route.to_owned())];
+    vec![Expected { labels, value: Shown::Text(value) }]
+}
+
+/// The alert fires for one method of a route.
+pub(super) fn fires_on_method(answered: Answered, value: &'static str) -> Vec<Expected> {
+    let labels = vec![
+        (prometheus_label(Route::KEY), answered.route.to_owned()),
+        (prometheus_label(RequestMethod::KEY), answered.method.to_owned()),
+    ];
+    vec![Expected { labels, value: Shown::Text(value) }]
 }
 
 /// The alert fires for one value of a label, and shows for how long something has been so.

@@ -23,6 +23,7 @@ mod process;
 pub(crate) mod recording_cases;
 mod recordings;
 mod requests;
+mod routes;
 mod rule_file;
 mod runbook;
 mod telemetry_alerts;
@@ -35,9 +36,11 @@ use std::time::Duration;
 
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
-pub use cases::{Case, Expected, Moment, Series, Shown};
+pub use cases::{Answered, Case, Expected, Moment, Series, Shown};
 pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
-pub use recordings::{CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
+pub use recordings::{
+    CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS, WORKFLOW_ACTIONS, Workflow,
+};
 pub use rule_file::{RuleFile, render as render_rules};
 pub(crate) use rule_file::{recorded, render_few};
 pub use runbook::{render as render_runbook, section as runbook_section};
@@ -184,35 +187,61 @@ pub struct Group {
     pub name: &'static str,
     /// What they watch over.
     pub about: &'static str,
+    /// How often they are evaluated, at real scale.
+    pub every: Duration,
     /// The alerts.
     pub alerts: Vec<Alert>,
 }
 
+/// What somebody may be woken for is evaluated this often.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What alerts look back over for hours is recorded this often.
+pub(crate) const RECORDED: Duration = Duration::from_mins(1);
+
+/// What takes hours to show is evaluated this often; each evaluation reads days of samples.
+const LATER: Duration = Duration::from_mins(5);
+
 /// All alerts.
 pub fn groups(scale: Scale) -> Vec<Group> {
-    let group = |name, about, files: &[fn(Scale) -> Vec<Alert>]| {
+    let group = |name, about, every, files: &[fn(Scale) -> Vec<Alert>]| {
         let alerts = files.iter().flat_map(|alerts| alerts(scale)).collect();
-        Group { name, about, alerts }
+        Group { name, about, every, alerts }
     };
     vec![
         group(
             "telemetry",
             "Can the operator trust what he sees?",
+            SOON,
             &[telemetry_alerts::alerts, collector_alerts::alerts, arrival::alerts, disks::alerts],
         ),
-        group("processes", "Do the processes run, and have they room?", &[process::alerts]),
+        group("processes", "Do the processes run, and have they room?", SOON, &[process::alerts]),
         group(
             "requests",
             "Do requests succeed, and in time?",
-            &[probes::alerts, requests::alerts, objectives::alerts, dependencies::alerts],
+            SOON,
+            &[probes::alerts, requests::alerts, routes::alerts, dependencies::alerts],
         ),
-        group("usage", "Do people get through the core workflows?", &[usage::alerts]),
+        group("objectives", "Are promises broken within days?", RECORDED, &[objectives::alerts]),
+        group(
+            "trends",
+            "What shows within hours and days only?",
+            LATER,
+            &[objectives::slow_alerts, routes::slow_alerts, usage::slow_alerts],
+        ),
+        group("usage", "Do people get through the core workflows?", SOON, &[usage::alerts]),
         group(
             "background",
             "Do e-mail, files, publishing and background services work?",
+            SOON,
             &[deliveries::alerts, backlogs::alerts, background::alerts, loops::alerts],
         ),
-        group("infrastructure", "Is Postgres or the host about to fail?", &[postgres::alerts, host::alerts]),
+        group(
+            "infrastructure",
+            "Is Postgres or the host about to fail?",
+            SOON,
+            &[postgres::alerts, host::alerts],
+        ),
     ]
 }
 

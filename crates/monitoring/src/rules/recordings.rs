@@ -1,17 +1,20 @@
-//! What Prometheus keeps for the windows of days that alerts look back over: three sums instead of thousands of series.
+//! What Prometheus keeps for the windows of days that alerts look back over: a few sums instead of thousands of series.
 
 use domain::catalogue::{
     APPROVAL_DECISIONS_SUBMITTED, COMMENTS_CREATED, CONTENT_ITEMS_CREATED, ORGANIZATIONS_CREATED,
     WORKSPACE_INVITES_CREATED, WORKSPACES_CREATED,
 };
+use strum::{IntoStaticStr, VariantArray};
+use telemetry::ClosedSet;
+use telemetry::catalogue::{CounterMetric, Label, LabelSet};
 
 use super::thresholds::{SHORT, SLOW_REQUEST};
-use crate::query::{Recording, RequestFailure, Total, requests, select};
+use crate::query::{Recording, RequestFailure, Scale, Total, Vector, requests, select};
 
-/// Requests per second.
+/// Requests per second that the service carried out or should have: the whole of which failures are a share.
 pub const REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests:rate5m",
-    query: |scale| requests().count().rate(scale.of(SHORT)).sum(),
+    query: |scale| requests().served().count().rate(scale.of(SHORT)).sum(),
 };
 
 /// Requests per second that failed by a fault of the service.
@@ -20,36 +23,98 @@ pub const FAILED_REQUESTS: Recording<Total> = Recording {
     // Without any series of a failure the sum has no value, and zero is what that means.
     query: |scale| {
         let failed = requests().is_one_of(RequestFailure::OURS).count().rate(scale.of(SHORT)).sum();
-        failed.or(requests().count().rate(scale.of(SHORT)).sum().times(0.0))
+        failed.or((REQUESTS.query)(scale).times(0.0))
     },
+};
+
+/// Requests per second whose duration says something about the service: the whole of which slow ones are a share.
+pub const TIMED_REQUESTS: Recording<Total> = Recording {
+    name: "socialize:http_server_requests_timed:rate5m",
+    query: |scale| requests().timed().count().rate(scale.of(SHORT)).sum(),
 };
 
 /// Requests per second that took longer than users like to wait.
 pub const SLOW_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_slow:rate5m",
     query: |scale| {
-        let window = scale.of(SHORT);
-        requests().count().rate(window).sum().minus(requests().within(SLOW_REQUEST).rate(window).sum())
+        let fast = requests().timed().within(SLOW_REQUEST).rate(scale.of(SHORT)).sum();
+        (TIMED_REQUESTS.query)(scale).minus(fast)
     },
 };
 
-/// What people do when they use Socialize, per second.
-pub const CORE_ACTIONS: Recording<Total> = Recording {
-    name: "socialize:core_actions:rate5m",
+/// What people do when they use Socialize.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Workflow {
+    /// An organization is created.
+    CreateOrganization,
+    /// A workspace is created.
+    CreateWorkspace,
+    /// Somebody is invited to a workspace.
+    InviteToWorkspace,
+    /// A content item is created.
+    CreateContentItem,
+    /// A comment is written.
+    Comment,
+    /// A reviewer decides.
+    Decide,
+}
+
+impl ClosedSet for Workflow {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Workflow {
+    const KEY: &'static str = "workflow";
+}
+
+impl Workflow {
+    fn rate(self, scale: Scale) -> Vector<Self> {
+        fn rate<L: LabelSet>(counter: &CounterMetric<L>, scale: Scale) -> Vector<Total> {
+            select(counter).rate(scale.of(SHORT)).sum()
+        }
+        let rate = match self {
+            Self::CreateOrganization => rate(&ORGANIZATIONS_CREATED, scale),
+            Self::CreateWorkspace => rate(&WORKSPACES_CREATED, scale),
+            Self::InviteToWorkspace => rate(&WORKSPACE_INVITES_CREATED, scale),
+            Self::CreateContentItem => rate(&CONTENT_ITEMS_CREATED, scale),
+            Self::Comment => rate(&COMMENTS_CREATED, scale),
+            Self::Decide => rate(&APPROVAL_DECISIONS_SUBMITTED, scale),
+        };
+        rate.labelled(self)
+    }
+}
+
+/// What people do when they use Socialize, per second and by workflow.
+pub const WORKFLOW_ACTIONS: Recording<Workflow> = Recording {
+    name: "socialize:workflow_actions:rate5m",
     query: |scale| {
-        let window = scale.of(SHORT);
-        select(&ORGANIZATIONS_CREATED)
-            .rate(window)
-            .sum()
-            .plus(select(&WORKSPACES_CREATED).rate(window).sum())
-            .plus(select(&WORKSPACE_INVITES_CREATED).rate(window).sum())
-            .plus(select(&CONTENT_ITEMS_CREATED).rate(window).sum())
-            .plus(select(&COMMENTS_CREATED).rate(window).sum())
-            .plus(select(&APPROVAL_DECISIONS_SUBMITTED).rate(window).sum())
+        let rates = Workflow::ALL.iter().map(|workflow| workflow.rate(scale));
+        rates.reduce(|one, other| one.or(other)).unwrap_or_else(Vector::nothing)
     },
 };
 
-/// All of them.
-pub(super) fn all() -> [&'static Recording<Total>; 4] {
-    [&REQUESTS, &FAILED_REQUESTS, &SLOW_REQUESTS, &CORE_ACTIONS]
+/// All of that together, per second.
+pub const CORE_ACTIONS: Recording<Total> =
+    Recording { name: "socialize:core_actions:rate5m", query: |scale| (WORKFLOW_ACTIONS.query)(scale).sum() };
+
+/// Each recording's name and expression.
+pub(super) fn all(scale: Scale) -> [(&'static str, String); 6] {
+    fn kept<G: crate::query::Grouping>(recording: &Recording<G>, scale: Scale) -> (&'static str, String) {
+        (recording.name, (recording.query)(scale).text().to_owned())
+    }
+    [
+        kept(&REQUESTS, scale),
+        kept(&FAILED_REQUESTS, scale),
+        kept(&TIMED_REQUESTS, scale),
+        kept(&SLOW_REQUESTS, scale),
+        kept(&WORKFLOW_ACTIONS, scale),
+        kept(&CORE_ACTIONS, scale),
+    ]
 }

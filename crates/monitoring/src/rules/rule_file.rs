@@ -3,16 +3,16 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Alert, DashboardUid, Group, groups, recordings};
+use super::{Alert, DashboardUid, Group, RECORDED, groups, recordings};
 use crate::dashboards::panel_of_alert;
-use crate::query::{Recording, Scale, duration_text};
+use crate::query::{Scale, duration_text};
 
 /// Where the overlay publishes Grafana.
 pub(super) const GRAFANA: &str = "http://localhost:3000";
 
-/// How often rules are evaluated.
+/// The distance of two samples of what is recorded.
 pub(super) fn interval(scale: Scale) -> Duration {
-    scale.of(Duration::from_secs(30))
+    scale.of(RECORDED)
 }
 
 /// One rule file: the recordings, or the alerts of a group.
@@ -33,13 +33,12 @@ pub fn render(scale: Scale) -> Vec<RuleFile> {
 
 /// The names of what is recorded, with the expressions.
 pub(crate) fn recorded(scale: Scale) -> Vec<(&'static str, String)> {
-    let named =
-        |recording: &'static Recording<_>| (recording.name, (recording.query)(scale).text().to_owned());
-    recordings::all().into_iter().map(named).collect()
+    recordings::all(scale).into()
 }
 
 fn render_recordings(scale: Scale) -> String {
-    let mut out = beginning("Sums that alerts look back over for hours and days.", "recordings", scale);
+    let mut out =
+        beginning("Sums that alerts look back over for hours and days.", "recordings", interval(scale));
     for (name, expression) in recorded(scale) {
         render_recording(&mut out, name, &expression);
     }
@@ -52,8 +51,8 @@ fn render_recording(out: &mut String, name: &str, expression: &str) {
 }
 
 /// A few rules in a file of their own.
-pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], scale: Scale) -> String {
-    let mut out = beginning("A few rules.", "few", scale);
+pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], every: Duration) -> String {
+    let mut out = beginning("A few rules.", "few", every);
     for (name, expression) in recorded {
         render_recording(&mut out, name, expression);
     }
@@ -64,15 +63,15 @@ pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], scale: Sc
 }
 
 fn render_group(group: &Group, scale: Scale) -> String {
-    let mut out = beginning(group.about, group.name, scale);
+    let mut out = beginning(group.about, group.name, scale.of(group.every));
     for alert in &group.alerts {
         render_alert(&mut out, alert);
     }
     out
 }
 
-fn beginning(about: &str, name: &str, scale: Scale) -> String {
-    let interval = duration_text(interval(scale));
+fn beginning(about: &str, name: &str, every: Duration) -> String {
+    let interval = duration_text(every);
     format!(
         "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n# {about}\n\
          groups:\n  - name: {name}\n    interval: {interval}\n    rules:\n"

@@ -3,7 +3,7 @@
 use super::cases::{Moment, case};
 use super::recording_cases::{self, RecordingCase};
 use super::rule_file::{annotations, block, interval, push};
-use super::{Alert, Case, Expected, Group, RuleFile, Series, Shown, groups};
+use super::{Alert, Case, Expected, Group, RECORDED, RuleFile, Series, Shown, groups};
 use crate::query::{Scale, duration_text};
 
 use std::time::Duration;
@@ -15,7 +15,7 @@ const STEP: Duration = Duration::from_mins(1);
 const NO_DATA_AFTER: u64 = 30;
 
 /// A file for the recordings and one for each group of alerts, which names the rule files beside it. Each loads no other group: promtool
-/// evaluates all that it has loaded every half minute, and some cases last a week.
+/// evaluates all that it has loaded each time, and some cases last a week.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
     let recordings = RuleFile { name: "recordings", content: render_recordings(scale) };
     let groups = groups(scale);
@@ -28,7 +28,7 @@ const RENDERED: &str = "# Rendered by `cargo run -p monitoring -- write` from cr
 
 fn render_recordings(scale: Scale) -> String {
     let mut out = RENDERED.to_owned();
-    beginning(&mut out, &["../rules/recordings.yml"], scale);
+    beginning(&mut out, &["../rules/recordings.yml"], interval(scale));
     for case in recording_cases::all() {
         render_recording_case(&mut out, &case, scale);
     }
@@ -62,7 +62,9 @@ pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scal
 fn render_group(group: &Group, scale: Scale) -> String {
     let mut out = RENDERED.to_owned();
     let own = format!("../rules/{}.yml", group.name);
-    beginning(&mut out, &["../rules/recordings.yml", &own], scale);
+    // promtool records as often as it evaluates. Where that is not as often as in real life, cases say what was recorded.
+    let files: &[&str] = if group.every == RECORDED { &["../rules/recordings.yml", &own] } else { &[&own] };
+    beginning(&mut out, files, scale.of(group.every));
     for alert in &group.alerts {
         render_alert(&mut out, alert, scale, |_| true);
     }
@@ -70,12 +72,12 @@ fn render_group(group: &Group, scale: Scale) -> String {
 }
 
 /// Begins a file of tests.
-pub(crate) fn beginning(out: &mut String, rule_files: &[&str], scale: Scale) {
+pub(crate) fn beginning(out: &mut String, rule_files: &[&str], every: Duration) {
     out.push_str("rule_files:\n");
     for file in rule_files {
         push(out, format_args!("  - {file}\n"));
     }
-    push(out, format_args!("evaluation_interval: {}\ntests:\n", duration_text(interval(scale))));
+    push(out, format_args!("evaluation_interval: {}\ntests:\n", duration_text(every)));
 }
 
 /// Tests of one alert.

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use domain::catalogue::BLOB_OPERATION_DURATION;
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 
 use crate::query::Bucket;
@@ -105,8 +106,8 @@ pub const DISK_CRITICAL_SHARE: f64 = 0.05;
 /// One request in twenty is noticed by every user within minutes.
 pub const ERROR_SHARE: f64 = 0.05;
 
-/// Fewer failures than this say nothing about a share.
-pub const FEWEST_ERRORS: f64 = 5.0;
+/// Fewer failures within [`SHORT`] may all be one user's, who tries the same thing again and again.
+pub const FEWEST_ERRORS: f64 = 10.0;
 
 /// At low traffic a share says little, so failures are counted instead.
 pub const LOW_TRAFFIC_REQUESTS: f64 = 1000.0;
@@ -117,11 +118,32 @@ pub const LOW_TRAFFIC_ERRORS: f64 = 3.0;
 /// Long enough for three users to run into the same fault.
 pub const LOW_TRAFFIC_WINDOW: Duration = Duration::from_mins(30);
 
+/// A route of which every other request fails does not work; what else goes through the service hides that from its share.
+pub const ROUTE_ERROR_SHARE: f64 = 0.5;
+
+/// Windows in which a route is looked at, with the fewest failures that say something: a route in use, and one that is used once an hour.
+pub const ROUTE_WINDOWS: [(Duration, f64); 2] = [(LOW_TRAFFIC_WINDOW, 3.0), (Duration::from_hours(6), 5.0)];
+
+/// Fewer slow requests on one route are one user's slow moment.
+pub const FEWEST_SLOW_REQUESTS: f64 = 5.0;
+
+/// Windows in which nothing at all succeeds, for what is rare. A longer one would cost Prometheus more than all other rules.
+pub const WORKFLOW_WINDOWS: [Duration; 2] = [Duration::from_hours(6), Duration::from_hours(24)];
+
+/// Of fewer attempts none need succeed: people err.
+pub const FEWEST_ATTEMPTS: f64 = 5.0;
+
 /// What users still take for an answer rather than for a wait.
 pub const SLOW_REQUEST: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 1.0);
 
 /// A percentile of fewer requests is the duration of one of them.
 pub const FEWEST_REQUESTS: f64 = 20.0;
+
+/// Failures within the long window of a budget, below which it cannot be said to burn: a single user's retries stay below.
+pub const FEWEST_BUDGET_FAILURES: f64 = 20.0;
+
+/// How much of a long window has to be recorded before its mean says something: a new installation has no four weeks behind it.
+pub const WINDOW_COVERAGE: f64 = 0.75;
 
 /// 99.5 % of requests succeed: three and a half hours of complete failure in 28 days.
 pub const AVAILABILITY_OBJECTIVE: f64 = 0.995;
@@ -147,11 +169,27 @@ pub const QUIET_SHARE: f64 = 0.2;
 /// The hours that are compared.
 pub const QUIET_WINDOW: Duration = Duration::from_hours(2);
 
+/// How far the hours of a week ago may be shifted: by a change of the clocks, or by people who begin an hour later.
+pub const QUIET_NEIGHBOURS: [Duration; 3] =
+    [Duration::from_hours(7 * 24 - 1), Duration::from_hours(7 * 24), Duration::from_hours(7 * 24 + 1)];
+
+/// The window in which a single workflow is compared with the same weekday a week ago.
+pub const WORKFLOW_QUIET_WINDOW: Duration = Duration::from_hours(24);
+
+/// A workflow that was used less on the same weekday may well not be used at all today.
+pub const WORKFLOW_QUIET_FLOOR: f64 = 10.0;
+
+/// Windows in which not one attempt to log in succeeds, in an installation of a few people.
+pub const LOGIN_WINDOWS: [Duration; 2] = [Duration::from_hours(1), Duration::from_hours(24)];
+
 /// People mistype passwords, but four of five attempts succeed.
 pub const LOGIN_SUCCESS_SHARE: f64 = 0.2;
 
 /// Fewer attempts than this are one forgetful person.
 pub const FEWEST_LOGINS: f64 = 20.0;
+
+/// A part of a file is at most some MiB, and is stored within a second by any store that is well.
+pub const BLOB_STORE_SLOW: Bucket = Bucket::of(&BLOB_OPERATION_DURATION.description(), 2.5);
 
 /// E-mails, blob operations and deliveries are rare: three failures are a fault of the other side.
 pub const FEWEST_FAILURES: f64 = 3.0;

@@ -2,60 +2,67 @@
 
 use std::time::Duration;
 
-use domain::catalogue::APPROVAL_DECISIONS_SUBMITTED;
 use domain::catalogue::{
-    AUTH_FAILURES, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, COMMENTS_CREATED, CONTENT_ITEMS_CREATED,
-    FEEDBACK_REPORTS_SUBMITTED, HEARTBEAT, ORGANIZATIONS_CREATED, WORKSPACE_INVITES_CREATED,
-    WORKSPACES_CREATED,
+    AUTH_FAILURES, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, FEEDBACK_REPORTS_SUBMITTED, HEARTBEAT,
 };
 use domain::labels::{AuthFailureReason, Role};
-use domain::vocabulary::{Decision, FeedbackKind};
+use domain::vocabulary::FeedbackKind;
 use telemetry::events::SERVER_REQUEST;
 
-use super::cases::{case, fires, silent};
+use super::cases::{case, fires, fires_for, silent};
 use super::thresholds::{
-    BETWEEN_EVENTS, FEWEST_LOGINS, LOGIN_SUCCESS_SHARE, LONG, QUIET_FLOOR, QUIET_SHARE, QUIET_WINDOW,
-    TELEMETRY_MISSING_AFTER,
+    BETWEEN_EVENTS, FEWEST_ATTEMPTS, FEWEST_LOGINS, LOGIN_SUCCESS_SHARE, LOGIN_WINDOWS, LONG, QUIET_FLOOR,
+    QUIET_NEIGHBOURS, QUIET_SHARE, QUIET_WINDOW, TELEMETRY_MISSING_AFTER, WORKFLOW_QUIET_FLOOR,
+    WORKFLOW_QUIET_WINDOW,
 };
-use super::{Alert, CORE_ACTIONS, DashboardUid, Look, REQUESTS, Runbook, Series, Severity, metrics};
-use crate::query::{Route, Scale, lines, requests, select};
+use super::{
+    Alert, CORE_ACTIONS, DashboardUid, Look, REQUESTS, Runbook, Series, Severity, WORKFLOW_ACTIONS, Workflow,
+    metrics, shown,
+};
+use crate::query::{Grouping, Route, Scale, Total, Vector, lines, requests, select};
 
 const WEEK: Duration = Duration::from_hours(7 * 24);
+const WEEK_MINUTES: u64 = 7 * 24 * 60;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
-    vec![core_usage_quiet(scale), bug_reported(scale), logins_failing(scale)]
+    vec![bug_reported(scale), logins_failing(scale)]
 }
 
-/// Everything that counts as using Socialize.
-fn usage(items: &str) -> Vec<Series> {
-    vec![
-        Series::of(&ORGANIZATIONS_CREATED, (), items),
-        Series::of(&WORKSPACES_CREATED, (), items),
-        Series::of(&WORKSPACE_INVITES_CREATED, (), items),
-        Series::of(&CONTENT_ITEMS_CREATED, (), items),
-        Series::of(&COMMENTS_CREATED, (), items),
-        Series::of(&APPROVAL_DECISIONS_SUBMITTED, Decision::Approve, items),
-    ]
+pub(super) fn slow_alerts(scale: Scale) -> Vec<Alert> {
+    vec![core_usage_quiet(scale), workflow_quiet(scale)]
+}
+
+/// How many there were within a window, of which the mean rate is known.
+fn actions<G: Grouping>(rate: Vector<G>, window: Duration) -> Vector<G> {
+    rate.times(window.as_secs() as f64)
+}
+
+/// Half of the samples of a window: with fewer, silence may be that of Prometheus.
+fn most_samples(window: Duration, scale: Scale) -> f64 {
+    let evaluations = (window.as_secs() / super::rule_file::interval(scale).as_secs()) as f64;
+    evaluations / 2.0
+}
+
+/// Processes that serve requests and report it: without one, silence is that of telemetry.
+fn serves(scale: Scale) -> Vector<Total> {
+    select(&HEARTBEAT).is(Role::Serve).samples_in(scale.of(TELEMETRY_MISSING_AFTER)).count()
 }
 
 fn core_usage_quiet(scale: Scale) -> Alert {
     let window = scale.of(QUIET_WINDOW);
-    let week = scale.of(WEEK);
-    let actions = |rate: crate::query::Vector<crate::query::Total>| rate.times(window.as_secs() as f64);
-    let now = || actions(CORE_ACTIONS.average(window));
-    let a_week_ago = || actions(CORE_ACTIONS.average_before(window, week));
-    // Rules run every 30 seconds; half of the samples of the window have to be there, or silence may be ours.
-    let evaluations = (window.as_secs() / super::rule_file::interval(scale).as_secs()) as f64;
-    let condition = now()
-        .below_that(a_week_ago().times(QUIET_SHARE))
-        .and(a_week_ago().at_least(QUIET_FLOOR))
-        .and(CORE_ACTIONS.samples_in(window).at_least(evaluations / 2.0))
-        .when(select(&HEARTBEAT).is(Role::Serve).samples_in(scale.of(TELEMETRY_MISSING_AFTER)).count());
-    let alive = |values: &str| Series::of(&HEARTBEAT, Role::Serve, values);
-    let with = |items: &str, heartbeat: &str| {
-        let mut series = usage(items);
-        series.push(alive(heartbeat));
-        series
+    let now = || actions(CORE_ACTIONS.average(window), window);
+    let then = |ago| actions(CORE_ACTIONS.average_before(window, scale.of(ago)), window);
+    // Quieter than each of the hours of a week ago that could be the same ones by the clock on the wall.
+    let quiet = QUIET_NEIGHBOURS
+        .map(|ago| now().below_that(then(ago).times(QUIET_SHARE)).and(then(ago).at_least(QUIET_FLOOR)));
+    let [earlier, same, later] = quiet;
+    let condition = same
+        .and(earlier)
+        .and(later)
+        .and(CORE_ACTIONS.samples_in(window).at_least(most_samples(window, scale)))
+        .when(serves(scale));
+    let with = |actions: &str, heartbeat: &str| {
+        vec![Series::recorded(&CORE_ACTIONS, actions), Series::of(&HEARTBEAT, Role::Serve, heartbeat)]
     };
     Alert {
         name: "CoreUsageQuiet",
@@ -67,7 +74,7 @@ fn core_usage_quiet(scale: Scale) -> Alert {
         description: "About {{ $value | printf \"%.0f\" }} core actions within two hours: less than a fifth of the same hours a week ago.".to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Organizations, workspaces, invites, content items, comments and decisions are created far more seldom than in the same hours a week ago, while telemetry arrives.",
+            meaning: "Organizations, workspaces, invites, content items, comments and decisions are created far more seldom than in the same hours a week ago, and in those an hour before and after, while telemetry arrives. Because of these neighbours no change of the clocks makes it fire.",
             impact: "Perhaps none: a holiday. Perhaps nobody can work, for a reason that answers every request without an error.",
             confirm: vec![
                 metrics("Actions per second over the last two hours", &CORE_ACTIONS.average(QUIET_WINDOW)),
@@ -85,11 +92,128 @@ fn core_usage_quiet(scale: Scale) -> Alert {
         },
         fires_without_data: false,
         cases: vec![
-            case("as busy as a week ago", 7 * 24 * 60 + 200, with("0+1x10500", "0+60x10500"), silent()),
-            case("nothing happens any more", 7 * 24 * 60 + 200, with("0+1x10080 10080x420", "0+60x10500"), fires("0")),
-            case("a week ago was quiet too", 7 * 24 * 60 + 200, with("0x10500", "0+60x10500"), silent()),
-            case("telemetry is missing", 7 * 24 * 60 + 200, with("0+1x10080 _x420", "0+60x10080 _x420"), silent()),
-            case("an installation of yesterday", 24 * 60, with("0+1x1000 1000x440", "0+60x1440"), silent()),
+            case("as busy as a week ago", WEEK_MINUTES + 200, with("0.1x10500", "0+60x10500"), silent()),
+            case("nothing happens any more", WEEK_MINUTES + 100, with("0.1x10080 0x420", "0+60x10500"), silent())
+                .then((WEEK_MINUTES + 102) as f64, silent())
+                .then((WEEK_MINUTES + 125) as f64, fires("0")),
+            case("a little more than a fifth", WEEK_MINUTES + 200, with("0.1x10080 0.0202x420", "0+60x10500"), silent()),
+            case("a little less than a fifth", WEEK_MINUTES + 200, with("0.1x10080 0.0198x420", "0+60x10500"), fires("143")),
+            case("nineteen actions a week ago", WEEK_MINUTES + 200, with("0.00264x10080 0x420", "0+60x10500"), silent()),
+            case("twenty-one actions a week ago", WEEK_MINUTES + 200, with("0.00292x10080 0x420", "0+60x10500"), fires("0")),
+            // People work for eight hours from minute 600 on; in the week after the clocks were changed, an hour later or earlier.
+            case("the clocks were set back an hour", WEEK_MINUTES + 650, with("0x599 0.15x479 0x9659 0.15x479", "0+60x11400"), silent()),
+            case("the clocks were set forward an hour", WEEK_MINUTES + 1130, with("0x599 0.15x479 0x9539 0.15x479 0x400", "0+60x11600"), silent()),
+            case("telemetry is missing", WEEK_MINUTES + 200, with("0.1x10080 0x420", "0+60x10080 _x420"), silent()),
+            case("what was done is recorded for half an hour", WEEK_MINUTES + 230, with("0.1x10080 _x180 0x300", "0+60x10600"), silent()),
+            case("what was done is recorded for an hour and a quarter", WEEK_MINUTES + 275, with("0.1x10080 _x180 0x300", "0+60x10600"), fires("0")),
+            case("an installation of yesterday", 24 * 60, with("0.1x1000 0x440", "0+60x1440"), silent()),
+        ],
+    }
+}
+
+fn workflow_quiet(scale: Scale) -> Alert {
+    let window = scale.of(WORKFLOW_QUIET_WINDOW);
+    let now = || WORKFLOW_ACTIONS.average(window);
+    let a_week_ago = actions(WORKFLOW_ACTIONS.average_before(window, scale.of(WEEK)), window);
+    let condition = now()
+        .equals(0.0)
+        .and(a_week_ago.at_least(WORKFLOW_QUIET_FLOOR))
+        .and(WORKFLOW_ACTIONS.samples_in(window).at_least(most_samples(window, scale)))
+        .when(serves(scale));
+    let with = |comments: &str, heartbeat: &str| {
+        vec![
+            Series::recorded_for(&WORKFLOW_ACTIONS, Workflow::Comment, comments),
+            Series::recorded_for(&WORKFLOW_ACTIONS, Workflow::Decide, "0.1x12000"),
+            Series::of(&HEARTBEAT, Role::Serve, heartbeat),
+        ]
+    };
+    Alert {
+        name: "WorkflowQuiet",
+        severity: Severity::Info,
+        condition: condition.text().to_owned(),
+        pending: scale.of(Duration::from_mins(10)),
+        keep_firing: Duration::ZERO,
+        summary: format!("Nobody uses the workflow {} any more.", shown::<Workflow>()),
+        description: format!(
+            "Not one success of {} within a day, after at least ten on the same day a week ago.",
+            shown::<Workflow>()
+        ),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "One of the core workflows was used a week ago and is not used today, while telemetry arrives. In the sum of all workflows it would not show.",
+            impact: "Perhaps none. Perhaps nobody can do this any more, for a reason that answers every request without an error.",
+            confirm: vec![
+                metrics(
+                    "Successes per second over the last day",
+                    &WORKFLOW_ACTIONS.average(WORKFLOW_QUIET_WINDOW),
+                ),
+                metrics("The same a week ago", &WORKFLOW_ACTIONS.average_before(WORKFLOW_QUIET_WINDOW, WEEK)),
+                metrics(
+                    "Whether it is tried",
+                    &requests()
+                        .attempts()
+                        .count()
+                        .increase(WORKFLOW_QUIET_WINDOW)
+                        .sum_by::<Route, _>()
+                        .above(0.0),
+                ),
+            ],
+            remedy: &[
+                "WorkflowFailing or RouteFailing fire as well: it is tried and does not succeed.",
+                "CoreUsageQuiet fires as well: nobody does anything; see there.",
+                "It is not tried: try it yourself in the frontend. A release of the frontend is the usual reason.",
+                "A holiday, or one team that has finished: silence it until tomorrow.",
+            ],
+            escalate: "When you cannot do it yourself either.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("as busy as a week ago", WEEK_MINUTES + 1600, with("0.1x12000", "0+60x12000"), silent()),
+            case(
+                "one workflow has stopped",
+                WEEK_MINUTES + 1430,
+                with("0.1x10080 0x1920", "0+60x12000"),
+                silent(),
+            )
+            .then((WEEK_MINUTES + 1445) as f64, silent())
+            .then((WEEK_MINUTES + 1465) as f64, fires_for(Workflow::Comment, "")),
+            case(
+                "a single success",
+                WEEK_MINUTES + 1600,
+                with("0.1x10080 0x1000 0.003x4 0x920", "0+60x12000"),
+                silent(),
+            ),
+            case(
+                "nine a week ago",
+                WEEK_MINUTES + 1600,
+                with("0.000104x10080 0x1920", "0+60x12000"),
+                silent(),
+            ),
+            case(
+                "eleven a week ago",
+                WEEK_MINUTES + 1600,
+                with("0.000128x10080 0x1920", "0+60x12000"),
+                fires_for(Workflow::Comment, ""),
+            ),
+            case(
+                "telemetry is missing",
+                WEEK_MINUTES + 1600,
+                with("0.1x10080 0x1920", "0+60x10080 _x1920"),
+                silent(),
+            ),
+            case(
+                "recorded for eleven hours of the day",
+                WEEK_MINUTES + 1500,
+                with("0.1x10080 _x860 0x1060", "0+60x12000"),
+                silent(),
+            ),
+            case(
+                "recorded for thirteen hours of the day",
+                WEEK_MINUTES + 1740,
+                with("0.1x10080 _x860 0x1060", "0+60x12000"),
+                fires_for(Workflow::Comment, ""),
+            ),
+            case("an installation of this week", 6 * 24 * 60, with("0.1x3000 0x6000", "0+60x9000"), silent()),
         ],
     }
 }
@@ -133,7 +257,12 @@ fn logins_failing(scale: Scale) -> Alert {
     let attempts = |window| select(&AUTH_LOGIN_ATTEMPTS).increase(window).sum();
     let share = |window| select(&AUTH_LOGIN_SUCCESSES).increase(window).sum().share_of(attempts(window));
     let window = scale.of(LONG);
-    let condition = share(window).below(LOGIN_SUCCESS_SHARE).and(attempts(window).at_least(FEWEST_LOGINS));
+    let hardly_any = share(window).below(LOGIN_SUCCESS_SHARE).and(attempts(window).at_least(FEWEST_LOGINS));
+    let [of_an_hour, of_a_day] = LOGIN_WINDOWS.map(|window| {
+        let window = scale.of(window);
+        share(window).equals(0.0).and(attempts(window).at_least(FEWEST_ATTEMPTS))
+    });
+    let condition = hardly_any.or(of_an_hour).or(of_a_day);
     let logins = |attempts, successes| {
         vec![Series::of(&AUTH_LOGIN_ATTEMPTS, (), attempts), Series::of(&AUTH_LOGIN_SUCCESSES, (), successes)]
     };
@@ -145,11 +274,11 @@ fn logins_failing(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Hardly anybody can log in.".to_owned(),
         description:
-            "Only {{ $value | humanizePercentage }} of attempts to log in within 15 minutes succeeded."
+            "Only {{ $value | humanizePercentage }} of attempts to log in succeeded, within 15 minutes or, of few attempts, within an hour or a day."
                 .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Of at least twenty attempts within a quarter of an hour four fifths failed.",
+            meaning: "Of at least twenty attempts within a quarter of an hour four fifths failed, or all of at least five within an hour or a day.",
             impact: "Either users cannot log in, or somebody tries passwords.",
             confirm: vec![
                 metrics(
@@ -168,9 +297,18 @@ fn logins_failing(scale: Scale) -> Alert {
         },
         fires_without_data: false,
         cases: vec![
-            case("most succeed", 30, logins("0+10x30", "0+9x30"), silent()),
-            case("most fail", 30, logins("0+10x30", "0+1x30"), fires("10%")),
-            case("one forgetful person", 30, logins("0x25 3x5", "0x30"), silent()),
+            case("a little more than a fifth succeeds", 30, logins("0+100x30", "0+21x30"), silent()),
+            case("a little less than a fifth succeeds", 30, logins("0+100x30", "0+19x30"), fires("19%")),
+            case("nineteen attempts, of which one succeeds", 40, logins("0x30 19x10", "0x30 1x10"), silent()),
+            case("twenty attempts, of which one succeeds", 40, logins("0x30 20x10", "0x30 1x10"), fires("5%")),
+            case("twenty attempts four minutes ago", 34, logins("0x30 20x10", "0x30 1x10"), silent()),
+            case("it goes on firing for ten minutes", 53, logins("0x30 20x40", "0x30 1x40"), fires("5%")),
+            case("and not for longer", 57, logins("0x30 20x40", "0x30 1x40"), silent()),
+            case("four attempts in vain", 80, logins("0x30 4x50", "0x80"), silent()),
+            case("eight attempts of an hour in vain", 80, logins("0x30 0+0.2x40 8x10", "0x80"), fires("0%")),
+            case("five attempts in vain, and a success", 80, logins("0x30 5x50", "0x20 1x60"), silent()),
+            case("five attempts of a day in vain", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x1600"), fires("0%")),
+            case("five attempts of a day, and a success", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x500 1x1100"), silent()),
             case("a restart resets the counts", 30, logins("0+10x15 0+10x15", "0+9x15 0+9x15"), silent()),
         ],
     }

@@ -89,6 +89,12 @@ impl User {
         self.must(Method::POST, "/v1/feedback-reports", json!({"kind": "bug", "body": "It broke."})).await;
     }
 
+    /// Asks for a name that cannot be.
+    pub(crate) async fn rename_in_vain(&self) {
+        let answer = self.send(Method::PATCH, "/v1/me", json!({"display_name": ""})).await;
+        assert_eq!(answer.expect("an answer").0, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
     /// Does what a build for it panics at.
     pub(crate) async fn cause_panic(&self) -> StatusCode {
         let path = format!("/v1/organizations/{}", self.organization);

@@ -37,6 +37,7 @@ pub(super) async fn all(drills: &mut Drills) {
     bug_report(drills).await;
     background::mail(drills).await;
     logins_failing(drills).await;
+    workflow_failing(drills).await;
     gauges_drifted(drills).await;
     background::backlogs_growing(drills).await;
     background::schedule_moved(drills).await;
@@ -128,6 +129,26 @@ async fn logins_failing(drills: &mut Drills) {
         }
     };
     drills.drill(drill, attempts, async |_, ()| ()).await;
+}
+
+/// As when a frontend and the API disagree after a release.
+async fn workflow_failing(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "six changes of names, all of them refused",
+        fires: &["WorkflowFailing"],
+        explained: &[],
+    };
+    drills
+        .drill(
+            drill,
+            async |world| {
+                for _ in 0..6 {
+                    world.user().rename_in_vain().await;
+                }
+            },
+            async |_, ()| {},
+        )
+        .await;
 }
 
 async fn gauges_drifted(drills: &mut Drills) {
@@ -394,7 +415,7 @@ async fn disk_full(drills: &mut Drills) {
 async fn blobs_gone(drills: &mut Drills) {
     let drill = Drill {
         cause: "the directory of uploaded files cannot be written",
-        fires: &["BlobStorageFailing", "DependencyUnreachable{dependency=blob_store}"],
+        fires: &["BlobStorageFailing", "DependencyUnreachable{dependency=blob_store}", "RouteFailing"],
         explained: FAILED_REQUESTS,
     };
     let away = format!("{BLOBS_DIRECTORY}-away");
@@ -504,14 +525,15 @@ pub(super) const FAILED_REQUESTS: &[(&str, &str)] = &[
     ("AvailabilityBudgetBurningFast", "requests fail"),
     ("AvailabilityBudgetBurningSlow", "requests fail"),
     ("HighLatency", "requests wait"),
-    ("LatencyBudgetBurningFast", "requests wait"),
-    ("LatencyBudgetBurningSlow", "requests wait"),
+    ("LatencyBudgetBurning", "requests wait"),
+    ("RouteFailing", "requests fail"),
+    ("RouteSlow", "requests wait"),
 ];
 
 async fn postgres_slow(drills: &mut Drills) {
     let drill = Drill {
         cause: "another session locks the table of users for 1.5 s, again and again",
-        fires: &["HighLatency", "DatabaseSlow", "LatencyBudgetBurningFast"],
+        fires: &["HighLatency", "DatabaseSlow", "LatencyBudgetBurning", "RouteSlow"],
         explained: FAILED_REQUESTS,
     };
     drills
@@ -530,11 +552,12 @@ async fn pool_starved(drills: &mut Drills) {
         ],
         explained: &[
             ("HighLatency", "requests wait"),
-            ("LatencyBudgetBurningFast", "requests wait"),
-            ("LatencyBudgetBurningSlow", "requests wait"),
+            ("LatencyBudgetBurning", "requests wait"),
             ("AvailabilityBudgetBurningSlow", "requests fail"),
             ("DatabaseSlow", "statements wait for the lock"),
             ("LoopFailing", "jobs that send e-mails read the table"),
+            ("RouteFailing", "requests fail"),
+            ("RouteSlow", "requests wait"),
         ],
     };
     drills

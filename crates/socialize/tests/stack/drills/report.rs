@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::alerts::is;
+use super::lasts;
 
 /// How long it took until an alert fired and until it resolved, where it did.
 type Times = (Option<Duration>, Option<Duration>);
@@ -32,7 +33,8 @@ impl Row {
         let mut lines = Vec::new();
         for (position, (alert, (fired, resolved))) in self.alerts.iter().enumerate() {
             let others = if position == 0 { others.as_str() } else { "as above" };
-            let (fired, resolved) = (seconds(*fired), seconds(*resolved));
+            let resolved = if lasts(alert) { "not awaited".to_owned() } else { seconds(*resolved) };
+            let fired = seconds(*fired);
             lines.push(format!("| {alert} | {} | {fired} | {resolved} | {others} |", self.cause));
         }
         lines.join("\n")

@@ -40,10 +40,10 @@ const NOTIFIED_FASTER: u32 = 4;
 /// How long a series that ended is still seen: five minutes, divided as all windows are.
 const LOOKBACK: &str = "--query.lookback-delta=10s";
 
-/// For how many seconds before and after a moment Prometheus is told what it would remember: a window of two hours, and as long as a
-/// drill may take.
-const REMEMBERED_BEFORE: u64 = 240;
-const REMEMBERED_AFTER: u64 = 300;
+/// For how many seconds before and after a moment Prometheus is told what it would remember: a window of two hours and an hour before
+/// it, and an hour after the end of the longest drill.
+const REMEMBERED_BEFORE: u64 = 360;
+const REMEMBERED_AFTER: u64 = 420;
 
 /// What a second replica must not share with the first one.
 const SECOND: &[(&str, &str)] = &[

@@ -1,0 +1,391 @@
+//! Alerts about single routes and workflows: what does not work for those who need it, and disappears in sums over everybody.
+
+use std::time::Duration;
+
+use domain::catalogue::BLOB_OPERATION_DURATION;
+use domain::labels::{BlobOperation, BlobOutcome};
+use telemetry::events::SERVER_REQUEST;
+use telemetry::http_server::UNMATCHED;
+
+use super::cases::{Answered, case, fires, fires_on, fires_on_method, silent};
+use super::requests::{ATTACHMENTS, failing_lines, slow_traffic};
+use super::thresholds::{
+    BETWEEN_EVENTS, BLOB_STORE_SLOW, FEWEST_ATTEMPTS, FEWEST_OPERATIONS, FEWEST_SLOW_REQUESTS, LONG,
+    LOW_TRAFFIC_WINDOW, ROUTE_ERROR_SHARE, ROUTE_WINDOWS, SHORT, SLOW_REQUEST, WORKFLOW_WINDOWS,
+};
+use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
+use crate::query::{
+    Both, RequestFailure, RequestMethod, ResponseStatus, Route, Scale, Vector, lines, requests, select, spans,
+};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![route_failing(scale), route_slow(scale), files_slow(scale)]
+}
+
+pub(super) fn slow_alerts(scale: Scale) -> Vec<Alert> {
+    vec![workflow_failing(scale)]
+}
+
+fn route_failing(scale: Scale) -> Alert {
+    let failed =
+        |window| requests().is_one_of(RequestFailure::OURS).count().increase(window).sum_by::<Route, _>();
+    let served = |window| requests().served().count().increase(window).sum_by::<Route, _>();
+    let conditions = ROUTE_WINDOWS.map(|(window, fewest)| {
+        let window = scale.of(window);
+        let enough = failed(window).at_least(fewest);
+        failed(window).share_of(served(window)).above(ROUTE_ERROR_SHARE).and(enough)
+    });
+    let [often, seldom] = conditions;
+    let traffic = |ok: &str, errors: &str| {
+        vec![
+            Series::answered(&Answered::WELL, ok),
+            Series::answered(&Answered::FAILED, errors),
+            // What everybody else does, and succeeds in.
+            Series::answered(&Answered { route: "/v1/me", method: "GET", ..Answered::WELL }, "0+60x800"),
+        ]
+    };
+    Alert {
+        name: "RouteFailing",
+        severity: Severity::Warning,
+        condition: often.or(seldom).text().to_owned(),
+        pending: scale.of(Duration::from_mins(2)),
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("Most requests for {} fail.", shown::<Route>()),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of requests for {} failed by a fault of the service. Others may hide it in the share of all.",
+            shown::<Route>()
+        ),
+        dashboard: DashboardUid::Api,
+        runbook: Runbook {
+            meaning: "More than half of the requests for one route failed: at least three within half an hour, or five within six hours.",
+            impact: "What this route is for does not work. The rest of the service may be well.",
+            confirm: vec![
+                metrics("Which routes fail, and how often", &failed(LOW_TRAFFIC_WINDOW).above(0.0)),
+                failing_lines(),
+                Look::Traces("What each of them did", spans().of_requests().failed()),
+            ],
+            remedy: &[
+                "HighErrorRate or PostgresUnreachable fire as well: everything fails, mend that first.",
+                "A route on which files travel: see BlobStorageFailing.",
+                "It began with a release: go back to the one before, see deploy/README.md.",
+                "Otherwise tell the developers its `code_location` from a log line and a trace.",
+            ],
+            escalate: "Within the working day; at once when people cannot log in or decide.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("half of them fail", 60, traffic("0+1x60", "0+1x60"), silent()),
+            case(
+                "more than half of them fail",
+                60,
+                traffic("0+0.98x60", "0+1x60"),
+                fires_on(Answered::WELL, "50.51%"),
+            ),
+            case(
+                "one request a minute fails, and sixty others succeed",
+                60,
+                traffic("0x60", "0+1x60"),
+                fires_on(Answered::WELL, "100%"),
+            ),
+            case("two failures", 60, traffic("0x60", "0x40 2x20"), silent()),
+            case("three failures", 60, traffic("0x60", "0x40 3x20"), fires_on(Answered::WELL, "100%")),
+            case("three failures a minute ago", 42, traffic("0x60", "0x40 3x20"), silent()),
+            case(
+                "four failures within six hours",
+                380,
+                traffic("0x400", "0x30 1x60 2x60 3x60 4x200"),
+                silent(),
+            ),
+            case(
+                "five failures within six hours",
+                380,
+                traffic("0x400", "0x30 1x60 2x60 3x60 4x60 5x150"),
+                fires_on(Answered::WELL, "100%"),
+            ),
+            case(
+                "five failures among more successes",
+                380,
+                traffic("0+0.02x400", "0x30 1x60 2x60 3x60 4x60 5x150"),
+                silent(),
+            ),
+            case(
+                "it goes on firing for ten minutes",
+                78,
+                traffic("0x90", "0x40 3x50"),
+                fires_on(Answered::WELL, "100%"),
+            ),
+            case("and not for longer", 84, traffic("0x90", "0x40 3x50"), silent()),
+            case(
+                "a scanner's requests hide nothing",
+                60,
+                {
+                    let mut series = traffic("0x60", "0+1x60");
+                    series.push(Series::answered(&Answered { status: "401", ..Answered::WELL }, "0+100x60"));
+                    series
+                },
+                fires_on(Answered::WELL, "100%"),
+            ),
+            case("a restart resets the counts", 60, traffic("0+1x60", "9x40 0x20"), silent()),
+        ],
+    }
+}
+
+/// A method of a route: what a workflow is made of.
+type Endpoint = Both<Route, RequestMethod>;
+
+fn workflow_failing(scale: Scale) -> Alert {
+    let attempts =
+        |window| -> Vector<Endpoint> { requests().attempts().count().increase(window).sum_by_both() };
+    let successes =
+        |window| -> Vector<Endpoint> { requests().succeeded().count().increase(window).sum_by_both() };
+    let [within_hours, within_days] = WORKFLOW_WINDOWS.map(|window| {
+        let window = scale.of(window);
+        attempts(window).at_least(FEWEST_ATTEMPTS).unless(successes(window).above(0.0))
+    });
+    let refused = Answered { status: "422", ..Answered::WELL };
+    let traffic = |ok: &str, refusals: &str| {
+        vec![Series::answered(&Answered::WELL, ok), Series::answered(&refused, refusals)]
+    };
+    Alert {
+        name: "WorkflowFailing",
+        severity: Severity::Warning,
+        condition: within_hours.or(within_days).text().to_owned(),
+        pending: scale.of(Duration::from_mins(5)),
+        keep_firing: scale.of(BETWEEN_EVENTS),
+        summary: format!("Nobody succeeds with {} {}.", shown::<RequestMethod>(), shown::<Route>()),
+        description: format!(
+            "All of about {{{{ $value | printf \"%.0f\" }}}} requests {} {} within hours failed or were refused, and none succeeded.",
+            shown::<RequestMethod>(),
+            shown::<Route>()
+        ),
+        dashboard: DashboardUid::Api,
+        runbook: Runbook {
+            meaning: "At least five attempts within six hours or a day, and not one success. Requests of callers who may not do this are not counted.",
+            impact: "A workflow that few people use does not work for any of them.",
+            confirm: vec![
+                metrics(
+                    "How these requests end",
+                    &requests()
+                        .attempts()
+                        .count()
+                        .increase(Duration::from_hours(6))
+                        .sum_by_both::<Route, ResponseStatus, _, _>()
+                        .above(0.0),
+                ),
+                Look::Logs("Each of them, with its `error_code` where it was refused", lines(SERVER_REQUEST)),
+            ],
+            remedy: &[
+                "Status 5xx: see RouteFailing.",
+                "Status 4xx from several users: the frontend and the API disagree, most often after a release of one of them. Go back, or update the other.",
+                "Status 4xx from one user: somebody who writes a program against the API. Silence it until tomorrow.",
+            ],
+            escalate: "Within the working day, when several users are concerned.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("four refusals, and no success", 120, traffic("0x120", "0x60 4x60"), silent()),
+            case(
+                "five refusals, and no success",
+                120,
+                traffic("0x120", "0x60 5x60"),
+                fires_on_method(refused, "5"),
+            ),
+            case("five refusals four minutes ago", 64, traffic("0x120", "0x60 5x60"), silent()),
+            case("five refusals, and a success", 120, traffic("0x100 1x20", "0x60 5x60"), silent()),
+            case(
+                "five refusals, and a success ten hours before",
+                800,
+                traffic("0x100 1x700", "0x700 5x100"),
+                fires_on_method(refused, "5"),
+            ),
+            case(
+                "five refusals over twenty hours",
+                1400,
+                traffic("0x1400", "0x200 1x250 2x250 3x250 4x250 5x200"),
+                fires_on_method(refused, "5"),
+            ),
+            case(
+                "five refusals over twenty hours, and a success",
+                1400,
+                traffic("0x100 1x1300", "0x200 1x250 2x250 3x250 4x250 5x200"),
+                silent(),
+            ),
+            case(
+                "it goes on firing for ten minutes",
+                1646,
+                traffic("0x1700", "0x200 5x1500"),
+                fires_on_method(refused, "5"),
+            ),
+            case("and not for longer", 1655, traffic("0x1700", "0x200 5x1500"), silent()),
+            case(
+                "strangers without a token",
+                120,
+                vec![Series::answered(&Answered { status: "401", ..Answered::WELL }, "0+9x120")],
+                silent(),
+            ),
+            case(
+                "members who may not",
+                120,
+                vec![Series::answered(&Answered { status: "403", ..Answered::WELL }, "0+9x120")],
+                silent(),
+            ),
+            case(
+                "scanners",
+                120,
+                vec![Series::answered(
+                    &Answered { route: UNMATCHED, status: "400", ..Answered::WELL },
+                    "0+9x120",
+                )],
+                silent(),
+            ),
+            case(
+                "logging in has rules of its own",
+                120,
+                vec![Series::answered(
+                    &Answered { route: "/v1/auth/login", status: "400", ..Answered::WELL },
+                    "0+9x120",
+                )],
+                silent(),
+            ),
+            case(
+                "clients that go away",
+                120,
+                vec![Series::requests(Some(RequestFailure::Cancelled), "0+9x120")],
+                silent(),
+            ),
+        ],
+    }
+}
+
+fn route_slow(scale: Scale) -> Alert {
+    let window = scale.of(LOW_TRAFFIC_WINDOW);
+    let all = requests().timed().count().increase(window).sum_by::<Route, _>();
+    let fast = requests().timed().within(SLOW_REQUEST).increase(window).sum_by::<Route, _>();
+    let condition = requests()
+        .timed()
+        .quantile_by::<Route, _>(0.95, window)
+        .above(SLOW_REQUEST.seconds())
+        .and(all.minus(fast).at_least(FEWEST_SLOW_REQUESTS));
+    let traffic = |fast: &str, all: &str| {
+        let mut series = slow_traffic(&Answered::WELL, fast, all);
+        let others = Answered { route: "/v1/me", method: "GET", ..Answered::WELL };
+        series.extend(slow_traffic(&others, "0+600x120", "0+600x120"));
+        series
+    };
+    Alert {
+        name: "RouteSlow",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(LONG),
+        summary: format!("Requests for {} are slow.", shown::<Route>()),
+        description: format!(
+            "One request in twenty for {} takes longer than {{{{ $value | humanizeDuration }}}}.",
+            shown::<Route>()
+        ),
+        dashboard: DashboardUid::Api,
+        runbook: Runbook {
+            meaning: "The 95th percentile of one route has been above a second within half an hour, with at least five slow requests. Files on their way are not counted.",
+            impact: "Users wait for what this route is for.",
+            confirm: vec![
+                metrics(
+                    "Which routes are slow",
+                    &requests()
+                        .timed()
+                        .quantile_by::<Route, _>(0.95, LOW_TRAFFIC_WINDOW)
+                        .above(SLOW_REQUEST.seconds()),
+                ),
+                Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
+            ],
+            remedy: &[
+                "HighLatency or DatabaseSlow fire as well: mend that first.",
+                "A trace shows which statement takes the time: a table has grown, and the statement lacks an index. Tell the developers its name.",
+                "Lists of one large customer: `organization_id` of the slow lines says whose.",
+            ],
+            escalate: "Within the working day.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("one in twenty just below a second", 60, traffic("0+9.5x60", "0+10x60"), silent()),
+            case(
+                "one in twenty just above a second",
+                60,
+                traffic("0+9.4x60", "0+10x60"),
+                fires_on(Answered::WELL, "1.25s"),
+            ),
+            case("four slow requests", 60, traffic("0x60", "0x40 4.9x20"), silent()),
+            case(
+                "five slow requests",
+                60,
+                traffic("0x60", "0x40 5.1x20"),
+                fires_on(Answered::WELL, "2.425s"),
+            ),
+            case("five slow requests four minutes ago", 44, traffic("0x60", "0x40 5x20"), silent()),
+            case(
+                "it goes on firing for a quarter of an hour",
+                82,
+                traffic("0x120", "0x40 5.1x80"),
+                fires_on(Answered::WELL, "2.425s"),
+            ),
+            case("and not for longer", 87, traffic("0x120", "0x40 5x80"), silent()),
+            case(
+                "files take as long as clients take",
+                60,
+                slow_traffic(&Answered { route: ATTACHMENTS, ..Answered::WELL }, "0x60", "0+1x60"),
+                silent(),
+            ),
+            case("a restart resets the counts", 60, traffic("0+10x30 0+10x30", "0+10x30 0+10x30"), silent()),
+        ],
+    }
+}
+
+fn files_slow(scale: Scale) -> Alert {
+    let stored = || select(&BLOB_OPERATION_DURATION).is_one_of(&[BlobOperation::Put, BlobOperation::PutPart]);
+    let window = scale.of(LOW_TRAFFIC_WINDOW);
+    let condition = stored()
+        .quantile(0.95, window)
+        .above(BLOB_STORE_SLOW.seconds())
+        .and(stored().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
+    let traffic = |fast: &str, all: &str| {
+        let labels = (BlobOperation::Put, BlobOutcome::Ok);
+        vec![
+            Series::count(&BLOB_OPERATION_DURATION, labels, all),
+            Series::bucket(&BLOB_OPERATION_DURATION, labels, BLOB_STORE_SLOW.seconds(), fast),
+            Series::bucket(&BLOB_OPERATION_DURATION, labels, 5.0, all),
+            Series::bucket(&BLOB_OPERATION_DURATION, labels, f64::INFINITY, all),
+        ]
+    };
+    Alert {
+        name: "BlobStorageSlow",
+        severity: Severity::Warning,
+        condition: condition.text().to_owned(),
+        pending: scale.of(SHORT),
+        keep_firing: scale.of(LONG),
+        summary: "Uploaded files are stored slowly.".to_owned(),
+        description: "The blob store takes longer than {{ $value | humanizeDuration }} for one part of a file in twenty.".to_owned(),
+        dashboard: DashboardUid::Background,
+        runbook: Runbook {
+            meaning: "Half of an upload's time may be the client's network, so uploads are judged by this: how long the store takes for what has arrived.",
+            impact: "Uploads take long, and fewer people can upload at once.",
+            confirm: vec![metrics(
+                "How long each operation takes",
+                &select(&BLOB_OPERATION_DURATION).quantile_by::<BlobOperation, _>(0.95, LOW_TRAFFIC_WINDOW),
+            )],
+            remedy: &[
+                "A directory: the disk is busy or failing; look at what else runs on the machine.",
+                "A bucket: look at the provider's status, and at the network between.",
+            ],
+            escalate: "Within the working day.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("one in twenty just below the limit", 60, traffic("0+9.5x60", "0+10x60"), silent()),
+            case("one in twenty just above the limit", 60, traffic("0+9.4x60", "0+10x60"), fires("2.917s")),
+            case("few files", 60, traffic("0x60", "0x35 49x25"), silent()),
+            case("enough files", 60, traffic("0x60", "0x35 50x25"), fires("4.875s")),
+            case("enough files four minutes ago", 44, traffic("0x60", "0x40 50x20"), silent()),
+            case("it goes on firing for a quarter of an hour", 82, traffic("0x120", "0x40 50x80"), fires("4.875s")),
+            case("and not for longer", 87, traffic("0x120", "0x40 50x80"), silent()),
+        ],
+    }
+}
