@@ -54,6 +54,25 @@ fn collector_down(scale: Scale) -> Alert {
                 .then(7.5, silent())
                 .then(8.0, fires("")),
             case("it restarts", 7, vec![Series::of(&UP, ScrapeJob::Collector, "1x5 0 1 1")], silent()),
+            case(
+                "others answer",
+                10,
+                vec![
+                    Series::of(&UP, ScrapeJob::Collector, "1x5 0x5"),
+                    Series::of(&UP, ScrapeJob::Loki, "1x10"),
+                ],
+                fires(""),
+            ),
+            case(
+                "it is not scraped any more, and others are",
+                12,
+                vec![
+                    Series::of(&UP, ScrapeJob::Collector, "1x5 _x15"),
+                    Series::of(&UP, ScrapeJob::Loki, "1x20"),
+                ],
+                fires_for(ScrapeJob::Collector, ""),
+            )
+            .then(11.5, silent()),
         ],
     }
 }

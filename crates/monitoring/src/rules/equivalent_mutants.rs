@@ -29,8 +29,11 @@ pub(crate) const ALL: &[Equivalent] = &[
     Equivalent { rule: "DiskFullSoon", change: "0 becomes 1", reason: "a byte more or less" },
     Equivalent { rule: "DiskFullSoon", change: "0 becomes 1 (2)", reason: NO_SUCH_DISK },
     Equivalent { rule: "ConnectionPoolFull", change: "no > 0", reason: "every pool has connections" },
+    Equivalent { rule: "CollectorQueueFilling", change: "no > 0", reason: NO_SUCH_QUEUE },
+    Equivalent { rule: "CollectorQueueFilling", change: "0 becomes 1", reason: NO_SUCH_QUEUE },
 ];
 
+const NO_SUCH_QUEUE: &str = "every queue has room for more than a byte";
 const NO_SUCH_DISK: &str = "every disk has more than a byte";
 const ALWAYS: &str = "an alert fires for each value that its expression has";
 const ZERO_OR_ONE: &str = "the value is 0 or 1";
