@@ -21,6 +21,7 @@ pub mod error;
 pub mod extract;
 pub mod fair_queue;
 pub mod gauges;
+mod hs256;
 pub mod interrupts;
 #[cfg(feature = "leak-canary")]
 mod leak_canary;

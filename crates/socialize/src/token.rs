@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
+use crate::hs256;
 use crate::secret::Secret;
 use crate::webhook::SigningSecret;
 
@@ -80,6 +81,7 @@ impl LinkPurpose {
 impl Tokens {
     /// Derives the keys from the server's secret.
     pub fn new(server_secret: &Secret) -> Self {
+        hs256::install();
         let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
         let links = derive(server_secret.expose().as_bytes(), &[b"e-mailed link"]);
         let refresh = derive(server_secret.expose().as_bytes(), &[b"refresh token"]);
