@@ -28,9 +28,14 @@ secret() {
 }
 
 secret postgres_password "$(random)"
-secret database_url "postgres://socialize:$(cat secrets/postgres_password)@postgres/socialize"
-# Of the role that reads the statistics of Postgres, for the observability overlay.
+secret owner_password "$(random)"
+secret application_password "$(random)"
+# Processes read and write rows as one role; migrations make tables as another.
+secret database_url "postgres://socialize:$(cat secrets/application_password)@postgres/socialize"
+secret owner_database_url "postgres://socialize_owner:$(cat secrets/owner_password)@postgres/socialize"
+# Of the role that reads the statistics of Postgres, for the observability overlay, and of the superuser, who makes it.
 secret statistics_database_url "postgres://socialize_statistics:$(random)@postgres/socialize?sslmode=disable"
+secret superuser_database_url "postgres://postgres:$(cat secrets/postgres_password)@postgres/socialize"
 secret server_secret "$(random)$(random)"
 secret grafana_admin_password "$(random)"
 # Filled in where settings.env names them.

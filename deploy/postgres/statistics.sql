@@ -1,5 +1,5 @@
 -- The role by which the collector of the observability overlay reads the statistics of Postgres, and nothing else: a member of pg_monitor
--- sees what the server does and no row of any table. Run at each start of the overlay, as the owner of the database.
+-- sees what the server does and no row of any table. Run at each start of the overlay, as the superuser.
 --
 -- The password comes as the setting `statistics.password` of the connection, so that it is in no statement and in no log.
 set client_min_messages = warning;
@@ -13,6 +13,8 @@ begin
         'connection limit 5 password %L',
         current_setting('statistics.password')
     );
+    -- roles.sql takes it from everybody.
+    execute format('grant connect on database %I to socialize_statistics', current_database());
 end
 $$;
 -- The size of a table waits for whoever has locked it: the exporter shall tell the rest before the scrape ends, after ten seconds.

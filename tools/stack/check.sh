@@ -86,6 +86,45 @@ check "compose.yaml with both overlays and compose.public-probe.yaml" \
 check "the overlay changes nothing of the base" only_adds "$scratch/base.json" "$scratch/merged.json"
 check "the overlay adds its services" adds_services "$scratch/base.json" "$scratch/merged.json"
 
+# Whether what memory takes has a size, and who is in which network.
+tmpfs_have_sizes() {
+    jq --raw-output '.services | to_entries[] | .key as $service | .value.tmpfs[]? | select(test("(:|,)size=") | not) | "\($service): \(.)"' \
+        "$1" >"$scratch/lost" && ! grep . "$scratch/lost"
+}
+
+members() {
+    local seen
+    seen=$(jq --raw-output --arg network "$2" '[.services | to_entries[] | select(.value.networks | has($network)) | .key] | join(" ")' "$1")
+    [[ $seen == "$3" ]] || { echo "in $2 are: $seen" && false; }
+}
+
+# Processes know the password of the role that reads and writes rows, and nobody but the database that of the superuser.
+knows() {
+    local seen
+    seen=$(jq --raw-output --arg secret "$2" '[.services | to_entries[] | select(any(.value.secrets[]?; .source == $secret)) | .key] | join(" ")' "$1")
+    [[ $seen == "$3" ]] || { echo "$2 is known to: $seen" && false; }
+}
+
+# cookie URL: what Grafana's entrypoint makes of it, with something else in the place of Grafana.
+cookie() {
+    local script
+    script=$(jq --raw-output '.services.grafana.entrypoint[2]' "$scratch/merged.json" | sed 's/\$\$/$/g')
+    [[ $script == *"exec /run.sh" ]] || return
+    GF_SERVER_ROOT_URL=$1 sh -c "${script%exec /run.sh} echo \"\${GF_SECURITY_COOKIE_SECURE-}\""
+}
+
+cookie_follows_the_url() {
+    [[ $(cookie https://grafana.example.com) == true && -z $(cookie http://localhost:3000) && -z $(cookie http://https.example.com) ]]
+}
+
+check "compose: memory-backed file systems have sizes" tmpfs_have_sizes "$scratch/merged.json"
+check "compose: only those who need it reach the database" members "$scratch/merged.json" database "api migrate postgres worker"
+check "compose: nothing but the application is on its way out" members "$scratch/merged.json" default "api worker"
+check "compose: processes know their own role" knows "$scratch/merged.json" database_url "api worker"
+check "compose: migrations know the owner" knows "$scratch/merged.json" owner_database_url "migrate"
+check "compose: nobody knows the superuser" knows "$scratch/merged.json" postgres_password "postgres"
+check "compose: Grafana's cookie is secure where its URL is" cookie_follows_the_url
+
 check "prometheus/prometheus.yml" promtool check config --lint=all --lint-fatal --syntax-only prometheus/prometheus.yml
 check "prometheus/rules" promtool check rules --lint=all --lint-fatal prometheus/rules/*.yml
 # At the same time, because some of them play weeks.

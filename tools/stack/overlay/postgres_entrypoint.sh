@@ -11,6 +11,9 @@ if [[ ! -s $PGDATA/PG_VERSION ]]; then
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     pg_ctl --options="-c listen_addresses=''" --wait start
     [[ $POSTGRES_DB == postgres ]] || createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
+    for script in /docker-entrypoint-initdb.d/*.sh; do
+        [[ ! -e $script ]] || bash "$script"
+    done
     pg_ctl --mode=fast --wait stop
 fi
 exec "$@"

@@ -4,9 +4,9 @@
 //! and the names of files set aside end like the name of the file itself (`socialize.jsonl`, `socialize.000007.jsonl`), so that
 //! one pattern finds them all, also after the collector was away.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,11 +51,15 @@ impl RotatingFile {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
         };
+        let is_new = !directory.exists();
         DirBuilder::new()
             .recursive(true)
-            .mode(0o750)
+            .mode(DIRECTORY_MODE)
             .create(&directory)
             .map_err(|source| LogError::CreateDirectory { path: directory.clone(), source })?;
+        if is_new {
+            let _ = fs::set_permissions(&directory, Permissions::from_mode(DIRECTORY_MODE));
+        }
         let open = open_for_append(&settings.path)?;
         Ok(Self { settings, directory, name, open: Some(open), identity_checked: Instant::now() })
     }
@@ -178,16 +182,24 @@ impl OpenFile {
     }
 }
 
+/// A collector that is in the group reads the files, also where the process lets its group read nothing else.
+const FILE_MODE: u32 = 0o640;
+const DIRECTORY_MODE: u32 = 0o750;
+
 fn open_for_append(path: &Path) -> Result<OpenFile, LogError> {
     let cannot_open = |source| LogError::Open { path: path.to_path_buf(), source };
     let mut file = OpenOptions::new()
         .read(true)
         .append(true)
         .create(true)
-        .mode(0o640)
+        .mode(FILE_MODE)
         .open(path)
         .map_err(cannot_open)?;
     let metadata = file.metadata().map_err(cannot_open)?;
+    if metadata.is_file() && metadata.len() == 0 {
+        // A device or somebody else's file stays as it is.
+        let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
+    }
     // Two processes would set each other's file aside. Where locks are not supported nothing can be said, and devices are shared.
     if metadata.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err(LogError::InUse { path: path.to_path_buf() });
