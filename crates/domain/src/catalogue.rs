@@ -10,11 +10,12 @@ use telemetry::catalogue::{
 };
 use telemetry::{DatabaseOutcome, JobOutcome};
 
+use crate::audit::AuditAction;
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
-    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailOutcome,
-    EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Role,
-    StatusGauge,
+    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailLimit,
+    EmailOutcome, EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange,
+    PublishingOutcome, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -166,6 +167,22 @@ pub const PUBLISHING_DELIVERIES: CounterMetric<PublishingOutcome> = CounterMetri
     Unit::Count("{attempt}"),
     "Attempts to deliver a content item to the publishing endpoint of its workspace, by outcome.",
     "Does publishing fail?",
+);
+
+/// Changes of who may do what, and of what protects approval.
+pub const AUDIT_EVENTS: CounterMetric<AuditAction> = CounterMetric::counter(
+    "socialize.audit.events",
+    Unit::Count("{event}"),
+    "Changes of rights and of what protects approval, by what was changed.",
+    "Does somebody change who may do what?",
+);
+
+/// E-mails that were not sent because others had caused too many.
+pub const EMAILS_WITHHELD: CounterMetric<EmailLimit> = CounterMetric::counter(
+    "socialize.emails.withheld",
+    Unit::Count("{email}"),
+    "E-mails that were not sent because they were over a limit of what others can cause, by limit.",
+    "Does somebody have us flood mailboxes?",
 );
 
 /// Changes of publishing endpoints.
@@ -437,6 +454,8 @@ pub fn all() -> Vec<MetricDescription> {
         builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
         PUBLISHING_DELIVERIES.description(),
         PUBLISHING_ENDPOINTS_CHANGED.description(),
+        EMAILS_WITHHELD.description(),
+        AUDIT_EVENTS.description(),
         AUTH_FAILURES.description(),
         AUTH_LOGIN_ATTEMPTS.description(),
         AUTH_LOGIN_SUCCESSES.description(),

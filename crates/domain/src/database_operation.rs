@@ -25,6 +25,9 @@ pub enum DatabaseOperation {
     ForgetLogin,
     CountEmail,
     FindClientNetworks,
+    LockUser,
+    EraseUser,
+    ListOperators,
     InsertSession,
     FindSession,
     EndSession,
@@ -39,6 +42,7 @@ pub enum DatabaseOperation {
     InsertOrganization,
     FindOrganization,
     ListOrganizations,
+    DeleteOrganization,
     UpdateOrganization,
     FindOrganizationRole,
     InsertOrganizationMember,
@@ -50,6 +54,7 @@ pub enum DatabaseOperation {
     FindWorkspace,
     ListWorkspaces,
     UpdateWorkspace,
+    DeleteWorkspace,
     FindWorkspaceAccess,
     InsertWorkspaceMember,
     FindWorkspaceMember,
@@ -65,6 +70,9 @@ pub enum DatabaseOperation {
     RevokeWorkspaceInvite,
     AcceptWorkspaceInvite,
     ExpireWorkspaceInvites,
+    // Audit.
+    InsertAuditEvents,
+    ListAuditEvents,
     // Content and approval.
     InsertContentItem,
     FindContentItem,
@@ -73,6 +81,7 @@ pub enum DatabaseOperation {
     LockContentItem,
     ListContentItems,
     UpdateContentItem,
+    DeleteContentItem,
     InsertContentRevision,
     ListContentRevisions,
     InsertApprovalDecision,
@@ -137,8 +146,12 @@ pub enum DatabaseOperation {
     FoldGauges,
     CompareGauges,
     RepairGauges,
-    // Everything else.
+    // E-mails.
     FindEmailRecipient,
+    LockEmailRecipient,
+    FindEmailLimits,
+    InsertEmailLedger,
+    // Everything else.
     CountFacts,
 }
 

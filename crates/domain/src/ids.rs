@@ -27,6 +27,8 @@ pub type ApprovalDecisionId = Id<entity::ApprovalDecision>;
 pub type CommentId = Id<entity::Comment>;
 /// The id of an attachment of a content item.
 pub type AttachmentId = Id<entity::Attachment>;
+/// Identifies a row of the audit.
+pub type AuditEventId = Id<entity::AuditEvent>;
 /// The id of a feedback report.
 pub type FeedbackReportId = Id<entity::FeedbackReport>;
 /// The id of a session, which is one family of refresh tokens.
@@ -248,6 +250,14 @@ pub mod entity {
 
     impl Entity for FeedbackReport {
         const ID_NAME: &'static str = "FeedbackReportId";
+    }
+
+    /// A row of the audit.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum AuditEvent {}
+
+    impl Entity for AuditEvent {
+        const ID_NAME: &'static str = "AuditEventId";
     }
 
     /// A session.

@@ -95,6 +95,18 @@ pub enum SmtpStage {
     Message,
 }
 
+/// Which limit an e-mail was over that others had caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum EmailLimit {
+    /// Of e-mails to one mailbox.
+    Recipient,
+    /// Of e-mails that one user causes.
+    Actor,
+    /// Of e-mails on behalf of one organization.
+    Organization,
+}
+
 /// Whom Socialize calls over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -474,6 +486,20 @@ impl ClosedSet for PublishingEndpointChange {
 
 impl Label for PublishingEndpointChange {
     const KEY: &'static str = "change";
+}
+
+impl ClosedSet for EmailLimit {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for EmailLimit {
+    const KEY: &'static str = "limit";
 }
 
 impl ClosedSet for AuthFailureReason {

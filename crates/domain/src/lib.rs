@@ -4,6 +4,7 @@
 //! and closed sets be bound to queries and read from rows; it brings no connection with it.
 
 pub mod approval;
+pub mod audit;
 pub mod catalogue;
 pub mod database_operation;
 pub mod events;

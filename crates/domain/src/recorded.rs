@@ -59,6 +59,7 @@ pub const EVENT_FIELDS: &[&str] = &[
     "delay_ms",
     "signal.name",
     "log.level",
+    "log.level.before",
     "log.sink",
     "log.drop_reason",
     "log.lost_lines",
@@ -99,7 +100,9 @@ pub fn line_fields() -> BTreeSet<&'static str> {
     // A business fact is a line with the labels of its counter.
     let facts = [
         catalogue::APPROVAL_DECISIONS_SUBMITTED.description(),
+        catalogue::AUDIT_EVENTS.description(),
         catalogue::AUTH_FAILURES.description(),
+        catalogue::EMAILS_WITHHELD.description(),
         catalogue::FEEDBACK_REPORTS_SUBMITTED.description(),
         catalogue::PUBLISHING_DELIVERIES.description(),
         catalogue::PUBLISHING_ENDPOINTS_CHANGED.description(),

@@ -7,9 +7,10 @@ use telemetry::log::Level;
 use telemetry::meter::Counter;
 use telemetry::{Attributes, Fact, Key, Telemetry};
 
+use crate::audit::AuditAction;
 use crate::catalogue;
 use crate::ids::{CommentId, ContentItemId, FeedbackReportId, InviteId, OrganizationId, UserId, WorkspaceId};
-use crate::labels::{AuthFailureReason, ErrorCode, PublishingEndpointChange, PublishingOutcome};
+use crate::labels::{AuthFailureReason, EmailLimit, ErrorCode, PublishingEndpointChange, PublishingOutcome};
 use crate::vocabulary::{Channel, Decision, FeedbackKind, PublishFailure, WorkspaceRole};
 
 /// The names under which ids and closed values are recorded.
@@ -50,6 +51,14 @@ pub mod keys {
     pub static PUBLISH_FAILURE: Key = Key("publish_failure");
     /// A role in a workspace.
     pub static WORKSPACE_ROLE: Key = Key("workspace.role");
+    /// The row of the audit.
+    pub static AUDIT_EVENT_ID: Key = Key("audit.event.id");
+    /// Whom or what the change of rights is about.
+    pub static AUDIT_TARGET_ID: Key = Key("audit.target.id");
+    /// What it was before.
+    pub static AUDIT_BEFORE: Key = Key("audit.before");
+    /// What it is now.
+    pub static AUDIT_AFTER: Key = Key("audit.after");
     /// The stable code of an error answer.
     pub static ERROR_CODE: Key = Key("error.code");
 }
@@ -112,6 +121,8 @@ pub struct Signals {
     feedback_reports_submitted: Fact<FeedbackKind>,
     publishing_deliveries: Fact<PublishingOutcome>,
     publishing_endpoints_changed: Fact<PublishingEndpointChange>,
+    emails_withheld: Fact<EmailLimit>,
+    audit_events: Fact<AuditAction>,
     auth_login_attempts: Counter,
     auth_login_successes: Fact,
     auth_failures: Fact<AuthFailureReason>,
@@ -134,6 +145,8 @@ impl Signals {
             feedback_reports_submitted: Fact::new(telemetry, &catalogue::FEEDBACK_REPORTS_SUBMITTED),
             publishing_deliveries: Fact::new(telemetry, &catalogue::PUBLISHING_DELIVERIES),
             publishing_endpoints_changed: Fact::new(telemetry, &catalogue::PUBLISHING_ENDPOINTS_CHANGED),
+            audit_events: Fact::new(telemetry, &catalogue::AUDIT_EVENTS),
+            emails_withheld: Fact::new(telemetry, &catalogue::EMAILS_WITHHELD),
             auth_login_attempts: telemetry.meter().counter(&catalogue::AUTH_LOGIN_ATTEMPTS),
             auth_login_successes: Fact::new(telemetry, &catalogue::AUTH_LOGIN_SUCCESSES),
             auth_failures: Fact::new(telemetry, &catalogue::AUTH_FAILURES),
@@ -237,6 +250,28 @@ impl Signals {
         self.publishing_endpoints_changed.happened(change, |attributes| actor.describe(attributes));
     }
 
+    /// Who may do what, or what protects approval, was changed. `describe` adds what it was about.
+    pub fn audited(&self, action: AuditAction, describe: impl FnOnce(&mut Attributes)) {
+        self.audit_events.happened(action, describe);
+    }
+
+    /// An e-mail was not sent, because whoever caused it, or all together, had caused too many.
+    pub fn email_withheld(
+        &self,
+        limit: EmailLimit,
+        actor: Option<UserId>,
+        organization: Option<OrganizationId>,
+    ) {
+        self.emails_withheld.happened_at(Level::Warn, limit, |attributes| {
+            if let Some(actor) = actor {
+                attributes.id(&keys::USER_ID, actor);
+            }
+            if let Some(organization) = organization {
+                attributes.id(&keys::ORGANIZATION_ID, organization);
+            }
+        });
+    }
+
     /// Somebody tried to log in. The line comes with the outcome.
     pub fn login_attempted(&self) {
         self.auth_login_attempts.add((), 1);
@@ -264,7 +299,7 @@ impl Signals {
 }
 
 /// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 18] {
+pub fn allowed_keys() -> [&'static Key; 22] {
     [
         &keys::USER_ID,
         &keys::ORGANIZATION_ID,
@@ -283,6 +318,10 @@ pub fn allowed_keys() -> [&'static Key; 18] {
         &keys::CHANNEL,
         &keys::PUBLISH_FAILURE,
         &keys::WORKSPACE_ROLE,
+        &keys::AUDIT_EVENT_ID,
+        &keys::AUDIT_TARGET_ID,
+        &keys::AUDIT_BEFORE,
+        &keys::AUDIT_AFTER,
         &keys::ERROR_CODE,
     ]
 }

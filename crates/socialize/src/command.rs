@@ -1,20 +1,27 @@
 //! The commands that do one thing and end.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use domain::ids::UserId;
 use http::StatusCode;
 use telemetry::{Telemetry, TelemetrySettings};
+use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{ChosenDeadLetters, DeadLettersCommand, Settings};
+use crate::config::{ChosenDeadLetters, DeadLettersCommand, OperatorCommand, Settings};
 use crate::config::{DatabaseSettings, Mistakes};
 use crate::database::Database;
 use crate::dead_letters::{self, Format, Selection};
+use crate::erasure::{self, Succession};
 use crate::gauges::{self, Difference};
-use crate::{operators, start};
+use crate::mail;
+use crate::operators::{self, Operator};
+use crate::start;
+use crate::text::EmailAddress;
 
 /// A mistake in the configuration or on the command line.
 const EXIT_MISTAKE: u8 = 2;
@@ -50,13 +57,81 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
     }
 }
 
-/// `socialize operator add`
+/// `socialize operator`
 ///
 /// # Errors
-/// When there is no such user with a confirmed address, or the database fails.
-pub async fn add_operator(database: &DatabaseSettings, email: &str) -> anyhow::Result<()> {
-    let user_id = operators::add(&unwatched(database)?, email).await?;
-    print(&format!("This user is a platform operator: {user_id}"))
+/// When there is a mistake in the configuration, no such user or operator, or the database fails.
+pub async fn manage_operators(
+    command: OperatorCommand,
+    variables: &[(String, String)],
+) -> anyhow::Result<ExitCode> {
+    let database = |settings| unwatched(&Settings::check_database(settings, variables)?);
+    let now = Clock::default().now();
+    match command {
+        OperatorCommand::Add { email, settings } => {
+            let user_id = operators::add(&database(&settings)?, &email, now).await?;
+            print(&format!("This user is a platform operator: {user_id}"))?;
+        }
+        OperatorCommand::Remove { email, settings } => {
+            let user_id = operators::remove(&database(&settings)?, &email, now).await?;
+            print(&format!("This user is no platform operator any more: {user_id}"))?;
+        }
+        OperatorCommand::List { settings } => {
+            let operators = operators::list(&database(&settings)?).await?;
+            if operators.is_empty() {
+                print("There are no platform operators: `socialize operator add` makes one.")?;
+            }
+            for Operator { id, email, since } in operators {
+                let since =
+                    since.map_or_else(|| "unknown".to_owned(), |since| since.format("%Y-%m-%d").to_string());
+                print(&format!("{id}  since {since:<10}  {email}"))?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `socialize erase-user`
+///
+/// # Errors
+/// When it is neither an address nor the id of an account, or the database fails.
+pub async fn erase_user(
+    settings: &DatabaseSettings,
+    mail_directory: Option<&str>,
+    user: &str,
+) -> anyhow::Result<()> {
+    let (database, now) = (unwatched(settings)?, Clock::default().now());
+    let mut transaction = database.begin().await?;
+    let (user_id, address) = match user.parse::<Uuid>() {
+        Ok(id) => (Some(UserId::from(id)), None),
+        Err(_) => {
+            let address = EmailAddress::parse(user)
+                .map_err(|problem| anyhow::anyhow!("the person's address {problem}"))?;
+            (operators::find_user(&database, &mut transaction, &address).await?, Some(address))
+        }
+    };
+    let mut address = address.map(|address| address.as_str().to_owned());
+    let mut name = String::new();
+    if let Some(user_id) = user_id {
+        let succession = Succession::Promote;
+        let erased = erasure::erase_user(&database, &mut transaction, user_id, None, succession, now).await?;
+        let done = if erased.address.is_some() { "is erased" } else { "was erased before" };
+        print(&format!("The account {done}: {user_id}"))?;
+        name = erased.name.unwrap_or_default();
+        address = erased.address.or(address);
+    } else {
+        let address = address.as_deref().unwrap_or_default();
+        let rows = erasure::erase_address(&database, &mut transaction, address, now).await?;
+        print(&format!("No account has this address. {rows} other rows named it, and do not any more."))?;
+    }
+    database.commit(transaction).await?;
+    if let (Some(directory), Some(address)) = (mail_directory, address) {
+        let emails = mail::forget_in(Path::new(directory), &address, &name);
+        print(&format!("{emails} e-mails in {directory} named the person and are deleted."))?;
+    }
+    print(
+        "Backups, and what a mail server took, still name the person. docs/PRIVACY.md says what logs and traces have.",
+    )
 }
 
 /// `socialize dead-letters`

@@ -4,9 +4,11 @@ use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId}
 use domain::labels::{EmailTemplate, JobKind};
 use domain::vocabulary::Decision;
 use serde::{Deserialize, Serialize};
+use telemetry::ClosedSet;
 
 use crate::app::App;
 use crate::database::{self, Transaction};
+use crate::email_limits;
 use crate::queue::{NewJob, enqueue};
 
 /// How often delivery of an e-mail is tried: with backoff, for about a day.
@@ -40,7 +42,7 @@ pub enum Email {
     ApprovalRequested {
         /// What to decide on.
         content_item: ContentItemId,
-        /// Which revision of it.
+        /// Which revision of it; a later one that waits when this is sent is meant as well.
         revision: i32,
         /// Who is asked.
         reviewer: UserId,
@@ -91,5 +93,36 @@ impl Email {
             NewJob { kind, payload: &self, run_at, max_attempts, deduplication_key: None },
         )
         .await
+    }
+
+    /// Leaves e-mails about one content item to the worker, one to each of `recipients`. Several about the same become one: while one
+    /// waits no other is enqueued, and after one was sent the next waits for [`ABOUT_THE_SAME_ITEM`](email_limits::ABOUT_THE_SAME_ITEM).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn enqueue_about_item(
+        app: &App,
+        transaction: &mut Transaction,
+        content_item: ContentItemId,
+        recipients: &[UserId],
+        email: impl Fn(UserId) -> Self,
+    ) -> database::Result<()> {
+        let Some(template) = recipients.first().map(|recipient| email(*recipient).template()) else {
+            return Ok(());
+        };
+        let due = email_limits::next_about_item(app, transaction, template, content_item, recipients).await?;
+        for (recipient, run_at) in due {
+            let payload = email(recipient);
+            let decision = match payload {
+                Self::ApprovalDecided { decision, .. } => decision.as_str(),
+                _ => "",
+            };
+            let deduplication_key =
+                Some(format!("{}:{content_item}:{recipient}:{decision}", template.as_str()));
+            let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
+            let job = NewJob { kind, payload: &payload, run_at, max_attempts, deduplication_key };
+            enqueue(app, transaction, job).await?;
+        }
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod activity;
 pub mod app;
+pub mod audit;
 pub mod blobs;
 mod causes;
 pub mod client_networks;
@@ -17,6 +18,8 @@ pub mod demo;
 mod disks;
 pub mod doctor;
 pub mod email;
+pub mod email_limits;
+pub mod erasure;
 pub mod error;
 pub mod extract;
 pub mod fair_queue;

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use domain::labels::Role;
+use nix::sys::stat::{Mode, umask};
 use socialize::command;
-use socialize::config::{
-    self, Arguments, Command, DemoSettings, GaugesCommand, OperatorCommand, Settings, SimulateSettings,
-};
+use socialize::config::{self, Arguments, Command, DemoSettings, GaugesCommand, Settings, SimulateSettings};
 use socialize::memory;
 
 fn main() -> ExitCode {
@@ -34,6 +33,10 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
+    if matches!(command, Command::Serve(_) | Command::Work(_)) {
+        // What is uploaded is for nobody else on the machine. Who reads log files says so where they are made.
+        umask(Mode::S_IRWXG | Mode::S_IRWXO);
+    }
     match command {
         Command::Serve(arguments) => {
             socialize::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await?;
@@ -51,8 +54,10 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Simulate(arguments) => {
             return socialize::simulate::run(SimulateSettings::check(&arguments)?).await;
         }
-        Command::Operator { command: OperatorCommand::Add { email, settings } } => {
-            command::add_operator(&Settings::check_database(&settings, variables)?, &email).await?;
+        Command::Operator { command } => return command::manage_operators(command, variables).await,
+        Command::EraseUser { user, settings } => {
+            let database = Settings::check_database(&settings, variables)?;
+            command::erase_user(&database, settings.mail_directory.as_deref(), &user).await?;
         }
         Command::DeadLetters { command } => return command::manage_dead_letters(command, variables).await,
         Command::Gauges { command: GaugesCommand::Check { settings } } => {

@@ -3,6 +3,9 @@
 //!
 //! It has a thread and a runtime of its own, so that it still answers when the runtime that serves users stands still.
 //!
+//! It answers only requests for a host that is its own: otherwise a page in the operator's browser could reach it, by a name that its
+//! author lets point to loopback (DNS rebinding).
+//!
 //! - `GET /health/live`, `GET /health/ready`, `GET /health`: the verdicts, the last with every dependency; all fail while
 //!   the other runtime stands still
 //! - `GET /metrics`: every instrument in the Prometheus text format
@@ -10,11 +13,16 @@
 //! - `GET /build`: version and commit
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::body::to_bytes;
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -40,6 +48,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) fn listen(
     listener: TcpListener,
     app: App,
+    hosts: OwnHosts,
     ended: watch::Receiver<()>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -49,12 +58,63 @@ pub(crate) fn listen(
     };
     thread::Builder::new().name("operations".to_owned()).spawn(move || {
         let end = End { announced: ended.clone(), closed: ended };
-        runtime.block_on(accept(listener, services(app), end, END_LIMIT));
+        runtime.block_on(accept(listener, services(app, hosts), end, END_LIMIT));
     })
 }
 
+/// How long a body may take to arrive. There is one route that takes any, and what it takes is short.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest body.
+const BODY_BYTES: usize = 4 << 10;
+
+/// Under which names this listener may be asked, on any port: what is published from a container has another one.
+#[derive(Clone)]
+pub(crate) struct OwnHosts {
+    bound: IpAddr,
+    names: Arc<[String]>,
+}
+
+impl OwnHosts {
+    /// Those of a listener that is bound to `address`, and `names` that the operator gave.
+    pub(crate) fn new(address: SocketAddr, names: &[String]) -> Self {
+        Self { bound: address.ip(), names: names.into() }
+    }
+
+    fn have(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        let has_user = authority.as_str().contains('@');
+        let host = authority.host().to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        let is_own = match address {
+            Ok(address) => address.to_canonical().is_loopback() || address == self.bound,
+            Err(_) => host == "localhost" || self.names.iter().any(|name| name == host),
+        };
+        is_own && !has_user
+    }
+}
+
+/// Refuses requests for any other host, also those that name none or several.
+async fn require_own_host(State(hosts): State<OwnHosts>, request: Request, next: Next) -> Response {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let is_own = match (request.uri().authority(), named.next(), named.next()) {
+        // HTTP/2 has no such header, and a proxy's request line has both.
+        (Some(authority), host, None) => {
+            hosts.have(authority.as_str())
+                && host.is_none_or(|host| host.to_str().is_ok_and(|host| hosts.have(host)))
+        }
+        (None, Some(host), None) => host.to_str().is_ok_and(|host| hosts.have(host)),
+        _ => false,
+    };
+    if is_own {
+        return next.run(request).await;
+    }
+    let problem = "This listener answers for localhost, loopback addresses, its own address and SOCIALIZE_OPERATIONS_HOSTS.\n";
+    (StatusCode::MISDIRECTED_REQUEST, problem).into_response()
+}
+
 /// Everything that the operations listener answers.
-fn services(app: App) -> Services<Router> {
+fn services(app: App, hosts: OwnHosts) -> Services<Router> {
     let requests = Router::new()
         .route("/health/live", get(live))
         .route("/health/ready", get(ready))
@@ -62,6 +122,7 @@ fn services(app: App) -> Services<Router> {
         .route("/metrics", get(metrics))
         .route("/log-level", get(read_level).put(set_level))
         .route("/build", get(build))
+        .layer(from_fn_with_state(hosts, require_own_host))
         .with_state(app);
     Services {
         requests,
@@ -84,11 +145,15 @@ async fn read_level(State(app): State<App>) -> String {
     format!("{}\n", app.telemetry.levels().setting())
 }
 
-async fn set_level(State(app): State<App>, body: String) -> Response {
-    match body.trim().parse::<LevelSetting>() {
+async fn set_level(State(app): State<App>, request: Request) -> Response {
+    let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), BODY_BYTES)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "A log level is shorter.\n").into_response(),
+        Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.\n").into_response(),
+    };
+    match String::from_utf8_lossy(&body).trim().parse::<LevelSetting>() {
         Ok(setting) => {
-            app.telemetry.levels().set(setting);
-            tracing::event!(name: "log.level.changed", tracing::Level::WARN, log.level = app.telemetry.levels().setting().to_string());
+            app.telemetry.change_levels(setting);
             read_level(State(app)).await.into_response()
         }
         Err(error) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")).into_response(),
@@ -97,4 +162,54 @@ async fn set_level(State(app): State<App>, body: String) -> Response {
 
 async fn build() -> Response {
     Json(json!({"version": VERSION, "commit": COMMIT})).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_knows_its_own_hosts() {
+        let names = ["api".to_owned(), "socialize.internal".to_owned()];
+        let hosts = OwnHosts::new(SocketAddr::from(([10, 0, 0, 7], 9464)), &names);
+        for own in [
+            "localhost",
+            "LOCALHOST:9464",
+            "localhost.:1",
+            "127.0.0.1",
+            "127.0.0.1:9999",
+            "127.8.9.10:80",
+            "[::1]:9464",
+            "[::1]",
+            "[::ffff:127.0.0.1]:80",
+            "10.0.0.7:9464",
+            "10.0.0.7",
+            "api:9464",
+            "API",
+            "socialize.internal",
+        ] {
+            assert!(hosts.have(own), "{own}");
+        }
+        for foreign in [
+            "",
+            ":9464",
+            "evil.example",
+            "evil.example:9464",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.8:9464",
+            "0.0.0.0:9464",
+            "[::]:9464",
+            "api.evil.example",
+            "localhost@evil.example",
+            "evil@localhost",
+            "localhost:9464/",
+            "127.0.0.1 ",
+            "2130706433",
+            "0x7f000001",
+            "socialize.example",
+        ] {
+            assert!(!hosts.have(foreign), "{foreign}");
+        }
+    }
 }

@@ -1,14 +1,18 @@
 //! Platform operators, who triage feedback reports. They are made on the machine that Socialize runs on, never by a request.
 
+use chrono::{DateTime, Utc};
+use domain::audit::AuditAction;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
+use sqlx::PgConnection;
 
-use crate::database::{Database, DatabaseError};
+use crate::audit;
+use crate::database::{self, Database, DatabaseError};
 use crate::text::EmailAddress;
 
-/// Why somebody was not made an operator.
+/// Why somebody was not made an operator, or is one still.
 #[derive(Debug, thiserror::Error)]
-pub enum AddOperatorError {
+pub enum OperatorError {
     /// It is no e-mail address.
     #[error("the operator {0}")]
     InvalidAddress(String),
@@ -18,44 +22,149 @@ pub enum AddOperatorError {
     /// The address might belong to somebody else.
     #[error("this user has not confirmed the e-mail address: open the link in the e-mail first")]
     NotVerified,
+    /// There is nothing to take away.
+    #[error("no operator has this e-mail address: `socialize operator list` shows all of them")]
+    NoOperator,
     /// The database failed.
     #[error(transparent)]
     Database(DatabaseError),
 }
 
-impl From<DatabaseError> for AddOperatorError {
+impl From<DatabaseError> for OperatorError {
     fn from(error: DatabaseError) -> Self {
         Self::Database(error)
     }
+}
+
+/// Somebody who operates the platform.
+#[derive(sqlx::FromRow)]
+pub struct Operator {
+    /// Who it is.
+    pub id: UserId,
+    /// How to reach them.
+    pub email: String,
+    /// When they were made an operator, as far as that is known.
+    pub since: Option<DateTime<Utc>>,
 }
 
 /// Makes an existing user, whose address is confirmed, a platform operator. For somebody who is one already, nothing changes.
 ///
 /// # Errors
 /// Says what must be done first.
-pub async fn add(database: &Database, email: &str) -> Result<UserId, AddOperatorError> {
-    let email = EmailAddress::parse(email).map_err(AddOperatorError::InvalidAddress)?;
-    let mut connection = database.acquire().await?;
-    let added: Option<UserId> = database
+pub async fn add(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
+    let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
+    let mut transaction = database.begin().await?;
+    let found: Option<(UserId, bool, bool)> = database
         .run(
-            DatabaseOperation::UpdateUserOperator,
-            sqlx::query_scalar(
-                "update users set is_operator = true where email = $1 and email_verified_at is not null returning id",
+            DatabaseOperation::FindUser,
+            sqlx::query_as(
+                "select id, is_operator, email_verified_at is not null from users where email = $1 for no key update",
             )
             .bind(email.as_str())
-            .fetch_optional(&mut *connection),
+            .fetch_optional(&mut *transaction),
         )
         .await?;
-    if let Some(user_id) = added {
-        return Ok(user_id);
+    match found {
+        None => {
+            let waits: bool = database
+                .run(
+                    DatabaseOperation::FindPendingRegistration,
+                    sqlx::query_scalar("select exists (select from pending_registrations where email = $1)")
+                        .bind(email.as_str())
+                        .fetch_one(&mut *transaction),
+                )
+                .await?;
+            Err(if waits { OperatorError::NotVerified } else { OperatorError::UnknownUser })
+        }
+        Some((_, _, false)) => Err(OperatorError::NotVerified),
+        Some((user, true, true)) => Ok(user),
+        Some((user, false, true)) => {
+            change(database, transaction, user, true, now).await?;
+            Ok(user)
+        }
     }
-    let waits: bool = database
+}
+
+/// Ends what makes a user a platform operator. The account stays.
+///
+/// # Errors
+/// When there is no such operator.
+pub async fn remove(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
+    let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
+    let mut transaction = database.begin().await?;
+    let found: Option<UserId> = database
         .run(
-            DatabaseOperation::FindPendingRegistration,
-            sqlx::query_scalar("select exists (select from pending_registrations where email = $1)")
+            DatabaseOperation::FindUser,
+            sqlx::query_scalar("select id from users where email = $1 and is_operator for no key update")
                 .bind(email.as_str())
-                .fetch_one(&mut *connection),
+                .fetch_optional(&mut *transaction),
         )
         .await?;
-    Err(if waits { AddOperatorError::NotVerified } else { AddOperatorError::UnknownUser })
+    let user = found.ok_or(OperatorError::NoOperator)?;
+    change(database, transaction, user, false, now).await?;
+    Ok(user)
+}
+
+/// All platform operators, the oldest account first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(database: &Database) -> database::Result<Vec<Operator>> {
+    let mut connection = database.acquire().await?;
+    database
+        .run(
+            DatabaseOperation::ListOperators,
+            sqlx::query_as(
+                "select u.id, u.email, max(a.created_at) as since
+                 from users u left join audit_events a on a.target_id = u.id and a.action = 'operator_added'
+                 where u.is_operator group by u.id order by u.created_at, u.id",
+            )
+            .fetch_all(&mut *connection),
+        )
+        .await
+}
+
+/// The account with an address, if there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find_user(
+    database: &Database,
+    connection: &mut PgConnection,
+    email: &EmailAddress,
+) -> database::Result<Option<UserId>> {
+    database
+        .run(
+            DatabaseOperation::FindUser,
+            sqlx::query_scalar("select id from users where email = $1")
+                .bind(email.as_str())
+                .fetch_optional(connection),
+        )
+        .await
+}
+
+async fn change(
+    database: &Database,
+    mut transaction: database::Transaction,
+    user: UserId,
+    is_operator: bool,
+    now: DateTime<Utc>,
+) -> database::Result<()> {
+    database
+        .run(
+            DatabaseOperation::UpdateUserOperator,
+            sqlx::query("update users set is_operator = $2 where id = $1")
+                .bind(user)
+                .bind(is_operator)
+                .execute(&mut *transaction),
+        )
+        .await?;
+    let action = if is_operator { AuditAction::OperatorAdded } else { AuditAction::OperatorRemoved };
+    let author = audit::Author { actor: None, organization: None, now };
+    let flag = |flag| Some(audit::Value::Flag(flag));
+    let (before, after) = (flag(!is_operator), flag(is_operator));
+    let change = audit::Change { target: Some(user), before, after, ..audit::Change::of(action) };
+    // The line is what the command prints: its process has no other.
+    let _ = audit::write(database, &mut transaction, author, [change]).await?;
+    database.commit(transaction).await
 }

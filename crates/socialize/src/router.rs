@@ -36,6 +36,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(routes::me::router())
         .merge(routes::organizations::router())
         .merge(routes::organization_members::router())
+        .merge(routes::audit_events::router())
         .merge(routes::workspaces::router())
         .merge(routes::workspace_members::router())
         .merge(routes::workspace_invites::router())
@@ -43,6 +44,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(routes::publishing_endpoint::router())
         .merge(routes::comments::router())
         .merge(routes::feedback::router())
+        .merge(routes::deletion::router())
 }
 
 /// Routes of the API on which files arrive, which may take longer.

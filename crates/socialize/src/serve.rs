@@ -14,9 +14,10 @@ use crate::app::App;
 use crate::client_networks::warn_at_start;
 use crate::config::Settings;
 use crate::listener::{End, accept};
+use crate::operations::{self, OwnHosts};
 use crate::queue::{Worker, WorkerSettings};
+use crate::router;
 use crate::start::{Started, VERSION, start};
-use crate::{operations, router};
 
 /// How often a worker shows that it lives within one lease.
 const SIGNS_OF_LIFE: u32 = 4;
@@ -64,7 +65,8 @@ pub async fn run_until(
         operations: operations_listener.local_addr()?,
         public: public_listener.as_ref().map(TcpListener::local_addr).transpose()?,
     };
-    let operations = operations::listen(operations_listener, app.clone(), operations_ended)?;
+    let hosts = OwnHosts::new(addresses.operations, &settings.listen.operations_hosts);
+    let operations = operations::listen(operations_listener, app.clone(), hosts, operations_ended)?;
     // The router makes the series of its routes, so it stands before the first collection.
     let public = public_listener.map(|listener| (listener, router::services(app.clone())));
     pipeline.send_first_metrics(FIRST_METRICS_LIMIT).await;

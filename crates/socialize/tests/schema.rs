@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use domain::approval::{RequiredApprovals, RevisionNumber};
+use domain::audit::AuditAction;
 use domain::ids::UserId;
 use domain::limits;
 use domain::vocabulary::{
@@ -81,6 +82,7 @@ fn closed_sets_in_the_database_equal_the_vocabulary() {
     let expected: BTreeMap<&str, Vec<String>> = [
         ("approval_decisions_decision_known", names::<Decision>()),
         ("attachments_media_type_known", names::<MediaType>()),
+        ("audit_events_action_known", names::<AuditAction>()),
         ("content_items_channel_known", names::<Channel>()),
         ("content_items_publish_failure_known", names::<PublishFailure>()),
         ("content_items_status_known", names::<ContentItemStatus>()),
@@ -184,6 +186,7 @@ where
 #[tokio::test]
 async fn closed_sets_and_ids_are_bound_and_read_as_they_are() {
     let database = TestDatabase::create().await;
+    survives::<AuditAction>(&database).await;
     survives::<Channel>(&database).await;
     survives::<ContentItemStatus>(&database).await;
     survives::<Decision>(&database).await;

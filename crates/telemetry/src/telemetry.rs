@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use crate::ClosedSet;
 use crate::builtin::{self, Signal};
 use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
-use crate::log::{Level, LevelFilter};
+use crate::json;
+use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
 use crate::otlp_encoding::{RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
+
+/// How much of a setting of levels is written into a line.
+const LONGEST_LEVEL: usize = 200;
 
 /// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
 const SHARD_LIMIT: usize = 1 << 20;
@@ -160,9 +164,29 @@ impl Telemetry {
     /// Writes a line that belongs to no operation, such as a business fact. The line begins with the time of now, and `write`
     /// appends what follows its microseconds, from `Z` to the newline.
     pub(crate) fn write_line(&self, level: Level, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.inner.settings.levels.enabled(level) {
-            return;
+        if self.inner.settings.levels.enabled(level) {
+            self.write_unfiltered(level, write);
         }
+    }
+
+    /// Changes which lines are written. The line that says so comes first and is written at every level, so that nobody can hide by a
+    /// change what they do next, nor the change itself.
+    pub fn change_levels(&self, setting: LevelSetting) {
+        let before = self.levels().setting();
+        self.write_unfiltered(Level::Warn, |out| {
+            out.extend_from_slice(b"Z\",\"level\":\"warn\"");
+            json::key(out, "event");
+            json::string(out, "log.level.changed");
+            for (key, setting) in [("log.level", &setting), ("log.level.before", &*before)] {
+                json::key(out, key);
+                json::string(out, &as_value(&setting.to_string()));
+            }
+            out.extend_from_slice(b"}\n");
+        });
+        self.levels().set(setting);
+    }
+
+    fn write_unfiltered(&self, level: Level, write: impl FnOnce(&mut Vec<u8>)) {
         let now = self.now();
         let mut buffers = self.shard();
         let Buffers { lines, timestamp, .. } = &mut *buffers;
@@ -278,6 +302,16 @@ impl Telemetry {
 }
 
 /// Buffers hold whole lines and spans at every moment at which a panic is possible, so a poisoned lock is still good.
+/// A setting as collectors let values through: `info,sqlx=warn` becomes `info/sqlx:warn`, and what is too long is cut off.
+fn as_value(setting: &str) -> String {
+    let letter = |letter| match letter {
+        ',' => '/',
+        '=' => ':',
+        other => other,
+    };
+    setting.chars().map(letter).take(LONGEST_LEVEL).collect()
+}
+
 fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
     buffers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

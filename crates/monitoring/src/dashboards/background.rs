@@ -3,9 +3,9 @@
 use domain::catalogue::{
     BLOB_OPERATION_DURATION, DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_MAX,
     DB_CLIENT_CONNECTION_PENDING, DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_CONNECTION_WAIT_TIME,
-    DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP, EMAIL_DELIVERIES, JOB_LAST_SUCCESS, JOB_QUEUE_DEAD,
-    JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, LOOP_FAILURES, LOOP_LAST_SUCCESS,
-    PUBLISHING_DELIVERIES,
+    DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP, EMAIL_DELIVERIES, EMAILS_WITHHELD, JOB_LAST_SUCCESS,
+    JOB_QUEUE_DEAD, JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, LOOP_FAILURES,
+    LOOP_LAST_SUCCESS, PUBLISHING_DELIVERIES,
 };
 use domain::database_operation::DatabaseOperation;
 use domain::events::{EMAIL_DELIVERY, JOB_RUN};
@@ -240,7 +240,8 @@ fn emails() -> Panel {
         31,
         "E-mails",
         "Attempts to hand e-mails to the mail server. `deferred`: tried again. `rejected`: the recipient does not exist or takes nothing, \
-         which is not ours to mend. `refused`: given up because of what we sent.",
+         which is not ours to mend. `refused`: given up because of what we sent. `withheld`: somebody \
+         caused more than the limits allow; the log says who.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -251,7 +252,9 @@ fn emails() -> Panel {
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("rejected", Color::Blue))
     .except(Override::color("refused", Color::Red))
+    .except(Override::color("withheld", Color::Purple))
     .ask(Target::series(&select(&EMAIL_DELIVERIES).per_bar().sum_by::<EmailOutcome, _>()))
+    .ask(Target::named("withheld", &select(&EMAILS_WITHHELD).per_bar().sum()))
 }
 
 fn emails_refused() -> Panel {

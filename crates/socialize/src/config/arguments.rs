@@ -42,6 +42,14 @@ pub enum Command {
         #[command(subcommand)]
         command: OperatorCommand,
     },
+    /// Erase a person: the account and everything that names them; what they wrote stays without a name
+    EraseUser {
+        /// The person's e-mail address, also when it has no account, or the id of an account
+        user: String,
+        /// Where the database is, and e-mails where they are files.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
     /// Look at jobs that were given up, try them again or throw them away
     DeadLetters {
         /// What to do.
@@ -78,6 +86,20 @@ pub enum OperatorCommand {
     Add {
         /// The user's e-mail address
         email: String,
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+    /// Take that away again; the account stays
+    Remove {
+        /// The operator's e-mail address
+        email: String,
+        /// Where the database is.
+        #[command(flatten)]
+        settings: Box<ServeArguments>,
+    },
+    /// List all operators
+    List {
         /// Where the database is.
         #[command(flatten)]
         settings: Box<ServeArguments>,
@@ -191,6 +213,10 @@ pub struct ServeArguments {
     /// Address of the private operations listener: health detail, metrics, log level [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_OPERATIONS_LISTEN")]
     pub operations_listen: Option<String>,
+    /// Names under which the operations listener may be asked, besides localhost, loopback addresses and its own address, e.g.
+    /// api,socialize.internal: a page in a browser that comes from any other name is refused [default: none]
+    #[arg(long, value_name = "NAMES", env = "SOCIALIZE_OPERATIONS_HOSTS")]
+    pub operations_hosts: Option<String>,
     /// Where users reach Socialize; links in e-mails begin with it [default: http://localhost and the port of --listen]
     #[arg(long, value_name = "URL", env = "SOCIALIZE_PUBLIC_URL")]
     pub public_url: Option<String>,

@@ -106,6 +106,8 @@ pub struct ListenSettings {
     pub public: SocketAddr,
     /// The private one.
     pub operations: SocketAddr,
+    /// Names under which the private one may be asked besides its own.
+    pub operations_hosts: Vec<String>,
     /// Where users reach the public one.
     pub public_url: Url,
     /// Proxies that are believed.
@@ -323,6 +325,16 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
     if public == operations && public.port() != 0 {
         mistakes.add("SOCIALIZE_OPERATIONS_LISTEN", "must differ from SOCIALIZE_LISTEN: it is private");
     }
+    let names = arguments.operations_hosts.as_deref().unwrap_or_default().split(',').map(str::trim);
+    let operations_hosts: Vec<String> =
+        names.filter(|name| !name.is_empty()).map(str::to_ascii_lowercase).collect();
+    let is_name = |name: &String| {
+        name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    };
+    if !operations_hosts.iter().all(is_name) {
+        mistakes
+            .add("SOCIALIZE_OPERATIONS_HOSTS", "must be names without ports, such as api,socialize.internal");
+    }
     let default_url = format!("http://localhost:{}", public.port());
     let url_text = arguments.public_url.as_deref().unwrap_or(&default_url);
     let public_url =
@@ -355,6 +367,7 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
     public_url.map(|public_url| ListenSettings {
         public,
         operations,
+        operations_hosts,
         public_url,
         trusted_peers,
         request_timeout,

@@ -172,6 +172,8 @@ pub struct WorkspaceMember<P = Member> {
     pub workspace_id: WorkspaceId,
     /// The caller's role there.
     pub role: WorkspaceRole,
+    /// Whether the caller is an owner or admin of the organization.
+    pub administers: bool,
     permission: PhantomData<P>,
 }
 
@@ -222,9 +224,9 @@ impl<P: WorkspacePermission> FromRequestParts<App> for WorkspaceMember<P> {
             organization_id.zip(organization_role).and_then(|(organization_id, organization_role)| {
                 let administers = OrganizationAdmin::allows(organization_role);
                 let role = if administers { Some(WorkspaceRole::Manager) } else { workspace_role };
-                role.map(|role| (organization_id, role))
+                role.map(|role| (organization_id, role, administers))
             });
-        let (organization_id, role) = access.ok_or_else(|| Error::not_found("workspace"))?;
+        let (organization_id, role, administers) = access.ok_or_else(|| Error::not_found("workspace"))?;
         telemetry::current::set(|attributes| {
             attributes.id(&keys::ORGANIZATION_ID, organization_id);
             attributes.id(&keys::WORKSPACE_ID, workspace_id);
@@ -232,6 +234,6 @@ impl<P: WorkspacePermission> FromRequestParts<App> for WorkspaceMember<P> {
         if !P::allows(role) {
             return Err(Error::forbidden(P::REFUSAL));
         }
-        Ok(Self { user_id, organization_id, workspace_id, role, permission: PhantomData })
+        Ok(Self { user_id, organization_id, workspace_id, role, administers, permission: PhantomData })
     }
 }

@@ -6,26 +6,44 @@ use domain::vocabulary::{Decision, WorkspaceRole};
 use telemetry::{ClosedSet, ErrorType};
 
 use crate::queue::JobError;
+use crate::text::can_be_shown;
 
-/// What an e-mail says: a greeting, a paragraph, perhaps a quotation, one link, and a paragraph.
+/// What an e-mail says: a paragraph in our words, perhaps quotations, one link, and a paragraph. What other people wrote stands in
+/// the quotations and nowhere else, each behind a word of ours that says what it is.
 pub struct Content {
     /// Never a customer's text: it becomes a header.
     pub subject: &'static str,
-    greeting: String,
-    opening: String,
-    quote: Option<String>,
+    opening: &'static str,
+    quotes: Vec<Quote>,
     /// What the link does.
     action: &'static str,
     link: String,
     closing: String,
 }
 
+/// What somebody else wrote.
+struct Quote {
+    /// What it is.
+    label: &'static str,
+    text: String,
+}
+
+/// Stands for a text that cannot be shown.
+const NOT_SHOWN: &str = "(not shown here, because it contains a link or characters that cannot be seen)";
+
+impl Quote {
+    /// Texts that a mail program would make a link of, or that hide or reorder what stands around them, are not shown. Names are
+    /// refused then, but there may be old ones; titles may well contain links.
+    fn of(label: &'static str, text: &str) -> Self {
+        Self { label, text: if can_be_shown(text) { text } else { NOT_SHOWN }.to_owned() }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "email.txt")]
 struct TextTemplate<'a> {
-    greeting: &'a str,
     opening: &'a str,
-    quote: Option<&'a str>,
+    quotes: &'a [Quote],
     action: &'a str,
     link: &'a str,
     closing: &'a str,
@@ -34,23 +52,21 @@ struct TextTemplate<'a> {
 #[derive(Template)]
 #[template(path = "email.html")]
 struct HtmlTemplate<'a> {
-    greeting: &'a str,
     opening: &'a str,
-    quote: Option<&'a str>,
+    quotes: &'a [Quote],
     action: &'a str,
     link: &'a str,
     closing: &'a str,
 }
 
 impl Content {
-    /// Asks a new user to confirm the address. It does not call the user by name: whoever registers an address that is not
-    /// theirs could otherwise have us write to it what they like.
+    /// Asks a new user to confirm the address. It does not tell the name: whoever registers an address that is not theirs could
+    /// otherwise have us write to it what they like.
     pub fn verify_email(link: String) -> Self {
         Self {
             subject: "Please confirm your e-mail address",
-            greeting: "Hello,".to_owned(),
-            opening: "welcome to Socialize. Please confirm that this is your e-mail address.".to_owned(),
-            quote: None,
+            opening: "welcome to Socialize. Please confirm that this is your e-mail address.",
+            quotes: Vec::new(),
             action: "Confirm this address",
             link,
             closing: "If you did not register, ignore this e-mail.".to_owned(),
@@ -61,9 +77,8 @@ impl Content {
     pub fn test(link: String) -> Self {
         Self {
             subject: "Socialize can send e-mails",
-            greeting: "Hello,".to_owned(),
-            opening: "this is the test e-mail that `socialize doctor` was asked to send.".to_owned(),
-            quote: None,
+            opening: "this is the test e-mail that `socialize doctor` was asked to send.",
+            quotes: Vec::new(),
             action: "This is where users reach Socialize",
             link,
             closing: "There is nothing to do.".to_owned(),
@@ -71,16 +86,15 @@ impl Content {
     }
 
     /// Tells the owner of an address that somebody tried to register it again.
-    pub fn already_registered(name: &str, link: String) -> Self {
+    pub fn already_registered(link: String) -> Self {
         Self {
             subject: "You have an account already",
-            greeting: hello(name),
-            opening: "somebody tried to register your e-mail address with Socialize, where you have an account already."
-                .to_owned(),
-            quote: None,
+            opening: "somebody tried to register your e-mail address with Socialize, where you have an account already.",
+            quotes: Vec::new(),
             action: "Log in, or ask for a new password",
             link,
-            closing: "If it was not you, there is nothing to do: nobody got in, and nothing has changed.".to_owned(),
+            closing: "If it was not you, there is nothing to do: nobody got in, and nothing has changed."
+                .to_owned(),
         }
     }
 
@@ -88,10 +102,8 @@ impl Content {
     pub fn reset_password(link: String) -> Self {
         Self {
             subject: "Set a new password",
-            greeting: "Hello,".to_owned(),
-            opening: "somebody, probably you, asked to set a new password for your account on Socialize."
-                .to_owned(),
-            quote: None,
+            opening: "somebody, probably you, asked to set a new password for your account on Socialize.",
+            quotes: Vec::new(),
             action: "Set a new password",
             link,
             closing: "If it was not you, ignore this e-mail: your password stays as it is.".to_owned(),
@@ -107,16 +119,17 @@ impl Content {
         expires_at: DateTime<Utc>,
         link: String,
     ) -> Self {
-        let (inviter, workspace) = (one_line(inviter), one_line(workspace));
-        let (organization, role) = (one_line(organization), role.as_str());
         let expires = expires_at.format("%-d %B %Y, %H:%M");
         Self {
             subject: "You are invited to a workspace",
-            greeting: "Hello,".to_owned(),
-            opening: format!(
-                "{inviter} invites you to Socialize, as {role} in the workspace \"{workspace}\" of \"{organization}\"."
-            ),
-            quote: None,
+            opening: "somebody invites you to a workspace on Socialize, where teams get posts approved. They call themselves and the \
+                      workspace:",
+            quotes: vec![
+                Quote::of("Invited by", inviter),
+                Quote::of("Workspace", workspace),
+                Quote::of("Organization", organization),
+                Quote::of("Your role", role.as_str()),
+            ],
             action: "Accept the invitation",
             link,
             closing: format!(
@@ -126,15 +139,11 @@ impl Content {
     }
 
     /// Asks a reviewer for a decision.
-    pub fn approval_requested(name: &str, workspace: &str, title: &str, link: String) -> Self {
+    pub fn approval_requested(workspace: &str, title: &str, link: String) -> Self {
         Self {
             subject: "A post waits for your decision",
-            greeting: hello(name),
-            opening: format!(
-                "this post in the workspace \"{}\" waits for your decision:",
-                one_line(workspace)
-            ),
-            quote: Some(one_line(title)),
+            opening: "a post waits for your decision:",
+            quotes: post(workspace, title),
             action: "Read it and decide",
             link,
             closing: "You get this e-mail because you are a reviewer in the workspace.".to_owned(),
@@ -142,15 +151,11 @@ impl Content {
     }
 
     /// Reminds a reviewer of a decision that has been asked for long ago.
-    pub fn approval_reminder(name: &str, workspace: &str, title: &str, link: String) -> Self {
+    pub fn approval_reminder(workspace: &str, title: &str, link: String) -> Self {
         Self {
             subject: "A post still waits for your decision",
-            greeting: hello(name),
-            opening: format!(
-                "this post in the workspace \"{}\" has been waiting for your decision for a while:",
-                one_line(workspace)
-            ),
-            quote: Some(one_line(title)),
+            opening: "a post has been waiting for your decision for a while:",
+            quotes: post(workspace, title),
             action: "Read it and decide",
             link,
             closing: "You get this e-mail, at most once a day for each post, because you are a reviewer in the workspace."
@@ -159,27 +164,18 @@ impl Content {
     }
 
     /// Tells an author what was decided.
-    pub fn approval_decided(
-        name: &str,
-        workspace: &str,
-        title: &str,
-        decision: Decision,
-        link: String,
-    ) -> Self {
-        let decided = match decision {
-            Decision::Approve => "approved your post",
-            Decision::RequestChanges => "asks for changes to your post",
-            Decision::Reject => "rejected your post",
+    pub fn approval_decided(workspace: &str, title: &str, decision: Decision, link: String) -> Self {
+        let (subject, opening) = match decision {
+            Decision::Approve => ("Your post was approved", "a reviewer approved your post:"),
+            Decision::RequestChanges => {
+                ("Changes to your post are requested", "a reviewer asks for changes to your post:")
+            }
+            Decision::Reject => ("Your post was rejected", "a reviewer rejected your post:"),
         };
         Self {
-            subject: match decision {
-                Decision::Approve => "Your post was approved",
-                Decision::RequestChanges => "Changes to your post are requested",
-                Decision::Reject => "Your post was rejected",
-            },
-            greeting: hello(name),
-            opening: format!("a reviewer in the workspace \"{}\" {decided}:", one_line(workspace)),
-            quote: Some(one_line(title)),
+            subject,
+            opening,
+            quotes: post(workspace, title),
             action: "See the post",
             link,
             closing: "You get this e-mail because you wrote the post.".to_owned(),
@@ -191,8 +187,8 @@ impl Content {
     /// # Errors
     /// Never in practice: it is written into memory.
     pub fn text(&self) -> Result<String, JobError> {
-        let Self { subject: _, greeting, opening, quote, action, link, closing } = self;
-        let template = TextTemplate { greeting, opening, quote: quote.as_deref(), action, link, closing };
+        let Self { subject: _, opening, quotes, action, link, closing } = self;
+        let template = TextTemplate { opening, quotes, action, link, closing };
         template.render().map_err(|_| JobError::Fail(ErrorType::Internal))
     }
 
@@ -201,19 +197,14 @@ impl Content {
     /// # Errors
     /// Never in practice: it is written into memory.
     pub fn html(&self) -> Result<String, JobError> {
-        let Self { subject: _, greeting, opening, quote, action, link, closing } = self;
-        let template = HtmlTemplate { greeting, opening, quote: quote.as_deref(), action, link, closing };
+        let Self { subject: _, opening, quotes, action, link, closing } = self;
+        let template = HtmlTemplate { opening, quotes, action, link, closing };
         template.render().map_err(|_| JobError::Fail(ErrorType::Internal))
     }
 }
 
-fn hello(name: &str) -> String {
-    format!("Hello {},", one_line(name))
-}
-
-/// A customer's text on one line, so that it cannot pass for a paragraph or a link of ours.
-fn one_line(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+fn post(workspace: &str, title: &str) -> Vec<Quote> {
+    vec![Quote::of("Workspace", workspace), Quote::of("Post", title)]
 }
 
 #[cfg(test)]
@@ -222,14 +213,57 @@ mod tests {
 
     #[test]
     fn a_customers_text_stays_text() {
-        let title = "<script>alert(1)</script> & \"more\"\r\nBcc: victim@example.com";
-        let content =
-            Content::approval_requested("<b>Ada</b>", "W", title, "https://x.example/#a=1&b=2".to_owned());
+        let title = "<script>alert(1)</script> & \"more\"";
+        let content = Content::approval_requested("<b>W</b>", title, "https://x.example/#a=1&b=2".to_owned());
         let html = content.html().expect("rendered");
-        assert!(!html.contains("<script>") && !html.contains("<b>Ada"), "{html}");
+        assert!(!html.contains("<script>") && !html.contains("<b>W"), "{html}");
         let text = content.text().expect("rendered");
-        assert!(text.contains("<script>alert(1)</script> & \"more\"  Bcc: victim@example.com\n"), "{text}");
-        assert!(text.contains("\nhttps://x.example/#a=1&b=2\n"), "{text}");
+        assert_eq!(
+            text,
+            "Hello,\n\na post waits for your decision:\n\n> Workspace: <b>W</b>\n\
+             > Post: <script>alert(1)</script> & \"more\"\n\nRead it and decide:\nhttps://x.example/#a=1&b=2\n\n\
+             You get this e-mail because you are a reviewer in the workspace.\n\n--\n\
+             Socialize sent this e-mail by itself. Answers to it are not read."
+        );
+    }
+
+    /// Also what was stored before names were checked, and titles, which may contain links.
+    #[test]
+    fn the_only_link_is_ours_and_we_speak_first() {
+        let link = || "https://ours.example/x".to_owned();
+        for text in [
+            "https://evil.example/now",
+            "Pay at evil.example",
+            "a\r\nBcc: b",
+            "\u{202e}live",
+            "x@evil.example",
+        ] {
+            let time = DateTime::from_timestamp(1_795_419_660, 0).expect("a valid time");
+            let role = WorkspaceRole::Author;
+            for content in [
+                Content::workspace_invite(text, role, text, text, time, link()),
+                Content::approval_requested(text, text, link()),
+                Content::approval_reminder(text, text, link()),
+                Content::approval_decided(text, text, Decision::Approve, link()),
+            ] {
+                for rendered in [content.text().expect("rendered"), content.html().expect("rendered")] {
+                    assert!(!rendered.contains("evil") && !rendered.contains("Bcc"), "{rendered}");
+                    assert!(!rendered.contains('\u{202e}'), "{rendered}");
+                    assert!(rendered.contains(NOT_SHOWN), "{rendered}");
+                    assert_eq!(rendered.matches("://").count(), 1, "{rendered}");
+                }
+            }
+        }
+        let invite =
+            Content::workspace_invite("Ada", WorkspaceRole::Author, "W", "O", DateTime::UNIX_EPOCH, link());
+        let text = invite.text().expect("rendered");
+        let (ours, quoted) =
+            text.split_once("\n\n> Invited by: Ada\n> Workspace: W\n> Organization: O\n").expect("quotes");
+        assert!(
+            ours.starts_with("Hello,\n\nsomebody invites you")
+                && quoted.starts_with("> Your role: author\n\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use domain::ids::JobId;
+use mail_parser::MessageParser;
 use telemetry::ErrorType;
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
@@ -35,6 +36,13 @@ impl Directory {
         written.map_err(failure)
     }
 
+    /// Deletes the e-mails that name a person.
+    pub(super) async fn forget(&self, address: &str, name: &str) {
+        let (path, address, name) = (self.path.clone(), address.to_owned(), name.to_owned());
+        // Reading many files takes a while.
+        let _ = tokio::task::spawn_blocking(move || forget_in(&path, &address, &name)).await;
+    }
+
     /// Whether a file can be written.
     pub(super) async fn check(&self) -> Result<(), ErrorType> {
         let probe = self.unfinished();
@@ -48,8 +56,26 @@ impl Directory {
     }
 }
 
+/// Deletes the e-mails in a directory that were sent to an address, contain it, or give a name as that of whoever invites. Returns how
+/// many there were. What cannot be read is left alone.
+pub fn forget_in(directory: &Path, address: &str, name: &str) -> usize {
+    let invited_by = format!("> Invited by: {name}");
+    let names_person = |bytes: &[u8]| {
+        let Some(message) = MessageParser::new().parse(bytes) else { return false };
+        let to = message.to().and_then(|to| to.first()).and_then(|to| to.address());
+        let text = message.body_text(0).unwrap_or_default();
+        let is_inviter = !name.is_empty() && text.lines().any(|line| line.trim_end() == invited_by);
+        to.is_some_and(|to| to.eq_ignore_ascii_case(address)) || text.contains(address) || is_inviter
+    };
+    let files = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+    let emails = files.filter(|path| path.extension().is_some_and(|extension| extension == "eml"));
+    let named = emails.filter(|path| std::fs::read(path).is_ok_and(|bytes| names_person(&bytes)));
+    named.filter(|path| std::fs::remove_file(path).is_ok()).count()
+}
+
 async fn write_and_rename(unfinished: &Path, finished: &Path, message: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::File::create(unfinished).await?;
+    // E-mails carry links that log in.
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).await?;
     file.write_all(message).await?;
     file.sync_all().await?;
     drop(file);

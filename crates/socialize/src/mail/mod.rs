@@ -23,6 +23,7 @@ use telemetry::record::SpanKind;
 use telemetry::{ErrorType, FamilyDescription, Operations, Telemetry};
 
 pub use content::Content;
+pub use directory::forget_in;
 pub use letter::Letter;
 pub use undelivered::{Fault, Prospect, Undelivered};
 
@@ -180,6 +181,13 @@ impl Mail {
         match &self.inner.transport {
             Transport::Smtp(smtp) => smtp.send(message.envelope(), &message.formatted()).await,
             Transport::Directory(directory) => directory.write(letter.job, &message.formatted()).await,
+        }
+    }
+
+    /// Deletes e-mails that name a person, where they are files. Those that a server took are not ours any more.
+    pub async fn forget(&self, address: &str, name: &str) {
+        if let Transport::Directory(directory) = &self.inner.transport {
+            directory.forget(address, name).await;
         }
     }
 

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, CurrentUser};
-use crate::text::Text;
+use crate::text::Name;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
@@ -35,7 +35,7 @@ pub struct Me {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeChange {
-    display_name: Text<1, 100>,
+    display_name: Name,
 }
 
 /// Read one's own account

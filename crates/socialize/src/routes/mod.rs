@@ -1,8 +1,10 @@
 //! One file per resource: types, handlers and SQL together, read from top to bottom.
 
+pub mod audit_events;
 pub mod auth;
 pub mod comments;
 pub mod content_items;
+pub mod deletion;
 pub mod feedback;
 mod files;
 pub mod health;

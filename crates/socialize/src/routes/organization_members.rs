@@ -4,9 +4,9 @@ use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::{OrganizationId, UserId};
+use domain::ids::{OrganizationId, UserId, WorkspaceId};
 use domain::labels::ErrorCode;
-use domain::vocabulary::OrganizationRole;
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,7 +14,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::page::{Page, PageQuery, Position};
+use super::workspace_invites::revoke_invites_of;
 use crate::app::App;
+use crate::audit;
 use crate::database::{self, Transaction};
 use crate::error::{Error, answers};
 use crate::extract::{
@@ -33,7 +35,8 @@ pub fn router() -> OpenApiRouter<App> {
 pub struct OrganizationMembership {
     user_id: UserId,
     display_name: String,
-    email: String,
+    /// Null unless the caller is an owner or admin, or this is the caller.
+    email: Option<String>,
     role: OrganizationRole,
     #[sqlx(rename = "created_at")]
     joined_at: DateTime<Utc>,
@@ -52,6 +55,9 @@ struct MemberPath {
 }
 
 /// List the members of an organization
+///
+/// Owners and admins see everybody, with e-mail addresses. Others see the names of the people whom they share a workspace with, and of
+/// the owners and admins, who manage all workspaces.
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/members", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), PageQuery),
@@ -70,9 +76,15 @@ async fn list_organization_members(
         .run(
             DatabaseOperation::ListOrganizationMembers,
             sqlx::query_as(
-                "select m.user_id, u.display_name, u.email, m.role, m.created_at
+                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role, m.created_at
                  from organization_members m join users u on u.id = m.user_id
                  where m.organization_id = $1
+                     and ($5 or u.id = $6 or exists (
+                         select from workspace_members mine
+                         left join workspace_members theirs on theirs.workspace_id = mine.workspace_id and theirs.user_id = m.user_id
+                         where mine.organization_id = $1 and mine.user_id = $6
+                             and (theirs.user_id is not null or m.role in ('owner', 'admin'))
+                     ))
                      and ($2::timestamptz is null or (m.created_at, m.user_id) < ($2, $3))
                  order by m.created_at desc, m.user_id desc limit $4",
             )
@@ -80,6 +92,8 @@ async fn list_organization_members(
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(OrganizationAdmin::allows(caller.role))
+            .bind(caller.user_id)
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -92,7 +106,8 @@ async fn list_organization_members(
 
 /// Change a member's role
 ///
-/// Owners and admins may do this; only owners make or unmake owners. The last owner cannot be demoted.
+/// Owners and admins may do this; only owners make or unmake owners. The last owner cannot be demoted. Whoever becomes a mere
+/// member loses their pending invites into workspaces that they do not manage.
 #[utoipa::path(
     patch, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
@@ -107,6 +122,9 @@ async fn change_organization_member(
     Body(change): Body<OrganizationMembershipChange>,
 ) -> Result<Json<OrganizationMembership>, Error> {
     let mut transaction = app.database.begin().await?;
+    if change.role == OrganizationRole::Member {
+        revoke_invites_of(&app, &mut transaction, user_id, caller.organization_id, None).await?;
+    }
     let members = lock_members(&app, &mut transaction, &caller, user_id).await?;
     allow(&members, caller.user_id, user_id, Some(change.role))?;
     let membership: Option<OrganizationMembership> = app
@@ -124,14 +142,22 @@ async fn change_organization_member(
             .fetch_optional(&mut *transaction),
         )
         .await?;
+    let membership = membership.ok_or_else(|| Error::not_found("member"))?;
+    let before = role_in(&members, user_id);
+    let changed = audit::Change::organization_membership(user_id, before, Some(change.role));
+    let author = author(&caller, app.clock.now());
+    let audited = audit::write(&app.database, &mut transaction, author, changed).await?;
     app.database.commit(transaction).await?;
-    membership.map(Json).ok_or_else(|| Error::not_found("member"))
+
+    audited.signal(&app.signals);
+    Ok(Json(membership))
 }
 
 /// Remove a member, or leave
 ///
 /// Owners and admins may remove others; only owners remove owners. Everybody may leave except the last owner. Whoever goes
-/// also leaves all workspaces of the organization, and pending invites into them are revoked.
+/// also leaves all workspaces of the organization. Pending invites into them are revoked: those of the person, and those that the
+/// person created.
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
@@ -147,7 +173,7 @@ async fn remove_organization_member(
         return Err(Error::forbidden(OrganizationAdmin::REFUSAL));
     }
     let mut transaction = app.database.begin().await?;
-    // Otherwise an old link would let them back in. Before the members are locked, because accepting an invite locks
+    // Otherwise an old link, or one that they sent to another address of theirs, would let them back in. Before the members are locked, because accepting an invite locks
     // in this order, too.
     app.database
         .run(
@@ -156,7 +182,7 @@ async fn remove_organization_member(
                 "update workspace_invites i set status = 'revoked', closed_at = $3
                  from workspaces w, users u
                  where w.organization_id = $1 and i.workspace_id = w.id
-                     and u.id = $2 and i.email = u.email and i.status = 'pending'",
+                     and u.id = $2 and (i.email = u.email or i.invited_by = u.id) and i.status = 'pending'",
             )
             .bind(caller.organization_id)
             .bind(user_id)
@@ -166,16 +192,30 @@ async fn remove_organization_member(
         .await?;
     let members = lock_members(&app, &mut transaction, &caller, user_id).await?;
     allow(&members, caller.user_id, user_id, None)?;
-    app.database
+    // The memberships in workspaces end with the one in the organization.
+    let left: Vec<(WorkspaceId, WorkspaceRole)> = app
+        .database
         .run(
             DatabaseOperation::DeleteOrganizationMember,
-            sqlx::query("delete from organization_members where organization_id = $1 and user_id = $2")
-                .bind(caller.organization_id)
-                .bind(user_id)
-                .execute(&mut *transaction),
+            sqlx::query_as(
+                "with gone as (delete from organization_members where organization_id = $1 and user_id = $2)
+                 select workspace_id, role from workspace_members where organization_id = $1 and user_id = $2",
+            )
+            .bind(caller.organization_id)
+            .bind(user_id)
+            .fetch_all(&mut *transaction),
         )
         .await?;
+    let left = left.into_iter().filter_map(|(workspace, role)| {
+        audit::Change::workspace_membership(workspace, user_id, Some(role), None)
+    });
+    let before = role_in(&members, user_id);
+    let changes = audit::Change::organization_membership(user_id, before, None).into_iter().chain(left);
+    let author = author(&caller, app.clock.now());
+    let audited = audit::write(&app.database, &mut transaction, author, changes).await?;
     app.database.commit(transaction).await?;
+
+    audited.signal(&app.signals);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -205,6 +245,14 @@ async fn lock_members<P>(
         .await
 }
 
+fn role_in(roles: &Roles, user: UserId) -> Option<OrganizationRole> {
+    roles.iter().find(|(user_id, _)| *user_id == user).map(|(_, role)| *role)
+}
+
+fn author<P>(caller: &OrganizationMember<P>, now: DateTime<Utc>) -> audit::Author {
+    audit::Author { actor: Some(caller.user_id), organization: Some(caller.organization_id), now }
+}
+
 /// Whether `caller` may give `member` a new role, or end the membership where there is none. `roles` has all owners and
 /// both of them.
 fn allow(
@@ -213,13 +261,12 @@ fn allow(
     member: UserId,
     new_role: Option<OrganizationRole>,
 ) -> Result<(), Error> {
-    let role_of = |id| roles.iter().find(|(user_id, _)| *user_id == id).map(|(_, role)| *role);
-    let caller_role = role_of(caller).ok_or_else(|| Error::not_found("organization"))?;
+    let caller_role = role_in(roles, caller).ok_or_else(|| Error::not_found("organization"))?;
     let leaves = caller == member && new_role.is_none();
     if !leaves && !OrganizationAdmin::allows(caller_role) {
         return Err(Error::forbidden(OrganizationAdmin::REFUSAL));
     }
-    let role = role_of(member).ok_or_else(|| Error::not_found("member"))?;
+    let role = role_in(roles, member).ok_or_else(|| Error::not_found("member"))?;
     let is_owner = role == OrganizationRole::Owner;
     let becomes_owner = new_role == Some(OrganizationRole::Owner);
     if (is_owner || becomes_owner) && caller_role != OrganizationRole::Owner {

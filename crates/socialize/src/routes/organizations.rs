@@ -16,9 +16,10 @@ use uuid::Uuid;
 
 use super::page::{Page, PageQuery, Position};
 use crate::app::App;
+use crate::audit;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query};
-use crate::text::Text;
+use crate::text::Name;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
@@ -31,14 +32,14 @@ pub fn router() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrganization {
-    name: Text<1, 100>,
+    name: Name,
 }
 
 /// What is to be changed about an organization; what is absent stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrganizationChange {
-    name: Option<Text<1, 100>>,
+    name: Option<Name>,
 }
 
 /// An organization as its members see it.
@@ -109,6 +110,9 @@ async fn create_organization(
             .execute(&mut *transaction),
         )
         .await?;
+    let author = audit::Author { actor: Some(user.user_id), organization: Some(organization_id), now };
+    let joined = audit::Change::organization_membership(user.user_id, None, Some(role));
+    let audited = audit::write(&app.database, &mut transaction, author, joined).await?;
     let name = request.body.name.as_str().to_owned();
     let created = Created::new(Organization { id: organization_id, name, role, created_at: now });
     request.complete(&app, &mut transaction, user.user_id, &created).await?;
@@ -119,6 +123,7 @@ async fn create_organization(
         organization_id: Some(organization_id),
         workspace_id: None,
     });
+    audited.signal(&app.signals);
     Ok(created.into_response())
 }
 
@@ -205,7 +210,7 @@ async fn change_organization(
     Body(change): Body<OrganizationChange>,
 ) -> Result<Json<Organization>, Error> {
     #[cfg(feature = "leak-canary")]
-    change.name.as_ref().map(Text::as_str).map_or((), crate::leak_canary::misbehave);
+    change.name.as_ref().map(Name::as_str).map_or((), crate::leak_canary::misbehave);
     let mut transaction = app.database.begin().await?;
     let organization: Option<Organization> = app
         .database
@@ -217,7 +222,7 @@ async fn change_organization(
             )
             .bind(member.organization_id)
             .bind(member.role)
-            .bind(change.name.as_ref().map(Text::as_str))
+            .bind(change.name.as_ref().map(Name::as_str))
             .fetch_optional(&mut *transaction),
         )
         .await?;

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::audit::AuditAction;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::WorkspaceId;
 use domain::labels::PublishingEndpointChange;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 
 use crate::activity::touch_workspace;
 use crate::app::App;
+use crate::audit;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Manager, WorkspaceMember};
 use crate::outbound::UrlRefusal;
@@ -115,15 +117,17 @@ async fn set_publishing_endpoint(
     let (now, new_secret_id) = (app.clock.now(), Uuid::new_v4());
 
     let mut transaction = app.database.begin().await?;
-    let stored: StoredEndpoint = app
+    let SetEndpoint { stored, url_before } = app
         .database
         .run(
             DatabaseOperation::UpsertPublishingEndpoint,
             sqlx::query_as(
-                "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
+                "with earlier as (select url from publishing_endpoints where workspace_id = $1)
+                 insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
                  values ($1, $2, $3, $4, $4)
                  on conflict (workspace_id) do update set url = $2, disabled_at = null, updated_at = $4
-                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at",
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at,
+                     (select url from earlier) as url_before",
             )
             .bind(member.workspace_id)
             .bind(url.as_str())
@@ -132,9 +136,16 @@ async fn set_publishing_endpoint(
             .fetch_one(&mut *transaction),
         )
         .await?;
+    let change = audit::Change {
+        before: url_before.map(audit::Value::Url),
+        after: Some(audit::Value::Url(stored.url.clone())),
+        ..change(&member, AuditAction::PublishingEndpointSet)
+    };
+    let audited = audit::write(&app.database, &mut transaction, author(&member, now), [change]).await?;
     touch_workspace(&app, &mut transaction, member.workspace_id).await?;
     app.database.commit(transaction).await?;
 
+    audited.signal(&app.signals);
     let is_new = stored.secret_id == new_secret_id;
     let change = if is_new { PublishingEndpointChange::Created } else { PublishingEndpointChange::Replaced };
     app.signals.publishing_endpoint_changed(&member.actor(), change);
@@ -179,9 +190,12 @@ async fn rotate_publishing_secret(
         )
         .await?;
     let stored = stored.ok_or_else(|| Error::not_found("publishing endpoint"))?;
+    let change = change(&member, AuditAction::PublishingSecretRotated);
+    let audited = audit::write(&app.database, &mut transaction, author(&member, now), [change]).await?;
     touch_workspace(&app, &mut transaction, member.workspace_id).await?;
     app.database.commit(transaction).await?;
 
+    audited.signal(&app.signals);
     app.signals.publishing_endpoint_changed(&member.actor(), PublishingEndpointChange::SecretRotated);
     let secret = Some(app.tokens.signing_secret(new_secret_id).to_text().expose().to_owned());
     Ok(Json(PublishingEndpointWithSecret { endpoint: PublishingEndpoint::of(stored, now), secret }))
@@ -201,23 +215,44 @@ async fn delete_publishing_endpoint(
     member: WorkspaceMember<Manager>,
 ) -> Result<StatusCode, Error> {
     let mut transaction = app.database.begin().await?;
-    let deleted = app
+    let url: Option<String> = app
         .database
         .run(
             DatabaseOperation::DeletePublishingEndpoint,
-            sqlx::query("delete from publishing_endpoints where workspace_id = $1")
+            sqlx::query_scalar("delete from publishing_endpoints where workspace_id = $1 returning url")
                 .bind(member.workspace_id)
-                .execute(&mut *transaction),
+                .fetch_optional(&mut *transaction),
         )
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Err(Error::not_found("publishing endpoint"));
-    }
+    let url = url.ok_or_else(|| Error::not_found("publishing endpoint"))?;
+    let change = audit::Change {
+        before: Some(audit::Value::Url(url)),
+        ..change(&member, AuditAction::PublishingEndpointDeleted)
+    };
+    let author = author(&member, app.clock.now());
+    let audited = audit::write(&app.database, &mut transaction, author, [change]).await?;
     touch_workspace(&app, &mut transaction, member.workspace_id).await?;
     app.database.commit(transaction).await?;
 
+    audited.signal(&app.signals);
     app.signals.publishing_endpoint_changed(&member.actor(), PublishingEndpointChange::Deleted);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// An endpoint as it is now, with the URL that it had.
+#[derive(sqlx::FromRow)]
+struct SetEndpoint {
+    #[sqlx(flatten)]
+    stored: StoredEndpoint,
+    url_before: Option<String>,
+}
+
+fn change(member: &WorkspaceMember<Manager>, action: AuditAction) -> audit::Change {
+    audit::Change { workspace: Some(member.workspace_id), ..audit::Change::of(action) }
+}
+
+fn author(member: &WorkspaceMember<Manager>, now: DateTime<Utc>) -> audit::Author {
+    audit::Author { actor: Some(member.user_id), organization: Some(member.organization_id), now }
 }
 
 /// Where a name leads is seen at each delivery; everything else is said now, while somebody is there to read it.

@@ -20,7 +20,10 @@ use uuid::Uuid;
 use super::page::{Page, PageQuery, Position};
 use crate::activity::touch_workspace;
 use crate::app::App;
+use crate::audit;
+use crate::database::{self, Transaction};
 use crate::email::Email;
+use crate::email_limits;
 use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Created, CurrentUser, Idempotent, Manager, Parameters, Query, WorkspaceMember};
 use crate::secret::Secret;
@@ -30,10 +33,9 @@ use crate::token::LinkPurpose;
 /// How long an invite can be accepted.
 pub const INVITE_LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// How many invites a workspace can create in [`INVITE_LIMIT_PERIOD`], whatever becomes of them: each sends an e-mail to an
-/// address that nobody has confirmed.
+/// How many invites a workspace can create in a day, whatever becomes of them: each sends an e-mail to an address that nobody has
+/// confirmed. What one person, one organization and one recipient are limited to stands in [`email_limits`].
 const INVITE_LIMIT: i64 = 100;
-const INVITE_LIMIT_PERIOD: TimeDelta = TimeDelta::days(1);
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
@@ -117,7 +119,7 @@ pub struct InviteQuery {
     responses(
         (status = 201, body = WorkspaceInvite),
         answers::Change,
-        (status = 429, body = ErrorBody, description = "Too many invites into this workspace."),
+        (status = 429, body = ErrorBody, description = "Too many invites by the caller, into this workspace, of this organization, or to this address."),
     ),
     security(("access_token" = []))
 )]
@@ -153,25 +155,7 @@ async fn create_workspace_invite(
         let message = "Somebody with this e-mail address is a member of the workspace already.";
         return Err(Error::refused(ErrorCode::AlreadyExists, message));
     }
-    let oldest_of_the_limit: Option<DateTime<Utc>> = app
-        .database
-        .run(
-            DatabaseOperation::FindWorkspaceInviteLimit,
-            sqlx::query_scalar(
-                "select created_at from workspace_invites where workspace_id = $1
-                 order by created_at desc, id desc offset $2 limit 1",
-            )
-            .bind(member.workspace_id)
-            .bind(INVITE_LIMIT - 1)
-            .fetch_optional(&mut *transaction),
-        )
-        .await?;
-    let free_at = oldest_of_the_limit.map(|created_at| created_at + INVITE_LIMIT_PERIOD);
-    if let Some(free_at) = free_at.filter(|free_at| *free_at > now) {
-        let message = "This workspace has created as many invites as it can in a day.";
-        let seconds = (free_at - now).num_seconds().unsigned_abs() + 1;
-        return Err(Error::rate_limited(message, seconds));
-    }
+    check_limits(&app, &mut transaction, &member, email, now).await?;
     // One whose time is over must not stand in the way until the job finds it.
     app.database
         .run(
@@ -323,7 +307,8 @@ async fn revoke_workspace_invite(
 /// Accept an invite
 ///
 /// The caller's e-mail address must be the one that was invited, and confirmed. The caller becomes a member of the workspace
-/// and, unless they are in it already, of its organization.
+/// and, unless they are in it already, of its organization. An invite is void when its inviter may not invite into the workspace
+/// any more.
 #[utoipa::path(
     post, path = "/v1/invites/accept", tag = "workspace invites",
     params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
@@ -356,7 +341,8 @@ async fn accept_workspace_invite(
             DatabaseOperation::LockWorkspaceInvite,
             sqlx::query_as(
                 "select w.organization_id, i.workspace_id, i.role, i.status, i.expires_at,
-                     i.email = u.email as is_for_caller, u.email_verified_at is not null as caller_is_verified
+                     i.email = u.email as is_for_caller, u.email_verified_at is not null as caller_is_verified,
+                     may_invite(i.invited_by, i.workspace_id) as inviter_may_invite
                  from workspace_invites i
                  join workspaces w on w.id = i.workspace_id
                  join users u on u.id = $2
@@ -384,30 +370,32 @@ async fn accept_workspace_invite(
 
     // Whoever is a member already stays what they are. The update that changes nothing locks the row, so that nobody can
     // remove it before the commit.
-    app.database
+    let (is_new_there, organization_role): (bool, OrganizationRole) = app
+        .database
         .run(
             DatabaseOperation::InsertOrganizationMember,
-            sqlx::query(
+            sqlx::query_as(
                 "insert into organization_members (organization_id, user_id, role, created_at)
                  values ($1, $2, $3, $4)
-                 on conflict (organization_id, user_id) do update set role = organization_members.role",
+                 on conflict (organization_id, user_id) do update set role = organization_members.role
+                 returning xmax = 0, role",
             )
             .bind(organization_id)
             .bind(user.user_id)
             .bind(OrganizationRole::Member)
             .bind(now)
-            .execute(&mut *transaction),
+            .fetch_one(&mut *transaction),
         )
         .await?;
-    let role: WorkspaceRole = app
+    let (is_new, role): (bool, WorkspaceRole) = app
         .database
         .run(
             DatabaseOperation::InsertWorkspaceMember,
-            sqlx::query_scalar(
+            sqlx::query_as(
                 "insert into workspace_members (workspace_id, organization_id, user_id, role, created_at)
                  values ($1, $2, $3, $4, $5)
                  on conflict (workspace_id, user_id) do update set role = workspace_members.role
-                 returning role",
+                 returning xmax = 0, role",
             )
             .bind(workspace_id)
             .bind(organization_id)
@@ -429,11 +417,113 @@ async fn accept_workspace_invite(
             .execute(&mut *transaction),
         )
         .await?;
+    let joined_organization =
+        audit::Change::organization_membership(user.user_id, None, Some(organization_role));
+    let joined = audit::Change::workspace_membership(workspace_id, user.user_id, None, Some(role));
+    let changes = joined_organization.filter(|_| is_new_there).into_iter().chain(joined.filter(|_| is_new));
+    let author = audit::Author { actor: Some(user.user_id), organization: Some(organization_id), now };
+    let audited = audit::write(&app.database, &mut transaction, author, changes).await?;
     touch_workspace(&app, &mut transaction, workspace_id).await?;
     let created = Created::new(AcceptedWorkspaceInvite { organization_id, workspace_id, role });
     request.complete(&app, &mut transaction, user.user_id, &created).await?;
     app.database.commit(transaction).await?;
+
+    audited.signal(&app.signals);
     Ok(created.into_response())
+}
+
+/// Refuses an invite that would be one too many: for the workspace, the inviter, the organization, or the mailbox it is sent to. What
+/// became of the earlier ones does not matter, for each has sent an e-mail.
+async fn check_limits(
+    app: &App,
+    transaction: &mut Transaction,
+    member: &WorkspaceMember<Manager>,
+    email: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    // Of each limit the creation of the invite that uses it up.
+    let used_up: [Option<DateTime<Utc>>; 4] = app
+        .database
+        .run(
+            DatabaseOperation::FindWorkspaceInviteLimit,
+            sqlx::query_as(
+                "select
+                     (select created_at from workspace_invites where workspace_id = $1
+                      order by created_at desc, id desc offset $2 - 1 limit 1),
+                     (select created_at from workspace_invites where invited_by = $3
+                      order by created_at desc offset $4 - 1 limit 1),
+                     (select i.created_at from workspace_invites i join workspaces w on w.id = i.workspace_id
+                      where w.organization_id = $5 and i.created_at > $9
+                      order by i.created_at desc offset $6 - 1 limit 1),
+                     (select created_at from workspace_invites where email_recipient_key(email) = email_recipient_key($7)
+                      order by created_at desc offset $8 - 1 limit 1)",
+            )
+            .bind(member.workspace_id)
+            .bind(INVITE_LIMIT)
+            .bind(member.user_id)
+            .bind(email_limits::INVITES_OF_ACTOR)
+            .bind(member.organization_id)
+            .bind(email_limits::INVITES_OF_ORGANIZATION)
+            .bind(email.as_str())
+            .bind(email_limits::INVITES_TO_RECIPIENT)
+            .bind(now - email_limits::INVITES_PERIOD)
+            .fetch_one(&mut **transaction),
+        )
+        .await
+        .map(|(workspace, inviter, organization, recipient)| [workspace, inviter, organization, recipient])?;
+    let messages = [
+        "This workspace has created as many invites as it can in a day.",
+        "You have created as many invites as one can in a day.",
+        "This organization has created as many invites as it can in a day.",
+        "This e-mail address was invited as often as it can be in a day.",
+    ];
+    let free_at =
+        used_up.map(|created_at| created_at.map(|created_at| created_at + email_limits::INVITES_PERIOD));
+    let latest = free_at.into_iter().zip(messages).filter_map(|(free_at, message)| Some((free_at?, message)));
+    match latest.max_by_key(|(free_at, _)| *free_at) {
+        Some((free_at, message)) if free_at > now => {
+            Err(Error::rate_limited(message, (free_at - now).num_seconds().unsigned_abs() + 1))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Revokes the pending invites that a member of the organization created, when they lose the right to invite by one of their
+/// roles: into one workspace, or into all workspaces of the organization. Where the other role still gives them the right, their
+/// invites stay.
+///
+/// Call it before the members are locked, because accepting an invite locks in this order, too.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn revoke_invites_of(
+    app: &App,
+    transaction: &mut Transaction,
+    inviter: UserId,
+    organization_id: OrganizationId,
+    workspace_id: Option<WorkspaceId>,
+) -> database::Result<()> {
+    app.database
+        .run(
+            DatabaseOperation::RevokeWorkspaceInvite,
+            sqlx::query(
+                "update workspace_invites i set status = 'revoked', closed_at = $4
+                 from workspaces w
+                 join organization_members o on o.organization_id = w.organization_id and o.user_id = $1
+                 left join workspace_members m on m.workspace_id = w.id and m.user_id = $1
+                 where w.organization_id = $2 and ($3::uuid is null or w.id = $3)
+                     and i.workspace_id = w.id and i.invited_by = $1 and i.status = 'pending'
+                     and case when $3::uuid is null then m.role is distinct from 'manager'
+                         else o.role not in ('owner', 'admin') end",
+            )
+            .bind(inviter)
+            .bind(organization_id)
+            .bind(workspace_id)
+            .bind(app.clock.now())
+            .execute(&mut **transaction),
+        )
+        .await?;
+    Ok(())
 }
 
 /// What decides whether the caller may accept an invite. Addresses are compared where they are stored.
@@ -446,6 +536,7 @@ struct Invite {
     expires_at: DateTime<Utc>,
     is_for_caller: bool,
     caller_is_verified: bool,
+    inviter_may_invite: bool,
 }
 
 impl Invite {
@@ -462,7 +553,9 @@ impl Invite {
             return Err(Error::refused(ErrorCode::EmailNotVerified, message));
         }
         let message = match self.status {
-            InviteStatus::Pending if now < self.expires_at => return Ok(()),
+            InviteStatus::Pending if now < self.expires_at && self.inviter_may_invite => return Ok(()),
+            // Losing the right to invite revokes invites, but one may have been created at the same time.
+            InviteStatus::Pending if now < self.expires_at => "This invite was revoked.",
             InviteStatus::Pending | InviteStatus::Expired => {
                 "This invite has expired: ask a manager of the workspace for a new one."
             }

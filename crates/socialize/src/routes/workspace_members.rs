@@ -15,8 +15,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::page::{Page, PageQuery, Position};
+use super::workspace_invites::revoke_invites_of;
 use crate::activity::touch_workspace;
 use crate::app::App;
+use crate::audit;
 use crate::error::{Error, answers};
 use crate::extract::{
     Body, Created, Idempotent, Manager, Parameters, Query, WorkspaceMember, WorkspacePermission,
@@ -49,7 +51,8 @@ pub struct WorkspaceMembershipChange {
 pub struct WorkspaceMembership {
     user_id: UserId,
     display_name: String,
-    email: String,
+    /// Null unless the caller is an owner or admin of the organization, or this is the caller.
+    email: Option<String>,
     role: WorkspaceRole,
     #[sqlx(rename = "created_at")]
     joined_at: DateTime<Utc>,
@@ -127,7 +130,7 @@ async fn add_workspace_member(
                      values ($1, $2, $3, $4, $5) on conflict (workspace_id, user_id) do nothing
                      returning user_id, role, created_at
                  )
-                 select m.user_id, u.display_name, u.email, m.role, m.created_at
+                 select m.user_id, u.display_name, case when $6 or u.id = $7 then u.email end as email, m.role, m.created_at
                  from added m join users u on u.id = m.user_id",
             )
             .bind(caller.workspace_id)
@@ -135,20 +138,28 @@ async fn add_workspace_member(
             .bind(user_id)
             .bind(role)
             .bind(now)
+            .bind(caller.administers)
+            .bind(caller.user_id)
             .fetch_optional(&mut *transaction),
         )
         .await?;
     let added = added.ok_or_else(|| {
         Error::refused(ErrorCode::AlreadyExists, "This user is a member of the workspace already.")
     })?;
+    let joined = audit::Change::workspace_membership(caller.workspace_id, user_id, None, Some(role));
+    let audited = audit::write(&app.database, &mut transaction, author(&caller, now), joined).await?;
     let created = Created::new(added);
     touch_workspace(&app, &mut transaction, caller.workspace_id).await?;
     request.complete(&app, &mut transaction, caller.user_id, &created).await?;
     app.database.commit(transaction).await?;
+
+    audited.signal(&app.signals);
     Ok(created.into_response())
 }
 
 /// List the members of a workspace
+///
+/// Members see each other's names. E-mail addresses are for the owners and admins of the organization.
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/members", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), PageQuery),
@@ -167,7 +178,7 @@ async fn list_workspace_members(
         .run(
             DatabaseOperation::ListWorkspaceMembers,
             sqlx::query_as(
-                "select m.user_id, u.display_name, u.email, m.role, m.created_at
+                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role, m.created_at
                  from workspace_members m join users u on u.id = m.user_id
                  where m.workspace_id = $1
                      and ($2::timestamptz is null or (m.created_at, m.user_id) < ($2, $3))
@@ -177,6 +188,8 @@ async fn list_workspace_members(
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(caller.administers)
+            .bind(caller.user_id)
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -187,7 +200,7 @@ async fn list_workspace_members(
 
 /// Change a member's role
 ///
-/// Managers may do this.
+/// Managers may do this. A manager who becomes something else loses their pending invites into the workspace.
 #[utoipa::path(
     patch, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
@@ -202,30 +215,59 @@ async fn change_workspace_member(
     Body(change): Body<WorkspaceMembershipChange>,
 ) -> Result<Json<WorkspaceMembership>, Error> {
     let mut transaction = app.database.begin().await?;
-    let membership: Option<WorkspaceMembership> = app
+    if !Manager::allows(change.role) {
+        let (organization, workspace) = (caller.organization_id, Some(caller.workspace_id));
+        revoke_invites_of(&app, &mut transaction, user_id, organization, workspace).await?;
+    }
+    let changed: Option<ChangedMembership> = app
         .database
         .run(
             DatabaseOperation::UpdateWorkspaceMember,
             sqlx::query_as(
-                "update workspace_members m set role = $3 from users u
+                "with before as (
+                     select role from workspace_members where workspace_id = $1 and user_id = $2 for no key update
+                 )
+                 update workspace_members m set role = $3 from users u, before
                  where m.workspace_id = $1 and m.user_id = $2 and u.id = m.user_id
-                 returning m.user_id, u.display_name, u.email, m.role, m.created_at",
+                 returning before.role as role_before, m.user_id, u.display_name, case when $4 or u.id = $5 then u.email end as email, m.role, m.created_at",
             )
             .bind(caller.workspace_id)
             .bind(user_id)
             .bind(change.role)
+            .bind(caller.administers)
+            .bind(caller.user_id)
             .fetch_optional(&mut *transaction),
         )
         .await?;
-    let membership = membership.ok_or_else(|| Error::not_found("member"))?;
+    let ChangedMembership { membership, role_before } = changed.ok_or_else(|| Error::not_found("member"))?;
+    let workspace = caller.workspace_id;
+    let change =
+        audit::Change::workspace_membership(workspace, user_id, Some(role_before), Some(change.role));
+    let author = author(&caller, app.clock.now());
+    let audited = audit::write(&app.database, &mut transaction, author, change).await?;
     touch_workspace(&app, &mut transaction, caller.workspace_id).await?;
     app.database.commit(transaction).await?;
+
+    audited.signal(&app.signals);
     Ok(Json(membership))
+}
+
+/// A membership as it is now, with the role as it was.
+#[derive(sqlx::FromRow)]
+struct ChangedMembership {
+    #[sqlx(flatten)]
+    membership: WorkspaceMembership,
+    role_before: WorkspaceRole,
+}
+
+fn author<P>(caller: &WorkspaceMember<P>, now: DateTime<Utc>) -> audit::Author {
+    audit::Author { actor: Some(caller.user_id), organization: Some(caller.organization_id), now }
 }
 
 /// Remove a member, or leave
 ///
-/// Managers may remove others, and everybody may leave. Whoever goes stays a member of the organization.
+/// Managers may remove others, and everybody may leave. Whoever goes stays a member of the organization, and their
+/// pending invites into the workspace are revoked.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
@@ -241,20 +283,27 @@ async fn remove_workspace_member(
         return Err(Error::forbidden(Manager::REFUSAL));
     }
     let mut transaction = app.database.begin().await?;
-    let deleted = app
+    let (organization, workspace) = (caller.organization_id, Some(caller.workspace_id));
+    revoke_invites_of(&app, &mut transaction, user_id, organization, workspace).await?;
+    let role: Option<WorkspaceRole> = app
         .database
         .run(
             DatabaseOperation::DeleteWorkspaceMember,
-            sqlx::query("delete from workspace_members where workspace_id = $1 and user_id = $2")
-                .bind(caller.workspace_id)
-                .bind(user_id)
-                .execute(&mut *transaction),
+            sqlx::query_scalar(
+                "delete from workspace_members where workspace_id = $1 and user_id = $2 returning role",
+            )
+            .bind(caller.workspace_id)
+            .bind(user_id)
+            .fetch_optional(&mut *transaction),
         )
         .await?;
-    if deleted.rows_affected() == 0 {
-        return Err(Error::not_found("member"));
-    }
+    let role = role.ok_or_else(|| Error::not_found("member"))?;
+    let left = audit::Change::workspace_membership(caller.workspace_id, user_id, Some(role), None);
+    let author = author(&caller, app.clock.now());
+    let audited = audit::write(&app.database, &mut transaction, author, left).await?;
     touch_workspace(&app, &mut transaction, caller.workspace_id).await?;
     app.database.commit(transaction).await?;
+
+    audited.signal(&app.signals);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::approval::RequiredApprovals;
+use domain::audit::AuditAction;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{OrganizationId, WorkspaceId};
 use domain::signals::Actor;
@@ -18,12 +19,13 @@ use uuid::Uuid;
 use super::page::{Page, PageQuery, Position};
 use crate::activity::touch_workspace;
 use crate::app::App;
+use crate::audit;
 use crate::error::{Error, answers};
 use crate::extract::{
     Body, Created, Idempotent, Manager, OrganizationAdmin, OrganizationMember, OrganizationPermission, Query,
     WorkspaceMember,
 };
-use crate::text::Text;
+use crate::text::Name;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
@@ -36,7 +38,7 @@ pub fn router() -> OpenApiRouter<App> {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
-    name: Text<1, 100>,
+    name: Name,
     /// How many reviewers have to approve a revision.
     required_approvals: RequiredApprovals,
     /// Whether somebody may decide on a revision that they wrote.
@@ -48,7 +50,7 @@ pub struct NewWorkspace {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceChange {
-    name: Option<Text<1, 100>>,
+    name: Option<Name>,
     /// How many reviewers have to approve a revision, from the next decision on.
     required_approvals: Option<RequiredApprovals>,
     /// Whether somebody may decide on a revision that they wrote.
@@ -129,6 +131,9 @@ async fn create_workspace(
             .execute(&mut *transaction),
         )
         .await?;
+    let author = audit::Author { actor: Some(user_id), organization: Some(organization_id), now };
+    let joined = audit::Change::workspace_membership(workspace_id, user_id, None, Some(role));
+    let audited = audit::write(&app.database, &mut transaction, author, joined).await?;
     let created = Created::new(Workspace {
         id: workspace_id,
         organization_id,
@@ -142,6 +147,7 @@ async fn create_workspace(
     app.database.commit(transaction).await?;
 
     app.signals.workspace_created(&Actor { workspace_id: Some(workspace_id), ..member.actor() });
+    audited.signal(&app.signals);
     Ok(created.into_response())
 }
 
@@ -229,27 +235,73 @@ async fn change_workspace(
     Body(change): Body<WorkspaceChange>,
 ) -> Result<Json<Workspace>, Error> {
     let mut transaction = app.database.begin().await?;
-    let workspace: Option<Workspace> = app
+    let changed: Option<ChangedWorkspace> = app
         .database
         .run(
             DatabaseOperation::UpdateWorkspace,
             sqlx::query_as(
-                "update workspaces set
-                     name = coalesce($3, name),
-                     required_approvals = coalesce($4, required_approvals),
-                     allow_self_approval = coalesce($5, allow_self_approval)
-                 where id = $1
-                 returning id, organization_id, name, required_approvals, allow_self_approval, $2 as role, created_at",
+                "with before as (
+                     select id, required_approvals, allow_self_approval from workspaces where id = $1 for no key update
+                 )
+                 update workspaces w set
+                     name = coalesce($3, w.name),
+                     required_approvals = coalesce($4, before.required_approvals),
+                     allow_self_approval = coalesce($5, before.allow_self_approval)
+                 from before where w.id = before.id
+                 returning w.id, w.organization_id, w.name, w.required_approvals, w.allow_self_approval, $2 as role, w.created_at,
+                     before.required_approvals as approvals_before, before.allow_self_approval as self_approval_before",
             )
             .bind(member.workspace_id)
             .bind(member.role)
-            .bind(change.name.as_ref().map(Text::as_str))
+            .bind(change.name.as_ref().map(Name::as_str))
             .bind(change.required_approvals.map(RequiredApprovals::get))
             .bind(change.allow_self_approval)
             .fetch_optional(&mut *transaction),
         )
         .await?;
+    let changed = changed.ok_or_else(|| Error::not_found("workspace"))?;
+    let author = audit::Author {
+        actor: Some(member.user_id),
+        organization: Some(member.organization_id),
+        now: app.clock.now(),
+    };
+    let audited = audit::write(&app.database, &mut transaction, author, changed.audited()).await?;
     touch_workspace(&app, &mut transaction, member.workspace_id).await?;
     app.database.commit(transaction).await?;
-    workspace.map(Json).ok_or_else(|| Error::not_found("workspace"))
+
+    audited.signal(&app.signals);
+    Ok(Json(changed.workspace))
+}
+
+/// A workspace as it is now, with what protects approval as it was before.
+#[derive(sqlx::FromRow)]
+struct ChangedWorkspace {
+    #[sqlx(flatten)]
+    workspace: Workspace,
+    approvals_before: i32,
+    self_approval_before: bool,
+}
+
+impl ChangedWorkspace {
+    fn audited(&self) -> Vec<audit::Change> {
+        let Self { workspace, approvals_before, self_approval_before } = self;
+        let (approvals, self_approval) = (workspace.required_approvals.get(), workspace.allow_self_approval);
+        let change = |action, before, after| audit::Change {
+            workspace: Some(workspace.id),
+            before: Some(before),
+            after: Some(after),
+            ..audit::Change::of(action)
+        };
+        let mut changes = Vec::new();
+        if approvals != *approvals_before {
+            let (before, after) = (audit::Value::Number(*approvals_before), audit::Value::Number(approvals));
+            changes.push(change(AuditAction::RequiredApprovalsChanged, before, after));
+        }
+        if self_approval != *self_approval_before {
+            let (before, after) =
+                (audit::Value::Flag(*self_approval_before), audit::Value::Flag(self_approval));
+            changes.push(change(AuditAction::SelfApprovalChanged, before, after));
+        }
+        changes
+    }
 }

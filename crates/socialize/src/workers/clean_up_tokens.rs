@@ -1,10 +1,13 @@
-//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, counters of limits, networks not used for long, sessions that have ended or expired.
+//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, counters of limits, networks
+//! not used for long, sessions that have ended or expired, e-mails that limits no longer look back at, invites that were closed long
+//! ago, and organizations that nobody is a member of.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
 
 use crate::app::App;
 use crate::database;
+use crate::email_limits::LEDGER_KEPT;
 use crate::queue::JobError;
 
 /// How many rows one statement deletes, so that none holds locks for long.
@@ -18,6 +21,12 @@ const ENDED_SESSIONS_KEPT: TimeDelta = TimeDelta::days(7);
 
 /// For how long a network that a user has logged in from is known.
 const KNOWN_NETWORKS_KEPT: TimeDelta = TimeDelta::days(90);
+
+/// For how long managers see what became of an invite that nobody accepted.
+const CLOSED_INVITES_KEPT: TimeDelta = TimeDelta::days(30);
+
+/// An organization without members belonged to people who were erased.
+const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Deletes all of it, in batches.
 ///
@@ -82,6 +91,34 @@ pub async fn run(app: &App) -> Result<(), JobError> {
              select id from sessions where ended_at <= $1 order by ended_at limit $2 for update skip locked
          )",
         now - ENDED_SESSIONS_KEPT,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from email_ledger where job_id in (
+             select job_id from email_ledger where created_at <= $1 order by created_at limit $2 for update skip locked
+         )",
+        now - LEDGER_KEPT,
+    )
+    .await?;
+    // The addresses in them are of people who may have never had to do with us.
+    delete_in_batches(
+        app,
+        "delete from workspace_invites where id in (
+             select id from workspace_invites where status in ('revoked', 'expired') and closed_at <= $1
+             order by closed_at limit $2 for update skip locked
+         )",
+        now - CLOSED_INVITES_KEPT,
+    )
+    .await?;
+    delete_in_batches(
+        app,
+        "delete from organizations where id in (
+             select id from organizations o
+             where created_at <= $1 and not exists (select from organization_members m where m.organization_id = o.id)
+             limit $2 for update skip locked
+         )",
+        now - EMPTY_ORGANIZATIONS_KEPT,
     )
     .await?;
     Ok(())

@@ -3,14 +3,15 @@
 
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
+use domain::ids::{ContentItemId, EmailTokenId, InviteId, OrganizationId, RegistrationId, UserId};
 use domain::labels::EmailResult;
-use domain::vocabulary::{Decision, EmailTokenPurpose, WorkspaceRole};
+use domain::vocabulary::{EmailTokenPurpose, WorkspaceRole};
 use sqlx::FromRow;
 
 use crate::app::App;
 use crate::database;
 use crate::email::Email;
+use crate::email_limits::{self, Cause};
 use crate::mail::{Content, Letter};
 use crate::queue::{Job, JobError};
 use crate::token::LinkPurpose;
@@ -21,10 +22,15 @@ use crate::token::LinkPurpose;
 /// When it cannot be composed or handed over.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let email: Email = job.payload()?;
-    let Some((recipient, content)) = compose(app, email).await? else { return Ok(()) };
+    let template = email.template();
+    let Some((recipient, content, cause)) = compose(app, email).await? else { return Ok(()) };
+    if let Err(limit) = email_limits::admit(app, job.id, template, &recipient, cause).await? {
+        app.signals.email_withheld(limit, cause.actor, cause.organization);
+        return Ok(());
+    }
     let letter = Letter {
         job: job.id,
-        template: email.template(),
+        template,
         date: app.clock.now(),
         recipient,
         subject: content.subject,
@@ -43,67 +49,76 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     delivered.map_err(|failure| failure.job_error(attempt, max_attempts))
 }
 
-/// The recipient's address and what to say, or nothing where there is nobody to say it to.
-async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Content)>> {
+/// The recipient's address, what to say, and whose doing it is, or nothing where there is nobody to say it to.
+async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Content, Cause)>> {
+    let nobody = Cause::default();
     match email {
         Email::VerifyEmail { token } => {
             let email = find_registration(app, token).await?;
             let link = token_link(app, "verify-email", LinkPurpose::VerifyEmail, token.uuid());
-            Ok(email.map(|email| (email, Content::verify_email(link))))
+            Ok(email.map(|email| (email, Content::verify_email(link), nobody)))
         }
         Email::AlreadyRegistered { user } => {
             let user = find_user(app, user).await?;
             let link = link(app, "login");
-            Ok(user.map(|user| (user.email, Content::already_registered(&user.display_name, link))))
+            Ok(user.map(|user| (user.email, Content::already_registered(link), nobody)))
         }
         Email::ResetPassword { token } => {
             let user = find_token_owner(app, token, EmailTokenPurpose::ResetPassword).await?;
             let link = token_link(app, "reset-password", LinkPurpose::ResetPassword, token.uuid());
-            Ok(user.map(|user| (user.email, Content::reset_password(link))))
+            Ok(user.map(|user| (user.email, Content::reset_password(link), nobody)))
         }
         Email::WorkspaceInvite { invite } => {
             let found = find_invite(app, invite).await?;
             let link = token_link(app, "accept-invite", LinkPurpose::WorkspaceInvite, invite.uuid());
             Ok(found.map(|invite| {
-                let InviteRow { email, role, expires_at, workspace, organization, inviter } = invite;
+                let InviteRow {
+                    email,
+                    role,
+                    expires_at,
+                    workspace,
+                    organization,
+                    inviter,
+                    actor,
+                    organization_id,
+                } = invite;
                 let content =
                     Content::workspace_invite(&inviter, role, &workspace, &organization, expires_at, link);
-                (email, content)
+                let cause =
+                    Cause { actor: Some(actor), organization: Some(organization_id), content_item: None };
+                (email, content, cause)
             }))
         }
         Email::ApprovalRequested { content_item, revision, reviewer } => {
-            let found = find_reviewer(app, content_item, revision, reviewer).await?;
+            let found = find_undecided_reviewer(app, content_item, revision, reviewer).await?;
             let link = content_item_link(app, content_item);
             Ok(found.map(|item| {
-                let ItemRow { email, display_name, workspace, title } = item;
-                (email, Content::approval_requested(&display_name, &workspace, &title, link))
+                let content = Content::approval_requested(&item.workspace, &item.title, link);
+                item.with(content, content_item)
             }))
         }
         Email::ApprovalReminder { content_item, revision, reviewer } => {
             let found = find_undecided_reviewer(app, content_item, revision, reviewer).await?;
             let link = content_item_link(app, content_item);
             Ok(found.map(|item| {
-                let ItemRow { email, display_name, workspace, title } = item;
-                (email, Content::approval_reminder(&display_name, &workspace, &title, link))
+                let content = Content::approval_reminder(&item.workspace, &item.title, link);
+                item.with(content, content_item)
             }))
         }
         Email::ApprovalDecided { content_item, author, decision } => {
             let found = find_author(app, content_item, author).await?;
             let link = content_item_link(app, content_item);
-            Ok(found.map(|item| decided(item, decision, link)))
+            Ok(found.map(|item| {
+                let content = Content::approval_decided(&item.workspace, &item.title, decision, link);
+                item.with(content, content_item)
+            }))
         }
     }
-}
-
-fn decided(item: ItemRow, decision: Decision, link: String) -> (String, Content) {
-    let ItemRow { email, display_name, workspace, title } = item;
-    (email, Content::approval_decided(&display_name, &workspace, &title, decision, link))
 }
 
 #[derive(FromRow)]
 struct UserRow {
     email: String,
-    display_name: String,
 }
 
 #[derive(FromRow)]
@@ -114,14 +129,25 @@ struct InviteRow {
     workspace: String,
     organization: String,
     inviter: String,
+    actor: UserId,
+    organization_id: OrganizationId,
 }
 
 #[derive(FromRow)]
 struct ItemRow {
     email: String,
-    display_name: String,
     workspace: String,
     title: String,
+    actor: Option<UserId>,
+    organization_id: OrganizationId,
+}
+
+impl ItemRow {
+    fn with(self, content: Content, content_item: ContentItemId) -> (String, Content, Cause) {
+        let Self { email, actor, organization_id, .. } = self;
+        let cause = Cause { actor, organization: Some(organization_id), content_item: Some(content_item) };
+        (email, content, cause)
+    }
 }
 
 async fn find_user(app: &App, user: UserId) -> database::Result<Option<UserRow>> {
@@ -129,7 +155,7 @@ async fn find_user(app: &App, user: UserId) -> database::Result<Option<UserRow>>
     app.database
         .run(
             DatabaseOperation::FindEmailRecipient,
-            sqlx::query_as("select email, display_name from users where id = $1")
+            sqlx::query_as("select email from users where id = $1 and erased_at is null")
                 .bind(user)
                 .fetch_optional(&mut *connection),
         )
@@ -161,7 +187,7 @@ async fn find_token_owner(
         .run(
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as(
-                "select u.email, u.display_name from email_tokens t join users u on u.id = t.user_id
+                "select u.email from email_tokens t join users u on u.id = t.user_id
                  where t.id = $1 and t.purpose = $2 and t.used_at is null and t.expires_at > $3",
             )
             .bind(token)
@@ -180,12 +206,12 @@ async fn find_invite(app: &App, invite: InviteId) -> database::Result<Option<Inv
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as(
                 "select i.email, i.role, i.expires_at, w.name as workspace, o.name as organization,
-                        u.display_name as inviter
+                        u.display_name as inviter, i.invited_by as actor, w.organization_id
                  from workspace_invites i
                  join workspaces w on w.id = i.workspace_id
                  join organizations o on o.id = w.organization_id
                  join users u on u.id = i.invited_by
-                 where i.id = $1 and i.status = 'pending' and i.expires_at > $2",
+                 where i.id = $1 and i.status = 'pending' and i.expires_at > $2 and may_invite(i.invited_by, i.workspace_id)",
             )
             .bind(invite)
             .bind(app.clock.now())
@@ -194,8 +220,9 @@ async fn find_invite(app: &App, invite: InviteId) -> database::Result<Option<Inv
         .await
 }
 
-/// The reviewer, while this revision waits for decisions and they may decide.
-async fn find_reviewer(
+/// The reviewer, while this revision or a later one waits for their decision. What was enqueued for a revision stands for later ones
+/// as well, which were not enqueued again.
+async fn find_undecided_reviewer(
     app: &App,
     content_item: ContentItemId,
     revision: i32,
@@ -206,13 +233,18 @@ async fn find_reviewer(
         .run(
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as(
-                "select u.email, u.display_name, w.name as workspace, r.title
+                "select u.email, w.name as workspace, r.title, r.author_id as actor, w.organization_id
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
                  join workspaces w on w.id = i.workspace_id
                  join workspace_members m on m.workspace_id = w.id and m.role in ('manager', 'reviewer')
                  join users u on u.id = m.user_id
-                 where i.id = $1 and i.status = 'in_approval' and i.current_revision = $2 and u.id = $3",
+                 where i.id = $1 and i.status = 'in_approval' and i.current_revision >= $2 and u.id = $3
+                     and (w.allow_self_approval or u.id <> r.author_id)
+                     and not exists (
+                         select from approval_decisions d
+                         where d.content_item_id = i.id and d.revision_number = i.current_revision and d.reviewer_id = u.id
+                     )",
             )
             .bind(content_item)
             .bind(revision)
@@ -220,33 +252,6 @@ async fn find_reviewer(
             .fetch_optional(&mut *connection),
         )
         .await
-}
-
-/// The same, while they have not decided.
-async fn find_undecided_reviewer(
-    app: &App,
-    content_item: ContentItemId,
-    revision: i32,
-    reviewer: UserId,
-) -> database::Result<Option<ItemRow>> {
-    let mut connection = app.database.acquire().await?;
-    let has_decided: bool = app
-        .database
-        .run(
-            DatabaseOperation::FindEmailRecipient,
-            sqlx::query_scalar(
-                "select exists (
-                     select from approval_decisions where content_item_id = $1 and revision_number = $2 and reviewer_id = $3
-                 )",
-            )
-            .bind(content_item)
-            .bind(revision)
-            .bind(reviewer)
-            .fetch_one(&mut *connection),
-        )
-        .await?;
-    drop(connection);
-    if has_decided { Ok(None) } else { find_reviewer(app, content_item, revision, reviewer).await }
 }
 
 /// The author, while they are a member of the workspace.
@@ -260,7 +265,9 @@ async fn find_author(
         .run(
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as(
-                "select u.email, u.display_name, w.name as workspace, r.title
+                "select u.email, w.name as workspace, r.title, w.organization_id, (
+                     select reviewer_id from approval_decisions d where d.content_item_id = i.id order by d.created_at desc limit 1
+                 ) as actor
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
                  join workspaces w on w.id = i.workspace_id

@@ -32,19 +32,24 @@ no_ oth mem rev aut man adm own ope
 
 401 200 200 200 200 200 200 200 200 GET    /v1/me
 401 200 200 200 200 200 200 200 200 PATCH  /v1/me {"display_name": "Ada"}
+401 204 204 204 204 204 204 409 204 DELETE /v1/me {"email": "{own_email}"}
 
 401 200 200 200 200 200 200 200 200 GET    /v1/organizations
 401 201 201 201 201 201 201 201 201 POST   /v1/organizations {"name": "Another"}
 401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}
 401 404 403 403 403 403 200 200 404 PATCH  /v1/organizations/{organization_id} {"name": "Renamed"}
+401 404 403 403 403 403 403 204 404 DELETE /v1/organizations/{organization_id}
 401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}/members
 401 404 403 403 403 403 200 200 404 PATCH  /v1/organizations/{organization_id}/members/{user_id} {"role": "admin"}
 401 404 403 403 403 403 204 204 404 DELETE /v1/organizations/{organization_id}/members/{user_id}
+
+401 404 403 403 403 403 403 200 404 GET    /v1/organizations/{organization_id}/audit-events
 
 401 404 200 200 200 200 200 200 404 GET    /v1/organizations/{organization_id}/workspaces
 401 404 403 403 403 403 201 201 404 POST   /v1/organizations/{organization_id}/workspaces {"name": "Another", "required_approvals": 1}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}
 401 404 404 403 403 200 200 200 404 PATCH  /v1/workspaces/{workspace_id} {"name": "Renamed"}
+401 404 404 403 403 403 204 204 404 DELETE /v1/workspaces/{workspace_id}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/members
 401 404 404 403 403 201 201 201 404 POST   /v1/workspaces/{workspace_id}/members {"user_id": "{newcomer_id}", "role": "author"}
 401 404 404 403 403 200 200 200 404 PATCH  /v1/workspaces/{workspace_id}/members/{user_id} {"role": "manager"}
@@ -64,6 +69,7 @@ no_ oth mem rev aut man adm own ope
 401 404 404 403 201 201 201 201 404 POST   /v1/workspaces/{workspace_id}/content-items {"channel": "x", "title": "A", "body": ""}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}
 401 404 404 403 200 200 200 200 404 PATCH  /v1/workspaces/{workspace_id}/content-items/{content_item_id} {"title": "B"}
+401 404 404 403 204 204 204 204 404 DELETE /v1/workspaces/{workspace_id}/content-items/{content_item_id}
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions
 401 404 404 403 200 200 200 200 404 POST   /v1/workspaces/{workspace_id}/content-items/{content_item_id}/submit
 401 404 404 200 200 200 200 200 404 GET    /v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions

@@ -1,65 +1,350 @@
-//! The statements by which docs/PRIVACY.md erases a user.
+//! Erasing a person: no byte of them is left in any table, file or e-mail, and what they wrote stays.
 
-use std::fs;
-use std::path::Path;
-
-use domain::vocabulary::WorkspaceRole;
-use serde_json::json;
+use axum::body::Body;
+use chrono::TimeDelta;
+use domain::ids::UserId;
+use domain::vocabulary::{OrganizationRole, WorkspaceRole};
+use http::Method;
+use mail_parser::MessageParser;
+use serde_json::{Value, json};
+use socialize::erasure::{self, Erased, ErasureError, Succession};
+use socialize::token::LinkPurpose;
+use socialize::workers::{clean_up_blobs, clean_up_tokens};
 use test_support::TestApp;
 
-/// Every row of a table that names people.
-async fn rows(test: &TestApp) -> String {
-    let tables = ["users", "sessions", "email_tokens", "idempotency_keys", "workspace_invites", "jobs"];
-    let mut all = String::new();
+use crate::auth::{self, PASSWORD};
+use crate::world::PNG;
+
+/// Stands in the name and the address of the person, and in a picture of their screen.
+const MARKER: &str = "gracemarker";
+const NAME: &str = "Gracemarker Hopper";
+const EMAIL: &str = "gracemarker@example.com";
+
+/// Every row, file and e-mail that has the marker. Rows are all those that there are, of every table.
+async fn found(test: &TestApp) -> Vec<String> {
+    let tables: Vec<String> =
+        sqlx::query_scalar("select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'")
+            .fetch_all(test.pool())
+            .await
+            .expect("tables");
+    assert!(tables.len() > 20, "{tables:?}");
+    let mut found = Vec::new();
     for table in tables {
-        let query = sqlx::AssertSqlSafe(format!("select coalesce(json_agg(t), '[]')::text from {table} t"));
-        let rows: String = sqlx::query_scalar(query).fetch_one(test.pool()).await.expect("rows");
-        all.push_str(&rows);
+        let rows = format!("select t::text from {table} t where t::text ilike '%{MARKER}%'");
+        let rows: Vec<String> =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_all(test.pool()).await.expect("rows");
+        found.extend(rows.into_iter().map(|row| format!("{table}: {row}")));
     }
-    all
+    for email in test.emails() {
+        let message = MessageParser::default().parse(&email).expect("a message");
+        let text = format!(
+            "{email} {} {}",
+            message.body_text(0).expect("a text"),
+            message.body_html(0).expect("HTML")
+        );
+        if text.to_lowercase().contains(MARKER) {
+            found.push(format!("e-mail: {text}"));
+        }
+    }
+    for path in test.stored_files() {
+        let bytes = std::fs::read(&path).expect("a file");
+        if String::from_utf8_lossy(&bytes).to_lowercase().contains(MARKER) {
+            found.push(format!("file: {}", path.display()));
+        }
+    }
+    found
+}
+
+struct World {
+    test: TestApp,
+    person: UserId,
+    owner: UserId,
+    /// The item that the person wrote for an organization of others.
+    item: String,
+}
+
+impl World {
+    /// Somebody who has done everything that one can do.
+    async fn new() -> Self {
+        let test = TestApp::start_with_settings(crate::world::without_rate_limits).await;
+        let person = auth::verified(&test, EMAIL).await;
+        let call = async |caller, method, path: &str, body: Value, status| {
+            let key = uuid::Uuid::new_v4().to_string();
+            let request = test.request(Some(caller), method, path, &body, &[("idempotency-key", &key)]);
+            test.send(request).await.expect(status)
+        };
+        call(person, Method::PATCH, "/v1/me", json!({"display_name": NAME}), 200).await;
+        auth::log_in(&test, EMAIL, PASSWORD).await.expect(200);
+
+        // An organization of their own, which nobody else is a member of.
+        let own =
+            call(person, Method::POST, "/v1/organizations", json!({"name": "Own"}), 201).await.text("id");
+        let workspace = json!({"name": "Own", "required_approvals": 1});
+        call(person, Method::POST, &format!("/v1/organizations/{own}/workspaces"), workspace, 201).await;
+
+        // Invited into that of others, and added to a second workspace of it.
+        let (organization, owner) = test.organization().await;
+        let workspace = test.workspace(organization, 1).await;
+        let second = test.workspace(organization, 1).await;
+        let invite = json!({"email": EMAIL, "role": "manager"});
+        let invite =
+            call(owner, Method::POST, &format!("/v1/workspaces/{workspace}/invites"), invite, 201).await;
+        let token =
+            test.app.tokens.link(LinkPurpose::WorkspaceInvite, invite.text("id").parse().expect("a UUID"));
+        call(person, Method::POST, "/v1/invites/accept", json!({"token": token.expose()}), 201).await;
+        let added = json!({"user_id": person, "role": "author"});
+        call(owner, Method::POST, &format!("/v1/workspaces/{second}/members"), added, 201).await;
+        test.workspace_member(organization, workspace, WorkspaceRole::Reviewer).await;
+
+        // Wrote, commented, submitted, invited and reported.
+        let items = format!("/v1/workspaces/{workspace}/content-items");
+        let draft = json!({"channel": "x", "title": "A title", "body": "A body"});
+        let item = format!("{items}/{}", call(person, Method::POST, &items, draft, 201).await.text("id"));
+        call(person, Method::POST, &format!("{item}/comments"), json!({"body": "A comment"}), 201).await;
+        call(person, Method::POST, &format!("{item}/submit"), Value::Null, 200).await;
+        let invite = json!({"email": "somebody@example.com", "role": "author"});
+        call(person, Method::POST, &format!("/v1/workspaces/{workspace}/invites"), invite, 201).await;
+        let report = json!({"kind": "bug", "body": "It broke."});
+        let report = call(person, Method::POST, "/v1/feedback-reports", report, 201).await.text("id");
+        let path = format!("/v1/feedback-reports/{report}/screenshot");
+        let mut upload = test.request(Some(person), Method::PUT, &path, &Value::Null, &[]);
+        *upload.body_mut() = Body::from([PNG, MARKER.as_bytes()].concat());
+        test.send(upload).await.expect(200);
+
+        // Strangers invite them, and they are about to get e-mails.
+        let (elsewhere, stranger) = test.organization().await;
+        let foreign = test.workspace(elsewhere, 1).await;
+        let invite = json!({"email": EMAIL, "role": "author"});
+        call(stranger, Method::POST, &format!("/v1/workspaces/{foreign}/invites"), invite, 201).await;
+        test.run_due_jobs().await;
+        auth::post(&test, "request-password-reset", json!({"email": EMAIL})).await.expect(202);
+        auth::register(&test, EMAIL).await.expect(202);
+        Self { test, person, owner, item }
+    }
+
+    /// What the clean-ups and the queue still had to do is done.
+    async fn settle(&self) {
+        self.test.run_due_jobs().await;
+        clean_up_blobs::run(&self.test.app).await.expect("cleaned up");
+    }
+
+    async fn erase(&self, user: UserId, succession: Succession) -> Result<Erased, ErasureError> {
+        let (database, now) = (&self.test.app.database, self.test.app.clock.now());
+        let mut transaction = database.begin().await.expect("a transaction");
+        let erased = erasure::erase_user(database, &mut transaction, user, None, succession, now).await?;
+        database.commit(transaction).await.expect("committed");
+        Ok(erased)
+    }
 }
 
 #[tokio::test]
-async fn what_the_document_says_erases_a_user() {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/PRIVACY.md");
-    let document = fs::read_to_string(document).expect("the document");
-    let statements = document.split_once("    begin;\n").expect("a transaction").1;
-    let statements = statements.split_once("    commit;\n").expect("its end").0;
+async fn whoever_deletes_their_account_is_nowhere_any_more() {
+    let world = World::new().await;
+    let (test, person) = (&world.test, world.person);
+    let before = found(test).await;
+    for place in ["users: ", "workspace_invites: ", "idempotency_keys: ", "e-mail: ", "file: "] {
+        assert!(before.iter().any(|found| found.starts_with(place)), "{place} is not among {before:#?}");
+    }
+    let me = |body| test.call(Some(person), Method::DELETE, "/v1/me", body);
+    me(json!({"email": "somebody@example.com"})).await.expect_error(422, "invalid_field");
+    me(json!({})).await.expect_error(422, "invalid_field");
+    me(json!({"email": EMAIL})).await.expect(204);
+    world.settle().await;
+    assert_eq!(found(test).await, Vec::<String>::new());
 
+    // Their sessions and links have ended, and nobody logs in.
+    let left = |query| auth::count(test, query);
+    assert_eq!(left("select count(*) from sessions").await, 0);
+    assert_eq!(left("select count(*) from email_tokens").await, 0);
+    assert_eq!(left("select count(*) from workspace_invites where status = 'pending'").await, 0);
+    auth::log_in(test, EMAIL, PASSWORD).await.expect_error(401, "invalid_credentials");
+    test.get(person, "/v1/me").await.expect_error(401, "unauthenticated");
+    me(json!({"email": EMAIL})).await.expect_error(401, "unauthenticated");
+    // What they wrote for others stays, and so does the report.
+    let item = test.get(world.owner, &world.item).await.expect(200);
+    assert_eq!((item.text("title"), item.text("author_id")), ("A title".to_owned(), person.to_string()));
+    let comments = test.get(world.owner, &format!("{}/comments", world.item)).await.expect(200);
+    assert_eq!(comments.body["items"][0]["body"], "A comment");
+    assert_eq!(left("select count(*) from feedback_reports where body = 'It broke.'").await, 1);
+    // Their own organization has nobody else, so it is gone.
+    assert_eq!(left("select count(*) from organizations where name = 'Own'").await, 0);
+    // Others can see that a member went.
+    let events =
+        auth::count(test, "select count(*) from audit_events where action like '%member_removed'").await;
+    assert_eq!(events, 3, "of an organization and two workspaces");
+}
+
+#[tokio::test]
+async fn erasing_again_finds_nothing_to_do() {
+    let world = World::new().await;
+    let erased = world.erase(world.person, Succession::Promote).await.expect("erased");
+    assert_eq!(erased.address.as_deref(), Some(EMAIL));
+    world.test.app.mail.forget(EMAIL, NAME).await;
+    world.settle().await;
+    assert_eq!(found(&world.test).await, Vec::<String>::new());
+    let rows = "select json_agg(u order by id)::text from users u";
+    let rows =
+        async || -> String { sqlx::query_scalar(rows).fetch_one(world.test.pool()).await.expect("rows") };
+    let before = rows().await;
+    world.test.app.clock.advance(TimeDelta::hours(1));
+    let again = world.erase(world.person, Succession::Promote).await.expect("erased before");
+    assert_eq!((again.address, again.audited.len()), (None, 0));
+    assert_eq!(rows().await, before);
+    let unknown = world.erase(uuid::Uuid::now_v7().into(), Succession::Promote).await;
+    assert!(matches!(unknown, Err(ErasureError::UnknownUser)));
+    // The address can be registered anew, as another account.
+    let person = auth::verified(&world.test, EMAIL).await;
+    assert_ne!(person, world.person);
+    // And the clean-up keeps the row that content refers to.
+    world.test.app.clock.advance(TimeDelta::days(40));
+    clean_up_tokens::run(&world.test.app).await.expect("cleaned up");
+    world.test.get(world.owner, &world.item).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_organization_with_members_keeps_an_owner() {
+    let world = World::new().await;
+    let test = &world.test;
+    let (organization, owner) = test.organization().await;
+    let [member, admin, late] =
+        [test.user("member").await, test.user("admin").await, test.user("late").await];
+    test.join_organization(organization, member, OrganizationRole::Member).await;
+    test.app.clock.advance(TimeDelta::hours(1));
+    test.join_organization(organization, admin, OrganizationRole::Admin).await;
+    test.join_organization(organization, late, OrganizationRole::Admin).await;
+    let body = json!({"email": test.email_of(owner).await});
+    let refused = test.call(Some(owner), Method::DELETE, "/v1/me", body.clone()).await;
+    assert!(
+        refused.expect_error(409, "conflict").text("message").contains("make one of them an owner first")
+    );
+    assert!(test.email_of(owner).await.starts_with("owner"), "nothing was erased");
+
+    // An operator can do it all the same.
+    world.erase(owner, Succession::Promote).await.expect("erased");
+    let owners: Vec<UserId> = sqlx::query_scalar(
+        "select user_id from organization_members where organization_id = $1 and role = 'owner'",
+    )
+    .bind(organization)
+    .fetch_all(test.pool())
+    .await
+    .expect("owners");
+    assert!(owners == [admin] || owners == [late], "{owners:?}");
+    let rows =
+        test.get(owners[0], &format!("/v1/organizations/{organization}/audit-events")).await.expect(200);
+    let actions: Vec<_> =
+        rows.body["items"].as_array().expect("items").iter().map(|row| row["action"].clone()).collect();
+    assert!(actions.contains(&json!("organization_role_changed")), "{actions:?}");
+    assert!(actions.contains(&json!("organization_member_removed")), "{actions:?}");
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_gone_with_its_files() {
     let test = TestApp::start().await;
     let (organization, owner) = test.organization().await;
     let workspace = test.workspace(organization, 1).await;
-    let user = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
-    let email = test.email_of(user).await;
-    test.call(Some(user), http::Method::PATCH, "/v1/me", json!({"display_name": "Grace Hopper"}))
-        .await
-        .expect(200);
-    let (_, stranger) = test.organization().await;
-    let (other, _) = test.organization().await;
-    let other_workspace = test.workspace(other, 1).await;
-    for workspace in [workspace, other_workspace] {
-        sqlx::query("insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
-                     values (gen_random_uuid(), $1, $2, 'author', 'pending', $3, now(), now() + interval '1 day')")
-            .bind(workspace)
-            .bind(&email)
-            .bind(owner)
-            .execute(test.pool())
-            .await
-            .expect("an invite");
-    }
-    let before = rows(&test).await;
-    assert!(before.contains(&email) && before.contains("Grace Hopper"), "{before}");
+    let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
+    let other = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
+    let items = format!("/v1/workspaces/{workspace}/content-items");
+    let item = async || {
+        let draft = json!({"channel": "x", "title": "A title", "body": "A body"});
+        let item = format!("{items}/{}", test.post(author, &items, draft).await.expect(201).text("id"));
+        let path = format!("{item}/attachments");
+        let mut upload = test.request(Some(author), Method::POST, &path, &Value::Null, &[("if-match", "*")]);
+        *upload.body_mut() = Body::from(PNG);
+        test.send(upload).await.expect(201);
+        item
+    };
+    let delete = async |caller, path: &str| test.call(Some(caller), Method::DELETE, path, Value::Null).await;
+    let files = async || {
+        clean_up_blobs::run(&test.app).await.expect("cleaned up");
+        test.stored_files().len()
+    };
+    let (first, second) = (item().await, item().await);
+    delete(other, &first).await.expect_error(403, "forbidden");
+    delete(author, &first).await.expect(204);
+    delete(author, &first).await.expect_error(404, "not_found");
+    assert_eq!(files().await, 1);
+    // What is on its way out stays until it is there.
+    sqlx::query(
+        "update content_items set status = 'scheduled', scheduled_at = now(), publishing_started_at = now()",
+    )
+    .execute(test.pool())
+    .await
+    .expect("being delivered");
+    delete(owner, &second).await.expect_error(409, "conflict");
 
-    let statements = statements.replace("USER_ID", &user.to_string());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("begin;{statements}commit;")))
+    let path = format!("/v1/workspaces/{workspace}");
+    delete(owner, &path).await.expect(204);
+    test.get(owner, &path).await.expect_error(404, "not_found");
+    assert_eq!(files().await, 0);
+    let events = test.get(owner, &format!("/v1/organizations/{organization}/audit-events")).await.expect(200);
+    assert_eq!(events.body["items"][0]["action"], "workspace_deleted");
+    assert_eq!(events.body["items"][0]["workspace_id"], workspace.to_string());
+
+    test.workspace(organization, 1).await;
+    let path = format!("/v1/organizations/{organization}");
+    test.log_lines();
+    delete(owner, &path).await.expect(204);
+    for user in [owner, author] {
+        test.get(user, &path).await.expect_error(404, "not_found");
+        test.get(user, "/v1/me").await.expect(200);
+    }
+    let lines = test.log_lines();
+    let line = lines.iter().find(|line| line["audit.action"] == "organization_deleted").expect("a line");
+    assert_eq!((&line["user.id"], &line["organization.id"]), (&json!(owner), &json!(organization)));
+    for table in ["organizations", "workspaces", "content_items", "organization_members", "audit_events"] {
+        let query = format!("select count(*) from {table}");
+        let left: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(test.pool()).await.expect("a count");
+        assert_eq!(left, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_deletion_leaves_everything() {
+    let world = World::new().await;
+    let before = found(&world.test).await.len();
+    world.test.break_table("users").await;
+    let body = json!({"email": EMAIL});
+    world.test.call(Some(world.person), Method::DELETE, "/v1/me", body).await.expect_error(500, "internal");
+    assert_eq!(found(&world.test).await.len(), before);
+}
+
+#[tokio::test]
+async fn what_nobody_confirms_accepts_or_belongs_to_is_cleaned_up() {
+    let test = TestApp::start().await;
+    auth::register(&test, "never-confirmed@example.com").await.expect(202);
+    let (organization, owner) = test.organization().await;
+    let workspace = test.workspace(organization, 1).await;
+    let path = format!("/v1/workspaces/{workspace}/invites");
+    let invite = json!({"email": "never-accepted@example.com", "role": "author"});
+    let invite = test.post(owner, &path, invite).await.expect(201).text("id");
+    test.call(Some(owner), Method::DELETE, &format!("{path}/{invite}"), Value::Null).await.expect(204);
+    let (empty, last) = test.organization().await;
+    sqlx::query("delete from organization_members where user_id = $1")
+        .bind(last)
         .execute(test.pool())
         .await
-        .expect("the statements of the document");
-    let after = rows(&test).await;
-    assert!(!after.contains(&email) && !after.contains("Grace Hopper"), "{after}");
-    assert!(after.contains(&test.email_of(stranger).await), "somebody else was erased");
-    let login = json!({"email": email, "password": "whatever it was"});
-    test.call(None, http::Method::POST, "/v1/auth/login", login)
+        .expect("left");
+    let there = async || -> (bool, bool, bool) {
+        sqlx::query_as(
+            "select exists (select from pending_registrations where email = 'never-confirmed@example.com'),
+                 exists (select from workspace_invites), exists (select from organizations where id = $1)",
+        )
+        .bind(empty)
+        .fetch_one(test.pool())
         .await
-        .expect_error(401, "invalid_credentials");
+        .expect("an answer")
+    };
+    for (after, expected) in [
+        (TimeDelta::zero(), (true, true, true)),
+        (TimeDelta::days(1), (false, true, false)),
+        (TimeDelta::days(28), (false, true, false)),
+        (TimeDelta::days(1), (false, false, false)),
+    ] {
+        test.app.clock.advance(after);
+        clean_up_tokens::run(&test.app).await.expect("cleaned up");
+        assert_eq!(there().await, expected, "after another {after}");
+    }
+    test.get(owner, &format!("/v1/organizations/{organization}")).await.expect(200);
 }

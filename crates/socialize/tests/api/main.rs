@@ -2,9 +2,11 @@
 
 mod access;
 mod activity;
+mod audit;
 mod auth;
 mod bad_input;
 mod content;
+mod email_limits;
 mod erasure;
 mod expire_invites;
 mod feedback;
@@ -16,6 +18,7 @@ mod organization_members;
 mod organizations;
 mod publishing_endpoint;
 mod recorded;
+mod void_invites;
 mod workspace_invites;
 mod workspace_members;
 mod workspaces;

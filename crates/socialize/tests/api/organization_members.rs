@@ -1,5 +1,7 @@
 //! Who belongs to an organization, and what they are there.
 
+use std::collections::BTreeSet;
+
 use domain::ids::{OrganizationId, UserId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::Method;
@@ -85,12 +87,12 @@ impl Team {
 }
 
 #[tokio::test]
-async fn members_see_each_other_page_by_page() {
+async fn admins_see_everybody_page_by_page() {
     let team = Team::start().await;
     let path = format!("/v1/organizations/{}/members", team.organization);
-    let first = team.test.get(team.member, &format!("{path}?limit=3")).await.expect(200);
+    let first = team.test.get(team.admin, &format!("{path}?limit=3")).await.expect(200);
     let cursor = first.text("next_cursor");
-    let second = team.test.get(team.member, &format!("{path}?limit=3&cursor={cursor}")).await.expect(200);
+    let second = team.test.get(team.admin, &format!("{path}?limit=3&cursor={cursor}")).await.expect(200);
     assert_eq!(second.body["next_cursor"], Value::Null);
     let items = [first.body["items"].as_array(), second.body["items"].as_array()].map(|i| i.expect("items"));
     let mut listed: Vec<(String, String)> = items
@@ -117,6 +119,51 @@ async fn members_see_each_other_page_by_page() {
     let stranger = team.test.user("stranger").await;
     team.test.get(stranger, &path).await.expect_error(404, "not_found");
     team.test.call(None, Method::GET, &path, Value::Null).await.expect_error(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn members_see_names_of_the_people_of_their_workspaces_and_no_addresses() {
+    let team = Team::start().await;
+    let path = format!("/v1/organizations/{}/members", team.organization);
+    let workspace = team.test.workspace(team.organization, 1).await;
+    let elsewhere = team.test.workspace(team.organization, 1).await;
+    let member_of =
+        async |workspace, role| team.test.workspace_member(team.organization, workspace, role).await;
+    let author = member_of(workspace, WorkspaceRole::Author).await;
+    let manager = member_of(workspace, WorkspaceRole::Manager).await;
+    let other = member_of(elsewhere, WorkspaceRole::Manager).await;
+    // Whom the caller sees, page by page, and whose addresses.
+    let seen = async |caller: UserId| {
+        let (mut people, mut addresses, mut query) =
+            (BTreeSet::new(), BTreeSet::new(), "?limit=2".to_owned());
+        loop {
+            let page = team.test.get(caller, &format!("{path}{query}")).await.expect(200);
+            for item in page.body["items"].as_array().expect("items") {
+                let user: UserId = item["user_id"].as_str().expect("an id").parse().expect("an id");
+                assert!(item["display_name"].is_string() && item["role"].is_string(), "{item}");
+                people.insert(user);
+                if let Some(email) = item["email"].as_str() {
+                    assert_eq!(email, team.test.email_of(user).await);
+                    addresses.insert(user);
+                }
+            }
+            let Some(cursor) = page.body["next_cursor"].as_str() else { return (people, addresses) };
+            query = format!("?limit=2&cursor={cursor}");
+        }
+    };
+    let set = |users: &[UserId]| BTreeSet::from_iter(users.iter().copied());
+    let admins = [team.owner, team.other_owner, team.admin];
+    for caller in [author, manager] {
+        let people = set(&[&admins[..], &[author, manager]].concat());
+        assert_eq!(seen(caller).await, (people, set(&[caller])));
+    }
+    assert_eq!(seen(other).await, (set(&[&admins[..], &[other]].concat()), set(&[other])));
+    // Without a workspace there is nobody to see.
+    assert_eq!(seen(team.member).await, (set(&[team.member]), set(&[team.member])));
+    let everybody = set(&[&admins[..], &[team.member, author, manager, other]].concat());
+    for caller in admins {
+        assert_eq!(seen(caller).await, (everybody.clone(), everybody.clone()));
+    }
 }
 
 #[tokio::test]

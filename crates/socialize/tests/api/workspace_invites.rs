@@ -11,16 +11,16 @@ use test_support::{Answer, TestApp};
 const CREATED: &str = "socialize.workspace_invites.created";
 const ACCEPT: &str = "/v1/invites/accept";
 
-struct Team {
-    test: TestApp,
-    organization: OrganizationId,
-    owner: UserId,
-    workspace: WorkspaceId,
-    manager: UserId,
+pub(crate) struct Team {
+    pub(crate) test: TestApp,
+    pub(crate) organization: OrganizationId,
+    pub(crate) owner: UserId,
+    pub(crate) workspace: WorkspaceId,
+    pub(crate) manager: UserId,
 }
 
 impl Team {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let test = TestApp::start().await;
         let (organization, owner) = test.organization().await;
         let workspace = test.workspace(organization, 1).await;
@@ -28,30 +28,30 @@ impl Team {
         Self { test, organization, owner, workspace, manager }
     }
 
-    fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/v1/workspaces/{}/invites", self.workspace)
     }
 
-    async fn invite(&self, email: &str) -> Answer {
+    pub(crate) async fn invite(&self, email: &str) -> Answer {
         self.test.post(self.manager, &self.path(), json!({"email": email, "role": "author"})).await
     }
 
-    async fn invite_user(&self, user: UserId) -> InviteId {
+    pub(crate) async fn invite_user(&self, user: UserId) -> InviteId {
         let invite = self.invite(&self.test.email_of(user).await).await.expect(201);
         invite.text("id").parse().expect("an id")
     }
 
-    async fn accept(&self, user: UserId, invite: InviteId) -> Answer {
+    pub(crate) async fn accept(&self, user: UserId, invite: InviteId) -> Answer {
         let token = self.test.app.tokens.link(LinkPurpose::WorkspaceInvite, invite.uuid());
         self.test.post(user, ACCEPT, json!({"token": token.expose()})).await
     }
 
-    async fn revoke(&self, user: UserId, invite: InviteId) -> Answer {
+    pub(crate) async fn revoke(&self, user: UserId, invite: InviteId) -> Answer {
         let path = format!("{}/{invite}", self.path());
         self.test.call(Some(user), Method::DELETE, &path, Value::Null).await
     }
 
-    async fn status(&self, invite: InviteId) -> String {
+    pub(crate) async fn status(&self, invite: InviteId) -> String {
         sqlx::query_scalar("select status from workspace_invites where id = $1")
             .bind(invite)
             .fetch_one(self.test.pool())
@@ -60,7 +60,7 @@ impl Team {
     }
 
     /// The roles of a user in the organization and the workspace.
-    async fn roles(&self, user: UserId) -> (Option<String>, Option<String>) {
+    pub(crate) async fn roles(&self, user: UserId) -> (Option<String>, Option<String>) {
         sqlx::query_as(
             "select (select role from organization_members where organization_id = $1 and user_id = $3),
                  (select role from workspace_members where workspace_id = $2 and user_id = $3)",
@@ -73,7 +73,7 @@ impl Team {
         .expect("roles")
     }
 
-    async fn emails(&self) -> Vec<Value> {
+    pub(crate) async fn emails(&self) -> Vec<Value> {
         sqlx::query_scalar("select payload from jobs where kind = 'send_email' order by created_at")
             .fetch_all(self.test.pool())
             .await

@@ -89,7 +89,7 @@ async fn managers_add_members_of_the_organization() {
     assert_eq!(added.text("user_id"), team.colleague.to_string());
     assert_eq!(added.text("role"), "reviewer");
     assert_eq!(added.text("display_name"), "colleague");
-    assert_eq!(added.text("email"), team.test.email_of(team.colleague).await);
+    assert_eq!(added.body["email"], Value::Null, "addresses are for owners and admins");
     team.test.get(team.colleague, &team.path()).await.expect(200);
 
     team.add(team.manager, team.colleague, "author").await.expect_error(409, "already_exists");
@@ -182,4 +182,34 @@ async fn managers_remove_members_and_anybody_may_leave() {
     }
     let left = team.test.get(team.owner, &team.path()).await.expect(200);
     assert_eq!(left.body["items"], json!([]));
+}
+
+#[tokio::test]
+async fn addresses_are_for_owners_and_admins_of_the_organization() {
+    let team = Team::start().await;
+    let address = team.test.email_of(team.author).await;
+    // The addresses that a caller sees, without their own.
+    let seen = async |caller: UserId| {
+        let list = team.test.get(caller, &team.path()).await.expect(200);
+        let items = list.body["items"].as_array().expect("items").clone();
+        assert!(items.iter().all(|item| item["display_name"].is_string()), "{items:?}");
+        let own = team.test.email_of(caller).await;
+        items.iter().filter_map(|item| item["email"].as_str()).filter(|email| *email != own).count()
+    };
+    for caller in [team.manager, team.author, team.reviewer] {
+        assert_eq!(seen(caller).await, 0);
+    }
+    assert_eq!(seen(team.owner).await, 3);
+    let admin = team.test.user("admin").await;
+    team.test.join_organization(team.organization, admin, OrganizationRole::Admin).await;
+    assert_eq!(seen(admin).await, 3);
+
+    let own = team.test.get(team.author, &team.path()).await.expect(200);
+    assert!(String::from_utf8_lossy(&own.bytes).contains(&address), "one's own address is no secret");
+    let changed = team.make(team.manager, team.author, "reviewer").await.expect(200);
+    assert_eq!(changed.body["email"], Value::Null);
+    let changed = team.make(team.owner, team.author, "author").await.expect(200);
+    assert_eq!(changed.text("email"), address);
+    let added = team.add(admin, team.colleague, "author").await.expect(201);
+    assert_eq!(added.text("email"), team.test.email_of(team.colleague).await);
 }

@@ -118,6 +118,12 @@ impl<'a> World<'a> {
         if name == "invite_token" {
             return self.invite_token(role).await;
         }
+        if name == "own_email" {
+            return match self.caller(role) {
+                Some(user) => self.test.email_of(user).await,
+                None => new_email(),
+            };
+        }
         if let Some(value) = self.values.lock().await.get(name) {
             return value.clone();
         }

@@ -205,19 +205,19 @@ async fn invite(test: &TestApp) -> (InviteId, UserId) {
 async fn an_invite_is_sent_while_it_can_be_accepted() {
     let test = TestApp::start().await;
     let (invite, owner) = invite(&test).await;
-    execute(
-        &test,
-        "update users set display_name = E'Ada <b>\"L\"</b>\\r\\nBcc: x@y.example' where id = $1",
-        owner.uuid(),
-    )
-    .await;
+    let rename = "update users set display_name = E'Ada <b>\"L\"</b>' where id = $1";
+    execute(&test, rename, owner.uuid()).await;
     execute(&test, "update organizations set name = 'Größe & Co' where created_by = $1", owner.uuid()).await;
+    // A name from before they were checked.
+    let rename = "update workspaces set name = E'X\\r\\nBcc: x@y.example' where id = (select workspace_id from workspace_invites where id = $1)";
+    execute(&test, rename, invite.uuid()).await;
     let (headers, text, html) = send(&test, Email::WorkspaceInvite { invite }).await;
     assert_eq!(headers["To"], "grace@example.com");
     assert_eq!(headers.get("Bcc"), None);
-    let invitation = "Ada <b>\"L\"</b>  Bcc: x@y.example invites you to Socialize, as reviewer in the workspace \
-                      \"Workspace\" of \"Größe & Co\".";
-    assert!(text.contains(invitation), "{text}");
+    assert!(text.starts_with("Hello,\n\nsomebody invites you to a workspace on Socialize"), "{text}");
+    let quoted = "\n\n> Invited by: Ada <b>\"L\"</b>\n> Workspace: (not shown here, because it contains a link or characters that cannot \
+                  be seen)\n> Organization: Größe & Co\n> Your role: reviewer\n\n";
+    assert!(text.contains(quoted), "{text}");
     assert!(text.contains("valid until 30 November 2026, 09:00 UTC"), "{text}");
     assert!(html.contains("Größe &#38; Co") && !html.contains("<b>"), "{html}");
     let link = test.app.tokens.link(LinkPurpose::WorkspaceInvite, invite.uuid());
@@ -273,12 +273,14 @@ async fn reviewers_are_asked_about_the_current_revision_only() {
     let (headers, text, _) = send(&test, asked(2, reviewer)).await;
     assert_eq!(headers["To"], test.email_of(reviewer).await);
     assert!(
-        text.contains("this post in the workspace \"Workspace\" waits for your decision:\n\n  Title 2\n"),
+        text.contains("\n\na post waits for your decision:\n\n> Workspace: Workspace\n> Post: Title 2\n\n"),
         "{text}"
     );
     assert!(text.contains(&format!("\nhttps://socialize.example/content-items/{content_item}\n")), "{text}");
 
-    is_not_sent(&test, asked(1, reviewer)).await;
+    // What was asked about a revision stands for those that came after it, and not for one that is still to come.
+    send(&test, asked(1, reviewer)).await;
+    is_not_sent(&test, asked(3, reviewer)).await;
     is_not_sent(&test, asked(2, author)).await;
     execute(
         &test,
@@ -314,7 +316,7 @@ async fn authors_hear_what_was_decided() {
             (headers["To"].clone(), headers["Subject"].as_str()),
             (test.email_of(author).await, subject)
         );
-        assert!(text.contains(words) && text.contains("\n  Title 2\n"), "{text}");
+        assert!(text.contains(words) && text.contains("\n> Post: Title 2\n"), "{text}");
     }
     execute(
         &test,

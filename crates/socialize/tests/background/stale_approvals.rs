@@ -113,7 +113,12 @@ async fn a_reminder_says_what_waits_and_reveals_it_in_no_signal() {
     let message = MessageParser::default().parse(&emails[0]).expect("a message");
     assert_eq!(message.subject(), Some("A post still waits for your decision"));
     let text = message.body_text(0).expect("a text").replace("\r\n", "\n");
-    assert!(text.contains("has been waiting for your decision for a while:\n\n  Title 2\n"), "{text}");
+    assert!(
+        text.contains(
+            "has been waiting for your decision for a while:\n\n> Workspace: Workspace\n> Post: Title 2\n"
+        ),
+        "{text}"
+    );
     assert!(text.contains(&format!("\nhttps://socialize.example/content-items/{item}\n")), "{text}");
     nothing_reveals(&test, &[&address, "Title 2"]).await;
 }

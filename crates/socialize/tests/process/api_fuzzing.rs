@@ -72,9 +72,15 @@ async fn path_parameters(server: &Process, user: &User) -> String {
     };
     let organization = create("/v1/organizations".to_owned(), json!({"name": "Acme"})).await;
     let acme = json!({"name": "Acme", "required_approvals": 1});
-    let workspace = create(format!("/v1/organizations/{organization}/workspaces"), acme).await;
-    let item = json!({"title": "Hello", "body": "World", "channel": "x"});
-    let item = create(format!("/v1/workspaces/{workspace}/content-items"), item).await;
+    let workspaces = format!("/v1/organizations/{organization}/workspaces");
+    let workspace = create(workspaces.clone(), acme.clone()).await;
+    let draft = json!({"title": "Hello", "body": "World", "channel": "x"});
+    let items = format!("/v1/workspaces/{workspace}/content-items");
+    let item = create(items.clone(), draft.clone()).await;
+    // What may be deleted, so that the others stay.
+    let other_organization = create("/v1/organizations".to_owned(), json!({"name": "Other"})).await;
+    let other_workspace = create(workspaces, acme).await;
+    let other_item = create(items, draft).await;
     let report = json!({"kind": "bug", "body": "It does not work at all."});
     let report = create("/v1/feedback-reports".to_owned(), report).await;
     format!(
@@ -82,6 +88,15 @@ async fn path_parameters(server: &Process, user: &User) -> String {
          \"path.organization_id\" = \"{organization}\"\n\
          \"path.workspace_id\" = \"{workspace}\"\n\
          \"path.content_item_id\" = \"{item}\"\n\
-         \"path.feedback_report_id\" = \"{report}\"\n"
+         \"path.feedback_report_id\" = \"{report}\"\n\
+         [[operations]]\n\
+         include-name = \"DELETE /v1/organizations/{{organization_id}}\"\n\
+         parameters = {{ \"path.organization_id\" = \"{other_organization}\" }}\n\
+         [[operations]]\n\
+         include-name = \"DELETE /v1/workspaces/{{workspace_id}}\"\n\
+         parameters = {{ \"path.workspace_id\" = \"{other_workspace}\" }}\n\
+         [[operations]]\n\
+         include-name = \"DELETE /v1/workspaces/{{workspace_id}}/content-items/{{content_item_id}}\"\n\
+         parameters = {{ \"path.workspace_id\" = \"{workspace}\", \"path.content_item_id\" = \"{other_item}\" }}\n"
     )
 }

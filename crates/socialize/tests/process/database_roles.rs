@@ -54,8 +54,8 @@ impl Roles {
     async fn drop(self) {
         let Self { database, owner, application } = self;
         let statement = format!(
-            "drop owned by {owner}, {application} cascade; reassign owned by {owner} to current_user;
-                                 drop role {application}; drop role {owner}"
+            "reassign owned by {owner} to current_user; drop owned by {application}; drop owned by {owner};
+             drop role {application}; drop role {owner}"
         );
         let dropped = sqlx::raw_sql(AssertSqlSafe(statement)).execute(database.pool()).await;
         dropped.expect("the roles are gone");

@@ -1,4 +1,4 @@
-//! `socialize operator add`
+//! `socialize operator add`, `remove` and `list`
 
 use test_support::TestDatabase;
 
@@ -22,6 +22,22 @@ async fn a_confirmed_user_becomes_an_operator() {
     let is_operator: bool =
         sqlx::query_scalar("select is_operator from users").fetch_one(database.pool()).await.expect("a user");
     assert!(is_operator);
+
+    let run = async |arguments: &[&str]| {
+        let command = Launch::of(program(&[&["operator"], arguments].concat()));
+        command.variable("SOCIALIZE_DATABASE_URL", database.url()).run().await
+    };
+    let listed = run(&["list"]).await;
+    assert_eq!((listed.status.code(), listed.stdout.lines().count()), (Some(0), 1), "{}", listed.stderr);
+    assert!(listed.stdout.contains(&email), "{}", listed.stdout);
+    let removed = run(&["remove", &email]).await;
+    assert_eq!(removed.status.code(), Some(0), "{}", removed.stderr);
+    assert!(removed.stdout.contains("no platform operator any more"), "{}", removed.stdout);
+    let again = run(&["remove", &email]).await;
+    assert_eq!(again.status.code(), Some(1), "{}", again.stdout);
+    assert!(again.stderr.contains("no operator has this e-mail address"), "{}", again.stderr);
+    let listed = run(&["list"]).await;
+    assert!(listed.stdout.contains("There are no platform operators"), "{}", listed.stdout);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use crate::error::{Error, ErrorBody, answers};
 use crate::extract::{Body, ClientAddress};
 use crate::passwords::NewPassword;
 use crate::secret::Secret;
-use crate::text::{EmailAddress, Text};
+use crate::text::{EmailAddress, Name};
 use crate::token::LinkPurpose;
 
 /// How many registrations of one address wait at most; the oldest ends. It is large enough that strangers who stay below the
@@ -45,7 +45,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct NewUser {
     email: EmailAddress,
-    display_name: Text<1, 100>,
+    display_name: Name,
     password: NewPassword,
 }
 

@@ -121,8 +121,8 @@ pub(super) async fn submit_approval_decision(
         .await?;
     let author = next.revision_author;
     if next.status != status_before && author != reviewer {
-        let email = Email::ApprovalDecided { content_item, author, decision: *decision };
-        email.enqueue(&app, &mut transaction).await?;
+        let email = |author| Email::ApprovalDecided { content_item, author, decision: *decision };
+        Email::enqueue_about_item(&app, &mut transaction, content_item, &[author], email).await?;
     }
     let created =
         Created::new(SubmittedApprovalDecision { decision: submitted, content_item_status: next.status });

@@ -18,7 +18,7 @@ const MAX_REVIEWERS_ASKED: i64 = 50;
 
 /// Submit a content item for approval
 ///
-/// The workspace's reviewers and managers who may decide are asked by e-mail.
+/// The workspace's reviewers and managers who may decide are asked by e-mail, about the same item at most every ten minutes.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/submit", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -59,10 +59,9 @@ pub(super) async fn submit_content_item(
             .fetch_all(&mut *transaction),
         )
         .await?;
-    for reviewer in reviewers {
-        let email = Email::ApprovalRequested { content_item, revision: next.revision.0, reviewer };
-        email.enqueue(&app, &mut transaction).await?;
-    }
+    let revision = next.revision.0;
+    let email = |reviewer| Email::ApprovalRequested { content_item, revision, reviewer };
+    Email::enqueue_about_item(&app, &mut transaction, content_item, &reviewers, email).await?;
     app.database.commit(transaction).await?;
 
     Ok(item)

@@ -267,8 +267,32 @@ impl<'a> Walk<'a> {
         if path.ends_with("/publishing-endpoint") || path.ends_with("/rotate-secret") {
             self.put_endpoint("ours").await;
         }
+        if operation.method == Method::DELETE {
+            self.prepare_deletion(operation, &mut prepared).await;
+        }
         self.prepare_fields(operation, &mut prepared).await;
         prepared
+    }
+
+    /// Makes what nobody else needs, so that it can be deleted.
+    async fn prepare_deletion(&self, operation: &Operation, prepared: &mut Prepared) {
+        match operation.path.as_str() {
+            "/v1/workspaces/{workspace_id}" => {
+                let workspace = json!({"name": self.markers.at("name of a workspace to delete"), "required_approvals": 1});
+                let path = format!("/v1/organizations/{}/workspaces", self.organization);
+                prepared.path.insert("workspace_id", self.make("POST", &path, workspace).await);
+            }
+            "/v1/organizations/{organization_id}" => {
+                let name = json!({"name": self.markers.at("name of an organization to delete")});
+                prepared.path.insert("organization_id", self.make("POST", "/v1/organizations", name).await);
+            }
+            "/v1/me" => {
+                let person = self.person("leave").await;
+                prepared.fields.insert("email".to_owned(), json!(person.email));
+                prepared.token = Some(person.token);
+            }
+            _ => {}
+        }
     }
 
     /// Fields that cannot be any text, because somebody looks them up.

@@ -1,0 +1,228 @@
+//! How many e-mails others can cause: to one recipient, on behalf of one user, and on behalf of one organization.
+//!
+//! The worker asks before it hands an e-mail over, so no way to cause one gets around the limits. Invites are also limited when they
+//! are created (`routes/workspace_invites.rs`), where somebody can be told. An e-mail over a limit is not sent: what it would
+//! have said is in the application as well.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{ContentItemId, JobId, OrganizationId, UserId};
+use domain::labels::{EmailLimit, EmailTemplate};
+use telemetry::ClosedSet;
+
+use crate::app::App;
+use crate::database;
+
+/// How long after an e-mail about a content item the next about the same reaches the same recipient. A review takes longer, and a loop
+/// of edits and submissions becomes six e-mails an hour.
+pub const ABOUT_THE_SAME_ITEM: TimeDelta = TimeDelta::minutes(10);
+
+/// For how long the ledger is kept: the longest period of a limit.
+pub const LEDGER_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// The most invites that reach one mailbox in a day, from all organizations together: whoever gets them may have never heard of us.
+pub const INVITES_TO_RECIPIENT: i64 = 10;
+/// The most invites that one user creates in a day. A workspace has a limit of its own; this one holds over several.
+pub const INVITES_OF_ACTOR: i64 = 200;
+/// The most invites into the workspaces of one organization in a day.
+pub const INVITES_OF_ORGANIZATION: i64 = 500;
+/// The period of the limits of invites.
+pub const INVITES_PERIOD: TimeDelta = TimeDelta::days(1);
+
+/// Kinds of e-mails that share their limits. What strangers cause must not use up what an owner needs to get back in.
+struct Budget {
+    templates: &'static [EmailTemplate],
+    /// To one recipient, in an hour and in a day.
+    recipient: (i64, i64),
+    /// On behalf of one user, and of one organization, in an hour.
+    on_behalf: Option<(i64, i64)>,
+}
+
+/// By whoever registers the address, or one that is folded to the same.
+const REGISTRATION: Budget = Budget {
+    templates: &[EmailTemplate::VerifyEmail, EmailTemplate::AlreadyRegistered],
+    recipient: (10, 30),
+    on_behalf: None,
+};
+
+/// By whoever asks for a new password.
+const RESET: Budget =
+    Budget { templates: &[EmailTemplate::ResetPassword], recipient: (10, 30), on_behalf: None };
+
+/// By whoever invites.
+const INVITES: Budget = Budget {
+    templates: &[EmailTemplate::WorkspaceInvite],
+    recipient: (INVITES_TO_RECIPIENT, INVITES_TO_RECIPIENT),
+    on_behalf: Some((INVITES_OF_ACTOR, INVITES_OF_ORGANIZATION)),
+};
+
+/// By authors and reviewers of the recipient's own workspaces. An hour of a large team: a submission asks up to fifty reviewers.
+const APPROVAL: Budget = Budget {
+    templates: &[
+        EmailTemplate::ApprovalRequested,
+        EmailTemplate::ApprovalReminder,
+        EmailTemplate::ApprovalDecided,
+    ],
+    recipient: (30, 120),
+    on_behalf: Some((500, 2_000)),
+};
+
+impl Budget {
+    fn of(template: EmailTemplate) -> Option<Self> {
+        match template {
+            EmailTemplate::VerifyEmail | EmailTemplate::AlreadyRegistered => Some(REGISTRATION),
+            EmailTemplate::ResetPassword => Some(RESET),
+            EmailTemplate::WorkspaceInvite => Some(INVITES),
+            EmailTemplate::ApprovalRequested
+            | EmailTemplate::ApprovalReminder
+            | EmailTemplate::ApprovalDecided => Some(APPROVAL),
+            // An operator asked for it on the machine.
+            EmailTemplate::Test => None,
+        }
+    }
+}
+
+/// Whose doing an e-mail is, and what it is about, as far as that is known.
+#[derive(Clone, Copy, Default)]
+pub struct Cause {
+    /// Who caused it.
+    pub actor: Option<UserId>,
+    /// On whose behalf.
+    pub organization: Option<OrganizationId>,
+    /// What it is about.
+    pub content_item: Option<ContentItemId>,
+}
+
+/// Enters an e-mail into the ledger that is about to be handed over, unless that would be one too many. A repetition of the same job is
+/// let through.
+///
+/// E-mails to one mailbox take turns here, so the limit holds over all workers.
+///
+/// # Errors
+/// When the database fails.
+pub async fn admit(
+    app: &App,
+    job: JobId,
+    template: EmailTemplate,
+    recipient: &str,
+    cause: Cause,
+) -> database::Result<Result<(), EmailLimit>> {
+    let Some(budget) = Budget::of(template) else { return Ok(Ok(())) };
+    let now = app.clock.now();
+    let templates: Vec<&str> = budget.templates.iter().map(|template| template.as_str()).collect();
+    let (in_hour, in_day) = budget.recipient;
+    let on_behalf = budget.on_behalf.unzip();
+
+    let mut transaction = app.database.begin().await?;
+    app.database
+        .run(
+            DatabaseOperation::LockEmailRecipient,
+            sqlx::query(
+                "select pg_advisory_xact_lock(hashtextextended(encode(email_recipient_key($1), 'hex'), 0))",
+            )
+            .bind(recipient)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    // At most as many rows are read as there may be.
+    let (is_known, to_recipient, of_actor, of_organization): (bool, bool, bool, bool) = app
+        .database
+        .run(
+            DatabaseOperation::FindEmailLimits,
+            sqlx::query_as(
+                "select
+                     exists (select from email_ledger where job_id = $1),
+                     exists (
+                         select from email_ledger where recipient_key = email_recipient_key($2) and template = any($3)
+                             and created_at > $4 - interval '1 hour' offset $5 - 1
+                     ) or exists (
+                         select from email_ledger where recipient_key = email_recipient_key($2) and template = any($3)
+                             and created_at > $4 - interval '1 day' offset $6 - 1
+                     ),
+                     exists (
+                         select from email_ledger where actor_id = $7 and template = any($3)
+                             and created_at > $4 - interval '1 hour' offset $8 - 1
+                     ),
+                     exists (
+                         select from email_ledger where organization_id = $9 and template = any($3)
+                             and created_at > $4 - interval '1 hour' offset $10 - 1
+                     )",
+            )
+            .bind(job)
+            .bind(recipient)
+            .bind(&templates)
+            .bind(now)
+            .bind(in_hour)
+            .bind(in_day)
+            .bind(cause.actor)
+            .bind(on_behalf.0.unwrap_or(i64::MAX))
+            .bind(cause.organization)
+            .bind(on_behalf.1.unwrap_or(i64::MAX))
+            .fetch_one(&mut *transaction),
+        )
+        .await?;
+    if is_known {
+        return Ok(Ok(()));
+    }
+    let reached = [
+        (to_recipient, EmailLimit::Recipient),
+        (of_actor, EmailLimit::Actor),
+        (of_organization, EmailLimit::Organization),
+    ];
+    if let Some((_, limit)) = reached.into_iter().find(|(is_reached, _)| *is_reached) {
+        return Ok(Err(limit));
+    }
+    app.database
+        .run(
+            DatabaseOperation::InsertEmailLedger,
+            sqlx::query(
+                "insert into email_ledger
+                     (job_id, template, recipient_key, actor_id, organization_id, content_item_id, created_at)
+                 values ($1, $2, email_recipient_key($3), $4, $5, $6, $7)",
+            )
+            .bind(job)
+            .bind(template.as_str())
+            .bind(recipient)
+            .bind(cause.actor)
+            .bind(cause.organization)
+            .bind(cause.content_item)
+            .bind(now)
+            .execute(&mut *transaction),
+        )
+        .await?;
+    app.database.commit(transaction).await?;
+    Ok(Ok(()))
+}
+
+/// When each of `recipients` may get the next e-mail of this template about a content item: at once, or some time after the last one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn next_about_item(
+    app: &App,
+    transaction: &mut database::Transaction,
+    template: EmailTemplate,
+    content_item: ContentItemId,
+    recipients: &[UserId],
+) -> database::Result<Vec<(UserId, DateTime<Utc>)>> {
+    let now = app.clock.now();
+    let last: Vec<(UserId, Option<DateTime<Utc>>)> = app
+        .database
+        .run(
+            DatabaseOperation::FindEmailLimits,
+            sqlx::query_as(
+                "select u.id, max(l.created_at) from unnest($1::uuid[]) with ordinality as recipient (id, place)
+                 join users u on u.id = recipient.id
+                 left join email_ledger l on l.content_item_id = $2 and l.template = $3
+                     and l.recipient_key = email_recipient_key(u.email)
+                 group by u.id, recipient.place order by recipient.place",
+            )
+            .bind(recipients)
+            .bind(content_item)
+            .bind(template.as_str())
+            .fetch_all(&mut **transaction),
+        )
+        .await?;
+    let next = |last: Option<DateTime<Utc>>| last.map_or(now, |last| (last + ABOUT_THE_SAME_ITEM).max(now));
+    Ok(last.into_iter().map(|(user, last)| (user, next(last))).collect())
+}

@@ -1,0 +1,81 @@
+//! What was changed about rights and about what protects approval, for the owners of an organization.
+
+use axum::Json;
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use domain::audit::AuditAction;
+use domain::database_operation::DatabaseOperation;
+use domain::ids::{AuditEventId, OrganizationId, UserId, WorkspaceId};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::page::{Page, PageQuery, Position};
+use crate::app::App;
+use crate::error::{Error, answers};
+use crate::extract::{OrganizationMember, Owner, Query};
+
+/// The routes of this file.
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_audit_events))
+}
+
+/// A change of rights or of what protects approval.
+#[derive(Serialize, ToSchema, sqlx::FromRow)]
+pub struct AuditEvent {
+    id: AuditEventId,
+    action: AuditAction,
+    /// Who did it. Null where it was not done by a request of a user.
+    actor_id: Option<UserId>,
+    /// Whom it is about.
+    target_id: Option<UserId>,
+    /// In which workspace, which may be deleted by now.
+    workspace_id: Option<WorkspaceId>,
+    /// A role, a number, `true` or `false`, or a URL; null for what was not there.
+    before: Option<String>,
+    /// The same, as it is since; null for what is not there any more.
+    after: Option<String>,
+    /// The `x-request-id` of the request, by which operators find it in their logs.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    request_id: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// List the changes of rights in an organization
+///
+/// Owners may do this. Members and their roles, required approvals, self-approval and publishing endpoints: who changed them, when, and
+/// what they were before.
+#[utoipa::path(
+    get, path = "/v1/organizations/{organization_id}/audit-events", tag = "organizations",
+    params(("organization_id" = OrganizationId, Path), PageQuery),
+    responses((status = 200, body = Page<AuditEvent>), answers::Read),
+    security(("access_token" = []))
+)]
+async fn list_audit_events(
+    State(app): State<App>,
+    owner: OrganizationMember<Owner>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<Page<AuditEvent>>, Error> {
+    let (rows, after) = (page.rows()?, page.after()?);
+    let mut connection = app.database.acquire().await?;
+    let events: Vec<AuditEvent> = app
+        .database
+        .run(
+            DatabaseOperation::ListAuditEvents,
+            sqlx::query_as(
+                "select id, action, actor_id, target_id, workspace_id, before, after, request_id, created_at
+                 from audit_events
+                 where organization_id = $1 and ($2::timestamptz is null or (created_at, id) < ($2, $3))
+                 order by created_at desc, id desc limit $4",
+            )
+            .bind(owner.organization_id)
+            .bind(after.map(|position| position.created_at))
+            .bind(after.map(|position| position.id))
+            .bind(rows)
+            .fetch_all(&mut *connection),
+        )
+        .await?;
+    let position = |event: &AuditEvent| Position { created_at: event.created_at, id: event.id.uuid() };
+    Ok(Json(Page::of(events, rows, position)))
+}
