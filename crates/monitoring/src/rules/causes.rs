@@ -69,6 +69,9 @@ pub fn causes() -> Vec<Cause> {
                 (every("CoreUsageQuiet"), "nothing can be done"),
                 (every("LoginsFailing"), "nobody can log in"),
                 (every("ApiNotReady"), "the API is not ready without the database"),
+                (every("PostgresUnwatched"), "the collector cannot ask it either"),
+                (every("DependencyCheckStuck"), "its check waits for an answer"),
+                (every("ConnectionPoolFull"), "operations keep connections that are dead"),
             ],
         ),
         cause(
