@@ -400,7 +400,10 @@ async fn the_role_of_the_collector_reads_statistics_and_no_row() {
     for _ in 0..2 {
         let owner = owner.clone().options([("statistics.password", "it's")]);
         let mut connection = PgConnection::connect_with(&owner).await.expect("a connection");
-        sqlx::raw_sql(&script).execute(&mut connection).await.expect("the role is made");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(script.clone()))
+            .execute(&mut connection)
+            .await
+            .expect("the role is made");
     }
 
     let reader = owner.username("socialize_statistics").password("it's");
