@@ -160,10 +160,6 @@ fn panels_leave_their_windows_to_grafana() {
         created().at_end().increase(Window::Range).sum().or_zero().text(),
         r#"sum(increase(socialize_organizations_created_total{job=~"socialize/.+"}[$__range] @ end())) or vector(0)"#
     );
-    assert_eq!(
-        select(&HEARTBEAT).of_chosen_instances().now().count().text(),
-        r#"count(socialize_heartbeat_time_seconds{job=~"socialize/.+",instance=~"$instance"})"#
-    );
 }
 
 #[test]

@@ -17,10 +17,10 @@ use crate::grafana::{
 };
 use crate::query::{
     Both, Field, Lines, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Selector,
-    ServerRequest, Spans, Total, Vector, lines, select, spans,
+    ServerRequest, Spans, Total, Vector, lines, select, spans, unmatched_requests,
 };
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, ERROR_SHARE, LATENCY_OBJECTIVE, SLOW_REQUEST};
-use crate::rules::{DashboardUid, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS};
+use crate::rules::{DashboardUid, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS};
 
 /// A request that takes longer is worth a look.
 const SLOW_MILLISECONDS: u64 = 500;
@@ -92,7 +92,7 @@ fn availability() -> Panel {
     .decimals(3)
     .thresholds(Color::Red, &[(AVAILABILITY_OBJECTIVE, Color::Green)])
     .when_nothing("No requests")
-    .ask(Target::instant_named("answered", &failed.share_of(requests().count().increase(RANGE).sum()).rest()))
+    .ask(Target::instant_named("answered", &failed.share_of(requests().served().count().increase(RANGE).sum()).rest()))
 }
 
 fn percentiles_now() -> Panel {
@@ -105,7 +105,7 @@ fn percentiles_now() -> Panel {
         )
         .when_nothing("No requests");
     PERCENTILES.iter().fold(panel, |panel, (q, name)| {
-        panel.ask(Target::instant_named(name, &requests().quantile(*q, RANGE)))
+        panel.ask(Target::instant_named(name, &requests().timed().quantile(*q, RANGE)))
     })
 }
 
@@ -139,6 +139,7 @@ fn by_status() -> Panel {
     .except(Override::class_of_status("4", Color::Yellow))
     .except(Override::class_of_status("5", Color::Red))
     .ask(Target::series(&requests().count().rate(RATE).sum_by::<ResponseStatus, _>().above(0.0).or_none()))
+    .ask(Target::named("no such route", &unmatched_requests().count().rate(RATE).sum()))
 }
 
 fn failing() -> Panel {
@@ -153,7 +154,7 @@ fn failing() -> Panel {
     .thresholds(Color::Green, &[(ERROR_SHARE, Color::Red)])
     .at_least_to(2.0 * ERROR_SHARE)
     .color(Color::Red)
-    .ask(Target::named("failed", &failed.share_of(requests().count().rate(RATE).sum()).or_zero()))
+    .ask(Target::named("failed", &failed.share_of(requests().served().count().rate(RATE).sum()).or_zero()))
 }
 
 fn latency() -> Panel {
@@ -366,7 +367,7 @@ fn distribution() -> Panel {
         "Two separate bands mean two kinds of requests; one that moves up means that everything became slower.",
     )
     .width(12)
-    .ask(Target::heatmap(&requests().buckets(RATE)))
+    .ask(Target::heatmap(&requests().timed().buckets(RATE)))
 }
 
 fn database() -> Panel {
@@ -412,7 +413,7 @@ fn budget_left() -> Panel {
     ))
     .ask(Target::instant_named(
         "latency",
-        &burn(&SLOW_REQUESTS, &REQUESTS, LATENCY_OBJECTIVE, FOUR_WEEKS).rest(),
+        &burn(&SLOW_REQUESTS, &TIMED_REQUESTS, LATENCY_OBJECTIVE, FOUR_WEEKS).rest(),
     ))
 }
 
@@ -455,7 +456,7 @@ fn slow_burn_rate() -> Panel {
         "The same for requests that take longer than a second. Slow ones never wake anybody: look which routes are slow, below.",
     );
     BURN_WINDOWS.iter().fold(panel, |panel, (window, name)| {
-        panel.ask(Target::named(name, &burn(&SLOW_REQUESTS, &REQUESTS, LATENCY_OBJECTIVE, *window)))
+        panel.ask(Target::named(name, &burn(&SLOW_REQUESTS, &TIMED_REQUESTS, LATENCY_OBJECTIVE, *window)))
     })
 }
 

@@ -61,7 +61,7 @@ const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99"
 /// drawn on top of each other.
 fn percentiles_of(requests: fn() -> Selector<ServerRequest, IsHistogram>, panel: Panel) -> Panel {
     PERCENTILES.iter().enumerate().fold(panel, |panel, (number, (q, name))| {
-        let target = Target::named(name, &requests().quantile(*q, RATE));
+        let target = Target::named(name, &requests().timed().quantile(*q, RATE));
         panel.ask(if number == 0 { target.with_exemplars() } else { target })
     })
 }

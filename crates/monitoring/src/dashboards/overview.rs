@@ -67,7 +67,7 @@ fn heartbeat() -> Panel {
 
 fn availability() -> Panel {
     let failed = requests().is_one_of(RequestFailure::OURS).count().increase(RANGE).sum();
-    let all = requests().count().increase(RANGE).sum();
+    let all = requests().served().count().increase(RANGE).sum();
     Panel::stat(
         2,
         "Answered without a fault of ours",
@@ -95,7 +95,7 @@ fn latency_now() -> Panel {
     .thresholds(Color::Green, &[(SLOW_REQUEST.seconds() / 2.0, Color::Orange), (SLOW_REQUEST.seconds(), Color::Red)])
     .when_nothing("No requests")
     .link(Link::dashboard("API", DashboardUid::Api))
-    .ask(Target::instant_named("p95", &requests().quantile(0.95, RANGE)))
+    .ask(Target::instant_named("p95", &requests().timed().quantile(0.95, RANGE)))
 }
 
 fn dependencies() -> Panel {
@@ -168,7 +168,7 @@ fn alerts() -> Panel {
 
 fn traffic() -> Panel {
     let failed = || requests().is_one_of(RequestFailure::OURS).count().rate(RATE).sum();
-    let all = requests().count().rate(RATE).sum();
+    let all = requests().served().count().rate(RATE).sum();
     Panel::time_series(
         9,
         "Requests",
