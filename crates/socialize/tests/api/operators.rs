@@ -43,6 +43,8 @@ async fn what_makes_an_operator_can_be_taken_away_and_both_are_audited() {
     let (database, now) = (&test.app.database, test.app.clock.now());
     let ada = auth::verified(&test, "ada@example.com").await;
     let bob = auth::verified(&test, "bob@example.com").await;
+    test.begin_session(ada).await;
+    test.begin_session(bob).await;
     assert_eq!(operators::list(database).await.expect("a list").len(), 0);
     for user in ["ada@example.com", "bob@example.com", "ada@example.com"] {
         operators::add(database, user, now).await.expect("added");
