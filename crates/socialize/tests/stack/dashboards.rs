@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::prometheus::{Prometheus, get, now};
+use crate::strangers;
 
 /// Queries that may have nothing to show, by title of the panel and beginning of the query, each with its reason.
 const MAY_SHOW_NOTHING: &[(&str, &str, &str)] = &[
@@ -85,10 +86,20 @@ impl PanelQuery {
     pub(crate) async fn ask(&self, prometheus: &Prometheus) -> Result<Outcome, String> {
         let started = Instant::now();
         let series = match self.source {
-            Source::Prometheus => match self.step {
-                Some(step) => prometheus.series_lately(&self.query, step).await?,
-                None => prometheus.series_now(&self.query).await?,
-            },
+            Source::Prometheus => {
+                let series = match self.step {
+                    Some(step) => prometheus.points_lately(&self.query, step).await?,
+                    None => prometheus.points_now(&self.query).await?,
+                };
+                let finite = series.iter().flatten().copied().filter(|value| value.is_finite());
+                let largest = finite.fold(0.0, f64::max);
+                assert!(
+                    largest < strangers::IMPOSSIBLE,
+                    "another service is counted: {largest} in {}",
+                    self.describe()
+                );
+                series.len()
+            }
             Source::Loki => {
                 let (start, end) = (format!("{}000000000", now() - 900), format!("{}000000000", now()));
                 let parameters = [
@@ -100,12 +111,14 @@ impl PanelQuery {
                 ];
                 let url = "http://loki:3100/loki/api/v1/query_range";
                 let body = get(&prometheus.client, url, &parameters).await?;
+                self.assert_ours(&body);
                 body["data"]["result"].as_array().map_or(0, Vec::len)
             }
             Source::Tempo => {
                 let (start, end) = ((now() - 900).to_string(), now().to_string());
                 let parameters = [("q", &*self.query), ("start", &*start), ("end", &*end), ("limit", "20")];
                 let body = get(&prometheus.client, "http://tempo:3200/api/search", &parameters).await?;
+                self.assert_ours(&body);
                 body["traces"].as_array().map_or(0, Vec::len)
             }
         };
@@ -113,6 +126,11 @@ impl PanelQuery {
             return Err("no data".to_owned());
         }
         Ok(Outcome { dashboard: self.dashboard.clone(), series, took: started.elapsed() })
+    }
+
+    /// Panics where lines or traces of another service are shown.
+    fn assert_ours(&self, shown: &Value) {
+        assert!(!strangers::is_in(shown), "another service is shown in {}", self.describe());
     }
 
     /// Where it is, and what it asks.

@@ -15,6 +15,7 @@ mod programs;
 mod prometheus;
 mod report;
 mod signals;
+mod strangers;
 mod traffic;
 mod user;
 
@@ -52,6 +53,7 @@ async fn everything_that_is_promised_is_seen() {
 
     tell("starting Prometheus, Loki, Tempo and the collector");
     let mut stores = start_stores(&compose, logs.path());
+    strangers::let_loose(&client).await;
     tell("starting Postgres, the API and the worker");
     let application = Application::start(&compose, &client, logs.path()).await;
     tell("letting people loose");
@@ -76,6 +78,8 @@ async fn everything_that_is_promised_is_seen() {
     let ours = metrics::check_ours(&prometheus).await;
     let peers = metrics::check_peers(&prometheus).await;
     let series = metrics::check_series(&prometheus).await;
+    tell("looking at what is not ours");
+    let strangers = strangers::check(&client, &prometheus, &metrics::documented()).await;
     tell("looking at rules");
     let rules = metrics::check_rules(&prometheus).await;
     tell("looking at panels");
@@ -87,7 +91,7 @@ async fn everything_that_is_promised_is_seen() {
         program.assert_running();
     }
     println!("\n{}", people.simulation.log().lines().last().unwrap_or_default());
-    let report = Report { ours, peers, series, rules, panels, seen, took: started.elapsed() };
+    let report = Report { ours, peers, strangers, series, rules, panels, seen, took: started.elapsed() };
     let programs: Vec<&Program> =
         stores.iter().map(|(program, _)| program).chain([&application.api, &application.worker]).collect();
     println!("{}", report.text(&programs));

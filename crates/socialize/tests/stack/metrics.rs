@@ -34,10 +34,15 @@ fn names_of(metric: &MetricDescription) -> Vec<String> {
     }
 }
 
+/// The names in Prometheus of every metric of the catalogue.
+pub(crate) fn documented() -> BTreeSet<String> {
+    catalogue::all().iter().flat_map(names_of).collect()
+}
+
 /// Every metric of the catalogue is there, and nothing that is not in it. Returns how many there are.
 pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
     let metrics = catalogue::all();
-    let documented: BTreeSet<String> = metrics.iter().flat_map(names_of).collect();
+    let documented = documented();
     eventually("that every metric of the catalogue is in Prometheus", async || {
         let there = prometheus.names(OURS).await?;
         let unknown: Vec<&String> = there

@@ -40,21 +40,21 @@ impl Prometheus {
         value.ok_or_else(|| format!("{query} has no value"))
     }
 
-    /// How many series have a value now.
-    pub(crate) async fn series_now(&self, query: &str) -> Result<usize, String> {
+    /// The points of each series that an instant query shows.
+    pub(crate) async fn points_now(&self, query: &str) -> Result<Vec<Vec<f64>>, String> {
         let result = self.instant(query).await?;
-        Ok(result.iter().filter(|series| is_number(&series["value"])).count())
+        Ok(series_with_points(result.iter().map(|series| vec![&series["value"]])))
     }
 
-    /// How many series have a value at any of the last points that a panel with this step shows.
-    pub(crate) async fn series_lately(&self, query: &str, step: Duration) -> Result<usize, String> {
+    /// The points of each series that a panel with this step shows.
+    pub(crate) async fn points_lately(&self, query: &str, step: Duration) -> Result<Vec<Vec<f64>>, String> {
         let (step, end) = (step.as_secs(), now());
         let (start, end, step) = ((end - POINTS * step).to_string(), end.to_string(), step.to_string());
         let parameters = [("query", query), ("start", &*start), ("end", &*end), ("step", &*step)];
         let data = self.get("/api/v1/query_range", &parameters).await?;
         let series = data["result"].as_array().into_iter().flatten();
-        let has_value = |series: &&Value| series["values"].as_array().into_iter().flatten().any(is_number);
-        Ok(series.filter(has_value).count())
+        let points = series.map(|series| series["values"].as_array().into_iter().flatten().collect());
+        Ok(series_with_points(points))
     }
 
     /// The names of all metrics that match.
@@ -97,9 +97,13 @@ impl Prometheus {
     }
 }
 
-/// Whether a point, a pair of time and text, is a number.
-fn is_number(point: &Value) -> bool {
-    point[1].as_str().is_some_and(|value| value != "NaN")
+/// The numbers of series whose points are pairs of time and text, without those that have none.
+fn series_with_points<'a>(series: impl Iterator<Item = Vec<&'a Value>>) -> Vec<Vec<f64>> {
+    let number = |point: &Value| point[1].as_str().and_then(|text| text.parse().ok());
+    let numbers = |points: Vec<&Value>| -> Vec<f64> {
+        points.into_iter().filter_map(number).filter(|number: &f64| !number.is_nan()).collect()
+    };
+    series.map(numbers).filter(|numbers| !numbers.is_empty()).collect()
 }
 
 /// A rule as Prometheus sees it.

@@ -12,6 +12,8 @@ use crate::signals::Seen;
 pub(crate) struct Report {
     pub(crate) ours: usize,
     pub(crate) peers: usize,
+    /// How many names of how many other programs were compared with ours.
+    pub(crate) strangers: (usize, usize),
     pub(crate) series: Vec<(String, u64)>,
     pub(crate) rules: Rules,
     pub(crate) panels: Vec<Outcome>,
@@ -63,6 +65,11 @@ impl Report {
             writeln!(out, "{count:>8}  {name}")?;
         }
         writeln!(out, "{} metrics of other programs are there as named.", self.peers)?;
+        let (names, programs) = self.strangers;
+        writeln!(
+            out,
+            "None of the {names} names of {programs} other programs came in as ours; another service was not counted."
+        )?;
         let Rules { alerts, recorded, firing } = &self.rules;
         let firing = firing.join(", ");
         writeln!(out, "{alerts} alerts and {recorded} recording rules were evaluated; firing: {firing}.")?;

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use super::background;
 use super::world::World;
 use super::{AFTER_RESTART, Drill, Drills, UNDISTURBED};
-use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY};
+use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY, SECOND_API};
 use crate::notifications;
 use crate::programs::Program;
 
@@ -49,6 +49,10 @@ pub(super) async fn all(drills: &mut Drills) {
     collector_stopped(drills).await;
     rules_broken(drills).await;
     line_refused(drills).await;
+    log_file_not_read(drills).await;
+    proxy_stopped(drills).await;
+    certificate_ending(drills).await;
+    api_stopped(drills).await;
     endpoint_failing(drills).await;
     disk_full(drills).await;
     background::blobs_deleted(drills).await;
@@ -240,7 +244,7 @@ async fn silence(drills: &mut Drills) {
 async fn line_refused(drills: &mut Drills) {
     let drill = Drill {
         cause: "a log file has lines of two years ago, which Loki does not take",
-        fires: &["CollectorGaveUp{exporter=loki}"],
+        fires: &["CollectorGaveUp{exporter=loki}", "StoreDiscarding{job=loki}"],
         explained: &[],
     };
     drills
@@ -255,6 +259,74 @@ async fn line_refused(drills: &mut Drills) {
             },
             async |_, ()| std::fs::remove_file(format!("{LOG_DIRECTORY}/api-old.jsonl")).expect("the file"),
         )
+        .await;
+}
+
+async fn log_file_not_read(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "a second API writes its lines into a file whose name the collector does not read",
+        fires: &["LogsNotArriving"],
+        explained: &[],
+    };
+    let unread = format!("{LOG_DIRECTORY}/second.jsonl");
+    drills
+        .drill(
+            drill,
+            async |world| {
+                let api = world.start_second_api_with(&[("SOCIALIZE_LOG_FILE", unread.as_str())]).await;
+                let client = world.client.clone();
+                // Somebody without a session asks it, 20 times a second.
+                let asking = tokio::spawn(async move {
+                    loop {
+                        let _ = client.get(format!("{SECOND_API}/v1/me")).send().await;
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                });
+                (api, asking)
+            },
+            async |_, (mut api, asking)| {
+                asking.abort();
+                api.stop();
+                std::fs::remove_file(&unread).expect("the file");
+            },
+        )
+        .await;
+}
+
+async fn proxy_stopped(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "the proxy before the API is stopped",
+        fires: &["PublicUrlUnreachable"],
+        explained: &[],
+    };
+    drills
+        .drill(
+            drill,
+            async |world| world.proxy.stop().await,
+            async |world, ()| world.proxy.start_again().await,
+        )
+        .await;
+}
+
+async fn certificate_ending(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "the proxy has a certificate that ends in five hours",
+        fires: &["CertificateEnding{probe=public}"],
+        explained: &[],
+    };
+    drills
+        .drill(drill, async |world| world.proxy.forget_to_renew(), async |world, ()| world.proxy.renew())
+        .await;
+}
+
+async fn api_stopped(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "the only API is stopped",
+        fires: &["ApiUnreachable", "TelemetryMissing"],
+        explained: &[],
+    };
+    drills
+        .drill(drill, async |world| world.application.api.stop(), async |world, ()| world.start_api().await)
         .await;
 }
 

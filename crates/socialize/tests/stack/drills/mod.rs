@@ -8,6 +8,7 @@ mod alerts;
 mod background;
 mod causes;
 mod mail_server;
+mod public_proxy;
 mod report;
 mod world;
 

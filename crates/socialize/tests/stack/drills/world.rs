@@ -6,16 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::routing::get;
 use monitoring::files::write_rules;
 use monitoring::query::{Recording, Scale, Total};
 use reqwest::Client;
 use socialize::cluster::DatabaseUrl;
-use tokio::net::TcpListener;
 
 use super::alerts::Alerts;
 use super::mail_server::MailServer;
+use super::public_proxy::{PUBLIC_URL, PublicProxy};
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
 use crate::compose::Compose;
 use crate::notifications::{Notifications, start_alertmanager};
@@ -32,6 +30,9 @@ const FASTER: &[(&str, &str)] = &[
     ("scrape_timeout: 10s", "scrape_timeout: 1s"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
 ];
+
+/// The same of the collector's configuration.
+const FASTER_COLLECTOR: (&str, &str) = ("collection_interval: 15s", "collection_interval: 1s");
 
 /// Waiting times of Alertmanager are shorter by less than the rules': the application notices what is wrong at its own pace, and causes
 /// need as long as in real life to be noticed before somebody is told of what they explain.
@@ -71,6 +72,7 @@ pub(super) struct World {
     pub(super) alerts: Alerts,
     pub(super) notifications: Notifications,
     pub(super) mail: MailServer,
+    pub(super) proxy: PublicProxy,
     pub(super) application: Application,
     pub(super) user: Option<(User, AtWork)>,
     pub(super) collector: Program,
@@ -85,8 +87,10 @@ pub(super) struct World {
 impl World {
     pub(super) async fn start(compose: Compose, client: Client, logs: &Path) -> Self {
         check_rules(&write_configuration(logs));
-        pretend_grafana().await;
-        let collector = Program::start("otelcol", crate::collector(&compose), logs);
+        crate::strangers::let_loose(&client).await;
+        let proxy = PublicProxy::start(logs).await;
+        write_collector_configuration(logs);
+        let collector = Program::start("otelcol", collector(&compose, &proxy, logs), logs);
         let loki = Program::start("loki", compose.command("loki", "loki"), logs);
         let tempo = Program::start("tempo", compose.command("tempo", "tempo"), logs);
         let (notifications, receivers) = Notifications::listen(logs, Scale::faster(NOTIFIED_FASTER)).await;
@@ -98,6 +102,7 @@ impl World {
             alerts: Alerts::watch(Prometheus { client: client.clone() }),
             client,
             mail,
+            proxy,
             application,
             user: None,
             collector,
@@ -123,7 +128,8 @@ impl World {
     }
 
     pub(super) async fn start_collector(&mut self) {
-        self.collector = Program::start("otelcol", crate::collector(&self.compose), &self.logs);
+        let command = collector(&self.compose, &self.proxy, &self.logs);
+        self.collector = Program::start("otelcol", command, &self.logs);
         self.ready().await;
     }
 
@@ -138,8 +144,14 @@ impl World {
 
     /// Starts another API beside the one that runs.
     pub(super) async fn start_second_api(&self) -> Program {
+        self.start_second_api_with(&[]).await
+    }
+
+    /// The same, with settings of its own.
+    pub(super) async fn start_second_api_with(&self, settings: &[(&'static str, &str)]) -> Program {
         let mut build = build();
-        build.otherwise.extend(SECOND.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let all = SECOND.iter().chain(settings);
+        build.otherwise.extend(all.map(|(name, value)| (*name, (*value).to_owned())));
         let command = Application::command(&self.application.postgres, &self.compose, "api", &build);
         let mut api = Program::start("api-2", command, &self.logs);
         api.ready(&self.client, &format!("{SECOND_API}/health/ready")).await;
@@ -236,6 +248,27 @@ fn write_configuration(logs: &Path) -> PathBuf {
     directory
 }
 
+fn write_collector_configuration(logs: &Path) {
+    let configuration =
+        std::fs::read_to_string("/etc/otelcol/config.yaml").expect("the collector's configuration");
+    let (real, faster) = FASTER_COLLECTOR;
+    assert!(configuration.contains(real), "the collector's configuration has no {real}");
+    std::fs::write(collector_configuration(logs), configuration.replace(real, faster)).expect("a file");
+}
+
+fn collector_configuration(logs: &Path) -> PathBuf {
+    logs.join("otelcol.yaml")
+}
+
+/// The collector, which reaches the API through the proxy as well.
+fn collector(compose: &Compose, proxy: &PublicProxy, logs: &Path) -> Command {
+    let mut command = Command::new("otelcol");
+    command.arg(format!("--config={}", collector_configuration(logs).display()));
+    command.envs(compose.environment("alloy"));
+    command.env("SOCIALIZE_PUBLIC_URL", PUBLIC_URL).env("SSL_CERT_FILE", &proxy.trusted);
+    command
+}
+
 /// Whether promtool finds the rules at this pace to do what they do in real life. All at once, because some cases last a week.
 fn check_rules(directory: &Path) {
     let tests = std::fs::read_dir(directory.join("tests")).expect("the tests of the rules");
@@ -266,14 +299,6 @@ fn start_prometheus(compose: &Compose, logs: &Path) -> Program {
     }
     faster.arg(LOOKBACK).envs(compose.environment("prometheus"));
     Program::start("prometheus", faster, logs)
-}
-
-/// Grafana cannot be had here. Prometheus only wants to know whether it answers.
-async fn pretend_grafana() {
-    let listener = TcpListener::bind("grafana:3000").await.expect("Grafana's address");
-    let metrics = async || ([("content-type", "text/plain; version=0.0.4")], "");
-    let router = Router::new().route("/metrics", get(metrics));
-    tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
 /// How long something takes at the drill's pace that takes so long in real life.

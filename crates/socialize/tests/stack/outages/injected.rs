@@ -42,6 +42,9 @@ const SPANS: &[Injected] = &[
     let_through("an allowed attribute of a span", "injected-user-of-span"),
     kept_out("an attribute of a span", "injected-attribute-of-span"),
     kept_out("text in an allowed attribute of a span", "injected text of span"),
+    kept_out("bytes in an allowed attribute of a span", "injected-bytes-of-span"),
+    // The language of the allow-list cannot reach into links: docs/PRIVACY.md says so.
+    let_through("an attribute of a span's link", "injected-link"),
     kept_out("an event of a span", "injected-event"),
     kept_out("the message of a span's status", "injected-status"),
     kept_out("an attribute of a span's resource", "injected-resource"),
@@ -52,6 +55,9 @@ const POINTS: &[Injected] = &[
     let_through("an allowed label of a known metric", "injected-template"),
     kept_out("a label of a known metric", "injected-label"),
     kept_out("text in an allowed label of a known metric", "injected text of label"),
+    kept_out("bytes in an allowed label of a known metric", "injected-bytes-of-label"),
+    // Nor into exemplars.
+    let_through("an attribute of an exemplar", "injected-exemplar"),
     kept_out("a metric", "injected.metric"),
     kept_out("the description of a known metric", "injected-description"),
 ];
@@ -126,6 +132,12 @@ fn attribute(name: &str, value: &str) -> Value {
     json!({"key": name, "value": {"stringValue": value}})
 }
 
+/// Bytes, which JSON spells in base64.
+fn bytes_attribute(name: &str, value: &str) -> Value {
+    use base64::Engine;
+    json!({"key": name, "value": {"bytesValue": base64::engine::general_purpose::STANDARD.encode(value)}})
+}
+
 fn resource() -> Value {
     json!({"attributes": [
         attribute("service.namespace", "socialize"),
@@ -146,7 +158,13 @@ fn spans() -> Value {
             attribute("user.id", "injected-user-of-span"),
             attribute("injected", "injected-attribute-of-span"),
             attribute("http.route", "injected text of span"),
+            bytes_attribute("outcome", "injected-bytes-of-span"),
         ],
+        "links": [{
+            "traceId": TRACE,
+            "spanId": "00f067aa0ba902b7",
+            "attributes": [attribute("injected", "injected-link")],
+        }],
         "events": [{"timeUnixNano": nanoseconds().to_string(), "name": "injected-event"}],
         "status": {"code": 2, "message": "injected-status"},
     });
@@ -163,7 +181,13 @@ fn points() -> Value {
             attribute("template", "injected-template"),
             attribute("injected", "injected-label"),
             attribute("outcome", "injected text of label"),
+            bytes_attribute("reason", "injected-bytes-of-label"),
         ],
+        "exemplars": [{
+            "timeUnixNano": nanoseconds().to_string(),
+            "asInt": "1",
+            "filteredAttributes": [attribute("injected", "injected-exemplar")],
+        }],
     });
     let sum = json!({"aggregationTemporality": 2, "isMonotonic": true, "dataPoints": [point]});
     let known = json!({
