@@ -136,7 +136,8 @@ fn links_lead_to_dashboards_that_exist() {
         for panel in panels(dashboard) {
             for link in panel["links"].as_array().into_iter().flatten() {
                 let url = text(link, "url");
-                assert!(uids.iter().any(|uid| url.starts_with(&format!("/d/{uid}?"))), "{url}");
+                let leads_to_dashboard = uids.iter().any(|uid| url.starts_with(&format!("/d/{uid}?")));
+                assert!(leads_to_dashboard || url.starts_with("/explore?"), "{url}");
                 links += 1;
             }
         }

@@ -43,7 +43,7 @@ fn labels_choose_series() {
     );
     renders(
         &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),
-        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
+        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",http_route!="unmatched",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
     );
 }
 
@@ -77,7 +77,7 @@ fn histograms_have_quantiles_and_buckets() {
     const HALF_A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 0.5);
     renders(
         &requests().quantile(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m])))"#,
+        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
     );
     renders(
         &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
@@ -85,11 +85,11 @@ fn histograms_have_quantiles_and_buckets() {
     );
     renders(
         &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",le=~"1([.]0)?"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched",le=~"1([.]0)?"}[5m]))"#,
     );
     renders(
         &requests().within(HALF_A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",le="0.5"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched",le="0.5"}[5m]))"#,
     );
 }
 
@@ -166,15 +166,15 @@ fn panels_leave_their_windows_to_grafana() {
 fn groups_can_have_two_labels_and_be_ranked() {
     renders(
         &requests().count().increase(FIVE_MINUTES).sum_by::<Route, _>().largest(3),
-        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+"}[5m])))"#,
+        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
     );
     renders(
         &requests().quantile_by_both::<Route, RequestMethod, _, _>(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m])))"#,
+        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
     );
     renders(
         &requests().buckets(FIVE_MINUTES),
-        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+"}[5m]))"#,
+        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m]))"#,
     );
     renders(
         &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatusClass, CallFailure, _, _>(),

@@ -110,7 +110,9 @@ impl<K> Selector<ServerRequest, K> {
     /// went away are among them, for clients give up on what takes too long.
     #[must_use]
     pub fn timed(self) -> Self {
-        let files = format!(".+/({})(/.+)?", FILE_SEGMENTS.join("|"));
+        let files =
+            FILE_SEGMENTS.iter().flat_map(|segment| [format!(".+/{segment}"), format!(".+/{segment}/.+")]);
+        let files = files.collect::<Vec<_>>().join("|");
         self.matching::<ResponseStatus>("!~", "4..").matching::<Route>("!~", &files)
     }
 

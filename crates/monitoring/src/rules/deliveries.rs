@@ -80,7 +80,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 "`authentication_failed`: put the right credentials into the secret's file and restart.",
                 "`rate_limited`, `storage_full`: a quota of our account. Wait, or have it raised.",
                 "`permission_denied`: the sender's address is not allowed, the account is closed, or our address is on a blocklist. After the repair, e-mails are sent at their next attempt, at most six hours later.",
-                "`outcome` is `refused`: the server refuses what is in the message, for good. Mend it, then `socialize dead-letters retry --all --kind send_email`.",
+                "`outcome` is `refused`: the server refuses what is in the message, for good. Mend it, then `socialize dead-letters retry --all --kind KIND` with the kind `send_email`.",
             ],
             escalate: "To whoever runs the mail server, when it takes nothing for half an hour.",
         },

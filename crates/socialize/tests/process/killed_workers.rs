@@ -137,12 +137,13 @@ async fn nothing_is_lost() {
         .variable("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1")
         .start_ready()
         .await;
-    let user = User::insert(database.pool()).await;
     let survivor = worker("survivor@survivor.example").start().await;
     let mut random = StdRng::seed_from_u64(SEED);
     let (mut recipients, mut items) = (BTreeSet::new(), BTreeSet::new());
     for kill in 0..KILLS {
         let victim = worker("victim@victim.example").start().await;
+        // Of their own, because nobody may invite as many people in a day as this test does.
+        let user = User::insert(database.pool()).await;
         let workspace = new_workspace(&server, &user, &receiver.url).await;
         recipients.extend(invite_colleagues(&server, &user, &workspace, kill).await);
         items.extend(schedule_items(&server, &user, &workspace).await);

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nix::sys::signal::Signal;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use test_support::TestDatabase;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -64,6 +65,8 @@ impl Balancer {
 /// What people did and what came of it.
 #[derive(Default)]
 struct Seen {
+    /// Invites that were sent, each to another address.
+    sent: AtomicU64,
     accepted: AtomicU64,
     trouble: Mutex<Vec<String>>,
     is_over: AtomicBool,
@@ -75,8 +78,18 @@ impl Seen {
     }
 }
 
-/// Makes workspaces and invites somebody into each, over connections that are kept.
-async fn work(seen: Arc<Seen>, url: String, organization: String, user: Arc<User>) {
+/// One person may not create more invites in a day than a few times as many.
+const INVITES_OF_ONE_PERSON: usize = 50;
+
+/// Works as one person after another until it is over.
+async fn work(seen: Arc<Seen>, url: String, database: PgPool) {
+    while !seen.is_over.load(Ordering::Relaxed) && seen.trouble().is_empty() {
+        work_as(&seen, &url, &User::insert(&database).await).await;
+    }
+}
+
+/// Makes an organization and workspaces and invites somebody into each, over connections that are kept.
+async fn work_as(seen: &Seen, url: &str, user: &User) {
     let client = Client::builder().no_proxy().build().expect("a client");
     let call = async |request: RequestBuilder, expected: StatusCode| {
         let problem = match request.header("authorization", &user.authorization).send().await {
@@ -87,13 +100,20 @@ async fn work(seen: Arc<Seen>, url: String, organization: String, user: Arc<User
         seen.trouble.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
         Value::Null
     };
-    while !seen.is_over.load(Ordering::Relaxed) && seen.trouble().is_empty() {
+    let organization = client.post(format!("{url}/organizations")).json(&json!({"name": "A"}));
+    let organization = call(organization, StatusCode::CREATED).await;
+    let Some(organization) = organization["id"].as_str() else { return };
+    for _ in 0..INVITES_OF_ONE_PERSON {
+        if seen.is_over.load(Ordering::Relaxed) || !seen.trouble().is_empty() {
+            return;
+        }
         let workspaces = format!("{url}/organizations/{organization}/workspaces");
         let workspace = json!({"name": "W", "required_approvals": 1});
         let workspace = call(client.post(workspaces).json(&workspace), StatusCode::CREATED).await;
         let Some(workspace) = workspace["id"].as_str() else { return };
         let invites = format!("{url}/workspaces/{workspace}/invites");
-        let invite = json!({"email": "colleague@example.com", "role": "author"});
+        let email = format!("colleague{}@example.com", seen.sent.fetch_add(1, Ordering::Relaxed));
+        let invite = json!({"email": email, "role": "author"});
         if !call(client.post(&invites).json(&invite), StatusCode::CREATED).await.is_null() {
             seen.accepted.fetch_add(1, Ordering::Relaxed);
         }
@@ -116,16 +136,11 @@ async fn no_request_and_no_e_mail_is_lost() {
     let mut replicas = [replica().await, replica().await];
     replicas.iter().for_each(|replica| balancer.add(replica));
 
-    let user = Arc::new(User::insert(database.pool()).await);
     let url = format!("http://{}/v1", balancer.address);
-    let request = replicas[0].client().post(format!("{url}/organizations")).json(&json!({"name": "A"}));
-    let answer = request.header("authorization", &user.authorization).send().await.expect("an answer");
-    let organization = crate::harness::read(answer).await.expect(201).text("id");
-
     let seen: Arc<Seen> = Arc::default();
     let mut people = JoinSet::new();
     for _ in 0..PEOPLE {
-        people.spawn(work(seen.clone(), url.clone(), organization.clone(), user.clone()));
+        people.spawn(work(seen.clone(), url.clone(), database.pool().clone()));
     }
     let work_goes_on = async |what: &str| {
         let before = seen.accepted.load(Ordering::Relaxed);
