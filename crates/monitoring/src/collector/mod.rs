@@ -5,7 +5,7 @@
 //! with saved positions. A limit on memory, then the [`allow_list`], then one queue on disk for each store: what a store does not take
 //! waits there, also while the collector is restarted.
 //!
-//! It also asks by itself whether the API can be reached: see [`probes`].
+//! It also asks by itself whether the API can be reached: see `probes.rs`.
 //!
 //! The application sends no log lines over OTLP, so nothing listens for them: what is not wired cannot leak.
 

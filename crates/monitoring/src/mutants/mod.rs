@@ -1,7 +1,7 @@
 //! Are the numbers in the rules tested? Changes each of them, one at a time, and expects that the tests of the rule fail.
 //!
 //! A change that no test notices is a mutant that survives. Either a case is missing beside the alert, or the change changes nothing,
-//! which [`equivalent_mutants`] lists with the reason. promtool has to be in the `PATH`.
+//! which `rules/equivalent_mutants.rs` lists with the reason. promtool has to be in the `PATH`.
 
 mod expression;
 mod promtool;

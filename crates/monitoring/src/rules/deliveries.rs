@@ -110,7 +110,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
 /// Results that are not the recipients' fault.
 pub const EMAIL_FAILED: &[EmailResult] = &[EmailResult::Delayed, EmailResult::GivenUp];
 
-/// Outcomes that are a failure of the store. A client that goes away is none, and a file that is missing has [`blobs_missing`].
+/// Outcomes that are a failure of the store. A client that goes away is none, and a file that is missing has an alert of its own.
 pub const STORE_FAILED: &[BlobOutcome] = &[
     BlobOutcome::Unavailable,
     BlobOutcome::Timeout,
