@@ -145,6 +145,7 @@ impl Application {
         // Both services listen on this port, each in a container of its own.
         let address = (service, 9464).to_socket_addrs().expect("an address").next().expect("an address");
         command.env("SOCIALIZE_OPERATIONS_LISTEN", address.to_string());
+        command.env("SOCIALIZE_OPERATIONS_HOSTS", service);
         for (name, value) in &build.otherwise {
             if value.is_empty() {
                 command.env_remove(name);

@@ -131,8 +131,11 @@ pub(crate) async fn check(
     let shared: Vec<&String> = scraped.intersection(ours).collect();
     assert!(shared.is_empty(), "scraped, and under names of the application: {shared:?}");
 
-    let recorded =
-        prometheus.number(r#"max({__name__=~"socialize:.+"})"#).await.expect("what rules recorded");
+    // Once a minute.
+    let recorded = eventually("that rules record something", async || {
+        prometheus.number(r#"max({__name__=~"socialize:.+"})"#).await
+    })
+    .await;
     assert!(recorded < IMPOSSIBLE, "a recording rule has counted the other service: {recorded}");
     pages(client).await
 }
