@@ -139,7 +139,8 @@ async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
             "EHLO" => (250, "mail.example.com"),
             "RCPT" if address.starts_with(REFUSED) => {
                 known.refused.lock().expect("nobody panics").insert(address.clone());
-                (550, &*address)
+                recipients.push(address.clone());
+                (250, &*address)
             }
             "RCPT"
                 if address.starts_with(DEFERRED)
@@ -163,6 +164,8 @@ async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
                     message.push_str("\r\n");
                 }
                 let token = token_in(&message);
+                // A message that is refused becomes a dead letter; a recipient that is refused does not.
+                let is_refused = recipients.iter().any(|recipient: &String| recipient.starts_with(REFUSED));
                 let mut letters = known.letters.lock().expect("nobody panics");
                 for recipient in recipients.drain(..) {
                     let letter = letters.entry(recipient).or_default();
@@ -171,7 +174,7 @@ async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
                         letter.1.clone_from(token);
                     }
                 }
-                (250, "taken")
+                if is_refused { (552, "refused") } else { (250, "taken") }
             }
             "RSET" => {
                 recipients.clear();
