@@ -12,7 +12,7 @@ use crate::exporters::{
     PG_TRANSACTION_ID_AGE, PG_UP, PG_WAL_SIZE, ProcessorMode, Table, Unused, Waiting,
 };
 use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Target, Unit};
-use crate::query::{Samples, Total, Vector, exported};
+use crate::query::{Samples, Total, Vector, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{
     DEAD_ROW_SHARE, FEWEST_DEAD_ROWS, HOST_MEMORY_SHARE, OLD_TRANSACTION, POSTGRES_CONNECTION_SHARE,
@@ -76,11 +76,11 @@ fn watched() -> Panel {
     .thresholds(Color::Red, &[(1.0, Color::Green)])
     .when_nothing(NOT_WATCHED)
     .link(background())
-    .ask(Target::instant_named("Postgres", &exported(&PG_UP).now().max()))
+    .ask(Target::instant_named("Postgres", &select(&PG_UP).now().max()))
 }
 
 fn connections_now() -> Panel {
-    let used = exported(&PG_BACKENDS).now().sum();
+    let used = select(&PG_BACKENDS).now().sum();
     Panel::stat(
         2,
         "Connections used",
@@ -91,7 +91,7 @@ fn connections_now() -> Panel {
     .decimals(0)
     .thresholds(Color::Green, &[(POSTGRES_CONNECTION_SHARE / 2.0, Color::Orange), (POSTGRES_CONNECTION_SHARE, Color::Red)])
     .when_nothing(NOT_WATCHED)
-    .ask(Target::instant_named("used", &used.share_of(exported(&PG_MAX_CONNECTIONS).now().max())))
+    .ask(Target::instant_named("used", &used.share_of(select(&PG_MAX_CONNECTIONS).now().max())))
 }
 
 fn oldest_now() -> Panel {
@@ -104,12 +104,12 @@ fn oldest_now() -> Panel {
     .unit(Unit::Seconds)
     .thresholds(Color::Green, &[(600.0, Color::Orange), (OLD_TRANSACTION.as_secs_f64(), Color::Red)])
     .when_nothing(NOT_WATCHED)
-    .ask(Target::instant_named("age", &exported(&PG_OLDEST_TRANSACTION).now().max()))
+    .ask(Target::instant_named("age", &select(&PG_OLDEST_TRANSACTION).now().max()))
 }
 
 fn cache_now() -> Panel {
-    let hit = exported(&PG_BLOCKS_HIT).increase(RANGE).sum();
-    let read = exported(&PG_BLOCKS_READ).increase(RANGE).sum();
+    let hit = select(&PG_BLOCKS_HIT).increase(RANGE).sum();
+    let read = select(&PG_BLOCKS_READ).increase(RANGE).sum();
     Panel::stat(
         4,
         "Found in memory",
@@ -138,17 +138,17 @@ fn memory_now() -> Panel {
 }
 
 fn memory_left() -> Vector<Total> {
-    exported(&NODE_MEMORY_AVAILABLE).now().min().share_of(exported(&NODE_MEMORY_TOTAL).now().min())
+    select(&NODE_MEMORY_AVAILABLE).now().min().share_of(select(&NODE_MEMORY_TOTAL).now().min())
 }
 
 /// How many processors there are: each has one series of idle seconds.
 fn processors_there() -> Vector<Total> {
-    exported(&NODE_CPU).is(Unused::Idle).rate(RATE).count()
+    select(&NODE_CPU).is(Unused::Idle).rate(RATE).count()
 }
 
 /// How many processors are busy, by what they do.
 fn busy() -> Samples<OfProcessor> {
-    exported(&NODE_CPU).is_none_of(Unused::ALL).rate(RATE)
+    select(&NODE_CPU).is_none_of(Unused::ALL).rate(RATE)
 }
 
 fn idle_now() -> Panel {
@@ -177,7 +177,7 @@ fn kills_now() -> Panel {
     .decimals(0)
     .thresholds(Color::Green, &[(0.5, Color::Red)])
     .when_nothing(NOT_WATCHED)
-    .ask(Target::instant_named("ended", &exported(&NODE_OUT_OF_MEMORY_KILLS).increase(RANGE).max()))
+    .ask(Target::instant_named("ended", &select(&NODE_OUT_OF_MEMORY_KILLS).increase(RANGE).max()))
 }
 
 fn connections() -> Panel {
@@ -191,12 +191,12 @@ fn connections() -> Panel {
     .decimals(0)
     .when_nothing(NOT_WATCHED)
     .except(Override::limit("limit"))
-    .ask(Target::series(&exported(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)))
-    .ask(Target::named("limit", &exported(&PG_MAX_CONNECTIONS).now().max()))
+    .ask(Target::series(&select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)))
+    .ask(Target::named("limit", &select(&PG_MAX_CONNECTIONS).now().max()))
 }
 
 fn waiting() -> Panel {
-    let deadlocks = exported(&PG_DEADLOCKS).per_bar().sum();
+    let deadlocks = select(&PG_DEADLOCKS).per_bar().sum();
     Panel::time_series(
         12,
         "Waiting for locks",
@@ -209,7 +209,7 @@ fn waiting() -> Panel {
     .when_nothing(NOT_WATCHED)
     .except(Override::color("waiting", Color::Orange))
     .except(Override::color("deadlocks", Color::Red))
-    .ask(Target::named("waiting", &exported(&PG_BACKENDS).is(Waiting::Lock).now().sum().or_zero()))
+    .ask(Target::named("waiting", &select(&PG_BACKENDS).is(Waiting::Lock).now().sum().or_zero()))
     .ask(Target::named("deadlocks", &deadlocks))
 }
 
@@ -223,7 +223,7 @@ fn oldest() -> Panel {
     .unit(Unit::Seconds)
     .when_nothing(NOT_WATCHED)
     .thresholds(Color::Green, &[(OLD_TRANSACTION.as_secs_f64(), Color::Red)])
-    .ask(Target::named("age", &exported(&PG_OLDEST_TRANSACTION).now().max()))
+    .ask(Target::named("age", &select(&PG_OLDEST_TRANSACTION).now().max()))
 }
 
 fn transactions() -> Panel {
@@ -237,13 +237,13 @@ fn transactions() -> Panel {
     .when_nothing(NOT_WATCHED)
     .except(Override::color("committed", Color::Green))
     .except(Override::color("rolled back", Color::Orange))
-    .ask(Target::named("committed", &exported(&PG_COMMITS).rate(RATE).sum()))
-    .ask(Target::named("rolled back", &exported(&PG_ROLLBACKS).rate(RATE).sum()))
+    .ask(Target::named("committed", &select(&PG_COMMITS).rate(RATE).sum()))
+    .ask(Target::named("rolled back", &select(&PG_ROLLBACKS).rate(RATE).sum()))
 }
 
 fn cache() -> Panel {
-    let hit = || exported(&PG_BLOCKS_HIT).rate(RATE).sum();
-    let all = hit().plus(exported(&PG_BLOCKS_READ).rate(RATE).sum());
+    let hit = || select(&PG_BLOCKS_HIT).rate(RATE).sum();
+    let all = hit().plus(select(&PG_BLOCKS_READ).rate(RATE).sum());
     Panel::time_series(
         15,
         "Found in memory",
@@ -265,12 +265,12 @@ fn temporary() -> Panel {
     .width(8)
     .unit(Unit::BytesPerSecond)
     .when_nothing(NOT_WATCHED)
-    .ask(Target::named("written", &exported(&PG_TEMPORARY_BYTES).rate(RATE).sum()))
+    .ask(Target::named("written", &select(&PG_TEMPORARY_BYTES).rate(RATE).sum()))
 }
 
 fn dead_rows() -> Panel {
-    let dead = || exported(&PG_DEAD_ROWS).now().max_by::<Table, _>();
-    let live = exported(&PG_LIVE_ROWS).now().max_by::<Table, _>();
+    let dead = || select(&PG_DEAD_ROWS).now().max_by::<Table, _>();
+    let live = select(&PG_LIVE_ROWS).now().max_by::<Table, _>();
     Panel::time_series(
         17,
         "Dead rows, share of their table",
@@ -293,11 +293,11 @@ fn table_sizes() -> Panel {
     .unit(Unit::Bytes)
     .color(Color::Blue)
     .when_nothing(NOT_WATCHED)
-    .ask(Target::instant(&exported(&PG_TABLE_SIZE).now().max_by::<Table, _>().largest(TABLES_DRAWN)))
+    .ask(Target::instant(&select(&PG_TABLE_SIZE).now().max_by::<Table, _>().largest(TABLES_DRAWN)))
 }
 
 fn sizes() -> Panel {
-    let databases = exported(&PG_DATABASE_SIZE).is_none_of(Maintenance::ALL).now().max_by::<Database, _>();
+    let databases = select(&PG_DATABASE_SIZE).is_none_of(Maintenance::ALL).now().max_by::<Database, _>();
     Panel::time_series(
         19,
         "Size on disk",
@@ -307,7 +307,7 @@ fn sizes() -> Panel {
     .unit(Unit::Bytes)
     .when_nothing(NOT_WATCHED)
     .ask(Target::series(&databases))
-    .ask(Target::named("write-ahead log", &exported(&PG_WAL_SIZE).now().max()))
+    .ask(Target::named("write-ahead log", &select(&PG_WAL_SIZE).now().max()))
 }
 
 fn locks() -> Panel {
@@ -322,7 +322,7 @@ fn locks() -> Panel {
     .stacked()
     .when_nothing(NOT_WATCHED)
     .except(Override::color("accessexclusivelock", Color::Red))
-    .ask(Target::series(&exported(&PG_LOCKS).now().sum_by::<LockMode, _>().above(0.0)))
+    .ask(Target::series(&select(&PG_LOCKS).now().sum_by::<LockMode, _>().above(0.0)))
 }
 
 fn ids() -> Panel {
@@ -336,7 +336,7 @@ fn ids() -> Panel {
     .up_to(2.0 * TRANSACTION_ID_AGE)
     .thresholds(Color::Green, &[(TRANSACTION_ID_AGE, Color::Red)])
     .when_nothing(NOT_WATCHED)
-    .ask(Target::instant(&exported(&PG_TRANSACTION_ID_AGE).now().max_by::<Database, _>()))
+    .ask(Target::instant(&select(&PG_TRANSACTION_ID_AGE).now().max_by::<Database, _>()))
 }
 
 fn processors() -> Panel {
@@ -364,8 +364,8 @@ fn memory() -> Panel {
     .when_nothing(NOT_WATCHED)
     .except(Override::limit("all"))
     .link(Link::dashboard("Memory of the stack", DashboardUid::Telemetry))
-    .ask(Target::named("available", &exported(&NODE_MEMORY_AVAILABLE).now().min()))
-    .ask(Target::named("all", &exported(&NODE_MEMORY_TOTAL).now().min()))
+    .ask(Target::named("available", &select(&NODE_MEMORY_AVAILABLE).now().min()))
+    .ask(Target::named("all", &select(&NODE_MEMORY_TOTAL).now().min()))
 }
 
 fn pressure() -> Panel {
@@ -378,9 +378,9 @@ fn pressure() -> Panel {
     .width(8)
     .unit(Unit::Share)
     .when_nothing(NOT_WATCHED)
-    .ask(Target::named("for a processor", &exported(&NODE_CPU_PRESSURE).rate(RATE).max()))
-    .ask(Target::named("for memory", &exported(&NODE_MEMORY_PRESSURE).rate(RATE).max()))
-    .ask(Target::named("for a disk", &exported(&NODE_DISK_PRESSURE).rate(RATE).max()))
+    .ask(Target::named("for a processor", &select(&NODE_CPU_PRESSURE).rate(RATE).max()))
+    .ask(Target::named("for memory", &select(&NODE_MEMORY_PRESSURE).rate(RATE).max()))
+    .ask(Target::named("for a disk", &select(&NODE_DISK_PRESSURE).rate(RATE).max()))
 }
 
 fn load() -> Panel {
@@ -394,7 +394,7 @@ fn load() -> Panel {
     .decimals(1)
     .when_nothing(NOT_WATCHED)
     .except(Override::limit("processors"))
-    .ask(Target::named("load", &exported(&NODE_LOAD).now().max()))
+    .ask(Target::named("load", &select(&NODE_LOAD).now().max()))
     .ask(Target::named("processors", &processors_there()))
 }
 
@@ -409,7 +409,7 @@ fn disks() -> Panel {
     .unit(Unit::Share)
     .when_nothing(NOT_WATCHED)
     .link(Link::dashboard("Room left on disks", DashboardUid::Telemetry))
-    .ask(Target::series(&exported(&NODE_DISK_BUSY).rate(RATE).sum_by::<Device, _>()))
+    .ask(Target::series(&select(&NODE_DISK_BUSY).rate(RATE).sum_by::<Device, _>()))
 }
 
 fn swap() -> Panel {
@@ -421,6 +421,6 @@ fn swap() -> Panel {
     .width(8)
     .unit(Unit::PerSecond)
     .when_nothing(NOT_WATCHED)
-    .ask(Target::named("out", &exported(&NODE_SWAPPED_OUT).rate(RATE).max()))
-    .ask(Target::named("in", &exported(&NODE_SWAPPED_IN).rate(RATE).max()))
+    .ask(Target::named("out", &select(&NODE_SWAPPED_OUT).rate(RATE).max()))
+    .ask(Target::named("in", &select(&NODE_SWAPPED_IN).rate(RATE).max()))
 }

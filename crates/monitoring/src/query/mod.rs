@@ -106,8 +106,8 @@ pub use labels::{
     Resource, ResponseStatus, ResponseStatusClass, Route, Second, ServerRequest, Total,
 };
 pub use selector::{
-    Bucket, FILE_SEGMENTS, Level, Queried, Selector, builds, calls, exported, firing_alerts, requests,
-    select, unmatched_requests,
+    Bucket, FILE_SEGMENTS, Level, Queried, Selector, builds, calls, firing_alerts, requests, select,
+    unmatched_requests,
 };
 pub use stores::{
     APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Field, Lines, Spans, all_lines, lines, spans,

@@ -53,6 +53,16 @@ impl<L, K> Queried for ForeignMetric<L, K> {
     }
 }
 
+impl<L, K> Queried for ExporterMetric<L, K> {
+    type Labels = L;
+    type Kind = K;
+    const OF_APPLICATION: bool = false;
+
+    fn description(&self) -> MetricDescription {
+        self.description()
+    }
+}
+
 /// Chooses series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
     metric: MetricDescription,
@@ -83,11 +93,6 @@ pub fn requests() -> Selector<ServerRequest, IsHistogram> {
 /// Requests that match no route.
 pub fn unmatched_requests() -> Selector<ServerRequest, IsHistogram> {
     every_request().matching::<Route>("=", UNMATCHED)
-}
-
-/// All series of a metric of an exporter.
-pub fn exported<L, K>(metric: &ExporterMetric<L, K>) -> Selector<L, K> {
-    Selector::all(metric.description())
 }
 
 /// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
@@ -155,10 +160,8 @@ pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
 impl<K> Selector<ServerRequest, K> {
     /// Only the routes that are chosen at the top of the dashboard.
     #[must_use]
-    pub fn of_chosen_routes(mut self) -> Self {
-        let matcher = format!("{}=~\"{}\"", prometheus_label(Route::KEY), Choice::Route.variable());
-        self.matchers.push(matcher);
-        self
+    pub fn of_chosen_routes(self) -> Self {
+        self.matching::<Route>("=~", Choice::Route.variable())
     }
 }
 

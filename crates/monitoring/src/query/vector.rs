@@ -166,13 +166,6 @@ impl Vector<Total> {
     }
 }
 
-impl<G: LabelName> Vector<G> {
-    /// All groups together.
-    pub fn sum(&self) -> Vector<Total> {
-        Vector::call(format!("sum({})", self.text))
-    }
-}
-
 impl<G: Grouping> Vector<G> {
     /// No series.
     pub fn nothing() -> Self {

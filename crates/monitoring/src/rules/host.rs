@@ -13,7 +13,7 @@ use crate::exporters::{
     NODE_SWAPPED_OUT,
 };
 use crate::peers::{RESIDENT_MEMORY, ScrapeJob};
-use crate::query::{Instance, Scale, exported, select};
+use crate::query::{Instance, Scale, select};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![out_of_memory(scale), memory_low(scale)]
@@ -24,7 +24,7 @@ fn host(name: &str, values: &str) -> Series {
 }
 
 fn out_of_memory(scale: Scale) -> Alert {
-    let kills = |window| exported(&NODE_OUT_OF_MEMORY_KILLS).increase(window).max();
+    let kills = |window| select(&NODE_OUT_OF_MEMORY_KILLS).increase(window).max();
     let series = |values: &str| vec![host("node_vmstat_oom_kill", values)];
     Alert {
         name: "OutOfMemoryKill",
@@ -62,8 +62,8 @@ fn out_of_memory(scale: Scale) -> Alert {
 }
 
 fn memory_low(scale: Scale) -> Alert {
-    let available = || exported(&NODE_MEMORY_AVAILABLE).now().min();
-    let total = || exported(&NODE_MEMORY_TOTAL).now().min();
+    let available = || select(&NODE_MEMORY_AVAILABLE).now().min();
+    let total = || select(&NODE_MEMORY_TOTAL).now().min();
     let series = |values: &str| {
         vec![host("node_memory_MemAvailable_bytes", values), host("node_memory_MemTotal_bytes", "1000x60")]
     };
@@ -81,10 +81,10 @@ fn memory_low(scale: Scale) -> Alert {
             impact: "Everything becomes slow, above all Postgres, whose cache is what the system has to spare. Soon the kernel ends processes.",
             confirm: vec![
                 metrics("Bytes available", &available()),
-                metrics("Pages swapped out", &exported(&NODE_SWAPPED_OUT).rate(LONG).max()),
+                metrics("Pages swapped out", &select(&NODE_SWAPPED_OUT).rate(LONG).max()),
                 metrics(
                     "Share of the time in which something waited for memory",
-                    &exported(&NODE_MEMORY_PRESSURE).rate(LONG).max(),
+                    &select(&NODE_MEMORY_PRESSURE).rate(LONG).max(),
                 ),
             ],
             remedy: &[

@@ -15,7 +15,7 @@ use crate::exporters::{
     BackendState, Database, PG_BACKENDS, PG_DATABASE_SIZE, PG_DEAD_ROWS, PG_LIVE_ROWS, PG_MAX_CONNECTIONS,
     PG_OLDEST_TRANSACTION, PG_TABLE_SIZE, PG_TRANSACTION_ID_AGE, PG_UP, PG_WAL_SIZE, Table,
 };
-use crate::query::{Scale, exported, select};
+use crate::query::{Scale, select};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![
@@ -40,7 +40,7 @@ fn postgres(name: &str, labels: &str, values: &str) -> Series {
 
 fn unwatched(scale: Scale) -> Alert {
     let reached = || select(&DEPENDENCY_UP).is(Dependency::Postgres).now().max().at_least(1.0);
-    let condition = exported(&PG_UP).now().max().below(1.0).when(reached());
+    let condition = select(&PG_UP).now().max().below(1.0).when(reached());
     let series = |exporter, application| {
         vec![postgres("pg_up", "", exporter), Series::of(&DEPENDENCY_UP, Dependency::Postgres, application)]
     };
@@ -58,7 +58,7 @@ fn unwatched(scale: Scale) -> Alert {
         runbook: Runbook {
             meaning: "The exporter in the collector logs in as `socialize_statistics` and is refused, or does not find Postgres.",
             impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids are blind.",
-            confirm: vec![metrics("What the exporter says", &exported(&PG_UP).now().max())],
+            confirm: vec![metrics("What the exporter says", &select(&PG_UP).now().max())],
             remedy: &[
                 "`docker compose logs postgres-statistics` says why the role could not be made; `docker compose up --detach postgres-statistics` tries again.",
                 "The password in `secrets/statistics_database_url` was changed: the same command sets it.",
@@ -77,8 +77,8 @@ fn unwatched(scale: Scale) -> Alert {
 }
 
 fn connections_near_limit(scale: Scale) -> Alert {
-    let used = || exported(&PG_BACKENDS).now().sum();
-    let limit = || exported(&PG_MAX_CONNECTIONS).now().max();
+    let used = || select(&PG_BACKENDS).now().sum();
+    let limit = || select(&PG_MAX_CONNECTIONS).now().max();
     let series = |used: &str| {
         vec![
             postgres("pg_stat_activity_count", "datname=\"socialize\", state=\"idle\"", used),
@@ -100,8 +100,8 @@ fn connections_near_limit(scale: Scale) -> Alert {
             meaning: "More than 80 % of `max_connections` have been in use for five minutes. The last three are kept for superusers.",
             impact: "None yet. At the limit, processes that start and pools that grow are refused, and requests answer 503.",
             confirm: vec![
-                metrics("By state", &exported(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
-                metrics("By database", &exported(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
+                metrics("By state", &select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
+                metrics("By database", &select(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
             ],
             remedy: &[
                 "See whose they are: `select application_name, usename, state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc`.",
@@ -123,7 +123,7 @@ fn connections_near_limit(scale: Scale) -> Alert {
 }
 
 fn old_transaction(scale: Scale) -> Alert {
-    let oldest = || exported(&PG_OLDEST_TRANSACTION).now().max();
+    let oldest = || select(&PG_OLDEST_TRANSACTION).now().max();
     let series = |values: &str| {
         vec![Series {
             is_time: true,
@@ -146,7 +146,7 @@ fn old_transaction(scale: Scale) -> Alert {
                 metrics("Its age", &oldest()),
                 metrics(
                     "Rows that wait to be removed",
-                    &exported(&PG_DEAD_ROWS).now().max_by::<Table, _>().largest(5),
+                    &select(&PG_DEAD_ROWS).now().max_by::<Table, _>().largest(5),
                 ),
             ],
             remedy: &[
@@ -169,8 +169,8 @@ fn old_transaction(scale: Scale) -> Alert {
 }
 
 fn dead_rows(scale: Scale) -> Alert {
-    let dead = || exported(&PG_DEAD_ROWS).now().max_by::<Table, _>();
-    let live = || exported(&PG_LIVE_ROWS).now().max_by::<Table, _>();
+    let dead = || select(&PG_DEAD_ROWS).now().max_by::<Table, _>();
+    let live = || select(&PG_LIVE_ROWS).now().max_by::<Table, _>();
     let condition =
         dead().share_of(dead().plus(live())).above(DEAD_ROW_SHARE).and(dead().at_least(FEWEST_DEAD_ROWS));
     let series = |dead: &str, live: &str| {
@@ -200,8 +200,8 @@ fn dead_rows(scale: Scale) -> Alert {
             impact: "Queries on the table become slower, and it takes more disk.",
             confirm: vec![
                 metrics("Dead rows by table", &dead().largest(5)),
-                metrics("Size by table", &exported(&PG_TABLE_SIZE).now().max_by::<Table, _>().largest(5)),
-                metrics("The age of the oldest transaction", &exported(&PG_OLDEST_TRANSACTION).now().max()),
+                metrics("Size by table", &select(&PG_TABLE_SIZE).now().max_by::<Table, _>().largest(5)),
+                metrics("The age of the oldest transaction", &select(&PG_OLDEST_TRANSACTION).now().max()),
             ],
             remedy: &[
                 "A transaction that is open for long keeps them: see PostgresTransactionOld.",
@@ -224,7 +224,7 @@ fn dead_rows(scale: Scale) -> Alert {
 }
 
 fn transaction_ids(scale: Scale) -> Alert {
-    let age = || exported(&PG_TRANSACTION_ID_AGE).now().max_by::<Database, _>();
+    let age = || select(&PG_TRANSACTION_ID_AGE).now().max_by::<Database, _>();
     let series = |values: &str| {
         vec![postgres("pg_database_wraparound_age_datfrozenxid_seconds", "datname=\"socialize\"", values)]
     };
@@ -253,9 +253,9 @@ fn transaction_ids(scale: Scale) -> Alert {
                 metrics("The age of each database", &age()),
                 metrics(
                     "The size of each database",
-                    &exported(&PG_DATABASE_SIZE).now().max_by::<Database, _>(),
+                    &select(&PG_DATABASE_SIZE).now().max_by::<Database, _>(),
                 ),
-                metrics("The size of the write-ahead log", &exported(&PG_WAL_SIZE).now().max()),
+                metrics("The size of the write-ahead log", &select(&PG_WAL_SIZE).now().max()),
             ],
             remedy: &[
                 "What keeps dead rows keeps this too: see PostgresTransactionOld, replication slots and `select * from pg_prepared_xacts`.",

@@ -101,8 +101,10 @@ pub const WORKFLOW_ACTIONS: Recording<Workflow> = Recording {
 };
 
 /// All of that together, per second.
-pub const CORE_ACTIONS: Recording<Total> =
-    Recording { name: "socialize:core_actions:rate5m", query: |scale| (WORKFLOW_ACTIONS.query)(scale).sum() };
+pub const CORE_ACTIONS: Recording<Total> = Recording {
+    name: "socialize:core_actions:rate5m",
+    query: |scale| (WORKFLOW_ACTIONS.query)(scale).total(),
+};
 
 /// Each recording's name and expression.
 pub(super) fn all(scale: Scale) -> [(&'static str, String); 6] {
