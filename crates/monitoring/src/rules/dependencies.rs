@@ -165,7 +165,9 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
     let alive = select(&HEARTBEAT)
         .lag()
         .max_by::<Instance, _>()
-        .below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64());
+        .below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64())
+        // Of a process that ended, Prometheus goes on returning the last heartbeat for longer than results are counted.
+        .and(select(&HEARTBEAT).samples_in(scale.of(TELEMETRY_MISSING_AFTER)).count_by::<Instance, _>());
     let all = Dependency::ALL.len() as f64;
     let condition = alive.unless(results(scale.of(TELEMETRY_MISSING_AFTER)).at_least(all)).groups();
     let process = |heartbeat, postgres, others: &str| {
