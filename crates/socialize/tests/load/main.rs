@@ -1,0 +1,129 @@
+//! Figures of Socialize under load: what is starved, what waits, what a client can hold. `./test load` runs it.
+//!
+//! A measurement is one line of [`MEASUREMENTS`] and one function. It measures something that stays comparable when other work keeps
+//! the machine busy, or shows beside its figure what the figure is to be compared with in the same run.
+
+mod emails;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
+
+/// Every measurement, in the order of their run.
+const MEASUREMENTS: &[Measurement] = &[Measurement {
+    key: "emails_per_second",
+    what: "e-mails a second, 50 ms each, concurrency 8",
+    goal: Goal::AtLeast(140.0),
+    measure: || Box::pin(emails::per_second()),
+}];
+
+/// One figure and how it comes about.
+struct Measurement {
+    /// Its name in the JSON and in `SOCIALIZE_LOAD_ONLY`.
+    key: &'static str,
+    /// What is measured, with its unit.
+    what: &'static str,
+    goal: Goal,
+    measure: fn() -> LocalBoxFuture<'static, Figure>,
+}
+
+/// Which figures are good enough.
+#[derive(Clone, Copy)]
+enum Goal {
+    AtLeast(f64),
+    #[expect(dead_code, reason = "the goal of the measurements that follow")]
+    AtMost(f64),
+}
+
+impl Goal {
+    fn is_met_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::AtLeast(least) => format!("≥ {least}"),
+            Self::AtMost(most) => format!("≤ {most}"),
+        }
+    }
+}
+
+/// What a measurement found.
+struct Figure {
+    value: f64,
+    /// What the figure is to be compared with, measured in the same run.
+    beside: String,
+}
+
+/// A measurement that was made.
+struct Row {
+    measurement: &'static Measurement,
+    figure: Figure,
+    took: Duration,
+}
+
+/// A setting of this test.
+#[expect(clippy::disallowed_methods, reason = "the settings of this test")]
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The measurements whose keys are listed in `SOCIALIZE_LOAD_ONLY`, or all.
+fn selected() -> Vec<&'static Measurement> {
+    let Some(only) = setting("SOCIALIZE_LOAD_ONLY") else { return MEASUREMENTS.iter().collect() };
+    let find = |key: &str| MEASUREMENTS.iter().find(|measurement| measurement.key == key);
+    only.split(',')
+        .map(|key| find(key).unwrap_or_else(|| panic!("there is no measurement '{key}'")))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes minutes: ./test load"]
+async fn nobody_is_starved() {
+    let mut rows = Vec::new();
+    for measurement in selected() {
+        let since = Instant::now();
+        let figure = (measurement.measure)().await;
+        rows.push(Row { measurement, figure, took: since.elapsed() });
+    }
+    show(&rows);
+    if let Some(file) = setting("SOCIALIZE_LOAD_JSON") {
+        write(Path::new(&file), &rows);
+    }
+    let is_missed = |row: &&Row| !row.measurement.goal.is_met_by(row.figure.value);
+    let missed: Vec<&str> = rows.iter().filter(is_missed).map(|row| row.measurement.key).collect();
+    assert!(missed.is_empty(), "goals that are missed: {missed:?}");
+}
+
+#[expect(clippy::print_stdout, reason = "the output is quoted where the result is claimed")]
+fn show(rows: &[Row]) {
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    println!("measured with the {profile} profile\n");
+    println!("| | key | measured | goal | beside | took |\n|---|---|---|---|---|---|");
+    for Row { measurement, figure, took } in rows {
+        let Measurement { key, what, goal, .. } = measurement;
+        let Figure { value, beside } = figure;
+        println!(
+            "| {what} | `{key}` | {value:.3} | {} | {beside} | {:.0} s |",
+            goal.text(),
+            took.as_secs_f64()
+        );
+    }
+}
+
+/// Writes the figures by key. Those that an earlier run left in the file stay, unless they were measured again.
+fn write(file: &Path, rows: &[Row]) {
+    let mut figures: BTreeMap<String, f64> = match fs::read(file) {
+        Ok(json) => serde_json::from_slice(&json).expect("an object of figures"),
+        Err(_) => BTreeMap::new(),
+    };
+    figures.extend(rows.iter().map(|row| (row.measurement.key.to_owned(), row.figure.value)));
+    let json = serde_json::to_string_pretty(&figures).expect("JSON");
+    fs::write(file, json + "\n").expect("the file can be written");
+}
