@@ -91,8 +91,8 @@ struct Inner {
     wait_time: BoundHistogram,
     pending: BoundUpDownCounter,
     timeouts: Arc<AtomicU64>,
-    /// How long a statement may go unanswered.
-    statement_limit: Duration,
+    /// The server ends statements after this time.
+    statement_timeout: Duration,
     /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
 }
@@ -194,12 +194,17 @@ impl Database {
             wait_time: meter.histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME).bind(()),
             pending: meter.up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING).bind(()),
             timeouts,
-            statement_limit: statement_timeout + ANSWER_MARGIN,
+            statement_timeout,
             is_down: Box::new(is_down),
             pool,
             renewal,
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// The server ends statements after this time.
+    pub(crate) fn statement_timeout(&self) -> Duration {
+        self.inner.statement_timeout
     }
 
     /// A connection for statements outside a transaction.
@@ -224,7 +229,7 @@ impl Database {
         operation: DatabaseOperation,
         statement: impl Future<Output = sqlx::Result<T>>,
     ) -> impl Future<Output = Result<T>> {
-        self.run_within(self.inner.statement_limit, operation, statement)
+        self.run_within(self.inner.statement_timeout + ANSWER_MARGIN, operation, statement)
     }
 
     /// The same for a statement that may take longer than others; its connection must allow that too.
@@ -276,7 +281,8 @@ impl Database {
         let _pending = self.inner.pending.enter();
         let started = Instant::now();
         // The pool limits the wait for a connection, and nothing but us the wait for what is sent on it.
-        let limit = self.inner.pool.options().get_acquire_timeout() + self.inner.statement_limit;
+        let limit =
+            self.inner.pool.options().get_acquire_timeout() + self.inner.statement_timeout + ANSWER_MARGIN;
         let connected = self.run_within(limit, operation, connecting).await;
         self.inner.wait_time.record(started.elapsed().as_nanos() as u64, None);
         if connected.as_ref().is_err_and(|error| error.error_type == ErrorType::PoolTimeout) {

@@ -84,6 +84,11 @@ impl Error {
     fn code(&self) -> ErrorCode {
         match self {
             Self::Refused { code, .. } => *code,
+            // Two transactions met, and one of them had to give way. It works when it is sent again.
+            Self::Failed {
+                error_type: ErrorType::SerializationFailure | ErrorType::Deadlock | ErrorType::LockTimeout,
+                ..
+            } => ErrorCode::Unavailable,
             Self::Failed { error_type, .. } => match telemetry::DatabaseOutcome::from(*error_type) {
                 telemetry::DatabaseOutcome::Unavailable => ErrorCode::Unavailable,
                 telemetry::DatabaseOutcome::Timeout => ErrorCode::Timeout,
@@ -388,6 +393,20 @@ pub mod answers {
     impl utoipa::IntoResponses for PublicWrite {
         fn responses() -> BTreeMap<String, RefOr<Response>> {
             documented(&[BAD_REQUEST, REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID, INTERNAL, UNAVAILABLE])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_that_gave_way_to_another_may_be_sent_again() {
+        for error_type in [ErrorType::SerializationFailure, ErrorType::Deadlock, ErrorType::LockTimeout] {
+            let response = Error::failed(error_type).into_response();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{error_type:?}");
+            assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{error_type:?}");
         }
     }
 }

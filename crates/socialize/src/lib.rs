@@ -13,6 +13,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod database;
+mod database_sessions;
 pub mod dead_letters;
 pub mod demo;
 mod disks;

@@ -24,7 +24,9 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError, Pool};
+use crate::database_sessions::{self, Parameters};
 use crate::disks;
+use crate::doctor;
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
 use crate::outbound::Outbound;
@@ -157,11 +159,10 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
 /// # Errors
 /// When the URL cannot be used; the message does not quote it.
 pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
-    let timeout = settings.statement_timeout.as_millis().to_string();
-    let options = connect_options(settings)?.options([("statement_timeout", timeout)]);
     let pool =
         PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
-    Ok(Pool::connect_lazy_with(pool, options))
+    let parameters = Parameters::new(settings.statement_timeout);
+    Ok(database_sessions::pool(pool, connect_options(settings)?, parameters))
 }
 
 /// How to connect, without limits.
@@ -175,7 +176,8 @@ pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgC
         .parse()
         .ok()
         .context("SOCIALIZE_DATABASE_URL: the options in the URL are not known")?;
-    Ok(options.application_name("socialize"))
+    // PgBouncer refuses startup parameters that it does not know, and no float of ours is read as text.
+    Ok(options.application_name("socialize").extra_float_digits(None))
 }
 
 /// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
@@ -251,9 +253,8 @@ pub async fn connect(
     settings: &DatabaseSettings,
     statement_timeout: Duration,
 ) -> anyhow::Result<PgConnection> {
-    let timeout = statement_timeout.as_millis().to_string();
-    let options = connect_options(settings)?.options([("statement_timeout", timeout)]);
-    PgConnection::connect_with(&options).await.map_err(reduced)
+    let options = connect_options(settings)?;
+    database_sessions::open(&options, &Parameters::new(statement_timeout)).await.map_err(reduced)
 }
 
 /// What brings a database to the schema of this version.
@@ -266,8 +267,13 @@ pub(crate) fn migrator() -> Migrator {
 /// # Errors
 /// When the database cannot be reached or a migration fails.
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
+    let options = connect_options(settings)?;
+    if let Some(obstacle) = doctor::obstacle_to_migrations(&options).await.map_err(reduced)? {
+        anyhow::bail!("{}", obstacle.sentence());
+    }
     // Migrations may take longer than any statement of a request.
-    let mut connection = PgConnection::connect_with(&connect_options(settings)?).await.map_err(reduced)?;
+    let parameters = Parameters::new(Duration::ZERO);
+    let mut connection = database_sessions::open(&options, &parameters).await.map_err(reduced)?;
     let migrator = migrator();
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {

@@ -205,6 +205,8 @@ impl ErrorType {
             "42501" => Self::PermissionDenied,
             // The server is starting, stopping, or was ended by its administrator.
             "57P01" | "57P02" | "57P03" => Self::Unavailable,
+            // The server, or a pooler in front of it, does not speak as we do.
+            "08P01" => Self::Protocol,
             _ => match code.get(..2) {
                 Some("08") => Self::ConnectionReset,
                 Some("22") => Self::InvalidData,

@@ -8,6 +8,7 @@ use sqlx::{Connection, PgConnection};
 use telemetry::{ClosedSet, ErrorType};
 
 use super::finding::Finding;
+use super::requirements;
 use crate::client_networks;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
@@ -31,25 +32,52 @@ const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// Checks the server, and over the same connection the migrations and the clock.
 pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> Vec<Finding> {
-    match within(connect(settings)).await {
-        Ok((mut connection, facts, elapsed)) => {
-            let mut findings = vec![server(&facts, elapsed), connections(&facts, settings), clock(&facts)];
-            findings.push(migrations(&mut connection).await);
-            findings.push(clients(&mut connection, trusts_a_proxy).await);
-            // The answers are in; that the goodbye arrives is not needed.
-            let _ = tokio::time::timeout(LIMIT, connection.close()).await;
-            findings
+    let skipped = |first: Finding, why: &str| {
+        let others = [CONNECTIONS, CLOCK, MIGRATIONS, CLIENTS].map(|check| Finding::skipped(check, why));
+        [vec![first], others.to_vec()].concat()
+    };
+    let unreachable = |error_type: ErrorType| {
+        let detail = format!("the database cannot be asked: {}", error_type.as_str());
+        skipped(Finding::failed(DATABASE, detail, remedy(error_type)), "the database does not answer")
+    };
+    let pooler = match start::connect_options(settings) {
+        Ok(options) => within(requirements::pooler(&options)).await,
+        Err(_) => Err(ErrorType::InvalidData),
+    };
+    match pooler {
+        Ok(pooler) if pooler.is_failure() => skipped(pooler, "behind such a pooler the answers mean nothing"),
+        Ok(pooler) => match within(connect(settings)).await {
+            Ok((connection, facts, elapsed)) => {
+                let mut findings =
+                    vec![server(&facts, elapsed), pooler, connections(&facts, settings), clock(&facts)];
+                findings.extend(inside(connection, trusts_a_proxy).await);
+                findings
+            }
+            Err(error_type) => unreachable(error_type),
+        },
+        Err(error_type) => unreachable(error_type),
+    }
+}
+
+/// Checks what is in the database.
+async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let facts = within(requirements::ask(&mut connection)).await;
+    let obstacle = match &facts {
+        Ok(facts) => {
+            findings.extend([facts.encoding(), facts.role()]);
+            Some(facts.migrations()).filter(Finding::is_failure)
         }
         Err(error_type) => {
-            let unknown = |check| Finding::skipped(check, "the database does not answer");
-            let failed = Finding::failed(
-                DATABASE,
-                format!("the database cannot be asked: {}", error_type.as_str()),
-                remedy(error_type),
-            );
-            vec![failed, unknown(CONNECTIONS), unknown(CLOCK), unknown(MIGRATIONS), unknown(CLIENTS)]
+            findings.push(Finding::skipped(requirements::ROLE, error_type.as_str()));
+            None
         }
-    }
+    };
+    findings.push(migrations(&mut connection, obstacle).await);
+    findings.push(clients(&mut connection, trusts_a_proxy).await);
+    // The answers are in; that the goodbye arrives is not needed.
+    let _ = tokio::time::timeout(LIMIT, connection.close()).await;
+    findings
 }
 
 /// What the server says of itself.
@@ -131,6 +159,9 @@ fn remedy(error_type: ErrorType) -> &'static str {
             "raise max_connections of Postgres, or end what holds its connections"
         }
         ErrorType::Timeout => "see whether a firewall drops the connection, or Postgres is overloaded",
+        ErrorType::Protocol => {
+            "name PostgreSQL in SOCIALIZE_DATABASE_URL: what answers there is something else, or a pooler that refuses the connection"
+        }
         _ => "read the log of Postgres; the database of SOCIALIZE_DATABASE_URL must exist",
     }
 }
@@ -176,7 +207,7 @@ fn clock(facts: &Facts) -> Finding {
     }
 }
 
-async fn migrations(connection: &mut PgConnection) -> Finding {
+async fn migrations(connection: &mut PgConnection, obstacle: Option<Finding>) -> Finding {
     let applied = sqlx::query_as("select version, success, checksum from _sqlx_migrations order by version");
     let has_table = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
     let applied = async {
@@ -187,16 +218,17 @@ async fn migrations(connection: &mut PgConnection) -> Finding {
         }
     };
     match applied.await {
-        Ok(applied) => compare(&start::migrator(), &applied),
+        Ok(applied) => compare(&start::migrator(), &applied, obstacle.as_ref()),
         Err(error_type) => {
             let detail = format!("the table of migrations cannot be read: {}", error_type.as_str());
-            Finding::failed(MIGRATIONS, detail, "let the role own the database, or give it the right to read")
+            let remedy = "run as the owner of the tables: `grant select on _sqlx_migrations to` the role of SOCIALIZE_DATABASE_URL";
+            Finding::failed(MIGRATIONS, detail, remedy)
         }
     }
 }
 
-/// Compares what this version brings with what the database has: version, success, checksum.
-fn compare(ours: &Migrator, applied: &[(i64, bool, Vec<u8>)]) -> Finding {
+/// Compares what this version brings with what the database has: version, success, checksum. `obstacle` keeps the role from migrating.
+fn compare(ours: &Migrator, applied: &[(i64, bool, Vec<u8>)], obstacle: Option<&Finding>) -> Finding {
     let find = |version: i64| applied.iter().find(|(applied, ..)| *applied == version);
     if let Some((version, ..)) = applied.iter().find(|(_, success, _)| !success) {
         let detail = format!("migration {version} was begun and has not ended");
@@ -220,7 +252,13 @@ fn compare(ours: &Migrator, applied: &[(i64, bool, Vec<u8>)]) -> Finding {
     let missing = ours.iter().filter(|migration| find(migration.version).is_none()).count();
     if missing > 0 {
         let detail = format!("{} applied, {missing} missing", applied.len());
-        return Finding::failed(MIGRATIONS, detail, "run `socialize migrate`");
+        let remedy = match obstacle {
+            None => "run `socialize migrate`".to_owned(),
+            Some(obstacle) => {
+                format!("run `socialize migrate` with another role, for {}", obstacle.sentence())
+            }
+        };
+        return Finding::failed(MIGRATIONS, detail, remedy);
     }
     Finding::ok(MIGRATIONS, format!("all {} applied", applied.len()))
 }
@@ -230,7 +268,7 @@ mod tests {
     use super::*;
 
     fn verdict(applied: &[(i64, bool, Vec<u8>)]) -> String {
-        compare(&start::migrator(), applied).text()
+        compare(&start::migrator(), applied, None).text()
     }
 
     fn all() -> Vec<(i64, bool, Vec<u8>)> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 /// What one check found, and what to do about it.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Finding {
     check: &'static str,
     verdict: Verdict,
     /// What was seen. Never a secret, never text of a peer.
@@ -47,6 +47,12 @@ impl Finding {
 
     pub(super) fn is_warning(&self) -> bool {
         self.verdict == Verdict::Warning
+    }
+
+    /// The detail and the remedy as one sentence.
+    pub(crate) fn sentence(&self) -> String {
+        let remedy = self.remedy.as_ref().map(|remedy| format!(": {remedy}")).unwrap_or_default();
+        format!("{}{remedy}", self.detail)
     }
 
     /// One line, and the remedy below it.

@@ -6,6 +6,7 @@ mod database;
 mod disk;
 mod finding;
 mod mail;
+mod requirements;
 mod telemetry;
 
 use std::io::{IsTerminal, Write};
@@ -13,7 +14,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use self::finding::Finding;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
+
+pub(crate) use self::finding::Finding;
 use crate::config::{DoctorArguments, Mistakes, Settings};
 use crate::text::EmailAddress;
 
@@ -52,6 +56,22 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
         report.add(finding)?;
     }
     report.end()
+}
+
+/// What keeps `migrate` from working with this database, if anything does.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
+    // First, for behind such a pooler the other questions fail.
+    let pooler = requirements::pooler(options).await?;
+    if pooler.is_failure() {
+        return Ok(Some(pooler));
+    }
+    let mut session = PgConnection::connect_with(options).await?;
+    let facts = requirements::ask(&mut session).await?;
+    let _ = session.close().await;
+    Ok([facts.encoding(), facts.writes(), facts.migrations()].into_iter().find(Finding::is_failure))
 }
 
 fn checked(

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use domain::database_operation::DatabaseOperation;
 use domain::labels::Loop;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use super::depth;
 use crate::app::App;
 use crate::database::{self, DatabaseError};
+use crate::database_sessions::{self, Parameters};
 use crate::gauges;
 
 /// How often a process looks whether it can sample, at least.
@@ -86,14 +87,13 @@ impl Sampler {
     }
 
     async fn connect(&self) -> database::Result<PgConnection> {
-        let silence = (self.look_every() + SILENCE).as_millis().to_string();
-        let mut options = self.app.database.pool().connect_options().as_ref().clone();
-        options = options.options([("idle_session_timeout", silence.as_str())]);
-        if self.subject == Subject::GaugeDrift {
-            let limit = gauges::COMPARISON_LIMIT.as_millis().to_string();
-            options = options.options([("statement_timeout", limit.as_str())]);
-        }
-        PgConnection::connect_with(&options).await.map_err(DatabaseError::from)
+        let limit = match self.subject {
+            Subject::GaugeDrift => gauges::COMPARISON_LIMIT,
+            Subject::Queue | Subject::Gauges => self.app.database.statement_timeout(),
+        };
+        let parameters = Parameters::new(limit).ending_idle_after(self.look_every() + SILENCE);
+        let options = self.app.database.pool().connect_options();
+        database_sessions::open(&options, &parameters).await.map_err(DatabaseError::from)
     }
 
     async fn look(&mut self, mut connection: PgConnection) -> database::Result<()> {

@@ -22,6 +22,7 @@ mod limits;
 mod operations;
 mod operator;
 mod own_files;
+mod poolers;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
 mod raw_connection;
@@ -29,3 +30,4 @@ mod rolling_restart;
 mod simulate;
 mod telemetry_over_otlp;
 mod trace_context;
+mod wrong_databases;

@@ -1,0 +1,194 @@
+//! Databases that answer and are not what Socialize needs. `migrate`, `doctor` and `serve` name the cause and the remedy.
+
+use http::Method;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use test_support::TestDatabase;
+use url::Url;
+
+use crate::harness::{Launch, User};
+
+/// A database of the shared server that is made by `create` and dropped with the test.
+struct Wrong {
+    /// Whoever creates and drops it.
+    maintenance: TestDatabase,
+    name: String,
+    role: String,
+}
+
+impl Wrong {
+    /// Creates a database with these options and a role that may connect to it and nothing else.
+    async fn create(options: &str) -> Self {
+        let maintenance = TestDatabase::create_empty().await;
+        let own = Url::parse(maintenance.url()).expect("a URL");
+        let name = format!("{}_wrong", own.path().trim_start_matches('/'));
+        let role = format!("{name}_role");
+        let wrong = Self { maintenance, name, role };
+        wrong.administer(&format!("create database {} template template0 {options}", wrong.name)).await;
+        wrong.administer(&format!("create role {} login password 'of-tests'", wrong.role)).await;
+        wrong
+    }
+
+    async fn administer(&self, statement: &str) {
+        let statement = sqlx::raw_sql(AssertSqlSafe(statement.to_owned()));
+        statement.execute(self.maintenance.pool()).await.expect("a statement");
+    }
+
+    /// Runs statements of a superuser in the database itself.
+    async fn execute(&self, statements: &str) {
+        let mut session = PgConnection::connect(self.url().as_str()).await.expect("a session");
+        let statements = sqlx::raw_sql(AssertSqlSafe(statements.replace("ROLE", &self.role)));
+        statements.execute(&mut session).await.expect("statements");
+    }
+
+    /// The URL for the superuser.
+    fn url(&self) -> Url {
+        let mut url = Url::parse(self.maintenance.url()).expect("a URL");
+        url.set_path(&self.name);
+        url
+    }
+
+    /// The URL for the role that owns nothing.
+    fn url_of_role(&self) -> Url {
+        let mut url = self.url();
+        url.set_username(&self.role).and_then(|()| url.set_password(Some("of-tests"))).expect("a host");
+        url
+    }
+
+    async fn drop(self) {
+        self.administer(&format!("drop database {} with (force)", self.name)).await;
+        self.administer(&format!("drop role {}", self.role)).await;
+    }
+}
+
+async fn migrate(url: &Url) -> (Option<i32>, String) {
+    let ended = Launch::role("migrate", url.as_str()).run().await;
+    (ended.status.code(), format!("{}{}", ended.stdout, ended.stderr))
+}
+
+/// The finding of `doctor` with this name.
+async fn finding(url: &Url, check: &str) -> Value {
+    let ended = Launch::role("doctor", url.as_str()).arguments(&["--json"]).run().await;
+    let report: Value = serde_json::from_str(&ended.stdout).expect("a report");
+    let checks = report["checks"].as_array().expect("a list");
+    checks.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{report:#}")).clone()
+}
+
+#[track_caller]
+fn assert_says(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing: {text}");
+    }
+    assert!(!text.contains("of-tests"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encoding_that_cannot_store_every_character_is_refused() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let wrong = Wrong::create(&format!("encoding '{encoding}' lc_collate 'C' lc_ctype 'C'")).await;
+        let (code, said) = migrate(&wrong.url()).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert_says(&said, &[encoding, "UTF8", "SOCIALIZE_DATABASE_URL"]);
+        let found = finding(&wrong.url(), "encoding").await;
+        assert_eq!(found["verdict"], "failed", "{found}");
+        assert_says(&found.to_string(), &[encoding, "--encoding=UTF8"]);
+        wrong.drop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_migrate_is_told_which_one_may() {
+    let wrong = Wrong::create("").await;
+    let url = wrong.url_of_role();
+    let (code, said) = migrate(&url).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_says(
+        &said,
+        &["may not create tables in the schema public", "grant usage, create on schema public"],
+    );
+    let found = finding(&url, "migrations").await;
+    assert_says(&found.to_string(), &["socialize migrate", "may not create tables in the schema public"]);
+
+    // What it says is right.
+    wrong.execute("grant usage, create on schema public to ROLE").await;
+    let (code, said) = migrate(&url).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(finding(&url, "role").await["verdict"], "ok");
+    wrong.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_owns_nothing_is_told_which_rights_it_lacks() {
+    let wrong = Wrong::create("").await;
+    let (code, said) = migrate(&wrong.url()).await;
+    assert_eq!(code, Some(0), "{said}");
+    let url = wrong.url_of_role();
+    let found = finding(&url, "role").await;
+    assert_eq!(found["verdict"], "failed", "{found}");
+    assert_says(
+        &found.to_string(),
+        &["may not read and write the table", "grant select, insert, update, delete"],
+    );
+
+    wrong
+        .execute(
+            "grant usage on schema public to ROLE;
+             grant select, insert, update, delete on all tables in schema public to ROLE",
+        )
+        .await;
+    let found = finding(&url, "role").await;
+    assert_eq!(found["verdict"], "ok", "{found}");
+    // A new version brings a migration, which this role may not apply.
+    wrong
+        .execute("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
+        .await;
+    let (code, said) = migrate(&url).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_says(&said, &["does not own the table", "the role that owns the tables"]);
+    wrong.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_schema_to_use_both_say_so() {
+    let wrong = Wrong::create("").await;
+    wrong.execute("drop schema public").await;
+    let (code, said) = migrate(&wrong.url()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_says(&said, &["no schema of its search path", "create schema if not exists public"]);
+    let found = finding(&wrong.url(), "role").await;
+    assert_eq!(found["verdict"], "failed", "{found}");
+    wrong.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_accepts_no_writes_is_not_migrated() {
+    let wrong = Wrong::create("").await;
+    wrong.administer(&format!("alter database {} set default_transaction_read_only = on", wrong.name)).await;
+    let (code, said) = migrate(&wrong.url()).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert_says(&said, &["accepts no writes", "primary"]);
+    wrong.drop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stricter_defaults_of_the_server_do_not_reach_our_sessions() {
+    let database = TestDatabase::create().await;
+    let name = Url::parse(database.url()).expect("a URL").path().trim_start_matches('/').to_owned();
+    for default in [
+        "default_transaction_isolation = 'serializable'",
+        "default_transaction_deferrable = on",
+        "standard_conforming_strings = off",
+        "statement_timeout = '1ms'",
+    ] {
+        let statement = sqlx::raw_sql(AssertSqlSafe(format!("alter database {name} set {default}")));
+        statement.execute(database.pool()).await.expect("a default");
+    }
+    let process = Launch::serve(database.url()).without_worker().start_ready().await;
+    let user = User::insert(database.pool()).await;
+    // All of them add to the same counts.
+    let (headers, body) = ([user.header()], json!({"name": "A"}));
+    let writes = (0..40).map(|_| process.call(Method::POST, "/v1/organizations", &headers, &body));
+    let answers = futures_util::future::join_all(writes).await;
+    let statuses: Vec<u16> = answers.iter().map(|answer| answer.status.as_u16()).collect();
+    assert_eq!(statuses, [201; 40]);
+}
