@@ -1,4 +1,5 @@
-//! What a record may carry besides its template: typed ids, numbers and members of closed sets. Never text.
+//! Attributes that a record may carry besides its template: typed ids, numbers and members of
+//! closed sets, never text.
 
 use std::panic::Location;
 
@@ -7,13 +8,13 @@ use uuid::Uuid;
 use crate::protobuf::FixedFields;
 use crate::{ClosedSet, json, protobuf};
 
-/// Names an attribute; declared as a constant, so a name is never made from data.
+/// The name of an attribute. It is declared as a constant, so a name is never built from data.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Key(pub &'static str);
 
 /// Implemented by typed ids, the only identifiers that can become an attribute.
 pub trait Identifier: Copy {
-    /// The id's value.
+    /// Returns the id's value.
     fn uuid(self) -> Uuid;
 }
 
@@ -25,16 +26,17 @@ pub(crate) enum AttributeValue {
     Name(&'static str),
     /// Nanoseconds, rendered as milliseconds.
     Milliseconds(u64),
-    /// A place in the source, fixed when the program was compiled.
+    /// A source location, fixed at compile time.
     Location(&'static Location<'static>),
 }
 
-/// How many attributes a record can carry: as many as the widest operation sets, with room for a few more.
+/// Maximum number of attributes of a record: as many as the widest operation sets, plus a small
+/// margin.
 const CAPACITY: usize = 12;
 
-/// The attributes of one record, kept in place so that setting one never allocates.
+/// The attributes of one record, stored inline so that setting one never allocates.
 ///
-/// They take ids, numbers and members of closed sets:
+/// They accept ids, numbers and members of closed sets:
 ///
 /// ```
 /// # static NOTE: telemetry::Key = telemetry::Key("note");
@@ -43,7 +45,7 @@ const CAPACITY: usize = 12;
 /// attributes.number(&NOTE, 1);
 /// ```
 ///
-/// What people wrote does not compile, neither owned nor borrowed,
+/// Text written by people does not compile, neither owned nor borrowed,
 ///
 /// ```compile_fail,E0277
 /// # static NOTE: telemetry::Key = telemetry::Key("note");
@@ -82,32 +84,32 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Sets an id.
+    /// Sets a UUID attribute, rendered in hyphenated form.
     pub fn id(&mut self, key: &'static Key, id: impl Identifier) {
         self.set(key, AttributeValue::Id(id.uuid()));
     }
 
-    /// Sets a number. OTLP knows signed ones only, so there is none above the largest of those.
+    /// Sets a number. Larger values are clamped to `i64::MAX`, because OTLP integers are signed.
     pub fn number(&mut self, key: &'static Key, number: u64) {
         self.set(key, AttributeValue::Number(number.min(i64::MAX as u64)));
     }
 
-    /// Sets a member of a closed set.
+    /// Sets an attribute to the `as_str` of a member of a closed set.
     pub fn name(&mut self, key: &'static Key, name: impl ClosedSet) {
         self.set(key, AttributeValue::Name(name.as_str()));
     }
 
-    /// Sets a duration.
+    /// Sets a duration, rendered in milliseconds.
     pub fn milliseconds(&mut self, key: &'static Key, nanoseconds: u64) {
         self.set(key, AttributeValue::Milliseconds(nanoseconds));
     }
 
-    /// Sets a place in the source.
+    /// Sets a source location.
     pub(crate) fn location(&mut self, key: &'static Key, location: &'static Location<'static>) {
         self.set(key, AttributeValue::Location(location));
     }
 
-    /// Forgets all of them. What stands in the slots beyond the length is never read.
+    /// Removes all attributes. Slots beyond the length keep their old values but are never read.
     pub(crate) fn clear(&mut self) {
         self.length = 0;
     }
@@ -167,17 +169,18 @@ impl Attributes {
     }
 }
 
-/// The numbers of the fields of an OTLP `AnyValue`.
+/// Field numbers of an OTLP `AnyValue`.
 mod any_value {
     pub(super) const STRING: u32 = 1;
     pub(super) const INT: u32 = 3;
     pub(super) const DOUBLE: u32 = 4;
 }
 
-/// How long an id is as text.
+/// Length of a UUID in hyphenated text form.
 const HYPHENATED: usize = 36;
 
-/// An id as text. All digits at once take two thirds of the instructions of the library's way, byte by byte.
+/// Renders a UUID in hyphenated form. Writing all digits at once takes two thirds of the
+/// instructions that the library's byte-by-byte way takes.
 fn hyphenated(id: Uuid) -> [u8; HYPHENATED] {
     let digits = json::digits(id.as_bytes());
     let mut text = [b'-'; HYPHENATED];

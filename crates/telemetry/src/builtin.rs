@@ -1,4 +1,4 @@
-//! The metrics that this crate itself records, and the closed sets that label them.
+//! Metrics that this crate itself records, and the closed sets that label them.
 
 use crate::ClosedSet;
 use crate::catalogue::{
@@ -11,7 +11,7 @@ impl Label for Level {
     const KEY: &'static str = "level";
 }
 
-/// The signals that leave the process.
+/// The kinds of telemetry that leave the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Log lines.
@@ -42,7 +42,7 @@ impl Label for Signal {
     const KEY: &'static str = "signal";
 }
 
-/// Rate, errors and duration of answered requests.
+/// Rate, errors and duration of HTTP requests served.
 pub const HTTP_SERVER_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Metric::closed_at_start(
     "http.server.request.duration",
     MetricKind::Histogram,
@@ -53,10 +53,10 @@ pub const HTTP_SERVER_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Met
     DURATION_BOUNDS,
 );
 
-/// The label that says what sort of answer a peer gave: `2xx`, `3xx`, `4xx` or `5xx`.
+/// The label for the class of a peer's response status: `2xx`, `3xx`, `4xx` or `5xx`.
 pub(crate) const STATUS_CLASS: &str = "http.response.status_class";
 
-/// Rate, errors and duration of calls to others.
+/// Rate, errors and duration of HTTP requests sent to other services.
 pub const HTTP_CLIENT_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Metric::closed_at_start(
     "http.client.request.duration",
     MetricKind::Histogram,
@@ -67,7 +67,7 @@ pub const HTTP_CLIENT_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Met
     DURATION_BOUNDS,
 );
 
-/// Requests being answered now.
+/// HTTP requests in flight.
 pub const HTTP_SERVER_ACTIVE_REQUESTS: Metric<ClosedAtStart, IsUpDownCounter> = Metric::closed_at_start(
     "http.server.active_requests",
     MetricKind::UpDownCounter,
@@ -78,7 +78,7 @@ pub const HTTP_SERVER_ACTIVE_REQUESTS: Metric<ClosedAtStart, IsUpDownCounter> = 
     &[],
 );
 
-/// Trace context that callers sent and we could not read.
+/// `traceparent` headers from callers that could not be parsed.
 pub const TRACEPARENT_MALFORMED: CounterMetric = CounterMetric::counter(
     "telemetry.traceparent.malformed",
     Unit::Count("{header}"),
@@ -86,7 +86,7 @@ pub const TRACEPARENT_MALFORMED: CounterMetric = CounterMetric::counter(
     "Does a caller send us broken trace context?",
 );
 
-/// Items that were recorded and will never arrive.
+/// Items that were recorded but will never arrive.
 pub const DROPPED: CounterMetric<(Signal, DropReason)> = CounterMetric::counter(
     "telemetry.items.dropped",
     Unit::Count("{item}"),
@@ -94,7 +94,7 @@ pub const DROPPED: CounterMetric<(Signal, DropReason)> = CounterMetric::counter(
     "Can I trust what I see?",
 );
 
-/// Lines by level.
+/// Log lines by level.
 pub const LOG_LINES: CounterMetric<Level> = CounterMetric::counter(
     "telemetry.log.lines",
     Unit::Count("{line}"),
@@ -102,7 +102,7 @@ pub const LOG_LINES: CounterMetric<Level> = CounterMetric::counter(
     "Does the application log more errors than usual?",
 );
 
-/// Panics.
+/// Panics anywhere in the process.
 pub const PANICS: CounterMetric = CounterMetric::counter(
     "telemetry.panics",
     Unit::Count("{panic}"),
@@ -118,7 +118,7 @@ pub const EXPORTED: CounterMetric<Signal> = CounterMetric::counter(
     "Can I trust what I see?",
 );
 
-/// Failed attempts to send.
+/// Failed attempts to send a batch to the collector.
 pub const EXPORT_FAILURES: CounterMetric<Signal> = CounterMetric::counter(
     "telemetry.export.failures",
     Unit::Count("{attempt}"),
@@ -126,7 +126,7 @@ pub const EXPORT_FAILURES: CounterMetric<Signal> = CounterMetric::counter(
     "Is the collector reachable?",
 );
 
-/// Bytes that wait to be sent.
+/// Bytes queued for the collector.
 pub const QUEUE_SIZE: UpDownCounterMetric<Signal> = UpDownCounterMetric::up_down_counter(
     "telemetry.queue.size",
     Unit::Bytes,
@@ -134,7 +134,7 @@ pub const QUEUE_SIZE: UpDownCounterMetric<Signal> = UpDownCounterMetric::up_down
     "Is the collector keeping up?",
 );
 
-/// CPU time by mode.
+/// CPU time in seconds, by mode.
 pub const PROCESS_CPU_TIME: CounterMetric<CpuMode> = CounterMetric::counter(
     "process.cpu.time",
     Unit::Seconds,
@@ -142,7 +142,7 @@ pub const PROCESS_CPU_TIME: CounterMetric<CpuMode> = CounterMetric::counter(
     "How busy is the process?",
 );
 
-/// Resident memory.
+/// Resident memory in bytes.
 pub const PROCESS_MEMORY_USAGE: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "process.memory.usage",
     Unit::Bytes,
@@ -150,7 +150,7 @@ pub const PROCESS_MEMORY_USAGE: UpDownCounterMetric = UpDownCounterMetric::up_do
     "Does memory grow?",
 );
 
-/// Virtual memory.
+/// Virtual memory in bytes.
 pub const PROCESS_MEMORY_VIRTUAL: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "process.memory.virtual",
     Unit::Bytes,
@@ -158,7 +158,7 @@ pub const PROCESS_MEMORY_VIRTUAL: UpDownCounterMetric = UpDownCounterMetric::up_
     "Does memory grow?",
 );
 
-/// Threads.
+/// Number of threads of the process.
 pub const PROCESS_THREAD_COUNT: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "process.thread.count",
     Unit::Count("{thread}"),
@@ -174,7 +174,7 @@ pub const PROCESS_FILE_DESCRIPTORS: UpDownCounterMetric = UpDownCounterMetric::u
     "Do files or sockets leak?",
 );
 
-/// The most files and sockets that may be open at once.
+/// Maximum number of files and sockets that may be open at once.
 pub const PROCESS_FILE_DESCRIPTOR_LIMIT: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "process.unix.file_descriptor.limit",
     Unit::Count("{file_descriptor}"),
@@ -182,7 +182,7 @@ pub const PROCESS_FILE_DESCRIPTOR_LIMIT: UpDownCounterMetric = UpDownCounterMetr
     "Do files or sockets leak?",
 );
 
-/// Time since start.
+/// Seconds since the process started.
 pub const PROCESS_UPTIME: GaugeMetric = GaugeMetric::gauge(
     "process.uptime",
     Unit::Seconds,
@@ -190,12 +190,12 @@ pub const PROCESS_UPTIME: GaugeMetric = GaugeMetric::gauge(
     "Since when is it up?",
 );
 
-/// `cpu.mode` of the semantic conventions, as far as a process knows it.
+/// Values of `cpu.mode` in the semantic conventions that a process can measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuMode {
-    /// In the program.
+    /// Time in the program's own code.
     User,
-    /// In the kernel on its behalf.
+    /// Time in the kernel on behalf of the program.
     System,
 }
 
@@ -218,22 +218,22 @@ impl Label for CpuMode {
     const KEY: &'static str = "cpu.mode";
 }
 
-/// Why an item that was recorded will never arrive.
+/// Reasons why a recorded item never arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// The buffer in which it would have waited was full.
+    /// The in-process buffer was full.
     BufferFull,
-    /// The queue to the collector, or the file, was full.
+    /// The queue of the sender, or the log file, was full.
     QueueFull,
     /// It is larger than a collector accepts in one request.
     TooLarge,
-    /// It is a metric point that a newer one replaced before it could be sent.
+    /// A newer value replaced a metric point before it could be sent.
     Superseded,
-    /// The collector kept answering, or letting us wait, without taking it.
+    /// The collector was reachable but did not accept it within the permitted number of attempts.
     RetriesExhausted,
-    /// The collector refused it for good.
+    /// The collector rejected it permanently.
     Rejected,
-    /// It could not be written: the disk is full or the output is closed.
+    /// Writing failed: the disk is full or the output is closed.
     WriteFailed,
     /// The process ended before it could be sent.
     Shutdown,

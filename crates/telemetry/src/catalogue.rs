@@ -1,7 +1,8 @@
-//! How a signal is declared before anything is measured: its name, unit, closed labels and the question it answers.
+//! Declarations of metrics: name, unit, closed labels and the question each one answers.
 //!
-//! A declaration is a constant whose type carries the label set, so an instrument built from it accepts nothing else, and
-//! a dashboard that names a label value that does not exist does not compile.
+//! A declaration is a constant whose type carries the label set. An instrument built from it
+//! accepts nothing else, and a dashboard that names a label value that does not exist does not
+//! compile.
 
 use std::marker::PhantomData;
 
@@ -16,7 +17,7 @@ use crate::ClosedSet;
 /// }
 /// ```
 ///
-/// Text is none:
+/// Text is not a label:
 ///
 /// ```compile_fail,E0599
 /// fn count(counter: &telemetry::meter::Counter<String>) {
@@ -34,28 +35,30 @@ pub trait Label: ClosedSet {
     const KEY: &'static str;
 }
 
-/// Label names with their values, of one series.
+/// Label names and values of one series.
 pub type SeriesLabels = Vec<(&'static str, String)>;
 
 /// All labels of one metric. Implemented for `()`, one [`Label`], and pairs of them.
 pub trait LabelSet: Copy + 'static {
-    /// How many series the metric has: the product of its labels' sizes.
+    /// Number of series of the metric: the product of its labels' sizes.
     const SERIES: usize;
 
     /// The label names in order.
     const KEYS: &'static [&'static str];
 
-    /// The position of this combination among all; below [`SERIES`](LabelSet::SERIES).
+    /// Returns the index of this combination among all combinations; below
+    /// [`SERIES`](LabelSet::SERIES).
     fn series_index(self) -> usize;
 
-    /// The label names with this combination's values.
+    /// Returns the label names with this combination's values.
     fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)>;
 
-    /// The combination at a position, the inverse of [`series_index`](LabelSet::series_index).
+    /// Returns the combination at an index; the inverse of
+    /// [`series_index`](LabelSet::series_index).
     fn at(index: usize) -> Self;
 
-    /// Every combination, in order of position. A label whose value is empty is left out: to Prometheus both are the same,
-    /// and `error.type` must be absent when there is no error.
+    /// Returns every combination, in order of index. Labels with an empty value are left out:
+    /// Prometheus treats both alike, and `error.type` must be absent when there is no error.
     fn all_series() -> Vec<SeriesLabels> {
         let owned = |(key, value): (&'static str, &'static str)| (key, value.to_owned());
         let labels =
@@ -113,14 +116,14 @@ impl<A: Label, B: Label> LabelSet for (A, B) {
     }
 }
 
-/// What a metric measures, by the OpenTelemetry data model.
+/// Kinds of metric in the OpenTelemetry data model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
-    /// A sum that only rises.
+    /// A sum that only increases.
     Counter,
-    /// A sum that rises and falls.
+    /// A sum that increases and decreases.
     UpDownCounter,
-    /// A value of now.
+    /// The current value of something.
     Gauge,
     /// A distribution of durations.
     Histogram,
@@ -129,9 +132,9 @@ pub enum MetricKind {
 /// UCUM units, as OpenTelemetry writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// `s`
+    /// UCUM `s`.
     Seconds,
-    /// `By`
+    /// UCUM `By`.
     Bytes,
     /// `1`, a plain number such as a ratio or a flag.
     One,
@@ -140,7 +143,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// The UCUM text.
+    /// Returns the UCUM text, with counted things in braces.
     pub const fn as_str(self) -> &'static str {
         match self {
             Unit::Seconds => "s",
@@ -154,27 +157,28 @@ impl Unit {
 /// One row of the catalogue, without the type of its labels.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricDescription {
-    /// OpenTelemetry name, dotted.
+    /// OpenTelemetry name with dots, such as `http.server.request.duration`.
     pub name: &'static str,
-    /// What it measures.
+    /// The kind of instrument.
     pub kind: MetricKind,
-    /// UCUM unit.
+    /// The UCUM unit, from which Prometheus derives a suffix.
     pub unit: Unit,
-    /// What the number is, in one sentence; shown by Prometheus as help.
+    /// One sentence that defines the number; Prometheus shows it as help.
     pub help: &'static str,
-    /// The operator's question that it answers.
+    /// The operator's question that the metric answers.
     pub question: &'static str,
-    /// The label names.
+    /// Label names, in order.
     pub label_keys: &'static [&'static str],
-    /// Every series of a metric whose labels are closed by type; `None` where the series are closed at start (HTTP
-    /// routes and their documented answers).
+    /// Every series of a metric whose labels are closed by type. `None` where the series are closed
+    /// at start: HTTP routes and their documented statuses.
     pub all_series: Option<fn() -> Vec<SeriesLabels>>,
     /// Upper bounds of histogram buckets in seconds; empty for other kinds.
     pub bounds: &'static [f64],
 }
 
 impl MetricDescription {
-    /// The name that Prometheus derives with its `UnderscoreEscapingWithSuffixes` translation.
+    /// Returns the name that Prometheus derives with its `UnderscoreEscapingWithSuffixes`
+    /// translation.
     ///
     /// <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>
     pub fn prometheus_name(&self) -> String {
@@ -195,20 +199,22 @@ impl MetricDescription {
     }
 }
 
-/// A label or metric name with everything but letters, digits and `_` replaced by `_`.
+/// Replaces every character of a label or metric name by `_`, except letters, digits and `_`.
 pub fn prometheus_label(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// Bucket bounds for requests, in seconds: those that the HTTP conventions advise, without three that no question needs.
-/// Every route has a series for each of its answers, so a bound costs hundreds of series.
+/// Bucket bounds for requests, in seconds: those of the HTTP conventions, without three that no
+/// question needs. Every route has a series for each of its statuses, so each bound costs hundreds
+/// of series.
 pub const DURATION_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Bounds for work that takes from milliseconds to minutes: jobs and deliveries.
+/// Bucket bounds, in seconds, for work that takes from milliseconds to minutes: jobs and
+/// deliveries.
 pub const LONG_DURATION_BOUNDS: &[f64] =
     &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
-/// Bounds for database operations, most of which take less than a millisecond.
+/// Bucket bounds for database operations, in seconds. Most of them take less than a millisecond.
 pub const DATABASE_BOUNDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// Label names, and all series where they are closed by type.
@@ -239,7 +245,7 @@ pub type GaugeMetric<L = ()> = Metric<L, IsGauge>;
 pub type HistogramMetric<L = ()> = Metric<L, IsHistogram>;
 
 impl<L, K> Metric<L, K> {
-    /// The declaration without its label type.
+    /// Returns the declaration without its label type.
     pub const fn description(&self) -> MetricDescription {
         self.description
     }
@@ -299,7 +305,7 @@ impl<L: LabelSet> HistogramMetric<L> {
     }
 }
 
-/// Labels that are closed when the process starts rather than when it is compiled, such as HTTP routes.
+/// Marks labels that are closed at start rather than at compile time, such as HTTP routes.
 pub enum ClosedAtStart {}
 
 impl<K> Metric<ClosedAtStart, K> {

@@ -1,4 +1,4 @@
-//! Time at one clock read per boundary.
+//! Timestamps and durations at one clock read per boundary.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,54 +8,57 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::json;
 
-/// A moment on the wall clock.
+/// A wall-clock time in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment that lies so many nanoseconds after the beginning of 1970.
+    /// Creates a timestamp from nanoseconds since the Unix epoch.
     pub fn from_unix_nanoseconds(nanoseconds: u64) -> Self {
         Self(nanoseconds)
     }
 
-    /// Nanoseconds since 1970.
+    /// Returns nanoseconds since the Unix epoch.
     #[inline]
     pub fn unix_nanoseconds(self) -> u64 {
         self.0
     }
 
-    /// The moment `nanoseconds` later.
+    /// Returns the time `nanoseconds` later.
     #[inline]
     pub(crate) fn after(self, nanoseconds: u64) -> Self {
         Self(self.0 + nanoseconds)
     }
 }
 
-/// A reading of the monotonic clock in nanoseconds. Unlike an `Instant` it is compared and subtracted in one instruction.
+/// A reading of the monotonic clock in nanoseconds. Unlike an `Instant`, it is compared and
+/// subtracted in one instruction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Monotonic(u64);
 
 impl Monotonic {
     #[inline]
     pub(crate) fn now() -> Self {
-        // Linux has this clock since it has any, so there is nothing to be done about an error.
+        // Cannot fail: every version of Linux has this clock.
         clock_gettime(ClockId::CLOCK_MONOTONIC)
             .map_or(Self(0), |now| Self(now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64))
     }
 
-    /// Nanoseconds since then.
+    /// Returns the nanoseconds since this reading.
     #[inline]
     pub(crate) fn elapsed(self) -> u64 {
         Self::now().0.saturating_sub(self.0)
     }
 }
 
-/// Tells wall-clock time from monotonic readings, so that a start needs one clock read instead of two.
+/// Derives wall-clock time from monotonic readings, so that a start needs one clock read instead of
+/// two.
 ///
-/// The distance between both clocks is measured again by [`Clock::synchronize`], which the log writer calls several times a
-/// second, so a stepped wall clock is followed soon and a duration is never affected by it.
+/// [`Clock::synchronize`] measures the offset between both clocks again; the log writer calls it
+/// several times a second. So a stepped wall clock is followed soon, and a step never affects a
+/// duration.
 pub(crate) struct Clock {
-    /// The wall clock's nanoseconds where the monotonic clock has none.
+    /// Offset between the clocks: the wall clock's nanoseconds when the monotonic clock reads zero.
     base_unix_nanoseconds: AtomicU64,
 }
 
@@ -77,10 +80,10 @@ impl Clock {
     }
 }
 
-/// What every line begins with.
+/// The first bytes of every log line.
 const BEGINNING: &str = "{\"timestamp\":\"";
 
-/// Remembers how a line of the second began that was written last: all lines of a busy second share it.
+/// Caches the text of the last second, because all lines of a busy second share it.
 #[derive(Default)]
 pub(crate) struct TimestampText {
     second: u64,
@@ -88,8 +91,8 @@ pub(crate) struct TimestampText {
 }
 
 impl TimestampText {
-    /// Begins a line: appends `{"timestamp":"2026-11-23T07:41:00.123456`. What follows is `Z` and the rest of the line; RFC 3339 in UTC
-    /// with microseconds.
+    /// Begins a line: appends `{"timestamp":"2026-11-23T07:41:00.123456`, which is RFC 3339 in UTC
+    /// with microseconds. The caller appends `Z` and the rest of the line.
     #[inline]
     pub(crate) fn begin_line(&mut self, out: &mut Vec<u8>, timestamp: Timestamp) {
         let second = timestamp.0 / 1_000_000_000;

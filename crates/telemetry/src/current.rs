@@ -1,10 +1,13 @@
-//! The operation that this thread is working on: whose child a new span is, and where a handler leaves ids for the record.
+//! The operation that this thread is working on. It is the parent of new spans and collects the ids
+//! that handlers add to the record.
 //!
-//! A future carries its [`Scope`] and puts it into a thread-local for the time of each poll. A child therefore needs no
-//! look-up and no allocation, and a scope can never be left behind on a thread that goes on to other work.
+//! A future owns its [`Scope`] and puts it into a thread-local during each poll. So a child finds
+//! its parent without a look-up or an allocation, and a thread never keeps a scope while it does
+//! other work.
 //!
-//! Scopes are larger than anything else that a request carries and are handed over twice at each poll, so they are boxed; a thread
-//! keeps those that it has used for its next operations, so in the long run none is allocated.
+//! Scopes are larger than anything else that a request carries and are moved twice at each poll, so
+//! they are boxed. A thread keeps used boxes for its next operations, so in steady state none is
+//! allocated.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -26,29 +29,29 @@ thread_local! {
     static SPARE: RefCell<Vec<Box<Scope>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// How many used scopes a thread keeps: as many as requests begin and end between two moments at which none is running, in an
-/// application that is busy. They take some hundred bytes each.
+/// Maximum number of unused scopes that a thread keeps, some hundred bytes each. It covers the
+/// requests that a busy application begins and ends between two idle moments.
 const MOST_SPARE: usize = 64;
 
 /// The state of an operation while it runs.
 #[derive(Debug)]
 pub struct Scope {
-    /// The operation's own span; its children name it as their parent.
+    /// Identity of the operation's own span, which is the parent of its children.
     pub(crate) identity: Identity,
-    /// What the record will carry.
+    /// Attributes of the record.
     pub attributes: Attributes,
-    /// Why the operation failed, where whoever noticed is not whoever finishes the record.
+    /// Reason for a failure, where the code that noticed it does not finish the record.
     pub error_type: Option<ErrorType>,
-    /// How many database operations were made within it.
+    /// Number of database operations within this operation.
     pub database_operations: u64,
-    /// How long they took together.
+    /// Total duration of those database operations.
     pub database_nanoseconds: u64,
 }
 
 impl Scope {
-    /// A scope in which nothing has happened yet.
+    /// Returns an empty scope, reusing one of this thread's unused boxes.
     pub(crate) fn begin(identity: Identity) -> Box<Self> {
-        // A thread that is about to end has no spare ones any more.
+        // A thread that is ending has already dropped its unused scopes.
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
         let Some(mut scope) = spare else {
             return Box::new(Self {
@@ -67,7 +70,7 @@ impl Scope {
         scope
     }
 
-    /// Gives a scope back whose record has been made.
+    /// Returns the box to this thread's unused ones, after the record has been made.
     pub(crate) fn end(self: Box<Self>) {
         let _ = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
@@ -77,7 +80,8 @@ impl Scope {
         });
     }
 
-    /// The record of the operation, which ends now, with what was added up while it ran.
+    /// Ends the operation now and returns its record, including the totals of its database
+    /// operations.
     pub(crate) fn record<'a>(&'a mut self, operation: &'a Operation, outcome: usize) -> Record<'a> {
         if self.database_operations > 0 {
             self.attributes.number(&DATABASE_OPERATIONS, self.database_operations);
@@ -87,7 +91,7 @@ impl Scope {
     }
 }
 
-/// The span that a new operation on this thread would be a child of.
+/// Returns the context of the span that would be the parent of a new operation on this thread.
 pub fn context() -> Option<SpanContext> {
     CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.identity.context))
 }
@@ -102,7 +106,7 @@ pub fn set(change: impl FnOnce(&mut Attributes)) {
     update(|scope| change(&mut scope.attributes));
 }
 
-/// Says why the current operation failed, and where in the code that was noticed.
+/// Sets the error of the current operation, and the source location where it was noticed.
 pub fn fail(error_type: ErrorType, location: &'static Location<'static>) {
     update(|scope| {
         scope.error_type = Some(error_type);
@@ -110,7 +114,8 @@ pub fn fail(error_type: ErrorType, location: &'static Location<'static>) {
     });
 }
 
-/// Runs `work` with `scope` as the current one, and takes the scope back afterwards, also when `work` panics.
+/// Runs `work` with `scope` as the current scope. Takes the scope back afterwards, even if `work`
+/// panics.
 pub(crate) fn within<T>(scope: &mut Option<Box<Scope>>, work: impl FnOnce() -> T) -> T {
     struct Restore<'a>(&'a mut Option<Box<Scope>>);
     impl Drop for Restore<'_> {

@@ -1,54 +1,55 @@
-//! The closed set that every failure is reduced to before it is recorded.
+//! The closed set to which every failure is reduced before it is recorded.
 //!
-//! The text of a library's error may quote a customer's value: a unique violation of Postgres names the e-mail address that
-//! is taken. No such text ever reaches a signal; the boundary where the error arrives picks one of these instead.
+//! The text of a library's error may quote a customer's value: Postgres's unique violation names
+//! the e-mail address that is taken. No such text ever reaches a signal. The boundary where the
+//! error arrives picks one of these instead.
 
 use std::io;
 
 use crate::ClosedSet;
 
-/// What went wrong, recorded as `error.type` in log lines, spans and metrics.
+/// The kind of a failure, recorded as `error.type` in log lines, spans and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorType {
     /// The operation took longer than its limit.
     Timeout,
-    /// The caller went away or withdrew the operation.
+    /// The caller disconnected or cancelled the operation.
     Cancelled,
     /// The code panicked.
     Panic,
-    /// Nobody listens at the peer's address.
+    /// The peer's address has no listener.
     ConnectionRefused,
-    /// The peer, or something on the way, ended the connection.
+    /// The peer, or the network in between, reset the connection.
     ConnectionReset,
     /// The peer's name could not be resolved.
     DnsFailure,
-    /// No trusted encrypted connection could be agreed on.
+    /// No trusted TLS connection could be established.
     TlsFailure,
     /// Any other failure of the operating system.
     Io,
-    /// The peer did not keep to the protocol.
+    /// The peer violated the protocol.
     Protocol,
-    /// The peer answers that it cannot serve now, or cannot be reached.
+    /// The peer reports that it cannot serve now, or it is unreachable.
     Unavailable,
     /// No connection of the pool became free in time.
     PoolTimeout,
     /// The pool is shut down.
     PoolClosed,
-    /// A value exists already.
+    /// The value already exists.
     UniqueViolation,
     /// A row refers to another that does not exist, or is still referred to.
     ForeignKeyViolation,
-    /// A value breaks a check constraint.
+    /// A value violates a check constraint.
     CheckViolation,
     /// A required value is missing.
     NotNullViolation,
-    /// The transaction conflicts with a concurrent one and may be repeated.
+    /// The transaction conflicts with a concurrent one and may be retried.
     SerializationFailure,
-    /// The database ended a circle of transactions waiting for each other; it may be repeated.
+    /// The database aborted the transaction to break a deadlock; it may be retried.
     Deadlock,
     /// A lock was not free in time.
     LockTimeout,
-    /// The database ended a statement that ran too long or was cancelled.
+    /// The database cancelled a statement because it ran too long or on request.
     StatementTimeout,
     /// The database accepts no writes.
     ReadOnly,
@@ -58,25 +59,25 @@ pub enum ErrorType {
     DatabaseOther,
     /// Data could not be decoded or has an impossible value.
     InvalidData,
-    /// The peer understood and refuses for good.
+    /// The peer rejected the request permanently.
     Rejected,
     /// The peer does not accept our credentials.
     AuthenticationFailed,
     /// The operating system or the peer forbids the operation.
     PermissionDenied,
-    /// What the operation needs does not exist.
+    /// A thing that the operation needs does not exist.
     NotFound,
-    /// The address is not one that may be called.
+    /// Calls to this address are not allowed.
     ForbiddenAddress,
-    /// The peer asks to be called less often.
+    /// The peer asks us to slow down.
     RateLimited,
     /// The disk, the quota or the bucket is full.
     StorageFull,
-    /// The work was taken over by somebody else because its lease ran out.
+    /// The lease ran out and another worker took over.
     LostLease,
-    /// A result is too old to be believed.
+    /// The result is too old to be trusted.
     Stale,
-    /// A fault of our own that has no name yet.
+    /// A fault of our own that has no kind of its own yet.
     Internal,
 }
 
@@ -163,7 +164,7 @@ impl ClosedSet for ErrorType {
 }
 
 impl ErrorType {
-    /// Reduces an error of the operating system, or of a library that wraps one, to its kind.
+    /// Maps an error of the operating system, or of a library that wraps one, to its kind.
     pub fn from_io(error: &io::Error) -> Self {
         use io::ErrorKind;
         match error.kind() {
@@ -182,13 +183,15 @@ impl ErrorType {
             ErrorKind::PermissionDenied => Self::PermissionDenied,
             ErrorKind::NotFound => Self::NotFound,
             ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
-            // A full disk, a spent quota and a file at its size limit all mean that nothing more can be stored.
+            // A full disk, an exhausted quota and a file at its size limit all mean that nothing
+            // more can be stored.
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Self::StorageFull,
             _ => Self::Io,
         }
     }
 
-    /// Reduces the five-character code of a database error (SQLSTATE as Postgres documents it) to its kind.
+    /// Maps the five-character code of a database error (SQLSTATE, as documented by Postgres) to
+    /// its kind.
     pub fn from_sqlstate(code: &str) -> Self {
         match code {
             "23505" => Self::UniqueViolation,
@@ -203,7 +206,7 @@ impl ErrorType {
             "53300" => Self::TooManyConnections,
             "53100" => Self::StorageFull,
             "42501" => Self::PermissionDenied,
-            // The server is starting, stopping, or was ended by its administrator.
+            // The server is starting or stopping, or an administrator ended the connection.
             "57P01" | "57P02" | "57P03" => Self::Unavailable,
             // The server, or a pooler in front of it, does not speak as we do.
             "08P01" => Self::Protocol,

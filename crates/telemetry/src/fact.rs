@@ -1,4 +1,4 @@
-//! Business facts: something that users did, counted and logged by one call.
+//! Business facts: user actions, counted and logged by one call.
 
 use crate::attribute::Attributes;
 use crate::catalogue::{CounterMetric, LabelSet};
@@ -14,20 +14,22 @@ pub struct Fact<L = ()> {
 }
 
 impl<L: LabelSet> Fact<L> {
-    /// Builds the counter; the event has the counter's name.
+    /// Creates the counter. The event has the counter's name.
     pub fn new(telemetry: &Telemetry, metric: &CounterMetric<L>) -> Self {
         let counter = telemetry.meter().counter(metric);
         Self { telemetry: telemetry.clone(), event: metric.description().name, counter }
     }
 
-    /// Counts one and writes one line, with the ids that describe it and those of the current operation.
+    /// Increments the counter and writes one line, with the ids from `describe` and those of the
+    /// current operation.
     ///
-    /// It neither fails nor waits, so it is called between a commit and the response.
+    /// It neither fails nor waits, so it can be called between a commit and the response.
     pub fn happened(&self, labels: L, describe: impl FnOnce(&mut Attributes)) {
         self.happened_at(Level::Info, labels, describe);
     }
 
-    /// The same for a fact that somebody may have to look at.
+    /// Like [`happened`](Self::happened), at another level, for facts that may need somebody's
+    /// attention.
     pub fn happened_at(&self, level: Level, labels: L, describe: impl FnOnce(&mut Attributes)) {
         self.counter.add(labels, 1);
         let mut attributes = Attributes::default();
@@ -48,13 +50,13 @@ impl<L: LabelSet> Fact<L> {
         });
     }
 
-    /// How often it happened.
+    /// Returns the counter's value for these labels.
     pub fn count(&self, labels: L) -> u64 {
         self.counter.value(labels)
     }
 }
 
-/// Appends the ids of the span that this thread is working on.
+/// Appends the trace and span id of the current operation.
 pub(crate) fn write_current_context(out: &mut Vec<u8>) {
     if let Some(context) = current::context() {
         out.extend_from_slice(b",\"trace_id\":\"");

@@ -1,8 +1,8 @@
-//! Whether the process is alive, can serve now, and which of its dependencies answer.
+//! Liveness and readiness of the process, and the state of its dependencies.
 //!
-//! Checks run in the background, each with a time limit; a probe only reads what the last run found. So a hung dependency never
-//! hangs a probe, and probing never becomes load. Whether the process is alive depends on no dependency: restarting it would
-//! not bring a database back.
+//! Checks run in the background, each with a time limit; a probe only reads the latest results. So
+//! a hung dependency never hangs a probe, and probing never becomes load. Liveness depends on no
+//! dependency: restarting the process would not bring a database back.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,14 +20,14 @@ pub use report::{DependencyDetail, DependencyState, HealthDetail, Readiness};
 
 use crate::{ClosedSet, ErrorType, events};
 
-/// How often and how patiently dependencies are checked.
+/// Interval and time limits of dependency checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealthSettings {
     /// The time from the start of one check to the start of the next.
     pub interval: Duration,
-    /// How long one check may take.
+    /// Maximum duration of one check.
     pub time_limit: Duration,
-    /// After how many intervals without a result the last one is not believed any more.
+    /// Number of intervals after which a result is stale.
     pub stale_after_intervals: u32,
 }
 
@@ -42,7 +42,7 @@ impl Default for HealthSettings {
 }
 
 impl HealthSettings {
-    /// The age from which a result says nothing about the present.
+    /// Returns the age from which a result is stale.
     fn longest_believable_age(&self) -> Duration {
         (self.interval * self.stale_after_intervals).max(self.interval + self.time_limit)
     }
@@ -57,7 +57,7 @@ pub struct HealthBuilder<D> {
     checks: Vec<(D, bool, Check)>,
 }
 
-/// The health of the process. Clones share it; the checks end with the last one.
+/// The health of the process. Clones share it; the checks stop when the last clone is dropped.
 #[derive(Clone)]
 pub struct Health<D> {
     shared: Arc<Shared<D>>,
@@ -69,7 +69,8 @@ struct Shared<D> {
     is_started: AtomicBool,
     is_draining: AtomicBool,
     heartbeat: Mutex<Instant>,
-    /// In the order of the dependency's closed set; `None` for those that this process does not have.
+    /// In the order of the dependency's closed set; `None` for those that this process does not
+    /// have.
     dependencies: Vec<Option<Dependency<D>>>,
     first_results_missing: watch::Sender<usize>,
 }
@@ -107,7 +108,7 @@ impl Drop for Tasks {
 }
 
 impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
-    /// Adds a check of a dependency that no request can be served without.
+    /// Adds a check of a dependency without which no request can be served.
     #[must_use]
     pub fn required<F>(self, dependency: D, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -116,7 +117,7 @@ impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
         self.check(dependency, true, check)
     }
 
-    /// Adds a check of a dependency whose failure is shown but does not stop requests.
+    /// Adds a check of a dependency whose failure is reported but does not affect readiness.
     #[must_use]
     pub fn optional<F>(self, dependency: D, check: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
@@ -139,7 +140,7 @@ impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
         self
     }
 
-    /// Starts checking on the current runtime, at once and then in every interval.
+    /// Starts the checks on the current runtime: once immediately, then in every interval.
     pub fn start(self) -> Health<D> {
         let now = Instant::now();
         let mut dependencies: Vec<Option<Dependency<D>>> = D::ALL.iter().map(|_| None).collect();
@@ -174,27 +175,28 @@ impl<D: ClosedSet + Send + Sync> HealthBuilder<D> {
 }
 
 impl<D: ClosedSet + Send + Sync> Health<D> {
-    /// Begins a collection of checks.
+    /// Creates a builder without checks.
     pub fn builder(settings: HealthSettings) -> HealthBuilder<D> {
         HealthBuilder { settings, checks: Vec::new() }
     }
 
-    /// Says that start-up is finished: migrations are done and listeners are bound.
+    /// Marks start-up as finished: migrations are done and listeners are bound.
     pub fn mark_started(&self) {
         self.shared.is_started.store(true, Ordering::Release);
     }
 
-    /// Says that the process takes nothing new from now on. There is no way back.
+    /// Marks the process as draining: it accepts nothing new. There is no way back.
     pub fn begin_drain(&self) {
         self.shared.is_draining.store(true, Ordering::Release);
     }
 
-    /// Whether the event loop turns. Ask from another thread: a stuck loop cannot answer.
+    /// Returns whether the event loop makes progress. Call it from another thread: a stuck loop
+    /// cannot respond.
     pub fn live(&self) -> bool {
         lock(&self.shared.heartbeat).elapsed() <= self.shared.settings.longest_believable_age()
     }
 
-    /// Whether the process can serve requests now.
+    /// Returns whether the process can serve requests now, and if not, why.
     pub fn ready(&self) -> Readiness {
         if self.shared.is_draining.load(Ordering::Acquire) {
             return Readiness::Draining;
@@ -209,15 +211,17 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         Readiness::Ready
     }
 
-    /// The present state of the dependency, or `None` for one that this process does not check.
+    /// Returns the current state of the dependency, or `None` if this process does not check it.
     pub fn state(&self, dependency: D) -> Option<DependencyState> {
         let dependency = self.shared.dependencies[dependency.index()].as_ref()?;
         Some(self.shared.state_of(&lock(&dependency.results)))
     }
 
-    /// Whether the last check of the dependency failed: one atomic load, so that requests that need it can fail at once.
+    /// Returns whether the last check of the dependency failed. It costs one atomic load, so
+    /// requests that need the dependency can fail fast.
     ///
-    /// False as long as nothing is known: whoever starts must not fail before anybody has looked.
+    /// Returns `false` until the first result: requests must not fail before anything has been
+    /// checked.
     #[inline]
     pub fn is_down(&self, dependency: D) -> bool {
         match &self.shared.dependencies[dependency.index()] {
@@ -226,7 +230,7 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         }
     }
 
-    /// Everything, for the private listener.
+    /// Returns the full state, for the private listener.
     pub fn detail(&self) -> HealthDetail {
         HealthDetail {
             live: self.live(),
@@ -235,10 +239,10 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         }
     }
 
-    /// Waits until every check ran once.
+    /// Waits until every check has run once.
     pub async fn wait_for_first_results(&self) {
         let mut missing = self.shared.first_results_missing.subscribe();
-        // The sender lives as long as `self`, so this can only end by the condition.
+        // The sender lives as long as `self`, so the wait can only end by the condition.
         let _ = missing.wait_for(|missing| *missing == 0).await;
     }
 
@@ -248,7 +252,7 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
 }
 
 impl<D: ClosedSet> Shared<D> {
-    /// Why the dependency cannot be relied on now.
+    /// Returns why the dependency is unusable now, if it is.
     fn error_of(&self, dependency: &Dependency<D>) -> Option<ErrorType> {
         match lock(&dependency.results).newest {
             None => Some(ErrorType::Unavailable),
@@ -261,7 +265,7 @@ impl<D: ClosedSet> Shared<D> {
         newest.at.elapsed() > self.settings.longest_believable_age()
     }
 
-    /// A result that is too old says nothing, neither good nor bad.
+    /// A stale result says nothing, neither good nor bad.
     fn state_of(&self, results: &Results) -> DependencyState {
         match results.newest {
             Some(newest) if !self.is_stale(newest) => results.state,
@@ -293,7 +297,7 @@ impl<D: ClosedSet> Shared<D> {
         }
     }
 
-    /// Stores the result of a check, and logs it when it is news.
+    /// Stores the result of a check and logs it if the state changed.
     fn store(&self, dependency: D, started: Instant, outcome: Result<(), ErrorType>) {
         let Some(dependency) = &self.dependencies[dependency.index()] else { return };
         let now = Instant::now();
@@ -333,7 +337,7 @@ impl<D: ClosedSet> Shared<D> {
     }
 }
 
-/// Shows that the event loop turns.
+/// Updates the heartbeat that shows that the event loop makes progress.
 async fn beat<D>(shared: Arc<Shared<D>>) {
     let mut ticks = interval(shared.settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -349,7 +353,7 @@ async fn check_forever<D: ClosedSet + Send + Sync>(shared: Arc<Shared<D>>, depen
     loop {
         ticks.tick().await;
         let started = Instant::now();
-        // In a task of its own, so that a check that panics or never yields takes nothing else with it.
+        // Runs in its own task, so a check that panics or never yields affects nothing else.
         let mut running = JoinSet::new();
         let check = Arc::clone(&check);
         running.spawn(async move { check().await });
@@ -360,7 +364,8 @@ async fn check_forever<D: ClosedSet + Send + Sync>(shared: Arc<Shared<D>>, depen
             Err(_) => Err(ErrorType::Timeout),
         };
         shared.store(dependency, started, outcome);
-        // No second check beside one that cannot be ended; until it ends, the result above grows stale.
+        // Do not start a second check while one cannot be aborted. Until it ends, the result above
+        // becomes stale.
         running.shutdown().await;
     }
 }

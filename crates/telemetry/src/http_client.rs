@@ -1,7 +1,8 @@
-//! Calls to others over HTTP: one record per call, and the trace context that goes with it.
+//! Telemetry of outgoing HTTP calls: one record per call, and the trace context sent with it.
 //!
-//! This module sends nothing. Whoever does begins a [`Call`], hands its context to the peer and says how it ended. A record names the
-//! kind of the peer and never its address: that may be a customer's.
+//! This module sends nothing. The caller begins a [`Call`], sends its context to the peer and
+//! reports how it ended. A record names the kind of the peer and never its address, which may
+//! belong to a customer.
 
 use std::marker::PhantomData;
 
@@ -17,7 +18,8 @@ use crate::{ClosedSet, ErrorType, Telemetry, events};
 
 static STATUS_CODE: Key = Key("http.response.status_code");
 
-/// Answers by class, and what kind of failure each is. Redirects are answers like others, because nobody follows them.
+/// Status classes, and the failure that each one means. Redirects are ordinary responses, because
+/// nothing follows them.
 const ANSWERS: &[(&str, Option<ErrorType>)] = &[
     ("2xx", None),
     ("3xx", Some(ErrorType::Protocol)),
@@ -26,7 +28,8 @@ const ANSWERS: &[(&str, Option<ErrorType>)] = &[
     ("5xx", Some(ErrorType::Unavailable)),
 ];
 
-/// Why there was no answer. Whatever is not listed is `internal`, with its cause in line and span.
+/// Reasons for getting no response. Others are recorded as `internal`, with their cause in line and
+/// span.
 const FAILURES: &[ErrorType] = &[
     ErrorType::Cancelled,
     ErrorType::Timeout,
@@ -40,7 +43,7 @@ const FAILURES: &[ErrorType] = &[
     ErrorType::Internal,
 ];
 
-/// Makes the records of calls to peers of the kinds `P`.
+/// Records outgoing calls to peers of the kinds `P`.
 pub struct HttpClient<P> {
     telemetry: Telemetry,
     operations: Box<[Operation]>,
@@ -48,7 +51,7 @@ pub struct HttpClient<P> {
 }
 
 impl<P: Label> HttpClient<P> {
-    /// Prepares every series of calls with this method.
+    /// Creates all series of calls with this method.
     pub fn new(telemetry: &Telemetry, method: &'static str) -> Self {
         let operation = |peer: &P| {
             let outcome = |class: Option<&'static str>, error_type: Option<ErrorType>| {
@@ -86,20 +89,21 @@ impl<P: Label> HttpClient<P> {
         Self { telemetry: telemetry.clone(), operations, peers: PhantomData }
     }
 
-    /// Begins a call as a child of the current operation. Dropping it is its end, too: the call was cancelled.
+    /// Begins a call as a child of the current operation. Dropping it records the call as
+    /// cancelled.
     pub fn begin(&self, peer: P) -> Call<'_> {
         let cancelled = failure_position(ErrorType::Cancelled).unwrap_or_default();
         Call { measurement: Measurement::begin(&self.telemetry, &self.operations[peer.index()], cancelled) }
     }
 }
 
-/// A call that is under way.
+/// An outgoing call in flight.
 pub struct Call<'a> {
     measurement: Measurement<'a>,
 }
 
 impl Call<'_> {
-    /// The context of the call's span, which the peer is told.
+    /// Returns the context of the call's span, to be sent to the peer.
     pub fn context(&self) -> SpanContext {
         self.measurement.context()
     }
@@ -109,7 +113,8 @@ impl Call<'_> {
         self.measurement.describe(describe);
     }
 
-    /// The peer has answered with this status. Returns what kind of failure the answer is, if it is one.
+    /// Ends the call with the status of the peer's response. Returns the error type if the status
+    /// is a failure.
     pub fn answered(mut self, status: u16) -> Option<ErrorType> {
         let (class, error_type) = match status {
             200..=299 => ("2xx", None),
@@ -117,7 +122,7 @@ impl Call<'_> {
             429 => ("4xx", Some(ErrorType::RateLimited)),
             400..=499 => ("4xx", Some(ErrorType::Rejected)),
             500..=599 => ("5xx", Some(ErrorType::Unavailable)),
-            // No client that waits for an answer sees any other.
+            // HTTP clients return no other classes to their caller.
             _ => {
                 self.failed(ErrorType::Protocol);
                 return Some(ErrorType::Protocol);
@@ -129,7 +134,7 @@ impl Call<'_> {
         error_type
     }
 
-    /// There was no answer.
+    /// Ends the call without a response.
     pub fn failed(mut self, error_type: ErrorType) {
         let known = failure_position(error_type);
         if known.is_none() {

@@ -1,6 +1,6 @@
-//! JSON text appended to a byte buffer: the pieces that a log line is made of.
+//! JSON text appended to a byte buffer, for log lines.
 
-/// Appends `,"name":`. Names are compile-time constants of ours and need no escaping.
+/// Appends `,"name":`. Names are our own compile-time constants and need no escaping.
 #[inline]
 pub(crate) fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");
@@ -8,13 +8,13 @@ pub(crate) fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b"\":");
 }
 
-/// Appends an integer.
+/// Appends an integer in decimal.
 #[inline]
 pub(crate) fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a string with everything escaped that JSON requires.
+/// Appends a quoted string, with everything escaped that JSON requires.
 pub(crate) fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     for byte in value.bytes() {
@@ -38,8 +38,8 @@ pub(crate) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     write_hex(&mut out[start..], bytes);
 }
 
-/// Writes lower-case hexadecimal digits over the beginning of `out`. Arithmetic rather than a table, because the compiler makes
-/// it a few instructions for all digits of an id at once.
+/// Writes lower-case hexadecimal digits to the beginning of `out`. It uses arithmetic rather than a
+/// table, because the compiler turns that into a few instructions for all digits of an id at once.
 #[inline]
 pub(crate) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     let digit = |half: u8| b'0' + half + (b'a' - b'0' - 10) * u8::from(half > 9);
@@ -49,8 +49,8 @@ pub(crate) fn write_hex(out: &mut [u8], bytes: &[u8]) {
     }
 }
 
-/// The digits of an id. A function of its own, for where it was inlined between other small steps the compiler gave up making several
-/// digits at once, at three times the cost.
+/// Returns the hexadecimal digits of an id. It is a separate function because the compiler stopped
+/// vectorizing it where it was inlined between other small steps, which tripled its cost.
 #[inline(never)]
 pub(crate) fn digits(id: &[u8; 16]) -> [u8; 32] {
     let mut digits = [0; 32];
@@ -58,7 +58,8 @@ pub(crate) fn digits(id: &[u8; 16]) -> [u8; 32] {
     digits
 }
 
-/// Appends nanoseconds as milliseconds with all six decimals, so that a line's duration equals its span's to the nanosecond.
+/// Appends nanoseconds as milliseconds with six decimals, so that a line's duration equals its
+/// span's to the nanosecond.
 #[inline]
 pub(crate) fn milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     integer(out, nanoseconds / 1_000_000);
@@ -66,10 +67,10 @@ pub(crate) fn milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     out.extend_from_slice(&[b'.', a, b, c, d, e, f]);
 }
 
-/// A number below a million in decimal, padded with zeros.
+/// Returns a number below a million in decimal, padded with zeros.
 #[inline]
 pub(crate) fn six_digits(number: u64) -> [u8; 6] {
-    // Half as wide, division by a constant is cheaper.
+    // Division by a constant is cheaper in 32 bits than in 64.
     let mut rest = number as u32;
     let mut digits = [b'0'; 6];
     for digit in digits.iter_mut().rev() {

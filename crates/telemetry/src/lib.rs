@@ -1,7 +1,7 @@
 //! One typed record per operation, rendered as a log line, a span and metric points.
 //!
-//! This crate knows no domain: what is counted and called how comes in as closed sets and declarations. Start reading at
-//! [`record`], where a record becomes three signals.
+//! This crate knows nothing about the application's domain: its names and label values arrive as
+//! closed sets and declarations. Start reading at [`record`], where a record becomes three signals.
 
 mod attribute;
 pub mod builtin;

@@ -1,4 +1,5 @@
-//! Measuring an operation that is a child of the current one: a database operation, a call to another service, a delivery.
+//! Measurement of an operation that is a child of the current one: a database operation, an
+//! outgoing call, a delivery.
 
 use crate::attribute::Attributes;
 use crate::clock::{Monotonic, Timestamp};
@@ -7,19 +8,21 @@ use crate::record::{Operation, Record};
 use crate::telemetry::Telemetry;
 use crate::trace::{SpanContext, SpanId, TraceId};
 
-/// An operation that has begun. [`finish`](Measurement::finish) makes its record; dropping it instead, as an abandoned future
-/// does, makes the record with the outcome that was named for it, so no operation can vanish.
+/// An operation in progress. [`finish`](Measurement::finish) makes its record. Dropping it, as a
+/// cancelled future does, makes the record with the `abandoned` outcome, so no operation can
+/// vanish.
 pub struct Measurement<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,
-    /// The outcome if nobody calls `finish`.
+    /// Position of the outcome that is recorded if `finish` is never called.
     abandoned: usize,
     context: SpanContext,
-    /// Boxed because measurements are moved several times; it is never the current one. Taken when the record is made.
+    /// Taken when the record is made. Boxed because measurements are moved several times; this
+    /// scope is never the thread's current one.
     scope: Option<Box<Scope>>,
 }
 
-/// Who a span is and when it began.
+/// The identity and start time of a span.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) context: SpanContext,
@@ -30,7 +33,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// A new root, or with `parent` a child of it.
+    /// Begins a root span, or a child if there is a `parent`.
     pub(crate) fn begin(
         telemetry: &Telemetry,
         parent: Option<SpanContext>,
@@ -51,7 +54,7 @@ impl Identity {
         }
     }
 
-    /// Ends the span now.
+    /// Ends the span now and returns its record.
     pub(crate) fn record<'a>(
         &self,
         operation: &'a Operation,
@@ -72,26 +75,27 @@ impl Identity {
 }
 
 impl<'a> Measurement<'a> {
-    /// Begins an operation as a child of the current one, or as the root of a new trace where there is none.
+    /// Begins an operation as a child of the current one, or as the root of a new trace if there is
+    /// none.
     pub fn begin(telemetry: &'a Telemetry, operation: &'a Operation, abandoned: usize) -> Self {
         let identity = Identity::begin(telemetry, current::context(), None);
         let context = identity.context;
         Self { telemetry, operation, abandoned, context, scope: Some(Scope::begin(identity)) }
     }
 
-    /// The span's context, to be handed to whoever is called.
+    /// Returns the span's context, to be sent to the service that is called.
     pub fn context(&self) -> SpanContext {
         self.context
     }
 
-    /// Adds ids and numbers of this one.
+    /// Adds ids and numbers to the record.
     pub fn describe(&mut self, describe: impl FnOnce(&mut Attributes)) {
         if let Some(scope) = &mut self.scope {
             describe(&mut scope.attributes);
         }
     }
 
-    /// Ends the operation and returns how long it took, in nanoseconds.
+    /// Ends the operation and returns its duration in nanoseconds.
     pub fn finish(mut self, outcome: usize) -> u64 {
         self.make_record(outcome)
     }

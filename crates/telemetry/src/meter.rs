@@ -1,8 +1,8 @@
-//! Instruments: the numbers behind every metric, and the registry that knows them all.
+//! Instruments, which hold the values of every metric, and the registry of all instruments.
 //!
-//! A series is a handful of atomics that exists from the start, so recording is one or two relaxed additions and a reader
-//! sees every series, including those that are still zero. There is no global registry: instruments are built from the
-//! [`Meter`] that they are passed.
+//! A series is a handful of atomics that exists from the start. Recording is one or two relaxed
+//! additions, and a reader sees every series, including those that are still zero. There is no
+//! global registry: instruments are built from the [`Meter`] that is passed to them.
 
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -15,11 +15,11 @@ use crate::catalogue::{
 };
 use crate::trace::SpanContext;
 
-/// Builds instruments from their declarations and hands out snapshots of all of them.
+/// Builds instruments from their declarations and takes snapshots of all of them.
 #[derive(Clone)]
 pub struct Meter {
     families: Arc<Mutex<Vec<Family>>>,
-    /// When counting began; the start time of every cumulative point.
+    /// The start time of every cumulative point.
     started_unix_nanoseconds: u64,
 }
 
@@ -37,7 +37,7 @@ enum Source {
     Observed(Observer),
 }
 
-/// Asked at every snapshot; `None` leaves the series out rather than freezing its last value.
+/// Called at every snapshot. `None` leaves the series out rather than freezing its last value.
 type Observer = Arc<dyn Fn() -> Option<f64> + Send + Sync>;
 
 impl Default for Meter {
@@ -51,7 +51,8 @@ impl Meter {
     /// Creates a counter, with every series at 0.
     ///
     /// # Panics
-    /// Like every constructor here, when a metric of this name already exists: two instruments would be added up silently.
+    /// Panics if a metric of this name already exists, like every constructor here: the values of
+    /// two instruments would be added up silently.
     pub fn counter<L: LabelSet>(&self, metric: &CounterMetric<L>) -> Counter<L> {
         let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(AtomicU64::new(0))).collect();
         self.register(
@@ -92,8 +93,8 @@ impl Meter {
         Histogram { series, labels: PhantomData }
     }
 
-    /// Makes a value that lives elsewhere readable as a metric. `read` is called at every snapshot for every label
-    /// combination, must not block, and answers `None` where there is no value.
+    /// Exposes a value that lives elsewhere as a metric. `read` is called at every snapshot for
+    /// every label combination, must not block, and returns `None` if there is no value.
     pub fn observe<L: LabelSet, K>(
         &self,
         metric: &crate::catalogue::Metric<L, K>,
@@ -107,7 +108,8 @@ impl Meter {
         self.register(metric.description(), L::all_series(), sources);
     }
 
-    /// Makes one value with labels that are known only at start (a version, an instance) readable as a metric.
+    /// Exposes one value as a metric whose labels are known only at start, such as a version or an
+    /// instance.
     pub fn observe_series<K>(
         &self,
         metric: &crate::catalogue::Metric<ClosedAtStart, K>,
@@ -117,7 +119,7 @@ impl Meter {
         self.add_series(metric.description(), labels, Source::Observed(Arc::new(read)));
     }
 
-    /// Adds one series to a histogram whose labels are closed at start, or finds the one that exists.
+    /// Returns a series of a histogram whose labels are closed at start, creating it if necessary.
     pub fn histogram_series(
         &self,
         metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsHistogram>,
@@ -131,7 +133,8 @@ impl Meter {
         }
     }
 
-    /// Adds one series to an up-down counter whose labels are closed at start, or finds the one that exists.
+    /// Returns a series of an up-down counter whose labels are closed at start, creating it if
+    /// necessary.
     pub fn up_down_counter_series(
         &self,
         metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsUpDownCounter>,
@@ -143,13 +146,14 @@ impl Meter {
         }
     }
 
-    /// A list of every metric and its points, in the order of registration.
+    /// Returns every metric and its points, in order of registration.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot_part(&mut SnapshotPosition::default(), usize::MAX)
     }
 
-    /// The next part of such a list, with at most so many points, from a position that is moved on; after the last part it is at
-    /// the start again. Labels are copied, so a part takes less memory than the whole.
+    /// Returns the next part of a snapshot, with at most `most_points` points, and advances
+    /// `position`. After the last part, `position` is at the start again. Labels are copied, so a
+    /// part takes less memory than a whole snapshot.
     pub fn snapshot_part(&self, position: &mut SnapshotPosition, most_points: usize) -> Snapshot {
         let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut part = Vec::new();
@@ -205,7 +209,7 @@ impl Meter {
     }
 }
 
-/// Counts events.
+/// A counter of events.
 pub struct Counter<L = ()> {
     series: Box<[Arc<AtomicU64>]>,
     labels: PhantomData<fn(L)>,
@@ -218,12 +222,12 @@ impl<L: LabelSet> Counter<L> {
         self.series[labels.series_index()].fetch_add(count, Relaxed);
     }
 
-    /// What has been counted so far.
+    /// Returns the current count.
     pub fn value(&self, labels: L) -> u64 {
         self.series[labels.series_index()].load(Relaxed)
     }
 
-    /// One series by itself, for a template that is resolved at start.
+    /// Returns one series, for a template that is resolved at start.
     pub fn bind(&self, labels: L) -> BoundCounter {
         BoundCounter(self.series[labels.series_index()].clone())
     }
@@ -234,31 +238,32 @@ impl<L: LabelSet> Counter<L> {
 pub struct BoundCounter(Arc<AtomicU64>);
 
 impl BoundCounter {
-    /// Adds `count`.
+    /// Adds `count` to this series.
     #[inline]
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Relaxed);
     }
 
-    /// What has been counted so far.
+    /// Returns the current count.
     pub fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Counts what comes and goes.
+/// A counter of things that come and go.
 pub struct UpDownCounter<L = ()> {
     series: Box<[Arc<AtomicI64>]>,
     labels: PhantomData<fn(L)>,
 }
 
 impl<L: LabelSet> UpDownCounter<L> {
-    /// Counts one up until the guard is dropped, so that no path can forget to count down.
+    /// Increments the series until the guard is dropped, so that no path can forget to decrement
+    /// it.
     pub fn enter(&self, labels: L) -> InFlight {
         self.bind(labels).enter()
     }
 
-    /// One series by itself.
+    /// Returns one series, to be updated without its labels.
     pub fn bind(&self, labels: L) -> BoundUpDownCounter {
         BoundUpDownCounter(self.series[labels.series_index()].clone())
     }
@@ -269,20 +274,20 @@ impl<L: LabelSet> UpDownCounter<L> {
 pub struct BoundUpDownCounter(Arc<AtomicI64>);
 
 impl BoundUpDownCounter {
-    /// Counts one up until the guard is dropped.
+    /// Increments the series until the guard is dropped.
     #[inline]
     pub fn enter(&self) -> InFlight {
         self.0.fetch_add(1, Relaxed);
         InFlight(self.0.clone())
     }
 
-    /// How many are inside now.
+    /// Returns the number of guards that are alive.
     pub fn value(&self) -> i64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Counts down when dropped.
+/// Decrements its series when dropped.
 pub struct InFlight(Arc<AtomicI64>);
 
 impl Drop for InFlight {
@@ -291,7 +296,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Reports a value of now, or nothing.
+/// A current value, or nothing.
 pub struct Gauge<L = ()> {
     series: Box<[Arc<GaugeSeries>]>,
     labels: PhantomData<fn(L)>,
@@ -309,12 +314,12 @@ impl Default for GaugeSeries {
 }
 
 impl<L: LabelSet> Gauge<L> {
-    /// Reports `value` from now on.
+    /// Sets the value that is reported from now on.
     pub fn set(&self, labels: L, value: f64) {
         self.series[labels.series_index()].0.store(value.to_bits(), Relaxed);
     }
 
-    /// Stops reporting every series: better no value than one that nobody measures any more.
+    /// Stops reporting every series: no value is better than one that is no longer measured.
     pub fn clear(&self) {
         for series in &self.series {
             series.0.store(ABSENT, Relaxed);
@@ -322,7 +327,7 @@ impl<L: LabelSet> Gauge<L> {
     }
 }
 
-/// Distributes durations over buckets.
+/// A distribution of durations over buckets.
 pub struct Histogram<L = ()> {
     series: Box<[Arc<HistogramSeries>]>,
     labels: PhantomData<fn(L)>,
@@ -334,7 +339,7 @@ impl<L: LabelSet> Histogram<L> {
         self.series[labels.series_index()].record(nanoseconds, None);
     }
 
-    /// One series by itself.
+    /// Returns one series, to be updated without its labels.
     pub fn bind(&self, labels: L) -> BoundHistogram {
         BoundHistogram(self.series[labels.series_index()].clone())
     }
@@ -345,18 +350,19 @@ impl<L: LabelSet> Histogram<L> {
 pub struct BoundHistogram(Arc<HistogramSeries>);
 
 impl BoundHistogram {
-    /// Records a duration; where it was measured in a sampled span, that becomes the exemplar of its bucket.
+    /// Records a duration. If it was measured in a sampled span, that span becomes the exemplar of
+    /// its bucket.
     #[inline]
     pub fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
         self.0.record(nanoseconds, exemplar);
     }
 
-    /// How many durations were recorded.
+    /// Returns the number of recorded durations.
     pub fn count(&self) -> u64 {
         self.0.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
     }
 
-    /// The sum of all recorded durations in nanoseconds.
+    /// Returns the sum of all recorded durations, in nanoseconds.
     pub fn sum_nanoseconds(&self) -> u64 {
         self.0.sum_nanoseconds.load(Relaxed)
     }
@@ -364,21 +370,23 @@ impl BoundHistogram {
 
 struct HistogramSeries {
     bounds_nanoseconds: Box<[u64]>,
-    /// One more than there are bounds; the count is their sum, so it cannot disagree with them.
+    /// One more than there are bounds. The total count is the sum of the buckets, so the two cannot
+    /// disagree.
     buckets: Box<[AtomicU64]>,
     sum_nanoseconds: AtomicU64,
-    /// The newest sampled request of each bucket. Allocated on first use, for most error series never see one.
+    /// The newest sampled request of each bucket. Allocated on first use, because most error series
+    /// never have one.
     exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>]>>,
 }
 
 /// A recorded value with the trace in which it was measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exemplar {
-    /// The span that was measured.
+    /// The context of the measured span.
     pub context: SpanContext,
-    /// Its duration.
+    /// The recorded duration.
     pub nanoseconds: u64,
-    /// When it ended.
+    /// Time at which the operation ended.
     pub unix_nanoseconds: u64,
 }
 
@@ -394,7 +402,7 @@ impl HistogramSeries {
 
     #[inline]
     fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
-        // Bounds are inclusive upper ones, and most requests fall into the first few.
+        // Linear search: most requests fall into the first few buckets. Upper bounds are inclusive.
         let above = self.bounds_nanoseconds.iter().position(|bound| nanoseconds <= *bound);
         let bucket = above.unwrap_or(self.bounds_nanoseconds.len());
         self.buckets[bucket].fetch_add(1, Relaxed);
@@ -407,7 +415,7 @@ impl HistogramSeries {
     fn keep_exemplar(&self, bucket: usize, exemplar: Exemplar) {
         let slots =
             self.exemplars.get_or_init(|| (0..self.buckets.len()).map(|_| Mutex::new(None)).collect());
-        // A reader or another writer holds the slot: their exemplar is as good as this one.
+        // If a reader or another writer holds the slot, skip this exemplar: theirs is as good.
         if let Ok(mut slot) = slots[bucket].try_lock() {
             *slot = Some(exemplar);
         }
@@ -438,7 +446,8 @@ impl Source {
     }
 }
 
-/// Where the next part of a snapshot begins. Metrics and series are only ever added at the end, so it stays good.
+/// The position at which the next part of a snapshot begins. Metrics and series are only ever
+/// appended, so it stays valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SnapshotPosition {
     family: usize,
@@ -446,61 +455,62 @@ pub struct SnapshotPosition {
 }
 
 impl SnapshotPosition {
-    /// Whether everything is still to come, or nothing any more.
+    /// Returns whether the position is at the start: nothing has been read yet, or everything.
     pub fn is_start(self) -> bool {
         self == Self::default()
     }
 }
 
-/// Metrics at one moment: every one, or a part.
+/// The values of all metrics at one moment, or of a part of them.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// In the order of registration.
+    /// One entry per metric, in order of registration.
     pub families: Vec<FamilySnapshot>,
-    /// When counting began.
+    /// The start time of every cumulative point.
     pub started_unix_nanoseconds: u64,
 }
 
-/// One metric at one moment.
+/// The values of one metric at one moment.
 #[derive(Clone, Debug)]
 pub struct FamilySnapshot {
-    /// Its declaration.
+    /// The declaration of the metric.
     pub description: MetricDescription,
-    /// Its series with their values.
+    /// Every series with its value.
     pub points: Vec<(SeriesLabels, Value)>,
 }
 
 /// The value of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Of counters and up-down counters.
+    /// A counter's or up-down counter's value.
     Integer(i64),
-    /// Of gauges.
+    /// A gauge's value.
     Number(f64),
-    /// Of histograms.
+    /// A histogram's value.
     Distribution(Distribution),
 }
 
 /// The value of one histogram series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    /// Counts per bucket, not cumulative, the last one above every bound.
+    /// Count of each bucket, not cumulative. The last bucket is above every bound.
     pub buckets: Vec<u64>,
-    /// Sum of all durations.
+    /// Sum of all recorded durations.
     pub sum_nanoseconds: u64,
-    /// The newest exemplar of each bucket; empty when there never was one.
+    /// The newest exemplar of each bucket; empty if there never was one.
     pub exemplars: Vec<Option<Exemplar>>,
 }
 
 impl Distribution {
-    /// How many durations were recorded.
+    /// Returns the number of recorded durations.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 }
 
 impl Snapshot {
-    /// The value of the series that has exactly these labels, for tests and the demo's view.
+    /// Returns the value of the series that has exactly these labels, for tests and the demo's
+    /// view.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<&Value> {
         let family = self.families.iter().find(|family| family.description.name == name)?;
         let matches = |series: &SeriesLabels| {
@@ -510,7 +520,7 @@ impl Snapshot {
         family.points.iter().find(|(series, _)| matches(series)).map(|(_, value)| value)
     }
 
-    /// The sum of all series of an integer metric, or 0 where there is none.
+    /// Returns the sum of all series of an integer metric, or 0 if the metric does not exist.
     pub fn total(&self, name: &str) -> i64 {
         let points =
             self.families.iter().filter(|family| family.description.name == name).flat_map(|f| &f.points);
@@ -519,7 +529,7 @@ impl Snapshot {
 }
 
 impl MetricKind {
-    /// The word of the Prometheus text format.
+    /// Returns the type's name in the Prometheus text format.
     pub const fn prometheus_type(self) -> &'static str {
         match self {
             MetricKind::Counter => "counter",

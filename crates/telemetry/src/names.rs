@@ -1,8 +1,9 @@
-//! The names that this crate itself puts on spans and into log lines.
+//! Names of span attributes and log fields that this crate sets.
 //!
-//! Whoever lets only known names through, such as a collector, takes them from here. Names of the application come beside them.
+//! A filter that accepts only known names, such as the collector's allow-list, takes them from here
+//! and adds the application's.
 
-/// Attributes of spans, each of which is a field of the span's line too.
+/// Span attributes. Each one is also a field of the span's log line.
 pub const SPAN_ATTRIBUTES: &[&str] = &[
     "code.location",
     "db.duration_ms",
@@ -17,8 +18,7 @@ pub const SPAN_ATTRIBUTES: &[&str] = &[
     "url.scheme",
 ];
 
-/// Fields of lines alone, beside those of [`PIPELINE_FIELDS`](crate::PIPELINE_FIELDS) and what says when, how serious, what and
-/// in which span.
+/// Fields of log lines only, besides [`LINE_HEAD`] and [`PIPELINE_FIELDS`](crate::PIPELINE_FIELDS).
 pub const LINE_FIELDS: &[&str] = &[
     "code.file",
     "code.line",
@@ -32,5 +32,5 @@ pub const LINE_FIELDS: &[&str] = &[
     "thread.name",
 ];
 
-/// Fields of every line that say when, how serious, what, and in which span.
+/// Fields of every log line: time, level, event, and the span it belongs to.
 pub const LINE_HEAD: &[&str] = &["timestamp", "level", "event", "trace_id", "span_id"];

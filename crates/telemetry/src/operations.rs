@@ -1,6 +1,7 @@
-//! Operations of one family: the same event and metric, one kind and one outcome from closed sets each.
+//! Families of operations: one event and one metric for all of them, with a kind and an outcome
+//! from closed sets.
 //!
-//! Database operations, job runs, e-mail deliveries and calls to others are all of this shape.
+//! Database operations, job runs, e-mail deliveries and outgoing calls all have this shape.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,25 +18,25 @@ use crate::record::{Constants, Operation, OperationDescription, OutcomeDescripti
 use crate::trace::SpanContext;
 use crate::{ErrorType, Telemetry};
 
-/// The precise failure behind an outcome that is a coarser one.
+/// The precise error type, where the outcome is coarser.
 pub(crate) static ERROR_CAUSE: Key = Key("error.cause");
 
-/// How operations of a family end. An empty [`as_str`](crate::ClosedSet::as_str) leaves the label out, as the conventions ask of
-/// `error.type` when there was no error.
+/// The outcomes of a family of operations. A member whose [`as_str`](crate::ClosedSet::as_str) is
+/// empty has no label, as the conventions demand of `error.type` when there was no error.
 pub trait Outcome: Label {
-    /// How an operation ends that nobody finished: its future was dropped.
+    /// The outcome of an operation whose future was dropped before it ended.
     const ABANDONED: Self;
 
-    /// The level of the log line.
+    /// Returns the level of the log line.
     fn level(self) -> Level;
 
-    /// Whether the span's status is `ERROR`.
+    /// Returns whether the span's status is `ERROR`.
     fn is_error(self) -> bool;
 }
 
-/// What a record says about a failure beside its outcome.
+/// Details of a failure that a record carries beside its outcome.
 pub trait Cause {
-    /// Adds that to the record.
+    /// Adds the details to the record.
     fn describe(&self, attributes: &mut Attributes);
 }
 
@@ -45,11 +46,11 @@ impl Cause for ErrorType {
     }
 }
 
-/// What the operations of a family have in common.
+/// The properties that all operations of a family share.
 pub struct FamilyDescription {
-    /// The name of the log event.
+    /// Name of the log event.
     pub event: &'static str,
-    /// The kind of the span, whose name is the kind's `as_str`.
+    /// Kind of the span. The span's name is the `as_str` of the operation's kind.
     pub span_kind: SpanKind,
     /// Attributes of every line and span.
     pub attributes: Constants,
@@ -59,25 +60,27 @@ pub struct FamilyDescription {
 pub struct Operations<K, O> {
     telemetry: Telemetry,
     operations: Box<[Operation]>,
-    /// Whether the operations are added up in the record of the request or job that made them.
+    /// If true, count and duration of these operations are added to the record of the enclosing
+    /// request or job.
     tallied: bool,
     labels: std::marker::PhantomData<fn(K, O)>,
 }
 
 impl<K: Label, O: Outcome> Operations<K, O> {
-    /// A family whose durations are a histogram.
+    /// Creates a family whose durations are recorded in a histogram.
     pub fn timed(telemetry: &Telemetry, family: FamilyDescription, metric: &HistogramMetric<(K, O)>) -> Self {
         let histogram = telemetry.meter().histogram(metric);
         Self::build(telemetry, family, |kind, outcome| (Some(histogram.bind((kind, outcome))), None))
     }
 
-    /// A family that is only counted.
+    /// Creates a family whose operations are counted but not timed.
     pub fn counted(telemetry: &Telemetry, family: FamilyDescription, metric: &CounterMetric<(K, O)>) -> Self {
         let counter = telemetry.meter().counter(metric);
         Self::build(telemetry, family, |kind, outcome| (None, Some(counter.bind((kind, outcome)))))
     }
 
-    /// Adds these operations up in the record of the request or job that makes them: how many, and how long together.
+    /// Adds count and total duration of these operations to the record of the enclosing request or
+    /// job.
     pub fn tallied(self) -> Self {
         Self { tallied: true, ..self }
     }
@@ -111,7 +114,8 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         Self { telemetry: telemetry.clone(), operations, tallied: false, labels: std::marker::PhantomData }
     }
 
-    /// Measures `work` as a child of the current operation. It answers its outcome and, for a failure, the precise cause.
+    /// Measures `work` as a child of the current operation. `work` returns its outcome and, for a
+    /// failure, the precise cause.
     pub fn observe<T>(
         &self,
         kind: K,
@@ -120,7 +124,7 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         self.observe_with(kind, |_| (), work)
     }
 
-    /// The same for failures of which more can be said than their type.
+    /// Like [`observe`](Self::observe), for failures that carry more details than their type.
     pub fn observe_causes<T, C: Cause>(
         &self,
         kind: K,
@@ -129,7 +133,7 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         Observed { work, operations: self, kind, describe: Some(|_: &mut Attributes| ()), measurement: None }
     }
 
-    /// The same, with ids for the record.
+    /// Like [`observe`](Self::observe), with ids for the record.
     pub fn observe_with<T>(
         &self,
         kind: K,
@@ -139,8 +143,8 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         Observed { work, operations: self, kind, describe: Some(describe), measurement: None }
     }
 
-    /// Runs `work` as the root of a trace of its own, linked to the span that caused it. Everything measured within becomes
-    /// its child.
+    /// Runs `work` as the root of a new trace that is linked to the span that caused it. Everything
+    /// measured within becomes its child.
     pub fn run<T>(
         &self,
         kind: K,
@@ -152,11 +156,11 @@ impl<K: Label, O: Outcome> Operations<K, O> {
     }
 }
 
-// Both futures are written by hand because an `async fn` holds its arguments twice, and is copied as a whole on its way to
-// whoever awaits it: what a connection of the pool needs was 33 KiB in three layers of them.
+// Both futures are written by hand. An `async fn` holds its arguments twice and is copied as a
+// whole into each future that awaits it: three layers of them took 33 KiB for a pool connection.
 
 pin_project! {
-    /// Work that is measured from its first poll on.
+    /// Work that is measured from its first poll.
     struct Observed<'a, K, O, D, W> {
         #[pin]
         work: W,
@@ -204,7 +208,7 @@ where
 }
 
 pin_project! {
-    /// Work within a scope of its own, from its first poll on.
+    /// Work with its own scope from its first poll.
     struct Running<'a, K, O, D, W> {
         #[pin]
         work: W,
@@ -249,13 +253,13 @@ where
                 scope.attributes.name(&ERROR_CAUSE, cause);
             }
         }
-        // Its end makes the record.
+        // Dropping the run makes its record.
         *this.run = None;
         Poll::Ready(result)
     }
 }
 
-/// Makes its record when it is dropped, whether its work has ended or was abandoned.
+/// Makes the record when dropped, whether the work ended or was abandoned.
 struct Run<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,

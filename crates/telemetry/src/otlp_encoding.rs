@@ -1,6 +1,7 @@
-//! Export requests of OTLP, written as protobuf bytes without intermediate structures.
+//! OTLP export requests, encoded as protobuf bytes without intermediate structures.
 //!
-//! Field numbers: `opentelemetry/proto/{trace,metrics,common,resource}/v1` and `collector/*/v1` of opentelemetry-proto 1.x.
+//! Field numbers: `opentelemetry/proto/{trace,metrics,common,resource}/v1` and `collector/*/v1` of
+//! opentelemetry-proto 1.x.
 
 use crate::catalogue::{MetricKind, SeriesLabels};
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
@@ -9,15 +10,15 @@ use crate::protobuf::{
     uint_field, varint,
 };
 
-/// The version of the semantic conventions whose names are used.
+/// Version of the semantic conventions that the attribute names follow.
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
 
 const CUMULATIVE: u64 = 2;
 
-/// Who is recording: `service.name`, `service.version` and so on.
+/// The entity that produces telemetry: `service.name`, `service.version` and so on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Resource {
-    /// Attribute names with their values.
+    /// Attribute names and values.
     pub attributes: Vec<(String, String)>,
 }
 
@@ -38,19 +39,19 @@ fn scope() -> Vec<u8> {
     out
 }
 
-/// What stands around the spans or the metrics of an export request; both requests number their fields alike. The payload is written
-/// between both parts, so that it need not be copied.
+/// Head and tail of an export request, around its spans or metrics; both kinds of request number
+/// their fields alike. The payload is written between both parts, so it need not be copied.
 pub(crate) struct RequestFrame {
     head: Vec<u8>,
-    /// Where the length of the scope stands in the head; that of the resource follows the first tag.
+    /// Position of the scope's length in the head. The resource's length follows the first tag.
     scope_length_at: usize,
     schema: Vec<u8>,
 }
 
-/// Where the length of the resource stands.
+/// Position of the resource's length in the head.
 const RESOURCE_LENGTH_AT: usize = 1;
 
-/// Lengths are written once they are known, as varints that are padded to what the largest needs.
+/// Bytes reserved for a length that is written later, as a padded varint of maximum size.
 const PADDED_LENGTH: usize = 5;
 
 impl RequestFrame {
@@ -65,18 +66,18 @@ impl RequestFrame {
         Self { head, scope_length_at, schema }
     }
 
-    /// How many bytes stand before the payload.
+    /// Returns the length of the head in bytes.
     pub(crate) fn head_length(&self) -> usize {
         self.head.len()
     }
 
-    /// Begins a request in a buffer that is empty.
+    /// Begins a request in an empty buffer.
     pub(crate) fn begin(&self, request: &mut Vec<u8>) {
         debug_assert!(request.is_empty(), "lengths are found by their positions");
         request.extend_from_slice(&self.head);
     }
 
-    /// Ends the request after its payload.
+    /// Completes the request after its payload was appended.
     pub(crate) fn complete(&self, request: &mut Vec<u8>) {
         for length_at in [self.scope_length_at, RESOURCE_LENGTH_AT] {
             request.extend_from_slice(&self.schema);
@@ -85,7 +86,7 @@ impl RequestFrame {
     }
 }
 
-/// Appends a tag and room for the length, whose position is returned.
+/// Appends a tag and space for the length, and returns the position of that length.
 fn begin_message(out: &mut Vec<u8>, field: u32) -> usize {
     varint(out, u64::from(field << 3 | 2));
     let length_at = out.len();
@@ -93,7 +94,7 @@ fn begin_message(out: &mut Vec<u8>, field: u32) -> usize {
     length_at
 }
 
-/// Writes the length of a message that ends here.
+/// Writes the length of a message that ends at the end of `out`.
 fn end_message(out: &mut [u8], length_at: usize) {
     let content = length_at + PADDED_LENGTH;
     let mut length = out.len() - content;
@@ -105,7 +106,8 @@ fn end_message(out: &mut [u8], length_at: usize) {
     *last = length as u8;
 }
 
-/// Encodes a snapshot as a complete `ExportMetricsServiceRequest` in a buffer that is empty, and returns how many points it holds.
+/// Encodes a snapshot as a complete `ExportMetricsServiceRequest` into an empty buffer, and returns
+/// its number of points.
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,
@@ -116,7 +118,7 @@ pub fn metrics_request(
     let mut points = 0;
     let times = Times { start: snapshot.started_unix_nanoseconds, now: now_unix_nanoseconds };
     frame.begin(out);
-    // A metric without points says nothing and some receivers object to it.
+    // Leave out metrics without points: they say nothing, and some receivers reject them.
     for family in snapshot.families.iter().filter(|family| !family.points.is_empty()) {
         points += family.points.len();
         message_field(out, 2, |out| encode_metric(out, family, times));
@@ -160,7 +162,7 @@ fn encode_numbers(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) {
     for (labels, value) in &family.points {
         message_field(out, 1, |out| {
             encode_labels(out, 7, labels);
-            // A gauge is a value of now and has no start.
+            // A gauge has no start time.
             if family.description.kind != MetricKind::Gauge {
                 fixed64_field(out, 2, times.start);
             }
@@ -203,7 +205,7 @@ fn encode_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
 fn encode_labels(out: &mut Vec<u8>, field: u32, labels: &SeriesLabels) {
     for (key, value) in labels {
         match (*key, value.parse()) {
-            // The conventions make the status code a number.
+            // The conventions define the status code as a number.
             ("http.response.status_code", Ok(code)) => {
                 crate::protobuf::integer_attribute(out, field, key, code)
             }

@@ -1,25 +1,25 @@
-//! How database operations and job runs end.
+//! Outcomes of database operations and job runs.
 
 use crate::catalogue::Label;
 use crate::log::Level;
 use crate::operations::Outcome;
 use crate::{ClosedSet, ErrorType};
 
-/// How a database operation ended: coarse, because every named operation has a series for each. The precise error type is
-/// `error.cause` in line and span.
+/// The outcome of a database operation. It is coarse, because every named operation has a series
+/// for each outcome. The precise error type is `error.cause` in line and span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseOutcome {
-    /// It succeeded.
+    /// The operation succeeded.
     Ok,
-    /// The database or a connection to it could not be had.
+    /// The database could not be reached, or the pool had no connection.
     Unavailable,
-    /// It took too long.
+    /// The operation exceeded its time limit.
     Timeout,
-    /// A constraint or a concurrent transaction refused it, as callers expect.
+    /// A constraint or a concurrent transaction rejected it, which callers expect.
     Conflict,
-    /// Its caller went away.
+    /// The caller dropped the operation.
     Cancelled,
-    /// Anything else, which is a defect.
+    /// Any other error; it indicates a defect.
     Other,
 }
 
@@ -88,20 +88,22 @@ impl From<ErrorType> for DatabaseOutcome {
     }
 }
 
-/// How a run of a job ended.
+/// The outcome of one run of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobOutcome {
-    /// Its work is done.
+    /// The job is done.
     Ok,
-    /// Whoever its work was for does not take it, and nobody here can change that. It will not run again, and nobody has to look.
+    /// The recipient rejects the work, and nobody here can change that. The job does not run again
+    /// and needs no attention.
     Rejected,
-    /// It failed and will run again.
+    /// The run failed and will be retried.
     Retry,
-    /// It failed for good and waits for an operator.
+    /// The run failed permanently and the job waits for an operator.
     Dead,
-    /// Its lease ran out and somebody else has taken the job over; whatever this run did is not counted as its end.
+    /// The lease ran out and another worker took the job over. This run does not count as the job's
+    /// end.
     LostLease,
-    /// The process was told to stop, and the job was handed back.
+    /// The process is shutting down, and the job went back to the queue.
     HandedBack,
 }
 

@@ -1,6 +1,8 @@
-//! The threads that carry records out of the process: one for log lines, one for spans, one for metric points.
+//! The threads that carry records out of the process: one for log lines, one for spans, one for
+//! metric points.
 //!
-//! They share nothing but the buffers, so a collector that hangs for one signal delays no other.
+//! They share nothing but the buffers, so a collector that hangs for one signal does not delay
+//! another.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,33 +20,36 @@ use crate::process::ProcessSample;
 use crate::telemetry::BUFFER;
 use crate::{ClosedSet, Telemetry, current, events, metrics_request};
 
-/// Spans of one export request, near enough: one thread's are never divided. A few requests have to find room in the queue, and
-/// each one stays below the 4 MiB that a collector accepts by default.
+/// Approximate size of a trace export request; the spans of one thread are never split. The queue
+/// has room for several requests, and each stays below the 4 MiB that a collector accepts by
+/// default.
 const TRACE_REQUEST_BYTES: usize = BUFFER;
 
-/// Points of one export request. All of them at once would take ten times the memory, and what a process takes for a moment it keeps.
+/// Maximum number of points in a metrics export request. Sending all points at once would take ten
+/// times the memory, and a process keeps its peak memory.
 const POINTS_PER_REQUEST: usize = 256;
 
-/// How long a reading of the process is used again: one snapshot asks for its numbers one by one.
+/// Maximum age of a process reading before it is taken again, because one snapshot asks for its
+/// numbers one by one.
 const PROCESS_SAMPLE_AGE: Duration = Duration::from_millis(500);
 
-/// What is started.
+/// Settings of the pipeline's threads and of `tracing`.
 pub struct PipelineSettings {
-    /// Where log lines go.
+    /// Destination and format of log lines.
     pub log: LogSettings,
-    /// Where spans go; none are encoded without it.
+    /// Destination of spans. Without it, no spans are encoded.
     pub traces: Option<SignalSettings>,
-    /// Where metric points go.
+    /// Destination of metric points.
     pub metrics: Option<SignalSettings>,
     /// The only fields of `tracing` events that are recorded.
     pub allowed_fields: &'static [&'static str],
-    /// The application's own modules, whose event names are recorded.
+    /// The application's own modules. Only they may name events.
     pub own_targets: &'static [&'static str],
-    /// What happens to the text of a panic.
+    /// Treatment of the text of panics.
     pub panic_text: PanicText,
 }
 
-/// Why the pipeline could not be started.
+/// Reasons why the pipeline cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum PipelineError {
     /// The log file cannot be used.
@@ -53,27 +58,28 @@ pub enum PipelineError {
     /// A sender cannot be set up.
     #[error(transparent)]
     Sender(#[from] StartError),
-    /// Something in this process has taken the place of the log already.
+    /// Another `tracing` subscriber is already installed in this process.
     #[error("another subscriber of the tracing library is installed in this process")]
     SubscriberInstalled,
 }
 
-/// The running threads.
+/// The running threads, until [`shutdown`](Self::shutdown).
 pub struct Pipeline {
     telemetry: Telemetry,
     writer: LogWriter,
     senders: Vec<SignalSender>,
     links: Vec<(Signal, SenderLink)>,
-    /// Of the sender of metrics, where there is one.
+    /// The link to the sender of metrics, if there is one.
     metrics: Option<SenderLink>,
 }
 
 impl Pipeline {
-    /// Starts the threads, makes `tracing` events and panics lines of this log, and registers what the pipeline and the
-    /// process report of themselves. Once per process: `tracing` and the panic hook are the process's.
+    /// Starts the threads, turns `tracing` events and panics into log lines, and registers the
+    /// metrics of the pipeline and the process. Call it once per process: the `tracing` subscriber
+    /// and the panic hook are global.
     ///
     /// # Errors
-    /// When the log file or a sender cannot be set up.
+    /// Returns an error if the log file or a sender cannot be set up.
     pub fn start(telemetry: &Telemetry, settings: PipelineSettings) -> Result<Self, PipelineError> {
         let writer = LogWriter::start(settings.log, Arc::new(Lines(telemetry.clone())))?;
         let output: Arc<dyn LogOutput> = Arc::new(Lines(telemetry.clone()));
@@ -107,10 +113,11 @@ impl Pipeline {
         Ok(Self { telemetry: telemetry.clone(), writer, senders, links, metrics })
     }
 
-    /// Sends all metrics as they are now. Call it once, when every series exists and nothing has been counted: what a series began with
-    /// has to be known before anybody can see it increase.
+    /// Sends all metrics once, immediately. Call it when every series exists and nothing has been
+    /// counted: an increase is visible only if the initial value was sent.
     ///
-    /// Returns when the collector has taken them, as soon as it is known not to, and in any case after `within`.
+    /// Returns when the collector has accepted them, when sending has failed, and at the latest
+    /// after `within`.
     pub async fn send_first_metrics(&self, within: Duration) {
         if let Some(link) = &self.metrics {
             link.wake();
@@ -118,20 +125,22 @@ impl Pipeline {
         }
     }
 
-    /// Sends what is pending within one total limit, whatever the collector does. Blocks the calling thread.
+    /// Sends everything pending within one total time limit, whatever the collector does. Blocks
+    /// the calling thread.
     pub fn shutdown(self, within: Duration) {
         let deadline = Instant::now() + within;
         otlp::shutdown(self.senders, deadline);
         for (signal, link) in self.links {
             report_lost_items(&self.telemetry, signal, &link);
         }
-        // The lines last, for sending may have left some; writing them needs no network and gets a moment in any case.
+        // Lines last, because sending may have produced some. Writing them needs no network, so it
+        // always gets a moment.
         self.writer.shutdown(deadline.max(Instant::now() + Duration::from_millis(200)));
         drop(self.telemetry);
     }
 }
 
-/// Says how many items never arrived, for the metrics that count them are not read any more.
+/// Logs how many items never arrived, because the metrics that count them are not read any more.
 fn report_lost_items(telemetry: &Telemetry, signal: Signal, link: &SenderLink) {
     let dropped_items = link.statistics().counts().dropped_items() + telemetry.buffer_full(signal);
     if dropped_items > 0 {
@@ -139,7 +148,7 @@ fn report_lost_items(telemetry: &Telemetry, signal: Signal, link: &SenderLink) {
     }
 }
 
-/// Says that sending fails, at most once a minute for each signal.
+/// Logs that sending fails, at most once a minute for each signal.
 fn warn(warning: SenderWarning) {
     tracing::warn!(
         name: events::EXPORT_FAILED,
@@ -151,7 +160,7 @@ fn warn(warning: SenderWarning) {
     );
 }
 
-/// Field names of the pipeline's own events, to be put on the allow-list.
+/// Field names of the pipeline's own events, for the allow-list.
 pub const PIPELINE_FIELDS: &[&str] =
     &["signal", "failure", "status", "failed_requests", "dropped_items", "dependency", "error.type"];
 
@@ -180,7 +189,7 @@ impl BatchSource for Spans {
     }
 }
 
-/// The points of all metrics, from where the last request ended.
+/// Iterates over the points of all metrics, one request at a time.
 struct Points {
     telemetry: Telemetry,
     position: Mutex<SnapshotPosition>,
@@ -207,7 +216,7 @@ impl Points {
     }
 }
 
-/// What became of every signal, as metrics.
+/// Registers the metrics that count items exported, dropped and queued, by signal.
 fn report_pipeline(telemetry: &Telemetry, log: Arc<LogStatistics>, traces: SenderLink, metrics: SenderLink) {
     let link = move |signal: Signal| match signal {
         Signal::Logs => None,
@@ -243,7 +252,7 @@ fn lines_dropped(log: &LogStatistics, reason: DropReason) -> u64 {
     let reasons: &[LogDropReason] = match reason {
         DropReason::QueueFull => &[LogDropReason::Blocked],
         DropReason::WriteFailed => &[LogDropReason::StorageFull, LogDropReason::Closed, LogDropReason::Io],
-        // The others are reasons of senders, and lines are not sent.
+        // The other reasons apply to senders only, and lines are not sent.
         _ => &[],
     };
     let lost =

@@ -1,8 +1,9 @@
-//! What the operating system knows about this process, named as OpenTelemetry's `process.*` metrics.
+//! Resource usage of this process as the operating system reports it, named as OpenTelemetry's
+//! `process.*` metrics.
 
 use std::time::Duration;
 
-/// One reading. Metrics of these names and units are exported from it.
+/// One reading. Its fields are exported as the metrics that they name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcessSample {
     /// `process.cpu.time` with `cpu.mode` = `user`, in seconds since the process started.
@@ -13,24 +14,25 @@ pub struct ProcessSample {
     pub memory_usage: u64,
     /// `process.memory.virtual`: reserved address space, in bytes.
     pub memory_virtual: u64,
-    /// `process.unix.file_descriptor.count`; the conventions called it `process.open_file_descriptor.count` before.
+    /// `process.unix.file_descriptor.count`, formerly `process.open_file_descriptor.count` in the
+    /// conventions.
     pub file_descriptors: u64,
-    /// `process.unix.file_descriptor.limit`: how many it may have open at once.
+    /// `process.unix.file_descriptor.limit`: maximum number of open files and sockets.
     pub file_descriptor_limit: u64,
-    /// `process.thread.count`.
+    /// `process.thread.count`: current number of threads.
     pub threads: u64,
-    /// `process.uptime`, in seconds.
+    /// `process.uptime`: time since the process started.
     pub uptime: Duration,
 }
 
 impl ProcessSample {
-    /// Reads the present state, or `None` where the operating system offers no `/proc`.
+    /// Reads the current values. Returns `None` if the operating system has no `/proc`.
     #[cfg(target_os = "linux")]
     pub fn read() -> Option<Self> {
         linux::read()
     }
 
-    /// Reads the present state, or `None` where the operating system offers no `/proc`.
+    /// Returns `None`: `/proc` is read on Linux only.
     #[cfg(not(target_os = "linux"))]
     pub fn read() -> Option<Self> {
         None
@@ -60,7 +62,7 @@ mod linux {
             cpu_system: duration(usage.system_time())?,
             memory_usage: status_number(&status, "VmRSS")? * 1024,
             memory_virtual: status_number(&status, "VmSize")? * 1024,
-            // Reading the directory opens it, and that one is not the application's.
+            // Reading the directory opens one more descriptor, which is not the application's.
             file_descriptors: (fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1),
             file_descriptor_limit: getrlimit(Resource::RLIMIT_NOFILE).ok()?.0,
             threads: status_number(&status, "Threads")?,
@@ -74,15 +76,16 @@ mod linux {
         Some(Duration::from_secs(seconds) + Duration::from_micros(microseconds))
     }
 
-    /// The number of a line such as `VmRSS:     1234 kB`.
+    /// Parses the number of a line such as `VmRSS: 1234 kB`.
     fn status_number(status: &str, name: &str) -> Option<u64> {
         let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         value.split_whitespace().next()?.parse().ok()
     }
 
-    /// How long after the machine the process was started.
+    /// Returns the time from the machine's boot to the start of the process.
     fn start_since_boot(stat: &str, ticks_per_second: u64) -> Option<Duration> {
-        // The second field is the program's name in parentheses, which may itself contain blanks and parentheses.
+        // The second field is the program's name in parentheses, and may itself contain spaces and
+        // parentheses.
         let (_, after_name) = stat.rsplit_once(')')?;
         const START_TIME: usize = 22;
         const FIRST_AFTER_NAME: usize = 3;
@@ -124,7 +127,8 @@ mod linux {
                     std::hint::black_box(sum.wrapping_add(memory.iter().map(|byte| u64::from(*byte)).sum()));
             }
             let after = read().expect("a sample");
-            // Other tests run in this process too, so only what this one keeps busy is certain.
+            // Other tests run in this process too, so only what this test itself keeps busy is
+            // certain.
             assert!(after.memory_usage >= 64 << 20, "{after:?}");
             assert!(after.memory_virtual >= after.memory_usage, "{after:?}");
             assert!(after.file_descriptors >= files.len() as u64 + 3, "{after:?}");

@@ -36,7 +36,7 @@ fn render_family(out: &mut String, family: &FamilySnapshot) {
     }
 }
 
-/// Rust spells infinity in another way than the format.
+/// Formats a number. The format spells infinity differently from Rust.
 fn number_text(number: f64) -> String {
     match number {
         f64::INFINITY => "+Inf".to_owned(),

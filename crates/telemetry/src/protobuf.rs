@@ -1,10 +1,10 @@
-//! The few pieces of the protobuf wire format that OTLP needs, written straight into a byte buffer.
+//! The parts of the protobuf wire format that OTLP needs, written directly into a byte buffer.
 //!
 //! Field numbers and wire types: <https://protobuf.dev/programming-guides/encoding/>.
 
-/// How many bytes are reserved for a message length that is patched once the message is complete.
+/// Bytes reserved for a message length that is patched once the message is complete.
 ///
-/// A varint may be padded with continuation bytes; three of them hold lengths below 2 MiB.
+/// A varint may be padded with continuation bytes; three bytes hold lengths below 2 MiB.
 const PATCHED_LENGTH: usize = 3;
 const PATCHED_LENGTH_LIMIT: usize = 1 << (7 * PATCHED_LENGTH);
 
@@ -32,7 +32,7 @@ pub(crate) fn uint_field(out: &mut Vec<u8>, field: u32, value: u64) {
     }
 }
 
-/// Appends a varint field even when it is 0, as members of a `oneof` need it.
+/// Appends a varint field even if it is 0, as members of a `oneof` require.
 #[inline]
 pub(crate) fn uint_member(out: &mut Vec<u8>, field: u32, value: u64) {
     tag(out, field, 0);
@@ -59,18 +59,19 @@ pub(crate) fn bytes_field(out: &mut Vec<u8>, field: u32, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// The tags of both fields of a `KeyValue`.
+/// Tag of the field `key` of a `KeyValue`.
 const KEY_VALUE_KEY: u8 = 1 << 3 | 2;
 const KEY_VALUE_VALUE: u8 = 2 << 3 | 2;
 
-/// The fields of a span, or of the value of an attribute, whose lengths are known, put together on the stack and appended at once.
+/// Fields of known length, of a span or an attribute's value. They are assembled on the stack and
+/// appended at once.
 pub(crate) struct FixedFields {
     bytes: [u8; FixedFields::CAPACITY],
     length: usize,
 }
 
 impl FixedFields {
-    /// Three ids, two times and the flags.
+    /// Room for three ids, two times and the flags.
     const CAPACITY: usize = (2 + 16) + 2 * (2 + 8) + 2 * (1 + 8) + (2 + 4);
 
     #[inline]
@@ -78,7 +79,7 @@ impl FixedFields {
         Self { bytes: [0; Self::CAPACITY], length: 0 }
     }
 
-    /// Begins the value of a `KeyValue`, which is what follows.
+    /// Begins the value of a `KeyValue`. Append its fields, then call [`attribute`].
     #[inline]
     pub(crate) fn of_value() -> Self {
         let mut fields = Self::new();
@@ -86,7 +87,7 @@ impl FixedFields {
         fields
     }
 
-    /// Ends what [`of_value`](Self::of_value) began: writes its length.
+    /// Completes a value begun by [`of_value`](Self::of_value): writes its length.
     #[inline]
     fn as_value(&mut self) -> &[u8] {
         self.bytes[1] = (self.length - 2) as u8;
@@ -99,7 +100,7 @@ impl FixedFields {
         self.length += N;
     }
 
-    /// As [`varint`] would write it.
+    /// Writes a tag, like [`varint`].
     #[inline]
     fn tag(&mut self, field: u32, wire_type: u32) {
         let tag = field << 3 | wire_type;
@@ -129,7 +130,7 @@ impl FixedFields {
         self.push(value.to_le_bytes());
     }
 
-    /// As [`uint_member`] would write it.
+    /// Writes an integer field, like [`uint_member`].
     #[inline]
     pub(crate) fn uint(&mut self, field: u32, mut value: u64) {
         self.tag(field, 0);
@@ -146,8 +147,9 @@ impl FixedFields {
     }
 }
 
-/// Appends an OTLP `KeyValue` as field `field`, whose value was put together in `value`. Nearly all are so short that each length is one
-/// byte that is known before anything is written, which saves half of what [`string_attribute`] costs.
+/// Appends an OTLP `KeyValue` as field `field`, with the value assembled in `value`. Nearly all are
+/// so short that each length is one byte that is known in advance, which saves half the cost of
+/// [`string_attribute`].
 #[inline]
 pub(crate) fn attribute(out: &mut Vec<u8>, field: u32, key: &str, value: &mut FixedFields) {
     let value = value.as_value();
@@ -176,10 +178,10 @@ pub(crate) fn packed_fixed64_field(
     }
 }
 
-/// Appends a nested message whose length is not known before it has been written.
+/// Appends a nested message whose length is unknown until it has been written.
 ///
-/// The length is patched into a padded varint afterwards, so nothing is encoded twice. Messages of 2 MiB and more, which
-/// only a whole export request can reach, have their length inserted instead.
+/// The length is patched into a padded varint afterwards, so nothing is encoded twice. Messages of
+/// 2 MiB and more, which only a whole export request can reach, have their length inserted instead.
 #[inline]
 pub(crate) fn message_field(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
     tag(out, field, 2);
@@ -241,7 +243,7 @@ mod tests {
             let text = "x".repeat(length);
             let mut out = Vec::new();
             string_attribute(&mut out, 1, "k", &text);
-            // Field 1 of KeyValueList is a repeated KeyValue.
+            // Field 1 of `KeyValueList` is a repeated `KeyValue`.
             let list =
                 opentelemetry_proto::tonic::common::v1::KeyValueList::decode(&out[..]).expect("decodable");
             assert_eq!(list.values[0].value, Some(AnyValue { value: Some(Value::StringValue(text)) }));

@@ -1,8 +1,9 @@
-//! How an operation becomes three signals.
+//! Rendering of an operation as three signals.
 //!
-//! Everything known before an operation happens is an [`Operation`], rendered to bytes once at start. What is known only
-//! afterwards is a [`Record`]. Its `write_line`, `write_span` and `record_point` render the same
-//! record, so the log line, the span and the metric point cannot disagree, and text that is in neither cannot appear.
+//! Everything known before an operation happens is an [`Operation`], rendered to bytes once at
+//! start. Everything known only afterwards is a [`Record`]. Its `write_line`, `write_span` and
+//! `record_point` render the same record, so the log line, the span and the metric point cannot
+//! disagree, and they cannot contain text that is in neither.
 
 use crate::attribute::Attributes;
 use crate::clock::Timestamp;
@@ -12,16 +13,16 @@ use crate::protobuf::FixedFields;
 use crate::trace::{SpanContext, SpanId, TraceId};
 use crate::{ClosedSet, json, protobuf};
 
-/// The OTLP span kinds, by their protobuf numbers.
+/// OTLP span kinds, with their protobuf numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// Work inside the process.
     Internal = 1,
-    /// An answered request.
+    /// An incoming request.
     Server = 2,
-    /// A call to somebody else.
+    /// An outgoing call.
     Client = 3,
-    /// Background work that a producer left behind.
+    /// A background job that was enqueued earlier.
     Consumer = 5,
 }
 
@@ -46,75 +47,76 @@ impl From<u16> for Constant {
     }
 }
 
-/// Attributes that are known at start.
+/// Attributes that are known at start, with their names.
 pub type Constants = Vec<(&'static str, Constant)>;
 
-/// Describes an [`Operation`]; [`Operation::new`] turns it into bytes.
+/// The description of an [`Operation`]; [`Operation::new`] renders it to bytes.
 pub struct OperationDescription {
-    /// The name of the log event, e.g. `http.server.request`.
+    /// Name of the log event, such as `http.server.request`.
     pub event: &'static str,
-    /// The name of the span: short and of few values, e.g. `GET /v1/users/{id}`.
+    /// Name of the span: short and of low cardinality, such as `GET /v1/users/{id}`.
     pub span_name: String,
-    /// The kind of the span.
+    /// Kind of the span.
     pub kind: SpanKind,
     /// Attributes of line and span alike.
     pub attributes: Constants,
-    /// Every way in which it can end; a record names one of them by position.
+    /// All outcomes of the operation; a record names one of them by position.
     pub outcomes: Vec<OutcomeDescription>,
 }
 
-/// One way in which an operation can end.
+/// One outcome of an operation.
 pub struct OutcomeDescription {
-    /// Attributes of line and span alike, among them `error.type` where it is an error.
+    /// Attributes of line and span alike, including `error.type` for an error.
     pub attributes: Constants,
-    /// The level of the line.
+    /// Level of the log line.
     pub level: Level,
-    /// Whether the span's status is `ERROR`.
+    /// If true, the span's status is `ERROR`.
     pub is_error: bool,
-    /// Where the duration is recorded.
+    /// The histogram that records the duration.
     pub histogram: Option<BoundHistogram>,
-    /// What is counted up by one.
+    /// The counter that is incremented.
     pub counter: Option<BoundCounter>,
 }
 
-/// Everything about an operation that is known before it happens.
+/// An operation with everything that is known before it happens, rendered to bytes.
 pub struct Operation {
     outcomes: Box<[Outcome]>,
-    /// The flags of a span that has a parent.
+    /// Flags of a span that has a parent.
     parent_flags: u32,
 }
 
-/// What is constant of a record that ends so, with what is constant of its operation: as few pieces as can be, for every piece
-/// that is appended costs about as much as forty bytes of it.
+/// The constant bytes of a record with this outcome, including those of its operation. There are as
+/// few pieces as possible: each piece that is appended costs about as much as forty bytes.
 struct Outcome {
-    /// From the end of the time to the trace id.
+    /// The part of the line between timestamp and trace id.
     line_before_ids: Box<[u8]>,
-    /// From the end of the span id to the duration.
+    /// The part of the line between span id and duration.
     line_after_ids: Box<[u8]>,
-    /// The fields of the span that are the same each time.
+    /// The constant fields of the span.
     span: Box<[u8]>,
     level: Level,
     histogram: Option<BoundHistogram>,
     counter: Option<BoundCounter>,
 }
 
-/// What one operation left behind.
+/// One completed operation.
 pub struct Record<'a> {
-    /// What it was.
+    /// The operation's constant part.
     pub operation: &'a Operation,
-    /// How it ended: a position in [`OperationDescription::outcomes`].
+    /// Position of the outcome in [`OperationDescription::outcomes`].
     pub outcome: usize,
-    /// Its span.
+    /// Context of the operation's span.
     pub context: SpanContext,
-    /// The span that it is a child of.
+    /// Id of the parent span, if there is one.
     pub parent: Option<SpanId>,
-    /// A span in another trace that caused it: the request that enqueued a job, an untrusted caller.
+    /// A span in another trace that caused this one: the request that enqueued a job, or an
+    /// untrusted caller.
     pub link: Option<SpanContext>,
-    /// When it began.
+    /// Wall-clock time at which the operation began.
     pub start: Timestamp,
-    /// How long it took.
+    /// Duration in nanoseconds.
     pub nanoseconds: u64,
-    /// Ids and numbers of this one.
+    /// Ids and numbers of this operation.
     pub attributes: &'a Attributes,
 }
 
@@ -133,24 +135,25 @@ mod span_field {
     pub(super) const FLAGS: u32 = 16;
 }
 
-/// The position of spans in `ScopeSpans`.
+/// Field number of spans in `ScopeSpans`.
 pub(crate) const SCOPE_SPANS_SPAN: u32 = 2;
 
-/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit says whether the parent is in another process.
+/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit says whether the parent is in another
+/// process.
 const FLAG_IS_REMOTE_KNOWN: u32 = 0x100;
-/// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`: the parent, or what is linked to, came from outside this process.
+/// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`: the parent or link came from outside this process.
 const FLAG_IS_REMOTE: u32 = 0x200;
 
 const STATUS_CODE_ERROR: u64 = 2;
 
-/// What stands between both ids in a line.
+/// The text between both ids in a line.
 const BETWEEN_IDS: &[u8] = b"\",\"span_id\":\"";
 
-/// The length of both ids in a line.
+/// Length of both ids in a line, with the text between them.
 const IDS_JSON: usize = 2 * size_of::<TraceId>() + BETWEEN_IDS.len() + 2 * size_of::<SpanId>();
 
 impl Operation {
-    /// Renders the description's constant parts.
+    /// Renders the constant parts of the description.
     pub fn new(description: OperationDescription) -> Self {
         let mut line = Vec::new();
         json::key(&mut line, "event");
@@ -163,14 +166,15 @@ impl Operation {
         protobuf::uint_field(&mut span, span_field::KIND, description.kind as u64);
         write_constants_span(&mut span, &description.attributes);
 
-        // A request's parent is its caller; everything else is the child of an operation in this process.
+        // The parent of a request is its remote caller. All other operations are children within
+        // this process.
         let remote = if description.kind == SpanKind::Server { FLAG_IS_REMOTE } else { 0 };
         let parent_flags = FLAG_IS_REMOTE_KNOWN | remote;
         let outcomes = description.outcomes.into_iter().map(|outcome| Outcome::new(&line, &span, outcome));
         Self { outcomes: outcomes.collect(), parent_flags }
     }
 
-    /// The level of the line that an outcome yields.
+    /// Returns the level of the log line for an outcome.
     #[inline]
     pub(crate) fn level(&self, outcome: usize) -> Level {
         self.outcomes[outcome].level
@@ -178,7 +182,7 @@ impl Operation {
 }
 
 impl Outcome {
-    /// Adds what is constant of the outcome to what is constant of its operation.
+    /// Combines the constant parts of the operation with those of the outcome.
     fn new(operation_line: &[u8], operation_span: &[u8], description: OutcomeDescription) -> Self {
         let level = description.level.as_str();
         let line_before_ids = [b"Z\",\"level\":\"", level.as_bytes(), b"\"", operation_line].concat();
@@ -230,7 +234,7 @@ impl Record<'_> {
         &self.operation.outcomes[self.outcome]
     }
 
-    /// First rendering: the metric points.
+    /// Renders the metric points, the first signal.
     #[inline]
     pub(crate) fn record_point(&self, exemplars: bool) {
         let outcome = self.outcome();
@@ -247,7 +251,7 @@ impl Record<'_> {
         }
     }
 
-    /// Second rendering: one JSON line, from where its time ends.
+    /// Renders one JSON line, the second signal, from the end of its timestamp.
     pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
         let outcome = self.outcome();
         out.extend_from_slice(&outcome.line_before_ids);
@@ -263,7 +267,7 @@ impl Record<'_> {
         out.extend_from_slice(b"}\n");
     }
 
-    /// Both ids in hexadecimal digits, with what stands between them in a line.
+    /// Returns both ids as hexadecimal digits, with the text that separates them in a line.
     fn ids_json(&self) -> [u8; IDS_JSON] {
         let mut ids = [0; IDS_JSON];
         let (trace_id, rest) = ids.split_at_mut(2 * size_of::<TraceId>());
@@ -274,7 +278,7 @@ impl Record<'_> {
         ids
     }
 
-    /// Third rendering: one OTLP span, as an element of `ScopeSpans.spans`.
+    /// Renders one OTLP span, the third signal, as an element of `ScopeSpans.spans`.
     pub(crate) fn write_span(&self, out: &mut Vec<u8>) {
         protobuf::message_field(out, SCOPE_SPANS_SPAN, |out| {
             let mut head = FixedFields::new();
@@ -296,7 +300,7 @@ impl Record<'_> {
                 let mut fields = FixedFields::new();
                 fields.bytes(1, &link.trace_id.0);
                 fields.bytes(2, &link.span_id.0);
-                // A caller's header or a row of the queue: neither is a span that this process has at hand.
+                // Links come from a caller's header or a queue row, so they are always remote.
                 fields.fixed32(6, FLAG_IS_REMOTE_KNOWN | FLAG_IS_REMOTE | u32::from(link.sampled));
                 protobuf::bytes_field(out, span_field::LINKS, fields.as_slice());
             }

@@ -1,4 +1,4 @@
-//! The handle through which everything is recorded, and the buffers in which it waits to be sent.
+//! The handle that records everything, and the buffers in which records wait for the pipeline.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -14,18 +14,20 @@ use crate::otlp_encoding::{RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
 
-/// How much of a setting of levels is written into a line.
+/// Maximum number of characters of a level setting that a line quotes.
 const LONGEST_LEVEL: usize = 200;
 
-/// What one shard may hold of one signal while nobody takes it; beyond that it drops and counts.
+/// Maximum bytes that one shard holds per signal. Beyond that, records are dropped and counted.
 const SHARD_LIMIT: usize = 1 << 20;
-/// Pending bytes at which the thread that takes them is woken before its interval is over.
+/// Pending bytes at which the writing or sending thread is woken before its interval is over.
 const WAKE_AT: usize = 128 << 10;
-/// The size of buffers: several threads' spans find room in it, and what comes until whoever was woken has come. All buffers have one
-/// size, so that memory is not divided into ever other pieces, and what is never filled takes none.
+/// Size of all buffers. It holds the spans of several threads, plus those recorded while the woken
+/// thread is on its way. One size for all avoids fragmentation, and pages that are never written
+/// take no memory.
 pub(crate) const BUFFER: usize = 2 * WAKE_AT;
 
-/// Records operations. Cheap to clone; there is no global one, so tests run side by side.
+/// Records operations. It is cheap to clone. There is no global instance, so tests run side by
+/// side.
 #[derive(Clone)]
 pub struct Telemetry {
     inner: Arc<Inner>,
@@ -36,30 +38,32 @@ struct Inner {
     meter: Meter,
     settings: TelemetrySettings,
     shards: Box<[Shard]>,
-    /// What stands around spans.
+    /// Head and tail of trace export requests.
     span_request: RequestFrame,
-    /// Lines and spans for which no buffer had room, by [`Signal`].
+    /// Number of items for which no buffer had room, by [`Signal`].
     buffer_full: [AtomicU64; 3],
     lines: Counter<Level>,
     wake_lines: OnceLock<Box<dyn Fn() + Send + Sync>>,
     wake_spans: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// What is decided before the first record. The default writes lines from `info` on and no spans.
+/// Settings that are fixed before the first record. By default, lines are written from level `info`
+/// and no spans are encoded.
 #[derive(Clone, Default)]
 pub struct TelemetrySettings {
-    /// Which traces are recorded.
+    /// Selects the traces that are recorded.
     pub sampler: Sampler,
-    /// Whether spans go anywhere; if not, none is encoded.
+    /// If false, no span is encoded.
     pub traces: bool,
-    /// Which lines are written; shared with whoever changes it while the process runs.
+    /// Selects the lines that are written. It is shared, so levels can be changed while the process
+    /// runs.
     pub levels: LevelFilter,
-    /// Who is recording: the OTLP resource.
+    /// The OTLP resource of the process.
     pub resource: Resource,
 }
 
-/// One buffer per thread, near enough: threads are spread over a few shards, so a lock is practically never contended and
-/// nothing needs to be rescued from a thread that exits.
+/// A buffer shared by few threads. Threads are spread over the shards, so a lock is rarely
+/// contended, and nothing needs to be rescued from a thread that exits.
 #[repr(align(128))]
 #[derive(Default)]
 struct Shard(Mutex<Buffers>);
@@ -73,16 +77,17 @@ struct Buffers {
     timestamp: TimestampText,
 }
 
-/// Encoded spans that were taken out of the buffers.
+/// Encoded spans that were taken from the buffers.
 pub struct TakenSpans {
-    /// A complete `ExportTraceServiceRequest`, or nothing where there were no spans.
+    /// A complete `ExportTraceServiceRequest`; empty if there were no spans.
     pub request: Vec<u8>,
-    /// How many spans it holds.
+    /// Number of spans in the request.
     pub count: usize,
 }
 
 impl Telemetry {
-    /// Creates the handle and its buffers; [`Pipeline`](crate::Pipeline) starts the threads that empty them.
+    /// Creates the handle and its buffers; [`Pipeline`](crate::Pipeline) starts the threads that
+    /// empty them.
     pub fn new(settings: TelemetrySettings) -> Self {
         let meter = Meter::default();
         let parallelism = std::thread::available_parallelism().map_or(1, usize::from);
@@ -100,12 +105,12 @@ impl Telemetry {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Where instruments are built.
+    /// Returns the meter from which instruments are built.
     pub fn meter(&self) -> &Meter {
         &self.inner.meter
     }
 
-    /// Who is recording.
+    /// Returns the OTLP resource of the process.
     pub fn resource(&self) -> &Resource {
         &self.inner.settings.resource
     }
@@ -118,7 +123,7 @@ impl Telemetry {
         &self.inner.clock
     }
 
-    /// Which lines are written.
+    /// Returns the filter that selects the lines that are written.
     pub fn levels(&self) -> &LevelFilter {
         &self.inner.settings.levels
     }
@@ -137,7 +142,7 @@ impl Telemetry {
         let mut wake_spans = false;
         if wants_line {
             let Buffers { lines, timestamp, .. } = &mut *buffers;
-            // A line carries the time at which its operation ended, so that lines are in order of time.
+            // A line carries the end time of its operation, so that lines are ordered by time.
             let end = record.start.after(record.nanoseconds);
             wake_lines = self.append_line(lines, level, |out| {
                 timestamp.begin_line(out, end);
@@ -161,16 +166,18 @@ impl Telemetry {
         self.wake(wake_lines, wake_spans);
     }
 
-    /// Writes a line that belongs to no operation, such as a business fact. The line begins with the time of now, and `write`
-    /// appends what follows its microseconds, from `Z` to the newline.
+    /// Writes a line that belongs to no operation, such as a business fact. The line begins with
+    /// the current time. `write` appends everything after the microseconds, from `Z` to the
+    /// newline.
     pub(crate) fn write_line(&self, level: Level, write: impl FnOnce(&mut Vec<u8>)) {
         if self.inner.settings.levels.enabled(level) {
             self.write_unfiltered(level, write);
         }
     }
 
-    /// Changes which lines are written. The line that says so comes first and is written at every level, so that nobody can hide by a
-    /// change what they do next, nor the change itself.
+    /// Changes the levels of lines that are written. A line about the change is written first,
+    /// whatever the levels. So nobody can lower the levels to hide their next actions, nor the
+    /// change itself.
     pub fn change_levels(&self, setting: LevelSetting) {
         let before = self.levels().setting();
         self.write_unfiltered(Level::Warn, |out| {
@@ -198,7 +205,7 @@ impl Telemetry {
         self.wake(wake, false);
     }
 
-    /// Takes a line that is rendered already and has passed its own filter, which may know of targets.
+    /// Appends a rendered line that has already passed its own filter, which may depend on targets.
     pub(crate) fn write_finished_line(&self, level: Level, line: &[u8]) {
         let mut buffers = self.shard();
         let wake = self.append_line(&mut buffers.lines, level, |out| out.extend_from_slice(line));
@@ -206,7 +213,7 @@ impl Telemetry {
         self.wake(wake, false);
     }
 
-    /// Appends one line if there is room, and says whether the writer should be woken for it.
+    /// Appends one line if there is room, and returns whether the writer should be woken for it.
     fn append_line(&self, lines: &mut Vec<u8>, level: Level, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         if lines.len() >= SHARD_LIMIT {
             self.inner.buffer_full[Signal::Logs.index()].fetch_add(1, Relaxed);
@@ -227,7 +234,7 @@ impl Telemetry {
         }
     }
 
-    /// Sets who is woken when much is pending, or something urgent.
+    /// Sets the callbacks that wake the threads when much is pending, or something urgent.
     pub(crate) fn wake_with(
         &self,
         lines: impl Fn() + Send + Sync + 'static,
@@ -237,18 +244,19 @@ impl Telemetry {
         let _ = self.inner.wake_spans.set(Box::new(spans));
     }
 
-    /// How many items of a signal were dropped because their buffer was full.
+    /// Returns the number of items of a signal that were dropped because their buffer was full.
     pub fn buffer_full(&self, signal: Signal) -> u64 {
         self.inner.buffer_full[signal.index()].load(Relaxed)
     }
 
-    /// Now, on the wall clock.
+    /// Returns the current wall-clock time.
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.timestamp(Monotonic::now())
     }
 
-    /// Hands all pending lines to `write`, buffer by buffer. Each is exchanged for `spare`, which need not be empty and holds nothing
-    /// of use afterwards; `write` may take what it is given.
+    /// Passes all pending lines to `write`, buffer by buffer. Each buffer is exchanged for `spare`,
+    /// which need not be empty; its contents are useless afterwards. `write` may keep the buffer
+    /// that it receives.
     pub fn take_lines(&self, spare: &mut Vec<u8>, mut write: impl FnMut(&mut Vec<u8>)) {
         self.inner.clock.synchronize();
         for shard in &self.inner.shards {
@@ -262,8 +270,8 @@ impl Telemetry {
         }
     }
 
-    /// Takes the pending spans of as many shards as fit into about `limit` bytes, as one request. `spare` is memory that the next
-    /// spans may use.
+    /// Takes the pending spans of as many shards as fit into about `limit` bytes, as one request.
+    /// The memory of `spare` is reused for the next spans.
     pub fn take_spans(&self, limit: usize, mut spare: Vec<u8>) -> TakenSpans {
         spare.clear();
         spare.shrink_to(BUFFER);
@@ -274,7 +282,7 @@ impl Telemetry {
                 continue;
             }
             if taken.count == 0 {
-                // The first one is handed over whole.
+                // The first buffer is handed over without copying.
                 taken.request.reserve_exact(BUFFER);
                 std::mem::swap(&mut taken.request, &mut buffers.spans);
             } else if taken.request.len() + buffers.spans.len() > limit {
@@ -301,8 +309,8 @@ impl Telemetry {
     }
 }
 
-/// Buffers hold whole lines and spans at every moment at which a panic is possible, so a poisoned lock is still good.
-/// A setting as collectors let values through: `info,sqlx=warn` becomes `info/sqlx:warn`, and what is too long is cut off.
+/// Formats a level setting so that collectors accept it as a value: `info,sqlx=warn` becomes
+/// `info/sqlx:warn`. Longer text is cut off.
 fn as_value(setting: &str) -> String {
     let letter = |letter| match letter {
         ',' => '/',
@@ -312,6 +320,8 @@ fn as_value(setting: &str) -> String {
     setting.chars().map(letter).take(LONGEST_LEVEL).collect()
 }
 
+/// Locks buffers even if the lock is poisoned: wherever a panic is possible, they hold whole lines
+/// and spans only.
 fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
     buffers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -1,4 +1,4 @@
-//! Identity of traces and spans, W3C trace context, and the sampling decision.
+//! Trace and span identity, W3C trace context, and the sampling decision.
 
 use std::cell::Cell;
 use std::fmt;
@@ -15,19 +15,19 @@ pub struct TraceId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId(pub [u8; 8]);
 
-/// What travels from a span to its children, to linked jobs and to other services.
+/// The context that a span passes on to its children, to linked jobs and to other services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanContext {
-    /// The trace that the span belongs to.
+    /// Id of the trace that the span belongs to.
     pub trace_id: TraceId,
-    /// The span itself.
+    /// Id of the span itself.
     pub span_id: SpanId,
-    /// Whether the span is recorded; lines and metrics are written either way.
+    /// True if the span is recorded. Lines and metrics are written either way.
     pub sampled: bool,
 }
 
 impl TraceId {
-    /// A fresh random id, never all zeros, which the specification calls invalid.
+    /// Returns a random id, never all zeros, which the specification declares invalid.
     pub fn random() -> Self {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&random_bits().to_be_bytes());
@@ -37,15 +37,16 @@ impl TraceId {
 }
 
 impl SpanId {
-    /// A fresh random id, never all zeros.
+    /// Returns a random id, never all zeros.
     pub fn random() -> Self {
         Self((random_bits() | 1).to_be_bytes())
     }
 }
 
-/// 64 bits from a generator of this thread, seeded by the system once.
+/// Returns 64 bits from a per-thread generator that is seeded once by the system.
 ///
-/// This is wyrand: far cheaper than a cryptographic generator, and ids of traces are public and guard nothing.
+/// It is wyrand, which is far cheaper than a cryptographic generator. Trace ids are public and
+/// protect nothing.
 #[inline]
 fn random_bits() -> u64 {
     thread_local! {
@@ -59,15 +60,16 @@ fn random_bits() -> u64 {
     })
 }
 
-/// Why a `traceparent` header was not understood; counted, never quoted.
+/// The error for a `traceparent` header that cannot be parsed. It is counted, never quoted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MalformedTraceparent;
 
 impl SpanContext {
-    /// Reads a W3C `traceparent` header value.
+    /// Parses a W3C `traceparent` header value.
     ///
-    /// Versions above 00 are read as 00 followed by more fields, as
-    /// <https://www.w3.org/TR/trace-context/#versioning-of-traceparent> asks; version ff and zero ids are malformed.
+    /// Versions above 00 are parsed as 00 with additional fields, as
+    /// <https://www.w3.org/TR/trace-context/#versioning-of-traceparent> demands. Version ff and
+    /// zero ids are malformed.
     pub fn from_traceparent(value: &[u8]) -> Result<Self, MalformedTraceparent> {
         let well_formed = value.len() >= 55
             && [2, 35, 52].iter().all(|at| value[*at] == b'-')
@@ -85,7 +87,7 @@ impl SpanContext {
         Ok(Self { trace_id: TraceId(trace_id), span_id: SpanId(span_id), sampled: flags & 1 == 1 })
     }
 
-    /// The `traceparent` header value that hands this context to another service.
+    /// Returns the `traceparent` header value that passes this context to another service.
     pub fn to_traceparent(self) -> String {
         format!("00-{}-{}-0{}", self.trace_id, self.span_id, u8::from(self.sampled))
     }
@@ -136,27 +138,28 @@ impl fmt::Debug for SpanId {
     }
 }
 
-/// Which traces are recorded, as `OTEL_TRACES_SAMPLER` names them.
+/// Selects the traces that are recorded, like `OTEL_TRACES_SAMPLER`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampler {
-    /// The part of new traces that is recorded: 0 none, 1 all.
+    /// Fraction of new traces that is recorded, from 0 to 1.
     pub ratio: f64,
-    /// Whether a trusted caller's decision is followed.
+    /// If true, the sampling decision of a trusted caller is followed.
     pub parent_based: bool,
 }
 
 impl Default for Sampler {
-    /// `parentbased_always_on`, the specification's default.
+    /// Returns `parentbased_always_on`, the specification's default.
     fn default() -> Self {
         Self { ratio: 1.0, parent_based: true }
     }
 }
 
 impl Sampler {
-    /// Decides for a trace whose trusted parent, if there is one, decided `parent`.
+    /// Decides whether a trace is recorded. `parent` is the decision of the trusted parent, if
+    /// there is one.
     ///
-    /// The decision is taken from the 56 random bits of the trace id, so that every service that sees the trace agrees:
-    /// <https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id>.
+    /// The decision depends on the 56 random bits of the trace id, so every service that sees the
+    /// trace agrees: <https://www.w3.org/TR/trace-context-2/#randomness-of-trace-id>.
     pub fn decide(&self, trace_id: TraceId, parent: Option<bool>) -> bool {
         match parent {
             Some(decided) if self.parent_based => decided,

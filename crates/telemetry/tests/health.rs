@@ -32,7 +32,7 @@ impl ClosedSet for Peer {
     }
 }
 
-/// A dependency whose answer a test decides.
+/// The scripted result of a dependency check.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Ok,
@@ -86,7 +86,7 @@ fn health_of(postgres: &FakePeer, smtp: &FakePeer) -> Health<Peer> {
         .start()
 }
 
-/// Long enough for a check to begin and to reach its time limit.
+/// Waits long enough for a check to begin and to reach its time limit.
 async fn after_a_round() {
     tokio::time::sleep(Duration::from_millis(3100)).await;
 }
@@ -306,7 +306,8 @@ fn a_check_that_blocks_its_thread_grows_stale_and_is_not_started_twice() {
                 let (released, begun) = (Arc::clone(&released), Arc::clone(&begun));
                 async move {
                     begun.fetch_add(1, Ordering::Relaxed);
-                    // Blocks the worker thread until the test ends it; afterwards it returns at once.
+                    // Blocks the worker thread until the test releases it. Later calls return
+                    // immediately.
                     let _ = released.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     Ok(())
                 }
@@ -322,7 +323,7 @@ fn a_check_that_blocks_its_thread_grows_stale_and_is_not_started_twice() {
     wait_until("recovery", || health.ready() == Readiness::Ready);
 }
 
-/// A runtime that stands still keeps the last results of its checks, which were good.
+/// On a stuck event loop the last results are still good, but they are stale.
 #[test]
 fn results_of_a_stuck_event_loop_are_unknown_and_not_up() {
     let (release, released) = mpsc::channel::<()>();
@@ -359,7 +360,7 @@ fn a_stuck_event_loop_is_not_alive() {
         runtime.block_on(async {
             let health: Health<Peer> = Health::builder(impatient()).start();
             send_health.send(health).expect("the test is there");
-            // The mistake that this is about: blocking the event loop.
+            // Block the event loop, which is the defect under test.
             let _ = released.recv();
             let _ = ended.await;
         });

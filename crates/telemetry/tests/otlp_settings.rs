@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables: what each does, and what is said about a wrong value.
+//! The `OTEL_*` variables: the effect of each, and the error for each invalid value.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use telemetry::Sampler;
 use telemetry::otlp::{Compression, OtlpSettings, Protocol, SecretHeaders, SettingError, SignalSettings};
 
-/// Names with their values.
+/// Names and values of variables.
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
 const ENDPOINT: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318");
@@ -23,7 +23,7 @@ fn started(variables: Variables<'_>) -> OtlpSettings {
     read(variables).unwrap().unwrap()
 }
 
-/// What is read when the general endpoint is set too.
+/// Parses the variables with the general endpoint set as well.
 fn with_endpoint(variables: Variables<'_>) -> OtlpSettings {
     started(&[&[ENDPOINT], variables].concat())
 }
@@ -36,7 +36,7 @@ fn metrics(variables: Variables<'_>) -> SignalSettings {
     with_endpoint(variables).metrics.unwrap()
 }
 
-/// The whole URL, which the settings themselves never show.
+/// Returns the whole URL, which the settings themselves never show.
 fn url(settings: &SignalSettings) -> String {
     settings.endpoint.url().to_string()
 }
@@ -188,7 +188,7 @@ fn the_resource_is_read() {
 
 #[test]
 fn each_mistake_is_explained_without_its_value() {
-    // Every wrong value contains this word, which no message may repeat.
+    // Every invalid value contains this word, and no message may repeat it.
     const SECRET: &str = "hunter2";
     let table = [
         ("OTEL_SDK_DISABLED", "hunter2", "must be `true` or `false`"),

@@ -1,19 +1,19 @@
-//! The words in which health is reported.
+//! Values in which health is reported.
 
 use serde::Serialize;
 
 use crate::ClosedSet;
 
-/// Whether the process can serve requests now.
+/// Readiness of the process to serve requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Readiness {
-    /// It can.
+    /// Requests are served.
     Ready,
     /// Start-up is not finished.
     Starting,
-    /// It finishes what it has and takes nothing new.
+    /// The process finishes requests in progress and accepts no new ones.
     Draining,
-    /// A dependency that it cannot do without does not answer.
+    /// A required dependency does not respond.
     Unavailable,
 }
 
@@ -35,20 +35,20 @@ impl ClosedSet for Readiness {
 }
 
 impl Readiness {
-    /// Whether requests may be sent here.
+    /// Returns whether requests may be sent to this process.
     pub fn is_ready(self) -> bool {
         self == Self::Ready
     }
 }
 
-/// What is known about a dependency.
+/// The state of a dependency, from its latest check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DependencyState {
     /// The last check succeeded.
     Up,
-    /// The last check failed or took too long.
+    /// The last check failed or timed out.
     Down,
-    /// The first check is still running, or the last result is too old to be believed.
+    /// The first check is still running, or the last result is stale.
     Unknown,
 }
 
@@ -68,35 +68,35 @@ impl ClosedSet for DependencyState {
     }
 }
 
-/// Everything that the private listener shows about health. It contains no text of anybody.
+/// The health report of the private listener. It contains closed values and numbers only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HealthDetail {
-    /// Whether the event loop turns.
+    /// True if the event loop makes progress.
     pub live: bool,
-    /// See [`Readiness`].
+    /// The name of a [`Readiness`].
     pub readiness: &'static str,
-    /// Every dependency that is checked.
+    /// One entry per dependency that is checked.
     pub dependencies: Vec<DependencyDetail>,
 }
 
-/// What the private listener shows about one dependency.
+/// The state of one dependency in the health report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DependencyDetail {
-    /// Its name.
+    /// Name of the dependency.
     pub name: &'static str,
-    /// Whether requests can be served without it.
+    /// If true, requests cannot be served without it.
     pub required_for_readiness: bool,
-    /// See [`DependencyState`].
+    /// The name of a [`DependencyState`].
     pub state: &'static str,
-    /// For how long it has been in this state.
+    /// Seconds since it entered this state.
     pub state_age_seconds: f64,
-    /// How old the newest result is.
+    /// Age of the latest result in seconds.
     pub result_age_seconds: Option<f64>,
-    /// How long ago a check last succeeded.
+    /// Seconds since a check last succeeded.
     pub last_success_age_seconds: Option<f64>,
-    /// How long the newest check took.
+    /// Duration of the latest check in milliseconds.
     pub check_duration_ms: Option<f64>,
-    /// Why it cannot be relied on.
+    /// Reason why the dependency is unusable.
     #[serde(rename = "error.type", skip_serializing_if = "Option::is_none")]
     pub error_type: Option<&'static str>,
 }

@@ -1,8 +1,9 @@
-//! The service that makes one record of every request: answered, refused, timed out, panicked or abandoned by its client.
+//! A service that makes one record of every request: answered, rejected, timed out, panicked or
+//! abandoned by its client.
 //!
-//! It stands before the router and matches the path by itself, with the matcher that the router has: a layer on each route would need no
-//! match, but axum boxes what is layered twice for every request, which costs more. Method, route and every possible outcome
-//! are resolved at start.
+//! It wraps the router and matches the path itself, with the router's own matcher. A layer on each
+//! route would need no second match, but axum boxes such layers for every request, which costs
+//! more. Method, route and every possible outcome are resolved at start.
 
 mod route;
 
@@ -39,13 +40,14 @@ use crate::{ClosedSet, ErrorType, Telemetry, json};
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A status that no document mentions; documented ones are part of their outcome.
+/// The response status, where the route does not document it. Documented statuses are part of their
+/// outcome.
 static STATUS_CODE: Key = Key("http.response.status_code");
 
-/// What HEAD requests carry beside the method of the GET handler that answers them.
+/// Set for HEAD requests, whose method is recorded as that of the GET handler that serves them.
 static METHOD_ORIGINAL: Key = Key("http.request.method_original");
 
-/// The only one of its value: HEAD is answered by the handler of GET and measured with it.
+/// The only value of the attribute: GET handlers serve HEAD and are measured with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Head;
 
@@ -61,7 +63,7 @@ impl ClosedSet for Head {
     }
 }
 
-/// Observes routers.
+/// Wraps routers so that their requests are recorded.
 #[derive(Clone)]
 pub struct HttpServer {
     telemetry: Telemetry,
@@ -69,28 +71,31 @@ pub struct HttpServer {
     malformed: Arc<Counter>,
 }
 
-/// How requests are treated.
+/// Trusted peers and special responses of the HTTP service.
 pub struct HttpServerSettings {
-    /// Peers whose `traceparent` is continued. Everybody else's begins a new trace that links to theirs: an outsider must
-    /// choose neither our ids nor our sampling.
+    /// Peers whose `traceparent` is continued. Others begin a new trace with a link to theirs: an
+    /// outsider must choose neither our ids nor our sampling.
     pub trusted_peers: Vec<IpNet>,
-    /// The statuses below 500 that requests are answered with that match no route.
+    /// Statuses below 500 of responses to requests that match no route.
     pub unmatched_statuses: Vec<u16>,
-    /// The body of the answer to a request whose handler panicked, so that it has the shape of every other error.
+    /// Creates the response to a request whose handler panicked, so that its body has the shape of
+    /// every other error.
     pub panic_response: fn(TraceId) -> Response,
 }
 
 impl HttpServer {
-    /// Prepares to observe routers.
+    /// Creates the service's settings and metrics.
     pub fn new(telemetry: &Telemetry, settings: HttpServerSettings) -> Self {
         let malformed = Arc::new(telemetry.meter().counter(&TRACEPARENT_MALFORMED));
         Self { telemetry: telemetry.clone(), settings: Arc::new(settings), malformed }
     }
 
-    /// Observes a router with these routes, whose handlers begin when they are polled and not when they are called. Of requests to `unrecorded` ones, which are templates too, nothing is recorded.
+    /// Wraps a router with these routes. The router's handlers must begin when they are polled, not
+    /// when they are called. Requests to `unrecorded` route templates are not recorded.
     ///
     /// # Panics
-    /// When a template is malformed or two of them contradict each other, which the router itself does not accept either.
+    /// Panics if a template is malformed or if two of them conflict; the router itself rejects both
+    /// as well.
     pub fn observe<S>(
         &self,
         router: S,
@@ -117,31 +122,31 @@ impl HttpServer {
     }
 }
 
-/// Every route of a router.
+/// Every route of a router, and the matcher that finds them.
 struct Routes {
-    /// Positions in `routes`; `None` for those that are not recorded.
+    /// Indexes into `routes`; `None` for routes that are not recorded.
     templates: matchit::Router<Option<usize>>,
     routes: Vec<Route>,
     server: HttpServer,
 }
 
-/// The position in [`Routes::routes`] of what stands for every path that no route has.
+/// Index in [`Routes::routes`] of the entry for all paths without a route.
 const UNMATCHED_ROUTE: usize = 0;
 
 impl Routes {
-    /// The position of a path's route, or `None` where nothing is to be recorded.
+    /// Returns the index of a path's route, or `None` if its requests are not recorded.
     fn position(&self, path: &str) -> Option<usize> {
         self.templates.at(path).map_or(Some(UNMATCHED_ROUTE), |matched| *matched.value)
     }
 
-    /// Who the request's span is: a child of a trusted caller's, or a new trace.
+    /// Begins the request's span: a child of a trusted caller's span, or the root of a new trace.
     fn identify<B>(&self, request: &Request<B>) -> Identity {
         let telemetry = &self.server.telemetry;
         let mut headers = request.headers().get_all(TRACEPARENT).iter();
         let Some(header) = headers.next() else {
             return Identity::begin(telemetry, None, None);
         };
-        // Nobody knows which of several is meant.
+        // With several headers it is unclear which one is meant.
         let is_only = headers.next().is_none();
         let Some(caller) = SpanContext::from_traceparent(header.as_bytes()).ok().filter(|_| is_only) else {
             self.server.malformed.add((), 1);
@@ -193,7 +198,7 @@ pin_project! {
     pub struct ObservedResponse<F> {
         #[pin]
         inner: CatchUnwind<AssertUnwindSafe<F>>,
-        // `None` where nothing is recorded.
+        // `None` if the request is not recorded.
         pending: Option<PendingRequest>,
     }
 }
@@ -220,14 +225,15 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObservedRespon
     }
 }
 
-/// A request without an answer. Dropped before it has one, it was abandoned by its client.
+/// A request without a response yet. If it is dropped in this state, its client abandoned it.
 ///
-/// It is part of the response's future, which is moved several times, so all that is large is in the scope.
+/// It is part of the response's future, which is moved several times, so everything large is in the
+/// scope.
 struct PendingRequest {
     routes: Arc<Routes>,
-    /// The position in [`Routes::routes`].
+    /// Index in [`Routes::routes`].
     route: usize,
-    /// The position of the method in the route; `None` for undeclared ones.
+    /// Index of the method in the route; `None` for undeclared methods.
     method: Option<usize>,
     /// Taken when the record is made.
     scope: Option<Box<Scope>>,
@@ -235,7 +241,7 @@ struct PendingRequest {
 }
 
 impl PendingRequest {
-    /// Begins the record of a request, unless there is to be none.
+    /// Begins the record of a request, or returns `None` if the route is not recorded.
     fn begin<B>(routes: &Arc<Routes>, request: &Request<B>) -> Option<Self> {
         let position = routes.position(request.uri().path())?;
         let route = &routes.routes[position];
@@ -293,14 +299,15 @@ impl Drop for PendingRequest {
     }
 }
 
-/// How many bytes of request ids are allocated at once.
+/// Bytes of request ids that are allocated at once.
 const REQUEST_IDS: usize = 4096;
 
 thread_local! {
     static REQUEST_ID_ROOM: RefCell<BytesMut> = RefCell::default();
 }
 
-/// The value of the header, which is a piece of an allocation that is shared with those before and after it.
+/// Returns the value of the header: a slice of an allocation that it shares with the ids before and
+/// after it.
 fn request_id_value(trace_id: TraceId) -> HeaderValue {
     let mut digits = [0; 32];
     json::write_hex(&mut digits, &trace_id.0);
@@ -312,7 +319,7 @@ fn request_id_value(trace_id: TraceId) -> HeaderValue {
         room.extend_from_slice(&digits);
         room.split().freeze()
     });
-    // A thread that is about to end has no room any more.
+    // A thread that is ending has no shared allocation any more.
     let piece = piece.unwrap_or_else(|_| Bytes::copy_from_slice(&digits));
     // Hexadecimal digits are always a valid header value.
     HeaderValue::from_maybe_shared(piece).unwrap_or(HeaderValue::from_static(""))

@@ -1,4 +1,5 @@
-//! What is known of a route before its first request: methods, statuses, attributes and series.
+//! The parts of a route that are known before its first request: methods, statuses, attributes and
+//! series.
 
 use http::{Method, StatusCode};
 
@@ -8,13 +9,14 @@ use crate::meter::{BoundUpDownCounter, Meter};
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::{ClosedSet, ErrorType, events};
 
-/// The route label of requests that match no route, so that a scanner cannot create series.
+/// Route label of requests that match no route, so that a scanner cannot create series.
 pub const UNMATCHED: &str = "unmatched";
 
-/// The method label of methods that a route does not declare, as the conventions spell it.
+/// Method label, as the conventions spell it, of methods that a route does not declare.
 const OTHER_METHOD: &str = "_OTHER";
 
-/// The 5xx outcomes that are told apart in metrics: few, because every route has a series for each.
+/// The 5xx outcomes that metrics distinguish. They are few, because every route has a series for
+/// each.
 const SERVER_ERRORS: &[(u16, ErrorType)] = &[
     (500, ErrorType::Internal),
     (500, ErrorType::Panic),
@@ -22,39 +24,40 @@ const SERVER_ERRORS: &[(u16, ErrorType)] = &[
     (503, ErrorType::Timeout),
 ];
 
-/// One method of one route, with every status that it can answer.
+/// One method of one route, with every status that it can return.
 #[derive(Clone, Debug)]
 pub struct RouteDescription {
-    /// The HTTP method.
+    /// The HTTP method, such as `GET`.
     pub method: Method,
-    /// The route template, e.g. `/v1/workspaces/{workspace_id}`.
+    /// The route template, such as `/v1/workspaces/{workspace_id}`.
     pub route: String,
     /// The documented statuses below 500.
     pub statuses: Vec<u16>,
 }
 
-/// A route with all that can become of its requests, resolved at start.
+/// A route and the outcomes of its requests, resolved at start.
 pub(super) struct Route {
     methods: Box<[MethodOnRoute]>,
     other: MethodOnRoute,
 }
 
-/// One method of a route.
+/// One method of a route, with its outcomes and series.
 pub(super) struct MethodOnRoute {
-    /// `None` stands for every method that the route does not declare.
+    /// `None` for the entry of all methods that the route does not declare.
     method: Option<Method>,
     pub(super) operation: Operation,
     statuses: Box<[u16]>,
     pub(super) active: BoundUpDownCounter,
 }
 
-/// Outcome positions, as `method_on_route` lays them out.
+/// Positions of outcomes, in the order in which `new` builds them.
 pub(super) const CANCELLED: usize = 0;
 const FIRST_SERVER_ERROR: usize = 1;
 const FIRST_STATUS: usize = FIRST_SERVER_ERROR + SERVER_ERRORS.len();
 
 impl MethodOnRoute {
-    /// What `method` of a route can end as; without a method, what every undeclared one can.
+    /// Builds the outcomes of `method` on a route. Without a method, builds those of all undeclared
+    /// methods.
     fn new(meter: &Meter, method: Option<&Method>, route: &str, statuses: &[u16]) -> Self {
         let method_label = method.map_or(OTHER_METHOD, Method::as_str);
         let labels = vec![("http.request.method", method_label.to_owned()), ("http.route", route.to_owned())];
@@ -86,7 +89,8 @@ impl MethodOnRoute {
             SERVER_ERRORS.iter().map(|(status, error_type)| outcome(Some(*status), Some(*error_type))),
         );
         outcomes.extend(statuses.iter().map(|status| outcome(Some(*status), None)));
-        // A status that no document mentions is a defect of ours and must be seen, but must not create a series.
+        // An undocumented status is a defect of ours: it must be visible, but must not create a
+        // series.
         outcomes.push(OutcomeDescription {
             level: Level::Error,
             is_error: true,
@@ -113,7 +117,7 @@ impl MethodOnRoute {
         }
     }
 
-    /// The position of the outcome that a response is.
+    /// Returns the position of the outcome for a response.
     pub(super) fn outcome(&self, status: StatusCode, error_type: Option<ErrorType>) -> usize {
         let status = status.as_u16();
         if status < 500 {
@@ -126,15 +130,15 @@ impl MethodOnRoute {
         known.map_or(self.undocumented(), |position| FIRST_SERVER_ERROR + position)
     }
 
-    /// The position of the outcome of every status that no document mentions.
+    /// Returns the position of the outcome that all undocumented statuses share.
     pub(super) fn undocumented(&self) -> usize {
         FIRST_STATUS + self.statuses.len()
     }
 }
 
 impl Route {
-    /// A route that is described by its methods, all of which have the same template; other methods on it are answered 405 and
-    /// recorded as `_OTHER`.
+    /// Builds a route from its methods, which all have the same template. Other methods on it get
+    /// 405 and are recorded as `_OTHER`.
     pub(super) fn new(meter: &Meter, route: &str, methods: &[RouteDescription]) -> Self {
         let declared = methods
             .iter()
@@ -142,7 +146,7 @@ impl Route {
         Self { methods: declared.collect(), other: MethodOnRoute::new(meter, None, route, &[405]) }
     }
 
-    /// What stands for every path that no route has.
+    /// Builds the entry for all paths without a route.
     pub(super) fn unmatched(meter: &Meter, statuses: &[u16]) -> Self {
         Self { methods: Box::default(), other: MethodOnRoute::new(meter, None, UNMATCHED, statuses) }
     }
@@ -151,7 +155,7 @@ impl Route {
         self.methods.iter().position(|known| known.method.as_ref() == Some(method))
     }
 
-    /// The method at a position, or what stands for every undeclared one.
+    /// Returns the method at an index, or the entry for all undeclared methods.
     pub(super) fn method(&self, position: Option<usize>) -> &MethodOnRoute {
         position.map_or(&self.other, |position| &self.methods[position])
     }

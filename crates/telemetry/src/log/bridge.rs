@@ -1,7 +1,8 @@
-//! Turns `tracing` events of the application and of libraries into our log lines.
+//! Turns `tracing` events of the application and of libraries into log lines.
 //!
-//! The message of an event is never rendered and neither is any text that does not look like an identifier: both may quote what
-//! a customer typed. What identifies an event is its name, or for a library the place in its code.
+//! An event's message is never rendered, nor is any text that does not look like an identifier:
+//! both may quote customers' input. An event is identified by its name, or for a library by its
+//! source location.
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
@@ -17,16 +18,17 @@ use tracing_subscriber::{Layer, Registry};
 use super::level::{Level, LevelFilter, is_this_thread_silent, is_within};
 use super::line;
 
-/// The event name of a line that comes from a library.
+/// Event name of lines from libraries.
 pub const LIBRARY_EVENT: &str = "library.event";
 
-/// The event name of a line of the application that was not given a name.
+/// Event name of lines from the application's own code whose event has no name.
 pub const UNNAMED_EVENT: &str = "application.event";
 
-/// How many fields of an event did not pass the allow-list.
+/// Field with the number of fields that were not on the allow-list.
 const REMOVED_FIELDS: &str = "fields.removed";
 
-/// Names that the bridge itself writes, and the message: never taken from an event, even when allowed by mistake.
+/// Names that the bridge itself writes, and the message. They are never taken from an event, even
+/// if the allow-list contains them by mistake.
 const RESERVED_FIELDS: &[&str] = &[
     "message",
     "timestamp",
@@ -39,34 +41,35 @@ const RESERVED_FIELDS: &[&str] = &[
     REMOVED_FIELDS,
 ];
 
-/// Takes finished log lines.
+/// Receives finished log lines.
 ///
-/// It is called while the application runs and while it panics: it must not wait, must not panic, and must not take a lock
-/// that code above it may hold.
+/// It is called while the application runs and while it panics. It must not block, must not panic,
+/// and must not take a lock that a caller may hold.
 pub trait LogOutput: Send + Sync {
-    /// Takes one line of JSON with its line end.
+    /// Receives one JSON line, including its newline.
     fn line(&self, level: Level, line: &[u8]);
 }
 
-/// The trace id and span id of the operation in which an event happened.
+/// Trace id and span id of the operation in which an event happened.
 pub type CurrentIds = ([u8; 16], [u8; 8]);
 
-/// What the bridge lets through and where it gets what is not in the event.
+/// Filter of the bridge, and its sources for everything that an event does not contain.
 #[derive(Clone, Copy, Debug)]
 pub struct TracingBridgeSettings {
     /// The only field names that are recorded.
     pub allowed_fields: &'static [&'static str],
-    /// The application's own modules, whose event names are recorded.
+    /// The application's own modules. Only they may name events.
     pub own_targets: &'static [&'static str],
-    /// The ids of the operation that the current thread works on.
+    /// Returns the ids of the current thread's operation.
     pub current_ids: fn() -> Option<CurrentIds>,
-    /// The wall clock.
+    /// Returns the current wall-clock time.
     pub now: fn() -> SystemTime,
 }
 
-/// The `tracing` layer that makes log lines of events. Spans are ignored: operations have records of their own.
+/// The `tracing` layer that turns events into log lines. Spans are ignored: operations have their
+/// own records.
 pub struct TracingBridge {
-    /// Sorted, so that a name is found by binary search.
+    /// Sorted for binary search.
     allowed_fields: Vec<&'static str>,
     settings: TracingBridgeSettings,
     filter: LevelFilter,
@@ -78,7 +81,7 @@ thread_local! {
 }
 
 impl TracingBridge {
-    /// A bridge that sends what passes `filter` to `output`.
+    /// Creates a bridge that sends events that pass `filter` to `output`.
     pub fn new(settings: TracingBridgeSettings, filter: LevelFilter, output: Arc<dyn LogOutput>) -> Self {
         let mut allowed_fields: Vec<_> = settings
             .allowed_fields
@@ -90,12 +93,12 @@ impl TracingBridge {
         Self { allowed_fields, settings, filter, output }
     }
 
-    /// Makes this bridge the destination of the events of all threads. Possible once per process.
+    /// Installs this bridge for the events of all threads. It succeeds once per process.
     pub fn install_globally(self) -> Result<(), SetGlobalDefaultError> {
         tracing::subscriber::set_global_default(Registry::default().with(self))
     }
 
-    /// Makes this bridge the destination of the calling thread's events until the guard is dropped.
+    /// Installs this bridge for the calling thread's events until the guard is dropped.
     #[must_use = "the bridge is removed when the guard is dropped"]
     pub fn install_on_this_thread(self) -> DefaultGuard {
         tracing::subscriber::set_default(Registry::default().with(self))
@@ -109,7 +112,7 @@ impl TracingBridge {
         let metadata = event.metadata();
         let level = Level::from(*metadata.level());
         let is_own = self.settings.own_targets.iter().any(|path| is_within(metadata.target(), path));
-        // Without a name of its own an event is called after its place: "event src/file.rs:12".
+        // `tracing` names anonymous events after their source location: "event src/file.rs:12".
         let is_named = is_own && line::is_identifier(metadata.name());
         let name = match (is_named, is_own) {
             (true, _) => metadata.name(),
@@ -163,12 +166,13 @@ impl<S: Subscriber> Layer<S> for TracingBridge {
         if is_this_thread_silent() {
             return;
         }
-        // Taken out of its place, so that an event inside the formatting of this one's fields finds an empty buffer, not this one.
+        // Take the buffer out of its slot: an event raised while this one's fields are formatted
+        // must find an empty buffer.
         let mut line = LINE.try_with(Cell::take).unwrap_or_default();
         line.clear();
         let level = self.render(event, &mut line);
         self.output.line(level, &line);
-        // A thread that is ending has no place for it any more.
+        // A thread that is ending has lost the slot; drop the buffer then.
         let _ = LINE.try_with(|place| place.set(line));
     }
 }
@@ -181,9 +185,9 @@ struct FieldWriter<'a> {
 }
 
 impl FieldWriter<'_> {
-    /// Whether the field is to be written; if not, it is counted.
+    /// Returns whether the field may be written, and counts it if not.
     fn admits(&mut self, field: &Field) -> bool {
-        // The message is known to be left out of every line, so counting it would say nothing.
+        // Every line leaves out the message, so counting it would carry no information.
         if field.name() == "message" {
             return false;
         }
@@ -257,7 +261,8 @@ impl Visit for FieldWriter<'_> {
     }
 }
 
-/// Takes formatted text as long as it is an identifier, so that nothing else is ever rendered in full.
+/// Accepts formatted text only while it is an identifier, so that nothing else is ever rendered in
+/// full.
 struct IdentifierText {
     bytes: [u8; line::LONGEST_IDENTIFIER],
     length: usize,

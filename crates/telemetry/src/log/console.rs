@@ -1,7 +1,8 @@
 //! The thread that writes to standard output and standard error.
 //!
-//! The other end may be a terminal that is stopped or a pipe that nobody reads. Waiting for it happens here, where neither
-//! the application nor the log file waits along; what does not fit into the bounded buffer meanwhile is counted as lost.
+//! The other end may be a stopped terminal or a pipe that nobody reads. Only this thread blocks on
+//! it, so neither the application nor the log file waits. Lines that exceed the bounded buffer
+//! meanwhile are counted as lost.
 
 use std::ffi::c_int;
 use std::io::{self, Write};
@@ -18,20 +19,22 @@ use super::settings::LogError;
 use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
 use crate::telemetry::BUFFER;
 
-/// How many bytes may wait for a slow reader.
+/// Maximum bytes that wait for a slow reader.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;
 
-/// Buffers that a burst made larger than this are given back. They are exchanged with those of the source, which have this size.
+/// Buffers that a burst enlarged beyond this size are freed. Normal ones are exchanged with the
+/// source's buffers, which have this size.
 const RETAINED_BYTES: usize = BUFFER;
 
-/// What a pipe is asked to hold: a whole batch of lines. With the 64 KiB that pipes have otherwise, this thread would sleep and be woken
-/// for every piece that the reader takes, which costs more than the writing.
+/// Requested capacity of a pipe: a whole batch of lines. With the default of 64 KiB this thread
+/// would be woken for every piece that the reader takes, which costs more than writing.
 const PIPE_BYTES: c_int = BUFFER as c_int;
 
-/// How long to wait before asking a non-blocking output again.
+/// Pause before a full non-blocking output is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Makes a pipe at least as large as it should be. Where that is refused, or is no pipe, everything works as it is.
+/// Enlarges a pipe to [`PIPE_BYTES`]. Everything also works if that is refused or the output is not
+/// a pipe.
 pub(super) fn enlarge_pipe(output: impl AsFd) {
     let is_smaller = fcntl(&output, FcntlArg::F_GETPIPE_SZ).is_ok_and(|bytes| bytes < PIPE_BYTES);
     if is_smaller {
@@ -39,7 +42,7 @@ pub(super) fn enlarge_pipe(output: impl AsFd) {
     }
 }
 
-/// The outputs of the process: standard output, if lines go there, and standard error for notices.
+/// Outputs of the process: standard output for lines, if enabled, and standard error for notices.
 pub(super) struct ConsoleOutputs {
     pub(super) lines: Option<Box<dyn Write + Send>>,
     pub(super) pretty: Option<PrettyPrinter>,
@@ -50,7 +53,7 @@ pub(super) struct ConsoleOutputs {
 struct Pending {
     lines: Vec<u8>,
     notices: Vec<u8>,
-    /// How often something was handed over, and up to which of those everything is dealt with.
+    /// Number of buffers handed over so far, and how many of them have been processed.
     handed_over: u64,
     dealt_with: u64,
     is_stopping: bool,
@@ -69,7 +72,7 @@ impl Shared {
     }
 }
 
-/// The handle by which the log writer hands lines over.
+/// The log writer's handle on the thread.
 pub(super) struct Console {
     shared: Arc<Shared>,
     thread: ThreadId,
@@ -95,7 +98,7 @@ impl Console {
         Ok(Self { shared, thread: thread.thread().id(), takes_lines })
     }
 
-    /// Whether log lines go to standard output at all.
+    /// Returns whether log lines go to standard output.
     pub(super) fn takes_lines(&self) -> bool {
         self.takes_lines
     }
@@ -104,18 +107,20 @@ impl Console {
         self.thread
     }
 
-    /// Hands a few lines over for standard output. Never waits.
+    /// Queues a few lines for standard output. Never blocks.
     pub(super) fn write(&self, lines: &[u8]) {
         self.hand_over(&mut lines.to_vec());
     }
 
-    /// Hands lines over for standard output. Never waits. What `lines` holds afterwards is of no use.
+    /// Queues lines for standard output. Never blocks. The contents of `lines` are unspecified
+    /// afterwards.
     pub(super) fn hand_over(&self, lines: &mut Vec<u8>) {
         if !self.takes_lines || lines.is_empty() {
             return;
         }
         let mut pending = self.shared.lock();
-        // One burst is accepted whatever its size: the source bounds it. Only a reader that lags behind loses lines.
+        // Accept one burst of any size, because the source bounds it. Lines are lost only if the
+        // reader lags behind.
         if !pending.lines.is_empty() && pending.lines.len() + lines.len() > BUFFER_BYTES {
             drop(pending);
             let volume = LogVolume::of(lines);
@@ -131,7 +136,7 @@ impl Console {
         self.shared.work.notify_one();
     }
 
-    /// Hands a line over for standard error. Never waits.
+    /// Queues a line for standard error. Never blocks.
     pub(super) fn notice(&self, line: &[u8]) {
         let mut pending = self.shared.lock();
         if pending.notices.len() + line.len() <= RETAINED_BYTES {
@@ -141,7 +146,8 @@ impl Console {
         }
     }
 
-    /// Waits until everything handed over so far is dealt with. Answers whether that was so before the deadline.
+    /// Waits until everything queued so far is processed. Returns whether that happened before the
+    /// deadline.
     pub(super) fn flush(&self, deadline: Instant) -> bool {
         let mut pending = self.shared.lock();
         let goal = pending.handed_over;
@@ -156,7 +162,7 @@ impl Console {
         true
     }
 
-    /// Lets the thread end once it has written what it has.
+    /// Makes the thread exit after it has written what is queued.
     pub(super) fn stop(&self) {
         self.shared.lock().is_stopping = true;
         self.shared.work.notify_one();
@@ -186,7 +192,8 @@ fn write_until_stopped(mut outputs: ConsoleOutputs, shared: &Shared) {
                 Some(printer) => {
                     pretty_lines.clear();
                     printer.render(&lines, &mut pretty_lines);
-                    // How far the readable text got does not say which lines arrived: all of them count as lost.
+                    // The offset in the readable text does not tell which lines arrived, so all of
+                    // them count as lost.
                     write_all(output, &pretty_lines, &mut is_mid_line).map_err(|(_, error)| (0, error))
                 }
                 None => write_all(output, &lines, &mut is_mid_line),
@@ -194,7 +201,7 @@ fn write_until_stopped(mut outputs: ConsoleOutputs, shared: &Shared) {
             count(&shared.statistics, &lines, result);
         }
         if !notices.is_empty() {
-            // There is no further place that a failure here could be reported to.
+            // A failure here has nowhere left to be reported.
             let _ = write_patiently(&mut outputs.notices, &notices);
         }
         for buffer in [&mut lines, &mut notices, &mut pretty_lines] {
@@ -206,7 +213,8 @@ fn write_until_stopped(mut outputs: ConsoleOutputs, shared: &Shared) {
     }
 }
 
-/// Writes the text, after ending a line that an earlier failure cut off. Answers how many bytes arrived before the failure.
+/// Writes the text, after ending a line that an earlier failure truncated. On failure, returns the
+/// number of bytes written before it.
 fn write_all(output: &mut impl Write, text: &[u8], is_mid_line: &mut bool) -> Result<(), (usize, io::Error)> {
     if *is_mid_line {
         write_patiently(output, b"\n").map_err(|(_, error)| (0, error))?;
@@ -217,7 +225,7 @@ fn write_all(output: &mut impl Write, text: &[u8], is_mid_line: &mut bool) -> Re
     })
 }
 
-/// Writes everything, and asks again when the output is in non-blocking mode and full.
+/// Writes everything, retrying while a non-blocking output is full.
 fn write_patiently(output: &mut impl Write, text: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut written = 0;
     loop {

@@ -1,8 +1,8 @@
-//! A log file that never grows beyond its size: it is set aside under a numbered name and a new one is begun.
+//! A size-limited log file: when it is full, it is renamed with a number and a new one is begun.
 //!
-//! A collector that tails the file with saved positions loses nothing: a file is renamed exactly once and never rewritten,
-//! and the names of files set aside end like the name of the file itself (`socialize.jsonl`, `socialize.000007.jsonl`), so that
-//! one pattern finds them all, also after the collector was away.
+//! A collector that tails the file with saved positions loses nothing, even if it was away. A file
+//! is renamed exactly once and never rewritten. Rotated files keep the extension
+//! (`socialize.jsonl`, `socialize.000007.jsonl`), so one pattern finds them all.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,18 +13,19 @@ use std::time::{Duration, Instant};
 use super::settings::{LogError, LogFileSettings};
 use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
 
-/// How often it is checked that the path still leads to the open file: others may have moved or deleted it.
+/// Interval of checks that the path still leads to the open file: other programs may move or delete
+/// it.
 const IDENTITY_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 struct OpenFile {
     file: File,
     size: u64,
     identity: (u64, u64),
-    /// The file ends with an unfinished line, left by a crash or a failed write.
+    /// True if the file ends with an unfinished line, left by a crash or a failed write.
     is_mid_line: bool,
 }
 
-/// The file being written, and the files set aside next to it.
+/// The open log file and the rotated files next to it.
 pub(super) struct RotatingFile {
     settings: LogFileSettings,
     directory: PathBuf,
@@ -34,7 +35,7 @@ pub(super) struct RotatingFile {
 }
 
 impl RotatingFile {
-    /// Opens the file for appending, so that mistakes in the settings are found at start.
+    /// Opens the file for appending at start, so that configuration errors are found then.
     pub(super) fn open(settings: LogFileSettings) -> Result<Self, LogError> {
         if settings.max_bytes < LogFileSettings::SMALLEST_MAX_BYTES {
             return Err(LogError::MaxBytesTooSmall {
@@ -64,7 +65,8 @@ impl RotatingFile {
         Ok(Self { settings, directory, name, open: Some(open), identity_checked: Instant::now() })
     }
 
-    /// Writes whole lines, beginning new files where they are due. What cannot be written is counted and given up.
+    /// Writes whole lines and rotates the file when it is full. Lines that cannot be written are
+    /// counted and dropped.
     pub(super) fn write(&mut self, mut lines: &[u8], statistics: &LogStatistics) {
         self.follow_path();
         while !lines.is_empty() {
@@ -73,7 +75,7 @@ impl RotatingFile {
             lines = &lines[written..];
             if let Err(reason) = result {
                 if reason == LogDropReason::Io {
-                    // The open file may be beyond use, on a file system that went away for instance.
+                    // The open file may be unusable, for instance if its file system disappeared.
                     self.open = None;
                 }
                 statistics.add_dropped(LogSink::File, reason, LogVolume::of(lines));
@@ -82,7 +84,7 @@ impl RotatingFile {
         }
     }
 
-    /// Writes as many lines as the present file has room for. Answers how many bytes of whole lines are in the file.
+    /// Writes as many lines as fit into the current file. Returns the bytes of whole lines written.
     fn write_some(&mut self, lines: &[u8], statistics: &LogStatistics) -> (usize, Result<(), LogDropReason>) {
         let max_bytes = self.settings.max_bytes;
         let open = match self.opened() {
@@ -96,7 +98,8 @@ impl RotatingFile {
                     statistics.add_rotation();
                     return (0, Ok(()));
                 }
-                // Growing beyond the limit is better than losing lines; it is tried again with the next ones.
+                // Exceeding the limit is better than losing lines. The next write tries to rotate
+                // again.
                 Err(_) => {
                     statistics.add_rotation_failure();
                     room = usize::MAX;
@@ -118,13 +121,13 @@ impl RotatingFile {
         let mut numbers = self.numbers_set_aside()?;
         let next = numbers.last().map_or(1, |last| last + 1);
         match fs::rename(&self.settings.path, self.directory.join(self.name.set_aside(next))) {
-            // Somebody deleted the file; what is written from now on needs a new one all the same.
+            // The file has been deleted. Continue: the following lines need a new file anyway.
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => self.open = None,
         }
         numbers.push(next);
         for number in &numbers[..numbers.len().saturating_sub(self.settings.keep)] {
-            // A file that cannot be deleted now is found again at the next rotation.
+            // The next rotation finds and deletes a file that cannot be deleted now.
             let _ = fs::remove_file(self.directory.join(self.name.set_aside(*number)));
         }
         Ok(())
@@ -141,7 +144,7 @@ impl RotatingFile {
         Ok(numbers)
     }
 
-    /// Begins the file anew when somebody else moved or deleted it, as `logrotate` does.
+    /// Reopens the file if another program, such as `logrotate`, moved or deleted it.
     fn follow_path(&mut self) {
         if self.identity_checked.elapsed() < IDENTITY_CHECK_INTERVAL {
             return;
@@ -159,7 +162,8 @@ impl RotatingFile {
 }
 
 impl OpenFile {
-    /// Answers how many bytes of whole lines arrived. A line that did not arrive whole is taken back.
+    /// Appends lines and returns the bytes of whole lines written. A line that was written partly
+    /// is truncated away.
     fn append(&mut self, lines: &[u8]) -> (usize, Result<(), LogDropReason>) {
         if self.is_mid_line {
             if let Err(error) = self.file.write_all(b"\n") {
@@ -182,7 +186,8 @@ impl OpenFile {
     }
 }
 
-/// A collector that is in the group reads the files, also where the process lets its group read nothing else.
+/// A collector in the group can read the files, even if the process's umask denies its group
+/// everything else.
 const FILE_MODE: u32 = 0o640;
 const DIRECTORY_MODE: u32 = 0o750;
 
@@ -197,10 +202,11 @@ fn open_for_append(path: &Path) -> Result<OpenFile, LogError> {
         .map_err(cannot_open)?;
     let metadata = file.metadata().map_err(cannot_open)?;
     if metadata.is_file() && metadata.len() == 0 {
-        // A device or somebody else's file stays as it is.
+        // A device, or a file of another owner, keeps its permissions.
         let _ = file.set_permissions(Permissions::from_mode(FILE_MODE));
     }
-    // Two processes would set each other's file aside. Where locks are not supported nothing can be said, and devices are shared.
+    // Two processes would rotate each other's file. File systems without locks cannot be checked,
+    // and devices are shared.
     if metadata.is_file() && matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
         return Err(LogError::InUse { path: path.to_path_buf() });
     }
@@ -222,7 +228,8 @@ fn reason_of(error: &LogError) -> LogDropReason {
     }
 }
 
-/// Writes until everything is written or the operating system refuses. Answers how many bytes it took.
+/// Writes until everything is written or the operating system returns an error. Returns the bytes
+/// written.
 pub(super) fn write_as_much_as_possible(
     output: &mut impl Write,
     bytes: &[u8],
@@ -244,7 +251,7 @@ fn first_line(lines: &[u8]) -> &[u8] {
     &lines[..end]
 }
 
-/// The longest run of whole lines within `room` bytes, but at least one line.
+/// Returns the longest run of whole lines within `room` bytes, but at least one line.
 fn whole_lines_within(lines: &[u8], room: usize) -> &[u8] {
     if lines.len() <= room {
         return lines;
@@ -255,7 +262,7 @@ fn whole_lines_within(lines: &[u8], room: usize) -> &[u8] {
     }
 }
 
-/// The name of the file, taken apart so that a number can be put before its ending.
+/// The file's name, split so that a number can be inserted before its extension.
 struct FileName {
     stem: String,
     ending: String,

@@ -1,4 +1,4 @@
-//! Severity of log lines, and the filter that an operator can change while the application runs.
+//! Severity of log lines, and a filter that an operator can change at run time.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,20 +8,20 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ClosedSet;
 
-/// How serious a log line is, from the least to the most.
+/// Severity of a log line, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Every step, for hunting one fault.
+    /// Every step, for tracking down one fault.
     Trace,
-    /// Detail for developers.
+    /// Details that only developers need.
     Debug,
-    /// What an operator wants to be able to look up.
+    /// Events that an operator wants to be able to look up.
     Info,
-    /// Something is wrong that the application coped with.
+    /// Something is wrong, but the application handled it.
     Warn,
     /// An operation failed.
     Error,
-    /// The process cannot go on.
+    /// The process cannot continue.
     Fatal,
 }
 
@@ -46,7 +46,7 @@ impl ClosedSet for Level {
 }
 
 impl Level {
-    /// The severity number that OpenTelemetry gives to this level.
+    /// Returns the severity number that OpenTelemetry assigns to this level.
     pub fn severity_number(self) -> u8 {
         match self {
             Self::Trace => 1,
@@ -71,13 +71,14 @@ impl From<tracing::Level> for Level {
     }
 }
 
-/// Libraries that write about every connection and statement, among them those that telemetry itself is sent with.
+/// Libraries that log every connection and statement, including those that telemetry is sent with.
 ///
-/// Below `warn` they are left out unless the setting names them, because sending telemetry would otherwise create telemetry.
+/// They are left out below `warn` unless the setting names them: sending telemetry would otherwise
+/// produce more telemetry.
 const NOISY_TARGETS: &[&str] =
     &["h2", "hyper", "hyper_util", "reqwest", "rustls", "sqlx::query", "tonic", "tower", "tower_http"];
 
-/// The least serious level that passes; `OFF` lets nothing pass.
+/// The lowest level that passes, as a number; `OFF` lets nothing pass.
 type Threshold = u8;
 
 const OFF: Threshold = Level::Fatal as u8 + 1;
@@ -86,21 +87,22 @@ fn threshold_name(threshold: Threshold) -> &'static str {
     Level::ALL.get(usize::from(threshold)).map_or("off", |level| level.as_str())
 }
 
-/// Which log lines are wanted: a level, and other levels for targets named one by one, such as `info,sqlx=warn`.
+/// A filter for log lines: a default level, and other levels for named targets, such as
+/// `info,sqlx=warn`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelSetting {
     default: Threshold,
-    /// The longest target first, so that the first that matches is the most specific one.
+    /// Longest target first, so that the first match is the most specific.
     targets: Vec<(String, Threshold)>,
 }
 
-/// Why a text is not a [`LevelSetting`].
+/// Reasons why a text is not a valid [`LevelSetting`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LevelSettingError {
-    /// A level is none of the known names.
+    /// A level has an unknown name.
     #[error("\"{0}\" is not a log level: use one of off, fatal, error, warn, info, debug, trace")]
     UnknownLevel(String),
-    /// Two parts give the level of everything else.
+    /// Two parts set the default level.
     #[error(
         "two levels without a target: write one level, then TARGET=LEVEL pairs, such as \"info,sqlx=warn\""
     )]
@@ -108,7 +110,7 @@ pub enum LevelSettingError {
     /// The same target occurs twice.
     #[error("the target \"{0}\" has two levels: name it once")]
     TwoLevels(String),
-    /// A target contains what no module path contains.
+    /// A target contains a character that module paths cannot contain.
     #[error("\"{0}\" is not a target: use a module path such as sqlx or hyper_util::client")]
     InvalidTarget(String),
 }
@@ -191,12 +193,13 @@ fn parse_threshold(name: &str) -> Result<Threshold, LevelSettingError> {
         .ok_or_else(|| LevelSettingError::UnknownLevel(name.to_owned()))
 }
 
-/// Whether `target` is the module `path` or lies below it; `sqlx` has nothing to say about `sqlx_core`.
+/// Returns whether `target` is the module `path` or lies below it. `sqlx` does not match
+/// `sqlx_core`.
 pub(crate) fn is_within(target: &str, path: &str) -> bool {
     target.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The filter in force. Clones share it, and every part of the application sees a change at once.
+/// The filter in force. Clones share it, and a change takes effect everywhere at once.
 #[derive(Clone, Debug)]
 pub struct LevelFilter {
     shared: Arc<SharedFilter>,
@@ -216,7 +219,7 @@ impl Default for LevelFilter {
 }
 
 impl LevelFilter {
-    /// A filter that starts with `setting`.
+    /// Creates a filter with an initial setting.
     pub fn new(setting: LevelSetting) -> Self {
         Self {
             shared: Arc::new(SharedFilter {
@@ -227,29 +230,30 @@ impl LevelFilter {
         }
     }
 
-    /// Whether a line of the application itself is wanted. One atomic load: it is asked once per request.
+    /// Returns whether a line of the application itself is written. It costs one atomic load,
+    /// because it is called once per request.
     #[inline]
     pub fn enabled(&self, level: Level) -> bool {
         level as Threshold >= self.shared.default.load(Ordering::Relaxed)
     }
 
-    /// Whether a line of the code at `target` is wanted.
+    /// Returns whether a line of the code at `target` is written.
     pub fn enabled_for(&self, level: Level, target: &str) -> bool {
         level as Threshold >= self.shared.lowest.load(Ordering::Relaxed)
             && level as Threshold >= self.setting().threshold_of(target)
     }
 
-    /// The least serious level that any target may log at, or `None` when everything is off.
+    /// Returns the lowest level that any target may log at, or `None` if everything is off.
     pub fn lowest(&self) -> Option<Level> {
         Level::ALL.get(usize::from(self.shared.lowest.load(Ordering::Relaxed))).copied()
     }
 
-    /// The setting in force, to be shown to an operator.
+    /// Returns the setting in force, for display.
     pub fn setting(&self) -> Arc<LevelSetting> {
         Arc::clone(&self.shared.setting.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Replaces the setting while the application runs.
+    /// Replaces the setting at run time.
     pub fn set(&self, setting: LevelSetting) {
         let default = setting.default;
         let lowest = setting.lowest_threshold();
@@ -259,7 +263,7 @@ impl LevelFilter {
             self.shared.default.store(default, Ordering::Relaxed);
             self.shared.lowest.store(lowest, Ordering::Relaxed);
         }
-        // `tracing` remembers for every call site whether somebody wants it, so it has to ask again.
+        // `tracing` caches for every call site whether it is enabled, so rebuild that cache.
         tracing::callsite::rebuild_interest_cache();
     }
 }
@@ -268,14 +272,15 @@ thread_local! {
     static IS_SILENT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on nothing that is logged through `tracing` on the calling thread becomes a line.
+/// Discards everything logged through `tracing` on the calling thread from now on.
 ///
-/// For the threads that send telemetry: what libraries write about sending would have to be sent in turn.
+/// It is for threads that send telemetry: lines that libraries log about sending would have to be
+/// sent in turn.
 pub fn silence_this_thread() {
     IS_SILENT.set(true);
 }
 
-/// Whether [`silence_this_thread`] was called on this thread.
+/// Returns whether [`silence_this_thread`] was called on this thread.
 pub(crate) fn is_this_thread_silent() -> bool {
     IS_SILENT.get()
 }

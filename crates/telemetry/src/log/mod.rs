@@ -1,4 +1,4 @@
-//! Log lines: which are wanted, and how they leave the process.
+//! Log lines: the filter that selects them, and their way out of the process.
 
 mod bridge;
 mod console;

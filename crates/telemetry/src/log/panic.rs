@@ -1,4 +1,4 @@
-//! Makes a log line of every panic, without what it says: a panic message may quote any value of the program.
+//! Turns every panic into a log line without its message, which may quote any value of the program.
 
 use std::panic::{self, Location, PanicHookInfo};
 use std::sync::Arc;
@@ -12,34 +12,37 @@ use super::line;
 use super::writer::LogWriterHandle;
 use crate::{ClosedSet, ErrorType, events};
 
-/// How long a panicking thread waits for its line to be written: the process may be about to end.
+/// Maximum time that a panicking thread waits for its line to be written, since the process may be
+/// about to end.
 const FLUSH_DEADLINE: Duration = Duration::from_millis(250);
 
-/// How many components of a source file's path are kept: a library's name, version and module path, but nothing of the machine
-/// that it was compiled on.
+/// Path components of a source file that are kept: a library's name, version and module path, but
+/// nothing about the build machine.
 const KEPT_PATH_COMPONENTS: usize = 4;
 
-/// What happens to the text of a panic.
+/// Treatment of a panic's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PanicText {
-    /// Nobody sees it. For production.
+    /// Discards the text. For production.
     Hidden,
-    /// The hook that was installed before, usually Rust's own, prints it to standard error. For development and tests.
+    /// Passes it to the previously installed hook, usually Rust's own, which prints it to standard
+    /// error. For development and tests.
     OnStderr,
 }
 
-/// How many panics there were since the hook was installed.
+/// The number of panics since the hook was installed.
 #[derive(Clone, Debug, Default)]
 pub struct PanicCount(Arc<AtomicU64>);
 
 impl PanicCount {
-    /// The number so far.
+    /// Returns the current count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// From now on every panic becomes a line of level error, is counted, and is waited for until `writer` has written it.
+/// Installs a hook that counts every panic, writes a line of level error and waits until `writer`
+/// has written it.
 pub fn install_panic_hook(
     output: Arc<dyn LogOutput>,
     writer: Option<LogWriterHandle>,
@@ -80,7 +83,7 @@ fn panic_line(now: SystemTime, location: Option<&Location<'_>>) -> Vec<u8> {
     out
 }
 
-/// The end of a path that begins at the root of the machine that compiled it.
+/// Removes the build machine's directories from a path.
 fn without_build_directory(path: &str) -> &str {
     if !path.starts_with('/') {
         return path;

@@ -1,18 +1,18 @@
-//! Turns a JSON log line into one that people read in a terminal.
+//! Renders JSON log lines for people at a terminal.
 //!
-//! Applied by the thread that writes to standard output, never by the code that logs.
+//! Only the thread that writes to standard output uses it, never the code that logs.
 
 use std::fmt::{self, Write};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Columns are padded to these widths; longer values push the rest of their line.
+/// Minimum column widths. Longer values push the rest of their line to the right.
 const EVENT_WIDTH: usize = 28;
 const DURATION_WIDTH: usize = 10;
 const STATUS_WIDTH: usize = 4;
 
-/// Fields that have a column of their own or say nothing to somebody who reads along.
+/// Fields that have their own column or do not help somebody who watches the log.
 const FIELDS_IN_COLUMNS: &[&str] = &["timestamp", "level", "event", DURATION, STATUS];
 
 const DURATION: &str = "duration_ms";
@@ -25,13 +25,13 @@ pub struct PrettyPrinter {
 }
 
 impl PrettyPrinter {
-    /// A printer that tells levels apart by colour, or not.
+    /// Creates a printer, with coloured levels if `color` is true.
     pub fn new(color: bool) -> Self {
         Self { color }
     }
 
-    /// Appends the readable form of every line to `out`. A line that is no JSON object is passed on with its control characters
-    /// made visible, so that no text can steer the terminal.
+    /// Appends the readable form of every line to `out`. Other text is copied with its control
+    /// characters escaped, so that it cannot control the terminal.
     pub fn render(&self, lines: &[u8], out: &mut Vec<u8>) {
         let mut text = String::new();
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
@@ -48,7 +48,7 @@ impl PrettyPrinter {
     fn render_fields(&self, fields: &Fields, out: &mut String) {
         let level = fields.text("level").unwrap_or_default();
         let timestamp = fields.text("timestamp").unwrap_or_default();
-        // The day is left out: who reads along knows it.
+        // The date is left out: somebody who watches the log knows it.
         let time = timestamp.split_once('T').map_or("", |(_, time)| time);
         let time: String = time.chars().take("00:00:00.000".len()).collect();
         self.push(out, Style::Dim, &format!("{time:<12}"));
@@ -154,7 +154,7 @@ fn push_visible(out: &mut String, text: &str) {
     }
 }
 
-/// The fields of a line in the order in which they were written.
+/// The fields of a line, in their original order.
 struct Fields(Vec<(String, Value)>);
 
 impl Fields {

@@ -1,36 +1,36 @@
-//! Where log lines go, and what can be wrong with that at start.
+//! Destinations of log lines, and the errors that can occur at start.
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How lines look on standard output. The file always holds JSON.
+/// Format of lines on standard output. The file always contains JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object per line, for machines.
     Json,
     /// Aligned columns, for people.
     Pretty {
-        /// Whether levels are told apart by colour; not wanted where the variable `NO_COLOR` is set.
+        /// If true, levels are coloured. Set it to false if the variable `NO_COLOR` is set.
         color: bool,
     },
 }
 
 impl LogFormat {
-    /// Readable when standard output is a terminal, JSON otherwise.
+    /// Chooses `Pretty` if standard output is a terminal, and `Json` otherwise.
     pub fn for_stdout(color: bool) -> Self {
         if io::stdout().is_terminal() { Self::Pretty { color } } else { Self::Json }
     }
 }
 
-/// Where log lines go.
+/// Destinations of log lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The format on standard output, or `None` when nothing is written there.
+    /// Format on standard output, or `None` to write nothing there.
     pub stdout: Option<LogFormat>,
-    /// The file, if one is wanted.
+    /// The log file, if one is wanted.
     pub file: Option<LogFileSettings>,
-    /// The longest time that a line waits; a killed process loses no more than that.
+    /// Maximum time that a line waits to be written. A killed process loses no more than that.
     pub interval: Duration,
 }
 
@@ -40,76 +40,76 @@ impl Default for LogSettings {
     }
 }
 
-/// Where the log file is and how much of it is kept.
+/// Location and size limits of the log file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFileSettings {
-    /// The file that is written; missing directories are created.
+    /// Path of the file being written. Missing directories are created.
     pub path: PathBuf,
-    /// The size at which a new file is begun.
+    /// Size in bytes at which the file is rotated.
     pub max_bytes: u64,
-    /// How many files are kept beside the one being written.
+    /// Number of rotated files that are kept besides the one being written.
     pub keep: usize,
 }
 
 impl LogFileSettings {
-    /// The smallest `max_bytes`: below it nearly every line would begin a file.
+    /// Minimum of `max_bytes`: below it nearly every line would begin a file.
     pub const SMALLEST_MAX_BYTES: u64 = 1024;
 }
 
-/// Why logging could not be started. Each message names the setting to change.
+/// Reasons why logging cannot start. Each message names the setting to change.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The directory does not exist and cannot be created.
+    /// The log file's directory does not exist and cannot be created.
     #[error("cannot create the directory {path} of the log file: {source}")]
     CreateDirectory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The file cannot be opened for appending.
     #[error("cannot open the log file {path} for appending: {source}")]
     Open {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Another process writes this file.
+    /// Another process is writing this file.
     #[error("the log file {path} is being written by another process: give each process a file of its own")]
     InUse {
-        /// The file.
+        /// Path of the log file.
         path: PathBuf,
     },
     /// The path ends without a file name.
     #[error("the log file {path} is not a file name: name a file such as /var/log/socialize/serve.jsonl")]
     NotAFileName {
-        /// The path.
+        /// The configured path.
         path: PathBuf,
     },
-    /// The size limit is too small.
+    /// The configured size limit is too small.
     #[error("the log file's size limit is {given} bytes: it must be at least {smallest}")]
     MaxBytesTooSmall {
-        /// What was asked for.
+        /// The configured limit in bytes.
         given: u64,
-        /// What is possible.
+        /// The minimum in bytes.
         smallest: u64,
     },
-    /// No file would be kept.
+    /// The number of files to keep is zero.
     #[error(
         "the number of log files to keep is 0: keep at least 1, so that a collector can finish reading it"
     )]
     KeepNothing,
-    /// Standard output cannot be used.
+    /// Standard output is not usable.
     #[error("cannot write to standard output: {source}")]
     Stdout {
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// No thread can be started.
+    /// The system refused to start a thread.
     #[error("cannot start the thread that writes log lines: {source}")]
     Thread {
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

@@ -1,13 +1,13 @@
-//! What became of the log lines: counted per place they go to, read by the metrics of the telemetry itself.
+//! Counts of log lines written and lost, per destination, for the metrics of telemetry itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ClosedSet;
 
-/// A place that log lines are written to.
+/// A destination of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogSink {
-    /// The standard output of the process.
+    /// Standard output of the process.
     Stdout,
     /// The size-rotated file.
     File,
@@ -28,14 +28,14 @@ impl ClosedSet for LogSink {
     }
 }
 
-/// Why a log line was not written.
+/// Reasons why a log line was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LogDropReason {
-    /// The disk, the quota or the largest allowed file size is exhausted.
+    /// The disk, the quota or the maximum file size is exhausted.
     StorageFull,
-    /// Nobody reads the other end any more.
+    /// The other end was closed.
     Closed,
-    /// The reader of the other end is too slow, or does not read at all.
+    /// The reader at the other end is too slow, or does not read at all.
     Blocked,
     /// Any other failure of the operating system.
     Io,
@@ -70,17 +70,17 @@ impl LogDropReason {
     }
 }
 
-/// Lines and bytes, counted together.
+/// Number of lines and their bytes, counted together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogVolume {
-    /// Whole lines.
+    /// Number of whole lines.
     pub lines: u64,
-    /// Their bytes, line ends included.
+    /// Bytes of those lines, including newlines.
     pub bytes: u64,
 }
 
 impl LogVolume {
-    /// The volume of a text that consists of whole lines.
+    /// Returns the volume of text that consists of whole lines.
     pub(crate) fn of(text: &[u8]) -> Self {
         Self { lines: memchr::memchr_iter(b'\n', text).count() as u64, bytes: text.len() as u64 }
     }
@@ -117,27 +117,27 @@ pub struct LogStatistics {
 }
 
 impl LogStatistics {
-    /// What was handed to the operating system.
+    /// Returns the lines that were handed to the operating system.
     pub fn written(&self, sink: LogSink) -> LogVolume {
         self.written[sink.index()].read()
     }
 
-    /// What was lost, and why.
+    /// Returns the lines that were lost for a reason.
     pub fn dropped(&self, sink: LogSink, reason: LogDropReason) -> LogVolume {
         self.dropped[sink.index()][reason.index()].read()
     }
 
-    /// How often the file was set aside and a new one begun.
+    /// Returns how many times the file was rotated.
     pub fn rotations(&self) -> u64 {
         self.rotations.load(Ordering::Relaxed)
     }
 
-    /// How often the file was due and could not be set aside, so that it went on growing.
+    /// Returns how many times a rotation was due and failed, so that the file kept growing.
     pub fn rotation_failures(&self) -> u64 {
         self.rotation_failures.load(Ordering::Relaxed)
     }
 
-    /// How often the writer had to begin again after a panic in it or in its source.
+    /// Returns how many times the writer continued after a panic in itself or in its source.
     pub fn writer_panics(&self) -> u64 {
         self.writer_panics.load(Ordering::Relaxed)
     }

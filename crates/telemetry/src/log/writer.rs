@@ -1,7 +1,8 @@
 //! The thread that takes finished log lines out of the application's buffers and writes them.
 //!
-//! Code that logs only appends to a buffer. Everything that can be slow or fail happens here: a full disk, a hanging file system
-//! or a closed standard output costs counted lines, and never the application's time.
+//! Code that logs only appends to a buffer. Everything slow or fallible happens here. A full disk,
+//! a hanging file system or a closed standard output costs lost lines, which are counted, and never
+//! the application's time.
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -20,27 +21,29 @@ use super::settings::{LogError, LogFormat, LogSettings};
 use super::statistics::{LogDropReason, LogSink, LogStatistics};
 use crate::ClosedSet;
 
-/// How long a dropped [`LogWriter`] waits for its last lines.
+/// Maximum time that dropping a [`LogWriter`] waits for the last lines.
 const DROP_DEADLINE: Duration = Duration::from_secs(1);
 
-/// At most one notice about lost lines in this time.
+/// Minimum time between two notices about lost lines.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Where finished lines wait to be written.
+/// A source of finished lines, such as the application's buffers.
 pub trait LogSource: Send + Sync {
-    /// Hands everything that is pending to `write`, in pieces of whole lines, each with its line end. `write` may take a piece and
-    /// leave another buffer in its place; `spare` is one that is left over from before, for the source to use again.
+    /// Passes everything pending to `write`, in pieces of whole lines, including newlines. `write`
+    /// may keep a piece and leave another buffer in its place. `spare` is a buffer from an earlier
+    /// call that the source may reuse.
     fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>));
 }
 
 #[derive(Default)]
 struct FlushProgress {
-    /// Up to which flush request everything has been taken from the source and written or handed over.
+    /// The last flush request whose lines have all been taken from the source and written or handed
+    /// over.
     completed: Mutex<u64>,
     changed: Condvar,
 }
 
-/// Beyond every flush request: the writer has ended and nothing will be pending with it again.
+/// Larger than every flush request: the writer has stopped and takes no more lines.
 const STOPPED: u64 = u64::MAX;
 
 impl FlushProgress {
@@ -49,7 +52,7 @@ impl FlushProgress {
         self.changed.notify_all();
     }
 
-    /// Answers whether the request was completed before the deadline.
+    /// Returns whether the request was completed before the deadline.
     fn wait_for(&self, request: u64, deadline: Instant) -> bool {
         let mut completed = self.completed.lock().unwrap_or_else(PoisonError::into_inner);
         while *completed < request {
@@ -71,13 +74,13 @@ struct Shared {
     is_stopping: AtomicBool,
 }
 
-/// The running writer. Dropping it writes what is pending, for at most a second.
+/// The running writer. Dropping it writes pending lines for at most a second.
 pub struct LogWriter {
     handle: LogWriterHandle,
     is_stopped: bool,
 }
 
-/// Wakes and flushes the writer from anywhere in the application.
+/// Wakes and flushes the writer from any thread.
 #[derive(Clone)]
 pub struct LogWriterHandle {
     shared: Arc<Shared>,
@@ -85,10 +88,12 @@ pub struct LogWriterHandle {
 }
 
 impl LogWriter {
-    /// Starts writing what `source` holds to where `settings` say.
+    /// Starts a writer that takes lines from `source` and writes them to the destinations in
+    /// `settings`.
     pub fn start(settings: LogSettings, source: Arc<dyn LogSource>) -> Result<Self, LogError> {
         let lines: Option<Box<dyn Write + Send>> = match settings.stdout {
-            // The buffer of the standard library's handle would keep half a line back after a failed write.
+            // The standard library's handle buffers, and would keep half a line after a failed
+            // write.
             Some(_) => {
                 let stdout = io::stdout().as_fd().try_clone_to_owned();
                 let stdout = stdout.map_err(|source| LogError::Stdout { source })?;
@@ -100,7 +105,8 @@ impl LogWriter {
         Self::start_with_outputs(settings, source, lines, Box::new(io::stderr()))
     }
 
-    /// As [`start`](Self::start), with other outputs in place of standard output and standard error.
+    /// Like [`start`](Self::start), with other outputs instead of standard output and standard
+    /// error.
     pub fn start_with_outputs(
         settings: LogSettings,
         source: Arc<dyn LogSource>,
@@ -137,28 +143,28 @@ impl LogWriter {
         Ok(Self { handle, is_stopped: false })
     }
 
-    /// A handle for the code that produces lines.
+    /// Returns a handle for the code that produces lines.
     pub fn handle(&self) -> LogWriterHandle {
         self.handle.clone()
     }
 
-    /// See [`LogWriterHandle::wake`].
+    /// Wakes the writer; see [`LogWriterHandle::wake`].
     pub fn wake(&self) {
         self.handle.wake();
     }
 
-    /// See [`LogWriterHandle::flush`].
+    /// Flushes the writer; see [`LogWriterHandle::flush`].
     pub fn flush(&self, deadline: Instant) -> bool {
         self.handle.flush(deadline)
     }
 
-    /// What became of the lines so far.
+    /// Returns the counts of lines written and lost.
     pub fn statistics(&self) -> Arc<LogStatistics> {
         self.handle.statistics()
     }
 
-    /// Writes everything pending and ends the threads. Answers whether that was done before the deadline; a thread that still
-    /// waits for a reader or a disk is left behind.
+    /// Writes everything pending and stops the threads. Returns whether that happened before the
+    /// deadline. A thread that still waits for a reader or a disk is left behind.
     pub fn shutdown(mut self, deadline: Instant) -> bool {
         self.stop(deadline)
     }
@@ -184,17 +190,19 @@ impl Drop for LogWriter {
 }
 
 impl LogWriterHandle {
-    /// Lets the writer look at its source now. For producers: when much is pending, and after a line of level error or above.
+    /// Wakes the writer before its interval is over. Producers call it when much is pending, and
+    /// after a line of level error or above.
     #[inline]
     pub fn wake(&self) {
         self.thread.unpark();
     }
 
-    /// Waits until every line that the source holds now is written or counted as lost, but not beyond the deadline.
+    /// Waits until every line that the source holds now is written or counted as lost, but not
+    /// beyond the deadline.
     ///
-    /// Answers whether it was done in time; it never is once the writer has ended.
+    /// Returns whether that happened in time, and `false` if the writer has stopped.
     pub fn flush(&self, deadline: Instant) -> bool {
-        // The writing threads themselves get here when they panic, and would wait for nobody but themselves.
+        // The writing threads call this when they panic, and would wait for themselves forever.
         let this_thread = thread::current().id();
         if this_thread == self.thread.id()
             || this_thread == self.shared.console.thread()
@@ -207,13 +215,13 @@ impl LogWriterHandle {
         self.shared.flush_progress.wait_for(request, deadline) && self.shared.console.flush(deadline)
     }
 
-    /// What became of the lines so far.
+    /// Returns the counts of lines written and lost.
     pub fn statistics(&self) -> Arc<LogStatistics> {
         Arc::clone(&self.shared.statistics)
     }
 }
 
-/// What the operator was told about a sink that loses lines.
+/// Loss of one sink: the totals last seen, and what the operator has been told.
 #[derive(Clone, Copy, Default)]
 struct LossReport {
     seen: [u64; LogDropReason::ALL.len()],
@@ -221,7 +229,7 @@ struct LossReport {
     reported: u64,
     reported_at: Option<Instant>,
     newest_reason: Option<LogDropReason>,
-    /// The operator heard of a loss and not yet that it is over.
+    /// True if a loss was reported but not yet its end.
     owes_recovery: bool,
 }
 
@@ -238,12 +246,12 @@ impl Writing {
         loop {
             let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
             let requested = self.shared.flushes_requested.load(Ordering::Acquire);
-            // Lines must go on being written after a mistake in the source or here; the panic itself is counted.
+            // Keep writing lines after a defect in the source or here; the panic itself is counted.
             if catch_unwind(AssertUnwindSafe(|| self.write_pending())).is_err() {
                 self.shared.statistics.add_writer_panic();
             }
             if is_stopping {
-                // Closed before anybody is told, so that a successor may open the file.
+                // Close the file before reporting the stop, so that a successor can open it.
                 self.file = None;
                 self.shared.flush_progress.advance_to(STOPPED);
                 return;
@@ -272,8 +280,8 @@ impl Writing {
         self.shared.console.hand_over(lines);
     }
 
-    /// Tells the operator that a sink loses lines, once a minute at most, and tells the sink itself, once it works again, how many
-    /// are missing.
+    /// Reports to the operator, at most once a minute, that a sink loses lines. Once the sink works
+    /// again, writes the number of lost lines to it.
     fn report_losses(&mut self, sink: LogSink) {
         let statistics = &self.shared.statistics;
         let report = &mut self.reports[sink.index()];
@@ -308,7 +316,8 @@ impl Writing {
         }
     }
 
-    /// Sends a notice about one sink to the other one, or to standard error when the other loses lines too or does not exist.
+    /// Sends a notice about one sink to the other one. If that one also loses lines or does not
+    /// exist, sends it to standard error.
     fn send_elsewhere(&mut self, failing: LogSink, text: &[u8]) {
         let is_healthy = |sink: LogSink| !self.reports[sink.index()].owes_recovery;
         match (failing, &mut self.file) {

@@ -1,4 +1,4 @@
-//! What a sender's thread does: collect, send, wait, repeat.
+//! The loop of a sender's thread: collect, send, wait, repeat.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use super::transport::{Reply, Transport};
 use super::{BatchSource, ExportFailure, More, SenderLink, SenderWarning, SignalSettings};
 use crate::builtin::{DropReason, Signal};
 
-/// A collector that answers "later" to the same batch so often will not take it, and others may be waiting behind it.
+/// Maximum number of attempts to send one batch. A collector that does not accept it by then never
+/// will, and other batches may be waiting behind it.
 const MOST_ATTEMPTS: u32 = 10;
-/// After so many batches the loop looks at answers and deadlines again before it goes on collecting.
+/// Number of batches after which the loop checks responses and deadlines before it collects more.
 const MOST_BATCHES_AT_ONCE: usize = 64;
-/// A larger request than that does not leave its memory to the next one.
+/// The memory of requests above this size is not reused.
 const RETAINED_BYTES: usize = 512 << 10;
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -28,9 +29,9 @@ pub(super) struct ExportLoop {
     source: Arc<dyn BatchSource>,
     transport: Box<dyn Transport>,
     queue: BatchQueue,
-    /// The request that is being taken from the source.
+    /// Buffer for the request that is taken from the source next.
     body: Vec<u8>,
-    /// What the source has left of the collection that was begun.
+    /// State of the source: whether it holds more of the current collection.
     more: More,
     has_collected: bool,
     pacing: Pacing,
@@ -43,7 +44,7 @@ pub(super) struct ExportLoop {
     interval: Duration,
 }
 
-/// The one request that is being sent. There is never a second: order is kept and memory bounded.
+/// The request in flight. There is at most one: this keeps the order and bounds memory.
 struct UnderWay {
     batch: Batch,
     reply: BoxFuture<'static, Reply>,
@@ -77,7 +78,7 @@ impl ExportLoop {
         }
     }
 
-    /// Runs until a shutdown deadline arrives, or until nobody is left who could send one.
+    /// Runs until a shutdown deadline arrives, or until the handle that could send one is dropped.
     pub(super) async fn run(mut self, mut shutdown_requested: oneshot::Receiver<std::time::Instant>) {
         let mut ticks = interval_at(Instant::now() + self.interval, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -87,8 +88,8 @@ impl ExportLoop {
                 self.link.decide_first_collection();
             }
             let pause_ends = self.pause_ends();
-            // The source is emptied also while a request is under way: a slow collector fills our bounded queue, in
-            // which the oldest give way, and not the application's buffers.
+            // Empty the source even while a request is in flight. A slow collector then fills our
+            // bounded queue, which drops the oldest batches, instead of the application's buffers.
             tokio::select! {
                 biased;
                 deadline = &mut shutdown_requested => break deadline.map_or_else(|_| Instant::now(), Instant::from_std),
@@ -99,12 +100,12 @@ impl ExportLoop {
             }
         };
         self.collect_all(deadline);
-        // Past the deadline the request under way is given up with the rest.
+        // At the deadline, the request in flight is abandoned with the rest.
         let _ = timeout_at(deadline, self.drain(deadline)).await;
         self.give_up();
     }
 
-    /// Starts the next request unless one is under way or a pause lasts.
+    /// Starts the next request unless one is in flight or backoff applies.
     fn send_next(&mut self) {
         if self.under_way.is_some() || !self.pacing.may_send(Instant::now()) {
             return;
@@ -118,13 +119,13 @@ impl ExportLoop {
         self.under_way = Some(UnderWay { batch, reply });
     }
 
-    /// When to look again at what waits; `None` when something else will cause that.
+    /// Returns when queued batches may be sent again; `None` if another event will wake the loop.
     fn pause_ends(&self) -> Option<Instant> {
         let waiting_for_pause = self.under_way.is_none() && !self.queue.is_empty();
         self.pacing.resume_at().filter(|_| waiting_for_pause)
     }
 
-    /// Moves what the source has into the queue.
+    /// Begins a collection and moves its first batches into the queue.
     fn collect(&mut self) {
         self.begin_collection();
         self.more = self.collect_some();
@@ -133,7 +134,8 @@ impl ExportLoop {
         }
     }
 
-    /// The same with what would come later.
+    /// Moves the whole collection into the queue, including the part that would otherwise come
+    /// later.
     fn collect_all(&mut self, deadline: Instant) {
         self.begin_collection();
         while self.collect_some() != More::Nothing && Instant::now() < deadline {}
@@ -146,7 +148,8 @@ impl ExportLoop {
         self.queue.begin_collection();
     }
 
-    /// Says what the source has left.
+    /// Moves up to [`MOST_BATCHES_AT_ONCE`] batches into the queue and returns what the source has
+    /// left.
     fn collect_some(&mut self) -> More {
         for _ in 0..MOST_BATCHES_AT_ONCE {
             let taken = self.source.take(&mut self.body);
@@ -162,7 +165,7 @@ impl ExportLoop {
         More::AtOnce
     }
 
-    /// Draws the consequences of an answer, or of its absence.
+    /// Updates queue, backoff and counts after a response or a failure.
     fn handle(&mut self, reply: Reply) {
         let Some(UnderWay { mut batch, .. }) = self.under_way.take() else { return };
         let now = Instant::now();
@@ -201,7 +204,8 @@ impl ExportLoop {
         self.link.statistics().lock().circuit_open = self.pacing.is_open();
     }
 
-    /// Leaves the memory of a request that was sent to the next one: new memory has to be mapped, page by page.
+    /// Reuses the memory of a completed request for the next one: new memory has to be mapped, page
+    /// by page.
     fn reuse(&mut self, body: Bytes) {
         if self.body.capacity() == 0
             && let Ok(mut body) = body.try_into_mut()
@@ -241,7 +245,8 @@ impl ExportLoop {
         });
     }
 
-    /// Sends what waits, unless the collector does not answer or asks to wait beyond the deadline.
+    /// Sends queued batches until the collector stops responding or asks to wait beyond the
+    /// deadline.
     async fn drain(&mut self, deadline: Instant) {
         while !self.pacing.is_open() {
             self.send_next();
@@ -257,7 +262,7 @@ impl ExportLoop {
         }
     }
 
-    /// Books everything that is left as lost.
+    /// Drops everything left and counts it as lost.
     fn give_up(mut self) {
         if let Some(UnderWay { batch, .. }) = self.under_way.take() {
             self.queue.discard(batch, DropReason::Shutdown);

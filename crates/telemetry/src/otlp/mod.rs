@@ -1,14 +1,17 @@
-//! How encoded telemetry reaches a collector.
+//! Transport of encoded telemetry to a collector.
 //!
-//! The rest of the crate encodes spans and metric points as complete OTLP requests; this module only moves those bytes.
-//! Each signal has an operating system thread of its own, because a collector that hangs for one signal must not delay
-//! the other. Nothing here is ever awaited by a request: the application fills buffers, and a sender empties them.
+//! The rest of the crate encodes spans and metric points as complete OTLP requests; this module
+//! only moves those bytes. Each signal has its own operating system thread, because a collector
+//! that hangs for one signal must not delay the other. No request ever awaits anything here: the
+//! application fills buffers, and a sender empties them.
 //!
-//! Every item is accounted for: what a source handed over is sent, dropped for one [`DropReason`](crate::builtin::DropReason), or still pending,
-//! and [`SenderStatistics`] shows the three at one instant.
+//! Every item is accounted for: it is sent, dropped for one
+//! [`DropReason`](crate::builtin::DropReason), or still pending. [`SenderStatistics`] shows the
+//! three counts at one instant.
 //!
-//! What is absent on purpose: proxies (`HTTP_PROXY` and its relatives are not read, as a collector is a neighbour and
-//! its headers are secrets), redirects (they would carry those headers elsewhere), and the JSON encoding.
+//! Three features are absent on purpose. Proxies: `HTTP_PROXY` and its relatives are not read,
+//! because a collector is nearby and its headers are secrets. Redirects: they would send those
+//! headers elsewhere. And the JSON encoding.
 
 mod export_loop;
 mod pacing;

@@ -1,18 +1,19 @@
-//! When the next attempt may be made.
+//! Backoff and circuit breaker: the time of the next attempt.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A collector may ask for patience, but not for more than this: it may have meant another unit.
+/// Maximum pause that a collector may request. A longer one may be meant in another unit.
 const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_secs(5 * 60);
 
-/// The pauses between attempts: each is twice the one before, up to the longest, less a random part of at most a half.
+/// Exponential backoff: each pause doubles the one before, up to the longest, minus a random part
+/// of up to a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPauses {
-    /// The pause after the first failure.
+    /// Pause after the first failure.
     pub first: Duration,
-    /// The pause after many failures.
+    /// Upper limit of the pause.
     pub longest: Duration,
 }
 
@@ -23,7 +24,8 @@ impl Default for RetryPauses {
 }
 
 impl RetryPauses {
-    /// The pause after so many failures in a row; `jitter` is a random number from 0 to 1.
+    /// Returns the pause after `failures` consecutive failures. `jitter` is a random number from 0
+    /// to 1.
     fn after(self, failures: u32, jitter: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let pause = self.first.saturating_mul(1 << doublings).min(self.longest);
@@ -31,11 +33,12 @@ impl RetryPauses {
     }
 }
 
-/// Back-off and circuit breaker of one sender.
+/// Backoff and circuit breaker of one sender.
 ///
-/// The circuit opens when the collector does not answer at all: no connection, or no answer in time. After a pause one
-/// request may try again (the circuit is half-open, which [`Pacing::is_open`] still calls open), and any answer closes it.
-/// An answer that asks to try later is a pause without an open circuit.
+/// The circuit opens when the collector does not respond: no connection, or a timeout. After a
+/// pause one request is tried: the circuit is then half-open, for which [`Pacing::is_open`] still
+/// returns true. Any response closes it. A response that asks to retry later causes a pause but
+/// does not open the circuit.
 pub(super) struct Pacing {
     pauses: RetryPauses,
     failures_in_a_row: u32,
@@ -48,19 +51,20 @@ impl Pacing {
         Self { pauses, failures_in_a_row: 0, resume_at: None, open: false }
     }
 
-    /// The collector took the request or refused it for good; the next one may follow at once.
+    /// Records that the collector accepted the request or rejected it permanently. The next one may
+    /// follow immediately.
     pub(super) fn answered(&mut self) {
         *self = Self::new(self.pauses);
     }
 
-    /// The collector asked to try later, perhaps after a pause of its choice.
+    /// Records that the collector asked to retry later, perhaps after a requested pause.
     pub(super) fn asked_to_wait(&mut self, now: Instant, requested: Option<Duration>, jitter: f64) {
         self.open = false;
         let requested = requested.unwrap_or_default().min(LONGEST_REQUESTED_PAUSE);
         self.pause(now, requested, jitter);
     }
 
-    /// The collector did not answer.
+    /// Records that the collector did not respond.
     pub(super) fn unanswered(&mut self, now: Instant, jitter: f64) {
         self.open = true;
         self.pause(now, Duration::ZERO, jitter);
@@ -71,7 +75,7 @@ impl Pacing {
         self.resume_at = Some(now + self.pauses.after(self.failures_in_a_row, jitter).max(at_least));
     }
 
-    /// When the present pause ends; `None` when there is none.
+    /// Returns the end of the current pause, or `None` if there is none.
     pub(super) fn resume_at(&self) -> Option<Instant> {
         self.resume_at
     }
@@ -80,7 +84,7 @@ impl Pacing {
         self.resume_at.is_none_or(|resume_at| resume_at <= now)
     }
 
-    /// Whether the last attempt had no answer.
+    /// Returns whether the last attempt got no response.
     pub(super) fn is_open(&self) -> bool {
         self.open
     }

@@ -1,4 +1,5 @@
-//! One request to a collector, to see whether telemetry would arrive: what an operator asks before a release.
+//! One test request to a collector, with which an operator checks before a release that telemetry
+//! would arrive.
 
 use bytes::Bytes;
 
@@ -10,30 +11,32 @@ use crate::otlp_encoding::metrics_request;
 use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::{Measurement, Resource, Telemetry, TelemetrySettings};
 
-/// The event and the span by which a probe is found in the collector's store.
+/// Name of the event and the span, by which a probe is found in the collector's store.
 const PROBE: &str = "telemetry.probe";
 
-/// What came back.
+/// Result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeAnswer {
-    /// The collector took the request as a whole.
+    /// The collector accepted the whole request.
     Accepted,
-    /// The collector answered, but refuses what the request holds.
+    /// The collector responded but rejected the contents.
     Refused,
-    /// The collector cannot take requests now; the HTTP status or gRPC code of its answer.
+    /// The collector cannot accept requests now. Holds the HTTP status or gRPC code of its
+    /// response.
     TryLater(u16),
-    /// The collector will never take this request; the HTTP status or gRPC code of its answer.
+    /// The collector rejected the request permanently. Holds the HTTP status or gRPC code of its
+    /// response.
     Rejected(u16),
-    /// There was no connection, or it broke before the answer.
+    /// The connection failed, or broke before the response.
     Unreachable,
-    /// There was no answer within the time that one request may take.
+    /// The request timed out.
     TimedOut,
 }
 
-/// Sends one span or one point, once.
+/// Sends one span or one point, without retries.
 ///
 /// # Errors
-/// When no sender could be started with these settings.
+/// Returns an error if no sender can be started with these settings.
 pub async fn probe(
     signal: Signal,
     resource: Resource,

@@ -1,6 +1,7 @@
-//! The batches that wait for the collector, and the books about them.
+//! Queue of encoded batches, with exact accounting of every item sent or dropped.
 //!
-//! Every change of a batch's fate goes through this file, so that the sum of [`SenderCounts`](super::SenderCounts) cannot be wrong.
+//! Every change of a batch's state goes through this file, so that the sum of
+//! [`SenderCounts`](super::SenderCounts) is always right.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -14,20 +15,21 @@ use super::settings::MAXIMUM_REQUEST_BYTES;
 use super::{ExportFailure, SenderStatistics};
 use crate::builtin::{DropReason, Signal};
 
-/// Requests from this size on are packed when they have to wait. Spans of one program are so much alike that five or more take the
-/// place of one, so a collector may be away for longer, or less memory is needed.
+/// Minimum size of requests that are compressed while they wait. Spans of one program are so
+/// similar that five or more fit into the space of one. So a collector may be away for longer, or
+/// less memory is needed.
 const PACKED_FROM: usize = 16 << 10;
 
 /// One encoded export request.
 pub(super) struct Batch {
     pub(super) body: Bytes,
-    /// The length of the body when it is packed.
+    /// Length of the uncompressed body, if the body is compressed.
     unpacked: Option<usize>,
-    /// What it takes of the queue's limit: the size in which it waited.
+    /// Bytes counted against the queue's limit: the size of the body while queued.
     bytes: u64,
     items: u64,
     collection: u64,
-    /// How often a collector that can be reached left it undone.
+    /// Number of attempts in which a reachable collector did not accept it.
     pub(super) attempts: u32,
 }
 
@@ -36,13 +38,13 @@ pub(super) struct BatchQueue {
     signal: Signal,
     limit_bytes: u64,
     collection: u64,
-    /// Whether the last request came back, so that what is added now has to wait.
+    /// True if the last request came back, so that new batches have to wait.
     is_held_up: bool,
     statistics: Arc<SenderStatistics>,
     packer: Packer,
 }
 
-/// Makes batches small. It is kept, and so is its memory, which is more than what it makes.
+/// Compresses batches. It keeps its working memory, which is larger than its output.
 #[derive(Default)]
 struct Packer {
     deflate: Option<Compress>,
@@ -50,7 +52,8 @@ struct Packer {
 }
 
 impl Packer {
-    /// The packed form of a body that becomes smaller by it. The fastest level is small enough.
+    /// Compresses a body, or returns `None` if that does not make it smaller. The fastest level is
+    /// good enough.
     fn pack(&mut self, body: &[u8]) -> Option<Bytes> {
         if body.len() < PACKED_FROM {
             return None;
@@ -59,7 +62,8 @@ impl Packer {
         deflate.reset();
         self.packed.clear();
         self.packed.reserve(body.len());
-        // It ends early where there is no room left, which is so at the latest when it has become much larger.
+        // Compression stops early if the output has no room left; at the latest when it is much
+        // larger than the body.
         let status = deflate.compress_vec(body, &mut self.packed, FlushCompress::Finish);
         let is_smaller = matches!(status, Ok(flate2::Status::StreamEnd)) && self.packed.len() < body.len();
         is_smaller.then(|| Bytes::copy_from_slice(&self.packed))
@@ -67,7 +71,8 @@ impl Packer {
 }
 
 impl Batch {
-    /// Makes it what is sent. It goes on counting as what it was: there is never more than one such.
+    /// Decompresses the body for sending. The batch still counts with its compressed size; only one
+    /// batch at a time is in this state.
     fn unpack(&mut self) {
         if let Some(length) = self.unpacked.take() {
             let mut decoder = DeflateDecoder::new(Vec::with_capacity(length));
@@ -90,14 +95,16 @@ impl BatchQueue {
         }
     }
 
-    /// What is pushed from here on belongs together, and replaces older metrics.
+    /// Begins a new collection. For metrics, the batches pushed from now on replace older ones.
     pub(super) fn begin_collection(&mut self) {
         self.collection += 1;
     }
 
-    /// Appends a batch. The oldest ones make room, because after an outage an operator looks for the newest.
+    /// Appends a batch. The oldest batches are dropped to make room, because after an outage an
+    /// operator looks for the newest.
     ///
-    /// A body that waits as it is leaves no memory behind; one that is packed leaves its own to the next one.
+    /// If the body is queued uncompressed, its buffer is moved out; if it is compressed, the buffer
+    /// stays for the next one.
     pub(super) fn push(&mut self, body: &mut Vec<u8>, items: u64) {
         if self.signal == Signal::Metrics {
             let newest = self.collection;
@@ -123,7 +130,8 @@ impl BatchQueue {
         }
     }
 
-    /// A batch in the form in which it is to wait: packed when it will do so for long, or many do.
+    /// Builds a batch for the queue. The body is compressed if batches are held up or the queue is
+    /// more than half full.
     fn batch(&mut self, body: &mut Vec<u8>, items: u64) -> Batch {
         let length = body.len();
         let has_many = self.statistics.lock().pending_bytes + length as u64 > self.limit_bytes / 2;
@@ -137,7 +145,8 @@ impl BatchQueue {
         Batch { body, unpacked, bytes, items, collection: self.collection, attempts: 0 }
     }
 
-    /// Drops the oldest until so many bytes fit; they may not when a batch is under way.
+    /// Drops the oldest batches until `bytes` fit. Returns `false` if they do not, because a batch
+    /// in flight takes the space.
     fn make_room(&mut self, bytes: u64) -> bool {
         while self.statistics.lock().pending_bytes + bytes > self.limit_bytes {
             let Some(oldest) = self.waiting.pop_front() else { return false };
@@ -150,14 +159,16 @@ impl BatchQueue {
         self.waiting.is_empty()
     }
 
-    /// Hands out the oldest batch, which stays pending until one of the three methods below takes it back.
+    /// Returns the oldest batch. It stays pending until one of the three methods below takes it
+    /// back.
     pub(super) fn take_oldest(&mut self) -> Option<Batch> {
         let mut oldest = self.waiting.pop_front()?;
         oldest.unpack();
         Some(oldest)
     }
 
-    /// The collector took the batch, except for some of its items. Says how many it really can have refused.
+    /// Records that the collector accepted the batch, except for `rejected_items`. Returns that
+    /// number, limited to the batch's size.
     pub(super) fn delivered(&mut self, batch: Batch, rejected_items: u64) -> u64 {
         self.is_held_up = false;
         let rejected = rejected_items.min(batch.items);
@@ -174,7 +185,7 @@ impl BatchQueue {
         rejected
     }
 
-    /// The batch is to be tried again, before all others.
+    /// Puts a batch back at the front of the queue, to be retried first.
     pub(super) fn put_back(&mut self, batch: Batch) {
         self.is_held_up = true;
         let superseded = self.signal == Signal::Metrics
@@ -186,7 +197,7 @@ impl BatchQueue {
         }
     }
 
-    /// The batch is given up.
+    /// Drops a batch for the given reason.
     pub(super) fn discard(&mut self, batch: Batch, reason: DropReason) {
         let mut counts = self.statistics.lock();
         counts.pending_items -= batch.items;
@@ -194,7 +205,7 @@ impl BatchQueue {
         counts.add_dropped(reason, batch.items);
     }
 
-    /// Every waiting batch is given up.
+    /// Drops every queued batch for the given reason.
     pub(super) fn discard_all(&mut self, reason: DropReason) {
         while let Some(batch) = self.waiting.pop_front() {
             self.discard(batch, reason);
@@ -255,7 +266,7 @@ mod tests {
 
     #[test]
     fn when_many_wait_they_are_packed_and_sent_as_they_were() {
-        // Like spans, much of it is the same and some is not.
+        // Like spans: much of the content repeats, and some does not.
         let request = |number: u64| -> Vec<u8> {
             (0..4_000).flat_map(|piece| (number * 7_919 + piece).to_le_bytes()).collect()
         };

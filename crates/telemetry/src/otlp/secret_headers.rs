@@ -3,9 +3,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-/// The headers that accompany every export request.
+/// Headers sent with every export request.
 ///
-/// They are secrets: the type has no `Debug`, `Display` or `Serialize`, so no log line and no error can contain them.
+/// They are secrets: the type has no `Debug`, `Display` or `Serialize`, so no log line and no error
+/// can contain them.
 ///
 /// ```compile_fail
 /// let headers = telemetry::otlp::SecretHeaders::default();
@@ -14,7 +15,7 @@ use percent_encoding::percent_decode_str;
 #[derive(Clone, Default)]
 pub struct SecretHeaders(HeaderMap);
 
-/// Headers by which the operator would break the request itself.
+/// Headers that an operator must not set, because they would break the request itself.
 const RESERVED: [HeaderName; 7] = [
     header::CONNECTION,
     header::CONTENT_ENCODING,
@@ -26,9 +27,11 @@ const RESERVED: [HeaderName; 7] = [
 ];
 
 impl SecretHeaders {
-    /// Reads `name=value,name=value` with percent-encoded values, the format of `OTEL_EXPORTER_OTLP_HEADERS`.
+    /// Parses `name=value,name=value` with percent-encoded values, the format of
+    /// `OTEL_EXPORTER_OTLP_HEADERS`.
     ///
-    /// An error tells which entry is wrong by its number, because both halves of a malformed entry may be secret.
+    /// An error identifies the invalid entry by its number, because both halves of a malformed
+    /// entry may be secret.
     pub fn parse(list: &str) -> Result<Self, String> {
         let mut headers = HeaderMap::new();
         let entries = list.split(',').enumerate().filter(|(_, entry)| !entry.trim().is_empty());
@@ -55,12 +58,12 @@ impl SecretHeaders {
         Ok(Self(headers))
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no headers.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The headers, marked as sensitive: for sending, not for showing.
+    /// Returns the headers for sending, marked as sensitive. Do not display them.
     pub fn to_map(&self) -> HeaderMap {
         self.0.clone()
     }

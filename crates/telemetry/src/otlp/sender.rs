@@ -1,4 +1,4 @@
-//! The thread that sends one signal, and the handles that others hold on it.
+//! The thread that sends one signal, and the handles on it.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,68 +12,76 @@ use super::{ExportFailure, SenderStatistics, SignalSettings, transport};
 use crate::ClosedSet as _;
 use crate::builtin::Signal;
 
-/// The share of the shutdown deadline that the caller keeps for waiting until the last numbers are booked.
+/// Divisor of the time until the shutdown deadline: the caller keeps that share for waiting until
+/// the last counts are final.
 const BOOKING_SHARE: u32 = 20;
 
-/// Where a sender finds what it is to send.
+/// A source of batches for a sender.
 ///
-/// Called on the sender's own thread only: at every interval, when woken, and a last time at shutdown.
+/// It is called on the sender's own thread only: at every interval, when woken, and a last time at
+/// shutdown.
 pub trait BatchSource: Send + Sync + 'static {
-    /// A new collection begins. A source that renders the present state part by part starts again with the first one.
+    /// Begins a new collection. A source that renders the current state in parts starts again with
+    /// the first part.
     fn begin(&self) {}
 
-    /// Puts one complete encoded export request into `into`, which is empty, and says what it holds. Its memory may be exchanged.
+    /// Writes one complete encoded export request into `into`, which is empty, and returns what it
+    /// contains. The source may exchange the buffer.
     ///
-    /// One request should stay well below 4 MiB, the most that a collector accepts by default. When that leaves
-    /// something behind, [`BatchItems::more`] makes the sender call again.
+    /// A request should stay well below 4 MiB, the maximum that a collector accepts by default. If
+    /// something is left over, [`BatchItems::more`] makes the sender call again.
     fn take(&self, into: &mut Vec<u8>) -> BatchItems;
 }
 
-/// What [`BatchSource::take`] took.
+/// The contents of a request that [`BatchSource::take`] produced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchItems {
-    /// How many spans or data points the request holds; 0 when there is nothing to send.
+    /// Number of spans or data points in the request; 0 if there is nothing to send.
     pub items: u64,
-    /// Whether another call would take more.
+    /// State of the source: whether another call would return more.
     pub more: More,
 }
 
-/// What a source has beyond what was taken.
+/// State of a source after a request was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum More {
-    /// Nothing. A source that renders the present state says so once it has rendered all of it, or it is asked forever.
+    /// Nothing is left. A source that renders the current state must return this at the end, or it
+    /// is called forever.
     #[default]
     Nothing,
-    /// Something that is to be taken now, to make room where it comes from.
+    /// More is left and should be taken immediately, to make room in the source.
     AtOnce,
-    /// Something that is better taken when what was taken before has been sent, so that it need not wait here.
+    /// More is left, but should be taken only after this request was sent, so that it need not be
+    /// queued.
     Later,
 }
 
-/// What a source and its sender share. Made before either, so that the source can hold a copy.
+/// State that a source and its sender share. It is created before both, so that the source can hold
+/// a copy.
 #[derive(Clone, Debug, Default)]
 pub struct SenderLink {
     statistics: Arc<SenderStatistics>,
     wake: Arc<Notify>,
-    /// Whether the first collection was sent, or an attempt to send it failed.
+    /// True once the first collection was sent, or an attempt to send it failed.
     first_is_decided: Arc<watch::Sender<bool>>,
 }
 
 impl SenderLink {
-    /// Makes the sender collect now instead of at the next interval. Cheap, and callable from any thread.
+    /// Makes the sender collect now instead of at the next interval. It is cheap and may be called
+    /// from any thread.
     pub fn wake(&self) {
         self.wake.notify_one();
     }
 
-    /// What became of every item.
+    /// Returns the counts of items sent, dropped and pending.
     pub fn statistics(&self) -> &Arc<SenderStatistics> {
         &self.statistics
     }
 
-    /// Waits until the first collection has been sent, or an attempt to do so has failed.
+    /// Waits until the first collection has been sent, or an attempt to send it has failed.
     pub async fn first_collection(&self) {
         let mut decided = self.first_is_decided.subscribe();
-        // The sender lives as long as `self`, so this can only end by the condition.
+        // The sender lives as long as `self`, so the wait can only end by the condition.
         let _ = decided.wait_for(|is_decided| *is_decided).await;
     }
 
@@ -86,53 +94,54 @@ impl SenderLink {
     }
 }
 
-/// Something that an operator should know about a sender, at most once a minute for each.
+/// A warning for the operator about failed requests, at most once a minute per sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SenderWarning {
     /// The signal whose request failed.
     pub signal: Signal,
-    /// How it failed.
+    /// The kind of the last failure.
     pub failure: ExportFailure,
-    /// The HTTP status or gRPC code of the answer, when there was one that said so.
+    /// The HTTP status or gRPC code of the response, if there was one.
     pub status: Option<u16>,
-    /// How many requests failed since the last warning, this one included.
+    /// Number of failed requests since the last warning, including this one.
     pub failed_requests: u64,
-    /// How many items were dropped so far, for all reasons.
+    /// Number of items dropped so far, for all reasons.
     pub dropped_items: u64,
 }
 
-/// Why a sender could not be started.
+/// Reasons why a sender cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is nothing to verify the collector with.
+    /// The platform's trust store is empty, so the collector cannot be verified.
     #[error(
         "the platform's trust store holds no certificate to verify the collector with: install it \
          (on Debian: ca-certificates) or name a file in OTEL_EXPORTER_OTLP_CERTIFICATE"
     )]
     NoPlatformCertificates,
-    /// The HTTP client refused its configuration.
+    /// The HTTP client rejected its configuration.
     #[error("the HTTP client for the collector could not be set up")]
     HttpClient,
-    /// The gRPC client refused its configuration.
+    /// The gRPC client rejected its configuration.
     #[error("the gRPC client for the collector could not be set up")]
     GrpcClient,
-    /// The system refused a thread or what it needs.
+    /// The system refused to create the thread or its event loop.
     #[error("the thread that sends to the collector could not be started ({0})")]
     Thread(std::io::ErrorKind),
 }
 
-/// A running sender. Dropping it ends its thread at once; [`shutdown`] lets it send what is pending first.
+/// A running sender. Dropping it stops its thread immediately; [`shutdown`] sends pending items
+/// first.
 pub struct SignalSender {
     shutdown: oneshot::Sender<Instant>,
-    // The lock is never contended; it makes the handle shareable, which a receiver alone is not.
+    // The lock is never contended. It makes the handle `Sync`, which a receiver alone is not.
     finished: Mutex<mpsc::Receiver<()>>,
 }
 
 impl SignalSender {
     /// Starts the thread that sends one signal.
     ///
-    /// `warn` is called on that thread, at most once a minute, and should return quickly. Nothing is connected before
-    /// the first batch.
+    /// `warn` is called on that thread, at most once a minute, and should return quickly. No
+    /// connection is opened before the first batch.
     pub fn start(
         signal: Signal,
         settings: &SignalSettings,
@@ -154,7 +163,7 @@ impl SignalSender {
                 // Dropped when the thread ends in any way, which is what `shutdown` waits for.
                 let _finish: mpsc::Sender<()> = finish;
                 runtime.block_on(export_loop.run(shutdown_requested));
-                // A name that is still being resolved must not hold up the end of the process.
+                // A pending name resolution must not delay the end of the process.
                 runtime.shutdown_background();
             })
             .map_err(|error| StartError::Thread(error.kind()))?;
@@ -162,17 +171,20 @@ impl SignalSender {
     }
 }
 
-/// Sends what is pending and ends the senders, all at the same time and never later than the deadline.
+/// Sends what is pending and stops the senders, all at the same time and never later than the
+/// deadline.
 ///
-/// What could not be sent is counted as dropped by [`DropReason::Shutdown`](crate::builtin::DropReason::Shutdown). A sender whose
-/// collector is known not to answer ends at once. Blocks the calling thread; call it where nothing else must run.
+/// Items that could not be sent are counted as dropped by
+/// [`DropReason::Shutdown`](crate::builtin::DropReason::Shutdown). A sender whose collector is
+/// known to be unreachable stops immediately. Blocks the calling thread, so call it where nothing
+/// else must run.
 pub fn shutdown(senders: impl IntoIterator<Item = SignalSender>, deadline: Instant) {
     let time_left = deadline.saturating_duration_since(Instant::now());
     let last_answer_at = deadline.checked_sub(time_left / BOOKING_SHARE).unwrap_or(deadline);
     let finished: Vec<mpsc::Receiver<()>> = senders
         .into_iter()
         .map(|sender| {
-            // The thread may have ended already, and then there is nobody to tell.
+            // Sending fails if the thread has already ended; then there is nothing to stop.
             let _ = sender.shutdown.send(last_answer_at);
             sender.finished.into_inner().unwrap_or_else(PoisonError::into_inner)
         })

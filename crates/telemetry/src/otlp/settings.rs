@@ -1,6 +1,6 @@
-//! What the operator decided about sending: where, how, how often.
+//! Settings of telemetry export: destinations, protocol and intervals.
 //!
-//! [`OtlpSettings::from_variables`] reads it from the standard `OTEL_*` variables.
+//! [`OtlpSettings::from_variables`] reads them from the standard `OTEL_*` variables.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,52 +15,52 @@ use super::{RetryPauses, SecretHeaders};
 use crate::Sampler;
 use crate::builtin::Signal;
 
-/// The collector's default limit for one gRPC message; its HTTP receiver allows more.
+/// Default limit of the collector for one gRPC message. Its HTTP receiver allows more.
 pub(super) const MAXIMUM_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 const DEFAULT_QUEUE_BYTES: usize = 5 * 256 * 1024;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_BATCH_INTERVAL: Duration = Duration::from_secs(5);
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Everything that the `OTEL_*` variables decide.
+/// All settings that the `OTEL_*` variables determine.
 #[derive(Clone, Debug)]
 pub struct OtlpSettings {
-    /// Where spans go; `None` when they are not exported.
+    /// Destination of spans; `None` to export none.
     pub traces: Option<SignalSettings>,
-    /// Where metric points go; `None` when they are not exported.
+    /// Destination of metric points; `None` to export none.
     pub metrics: Option<SignalSettings>,
-    /// Which traces are recorded.
+    /// Selects the traces that are recorded.
     pub sampler: Sampler,
-    /// What describes this process in every request.
+    /// Attributes that describe this process in every request.
     pub resource: ResourceSettings,
 }
 
-/// How one signal is sent.
+/// Destination and limits of one signal.
 #[derive(Clone)]
 pub struct SignalSettings {
-    /// The URL that requests go to, used as it is.
+    /// The URL of requests, used without appending a path.
     pub endpoint: Endpoint,
-    /// The encoding of requests.
+    /// Encoding and transport of requests.
     pub protocol: Protocol,
-    /// Headers (HTTP) or metadata (gRPC) of every request.
+    /// HTTP headers or gRPC metadata of every request.
     pub headers: SecretHeaders,
-    /// How long one request may take, its connection included.
+    /// Maximum duration of one request, including its connection.
     pub timeout: Duration,
-    /// How request bodies are compressed.
+    /// Compression of request bodies.
     pub compression: Compression,
-    /// The only certificates that may vouch for the collector; the platform's trust store when `None`.
+    /// The only certificates that may verify the collector; `None` for the platform's trust store.
     pub trusted_certificates: Option<TrustedCertificates>,
-    /// The pause between two collections of the source.
+    /// Time between two collections of the source.
     pub interval: Duration,
-    /// How many bytes of memory may wait, the request under way included. What finds no room in the first half of it is packed to a
-    /// fraction of its size.
+    /// Maximum bytes in memory, including the request in flight. Batches beyond the first half are
+    /// compressed to a fraction of their size.
     pub queue_bytes: usize,
-    /// The pauses between attempts.
+    /// Pauses between attempts.
     pub retry: RetryPauses,
 }
 
 impl SignalSettings {
-    /// The standard's defaults for a signal that goes to the given URL.
+    /// Returns the standard's defaults for a signal that is sent to the given URL.
     pub fn new(signal: Signal, endpoint: Endpoint, protocol: Protocol) -> Self {
         Self {
             endpoint,
@@ -100,7 +100,7 @@ impl fmt::Debug for SignalSettings {
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// Reads a URL that is used as it is, without a path appended.
+    /// Parses a URL that is used as it is, without a path appended.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Url::parse(text)
             .ok()
@@ -112,29 +112,29 @@ impl Endpoint {
         Ok(Self(url))
     }
 
-    /// Scheme, host and port: the part that may be logged.
+    /// Returns scheme, host and port, the part that may be logged.
     pub fn origin(&self) -> String {
         self.0.origin().ascii_serialization()
     }
 
-    /// Whether the connection is encrypted.
+    /// Returns whether the connection uses TLS.
     pub fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
 
-    /// Whether the URL names more than an origin, which gRPC has no use for.
+    /// Returns whether the URL has more than an origin. gRPC does not use the rest.
     pub(super) fn has_path(&self) -> bool {
         self.0.path() != "/" || self.0.query().is_some()
     }
 
-    /// The same URL with a path below its own.
+    /// Returns the URL with a path appended to its own.
     pub(super) fn below(&self, path: &str) -> Self {
         let mut url = self.0.clone();
         url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
         Self(url)
     }
 
-    /// The whole URL, which may hold a token: for sending, not for showing.
+    /// Returns the whole URL for sending. It may contain a token, so do not display it.
     pub fn url(&self) -> Url {
         self.0.clone()
     }
@@ -146,7 +146,7 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// How requests are encoded and carried.
+/// Encoding and transport of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// gRPC over HTTP/2.
@@ -155,12 +155,12 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// How request bodies are compressed.
+/// Compression of request bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     None,
-    /// By gzip.
+    /// Compression by gzip.
     Gzip,
 }
 
@@ -171,14 +171,14 @@ pub struct TrustedCertificates {
 }
 
 impl TrustedCertificates {
-    /// Reads a file of PEM certificates.
+    /// Reads a file of PEM certificates. The error is a sentence for the operator.
     pub fn read(path: &Path) -> Result<Self, String> {
         let pem = std::fs::read(path)
             .map_err(|error| format!("names a file that cannot be read ({})", error.kind()))?;
         Self::from_pem(pem).map_err(str::to_owned)
     }
 
-    /// Takes PEM certificates.
+    /// Parses PEM certificates. Fails if there is none or one is malformed.
     pub fn from_pem(pem: Vec<u8>) -> Result<Self, &'static str> {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
@@ -198,21 +198,21 @@ impl TrustedCertificates {
     }
 }
 
-/// What `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say about this process.
+/// Resource attributes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceSettings {
-    /// `service.name`, from whichever of the two variables has it; the former wins.
+    /// `service.name`, from either variable; `OTEL_SERVICE_NAME` wins.
     pub service_name: Option<String>,
-    /// All other attributes, each key once.
+    /// All other attributes, with unique keys.
     pub attributes: Vec<(String, String)>,
 }
 
-/// A variable that cannot be used as it is.
+/// An invalid value of a variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {problem}")]
 pub struct SettingError {
-    /// The variable's name.
+    /// Name of the variable.
     pub variable: &'static str,
-    /// What is wrong and what would be right, never the value.
+    /// The problem and its remedy, never the value.
     pub problem: Cow<'static, str>,
 }

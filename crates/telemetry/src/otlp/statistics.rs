@@ -1,22 +1,22 @@
-//! What became of every item.
+//! Counts of items sent, dropped and pending.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ClosedSet;
 use crate::builtin::DropReason;
 
-/// Why one request to the collector failed.
+/// Kinds of failure of a request to the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExportFailure {
-    /// There was no answer in time.
+    /// The request timed out.
     Timeout,
-    /// There was no connection, or it broke before the answer.
+    /// The connection failed, or broke before the response.
     Connection,
-    /// The answer was to try again later.
+    /// The collector asked to retry later.
     Unavailable,
-    /// The answer was that trying again is useless.
+    /// The collector rejected the request permanently.
     Rejected,
-    /// The answer was that some of the items are refused.
+    /// The collector rejected some of the items.
     PartlyRejected,
 }
 
@@ -39,44 +39,45 @@ impl ClosedSet for ExportFailure {
     }
 }
 
-/// All numbers of one sender at one instant.
+/// All counts of one sender at one instant.
 ///
 /// `taken_items == sent_items + dropped_items() + pending_items` holds in every copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SenderCounts {
-    /// Items that the source handed over.
+    /// Items taken from the source.
     pub taken_items: u64,
     /// Items that the collector accepted.
     pub sent_items: u64,
-    /// Items that wait, those of the request under way included.
+    /// Items that are queued or in flight.
     pub pending_items: u64,
-    /// The memory that they take. Of the request under way it is what that took while it waited.
+    /// Memory of the pending items. The request in flight counts with the size it had in the queue.
     pub pending_bytes: u64,
     /// Requests that the collector accepted in full.
     pub succeeded_requests: u64,
-    /// Whether the last request had no answer, so that only an occasional one is tried.
+    /// True if the last request got no response, so that only occasional attempts are made.
     pub circuit_open: bool,
     dropped_items: [u64; DropReason::ALL.len()],
     failed_requests: [u64; ExportFailure::ALL.len()],
 }
 
 impl SenderCounts {
-    /// Items that never reached the collector.
+    /// Returns the number of items that never reached the collector.
     pub fn dropped_items(&self) -> u64 {
         self.dropped_items.iter().sum()
     }
 
-    /// Items that never reached the collector for one reason.
+    /// Returns the number of items that never reached the collector for one reason.
     pub fn dropped_items_by(&self, reason: DropReason) -> u64 {
         self.dropped_items[reason.index()]
     }
 
-    /// Requests that the collector did not accept in full; a batch that is tried twice counts twice.
+    /// Returns the number of requests that the collector did not accept in full. A batch that is
+    /// tried twice counts twice.
     pub fn failed_requests(&self) -> u64 {
         self.failed_requests.iter().sum()
     }
 
-    /// Requests that failed in one way.
+    /// Returns the number of requests that failed in one way.
     pub fn failed_requests_by(&self, failure: ExportFailure) -> u64 {
         self.failed_requests[failure.index()]
     }
@@ -90,14 +91,15 @@ impl SenderCounts {
     }
 }
 
-/// The living numbers of one sender, shared with whoever exports them.
+/// Live counts of one sender, shared with the code that exports them.
 ///
-/// A lock instead of separate atomics keeps the sum exact in every copy; the sender takes it a few times for each batch.
+/// A lock instead of separate atomics keeps the sum exact in every copy. The sender takes it a few
+/// times per batch.
 #[derive(Debug, Default)]
 pub struct SenderStatistics(Mutex<SenderCounts>);
 
 impl SenderStatistics {
-    /// The numbers at this instant.
+    /// Returns the counts at this instant.
     pub fn counts(&self) -> SenderCounts {
         *self.lock()
     }

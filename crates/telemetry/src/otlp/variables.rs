@@ -1,11 +1,12 @@
 //! Reads [`OtlpSettings`] from the standard `OTEL_*` variables.
 //!
-//! Two rules are stricter than the standard. Without an endpoint nothing is sent, instead of trying a collector on this
-//! host; and a value that cannot be understood is a mistake, instead of being ignored with a warning.
+//! Two rules are stricter than the standard. Without an endpoint nothing is sent, where the
+//! standard would try a collector on this host. An invalid value is an error, where the standard
+//! would ignore it with a warning.
 //!
-//! Not read are the variables that describe what does not exist here: sizes of the standard SDK's queues and batches (ours
-//! are bounded in bytes), the timeouts of its processors (a request has one timeout), client certificates, and everything
-//! about logs, which are lines on standard output.
+//! Variables for things that do not exist here are not read: queue and batch sizes of the standard
+//! SDK (ours are bounded in bytes), timeouts of its processors (a request has one timeout), client
+//! certificates, and everything about logs, which are lines on standard output.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -28,7 +29,7 @@ const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
 const LONGEST_MILLISECONDS: u64 = 24 * 60 * 60 * 1000;
 
-/// The variables that exist once in general and once more for each signal.
+/// Variables that exist in a general form and once for each signal.
 struct ExporterVariables {
     endpoint: &'static str,
     headers: &'static str,
@@ -47,7 +48,7 @@ const GENERAL: ExporterVariables = ExporterVariables {
     certificate: "OTEL_EXPORTER_OTLP_CERTIFICATE",
 };
 
-/// What differs between the signals.
+/// The names that differ between the signals.
 struct SignalVariables {
     signal: Signal,
     exporter: &'static str,
@@ -87,10 +88,10 @@ const METRICS: SignalVariables = SignalVariables {
 };
 
 impl OtlpSettings {
-    /// Reads the variables, and reports all mistakes together.
+    /// Reads the variables and reports all errors together.
     ///
-    /// `None` means that nothing is to be started: no endpoint is configured, every exporter is `none`, or
-    /// `OTEL_SDK_DISABLED` is `true`, in which case no other variable is looked at.
+    /// Returns `None` if nothing is to be started: no endpoint is configured, every exporter is
+    /// `none`, or `OTEL_SDK_DISABLED` is `true`, in which case no other variable is read.
     pub fn from_variables(
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, Vec<SettingError>> {
@@ -114,7 +115,7 @@ impl OtlpSettings {
     }
 }
 
-/// A variable that has a value.
+/// A variable with a non-empty value.
 struct Setting {
     name: &'static str,
     value: String,
@@ -126,26 +127,26 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// An empty value means the same as none, as the standard demands.
+    /// Reads a variable. An empty value means the same as none, as the standard demands.
     fn get(&self, name: &'static str) -> Option<Setting> {
         let value = (self.variable)(name)?.trim().to_owned();
         (!value.is_empty()).then_some(Setting { name, value })
     }
 
-    /// The signal's own variable, or else the general one.
+    /// Returns the signal's own variable, or else the general one.
     fn either(&self, own: &'static str, general: &'static str) -> Option<Setting> {
         self.get(own).or_else(|| self.get(general))
     }
 
     fn mistake(&mut self, variable: &'static str, problem: impl Into<Cow<'static, str>>) {
         let mistake = SettingError { variable, problem: problem.into() };
-        // Both signals read the general variables, and one mistake is reported once.
+        // Both signals read the general variables, but each error is reported once.
         if !self.mistakes.contains(&mistake) {
             self.mistakes.push(mistake);
         }
     }
 
-    /// The value that `parse` makes of the setting; the default when it is absent or wrong.
+    /// Parses the setting. Returns the default if it is absent or invalid.
     fn parsed<T>(
         &mut self,
         setting: Option<Setting>,
@@ -297,7 +298,7 @@ fn parse_ratio(value: &str) -> Result<f64, Cow<'static, str>> {
         .ok_or_else(|| "must be a number from 0 to 1".into())
 }
 
-/// A key that occurs twice has its last value.
+/// Parses `key=value` pairs. The last value of a repeated key wins.
 fn parse_attributes(list: &str) -> Result<Vec<(String, String)>, Cow<'static, str>> {
     let mut attributes: Vec<(String, String)> = Vec::new();
     for entry in list.split(',').filter(|entry| !entry.trim().is_empty()) {

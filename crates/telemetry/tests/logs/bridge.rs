@@ -1,4 +1,4 @@
-//! What becomes of `tracing` events.
+//! Rendering of `tracing` events as log lines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ const SETTINGS: TracingBridgeSettings = TracingBridgeSettings {
     now: || SystemTime::UNIX_EPOCH + Duration::new(1_795_419_060, 123_456_789),
 };
 
-/// Runs the code with a bridge on this thread and answers the lines that it made.
+/// Runs the code with a bridge on this thread and returns the lines it wrote.
 fn lines_at(setting: &str, settings: TracingBridgeSettings, code: impl FnOnce()) -> (Vec<Value>, String) {
     let output = Memory::default();
     let filter = LevelFilter::new(setting.parse().expect("a valid setting"));
@@ -255,7 +255,7 @@ proptest! {
         let (lines, text) = lines_of(|| tracing::info!(name: "numbers", attempt = whole, bytes = natural, ratio = real));
         prop_assert_eq!(&lines[0]["attempt"], &json!(whole));
         prop_assert_eq!(&lines[0]["bytes"], &json!(natural));
-        // The JSON parser of the tests rounds; what is written is exact.
+        // The tests' JSON parser rounds, so compare the text.
         let written = text.split("\"ratio\":").nth(1).and_then(|rest| rest.trim_end().strip_suffix('}'));
         prop_assert_eq!(written.and_then(|number| number.parse::<f64>().ok()), Some(real));
     }

@@ -1,4 +1,5 @@
-//! Panics, kills and limits: each plays in a process of its own, which is this test program run for one ignored test.
+//! Panics, kills and limits. Each runs in its own process, which is this test program running one
+//! ignored test.
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,7 @@ use crate::support::{
 
 const SECRET: &str = "anna@example.com";
 
-/// Starts writing to the real standard output, with the production panic hook.
+/// Starts logging to the real standard output, with the production panic hook.
 fn production_logging(lines: &Memory) -> LogWriter {
     let settings = LogSettings { stdout: Some(LogFormat::Json), ..only_when_asked() };
     let writer = LogWriter::start(settings, Arc::new(lines.clone())).expect("the writer starts");
@@ -27,7 +28,7 @@ fn production_logging(lines: &Memory) -> LogWriter {
     writer
 }
 
-/// The log lines among what the test program itself prints.
+/// Selects the log lines from the output of the test program.
 fn log_lines(stdout: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(stdout);
     let lines = text.lines().filter_map(|line| line.find("{\"timestamp\"").map(|start| &line[start..]));
@@ -97,7 +98,7 @@ fn part_aborts() {
     let lines = Memory::default();
     let _writer = production_logging(&lines);
     lines.push(&numbered_line(1));
-    // A panic may not leave a function of the C calling convention: Rust calls the hook and aborts.
+    // A panic cannot unwind out of an `extern "C"` function: Rust calls the hook and aborts.
     extern "C" fn may_not_unwind() {
         panic!("no such user: {SECRET}");
     }
@@ -186,7 +187,8 @@ fn part_is_killed() {
 fn a_file_at_its_size_limit_is_never_left_with_half_a_line_in_the_middle() {
     let directory = tempfile::tempdir().expect("a directory");
     let plain = part("crashes::part_reaches_the_file_size_limit", directory.path());
-    // The signal is ignored by the process that the shell becomes, so that a write fails instead of ending it.
+    // The signal is ignored in the process that the shell becomes, so that a write fails instead of
+    // killing it.
     let output = Command::new("sh")
         .args(["-c", "trap '' XFSZ; ulimit -S -f 1; exec \"$0\" \"$@\""])
         .arg(plain.get_program())

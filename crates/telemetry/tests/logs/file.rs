@@ -1,4 +1,4 @@
-//! The size-rotated file.
+//! Rotation of the log file.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +16,8 @@ use crate::support::{
     read, soon, wait_until,
 };
 
-/// Reads log files as a collector does: by pattern, with a saved position per file that follows the file when it is renamed.
+/// Reads log files like a collector: by pattern, with a saved position per file that survives
+/// renaming.
 #[derive(Default)]
 struct Tail {
     positions: HashMap<u64, u64>,
@@ -26,7 +27,8 @@ struct Tail {
 impl Tail {
     fn read(&mut self, directory: &Path) {
         for path in log_files(directory) {
-            // Renamed between listing and opening: found again under its new name the next time.
+            // The file was renamed between listing and opening; the next poll finds it under its
+            // new name.
             let Ok(mut file) = fs::File::open(&path) else { continue };
             let inode = file.metadata().expect("metadata").ino();
             let position = self.positions.entry(inode).or_default();
@@ -264,7 +266,7 @@ fn a_file_that_somebody_deleted_is_begun_anew_when_it_is_due() {
 #[test]
 fn a_file_that_cannot_be_set_aside_goes_on_growing() {
     let directory = tempfile::tempdir().expect("a directory");
-    // The name is as long as a name may be, so that there is none with a number in it.
+    // The name has the maximum length, so a numbered name is impossible.
     let path = directory.path().join(format!("{}.jsonl", "a".repeat(249)));
     let (writer, source, _) = file_writer(LogFileSettings { path: path.clone(), max_bytes: 1024, keep: 1 });
     for number in 0..100 {

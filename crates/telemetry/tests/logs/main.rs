@@ -1,4 +1,4 @@
-//! The way of a log line: from a `tracing` event or a panic to standard output and the file.
+//! The path of a log line, from a `tracing` event or a panic to standard output and the file.
 
 mod bridge;
 mod crashes;

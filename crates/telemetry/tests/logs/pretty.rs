@@ -1,4 +1,4 @@
-//! How lines look in a terminal.
+//! Rendering of lines for a terminal.
 
 use proptest::prelude::*;
 use telemetry::log::PrettyPrinter;

@@ -1,4 +1,4 @@
-//! Standard output, and what happens when nobody reads it.
+//! Standard output, with and without a reader.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::sync::Arc;
@@ -34,7 +34,7 @@ fn a_line_is_written_when_the_producer_asks_for_it() {
     source.push(&numbered_line(1));
     writer.handle().wake();
     wait_until("the line", || stdout.text() == numbered_line(1));
-    // The counter follows the write.
+    // The counter is updated after the write.
     wait_until("its count", || writer.statistics().written(LogSink::Stdout).lines == 1);
 }
 
@@ -127,7 +127,7 @@ fn an_output_that_nobody_reads_delays_neither_the_file_nor_the_end() {
         statistics.written(LogSink::File).lines >= pushed
     });
 
-    // Somebody reads again: what was not dropped arrives, whole and in order.
+    // The reader resumes: lines that were not dropped arrive, whole and in order.
     let lines = std::thread::spawn(move || {
         BufReader::new(reader).lines().map(|line| line.expect("UTF-8")).collect::<Vec<_>>()
     });
@@ -151,7 +151,7 @@ fn the_end_does_not_wait_for_an_output_that_nobody_reads() {
     assert!(!writer.shutdown(Instant::now() + Duration::from_millis(10)));
 }
 
-/// An output that takes some bytes, then fails once, then works again.
+/// An output that accepts some bytes, fails once, and then works again.
 struct FailsOnce {
     arrived: Memory,
     room: usize,
@@ -202,7 +202,7 @@ fn a_line_that_a_failure_cut_off_does_not_spoil_the_next_one() {
     assert_eq!(stderr.lines()[0]["log.lost_lines"], 2);
 }
 
-/// Panics the first time it is asked for lines.
+/// A source that panics on its first call.
 struct PanicsOnce {
     calls: AtomicU64,
     lines: Memory,

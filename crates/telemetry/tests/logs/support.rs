@@ -1,4 +1,4 @@
-//! What the tests of log lines share.
+//! Shared helpers of the log tests.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,8 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Bytes in memory that several threads append to: a source of lines, an output of lines, or a stream.
+/// Bytes in memory that several threads append to. It serves as a source of lines, an output of
+/// lines, or a stream.
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<Mutex<Vec<u8>>>);
 
@@ -73,7 +74,7 @@ impl Write for Memory {
     }
 }
 
-/// Every line as JSON; fails on a line that is none, and on an unfinished last one.
+/// Parses every line as JSON. Fails on other lines, and on an unfinished last one.
 #[track_caller]
 pub(crate) fn parse_lines(text: &str) -> Vec<Value> {
     assert!(text.is_empty() || text.ends_with('\n'), "the last line is not finished");
@@ -92,7 +93,7 @@ pub(crate) fn number_of(line: &Value) -> Option<u64> {
     line["number"].as_u64()
 }
 
-/// Settings that write only when asked to, so that nothing in a test depends on time.
+/// Settings that write only on request, so that no test depends on time.
 pub(crate) fn only_when_asked() -> LogSettings {
     LogSettings { stdout: None, file: None, interval: Duration::from_secs(3600) }
 }
@@ -101,7 +102,8 @@ pub(crate) fn file_settings(directory: &Path, max_bytes: u64, keep: usize) -> Lo
     LogFileSettings { path: directory.join("app.jsonl"), max_bytes, keep }
 }
 
-/// A writer to a file alone, together with the source that it empties and what it says on standard error.
+/// Starts a writer to a file only. Returns it with its source and with its output on standard
+/// error.
 pub(crate) fn file_writer(settings: LogFileSettings) -> (LogWriter, Memory, Memory) {
     let (source, stderr) = (Memory::default(), Memory::default());
     let settings = LogSettings { file: Some(settings), ..only_when_asked() };
@@ -111,14 +113,14 @@ pub(crate) fn file_writer(settings: LogFileSettings) -> (LogWriter, Memory, Memo
     (writer, source, stderr)
 }
 
-/// The log files of a directory in the order in which they were written.
+/// Returns the log files of a directory, in the order in which they were written.
 pub(crate) fn log_files(directory: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(directory)
         .expect("the directory exists")
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"))
         .collect();
-    // "app.000001.jsonl" sorts before "app.jsonl", as it was written before.
+    // "app.000001.jsonl" sorts before "app.jsonl", and was also written first.
     files.sort();
     files
 }
@@ -127,10 +129,10 @@ pub(crate) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A file by which a test that plays a part in a process of its own recognises that it was started for it.
+/// A marker file by which an ignored test recognises that another test started its process.
 const PART: &str = "part-in-a-process-of-its-own";
 
-/// The command that runs one of the ignored tests, each of which plays a part in a process of its own, in `directory`.
+/// Returns the command that runs one ignored test in its own process, in `directory`.
 pub(crate) fn part(name: &str, directory: &Path) -> Command {
     std::fs::write(directory.join(PART), name).expect("the directory can be written");
     let mut command = Command::new(std::env::current_exe().expect("the test's own path"));
@@ -138,7 +140,8 @@ pub(crate) fn part(name: &str, directory: &Path) -> Command {
     command
 }
 
-/// Whether this process was started to play a part; not so when somebody runs all ignored tests.
+/// Returns whether another test started this process. It is false if somebody runs all ignored
+/// tests.
 pub(crate) fn is_playing_a_part() -> bool {
     Path::new(PART).exists()
 }

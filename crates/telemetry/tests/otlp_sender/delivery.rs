@@ -1,4 +1,4 @@
-//! A collector that works receives exactly what was handed over.
+//! A working collector receives exactly what was handed over.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ fn an_encrypted_collector_is_verified() {
 fn items_that_the_collector_refuses_are_counted() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
-        // The last two are lies: more than was sent, and less than nothing.
+        // The last two are false: more than was sent, and a negative number.
         let answers = [4, 0, 1_000, -5].map(|rejected_items| Answer::AcceptPartly { rejected_items });
         sink.answer_next(answers);
         let rig = Rig::traces(protocol, sink.endpoint());
@@ -143,7 +143,7 @@ fn the_source_is_asked_at_every_interval() {
         };
         let rig = Rig::start(Signal::Metrics, &settings);
         for number in 1..=3 {
-            // Nobody wakes the sender.
+            // Nothing wakes the sender before its interval.
             rig.source.produce(metrics_request(f64::from(number)).encode_to_vec(), 1);
             rig.wait_for_counts("delivery", |counts| counts.sent_items == u64::try_from(number).unwrap());
         }

@@ -14,7 +14,7 @@ use crate::harness::{
     FOREVER, PATIENCE, PROTOCOLS, Rig, metrics_request, settings, span_count, trace_request,
 };
 
-/// A timeout that passes often in these tests.
+/// A timeout that many tests let expire.
 const SHORT: Duration = Duration::from_millis(20);
 
 #[test]
@@ -48,7 +48,7 @@ fn the_pause_that_the_collector_asks_for_is_kept() {
         let rig = Rig::traces(protocol, sink.endpoint());
         rig.produce_spans("patient", 1);
         let requests = sink.wait_until("a second attempt", |requests| requests.len() == 2);
-        // Its own pauses are a thousand times shorter.
+        // The sender's own pauses are a thousand times shorter.
         assert!(requests[1].received_at - requests[0].received_at >= pause, "{protocol:?}");
         rig.wait_for_counts("delivery", |counts| counts.sent_items == 1);
     }
@@ -75,7 +75,7 @@ fn a_refused_batch_is_dropped_and_the_next_one_flows() {
 fn each_status_is_retried_or_not_as_the_specification_says() {
     let http: [(&[u16], bool); 2] =
         [(&[429, 502, 503, 504], true), (&[301, 307, 400, 401, 403, 404, 408, 413, 415, 500, 501], false)];
-    // Resource exhausted (8) comes without RetryInfo here, which makes it final.
+    // Without `RetryInfo`, resource exhausted (8) is final.
     let grpc: [(&[u16], bool); 2] =
         [(&[1, 4, 10, 11, 14, 15], true), (&[2, 3, 5, 6, 7, 8, 9, 12, 13, 16], false)];
     for (protocol, table) in [(Protocol::HttpProtobuf, http), (Protocol::Grpc, grpc)] {
@@ -124,7 +124,7 @@ fn a_collector_that_never_answers_opens_the_circuit_until_it_does() {
 
 #[test]
 fn a_collector_that_does_not_even_speak_opens_the_circuit() {
-    // The kernel completes the connection, and nobody ever reads from it.
+    // The kernel completes the connection, but nothing ever reads from it.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     for protocol in PROTOCOLS {
@@ -236,7 +236,7 @@ fn memory_is_bounded_and_every_item_accounted_for_under_load() {
                 }
                 finished.store(true, Ordering::Release);
             });
-            // `counts` checks the sum each time.
+            // Each call of `counts` checks the sum.
             while !finished.load(Ordering::Acquire) {
                 assert!(rig.counts().pending_bytes <= LIMIT as u64);
             }
@@ -246,7 +246,8 @@ fn memory_is_bounded_and_every_item_accounted_for_under_load() {
         });
         let counts = rig.shutdown(PATIENCE);
         let accepted: u64 = sink.traces().iter().map(span_count).sum();
-        // More only when an accepted request was answered too late and sent again.
+        // It is more only if the response to an accepted request came too late and the request was
+        // sent again.
         assert!(accepted >= counts.sent_items, "{accepted} < {counts:?}");
         assert!(counts.dropped_items_by(DropReason::Rejected) > 0, "{counts:?}");
         assert!(counts.failed_requests_by(ExportFailure::Timeout) > 0, "{counts:?}");
@@ -270,7 +271,7 @@ fn a_full_queue_drops_the_oldest_and_counts_exactly() {
             rig.produce_spans(&format!("batch {number}"), 10);
         }
         let counts = rig.wait_for_counts("collection", |counts| counts.taken_items == 80);
-        // The one under way and the two newest fit.
+        // The request in flight and the two newest batches fit.
         assert_eq!((counts.pending_items, counts.pending_bytes), (30, settings.queue_bytes as u64));
         assert_eq!(counts.dropped_items_by(DropReason::QueueFull), 50);
         assert_eq!(counts.dropped_items(), 50);

@@ -1,4 +1,4 @@
-//! What the tests of the senders share: a source of real requests, and the settings that lead to a sink.
+//! Shared helpers of the sender tests: a source of real requests, and settings that lead to a sink.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,10 +24,10 @@ pub(crate) const PROTOCOLS: [Protocol; 2] = [Protocol::HttpProtobuf, Protocol::G
 /// Long enough for the slowest machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Longer than a test may take, so that waiting for it to pass is a failure.
+/// Longer than any test may take, so a test that waits for it fails.
 pub(crate) const FOREVER: Duration = Duration::from_secs(3600);
 
-/// Waits until the condition holds, and panics when it does not within a minute.
+/// Waits until the condition holds, and panics after a minute.
 pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
@@ -36,7 +36,7 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// Requests that wait for a sender.
+/// A source of prepared requests.
 #[derive(Default)]
 pub(crate) struct Source {
     pending: Mutex<VecDeque<(Vec<u8>, u64)>>,
@@ -64,7 +64,7 @@ impl BatchSource for Source {
     }
 }
 
-/// A trace request with so many spans, told apart from others by their name.
+/// Builds a trace request with `spans` spans whose names start with `name`.
 pub(crate) fn trace_request(name: &str, spans: u64) -> ExportTraceServiceRequest {
     let span = |number: u64| Span {
         name: name.to_owned(),
@@ -80,7 +80,7 @@ pub(crate) fn trace_request(name: &str, spans: u64) -> ExportTraceServiceRequest
     }
 }
 
-/// How many spans a trace request holds.
+/// Returns the number of spans in a trace request.
 pub(crate) fn span_count(request: &ExportTraceServiceRequest) -> u64 {
     request
         .resource_spans
@@ -90,7 +90,7 @@ pub(crate) fn span_count(request: &ExportTraceServiceRequest) -> u64 {
         .sum()
 }
 
-/// A metrics request with one point.
+/// Builds a metrics request with one point.
 pub(crate) fn metrics_request(value: f64) -> ExportMetricsServiceRequest {
     let point = NumberDataPoint {
         value: Some(number_data_point::Value::AsDouble(value)),
@@ -107,7 +107,7 @@ pub(crate) fn metrics_request(value: f64) -> ExportMetricsServiceRequest {
     }
 }
 
-/// Settings as the operator would make them, but without collections by the clock: tests wake the sender.
+/// Builds typical settings, except that collections happen only when a test wakes the sender.
 pub(crate) fn settings(
     signal: Signal,
     protocol: Protocol,
@@ -136,7 +136,7 @@ pub(crate) fn settings(
     }
 }
 
-/// A sender of one signal, with everything around it.
+/// A sender of one signal, with its source, link and warnings.
 pub(crate) struct Rig {
     pub(crate) source: Arc<Source>,
     pub(crate) link: SenderLink,
@@ -157,12 +157,12 @@ impl Rig {
         Self { source, link, warnings, sender }
     }
 
-    /// A sender of traces over one protocol, as most tests need it.
+    /// Starts a sender of traces over one protocol, as most tests need.
     pub(crate) fn traces(protocol: Protocol, endpoint: &str) -> Self {
         Self::start(Signal::Traces, &settings(Signal::Traces, protocol, endpoint, &[]))
     }
 
-    /// Hands over a request with so many spans.
+    /// Hands over a request with `spans` spans.
     pub(crate) fn produce_spans(&self, name: &str, spans: u64) {
         self.source.produce(trace_request(name, spans).encode_to_vec(), spans);
         self.link.wake();
@@ -183,7 +183,7 @@ impl Rig {
         counts
     }
 
-    /// Waits until the numbers are as expected.
+    /// Waits until the counts satisfy the condition.
     pub(crate) fn wait_for_counts(
         &self,
         what: &str,
@@ -200,7 +200,7 @@ impl Rig {
         }
     }
 
-    /// Ends the sender, and says what became of everything.
+    /// Shuts the sender down and returns the final counts.
     pub(crate) fn shutdown(self, deadline: Duration) -> SenderCounts {
         telemetry::otlp::shutdown([self.sender], Instant::now() + deadline);
         let counts = self.link.statistics().counts();

@@ -1,4 +1,4 @@
-//! The senders against a collector that works, and against the many that do not.
+//! The senders, against a working collector and against many faulty ones.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 

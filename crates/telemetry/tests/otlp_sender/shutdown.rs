@@ -1,4 +1,4 @@
-//! The end of the process: what can be sent is sent, and nobody waits for the rest.
+//! Shutdown: everything that can be sent is sent, and nothing waits for the rest.
 
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, mpsc};
@@ -17,7 +17,7 @@ fn what_is_pending_is_sent_first() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();
         let rig = Rig::traces(protocol, sink.endpoint());
-        // Nobody wakes the sender, so shutdown finds everything still in the source.
+        // Nothing wakes the sender, so shutdown finds both requests still in the source.
         for name in ["first", "last"] {
             rig.source.produce(prost::Message::encode_to_vec(&trace_request(name, 4)), 4);
         }
@@ -64,10 +64,10 @@ fn a_pause_beyond_the_deadline_is_not_waited_for() {
     }
 }
 
-/// Ends senders whose collector takes requests or connections and never answers.
+/// Shuts down senders whose collector accepts requests or connections but never responds.
 fn assert_deadline_is_kept(protocol: Protocol, endpoint: &str) {
     let start = |signal| {
-        // A request could last an hour, and only the deadline ends it.
+        // A request may take an hour, so only the deadline ends it.
         let settings = SignalSettings { timeout: FOREVER, ..settings(signal, protocol, endpoint, &[]) };
         Rig::start(signal, &settings)
     };
@@ -126,12 +126,12 @@ fn an_open_circuit_ends_at_once() {
     }
 }
 
-/// A source that, asked once, does not return until it is released.
+/// A source whose call does not return until it is released.
 struct StuckSource(Mutex<mpsc::Receiver<()>>);
 
 impl BatchSource for StuckSource {
     fn take(&self, _into: &mut Vec<u8>) -> BatchItems {
-        // An error says that the test has ended, which releases it too.
+        // An error means that the test has ended, which also releases the source.
         let _ = self.0.lock().unwrap().recv();
         BatchItems::default()
     }

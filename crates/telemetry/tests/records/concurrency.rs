@@ -1,4 +1,5 @@
-//! Many threads record while others take: nothing is lost, nothing comes twice, and what is dropped is counted exactly.
+//! Many threads record while another takes. Nothing is lost or duplicated, and dropped items are
+//! counted exactly.
 
 use std::collections::HashSet;
 use std::sync::Barrier;
@@ -34,7 +35,7 @@ fn operation(telemetry: &Telemetry) -> Operation {
     })
 }
 
-/// Records one operation that carries its number and takes as many nanoseconds.
+/// Records one operation whose sequence number is also its duration in nanoseconds.
 fn record(telemetry: &Telemetry, operation: &Operation, sequence: u64) {
     let mut attributes = Attributes::default();
     attributes.number(&SEQUENCE, sequence);
@@ -50,7 +51,7 @@ fn record(telemetry: &Telemetry, operation: &Operation, sequence: u64) {
     });
 }
 
-/// The numbers of lines and of spans that were taken, in the order of taking.
+/// Sequence numbers of the lines and spans that were taken, in order.
 #[derive(Default)]
 struct Taken {
     lines: Vec<u64>,
@@ -58,7 +59,7 @@ struct Taken {
 }
 
 impl Taken {
-    /// Takes what is there; every line and every span is read whole.
+    /// Takes everything pending and parses every line and span.
     fn take(&mut self, telemetry: &Telemetry) {
         let sequence_of_span = |span: &Span| {
             let sequence = values(&span.attributes)["sequence"].as_u64().expect("a number");
@@ -79,7 +80,8 @@ fn assert_each_once(taken: &[u64], dropped: u64, recorded: u64) {
     assert!(taken.iter().all(|sequence| *sequence < recorded));
 }
 
-/// What a thread recorded is taken in the order of recording: lines of one request are read in order of time.
+/// Items of one thread must be taken in the order of recording, so that the lines of one request
+/// are ordered by time.
 #[track_caller]
 fn assert_in_order_by_thread(taken: &[u64], threads: u64) {
     for thread in 0..threads {
@@ -149,7 +151,7 @@ fn a_full_buffer_drops_and_counts_until_it_is_emptied() {
     let mut taken = Taken::default();
     for _ in 0..2 {
         let dropped_before = (telemetry.buffer_full(Signal::Logs), telemetry.buffer_full(Signal::Traces));
-        // Both buffers are filled, and then as much again is recorded.
+        // Fill both buffers, then record as much again.
         let first = recorded;
         let mut full_at = None;
         while full_at.is_none_or(|full_at: u64| recorded < full_at + (full_at - first)) {
@@ -182,7 +184,7 @@ fn spans_are_taken_in_portions_without_tearing_one() {
     });
     let mut sequences = Vec::new();
     loop {
-        // A portion is at least one buffer, so a small limit makes progress too.
+        // A portion is at least one buffer, so even a small limit makes progress.
         let portion = telemetry.take_spans(1, Vec::new());
         if portion.count == 0 {
             break;

@@ -1,4 +1,5 @@
-//! Any record, rendered and read again: the whole decoded message equals what was recorded, and so does the parsed line.
+//! Round trip of generated records: the whole decoded message equals what was recorded, and so does
+//! the parsed line.
 
 use std::collections::HashMap;
 
@@ -40,7 +41,7 @@ static RECORD_KEYS: [Key; 12] = [
     Key("rows"),
     Key("a.rather.long.name.that.no.attribute.of.the.application.has.but.could.have.some.day"),
 ];
-/// As many as a record has room for.
+/// Capacity of a record.
 const CAPACITY: usize = 10;
 
 const KINDS: [SpanKind; 4] = [SpanKind::Internal, SpanKind::Server, SpanKind::Client, SpanKind::Consumer];
@@ -62,7 +63,7 @@ enum AttributeValue {
     Milliseconds(u64),
 }
 
-/// Everything about one operation and its record, as plain data.
+/// One operation and its record, as plain data.
 #[derive(Clone, Debug)]
 struct Generated {
     event: &'static str,
@@ -76,7 +77,7 @@ struct Generated {
     link: Option<SpanContext>,
     start: u64,
     nanoseconds: u64,
-    /// What is set, in this order: a name that is set again has its last value.
+    /// Attributes in the order in which they are set. The last value of a repeated name wins.
     set: Vec<(usize, AttributeValue)>,
 }
 
@@ -84,7 +85,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,20}",
         vec(any::<char>(), 0..20).prop_map(|characters| characters.into_iter().collect()),
-        // Longer than a length of one byte can say, and then longer than one of two bytes.
+        // Longer than a one-byte length can express, and then longer than a two-byte length can.
         Just("x".repeat(200)),
         Just("ü\"\\\n".repeat(5_000)),
     ]
@@ -104,7 +105,7 @@ fn any_context() -> impl Strategy<Value = SpanContext> {
     })
 }
 
-/// From nothing to longer than any process lives, and what lies around the limits of representations.
+/// Zero up to longer than any process lives, plus values around the limits of representations.
 fn any_nanoseconds() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(0),
@@ -167,7 +168,7 @@ fn any_record() -> impl Strategy<Value = Generated> {
     })
 }
 
-/// Without the names for which there is no room any more.
+/// Removes the names for which a record has no room.
 fn within_capacity(set: Vec<(usize, AttributeValue)>) -> Vec<(usize, AttributeValue)> {
     let mut names = Vec::new();
     let fits = |(key, _): &(usize, AttributeValue)| {
@@ -180,10 +181,10 @@ fn within_capacity(set: Vec<(usize, AttributeValue)>) -> Vec<(usize, AttributeVa
 }
 
 impl Generated {
-    /// Records it.
+    /// Records the generated operation.
     fn finish(&self, telemetry: &Telemetry) {
         let outcomes = self.outcomes.iter().enumerate().map(|(position, (attributes, level, is_error))| {
-            // The series is named by the position, since generated attributes need not differ.
+            // The series is named by its position, since generated attributes may coincide.
             let series = vec![("http.route", position.to_string())];
             let histogram = telemetry.meter().histogram_series(&HTTP_SERVER_REQUEST_DURATION, series);
             OutcomeDescription {
@@ -227,7 +228,8 @@ impl Generated {
         &self.outcomes[self.outcome]
     }
 
-    /// What remains of what was set: every name once, where it was set first, with its last value.
+    /// Returns the attributes that remain: every name once, in the position of its first value,
+    /// with its last value.
     fn attributes(&self) -> Vec<(usize, AttributeValue)> {
         let mut remaining: Vec<(usize, AttributeValue)> = Vec::new();
         for (key, value) in &self.set {
@@ -239,7 +241,7 @@ impl Generated {
         remaining
     }
 
-    /// The span as the protocol wants it.
+    /// Returns the span that the protocol requires.
     fn span(&self) -> Span {
         let flags_of = |context: SpanContext| FLAG_REMOTE_IS_KNOWN | u32::from(context.sampled);
         let has_remote_parent = self.kind == SpanKind::Server && self.parent.is_some();
@@ -277,7 +279,8 @@ impl Generated {
         }
     }
 
-    /// The fields of the line, without the time and without the durations, which are compared as text.
+    /// Returns the fields of the line, without the time and the durations, which are compared as
+    /// text.
     fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
         fields.insert("level".to_owned(), json!(self.outcome().1.as_str()));
@@ -306,7 +309,7 @@ impl Generated {
         fields
     }
 
-    /// Names and texts of the durations in the line, to the nanosecond.
+    /// Returns names and texts of the durations in the line, exact to the nanosecond.
     fn durations(&self) -> HashMap<&'static str, String> {
         let text = |ns: u64| format!("{}.{:06}", ns / 1_000_000, ns % 1_000_000);
         let own = self.attributes().into_iter().filter_map(|(key, value)| match value {
@@ -317,7 +320,8 @@ impl Generated {
     }
 }
 
-/// The protocol has no unsigned integers, so a number beyond the signed ones is the largest of them, in the line as well.
+/// Clamps a number to `i64::MAX`, in span and line alike, because the protocol has no unsigned
+/// integers.
 fn in_protocol(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Calls to others.
+//! Records of outgoing HTTP calls.
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::Value;
@@ -32,7 +32,7 @@ impl Label for Weather {
     const KEY: &'static str = "peer";
 }
 
-/// How a call of the table ends.
+/// The end of a call in the table.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Answered(u16),
@@ -58,7 +58,7 @@ fn a_call_is_one_record_however_it_ends() {
             Value::from("forbidden_address"),
             none.clone(),
         ),
-        // What has no series of its own is told in line and span.
+        // Failures without their own series are recorded in line and span.
         (
             End::Failed(ErrorType::StorageFull),
             none.clone(),

@@ -1,4 +1,4 @@
-//! The three signals of one operation: decoded by others' code and compared with each other, field by field.
+//! The three signals of one operation, decoded by independent code and compared field by field.
 
 mod concurrency;
 mod conformance;

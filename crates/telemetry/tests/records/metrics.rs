@@ -1,4 +1,5 @@
-//! Any state of the metrics, sent and scraped: the decoded message and the parsed text equal the snapshot.
+//! Round trip of generated metric values, sent and scraped: the decoded message and the parsed text
+//! equal the snapshot.
 
 use crate::prometheus_text::{Sample, ScrapedFamily, parse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -128,7 +129,7 @@ fn text(key: &str, value: &str) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(value), ..KeyValue::default() }
 }
 
-/// Labels as the conventions type them: a status code is a number.
+/// Returns labels with the types of the conventions: a status code is a number.
 fn protocol_labels(labels: &SeriesLabels) -> Vec<KeyValue> {
     let label = |(key, value): &(&str, String)| {
         if *key != "http.response.status_code" {
@@ -140,7 +141,7 @@ fn protocol_labels(labels: &SeriesLabels) -> Vec<KeyValue> {
     labels.iter().map(label).collect()
 }
 
-/// The message that the protocol wants for a snapshot, built with its own types.
+/// Builds the message that the protocol requires for a snapshot, with the official types.
 fn protocol_request(resource: &Resource, snapshot: &Snapshot, now: u64) -> ExportMetricsServiceRequest {
     let start = snapshot.started_unix_nanoseconds;
     let number = |(labels, value): &(SeriesLabels, Value), start: u64| NumberDataPoint {
@@ -221,7 +222,7 @@ fn protocol_request(resource: &Resource, snapshot: &Snapshot, now: u64) -> Expor
     }
 }
 
-/// What a scrape of the snapshot must say, in order.
+/// Returns the expected scrape of the snapshot, in order.
 fn scraped(snapshot: &Snapshot) -> Vec<ScrapedFamily> {
     let family = |family: &FamilySnapshot| {
         let description = &family.description;
@@ -283,7 +284,7 @@ proptest! {
     fn every_duration_is_counted_below_the_next_bound(durations in vec(0_u64..12_000_000_000, 0..50)) {
         let meter = Meter::default();
         let histogram = meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, Vec::new());
-        // Bounds belong to the bucket below them.
+        // A value equal to a bound belongs to the bucket below it.
         let bounds = DURATION_BOUNDS.iter().map(|seconds| (seconds * 1e9).round() as u64);
         let durations: Vec<u64> = durations.into_iter().chain(bounds).collect();
         for nanoseconds in &durations {

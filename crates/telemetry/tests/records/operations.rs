@@ -1,4 +1,4 @@
-//! Operations within a request, and runs of jobs.
+//! Operations within a request, and job runs.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
@@ -111,7 +111,7 @@ fn request_id_only(_: TraceId) -> axum::response::Response {
     axum::response::IntoResponse::into_response(http::StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// A router with one route, `/rows`.
+/// Builds a router with one route, `/rows`.
 fn rows(telemetry: &Telemetry, handler: axum::routing::MethodRouter) -> HttpServerService<Router> {
     let settings = HttpServerSettings {
         trusted_peers: Vec::new(),
@@ -123,7 +123,7 @@ fn rows(telemetry: &Telemetry, handler: axum::routing::MethodRouter) -> HttpServ
     HttpServer::new(telemetry, settings).observe(Router::new().route("/rows", handler), &[described], &[])
 }
 
-/// The line and the span of one operation, compared with each other.
+/// Returns the line and the span of one operation, after comparing them.
 #[track_caller]
 fn pair<'a>(lines: &'a [Line], spans: &'a [Span], name: &str) -> (&'a Line, &'a Span) {
     let span = spans.iter().find(|span| span.name == name).unwrap_or_else(|| panic!("no span {name}"));
@@ -142,7 +142,7 @@ async fn children_name_their_request_and_are_added_up_in_it() {
                 ((), DatabaseOutcome::Ok, None)
             })
             .await;
-        // Another task gets the thread in between, as every real query lets it.
+        // Let another task use the thread in between, as every real query does.
         tokio::task::yield_now().await;
         let failed = async { ((), DatabaseOutcome::Conflict, Some(ErrorType::UniqueViolation)) };
         queries.observe(Query::InsertRow, failed).await;
@@ -248,7 +248,7 @@ async fn an_operation_outside_any_request_is_a_root() {
     assert!(query.parent_span_id.is_empty());
 }
 
-/// The span of the request that enqueued a job, as the queue stores it.
+/// Returns the context of the request that enqueued a job, as the queue stores it.
 fn enqueued_by() -> SpanContext {
     SpanContext { trace_id: TraceId([7; 16]), span_id: SpanId([8; 8]), sampled: true }
 }

@@ -1,6 +1,6 @@
-//! A reader of the Prometheus text format that accepts nothing but the format.
+//! A strict parser of the Prometheus text format.
 
-/// One line of the text format that carries a value.
+/// One line with a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
     pub(crate) name: String,
@@ -8,7 +8,7 @@ pub(crate) struct Sample {
     pub(crate) value: f64,
 }
 
-/// What the text format says about one metric.
+/// One metric in the text format.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ScrapedFamily {
     pub(crate) name: String,
@@ -17,7 +17,7 @@ pub(crate) struct ScrapedFamily {
     pub(crate) samples: Vec<Sample>,
 }
 
-/// Reads the text format as strictly as its description allows:
+/// Parses the text format as strictly as its description allows:
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details>.
 pub(crate) fn parse(text: &str) -> Vec<ScrapedFamily> {
     assert!(text.is_empty() || text.ends_with('\n'), "the last line must end with a line feed");

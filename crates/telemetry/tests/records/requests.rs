@@ -1,4 +1,4 @@
-//! Requests of every kind of end.
+//! Requests with every kind of outcome.
 
 use std::net::SocketAddr;
 use std::panic::Location;
@@ -31,7 +31,7 @@ const ACTIVE: &str = "http.server.active_requests";
 /// A peer whose trace context is continued.
 pub(crate) const TRUSTED: &str = "10.1.2.3:4567";
 
-/// Routes whose handlers end in every way there is.
+/// Builds routes whose handlers cover every outcome.
 pub(crate) fn router(telemetry: &Telemetry) -> HttpServerService<Router> {
     let settings = HttpServerSettings {
         trusted_peers: vec!["10.0.0.0/8".parse().expect("a network")],
@@ -91,7 +91,7 @@ pub(crate) fn get_request(path: &str) -> Request<Body> {
     request(Method::GET, path)
 }
 
-/// The request as it arrives from a peer.
+/// Makes the request appear to come from a peer.
 pub(crate) fn from_peer(mut request: Request<Body>, peer: &str) -> Request<Body> {
     let peer: SocketAddr = peer.parse().expect("an address");
     request.extensions_mut().insert(ConnectInfo(peer));
@@ -106,7 +106,7 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Takes what was recorded, which must be exactly one of each, and compares each with the others.
+    /// Takes the recorded signals, which must be exactly one of each kind, and compares them.
     #[track_caller]
     pub(crate) fn take(telemetry: &Telemetry) -> Self {
         let (lines, spans) = (take_lines(telemetry), take_spans(telemetry));
@@ -137,7 +137,7 @@ impl Recorded {
         assert_eq!(self.span.name, expected.span_name);
         let status_code = self.span.status.as_ref().map_or(0, |status| status.code);
         assert_eq!(status_code, if expected.level == "error" { 2 } else { 0 });
-        // What a point is counted under is all that the line says about the outcome.
+        // The labels of a point repeat exactly what the line says about the outcome.
         let mut labels = vec!["http.request.method", "http.route"];
         labels.extend(expected.error_type.map(|_| "error.type"));
         labels.extend(expected.status.map(|_| "http.response.status_code"));
@@ -185,7 +185,7 @@ pub(crate) fn assert_nothing_is_active(telemetry: &Telemetry) {
     assert_eq!(telemetry.meter().snapshot().total(ACTIVE), 0);
 }
 
-/// Sends a request that is answered, and takes its three signals.
+/// Sends a request, waits for the response and takes its three signals.
 async fn exchange(request: Request<Body>) -> Recorded {
     let telemetry = Telemetry::new(all_signals());
     let response = router(&telemetry).oneshot(request).await.expect("an answer");

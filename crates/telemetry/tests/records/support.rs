@@ -1,4 +1,5 @@
-//! Reads what was recorded the way that others will: OTLP with `opentelemetry-proto`, lines with `serde_json`.
+//! Decodes recorded signals as external programs do: OTLP with `opentelemetry-proto`, lines with
+//! `serde_json`.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +14,13 @@ use serde_json::{Map, Value};
 use telemetry::log::{Level, LevelFilter};
 use telemetry::{Resource, Telemetry, TelemetrySettings, metrics_request};
 
-/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK` and `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK` of the protocol.
+/// Bits of a span's flags: `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`,
+/// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK` and the sampled flag.
 pub(crate) const FLAG_REMOTE_IS_KNOWN: u32 = 0x100;
 pub(crate) const FLAG_IS_REMOTE: u32 = 0x200;
 pub(crate) const FLAG_SAMPLED: u32 = 1;
 
-/// Everything is recorded, down to the lines of database operations that went well.
+/// Settings that record everything, including the lines of successful database operations.
 pub(crate) fn all_signals() -> TelemetrySettings {
     let resource = Resource { attributes: vec![("service.name".to_owned(), "records".to_owned())] };
     TelemetrySettings {
@@ -29,7 +31,7 @@ pub(crate) fn all_signals() -> TelemetrySettings {
     }
 }
 
-/// One log line: its text, and its fields.
+/// The text and the fields of one log line.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) text: String,
@@ -43,7 +45,8 @@ impl Line {
         value.unwrap_or_else(|| panic!("no text {field} in {}", self.text))
     }
 
-    /// The duration to the nanosecond, which a floating-point number could not hold for every duration.
+    /// Returns the duration in exact nanoseconds, which a floating-point number cannot hold for
+    /// every duration.
     #[track_caller]
     pub(crate) fn nanoseconds(&self) -> u64 {
         let (_, rest) = self.text.split_once("\"duration_ms\":").expect("a line with a duration");
@@ -54,7 +57,7 @@ impl Line {
             + decimals.parse::<u64>().expect("nanoseconds")
     }
 
-    /// Every field but those that each line has.
+    /// Returns the fields that not every line has.
     fn own_fields(&self) -> BTreeMap<String, Value> {
         let common = ["timestamp", "level", "event", "trace_id", "span_id", "duration_ms", "link.trace_id"];
         let own = self.fields.iter().filter(|(name, _)| !common.contains(&name.as_str()));
@@ -90,7 +93,7 @@ pub(crate) fn take_spans(telemetry: &Telemetry) -> Vec<Span> {
     scope_spans.spans.clone()
 }
 
-/// Every metric that has a point.
+/// Returns every metric that has a point.
 pub(crate) fn metrics(telemetry: &Telemetry) -> Vec<Metric> {
     let mut bytes = Vec::new();
     let snapshot = telemetry.meter().snapshot();
@@ -101,7 +104,7 @@ pub(crate) fn metrics(telemetry: &Telemetry) -> Vec<Metric> {
     scope_metrics.metrics.clone()
 }
 
-/// The series of a histogram that something was recorded in.
+/// Returns the series of a histogram that contain recordings.
 pub(crate) fn used_points(telemetry: &Telemetry, name: &str) -> Vec<HistogramDataPoint> {
     let metric = metrics(telemetry).into_iter().find(|metric| metric.name == name);
     let Some(metric::Data::Histogram(histogram)) = metric.and_then(|metric| metric.data) else {
@@ -110,12 +113,12 @@ pub(crate) fn used_points(telemetry: &Telemetry, name: &str) -> Vec<HistogramDat
     histogram.data_points.into_iter().filter(|point| point.count > 0).collect()
 }
 
-/// The value of a counter without labels.
+/// Returns the value of a counter without labels.
 pub(crate) fn count(telemetry: &Telemetry, name: &str) -> i64 {
     telemetry.meter().snapshot().total(name)
 }
 
-/// Attributes by name; the comparison fails where a name occurs twice.
+/// Returns attributes by name. Fails if a name occurs twice.
 pub(crate) fn values(attributes: &[KeyValue]) -> BTreeMap<String, Value> {
     let mut values = BTreeMap::new();
     for attribute in attributes {
@@ -139,7 +142,7 @@ pub(crate) fn nanoseconds_of(span: &Span) -> u64 {
     span.end_time_unix_nano - span.start_time_unix_nano
 }
 
-/// Compares everything that a line and a span both say.
+/// Compares all information that a line and a span share.
 #[track_caller]
 pub(crate) fn assert_line_equals_span(line: &Line, span: &Span) {
     assert_eq!(line.text("trace_id"), hex(&span.trace_id));
@@ -153,7 +156,7 @@ pub(crate) fn assert_line_equals_span(line: &Line, span: &Span) {
     assert_eq!(link, span.links.first().map(|link| hex(&link.trace_id)));
 }
 
-/// Compares everything that a line and the only recording of a histogram series both say.
+/// Compares all information that a line and the only recording of a histogram series share.
 #[track_caller]
 pub(crate) fn assert_line_equals_point(line: &Line, point: &HistogramDataPoint) {
     assert_eq!(point.count, 1, "{point:?}");
@@ -167,7 +170,7 @@ pub(crate) fn assert_line_equals_point(line: &Line, point: &HistogramDataPoint) 
     assert_eq!(point.bucket_counts.iter().sum::<u64>(), 1);
 }
 
-/// Compares a point's only exemplar with the span that it names.
+/// Compares a point's only exemplar with the span it refers to.
 #[track_caller]
 pub(crate) fn assert_exemplar_names(point: &HistogramDataPoint, span: &Span) {
     let [exemplar] = &point.exemplars[..] else { panic!("one exemplar: {point:?}") };

@@ -1,4 +1,4 @@
-//! Whose trace a request belongs to, and whether it is recorded.
+//! Trace membership and sampling of requests.
 
 use axum::body::Body;
 use http::Request;
@@ -29,7 +29,7 @@ async fn send(telemetry: &Telemetry, request: Request<Body>) {
     router(telemetry).oneshot(request).await.expect("an answer");
 }
 
-/// Everything but the span, for requests that must have none.
+/// Sends a request that must have no span, and returns its line and point.
 async fn line_and_point_without_span(settings: TelemetrySettings, request: Request<Body>) -> String {
     let telemetry = Telemetry::new(settings);
     send(&telemetry, request).await;
@@ -118,7 +118,7 @@ async fn a_request_outside_the_sample_has_a_line_and_a_point() {
     let sampler = Sampler { ratio: 0.0, ..Sampler::default() };
     let settings = TelemetrySettings { sampler, ..all_signals() };
     line_and_point_without_span(settings.clone(), get_request("/items/7")).await;
-    // An outsider cannot put itself into the sample; a trusted caller can.
+    // An outsider cannot add itself to the sample; a trusted caller can.
     let outsider = with_traceparent(&well_formed("01"), "192.0.2.7:4567");
     line_and_point_without_span(settings.clone(), outsider).await;
     let telemetry = Telemetry::new(settings);

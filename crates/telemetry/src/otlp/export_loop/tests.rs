@@ -1,4 +1,5 @@
-//! The loop against a scripted collector, by a clock that jumps: every time below is exact.
+//! The loop against a scripted collector, with a simulated clock, so that every time below is
+//! exact.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -36,7 +37,8 @@ impl BatchSource for Source {
     }
 }
 
-/// The present state in three parts. Each says how many collections have begun, and which part it is.
+/// A source whose state has three parts. Each part holds the number of collections begun and the
+/// number of the part.
 #[derive(Default)]
 struct Parts(Mutex<[u8; 2]>);
 
@@ -54,7 +56,7 @@ impl BatchSource for Parts {
     }
 }
 
-/// A collector that answers by a plan, and accepts at once when the plan has ended.
+/// A collector that responds by a script, and accepts immediately when the script has ended.
 #[derive(Default)]
 struct Plan {
     answers: Mutex<VecDeque<(Duration, Reply)>>,
@@ -129,7 +131,7 @@ impl Rig {
         self.link.wake();
     }
 
-    /// When the next request is sent, and what it is.
+    /// Waits for the next request. Returns its time and its body.
     async fn next_sent(&mut self) -> (Instant, Bytes) {
         self.sent.recv().await.unwrap()
     }
@@ -138,7 +140,7 @@ impl Rig {
         self.link.statistics().counts()
     }
 
-    /// How long the end takes, and the numbers after it.
+    /// Shuts down and returns how long that took, and the final counts.
     async fn shutdown(self, deadline: Duration) -> (Duration, SenderCounts) {
         let started = Instant::now();
         self.shutdown.send((started + deadline).into_std()).unwrap();
@@ -157,7 +159,7 @@ fn unreachable_collector() -> (Duration, Reply) {
     (Duration::ZERO, Reply::Unreachable)
 }
 
-/// An answer that comes after every timeout.
+/// A response that comes after every timeout.
 fn hanging() -> (Duration, Reply) {
     (1_000 * SECOND, Reply::Accepted { rejected_items: 0 })
 }
@@ -183,7 +185,7 @@ async fn pauses_grow_while_the_collector_cannot_be_reached_and_end_with_its_firs
     for longest in [1, 2, 4, 8, 16, 30, 30, 30] {
         let (sent_at, body) = rig.next_sent().await;
         let pause = sent_at - last;
-        // A pause loses up to a half to chance, and timers count whole milliseconds.
+        // Jitter shortens a pause by up to a half, and timers have millisecond resolution.
         assert!(pause >= longest * SECOND / 2, "{pause:?} after up to {longest} s");
         assert!(pause <= longest * SECOND + Duration::from_millis(1), "{pause:?} after up to {longest} s");
         assert_eq!(body.as_ref(), b"insistent");
@@ -200,7 +202,7 @@ async fn an_open_circuit_sends_nothing_but_goes_on_collecting() {
     let mut rig = Rig::start(Signal::Traces, [hanging()]);
     rig.produce(b"first", 1);
     let (first, _) = rig.next_sent().await;
-    // The request is under way for ten seconds, and then there is a pause of at least half a second.
+    // The request is in flight for ten seconds, followed by a pause of at least half a second.
     for second in 1..=10 {
         sleep(SECOND).await;
         rig.produce(b"more", 1);
@@ -271,7 +273,7 @@ async fn the_next_part_is_taken_when_the_one_before_was_sent() {
     for expected in [[1, 1], [1, 2], [1, 3], [2, 1], [2, 2]] {
         assert_eq!(rig.next_sent().await.1.as_ref(), expected);
     }
-    // That one is given up after ten seconds, in which two more collections begin.
+    // That request times out after ten seconds, in which two more collections begin.
     for expected in [[4, 1], [4, 2], [4, 3]] {
         assert_eq!(rig.next_sent().await.1.as_ref(), expected);
     }
@@ -333,7 +335,7 @@ async fn shutdown_waits_for_a_pause_only_when_it_ends_in_time() {
         let mut rig = Rig::start(Signal::Traces, [(Duration::ZERO, later)]);
         rig.produce(b"throttled", 1);
         rig.next_sent().await;
-        // The answer is there once the loop has had its turn.
+        // The response is visible after the next iteration of the loop.
         while rig.counts().failed_requests() == 0 {
             tokio::task::yield_now().await;
         }

@@ -1,29 +1,31 @@
-//! The few fields of a collector's answer that matter, read from protobuf.
+//! Parses the few relevant fields of a collector's response from protobuf.
 //!
-//! Text in an answer is never read: it is somebody else's, and may quote what was sent.
+//! Text in a response is never read: it comes from outside and may quote what was sent.
 
 use std::time::Duration;
 
-/// How many items an `ExportTraceServiceResponse` or `ExportMetricsServiceResponse` says were refused.
+/// Returns the number of items that an `ExportTraceServiceResponse` or
+/// `ExportMetricsServiceResponse` reports as rejected.
 ///
-/// Both have `partial_success = 1`, and in it the number of refused spans or points as field 1. An answer that is no
-/// such message says nothing, hence zero.
+/// Both have `partial_success = 1`, and in it the number of rejected spans or points as field 1.
+/// Any other response counts as zero.
 pub(super) fn rejected_items(message: &[u8]) -> u64 {
     let rejected = last_number(messages(message, 1), 1);
-    // The field is a signed integer, and a negative number of refused items means nothing.
+    // The field is a signed integer; a negative number of items is meaningless.
     rejected.map_or(0, |number| u64::try_from(number.cast_signed()).unwrap_or(0))
 }
 
-/// The pause that a `google.rpc.Status` (the `grpc-status-details-bin` trailer) asks for by `RetryInfo`.
+/// Returns the pause that a `google.rpc.Status` (the `grpc-status-details-bin` trailer) requests by
+/// `RetryInfo`.
 pub(super) fn retry_delay(status: &[u8]) -> Option<Duration> {
     const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
     let retry_info = messages(status, 3).find(|any| last_message(any, 1) == Some(RETRY_INFO))?;
     let retry_info = last_message(retry_info, 2)?;
     messages(retry_info, 1).next()?;
     let seconds = last_number(messages(retry_info, 1), 1).unwrap_or(0);
-    // Of a number of 32 bits that was written with more, the lower ones count.
+    // If a 32-bit number was encoded with more bits, the lower ones count.
     let nanoseconds = last_number(messages(retry_info, 1), 2).unwrap_or(0) as u32;
-    // Negative parts are enormous as unsigned numbers, and do not fit.
+    // Negative parts are huge as unsigned numbers and do not fit.
     if i64::try_from(seconds).is_err() || nanoseconds >= 1_000_000_000 {
         return None;
     }
@@ -36,7 +38,7 @@ enum Value<'a> {
     Fixed,
 }
 
-/// Walks over the fields of a message, and ends at the first malformed byte.
+/// Iterates over the fields of a message and stops at the first malformed byte.
 struct Fields<'a>(&'a [u8]);
 
 impl<'a> Iterator for Fields<'a> {
@@ -92,7 +94,7 @@ fn last_message(message: &[u8], field: u64) -> Option<&[u8]> {
     messages(message, field).last()
 }
 
-/// The last value of a field in a message that may have come in pieces, which are one message.
+/// Returns the last value of a field. A message may be split into several pieces.
 fn last_number<'a>(pieces: impl Iterator<Item = &'a [u8]>, field: u64) -> Option<u64> {
     pieces
         .flat_map(Fields)
@@ -116,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    /// The messages of `google/rpc/status.proto` and its neighbours, as far as they are used.
+    /// The messages of `google/rpc/status.proto` and its imports, as far as they are used.
     #[derive(Clone, PartialEq, prost::Message)]
     struct Status {
         #[prost(int32, tag = "1")]

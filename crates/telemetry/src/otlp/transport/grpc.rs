@@ -60,7 +60,8 @@ impl GrpcTransport {
 
 impl Transport for GrpcTransport {
     fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply> {
-        // Made here and not at start, because a channel belongs to the runtime of the sender's thread.
+        // Created here and not at start, because a channel belongs to the runtime of the sender's
+        // thread.
         let channel = self.channel.get_or_insert_with(|| self.endpoint.connect_lazy()).clone();
         let mut client = Grpc::new(channel);
         if self.compression == Compression::Gzip {
@@ -85,16 +86,17 @@ impl Transport for GrpcTransport {
     }
 
     fn reconnect(&mut self) {
-        // Requests share one HTTP/2 connection, and giving one of them up leaves it open.
+        // Requests share one HTTP/2 connection, and cancelling a request leaves it open.
         self.channel = None;
     }
 }
 
-/// Which codes are worth another attempt is the OTLP specification's table.
+/// Maps a gRPC status to a reply. The retryable codes are those of the OTLP specification's table.
 fn reply(status: &Status) -> Reply {
-    // A status that the collector sent has no cause on our side; a connection that failed is one.
+    // A status sent by the collector has no local cause; a failed connection has one.
     if let Some(cause) = status.source() {
-        // The client keeps the timeout that it tells the collector, and may notice a moment before the sender does.
+        // The client enforces the timeout that it sends to the collector, and may notice it just
+        // before the sender does.
         let is_timeout =
             iter::successors(Some(cause), |&cause| cause.source()).any(|cause| cause.is::<TimeoutExpired>());
         return if is_timeout { Reply::TimedOut } else { Reply::Unreachable };
@@ -114,7 +116,8 @@ fn reply(status: &Status) -> Reply {
     if is_temporary { Reply::TryLater { status: code, pause } } else { Reply::Rejected { status: code } }
 }
 
-/// Messages are encoded already, and answers are read by [`answer`].
+/// A codec that passes bytes through: messages are already encoded, and [`answer`] parses
+/// responses.
 struct BytesCodec;
 
 impl Codec for BytesCodec {

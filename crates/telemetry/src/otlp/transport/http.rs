@@ -18,10 +18,11 @@ use super::super::{Compression, SignalSettings, StartError};
 use super::{Reply, Transport, USER_AGENT, answer};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
-/// The collector closes idle connections after a minute, which is also how often metrics are sent. Closing them first
-/// avoids writing to one that is just being closed.
+/// The collector closes idle connections after a minute, which is also the interval of metrics.
+/// Closing them earlier avoids writing to a connection that is just being closed.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// An answer says how many items were refused and perhaps why; nothing after this many bytes is looked at.
+/// Maximum number of response bytes that are read. A response only reports how many items were
+/// rejected, and perhaps why.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 pub(super) struct HttpTransport {
@@ -35,7 +36,8 @@ impl HttpTransport {
     pub(super) fn new(settings: &SignalSettings) -> Result<Self, StartError> {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls_configuration(settings)?)
-            // With HTTP/1.1 giving up a request closes its connection, so a dead one is never used twice.
+            // With HTTP/1.1, cancelling a request closes its connection, so a dead one is never
+            // reused.
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -70,7 +72,7 @@ impl Transport for HttpTransport {
     }
 
     fn reconnect(&mut self) {
-        // The connection of a request that was given up or that broke is already closed.
+        // The connection of a cancelled or broken request is already closed.
     }
 }
 
@@ -88,7 +90,8 @@ async fn reply(response: reqwest::Response) -> Reply {
     }
 }
 
-/// The collector took the request even when the rest of its answer is missing.
+/// Returns the number of rejected items. If the rest of the response is missing, the request still
+/// counts as accepted.
 async fn rejected_items(mut response: reqwest::Response) -> u64 {
     let mut message = BytesMut::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -100,7 +103,8 @@ async fn rejected_items(mut response: reqwest::Response) -> u64 {
     answer::rejected_items(&message)
 }
 
-/// `Retry-After` in either form. A date is compared with the collector's own clock, which may differ from ours.
+/// Parses `Retry-After` in either form. A date is compared with the collector's own clock, which
+/// may differ from ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let retry_after = text(header::RETRY_AFTER)?.trim();
@@ -112,15 +116,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The fastest level, because telemetry should cost little and repeats itself so much that it shrinks anyway.
+/// Compresses at the fastest level: telemetry should cost little, and it is repetitive enough to
+/// shrink anyway.
 fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
     let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
     compressed.expect("writing into memory does not fail").into()
 }
 
-/// The TLS configuration is made here, with its own cryptography, because the client would otherwise look for a
-/// process-wide one that somebody else may have installed or not.
+/// Creates the TLS configuration with its own cryptography provider. The client would otherwise
+/// look for a process-wide provider, which may not be installed.
 fn tls_configuration(settings: &SignalSettings) -> Result<ClientConfig, StartError> {
     let mut roots = RootCertStore::empty();
     if let Some(trusted) = &settings.trusted_certificates {

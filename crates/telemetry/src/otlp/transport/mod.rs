@@ -12,30 +12,30 @@ use futures_util::future::BoxFuture;
 use super::{Protocol, SignalSettings, StartError};
 use crate::builtin::Signal;
 
-/// Tells collectors who sends, in the form that the OTLP specification asks for.
+/// Identifies the sender, in the form that the OTLP specification requires.
 const USER_AGENT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));
 
-/// Carries encoded requests. It neither waits nor repeats nor counts: the sender does.
+/// Sends encoded requests. It neither waits nor retries nor counts; the sender does.
 pub(super) trait Transport: Send {
-    /// Sends one encoded export request. Dropping the future gives the request up.
+    /// Sends one encoded export request. Dropping the future cancels the request.
     fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply>;
 
-    /// Forgets open connections, because the collector behind them stopped answering.
+    /// Closes connections after the collector behind them stopped responding.
     fn reconnect(&mut self);
 }
 
-/// What came back.
+/// Result of one request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
-    /// The collector took the request, except for some of its items.
+    /// The collector accepted the request, except for some of its items.
     Accepted { rejected_items: u64 },
-    /// The collector cannot take the request now.
+    /// The collector cannot accept the request now.
     TryLater { status: u16, pause: Option<Duration> },
-    /// The collector will never take this request.
+    /// The collector rejected the request permanently.
     Rejected { status: u16 },
-    /// There was no connection, or it broke before the answer.
+    /// The connection failed, or broke before the response.
     Unreachable,
-    /// There was no answer in time; said by the sender, which measures the time.
+    /// The request timed out. Set by the sender, which owns the deadline.
     TimedOut,
 }
 

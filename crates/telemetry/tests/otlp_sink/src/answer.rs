@@ -1,4 +1,4 @@
-//! How the sink answers, in the words of either protocol.
+//! Responses of the sink, in either protocol.
 
 use std::future::pending;
 use std::time::Duration;
@@ -12,39 +12,40 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message as _;
 use tonic::{Code, Status};
 
-/// How a request is answered.
+/// The response to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Answer {
-    /// The request is taken: 200, or OK.
+    /// Accepts the request: 200, or OK.
     #[default]
     Accept,
-    /// The request is taken, except for so many of its items.
+    /// Accepts the request, except for some of its items.
     AcceptPartly {
-        /// The number of refused items, which may be a lie.
+        /// The number of rejected items to report, which may be false.
         rejected_items: i64,
     },
-    /// The request may be repeated: 503, or UNAVAILABLE.
+    /// Asks to retry: 503, or UNAVAILABLE.
     Unavailable,
-    /// The request may be repeated after a pause: 429 and `Retry-After`, or RESOURCE_EXHAUSTED and `RetryInfo`.
+    /// Asks to retry after a pause: 429 and `Retry-After`, or RESOURCE_EXHAUSTED and `RetryInfo`.
     Throttle {
-        /// The pause; HTTP can say whole seconds only.
+        /// The requested pause. HTTP can express whole seconds only.
         pause: Duration,
     },
-    /// The request must not be repeated: 400, or INVALID_ARGUMENT.
+    /// Rejects the request permanently: 400, or INVALID_ARGUMENT.
     Refuse,
-    /// Any other status (HTTP) or code (gRPC).
+    /// Returns any other status (HTTP) or code (gRPC).
     Status(u16),
-    /// The request is read and never answered.
+    /// Reads the request and never responds.
     Hang,
 }
 
 impl Answer {
-    /// Whether the request is taken, in part at least.
+    /// Returns whether the request is accepted, at least in part.
     pub fn accepts(&self) -> bool {
         matches!(self, Self::Accept | Self::AcceptPartly { .. })
     }
 
-    /// The message of a positive answer. Both signals have the same fields by the same numbers.
+    /// Returns the body of a successful response. It is the same for both signals, whose fields
+    /// have the same numbers.
     fn message(&self) -> Bytes {
         let partial_success = match self {
             Self::AcceptPartly { rejected_items } => Some(ExportTracePartialSuccess {
@@ -67,7 +68,8 @@ impl Answer {
                     .into_response()
             }
             Self::Refuse => StatusCode::BAD_REQUEST.into_response(),
-            // A redirect leads back to the sink, which would notice being followed.
+            // The redirect leads back to the sink, which would receive another request if it were
+            // followed.
             Self::Status(status) => (
                 StatusCode::from_u16(*status).expect("the test names an HTTP status"),
                 [(header::LOCATION, "/v1/traces")],
@@ -92,7 +94,7 @@ impl Answer {
     }
 }
 
-/// The messages of `google/rpc/status.proto` and its neighbours, as far as they are used.
+/// The messages of `google/rpc/status.proto` and its imports, as far as they are used.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
     #[prost(int32, tag = "1")]

@@ -1,8 +1,9 @@
 //! A collector for tests.
 //!
-//! [`OtlpSink`] listens on a loopback port for OTLP over both protocols at once, decodes every request by the official
-//! message types, keeps it together with its raw bytes, and answers as the test demands. It runs on a thread of its own,
-//! so that tests of any kind can use it, those with a paused clock included.
+//! [`OtlpSink`] listens on a loopback port for OTLP over both protocols. It decodes every request
+//! with the official message types, keeps it together with its raw bytes, and responds as the test
+//! demands. It has its own thread, so that all tests can use it, including those with a paused
+//! clock.
 
 mod answer;
 mod server;
@@ -25,42 +26,42 @@ const LOOPBACK: &str = "127.0.0.1";
 /// Long enough for the slowest machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One request that arrived, whatever it was answered.
+/// One request that arrived, whatever the response was.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// The protocol that it came by.
+    /// The protocol over which it arrived.
     pub protocol: ReceivedBy,
-    /// What it says.
+    /// The decoded message.
     pub export: Export,
-    /// The protobuf message as it was sent, after decompression.
+    /// The protobuf message as sent, after decompression.
     pub raw: Bytes,
-    /// Its headers or metadata.
+    /// Its HTTP headers or gRPC metadata.
     pub headers: HeaderMap,
-    /// The other end of its connection; equal for requests that share one.
+    /// Address of the client. Requests that share a connection share the address.
     pub peer: SocketAddr,
-    /// When it had arrived in full.
+    /// Time at which it had arrived in full.
     pub received_at: Instant,
-    /// How it was answered.
+    /// The response that was sent.
     pub answer: Answer,
 }
 
-/// The protocol that a request came by.
+/// The protocol over which a request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceivedBy {
-    /// gRPC.
+    /// OTLP over gRPC.
     Grpc,
-    /// HTTP with a protobuf body.
+    /// OTLP over HTTP with a protobuf body.
     Http,
 }
 
-/// What a request says.
+/// The decoded message of a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Export {
-    /// Spans.
+    /// A request with spans.
     Traces(ExportTraceServiceRequest),
-    /// Metric points.
+    /// A request with metric points.
     Metrics(ExportMetricsServiceRequest),
-    /// Nothing that the official message types understand; such a request is always refused.
+    /// A message that the official types cannot decode. It is always rejected.
     Malformed,
 }
 
@@ -79,14 +80,14 @@ impl OtlpSink {
         Self::start_with(free_port(), None)
     }
 
-    /// Starts a sink for `http://` on a port where another one was before.
+    /// Starts a sink for `http://` on the port of an earlier one.
     pub fn start_again(endpoint: &str) -> Self {
         let port = endpoint.rsplit(':').next().and_then(|port| port.parse().ok());
         let port: u16 = port.expect("the endpoint of a sink ends in its port");
         Self::start_with(TcpListener::bind((LOOPBACK, port)).expect("the port is free again"), None)
     }
 
-    /// Starts a sink for `https://`, with a certificate by an authority of its own.
+    /// Starts a sink for `https://`, with a certificate from its own authority.
     pub fn start_encrypted() -> Self {
         Self::start_with(free_port(), Some(server::Identity::new()))
     }
@@ -110,32 +111,33 @@ impl OtlpSink {
         }
     }
 
-    /// What to set `OTEL_EXPORTER_OTLP_ENDPOINT` to, for either protocol.
+    /// Returns the value for `OTEL_EXPORTER_OTLP_ENDPOINT`, for either protocol.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The authority to trust, as PEM; only an encrypted sink has one.
+    /// Returns the authority's certificate as PEM; `None` unless the sink is encrypted.
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
     }
 
-    /// Answers the next requests in this way, one each, before it goes back to its usual answer.
+    /// Responds to the next requests with these answers, one each, and then with the usual one
+    /// again.
     pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.state.lock().next_answers.extend(answers);
     }
 
-    /// Answers all requests in this way from now on; until then each is accepted.
+    /// Responds to all requests with this answer from now on. The default is to accept them.
     pub fn answer_always(&self, answer: Answer) {
         self.state.lock().usual_answer = answer;
     }
 
-    /// Every request so far, in the order of arrival.
+    /// Returns all requests so far, in order of arrival.
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.state.lock().requests.clone()
     }
 
-    /// The trace requests that were accepted, in part at least.
+    /// Returns the trace requests that were accepted, at least in part.
     pub fn traces(&self) -> Vec<ExportTraceServiceRequest> {
         accepted(&self.requests())
             .filter_map(|export| match export {
@@ -145,7 +147,7 @@ impl OtlpSink {
             .collect()
     }
 
-    /// The metric requests that were accepted, in part at least.
+    /// Returns the metrics requests that were accepted, at least in part.
     pub fn metrics(&self) -> Vec<ExportMetricsServiceRequest> {
         accepted(&self.requests())
             .filter_map(|export| match export {
@@ -155,7 +157,7 @@ impl OtlpSink {
             .collect()
     }
 
-    /// Waits until the requests so far satisfy the condition, and panics when they do not within a minute.
+    /// Waits until the requests so far satisfy the condition, and panics after a minute.
     pub fn wait_until(
         &self,
         what: &str,
@@ -183,7 +185,7 @@ fn accepted(requests: &[ReceivedRequest]) -> impl Iterator<Item = &Export> {
 
 impl Drop for OtlpSink {
     fn drop(&mut self) {
-        // The thread may have ended already, and then there is nobody to tell.
+        // Sending fails if the thread has already ended; then there is nothing to stop.
         let _ = self.stop.take().map(|stop| stop.send(()));
         if let Some(thread) = self.thread.take() {
             let ended = thread.join();
@@ -192,7 +194,7 @@ impl Drop for OtlpSink {
     }
 }
 
-/// What the sink's thread and the test share.
+/// State shared by the sink's thread and the test.
 #[derive(Default)]
 struct State {
     records: Mutex<Records>,
@@ -211,7 +213,7 @@ impl State {
         self.records.lock().expect("no thread of the sink panicked")
     }
 
-    /// Keeps a request, and decides how it is answered.
+    /// Stores a request and returns the response to send.
     fn receive(
         &self,
         protocol: ReceivedBy,

@@ -1,4 +1,4 @@
-//! The sink's one port: HTTP/1.1 and HTTP/2, with or without TLS, both protocols.
+//! The sink's single port: HTTP/1.1 and HTTP/2, with or without TLS, both protocols.
 
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, TcpListener};
@@ -28,7 +28,7 @@ use tower::service_fn;
 
 use crate::{Export, ReceivedBy};
 
-/// Reads a message as the official types do.
+/// Decodes a message with the official types.
 type Decode = fn(&[u8]) -> Export;
 
 fn traces(raw: &[u8]) -> Export {
@@ -131,7 +131,7 @@ fn over_grpc(
     }
 }
 
-/// The other end of a connection.
+/// Address of the client.
 #[derive(Clone, Copy, Debug)]
 struct Peer(SocketAddr);
 
@@ -159,7 +159,8 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, peer) = Listener::accept(&mut self.listener).await;
-            // A client that does not trust the certificate ends here, which is its own affair.
+            // A client that does not trust the certificate fails here; the test notices that by
+            // itself.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, peer);
             }
@@ -171,7 +172,7 @@ impl Listener for TlsListener {
     }
 }
 
-/// A certificate for `localhost`, and the authority that vouches for it.
+/// A certificate for `localhost` and the authority that issued it.
 pub(crate) struct Identity {
     acceptor: TlsAcceptor,
     pub(crate) authority: String,
@@ -201,7 +202,7 @@ impl Identity {
     }
 }
 
-/// Passes messages through as bytes, so that the sink can keep what was really sent.
+/// Passes messages through as bytes, so that the sink keeps exactly what was sent.
 struct BytesCodec;
 
 impl Codec for BytesCodec {

@@ -1,4 +1,5 @@
-//! Every field that the protocol defines for spans and metric points, and what is sent in it: `docs/OTLP.md` is this table.
+//! Every field that the protocol defines for spans and metric points, with what is sent in it.
+//! `docs/OTLP.md` is rendered from this table.
 
 mod seen;
 mod table;
@@ -35,7 +36,7 @@ const A_COUNTER: CounterMetric =
 const AN_OBSERVED_COUNTER: CounterMetric =
     CounterMetric::counter("an.observed.counter", Unit::Seconds, "Help.", "Question?");
 
-/// Spans of every kind: with and without parent, link, attributes and error.
+/// Records spans of every kind: with and without parent, link, attributes and error.
 fn record_spans(telemetry: &Telemetry) {
     let mut described = Attributes::default();
     described.number(&ROWS, 7);
@@ -75,7 +76,7 @@ fn record_spans(telemetry: &Telemetry) {
     }
 }
 
-/// Points of every kind: with and without labels, exemplars and values.
+/// Records points of every kind: with and without labels, exemplars and values.
 fn record_points(telemetry: &Telemetry) {
     let meter = telemetry.meter();
     meter.gauge(&A_GAUGE).set((), 1.5);
@@ -94,7 +95,7 @@ fn record_points(telemetry: &Telemetry) {
     meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, Vec::new());
 }
 
-/// What our encoder makes of all of them, as the official messages.
+/// Returns the encoder's output for all of them, decoded with the official types.
 fn everything() -> (ExportTraceServiceRequest, ExportMetricsServiceRequest) {
     let telemetry = Telemetry::new(all_signals());
     record_spans(&telemetry);
@@ -139,7 +140,7 @@ fn the_document_is_the_table() {
          where a field is not as said here, and does not compile when the protocol has a field that is not listed.\n",
     );
     for (message, rows) in TABLE {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "\n## {message}\n\n| field | sent | what, or why not |\n|---|---|---|\n");
         for (field, sent, what) in *rows {
             let sent = format!("{sent:?}").to_lowercase();

@@ -1,6 +1,7 @@
-//! Takes the official messages apart and notes which fields are set.
+//! Records which fields of the official messages are set.
 //!
-//! Without `..`, so a field that a later version of the protocol adds does not compile before the table has it.
+//! All patterns omit `..`, so a field that a later version of the protocol adds does not compile
+//! until the table has it.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Sta
 use super::table::rows;
 use crate::support::{FLAG_IS_REMOTE, FLAG_REMOTE_IS_KNOWN, FLAG_SAMPLED};
 
-/// How often each field was set, and how often not, in messages of its kind.
+/// For each field, the number of messages in which it was set and in which it was not.
 #[derive(Default)]
 pub(super) struct Seen(pub(super) BTreeMap<(&'static str, &'static str), (usize, usize)>);
 
@@ -315,7 +316,7 @@ impl Seen {
             );
             let Some(AnyValue { value }) = value else { continue };
             let value = value.as_ref().expect("an attribute without a value");
-            // A match, so that another type of value does not compile before the table has it.
+            // A `match`, so that a new type of value does not compile until the table has it.
             let sent = match value {
                 any_value::Value::StringValue(_) => "string_value",
                 any_value::Value::BoolValue(_) => "bool_value",

@@ -1,17 +1,17 @@
-//! What is sent in each field of the protocol.
+//! Use of each field of the protocol.
 
-/// Whether a field is sent.
+/// Frequency with which a field is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     Always,
-    /// In some messages and not in others.
+    /// Set in some messages and not in others.
     Sometimes,
     Never,
 }
 
 use Sent::{Always, Never, Sometimes};
 
-/// A field with what is sent in it, or why nothing is.
+/// The name of a field, its frequency, and its contents or the reason for its absence.
 pub(super) type Row = (&'static str, Sent, &'static str);
 
 /// The messages with their fields, in the order of the protocol.
@@ -236,7 +236,7 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     ),
 ];
 
-/// What is defined and not sent at all, so that no field of it can be seen.
+/// Messages that are defined but never sent, so that none of their fields can be seen.
 pub(super) const NOT_SENT: &[(&str, &str)] = &[
     ("Span.Event", "a record has no text; log lines carry its trace id instead"),
     ("EntityRef", "in development, and the attributes of the resource say the same"),
@@ -252,7 +252,7 @@ pub(super) const NOT_SENT: &[(&str, &str)] = &[
     ),
 ];
 
-/// The fields of a message.
+/// Returns the fields of a message.
 pub(super) fn rows(message: &str) -> &'static [Row] {
     let found = TABLE.iter().find(|(name, _)| *name == message);
     found.unwrap_or_else(|| panic!("the table has no {message}")).1
