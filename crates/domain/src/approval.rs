@@ -1,8 +1,9 @@
-//! The approval state machine: what may happen to a content item, and what it is afterwards.
+//! The approval state machine: the possible actions on a content item, and their results.
 //!
-//! It is pure and total: every action on every state is either the next state or a [`Refusal`], and nothing here knows
-//! the time, the database or the caller's role. Whether somebody is a reviewer at all is authorisation and is decided
-//! before; whether *this* reviewer may decide on *this* revision is decided here.
+//! It is pure and total: every action on every state yields the next state or a [`Refusal`]. It knows
+//! neither the time, nor the database, nor the caller's role. Whether a user is a reviewer at all is
+//! a matter of authorisation and is decided before. Whether *this* reviewer may decide on *this*
+//! revision is decided here.
 //!
 //! ```text
 //!            ┌──────────────── edit: a new revision, earlier decisions are void ────────────────┐
@@ -15,12 +16,12 @@
 //!                                                                                  publish_failed
 //! ```
 //!
-//! An edit leads from everywhere but `published` and `archived` back to `draft`, also when the item was approved or
-//! scheduled: what people approved is exactly what gets published. After a request for changes or a rejection only an
-//! edit leads on, because the decision stands for as long as the revision does. Everything can be archived, and nothing
-//! leaves the archive.
+//! An edit leads back to `draft` from every status but `published` and `archived`, even if the item
+//! was approved or scheduled. So exactly what people approved gets published. After a request for
+//! changes or a rejection only an edit leads on, because the decision stands as long as the revision
+//! does. Everything can be archived, and nothing leaves the archive.
 //!
-//! A workspace that changes its rules changes no status: the new rules count from the next decision on.
+//! A change of a workspace's rules changes no status: the new rules apply from the next decision.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -39,16 +40,17 @@ use crate::vocabulary::{ContentItemStatus, Decision};
 pub struct RevisionNumber(pub i32);
 
 impl RevisionNumber {
-    /// The revision that a content item is created with.
+    /// The revision number of a new content item.
     pub const FIRST: Self = Self(1);
 
-    /// Saturates, so that the machine stays total; the primary key of the table refuses a number that exists.
+    /// Saturates, so that the machine stays total. The table's primary key rejects a number that
+    /// exists.
     const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// A number that no revision has.
+/// The error for a revision number below 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected the number of a revision, from 1")]
 pub struct NoSuchRevisionNumber;
@@ -67,26 +69,26 @@ impl From<RevisionNumber> for i32 {
     }
 }
 
-/// How many reviewers have to approve a revision: 1 to 5.
+/// Number of reviewers that have to approve a revision, from 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "i32", into = "i32")]
 #[schema(minimum = 1, maximum = 5)]
 pub struct RequiredApprovals(i32);
 
 impl RequiredApprovals {
-    /// The least that a workspace can ask for.
+    /// The minimum that a workspace can require.
     pub const MIN: Self = Self(1);
-    /// The most that a workspace can ask for.
+    /// The maximum that a workspace can require.
     pub const MAX: Self = Self(5);
 
-    /// The number.
+    /// Returns the plain number.
     #[must_use]
     pub const fn get(self) -> i32 {
         self.0
     }
 }
 
-/// A number of required approvals that no workspace can have.
+/// The error for a number outside 1 to 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a number of required approvals from 1 to 5")]
 pub struct RequiredApprovalsOutOfRange;
@@ -109,114 +111,117 @@ impl From<RequiredApprovals> for i32 {
     }
 }
 
-/// What a workspace asks of an approval.
+/// The approval settings of a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApprovalRules {
-    /// How many different reviewers have to approve.
+    /// Number of different reviewers that have to approve.
     pub required_approvals: RequiredApprovals,
-    /// Whether somebody may decide on a revision that they wrote.
+    /// If true, reviewers may decide on revisions that they wrote.
     pub allow_self_approval: bool,
 }
 
-/// A decision that was made.
+/// One reviewer's decision on one revision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedDecision {
-    /// The revision that it is about.
+    /// The revision that was reviewed.
     pub revision: RevisionNumber,
-    /// Who made it.
+    /// The user who decided.
     pub reviewer: UserId,
-    /// The verdict.
+    /// The verdict of the reviewer.
     pub decision: Decision,
 }
 
-/// All about a content item that decides what may happen to it.
+/// Everything about a content item that determines its possible actions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalState {
-    /// Where the item stands.
+    /// The item's current status.
     pub status: ContentItemStatus,
     /// The current revision.
     pub revision: RevisionNumber,
-    /// Who wrote the current revision.
+    /// The author of the current revision.
     pub revision_author: UserId,
-    /// The decisions made so far. Those on other revisions may be left out; they are void and do not count.
+    /// The decisions made so far. Those on other revisions are void and may be left out.
     pub decisions: Vec<RecordedDecision>,
-    /// When the item is, or was, to be published.
+    /// Time at which the item is, or was, to be published.
     pub scheduled_at: Option<DateTime<Utc>>,
-    /// Whether a delivery is under way at this moment.
+    /// True while a delivery is in progress.
     pub publishing: bool,
 }
 
-/// Something that happens to a content item.
+/// Actions of users and workers on a content item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Somebody writes another revision.
+    /// A user writes another revision.
     Edit {
-        /// Who writes it.
+        /// The author of the new revision.
         author: UserId,
     },
-    /// The current revision is put before the reviewers.
+    /// The current revision is submitted to the reviewers.
     Submit,
-    /// A reviewer decides.
+    /// A reviewer decides on a revision.
     Decide {
-        /// Who decides.
+        /// The reviewer who decides.
         reviewer: UserId,
-        /// The revision that the reviewer has seen, so that nobody approves what they have not read.
+        /// The revision that the reviewer has read, so that nobody approves another one by
+        /// accident.
         revision: RevisionNumber,
-        /// The verdict.
+        /// The verdict of the reviewer.
         decision: Decision,
     },
-    /// The item is to be published at a time, or at another time than before.
+    /// The item is to be published at a time, which replaces an earlier one.
     Schedule {
-        /// That time.
+        /// Time of publication.
         at: DateTime<Utc>,
     },
-    /// The item is not to be published for now, and stays approved.
+    /// The item is not to be published for now, and remains approved.
     Unschedule,
-    /// The item is to be published at once.
+    /// The item is to be published immediately.
     PublishNow,
-    /// A worker begins to deliver the item. It may begin again, because a worker can be killed while it delivers.
+    /// A worker begins to deliver the item. This can happen again, because a worker can be killed
+    /// during a delivery.
     StartPublishing,
-    /// The delivery failed and is to be tried again later; until then the item can be changed.
+    /// The delivery failed and will be retried later. Until then the item can be changed.
     PostponePublishing,
-    /// The item was delivered.
+    /// The delivery succeeded, or a manager published the item by hand.
     PublishSucceeded,
-    /// The delivery was given up.
+    /// The delivery has been given up.
     PublishFailed,
-    /// A delivery that was given up is to be tried again at once.
+    /// A failed delivery is to be retried immediately.
     RetryPublish,
-    /// The item is put away for good.
+    /// The item is archived permanently.
     Archive,
 }
 
-/// Why an action is not possible. The API answers each with the code `transition_refused` and the message.
+/// The reason why an action is not possible. The API returns it with the code `transition_refused`
+/// and its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
-    /// The item is archived.
+    /// Nothing can be done with an archived item.
     Archived,
-    /// The item is published.
+    /// The item has already been published.
     AlreadyPublished,
-    /// The item is being delivered at this moment.
+    /// The item is being delivered now.
     PublishingInProgress,
     /// Only a draft can be submitted.
     NotDraft,
-    /// The current revision was turned down.
+    /// Reviewers turned down the current revision, so it needs an edit.
     EditRequired,
     /// Reviewers decide only while the item is in approval.
     NotInApproval,
-    /// The decision is about a revision that is not the current one.
+    /// The decision is about an older revision.
     NotCurrentRevision,
-    /// The reviewer wrote the revision, and the workspace does not allow that.
+    /// The reviewer wrote the revision, and the workspace does not allow self-approval.
     OwnRevision,
-    /// The reviewer has decided on this revision before.
+    /// The reviewer has already decided on this revision.
     AlreadyDecided,
     /// Only an approved item can be scheduled or published.
     NotApproved,
-    /// The item is not scheduled.
+    /// Only a scheduled item can be unscheduled or delivered.
     NotScheduled,
     /// The time to publish at is not in the future.
     ScheduledTimeInPast,
-    /// The time to publish at has not come.
+    /// The time of publication has not come yet.
     NotDue,
     /// A delivery ended that had not begun.
     PublishingNotStarted,
@@ -225,7 +230,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the client is told: what is in the way and what would help.
+    /// Returns the message for the client: the obstacle and what would help.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -269,7 +274,7 @@ impl ClosedSet for Refusal {
 }
 
 impl ApprovalState {
-    /// The state of a content item that somebody has just created.
+    /// Returns the state of a new content item.
     #[must_use]
     pub const fn draft(author: UserId) -> Self {
         Self {
@@ -282,11 +287,11 @@ impl ApprovalState {
         }
     }
 
-    /// The state after the action.
+    /// Returns the state after the action.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] that says why the action is not possible now.
+    /// Returns the [`Refusal`] that says why the action is not possible now.
     pub fn apply(&self, action: Action, rules: ApprovalRules, now: DateTime<Utc>) -> Result<Self, Refusal> {
         match self.status {
             ContentItemStatus::Archived => return Err(Refusal::Archived),
@@ -313,7 +318,8 @@ impl ApprovalState {
         }
     }
 
-    /// How many different reviewers have approved the current revision and may do so under these rules.
+    /// Returns the number of different reviewers who have approved the current revision and are
+    /// eligible under these rules.
     #[must_use]
     pub fn approvals(&self, rules: ApprovalRules) -> usize {
         let approved_by: std::collections::BTreeSet<UserId> = self
@@ -350,7 +356,8 @@ impl ApprovalState {
     }
 
     fn decide(&self, decided: RecordedDecision, rules: ApprovalRules) -> Result<Self, Refusal> {
-        // Said first, because it is what helps a reviewer who looks at a page from before an edit.
+        // Checked first, because it helps most: the reviewer is looking at a page from before an
+        // edit.
         if decided.revision != self.revision {
             return Err(Refusal::NotCurrentRevision);
         }
@@ -405,7 +412,7 @@ impl ApprovalState {
                 self.refuse_while_publishing()?;
                 Ok(self.scheduled(now))
             }
-            // A retry is another action, with another permission.
+            // A retry is a different action that requires a different permission.
             _ => Err(Refusal::NotApproved),
         }
     }
@@ -429,7 +436,7 @@ impl ApprovalState {
     }
 
     fn publish_failed(&self) -> Result<Self, Refusal> {
-        // It need not have begun: the attempts of a job can be used up by workers that were killed.
+        // The delivery need not have begun: killed workers can use up all attempts of a job.
         self.refuse_unless_scheduled()?;
         Ok(Self { publishing: false, ..self.with_status(ContentItemStatus::PublishFailed) })
     }

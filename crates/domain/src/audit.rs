@@ -1,11 +1,12 @@
-//! Changes of who may do what, and of what protects approval: each leaves a row that owners can list, and a line.
+//! Changes of permissions, and of the settings that protect approval. Each one leaves a log line
+//! and a row that owners can list.
 
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use telemetry::catalogue::Label;
 use utoipa::ToSchema;
 
-/// What was changed.
+/// The kinds of recorded changes.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, serde::Serialize, ToSchema,
 )]
@@ -13,37 +14,38 @@ use utoipa::ToSchema;
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum AuditAction {
-    /// Somebody became a member of the organization.
+    /// A user became a member of the organization.
     OrganizationMemberAdded,
-    /// A member of the organization has another role.
+    /// A member of the organization got another role.
     OrganizationRoleChanged,
-    /// Somebody is no member of the organization any more.
+    /// A user is no longer a member of the organization.
     OrganizationMemberRemoved,
-    /// Somebody became a member of a workspace.
+    /// A user became a member of a workspace.
     WorkspaceMemberAdded,
-    /// A member of a workspace has another role.
+    /// A member of a workspace got another role.
     WorkspaceRoleChanged,
-    /// Somebody is no member of a workspace any more.
+    /// A user is no longer a member of a workspace.
     WorkspaceMemberRemoved,
-    /// A workspace asks for another number of approvals.
+    /// A workspace requires another number of approvals.
     RequiredApprovalsChanged,
-    /// Whether members of a workspace may decide on what they wrote themselves.
+    /// A workspace allowed or forbade its members to decide on their own revisions.
     SelfApprovalChanged,
-    /// A workspace publishes somewhere, or somewhere else.
+    /// A workspace got a publishing endpoint, or another one.
     PublishingEndpointSet,
-    /// A publishing endpoint has a new secret.
+    /// A publishing endpoint got a new secret.
     PublishingSecretRotated,
-    /// A workspace publishes nowhere any more.
+    /// A workspace no longer has a publishing endpoint.
     PublishingEndpointDeleted,
-    /// A workspace and all that it held was deleted.
+    /// A workspace and everything in it was deleted.
     WorkspaceDeleted,
-    /// The organization and all that it held was deleted. Its rows are gone with it; the line stays.
+    /// The organization and everything in it was deleted, including its audit rows. The log line
+    /// remains.
     OrganizationDeleted,
-    /// Somebody operates the platform.
+    /// A user became an operator of the platform.
     OperatorAdded,
-    /// Somebody does not operate the platform any more.
+    /// A user is no longer an operator of the platform.
     OperatorRemoved,
-    /// An account was erased.
+    /// A user account was erased.
     UserErased,
 }
 

@@ -1,7 +1,8 @@
-//! Every metric that Socialize emits: name, labels, unit, and the operator's question that it answers.
+//! Every metric that Socialize emits: name, labels, unit and the operator's question that it
+//! answers.
 //!
-//! Instruments are built from these constants and from nothing else, so what is not declared here cannot be emitted, and
-//! what a dashboard names must be declared here.
+//! Instruments are built only from these constants. So an undeclared metric cannot be emitted, and
+//! a dashboard can only name declared ones.
 
 use telemetry::builtin;
 use telemetry::catalogue::{
@@ -25,7 +26,7 @@ const IS_THE_WORKFLOW_HEALTHY: &str = "Is the workflow itself healthy?";
 const IS_THERE_ROOM: &str = "Is a disk filling up?";
 const DO_PEOPLE_LOG_IN: &str = "Do people log in?";
 
-/// People who registered.
+/// Counted by `Signals::user_registered`, before the address is confirmed.
 pub const USERS_REGISTERED: CounterMetric = CounterMetric::counter(
     "socialize.users.registered",
     Unit::Count("{user}"),
@@ -33,7 +34,7 @@ pub const USERS_REGISTERED: CounterMetric = CounterMetric::counter(
     DO_NEW_USERS_ARRIVE,
 );
 
-/// People who confirmed their address.
+/// Counted by `Signals::user_verified`, when the account begins.
 pub const USERS_VERIFIED: CounterMetric = CounterMetric::counter(
     "socialize.users.verified",
     Unit::Count("{user}"),
@@ -41,7 +42,7 @@ pub const USERS_VERIFIED: CounterMetric = CounterMetric::counter(
     DO_NEW_USERS_ARRIVE,
 );
 
-/// Workspaces that published for the first time.
+/// Counted by `Signals::workspace_first_published`, once per workspace.
 pub const WORKSPACES_FIRST_PUBLISHED: CounterMetric = CounterMetric::counter(
     "socialize.workspaces.first_published",
     Unit::Count("{workspace}"),
@@ -49,7 +50,7 @@ pub const WORKSPACES_FIRST_PUBLISHED: CounterMetric = CounterMetric::counter(
     DO_NEW_USERS_ARRIVE,
 );
 
-/// Organizations created.
+/// Counted by `Signals::organization_created`.
 pub const ORGANIZATIONS_CREATED: CounterMetric = CounterMetric::counter(
     "socialize.organizations.created",
     Unit::Count("{organization}"),
@@ -57,7 +58,7 @@ pub const ORGANIZATIONS_CREATED: CounterMetric = CounterMetric::counter(
     ARE_WORKFLOWS_USED,
 );
 
-/// Workspaces created.
+/// Counted by `Signals::workspace_created`.
 pub const WORKSPACES_CREATED: CounterMetric = CounterMetric::counter(
     "socialize.workspaces.created",
     Unit::Count("{workspace}"),
@@ -65,7 +66,7 @@ pub const WORKSPACES_CREATED: CounterMetric = CounterMetric::counter(
     ARE_WORKFLOWS_USED,
 );
 
-/// Content items created.
+/// Counted by `Signals::content_item_created`, once per item and not per revision.
 pub const CONTENT_ITEMS_CREATED: CounterMetric = CounterMetric::counter(
     "socialize.content_items.created",
     Unit::Count("{content_item}"),
@@ -73,7 +74,7 @@ pub const CONTENT_ITEMS_CREATED: CounterMetric = CounterMetric::counter(
     ARE_WORKFLOWS_USED,
 );
 
-/// Comments created.
+/// Counted by `Signals::comment_created`.
 pub const COMMENTS_CREATED: CounterMetric = CounterMetric::counter(
     "socialize.comments.created",
     Unit::Count("{comment}"),
@@ -81,7 +82,7 @@ pub const COMMENTS_CREATED: CounterMetric = CounterMetric::counter(
     ARE_WORKFLOWS_USED,
 );
 
-/// Approval decisions submitted.
+/// Counted by `Signals::approval_decision_submitted`, by verdict.
 pub const APPROVAL_DECISIONS_SUBMITTED: CounterMetric<Decision> = CounterMetric::counter(
     "socialize.approval_decisions.submitted",
     Unit::Count("{decision}"),
@@ -89,7 +90,7 @@ pub const APPROVAL_DECISIONS_SUBMITTED: CounterMetric<Decision> = CounterMetric:
     ARE_WORKFLOWS_USED,
 );
 
-/// Feedback reports submitted.
+/// Counted by `Signals::feedback_report_submitted`, by kind.
 pub const FEEDBACK_REPORTS_SUBMITTED: CounterMetric<FeedbackKind> = CounterMetric::counter(
     "socialize.feedback_reports.submitted",
     Unit::Count("{report}"),
@@ -97,7 +98,7 @@ pub const FEEDBACK_REPORTS_SUBMITTED: CounterMetric<FeedbackKind> = CounterMetri
     "Do users run into bugs?",
 );
 
-/// Workspace invites created.
+/// Counted by `Signals::workspace_invite_created`.
 pub const WORKSPACE_INVITES_CREATED: CounterMetric = CounterMetric::counter(
     "socialize.workspace_invites.created",
     Unit::Count("{invite}"),
@@ -105,7 +106,7 @@ pub const WORKSPACE_INVITES_CREATED: CounterMetric = CounterMetric::counter(
     ARE_WORKFLOWS_USED,
 );
 
-/// Login attempts.
+/// Counted by `Signals::login_attempted`, whatever the outcome.
 pub const AUTH_LOGIN_ATTEMPTS: CounterMetric = CounterMetric::counter(
     "socialize.auth.login.attempts",
     Unit::Count("{attempt}"),
@@ -113,7 +114,7 @@ pub const AUTH_LOGIN_ATTEMPTS: CounterMetric = CounterMetric::counter(
     DO_PEOPLE_LOG_IN,
 );
 
-/// Login successes.
+/// Counted by `Signals::login_succeeded`.
 pub const AUTH_LOGIN_SUCCESSES: CounterMetric = CounterMetric::counter(
     "socialize.auth.login.successes",
     Unit::Count("{login}"),
@@ -121,7 +122,7 @@ pub const AUTH_LOGIN_SUCCESSES: CounterMetric = CounterMetric::counter(
     DO_PEOPLE_LOG_IN,
 );
 
-/// Authentication failures.
+/// Counted by `Signals::auth_failed`, by reason.
 pub const AUTH_FAILURES: CounterMetric<AuthFailureReason> = CounterMetric::counter(
     "socialize.auth.failures",
     Unit::Count("{failure}"),
@@ -129,7 +130,7 @@ pub const AUTH_FAILURES: CounterMetric<AuthFailureReason> = CounterMetric::count
     "Do people fail to authenticate?",
 );
 
-/// Error answers by code.
+/// Counted by `Signals::api_error`: error responses by their stable code.
 pub const API_ERRORS: CounterMetric<ErrorCode> = CounterMetric::counter(
     "socialize.api.errors",
     Unit::Count("{error}"),
@@ -137,7 +138,7 @@ pub const API_ERRORS: CounterMetric<ErrorCode> = CounterMetric::counter(
     "What do requests fail of?",
 );
 
-/// E-mail deliveries.
+/// Attempts to hand an e-mail to the mail server.
 pub const EMAIL_DELIVERIES: CounterMetric<(EmailTemplate, EmailOutcome)> = CounterMetric::counter(
     "socialize.email.deliveries",
     Unit::Count("{attempt}"),
@@ -145,7 +146,7 @@ pub const EMAIL_DELIVERIES: CounterMetric<(EmailTemplate, EmailOutcome)> = Count
     "Do e-mails fail?",
 );
 
-/// E-mails by what became of them.
+/// E-mails by their result over all attempts.
 pub const EMAIL_MESSAGES: CounterMetric<EmailResult> = CounterMetric::counter(
     "socialize.email.messages",
     Unit::Count("{message}"),
@@ -153,7 +154,7 @@ pub const EMAIL_MESSAGES: CounterMetric<EmailResult> = CounterMetric::counter(
     "Do e-mails reach people?",
 );
 
-/// Duration of what is asked of the blob store.
+/// Duration of operations on the blob store, including streaming to the client.
 pub const BLOB_OPERATION_DURATION: HistogramMetric<(BlobOperation, BlobOutcome)> = HistogramMetric::histogram(
     "socialize.blob.operation.duration",
     "How long operations on the blob store took, by operation and outcome. Reading lasts as long as the client takes.",
@@ -161,7 +162,7 @@ pub const BLOB_OPERATION_DURATION: HistogramMetric<(BlobOperation, BlobOutcome)>
     LONG_DURATION_BOUNDS,
 );
 
-/// Attempts to publish.
+/// Counted by `Signals::publishing_attempted`: attempts to deliver a content item.
 pub const PUBLISHING_DELIVERIES: CounterMetric<PublishingOutcome> = CounterMetric::counter(
     "socialize.publishing.deliveries",
     Unit::Count("{attempt}"),
@@ -169,7 +170,7 @@ pub const PUBLISHING_DELIVERIES: CounterMetric<PublishingOutcome> = CounterMetri
     "Does publishing fail?",
 );
 
-/// Changes of who may do what, and of what protects approval.
+/// Counted by `Signals::audited`: changes of permissions and of settings that protect approval.
 pub const AUDIT_EVENTS: CounterMetric<AuditAction> = CounterMetric::counter(
     "socialize.audit.events",
     Unit::Count("{event}"),
@@ -177,7 +178,7 @@ pub const AUDIT_EVENTS: CounterMetric<AuditAction> = CounterMetric::counter(
     "Does somebody change who may do what?",
 );
 
-/// E-mails that were not sent because others had caused too many.
+/// Counted by `Signals::email_withheld`: e-mails over a limit, which were not sent.
 pub const EMAILS_WITHHELD: CounterMetric<EmailLimit> = CounterMetric::counter(
     "socialize.emails.withheld",
     Unit::Count("{email}"),
@@ -185,7 +186,7 @@ pub const EMAILS_WITHHELD: CounterMetric<EmailLimit> = CounterMetric::counter(
     "Does somebody have us flood mailboxes?",
 );
 
-/// Changes of publishing endpoints.
+/// Counted by `Signals::publishing_endpoint_changed`, by kind of change.
 pub const PUBLISHING_ENDPOINTS_CHANGED: CounterMetric<PublishingEndpointChange> = CounterMetric::counter(
     "socialize.publishing_endpoints.changed",
     Unit::Count("{change}"),
@@ -193,7 +194,7 @@ pub const PUBLISHING_ENDPOINTS_CHANGED: CounterMetric<PublishingEndpointChange> 
     "Do teams set up publishing?",
 );
 
-/// Duration of job runs.
+/// Duration of job runs, including failed ones.
 pub const JOB_RUN_DURATION: HistogramMetric<(JobKind, JobOutcome)> = HistogramMetric::histogram(
     "socialize.job.run.duration",
     "How long runs of background jobs took, by job and outcome.",
@@ -201,7 +202,7 @@ pub const JOB_RUN_DURATION: HistogramMetric<(JobKind, JobOutcome)> = HistogramMe
     LONG_DURATION_BOUNDS,
 );
 
-/// Jobs that are due or running.
+/// Jobs that are queued or running.
 pub const JOB_QUEUE_DEPTH: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "socialize.job.queue.depth",
     Unit::Count("{job}"),
@@ -209,7 +210,7 @@ pub const JOB_QUEUE_DEPTH: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "Do background services lag?",
 );
 
-/// Age of the job that has waited longest past its time.
+/// Time by which the oldest due job is late.
 pub const JOB_QUEUE_OLDEST_AGE: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "socialize.job.queue.oldest_age",
     Unit::Seconds,
@@ -217,7 +218,7 @@ pub const JOB_QUEUE_OLDEST_AGE: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "Do background services lag or stand still?",
 );
 
-/// Dead jobs.
+/// Jobs that were given up and wait for an operator.
 pub const JOB_QUEUE_DEAD: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "socialize.job.queue.dead",
     Unit::Count("{job}"),
@@ -225,7 +226,7 @@ pub const JOB_QUEUE_DEAD: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "Did background work fail for good?",
 );
 
-/// When a loop last succeeded.
+/// Time of the last successful iteration of a loop.
 pub const LOOP_LAST_SUCCESS: GaugeMetric<Loop> = GaugeMetric::gauge(
     "socialize.loop.last_success.time",
     Unit::Seconds,
@@ -233,7 +234,7 @@ pub const LOOP_LAST_SUCCESS: GaugeMetric<Loop> = GaugeMetric::gauge(
     "Does a background loop stand still?",
 );
 
-/// Failures of loops.
+/// Failed iterations of a loop.
 pub const LOOP_FAILURES: CounterMetric<Loop> = CounterMetric::counter(
     "socialize.loop.failures",
     Unit::Count("{failure}"),
@@ -241,7 +242,7 @@ pub const LOOP_FAILURES: CounterMetric<Loop> = CounterMetric::counter(
     "Does a background loop fail?",
 );
 
-/// When a job of a kind last succeeded.
+/// Time at which this process last completed a job of a kind.
 pub const JOB_LAST_SUCCESS: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "socialize.job.last_success.time",
     Unit::Seconds,
@@ -249,7 +250,7 @@ pub const JOB_LAST_SUCCESS: GaugeMetric<JobKind> = GaugeMetric::gauge(
     "Do background services stand still?",
 );
 
-/// Content items by status.
+/// Sampled from the database: content items by status.
 pub const CONTENT_ITEMS: GaugeMetric<ContentItemStatus> = GaugeMetric::gauge(
     "socialize.content_items",
     Unit::Count("{content_item}"),
@@ -257,7 +258,7 @@ pub const CONTENT_ITEMS: GaugeMetric<ContentItemStatus> = GaugeMetric::gauge(
     IS_THE_WORKFLOW_HEALTHY,
 );
 
-/// Content items that wait for decisions for too long.
+/// Sampled from the database: items that have waited too long for decisions.
 pub const CONTENT_ITEMS_STALE_IN_APPROVAL: GaugeMetric = GaugeMetric::gauge(
     "socialize.content_items.stale_in_approval",
     Unit::Count("{content_item}"),
@@ -265,7 +266,7 @@ pub const CONTENT_ITEMS_STALE_IN_APPROVAL: GaugeMetric = GaugeMetric::gauge(
     IS_THE_WORKFLOW_HEALTHY,
 );
 
-/// Feedback reports by status.
+/// Sampled from the database: feedback reports by status.
 pub const FEEDBACK_REPORTS: GaugeMetric<FeedbackStatus> = GaugeMetric::gauge(
     "socialize.feedback_reports",
     Unit::Count("{report}"),
@@ -273,7 +274,7 @@ pub const FEEDBACK_REPORTS: GaugeMetric<FeedbackStatus> = GaugeMetric::gauge(
     "Is feedback looked at?",
 );
 
-/// Invites that can be accepted.
+/// Sampled from the database: invites that can still be accepted.
 pub const WORKSPACE_INVITES_PENDING: GaugeMetric = GaugeMetric::gauge(
     "socialize.workspace_invites.pending",
     Unit::Count("{invite}"),
@@ -281,7 +282,7 @@ pub const WORKSPACE_INVITES_PENDING: GaugeMetric = GaugeMetric::gauge(
     IS_THE_WORKFLOW_HEALTHY,
 );
 
-/// Workspaces in use.
+/// Sampled from the database: workspaces with recent changes.
 pub const WORKSPACES_ACTIVE: GaugeMetric<ActivityWindow> = GaugeMetric::gauge(
     "socialize.workspaces.active",
     Unit::Count("{workspace}"),
@@ -289,7 +290,7 @@ pub const WORKSPACES_ACTIVE: GaugeMetric<ActivityWindow> = GaugeMetric::gauge(
     ARE_WORKFLOWS_USED,
 );
 
-/// When the gauges of the domain were last sampled.
+/// Time of the last sample of the database gauges.
 pub const SAMPLER_LAST_SUCCESS: GaugeMetric = GaugeMetric::gauge(
     "socialize.sampler.last_success.time",
     Unit::Seconds,
@@ -297,7 +298,7 @@ pub const SAMPLER_LAST_SUCCESS: GaugeMetric = GaugeMetric::gauge(
     "Can I trust what I see?",
 );
 
-/// How far the counts are from the tables.
+/// Difference between the incremental counts and the tables, in rows.
 pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
     "socialize.gauge.drift",
     Unit::Count("{row}"),
@@ -305,7 +306,7 @@ pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
     "Can I trust what I see?",
 );
 
-/// Whether a dependency answers.
+/// 1 or 0 by the latest check of each dependency.
 pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "socialize.dependency.up",
     Unit::Count("{dependency}"),
@@ -313,7 +314,7 @@ pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "Are Postgres, the mail server and the blob store reachable?",
 );
 
-/// Room on a disk, used or not.
+/// Size of the file system of a directory, in bytes.
 pub const DISK_SIZE: GaugeMetric<Disk> = GaugeMetric::gauge(
     "socialize.disk.size",
     Unit::Bytes,
@@ -321,7 +322,7 @@ pub const DISK_SIZE: GaugeMetric<Disk> = GaugeMetric::gauge(
     IS_THERE_ROOM,
 );
 
-/// Room left on a disk.
+/// Free space of the file system of a directory, in bytes.
 pub const DISK_AVAILABLE: GaugeMetric<Disk> = GaugeMetric::gauge(
     "socialize.disk.available",
     Unit::Bytes,
@@ -329,7 +330,7 @@ pub const DISK_AVAILABLE: GaugeMetric<Disk> = GaugeMetric::gauge(
     IS_THERE_ROOM,
 );
 
-/// Duration of database operations.
+/// Duration of database operations; acquiring a connection is one of them.
 pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, DatabaseOutcome)> =
     HistogramMetric::histogram(
         "db.client.operation.duration",
@@ -338,7 +339,7 @@ pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, Data
         DATABASE_BOUNDS,
     );
 
-/// Connections of the pool by state.
+/// Pooled connections by state.
 pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<crate::labels::ConnectionState> =
     UpDownCounterMetric::up_down_counter(
         "db.client.connection.count",
@@ -347,7 +348,7 @@ pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<crate::labels::Connect
         "Is the pool starved?",
     );
 
-/// The most connections that the pool may open.
+/// Configured upper limit of the pool.
 pub const DB_CLIENT_CONNECTION_MAX: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "db.client.connection.max",
     Unit::Count("{connection}"),
@@ -355,7 +356,7 @@ pub const DB_CLIENT_CONNECTION_MAX: UpDownCounterMetric = UpDownCounterMetric::u
     "Is the pool starved?",
 );
 
-/// Requests waiting for a connection.
+/// Operations that are waiting for a pooled connection.
 pub const DB_CLIENT_CONNECTION_PENDING: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "db.client.connection.pending_requests",
     Unit::Count("{request}"),
@@ -363,7 +364,7 @@ pub const DB_CLIENT_CONNECTION_PENDING: UpDownCounterMetric = UpDownCounterMetri
     "Is the pool starved?",
 );
 
-/// Timeouts while waiting for a connection.
+/// Operations that got no pooled connection in time.
 pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric = CounterMetric::counter(
     "db.client.connection.timeouts",
     Unit::Count("{timeout}"),
@@ -371,7 +372,7 @@ pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric = CounterMetric::counter(
     "Is the pool starved?",
 );
 
-/// Time spent waiting for a connection.
+/// Time that operations waited for a pooled connection.
 pub const DB_CLIENT_CONNECTION_WAIT_TIME: HistogramMetric = HistogramMetric::histogram(
     "db.client.connection.wait_time",
     "How long operations waited for a connection of the pool.",
@@ -379,7 +380,7 @@ pub const DB_CLIENT_CONNECTION_WAIT_TIME: HistogramMetric = HistogramMetric::his
     DATABASE_BOUNDS,
 );
 
-/// Which build is running.
+/// Version and commit of the running build, as labels of a constant 1.
 pub const BUILD_INFO: Metric<ClosedAtStart, IsGauge> = Metric::closed_at_start(
     "socialize.build.info",
     MetricKind::Gauge,
@@ -390,7 +391,7 @@ pub const BUILD_INFO: Metric<ClosedAtStart, IsGauge> = Metric::closed_at_start(
     &[],
 );
 
-/// When each role last showed that it is alive.
+/// Time at which the event loop of a process last made progress, by role.
 pub const HEARTBEAT: GaugeMetric<Role> = GaugeMetric::gauge(
     "socialize.heartbeat.time",
     Unit::Seconds,
@@ -398,7 +399,7 @@ pub const HEARTBEAT: GaugeMetric<Role> = GaugeMetric::gauge(
     "Is it up?",
 );
 
-/// When each process started.
+/// Start time of a process, by role.
 pub const STARTED: GaugeMetric<Role> = GaugeMetric::gauge(
     "socialize.start.time",
     Unit::Seconds,
@@ -406,7 +407,7 @@ pub const STARTED: GaugeMetric<Role> = GaugeMetric::gauge(
     "Do processes crash and start again and again?",
 );
 
-/// Tasks of the asynchronous runtime.
+/// Live tasks of the asynchronous runtime.
 pub const RUNTIME_TASKS: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
     "socialize.runtime.tasks",
     Unit::Count("{task}"),
@@ -414,7 +415,7 @@ pub const RUNTIME_TASKS: UpDownCounterMetric = UpDownCounterMetric::up_down_coun
     "Does the process leak work?",
 );
 
-/// Every metric, in the order of the documentation.
+/// Returns every metric, in the order of `docs/METRICS.md`.
 pub fn all() -> Vec<MetricDescription> {
     let http: Metric<ClosedAtStart, IsHistogram> = builtin::HTTP_SERVER_REQUEST_DURATION;
     vec![
@@ -510,7 +511,7 @@ mod tests {
         }
     }
 
-    /// Its OTLP receiver overwrites `job` and `instance`, and `le` tells buckets apart.
+    /// Prometheus's OTLP receiver overwrites `job` and `instance`, and `le` distinguishes buckets.
     #[test]
     fn no_label_is_one_that_prometheus_sets_itself() {
         for metric in all() {

@@ -1,10 +1,10 @@
-//! The name of every statement or transaction step that Socialize sends to its database.
+//! Names of all statements and transaction steps that Socialize sends to its database.
 
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use telemetry::catalogue::Label;
 
-/// A named database operation: the name of its span and its `db.operation.name`.
+/// A named database operation. The name becomes its span's name and its `db.operation.name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "each name is what the operation does, in words")]

@@ -1,15 +1,15 @@
-//! The names of the log events of operations, beside those that [`telemetry::events`] names. A business fact is an event
-//! of its counter's name.
+//! Names of the log events of operations, besides those of [`telemetry::events`]. The event of a
+//! business fact has the name of its counter.
 
-/// Each operation of the database.
+/// A database operation ended.
 pub const DATABASE_OPERATION: &str = "db.client.operation";
-/// Each run of a job.
+/// A job run ended.
 pub const JOB_RUN: &str = "job.run";
-/// Each attempt to deliver an e-mail.
+/// An attempt to deliver an e-mail ended.
 pub const EMAIL_DELIVERY: &str = "email.delivery";
-/// Each operation on the store of uploaded files.
+/// An operation on the blob store ended.
 pub const BLOB_OPERATION: &str = "blob.operation";
-/// A turn of a background loop failed.
+/// An iteration of a background loop failed.
 pub const LOOP_FAILED: &str = "loop.failed";
-/// The counts behind a gauge differ from its table.
+/// The incremental counts of a gauge differ from its table.
 pub const GAUGE_DRIFTED: &str = "gauge.drifted";

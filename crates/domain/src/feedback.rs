@@ -1,4 +1,4 @@
-//! The triage of feedback reports: which status may follow which.
+//! The triage of feedback reports: the allowed changes of status.
 //!
 //! ```text
 //!   new ──► triaged ◄──► in_progress
@@ -6,22 +6,23 @@
 //!    └─────────┴──────────────┴──► resolved, dismissed ── reopen ──► triaged, in_progress
 //! ```
 //!
-//! A report can be closed from everywhere, for most need no work. A closed one has to be reopened before it is closed in
-//! another way, so that nobody reverses a colleague's verdict by a slip. Nothing becomes new again.
+//! A report can be closed from every status, because most reports need no work. A closed report has
+//! to be reopened before it can be closed in another way, so that nobody reverses a colleague's
+//! verdict by accident. No report becomes new again.
 
 use crate::vocabulary::FeedbackStatus::{self, Dismissed, InProgress, New, Resolved, Triaged};
 
-/// Why a report cannot get a status.
+/// Reasons why a report cannot change to a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TriageRefusal {
-    /// Only an unread report is new.
+    /// Only unread reports have the status `new`.
     NotNewAgain,
-    /// The report is closed.
+    /// A closed report has to be reopened first.
     Closed,
 }
 
 impl TriageRefusal {
-    /// What the client is told: what is in the way and what would help.
+    /// Returns the message for the client: the obstacle and what would help.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self {
@@ -31,11 +32,12 @@ impl TriageRefusal {
     }
 }
 
-/// Whether a report of one status may get another. The status that it has already is always allowed and changes nothing.
+/// Checks whether a report may change from one status to another. Setting the current status again
+/// is always allowed and changes nothing.
 ///
 /// # Errors
 ///
-/// The [`TriageRefusal`] that says why not.
+/// Returns the [`TriageRefusal`] that says why not.
 pub const fn triage(from: FeedbackStatus, to: FeedbackStatus) -> Result<(), TriageRefusal> {
     match (from, to) {
         (New, _) | (Triaged, Triaged) | (InProgress, InProgress) => Ok(()),

@@ -1,4 +1,4 @@
-//! Typed ids: an id of one thing cannot be passed where the id of another is meant.
+//! Typed ids: the id of one thing cannot be passed where the id of another is expected.
 
 use std::fmt;
 use std::hash::Hash;
@@ -11,46 +11,46 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
-/// The id of a user.
+/// Primary key of `users`.
 pub type UserId = Id<entity::User>;
-/// The id of an organization.
+/// Primary key of `organizations`.
 pub type OrganizationId = Id<entity::Organization>;
-/// The id of a workspace.
+/// Primary key of `workspaces`.
 pub type WorkspaceId = Id<entity::Workspace>;
-/// The id of a workspace invite.
+/// Primary key of `workspace_invites`.
 pub type InviteId = Id<entity::Invite>;
-/// The id of a content item.
+/// Primary key of `content_items`.
 pub type ContentItemId = Id<entity::ContentItem>;
-/// The id of an approval decision.
+/// Primary key of `approval_decisions`.
 pub type ApprovalDecisionId = Id<entity::ApprovalDecision>;
-/// The id of a comment.
+/// Primary key of `comments`.
 pub type CommentId = Id<entity::Comment>;
-/// The id of an attachment of a content item.
+/// Primary key of `attachments`; also the id of the blob with its content.
 pub type AttachmentId = Id<entity::Attachment>;
-/// Identifies a row of the audit.
+/// Primary key of `audit_events`.
 pub type AuditEventId = Id<entity::AuditEvent>;
-/// The id of a feedback report.
+/// Primary key of `feedback_reports`.
 pub type FeedbackReportId = Id<entity::FeedbackReport>;
-/// The id of a session, which is one family of refresh tokens.
+/// Primary key of `sessions`; a session is one family of refresh tokens.
 pub type SessionId = Id<entity::Session>;
-/// The id of the token in an e-mailed link.
+/// Primary key of `email_tokens`, from which the token in an e-mailed link is derived.
 pub type EmailTokenId = Id<entity::EmailToken>;
-/// The id of a registration whose address is not confirmed yet.
+/// Primary key of `pending_registrations`, whose addresses are not confirmed yet.
 pub type RegistrationId = Id<entity::Registration>;
-/// The id of a blob: of what an attachment or a screenshot consists of.
+/// Identifies the content of an attachment or screenshot in the blob store.
 pub type BlobId = Id<entity::Blob>;
-/// The id of a job.
+/// Primary key of `jobs`.
 pub type JobId = Id<entity::Job>;
 
-/// What an [`Id`] can identify.
+/// A kind of thing that an [`Id`] can identify.
 pub trait Entity: Copy + Ord + Hash + fmt::Debug + Send + Sync + 'static {
-    /// The name of the id type, in the OpenAPI document and in debug output.
+    /// Name of the id type, in the OpenAPI document and in debug output.
     const ID_NAME: &'static str;
 }
 
 /// A UUID that identifies one kind of thing.
 ///
-/// In JSON and in the database it is the bare UUID.
+/// In JSON and in the database it is a plain UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent, bound = "")]
 pub struct Id<T: Entity> {
@@ -59,7 +59,7 @@ pub struct Id<T: Entity> {
 }
 
 impl<T: Entity> Id<T> {
-    /// The UUID itself.
+    /// Returns the plain UUID.
     #[must_use]
     pub const fn uuid(self) -> Uuid {
         self.uuid
@@ -78,7 +78,7 @@ impl<T: Entity> From<Uuid> for Id<T> {
     }
 }
 
-/// Text that is not an id.
+/// The error for text that is not an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a UUID such as 018f3f5e-7c1a-7b3a-9d2e-0123456789ab")]
 pub struct NotAnId;
@@ -86,7 +86,7 @@ pub struct NotAnId;
 impl<T: Entity> FromStr for Id<T> {
     type Err = NotAnId;
 
-    /// Reads the one form of a UUID that the OpenAPI document promises, although there are others.
+    /// Parses only the form of a UUID that the OpenAPI document promises, although others exist.
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let uuid = text.parse::<uuid::fmt::Hyphenated>().map_err(|_| NotAnId)?;
         Ok(Self::from(uuid.into_uuid()))
@@ -140,7 +140,7 @@ impl<T: Entity> utoipa::ToSchema for Id<T> {
     }
 }
 
-/// An id is bound and read as the `uuid` that it is.
+/// Binds and reads ids as `uuid`.
 #[cfg(feature = "sqlx")]
 mod postgres {
     use sqlx::encode::IsNull;
@@ -176,11 +176,11 @@ mod postgres {
     }
 }
 
-/// The kinds of things that have ids; they exist for the type checker only.
+/// Markers for the kinds of things that have ids. They exist for the type checker only.
 pub mod entity {
     use super::Entity;
 
-    /// A user.
+    /// Marks [`UserId`](super::UserId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum User {}
 
@@ -188,7 +188,7 @@ pub mod entity {
         const ID_NAME: &'static str = "UserId";
     }
 
-    /// An organization.
+    /// Marks [`OrganizationId`](super::OrganizationId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Organization {}
 
@@ -196,7 +196,7 @@ pub mod entity {
         const ID_NAME: &'static str = "OrganizationId";
     }
 
-    /// A workspace.
+    /// Marks [`WorkspaceId`](super::WorkspaceId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Workspace {}
 
@@ -204,7 +204,7 @@ pub mod entity {
         const ID_NAME: &'static str = "WorkspaceId";
     }
 
-    /// A workspace invite.
+    /// Marks [`InviteId`](super::InviteId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Invite {}
 
@@ -212,7 +212,7 @@ pub mod entity {
         const ID_NAME: &'static str = "InviteId";
     }
 
-    /// A content item.
+    /// Marks [`ContentItemId`](super::ContentItemId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ContentItem {}
 
@@ -220,7 +220,7 @@ pub mod entity {
         const ID_NAME: &'static str = "ContentItemId";
     }
 
-    /// An approval decision.
+    /// Marks [`ApprovalDecisionId`](super::ApprovalDecisionId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum ApprovalDecision {}
 
@@ -228,7 +228,7 @@ pub mod entity {
         const ID_NAME: &'static str = "ApprovalDecisionId";
     }
 
-    /// A comment.
+    /// Marks [`CommentId`](super::CommentId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Comment {}
 
@@ -236,7 +236,7 @@ pub mod entity {
         const ID_NAME: &'static str = "CommentId";
     }
 
-    /// An attachment.
+    /// Marks [`AttachmentId`](super::AttachmentId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Attachment {}
 
@@ -244,7 +244,7 @@ pub mod entity {
         const ID_NAME: &'static str = "AttachmentId";
     }
 
-    /// A feedback report.
+    /// Marks [`FeedbackReportId`](super::FeedbackReportId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum FeedbackReport {}
 
@@ -252,7 +252,7 @@ pub mod entity {
         const ID_NAME: &'static str = "FeedbackReportId";
     }
 
-    /// A row of the audit.
+    /// Marks [`AuditEventId`](super::AuditEventId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum AuditEvent {}
 
@@ -260,7 +260,7 @@ pub mod entity {
         const ID_NAME: &'static str = "AuditEventId";
     }
 
-    /// A session.
+    /// Marks [`SessionId`](super::SessionId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Session {}
 
@@ -268,7 +268,7 @@ pub mod entity {
         const ID_NAME: &'static str = "SessionId";
     }
 
-    /// The token in an e-mailed link.
+    /// Marks [`EmailTokenId`](super::EmailTokenId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum EmailToken {}
 
@@ -276,7 +276,7 @@ pub mod entity {
         const ID_NAME: &'static str = "EmailTokenId";
     }
 
-    /// A registration whose address is not confirmed yet.
+    /// Marks [`RegistrationId`](super::RegistrationId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Registration {}
 
@@ -284,7 +284,7 @@ pub mod entity {
         const ID_NAME: &'static str = "RegistrationId";
     }
 
-    /// A blob.
+    /// Marks [`BlobId`](super::BlobId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Blob {}
 
@@ -292,7 +292,7 @@ pub mod entity {
         const ID_NAME: &'static str = "BlobId";
     }
 
-    /// A job.
+    /// Marks [`JobId`](super::JobId).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub enum Job {}
 

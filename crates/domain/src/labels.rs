@@ -1,4 +1,4 @@
-//! Closed sets that exist for signals: what labels, span names and log fields can say.
+//! Closed sets for signals only: values of labels, span names and log fields.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use telemetry::{ClosedSet, ErrorType, Outcome};
 
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
-/// Background work, one name per kind of job.
+/// Kinds of background jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum JobKind {
     /// Hands one e-mail of the outbox to the mail server.
     SendEmail,
-    /// Ends invites whose time is over.
+    /// Marks invites as expired after their seven days.
     ExpireInvites,
     /// Deletes tokens, idempotency keys and sessions that can no longer be used.
     CleanUpTokens,
-    /// Deletes blobs that no row refers to: of uploads that came to nothing, and of what was deleted.
+    /// Deletes blobs without a row: from abandoned uploads and after deletions.
     CleanUpBlobs,
     /// Reminds reviewers of content items that have been in approval for too long.
     RemindStaleApprovals,
     /// Delivers one content item to the publishing endpoint of its workspace.
     PublishContentItem,
-    /// Gives deliveries up that nobody works on any more.
+    /// Gives up deliveries that no job works on any more.
     GiveUpPublishing,
 }
 
@@ -43,47 +43,50 @@ pub enum EmailTemplate {
     WorkspaceInvite,
     /// Asks a reviewer for a decision.
     ApprovalRequested,
-    /// Reminds a reviewer of a decision that has been asked for long ago.
+    /// Reminds a reviewer of a decision that was requested long ago.
     ApprovalReminder,
-    /// Tells an author what was decided.
+    /// Tells an author the reviewers' decision.
     ApprovalDecided,
     /// Shows an operator that e-mails arrive.
     Test,
 }
 
-/// How one attempt to deliver an e-mail ended.
+/// Outcome of one attempt to deliver an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum EmailOutcome {
-    /// The mail server took it.
+    /// The mail server accepted it.
     Delivered,
-    /// It could not be delivered now and will be tried again.
+    /// The attempt failed and will be retried.
     Deferred,
-    /// The recipient's side refused it for good: there is no such mailbox, or it takes nothing.
+    /// The recipient's side rejected it permanently: the mailbox does not exist or accepts nothing.
     Rejected,
-    /// It was refused for good because of what we sent.
+    /// The server rejected it permanently because of what we sent.
     Refused,
 }
 
-/// What became of an e-mail, over all attempts to deliver it.
+/// Result of an e-mail over all delivery attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum EmailResult {
-    /// The mail server took it.
+    /// The mail server accepted it.
     Delivered,
-    /// The recipient's side refused it, for good or for as long as it was tried. Nobody here can change that.
+    /// The recipient's side rejected it, permanently or until the last attempt. Nobody here can
+    /// change that.
     Rejected,
-    /// It has been failing for too long, and not because of its recipient. It is still tried, and may be delivered.
+    /// It has been failing for too long, and not because of its recipient. Retries continue, so it
+    /// may still be delivered.
     Delayed,
     /// It was given up, and not because of its recipient.
     GivenUp,
 }
 
-/// How far a conversation with the mail server had come when it failed. A reply means different things at different stages.
+/// The stage of an SMTP session in which it failed. A reply means different things at different
+/// stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum SmtpStage {
-    /// Looking up the name, connecting, greeting and agreeing on encryption.
+    /// Name resolution, connection, greeting and TLS.
     Connect,
     /// Logging in.
     Authenticate,
@@ -95,135 +98,135 @@ pub enum SmtpStage {
     Message,
 }
 
-/// Which limit an e-mail was over that others had caused.
+/// The limit that withheld an e-mail caused by another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum EmailLimit {
-    /// Of e-mails to one mailbox.
+    /// Limit of e-mails to one mailbox.
     Recipient,
-    /// Of e-mails that one user causes.
+    /// Limit of e-mails that one user causes.
     Actor,
-    /// Of e-mails on behalf of one organization.
+    /// Limit of e-mails on behalf of one organization.
     Organization,
 }
 
-/// Whom Socialize calls over HTTP.
+/// Services that Socialize calls over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Peer {
-    /// The endpoint that a workspace publishes to.
+    /// A workspace's publishing endpoint.
     PublishingEndpoint,
 }
 
-/// What came of an attempt to deliver a content item to its workspace's publishing endpoint.
+/// Outcome of an attempt to deliver a content item to its workspace's publishing endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum PublishingOutcome {
-    /// The endpoint took it.
+    /// The endpoint accepted it.
     Delivered,
-    /// It could not be delivered now and will be tried again.
+    /// The attempt failed and will be retried.
     Deferred,
-    /// It was given up; a manager can try again.
+    /// The delivery was given up; a manager can retry it.
     Failed,
 }
 
-/// What a manager did to a publishing endpoint.
+/// Changes that a manager makes to a publishing endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum PublishingEndpointChange {
-    /// The workspace had none before.
+    /// The workspace had no endpoint before.
     Created,
-    /// It has another URL, or was enabled again.
+    /// The endpoint got another URL, or was enabled again.
     Replaced,
-    /// It has a new secret.
+    /// The endpoint got a new secret.
     SecretRotated,
-    /// The workspace has none any more.
+    /// The endpoint was removed.
     Deleted,
 }
 
-/// Why somebody was not authenticated.
+/// Reasons why a caller was not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum AuthFailureReason {
-    /// The address belongs to no user (or to nobody yet, because it is not confirmed), or the password is not theirs. All are one
-    /// reason, as they are one answer.
+    /// The password is wrong, or the address has no confirmed account. These are one reason, as
+    /// they are one response.
     InvalidCredentials,
     /// Too many failed attempts for this account or from this address.
     RateLimited,
-    /// A request to a protected route without an access token.
+    /// A protected route was called without an access token.
     MissingToken,
-    /// An access token that is malformed or was not signed by us.
+    /// The access token is malformed or was not signed by us.
     InvalidToken,
-    /// An access token whose time is over.
+    /// The access token has expired.
     ExpiredToken,
-    /// An access token whose session has ended, or whose user is gone.
+    /// The session of the access token has ended, or its user no longer exists.
     EndedSession,
-    /// A refresh token that is unknown, ended or expired.
+    /// The refresh token is unknown, ended or expired.
     InvalidRefreshToken,
-    /// A refresh token that had been used before: its whole family was ended.
+    /// The refresh token had been used before, so its whole family was ended.
     ReusedRefreshToken,
-    /// A link from an e-mail that is unknown, used or expired.
+    /// The token of an e-mailed link is unknown, used or expired.
     InvalidEmailToken,
 }
 
-/// What Socialize cannot work without, or not fully.
+/// Services without which Socialize cannot work, or not fully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Dependency {
-    /// The database.
+    /// The Postgres database.
     Postgres,
-    /// The mail server, or the directory that stands for it.
+    /// The mail server, or the directory that replaces it.
     Email,
-    /// Where uploaded files are kept.
+    /// The store of uploaded files.
     BlobStore,
 }
 
-/// What is asked of the blob store. A small file is put at once; a larger one in parts, so that no more than one part of it
-/// is in memory.
+/// Operations on the blob store. A small file is stored at once; a larger one in parts, so that at
+/// most one part is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum BlobOperation {
-    /// Stores a blob whole.
+    /// Stores a whole blob.
     Put,
-    /// Begins to store a blob in parts.
+    /// Begins a blob that is stored in parts.
     BeginParts,
     /// Stores one part.
     PutPart,
-    /// Makes the blob of its parts.
+    /// Assembles the blob from its parts.
     CompleteParts,
-    /// Gives the parts up.
+    /// Discards the parts.
     AbortParts,
-    /// Finds a blob, or a range of it, and begins to read it.
+    /// Opens a blob, or a range of it, for reading.
     Get,
-    /// Reads it to the end, as fast as whoever it is for takes it.
+    /// Reads an open blob to its end, as fast as the client accepts it.
     Read,
     /// Deletes a blob.
     Delete,
 }
 
-/// How something that was asked of the blob store ended.
+/// Outcome of an operation on the blob store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum BlobOutcome {
-    /// As it should.
+    /// The operation succeeded.
     Ok,
-    /// The store or a connection to it could not be had.
+    /// The store could not be reached.
     Unavailable,
-    /// It took too long.
+    /// The operation exceeded its time limit.
     Timeout,
-    /// The store does not accept our credentials, or forbids us the operation.
+    /// The store rejects our credentials, or forbids the operation.
     Denied,
-    /// There is no such blob, although a row says so.
+    /// The blob is missing although a row refers to it.
     NotFound,
-    /// What came is not what was stored.
+    /// The content is not what was stored.
     Corrupt,
-    /// Whoever it was for went away.
+    /// The caller went away.
     Cancelled,
-    /// Anything else.
+    /// Any other error.
     Other,
 }
 
-/// Loops that run for as long as the process does.
+/// Background loops that run as long as the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Loop {
@@ -231,17 +234,17 @@ pub enum Loop {
     Worker,
     /// Enqueues periodic jobs when they are due.
     Scheduler,
-    /// Reads depth and age of the queue.
+    /// Samples depth and age of the queue.
     QueueSampler,
-    /// Reads how many things of the domain are in which state.
+    /// Samples how many things of the domain are in which state.
     GaugeSampler,
-    /// Compares the counts that samples are read from with the tables.
+    /// Compares the incremental counts behind the gauges with the tables.
     GaugeChecker,
-    /// Hears of new jobs, so that they need not wait until the worker looks.
+    /// Listens for new jobs, so that they need not wait until the worker polls.
     JobListener,
 }
 
-/// The tables whose rows are counted by status while they change.
+/// Tables whose rows are counted by status incrementally.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum StatusGauge {
@@ -251,28 +254,28 @@ pub enum StatusGauge {
     FeedbackReports,
 }
 
-/// How far back somebody looks for activity.
+/// Time windows in which activity is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum ActivityWindow {
-    /// A day.
+    /// The last 24 hours.
     #[strum(serialize = "24h")]
     Day,
-    /// A week.
+    /// The last seven days.
     #[strum(serialize = "7d")]
     Week,
 }
 
-/// The roles that a process can have.
+/// Roles of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Role {
-    /// Answers requests and works on jobs.
+    /// Serves requests and works on jobs.
     Serve,
     /// Works on jobs only.
     Work,
 }
 
-/// Where a process writes files.
+/// Directories to which a process writes files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Disk {
@@ -286,13 +289,13 @@ pub enum Disk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ConnectionState {
-    /// Nobody uses it now.
+    /// Idle: available to the next operation.
     Idle,
-    /// An operation uses it.
+    /// In use by an operation.
     Used,
 }
 
-/// The stable codes of error answers.
+/// Stable codes of error responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorCode {
@@ -308,31 +311,31 @@ pub enum ErrorCode {
     EmailNotVerified,
     /// 404: it does not exist, or the caller may not know that it does.
     NotFound,
-    /// 405: the route does not know the method.
+    /// 405: the route does not support the method.
     MethodNotAllowed,
     /// 408: the request took too long to arrive.
     RequestTimeout,
-    /// 409: it conflicts with the state of things.
+    /// 409: the request conflicts with the current state.
     Conflict,
-    /// 409: it exists already.
+    /// 409: the resource already exists.
     AlreadyExists,
-    /// 409: the status that it has does not allow it.
+    /// 409: the current status does not allow it.
     TransitionRefused,
-    /// 409: the workspace has no publishing endpoint that takes anything.
+    /// 409: the workspace has no enabled publishing endpoint.
     PublishingEndpointMissing,
     /// 410: the link was used, revoked or has expired.
     LinkExpired,
-    /// 412: somebody else has changed it meanwhile.
+    /// 412: another request has changed it in the meantime.
     VersionMismatch,
     /// 413: the body is too large.
     BodyTooLarge,
-    /// 415: the body is not JSON, or the file of no type that can be uploaded.
+    /// 415: the body is not JSON, or the file has an unsupported type.
     UnsupportedMediaType,
-    /// 416: the file does not have the range that is asked for.
+    /// 416: the file does not contain the requested range.
     RangeNotSatisfiable,
     /// 422: a field has a value that is not allowed.
     InvalidField,
-    /// 422: the idempotency key was used for another request.
+    /// 422: the idempotency key was already used for another request.
     IdempotencyKeyReused,
     /// 428: `If-Match` is missing.
     PreconditionRequired,
@@ -340,11 +343,11 @@ pub enum ErrorCode {
     RateLimited,
     /// 431: the headers are too large.
     HeadersTooLarge,
-    /// 500: a fault of ours.
+    /// 500: a defect of ours.
     Internal,
     /// 503: a dependency is down, or the process is draining.
     Unavailable,
-    /// 503: the request took too long to answer.
+    /// 503: the request was not processed in time.
     Timeout,
 }
 
@@ -359,13 +362,14 @@ impl ClosedSet for JobKind {
 }
 
 impl JobKind {
-    /// How often such a job is enqueued by itself; nothing for those that are enqueued when there is something to do.
+    /// Returns the interval at which the scheduler enqueues such jobs; `None` for jobs that are
+    /// enqueued on demand.
     pub const fn period(self) -> Option<Duration> {
         match self {
             Self::SendEmail | Self::PublishContentItem => None,
             Self::GiveUpPublishing => Some(Duration::from_mins(1)),
             Self::ExpireInvites => Some(Duration::from_mins(5)),
-            // Together with the age at which uploads are given up this stays well below an hour.
+            // Together with the age at which uploads are abandoned, this stays well below an hour.
             Self::CleanUpBlobs => Some(Duration::from_mins(10)),
             Self::CleanUpTokens | Self::RemindStaleApprovals => Some(Duration::from_hours(1)),
         }
@@ -373,7 +377,7 @@ impl JobKind {
 }
 
 impl Label for JobKind {
-    /// Not `job`, which Prometheus keeps for the service that a series comes from.
+    /// Not `job`, which Prometheus reserves for the service that a series comes from.
     const KEY: &'static str = "job.kind";
 }
 
@@ -410,7 +414,7 @@ impl Outcome for EmailOutcome {
 
     fn level(self) -> Level {
         match self {
-            // Somebody mistyped an address: nothing is wrong here.
+            // Usually a mistyped address: nothing is wrong here.
             Self::Delivered | Self::Rejected => Level::Info,
             Self::Deferred => Level::Warn,
             Self::Refused => Level::Error,
@@ -565,7 +569,7 @@ impl Outcome for BlobOutcome {
         match self {
             Self::Ok | Self::Cancelled => Level::Debug,
             Self::Unavailable | Self::Timeout => Level::Warn,
-            // Somebody has to look: at our settings, or at what became of a file.
+            // Needs attention: our settings may be wrong, or a file may be lost.
             Self::Denied | Self::NotFound | Self::Corrupt | Self::Other => Level::Error,
         }
     }

@@ -1,7 +1,7 @@
 //! Socialize's vocabulary, approval state machine and signal catalogue.
 //!
-//! Everything here is pure: no IO, no async, no clock and no randomness of its own. The optional feature `sqlx` lets ids
-//! and closed sets be bound to queries and read from rows; it brings no connection with it.
+//! Everything here is pure: no IO, no async, no clock and no randomness. The optional feature
+//! `sqlx` only lets ids and closed sets be bound to queries and read from rows.
 
 pub mod approval;
 pub mod audit;

@@ -1,38 +1,38 @@
-//! How long what people type may be, in characters, and how large what they upload: the API refuses more, and so do the
-//! checks of the database.
+//! Maximum lengths of user input, in characters, and maximum sizes of uploads. The API rejects
+//! more, and so do the checks of the database.
 
 use std::ops::RangeInclusive;
 
-/// The e-mail address of an account or an invite.
+/// E-mail address of an account or an invite.
 pub const EMAIL: RangeInclusive<usize> = 3..=254;
-/// The name that a user is shown by.
+/// Displayed name of a user.
 pub const DISPLAY_NAME: RangeInclusive<usize> = 1..=100;
-/// The name of an organization.
+/// Name of a customer's organization.
 pub const ORGANIZATION_NAME: RangeInclusive<usize> = 1..=100;
-/// The name of a workspace.
+/// Displayed name of a workspace.
 pub const WORKSPACE_NAME: RangeInclusive<usize> = 1..=100;
-/// The title of a revision.
+/// Title of a revision.
 pub const CONTENT_TITLE: RangeInclusive<usize> = 1..=200;
-/// The body of a revision, which may be empty because a post can be a picture.
+/// Body of a revision. It may be empty, because a post can consist of a picture.
 pub const CONTENT_BODY: RangeInclusive<usize> = 0..=10_000;
-/// The note that may come with an approval decision.
+/// Optional note of an approval decision.
 pub const DECISION_NOTE: RangeInclusive<usize> = 1..=2_000;
-/// A comment on a content item.
+/// Text of a comment on a content item.
 pub const COMMENT_BODY: RangeInclusive<usize> = 1..=5_000;
-/// The name of an uploaded file.
+/// Name of an uploaded file.
 pub const FILE_NAME: RangeInclusive<usize> = 1..=255;
-/// The URL that a workspace publishes to.
+/// URL of a workspace's publishing endpoint.
 pub const PUBLISHING_ENDPOINT_URL: RangeInclusive<usize> = 10..=2_000;
-/// A feedback report.
+/// Text of a feedback report.
 pub const FEEDBACK_BODY: RangeInclusive<usize> = 1..=5_000;
-/// The key by which a client names one creating request.
+/// Value of the `Idempotency-Key` header.
 pub const IDEMPOTENCY_KEY: RangeInclusive<usize> = 1..=255;
-/// The key by which the queue knows that a job is already enqueued.
+/// Key by which the queue recognises that a job is already enqueued.
 pub const JOB_DEDUPLICATION_KEY: RangeInclusive<usize> = 1..=200;
 
-/// The largest attachment, in bytes.
+/// Maximum size of an attachment in bytes.
 pub const ATTACHMENT_BYTES: u64 = 25 << 20;
-/// The largest screenshot, in bytes.
+/// Maximum size of a screenshot in bytes.
 pub const SCREENSHOT_BYTES: u64 = 5 << 20;
-/// The most attachments that a content item can have.
+/// Maximum number of attachments of a content item.
 pub const ATTACHMENTS: i64 = 20;

@@ -1,7 +1,8 @@
-//! Every name that a signal of Socialize can carry: attributes of its resource, of spans, and fields of log lines.
+//! Every name that Socialize's signals can carry: resource attributes, span attributes and fields
+//! of log lines.
 //!
-//! Whatever stands between the application and a store lets through these names and no others. The tests of the application fail when
-//! a line or a span has a name that is not here.
+//! Any filter between the application and a store lets through these names and no others. The
+//! application's tests fail if a line or a span has another name.
 
 use std::collections::BTreeSet;
 
@@ -11,28 +12,28 @@ use crate::catalogue;
 use crate::labels::Role;
 use crate::signals;
 
-/// Names of attributes that say which process recorded something.
+/// Names of the resource attributes that identify a process.
 pub mod resource {
-    /// Which part of Socialize it is: [`service_name`](super::service_name).
+    /// The part of Socialize: [`service_name`](super::service_name).
     pub const SERVICE_NAME: &str = "service.name";
-    /// What all parts have in common: [`SERVICE_NAMESPACE`](super::SERVICE_NAMESPACE).
+    /// The name shared by all parts: [`SERVICE_NAMESPACE`](super::SERVICE_NAMESPACE).
     pub const SERVICE_NAMESPACE: &str = "service.namespace";
-    /// The version of the build.
+    /// Version of the build.
     pub const SERVICE_VERSION: &str = "service.version";
-    /// Which process of this part.
+    /// Identifies one process of a part.
     pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
-    /// What the operator calls this deployment.
+    /// The operator's name for this deployment.
     pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
 
-    /// All of them.
+    /// All names above.
     pub const ALL: [&str; 5] =
         [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SERVICE_INSTANCE_ID, DEPLOYMENT_ENVIRONMENT_NAME];
 }
 
-/// `service.namespace` of every process.
+/// Value of `service.namespace` for every process.
 pub const SERVICE_NAMESPACE: &str = "socialize";
 
-/// `service.name` of a process with this role, unless the operator says otherwise.
+/// Returns the `service.name` of a process with this role, unless the operator sets another.
 pub fn service_name(role: Role) -> &'static str {
     match role {
         Role::Serve => "socialize-api",
@@ -40,10 +41,10 @@ pub fn service_name(role: Role) -> &'static str {
     }
 }
 
-/// Which database a database operation was asked of.
+/// The database system of a database operation.
 pub const DB_SYSTEM_NAME: &str = "db.system.name";
 
-/// Fields of the application's own `tracing` events, beside ids and those of the pipeline.
+/// Fields of the application's own `tracing` events, besides ids and the fields of the pipeline.
 pub const EVENT_FIELDS: &[&str] = &[
     "server.address",
     "server.port",
@@ -66,22 +67,22 @@ pub const EVENT_FIELDS: &[&str] = &[
     "process.pid",
 ];
 
-/// What values are made of beside letters and digits of ASCII: identifiers, numbers, routes and places in the code need no more. Prose,
-/// addresses of people and tokens in base64 do.
+/// Punctuation that values may contain besides ASCII letters and digits. Identifiers, numbers,
+/// routes and source locations need no more; prose, e-mail addresses and base64 tokens do.
 pub const VALUE_PUNCTUATION: &str = "_.:/{}*-";
 
-/// The longest value; routes are half as long.
+/// Maximum length of a value in characters. Routes are at most half as long.
 pub const LONGEST_VALUE: usize = 200;
 
-/// Whether a text can be the value of an attribute or a field.
+/// Returns whether a text is acceptable as the value of an attribute or a field.
 pub fn is_value(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || VALUE_PUNCTUATION.contains(c);
     text.len() <= LONGEST_VALUE && text.chars().all(allowed)
 }
 
-/// Every name that an attribute of a span can have.
+/// Returns every name that a span attribute can have.
 pub fn span_attributes() -> BTreeSet<&'static str> {
-    // What a family of operations labels its points with, its spans carry.
+    // Spans carry the labels of their family's metric.
     let families = [
         catalogue::DB_CLIENT_OPERATION_DURATION.description(),
         catalogue::JOB_RUN_DURATION.description(),
@@ -95,9 +96,9 @@ pub fn span_attributes() -> BTreeSet<&'static str> {
     labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys).chain([DB_SYSTEM_NAME]).collect()
 }
 
-/// Every name that a field of a log line can have, beside [`names::LINE_HEAD`].
+/// Returns every name that a field of a log line can have, besides [`names::LINE_HEAD`].
 pub fn line_fields() -> BTreeSet<&'static str> {
-    // A business fact is a line with the labels of its counter.
+    // The line of a business fact carries the labels of its counter.
     let facts = [
         catalogue::APPROVAL_DECISIONS_SUBMITTED.description(),
         catalogue::AUDIT_EVENTS.description(),
@@ -112,7 +113,7 @@ pub fn line_fields() -> BTreeSet<&'static str> {
     names.chain(span_attributes()).collect()
 }
 
-/// Every name that a label of a metric can have.
+/// Returns every name that a label of a metric can have.
 pub fn metric_labels() -> BTreeSet<&'static str> {
     catalogue::all().iter().flat_map(|metric| metric.label_keys).copied().collect()
 }

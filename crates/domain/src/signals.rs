@@ -1,7 +1,8 @@
-//! What users did: one method per business fact, called once, directly after the commit that made it true.
+//! Business facts: one method per user action, called once, directly after the commit that made it
+//! true.
 //!
-//! A call neither fails nor waits, so nothing can come between the commit and its signal. The counters are for watching;
-//! the database is the ledger.
+//! A call neither fails nor waits, so nothing can come between the commit and its signal. The
+//! counters are for monitoring; the database is the ledger.
 
 use telemetry::log::Level;
 use telemetry::meter::Counter;
@@ -13,69 +14,69 @@ use crate::ids::{CommentId, ContentItemId, FeedbackReportId, InviteId, Organizat
 use crate::labels::{AuthFailureReason, EmailLimit, ErrorCode, PublishingEndpointChange, PublishingOutcome};
 use crate::vocabulary::{Channel, Decision, FeedbackKind, PublishFailure, WorkspaceRole};
 
-/// The names under which ids and closed values are recorded.
+/// Names of the attributes for ids and closed values.
 pub mod keys {
     use telemetry::Key;
 
-    /// Who acted.
+    /// The user who acted.
     pub static USER_ID: Key = Key("user.id");
-    /// The customer.
+    /// The organization, which is the customer.
     pub static ORGANIZATION_ID: Key = Key("organization.id");
-    /// The workspace.
+    /// The workspace in which it happened.
     pub static WORKSPACE_ID: Key = Key("workspace.id");
-    /// The content item.
+    /// The affected content item.
     pub static CONTENT_ITEM_ID: Key = Key("content_item.id");
-    /// The revision of it.
+    /// The number of the affected revision.
     pub static CONTENT_ITEM_REVISION: Key = Key("content_item.revision");
-    /// The comment.
+    /// The new comment.
     pub static COMMENT_ID: Key = Key("comment.id");
-    /// The attachment.
+    /// The affected attachment.
     pub static ATTACHMENT_ID: Key = Key("attachment.id");
-    /// The invite.
+    /// The affected invite.
     pub static INVITE_ID: Key = Key("workspace_invite.id");
-    /// The feedback report.
+    /// The affected feedback report.
     pub static FEEDBACK_REPORT_ID: Key = Key("feedback_report.id");
-    /// The blob: of an attachment, whose id it has, or of a screenshot.
+    /// The blob of an attachment, which has the attachment's id, or of a screenshot.
     pub static BLOB_ID: Key = Key("blob.id");
-    /// The job.
+    /// The job that ran.
     pub static JOB_ID: Key = Key("job.id");
-    /// Which attempt at the job this was, from 1.
+    /// The number of the attempt at the job, from 1.
     pub static JOB_ATTEMPT: Key = Key("job.attempt");
-    /// What the mail server answered, where it did not take an e-mail.
+    /// The mail server's reply code, if it did not accept an e-mail.
     pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
-    /// How far the conversation with the mail server had come when it failed.
+    /// The stage of the SMTP session in which it failed.
     pub static SMTP_STAGE: Key = Key("smtp.stage");
-    /// Where a content item is to be published.
+    /// The network that a content item is written for.
     pub static CHANNEL: Key = Key("channel");
-    /// Why a delivery was given up.
+    /// The reason why a delivery was given up.
     pub static PUBLISH_FAILURE: Key = Key("publish_failure");
-    /// A role in a workspace.
+    /// The role that an invite grants.
     pub static WORKSPACE_ROLE: Key = Key("workspace.role");
-    /// The row of the audit.
+    /// The row in the audit log.
     pub static AUDIT_EVENT_ID: Key = Key("audit.event.id");
-    /// Whom or what the change of rights is about.
+    /// The user or thing whose permissions or settings changed.
     pub static AUDIT_TARGET_ID: Key = Key("audit.target.id");
-    /// What it was before.
+    /// The value before the change.
     pub static AUDIT_BEFORE: Key = Key("audit.before");
-    /// What it is now.
+    /// The value after the change.
     pub static AUDIT_AFTER: Key = Key("audit.after");
-    /// The stable code of an error answer.
+    /// The stable code of an error response.
     pub static ERROR_CODE: Key = Key("error.code");
 }
 
-/// The ids of whoever acted, as far as they are known.
+/// The ids of the acting user, as far as they are known.
 #[derive(Clone, Copy, Debug)]
 pub struct Actor {
-    /// Who acted.
+    /// The user who acted.
     pub user_id: UserId,
-    /// In which organization.
+    /// The organization of the action, if any.
     pub organization_id: Option<OrganizationId>,
-    /// In which workspace.
+    /// The workspace of the action, if any.
     pub workspace_id: Option<WorkspaceId>,
 }
 
 impl Actor {
-    /// Sets the ids on a record.
+    /// Sets the known ids on a record.
     pub fn describe(&self, attributes: &mut Attributes) {
         attributes.id(&keys::USER_ID, self.user_id);
         if let Some(organization_id) = self.organization_id {
@@ -87,14 +88,14 @@ impl Actor {
     }
 }
 
-/// A content item that is on its way to a publishing endpoint.
+/// A content item in delivery to a publishing endpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct PublishedItem {
-    /// The workspace that it belongs to.
+    /// The workspace to which the item belongs.
     pub workspace_id: WorkspaceId,
-    /// The item.
+    /// The delivered content item.
     pub content_item_id: ContentItemId,
-    /// The revision that is delivered.
+    /// The number of the delivered revision.
     pub revision: u64,
 }
 
@@ -107,7 +108,7 @@ impl PublishedItem {
     }
 }
 
-/// All business facts and the counters beside them.
+/// All business facts and their counters.
 pub struct Signals {
     users_registered: Fact,
     users_verified: Fact,
@@ -130,7 +131,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Builds every instrument; all series are 0 from now on.
+    /// Creates every instrument; all series start at 0.
     pub fn new(telemetry: &Telemetry) -> Self {
         Self {
             users_registered: Fact::new(telemetry, &catalogue::USERS_REGISTERED),
@@ -154,12 +155,13 @@ impl Signals {
         }
     }
 
-    /// Somebody registered with an address that has no account. There is no id yet: the account begins when the address is confirmed.
+    /// A user registered with an address that has no account. There is no id yet: the account
+    /// begins when the address is confirmed.
     pub fn user_registered(&self) {
         self.users_registered.happened((), |_| ());
     }
 
-    /// Somebody confirmed an address, and the account began.
+    /// A user confirmed an address, which began the account.
     pub fn user_verified(&self, user: UserId) {
         self.users_verified.happened((), |attributes| attributes.id(&keys::USER_ID, user));
     }
@@ -182,7 +184,7 @@ impl Signals {
         self.workspaces_created.happened((), |attributes| actor.describe(attributes));
     }
 
-    /// A manager invited somebody into a workspace.
+    /// A manager invited a person into a workspace.
     pub fn workspace_invite_created(&self, actor: &Actor, invite: InviteId, role: WorkspaceRole) {
         self.workspace_invites_created.happened((), |attributes| {
             actor.describe(attributes);
@@ -232,7 +234,7 @@ impl Signals {
         });
     }
 
-    /// An attempt to deliver a content item has ended and what came of it is written down.
+    /// An attempt to deliver a content item ended, and its outcome has been stored.
     pub fn publishing_attempted(&self, item: &PublishedItem, outcome: PublishingOutcome) {
         self.publishing_deliveries.happened(outcome, |attributes| item.describe(attributes));
     }
@@ -245,17 +247,19 @@ impl Signals {
         });
     }
 
-    /// A manager changed where a workspace publishes to.
+    /// A manager changed the publishing endpoint of a workspace.
     pub fn publishing_endpoint_changed(&self, actor: &Actor, change: PublishingEndpointChange) {
         self.publishing_endpoints_changed.happened(change, |attributes| actor.describe(attributes));
     }
 
-    /// Who may do what, or what protects approval, was changed. `describe` adds what it was about.
+    /// A permission changed, or a setting that protects approval. `describe` adds the ids of what
+    /// changed.
     pub fn audited(&self, action: AuditAction, describe: impl FnOnce(&mut Attributes)) {
         self.audit_events.happened(action, describe);
     }
 
-    /// An e-mail was not sent, because whoever caused it, or all together, had caused too many.
+    /// An e-mail was not sent because it exceeded a limit: of one user, one organization or one
+    /// mailbox.
     pub fn email_withheld(
         &self,
         limit: EmailLimit,
@@ -272,17 +276,17 @@ impl Signals {
         });
     }
 
-    /// Somebody tried to log in. The line comes with the outcome.
+    /// A user tried to log in. The outcome's event writes the line.
     pub fn login_attempted(&self) {
         self.auth_login_attempts.add((), 1);
     }
 
-    /// Somebody logged in.
+    /// A user logged in.
     pub fn login_succeeded(&self, user: UserId) {
         self.auth_login_successes.happened((), |attributes| attributes.id(&keys::USER_ID, user));
     }
 
-    /// Somebody could not be authenticated; `user` where it is known whose account it was about.
+    /// A caller could not be authenticated. `user` is the account that it concerned, if known.
     pub fn auth_failed(&self, reason: AuthFailureReason, user: Option<UserId>) {
         self.auth_failures.happened(reason, |attributes| {
             if let Some(user) = user {
@@ -291,14 +295,16 @@ impl Signals {
         });
     }
 
-    /// An error was answered: counted, and noted on the request's own record, which is its line.
+    /// An error was returned. It is counted and set on the request's own record, which writes the
+    /// line.
     pub fn api_error(&self, code: ErrorCode) {
         self.api_errors.add(code, 1);
         telemetry::current::set(|attributes| attributes.name(&keys::ERROR_CODE, code));
     }
 }
 
-/// Names of ids that logs may carry besides those of records, for the allow-list of the tracing bridge.
+/// Returns the id keys that logs may carry besides those of records, for the allow-list of the
+/// tracing bridge.
 pub fn allowed_keys() -> [&'static Key; 22] {
     [
         &keys::USER_ID,

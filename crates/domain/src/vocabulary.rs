@@ -1,4 +1,5 @@
-//! The closed sets of Socialize: one enum per set, and one name per value for database, JSON, label and log field.
+//! The closed sets of Socialize: one enum per set, and one name per value for database, JSON, label
+//! and log field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,22 +10,22 @@ use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use utoipa::ToSchema;
 
-/// The value of a closed set that has this name.
+/// Returns the value of a closed set that has this name.
 ///
 /// # Errors
 ///
-/// [`UnknownValue`] when no value has this name.
+/// Returns [`UnknownValue`] if no value has this name.
 pub fn parse<T: ClosedSet>(name: &str) -> Result<T, UnknownValue> {
     T::ALL.iter().copied().find(|value| value.as_str() == name).ok_or_else(UnknownValue::of::<T>)
 }
 
-/// A name that no value of the closed set has.
+/// The error for a name that is not in a closed set.
 ///
-/// It names the values that would have been right and does not repeat the one that was given, which may be anything.
+/// It lists the valid names and does not repeat the given one, which may be anything.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected one of: {}", allowed.join(", "))]
 pub struct UnknownValue {
-    /// The names of all values.
+    /// Names of all valid values.
     pub allowed: Vec<&'static str>,
 }
 
@@ -34,8 +35,8 @@ impl UnknownValue {
     }
 }
 
-/// Reads a value by its name and nothing else. (Derived code also takes `{"owner": null}` for `"owner"`, and calls a `null`
-/// bad syntax.)
+/// Deserializes a value from its name only. (Derived code also accepts `{"owner": null}` for
+/// `"owner"`, and reports `null` as a syntax error.)
 struct Name<T>(PhantomData<T>);
 
 impl<T: ClosedSet> Visitor<'_> for Name<T> {
@@ -50,17 +51,17 @@ impl<T: ClosedSet> Visitor<'_> for Name<T> {
     }
 }
 
-/// What a member may do in an organization.
+/// Role of a member in an organization, which determines their permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum OrganizationRole {
-    /// Everything, including other owners.
+    /// May do everything, including managing other owners.
     Owner,
-    /// Members, workspaces and settings, but not owners.
+    /// Manages members, workspaces and settings, but not owners.
     Admin,
-    /// Sees the organization; works where a workspace has them as a member.
+    /// Sees the organization. Works only in workspaces of which they are a member.
     Member,
 }
 
@@ -82,13 +83,14 @@ impl<'de> Deserialize<'de> for OrganizationRole {
     }
 }
 
-/// What a member may do in a workspace.
+/// Role of a member in a workspace, which determines their permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum WorkspaceRole {
-    /// Members, invites, settings, scheduling, and all that authors and reviewers do.
+    /// Manages members, invites, settings and scheduling, and may do all that authors and reviewers
+    /// do.
     Manager,
     /// Writes content items and submits them.
     Author,
@@ -114,23 +116,24 @@ impl<'de> Deserialize<'de> for WorkspaceRole {
     }
 }
 
-/// Why the delivery of a content item was given up.
+/// Reasons why the delivery of a content item was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum PublishFailure {
-    /// The workspace had no publishing endpoint when the time came.
+    /// The workspace had no publishing endpoint at the scheduled time.
     NoEndpoint,
-    /// The endpoint said (410) that it wants nothing more. It is disabled until a manager sets it again.
+    /// The endpoint responded with 410, so it wants nothing more. It is disabled until a manager
+    /// sets it again.
     EndpointGone,
-    /// The endpoint's address is not one that this Socialize may call.
+    /// This Socialize may not call the endpoint's address.
     ForbiddenAddress,
-    /// No connection was possible, or no answer came in time, for about a day.
+    /// For about a day, the connection failed or requests timed out.
     Unreachable,
-    /// The endpoint answered with something else than a success for about a day.
+    /// For about a day, the endpoint returned statuses other than success.
     NotAccepted,
-    /// Socialize was interrupted at every attempt.
+    /// Socialize was interrupted during every attempt.
     Interrupted,
 }
 
@@ -146,29 +149,29 @@ impl ClosedSet for PublishFailure {
     }
 }
 
-/// Where a content item stands on its way to being published; `approval` holds the rules.
+/// Status of a content item on its way to publication; `approval` holds the rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum ContentItemStatus {
-    /// Being written.
+    /// An author is writing it.
     Draft,
-    /// Submitted: reviewers decide on the current revision.
+    /// It is submitted, and reviewers decide on the current revision.
     InApproval,
-    /// A reviewer wants another revision.
+    /// A reviewer requested another revision.
     ChangesRequested,
-    /// A reviewer does not want the item published.
+    /// A reviewer rejected the item.
     Rejected,
-    /// The current revision has the approvals that its workspace asks for.
+    /// The current revision has the approvals that its workspace requires.
     Approved,
-    /// Approved, and to be published at a set time.
+    /// It is approved and will be published at a set time.
     Scheduled,
-    /// Delivered.
+    /// It was delivered to the publishing endpoint, or published by hand.
     Published,
-    /// Delivery was given up; a manager can retry.
+    /// The delivery was given up; a manager can retry it.
     PublishFailed,
-    /// Put away for good.
+    /// It is archived permanently.
     Archived,
 }
 
@@ -190,21 +193,21 @@ impl<'de> Deserialize<'de> for ContentItemStatus {
     }
 }
 
-/// The network that a content item is written for.
+/// The social network that a content item is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Channel {
-    /// Instagram.
+    /// The network at instagram.com.
     Instagram,
-    /// LinkedIn.
+    /// The network at linkedin.com.
     Linkedin,
-    /// Facebook.
+    /// The network at facebook.com.
     Facebook,
-    /// X.
+    /// The network at x.com, formerly Twitter.
     X,
-    /// TikTok.
+    /// The network at tiktok.com.
     Tiktok,
     /// Any other network.
     Other,
@@ -234,11 +237,11 @@ impl<'de> Deserialize<'de> for Channel {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Decision {
-    /// May be published as it is.
+    /// The revision may be published as it is.
     Approve,
-    /// Needs another revision.
+    /// Another revision is needed.
     RequestChanges,
-    /// Should not be published.
+    /// The item should not be published.
     Reject,
 }
 
@@ -260,19 +263,19 @@ impl<'de> Deserialize<'de> for Decision {
     }
 }
 
-/// Where a workspace invite stands.
+/// Status of a workspace invite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum InviteStatus {
-    /// E-mailed and still usable.
+    /// The invite was e-mailed and can still be used.
     Pending,
-    /// Used by the person invited.
+    /// The invited person used it.
     Accepted,
-    /// Taken back by a manager.
+    /// A manager withdrew it.
     Revoked,
-    /// Not used within its seven days.
+    /// It was not used within its seven days.
     Expired,
 }
 
@@ -294,19 +297,19 @@ impl<'de> Deserialize<'de> for InviteStatus {
     }
 }
 
-/// What a feedback report is about.
+/// Subject of a feedback report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum FeedbackKind {
-    /// Something does not work.
+    /// A user reports that something does not work.
     Bug,
-    /// Something could be better.
+    /// A user suggests an improvement.
     Idea,
-    /// Something is unclear.
+    /// A user asks about something unclear.
     Question,
-    /// Anything else.
+    /// Any other subject.
     Other,
 }
 
@@ -328,21 +331,21 @@ impl<'de> Deserialize<'de> for FeedbackKind {
     }
 }
 
-/// What the operators have done about a feedback report.
+/// Progress of the operators on a feedback report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum FeedbackStatus {
-    /// Nobody has looked yet.
+    /// No operator has read it yet.
     New,
-    /// Read and understood.
+    /// An operator has read and understood it.
     Triaged,
-    /// Being worked on.
+    /// An operator is working on it.
     InProgress,
-    /// Done.
+    /// The report was acted on.
     Resolved,
-    /// Will not be acted on.
+    /// The report will not be acted on.
     Dismissed,
 }
 
@@ -364,7 +367,7 @@ impl<'de> Deserialize<'de> for FeedbackStatus {
     }
 }
 
-/// Why a session, which is one family of refresh tokens, ended before it expired.
+/// Reasons why a session, which is one family of refresh tokens, ended before it expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
@@ -372,11 +375,11 @@ impl<'de> Deserialize<'de> for FeedbackStatus {
 pub enum SessionEndReason {
     /// The user logged out.
     LoggedOut,
-    /// A refresh token came back after its use, so somebody else may hold a copy of it.
+    /// A refresh token was used twice, so another party may hold a copy of it.
     RefreshTokenReused,
     /// The user set a new password.
     PasswordReset,
-    /// The user began so many newer ones.
+    /// The user started too many newer sessions.
     TooManySessions,
 }
 
@@ -398,14 +401,14 @@ impl<'de> Deserialize<'de> for SessionEndReason {
     }
 }
 
-/// What the link in an e-mail is good for.
+/// Purposes of the link in an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum EmailTokenPurpose {
-    /// Confirms an address. Only processes of versions before migration 0011 write it; registrations have a table of their own
-    /// since.
+    /// Confirms an address. Only versions before migration 0011 write it; registrations have had
+    /// their own table since.
     VerifyEmail,
     /// Sets a new password.
     ResetPassword,
@@ -429,36 +432,36 @@ impl<'de> Deserialize<'de> for EmailTokenPurpose {
     }
 }
 
-/// What an uploaded file is; decided by its content, and nothing else can be uploaded.
+/// Type of an uploaded file, detected from its content. Other types cannot be uploaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]
 pub enum MediaType {
-    /// A picture.
+    /// An image in `image/png`.
     #[strum(serialize = "image/png")]
     #[serde(rename = "image/png")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/png"))]
     Png,
-    /// A picture.
+    /// An image in `image/jpeg`.
     #[strum(serialize = "image/jpeg")]
     #[serde(rename = "image/jpeg")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/jpeg"))]
     Jpeg,
-    /// A picture, perhaps a moving one.
+    /// An image, possibly animated, in `image/gif`.
     #[strum(serialize = "image/gif")]
     #[serde(rename = "image/gif")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/gif"))]
     Gif,
-    /// A picture.
+    /// An image in `image/webp`.
     #[strum(serialize = "image/webp")]
     #[serde(rename = "image/webp")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/webp"))]
     Webp,
-    /// A film.
+    /// A video in `video/mp4`.
     #[strum(serialize = "video/mp4")]
     #[serde(rename = "video/mp4")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "video/mp4"))]
     Mp4,
-    /// A document.
+    /// A document in `application/pdf`.
     #[strum(serialize = "application/pdf")]
     #[serde(rename = "application/pdf")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "application/pdf"))]
@@ -466,7 +469,7 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// What can be a screenshot.
+    /// The types that a screenshot can have.
     pub const SCREENSHOTS: &'static [Self] = &[Self::Png, Self::Jpeg, Self::Webp];
 }
 
@@ -488,17 +491,17 @@ impl<'de> Deserialize<'de> for MediaType {
     }
 }
 
-/// Where a job in the queue stands; a job that succeeded is deleted.
+/// Status of a job in the queue. A job that succeeded is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum JobStatus {
-    /// Waits for its time and for a worker.
+    /// It waits for its time and for a worker.
     Queued,
-    /// Claimed by a worker until its lease expires.
+    /// A worker has claimed it until the lease expires.
     Running,
-    /// Given up; kept for the operator.
+    /// It was given up and is kept for the operator.
     Dead,
 }
 
@@ -531,7 +534,7 @@ mod tests {
 
     use super::*;
 
-    /// Serde, `as_str`, `parse`, `index`, the OpenAPI schema and `ALL` say the same about every value.
+    /// Serde, `as_str`, `parse`, `index`, the OpenAPI schema and `ALL` agree about every value.
     fn agrees<T: ClosedSet + Debug + Serialize + DeserializeOwned + PartialSchema>() {
         for (position, value) in T::ALL.iter().copied().enumerate() {
             let json = serde_json::json!(value.as_str());

@@ -1,4 +1,4 @@
-//! What the approval state machine promises, for every state and every order of actions.
+//! Properties of the approval state machine, for every state and every order of actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-/// Few people, so that they meet themselves often.
+/// Few users, so that the same one often acts twice.
 const PEOPLE: u128 = 7;
 
 fn person(number: u128) -> UserId {
@@ -44,7 +44,7 @@ fn revisions() -> impl Strategy<Value = RevisionNumber> {
 }
 
 fn decisions() -> impl Strategy<Value = Decision> {
-    // Mostly approvals, because one of the others ends the approval.
+    // Mostly approvals, because any other decision ends the approval.
     prop_oneof![6 => Just(Decision::Approve), 1 => Just(Decision::RequestChanges), 1 => Just(Decision::Reject)]
 }
 
@@ -78,7 +78,8 @@ fn actions_and_archive() -> impl Strategy<Value = Action> {
     prop_oneof![30 => actions(), 1 => Just(Action::Archive)]
 }
 
-/// Any state at all, also those that no order of actions leads to: a row may have been changed by hand.
+/// Generates arbitrary states, including those that no order of actions reaches: a row may have
+/// been changed by hand.
 fn states() -> impl Strategy<Value = ApprovalState> {
     let recorded = (revisions(), people(), decisions())
         .prop_map(|(revision, reviewer, decision)| RecordedDecision { revision, reviewer, decision });
@@ -95,7 +96,7 @@ fn states() -> impl Strategy<Value = ApprovalState> {
         })
 }
 
-/// A decision that follows the current revision, as a reviewer who has just read it makes it.
+/// Makes a decision refer to the current revision, as that of a reviewer who has just read it does.
 fn up_to_date(action: Action, state: &ApprovalState) -> Action {
     match action {
         Action::Decide { reviewer, decision, .. } => {
@@ -105,7 +106,7 @@ fn up_to_date(action: Action, state: &ApprovalState) -> Action {
     }
 }
 
-/// Whether the current revision must have been approved for an item to have this status.
+/// Returns whether an item with this status must have had its current revision approved.
 fn implies_approval(status: ContentItemStatus) -> bool {
     use ContentItemStatus::{Approved, PublishFailed, Published, Scheduled};
     matches!(status, Approved | Scheduled | Published | PublishFailed)
@@ -118,7 +119,8 @@ proptest! {
     fn every_action_on_every_state_is_answered(
         state in states(), action in actions_and_archive(), rules in all_rules(), at in times(),
     ) {
-        // A panic, such as an overflow of the revision number, fails the test. The answer is the same every time.
+        // A panic, such as an overflow of the revision number, fails the test. Results are
+        // deterministic.
         prop_assert_eq!(state.apply(action, rules, at), state.apply(action, rules, at));
     }
 
@@ -145,7 +147,7 @@ proptest! {
         state in states(), author in people(), rules in all_rules(), at in times(),
     ) {
         prop_assume!(state.revision.0 < i32::MAX);
-        // Decisions on revisions to come cannot have been made.
+        // Decisions on future revisions cannot exist.
         let mut state = state;
         let current = state.revision;
         state.decisions.retain(|recorded| recorded.revision <= current);
@@ -156,7 +158,7 @@ proptest! {
             prop_assert_eq!(edited.scheduled_at, None);
             prop_assert_eq!(edited.approvals(rules), 0);
 
-            // Everybody who decided on the old revision can decide on the new one.
+            // Reviewers of the old revision can decide on the new one.
             let submitted = edited.apply(Action::Submit, rules, at).unwrap();
             for recorded in &state.decisions {
                 if recorded.reviewer != author || rules.allow_self_approval {
@@ -169,7 +171,7 @@ proptest! {
         }
     }
 
-    /// Walks through random lives of an item and keeps its own books of who approved what.
+    /// Applies random actions to an item and keeps an independent record of the approvals.
     #[test]
     fn nothing_is_approved_by_fewer_eligible_reviewers_than_required(
         first_author in people(),
@@ -217,7 +219,7 @@ proptest! {
                     .count();
                 prop_assert!(eligible >= rules.required_approvals.get() as usize);
             }
-            // The checks of the table content_items ask for these.
+            // Constraints of the table `content_items`.
             prop_assert!(next.status != ContentItemStatus::Scheduled || next.scheduled_at.is_some());
             prop_assert!(next.status == ContentItemStatus::Scheduled || !next.publishing);
             state = next;
@@ -225,7 +227,7 @@ proptest! {
     }
 }
 
-/// An item with this status, made by actions alone.
+/// Returns an item with this status that was made by actions alone.
 fn item_with_status(status: ContentItemStatus) -> ApprovalState {
     let decide = |decision| Action::Decide { reviewer: person(2), revision: RevisionNumber::FIRST, decision };
     let path: &[Action] = match status {
@@ -275,7 +277,7 @@ fn names_of_outcomes(state: &ApprovalState) -> [&'static str; 12] {
     })
 }
 
-/// The whole machine as a table: what each action makes of each status.
+/// The whole machine as a table: the result of each action in each status.
 #[test]
 #[rustfmt::skip]
 fn each_action_on_each_status_has_the_outcome_that_is_written_here() {
@@ -326,7 +328,8 @@ fn the_author_of_the_current_revision_decides_only_where_the_workspace_allows_it
     let approved = submitted.apply(approve(1, 1), rules(1, true), now()).unwrap();
     assert_eq!(approved.status, ContentItemStatus::Approved);
 
-    // Somebody else's edit makes the first author a reviewer like others, and the editor an author.
+    // After another user's edit, the first author is a reviewer like others, and the editor is the
+    // author.
     let edited = submitted.apply(Action::Edit { author: person(2) }, rules(1, false), now()).unwrap();
     let resubmitted = edited.apply(Action::Submit, rules(1, false), now()).unwrap();
     assert_eq!(resubmitted.apply(approve(2, 2), rules(1, false), now()), Err(Refusal::OwnRevision));
@@ -352,7 +355,7 @@ fn a_reviewer_decides_once_and_only_on_what_is_current() {
     assert_eq!(once.apply(approve(3, 2), rules, now()), Err(Refusal::NotCurrentRevision));
 
     let edited = once.apply(Action::Edit { author: person(1) }, rules, now()).unwrap();
-    // The reviewer who looks at the page from before the edit learns that there is something newer.
+    // A reviewer who looks at a page from before the edit learns that there is a newer revision.
     assert_eq!(edited.apply(approve(3, 1), rules, now()), Err(Refusal::NotCurrentRevision));
 }
 
@@ -370,7 +373,7 @@ fn an_item_is_scheduled_for_the_future_and_published_when_its_time_has_come() {
     assert_eq!(scheduled.apply(Action::StartPublishing, rules, early), Err(Refusal::NotDue));
     let publishing = scheduled.apply(Action::StartPublishing, rules, at).unwrap();
     assert!(publishing.publishing);
-    // A worker that was killed leaves the delivery under way; the next one begins again.
+    // A killed worker leaves the delivery in progress; the next one begins again.
     assert_eq!(publishing.apply(Action::StartPublishing, rules, at).as_ref(), Ok(&publishing));
 
     // Between two attempts the item can be changed.
