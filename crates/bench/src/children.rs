@@ -1,6 +1,6 @@
-//! What is recorded of a child of a request: an operation of the database, and a call to another service.
+//! Cost of recording a child of a request: a database operation, or a call to another service.
 //!
-//! The work itself is nothing, so that what is counted is the record alone.
+//! The work itself is empty, so only the record is counted.
 
 use std::hint::black_box;
 
@@ -18,7 +18,7 @@ use crate::workload::{Recording, STORED, ThingId, operations_of_jobs, take};
 
 static JOB_ID: Key = Key("job.id");
 
-/// Makes `count` database operations, all within one run of a job.
+/// Records `count` database operations within one job run.
 pub(crate) async fn run_database_operations(count: u64, recording: Option<&Recording>) {
     let operations = recording.map(|recording| database_operations(&recording.telemetry));
     let work = async {
@@ -35,7 +35,7 @@ pub(crate) async fn run_database_operations(count: u64, recording: Option<&Recor
     within_a_job(recording, work).await;
 }
 
-/// Makes `count` calls, all within one run of a job.
+/// Records `count` outgoing calls within one job run.
 pub(crate) async fn run_outbound_calls(count: u64, recording: Option<&Recording>) {
     let calls = recording.map(|recording| HttpClient::<Peer>::new(&recording.telemetry, "POST"));
     let work = async {
@@ -56,7 +56,7 @@ async fn statement() -> ((), DatabaseOutcome, Option<ErrorType>) {
     ((), DatabaseOutcome::Ok, None)
 }
 
-/// As the application describes them.
+/// Describes database operations like the application.
 fn database_operations(telemetry: &Telemetry) -> Operations<DatabaseOperation, DatabaseOutcome> {
     let family = FamilyDescription {
         event: events::DATABASE_OPERATION,
@@ -66,7 +66,8 @@ fn database_operations(telemetry: &Telemetry) -> Operations<DatabaseOperation, D
     Operations::timed(telemetry, family, &DB_CLIENT_OPERATION_DURATION).tallied()
 }
 
-/// Children have a parent, whose own record is one among thousands.
+/// Runs the work within a job, because children have a parent. The parent's own record is one among
+/// thousands.
 async fn within_a_job(recording: Option<&Recording>, work: impl Future<Output = ()>) {
     let Some(recording) = recording else { return work.await };
     let jobs: Operations<JobKind, JobOutcome> = operations_of_jobs(&recording.telemetry);

@@ -1,4 +1,5 @@
-//! Measures one workload: valgrind counts the instructions, the program itself its allocations.
+//! Measurement of one workload: valgrind counts the instructions, the program itself its
+//! allocations.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,34 +11,34 @@ use tempfile::TempDir;
 
 use crate::workload::{DATABASE_URL, Route, Variant};
 
-/// How often each run of our own is made, of which the cheapest counts. Addresses and the seeds of hashes differ, and one run in a
-/// hundred is some percent dearer than all others.
+/// Number of runs of our own variants, of which the cheapest counts. Addresses and hash seeds
+/// differ, and one run in a hundred costs some percent more than all others.
 const REPETITIONS: usize = 2;
 
-/// What one request costs, over all threads.
+/// Cost of one request, over all threads.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Cost {
-    /// Instructions outside the kernel.
+    /// Instructions in user space.
     pub(crate) instructions: u64,
-    /// Calls of the allocator that ask for memory: allocations and reallocations. To two decimals, for some happen once
-    /// for many requests.
+    /// Allocations and reallocations, with two decimals, because some happen once for many
+    /// requests.
     pub(crate) allocations: f64,
 }
 
-/// The counts of one whole run.
+/// Counts of one whole run.
 struct Totals {
     instructions: u64,
     allocations: u64,
 }
 
-/// Where profiles are written.
+/// The directory for profiles.
 pub(crate) struct Profiles {
     directory: PathBuf,
     _temporary: Option<TempDir>,
 }
 
 impl Profiles {
-    /// In `kept`, or else in a directory that is removed in the end.
+    /// Uses `kept`, or else a directory that is removed at the end.
     pub(crate) fn new(kept: Option<&Path>) -> anyhow::Result<Self> {
         if let Some(directory) = kept {
             std::fs::create_dir_all(directory)
@@ -50,7 +51,8 @@ impl Profiles {
 }
 
 impl Cost {
-    /// Runs the workload for N and for 2N requests. The difference is what N requests cost.
+    /// Runs the workload for N and for 2N requests, and returns the difference as the cost of N
+    /// requests.
     pub(crate) fn measure(
         route: Route,
         variant: Variant,
@@ -69,7 +71,7 @@ impl Cost {
             }
             anyhow::Ok(least)
         };
-        // Side by side, which halves the time where there are processors for it and changes no count.
+        // Run both concurrently: that halves the time on several processors and changes no count.
         let (once, twice) = std::thread::scope(|scope| {
             let once = scope.spawn(|| least(requests));
             let twice = least(2 * requests);
@@ -104,7 +106,7 @@ impl Totals {
         command.args(["--route", route.as_str(), "--variant", variant.as_str()]);
         command.arg("--requests").arg(requests.to_string());
         if let Some(url) = database_url {
-            // Not an argument: those can be read by everybody.
+            // Not an argument, because other users can read those.
             command.env(DATABASE_URL, url);
         }
         let output = command.output().context("valgrind cannot be started; ./test bench installs it")?;
@@ -116,14 +118,14 @@ impl Totals {
     }
 }
 
-/// The total of a profile, which is the sum over all threads.
+/// Returns the total of a profile, which is the sum over all threads.
 fn instructions(profile: &Path) -> anyhow::Result<u64> {
     let text = std::fs::read_to_string(profile).with_context(|| format!("{}", profile.display()))?;
     let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
     total.context("the profile has no totals")?.trim().parse().context("the total is not a number")
 }
 
-/// What [`Totals::of_run`] reads.
+/// Prints the allocations for [`Totals::of_run`] to parse.
 pub(crate) fn print_allocations(stats: stats_alloc::Stats) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{}", stats.allocations + stats.reallocations)?;
     Ok(())

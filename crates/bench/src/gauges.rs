@@ -1,8 +1,9 @@
-//! What the gauges of the database cost: buffers that a sample reads, and what keeping the counts adds to requests.
+//! Cost of the database gauges: buffers that a sample reads, and time that incremental counting
+//! adds to requests.
 //!
-//! Buffers do not depend on the machine. Times do, so requests to two databases that differ only in the bookkeeping take
-//! turns, one by one, and what is compared is how long the fastest hundredth takes at most: what others do at the same time
-//! makes requests slower and never faster.
+//! Buffers do not depend on the machine, but times do. So requests alternate between two databases
+//! that differ only in the counting. The comparison uses the first percentile of their times,
+//! because other load makes requests slower and never faster.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -22,36 +23,40 @@ use test_support::TestApp;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-/// Compare samples of a small and of a large database, and requests with and without the bookkeeping
+/// Compare samples of a small and of a large database, and requests with and without the
+/// bookkeeping
 #[derive(Args)]
 pub(crate) struct GaugesArguments {
-    /// How many content items the large database has
+    /// Number of content items in the large database
     #[arg(long, default_value_t = 10_000_000)]
     items: i64,
 }
 
-/// How many content items the small database has.
+/// Number of content items in the small database.
 const FEW: i64 = 10_000;
-/// How many rows one statement inserts.
+/// Number of rows that one statement inserts.
 const BATCH: i64 = 500_000;
-/// What there is to be counted beside the statuses, in both databases.
+/// Rows to be counted besides the statuses, in both databases.
 const LIVE: Live = Live { invites: 500, stale: 200, active_for_a_day: 300, active_for_a_week: 1_000 };
-/// How many times as many there are in the end, to see what that costs.
+/// Factor by which these rows are increased at the end, to see the cost of that.
 const MORE: i64 = 10;
-/// How many transitions there are when a busy Socialize is sampled: 33 changes of a status in a second, for 30 seconds.
+/// Number of transitions when a busy Socialize is sampled: 33 changes of status a second, for 30
+/// seconds.
 const UNFOLDED: i64 = 1_000;
-/// How many requests are made in each database, and how many before, while plans and caches warm up.
+/// Number of measured requests in each database, and of requests before them that warm up plans and
+/// caches.
 const REQUESTS: usize = 5_000;
 const WARM_UP: usize = 500;
 
-/// The most that a sample of the large database may read more than one of the small one.
+/// Maximum ratio of buffers that a sample reads, large database to small one.
 const MOST_BUFFERS: f64 = 2.0;
 
-/// Up to so many more buffers are none, whatever the ratio.
+/// Number of additional buffers that is accepted whatever the ratio.
 const FEWEST_BUFFERS: i64 = 32;
-/// The most that a request which creates may take, with the bookkeeping.
+/// Maximum ratio of times, with and without counting, of a request that creates an item.
 const MOST_TIME: f64 = 1.10;
-/// What an edit may take, which pays nothing. Times of the very same thing differ by so much.
+/// The same for an edit, which pays nothing for counting. Times of identical work differ by this
+/// much.
 const NOISE: f64 = 1.05;
 
 #[derive(Clone, Copy)]
@@ -72,7 +77,7 @@ struct Buffers {
     active: i64,
 }
 
-/// Measures everything, prints it, and answers what is too expensive.
+/// Measures and prints everything, and returns the limits that are exceeded.
 pub(crate) fn measure(arguments: &GaugesArguments) -> anyhow::Result<Vec<String>> {
     ensure!(arguments.items >= FEW, "--items: the large database has at least {FEW} content items");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -132,7 +137,7 @@ fn print_buffers(
         let (before, after) = (read(few), read(many));
         let ratio = after as f64 / before as f64;
         writeln!(out, "{title:<34}{before:>12}{after:>12}{ratio:>9.2}{:>18}", read(more_live))?;
-        // Where a root page has just been split, a handful of buffers is twice a handful.
+        // Right after a split of a root page, a few buffers become twice as many.
         if ratio > MOST_BUFFERS && after - before > FEWEST_BUFFERS {
             problems.push(format!(
                 "{title} read {ratio:.2} times the buffers; at most {MOST_BUFFERS} are allowed"
@@ -142,7 +147,8 @@ fn print_buffers(
     Ok(problems)
 }
 
-/// History and what is live. Checks of references are put away: they would take most of the time, and no sample uses them.
+/// Inserts history and live rows. Foreign-key constraints are dropped: their checks would take most
+/// of the time, and no sample uses them.
 async fn fill(test: &TestApp, items: i64) -> anyhow::Result<()> {
     let pool = test.pool();
     let (organization, owner) = test.organization().await;
@@ -219,7 +225,7 @@ async fn fill(test: &TestApp, items: i64) -> anyhow::Result<()> {
     settle(test).await
 }
 
-/// More of what is live, and no more history.
+/// Inserts more live rows and no more history.
 async fn add_live(test: &TestApp) -> anyhow::Result<()> {
     let (pool, now) = (test.pool(), test.app.clock.now());
     sqlx::query(
@@ -249,7 +255,7 @@ async fn add_live(test: &TestApp) -> anyhow::Result<()> {
     settle(test).await
 }
 
-/// Folds everything and does what autovacuum would do soon.
+/// Folds all transitions, and vacuums as autovacuum soon would.
 async fn settle(test: &TestApp) -> anyhow::Result<()> {
     let mut connection = test.pool().acquire().await?;
     while fold(&test.app.database, &mut connection).await? > 0 {}
@@ -274,7 +280,7 @@ async fn execute(pool: &PgPool, statement: String) -> anyhow::Result<()> {
 async fn buffers(test: &TestApp) -> anyhow::Result<Buffers> {
     let by_status = plan_of_counts(test).await?;
     let others = plan_of_others(test).await?;
-    // One subselect for each, in the order of the statement.
+    // One subselect for each gauge, in the order of the statement.
     let parts = others["Plans"].as_array().context("the plan has parts")?;
     ensure!(parts.len() == 4, "the statement has four counts, its plan {}", parts.len());
     let part = |index: usize| buffers_of(&parts[index]);
@@ -323,7 +329,7 @@ fn buffers_of(plan: &Value) -> anyhow::Result<i64> {
     Ok(read("Shared Hit Blocks")? + read("Shared Read Blocks")?)
 }
 
-/// Times of the same work with and without the bookkeeping.
+/// Times of the same work, with and without counting.
 struct Times {
     with: Duration,
     without: Duration,
@@ -383,7 +389,7 @@ impl<'a> Client<'a> {
         let (organization, _) = test.organization().await;
         let workspace = test.workspace(organization, 1).await;
         let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
-        // The router of the test itself compares every answer with the document.
+        // The test's own router would validate every response against the OpenAPI document.
         let app = test.another_process();
         let router = socialize::router::service(app.clone());
         let path = format!("/v1/workspaces/{workspace}/content-items");
@@ -421,7 +427,7 @@ async fn take_turns(
 ) -> anyhow::Result<Times> {
     let mut times = (Vec::new(), Vec::new());
     for turn in 0..WARM_UP + REQUESTS {
-        // Whichever comes first may find caches colder than the other.
+        // Alternate the order, because the first of the two may find colder caches.
         let (one, other) = if turn % 2 == 0 {
             let one = with().await?;
             (one, without().await?)

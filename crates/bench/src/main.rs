@@ -1,8 +1,8 @@
-//! What telemetry costs per request: processor instructions, counted by valgrind, and allocations.
+//! Cost of telemetry per request: processor instructions, counted by valgrind, and allocations.
 //!
-//! Times differ from run to run and from machine to machine; instructions practically do not, so a rise of a few percent
-//! is a change of the code and not of the weather. Every number is the difference between a run of N and one of 2N
-//! requests, divided by N: what start-up costs is in both and cancels out.
+//! Times differ between runs and machines; instructions hardly do, so a rise of a few percent is
+//! caused by the code. Every number is the difference between a run of N and one of 2N requests,
+//! divided by N: the cost of start-up is in both and cancels out.
 
 mod children;
 mod cost;
@@ -29,11 +29,11 @@ use crate::report::Report;
 use crate::served::Served;
 use crate::workload::{Route, Variant, Workload};
 
-/// Counts allocations of all threads; otherwise it is the allocator that the application has.
+/// Counts allocations of all threads. Apart from that it is the application's allocator.
 #[global_allocator]
 static ALLOCATOR: &stats_alloc::StatsAlloc<std::alloc::System> = &stats_alloc::INSTRUMENTED_SYSTEM;
 
-/// Prints what telemetry costs per request. Instructions and allocations are counted over all threads.
+/// Prints the cost of telemetry per request: instructions and allocations, over all threads.
 #[derive(Parser)]
 #[command(name = "./test bench")]
 struct Arguments {
@@ -48,17 +48,18 @@ struct Options {
     /// Also write the costs to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail where something costs more than in the committed baseline: 3 % more instructions, or any allocation more. Only what is
-    /// compared is measured: neither the usual crates nor the database, and no times
+    /// Fail if something costs more than in the committed baseline: 3 % more instructions, or any
+    /// additional allocation. Measures only what is compared: neither the usual crates nor the
+    /// database, and no times
     #[arg(long)]
     check: bool,
     /// Make these costs the baseline, and write them into the README
     #[arg(long, conflicts_with = "check")]
     accept: bool,
-    /// Only this route
+    /// Measure only this route
     #[arg(long, value_enum)]
     route: Option<Route>,
-    /// Only this variant
+    /// Measure only this variant
     #[arg(long, value_enum)]
     variant: Option<Variant>,
     /// Keep the profiles in this directory, for callgrind_annotate
@@ -68,19 +69,19 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Command {
-    /// The program that is measured: makes requests and prints how many allocations that took
+    /// The measured program: processes requests and prints the number of allocations
     #[command(hide = true)]
     Measured(Workload),
     Gauges(GaugesArguments),
-    /// Show what telemetry costs in time, which differs from machine to machine
+    /// Show the cost of telemetry in time, which differs between machines
     Times,
-    /// The program whose processor time is measured: serves one route until it is ended
+    /// The program whose processor time is measured: serves one route until it is killed
     #[command(hide = true)]
     Served(Served),
 }
 
 impl Options {
-    /// Whether a variant of a route is to be measured.
+    /// Returns whether a variant of a route is to be measured.
     fn wants(&self, route: Route, variant: Variant) -> bool {
         self.route.is_none_or(|only| only == route)
             && self.variant.is_none_or(|only| only == variant)
@@ -89,7 +90,7 @@ impl Options {
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    // As the application does, so that memory costs what it costs there.
+    // The same setting as in the application, so that memory costs the same.
     socialize::memory::give_back_large_blocks();
     let Arguments { options, command } = Arguments::parse();
     match command {
@@ -127,7 +128,7 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
         ensure!(is_current, "the README does not say what the baseline does: --accept writes both");
     }
     let shows_times = !is_partial && !options.check;
-    // Before a server of Postgres is started, which is to stay where this process does.
+    // Before Postgres is started, because the server must stay on this process's processors.
     let free = shows_times.then(processors::keep_one_free).transpose()?;
     let profiles = Profiles::new(options.profiles.as_deref())?;
     let mut report = Report::default();
@@ -165,7 +166,8 @@ fn measure(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what differs from run to run. The servers that are compared have the processor that is kept free for them.
+/// Prints the costs that differ between runs. The compared servers get the processor that is kept
+/// free for them.
 fn show_times(free: usize) -> anyhow::Result<()> {
     times::print_head()?;
     for route in [Route::NoOpJson, Route::Select] {
@@ -176,7 +178,8 @@ fn show_times(free: usize) -> anyhow::Result<()> {
     times::measure_instruments()
 }
 
-/// A database with the one table that the `select` route reads. The runtime that its connections live on ends after it.
+/// A database with the one table that the `select` route reads. Its connections need the runtime,
+/// which is therefore dropped last.
 struct PreparedDatabase {
     database: TestDatabase,
     _runtime: Runtime,

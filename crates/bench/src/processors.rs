@@ -1,7 +1,7 @@
-//! Which processors a process may use.
+//! Processor affinity of processes.
 //!
-//! What it costs to be moved between processors, and to find another's memory in one's cache, is more than what is measured and never
-//! the same.
+//! Migrations between processors, and their cold caches, cost more than what is measured, and each
+//! time a different amount.
 
 use anyhow::Context;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 /// This thread, and all threads and processes that it starts.
 const THIS: Pid = Pid::from_raw(0);
 
-/// Keeps to all processors but the last, and answers which that is. Where there is only one, it is shared.
+/// Restricts this process to all processors but the last, and returns the last one. A single
+/// processor is shared.
 pub(crate) fn keep_one_free() -> anyhow::Result<usize> {
     let mut allowed = sched_getaffinity(THIS)?;
     let usable = (0..CpuSet::count()).filter(|processor| allowed.is_set(*processor).unwrap_or(false));
@@ -23,7 +24,7 @@ pub(crate) fn keep_one_free() -> anyhow::Result<usize> {
     Ok(last)
 }
 
-/// Keeps to one processor.
+/// Restricts this process to one processor.
 pub(crate) fn keep_to(processor: usize) -> anyhow::Result<()> {
     let mut one = CpuSet::new();
     one.set(processor)?;

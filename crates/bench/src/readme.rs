@@ -1,4 +1,4 @@
-//! The tables of the README, written from the baseline so that nobody copies numbers by hand.
+//! The tables of the README, rendered from the baseline so that nobody copies numbers by hand.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::Context;
 use crate::report::{Report, thousands};
 use crate::workload::{Route, Variant};
 
-/// What the tables stand between.
+/// Marker before each table; `END` follows it.
 const BEGIN: &str = "<!-- Written by ./test bench --accept -->\n";
 const END: &str = "<!-- Until here -->\n";
 
@@ -39,7 +39,7 @@ pub(crate) fn write(report: &Report) -> anyhow::Result<()> {
     std::fs::write(file(), text).context("the README cannot be written")
 }
 
-/// Whether the README says what the baseline does.
+/// Returns whether the README's tables match the baseline.
 pub(crate) fn is_current(baseline: &Report) -> anyhow::Result<bool> {
     let text = read()?;
     let (_, tables_found, _) = parts(&text)?;
@@ -54,7 +54,7 @@ fn read() -> anyhow::Result<String> {
     std::fs::read_to_string(file()).context("the README cannot be read")
 }
 
-/// What stands before, between and behind the marks.
+/// Splits the README into the parts before, between and after the markers.
 fn parts(text: &str) -> anyhow::Result<(&str, &str, &str)> {
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
         let (between, after) = rest.split_once(END)?;
@@ -73,7 +73,7 @@ fn tables(report: &Report) -> String {
         else {
             continue;
         };
-        // What is measured without any work has a bare cost that says nothing.
+        // Without any work, the cost of the bare variant is meaningless.
         let has_work = matches!(route, Route::NoOpJson | Route::Select | Route::Error);
         let bare = if has_work { thousands(bare.instructions.cast_signed()) } else { "–".to_owned() };
         let (instructions, allocations) = added(report, *route, Variant::AllSignals);
@@ -82,7 +82,7 @@ fn tables(report: &Report) -> String {
             Some(_) => added(report, *route, Variant::LinesFromWarn).0,
             None => "–".to_owned(),
         };
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ =
             writeln!(text, "| {title} | {bare} | {with} | {instructions} | {without_line} | {allocations} |");
     }

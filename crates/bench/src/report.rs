@@ -1,4 +1,4 @@
-//! The table, the JSON file, and what is too expensive.
+//! The table of costs, the JSON file, and the limits.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,13 +9,15 @@ use anyhow::Context;
 use crate::cost::Cost;
 use crate::workload::{Route, Variant};
 
-/// What all signals may add to a request without work: far more than they do, which `--check` guards. The tenth of an allocation is for
-/// batches, each of which serves hundreds of requests.
+/// Maximum that all signals may add to a request without work. They add far less; `--check` guards
+/// the actual cost. The tenth of an allocation is for batches, each of which serves hundreds of
+/// requests.
 const LIMIT: Added = Added { instructions: 3_500, allocations: 1.1 };
-/// What the span and the points of an operation within a request may cost. That of the database leaves no line unless it fails; the
-/// others do, which `all_signals` shows.
+/// Maximum cost of the span and the points of an operation within a request. A database operation
+/// writes no line unless it fails; other operations do, as `all_signals` shows.
 const CHILD_LIMIT: Added = Added { instructions: 1_200, allocations: 0.1 };
-/// The usual crates add at least so many times the instructions that all signals of our own add to a request without work.
+/// Minimum ratio of the instructions that the usual crates add to those that all our signals add,
+/// for a request without work.
 const LEAST_FACTOR: f64 = 40.0;
 
 /// The difference between two costs.
@@ -26,14 +28,14 @@ pub(crate) struct Added {
 }
 
 impl Added {
-    /// Instructions and allocations with their signs.
+    /// Returns instructions and allocations as text with signs.
     fn texts(self) -> (String, String) {
         let sign = if self.instructions >= 0 { "+" } else { "" };
         (format!("{sign}{}", thousands(self.instructions)), format!("{:+.2}", self.allocations))
     }
 }
 
-/// What a variant may add there.
+/// Returns the maximum that a variant may add on a route.
 fn limit(route: Route, variant: Variant) -> Option<Added> {
     match (route, variant) {
         (Route::NoOpJson, Variant::AllSignals) => Some(LIMIT),
@@ -44,19 +46,21 @@ fn limit(route: Route, variant: Variant) -> Option<Added> {
     }
 }
 
-/// The part by which instructions may rise above the baseline. Two builds of the same code differ by an instruction or two; of a change,
-/// half a percent may be how the compiler divides what did not change.
+/// Fraction by which instructions may rise above the baseline. Two builds of the same code differ
+/// by an instruction or two. After a change, the compiler may arrange unchanged code differently,
+/// which costs up to half a percent.
 const TOLERATED_RISE: f64 = 0.03;
-/// Allocations do not vary, except for those that happen once for many requests.
+/// Tolerance for allocations that happen once for many requests; all others do not vary.
 const TOLERATED_ALLOCATIONS: f64 = 0.05;
 
-/// Whether a rise above the baseline is one of ours: not that of the bare router, or of the usual crates. Routes that use the database
-/// are left out, as packets arrive as they like.
+/// Returns whether a rise above the baseline would be ours. The bare router and the usual crates
+/// are not ours. Database routes are left out, because the arrival of packets varies.
 fn is_compared(route: Route, variant: Variant) -> bool {
     is_checked(route, variant) && variant != Variant::None
 }
 
-/// Whether it is measured for a check: what is compared, and the bare router, above which there are limits.
+/// Returns whether a check measures it: everything that is compared, and the bare router, to which
+/// the limits relate.
 pub(crate) fn is_checked(route: Route, variant: Variant) -> bool {
     !route.needs_database() && !variant.is_usual()
 }
@@ -67,13 +71,13 @@ pub(crate) struct Report {
     costs: BTreeMap<String, BTreeMap<String, Cost>>,
 }
 
-/// The committed costs.
+/// Returns the path of the committed costs.
 pub(crate) fn baseline_file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("baseline.json")
 }
 
 impl Report {
-    /// The committed costs.
+    /// Reads the committed costs.
     pub(crate) fn baseline() -> anyhow::Result<Self> {
         let file = baseline_file();
         let text = std::fs::read_to_string(&file);
@@ -94,14 +98,15 @@ impl Report {
         self.costs.get(route.as_str())?.get(variant.as_str()).copied()
     }
 
-    /// How many times as many instructions a variant of the usual crates adds as all signals of our own.
+    /// Returns how many times more instructions a variant of the usual crates adds than all our
+    /// signals.
     pub(crate) fn factor(&self, route: Route, variant: Variant) -> Option<f64> {
         let own = self.added(route, Variant::AllSignals)?.instructions;
         let usual = self.added(route, variant).filter(|_| variant.is_usual())?.instructions;
         Some(usual as f64 / own as f64)
     }
 
-    /// What a variant adds to the bare router.
+    /// Returns the cost that a variant adds to the bare router.
     pub(crate) fn added(&self, route: Route, variant: Variant) -> Option<Added> {
         let (with, bare) = (self.cost(route, variant)?, self.cost(route, Variant::None)?);
         Some(Added {
@@ -116,7 +121,7 @@ impl Report {
         std::fs::write(file, text).with_context(|| format!("{} cannot be written", file.display()))
     }
 
-    /// Prints the table.
+    /// Prints costs and differences as a table.
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         let mut out = std::io::stdout().lock();
         let mut row = |cells: [&str; 7]| {
@@ -155,7 +160,8 @@ impl Report {
         Ok(())
     }
 
-    /// Where a variant adds more than it may, or all signals more than a fortieth of what the usual crates add.
+    /// Lists variants that exceed their limit, and all signals if they add more than a fortieth of
+    /// what the usual crates add.
     pub(crate) fn exceeded_limits(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let variants = Route::ALL
@@ -188,7 +194,7 @@ impl Report {
         problems
     }
 
-    /// What costs more than in `baseline`.
+    /// Lists costs that are higher than in `baseline`.
     pub(crate) fn rises_above(&self, baseline: &Self) -> Vec<String> {
         let mut problems = Vec::new();
         for route in Route::ALL {
@@ -216,7 +222,7 @@ impl Report {
     }
 }
 
-/// Says what is too expensive.
+/// Prints the problems, one a line.
 pub(crate) fn print_problems(problems: &[String]) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for problem in problems {
@@ -225,7 +231,7 @@ pub(crate) fn print_problems(problems: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The number with its digits in groups of three.
+/// Formats a number with its digits in groups of three.
 pub(crate) fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut grouped = String::new();

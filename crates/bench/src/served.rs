@@ -1,4 +1,5 @@
-//! The program whose processor time is measured: one route over HTTP, with a real pipeline where there is telemetry.
+//! The program whose processor time is measured: one route over HTTP, with a real pipeline if
+//! telemetry is on.
 
 use std::io::Write;
 
@@ -17,27 +18,30 @@ use tower::make::Shared;
 use crate::processors;
 use crate::workload::{Workload, observed};
 
-/// Answers how much processor time the process has used so far, in microseconds.
+/// Path that returns the processor time of the process so far, in microseconds.
 pub(crate) const PROCESSOR_TIME: &str = "/processor-time";
 
-/// What is served.
+/// Arguments of the server.
 #[derive(Args)]
 pub(crate) struct Served {
     #[command(flatten)]
     workload: Workload,
-    /// Where spans and points go
+    /// Address of the collector for spans and points
     #[arg(long)]
     collector: String,
-    /// The processor to stay on, with all threads
+    /// The processor on which all threads run
     #[arg(long)]
     processor: usize,
 }
 
 impl Served {
-    /// Serves until the process is ended. The first line of standard output is the address; log lines follow.
+    /// Serves until the process is killed. The first line of standard output is the address; log
+    /// lines follow.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         processors::keep_to(self.processor)?;
-        // A process of one thread is spared locks by the C library and the kernel. No server is one, and telemetry is not what ends that.
+        // A real server is always multi-threaded, so start a second thread here too. Otherwise
+        // telemetry would be charged for leaving the single-threaded fast path of the C library and
+        // the kernel.
         std::thread::spawn(|| {
             loop {
                 std::thread::park();
@@ -80,7 +84,7 @@ impl Served {
     }
 }
 
-/// Of all threads, user and system.
+/// Returns the processor time of all threads, user and system, in microseconds.
 fn processor_time() -> i64 {
     getrusage(UsageWho::RUSAGE_SELF)
         .map(|usage| usage.user_time().num_microseconds() + usage.system_time().num_microseconds())

@@ -1,8 +1,10 @@
-//! What telemetry costs in time. Times differ from machine to machine and from run to run, so they are shown and never checked.
+//! Cost of telemetry in time. Times differ between machines and runs, so they are shown and never
+//! checked.
 //!
-//! Processor time is compared in rounds: bare and observed server take turns on a processor that everything else keeps away from, where
-//! there are two. What others do makes a round dearer and never cheaper, so the cheapest rounds are compared, and shown beside the
-//! median of the ratios of all. Both are started anew a few times, for where a process lies in memory matters, too.
+//! Processor time is compared in rounds: the bare and the observed server take turns on a processor
+//! of their own, if there are two. Other load makes a round more expensive and never cheaper, so
+//! the cheapest rounds are compared. The median ratio of all rounds is shown beside them. Both
+//! servers are restarted a few times, because the memory layout of a process matters too.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -23,10 +25,10 @@ use telemetry::{DatabaseOutcome, Meter, SpanContext, SpanId, TraceId};
 use crate::served::PROCESSOR_TIME;
 use crate::workload::{DATABASE_URL, Route, Variant};
 
-/// How often both servers are started, and how often each has its turn then.
+/// Number of starts of both servers, and of rounds after each start.
 const STARTS: usize = 5;
 const ROUNDS: usize = 10;
-/// What the times of instruments are the mean of, and how often they are taken.
+/// Number of recordings whose mean is one measurement, and number of measurements.
 const RECORDINGS: u64 = 10_000_000;
 const REPETITIONS: usize = 5;
 
@@ -44,12 +46,13 @@ pub(crate) fn compare_processor_time(
     let (mut least_bare, mut least_observed) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..STARTS {
         let (mut bare, mut observed) = (start(Variant::None)?, start(Variant::AllSignals)?);
-        // The first round is for caches and connections.
+        // The first round warms up caches and connections.
         for server in [&mut bare, &mut observed] {
             server.processor_time_of(requests)?;
         }
         for round in 0..ROUNDS {
-            // Whichever comes first may find the machine in another state.
+            // Alternate the order, because the first of the two may find the machine in another
+            // state.
             let (of_bare, of_observed) = if round % 2 == 0 {
                 let of_bare = bare.processor_time_of(requests)?;
                 (of_bare, observed.processor_time_of(requests)?)
@@ -77,7 +80,7 @@ pub(crate) fn compare_processor_time(
     Ok(())
 }
 
-/// The head of the table that [`compare_processor_time`] fills.
+/// Prints the head of the table that [`compare_processor_time`] fills.
 pub(crate) fn print_head() -> anyhow::Result<()> {
     writeln!(
         std::io::stdout().lock(),
@@ -94,7 +97,7 @@ pub(crate) fn print_head() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints how long it takes to record into instruments.
+/// Prints the duration of recording into each instrument.
 pub(crate) fn measure_instruments() -> anyhow::Result<()> {
     let meter = Meter::default();
     let counter = meter.counter(&AUTH_FAILURES);
@@ -103,7 +106,7 @@ pub(crate) fn measure_instruments() -> anyhow::Result<()> {
     let labels = (DatabaseOperation::FindOrganization, DatabaseOutcome::Ok);
     let bound_histogram = histogram.bind(labels);
     let context = SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true };
-    // Durations from 0 to 16 ms, so that several buckets are met.
+    // Durations from 0 to 16 ms, so that several buckets are used.
     let nanoseconds = |number: u64| (number & 0xff) << 16;
     let exemplar =
         |number: u64| Exemplar { context, nanoseconds: nanoseconds(number), unix_nanoseconds: number };
@@ -124,7 +127,7 @@ pub(crate) fn measure_instruments() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What others do at the same time makes recordings slower and never faster.
+/// Returns the shortest duration, because other load makes recordings slower and never faster.
 fn nanoseconds_of_one(record: &dyn Fn(u64)) -> f64 {
     let once = || {
         let started = Instant::now();
@@ -136,7 +139,8 @@ fn nanoseconds_of_one(record: &dyn Fn(u64)) -> f64 {
     (0..REPETITIONS).map(|_| once()).fold(f64::INFINITY, f64::min)
 }
 
-/// A collector that accepts everything; its address. It lives as long as the process.
+/// Starts a collector that accepts everything, and returns its address. It lives as long as the
+/// process.
 fn collector() -> anyhow::Result<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
@@ -147,7 +151,7 @@ fn collector() -> anyhow::Result<String> {
     Ok(format!("http://{address}"))
 }
 
-/// A server in a process of its own, with connections to it.
+/// A server in its own process, with connections to it.
 struct Server {
     process: Child,
     address: String,
@@ -176,7 +180,7 @@ impl Server {
         let mut output = BufReader::new(process.stdout.take().context("standard output is a pipe")?);
         let mut address = String::new();
         output.read_line(&mut address)?;
-        // Log lines have to go somewhere, or the pipe would be full soon.
+        // Log lines must be read, or the pipe would soon be full.
         std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
         let path = route.as_str();
         let mut server = Self {
@@ -189,7 +193,7 @@ impl Server {
         for _ in 0..connections {
             let connection = TcpStream::connect(&server.address).context("the server is not there")?;
             connection.set_nodelay(true)?;
-            // Postgres needs the processor that a client would be busy on.
+            // Postgres needs the processor that a busy-waiting client would use.
             connection.set_nonblocking(!route.needs_database())?;
             server.connections.push(connection);
         }
@@ -197,7 +201,8 @@ impl Server {
         Ok(server)
     }
 
-    /// Makes so many requests, and answers how many microseconds of processor time that took the server.
+    /// Sends `requests` requests and returns the server's processor time for all of them, in
+    /// microseconds.
     fn processor_time_of(&mut self, requests: usize) -> anyhow::Result<f64> {
         let before = self.processor_time()?;
         for _ in 0..requests / self.connections.len() {
@@ -212,7 +217,7 @@ impl Server {
         Ok(self.processor_time()? - before)
     }
 
-    /// All answers are as long as the first.
+    /// Returns the length of the first response; all others have the same length.
     fn answer_length(&self) -> anyhow::Result<usize> {
         let answer = self.exchange(&self.request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n"))?;
         Ok(answer.len() - "connection: close\r\n".len())
@@ -226,7 +231,7 @@ impl Server {
         body.parse().context("the processor time is no number")
     }
 
-    /// One request over a connection of its own, closed by the server.
+    /// Sends one request over its own connection, which the server closes.
     fn exchange(&self, request: &str) -> anyhow::Result<String> {
         let mut connection = TcpStream::connect(&self.address)?;
         connection.write_all(request.as_bytes())?;
@@ -236,8 +241,8 @@ impl Server {
     }
 }
 
-/// Reads without going to sleep where the connection does not block: to be woken costs the server as much as what is measured, and how
-/// often that is necessary depends on how fast it answers.
+/// Reads in a busy loop if the connection does not block. Waking a sleeping client costs the server
+/// as much as what is measured, and the number of wake-ups depends on its speed.
 fn read_exact(connection: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -253,7 +258,7 @@ fn read_exact(connection: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has nothing to finish, and may have ended by itself.
+        // The server has nothing to finish, and may already have exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,8 +1,8 @@
-//! The set-ups that telemetry is compared with: the crates that most teams put together, as their documentation does.
+//! Reference set-ups: the crates that most teams combine, as their documentation shows.
 //!
-//! Both make what the application makes of a request: a span of the server, a JSON line that carries its trace id, the
-//! duration in a histogram and the number of active requests. What is counted ends where it ends for the application: lines
-//! go nowhere, and export requests are encoded and then dropped.
+//! Both produce what the application produces for a request: a server span, a JSON line with its
+//! trace id, the duration in a histogram and the number of active requests. The count ends where it
+//! ends for the application: lines are discarded, and export requests are encoded and then dropped.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -40,16 +40,17 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::workload::{self, Route, StoredThing, Thing};
 
-/// What makes a span and a line of a request.
+/// The layer that makes a span and a line of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UsualLayer {
-    /// `axum-tracing-opentelemetry`; the line is the one that `tracing-subscriber` writes when a span is closed.
+    /// `axum-tracing-opentelemetry`. The line is the one that `tracing-subscriber` writes when a
+    /// span is closed.
     AxumTracingOpentelemetry,
-    /// `tower-http`'s layer, with just the attributes that the application has and a line written by hand.
+    /// `tower-http`'s layer, with the application's attributes only, and a line written by hand.
     TowerHttp,
 }
 
-/// Serves requests in such a set-up, and checks that it made of each what it was to make.
+/// Serves requests with such a set-up, and checks that every request produced its signals.
 pub(crate) async fn run(
     layer: UsualLayer,
     route: Route,
@@ -74,9 +75,9 @@ struct SetUp {
     layer: UsualLayer,
     traces: SdkTracerProvider,
     instruments: Instruments,
-    /// How many lines were written.
+    /// Number of lines written.
     lines: Arc<AtomicU64>,
-    /// How many export requests were made.
+    /// Number of export requests made.
     exports: Arc<AtomicU64>,
     _metrics: SdkMeterProvider,
 }
@@ -101,7 +102,7 @@ impl SetUp {
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(Dropped(Arc::default()))
             .build()?;
-        // Encoding metrics is not counted, here as little as there.
+        // Encoding of metrics is not counted, just as for our own variants.
         let reader = PeriodicReader::builder(points).with_interval(Duration::from_secs(3600)).build();
         let metrics = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
         global::set_text_map_propagator(TraceContextPropagator::new());
@@ -113,7 +114,7 @@ impl SetUp {
             UsualLayer::TowerHttp => json.boxed(),
         };
         tracing_subscriber::registry()
-            // The second directive is what the documentation of axum-tracing-opentelemetry asks for.
+            // The documentation of axum-tracing-opentelemetry requires the second directive.
             .with(EnvFilter::new("info,otel::tracing=trace"))
             .with(json)
             .with(tracing_opentelemetry::layer().with_tracer(traces.tracer("bench")))
@@ -167,7 +168,7 @@ fn make_span(request: &Request) -> Span {
     let parent = global::get_text_map_propagator(|propagator| {
         propagator.extract(&opentelemetry_http::HeaderExtractor(request.headers()))
     });
-    // It fails where the span is filtered out, and then has nothing to be a child of.
+    // It fails if the span is filtered out, and then it needs no parent.
     let _ = span.set_parent(parent);
     let trace_id = span.context().span().span_context().trace_id();
     span.record("trace_id", tracing::field::display(trace_id));
@@ -179,7 +180,7 @@ fn write_line<B>(response: &http::Response<B>, latency: Duration, span: &Span) {
     info!(duration_ms = latency.as_secs_f64() * 1e3, "http.server.request");
 }
 
-/// The metrics of the semantic conventions for HTTP servers, and for database operations.
+/// The metrics of the semantic conventions for HTTP servers and database operations.
 #[derive(Clone)]
 struct Instruments {
     duration: Histogram<f64>,
@@ -226,7 +227,7 @@ async fn select(
     found
 }
 
-/// Takes export requests and drops them.
+/// An exporter that counts requests and drops them.
 #[derive(Debug)]
 struct Dropped(Arc<AtomicU64>);
 
@@ -243,7 +244,7 @@ fn ensure_not_empty(body: &Bytes) -> Result<(), HttpError> {
     if body.is_empty() { Err("an export request without content".into()) } else { Ok(()) }
 }
 
-/// Takes lines, each written at once, and drops them.
+/// A writer that counts lines and drops them.
 struct Nowhere(Arc<AtomicU64>);
 
 impl Write for Nowhere {

@@ -1,12 +1,16 @@
-//! The program that is measured: one route, served with or without telemetry, a number of times.
+//! The measured program: one route, served with or without telemetry, a number of times.
 //!
-//! What is counted, in every variant alike: making the request, the router with its one route, the handler, and reading
-//! the body. With telemetry it is also the layer with everything that it records, the thread that writes log lines (its
-//! output goes nowhere), and what the sending thread does to spans until they are a complete export request.
-//! What is not counted: sockets to clients, the log file, sending export requests over the network and their compression,
-//! and encoding the metrics, which happens once a minute however many requests there are.
+//! Counted in every variant: creating the request, the router with its one route, the handler, and
+//! reading the body. With telemetry also: the layer with everything that it records, the thread
+//! that writes log lines (its output is discarded), and the sending thread's work up to a complete
+//! export request of spans.
 //!
-//! `usual.rs` does the same with the crates that are usual, `children.rs` with what happens within a request.
+//! Not counted: sockets to clients, the log file, sending export requests over the network and
+//! compressing them, and encoding metrics, which happens once a minute whatever the number of
+//! requests.
+//!
+//! `usual.rs` does the same with the usual crates, and `children.rs` with operations within a
+//! request.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,41 +44,42 @@ use uuid::Uuid;
 use crate::children;
 use crate::usual::{self, UsualLayer};
 
-/// What is asked for.
+/// The work that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Route {
-    /// A handler that answers a constant as JSON.
+    /// A handler that returns a constant as JSON.
     NoOpJson,
     /// A handler that reads one row by its primary key.
     Select,
-    /// A handler that answers 404.
+    /// A handler that returns 404.
     Error,
-    /// A run of a job without work.
+    /// A job run without work.
     Job,
     /// The record of a database operation within a job.
     DatabaseOperation,
-    /// The record of a call to another service within a job.
+    /// The record of an outgoing call within a job.
     OutboundCall,
 }
 
-/// What is recorded.
+/// The telemetry that is enabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Variant {
     /// No telemetry at all: the bare router.
     None,
-    /// Lines from level info on, every request a span, points.
+    /// Lines from level info, a span for every request, and points.
     AllSignals,
-    /// The same with lines from level warn on, so that what is left of a success is its span and its points.
+    /// The same with lines from level warn, so that a successful request has only its span and its
+    /// points.
     LinesFromWarn,
-    /// All signals, with no request in the sample.
+    /// All signals, but no request is sampled.
     Unsampled,
-    /// No endpoint for spans, and lines from level warn on.
+    /// No endpoint for spans, and lines from level warn.
     NoEndpointWarn,
-    /// All signals by axum-tracing-opentelemetry, tracing-subscriber and the SDK of OpenTelemetry.
+    /// All signals by axum-tracing-opentelemetry, tracing-subscriber and the OpenTelemetry SDK.
     AxumTracingOpentelemetry,
-    /// The same with the layer of tower-http.
+    /// All signals by the layer of tower-http.
     TowerHttp,
 }
 
@@ -93,18 +98,19 @@ impl Route {
         }
     }
 
-    /// What it is measured with.
+    /// Returns the variants with which the route is measured.
     pub(crate) fn variants(self) -> &'static [Variant] {
         match self {
             Self::NoOpJson => Variant::ALL,
-            // A line for each span that is closed would be one for the statement, too.
+            // A line for each closed span would include one for the statement.
             Self::Select => Variant::WITH_CHILDREN,
             Self::Error => Variant::OWN,
             Self::Job | Self::DatabaseOperation | Self::OutboundCall => Variant::OF_CHILDREN,
         }
     }
 
-    /// How many instructions a request takes there depends on how the server's answers are split into packets.
+    /// Returns whether the route uses the database. Its instructions then depend on how the
+    /// server's responses are split into packets.
     pub(crate) fn needs_database(self) -> bool {
         self == Self::Select
     }
@@ -120,18 +126,18 @@ impl Variant {
         Self::TowerHttp,
     ];
 
-    /// Those that make the same of a request with children.
+    /// The variants that produce the same signals for a request with children.
     const WITH_CHILDREN: &'static [Self] =
         &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn, Self::TowerHttp];
 
-    /// Those that are made of our own code only.
+    /// The variants that consist of our own code only.
     const OWN: &'static [Self] = &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
 
-    /// Those and the one that shows what a span costs without its line.
+    /// `OWN`, and the variant that shows the cost of a span without its line.
     const OF_CHILDREN: &'static [Self] =
         &[Self::None, Self::AllSignals, Self::LinesFromWarn, Self::Unsampled, Self::NoEndpointWarn];
 
-    /// What is made of the usual crates, and only compared with.
+    /// The variants of the usual crates, which serve as a reference only.
     pub(crate) const USUAL: &'static [Self] = &[Self::AxumTracingOpentelemetry, Self::TowerHttp];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -146,12 +152,12 @@ impl Variant {
         }
     }
 
-    /// Whether it is made of the usual crates.
+    /// Returns whether the variant uses the usual crates.
     pub(crate) fn is_usual(self) -> bool {
         self.usual_layer().is_some()
     }
 
-    /// The layer of the usual set-up that it stands for.
+    /// Returns the layer of the usual set-up that the variant stands for.
     fn usual_layer(self) -> Option<UsualLayer> {
         match self {
             Self::AxumTracingOpentelemetry => Some(UsualLayer::AxumTracingOpentelemetry),
@@ -182,14 +188,14 @@ impl Variant {
     }
 }
 
-/// How many requests wait in the buffers before they are taken. With spans and lines of some 300 bytes, that is about the
-/// amount at which the sending threads are woken.
+/// Number of requests after which the buffers are emptied. With spans and lines of some 300 bytes,
+/// the sending threads are woken at about this amount.
 pub(crate) const TAKEN_AFTER: u64 = 256;
 
-/// The variable that names the database to the measured program.
+/// The variable that passes the database's address to the measured program.
 pub(crate) const DATABASE_URL: &str = "DATABASE_URL";
 
-/// What the measured program is told to do.
+/// Arguments of the measured program.
 #[derive(Args)]
 pub(crate) struct Workload {
     #[arg(long, value_enum)]
@@ -203,7 +209,7 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// Makes the requests. One thread serves them all, so that nothing depends on how threads are scheduled.
+    /// Processes the requests on one thread, so that nothing depends on how threads are scheduled.
     pub(crate) fn run(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         if let Some(layer) = self.variant.usual_layer() {
@@ -254,7 +260,7 @@ impl Workload {
                 Route::Error => get(async || Error::not_found("thing")),
                 _ => get(async || Json(Thing { name: "a thing" })),
             };
-            // Without its state the router would put the handler together again for every request.
+            // Without its state, the router would rebuild the handler for every request.
             return Ok(Router::new().route(&path, handler).with_state(()));
         }
         let url = self.database_url.as_deref().unwrap_or_default();
@@ -269,7 +275,7 @@ impl Workload {
     }
 }
 
-/// The router as the application observes its own, with as many routes to look through.
+/// Wraps the router as the application wraps its own, with as many routes to search.
 pub(crate) fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerService<Router> {
     let settings =
         HttpServerSettings { trusted_peers: Vec::new(), unmatched_statuses: vec![404], panic_response };
@@ -311,7 +317,7 @@ pub(crate) async fn create_table(pool: &PgPool) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// How long the database may take. The limits themselves are no telemetry, so they are in every variant.
+/// Statement timeout. Every variant has it, because time limits are not telemetry.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn select_bare(State(pool): State<PgPool>) -> Result<Json<StoredThing>, StatusCode> {
@@ -377,7 +383,7 @@ async fn work() -> ((), JobOutcome, Option<ErrorType>) {
     ((), JobOutcome::Ok, None)
 }
 
-/// The telemetry of one run, with what its threads would do.
+/// The telemetry of one run, including the work of its threads.
 pub(crate) struct Recording {
     pub(crate) telemetry: Telemetry,
     writer: LogWriter,
@@ -394,21 +400,22 @@ impl LogSource for Lines {
 impl Recording {
     fn start(settings: TelemetrySettings) -> anyhow::Result<Self> {
         let telemetry = Telemetry::new(settings);
-        // It writes only when it is told to, so that nothing depends on time.
+        // The writer writes only on request, so that nothing depends on time.
         let settings =
             LogSettings { stdout: Some(LogFormat::Json), file: None, interval: Duration::from_secs(3600) };
         let source = Arc::new(Lines(telemetry.clone()));
         let nowhere = || Box::new(std::io::sink());
         let writer = LogWriter::start_with_outputs(settings, source, Some(nowhere()), nowhere())?;
         let recording = Self { telemetry, writer };
-        // The first time leaves buffers that need not grow. The thread may or may not have done so by itself.
+        // The first call leaves buffers that need not grow. The thread may or may not have called
+        // it already.
         recording.take();
         Ok(recording)
     }
 
     fn take(&self) {
         self.writer.flush(Instant::now() + Duration::from_secs(60));
-        // As the sender does, which lets it wait in no more memory than it needs.
+        // As in the sender, whose queue holds it without spare capacity.
         let spans = self.telemetry.take_spans(2 << 20, Vec::new());
         std::hint::black_box(spans.request.into_boxed_slice());
     }
