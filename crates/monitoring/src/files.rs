@@ -1,4 +1,4 @@
-//! Every file that is rendered, and whether the repository has it as it would be rendered now.
+//! Every rendered file, and the check that the repository has its current version.
 
 use std::path::{Path, PathBuf};
 
@@ -7,18 +7,18 @@ use anyhow::Context;
 use crate::query::Scale;
 use crate::{collector, dashboards, metrics_document, rules};
 
-/// Where the files of Prometheus are.
+/// Directory of Prometheus's files.
 const PROMETHEUS: &str = "deploy/prometheus/";
 
 /// A file that is rendered and committed.
 pub struct GeneratedFile {
-    /// Where it is, from the root of the repository.
+    /// Path relative to the root of the repository.
     pub path: String,
-    /// What it contains.
+    /// The rendered text.
     pub content: String,
 }
 
-/// All of them.
+/// Renders all files.
 pub fn all() -> Vec<GeneratedFile> {
     let file = |path: &str, content| GeneratedFile { path: path.to_owned(), content };
     let mut files = vec![
@@ -33,7 +33,7 @@ pub fn all() -> Vec<GeneratedFile> {
     files
 }
 
-/// What Prometheus evaluates, and its tests, at a scale.
+/// Renders Prometheus's rules and their tests at a scale.
 pub fn rules(scale: Scale) -> Vec<GeneratedFile> {
     let rule_file = |file: rules::RuleFile| GeneratedFile {
         path: format!("{PROMETHEUS}rules/{}.yml", file.name),
@@ -47,7 +47,7 @@ pub fn rules(scale: Scale) -> Vec<GeneratedFile> {
     rules.chain(rules::render_tests(scale).into_iter().map(test_file)).collect()
 }
 
-/// The repository that this was built from.
+/// Returns the root of the repository that this was built from.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -55,7 +55,7 @@ pub fn repository() -> PathBuf {
 /// Renders all files below `repository`.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub fn write(repository: &Path) -> anyhow::Result<()> {
     for file in all() {
         let path = repository.join(&file.path);
@@ -68,10 +68,11 @@ pub fn write(repository: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Renders the rules and their tests at a scale into the directories `rules` and `tests` below `directory`.
+/// Renders the rules and their tests at a scale into the directories `rules` and `tests` below
+/// `directory`.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub fn write_rules(scale: Scale, directory: &Path) -> anyhow::Result<()> {
     for file in rules(scale) {
         let path = directory.join(file.path.strip_prefix(PROMETHEUS).unwrap_or(&file.path));
@@ -84,10 +85,11 @@ pub fn write_rules(scale: Scale, directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The files that are missing below `repository` or differ from what would be rendered.
+/// Returns the paths of the files that are missing below `repository` or differ from the rendered
+/// ones.
 ///
 /// # Errors
-/// When a file that exists cannot be read.
+/// Returns an error if an existing file cannot be read.
 pub fn differing(repository: &Path) -> anyhow::Result<Vec<String>> {
     let mut differing = Vec::new();
     for file in all() {
@@ -101,7 +103,7 @@ pub fn differing(repository: &Path) -> anyhow::Result<Vec<String>> {
     Ok(differing)
 }
 
-/// What to do about files that differ.
+/// Returns the instruction that fixes differing files.
 pub fn remedy(differing: &[String]) -> String {
     format!(
         "{} not as the code renders it. Run `cargo run -p monitoring -- write` and commit what changes.",

@@ -1,7 +1,9 @@
-//! What operators see, written in Rust from the signal catalogue and rendered into files that are committed.
+//! Dashboards, rules, runbook and collector configuration, written in Rust from the signal
+//! catalogue and rendered into committed files.
 //!
-//! Start reading at [`query`]: a query is built from the constants of [`domain::catalogue`], so one that names a metric, a label
-//! or a value that Socialize does not emit does not compile. [`files`] lists what is rendered.
+//! Start reading at [`query`]: a query is built from the constants of [`domain::catalogue`]. So a
+//! query that names a metric, a label or a value that Socialize does not emit does not compile.
+//! [`files`] lists everything that is rendered.
 
 pub mod collector;
 pub mod dashboards;

@@ -1,6 +1,9 @@
-//! `cargo run -p monitoring -- write` renders every generated file; `-- check` says which ones differ.
-//! `-- rules FACTOR DIRECTORY` renders the rules of Prometheus and their tests so many times faster than in real life, for drills.
-//! `-- mutants` changes the rules and expects that their tests notice; see [`monitoring::mutants`].
+//! `cargo run -p monitoring -- write` renders every generated file, and `-- check` lists those that
+//! differ.
+//!
+//! `-- rules FACTOR DIRECTORY` renders Prometheus's rules and their tests, accelerated by the
+//! factor, for drills. `-- mutants` changes the rules and expects their tests to fail; see
+//! [`monitoring::mutants`].
 
 use std::path::Path;
 
@@ -30,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// `[--json FILE] [--one-in NUMBER] [NAME…]`
+/// Parses `[--json FILE] [--one-in NUMBER] [NAME…]`.
 fn mutant_options(arguments: &[&str]) -> anyhow::Result<Options> {
     let mut options = Options::default();
     let mut arguments = arguments.iter();

@@ -1,15 +1,16 @@
-//! `docs/METRICS.md`: every metric with its names, labels, values, and the question that it answers.
+//! `docs/METRICS.md`: every metric with its names, labels, values, and the question that it
+//! answers.
 
 use std::fmt::Write;
 
 use domain::catalogue;
 use telemetry::catalogue::{MetricDescription, MetricKind, prometheus_label};
 
-/// More values than this are counted rather than listed.
+/// Maximum number of values that are listed; more are counted instead.
 const MOST_VALUES_LISTED: usize = 30;
 
-/// The answers that a method of a route can have besides those that its API document lists: the client went away, four kinds of server
-/// error, and an answer that is not documented.
+/// Outcomes of a route's method besides the statuses of its API document: cancelled by the client,
+/// four kinds of server error, and an undocumented status.
 const UNDOCUMENTED_ANSWERS: usize = 6;
 
 const INTRODUCTION: &str = "\
@@ -28,7 +29,7 @@ while its value is not known. A label that is empty is absent. Labels are never 
 
 ";
 
-/// The document.
+/// Renders the document.
 pub fn render() -> String {
     let metrics = catalogue::all();
     let mut out = INTRODUCTION.to_owned();
@@ -53,16 +54,16 @@ pub fn render() -> String {
     out
 }
 
-/// How many series Prometheus has of one label combination.
+/// Returns the number of Prometheus series for one combination of labels.
 pub fn series_per_combination(metric: &MetricDescription) -> usize {
     match metric.kind {
-        // The bounds, the bucket without one, the sum and the count.
+        // One series for each bound, plus the last bucket, sum and count.
         MetricKind::Histogram => metric.bounds.len() + 3,
         MetricKind::Counter | MetricKind::UpDownCounter | MetricKind::Gauge => 1,
     }
 }
 
-/// How many series one process has of all metrics whose labels are closed by type.
+/// Returns the number of series in one process of all metrics whose labels are closed by type.
 pub fn closed_series(metrics: &[MetricDescription]) -> usize {
     let series = |metric: &MetricDescription| {
         metric.all_series.map_or(0, |all| all().len() * series_per_combination(metric))
@@ -148,13 +149,13 @@ fn kind(kind: MetricKind) -> &'static str {
     }
 }
 
-/// What renderers of Markdown make of a heading.
+/// Returns the anchor that Markdown renderers derive from a heading.
 fn anchor(heading: &str) -> String {
     heading.chars().filter(|c| c.is_alphanumeric() || *c == '_' || *c == '-').collect()
 }
 
 fn line(out: &mut String, text: &str) {
-    // Writing to a String cannot fail.
+    // Writing to a `String` cannot fail.
     let _ = writeln!(out, "{text}");
 }
 

@@ -1,7 +1,8 @@
-//! The metrics of other programs that rules and dashboards name: of Prometheus, Loki, Tempo and the collector.
+//! Metrics of other programs that rules and dashboards use: Prometheus, Loki, Tempo and the
+//! collector.
 //!
-//! They are typed like our own, so that queries are built from them alike. Nothing at compile time can know whether those
-//! programs really emit them: `./test stack` looks each up in a running stack.
+//! They are typed like our own, so queries are built in the same way. The compiler cannot know
+//! whether those programs really emit them, so `./test stack` looks each one up in a running stack.
 
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
@@ -9,31 +10,32 @@ use telemetry::catalogue::{
     CounterMetric, GaugeMetric, IsCounter, IsGauge, Label, LabelSet, Metric, MetricDescription, Unit,
 };
 
-/// A metric of another program. Queries choose it by its name alone, where those about the application also ask for its job.
+/// A metric of another program. Queries select it by name only; queries about the application also
+/// select its job.
 pub struct ForeignMetric<L, K>(pub(crate) Metric<L, K>);
 
-/// A gauge of another program.
+/// A gauge of another program, with labels `L`.
 pub type ForeignGauge<L> = ForeignMetric<L, IsGauge>;
-/// A counter of another program.
+/// A counter of another program, with labels `L`.
 pub type ForeignCounter<L> = ForeignMetric<L, IsCounter>;
 
 impl<L, K> ForeignMetric<L, K> {
-    /// The declaration without its label type.
+    /// Returns the declaration without its label type.
     pub const fn description(&self) -> MetricDescription {
         self.0.description()
     }
 }
 
-/// Can the operator trust what he sees? Every metric here answers a part of this.
+/// The question that every metric here helps to answer.
 const CAN_I_TRUST: &str = "Can I trust what I see?";
 
-/// What Prometheus scrapes: the names of its jobs.
+/// Jobs that Prometheus scrapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ScrapeJob {
     /// Prometheus itself.
     Prometheus,
-    /// Who tells people of alerts.
+    /// The program that sends notifications of alerts.
     Alertmanager,
     /// The store of log lines.
     Loki,
@@ -41,7 +43,7 @@ pub enum ScrapeJob {
     Tempo,
     /// Alloy, or an OpenTelemetry Collector in its place.
     Collector,
-    /// What operators look at.
+    /// The program that shows the dashboards.
     Grafana,
 }
 
@@ -59,17 +61,17 @@ impl Label for ScrapeJob {
     const KEY: &'static str = "job";
 }
 
-/// Whom the collector sends to: the end of its exporter's name, to which Prometheus shortens it because Alloy and the Collector
-/// put different words before it.
+/// Exporters of the collector, named by the store that they send to. Prometheus shortens the
+/// exporter's name to its end, because Alloy and the Collector use different prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Exporter {
-    /// Metrics to Prometheus.
+    /// Sends metrics to Prometheus.
     #[strum(serialize = "prometheus")]
     Prometheus,
-    /// Log lines to Loki.
+    /// Sends log lines to Loki.
     #[strum(serialize = "loki")]
     Loki,
-    /// Spans to Tempo.
+    /// Sends spans to Tempo.
     #[strum(serialize = "tempo")]
     Tempo,
 }
@@ -88,13 +90,13 @@ impl Label for Exporter {
     const KEY: &'static str = "exporter";
 }
 
-/// What the collector asks by itself, and by which way.
+/// Probes of the collector, by the path that they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Probe {
-    /// The API directly: whether it can serve.
+    /// The API directly: can it serve requests?
     Ready,
-    /// The API by the address that users know: whether proxy, TLS and DNS lead to it.
+    /// The API at its public address: do proxy, TLS and DNS lead to it?
     Public,
 }
 
@@ -112,7 +114,7 @@ impl Label for Probe {
     const KEY: &'static str = "probe";
 }
 
-/// What Prometheus calls the sender of probes.
+/// The `job` label of probes in Prometheus.
 pub const PROBE_JOB: &str = "probe";
 
 const fn gauge<L: LabelSet>(name: &'static str, unit: Unit, help: &'static str) -> ForeignGauge<L> {
@@ -123,39 +125,39 @@ const fn counter<L: LabelSet>(name: &'static str, unit: Unit, help: &'static str
     ForeignMetric(CounterMetric::counter(name, unit, help, CAN_I_TRUST))
 }
 
-/// 1 for what Prometheus could scrape.
+/// 1 for each target that Prometheus scraped successfully.
 pub const UP: ForeignGauge<ScrapeJob> =
     gauge("up", Unit::Count("{target}"), "1 while the target answers Prometheus.");
 
-/// What waits in the queue of an exporter on the collector's disk, in bytes because ours are sized so.
+/// Data in the queue on disk of an exporter, in bytes, because our queues are limited by bytes.
 pub const EXPORTER_QUEUE_SIZE: ForeignGauge<Exporter> = gauge(
     "otelcol_exporter_queue_size",
     Unit::Count("{byte}"),
     "Bytes that wait in the collector for a store.",
 );
 
-/// How much may wait.
+/// Capacity of the queue of an exporter, in bytes.
 pub const EXPORTER_QUEUE_CAPACITY: ForeignGauge<Exporter> = gauge(
     "otelcol_exporter_queue_capacity",
     Unit::Count("{byte}"),
     "Bytes that may wait in the collector for a store.",
 );
 
-/// Spans that reached Tempo.
+/// Spans that Tempo accepted.
 pub const EXPORTER_SENT_SPANS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_sent_spans_total",
     Unit::Count("{span}"),
     "Spans that the collector handed to a store.",
 );
 
-/// Metric points that reached Prometheus.
+/// Metric points that Prometheus accepted.
 pub const EXPORTER_SENT_METRIC_POINTS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_sent_metric_points_total",
     Unit::Count("{point}"),
     "Metric points that the collector handed to a store.",
 );
 
-/// Log lines that reached Loki.
+/// Log lines that Loki accepted.
 pub const EXPORTER_SENT_LOG_RECORDS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_sent_log_records_total",
     Unit::Count("{line}"),
@@ -169,172 +171,175 @@ pub const RECEIVER_ACCEPTED_LOG_RECORDS: ForeignCounter<ScrapeJob> = counter(
     "Log lines that the collector read from files.",
 );
 
-/// Spans that the collector took from senders.
+/// Spans that the collector accepted from senders.
 pub const RECEIVER_ACCEPTED_SPANS: ForeignCounter<ScrapeJob> = counter(
     "otelcol_receiver_accepted_spans_total",
     Unit::Count("{span}"),
     "Spans that the collector took from senders.",
 );
 
-/// Log lines that the collector read and could not pass on. It reads them again.
+/// Log lines that the collector read but could not pass on. It reads them again.
 pub const RECEIVER_REFUSED_LOG_RECORDS: ForeignCounter<ScrapeJob> = counter(
     "otelcol_receiver_refused_log_records_total",
     Unit::Count("{line}"),
     "Log lines that the collector could not pass on and reads again.",
 );
 
-/// Spans that the collector refused. Their sender tries again for a while.
+/// Spans that the collector rejected. Their sender retries for a while.
 pub const RECEIVER_REFUSED_SPANS: ForeignCounter<ScrapeJob> = counter(
     "otelcol_receiver_refused_spans_total",
     Unit::Count("{span}"),
     "Spans that the collector refused.",
 );
 
-/// Metric points that the collector refused. Their sender tries again for a while.
+/// Metric points that the collector rejected. Their sender retries for a while.
 pub const RECEIVER_REFUSED_METRIC_POINTS: ForeignCounter<ScrapeJob> = counter(
     "otelcol_receiver_refused_metric_points_total",
     Unit::Count("{point}"),
     "Metric points that the collector refused.",
 );
 
-/// Spans that the collector gave up. The series exists from the first one on.
+/// Spans that the collector gave up. The series begins with the first one.
 pub const EXPORTER_SEND_FAILED_SPANS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_send_failed_spans_total",
     Unit::Count("{span}"),
     "Spans that the collector could not hand to a store and gave up.",
 );
 
-/// Metric points that the collector gave up. The series exists from the first one on.
+/// Metric points that the collector gave up. The series begins with the first one.
 pub const EXPORTER_SEND_FAILED_METRIC_POINTS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_send_failed_metric_points_total",
     Unit::Count("{point}"),
     "Metric points that the collector could not hand to a store and gave up.",
 );
 
-/// Log lines that the collector gave up. The series exists from the first one on.
+/// Log lines that the collector gave up. The series begins with the first one.
 pub const EXPORTER_SEND_FAILED_LOG_RECORDS: ForeignCounter<Exporter> = counter(
     "otelcol_exporter_send_failed_log_records_total",
     Unit::Count("{line}"),
     "Log lines that the collector could not hand to a store and gave up.",
 );
 
-/// Series in Prometheus' memory.
+/// Number of series in Prometheus's memory.
 pub const HEAD_SERIES: ForeignGauge<ScrapeJob> =
     gauge("prometheus_tsdb_head_series", Unit::Count("{series}"), "Series that Prometheus holds in memory.");
 
-/// Prometheus' blocks on disk.
+/// Size of Prometheus's blocks on disk, in bytes.
 pub const PROMETHEUS_BLOCKS_SIZE: ForeignGauge<ScrapeJob> =
     gauge("prometheus_tsdb_storage_blocks_bytes", Unit::Bytes, "Size of Prometheus' blocks on disk.");
 
-/// Where Prometheus begins to delete the oldest.
+/// Size in bytes above which Prometheus deletes its oldest blocks.
 pub const PROMETHEUS_RETENTION_SIZE: ForeignGauge<ScrapeJob> = gauge(
     "prometheus_tsdb_retention_limit_bytes",
     Unit::Bytes,
     "Size of blocks at which Prometheus deletes the oldest.",
 );
 
-/// Evaluations of rules that failed: alerts that could not fire.
+/// Failed evaluations of rules, during which alerts could not fire.
 pub const RULE_EVALUATION_FAILURES: ForeignCounter<ScrapeJob> = counter(
     "prometheus_rule_evaluation_failures_total",
     Unit::Count("{evaluation}"),
     "Evaluations of rules that failed.",
 );
 
-/// Whether Prometheus runs with the configuration that is on disk.
+/// 1 while Prometheus runs with the configuration that is on disk.
 pub const CONFIG_RELOAD_SUCCESSFUL: ForeignGauge<ScrapeJob> = gauge(
     "prometheus_config_last_reload_successful",
     Unit::Count("{reload}"),
     "1 when Prometheus could read its configuration the last time.",
 );
 
-/// Samples appended.
+/// Samples that Prometheus stored.
 pub const PROMETHEUS_SAMPLES_APPENDED: ForeignCounter<ScrapeJob> = counter(
     "prometheus_tsdb_head_samples_appended_total",
     Unit::Count("{sample}"),
     "Samples that Prometheus stored.",
 );
 
-/// Bytes of log lines that Loki took.
+/// Bytes of log lines that Loki accepted.
 pub const LOKI_BYTES_RECEIVED: ForeignCounter<ScrapeJob> = counter(
     "loki_distributor_bytes_received_total",
     Unit::Count("{byte}"),
     "Bytes of log lines that Loki took.",
 );
 
-/// Log lines that Loki refused for good. The series exists from the first one on.
+/// Log lines that Loki rejected permanently. The series begins with the first one.
 pub const LOKI_DISCARDED: ForeignCounter<ScrapeJob> =
     counter("loki_discarded_samples_total", Unit::Count("{line}"), "Log lines that Loki refused for good.");
 
-/// Bytes of spans that Tempo took.
+/// Bytes of spans that Tempo accepted.
 pub const TEMPO_BYTES_RECEIVED: ForeignCounter<ScrapeJob> = counter(
     "tempo_distributor_bytes_received_total",
     Unit::Count("{byte}"),
     "Bytes of spans that Tempo took.",
 );
 
-/// Spans that Tempo refused for good. The series exists from the first one on.
+/// Spans that Tempo rejected permanently. The series begins with the first one.
 pub const TEMPO_DISCARDED: ForeignCounter<ScrapeJob> =
     counter("tempo_discarded_spans_total", Unit::Count("{span}"), "Spans that Tempo refused for good.");
 
-/// Memory of each program of the stack.
+/// Resident memory in bytes of each program of the stack.
 pub const RESIDENT_MEMORY: ForeignGauge<ScrapeJob> =
     gauge("process_resident_memory_bytes", Unit::Bytes, "Memory in use by a program of the stack.");
 
-/// Memory of Alloy, which does not use the common name.
+/// Resident memory in bytes of Alloy, which does not use the common name.
 pub const ALLOY_MEMORY: ForeignGauge<ScrapeJob> =
     gauge("alloy_resources_process_resident_memory_bytes", Unit::Bytes, "Memory in use by Alloy.");
 
-/// Memory of an OpenTelemetry Collector, which does not use the common name either.
+/// Resident memory in bytes of an OpenTelemetry Collector, which does not use the common name
+/// either.
 pub const COLLECTOR_MEMORY: ForeignGauge<ScrapeJob> =
     gauge("otelcol_process_memory_rss_bytes", Unit::Bytes, "Memory in use by the OpenTelemetry Collector.");
 
-/// Whether a probe got a response of success.
+/// 1 if the latest probe got a successful response.
 pub const PROBE_SUCCESS: ForeignGauge<Probe> =
     gauge("probe_success", Unit::Count("{response}"), "1 while a probe gets a response of success in time.");
 
-/// What a probe was answered.
+/// HTTP status of the latest probe.
 pub const PROBE_STATUS: ForeignGauge<Probe> = gauge(
     "probe_http_status_code",
     Unit::Count("{status}"),
     "Status of the response to a probe; 0 where there was none.",
 );
 
-/// How long a probe took.
+/// Duration of the latest probe in seconds.
 pub const PROBE_DURATION: ForeignGauge<Probe> =
     gauge("probe_duration_seconds", Unit::Seconds, "How long a probe took.");
 
-/// When the certificate that a probe met ends.
+/// Unix time at which the certificate that the probe received expires.
 pub const PROBE_CERTIFICATE_EXPIRY: ForeignGauge<Probe> = gauge(
     "probe_ssl_earliest_cert_expiry",
     Unit::Count("{second}"),
     "Unix time at which the certificate that a probe met expires.",
 );
 
-/// Namespaces that are the application's alone.
+/// Prefixes that only the application's metrics have.
 const OUR_NAMESPACES: [&str; 2] = ["socialize", "telemetry"];
 
-/// A regular expression, anchored as Prometheus does, of every name that the application's metrics have in Prometheus.
+/// Returns an anchored regular expression that matches all names of the application's metrics in
+/// Prometheus.
 ///
-/// Other programs export some of these names about themselves: Alloy's receivers and exporters have `http.server.request.duration`.
-/// deploy/prometheus/prometheus.yml drops what matches from every scrape.
+/// Other programs use some of these names for themselves: Alloy's receivers and exporters emit
+/// `http.server.request.duration`. deploy/prometheus/prometheus.yml drops matching series from
+/// every scrape.
 pub fn names_of_ours() -> String {
     let of_namespace = |name: &str| OUR_NAMESPACES.iter().any(|space| name.starts_with(&format!("{space}_")));
     let names = domain::catalogue::all().into_iter().map(|metric| metric.prometheus_name());
     let others: Vec<String> = names.filter(|name| !of_namespace(name)).collect();
-    // The parts of a histogram.
+    // Suffixes of a histogram's series.
     let parts = "(_bucket|_count|_sum)?";
     format!("({})_.+|({}){parts}", OUR_NAMESPACES.join("|"), others.join("|"))
 }
 
-/// A metric, and whether a healthy stack has it.
+/// A metric of another program, and whether a healthy stack has it.
 pub struct PeerMetric {
     /// Its name and labels.
     pub description: MetricDescription,
-    /// Whether the series exists before the first failure, whichever collector runs.
+    /// True if the series exists before the first failure, whichever collector runs.
     pub always_there: bool,
 }
 
-/// All of them, for the test that looks each up.
+/// Returns all metrics of other programs, for the test that looks each one up.
 pub fn all() -> Vec<PeerMetric> {
     let there = |description| PeerMetric { description, always_there: true };
     let of_one_collector = |description| PeerMetric { description, always_there: false };
@@ -379,7 +384,7 @@ pub fn all() -> Vec<PeerMetric> {
 mod tests {
     use super::*;
 
-    /// Ours are OpenTelemetry's names, which Prometheus translates; theirs are Prometheus' already.
+    /// Our names are OpenTelemetry's, which Prometheus translates; theirs are already Prometheus's.
     #[test]
     fn names_are_not_translated_again() {
         for metric in all() {

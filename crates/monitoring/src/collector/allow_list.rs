@@ -1,55 +1,58 @@
-//! What the collector lets through: the names that Socialize is known to record, and nothing else.
+//! The collector's allow-list: only names that Socialize is known to record pass.
 //!
-//! The application keeps to them already. This is the second lock: what a library, a patch or anybody else on the network sends does
-//! not reach a store either. It is written in the language of both programs (OTTL), one list of statements for each context, because
-//! statements of several contexts in one list become one context and let pass what has none of it. Paths are written with their context:
-//! both programs log every path that they have to complete.
+//! The application already records nothing else. This is a second barrier: data from a library, a
+//! patch or another sender on the network does not reach a store either.
 //!
-//! What the language cannot reach is left as it comes, and the application records none of it: attributes of span links and of
-//! exemplars. docs/PRIVACY.md says so.
+//! It is written in OTTL, the language of both programs, with one list of statements for each
+//! context. Statements of several contexts in one list would be merged into one context, and data
+//! without that context would pass unchecked. Paths are written with their context, because both
+//! programs log every path that they have to complete.
+//!
+//! OTTL cannot reach attributes of span links and of exemplars, so these pass unchanged. The
+//! application records none of them; docs/PRIVACY.md says so.
 
 use std::collections::BTreeSet;
 
 use domain::recorded::{LONGEST_VALUE, VALUE_PUNCTUATION};
 use domain::{catalogue, recorded};
 
-/// What stands in place of text.
+/// Replaces text that is not allowed.
 const REDACTED: &str = "redacted";
-/// The body of a line that is not one of ours.
+/// Replaces the body of a line that is not Socialize's.
 const UNPARSED_LINE: &str = "unparsed log line";
 
-/// What the names of events look like.
+/// Pattern of event names.
 const EVENT: &str = "^[a-z0-9_.]+$";
 
-/// Statements of one context.
+/// Statements of one context, in order.
 pub struct Statements {
-    /// What they are about: `resource`, `scope`, `span`, `metric`, `datapoint` or `log`.
+    /// The OTTL context: `resource`, `scope`, `span`, `metric`, `datapoint` or `log`.
     pub context: &'static str,
-    /// In the order in which they are executed.
+    /// Statements, in order of execution.
     pub statements: Vec<String>,
 }
 
-/// Conditions of one context; what meets one of them is dropped.
+/// Conditions of one context. Data that meets any of them is dropped.
 pub struct Conditions {
-    /// What they are about.
+    /// The OTTL context.
     pub context: &'static str,
-    /// Any of them.
+    /// Conditions, of which one is enough.
     pub conditions: Vec<String>,
 }
 
-/// Metrics that are not in the catalogue.
+/// Drops metrics that are not in the catalogue.
 pub fn dropped_metrics() -> Conditions {
     let names = catalogue::all().into_iter().map(|metric| metric.name);
     let condition = format!("not ContainsValue({}, metric.name)", list(names));
     Conditions { context: "metric", conditions: vec![condition] }
 }
 
-/// Events of spans: Socialize records none.
+/// Drops all span events, because Socialize records none.
 pub fn dropped_span_events() -> Conditions {
     Conditions { context: "spanevent", conditions: vec!["true".to_owned()] }
 }
 
-/// What is kept of metrics.
+/// Returns the statements that clean metrics.
 pub fn metric_statements() -> Vec<Statements> {
     let metrics = catalogue::all();
     let units: BTreeSet<&str> = metrics.iter().map(|metric| metric.unit.as_str()).collect();
@@ -75,7 +78,7 @@ pub fn metric_statements() -> Vec<Statements> {
     ]
 }
 
-/// What is kept of spans.
+/// Returns the statements that clean spans.
 pub fn trace_statements() -> Vec<Statements> {
     let name = format!("^([A-Z]+ )?[A-Za-z0-9{VALUE_PUNCTUATION}]+$");
     let mut span = kept_attributes_without_bytes("span", &recorded::span_attributes());
@@ -85,30 +88,32 @@ pub fn trace_statements() -> Vec<Statements> {
     vec![resource(), scope(), Statements { context: "span", statements: span }]
 }
 
-/// What is kept of log lines, and where: the event becomes the body, fields become attributes.
+/// Returns the statements that clean log lines: the event becomes the body, and fields become
+/// attributes.
 ///
-/// A line that a queue did not take comes again as these statements left it, so they must not change it a second time.
+/// A line that a queue rejected arrives again in its cleaned form, so the statements must be
+/// idempotent.
 pub fn log_statements() -> Vec<Statements> {
     let mut log = vec![r#"merge_maps(log.attributes, log.body, "upsert") where IsMap(log.body)"#.to_owned()];
-    // The body still holds the whole line, and a line that is not JSON is nothing but body. One that comes again is told by its time,
-    // and holds the event.
+    // At first the body holds the whole line; a line that is not JSON has only a body. A line that
+    // arrives again has a time, and its body is the event.
     log.push(format!(
         r#"set(log.body, "{UNPARSED_LINE}") where log.observed_time_unix_nano != 0 or not IsString(log.body) or not IsMatch(log.body, "{EVENT}")"#
     ));
     log.push(format!(
         r#"set(log.body, log.attributes["event"]) where IsString(log.attributes["event"]) and IsMatch(log.attributes["event"], "{EVENT}")"#
     ));
-    // A level that is none is text like any other.
+    // An unknown level is arbitrary text.
     log.push(r#"set(log.severity_text, "") where log.severity_number == 0"#.to_owned());
     log.extend(kept_attributes("log", &recorded::line_fields()));
-    // A line that is read twice is the same to Loki, which then keeps it once.
+    // Two readings of one line must be identical, so that Loki stores them once.
     log.push("set(log.observed_time_unix_nano, 0)".to_owned());
     vec![resource(), scope(), Statements { context: "log", statements: log }]
 }
 
 fn resource() -> Statements {
     let names = list(recorded::resource::ALL);
-    // What an operator calls a deployment may be prose.
+    // An operator's name for a deployment may be prose.
     let mut statements = vec![
         "flatten(resource.attributes)".to_owned(),
         format!("keep_keys(resource.attributes, {names})"),
@@ -118,7 +123,7 @@ fn resource() -> Statements {
     Statements { context: "resource", statements }
 }
 
-/// Who recorded something is said by the resource.
+/// Clears the scope, because the resource already identifies the recorder.
 fn scope() -> Statements {
     let statements =
         [r#"keep_keys(scope.attributes, [""])"#, r#"set(scope.name, "")"#, r#"set(scope.version, "")"#];
@@ -127,7 +132,8 @@ fn scope() -> Statements {
 
 fn kept_attributes(context: &str, names: &BTreeSet<&'static str>) -> Vec<String> {
     vec![
-        // A map or list below an allowed name becomes names of its own, which are not allowed.
+        // `flatten` turns a map or list below an allowed name into names of their own, which are
+        // not allowed.
         format!("flatten({context}.attributes)"),
         format!("keep_keys({context}.attributes, {})", list(names.iter().copied())),
         format!("truncate_all({context}.attributes, {LONGEST_VALUE})"),
@@ -143,8 +149,8 @@ fn kept_attributes_without_bytes(context: &str, names: &BTreeSet<&'static str>) 
     statements
 }
 
-/// Redacts a value of bytes, which patterns do not match. Only bytes compare with bytes, and any bytes are at least a zero byte. A line
-/// needs no such statement: there are no bytes in JSON.
+/// Redacts a value of bytes, which patterns do not match. Only bytes compare with bytes, and any
+/// bytes are at least a zero byte. Log lines need no such statement, because JSON has no bytes.
 fn without_bytes(context: &str, name: &str) -> String {
     let path = format!(r#"{context}.attributes["{name}"]"#);
     format!(r#"set({path}, "{REDACTED}") where {path} >= 0x00"#)
@@ -176,7 +182,7 @@ mod tests {
         }
     }
 
-    /// Both programs complete a path that lacks its context, and log it at every start.
+    /// Both programs complete a path without context, and log that at every start.
     #[test]
     fn every_path_names_its_context() {
         let statements = [metric_statements(), trace_statements(), log_statements()].into_iter().flatten();

@@ -1,6 +1,6 @@
-//! The pipeline as Grafana Alloy reads it, laid out as its formatter does.
+//! The pipeline for Grafana Alloy, laid out like its formatter's output.
 //!
-//! Components and arguments: the reference of `otelcol.*` components, Alloy v1.18.
+//! Components and arguments: reference of the `otelcol.*` components, Alloy v1.18.
 
 use std::fmt::Write;
 
@@ -19,13 +19,13 @@ use super::{
 };
 use crate::peers::Probe;
 
-/// How the collector reaches the statistics of Postgres.
+/// File with the URL through which the collector reads Postgres's statistics.
 const STATISTICS_DATABASE_URL: &str = "/run/secrets/statistics_database_url";
 
-/// Below `--storage.path`, which is the only directory that Alloy's image can write to.
+/// State directory, below `--storage.path`, the only directory that Alloy's image can write to.
 const STATE_DIRECTORY: &str = "/var/lib/alloy/data";
 
-/// `deploy/alloy/config.alloy`
+/// Renders `deploy/alloy/config.alloy`.
 pub fn render() -> String {
     let mut blocks = vec![block("logging", [set("level", quoted("info")), set("format", quoted("json"))])];
     blocks.extend(storages());
@@ -40,7 +40,7 @@ pub fn render() -> String {
 
     let mut out = String::new();
     for line in HEADING {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(out, "// {line}");
     }
     for block in blocks {
@@ -64,8 +64,8 @@ fn storages() -> [Item; 2] {
             [
                 directory("queues"),
                 fsync(),
-                // The files shrink again after a store was down. Without cleaning up at start, which fails where the directory is
-                // shared.
+                // The files shrink again after an outage of a store. Clean-up at start is off,
+                // because it fails if the directory is shared.
                 block(
                     "compaction",
                     [directory("queues"), set("on_start", "true"), set("on_rebound", "true")],
@@ -109,7 +109,7 @@ fn file_receiver() -> Item {
             set("storage", "otelcol.storage.file.offsets.handler"),
             Item::Attribute("resource", resource),
             Item::Attribute("operators", Expression::List(line_operators().iter().map(expression).collect())),
-            // Lines that the pipeline refuses stay in their file.
+            // Lines that the pipeline rejects stay in their file.
             block("retry_on_failure", [set("enabled", "true"), set("max_elapsed_time", quoted("0s"))]),
             block("output", [set("logs", references(&["otelcol.processor.memory_limiter.default.input"]))]),
         ],
@@ -155,7 +155,7 @@ fn statements(name: &'static str, groups: Vec<Statements>) -> impl Iterator<Item
     })
 }
 
-/// The blackbox exporter is scraped within Alloy, and what it says becomes OTLP and takes the way of everything else.
+/// Probes: Alloy scrapes its blackbox exporter, and the results become OTLP and enter the pipeline.
 fn probe_blocks() -> [Item; 6] {
     let module = "http";
     let target = |probe: Probe, address: String| {
@@ -306,8 +306,8 @@ fn exporter(store: &Store) -> Item {
     )
 }
 
-/// What Postgres and the host say about themselves. Prometheus scrapes it from Alloy's own port, where each component has a path of
-/// its own; nothing of it goes through the pipeline.
+/// Exporters of Postgres's and the host's statistics. Prometheus scrapes them on Alloy's own port,
+/// where each component has its own path; they do not pass through the pipeline.
 fn exporters_of_statistics() -> [Item; 3] {
     let list = |names: &[&str]| {
         Expression::List(names.iter().map(|name| Expression::Inline(quoted(name))).collect())
@@ -338,7 +338,7 @@ fn exporters_of_statistics() -> [Item; 3] {
     ]
 }
 
-/// What a block contains.
+/// The content of a block.
 enum Item {
     Attribute(&'static str, Expression),
     Block { head: String, items: Vec<Item> },
@@ -377,7 +377,7 @@ fn references(names: &[&str]) -> String {
     format!("[{}]", names.join(", "))
 }
 
-/// Statements stand between backticks, in which nothing is escaped.
+/// Writes statements between backticks, in which nothing is escaped.
 fn raw_strings(texts: Vec<String>) -> Expression {
     Expression::List(texts.into_iter().map(|text| Expression::Inline(format!("`{text}`"))).collect())
 }
@@ -395,7 +395,7 @@ fn expression(setting: &Setting) -> Expression {
 impl Item {
     fn write(&self, out: &mut String, depth: usize) {
         match self {
-            // Alone it is aligned with nothing.
+            // A single attribute needs no alignment.
             Item::Attribute(name, value) => write_attributes(out, depth, &[(name, value)], ""),
             Item::Comment(text, item) => {
                 let _ = writeln!(out, "{}// {text}", indent(depth));
@@ -410,7 +410,7 @@ impl Item {
     }
 }
 
-/// Attributes that follow one another stand together; blocks are set apart.
+/// Writes consecutive attributes together, and blank lines around blocks.
 fn write_items(out: &mut String, depth: usize, items: &[Item]) {
     let mut rest = items;
     while let Some(first) = rest.first() {
@@ -434,7 +434,8 @@ fn write_items(out: &mut String, depth: usize, items: &[Item]) {
     }
 }
 
-/// The formatter aligns equals signs, and begins anew after a value of several lines.
+/// Writes attributes with aligned equals signs. Like the formatter, it restarts the alignment after
+/// a multi-line value.
 fn write_attributes<N: AsRef<str>>(
     out: &mut String,
     depth: usize,
@@ -453,7 +454,7 @@ fn write_attributes<N: AsRef<str>>(
 }
 
 impl Expression {
-    /// Objects of one entry whose value is plain stay on their line.
+    /// Returns whether an object stays on one line: it has one entry with a plain value.
     fn is_inline(&self) -> bool {
         match self {
             Expression::Inline(_) => true,

@@ -1,4 +1,4 @@
-//! The pipeline as the OpenTelemetry Collector reads it.
+//! The pipeline for the OpenTelemetry Collector.
 
 use std::fmt::Write;
 
@@ -14,11 +14,11 @@ use super::{
 
 const STATE_DIRECTORY: &str = "/var/lib/otelcol";
 
-/// `deploy/otelcol/config.yaml`
+/// Renders `deploy/otelcol/config.yaml`.
 pub fn render() -> String {
     let mut out = String::new();
     for line in HEADING {
-        // Writing to a String cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(out, "# {line}");
     }
     out.push('\n');
@@ -144,7 +144,7 @@ processors:
     write_statements(&mut out, "metric_statements", probes::translation());
     out.push_str("  filter/probes:\n    error_mode: propagate\n");
     write_conditions(&mut out, "metric_conditions", &probes::other_metrics());
-    // A list of its own, as everything that has a context of its own.
+    // Conditions of another context need their own list.
     write_group(&mut out, "datapoint", "conditions", &probes::discarded().conditions);
     out.push_str("  transform/probes:\n    error_mode: propagate\n");
     write_statements(&mut out, "metric_statements", probes::kept());
@@ -233,12 +233,13 @@ service:
     )
 }
 
-/// Between single quotes nothing but they themselves are escaped; a dollar sign would begin a variable.
+/// Quotes text. Between single quotes only single quotes are escaped; a dollar sign would begin a
+/// variable.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''").replace('$', "$$"))
 }
 
-/// One element of a list, or the value of a key that is already written.
+/// Writes one element of a list, or the value of a key that is already written.
 fn write_setting(out: &mut String, indent: usize, prefix: &str, setting: &Setting) {
     match setting {
         Setting::Text(text) => {
@@ -251,7 +252,7 @@ fn write_setting(out: &mut String, indent: usize, prefix: &str, setting: &Settin
                 if matches!(value, Setting::Map(_)) {
                     out.push('\n');
                 }
-                // What follows the first key of an element of a list stands below that key.
+                // The other keys of a list element are aligned with its first key.
                 prefix = if prefix.is_empty() { "" } else { "  " };
                 write_setting(out, indent + prefix.len() + 2, "", value);
             }

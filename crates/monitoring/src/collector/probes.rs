@@ -1,8 +1,9 @@
-//! Requests that the collector makes itself, so that somebody asks when no user does: whether the API answers, and whether what users
-//! reach it by (proxy, TLS, DNS) leads to it.
+//! Probes: requests by the collector itself, so that an outage is noticed even without users. They
+//! check whether the API responds, and whether the public address (proxy, TLS, DNS) leads to it.
 //!
-//! Alloy asks by the blackbox exporter, the Collector by the receiver `httpcheck`. Their metrics differ, so those of the receiver are
-//! translated to the exporter's: rules and dashboards know one set of names.
+//! Alloy probes with the blackbox exporter, the Collector with the receiver `httpcheck`. The
+//! receiver's metrics are translated to the exporter's, so rules and dashboards use one set of
+//! names.
 
 use domain::recorded::resource;
 use telemetry::ClosedSet;
@@ -11,40 +12,41 @@ use telemetry::catalogue::{Label, MetricDescription};
 use super::allow_list::{Conditions, Statements, list};
 use crate::peers::{PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_JOB, PROBE_STATUS, PROBE_SUCCESS, Probe};
 
-/// The API as the collector reaches it, past everything that users come through.
+/// The API's address for the collector, past the proxy.
 const API: &str = "http://api:8080";
 
-/// The variable with the address by which users reach the API, the same as the application's. Where it is not set, nothing beyond the
-/// API itself is asked.
+/// Variable with the public address of the API; the application uses the same. If it is not set,
+/// only the API itself is probed.
 pub(super) const PUBLIC_URL_VARIABLE: &str = "SOCIALIZE_PUBLIC_URL";
-/// What is asked then, and thrown away, because neither program can leave out a target.
+/// Target that is probed instead, with discarded results, because neither program can omit a
+/// target.
 pub(super) const NO_PUBLIC_URL: &str = API;
 
-/// How often is asked: as often as everything else is measured.
+/// Interval of probes, the same as that of scrapes.
 pub(super) const INTERVAL: &str = "15s";
-/// Users do not wait longer.
+/// Timeout of probes; users do not wait longer.
 pub(super) const TIMEOUT: &str = "5s";
 
-/// What is asked of the API: whether it can serve, which includes its database.
+/// Returns the URL of the direct probe: readiness, which includes the database.
 pub(super) fn ready_url() -> String {
     format!("{API}/health/ready")
 }
 
-/// What is asked through everything that users come through: whether the process lives. Its database does not matter here, so that
-/// one cause has one alert.
+/// Path of the public probe: liveness. It ignores the database, so that one cause triggers one
+/// alert.
 pub(super) const PUBLIC_PATH: &str = "/health/live";
 
-/// The address that stands for no public URL.
+/// Returns the target that replaces a missing public URL.
 pub(super) fn discarded_url() -> String {
     format!("{NO_PUBLIC_URL}{PUBLIC_PATH}")
 }
 
-/// What the receiver calls them.
+/// Name of the receiver's status metric.
 const STATUS: &str = "httpcheck.status";
 const DURATION: &str = "httpcheck.duration";
 const CERTIFICATE: &str = "httpcheck.tls.cert_remaining";
 
-/// Whatever a probe may say.
+/// Returns the metrics that a probe may send.
 fn metrics() -> [MetricDescription; 4] {
     [
         PROBE_SUCCESS.description(),
@@ -54,8 +56,8 @@ fn metrics() -> [MetricDescription; 4] {
     ]
 }
 
-/// Makes the exporter's metrics of the receiver's. A status of the receiver is five points, one for each class of statuses, of which at
-/// most one is 1 and has the status as an attribute.
+/// Translates the receiver's metrics to the exporter's. A status of the receiver is five points,
+/// one for each class of statuses. At most one of them is 1, and it has the status as an attribute.
 pub(super) fn translation() -> Vec<Statements> {
     let probe = format!(r#"datapoint.attributes["{}"]"#, Probe::KEY);
     let (success, status) = (PROBE_SUCCESS.description().name, PROBE_STATUS.description().name);
@@ -98,20 +100,20 @@ pub(super) fn translation() -> Vec<Statements> {
     ]
 }
 
-/// What became of no public URL.
+/// Drops results of the target that replaces a missing public URL.
 pub(super) fn discarded() -> Conditions {
     let condition = format!(r#"datapoint.attributes["http.url"] == "{}""#, discarded_url());
     Conditions { context: "datapoint", conditions: vec![condition] }
 }
 
-/// Whatever else the exporter says: phases, lengths, versions.
+/// Drops the exporter's other metrics: phases, lengths, versions.
 pub(super) fn other_metrics() -> Conditions {
     let names = metrics().map(|metric| metric.name);
     let condition = format!("not ContainsValue({}, metric.name)", list(names));
     Conditions { context: "metric", conditions: vec![condition] }
 }
 
-/// What is kept of probes: which one it was, and nothing of the address.
+/// Keeps the name of the probe and removes its address.
 pub(super) fn kept() -> Vec<Statements> {
     vec![
         Statements {
@@ -132,10 +134,11 @@ pub(super) fn kept() -> Vec<Statements> {
         Statements {
             context: "metric",
             statements: vec![
-                // It would become part of the name.
+                // The unit would become part of the name.
                 r#"set(metric.unit, "")"#.to_owned(),
                 r#"set(metric.description, "")"#.to_owned(),
-                // One point of those of all classes of statuses. The receiver also says twice when a certificate ends, a second apart.
+                // Merges the points of the classes of statuses. The receiver also reports the end
+                // of a certificate twice, a second apart.
                 format!(r#"aggregate_on_attributes("max", ["{}"])"#, Probe::KEY),
             ],
         },

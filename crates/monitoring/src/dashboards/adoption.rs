@@ -1,4 +1,4 @@
-//! What people do with Socialize, and how the workflow itself is doing.
+//! User activity, and the state of the approval workflow.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::SAMPLE_AGE;
 
-/// Prometheus is asked at full hours only, so that bars stay where they are.
+/// Shown before the first full hour: queries are aligned to full hours, so that bars do not move.
 const FIRST_HOUR: &str = "Bars appear when their hour is over";
 
 const A_WEEK: Duration = Duration::from_hours(7 * 24);
@@ -121,7 +121,7 @@ fn week_over_week() -> Panel {
     .ask(Target::named("a week ago", &created().offset(A_WEEK).per_bar().sum().or_zero()))
 }
 
-/// The way of a new customer, in the order of its steps.
+/// The funnel of a new customer, in order.
 const STEPS: [(&str, &CounterMetric); 5] = [
     ("registered", &USERS_REGISTERED),
     ("confirmed the address", &USERS_VERIFIED),
@@ -130,7 +130,7 @@ const STEPS: [(&str, &CounterMetric); 5] = [
     ("published for the first time", &WORKSPACES_FIRST_PUBLISHED),
 ];
 
-/// How often each step was taken in a week that ended so long ago.
+/// Adds the count of each step in a week, which ended `ago` before now.
 fn steps(panel: Panel, ago: Option<Duration>) -> Panel {
     let panel = panel.width(7).unit(Unit::Plain).decimals(0).color(Color::Blue).when_nothing("0");
     STEPS.iter().fold(panel, |panel, (name, metric)| {

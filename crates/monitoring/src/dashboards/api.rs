@@ -1,4 +1,4 @@
-//! Which requests fail or are slow, and why: rate, errors and durations by route, and the way to traces and lines.
+//! Failing and slow requests: rate, errors and durations by route, with links to traces and lines.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use crate::query::{
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, ERROR_SHARE, LATENCY_OBJECTIVE, SLOW_REQUEST};
 use crate::rules::{DashboardUid, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS};
 
-/// A request that takes longer is worth a look.
+/// Duration above which a request is listed as slow.
 const SLOW_MILLISECONDS: u64 = 500;
-/// How many routes are drawn beside one another.
+/// Maximum number of routes in one chart.
 const ROUTES_DRAWN: u8 = 6;
 
 pub(super) fn dashboard() -> Dashboard {
@@ -55,17 +55,17 @@ pub(super) fn dashboard() -> Dashboard {
     }
 }
 
-/// The requests for the routes that are chosen.
+/// Selects requests of the chosen routes.
 fn requests() -> Selector<ServerRequest, IsHistogram> {
     crate::query::requests().of_chosen_routes()
 }
 
-/// The lines of those that failed because of us.
+/// Selects log lines of requests that failed because of us.
 fn failed_requests() -> Lines {
     lines(events::SERVER_REQUEST).at_least(Level::Error).of_chosen_routes()
 }
 
-/// Their spans.
+/// Selects spans of requests of the chosen routes.
 fn request_spans() -> Spans {
     spans().of_requests().of_chosen_routes()
 }
@@ -387,9 +387,10 @@ fn database() -> Panel {
     panel.ask(Target::named("failures", &failed))
 }
 
-/// By how many times the share of `bad` in the requests of a window exceeds what the objective allows.
+/// Returns the burn rate: the share of `bad` requests in a window, divided by the share that the
+/// objective allows.
 fn burn(bad: &Recording<Total>, all: &Recording<Total>, objective: f64, window: Duration) -> Vector<Total> {
-    // Without the noise of binary fractions.
+    // Rounded, because of binary fractions.
     let times = (1.0 / (1.0 - objective)).round();
     bad.average(window).share_of(all.average(window)).times(times)
 }
@@ -417,7 +418,7 @@ fn budget_left() -> Panel {
     ))
 }
 
-/// A window of the alerts on objectives, its name, and the burn rate that they take.
+/// Windows of the alerts on objectives, with their names.
 const BURN_WINDOWS: [(Duration, &str); 4] = [
     (Duration::from_hours(1), "1 h"),
     (Duration::from_hours(6), "6 h"),
@@ -426,7 +427,7 @@ const BURN_WINDOWS: [(Duration, &str); 4] = [
 ];
 
 fn burn_rates(id: u16, title: &'static str, description: &'static str) -> Panel {
-    // At 1 the budget lasts for exactly 28 days.
+    // At a burn rate of 1 the budget lasts exactly 28 days.
     Panel::time_series(id, title, description)
         .width(9)
         .unit(Unit::Plain)
@@ -460,7 +461,7 @@ fn slow_burn_rate() -> Panel {
     })
 }
 
-/// How many customers are listed.
+/// Maximum number of customers in the table.
 const CUSTOMERS_LISTED: u8 = 10;
 
 fn affected() -> Panel {

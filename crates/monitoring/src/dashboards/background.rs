@@ -1,4 +1,4 @@
-//! Whether background work gets done, and whether the others answer that we depend on.
+//! Progress of background work, and availability of the services that we depend on.
 
 use domain::catalogue::{
     BLOB_OPERATION_DURATION, DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_MAX,
@@ -26,7 +26,7 @@ use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, li
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{DATABASE_P95_SECONDS, LOOP_AGE, QUEUE_AGE};
 
-/// How many of the many database operations are drawn beside one another.
+/// Maximum number of database operations in one chart.
 const OPERATIONS_DRAWN: u8 = 8;
 
 pub(super) fn dashboard() -> Dashboard {

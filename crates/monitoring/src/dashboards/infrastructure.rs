@@ -1,4 +1,4 @@
-//! Is Postgres or the host the cause? What both say about themselves, by exporters in the collector.
+//! Is Postgres or the host the cause? Metrics of both, from exporters in the collector.
 
 use telemetry::ClosedSet;
 
@@ -19,13 +19,13 @@ use crate::rules::thresholds::{
     TRANSACTION_ID_AGE,
 };
 
-/// What is shown where the exporters do not run, as with a Collector in place of Alloy.
+/// Shown if the exporters do not run, for instance with a Collector instead of Alloy.
 const NOT_WATCHED: &str = "Not watched";
 
-/// How many tables are drawn beside one another.
+/// Maximum number of tables in one chart.
 const TABLES_DRAWN: u8 = 8;
 
-/// A cache that finds less in memory is worth a look; small databases fit into it whole.
+/// A lower hit ratio deserves a look. Small databases fit into the cache completely.
 const CACHE_HIT_SHARE: f64 = 0.95;
 
 pub(super) fn dashboard() -> Dashboard {
@@ -141,12 +141,12 @@ fn memory_left() -> Vector<Total> {
     select(&NODE_MEMORY_AVAILABLE).now().min().share_of(select(&NODE_MEMORY_TOTAL).now().min())
 }
 
-/// How many processors there are: each has one series of idle seconds.
+/// Returns the number of processors. Each has one series of idle seconds.
 fn processors_there() -> Vector<Total> {
     select(&NODE_CPU).is(Unused::Idle).rate(RATE).count()
 }
 
-/// How many processors are busy, by what they do.
+/// Returns the number of busy processors, by mode.
 fn busy() -> Samples<OfProcessor> {
     select(&NODE_CPU).is_none_of(Unused::ALL).rate(RATE)
 }

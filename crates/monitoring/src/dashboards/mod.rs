@@ -1,6 +1,7 @@
-//! What operators look at: eight dashboards, one file each.
+//! The operators' dashboards: eight of them, one file each.
 //!
-//! *Overview* says whether it is healthy and whether people get through, on one screen. The others say where and why.
+//! *Overview* shows on one screen whether the system is healthy and whether users succeed. The
+//! others show where and why not.
 
 use ::telemetry::catalogue::{CounterMetric, IsCounter, IsHistogram};
 use domain::catalogue;
@@ -19,7 +20,7 @@ mod request;
 mod runbook;
 mod telemetry;
 
-/// All of them, in the order of their links, with their files.
+/// Returns all dashboards and their files, in the order of their links.
 pub fn all() -> Vec<(&'static str, Dashboard)> {
     let mut all = without_runbook();
     all.push(("deploy/grafana/dashboards/runbook.json", runbook::dashboard()));
@@ -38,7 +39,7 @@ fn without_runbook() -> Vec<(&'static str, Dashboard)> {
     ]
 }
 
-/// Their files.
+/// Renders the files of all dashboards.
 pub fn files() -> Vec<GeneratedFile> {
     let file = |(path, dashboard): (&'static str, Dashboard)| GeneratedFile {
         path: path.to_owned(),
@@ -49,16 +50,16 @@ pub fn files() -> Vec<GeneratedFile> {
 
 pub use panel_of_alert::panel_of_alert;
 
-/// The distance of two points, at least four scrapes.
+/// Window of rates: the distance between two points, but at least four scrapes.
 const RATE: Window = Window::RateInterval;
-/// All that the dashboard shows.
+/// The dashboard's whole time range.
 const RANGE: Window = Window::Range;
 
-/// Percentiles of latency that are shown beside one another, with their names.
+/// Percentiles of latency in one chart, with their names.
 const PERCENTILES: [(f64, &str); 3] = [(0.5, "p50"), (0.95, "p95"), (0.99, "p99")];
 
-/// Asks for the percentiles of requests over time. The dots come with the first of them: asked for with each, they would be
-/// drawn on top of each other.
+/// Adds queries for the percentiles of requests over time. Only the first one asks for exemplars:
+/// otherwise several dots would be drawn on top of each other.
 fn percentiles_of(requests: fn() -> Selector<ServerRequest, IsHistogram>, panel: Panel) -> Panel {
     PERCENTILES.iter().enumerate().fold(panel, |panel, (number, (q, name))| {
         let target = Target::named(name, &requests().timed().quantile(*q, RATE));
@@ -66,7 +67,7 @@ fn percentiles_of(requests: fn() -> Selector<ServerRequest, IsHistogram>, panel:
     })
 }
 
-/// What events are counted in.
+/// The period over which events are counted.
 #[derive(Clone, Copy)]
 enum Count {
     PerBar,
@@ -82,7 +83,7 @@ impl Count {
     }
 }
 
-/// What users do in the core workflows, with the names that charts give it.
+/// Returns the user actions of the core workflows, with their names in charts.
 fn core_actions(count: Count) -> Vec<(&'static str, Vector<Total>)> {
     let of = |metric: &CounterMetric| count.of(&select(metric)).sum();
     vec![
@@ -96,7 +97,7 @@ fn core_actions(count: Count) -> Vec<(&'static str, Vector<Total>)> {
     ]
 }
 
-/// A chart of what users do in the core workflows.
+/// Builds a chart of the user actions of the core workflows.
 fn core_actions_over_time(id: u16, title: &'static str, description: &'static str) -> Panel {
     let panel = Panel::time_series(id, title, description).unit(Unit::Plain).decimals(0).stacked_bars();
     core_actions(Count::PerBar)

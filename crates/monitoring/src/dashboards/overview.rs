@@ -1,4 +1,4 @@
-//! Is it healthy, and do people get through? One screen.
+//! Is it healthy, and do users succeed? One screen.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Which panel shows what an alert is about. Nobody has to name it: it is the one of the alert's dashboard whose queries have most in
-//! common with the condition.
+//! The panel that an alert links to. It is chosen automatically: of the panels on the alert's
+//! dashboard, it is the one whose queries have most words in common with the condition.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
@@ -9,7 +9,8 @@ use crate::grafana::{Dashboard, Panel};
 use crate::query::Scale;
 use crate::rules::{Alert, DashboardUid, groups};
 
-/// The dashboard and the id of the panel, or nothing where no panel asks for any metric of the condition.
+/// Returns the dashboard and the id of the panel, or `None` if no panel queries a metric of the
+/// condition.
 pub fn panel_of_alert(alert: &Alert) -> Option<(DashboardUid, u16)> {
     static PANELS: OnceLock<HashMap<&'static str, Option<(DashboardUid, u16)>>> = OnceLock::new();
     let panels = PANELS.get_or_init(|| {
@@ -33,29 +34,30 @@ fn closest<'a>(
     let alike = panels.filter_map(|(uid, panel)| {
         let shown: BTreeSet<&str> = panel.expressions().flat_map(words).collect();
         let common: Vec<&&str> = asked.intersection(&shown).collect();
-        // Without a metric in common, what is alike is the language.
+        // Without a common metric, only the query language is alike.
         common.iter().any(|word| is_metric(word)).then(|| {
             let share = 100 * common.len() / asked.union(&shown).count();
             (share + bonus(panel), uid, panel.id())
         })
     });
-    // Of several that are equally alike, the first.
+    // Of several panels with the same score, the first wins.
     alike.reduce(|one, other| if other.0 > one.0 { other } else { one }).map(|(_, uid, id)| (uid, id))
 }
 
-/// A chart says more about a time than a number does.
+/// Returns extra score for charts, which show more about a period than a number does.
 fn bonus(panel: &Panel) -> usize {
     if panel.is_chart() { 25 } else { 0 }
 }
 
-/// Names of metrics, labels, values and functions.
+/// Returns the names of metrics, labels, values and functions.
 fn words(expression: &str) -> BTreeSet<&str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     let words = expression.split(|c| !is_part(c));
     words.filter(|word| word.len() > 1 && !word.starts_with(|c: char| c.is_ascii_digit())).collect()
 }
 
-/// No function, label or value of PromQL has two underscores or a colon and none of these is a metric without; `up` is the exception.
+/// Returns whether a word is a metric's name. Metrics have a colon, two underscores or the prefix
+/// `pg_`; functions and labels that look alike are excluded. The exception is `up`.
 fn is_metric(word: &str) -> bool {
     let is_function =
         word.starts_with("histogram_") || word.ends_with("_over_time") || word.starts_with("label_");
@@ -86,8 +88,8 @@ mod tests {
         assert_eq!(panel("AvailabilityBudgetBurningFast"), Some((DashboardUid::Api, 52)));
     }
 
-    /// Where this fails for a new alert: its dashboard shows nothing of what it is about, so another one is the right one, or a panel is
-    /// missing.
+    /// If this fails for a new alert, its dashboard shows nothing about it: choose another
+    /// dashboard, or add a panel.
     #[test]
     fn nearly_every_alert_leads_to_a_panel() {
         let alerts: Vec<Alert> = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts).collect();

@@ -1,4 +1,5 @@
-//! What happened to one request? A user sends its id, which every error answer holds and which is the id of its trace.
+//! The path of one request. A user sends its id, which every error response contains and which is its
+//! trace id.
 
 use domain::labels::{EmailTemplate, JobKind};
 use domain::signals::keys;

@@ -1,18 +1,18 @@
-//! *Runbook*: what `docs/RUNBOOK.md` says, a panel for each alert. Alerts link to it, so whoever is woken by one reads what belongs to
-//! the version that runs, without looking for a repository.
+//! The *Runbook* dashboard: the text of `docs/RUNBOOK.md`, one panel per alert. Alerts link to it,
+//! so a person on call reads the text for the running version without searching a repository.
 
 use crate::grafana::{Band, Dashboard, Panel};
 use crate::query::Scale;
 use crate::rules::{Alert, DashboardUid, groups, runbook_section};
 
-/// Links without a server lead to the one that shows them.
+/// A link without a server is relative to this Grafana.
 const THIS_GRAFANA: &str = "";
 
 pub(super) fn dashboard() -> Dashboard {
     let mut bands = Vec::new();
     for (number, group) in (1..).zip(groups(Scale::REAL)) {
         bands.push(Band::Title(number, group.about));
-        // Two beside each other; each is shown alone by the link of its alert.
+        // Two panels side by side. The link of an alert shows its panel alone.
         for pair in group.alerts.chunks(2) {
             let width = 24 / pair.len() as u8;
             bands.push(Band::Panels(16, pair.iter().map(|alert| panel(alert).width(width)).collect()));

@@ -1,4 +1,5 @@
-//! Can one trust what one sees? From the process through the collector to the stores, and what all of them cost.
+//! Can I trust what I see? The path of telemetry from the process through the collector to the
+//! stores, and its cost.
 
 use domain::catalogue::{BUILD_INFO, DISK_AVAILABLE, DISK_SIZE, HEARTBEAT, RUNTIME_TASKS};
 use domain::labels::{Disk, Role};

@@ -1,4 +1,5 @@
-//! The labels of the exporters' metrics. Their values are the database's and the machine's; those that queries choose by are closed sets.
+//! Labels of the exporters' metrics. Most values come from the database or the machine; those that
+//! queries select by are closed sets.
 
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
@@ -6,22 +7,22 @@ use telemetry::catalogue::Label;
 
 use crate::query::{HasLabel, LabelName, Only};
 
-/// No labels that a query asks for.
+/// No labels that a query uses.
 pub enum Whole {}
-/// The labels of what there is for each database.
+/// Labels of metrics per database.
 pub enum OfDatabase {}
-/// The labels of connections.
+/// Labels of metrics per connection state.
 pub enum OfBackends {}
-/// The labels of locks.
+/// Labels of metrics per lock mode.
 pub enum OfLocks {}
-/// The labels of what there is for each table.
+/// Labels of metrics per table.
 pub enum OfTable {}
-/// The labels of processors.
+/// Labels of metrics per processor.
 pub enum OfProcessor {}
-/// The labels of disks.
+/// Labels of metrics per disk.
 pub enum OfDevice {}
 
-/// A database.
+/// Name of a database.
 pub enum Database {}
 
 impl LabelName for Database {
@@ -32,7 +33,7 @@ impl HasLabel<Database, Only> for OfDatabase {}
 impl HasLabel<Database, Only> for OfBackends {}
 impl HasLabel<Database, Only> for OfLocks {}
 
-/// What a connection is doing.
+/// Activity of a connection.
 pub enum BackendState {}
 
 impl LabelName for BackendState {
@@ -41,7 +42,7 @@ impl LabelName for BackendState {
 
 impl HasLabel<BackendState, Only> for OfBackends {}
 
-/// How strong a lock is.
+/// Strength of a lock.
 pub enum LockMode {}
 
 impl LabelName for LockMode {
@@ -50,7 +51,7 @@ impl LabelName for LockMode {
 
 impl HasLabel<LockMode, Only> for OfLocks {}
 
-/// A table.
+/// Name of a table.
 pub enum Table {}
 
 impl LabelName for Table {
@@ -59,7 +60,7 @@ impl LabelName for Table {
 
 impl HasLabel<Table, Only> for OfTable {}
 
-/// What a processor is doing.
+/// Activity of a processor.
 pub enum ProcessorMode {}
 
 impl LabelName for ProcessorMode {
@@ -68,7 +69,7 @@ impl LabelName for ProcessorMode {
 
 impl HasLabel<ProcessorMode, Only> for OfProcessor {}
 
-/// A disk.
+/// Name of a disk.
 pub enum Device {}
 
 impl LabelName for Device {
@@ -77,16 +78,16 @@ impl LabelName for Device {
 
 impl HasLabel<Device, Only> for OfDevice {}
 
-/// Databases that every server has and nobody uses.
+/// Databases that every server has and the application does not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Maintenance {
-    /// The pristine template.
+    /// The unmodified template.
     #[strum(serialize = "template0")]
     Template0,
     /// The template of new databases.
     #[strum(serialize = "template1")]
     Template1,
-    /// Where tools connect to first.
+    /// The default database of tools.
     #[strum(serialize = "postgres")]
     Postgres,
 }
@@ -107,10 +108,10 @@ impl Label for Maintenance {
 
 impl HasLabel<Maintenance, Only> for OfDatabase {}
 
-/// What a connection waits for.
+/// Event that a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Waiting {
-    /// A lock that another connection holds.
+    /// A lock held by another connection.
     #[strum(serialize = "Lock")]
     Lock,
 }
@@ -131,13 +132,13 @@ impl Label for Waiting {
 
 impl HasLabel<Waiting, Only> for OfBackends {}
 
-/// A processor without work.
+/// Modes of a processor without work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum Unused {
-    /// Nothing to do.
+    /// The processor has nothing to do.
     #[strum(serialize = "idle")]
     Idle,
-    /// Nothing to do but wait for a disk.
+    /// The processor has nothing to do until a disk responds.
     #[strum(serialize = "iowait")]
     WaitingForDisk,
 }

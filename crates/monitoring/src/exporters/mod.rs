@@ -1,6 +1,8 @@
-//! What Postgres and the host say about themselves: the metrics of two exporters that Alloy ships, and that Prometheus scrapes from it.
+//! Metrics of Postgres and the host, from two exporters that Alloy contains. Prometheus scrapes
+//! them from Alloy.
 //!
-//! They are typed like our own. `tests/exporters.rs` compares each name and label with what the exporters really show.
+//! They are typed like our own. `tests/exporters.rs` compares each name and label with the
+//! exporters' real output.
 
 use std::marker::PhantomData;
 
@@ -13,7 +15,7 @@ pub use labels::{
     OfProcessor, OfTable, ProcessorMode, Table, Unused, Waiting, Whole,
 };
 
-/// A metric of an exporter, whose labels have values that only the database or the machine knows.
+/// A metric of an exporter. Only the database or the machine knows the values of its labels.
 pub struct ExporterMetric<L, K> {
     name: &'static str,
     help: &'static str,
@@ -27,11 +29,12 @@ impl<L, K> ExporterMetric<L, K> {
 }
 
 impl<L, K> ExporterMetric<L, K> {
-    /// The declaration without its types.
+    /// Returns the declaration without its types.
     pub fn description(&self) -> MetricDescription {
         MetricDescription {
             name: self.name,
-            // Not that of the metric: the names of exporters are Prometheus' already, and many of their counters have no `_total`.
+            // Not the metric's kind: exporters' names are already Prometheus's, and many of their
+            // counters lack `_total`.
             kind: MetricKind::Gauge,
             unit: Unit::Count("{value}"),
             help: self.help,
@@ -46,70 +49,70 @@ impl<L, K> ExporterMetric<L, K> {
 type Gauge<L> = ExporterMetric<L, IsGauge>;
 type Counter<L> = ExporterMetric<L, IsCounter>;
 
-/// 1 while the exporter can ask Postgres.
+/// 1 while the exporter can query Postgres.
 pub const PG_UP: Gauge<Whole> = Gauge::new("pg_up", "1 while the exporter can ask Postgres.");
-/// Connections.
+/// Connections by database, state and the event that they wait for.
 pub const PG_BACKENDS: Gauge<OfBackends> =
     Gauge::new("pg_stat_activity_count", "Connections by database, state and what they wait for.");
-/// How many connections there may be.
+/// Maximum number of connections that Postgres accepts.
 pub const PG_MAX_CONNECTIONS: Gauge<Whole> =
     Gauge::new("pg_settings_max_connections", "Connections that Postgres takes at most.");
-/// The age of the oldest transaction.
+/// Age of the oldest transaction in seconds.
 pub const PG_OLDEST_TRANSACTION: Gauge<Whole> = Gauge::new(
     "pg_long_running_transactions_oldest_timestamp_seconds",
     "Age in seconds of the oldest transaction, despite its name.",
 );
-/// Locks that are held.
+/// Granted locks by mode.
 pub const PG_LOCKS: Gauge<OfLocks> = Gauge::new("pg_locks_count", "Locks by mode.");
-/// Deadlocks.
+/// Deadlocks that Postgres resolved.
 pub const PG_DEADLOCKS: Counter<OfDatabase> = Counter::new(
     "pg_stat_database_deadlocks",
     "Transactions that Postgres ended because they waited for each other.",
 );
-/// Transactions that were committed.
+/// Committed transactions.
 pub const PG_COMMITS: Counter<OfDatabase> =
     Counter::new("pg_stat_database_xact_commit", "Transactions that were committed.");
-/// Transactions that were rolled back.
+/// Rolled-back transactions.
 pub const PG_ROLLBACKS: Counter<OfDatabase> =
     Counter::new("pg_stat_database_xact_rollback", "Transactions that were rolled back.");
-/// Blocks that were in memory.
+/// Blocks that were found in Postgres's cache.
 pub const PG_BLOCKS_HIT: Counter<OfDatabase> =
     Counter::new("pg_stat_database_blks_hit", "Blocks that were found in Postgres' own memory.");
-/// Blocks that were not.
+/// Blocks that had to be read from outside the cache.
 pub const PG_BLOCKS_READ: Counter<OfDatabase> =
     Counter::new("pg_stat_database_blks_read", "Blocks that were read from the system.");
-/// Bytes of temporary files.
+/// Bytes written to temporary files.
 pub const PG_TEMPORARY_BYTES: Counter<OfDatabase> =
     Counter::new("pg_stat_database_temp_bytes", "Bytes of sorts and joins that did not fit into memory.");
-/// The size of a database.
+/// Size of a database in bytes.
 pub const PG_DATABASE_SIZE: Gauge<OfDatabase> =
     Gauge::new("pg_database_size_bytes", "Size of a database on disk.");
-/// The age of the oldest transaction id.
+/// Age of the oldest transaction id, which must not wrap around.
 pub const PG_TRANSACTION_ID_AGE: Gauge<OfDatabase> = Gauge::new(
     "pg_database_wraparound_age_datfrozenxid_seconds",
     "Transactions since the oldest one that is not frozen; no seconds, despite its name.",
 );
-/// The size of the write-ahead log.
+/// Size of the write-ahead log in bytes.
 pub const PG_WAL_SIZE: Gauge<Whole> = Gauge::new("pg_wal_size_bytes", "Size of the write-ahead log on disk.");
-/// Rows that nobody can see any more.
+/// Rows that no transaction can see any more, until they are vacuumed.
 pub const PG_DEAD_ROWS: Gauge<OfTable> =
     Gauge::new("pg_stat_user_tables_n_dead_tup", "Rows of a table that nobody can see any more.");
-/// Rows that somebody can see.
+/// Rows that are visible to transactions.
 pub const PG_LIVE_ROWS: Gauge<OfTable> =
     Gauge::new("pg_stat_user_tables_n_live_tup", "Rows of a table that somebody can see.");
-/// The size of a table.
+/// Size of a table in bytes, without its indexes.
 pub const PG_TABLE_SIZE: Gauge<OfTable> =
     Gauge::new("pg_stat_user_tables_table_size_bytes", "Size of a table on disk, without its indexes.");
 
-/// Time of processors.
+/// Processor time in seconds, by mode.
 pub const NODE_CPU: Counter<OfProcessor> =
     Counter::new("node_cpu_seconds_total", "Seconds of each processor by what it did.");
-/// Memory that programs can have.
+/// Memory in bytes that programs can still allocate.
 pub const NODE_MEMORY_AVAILABLE: Gauge<Whole> =
     Gauge::new("node_memory_MemAvailable_bytes", "Memory that programs could have without swapping.");
-/// All memory.
+/// Memory of the machine in bytes.
 pub const NODE_MEMORY_TOTAL: Gauge<Whole> = Gauge::new("node_memory_MemTotal_bytes", "Memory of the host.");
-/// Processes that the kernel ended.
+/// Processes that the kernel killed for lack of memory.
 pub const NODE_OUT_OF_MEMORY_KILLS: Counter<Whole> = Counter::new(
     "node_vmstat_oom_kill",
     "Processes that the kernel ended for want of memory, of the host or of a container.",
@@ -118,26 +121,26 @@ pub const NODE_OUT_OF_MEMORY_KILLS: Counter<Whole> = Counter::new(
 pub const NODE_SWAPPED_OUT: Counter<Whole> = Counter::new("node_vmstat_pswpout", "Pages written to swap.");
 /// Pages read from swap.
 pub const NODE_SWAPPED_IN: Counter<Whole> = Counter::new("node_vmstat_pswpin", "Pages read from swap.");
-/// How long work waited for a processor.
+/// Seconds in which work waited for a processor.
 pub const NODE_CPU_PRESSURE: Counter<Whole> = Counter::new(
     "node_pressure_cpu_waiting_seconds_total",
     "Seconds in which something waited for a processor.",
 );
-/// How long work waited for memory.
+/// Seconds in which work waited for memory.
 pub const NODE_MEMORY_PRESSURE: Counter<Whole> = Counter::new(
     "node_pressure_memory_waiting_seconds_total",
     "Seconds in which something waited for memory.",
 );
-/// How long work waited for a disk.
+/// Seconds in which work waited for a disk.
 pub const NODE_DISK_PRESSURE: Counter<Whole> =
     Counter::new("node_pressure_io_waiting_seconds_total", "Seconds in which something waited for a disk.");
-/// The load.
+/// Load average of five minutes.
 pub const NODE_LOAD: Gauge<Whole> = Gauge::new("node_load5", "Load of the last five minutes.");
-/// How busy a disk is.
+/// Seconds in which a disk was busy.
 pub const NODE_DISK_BUSY: Counter<OfDevice> =
     Counter::new("node_disk_io_time_seconds_total", "Seconds in which a disk was at work.");
 
-/// The collectors of the exporter of Postgres that make the metrics above, by the names that Alloy knows.
+/// Collectors of the Postgres exporter that produce the metrics above, by their names in Alloy.
 pub const POSTGRES_COLLECTORS: &[&str] = &[
     "database",
     "database_wraparound",
@@ -148,10 +151,10 @@ pub const POSTGRES_COLLECTORS: &[&str] = &[
     "wal",
 ];
 
-/// The collectors of the exporter of the host. None needs more than `/proc` as every container has it.
+/// Collectors of the host exporter. They need only `/proc`, which every container has.
 pub const HOST_COLLECTORS: &[&str] = &["cpu", "diskstats", "loadavg", "meminfo", "pressure", "vmstat"];
 
-/// The names of all metrics of Postgres.
+/// Returns all metrics of Postgres.
 pub fn postgres() -> Vec<MetricDescription> {
     vec![
         PG_UP.description(),
@@ -174,7 +177,7 @@ pub fn postgres() -> Vec<MetricDescription> {
     ]
 }
 
-/// The names of all metrics of the host.
+/// Returns all metrics of the host.
 pub fn host() -> Vec<MetricDescription> {
     vec![
         NODE_CPU.description(),

@@ -1,4 +1,4 @@
-//! Marks in all charts: what changed, and what fired.
+//! Annotations in all charts: releases, restarts and alerts.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::target::DataSourceRef;
 use super::{Choice, DataSource};
 use crate::query::{BuildCommit, BuildVersion, Grouping, Instance, Vector, builds, firing_alerts, select};
 
-/// How close two points are at most: what lasts for a shorter time may be missed.
+/// Minimum distance of two points. Shorter events may be missed.
 const STEP: &str = "60s";
 
-/// For how long a process is young: two steps, so that none is missed.
+/// Age up to which a process counts as new: two steps, so that none is missed.
 const YOUNG: Duration = Duration::from_mins(2);
 
-/// Marks in all charts.
+/// An annotation query of a dashboard.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Annotation {
@@ -41,7 +41,7 @@ struct AnnotationTarget {
     legend_format: &'static str,
 }
 
-/// What a kind of mark looks like.
+/// Appearance of one kind of annotation.
 struct Mark {
     name: &'static str,
     color: &'static str,
@@ -54,8 +54,8 @@ impl Annotation {
         vec![Self::releases(choices), Self::restarts(choices), Self::alerts()]
     }
 
-    /// Where a version begins to run that did not run shortly before. A build always knows the commit or the digest of its sources, so
-    /// two builds of the same version differ.
+    /// Marks the times at which a new version begins to run. Every build knows its commit or the
+    /// digest of its sources, so two builds of the same version differ.
     fn releases(choices: &[Choice]) -> Self {
         let shortly_before = Duration::from_mins(5);
         let now = builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>();
@@ -64,14 +64,14 @@ impl Annotation {
         Self::of(&mark, &now.unless(before), choices)
     }
 
-    /// Where a process began.
+    /// Marks the start times of processes.
     fn restarts(choices: &[Choice]) -> Self {
         let uptime = select(&PROCESS_UPTIME).now().min_by::<Instance, _>();
         let mark = Mark { name: "Starts", color: "purple", title: "{{instance}} started", text: "" };
         Self::of(&mark, &uptime.below(YOUNG.as_secs_f64()), choices)
     }
 
-    /// While an alert fires.
+    /// Marks the periods in which an alert fires.
     fn alerts() -> Self {
         let mark = Mark { name: "Alerts", color: "red", title: "{{alertname}}", text: "{{severity}}" };
         Self::of(&mark, &firing_alerts(), &[])

@@ -1,7 +1,7 @@
-//! What can be chosen at the top of a dashboard, and what that does to the queries below.
+//! Variables at the top of a dashboard, and their effect on its queries.
 //!
-//! Panels do not name environment and process: every query about the application is narrowed when its dashboard is rendered, so none
-//! can forget to.
+//! Panels do not name environment and process: every query about the application is narrowed when
+//! its dashboard is rendered. So no query can forget to.
 
 use serde::Serialize;
 
@@ -13,24 +13,24 @@ use crate::query::{
 use domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
 use telemetry::catalogue::prometheus_label;
 
-/// Something that can be chosen.
+/// A variable that can be chosen at the top of a dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Deployments, by what the operator calls them.
+    /// Deployments, by the operator's name for them.
     Environment,
-    /// Processes.
+    /// Processes, by `service.instance.id`.
     Instance,
-    /// Templates of routes.
+    /// Route templates.
     Route,
-    /// The request id that a user saw.
+    /// A request id, as shown to users.
     RequestId,
 }
 
 impl Choice {
-    /// What charts about the application can be narrowed to.
+    /// The variables that narrow charts about the application.
     pub const PROCESSES: &'static [Self] = &[Self::Environment, Self::Instance];
 
-    /// As queries name it.
+    /// Returns the name of the variable in queries.
     pub const fn variable(self) -> &'static str {
         match self {
             Self::Environment => "$environment",
@@ -59,7 +59,7 @@ pub(super) fn narrow_series(expression: &str, choices: &[Choice]) -> String {
     expression.replace(APPLICATION_SERIES, &matchers)
 }
 
-/// Narrows a LogQL expression to the chosen environment, whose value `variable` stands for.
+/// Narrows a LogQL expression to the chosen environment, which `variable` refers to.
 pub(super) fn narrow_lines(expression: &str, choices: &[Choice], variable: &str) -> String {
     if !choices.contains(&Choice::Environment) {
         return expression.to_owned();
@@ -68,7 +68,7 @@ pub(super) fn narrow_lines(expression: &str, choices: &[Choice], variable: &str)
     expression.replace(APPLICATION_LINES, &format!("{APPLICATION_LINES}, {label}=~\"{variable}\""))
 }
 
-/// Narrows a TraceQL expression to the chosen environment, whose value `variable` stands for.
+/// Narrows a TraceQL expression to the chosen environment, which `variable` refers to.
 pub(super) fn narrow_spans(expression: &str, choices: &[Choice], variable: &str) -> String {
     if !choices.contains(&Choice::Environment) {
         return expression.to_owned();
@@ -77,7 +77,7 @@ pub(super) fn narrow_spans(expression: &str, choices: &[Choice], variable: &str)
     expression.replace(APPLICATION_SPANS, &condition)
 }
 
-/// A variable as Grafana keeps it.
+/// A variable in Grafana's JSON.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Variable {
@@ -85,7 +85,7 @@ pub(super) enum Variable {
     Text(TextVariable),
 }
 
-/// Values of a label, of which several can be chosen.
+/// A variable with the values of a label, of which several can be chosen.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ValuesVariable {
@@ -118,7 +118,7 @@ struct ChosenValues {
     value: [&'static str; 1],
 }
 
-/// A box to write into.
+/// A variable with a text box.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TextVariable {
@@ -186,7 +186,7 @@ impl Variable {
             label,
             description,
             datasource: DataSource::Prometheus.reference(),
-            // Grafana's PrometheusVariableQueryType.LabelValues is 1.
+            // `PrometheusVariableQueryType.LabelValues` in Grafana.
             query: VariableQuery {
                 ref_id: "PrometheusVariableQueryEditor-VariableQuery",
                 qry_type: 1,

@@ -1,4 +1,4 @@
-//! A dashboard: where its panels are, and what surrounds them.
+//! A dashboard: the layout of its panels, and its other settings.
 
 use serde::Serialize;
 
@@ -8,42 +8,42 @@ use super::panel_json::{GridPosition, PanelJson};
 use super::{Choice, Panel};
 use crate::rules::DashboardUid;
 
-/// The version of Grafana's dashboard JSON, as `@grafana/schema` says.
+/// Version of Grafana's dashboard JSON, from `@grafana/schema`.
 const SCHEMA_VERSION: u8 = 42;
-/// How wide Grafana's grid is.
+/// Number of columns of Grafana's grid.
 const COLUMNS: u8 = 24;
-/// The tag by which the dashboards find each other.
+/// Tag by which the dashboards link to each other.
 const TAG: &str = "socialize";
 
-/// A dashboard.
+/// A dashboard, from which a file is rendered.
 pub struct Dashboard {
-    /// Its fixed identifier, of which links are made.
+    /// Fixed identifier, used in links.
     pub uid: DashboardUid,
-    /// Its title.
+    /// Title in Grafana's list of dashboards.
     pub title: &'static str,
-    /// What it is for.
+    /// Purpose of the dashboard, in one sentence.
     pub description: &'static str,
-    /// How far back it looks at first, in Grafana's spelling: `now-6h`.
+    /// Initial time range, in Grafana's syntax: `now-6h`.
     pub from: &'static str,
-    /// How often it asks again by itself, in Grafana's spelling. Empty for never: what shows days is no newer after half a minute, and
-    /// asks for much.
+    /// Refresh interval in Grafana's syntax. Empty for never: a dashboard of days does not change
+    /// within half a minute, and its queries are expensive.
     pub refresh: &'static str,
-    /// What can be chosen at its top.
+    /// Variables at its top.
     pub choices: &'static [Choice],
-    /// Its panels, from top to bottom.
+    /// Rows of panels, from top to bottom.
     pub bands: Vec<Band>,
 }
 
-/// Panels side by side.
+/// A row of the grid.
 pub enum Band {
-    /// A line with a title, and an id of its own as panels have.
+    /// A row title, with an id of its own like panels.
     Title(u16, &'static str),
-    /// Panels of the same height, which are 24 columns wide together.
+    /// Panels of the same height, with a total width of 24 columns.
     Panels(u8, Vec<Panel>),
 }
 
 impl Dashboard {
-    /// Its panels.
+    /// Returns all panels.
     pub fn panels(&self) -> impl Iterator<Item = &Panel> {
         self.bands.iter().flat_map(|band| match band {
             Band::Title(..) => &[][..],
@@ -51,7 +51,7 @@ impl Dashboard {
         })
     }
 
-    /// Everything that has an id.
+    /// Returns the ids of all panels and row titles.
     pub fn ids(&self) -> Vec<u16> {
         let ids = |band: &Band| match band {
             Band::Title(id, _) => vec![*id],
@@ -60,10 +60,10 @@ impl Dashboard {
         self.bands.iter().flat_map(ids).collect()
     }
 
-    /// The file.
+    /// Renders the file.
     ///
     /// # Panics
-    /// When the panels of a band do not fill it: a mistake in the code, which a test finds.
+    /// Panics if the panels of a band do not add up to the full width. A test finds that.
     pub fn render(&self) -> String {
         let json = DashboardJson {
             uid: self.uid.as_str(),
@@ -184,7 +184,7 @@ impl DashboardLinks {
         tags: [TAG],
         as_dropdown: false,
         icon: "dashboard",
-        // Who looks at one environment goes on looking at it.
+        // Keeps the chosen environment when the reader follows a link.
         include_vars: true,
         keep_time: true,
         target_blank: false,

@@ -1,4 +1,4 @@
-//! How the values of a panel are shown: units, thresholds, colors, texts.
+//! Display of a panel's values: units, thresholds, colors, texts.
 
 use std::collections::BTreeMap;
 
@@ -7,63 +7,63 @@ use serde::{Serialize, Serializer};
 use super::Link;
 use super::options::{CellOptions, Stacking};
 
-/// What a number is, in the names that Grafana has for units.
+/// Unit of a value; serialized as Grafana's name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
-    /// A number of things, shortened to thousands and millions.
+    /// A count, abbreviated to thousands and millions.
     #[serde(rename = "short")]
     Count,
-    /// A number that is shown as it is.
+    /// A number without abbreviation.
     #[serde(rename = "none")]
     Plain,
-    /// Seconds.
+    /// A duration in seconds.
     #[serde(rename = "s")]
     Seconds,
-    /// Seconds, in words: how long ago.
+    /// An age in seconds, shown in words.
     #[serde(rename = "dtdurations")]
     Age,
-    /// A share, of which 1 is all.
+    /// A fraction between 0 and 1, shown in percent.
     #[serde(rename = "percentunit")]
     Share,
-    /// Bytes.
+    /// A size in bytes.
     #[serde(rename = "bytes")]
     Bytes,
-    /// Bytes per second.
+    /// Throughput in bytes per second.
     #[serde(rename = "binBps")]
     BytesPerSecond,
-    /// Requests per second.
+    /// Throughput in requests per second.
     #[serde(rename = "reqps")]
     RequestsPerSecond,
-    /// Events per second.
+    /// A rate in events per second.
     #[serde(rename = "ops")]
     PerSecond,
-    /// CPUs that are busy.
+    /// Number of busy CPUs.
     #[serde(rename = "suffix: CPU")]
     Cpus,
 }
 
-/// A color by its name in Grafana's palette.
+/// A color of Grafana's palette, named there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Color {
     /// As it should be.
     Green,
-    /// Worth a look.
+    /// Deserves a look.
     Yellow,
-    /// Somebody should look.
+    /// Needs attention soon.
     Orange,
-    /// Somebody must look.
+    /// Needs attention now.
     Red,
-    /// Says nothing about good or bad.
+    /// Neither good nor bad.
     Blue,
-    /// Another one that says nothing about good or bad.
+    /// Neither good nor bad, to contrast with blue.
     Purple,
-    /// Not known, or not used.
+    /// Unknown or unused.
     #[serde(rename = "text")]
     Neutral,
 }
 
-/// From a value on, another color.
+/// A value from which another color is used.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Threshold {
     value: Option<f64>,
@@ -77,7 +77,7 @@ pub(super) struct Thresholds {
 }
 
 impl Thresholds {
-    /// The color below all steps, and those from each value on.
+    /// Returns the base color below all steps, followed by the steps.
     pub(super) fn new(base: Color, steps: &[(f64, Color)]) -> Self {
         let base = Threshold { value: None, color: base };
         let steps = steps.iter().map(|(value, color)| Threshold { value: Some(*value), color: *color });
@@ -106,22 +106,22 @@ impl ColorMode {
     }
 }
 
-/// What is shown in place of values.
+/// Text that is shown instead of a value.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "type", content = "options", rename_all = "lowercase")]
 pub enum Mapping {
-    /// In place of these values.
+    /// Replaces specific values.
     Value(BTreeMap<String, MappingResult>),
-    /// In place of what is not there or not a number.
+    /// Replaces a missing value, or one that is not a number.
     Special {
-        /// Which ones.
+        /// Name of the special values in Grafana.
         r#match: &'static str,
-        /// What is shown.
+        /// Text and color.
         result: MappingResult,
     },
 }
 
-/// What is shown.
+/// Text and color of a replacement.
 #[derive(Clone, Debug, Serialize)]
 pub struct MappingResult {
     text: &'static str,
@@ -130,7 +130,7 @@ pub struct MappingResult {
 }
 
 impl Mapping {
-    /// Texts for values.
+    /// Replaces specific values by texts.
     pub fn values(texts: &[(&str, &'static str, Color)]) -> Self {
         let result = |(index, (value, text, color)): (u8, &(&str, &'static str, Color))| {
             ((*value).to_owned(), MappingResult { text, color: *color, index })
@@ -138,14 +138,14 @@ impl Mapping {
         Self::Value((0..).zip(texts).map(result).collect())
     }
 
-    /// A text for what is not there or not a number, such as the quantile of nothing.
+    /// Replaces a missing value, or one that is not a number, such as a quantile of nothing.
     pub fn nothing(text: &'static str) -> Self {
         let result = MappingResult { text, color: Color::Neutral, index: 0 };
         Self::Special { r#match: "null+nan", result }
     }
 }
 
-/// How one field differs from the others.
+/// Deviations of one field from the others.
 #[derive(Clone, Debug, Serialize)]
 pub struct Override {
     matcher: Matcher,
@@ -159,12 +159,12 @@ struct Matcher {
 }
 
 impl Override {
-    /// The field of this name.
+    /// Overrides properties of the field with this name.
     pub fn field(name: &str, properties: Vec<Property>) -> Self {
         Self { matcher: Matcher { id: "byName", options: name.to_owned() }, properties }
     }
 
-    /// The series of this name is a line with an axis of its own, in a chart of bars.
+    /// Draws the series with this name as a line with its own axis, in a chart of bars.
     pub fn line_on_the_right(name: &str, unit: Unit) -> Self {
         let properties = vec![
             Property::Unit(unit),
@@ -177,71 +177,72 @@ impl Override {
         Self::field(name, properties)
     }
 
-    /// The series of this name is a limit that the others should not reach.
+    /// Draws the series with this name as a limit that the others should not reach.
     pub fn limit(name: &str) -> Self {
         Self::field(name, vec![Property::Color(Color::Red), Property::FillOpacity(0)])
     }
 
-    /// The value of this name is shown in the color of its threshold, of which the first is green.
+    /// Shows the value with this name in the color of its threshold, of which the first is green.
     pub fn thresholds(name: &str, steps: &[(f64, Color)]) -> Self {
         Self::field(name, vec![Property::ColorOfThreshold, Property::Thresholds(steps.to_vec())])
     }
 
-    /// The series of statuses of a class, whose names begin with its digit, have shades of one color.
+    /// Draws series of one class of statuses, whose names begin with its digit, in shades of one
+    /// color.
     pub fn class_of_status(digit: &str, color: Color) -> Self {
         let matcher = Matcher { id: "byRegexp", options: format!("/^{digit}/") };
         Self { matcher, properties: vec![Property::Shades(color)] }
     }
 
-    /// The series of this name has always the same color.
+    /// Draws the series with this name always in the same color.
     pub fn color(name: &str, color: Color) -> Self {
         Self::field(name, vec![Property::Color(color)])
     }
 }
 
-/// One thing in which a field differs.
+/// A property that an override changes.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "id", content = "value", rename_all = "camelCase")]
 pub enum Property {
-    /// Another unit.
+    /// Changes the unit.
     Unit(Unit),
-    /// So many decimals.
+    /// Changes the number of decimals.
     Decimals(u8),
-    /// One color.
+    /// Sets one color.
     #[serde(serialize_with = "fixed_color")]
     Color(Color),
-    /// Shades of one color, so that several series can be told apart and still look alike.
+    /// Sets shades of one color, which distinguish similar series.
     #[serde(rename = "color", serialize_with = "shades_of_color")]
     Shades(Color),
-    /// The color of the threshold that the value has reached.
+    /// Uses the color of the threshold that the value has reached.
     #[serde(rename = "color", serialize_with = "threshold_color")]
     ColorOfThreshold,
-    /// Other thresholds.
+    /// Changes the thresholds.
     #[serde(serialize_with = "thresholds")]
     Thresholds(Vec<(f64, Color)>),
-    /// Texts for values.
+    /// Replaces values by texts.
     Mappings(Vec<Mapping>),
-    /// Links of the values.
+    /// Adds links to the values.
     Links(Vec<Link>),
-    /// The width of a column, in pixels.
+    /// Sets the width of a column, in pixels.
     #[serde(rename = "custom.width")]
     Width(u16),
-    /// Another kind of cell.
+    /// Changes the kind of table cell.
     #[serde(rename = "custom.cellOptions")]
     Cell(Cell),
-    /// Bars or lines.
+    /// Chooses bars or lines.
     #[serde(rename = "custom.drawStyle")]
     DrawStyle(&'static str),
-    /// How much of the area below a line is painted.
+    /// Sets the opacity of the area below a line, in percent.
     #[serde(rename = "custom.fillOpacity")]
     FillOpacity(u8),
-    /// Which axis it belongs to.
+    /// Chooses the axis.
     #[serde(rename = "custom.axisPlacement")]
     AxisPlacement(&'static str),
-    /// Whether it stands on others.
+    /// Chooses whether series are stacked.
     #[serde(rename = "custom.stacking", serialize_with = "stacking")]
     Stacking(&'static str),
-    /// The largest value that is expected, where a bar is full.
+    /// Sets the largest expected value, at which a bar is full.
     Max(f64),
 }
 
@@ -265,10 +266,10 @@ fn stacking<S: Serializer>(mode: &&'static str, serializer: S) -> Result<S::Ok, 
     Stacking { mode, group: "A" }.serialize(serializer)
 }
 
-/// What a cell of a table looks like.
+/// Kinds of table cells.
 #[derive(Clone, Copy, Debug)]
 pub enum Cell {
-    /// A bar.
+    /// A gauge bar.
     Bar,
     /// Text in the color of its threshold.
     Colored,

@@ -1,4 +1,4 @@
-//! Options of heat maps, which have more of them than all other panels.
+//! Options of heat maps, which have more options than all other panels.
 
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ struct Exemplars {
     color: &'static str,
 }
 
-/// Cells below are left empty, so that what never happened is not painted.
+/// Leaves cells below a value empty, so that zero counts are not painted.
 #[derive(Clone, Debug, Serialize)]
 struct FilterValues {
     le: f64,

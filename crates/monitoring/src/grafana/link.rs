@@ -10,7 +10,7 @@ use super::{Choice, DataSource};
 use crate::query::{LabelName, Lines, Spans};
 use crate::rules::DashboardUid;
 
-/// What a value of a panel, or the panel itself, leads to.
+/// A link of a panel or of its values.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Link {
@@ -20,7 +20,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// To a dashboard, with the same time range.
+    /// Links to a dashboard, with the same time range.
     pub fn dashboard(title: &str, uid: DashboardUid) -> Self {
         let uid = uid.as_str();
         let url = format!("/d/{uid}?${{__url_time_range}}");
@@ -36,28 +36,28 @@ impl Link {
     }
 }
 
-/// What Grafana replaces by the value that the series which was clicked on has for a label.
+/// Returns the variable that Grafana replaces by the clicked series' value of a label.
 pub fn value_of_series<A: LabelName>() -> String {
     format!("${{__field.labels.{}}}", prometheus_label(A::KEY))
 }
 
-/// The chosen environments, as an address can hold them: what Grafana makes for a regular expression has backslashes, which end a
-/// text of JSON.
+/// The chosen environments in a form that is safe in links. Grafana's form for regular expressions
+/// contains backslashes, which would break the JSON string.
 const ENVIRONMENT: &str = "${environment:pipe}";
 
-/// To these traces in Explore.
+/// Links to these traces in Explore.
 pub fn explore_traces(title: &str, spans: &Spans) -> Link {
     let query = narrow_spans(&spans.text(), Choice::PROCESSES, ENVIRONMENT);
     of_panel(title, &Explore::Traces(query))
 }
 
-/// To these lines in Explore.
+/// Links to these lines in Explore.
 pub fn explore_logs(title: &str, lines: &Lines) -> Link {
     let query = narrow_lines(lines.text(), Choice::PROCESSES, ENVIRONMENT);
     of_panel(title, &Explore::Logs(query))
 }
 
-/// To the trace of this id in Explore.
+/// Links to the trace with this id in Explore.
 pub fn explore_trace(title: &str, id: &str) -> Link {
     of_panel(title, &Explore::Traces(id.to_owned()))
 }
@@ -67,7 +67,7 @@ fn of_panel(title: &str, query: &Explore) -> Link {
     Link { title: title.to_owned(), url, target_blank: true }
 }
 
-/// A query that Explore shows the answer to.
+/// A query to be opened in Explore.
 pub enum Explore {
     /// PromQL.
     Metrics(String),
@@ -78,7 +78,7 @@ pub enum Explore {
 }
 
 impl Explore {
-    /// Where Explore shows it, for a time range in Grafana's spelling.
+    /// Returns the path of Explore with this query, for a time range in Grafana's syntax.
     pub fn path(&self, from: &str, to: &str) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -158,7 +158,8 @@ fn path(source: DataSource, query: impl Serialize, from: &str, to: &str) -> Stri
     format!("/explore?schemaVersion=1&orgId=1&panes={}", encode_except_variables(&panes))
 }
 
-/// Grafana replaces `${…}` in a link before the browser reads it, so those stay as they are.
+/// Percent-encodes a text except for `${…}`, which Grafana replaces before the browser reads the
+/// link.
 fn encode_except_variables(text: &str) -> String {
     const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let mut out = String::new();

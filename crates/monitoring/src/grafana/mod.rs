@@ -1,8 +1,8 @@
-//! As much of Grafana's dashboard JSON as our dashboards need, typed.
+//! The part of Grafana's dashboard JSON that our dashboards need, typed.
 //!
-//! The fields are those of `@grafana/schema`; `tools/dashboards` has the TypeScript compiler check each rendered panel against the type of
-//! its kind. Everything that is serialized is a struct, so the order of the fields is fixed and the files are the same wherever
-//! they are rendered.
+//! The fields are those of `@grafana/schema`; `tools/dashboards` lets the TypeScript compiler check
+//! each rendered panel against the type of its kind. Everything serialized is a struct, so the
+//! order of fields is fixed and the files are reproducible.
 
 mod annotation;
 mod choice;

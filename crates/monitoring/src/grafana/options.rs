@@ -1,4 +1,4 @@
-//! What panels of each kind have beside what all panels have: `options` and `fieldConfig.defaults.custom`.
+//! Options specific to each kind of panel: `options` and `fieldConfig.defaults.custom`.
 
 use serde::Serialize;
 
@@ -66,7 +66,8 @@ impl Legend {
         Self { calcs: Vec::new(), display_mode, placement, show_legend, sort_by: None, sort_desc: None }
     }
 
-    /// A table at the side, sorted by one of Grafana's calculations, whose title is given too.
+    /// A legend table at the side, sorted by one of Grafana's calculations, whose column title is
+    /// also given.
     pub(super) fn table(calculation: &'static str, title: &'static str) -> Self {
         Self {
             calcs: vec![calculation],
@@ -340,7 +341,7 @@ struct StateFilter {
 }
 
 impl AlertListOptions {
-    /// The alerts of Prometheus that fire or are about to, the most important ones first.
+    /// Lists the firing and pending alerts of Prometheus, the most important ones first.
     pub(super) fn firing(instance_filter: String) -> Self {
         Self {
             alert_instance_label_filter: instance_filter,
@@ -352,7 +353,7 @@ impl AlertListOptions {
             max_items: 20,
             show_inactive_alerts: false,
             show_instances: false,
-            // Grafana's SortOrder.Importance.
+            // `SortOrder.Importance` in Grafana.
             sort_order: 3,
             state_filter: StateFilter {
                 error: true,

@@ -1,4 +1,4 @@
-//! A panel, from what it asks to how it shows the answer.
+//! A panel, from its queries to the display of their results.
 
 use super::field::{ColorMode, Thresholds};
 use super::heatmap::HeatmapOptions;
@@ -72,7 +72,8 @@ impl Panel {
         }
     }
 
-    /// Lines over time. The id stays the same for good, because links name it; the description says what to do.
+    /// Creates a panel of lines over time. The id must never change, because links refer to it; the
+    /// description says what to do.
     pub fn time_series(id: u16, title: &'static str, description: &'static str) -> Self {
         let options = TimeSeriesOptions { legend: Legend::BELOW, tooltip: Tooltip::ALL_SERIES };
         let custom = Custom::TimeSeries(TimeSeriesCustom::LINES);
@@ -81,99 +82,99 @@ impl Panel {
         Self { color: ColorMode::PALETTE, ..panel }
     }
 
-    /// States over time.
+    /// Creates a panel of states over time.
     pub fn state_timeline(id: u16, title: &'static str, description: &'static str) -> Self {
         let options = Options::StateTimeline(StateTimelineOptions::DEFAULT);
         let custom = Custom::StateTimeline(StateTimelineCustom::DEFAULT);
         Self::new("state-timeline", id, title, description, options, Some(custom))
     }
 
-    /// Large numbers.
+    /// Creates a panel of large numbers.
     pub fn stat(id: u16, title: &'static str, description: &'static str) -> Self {
         Self::new("stat", id, title, description, Options::Stat(StatOptions::DEFAULT), None)
     }
 
-    /// Horizontal bars.
+    /// Creates a panel of horizontal bars.
     pub fn bars(id: u16, title: &'static str, description: &'static str) -> Self {
         let options = Options::BarGauge(BarGaugeOptions::DEFAULT);
         let panel = Self::new("bargauge", id, title, description, options, None);
         Self { min: Some(0.0), ..panel }
     }
 
-    /// A table.
+    /// Creates a panel with a table.
     pub fn table(id: u16, title: &'static str, description: &'static str) -> Self {
         let options = Options::Table(TableOptions::DEFAULT);
         Self::new("table", id, title, description, options, Some(Custom::Table(TableCustom::DEFAULT)))
     }
 
-    /// How durations are distributed over time.
+    /// Creates a heat map of the distribution of durations over time.
     pub fn heatmap(id: u16, title: &'static str, description: &'static str) -> Self {
         Self::new("heatmap", id, title, description, Options::Heatmap(HeatmapOptions::DURATIONS), None)
     }
 
-    /// Log lines.
+    /// Creates a panel of log lines.
     pub fn logs(id: u16, title: &'static str, description: &'static str) -> Self {
         Self::new("logs", id, title, description, Options::Logs(LogsOptions::DEFAULT), None)
     }
 
-    /// The alerts that fire or are about to, as far as their labels match.
+    /// Creates a list of the firing and pending alerts whose labels match.
     pub fn alerts(id: u16, title: &'static str, description: &'static str, label_filter: String) -> Self {
         let options = Options::AlertList(AlertListOptions::firing(label_filter));
         Self::new("alertlist", id, title, description, options, None)
     }
 
-    /// A text in Markdown.
+    /// Creates a panel with Markdown text.
     pub fn text(id: u16, title: &'static str, description: &'static str, markdown: String) -> Self {
         Self::new("text", id, title, description, Options::Text(TextOptions::markdown(markdown)), None)
     }
 
-    /// By which links name it.
+    /// Returns the id that links refer to.
     pub fn id(&self) -> u16 {
         self.id
     }
 
-    /// Whether it shows values over time.
+    /// Returns whether the panel shows values over time.
     pub fn is_chart(&self) -> bool {
         self.kind == "timeseries"
     }
 
-    /// What it asks, before that is narrowed to what is chosen.
+    /// Returns the queries, before they are narrowed to the chosen environment and processes.
     pub fn expressions(&self) -> impl Iterator<Item = &str> {
         self.targets.iter().map(Target::expression)
     }
 
-    /// So many of the 24 columns wide.
+    /// Sets the width, of 24 columns.
     #[must_use]
     pub fn width(self, width: u8) -> Self {
         Self { width, ..self }
     }
 
-    /// Asks something.
+    /// Adds a query.
     #[must_use]
     pub fn ask(mut self, target: Target) -> Self {
         self.targets.push(target);
         self
     }
 
-    /// What the values are.
+    /// Sets the unit of the values.
     #[must_use]
     pub fn unit(self, unit: Unit) -> Self {
         Self { unit: Some(unit), ..self }
     }
 
-    /// So many decimals.
+    /// Sets the number of decimals.
     #[must_use]
     pub fn decimals(self, decimals: u8) -> Self {
         Self { decimals: Some(decimals), ..self }
     }
 
-    /// From zero to this at least.
+    /// Sets the scale of the values from zero to `max`.
     #[must_use]
     pub fn up_to(self, max: f64) -> Self {
         Self { min: Some(0.0), max: Some(max), ..self }
     }
 
-    /// The axis reaches this even when no value does, so that small changes look small.
+    /// Extends the axis to this value even if no data reaches it, so that small changes look small.
     #[must_use]
     pub fn at_least_to(mut self, value: f64) -> Self {
         if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
@@ -182,7 +183,7 @@ impl Panel {
         self
     }
 
-    /// What is shown where there is nothing.
+    /// Sets the text that replaces missing data.
     #[must_use]
     pub fn when_nothing(mut self, text: &'static str) -> Self {
         self.no_value = Some(text);
@@ -190,7 +191,8 @@ impl Panel {
         self
     }
 
-    /// The color of values that have reached no threshold, and that of each threshold. In a chart, thresholds are dashed lines.
+    /// Sets the base color and the color from each threshold on. In a chart, thresholds are dashed
+    /// lines.
     #[must_use]
     pub fn thresholds(mut self, base: Color, steps: &[(f64, Color)]) -> Self {
         self.thresholds = Thresholds::new(base, steps);
@@ -200,60 +202,61 @@ impl Panel {
         self
     }
 
-    /// One color for everything.
+    /// Sets one color for all values.
     #[must_use]
     pub fn color(self, color: Color) -> Self {
         Self { color: ColorMode::fixed(color), ..self }
     }
 
-    /// Texts in place of values.
+    /// Adds texts that replace values.
     #[must_use]
     pub fn mapping(mut self, mapping: Mapping) -> Self {
         self.mappings.push(mapping);
         self
     }
 
-    /// Where a value leads to.
+    /// Adds a link to the values.
     #[must_use]
     pub fn value_link(mut self, link: Link) -> Self {
         self.field_links.push(link);
         self
     }
 
-    /// Where the panel leads to.
+    /// Adds a link to the panel.
     #[must_use]
     pub fn link(mut self, link: Link) -> Self {
         self.links.push(link);
         self
     }
 
-    /// How one field differs.
+    /// Adds deviations for one field.
     #[must_use]
     pub fn except(mut self, field: Override) -> Self {
         self.overrides.push(field);
         self
     }
 
-    /// Changes the answer before it is shown.
+    /// Adds a transformation of the results.
     #[must_use]
     pub fn transform(mut self, transformation: Transformation) -> Self {
         self.transformations.push(transformation);
         self
     }
 
-    /// No two points are closer than this.
+    /// Sets the minimum distance of two points.
     #[must_use]
     pub fn interval(self, interval: &'static str) -> Self {
         Self { interval: Some(interval), ..self }
     }
 
-    /// Looks back this far, whatever the dashboard's range.
+    /// Sets a fixed time range, whatever the dashboard's range.
     #[must_use]
     pub fn looking_back(self, time: &'static str) -> Self {
         Self { time_from: Some(time), ..self }
     }
 
-    /// Bars that stand on one another, in place of lines. None is shorter than four points of a metric, or it would count nothing.
+    /// Draws stacked bars instead of lines. A bar is at least four points of a metric wide, because
+    /// a narrower one would count nothing.
     #[must_use]
     pub fn stacked_bars(mut self) -> Self {
         self.interval = self.interval.or(Some("1m"));
@@ -269,11 +272,11 @@ impl Panel {
         self
     }
 
-    /// Areas that stand on one another, in place of lines.
+    /// Draws stacked areas instead of lines.
     #[must_use]
     pub fn stacked(mut self) -> Self {
         if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            // A line would show a part that is nothing as a line on top of the others.
+            // With lines, a part of zero would be drawn as a line on top of the others.
             custom.line_width = 0;
             custom.fill_opacity = 60;
             custom.show_points = "never";
@@ -282,19 +285,19 @@ impl Panel {
         self
     }
 
-    /// A table beside the chart that says how much each series came to.
+    /// Adds a legend table with the total of each series.
     #[must_use]
     pub fn legend_totals(self) -> Self {
         self.legend(Legend::table("sum", "Total"))
     }
 
-    /// A table beside the chart that says what was the largest value of each series.
+    /// Adds a legend table with the maximum of each series.
     #[must_use]
     pub fn legend_maxima(self) -> Self {
         self.legend(Legend::table("max", "Max"))
     }
 
-    /// A table beside the chart that says what each series is now.
+    /// Adds a legend table with the last value of each series.
     #[must_use]
     pub fn legend_last(self) -> Self {
         self.legend(Legend::table("lastNotNull", "Last *"))
@@ -316,7 +319,7 @@ impl Panel {
         self
     }
 
-    /// Draws how the number came to be behind it.
+    /// Draws the history of the number behind it.
     #[must_use]
     pub fn with_graph(mut self) -> Self {
         if let Options::Stat(options) = &mut self.options {
@@ -325,7 +328,7 @@ impl Panel {
         self
     }
 
-    /// Shows the names of the series in place of their values.
+    /// Shows the names of the series instead of their values.
     #[must_use]
     pub fn names_only(mut self) -> Self {
         if let Options::Stat(options) = &mut self.options {
@@ -334,7 +337,7 @@ impl Panel {
         self
     }
 
-    /// The rows of a table by this column, from the largest.
+    /// Sorts the rows of a table by this column, in descending order.
     #[must_use]
     pub fn sorted_by(mut self, column: &str) -> Self {
         if let Options::Table(options) = &mut self.options {

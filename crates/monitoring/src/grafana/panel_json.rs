@@ -1,4 +1,4 @@
-//! A panel as Grafana keeps it.
+//! Grafana's JSON of a panel.
 
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ pub(super) struct Defaults<'a> {
     pub(super) custom: Option<&'a Custom>,
 }
 
-/// A link of a panel has the form of a dashboard's.
+/// A link of a panel has the same form as a dashboard's.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PanelLink<'a> {

@@ -1,4 +1,4 @@
-//! What a panel asks, and of which store.
+//! The queries of a panel, and their stores.
 
 use serde::Serialize;
 
@@ -6,19 +6,19 @@ use super::Choice;
 use super::choice::{narrow_lines, narrow_series, narrow_spans};
 use crate::query::{BucketBound, Grouping, Lines, Spans, Vector};
 
-/// The stores, as `deploy/grafana/provisioning` names them.
+/// The stores, by their names in `deploy/grafana/provisioning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataSource {
-    /// Metrics.
+    /// The store of metrics.
     Prometheus,
-    /// Log lines.
+    /// The store of log lines.
     Loki,
-    /// Traces.
+    /// The store of traces.
     Tempo,
 }
 
 impl DataSource {
-    /// Its fixed identifier, which is also the name of its type.
+    /// Returns the fixed identifier, which is also the name of the store's type.
     pub const fn uid(self) -> &'static str {
         match self {
             Self::Prometheus => "prometheus",
@@ -60,24 +60,24 @@ impl Target {
         Self { source: DataSource::Prometheus, query, exemplars: false }
     }
 
-    /// One series for each group, named after the values of its labels.
+    /// Queries one series per group, named after the values of its labels.
     pub fn series<G: Grouping>(query: &Vector<G>) -> Self {
         let labels: Vec<String> = G::keys().iter().map(|key| format!("{{{{{key}}}}}")).collect();
         Self::prometheus(query.text(), labels.join(" "), false, "time_series")
     }
 
-    /// Series with a name of their own, in which `{{label}}` may stand.
+    /// Queries series named by a legend, which may contain `{{label}}`.
     pub fn named<G: Grouping>(legend: &str, query: &Vector<G>) -> Self {
         Self::prometheus(query.text(), legend.to_owned(), false, "time_series")
     }
 
-    /// With a dot for single durations, which leads to the trace of what took so long.
+    /// Adds exemplars: dots for single durations, which lead to their traces.
     #[must_use]
     pub fn with_exemplars(self) -> Self {
         Self { exemplars: true, ..self }
     }
 
-    /// The value at the end of the range, for each group.
+    /// Queries the value at the end of the range, for each group.
     pub fn instant<G: Grouping>(query: &Vector<G>) -> Self {
         let mut target = Self::series(query);
         if let Query::Prometheus { instant, .. } = &mut target.query {
@@ -86,22 +86,22 @@ impl Target {
         target
     }
 
-    /// The value at the end of the range, under a name.
+    /// Queries the value at the end of the range, under a name.
     pub fn instant_named<G: Grouping>(legend: &str, query: &Vector<G>) -> Self {
         Self::prometheus(query.text(), legend.to_owned(), true, "time_series")
     }
 
-    /// One row for each group, at the end of the range.
+    /// Queries one table row per group, at the end of the range.
     pub fn table<G: Grouping>(query: &Vector<G>) -> Self {
         Self::prometheus(query.text(), String::new(), true, "table")
     }
 
-    /// The buckets of a histogram.
+    /// Queries the buckets of a histogram.
     pub fn heatmap(query: &Vector<BucketBound>) -> Self {
         Self::prometheus(query.text(), "{{le}}".to_owned(), false, "heatmap")
     }
 
-    /// The newest of these lines.
+    /// Queries the newest of these lines.
     pub fn lines(lines: &Lines) -> Self {
         Self {
             source: DataSource::Loki,
@@ -110,19 +110,19 @@ impl Target {
         }
     }
 
-    /// A LogQL metric at the end of the range.
+    /// Queries a LogQL metric at the end of the range.
     pub fn line_counts(expr: String, legend: &str) -> Self {
         let query = Query::LineCount { expr, legend: legend.to_owned(), instant: true };
         Self { source: DataSource::Loki, query, exemplars: false }
     }
 
-    /// A LogQL metric over time.
+    /// Queries a LogQL metric over time.
     pub fn line_rates(expr: String, legend: &str) -> Self {
         let query = Query::LineCount { expr, legend: legend.to_owned(), instant: false };
         Self { source: DataSource::Loki, query, exemplars: false }
     }
 
-    /// The newest of the traces that have such a span.
+    /// Queries the newest traces that contain such a span.
     pub fn traces(spans: &Spans) -> Self {
         Self {
             source: DataSource::Tempo,
@@ -131,7 +131,7 @@ impl Target {
         }
     }
 
-    /// What it asks, before it is narrowed to what is chosen.
+    /// Returns the query, before it is narrowed to the chosen environment and processes.
     pub fn expression(&self) -> &str {
         match &self.query {
             Query::Prometheus { expr, .. } | Query::Lines { expr, .. } | Query::LineCount { expr, .. } => {
@@ -141,7 +141,7 @@ impl Target {
         }
     }
 
-    /// As Grafana keeps it, under one of the letters that tell the queries of a panel apart.
+    /// Returns Grafana's JSON. `ref_id` is the letter that identifies the query within its panel.
     pub(super) fn render(&self, ref_id: char, choices: &[Choice]) -> TargetJson {
         let datasource = self.source.reference();
         let environment = Choice::Environment.variable();

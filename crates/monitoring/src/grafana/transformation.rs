@@ -1,29 +1,29 @@
-//! What is done to an answer before it is shown.
+//! Transformations of query results before they are shown.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What is done to an answer before it is shown.
+/// A transformation of query results.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "id", content = "options", rename_all = "camelCase")]
 pub enum Transformation {
-    /// Rows of several queries with the same labels become one.
+    /// Merges rows of several queries that have the same labels.
     Merge {},
-    /// Columns are left out, put in order and named.
+    /// Hides, orders and renames columns.
     #[serde(rename_all = "camelCase")]
     Organize {
-        /// Left out.
+        /// Columns to hide, by name.
         exclude_by_name: BTreeMap<String, bool>,
-        /// In which order.
+        /// Position of each column, by name.
         index_by_name: BTreeMap<String, u8>,
-        /// The names.
+        /// New names, by old name.
         rename_by_name: BTreeMap<String, String>,
     },
 }
 
 impl Transformation {
-    /// These columns in this order under these names, and no column of times.
+    /// Shows these columns in this order under these names, without the time column.
     pub fn columns(columns: &[(&str, &str)]) -> Self {
         let exclude_by_name = std::iter::once(("Time".to_owned(), true)).collect();
         let index_by_name = columns.iter().map(|(column, _)| (*column).to_owned()).zip(0..).collect();

@@ -1,11 +1,12 @@
-//! Durations as PromQL spells them.
+//! Durations in PromQL's syntax.
 
 use std::time::Duration;
 
-/// In the largest unit of which it is a whole number: `5m`, `90s`, `1w`.
+/// Formats a duration in the largest unit of which it is a whole number: `5m`, `90s`, `1w`.
 ///
 /// # Panics
-/// When it is not a whole number of seconds above zero, which no window or threshold of ours is.
+/// Panics unless the duration is a positive whole number of seconds, as all windows and thresholds
+/// of ours are.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     assert!(seconds > 0 && duration.subsec_nanos() == 0, "{duration:?} is not a whole number of seconds");
@@ -16,25 +17,27 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// How much faster than in real life rules run: every window and every pause of a rule is divided by it. Drills use it to see within
-/// minutes what takes days; thresholds are counts, shares and durations of operations, which it does not touch.
+/// Acceleration of rules: every window and every pause of a rule is divided by it. Drills use it to
+/// see within minutes what takes days. Thresholds are counts, shares and durations of operations,
+/// so they are not scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale(u32);
 
 impl Scale {
-    /// As operators run them.
+    /// The scale for operators.
     pub const REAL: Self = Self(1);
 
-    /// `factor` times faster.
+    /// Returns a scale that is `factor` times faster.
     ///
     /// # Panics
-    /// When the factor is zero.
+    /// Panics if the factor is zero.
     pub const fn faster(factor: u32) -> Self {
         assert!(factor > 0, "time cannot stand still");
         Self(factor)
     }
 
-    /// A window or pause at this scale, in whole seconds and at least one of them unless it is none at all.
+    /// Returns a window or pause at this scale, in whole seconds. The minimum is one second, unless
+    /// the duration is zero.
     pub fn of(self, duration: Duration) -> Duration {
         Duration::from_secs(duration.as_secs().div_ceil(u64::from(self.0)))
     }

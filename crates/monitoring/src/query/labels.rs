@@ -1,4 +1,4 @@
-//! Which labels a metric has, for the compiler.
+//! Type-level sets of labels, so that the compiler knows which labels a metric has.
 
 use std::marker::PhantomData;
 
@@ -6,9 +6,10 @@ use domain::labels::Peer;
 use telemetry::catalogue::{Label, LabelSet, prometheus_label};
 use telemetry::{ClosedSet, ErrorType};
 
-/// A label that results can be grouped by. Every [`Label`] is one; others have values that only a running process knows.
+/// A label by which results can be grouped. Every [`Label`] is one; the values of others are known
+/// only to a running process.
 pub trait LabelName {
-    /// The attribute name, in OpenTelemetry's dotted spelling.
+    /// The attribute name in OpenTelemetry's dotted form.
     const KEY: &'static str;
 }
 
@@ -16,16 +17,17 @@ impl<A: Label> LabelName for A {
     const KEY: &'static str = A::KEY;
 }
 
-/// The label set has the label `A`. `Position` says where; the compiler finds it.
+/// Implemented if a label set contains the label `A`. `Position` makes implementations distinct;
+/// the compiler infers it.
 pub trait HasLabel<A, Position> {}
 
-/// It is the only one, or one of a set that is written down by hand.
+/// Position of the only label, or of any label in a hand-written set.
 pub enum Only {}
-/// It is the first of two.
+/// Position of the first of two labels.
 pub enum First {}
-/// It is the second of two.
+/// Position of the second of two labels.
 pub enum Second {}
-/// Every series has it, because it says which process sent it.
+/// Position of the labels that every series has, because they identify the sending process.
 pub enum Resource {}
 
 impl<A: Label> HasLabel<A, Only> for A {}
@@ -40,7 +42,8 @@ impl LabelName for Instance {
     const KEY: &'static str = "instance";
 }
 
-/// The deployment that a series belongs to: `deployment.environment.name`, which Prometheus makes a label of every series that is sent.
+/// The deployment of a series: `deployment.environment.name`, which Prometheus adds as a label to
+/// every series that is pushed.
 pub enum Environment {}
 
 impl LabelName for Environment {
@@ -50,21 +53,21 @@ impl LabelName for Environment {
 /// The labels of `http.server.request.duration`.
 pub enum ServerRequest {}
 
-/// The template of the route, closed when a process starts.
+/// The route template; closed when a process starts.
 pub enum Route {}
 
 impl LabelName for Route {
     const KEY: &'static str = "http.route";
 }
 
-/// The HTTP method, closed when a process starts.
+/// The HTTP method; closed when a process starts.
 pub enum RequestMethod {}
 
 impl LabelName for RequestMethod {
     const KEY: &'static str = "http.request.method";
 }
 
-/// The status of an answer, closed when a process starts.
+/// The response status; closed when a process starts.
 pub enum ResponseStatus {}
 
 impl LabelName for ResponseStatus {
@@ -74,14 +77,14 @@ impl LabelName for ResponseStatus {
 /// The labels of `http.client.request.duration`.
 pub enum ClientCall {}
 
-/// What kind of answer a peer gave: `2xx` to `5xx`. Absent where there was none.
+/// The class of a peer's response status: `2xx` to `5xx`. Absent if there was no response.
 pub enum ResponseStatusClass {}
 
 impl LabelName for ResponseStatusClass {
     const KEY: &'static str = "http.response.status_class";
 }
 
-/// Why a call to a peer failed. Absent where it did not.
+/// The reason why a call to a peer failed. Absent on success.
 pub enum CallFailure {}
 
 impl LabelName for CallFailure {
@@ -96,14 +99,14 @@ impl HasLabel<Instance, Resource> for ClientCall {}
 /// The labels of `socialize.build.info`.
 pub enum Build {}
 
-/// The version of a build.
+/// The version label of a build.
 pub enum BuildVersion {}
 
 impl LabelName for BuildVersion {
     const KEY: &'static str = "version";
 }
 
-/// The commit of a build.
+/// The commit label of a build.
 pub enum BuildCommit {}
 
 impl LabelName for BuildCommit {
@@ -114,44 +117,44 @@ impl HasLabel<BuildVersion, Only> for Build {}
 impl HasLabel<BuildCommit, Only> for Build {}
 impl HasLabel<Instance, Resource> for Build {}
 
-/// The name of an alert.
+/// The `alertname` label.
 pub enum AlertName {}
 
 impl LabelName for AlertName {
     const KEY: &'static str = "alertname";
 }
 
-/// How soon somebody has to look at an alert.
+/// The severity of an alert: how soon it needs attention.
 pub enum AlertSeverity {}
 
 impl LabelName for AlertSeverity {
     const KEY: &'static str = "severity";
 }
 
-/// The upper bound of a bucket, which every series of a histogram's buckets has.
+/// The upper bound of a histogram bucket, which every bucket series has.
 pub enum BucketBound {}
 
 impl LabelName for BucketBound {
     const KEY: &'static str = "le";
 }
 
-/// Why a request has no answer that is right: the values of its `error.type`.
+/// Reasons why a request has no successful response: the values of its `error.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFailure {
-    /// The client went away.
+    /// The client disconnected.
     Cancelled,
-    /// A fault of ours, or an answer that the API's document does not mention.
+    /// A defect of ours, or a status that the API's document does not mention.
     Internal,
     /// The handler panicked.
     Panic,
-    /// Something that it needed was not there.
+    /// A dependency of the handler was unavailable.
     Unavailable,
-    /// It took too long.
+    /// The request timed out.
     Timeout,
 }
 
 impl RequestFailure {
-    /// Those that are the service's fault.
+    /// The failures that are the service's fault.
     pub const OURS: &'static [Self] = &[Self::Internal, Self::Panic, Self::Unavailable, Self::Timeout];
 }
 
@@ -185,13 +188,13 @@ impl HasLabel<ResponseStatus, Only> for ServerRequest {}
 impl HasLabel<RequestFailure, Only> for ServerRequest {}
 impl HasLabel<Instance, Resource> for ServerRequest {}
 
-/// What the series of a result are told apart by.
+/// The labels that distinguish the series of a result.
 pub trait Grouping {
-    /// The label names as Prometheus spells them.
+    /// Returns the label names as Prometheus spells them.
     fn keys() -> Vec<String>;
 }
 
-/// By nothing: there is one series.
+/// No labels: there is one series.
 #[derive(Clone, Copy, Debug)]
 pub enum Total {}
 
@@ -207,7 +210,7 @@ impl<A: LabelName> Grouping for A {
     }
 }
 
-/// By two labels.
+/// Two labels.
 pub struct Both<A, B>(PhantomData<fn(A, B)>);
 
 impl<A: LabelName, B: LabelName> Grouping for Both<A, B> {

@@ -15,7 +15,7 @@
 //! );
 //! ```
 //!
-//! What Socialize does not emit does not compile. A metric that is not in the catalogue:
+//! Names that Socialize does not emit do not compile. A metric that is not in the catalogue:
 //!
 //! ```compile_fail,E0425
 //! monitoring::query::select(&domain::catalogue::JOB_WALK_DURATION);
@@ -49,7 +49,7 @@
 //! monitoring::query::select(&JOB_QUEUE_DEPTH).rate(std::time::Duration::from_mins(5));
 //! ```
 //!
-//! What a counter shows now, which depends on when its process started:
+//! The current value of a counter, which depends on the start time of its process:
 //!
 //! ```compile_fail,E0599
 //! use domain::catalogue::LOOP_FAILURES;
@@ -72,7 +72,8 @@
 //! assert_eq!(BUCKET.seconds(), 31.0);
 //! ```
 //!
-//! Combining results that are grouped by different labels, which in PromQL silently answers nothing:
+//! Combining results that are grouped by different labels, for which PromQL silently returns an
+//! empty result:
 //!
 //! ```compile_fail,E0308
 //! use domain::{catalogue::{JOB_QUEUE_DEPTH, LOOP_LAST_SUCCESS}, labels::{JobKind, Loop}};
@@ -89,8 +90,9 @@
 //! select(&LOOP_FAILURES).increase(Window::Range).sum_by_both::<Loop, JobKind, _, _>();
 //! ```
 //!
-//! Series that another program sends under one of our names, such as `http_server_request_duration_seconds`, are never chosen:
-//! each query about the application asks for its `job`. One Prometheus is expected to hold one deployment of Socialize.
+//! Queries never select series that another program sends under one of our names, such as
+//! `http_server_request_duration_seconds`: each query about the application selects its `job`. One
+//! Prometheus is expected to hold one deployment of Socialize.
 
 mod duration;
 mod labels;

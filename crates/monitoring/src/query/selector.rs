@@ -1,4 +1,4 @@
-//! From a metric of the catalogue to samples.
+//! Selection of a metric's series, and functions that turn them into samples.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -19,17 +19,18 @@ use crate::exporters::ExporterMetric;
 use crate::grafana::Choice;
 use crate::peers::ForeignMetric;
 
-/// A metric that a query can name. Its type says whose it is, so a query about the application cannot count the series
-/// that another program sends under the same name: Alloy has an `http_server_request_duration_seconds` of its own.
+/// A metric that a query can name. Its type tells whether it is the application's. So a query about
+/// the application cannot count series of the same name from another program, such as Alloy's own
+/// `http_server_request_duration_seconds`.
 pub trait Queried {
-    /// The label set.
+    /// The metric's label set.
     type Labels;
-    /// One of `IsCounter`, `IsUpDownCounter`, `IsGauge` and `IsHistogram`.
+    /// The metric's kind: `IsCounter`, `IsUpDownCounter`, `IsGauge` or `IsHistogram`.
     type Kind;
-    /// Whether the application sends it. If not, the name alone has to say which program does.
+    /// True if the application sends it. Otherwise the name alone must identify the program.
     const OF_APPLICATION: bool;
 
-    /// The declaration without its types.
+    /// Returns the declaration without its types.
     fn description(&self) -> MetricDescription;
 }
 
@@ -63,7 +64,7 @@ impl<L, K> Queried for ExporterMetric<L, K> {
     }
 }
 
-/// Chooses series of a metric with labels `L` and kind `K`.
+/// A selection of series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
     metric: MetricDescription,
     suffix: &'static str,
@@ -73,46 +74,51 @@ pub struct Selector<L, K> {
     types: PhantomData<fn(L, K)>,
 }
 
-/// All series of a metric, of every process of the program that it belongs to.
+/// Selects all series of a metric, from every process of its program.
 pub fn select<M: Queried>(metric: &M) -> Selector<M::Labels, M::Kind> {
     let matchers = if M::OF_APPLICATION { application() } else { Vec::new() };
     Selector { matchers, ..Selector::all(metric.description()) }
 }
 
-/// Matches the application's own series. Prometheus makes the label from `service.namespace` and `service.name`.
+/// Returns matchers for the application's own series. Prometheus builds `job` from
+/// `service.namespace` and `service.name`.
 fn application() -> Vec<String> {
     vec![APPLICATION_SERIES.to_owned()]
 }
 
-/// Requests for routes of the API: what users do. Those that match no route are somebody else's, above all scanners'; they
-/// count apart, in [`unmatched_requests`], so that they can neither hide failures nor make low traffic look high.
+/// Selects requests to routes of the API. Requests that match no route are excluded, because most
+/// come from scanners. [`unmatched_requests`] selects them separately, so that they can neither
+/// hide failures nor make low traffic look high.
 pub fn requests() -> Selector<ServerRequest, IsHistogram> {
     every_request().matching::<Route>("!=", UNMATCHED)
 }
 
-/// Requests that match no route.
+/// Selects requests that match no route.
 pub fn unmatched_requests() -> Selector<ServerRequest, IsHistogram> {
     every_request().matching::<Route>("=", UNMATCHED)
 }
 
-/// All series of `http.server.request.duration`, whose labels the catalogue cannot type because routes are closed only at start.
+/// Selects all series of `http.server.request.duration`. The catalogue cannot type its labels,
+/// because routes are closed only at start.
 fn every_request() -> Selector<ServerRequest, IsHistogram> {
     Selector { matchers: application(), ..Selector::all(HTTP_SERVER_REQUEST_DURATION.description()) }
 }
 
-/// The segments of routes on which files travel. How long such a request takes depends on the client's network.
+/// Path segments of routes that transfer files. The duration of such a request depends on the
+/// client's network.
 pub const FILE_SEGMENTS: &[&str] = &["attachments", "screenshot"];
 
 impl<K> Selector<ServerRequest, K> {
-    /// Only requests that the service carried out or should have: without those that it refused with a status of 4xx and those
-    /// whose client went away. Shares are taken of these, because anybody can send the others.
+    /// Keeps only requests that the service carried out or should have carried out. Requests that
+    /// it refused with 4xx and those that the client abandoned are excluded. Ratios use these
+    /// requests, because anybody can send the others.
     #[must_use]
     pub fn served(self) -> Self {
         self.matching::<ResponseStatus>("!~", "4..").is_not(RequestFailure::Cancelled)
     }
 
-    /// Only requests whose duration says something about the service: without refusals and without files. Requests whose client
-    /// went away are among them, for clients give up on what takes too long.
+    /// Keeps only requests whose duration says something about the service, without refusals and
+    /// files. Abandoned requests are included, because clients abandon what takes too long.
     #[must_use]
     pub fn timed(self) -> Self {
         let files =
@@ -121,14 +127,14 @@ impl<K> Selector<ServerRequest, K> {
         self.matching::<ResponseStatus>("!~", "4..").matching::<Route>("!~", &files)
     }
 
-    /// Only requests that succeeded.
+    /// Keeps only successful requests.
     #[must_use]
     pub fn succeeded(self) -> Self {
         self.matching::<ResponseStatus>("=~", "[23]..")
     }
 
-    /// Only attempts to use a workflow: without those of callers who were not allowed to, asked for what does not exist or came too
-    /// often, and without authentication, which strangers attempt as well.
+    /// Keeps only attempts to use a workflow. It excludes requests that were forbidden, not found
+    /// or rate-limited, and authentication, which strangers attempt as well.
     #[must_use]
     pub fn attempts(self) -> Self {
         self.matching::<ResponseStatus>("!~", "401|403|404|405|429")
@@ -137,17 +143,17 @@ impl<K> Selector<ServerRequest, K> {
     }
 }
 
-/// All series of `http.client.request.duration`: calls to others.
+/// Selects all series of `http.client.request.duration`: outgoing calls.
 pub fn calls() -> Selector<ClientCall, IsHistogram> {
     Selector { matchers: application(), ..Selector::all(HTTP_CLIENT_REQUEST_DURATION.description()) }
 }
 
-/// All series of `socialize.build.info`.
+/// Selects all series of `socialize.build.info`.
 pub fn builds() -> Selector<Build, IsGauge> {
     Selector { matchers: application(), ..Selector::all(BUILD_INFO.description()) }
 }
 
-/// The alerts that fire, as Prometheus records them.
+/// Returns the firing alerts, as Prometheus records them.
 pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
     let never = crate::rules::Severity::None.as_str();
     Vector::call(format!(
@@ -158,28 +164,29 @@ pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
 }
 
 impl<K> Selector<ServerRequest, K> {
-    /// Only the routes that are chosen at the top of the dashboard.
+    /// Keeps only the routes that are chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         self.matching::<Route>("=~", Choice::Route.variable())
     }
 }
 
-/// A kind of metric whose value of now says something.
+/// A kind of metric whose current value is meaningful by itself.
 pub trait Level {}
 
 impl Level for IsGauge {}
 impl Level for IsUpDownCounter {}
 
-/// The upper bound of a histogram's bucket.
+/// The upper bound of a histogram's bucket, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bucket(f64);
 
 impl Bucket {
-    /// The bucket of `metric` that ends at `seconds`. Used for a `const`, it does not compile where there is none.
+    /// Returns the bucket of `metric` that ends at `seconds`. In a `const`, a missing bucket does
+    /// not compile.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if the metric has no such bucket.
     pub const fn of(metric: &MetricDescription, seconds: f64) -> Self {
         let mut position = 0;
         while position < metric.bounds.len() {
@@ -191,13 +198,13 @@ impl Bucket {
         panic!("the histogram has no bucket that ends there");
     }
 
-    /// The bound in seconds.
+    /// Returns the bound in seconds.
     pub const fn seconds(self) -> f64 {
         self.0
     }
 }
 
-/// By hand, because the derived one asks that the labels can be cloned.
+/// Written by hand, because the derived implementation requires the labels to be `Clone`.
 impl<L, K> Clone for Selector<L, K> {
     fn clone(&self) -> Self {
         Self {
@@ -233,7 +240,7 @@ impl<L, K> Selector<L, K> {
         }
     }
 
-    /// Only series with this value.
+    /// Keeps only series with this value.
     #[must_use]
     pub fn is<A: Label, P>(self, value: A) -> Self
     where
@@ -242,7 +249,7 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>("=", value.as_str())
     }
 
-    /// Only series without this value.
+    /// Keeps only series without this value.
     #[must_use]
     pub fn is_not<A: Label, P>(self, value: A) -> Self
     where
@@ -251,7 +258,7 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>("!=", value.as_str())
     }
 
-    /// Only series with one of these values.
+    /// Keeps only series with one of these values.
     #[must_use]
     pub fn is_one_of<A: Label, P>(self, values: &[A]) -> Self
     where
@@ -260,7 +267,7 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>("=~", &alternatives(values))
     }
 
-    /// Only series with none of these values.
+    /// Keeps only series with none of these values.
     #[must_use]
     pub fn is_none_of<A: Label, P>(self, values: &[A]) -> Self
     where
@@ -269,14 +276,15 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>("!~", &alternatives(values))
     }
 
-    /// As it was this long ago.
+    /// Reads the series as they were this long ago.
     #[must_use]
     pub fn offset(mut self, ago: Duration) -> Self {
         self.offset = Some(ago);
         self
     }
 
-    /// As it is at the end of what a panel shows, at every point of it. What is chosen by it stays the same along a chart.
+    /// Reads the series at the end of the panel's range, at every point of the panel. So a
+    /// selection based on it is the same along the whole chart.
     #[must_use]
     pub fn at_end(mut self) -> Self {
         self.at_end = true;
@@ -305,14 +313,16 @@ impl<L, K> Selector<L, K> {
         format!("{function}({})", self.text(Some(range.into())))
     }
 
-    /// 1 when no such series had a sample within the window. With telemetry that is pushed, a process that is gone shows in nothing else.
+    /// Returns 1 if no such series had a sample within the window. Telemetry is pushed, so this is
+    /// the only trace of a process that is gone.
     pub fn absent_over(&self, window: impl Into<Window>) -> Vector<super::Total> {
         Vector::call(self.over("absent_over_time", window))
     }
 }
 
 impl<L, K> Selector<L, K> {
-    /// 1 for this value when no series with it had a sample within the window. Prometheus takes the label from the matcher.
+    /// Returns 1 for this value if no series with it had a sample within the window. Prometheus
+    /// takes the label from the matcher.
     pub fn absent_for<A: Label, P>(self, value: A, window: impl Into<Window>) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -321,105 +331,111 @@ impl<L, K> Selector<L, K> {
     }
 }
 
-/// Values of closed sets are identifiers, media types or durations; escaping what a regular expression would read
-/// otherwise keeps that from mattering.
+/// Joins values into a regular expression. They are identifiers, media types or durations; escaping
+/// keeps special characters harmless.
 fn alternatives<A: Label>(values: &[A]) -> String {
     let escape = |value: &A| value.as_str().replace('.', "[.]").replace('+', "[+]");
     values.iter().map(escape).collect::<Vec<_>>().join("|")
 }
 
 impl<L> Selector<L, IsCounter> {
-    /// Events per second over a window.
+    /// Returns events per second over a window.
     pub fn rate(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("rate", window))
     }
 
-    /// Series that exist now and did not at the beginning of a window. Counters of other programs often begin with the first
-    /// event, which no increase shows; ours begin at 0. After a gap of Prometheus every series looks like that, so a rule has to
-    /// ask as well whether the target was scraped at that time.
+    /// Returns series that exist now and did not exist at the beginning of a window. Counters of
+    /// other programs often begin with the first event, which no increase shows; ours begin at 0.
+    /// After an outage of Prometheus every series looks new, so a rule must also check that the
+    /// target was scraped then.
     pub fn began_within(&self, window: Duration) -> Samples<L> {
         let before = Self { offset: Some(window), ..self.clone() };
         Samples::new(format!("{} unless {}", self.text(None), before.text(None)))
     }
 
-    /// Events between two points of a panel, each in exactly one bar.
+    /// Returns events between two points of a panel, each event in exactly one bar.
     ///
-    /// An increase within that time alone misses what happens between the last point of one bar and the first of the next: with a point
-    /// every 15 seconds, a quarter of the events of a minute. The window of a rate reaches back to the point before the bar.
+    /// A plain increase over that time misses what happens between the last point of one bar and
+    /// the first of the next. With a point every 15 seconds, that is a quarter of the events of a
+    /// minute. The window of a rate reaches back to the point before the bar.
     pub fn per_bar(&self) -> Samples<L> {
         Samples::new(format!("{} * $__interval_ms / 1000", self.over("rate", Window::RateInterval)))
     }
 
-    /// Events within a window.
+    /// Returns events within a window.
     pub fn increase(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("increase", window))
     }
 }
 
 impl<L, K: Level> Selector<L, K> {
-    /// The value of now.
+    /// Returns the current values.
     pub fn now(&self) -> Samples<L> {
         Samples::new(self.text(None))
     }
 
-    /// How far the value, a Unix time, lies before the time at which it was sent. A process that has ended does not seem to lag.
+    /// Returns the time between the value, a Unix time, and its sample's own time. So a process
+    /// that has ended does not appear to lag.
     pub fn lag(&self) -> Samples<L> {
         Samples::new(format!("timestamp({0}) - {0}", self.text(None)))
     }
 
-    /// The values that are Unix times of the last seconds, as ages. Those of a process that has ended are left out.
+    /// Returns the ages of values that are recent Unix times. Values of processes that have ended
+    /// exceed the limit and are left out.
     pub fn ages_below(&self, limit: Duration) -> Samples<L> {
         Samples::new(format!("time() - {} < {}", self.text(None), limit.as_secs()))
     }
 
-    /// The mean of a window: of a value that is 0 or 1, the share of the time at which it was 1.
+    /// Returns the mean over a window. For a value of 0 or 1, that is the share of time in which it
+    /// was 1.
     pub fn average(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("avg_over_time", window))
     }
 
-    /// The smallest value in a window.
+    /// Returns the minimum within a window.
     pub fn lowest(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("min_over_time", window))
     }
 
-    /// The largest value in a window.
+    /// Returns the maximum within a window.
     pub fn highest(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("max_over_time", window))
     }
 
-    /// How often the value changed in a window.
+    /// Returns the number of changes of the value within a window.
     pub fn changes(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("changes", window))
     }
 
-    /// The value after `ahead`, if it goes on as it did in the window.
+    /// Returns the value that a linear extrapolation of the window predicts after `ahead`.
     pub fn predicted(&self, window: Duration, ahead: Duration) -> Samples<L> {
         let range = self.text(Some(window.into()));
         Samples::new(format!("predict_linear({range}, {})", ahead.as_secs()))
     }
 
-    /// How many samples a window holds.
+    /// Returns the number of samples within a window.
     pub fn samples_in(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over("count_over_time", window))
     }
 }
 
 impl<L> Selector<L, IsHistogram> {
-    /// How many there were.
+    /// Counts the recorded durations.
     pub fn count(self) -> Selector<L, IsCounter> {
         self.part("_count")
     }
 
-    /// The seconds that all of them took together.
+    /// Sums the recorded durations, in seconds.
     pub fn seconds(self) -> Selector<L, IsCounter> {
         self.part("_sum")
     }
 
-    /// How many took no longer than the bound of a bucket.
+    /// Counts the durations that did not exceed the bound of a bucket.
     pub fn within(self, bucket: Bucket) -> Selector<L, IsCounter> {
         let bound = bucket.seconds().to_string();
         let mut buckets = self.part("_bucket");
-        // Prometheus writes whole numbers with or without a fraction, depending on how they reached it.
+        // Prometheus writes whole numbers with or without a fraction, depending on how it received
+        // them.
         buckets.matchers.push(match bucket.seconds().fract() {
             0.0 => format!("le=~\"{bound}([.]0)?\""),
             _ => format!("le=\"{bound}\""),
@@ -427,12 +443,12 @@ impl<L> Selector<L, IsHistogram> {
         buckets
     }
 
-    /// The duration that the fraction `q` of all stayed below.
+    /// Returns the quantile `q` of the durations.
     pub fn quantile(self, q: f64, window: impl Into<Window>) -> Vector<super::Total> {
         self.quantile_of(q, window)
     }
 
-    /// The same for each value of a label.
+    /// Returns the quantile `q` for each value of a label.
     pub fn quantile_by<A: LabelName, P>(self, q: f64, window: impl Into<Window>) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -440,7 +456,7 @@ impl<L> Selector<L, IsHistogram> {
         self.quantile_of(q, window)
     }
 
-    /// The same for each combination of two labels.
+    /// Returns the quantile `q` for each combination of two labels.
     pub fn quantile_by_both<A: LabelName, B: LabelName, P, Q>(
         self,
         q: f64,
@@ -458,7 +474,7 @@ impl<L> Selector<L, IsHistogram> {
         Vector::call(format!("histogram_quantile({q}, sum by ({}) ({rate}))", keys.join(", ")))
     }
 
-    /// How many ended in each bucket or below, for a heat map.
+    /// Returns cumulative counts by bucket, for a heat map.
     pub fn buckets(self, window: impl Into<Window>) -> Vector<BucketBound> {
         let increase = self.part::<IsCounter>("_bucket").over("increase", window);
         Vector::call(format!("sum by ({}) ({increase})", BucketBound::KEY))

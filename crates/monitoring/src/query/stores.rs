@@ -1,4 +1,5 @@
-//! Queries for log lines in Loki and for spans in Tempo, from the names of events, fields and values.
+//! Queries for log lines in Loki and for spans in Tempo, built from the names of events, fields and
+//! values.
 
 use telemetry::Key;
 use telemetry::catalogue::{Label, prometheus_label};
@@ -7,17 +8,18 @@ use telemetry::log::Level;
 use super::{LabelName, Route};
 use crate::grafana::Choice;
 
-/// The label that every line and span of Socialize has, as the collector sends it.
+/// The namespace of every line and span of Socialize, as the collector sends it.
 pub(super) const NAMESPACE: &str = "socialize";
 
-/// How PromQL chooses the series of the application, whose `job` is made of `service.namespace` and `service.name`.
+/// PromQL matcher for the application's series, whose `job` is built from `service.namespace` and
+/// `service.name`.
 pub const APPLICATION_SERIES: &str = "job=~\"socialize/.+\"";
-/// How LogQL chooses the lines of the application.
+/// LogQL matcher for the application's lines.
 pub const APPLICATION_LINES: &str = "service_namespace=\"socialize\"";
-/// How TraceQL chooses the spans of the application.
+/// TraceQL condition for the application's spans.
 pub const APPLICATION_SPANS: &str = "resource.service.namespace=\"socialize\"";
 
-/// Where Loki keeps a line's level as the application writes it.
+/// Loki's name for a line's level as the application wrote it.
 const LEVEL: &str = "severity_text";
 
 /// A field of a log line.
@@ -25,25 +27,25 @@ const LEVEL: &str = "severity_text";
 pub struct Field(&'static str);
 
 impl Field {
-    /// The status of an answer.
+    /// Response status.
     pub const STATUS: Self = Self("http.response.status_code");
-    /// The precise failure behind an outcome.
+    /// The precise error type behind an outcome.
     pub const ERROR_CAUSE: Self = Self("error.cause");
-    /// The line of the source where a failure arrived.
+    /// Source location at which a failure was noticed.
     pub const CODE_LOCATION: Self = Self("code.location");
-    /// How long an operation took.
+    /// Duration of an operation in milliseconds.
     pub const DURATION: Self = Self("duration_ms");
-    /// Why telemetry could not be sent.
+    /// Reason why telemetry could not be sent.
     pub const FAILURE: Self = Self("failure");
-    /// How much telemetry will never arrive.
+    /// Number of telemetry items that will never arrive.
     pub const DROPPED_ITEMS: Self = Self("dropped_items");
-    /// The version of a process that starts.
+    /// Version of a process that starts.
     pub const VERSION: Self = Self("service.version");
-    /// The file of the source in which a panic began.
+    /// Source file in which a panic began.
     pub const CODE_FILE: Self = Self("code.file");
-    /// And the line of it.
+    /// Source line in which a panic began.
     pub const CODE_LINE: Self = Self("code.line");
-    /// Those that are neither the name of a label nor that of an id.
+    /// Fields that are neither labels nor ids.
     pub const OTHERS: &'static [Self] = &[
         Self::STATUS,
         Self::ERROR_CAUSE,
@@ -56,106 +58,109 @@ impl Field {
         Self::CODE_LINE,
     ];
 
-    /// The one with the same name as a metric label.
+    /// Returns the field with the same name as a metric label.
     pub const fn label<A: LabelName>() -> Self {
         Self(A::KEY)
     }
 
-    /// The one that holds an id or a closed value.
+    /// Returns the field that holds an id or a closed value.
     pub const fn key(key: &'static Key) -> Self {
         Self(key.0)
     }
 
-    /// As Loki keeps it.
+    /// Returns Loki's name for the field.
     pub fn metadata(self) -> String {
         prometheus_label(self.0)
     }
 }
 
-/// A query in LogQL.
+/// A LogQL query for lines.
 #[derive(Clone, Debug)]
 pub struct Lines(String);
 
-/// The log lines of one event. The stored line is the event's name; all else is structured metadata.
+/// Selects the log lines of one event. The stored line is the event's name; everything else is
+/// structured metadata.
 pub fn lines(event: &'static str) -> Lines {
     Lines(format!("{{{APPLICATION_LINES}}} |= `{event}`"))
 }
 
-/// The log lines of all events.
+/// Selects the log lines of all events.
 pub fn all_lines() -> Lines {
     Lines(format!("{{{APPLICATION_LINES}}}"))
 }
 
 impl Lines {
-    /// Only lines with this value.
+    /// Keeps only lines with this value.
     #[must_use]
     pub fn is<A: Label>(self, value: A) -> Self {
         self.matching(A::KEY, "=", value.as_str())
     }
 
-    /// Only lines without this value.
+    /// Keeps only lines without this value.
     #[must_use]
     pub fn is_not<A: Label>(self, value: A) -> Self {
         self.matching(A::KEY, "!=", value.as_str())
     }
 
-    /// Only lines that are at least so serious.
+    /// Keeps only lines of at least this level.
     #[must_use]
     pub fn at_least(self, level: Level) -> Self {
         Self(format!("{} | severity_number >= {}", self.0, level.severity_number()))
     }
 
-    /// Only the lines of other events.
+    /// Keeps only lines of other events.
     #[must_use]
     pub fn not(self, event: &'static str) -> Self {
         Self(format!("{} != `{event}`", self.0))
     }
 
-    /// Only the facts that users caused: named after the counters beside them, which all begin like this.
+    /// Keeps only business facts. Their names begin alike, as those of their counters do.
     #[must_use]
     pub fn of_users(self) -> Self {
         Self(format!("{} |= `{NAMESPACE}.`", self.0))
     }
 
-    /// Only what processes say about themselves: that they start and stop, panic, or lose telemetry.
+    /// Keeps only lines of processes about themselves: starts, stops, panics and lost telemetry.
     #[must_use]
     pub fn about_processes(self) -> Self {
         Self(format!("{} |~ `^(server|telemetry|log|panic)`", self.0))
     }
 
-    /// Only lines whose field is what a variable of Grafana says, such as the value that was clicked on.
+    /// Keeps only lines whose field equals a variable of Grafana, such as the clicked value.
     #[must_use]
     pub fn is_variable(self, field: Field, variable: &str) -> Self {
         self.matching(field.0, "=", variable)
     }
 
-    /// Only the lines of the trace that a variable of Grafana names. Nothing while the variable is empty.
+    /// Keeps only lines of the trace that a variable of Grafana names. Matches nothing while the
+    /// variable is empty.
     #[must_use]
     pub fn of_trace(self, variable: &str) -> Self {
         Self(format!("{} | trace_id=`{variable}` | trace_id!=``", self.0))
     }
 
-    /// Only the lines of what the trace caused later, such as jobs. Nothing while the variable is empty.
+    /// Keeps only lines of later operations that the trace caused, such as jobs. Matches nothing
+    /// while the variable is empty.
     #[must_use]
     pub fn caused_by_trace(self, variable: &str) -> Self {
         Self(format!("{} | link_trace_id=`{variable}` | link_trace_id!=``", self.0))
     }
 
-    /// Whether the lines say which customer they are about, as those of requests and of publishing do.
+    /// Returns whether the lines name a customer, as those of requests and of publishing do.
     pub fn name_customers(&self) -> bool {
         let events =
             [telemetry::events::SERVER_REQUEST, domain::catalogue::PUBLISHING_DELIVERIES.description().name];
         events.iter().any(|event| self.0.contains(&format!("|= `{event}`")))
     }
 
-    /// Only the lines of requests for the routes that are chosen at the top of the dashboard.
+    /// Keeps only lines of requests to the routes that are chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         let route = prometheus_label(Route::KEY);
         Self(format!("{} | {route}=~\"{}\"", self.0, Choice::Route.variable()))
     }
 
-    /// Only lines that have a field.
+    /// Keeps only lines that have a field.
     #[must_use]
     pub fn with(self, field: Field) -> Self {
         self.matching(field.0, "!=", "")
@@ -169,24 +174,25 @@ impl Lines {
         Self(format!("{} | line_format `{{{{__line__}}}} {}`", self.0, fields.join(" ")))
     }
 
-    /// How many there are over the range of a dashboard, by a field.
+    /// Counts the lines over the range of a dashboard, by a field.
     pub fn count_by(&self, field: Field) -> String {
         format!("sum by ({}) (count_over_time({} [$__range]))", field.metadata(), self.0)
     }
 
-    /// Which values of a field occur in most lines over the range of a dashboard, such as the customers that a failure concerns.
+    /// Returns the values of a field that occur in most lines over the range of a dashboard, such
+    /// as the customers that a failure affects.
     pub fn most_affected(&self, field: Field, most: u8) -> String {
         let (key, lines) = (field.metadata(), self.clone().with(field));
         format!("topk({most}, sum by ({key}) (count_over_time({} [$__range])))", lines.0)
     }
 
-    /// How many different values of a field occur over the range of a dashboard.
+    /// Returns the number of distinct values of a field over the range of a dashboard.
     pub fn number_affected(&self, field: Field) -> String {
         let (key, lines) = (field.metadata(), self.clone().with(field));
         format!("count(sum by ({key}) (count_over_time({} [$__range])))", lines.0)
     }
 
-    /// How many there are at each point of a panel, by level.
+    /// Counts the lines at each point of a panel, by level.
     pub fn count_by_level(&self) -> String {
         format!("sum by ({LEVEL}) (count_over_time({} [$__auto]))", self.0)
     }
@@ -195,65 +201,65 @@ impl Lines {
         Self(format!("{} | {}{operator}`{value}`", self.0, prometheus_label(key)))
     }
 
-    /// The expression.
+    /// Returns the LogQL text.
     pub fn text(&self) -> &str {
         &self.0
     }
 }
 
-/// A query in TraceQL.
+/// A TraceQL query.
 #[derive(Clone, Debug)]
 pub struct Spans(Vec<String>);
 
-/// The spans of Socialize.
+/// Selects all spans of Socialize.
 pub fn spans() -> Spans {
     Spans(vec![APPLICATION_SPANS.to_owned()])
 }
 
 impl Spans {
-    /// Only those that answer requests.
+    /// Keeps only spans of incoming requests.
     #[must_use]
     pub fn of_requests(self) -> Self {
         self.with("kind=server".to_owned())
     }
 
-    /// Only those that run jobs.
+    /// Keeps only spans of job runs.
     #[must_use]
     pub fn of_jobs(self) -> Self {
         self.with("kind=consumer".to_owned())
     }
 
-    /// Only those of the trace that a variable of Grafana names.
+    /// Keeps only spans of the trace that a variable of Grafana names.
     #[must_use]
     pub fn of_trace(self, variable: &str) -> Self {
         self.with(format!("trace:id=\"{variable}\""))
     }
 
-    /// Only those for the routes that are chosen at the top of the dashboard.
+    /// Keeps only spans of requests to the routes that are chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         self.with(format!("span.{}=~\"{}\"", Route::KEY, Choice::Route.variable()))
     }
 
-    /// Only those that failed.
+    /// Keeps only failed spans.
     #[must_use]
     pub fn failed(self) -> Self {
         self.with("status=error".to_owned())
     }
 
-    /// Only those that took longer than so many milliseconds.
+    /// Keeps only spans that took longer than `milliseconds`.
     #[must_use]
     pub fn longer_than(self, milliseconds: u64) -> Self {
         self.with(format!("duration>{milliseconds}ms"))
     }
 
-    /// Only spans with this value.
+    /// Keeps only spans with this value.
     #[must_use]
     pub fn is<A: Label>(self, value: A) -> Self {
         self.with(format!("span.{}=\"{}\"", A::KEY, value.as_str()))
     }
 
-    /// Only spans whose attribute is what a variable of Grafana says, such as the value that was clicked on.
+    /// Keeps only spans whose attribute equals a variable of Grafana, such as the clicked value.
     #[must_use]
     pub fn is_variable<A: LabelName>(self, variable: &str) -> Self {
         self.with(format!("span.{}=\"{variable}\"", A::KEY))
@@ -264,7 +270,7 @@ impl Spans {
         self
     }
 
-    /// The expression.
+    /// Returns the TraceQL text.
     pub fn text(&self) -> String {
         format!("{{{}}}", self.0.join(" && "))
     }

@@ -1,4 +1,4 @@
-//! From samples to one series per group, and what can be done with those.
+//! Aggregation of samples into one series per group, and operations on the results.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -7,8 +7,9 @@ use telemetry::catalogue::{Label, prometheus_label};
 
 use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
 
-/// Samples of every process with all their labels. Only metrics with the same labels are combined series by series, each of a process with
-/// the same of that process; all others are aggregated first.
+/// Samples of every process with all their labels. Two of them can be combined only if their
+/// metrics have the same labels; Prometheus then matches series of the same process. Other metrics
+/// must be aggregated first.
 pub struct Samples<L> {
     text: String,
     labels: PhantomData<fn(L)>,
@@ -35,63 +36,63 @@ impl<L> Samples<L> {
         Self::new(format!("{} {operator} {other}", self.operand()))
     }
 
-    /// What is left, for each series.
+    /// Subtracts the other's series from the matching ones.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
         self.with("-", &other.operand())
     }
 
-    /// The share that each series is of the same series of `whole`.
+    /// Divides each series by the matching one of `whole`.
     #[must_use]
     pub fn share_of(&self, whole: &Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))
     }
 
-    /// Series above a threshold.
+    /// Keeps values above a threshold.
     #[must_use]
     pub fn above(&self, threshold: f64) -> Self {
         self.with(">", &threshold.to_string())
     }
 
-    /// Series below a threshold.
+    /// Keeps values below a threshold.
     #[must_use]
     pub fn below(&self, threshold: f64) -> Self {
         self.with("<", &threshold.to_string())
     }
 
-    /// Series that exist in the other as well.
+    /// Keeps series that also exist in the other.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         self.with("and", &other.operand())
     }
 
-    /// Series that do not exist in the other.
+    /// Keeps series that do not exist in the other.
     #[must_use]
     pub fn unless(&self, other: &Self) -> Self {
         self.with("unless", &other.operand())
     }
 
-    /// All together.
+    /// Sums all series.
     pub fn sum(&self) -> Vector<Total> {
         self.total("sum")
     }
 
-    /// The largest.
+    /// Returns the maximum of all series.
     pub fn max(&self) -> Vector<Total> {
         self.total("max")
     }
 
-    /// The smallest.
+    /// Returns the minimum of all series.
     pub fn min(&self) -> Vector<Total> {
         self.total("min")
     }
 
-    /// How many there are.
+    /// Returns the number of series.
     pub fn count(&self) -> Vector<Total> {
         self.total("count")
     }
 
-    /// All together, for each value of a label.
+    /// Sums the series for each value of a label.
     pub fn sum_by<A: LabelName, P>(&self) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -99,7 +100,7 @@ impl<L> Samples<L> {
         self.by("sum")
     }
 
-    /// The largest, for each value of a label.
+    /// Returns the maximum for each value of a label.
     pub fn max_by<A: LabelName, P>(&self) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -107,7 +108,7 @@ impl<L> Samples<L> {
         self.by("max")
     }
 
-    /// The smallest, for each value of a label.
+    /// Returns the minimum for each value of a label.
     pub fn min_by<A: LabelName, P>(&self) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -115,7 +116,7 @@ impl<L> Samples<L> {
         self.by("min")
     }
 
-    /// How many there are, for each value of a label.
+    /// Counts the series for each value of a label.
     pub fn count_by<A: LabelName, P>(&self) -> Vector<A>
     where
         L: HasLabel<A, P>,
@@ -123,7 +124,7 @@ impl<L> Samples<L> {
         self.by("count")
     }
 
-    /// How many there are, for each combination of two labels.
+    /// Counts the series for each combination of two labels.
     pub fn count_by_both<A: LabelName, B: LabelName, P, Q>(&self) -> Vector<Both<A, B>>
     where
         L: HasLabel<A, P> + HasLabel<B, Q>,
@@ -131,7 +132,7 @@ impl<L> Samples<L> {
         self.by("count")
     }
 
-    /// All together, for each combination of two labels.
+    /// Sums the series for each combination of two labels.
     pub fn sum_by_both<A: LabelName, B: LabelName, P, Q>(&self) -> Vector<Both<A, B>>
     where
         L: HasLabel<A, P> + HasLabel<B, Q>,
@@ -143,23 +144,23 @@ impl<L> Samples<L> {
 /// One series for each group of `G`.
 pub struct Vector<G> {
     text: String,
-    /// Whether it can be an operand without parentheses.
+    /// True if the expression can be an operand without parentheses.
     closed: bool,
     grouping: PhantomData<fn(G)>,
 }
 
 impl Vector<Total> {
-    /// Always 1.
+    /// Returns the constant 1.
     pub fn always() -> Self {
         Self::call("vector(1)".to_owned())
     }
 
-    /// Zero where there is nothing.
+    /// Returns zero if there is no series.
     pub fn or_zero(&self) -> Self {
         self.with("or", "vector(0)")
     }
 
-    /// The same value under a label, so that results about different metrics can stand beside each other.
+    /// Adds a label with this value, so that results about different metrics can be combined.
     pub fn labelled<A: Label>(&self, value: A) -> Vector<A> {
         let key = prometheus_label(A::KEY);
         Vector::call(format!("label_replace({}, \"{key}\", \"{}\", \"\", \"\")", self.text, value.as_str()))
@@ -167,7 +168,7 @@ impl Vector<Total> {
 }
 
 impl<G: Grouping> Vector<G> {
-    /// No series.
+    /// Returns an empty result.
     pub fn nothing() -> Self {
         Self::operation("vector(0) > 0".to_owned())
     }
@@ -188,164 +189,164 @@ impl<G: Grouping> Vector<G> {
         Self::operation(format!("{} {operator} {other}", self.operand()))
     }
 
-    /// The expression.
+    /// Returns the PromQL text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The sum of both.
+    /// Adds the other's values group by group.
     pub fn plus(&self, other: Self) -> Self {
         self.with("+", &other.operand())
     }
 
-    /// What is left.
+    /// Subtracts the other's values group by group.
     pub fn minus(&self, other: Self) -> Self {
         self.with("-", &other.operand())
     }
 
-    /// A multiple.
+    /// Multiplies by a factor.
     pub fn times(&self, factor: f64) -> Self {
         self.with("*", &factor.to_string())
     }
 
-    /// The share that this is of `whole`, and nothing where there is nothing to have a share in.
+    /// Divides by `whole`. The result is empty where `whole` is not above zero.
     pub fn share_of(&self, whole: Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))
     }
 
-    /// While there is nothing, a zero for the group `none`.
+    /// Returns a zero for the group `none` while there is no series.
     ///
     /// # Panics
-    /// When there are no groups: that is [`or_zero`](Vector::or_zero).
+    /// Panics if there are no labels to group by; use [`or_zero`](Vector::or_zero) then.
     pub fn or_none(&self) -> Self {
         let keys = G::keys();
         assert!(!keys.is_empty(), "a total has no group that could be called none");
         self.with("or on ()", &format!("label_replace(vector(0), \"{}\", \"none\", \"\", \"\")", keys[0]))
     }
 
-    /// What a share leaves of the whole.
+    /// Returns one minus the share.
     pub fn rest(&self) -> Self {
         Self::operation(format!("1 - {}", self.operand()))
     }
 
-    /// The groups with the largest values.
+    /// Keeps the groups with the largest values.
     pub fn largest(&self, groups: u8) -> Self {
         Self::call(format!("topk({groups}, {})", self.text))
     }
 
-    /// The seconds since the Unix time that it shows.
+    /// Returns the seconds since the Unix time that is the value.
     pub fn age(&self) -> Self {
         Self::operation(format!("time() - {}", self.operand()))
     }
 
-    /// The seconds until the Unix time that it shows.
+    /// Returns the seconds until the Unix time that is the value.
     pub fn until(&self) -> Self {
         Self::operation(format!("{} - time()", self.operand()))
     }
 
-    /// Where it is above.
+    /// Keeps values above a threshold.
     pub fn above(&self, threshold: f64) -> Self {
         self.with(">", &threshold.to_string())
     }
 
-    /// Where it is above another.
+    /// Keeps values above the other's for the same group.
     pub fn above_that(&self, other: Self) -> Self {
         self.with(">", &other.operand())
     }
 
-    /// The largest of all groups.
+    /// Returns the maximum of all groups.
     pub fn largest_of_all(&self) -> Vector<Total> {
         Vector::call(format!("max({})", self.text))
     }
 
-    /// How many groups there are.
+    /// Returns the number of groups.
     pub fn groups(&self) -> Vector<Total> {
         Vector::call(format!("count({})", self.text))
     }
 
-    /// Where it is not below.
+    /// Keeps values that are not below a threshold.
     pub fn at_least(&self, threshold: f64) -> Self {
         self.with(">=", &threshold.to_string())
     }
 
-    /// Where it is below.
+    /// Keeps values below a threshold.
     pub fn below(&self, threshold: f64) -> Self {
         self.with("<", &threshold.to_string())
     }
 
-    /// Where it is below another.
+    /// Keeps values below the other's for the same group.
     pub fn below_that(&self, other: Self) -> Self {
         self.with("<", &other.operand())
     }
 
-    /// Where it is exactly this.
+    /// Keeps values that are exactly this.
     pub fn equals(&self, value: f64) -> Self {
         self.with("==", &value.to_string())
     }
 
-    /// Where there is a series of the same group in the other.
+    /// Keeps groups that also exist in the other.
     pub fn and(&self, other: Self) -> Self {
         self.with(&format!("and on ({})", G::keys().join(", ")), &other.operand())
     }
 
-    /// Where there is no series of the same group in the other.
+    /// Keeps groups that do not exist in the other.
     pub fn unless(&self, other: Self) -> Self {
         self.with(&format!("unless on ({})", G::keys().join(", ")), &other.operand())
     }
 
-    /// And those of the other whose group has no series here.
+    /// Adds those groups of the other that do not exist here.
     pub fn or(&self, other: Self) -> Self {
         self.with(&format!("or on ({})", G::keys().join(", ")), &other.operand())
     }
 
-    /// While the other has a series at all.
+    /// Keeps all groups while the other has a series.
     pub fn when(&self, other: Vector<Total>) -> Self {
         self.with("and on ()", &other.operand())
     }
 
-    /// All groups together.
+    /// Sums all groups.
     pub fn total(&self) -> Vector<Total> {
         Vector::call(format!("sum({})", self.text))
     }
 
-    /// While the other has none.
+    /// Keeps all groups while the other has no series.
     pub fn unless_when(&self, other: Vector<Total>) -> Self {
         self.with("unless on ()", &other.operand())
     }
 }
 
-/// A rule that keeps the result of a query under a name.
+/// A recording rule, which stores the result of a query under a name.
 pub struct Recording<G> {
-    /// The name, by the convention `level:metric:operation`.
+    /// Name by the convention `level:metric:operation`.
     pub name: &'static str,
-    /// What is kept.
+    /// Query whose result is stored.
     pub query: fn(Scale) -> Vector<G>,
 }
 
 impl<G: Grouping> Recording<G> {
-    /// What it is now.
+    /// Reads the current values.
     pub fn now(&self) -> Vector<G> {
         Vector::call(self.name.to_owned())
     }
 
-    /// Its mean over a window.
+    /// Returns the mean over a window.
     pub fn average(&self, window: impl Into<Window>) -> Vector<G> {
         Vector::call(format!("avg_over_time({}[{}])", self.name, window.into().text()))
     }
 
-    /// The same, as it was this long ago.
+    /// Returns the mean over a window, as it was this long ago.
     pub fn average_before(&self, window: Duration, ago: Duration) -> Vector<G> {
         let (window, ago) = (duration_text(window), duration_text(ago));
         Vector::call(format!("avg_over_time({}[{window}] offset {ago})", self.name))
     }
 
-    /// All samples of a window together. Of a rate that is recorded at fixed intervals, the events of the window are this times
-    /// the interval, also where the window reaches back before the first sample.
+    /// Sums all samples within a window. For a rate recorded at fixed intervals, this sum times the
+    /// interval is the number of events, even if the window reaches back before the first sample.
     pub fn total(&self, window: Duration) -> Vector<G> {
         Vector::call(format!("sum_over_time({}[{}])", self.name, duration_text(window)))
     }
 
-    /// How many samples of it a window holds.
+    /// Returns the number of samples within a window.
     pub fn samples_in(&self, window: impl Into<Window>) -> Vector<G> {
         Vector::call(format!("count_over_time({}[{}])", self.name, window.into().text()))
     }

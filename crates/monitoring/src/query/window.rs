@@ -1,15 +1,15 @@
-//! How far back a query looks.
+//! Windows of queries.
 
 use std::time::Duration;
 
 use super::duration_text;
 
-/// A window: a fixed one for rules, or one that Grafana fits to what a panel shows.
+/// A window: fixed for rules, or fitted by Grafana to the range of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// Always this long.
     Fixed(Duration),
-    /// As long as the distance of two points of the panel, and at least four scrapes: for rates.
+    /// The distance between two points of the panel, but at least four scrapes: for rates.
     RateInterval,
     /// The whole time range of the dashboard.
     Range,
@@ -22,7 +22,7 @@ impl From<Duration> for Window {
 }
 
 impl Window {
-    /// As PromQL, or as the variable that Grafana replaces.
+    /// Returns the window in PromQL's syntax, or the variable that Grafana replaces.
     pub fn text(self) -> String {
         match self {
             Self::Fixed(duration) => duration_text(duration),
