@@ -1,4 +1,4 @@
-//! Who uses a data directory: the lock of our own processes, and the server that runs on it.
+//! Ownership of a data directory: the lock of our own processes, and the server that runs on it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -8,20 +8,21 @@ use std::time::{Duration, Instant};
 
 use super::ClusterError;
 
-/// How long a server may take to notice that the process that owned it has died. One that still announces that it is
-/// ready after that belongs to somebody.
+/// Time in which a server should notice the death of the process that owned it. If it still
+/// announces readiness after that, another process owns it.
 const NOTICE: Duration = Duration::from_secs(5);
-/// How long a server may take to go after the process that owned it has died.
+/// Time in which a server should exit after the death of the process that owned it.
 const FAREWELL: Duration = Duration::from_secs(30);
 
-/// The claim of this process on a data directory. The kernel gives it up when the process dies, however it dies.
+/// This process's lock on a data directory. The kernel releases it when the process dies, for
+/// whatever reason.
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     _file: File,
 }
 
 impl DirectoryLock {
-    /// Claims the directory, creating it when missing, or says who holds it.
+    /// Locks the directory, creating it if necessary. The error names the process that holds it.
     pub(super) fn acquire(data_directory: &Path) -> Result<Self, ClusterError> {
         create_private(data_directory)?;
         let path = data_directory.join("lock");
@@ -44,7 +45,8 @@ impl DirectoryLock {
             }
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                // The note is for people. One that cannot be read must not hide that the directory is taken.
+                // The note is only information. If it cannot be read, still report that the
+                // directory is in use.
                 let _ = file.read_to_string(&mut holder);
                 if holder.is_empty() {
                     holder.push_str("another process");
@@ -56,7 +58,7 @@ impl DirectoryLock {
     }
 }
 
-/// Creates a directory, and those above it, that only this user may enter.
+/// Creates a directory, and its parents, with access for this user only.
 pub(super) fn create_private(directory: &Path) -> Result<(), ClusterError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -65,7 +67,8 @@ pub(super) fn create_private(directory: &Path) -> Result<(), ClusterError> {
         .map_err(ClusterError::file("create", directory))
 }
 
-/// The program and its subcommand. What follows may hold secrets, and is not needed to recognise the process.
+/// Returns the program and its subcommand. The remaining arguments may contain secrets and are not
+/// needed to recognise the process.
 fn command_line() -> String {
     let mut arguments = std::env::args().take(2);
     let program = arguments.next().unwrap_or_default();
@@ -75,16 +78,16 @@ fn command_line() -> String {
     }
 }
 
-/// A server that is ready for connections.
+/// A server that accepts connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunningServer {
-    /// Its main process.
+    /// Id of its main process.
     pub process_id: u32,
     /// Its port on 127.0.0.1.
     pub port: u16,
 }
 
-/// What `postmaster.pid` says, which is not proof that the process lives.
+/// The contents of `postmaster.pid`, which does not prove that the process is alive.
 struct Announcement {
     process_id: u32,
     port: Option<u16>,
@@ -92,7 +95,8 @@ struct Announcement {
 }
 
 impl Announcement {
-    /// The line numbers are those of Postgres' `utils/pidfile.h`, unchanged since version 10.
+    /// Parses the file. Line numbers are those of Postgres's `utils/pidfile.h`, unchanged since
+    /// version 10.
     fn read(data_directory: &Path) -> Option<Self> {
         let text = fs::read_to_string(announcement_file(data_directory)).ok()?;
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -104,12 +108,12 @@ impl Announcement {
     }
 }
 
-/// The directory that belongs to Postgres.
+/// Returns the directory that belongs to Postgres.
 pub(super) fn cluster_directory(data_directory: &Path) -> PathBuf {
     data_directory.join("postgres")
 }
 
-/// The file that every process of a server holds a shared lock on, from its start to its end.
+/// Returns the file on which every process of a server holds a shared lock during its whole life.
 pub(super) fn server_lock_file(data_directory: &Path) -> PathBuf {
     data_directory.join("server.lock")
 }
@@ -118,7 +122,7 @@ fn announcement_file(data_directory: &Path) -> PathBuf {
     cluster_directory(data_directory).join("postmaster.pid")
 }
 
-/// The server that runs on a data directory, once it accepts connections.
+/// Returns the server that runs on a data directory, once it accepts connections.
 pub(super) fn running_server(data_directory: &Path) -> Option<RunningServer> {
     let announcement = Announcement::read(data_directory).filter(|announcement| announcement.is_ready)?;
     let process = Process::find(announcement.process_id)?;
@@ -127,11 +131,13 @@ pub(super) fn running_server(data_directory: &Path) -> Option<RunningServer> {
     Some(RunningServer { process_id: announcement.process_id, port })
 }
 
-/// Waits until every process of an earlier server is gone, then removes what would keep the next one from starting.
+/// Waits until every process of an earlier server is gone, then removes the file that would keep
+/// the next one from starting.
 ///
-/// A server that died with the machine, or whose dead process nobody has collected, leaves a `postmaster.pid`. Postgres
-/// refuses to start as long as a process with the number in it exists, be it a zombie or a stranger who got the number.
-/// Where no such process exists the file stays, because Postgres' own checks rely on it.
+/// A server that died with the machine, or whose dead process has not been reaped, leaves a
+/// `postmaster.pid`. Postgres refuses to start while a process with that id exists, even if it is a
+/// zombie or an unrelated process that reused the id. If no such process exists, the file stays,
+/// because Postgres's own checks rely on it.
 pub(super) fn clear_leftovers(data_directory: &Path) -> Result<(), ClusterError> {
     let start = Instant::now();
     while server_lock_is_held(data_directory)? {
@@ -144,7 +150,7 @@ pub(super) fn clear_leftovers(data_directory: &Path) -> Result<(), ClusterError>
 
     let Some(announcement) = Announcement::read(data_directory) else { return Ok(()) };
     let Some(process) = Process::find(announcement.process_id) else { return Ok(()) };
-    // Somebody may look after the data with a server started by hand, which knows nothing of our lock.
+    // An operator may have started a server by hand on this data, which does not know our lock.
     if process.is_alive && process.may_be_server_of(&cluster_directory(data_directory)) {
         return Err(still_running(data_directory));
     }
@@ -161,7 +167,8 @@ fn still_running(data_directory: &Path) -> ClusterError {
     }
 }
 
-/// Whether any process of a server is left. The kernel knows best: a lock goes with the last process that holds it.
+/// Returns whether any process of a server is left. The kernel releases a lock when the last
+/// process that holds it exits.
 fn server_lock_is_held(data_directory: &Path) -> Result<bool, ClusterError> {
     let path = server_lock_file(data_directory);
     let file = match File::open(&path) {
@@ -175,10 +182,10 @@ fn server_lock_is_held(data_directory: &Path) -> Result<bool, ClusterError> {
     }
 }
 
-/// A process of this machine, as far as everybody may see.
+/// A process of this machine, as far as it is publicly visible.
 struct Process {
     directory: PathBuf,
-    /// A zombie has ended and only waits for its parent to notice.
+    /// False for a zombie, which has exited and waits for its parent to reap it.
     is_alive: bool,
 }
 
@@ -186,12 +193,13 @@ impl Process {
     fn find(process_id: u32) -> Option<Self> {
         let directory = PathBuf::from(format!("/proc/{process_id}"));
         let stat = fs::read_to_string(directory.join("stat")).ok()?;
-        // The state follows the name, which stands in parentheses and may contain anything.
+        // The state follows the name, which is in parentheses and may contain any character.
         let state = stat.rsplit(')').next()?.trim_start().chars().next()?;
         Some(Self { directory, is_alive: !matches!(state, 'Z' | 'X') })
     }
 
-    /// The working directory of a server is its cluster. Without the right to see it, any Postgres might be the one.
+    /// Returns whether the process's working directory is the cluster, as a server's is. Without
+    /// permission to see it, any Postgres might be the server.
     fn may_be_server_of(&self, cluster: &Path) -> bool {
         let is_postgres =
             fs::read_to_string(self.directory.join("comm")).is_ok_and(|name| name.trim() == "postgres");

@@ -1,32 +1,32 @@
-//! Why a cluster cannot run, and what to do about it.
+//! Reasons why a cluster cannot run, with their remedies.
 
 use std::path::PathBuf;
 
 use super::installation::{NEWEST_MAJOR, OLDEST_MAJOR};
 
-/// Why a cluster cannot run. Each message says what would help.
+/// Reasons why a cluster cannot run. Each message says what would help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
     /// A file or directory cannot be used.
     #[error("cannot {action} {path}: {source}", path = path.display())]
     File {
-        /// What was tried, as in "cannot … the file".
+        /// The attempted action, as in "cannot … the file".
         action: &'static str,
-        /// The file or directory.
+        /// Path of the file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 
-    /// A program that is needed cannot be started.
+    /// A required program cannot be started.
     #[error("cannot run {program}: {source}. It is part of {package}: install that, or check the PATH")]
     Program {
-        /// The program.
+        /// Name of the program.
         program: String,
-        /// The package that holds it.
+        /// Name of the package that contains it.
         package: &'static str,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
 
@@ -36,37 +36,37 @@ pub enum ClusterError {
         path = path.display()
     )]
     InUse {
-        /// The data directory.
+        /// Path of the data directory.
         path: PathBuf,
         /// The process that holds it, as "process PID (COMMAND)".
         holder: String,
     },
 
-    /// A Postgres server that we did not start runs on the data directory.
+    /// A Postgres server that another process started runs on the data directory.
     #[error(
         "a PostgreSQL server that this process did not start (process {process_id}) runs on {path}. Stop it with \
          `kill -INT {process_id}`, or choose another data directory",
         path = path.display()
     )]
     ForeignServer {
-        /// The data directory.
+        /// Path of the data directory.
         path: PathBuf,
-        /// Its main process.
+        /// Id of its main process.
         process_id: u32,
     },
 
-    /// Processes of an earlier server do not end, and nothing tells their number.
+    /// Processes of an earlier server do not exit, and their ids are unknown.
     #[error(
         "processes of an earlier PostgreSQL server still run. Find them with `fuser -v {lock}`, end them, then start \
          again",
         lock = lock.display()
     )]
     Lingering {
-        /// The file that they hold a lock on.
+        /// The file on which they hold a lock.
         lock: PathBuf,
     },
 
-    /// The explicitly configured directory holds no usable binaries.
+    /// The explicitly configured directory contains no usable binaries.
     #[error(
         "{path} holds no usable PostgreSQL: {reason}. Give the directory that contains `postgres` and `initdb` of \
          PostgreSQL {OLDEST_MAJOR} to {NEWEST_MAJOR}",
@@ -75,7 +75,7 @@ pub enum ClusterError {
     BadInstallation {
         /// The configured directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason why it is unusable.
         reason: String,
     },
 
@@ -88,22 +88,22 @@ pub enum ClusterError {
          - use an existing server: set DATABASE_URL"
     )]
     NotFound {
-        /// Where it was looked for, and what was wrong there.
+        /// The directories searched, with the reason why each is unusable.
         tried: String,
     },
 
-    /// The data was written by another major version than any that was found.
+    /// The data was written by another major version than those that were found.
     #[error(
         "the data in {path} was written by PostgreSQL {wanted}, which was not found ({found}). Install PostgreSQL \
          {wanted}, or move the directory away to start with an empty database",
         path = path.display()
     )]
     OtherMajorVersion {
-        /// The cluster's directory.
+        /// Directory of the cluster.
         path: PathBuf,
         /// The version that wrote the data.
         wanted: u32,
-        /// What was found instead.
+        /// The versions that were found.
         found: String,
     },
 
@@ -112,7 +112,7 @@ pub enum ClusterError {
     Npm {
         /// The npm package and version.
         package: String,
-        /// What failed.
+        /// The npm client's reason.
         reason: String,
     },
 
@@ -122,81 +122,81 @@ pub enum ClusterError {
         path = path.display()
     )]
     OtherOwner {
-        /// The cluster's directory.
+        /// Directory of the cluster.
         path: PathBuf,
-        /// Its owner.
+        /// Id of the owner.
         owner: u32,
     },
 
-    /// Postgres refuses to run as root, and nobody else can use the directory.
+    /// Postgres refuses to run as root, and no other user can access the directory.
     #[error(
         "PostgreSQL refuses to run as root. {reason}. Run as an ordinary user, or choose a data directory that every \
          user can reach, such as /var/lib/socialize"
     )]
     Root {
-        /// Why the ways around it are closed.
+        /// The reason why no other user can run it.
         reason: String,
     },
 
-    /// The password of an existing cluster is gone.
+    /// The password of an existing cluster is missing.
     #[error(
         "the password of the cluster is missing from {path}. Restore the file, or move the whole data directory away \
          to start with an empty database",
         path = path.display()
     )]
     PasswordMissing {
-        /// The password file.
+        /// Path of the password file.
         path: PathBuf,
     },
 
     /// `initdb` failed.
     #[error("initdb could not create a cluster in {path}:\n{output}", path = path.display())]
     Initialize {
-        /// The cluster's directory.
+        /// Directory of the cluster.
         path: PathBuf,
-        /// The last lines it printed.
+        /// Last lines of its output.
         output: String,
     },
 
-    /// Every port that was tried is taken.
+    /// Every port that was tried is in use.
     #[error("no free loopback port was found between {first} and {last}")]
     NoFreePort {
-        /// The lowest port that was considered.
+        /// The lowest port that was tried.
         first: u16,
-        /// The highest port that was considered.
+        /// The highest port that was tried.
         last: u16,
     },
 
-    /// The server's port belongs to another process.
+    /// Another process uses the server's port.
     #[error("port {port} on 127.0.0.1 is taken by another process: stop that process, then start again")]
     PortTaken {
-        /// The port.
+        /// The server's port.
         port: u16,
     },
 
-    /// The server ended or hung before it was ready.
+    /// The server exited or hung before it was ready.
     #[error("PostgreSQL {what}. Its log {log} ends with:\n{tail}", log = log.display())]
     NotReady {
-        /// What happened.
+        /// Description of what happened.
         what: String,
-        /// The server's log.
+        /// Path of the server's log.
         log: PathBuf,
-        /// The last lines of it.
+        /// Last lines of the log.
         tail: String,
     },
 
     /// A database could not be created.
     #[error("cannot create the database {name}")]
     CreateDatabase {
-        /// The database.
+        /// Name of the database.
         name: String,
-        /// Why.
+        /// Error of the database.
         source: sqlx::Error,
     },
 }
 
 impl ClusterError {
-    /// Turns an input/output error into one that names what was tried.
+    /// Turns an input/output error into one that names the attempted action.
     pub(super) fn file(
         action: &'static str,
         path: impl Into<PathBuf>,
@@ -206,7 +206,7 @@ impl ClusterError {
     }
 }
 
-/// The last lines of a text that a program printed, which is where programs say why they gave up.
+/// Returns the last lines of a program's output, where programs usually print why they failed.
 pub(super) fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

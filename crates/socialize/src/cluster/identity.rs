@@ -1,4 +1,4 @@
-//! The user that Postgres runs as, since it refuses root.
+//! The user that runs Postgres, which refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,28 +7,29 @@ use std::process::{Command, Stdio};
 
 use super::ClusterError;
 
-/// The id that Linux distributions give to `nobody`.
+/// User id of `nobody` on Linux distributions.
 const NOBODY: u32 = 65_534;
 
-/// The user that Postgres runs as.
+/// The user that runs Postgres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Identity {
-    /// The user of this process, who is not root.
+    /// The user of this process, which is not root.
     Caller,
-    /// Root, shown to Postgres as `nobody` by a user namespace. It needs no file to be handed over, and keeps working
-    /// below a home directory that only root may enter.
+    /// Root, mapped to `nobody` for Postgres by a user namespace. No file needs another owner, and
+    /// it also works below a home directory that only root may enter.
     UserNamespace,
-    /// Another user, whom root becomes.
+    /// Another user, to which root switches.
     User {
-        /// The user's id.
+        /// The `uid` that owns the data.
         user: u32,
-        /// The user's group.
+        /// The `gid` that owns the data.
         group: u32,
     },
 }
 
 impl Identity {
-    /// Chooses the user for a cluster, whose directory may not exist yet. Existing data is run by whoever owns it.
+    /// Chooses the user for a cluster, whose directory may not exist yet. Existing data is run by
+    /// its owner.
     pub(super) fn choose(cluster: &Path) -> Result<Self, ClusterError> {
         let own = nix::unistd::geteuid().as_raw();
         let existing = fs::metadata(cluster).ok();
@@ -55,8 +56,8 @@ impl Identity {
         }
     }
 
-    /// A command that runs a program as this user. The change of user is part of its program and arguments, so that
-    /// they can be passed on to a shell.
+    /// Returns a command that runs a program as this user. The change of user is part of its
+    /// program and arguments, so that they can be passed on to a shell.
     pub(super) fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         match self {
             Self::Caller => Command::new(program),
@@ -74,7 +75,7 @@ impl Identity {
         }
     }
 
-    /// Hands a file or directory over to this user, where that is another one than root.
+    /// Makes this user the owner of a file or directory, if it is another user than root.
     pub(super) fn give(self, path: &Path) -> Result<(), ClusterError> {
         match self {
             Self::Caller | Self::UserNamespace => Ok(()),
@@ -83,7 +84,7 @@ impl Identity {
         }
     }
 
-    /// Checks that this user can reach the data directory and run the binaries.
+    /// Checks that this user can access the data directory and run the binaries.
     pub(super) fn check_access(self, data_directory: &Path, postgres: &Path) -> Result<(), ClusterError> {
         let Self::User { user, .. } = self else { return Ok(()) };
         for (flag, path) in [("-w", data_directory), ("-x", postgres)] {

@@ -1,4 +1,4 @@
-//! A data directory that holds a cluster, with the binaries and the user that run it.
+//! A data directory with an initialised cluster, and the binaries and user that run it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -12,27 +12,27 @@ use super::error::last_lines;
 use super::identity::Identity;
 use super::{ClusterError, ClusterSettings, Durability, Installation};
 
-/// The role that owns everything in the cluster.
+/// The database role that owns everything in the cluster.
 const ROLE: &str = "socialize";
-/// A longer log than this is set aside when the server starts.
+/// Size in bytes above which the log is renamed when the server starts.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// The environment variable of the server's command that holds the process that must be its parent.
+/// The environment variable of the server's command with the id of its required parent process.
 pub const PARENT_VARIABLE: &str = "POSTGRES_PARENT";
 
-/// A connection URL. It contains the password, so it can be neither printed nor logged by accident.
+/// A connection URL. It contains the password, so it cannot be printed or logged by accident.
 #[derive(Clone)]
 pub struct DatabaseUrl(String);
 
 impl DatabaseUrl {
-    /// The text, for handing it to the database driver.
+    /// Returns the text, for the database driver.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// An initialised cluster with what it takes to run it. [`super::Cluster`] is the usual way to do so; this is the
-/// part that test suites need whose server outlives the process that started it.
+/// An initialised cluster with everything that is needed to run it. Use [`super::Cluster`] if
+/// possible. This type is for test suites whose server outlives the process that started it.
 pub struct InitializedCluster {
     installation: Installation,
     identity: Identity,
@@ -43,11 +43,11 @@ pub struct InitializedCluster {
 }
 
 impl InitializedCluster {
-    /// Opens the cluster of a data directory, initialising it on first use. The caller makes sure that nobody else
-    /// does the same at the same time.
+    /// Opens the cluster of a data directory, initialising it on first use. The caller must ensure
+    /// that no other process does the same concurrently.
     pub fn open(settings: &ClusterSettings) -> Result<Self, ClusterError> {
         create_private(&settings.data_directory)?;
-        // Postgres wants an absolute path, since it changes its working directory.
+        // Postgres needs an absolute path, because it changes its working directory.
         let data_directory = settings
             .data_directory
             .canonicalize()
@@ -76,49 +76,53 @@ impl InitializedCluster {
         Ok(cluster)
     }
 
-    /// The programs that run the cluster.
+    /// Returns the programs that run the cluster.
     pub fn installation(&self) -> &Installation {
         &self.installation
     }
 
-    /// The connection URL of a database.
+    /// Returns the connection URL of a database.
     pub fn url(&self, port: u16, database: &str) -> DatabaseUrl {
         database_url(&self.password, port, database)
     }
 
-    /// The file that the server logs to.
+    /// Returns the path of the server's log.
     pub fn log_file(&self) -> &Path {
         &self.log_file
     }
 
-    /// The server that runs on this cluster, once it accepts connections.
+    /// Returns the server that runs on this cluster, once it accepts connections.
     pub fn running_server(&self) -> Option<RunningServer> {
         data_directory::running_server(&self.data_directory)
     }
 
-    /// The connection URL of a database on the server that runs on a data directory, if one does. It takes no program
-    /// and no lock, so it is quick.
+    /// Returns the connection URL of a database on the server that runs on a data directory, if
+    /// there is one. It is fast, because it starts no program and takes no lock.
     pub fn url_of_running(data_directory: &Path, database: &str) -> Option<DatabaseUrl> {
         let server = data_directory::running_server(data_directory)?;
         let password = fs::read_to_string(data_directory.join("password")).ok()?;
         Some(database_url(&password, server.port, database))
     }
 
-    /// Waits until an earlier server is gone and removes what it left, so that a new one can start.
+    /// Waits until an earlier server is gone and removes its leftovers, so that a new one can
+    /// start.
     pub fn clear_leftovers(&self) -> Result<(), ClusterError> {
         data_directory::clear_leftovers(&self.data_directory)
     }
 
-    /// A command that becomes the server's main process.
+    /// Returns a command that becomes the server's main process.
     ///
-    /// The server is told to stop when the *thread* that spawns the command ends. It has its own process group, so
-    /// that Ctrl-C in a terminal reaches the application, which drains, and not the database below it.
+    /// The kernel stops the server when the *thread* that spawns the command ends. The server has
+    /// its own process group, so that Ctrl-C in a terminal reaches only the application, which
+    /// drains, and not the database.
     ///
-    /// A program that runs the same program and arguments as a child of its own sets [`PARENT_VARIABLE`].
+    /// A program that runs the same program and arguments as its own child sets
+    /// [`PARENT_VARIABLE`].
     pub fn server_command(&self, port: u16) -> Result<Command, ClusterError> {
-        // The signal is forgotten when a process changes its user, so it is set after that. The parent may have died
-        // before it was set: then the shell has another parent by now and does not start the server. The lock is
-        // inherited by every process of the server, so it shows whether any of them is left.
+        // Changing the user clears the parent-death signal, so it is set afterwards. The parent may
+        // have died before that: then the shell has another parent and does not start the server.
+        // Every process of the server inherits the lock, so the lock shows whether any of them is
+        // left.
         const START: &str = r#"
 test "$PPID" = "$POSTGRES_PARENT" || exit 1
 exec 9<"$1" && flock --shared 9 || exit 1
@@ -151,7 +155,8 @@ exec "$@""#;
             ("unix_socket_directories", String::new()),
             ("timezone", "UTC".to_owned()),
             ("log_timezone", "UTC".to_owned()),
-            // Messages about failed statements quote what people typed, and the client is told anyway.
+            // Messages about failed statements quote customers' input, and the client receives them
+            // anyway.
             ("log_min_messages", "log".to_owned()),
             ("log_min_error_statement", "panic".to_owned()),
             ("log_checkpoints", "off".to_owned()),
@@ -160,13 +165,14 @@ exec "$@""#;
             for name in ["fsync", "synchronous_commit", "full_page_writes"] {
                 settings.push((name, "off".to_owned()));
             }
-            // Many test processes with a pool each share the server.
+            // Many test processes, each with a pool, share the server.
             settings.push(("max_connections", "400".to_owned()));
         }
         settings
     }
 
-    /// Runs `initdb` in a directory of another name and renames that: an interrupted run leaves nothing half done.
+    /// Runs `initdb` in a temporary directory and renames it, so that an interrupted run leaves no
+    /// partial cluster.
     fn initialize(&self, password_file: &Path) -> Result<(), ClusterError> {
         let base = &self.data_directory;
         self.identity.give(base)?;
@@ -205,7 +211,8 @@ exec "$@""#;
         fs::rename(&unfinished, &finished).map_err(ClusterError::file("create", finished))
     }
 
-    /// The server's user opens the file, who may be another one than ours.
+    /// Creates the lock file with permissions for the server's user, who opens it and may be
+    /// another user.
     fn write_server_lock_file(&self) -> Result<(), ClusterError> {
         let path = server_lock_file(&self.data_directory);
         write_private(&path, "")?;
@@ -231,7 +238,7 @@ fn database_url(password: &str, port: u16, database: &str) -> DatabaseUrl {
     DatabaseUrl(format!("postgres://{ROLE}:{password}@127.0.0.1:{port}/{database}?sslmode=disable"))
 }
 
-/// The major version that wrote a cluster, or `None` when there is no cluster yet.
+/// Reads the major version that wrote a cluster. Returns `None` if there is no cluster yet.
 fn read_major_version(cluster: &Path) -> Result<Option<u32>, ClusterError> {
     let path = cluster.join("PG_VERSION");
     match fs::read_to_string(&path) {
@@ -245,7 +252,8 @@ fn read_major_version(cluster: &Path) -> Result<Option<u32>, ClusterError> {
     }
 }
 
-/// `PGPORT`, `PGOPTIONS` and their like are meant for the operator's own servers.
+/// Removes `PGPORT`, `PGOPTIONS` and similar variables, which are meant for the operator's own
+/// servers.
 fn remove_postgres_variables(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("PG") {

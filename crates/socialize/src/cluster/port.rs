@@ -1,17 +1,19 @@
-//! The loopback port that a server gets.
+//! Choice of a server's loopback port.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::ClusterError;
 
-/// Below these ports live registered services, above them the kernel hands out ports for outgoing connections.
+/// Registered services use ports below this range, and the kernel assigns ports above it to
+/// outgoing connections.
 const FIRST: u16 = 20_000;
 const USUAL_EPHEMERAL_START: u16 = 32_768;
 
-/// A port that is free now.
+/// Returns a port that is currently free.
 ///
-/// It lies outside the range of outgoing connections. Inside it, a client that keeps reconnecting to a stopped server
-/// would sooner or later be given the server's own port, connect to itself, and keep the server from coming back.
+/// It is outside the range of outgoing connections. Inside that range, a client that keeps
+/// reconnecting to a stopped server would sooner or later get the server's own port, connect to
+/// itself, and block the server's restart.
 pub fn free_loopback_port() -> Result<u16, ClusterError> {
     let end = ephemeral_start().unwrap_or(USUAL_EPHEMERAL_START);
     let candidates = if end > FIRST + 1_000 { FIRST..end } else { 5_433..FIRST };

@@ -13,9 +13,9 @@ use nix::unistd::Pid;
 use super::error::last_lines;
 use super::{ClusterError, InitializedCluster};
 
-/// The recovery after a crash may take a while, and `pg_ctl` waits as long.
+/// Maximum duration of a start, including crash recovery; `pg_ctl` waits equally long.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// How long each way of stopping may take before the next, rougher one.
+/// Maximum duration of each way of stopping before a rougher one is used.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A server process that we started.
@@ -24,7 +24,7 @@ pub(super) struct Server {
     exit: Arc<Exit>,
 }
 
-/// How the process ended, once it has.
+/// Exit status of the process, once it has exited.
 #[derive(Default)]
 struct Exit {
     status: Mutex<Option<ExitStatus>>,
@@ -64,8 +64,9 @@ impl Server {
         }
     }
 
-    /// The kernel tells the server to stop when the thread that spawned it ends, so that thread stays until the server
-    /// is gone. It also collects the exit status: a zombie would keep the next server from starting.
+    /// Spawns the server. The kernel stops the server when the spawning thread ends, so that thread
+    /// waits until the server is gone. It also reaps the process: a zombie would keep the next
+    /// server from starting.
     fn spawn(cluster: &InitializedCluster, port: u16) -> Result<Self, ClusterError> {
         let mut command = cluster.server_command(port)?;
         let exit = Arc::new(Exit::default());
@@ -95,7 +96,7 @@ impl Server {
         self.exit.status().is_none()
     }
 
-    /// Ends the server: politely, then without waiting for its clients, then at once.
+    /// Stops the server: first gracefully, then without waiting for its clients, then immediately.
     pub(super) fn stop(&self) {
         for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGKILL] {
             self.signal(signal);
@@ -105,14 +106,15 @@ impl Server {
         }
     }
 
-    /// Ends the server at once.
+    /// Stops the server immediately.
     pub(super) fn kill(&self) {
         self.signal(Signal::SIGKILL);
         self.wait_for_exit(STOP_LIMIT);
     }
 
     fn signal(&self, signal: Signal) {
-        // While the status is locked and empty the process has not been collected, so its number is still its own.
+        // While the status is locked and empty, the process has not been reaped, so its id cannot
+        // have been reused.
         if self.exit.status().is_none() {
             let _ = kill(self.process, signal);
         }
@@ -125,7 +127,7 @@ impl Server {
     }
 }
 
-/// Waits for the end of the process, then collects it while nobody can be signalling it.
+/// Waits until the process exits, then reaps it while nothing can signal it.
 fn collect(mut child: Child, process: Pid, exit: &Exit) {
     while let Err(nix::errno::Errno::EINTR) =
         waitid(Id::Pid(process), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
@@ -135,10 +137,10 @@ fn collect(mut child: Child, process: Pid, exit: &Exit) {
     exit.happened.notify_all();
 }
 
-/// What this start of the server has logged.
+/// Returns what the server has logged since this start.
 fn read_from(cluster: &InitializedCluster, start: u64) -> String {
     let mut bytes = Vec::new();
-    // The text only explains an error that is reported anyway, so one that cannot be read stays empty.
+    // The text only explains an error that is reported anyway, so ignore a log that cannot be read.
     if let Ok(mut log) = fs::File::open(cluster.log_file()) {
         let _ = log.seek(SeekFrom::Start(start)).and_then(|_| log.take(1 << 20).read_to_end(&mut bytes));
     }

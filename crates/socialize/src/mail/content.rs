@@ -1,4 +1,5 @@
-//! What e-mails say. Each is written once, and rendered as text and as HTML from the files in `templates/`.
+//! Contents of e-mails. Each is written once, and rendered as text and as HTML from the files in
+//! `templates/`.
 
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -8,32 +9,34 @@ use telemetry::{ClosedSet, ErrorType};
 use crate::queue::JobError;
 use crate::text::can_be_shown;
 
-/// What an e-mail says: a paragraph in our words, perhaps quotations, one link, and a paragraph. What other people wrote stands in
-/// the quotations and nowhere else, each behind a word of ours that says what it is.
+/// The content of an e-mail: an opening paragraph, optional quotations, one link, and a closing
+/// paragraph. Other people's text appears only in quotations, each after a label of ours that says
+/// what it is.
 pub struct Content {
-    /// Never a customer's text: it becomes a header.
+    /// Never contains a customer's text, because it becomes a header.
     pub subject: &'static str,
     opening: &'static str,
     quotes: Vec<Quote>,
-    /// What the link does.
+    /// Label of the link.
     action: &'static str,
     link: String,
     closing: String,
 }
 
-/// What somebody else wrote.
+/// A text that another person wrote.
 struct Quote {
-    /// What it is.
+    /// Description of the text.
     label: &'static str,
     text: String,
 }
 
-/// Stands for a text that cannot be shown.
+/// Replaces a text that cannot be shown.
 const NOT_SHOWN: &str = "(not shown here, because it contains a link or characters that cannot be seen)";
 
 impl Quote {
-    /// Texts that a mail program would make a link of, or that hide or reorder what stands around them, are not shown. Names are
-    /// refused then, but there may be old ones; titles may well contain links.
+    /// Replaces texts that a mail program would turn into a link, or that hide or reorder the text
+    /// around them. New names with such text are rejected, but old ones may exist; titles may
+    /// legitimately contain links.
     fn of(label: &'static str, text: &str) -> Self {
         Self { label, text: if can_be_shown(text) { text } else { NOT_SHOWN }.to_owned() }
     }
@@ -60,8 +63,8 @@ struct HtmlTemplate<'a> {
 }
 
 impl Content {
-    /// Asks a new user to confirm the address. It does not tell the name: whoever registers an address that is not theirs could
-    /// otherwise have us write to it what they like.
+    /// Asks a new user to confirm the address. It does not contain the name: otherwise anybody
+    /// could register a foreign address and make us send arbitrary text to it.
     pub fn verify_email(link: String) -> Self {
         Self {
             subject: "Please confirm your e-mail address",
@@ -150,7 +153,7 @@ impl Content {
         }
     }
 
-    /// Reminds a reviewer of a decision that has been asked for long ago.
+    /// Reminds a reviewer of a decision that was requested long ago.
     pub fn approval_reminder(workspace: &str, title: &str, link: String) -> Self {
         Self {
             subject: "A post still waits for your decision",
@@ -163,7 +166,7 @@ impl Content {
         }
     }
 
-    /// Tells an author what was decided.
+    /// Tells an author the reviewers' decision.
     pub fn approval_decided(workspace: &str, title: &str, decision: Decision, link: String) -> Self {
         let (subject, opening) = match decision {
             Decision::Approve => ("Your post was approved", "a reviewer approved your post:"),
@@ -182,20 +185,20 @@ impl Content {
         }
     }
 
-    /// As text.
+    /// Renders the plain text.
     ///
     /// # Errors
-    /// Never in practice: it is written into memory.
+    /// Never in practice, because it writes to memory.
     pub fn text(&self) -> Result<String, JobError> {
         let Self { subject: _, opening, quotes, action, link, closing } = self;
         let template = TextTemplate { opening, quotes, action, link, closing };
         template.render().map_err(|_| JobError::Fail(ErrorType::Internal))
     }
 
-    /// As HTML, in which a customer's text is text.
+    /// Renders the HTML, with customers' text escaped.
     ///
     /// # Errors
-    /// Never in practice: it is written into memory.
+    /// Never in practice, because it writes to memory.
     pub fn html(&self) -> Result<String, JobError> {
         let Self { subject: _, opening, quotes, action, link, closing } = self;
         let template = HtmlTemplate { opening, quotes, action, link, closing };
@@ -227,7 +230,8 @@ mod tests {
         );
     }
 
-    /// Also what was stored before names were checked, and titles, which may contain links.
+    /// Includes names that were stored before they were checked, and titles, which may contain
+    /// links.
     #[test]
     fn the_only_link_is_ours_and_we_speak_first() {
         let link = || "https://ours.example/x".to_owned();

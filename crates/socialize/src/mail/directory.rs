@@ -1,4 +1,4 @@
-//! A directory that stands for a mail server: for the demo and for trying things out.
+//! A directory instead of a mail server, for the demo and for experiments.
 
 use std::path::{Path, PathBuf};
 
@@ -24,8 +24,8 @@ impl Directory {
         }
     }
 
-    /// Writes one e-mail under the name of its job, so that a repeated delivery replaces the first one. It appears whole or
-    /// not at all: readers look for `.eml`.
+    /// Writes one e-mail under the name of its job, so that a repeated delivery replaces the first
+    /// one. The file appears atomically, because readers look for `.eml`.
     pub(super) async fn write(&self, job: JobId, message: &[u8]) -> Result<(), Undelivered> {
         let unfinished = self.unfinished();
         let written = write_and_rename(&unfinished, &self.path.join(format!("{job}.eml")), message).await;
@@ -43,7 +43,7 @@ impl Directory {
         let _ = tokio::task::spawn_blocking(move || forget_in(&path, &address, &name)).await;
     }
 
-    /// Whether a file can be written.
+    /// Checks whether a file can be written.
     pub(super) async fn check(&self) -> Result<(), ErrorType> {
         let probe = self.unfinished();
         let written = fs::write(&probe, b"").await;
@@ -56,8 +56,8 @@ impl Directory {
     }
 }
 
-/// Deletes the e-mails in a directory that were sent to an address, contain it, or give a name as that of whoever invites. Returns how
-/// many there were. What cannot be read is left alone.
+/// Deletes e-mails in a directory that were sent to the address, contain it, or name the person as
+/// the inviter. Returns how many were deleted. Unreadable files are left alone.
 pub fn forget_in(directory: &Path, address: &str, name: &str) -> usize {
     let invited_by = format!("> Invited by: {name}");
     let names_person = |bytes: &[u8]| {
@@ -74,7 +74,7 @@ pub fn forget_in(directory: &Path, address: &str, name: &str) -> usize {
 }
 
 async fn write_and_rename(unfinished: &Path, finished: &Path, message: &[u8]) -> std::io::Result<()> {
-    // E-mails carry links that log in.
+    // E-mails contain links that log in.
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(unfinished).await?;
     file.write_all(message).await?;
     file.sync_all().await?;

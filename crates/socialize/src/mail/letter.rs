@@ -1,4 +1,4 @@
-//! An e-mail, ready to be sent.
+//! An e-mail that is ready to be sent.
 
 use chrono::{DateTime, Utc};
 use domain::ids::JobId;
@@ -10,25 +10,27 @@ use telemetry::ErrorType;
 
 use super::undelivered::{Fault, Prospect, Undelivered};
 
-/// An e-mail, ready to be sent.
+/// A rendered e-mail with its recipient.
 pub struct Letter {
-    /// The job that sends it; it makes the Message-ID, so that a repeated delivery can be recognised as one.
+    /// The job that sends it. The Message-ID is derived from it, so that a repeated delivery can be
+    /// recognised.
     pub job: JobId,
-    /// What it was made from.
+    /// Label of the delivery in metrics.
     pub template: EmailTemplate,
-    /// When it is sent.
+    /// Value of the `Date` header.
     pub date: DateTime<Utc>,
-    /// Who gets it: an address and nothing else.
+    /// The plain address of the recipient, without a name.
     pub recipient: String,
-    /// What it is about. Never a customer's text.
+    /// Never contains a customer's text.
     pub subject: &'static str,
-    /// What it says.
+    /// Body as plain text.
     pub text: String,
-    /// The same as HTML.
+    /// Body as HTML.
     pub html: String,
 }
 
-/// Says that no person wrote this, so that no out-of-office note comes back: RFC 3834.
+/// The header that marks the message as automatic, so that no out-of-office reply comes back: RFC
+/// 3834.
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -47,8 +49,8 @@ impl Header for AutoSubmitted {
 }
 
 impl Letter {
-    /// The message in its final form. All that comes from a customer is in the body, except the address, which is parsed:
-    /// nothing can add a header.
+    /// Builds the final message. Customers' text is only in the body, except for the address, which
+    /// is parsed. So nothing can inject a header.
     pub(super) fn message(&self, from: &Mailbox) -> Result<Message, Undelivered> {
         let failure = |fault| Undelivered::new(fault, Prospect::Never, ErrorType::InvalidData);
         let recipient: Address = self.recipient.parse().map_err(|_| failure(Fault::Recipient))?;

@@ -1,7 +1,7 @@
-//! Handing e-mails over: to a mail server, or to a directory that stands for one.
+//! Delivery of e-mails to a mail server, or to a directory that replaces one.
 //!
-//! Whether a failure may pass is decided here, where it is met. Nothing that the server says goes further than this: its
-//! answers quote addresses.
+//! This module decides whether a failure is temporary. The server's replies go no further, because
+//! they quote addresses.
 
 mod content;
 mod directory;
@@ -31,60 +31,62 @@ use self::directory::Directory;
 use self::smtp::Smtp;
 use crate::secret::Secret;
 
-/// How e-mails leave.
+/// Sender and transport of e-mails.
 #[derive(Clone)]
 pub struct MailSettings {
-    /// Who they are from.
+    /// Value of the `From` header.
     pub from: Mailbox,
-    /// Where they go.
+    /// Destination of e-mails: a mail server or a directory.
     pub transport: MailTransport,
 }
 
-/// Where e-mails go.
+/// A mail server, or a directory in its place.
 #[derive(Clone)]
 pub enum MailTransport {
-    /// To a mail server.
+    /// A mail server.
     Smtp(SmtpSettings),
-    /// Into a directory, one `.eml` file each; created if it does not exist.
+    /// A directory with one `.eml` file per e-mail; created if necessary.
     Directory(PathBuf),
 }
 
-/// How the mail server is reached.
+/// Connection settings of the mail server.
 #[derive(Clone)]
 pub struct SmtpSettings {
-    /// Its name, which its certificate must be for.
+    /// Host name, for which the server's certificate must be valid.
     pub host: String,
     /// Usually 587 for STARTTLS and 465 for TLS from the start.
     pub port: u16,
-    /// Whether others can read along.
+    /// Encryption of the connection.
     pub encryption: SmtpEncryption,
-    /// User name and password, where it wants them.
+    /// User name and password, if the server requires them.
     pub credentials: Option<(String, Secret)>,
-    /// Certificates in PEM that are trusted besides the platform's, for a server with a certificate of one's own.
+    /// Additional trusted certificates in PEM, for a server whose certificate the platform does not
+    /// trust.
     pub extra_root_certificates: Option<Vec<u8>>,
-    /// How patient we are.
+    /// Time limits of the stages.
     pub timeouts: SmtpTimeouts,
 }
 
-/// Whether others can read along.
+/// Encryption of the connection to the mail server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SmtpEncryption {
-    /// Encryption is agreed on first; a server that does not offer it gets no e-mail.
+    /// STARTTLS, which is required: a server that does not offer it gets no e-mail.
     StartTls,
-    /// Encrypted from the first byte.
+    /// TLS from the first byte.
     Tls,
-    /// Not at all: for a server on the same machine or a trusted network, and only where that is said explicitly.
+    /// No encryption: for a server on the same machine or a trusted network, and only if configured
+    /// explicitly.
     None,
 }
 
-/// How long each stage may take.
+/// Maximum duration of each stage.
 #[derive(Clone, Copy, Debug)]
 pub struct SmtpTimeouts {
-    /// Looking the name up, connecting, agreeing on encryption and logging in.
+    /// Name resolution, connection, TLS and log-in.
     pub connect: Duration,
-    /// Each command.
+    /// Each SMTP command.
     pub command: Duration,
-    /// Sending the message and waiting for it to be accepted.
+    /// Sending the message and waiting for its acceptance.
     pub message: Duration,
 }
 
@@ -98,26 +100,26 @@ impl Default for SmtpTimeouts {
     }
 }
 
-/// Why mail cannot be set up. The text is for the operator, at start.
+/// Reasons why mail cannot be set up. The text is for the operator, at start.
 #[derive(Debug, thiserror::Error)]
 pub enum MailSetupError {
-    /// The directory cannot be used.
+    /// The mail directory is unusable.
     #[error("the e-mail directory {path} cannot be used: {error}", path = path.display())]
     Directory {
-        /// Which one.
+        /// Path of the directory.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         error: std::io::Error,
     },
-    /// The certificates cannot be used.
+    /// The additional certificates are unusable.
     #[error("the certificates for the mail server cannot be used: they must be a PEM file")]
     RootCertificates,
-    /// The platform's certificates cannot be used.
+    /// The platform's certificates are unusable.
     #[error("no encrypted connection to the mail server can be prepared: {0}")]
     Tls(String),
 }
 
-/// Hands e-mails over and counts how that went.
+/// Delivers e-mails and counts the results.
 #[derive(Clone)]
 pub struct Mail {
     inner: Arc<Inner>,
@@ -136,10 +138,10 @@ enum Transport {
 }
 
 impl Mail {
-    /// Prepares the transport; connects nowhere yet.
+    /// Prepares the transport without connecting.
     ///
     /// # Errors
-    /// When the directory cannot be created or the certificates cannot be read.
+    /// Returns an error if the directory cannot be created or the certificates cannot be read.
     pub fn new(settings: MailSettings, telemetry: &Telemetry) -> Result<Self, MailSetupError> {
         let family = FamilyDescription {
             event: events::EMAIL_DELIVERY,
@@ -157,10 +159,10 @@ impl Mail {
         Ok(Self { inner: Arc::new(Inner { from: settings.from, transport, deliveries, messages }) })
     }
 
-    /// Makes one attempt to hand an e-mail over.
+    /// Makes one attempt to deliver an e-mail.
     ///
     /// # Errors
-    /// Says whose fault it is and what can be expected of further attempts.
+    /// Returns whose fault the failure is, and what further attempts can achieve.
     pub async fn deliver(&self, letter: &Letter) -> Result<(), Undelivered> {
         let delivery = async {
             match self.hand_over(letter).await {
@@ -171,7 +173,7 @@ impl Mail {
         self.inner.deliveries.observe_causes(letter.template, delivery).await
     }
 
-    /// Counts what an e-mail has come to.
+    /// Counts the result of an e-mail over all attempts.
     pub fn came_to(&self, result: EmailResult) {
         self.inner.messages.add(result, 1);
     }
@@ -184,17 +186,18 @@ impl Mail {
         }
     }
 
-    /// Deletes e-mails that name a person, where they are files. Those that a server took are not ours any more.
+    /// Deletes e-mails that name a person if they are files. E-mails that a server accepted are out
+    /// of reach.
     pub async fn forget(&self, address: &str, name: &str) {
         if let Transport::Directory(directory) = &self.inner.transport {
             directory.forget(address, name).await;
         }
     }
 
-    /// Whether e-mails can be handed over now, for the health check.
+    /// Checks whether e-mails can be delivered now, for the health check.
     ///
     /// # Errors
-    /// Says what kind of trouble there is.
+    /// Returns the kind of failure.
     pub async fn check(&self) -> Result<(), ErrorType> {
         match &self.inner.transport {
             Transport::Smtp(smtp) => smtp.check().await,

@@ -1,15 +1,18 @@
-//! What a mail server's reply means: whose fault it is that an e-mail was not taken, and whether another attempt makes sense.
+//! Interpretation of a mail server's reply: whose fault a failure is, and whether a retry makes
+//! sense.
 //!
-//! A code alone does not say that. 550 at `RCPT` is a mailbox that does not exist, at `MAIL` an account that may not send, and with the
-//! enhanced code 5.4.5 a quota of ours. So a reply is judged by its stage, its code (RFC 5321) and its enhanced code (RFC 3463), and
-//! where providers use these in their own way, by theirs. The table in docs/FAULTS.md is the specification: the test reads it.
+//! A code alone does not tell. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it
+//! means that an account may not send, and with the enhanced code 5.4.5 that a quota of ours is
+//! used up. So a reply is judged by its stage, its code (RFC 5321) and its enhanced code (RFC
+//! 3463), and by the habits of providers where they deviate. The table in docs/FAULTS.md is the
+//! specification: the test reads it.
 
 use domain::labels::SmtpStage;
 use telemetry::ErrorType;
 
 use super::undelivered::{Fault, Prospect, Undelivered};
 
-/// A reply that is no success.
+/// A reply other than success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reply {
     pub(super) code: u16,
@@ -24,7 +27,7 @@ pub(super) struct EnhancedCode {
 }
 
 impl EnhancedCode {
-    /// Reads it from the beginning of a reply's text. Nothing else of the text is looked at.
+    /// Parses it from the beginning of a reply's text. The rest of the text is ignored.
     pub(super) fn read(text: &str) -> Option<Self> {
         let first = text.split_ascii_whitespace().next()?;
         let mut numbers = first.split('.').map(|digits| {
@@ -60,22 +63,22 @@ pub(super) fn judge(stage: SmtpStage, reply: Reply) -> Undelivered {
 
 type Verdict = (Fault, Prospect, ErrorType);
 
-/// Something of ours that passes.
+/// A temporary failure on our side.
 fn passing(error_type: ErrorType) -> Verdict {
     (Fault::Ours, Prospect::Passing, error_type)
 }
 
-/// Something of ours that somebody has to change.
+/// A failure on our side that does not end without a change.
 fn needs_change(error_type: ErrorType) -> Verdict {
     (Fault::Ours, Prospect::NeedsChange, error_type)
 }
 
-/// Something of ours that passes, or stays, as the code's class says.
+/// A failure on our side, temporary or not by the class of the code.
 fn ours(reply: Reply, error_type: ErrorType) -> Verdict {
     if is_permanent(reply) { needs_change(error_type) } else { passing(error_type) }
 }
 
-/// The recipient's fault, for now or for good.
+/// A failure on the recipient's side, temporary or permanent.
 fn recipients(reply: Reply, error_type: ErrorType) -> Verdict {
     let prospect = if is_permanent(reply) { Prospect::Never } else { Prospect::Greylisting };
     (Fault::Recipient, prospect, error_type)
@@ -87,14 +90,14 @@ fn is_permanent(reply: Reply) -> bool {
 
 fn by_code(stage: SmtpStage, reply: Reply) -> Verdict {
     match reply.code {
-        // The server is about to close the connection: it is busy, or we are too many.
+        // The server is about to close the connection: it is busy, or we send too much.
         421 => passing(match reply.enhanced {
             Some(EnhancedCode { subject: 7, .. } | EnhancedCode { subject: 4, detail: 5 }) => {
                 ErrorType::RateLimited
             }
             _ => ErrorType::Unavailable,
         }),
-        // After the log-in this is what Amazon SES says when we send too fast or too much.
+        // After the log-in, Amazon SES uses this for exceeded rates and quotas.
         454 => passing(ErrorType::RateLimited),
         530 | 534 | 535 | 538 => needs_change(ErrorType::AuthenticationFailed),
         _ => match reply.enhanced.and_then(|enhanced| by_enhanced_code(stage, reply, enhanced)) {
@@ -104,7 +107,8 @@ fn by_code(stage: SmtpStage, reply: Reply) -> Verdict {
     }
 }
 
-/// Subjects of RFC 3463: 1 addresses, 2 mailboxes, 3 the mail system, 4 the network and routing, 5 the protocol, 6 content, 7 policy.
+/// Judges an enhanced code. Subjects of RFC 3463: 1 addresses, 2 mailboxes, 3 the mail system, 4
+/// the network and routing, 5 the protocol, 6 content, 7 policy.
 fn by_enhanced_code(stage: SmtpStage, reply: Reply, enhanced: EnhancedCode) -> Option<Verdict> {
     let is_about_sender = stage == SmtpStage::Sender;
     Some(match (enhanced.subject, enhanced.detail) {
@@ -128,10 +132,10 @@ fn by_enhanced_code(stage: SmtpStage, reply: Reply, enhanced: EnhancedCode) -> O
         (4, 5) => ours(reply, ErrorType::RateLimited),
         (4, 1 | 3 | 4 | 6 | 7) if stage == SmtpStage::Recipient => recipients(reply, ErrorType::Unavailable),
         (4, _) => ours(reply, ErrorType::Unavailable),
-        // Too many recipients, of which every e-mail has one.
+        // Too many recipients, although every e-mail has only one.
         (5, 3) => ours(reply, ErrorType::RateLimited),
         (5, _) => ours(reply, ErrorType::Protocol),
-        // The address has letters that the way to it does not take.
+        // The address contains letters that a server on the way does not support.
         (6, 7) => recipients(reply, ErrorType::Rejected),
         (6, _) => of_content(reply),
         (7, _) if is_permanent(reply) => needs_change(ErrorType::PermissionDenied),
@@ -141,7 +145,7 @@ fn by_enhanced_code(stage: SmtpStage, reply: Reply, enhanced: EnhancedCode) -> O
     })
 }
 
-/// Something about what we sent. It is the same in every attempt.
+/// A failure because of the contents, which are the same in every attempt.
 fn of_content(reply: Reply) -> Verdict {
     let prospect = if is_permanent(reply) { Prospect::Never } else { Prospect::Passing };
     (Fault::Ours, prospect, ErrorType::Rejected)
@@ -170,7 +174,8 @@ mod tests {
 
     const FAULTS: &str = include_str!("../../../../docs/FAULTS.md");
 
-    /// A row of the table: stage, reply, whose fault it is, what becomes of the e-mail, `error.cause`.
+    /// Returns the rows of the table: stage, reply, whose fault it is, what becomes of the e-mail,
+    /// `error.cause`.
     fn rows() -> Vec<[&'static str; 5]> {
         let (_, table) = FAULTS.split_once("| stage | reply |").expect("the table of replies");
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));

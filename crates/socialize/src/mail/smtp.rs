@@ -1,7 +1,8 @@
-//! The mail server: connections that are reused, a time limit for every stage, and what its answers mean.
+//! The SMTP client: reused connections, a time limit for every stage, and classified replies.
 //!
-//! The protocol is lettre's; connections are kept here, because a connection whose conversation was cut short must never be
-//! used again: the next e-mail would take the late answer to the one before for its own, and count as delivered unsent.
+//! lettre implements the protocol, but connections are kept here. A connection whose session was
+//! interrupted must never be reused: the next e-mail would read the late reply to the previous one,
+//! and count as delivered without being sent.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,16 +26,17 @@ use super::undelivered::{Fault, Prospect, Undelivered};
 use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
 use crate::causes::cause;
 
-/// An unused connection is closed after this long; most servers close it themselves after some minutes.
+/// Maximum idle time of a connection; most servers close it themselves after some minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(30);
-/// How many unused connections are kept.
+/// Maximum number of idle connections.
 const MOST_IDLE: usize = 8;
-/// For how long a server that has answered is not asked again. Health is asked for every few seconds, and servers take a client
-/// that only ever says NOOP for a broken one.
+/// Time for which a successful response is used by health checks. They run every few seconds, and
+/// servers reject a client that only ever sends NOOP.
 const NOT_ASKED_AGAIN: Duration = Duration::from_secs(30);
-/// For how long it is believed to be well. In between it is asked, and may take its time: some let every client wait.
+/// Time for which the server counts as healthy. In between it is checked in the background and may
+/// be slow: some servers delay every client.
 const BELIEVED_WELL: Duration = Duration::from_secs(60);
-/// How long saying goodbye may take.
+/// Maximum duration of `QUIT`.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(super) struct Smtp {
@@ -44,22 +46,22 @@ pub(super) struct Smtp {
     tls: Option<TlsParameters>,
     credentials: Option<Credentials>,
     timeouts: SmtpTimeouts,
-    /// The name that we greet with.
+    /// The client name for `EHLO`.
     hello: ClientId,
     idle: Mutex<Vec<Idle>>,
     condition: watch::Sender<Condition>,
-    /// Held while the server is asked how it is.
+    /// Held during a background check.
     asking: Arc<Semaphore>,
 }
 
-/// How the server was when it was last spoken to.
+/// State of the server at its last use.
 #[derive(Clone, Copy)]
 enum Condition {
-    /// It has not been spoken to.
+    /// Not used yet.
     Unknown,
-    /// It answered then.
+    /// It responded at this time.
     Well(Instant),
-    /// There was trouble.
+    /// The last use failed.
     Trouble(ErrorType),
 }
 
@@ -98,7 +100,7 @@ impl Smtp {
         })
     }
 
-    /// Hands one message over.
+    /// Sends one message.
     pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Undelivered> {
         let mut connection = self.connection().await?;
         let sent = transmit(&mut connection, &self.timeouts, envelope, message).await;
@@ -109,7 +111,7 @@ impl Smtp {
                 Ok(())
             }
             Err(failure) => {
-                // Without a stage it is not about the conversation.
+                // A failure without a stage does not concern the session.
                 if failure.code.is_some() || failure.stage.is_none() {
                     self.answered();
                     let _ = timeout(FAREWELL, connection.quit()).await;
@@ -121,8 +123,8 @@ impl Smtp {
         }
     }
 
-    /// Whether the server answers, as far as is known. It is asked in the background, because whoever checks health waits for
-    /// less time than a healthy server may take.
+    /// Returns the server's state, as far as it is known. The check runs in the background, because
+    /// health checks have a shorter time limit than a healthy server may need.
     pub(super) async fn check(self: &Arc<Self>) -> Result<(), ErrorType> {
         let mut changes = self.condition.subscribe();
         let condition = *changes.borrow_and_update();
@@ -145,7 +147,7 @@ impl Smtp {
             Condition::Well(at) if at.elapsed() < BELIEVED_WELL => Ok(()),
             Condition::Trouble(error_type) => Err(error_type),
             Condition::Well(_) | Condition::Unknown => {
-                // The sender is `self`, so there will be a change.
+                // The sender is `self`, so a change will follow.
                 let _ = changes.changed().await;
                 match *changes.borrow() {
                     Condition::Well(_) => Ok(()),
@@ -156,13 +158,13 @@ impl Smtp {
         }
     }
 
-    /// A connection that has just answered: an unused one, or a new one.
+    /// Returns a connection that has just responded: an idle one, or a new one.
     async fn connection(&self) -> Result<AsyncSmtpConnection, Undelivered> {
         if let Some(mut connection) = self.take_idle() {
             if matches!(timeout(self.timeouts.command, connection.test_connected()).await, Ok(true)) {
                 return Ok(connection);
             }
-            // The others are as old and as likely to be gone.
+            // The other idle connections are as old and probably dead too.
             lock(&self.idle).clear();
         }
         let opened = match timeout(self.timeouts.connect, self.open()).await {
@@ -193,15 +195,15 @@ impl Smtp {
         self.condition.send_replace(Condition::Trouble(error_type));
     }
 
-    /// Whatever goes wrong here is about the server or our settings and not about an e-mail, also where the server says that
-    /// it is for good.
+    /// Opens a connection. Every failure here concerns the server or our settings and not an
+    /// e-mail, even if the server calls it permanent.
     async fn open(&self) -> Result<AsyncSmtpConnection, Undelivered> {
         let trouble_at_start = |error_type| Undelivered::trouble(error_type, SmtpStage::Connect);
         let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
             .await
             .map_err(|_| trouble_at_start(ErrorType::DnsFailure))?
             .collect();
-        // A name may have a second address that answers.
+        // The name may have a second address that responds.
         let patience = self.timeouts.connect / 2;
         let wrapper = if self.encryption == SmtpEncryption::Tls { self.tls.clone() } else { None };
         let connecting =
@@ -210,7 +212,7 @@ impl Smtp {
         if self.encryption == SmtpEncryption::StartTls {
             let tls = self.tls.clone().ok_or(trouble_at_start(ErrorType::TlsFailure))?;
             connection.starttls(tls, &self.hello).await.map_err(|error| match trouble(&error) {
-                // The server does not offer it, or refuses it.
+                // The server does not offer STARTTLS, or refuses it.
                 ErrorType::Internal | ErrorType::Unavailable | ErrorType::Rejected => {
                     trouble_at_start(ErrorType::TlsFailure)
                 }
@@ -221,7 +223,7 @@ impl Smtp {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             connection.auth(&mechanisms, credentials).await.map_err(|error| {
                 match failure(SmtpStage::Authenticate, &error) {
-                    // The server offers no log-in that we know.
+                    // The server offers no authentication mechanism that we support.
                     failure @ Undelivered { error_type: ErrorType::Internal, .. } => Undelivered {
                         prospect: Prospect::NeedsChange,
                         error_type: ErrorType::AuthenticationFailed,
@@ -246,7 +248,8 @@ async fn transmit(
     let mut parameters = Vec::new();
     if !envelope.to().iter().chain(envelope.from()).all(is_ascii) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            // An address of the recipient that this server cannot send to. Of our own address it is our setting.
+            // The recipient's address is not ASCII and this server does not support that. If our
+            // own address is not, the setting is wrong.
             let fault = if envelope.from().is_none_or(is_ascii) { Fault::Recipient } else { Fault::Ours };
             return Err(Undelivered::new(fault, Prospect::Never, ErrorType::Rejected));
         }
@@ -276,18 +279,18 @@ async fn within<T>(
     }
 }
 
-/// Judges a failure by the server's reply, or by what happened to the connection where there is none.
+/// Judges a failure by the server's reply, or by the connection's error if there is no reply.
 fn failure(stage: SmtpStage, error: &lettre::transport::smtp::Error) -> Undelivered {
     let Some(code) = error.status().map(u16::from) else {
         return Undelivered::trouble(trouble(error), stage);
     };
-    // The job's own record has it too.
+    // The job's own record gets the code too.
     telemetry::current::set(|attributes| attributes.number(&keys::SMTP_STATUS_CODE, code.into()));
     let text = std::error::Error::source(error).map(ToString::to_string);
     judge(stage, Reply { code, enhanced: text.as_deref().and_then(EnhancedCode::read) })
 }
 
-/// The kind of trouble with the connection.
+/// Returns the kind of a connection failure.
 fn trouble(error: &lettre::transport::smtp::Error) -> ErrorType {
     if error.is_tls() || cause::<rustls::Error>(error).is_some() {
         return ErrorType::TlsFailure;
@@ -305,7 +308,7 @@ fn trouble(error: &lettre::transport::smtp::Error) -> ErrorType {
         };
     }
     if error.is_response() {
-        // lettre has one kind for an answer that makes no sense and one that never came.
+        // lettre has one kind for an invalid reply and for a missing one.
         let is_end = std::error::Error::source(error)
             .is_some_and(|source| source.to_string() == "incomplete response");
         return if is_end { ErrorType::ConnectionReset } else { ErrorType::Protocol };

@@ -1,4 +1,4 @@
-//! Why an e-mail was not handed over: whose fault that is, and what becomes of it.
+//! Failures of e-mail delivery: whose fault each is, and what follows.
 
 use std::time::Duration;
 
@@ -8,64 +8,65 @@ use telemetry::{Attributes, Cause, ErrorType};
 
 use crate::queue::JobError;
 
-/// The attempt at which a failure that should have passed counts as a delay: about a minute after the first one, which is longer
-/// than a mail server takes to restart.
+/// The attempt at which a temporary failure counts as a delay. It is about a minute after the first
+/// attempt, longer than a mail server takes to restart.
 const OUTAGE_AT_ATTEMPT: i32 = 4;
-/// The same where the server may be greylisting: about ten minutes after the first attempt. Greylists let the second one pass
-/// after one to five minutes.
+/// The same for servers that may be greylisting, about ten minutes after the first attempt.
+/// Greylists accept the second attempt after one to five minutes.
 const GREYLISTED_AT_ATTEMPT: i32 = 6;
-/// The shortest pause before another attempt where an operator has to do something first.
+/// Minimum pause before a retry if an operator has to act first.
 const OPERATOR_NEEDS: Duration = Duration::from_mins(5);
 
-/// Whose fault it is that an e-mail was not handed over.
+/// The side that caused a failure to deliver an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// That of the sender: of our settings, our account, our message, the mail server or the way to it.
+    /// The sender: our settings, our account, our message, the mail server or the network to it.
     Ours,
-    /// That of the recipient: of the address, the mailbox or the server behind it.
+    /// The recipient: the address, the mailbox or the server behind it.
     Recipient,
 }
 
-/// What further attempts can be expected to come to.
+/// Expected result of further attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
-    /// It usually passes within a minute. Where it does not, it is an outage.
+    /// The failure usually ends within a minute. Otherwise it is an outage.
     Passing,
-    /// Servers that greylist answer the first attempts like this, so it usually passes within minutes.
+    /// Greylisting servers respond to the first attempts like this, so it usually ends within
+    /// minutes.
     Greylisting,
-    /// It does not pass by itself: an operator or a provider has to change something.
+    /// It does not end by itself: an operator or a provider has to change something.
     NeedsChange,
-    /// Every attempt will end like this one.
+    /// Every further attempt will fail in the same way.
     Never,
 }
 
-/// A failure to hand over an e-mail.
+/// A failure to deliver an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// Whose fault it is.
+    /// The side that caused it.
     pub fault: Fault,
-    /// What further attempts can be expected to come to.
+    /// Expected result of further attempts.
     pub prospect: Prospect,
     /// The kind of failure.
     pub error_type: ErrorType,
-    /// How far the conversation with a mail server had come.
+    /// Stage of the SMTP session, if there was one.
     pub stage: Option<SmtpStage>,
-    /// The code with which the mail server replied.
+    /// Reply code of the mail server, if there was one.
     pub code: Option<u16>,
 }
 
 impl Undelivered {
-    /// A failure without a reply of a mail server.
+    /// Creates a failure without a reply of a mail server.
     pub fn new(fault: Fault, prospect: Prospect, error_type: ErrorType) -> Self {
         Self { fault, prospect, error_type, stage: None, code: None }
     }
 
-    /// Trouble with the mail server or on the way to it.
+    /// Creates a failure of the mail server or of the connection to it.
     pub(super) fn trouble(error_type: ErrorType, stage: SmtpStage) -> Self {
         Self { stage: Some(stage), ..Self::new(Fault::Ours, Prospect::Passing, error_type) }
     }
 
-    /// How the attempt counts.
+    /// Returns the outcome of the attempt.
     pub(super) fn outcome(&self) -> EmailOutcome {
         match (self.fault, self.prospect) {
             (Fault::Recipient, Prospect::Never) => EmailOutcome::Rejected,
@@ -74,10 +75,11 @@ impl Undelivered {
         }
     }
 
-    /// What the e-mail has come to by this attempt, where it is something that it had not come to before.
+    /// Returns the result of the e-mail after this attempt, if it has changed.
     ///
-    /// Each kind of failure counts as a delay at one attempt, so an e-mail counts at most once for each. An e-mail whose failures
-    /// change their kind may count only when it is given up.
+    /// Each kind of failure counts as a delay at one specific attempt, so an e-mail is counted at
+    /// most once for each result. If its kind of failure changes between attempts, an e-mail may be
+    /// counted only when it is given up.
     pub fn result(&self, attempt: i32, max_attempts: i32) -> Option<EmailResult> {
         let is_end = self.prospect == Prospect::Never || attempt >= max_attempts;
         let delayed_at = match self.prospect {
@@ -92,7 +94,7 @@ impl Undelivered {
         }
     }
 
-    /// What becomes of the job after this attempt.
+    /// Returns what the queue does with the job after this attempt.
     pub fn job_error(&self, attempt: i32, max_attempts: i32) -> JobError {
         match (self.fault, self.prospect) {
             (Fault::Recipient, Prospect::Never) => JobError::Reject(self.error_type),
@@ -128,7 +130,7 @@ mod tests {
             .filter_map(|attempt| Some((attempt, failure.result(attempt, ATTEMPTS)?)))
             .take_while({
                 let mut ended = false;
-                // After the end there are no further attempts.
+                // No attempts follow after the end.
                 move |(_, result)| !std::mem::replace(&mut ended, *result != EmailResult::Delayed)
             })
             .collect()

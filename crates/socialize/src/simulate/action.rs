@@ -1,99 +1,99 @@
-//! What simulated people do, and which answers to it are right.
+//! Actions of simulated people, and the responses that are expected.
 
 use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 
 use super::client::{Answer, Failure};
 
-/// One thing that a person does: one request.
+/// One action of a person, which is one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Action {
-    /// Asks for an account.
+    /// Registers an account.
     Register,
-    /// Follows the link that confirms the address.
+    /// Opens the link that confirms the address.
     VerifyEmail,
-    /// Logs in.
+    /// Logs in with the right password.
     LogIn,
-    /// Logs in with a password that is wrong by a letter.
+    /// Logs in with one wrong letter in the password.
     MistypePassword,
-    /// Gets a new access token.
+    /// Renews the access token.
     RefreshSession,
-    /// Logs out.
+    /// Ends the session.
     LogOut,
-    /// Asks for a link that sets a new password.
+    /// Requests a link that sets a new password.
     RequestPasswordReset,
-    /// Follows that link.
+    /// Opens that link and sets a new password.
     ResetPassword,
-    /// Creates an organization.
+    /// Creates the team's organization.
     CreateOrganization,
-    /// Creates a workspace.
+    /// Creates a workspace for a brand.
     CreateWorkspace,
-    /// Invites a colleague.
+    /// Invites a colleague into a workspace.
     InviteColleague,
-    /// Follows the link of an invite.
+    /// Opens the link of an invite.
     AcceptInvite,
-    /// Drafts a content item.
+    /// Creates a content item.
     DraftContentItem,
     /// Writes another revision.
     EditContentItem,
-    /// Puts a draft before the reviewers.
+    /// Submits a draft to the reviewers.
     SubmitContentItem,
-    /// Comments.
+    /// Comments on an item.
     Comment,
-    /// Decides: may be published.
+    /// Approves the current revision.
     Approve,
-    /// Decides: needs another revision.
+    /// Requests another revision.
     RequestChanges,
-    /// Decides: should not be published.
+    /// Rejects the item.
     Reject,
-    /// Sets where a workspace publishes to.
+    /// Sets the publishing endpoint of a workspace.
     SetPublishingEndpoint,
     /// Sets the time at which an approved item is to be published.
     ScheduleContentItem,
-    /// Has an item published at once, perhaps once more.
+    /// Has an item published immediately, or retries that.
     PublishContentItem,
-    /// Says that an item was published by hand.
+    /// Records that an item was published by hand.
     MarkContentItemPublished,
-    /// Puts an item away.
+    /// Puts an item into the archive, where it stays.
     ArchiveContentItem,
-    /// Attaches a picture to an item.
+    /// Attaches an image to an item.
     AttachFile,
-    /// Looks at an attachment.
+    /// Downloads the newest attachment of an item.
     DownloadAttachment,
-    /// Tells the operators that something does not work.
+    /// Reports a bug to the operators.
     ReportBug,
-    /// Adds a picture of what does not work.
+    /// Adds a screenshot to a bug report.
     AddScreenshot,
-    /// Tells the operators something else.
+    /// Sends other feedback to the operators.
     ReportOther,
-    /// Looks at the items of a workspace.
+    /// Lists the items of a workspace.
     ListContentItems,
-    /// Reads one item.
+    /// Fetches one item with its current version.
     ReadContentItem,
-    /// Looks at the comments on an item.
+    /// Lists the comments on an item.
     ListComments,
-    /// Looks at the own organizations.
+    /// Lists the caller's organizations.
     ListOrganizations,
-    /// Somebody who is not logged in calls.
+    /// A stranger calls without an access token.
     CallWithoutToken,
-    /// Somebody calls a path that does not exist.
+    /// A stranger calls a path that does not exist.
     CallUnknownPath,
 }
 
-/// What is to be thought of an answer.
+/// Assessment of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// It was done.
+    /// The action succeeded.
     Done,
-    /// It was refused, as it should be: a wrong password, or somebody else was faster.
+    /// The action was rejected as expected, because of a wrong password or a concurrent change.
     Refused,
-    /// It should not be so.
+    /// The response is wrong for this action.
     Unexpected,
 }
 
 impl Action {
-    /// What is to be thought of an answer to this action.
+    /// Assesses a response to this action.
     pub(super) fn judge(self, answered: &Result<Answer, Failure>) -> Judgement {
         let Ok(answer) = answered else { return Judgement::Unexpected };
         if self.refusals().contains(&answer.status.as_u16()) {
@@ -105,14 +105,14 @@ impl Action {
         }
     }
 
-    /// The refusals that are part of normal life.
+    /// Returns the statuses of rejections that occur in normal use.
     fn refusals(self) -> &'static [u16] {
         match self {
             Self::MistypePassword => &[401, 429],
             Self::CallWithoutToken => &[401],
             Self::CallUnknownPath => &[404],
             Self::Register | Self::LogIn | Self::RequestPasswordReset | Self::InviteColleague => &[429],
-            // Colleagues work on the same items at the same time.
+            // Colleagues work on the same items concurrently.
             Self::EditContentItem | Self::AttachFile => &[409, 412],
             Self::SubmitContentItem
             | Self::Approve
@@ -131,7 +131,7 @@ impl Action {
         matches!(self, Self::MistypePassword | Self::CallWithoutToken | Self::CallUnknownPath)
     }
 
-    /// Whether it is an attempt to log in with e-mail address and password.
+    /// Returns whether this is an attempt to log in with e-mail address and password.
     pub fn is_login_attempt(self) -> bool {
         matches!(self, Self::LogIn | Self::MistypePassword)
     }

@@ -1,4 +1,4 @@
-//! HTTP, as the browsers of simulated people speak it.
+//! The HTTP client of simulated people.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
@@ -11,29 +11,27 @@ use super::target::Target;
 use crate::secret::Secret;
 use crate::start::VERSION;
 
-/// Longer than Socialize takes at most, so that it is always the server who gives up first.
+/// Longer than Socialize's own time limits, so that the server always times out first.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What is sent.
+/// A request to be sent.
 pub(super) struct Request {
-    /// `GET`, `POST`, `PUT`, `PATCH`.
     pub method: Method,
-    /// Below the target.
+    /// Path below the target's base URL.
     pub path: String,
-    /// Who is calling.
     pub access_token: Option<Secret>,
-    /// Which version is to be changed.
+    /// The version that the request expects to change.
     pub if_match: Option<String>,
-    /// Names a request that creates.
+    /// Set for requests that create something.
     pub idempotency_key: Option<Uuid>,
-    /// JSON.
+    /// A JSON body.
     pub body: Option<Value>,
-    /// A body that is a file.
+    /// A body that is a file; it takes precedence over JSON.
     pub file: Option<Vec<u8>>,
 }
 
 impl Request {
-    /// Reads.
+    /// Builds a `GET` request.
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
@@ -46,61 +44,58 @@ impl Request {
         }
     }
 
-    /// Does something.
+    /// Builds a `POST` request.
     pub(super) fn post(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::POST, body: Some(body), ..Self::get(path) }
     }
 
-    /// Does something that takes nothing but its path.
+    /// Builds a `POST` request without a body.
     pub(super) fn act(path: impl Into<String>) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
     }
 
-    /// Uploads a file.
+    /// Builds a request that uploads a file.
     pub(super) fn upload(method: Method, path: impl Into<String>, file: Vec<u8>) -> Self {
         Self { method, file: Some(file), ..Self::get(path) }
     }
 
-    /// Sets something, whatever it was before.
+    /// Builds a `PUT` request.
     pub(super) fn put(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::PUT, body: Some(body), ..Self::get(path) }
     }
 
-    /// Changes something.
+    /// Builds a `PATCH` request.
     pub(super) fn patch(path: impl Into<String>, body: Value) -> Self {
         Self { method: Method::PATCH, body: Some(body), ..Self::get(path) }
     }
 }
 
-/// What came back.
+/// A response whose body has been read.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
-    /// The status.
     pub status: StatusCode,
-    /// The version of what came back.
+    /// The version of the returned resource.
     pub etag: Option<String>,
-    /// How long to wait before trying again.
+    /// The requested pause before the next attempt.
     pub retry_after: Option<Duration>,
-    /// JSON; `Null` where there is none.
+    /// The JSON body; `Null` if there is none.
     pub body: Value,
 }
 
-/// Why nothing came back.
+/// Reasons for getting no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// Nobody listens, or not to us.
+    /// The connection was refused.
     Connect,
-    /// No answer in time.
+    /// The request timed out.
     Timeout,
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the response was not HTTP.
     Broken,
 }
 
-/// A request and what became of it.
+/// A request's result and duration.
 pub(super) struct Exchange {
-    /// The answer, if there was one.
     pub answered: Result<Answer, Failure>,
-    /// How long it took.
     pub took: Duration,
 }
 
@@ -112,18 +107,19 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// The client of the team with this number. Each team calls from a loopback address of its own, as customers do from
-    /// theirs: Socialize limits what one address may do.
+    /// Creates the client of the team with this number. Each team calls from its own loopback
+    /// address, as real customers do from theirs, because Socialize limits requests per address.
     ///
     /// # Errors
-    /// When the platform's certificates cannot be used.
+    /// Returns an error if the platform's certificates cannot be used.
     pub(super) fn new(target: &Target, team: u64) -> reqwest::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(format!("socialize-simulate/{VERSION}"))
-            // What was allowed is what is called, whatever the name stands for by then.
+            // Always call the address that was checked, even if the name resolves to another one by
+            // now.
             .resolve_to_addrs(target.host(), target.addresses());
         if target.is_ipv4_loopback() {
             builder = builder.local_address(loopback_address(team));
@@ -131,7 +127,7 @@ impl Client {
         Ok(Self { http: builder.build()?, base: target.base().to_owned() })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     pub(super) async fn send(&self, request: Request) -> Exchange {
         let started = Instant::now();
         let answered = self.exchange(request).await.map_err(|error| match error {
@@ -177,7 +173,8 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
-/// One of 127.16.0.1 to 127.143.255.254: every address below 127 leads to this machine.
+/// Returns an address from 127.16.0.1 to 127.143.255.254. All addresses that begin with 127 lead to
+/// this machine.
 fn loopback_address(team: u64) -> IpAddr {
     let [.., high, middle, low] = team.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, 16 + high % 128, middle, 1 + low % 254))

@@ -1,4 +1,4 @@
-//! `socialize simulate`: drives a Socialize that is running already.
+//! `socialize simulate`: simulates users of a running Socialize.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,16 +16,17 @@ use crate::clock::Clock;
 use crate::config::SimulateSettings;
 use crate::interrupts::Interrupts;
 
-/// How often a line tells how far it is.
+/// Interval of the progress lines.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Drives the target for as long as was asked for and prints what became of it.
+/// Drives the target for the configured time and prints the results.
 ///
-/// The exit code says whether the target was driven at all; what it answered is in the report, because people also drive
-/// a Socialize that they have broken on purpose.
+/// The exit code tells whether the target could be driven at all. Its responses are in the report,
+/// because people also drive a Socialize that they have broken on purpose.
 ///
 /// # Errors
-/// When the target may not be driven, the mail directory cannot be read, or the report cannot be written.
+/// Returns an error if the target must not be driven, the mail directory cannot be read, or the
+/// report cannot be written.
 pub async fn run(settings: SimulateSettings) -> anyhow::Result<ExitCode> {
     let target = Target::find(&settings.target, settings.any_host).await?;
     let interrupts = Interrupts::listen().context("signals cannot be received")?;
@@ -94,7 +95,7 @@ fn progress(elapsed: Duration, driven: &Driven) -> String {
     )
 }
 
-/// Everything that was driven, as a table.
+/// Formats all results as a table.
 pub fn summary(driven: &Driven) -> String {
     let mut lines = vec![format!("{:<24} {:>8} {:>8} {:>10}", "action", "ok", "refused", "unexpected")];
     for action in Action::ALL {
@@ -125,7 +126,7 @@ pub fn summary(driven: &Driven) -> String {
 /// Writes a report as JSON.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub fn write_report(path: &Path, report: &serde_json::Value) -> anyhow::Result<()> {
     std::fs::write(path, format!("{report:#}\n"))
         .with_context(|| format!("the report {} cannot be written", path.display()))

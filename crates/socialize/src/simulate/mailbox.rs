@@ -1,4 +1,5 @@
-//! The e-mails of simulated people: a directory that the server writes one `.eml` file each into.
+//! The mailboxes of simulated people: a directory into which the server writes one `.eml` file per
+//! e-mail.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -12,62 +13,60 @@ use tokio::sync::mpsc;
 
 use crate::secret::Secret;
 
-/// The shortest time between two looks.
+/// Minimum pause between two scans of the directory.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// A look at a large directory takes time; this many times as long is waited until the next, which bounds its share of a
-/// processor.
+/// Ratio of the pause to the duration of the last scan. It bounds the processor time for a large
+/// directory.
 const REST_FACTOR: u32 = 20;
 
-/// An e-mail, as far as it matters to people who only follow links.
+/// An e-mail, reduced to its recipient and link.
 pub(super) struct Letter {
-    /// Whose it is.
     pub recipient: String,
-    /// Where it leads.
     pub link: Link,
 }
 
-/// A link that carries a token.
+/// A link with a token.
 pub(super) enum Link {
     /// Confirms the address.
     VerifyEmail(Secret),
     /// Sets a new password.
     ResetPassword(Secret),
-    /// Accepts an invite.
+    /// Makes the recipient a member of a workspace.
     AcceptInvite(Secret),
 }
 
-/// Looks into a directory and hands over what is new.
+/// Scans a directory and hands over new letters.
 pub(super) struct Mailbox {
     directory: PathBuf,
     seen: HashSet<OsString>,
-    /// How many e-mails stay in the directory; the oldest go first.
+    /// Maximum number of e-mails in the directory; the oldest are deleted.
     keep: Option<usize>,
 }
 
 impl Mailbox {
-    /// Everything that is there already was meant for somebody else.
+    /// Opens a directory. E-mails that are already there were meant for others and are skipped.
     ///
     /// # Errors
-    /// When the directory cannot be read.
+    /// Returns an error if the directory cannot be read.
     pub(super) fn open(directory: &Path, keep: Option<usize>) -> io::Result<Self> {
         let seen = list(directory)?.into_iter().collect();
         Ok(Self { directory: directory.to_owned(), seen, keep })
     }
 
-    /// Hands over letters until nobody takes them any more. It blocks, so it gets a thread of its own.
+    /// Hands over letters until the receiver is dropped. It blocks, so run it on its own thread.
     pub(super) fn deliver(mut self, letters: &mpsc::UnboundedSender<Letter>) {
         while !letters.is_closed() {
             let started = Instant::now();
             for letter in self.look() {
-                // A closed channel is noticed by the loop.
+                // The loop notices a closed channel.
                 let _ = letters.send(letter);
             }
             std::thread::sleep((started.elapsed() * REST_FACTOR).max(LOOK_EVERY));
         }
     }
 
-    /// The letters that have come since the last look. A directory that cannot be read has none: the server, which writes
-    /// it, is who complains.
+    /// Returns the letters since the last scan. An unreadable directory has none: the server, which
+    /// writes to it, reports the error.
     fn look(&mut self) -> Vec<Letter> {
         let mut names = list(&self.directory).unwrap_or_default();
         let new: Vec<OsString> = names.iter().filter(|name| !self.seen.contains(*name)).cloned().collect();
@@ -76,7 +75,7 @@ impl Mailbox {
         if let Some(keep) = self.keep
             && names.len() > keep
         {
-            // The names are ids that grow with time.
+            // The names are ids that increase with time.
             names.sort_unstable();
             for name in names.drain(..names.len() - keep) {
                 let _ = fs::remove_file(self.directory.join(name));
@@ -101,7 +100,7 @@ fn read_letter(bytes: &[u8]) -> Option<Letter> {
     Some(Letter { recipient, link })
 }
 
-/// The token stands behind `#`, where servers do not see it.
+/// Parses a link whose token follows `#`, which browsers do not send to servers.
 fn read_link(word: &str) -> Option<Link> {
     let (page, token) = word.split_once("#token=")?;
     let token = Secret::new(token);

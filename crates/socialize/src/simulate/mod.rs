@@ -1,9 +1,9 @@
-//! Simulated teams that use Socialize as people do, over HTTP and e-mail: for the demo, and for load on any Socialize that
-//! may be driven.
+//! Simulated teams that use Socialize over HTTP and e-mail like real users, for the demo and for
+//! load on any Socialize that may be driven.
 //!
-//! Actions are due at a fixed rate whether or not earlier ones were answered (an open loop, as real people are), but only so
-//! many are under way at once. `team` decides what is done next and takes in what came back; everything that waits is
-//! here.
+//! Actions are due at a fixed rate, whether or not earlier ones have been answered. This is an open
+//! loop, as with real users, but the number of concurrent actions is limited. `team` chooses the
+//! next action and processes its response; everything that waits is in this module.
 
 mod action;
 mod client;
@@ -45,38 +45,39 @@ use people::Time;
 use plan::Intent;
 use team::Team;
 
-/// How many actions may be under way at once.
+/// Maximum number of concurrent actions.
 const MAX_IN_FLIGHT: usize = 64;
-/// One in so many actions is somebody's who has no business here.
+/// One action in 40 is made by a stranger: without a token, or to an unknown path.
 const STRANGERS: u32 = 40;
-/// A further team begins whenever the others had this much time, until there are enough.
+/// A further team starts after the others have acted for this long, until there are enough.
 const TEAM_EVERY: Duration = Duration::from_secs(3);
 
-/// What a simulation is about.
+/// Target and behaviour of a simulation.
 pub struct SimulationSettings {
     /// The Socialize that is driven.
     pub target: Target,
-    /// Where it writes its e-mails.
+    /// Directory into which the target writes its e-mails.
     pub mail_directory: PathBuf,
-    /// How many of them stay there; all, unless told.
+    /// Maximum number of e-mails that stay in the directory; `None` keeps all.
     pub keep_mail: Option<usize>,
-    /// Whose paths their workspaces publish to; without it they publish by hand.
+    /// Base URL of the workspaces' publishing endpoints. Without it, the teams publish by hand.
     pub publishes_to: Option<String>,
-    /// How the people behave.
+    /// Rate and seed of the actions.
     pub behaviour: Behaviour,
 }
 
-/// Simulated teams at work.
+/// A simulation with its teams, ready to run.
 pub struct Simulation {
     settings: SimulationSettings,
     tally: Tally,
     rng: StdRng,
-    /// Tells the people of this run from those of others, who may have used the same database.
+    /// Distinguishes the addresses of this run from those of earlier runs against the same
+    /// database.
     run: String,
     started: Instant,
     clock: Clock,
     teams: Vec<Active>,
-    /// Whose mailbox an address is.
+    /// The owner of each address.
     addresses: HashMap<String, Position>,
     letters: mpsc::UnboundedReceiver<Letter>,
     under_way: JoinSet<Ended>,
@@ -96,7 +97,7 @@ struct Position {
     person: usize,
 }
 
-/// An action that has ended. Strangers have no position.
+/// A completed action. Strangers have no position.
 struct Ended {
     position: Option<Position>,
     intent: Intent,
@@ -104,10 +105,10 @@ struct Ended {
 }
 
 impl Simulation {
-    /// Prepares everything; [`Simulation::run`] begins.
+    /// Prepares the simulation; [`Simulation::run`] starts it.
     ///
     /// # Errors
-    /// When the mail directory cannot be read.
+    /// Returns an error if the mail directory cannot be read.
     pub fn new(settings: SimulationSettings, tally: Tally, clock: Clock) -> anyhow::Result<Self> {
         let directory = &settings.mail_directory;
         let mailbox = Mailbox::open(directory, settings.keep_mail)
@@ -133,14 +134,16 @@ impl Simulation {
         })
     }
 
-    /// Lets people act until the sender of `stopped` is dropped, then waits for the answers that are still to come.
+    /// Runs the simulation until the sender of `stopped` is dropped, then waits for pending
+    /// responses.
     ///
     /// # Errors
-    /// When a client cannot be made.
+    /// Returns an error if a client cannot be created.
     pub async fn run(mut self, mut stopped: watch::Receiver<()>) -> anyhow::Result<()> {
         self.started = Instant::now();
         let mut due = interval(Duration::from_secs_f64(1.0 / self.settings.behaviour.rate));
-        // What was due while we were held up is still due: people do not wait for a load generator.
+        // Actions that became due during a delay are still due: real users do not wait for a load
+        // generator.
         due.set_missed_tick_behavior(MissedTickBehavior::Burst);
         loop {
             tokio::select! {
@@ -165,7 +168,7 @@ impl Simulation {
         self.clock.now()
     }
 
-    /// One action is due.
+    /// Performs the action that is due now.
     fn act(&mut self) -> anyhow::Result<()> {
         self.due += 1;
         self.found_teams()?;
@@ -183,7 +186,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Somebody of some team does what they want to, if anybody wants anything.
+    /// Sends the action of a random person who wants to act. Returns whether there was one.
     fn send_anybody(&mut self) -> bool {
         let now = self.now();
         let mut order: Vec<usize> = (0..self.teams.len()).collect();
@@ -245,13 +248,13 @@ impl Simulation {
     }
 
     fn deliver(&mut self, letter: Letter) {
-        // Others may use the same Socialize, and their letters are none of our business.
+        // Others may use the same Socialize; ignore their letters.
         if let Some(Position { team, person }) = self.addresses.get(&letter.recipient) {
             self.teams[*team].team.people[*person].receive(letter.link);
         }
     }
 
-    /// Replaces teams that are done, and begins a further one from time to time.
+    /// Replaces teams that are done, and starts further ones from time to time.
     fn found_teams(&mut self) -> anyhow::Result<()> {
         let now = self.now();
         let is_done = |active: &Active| active.team.is_done(now);
@@ -277,11 +280,11 @@ impl Simulation {
         Ok(is_wanted)
     }
 
-    /// A team of its own people takes the position of one that is done, or a new one.
+    /// Starts a new team in the place of one that is done, or as an additional one.
     fn found_team(&mut self, position: usize) -> anyhow::Result<()> {
         let number = self.founded;
         self.founded += 1;
-        // A seed of its own: what a team chooses does not depend on how many others there are.
+        // Every team has its own seed, so its choices do not depend on the number of other teams.
         let mut rng = StdRng::seed_from_u64(self.settings.behaviour.seed ^ number.rotate_left(32));
         let tag = format!("{}-{number}", self.run);
         let team =

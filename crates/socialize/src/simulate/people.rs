@@ -1,4 +1,4 @@
-//! Simulated people: who they are, and how far each has come with the account.
+//! Simulated people and the progress of their accounts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,76 +14,72 @@ use super::plan::Intent;
 use super::words;
 use crate::secret::Secret;
 
-/// How long before its end an access token is renewed.
+/// Time before its expiry at which an access token is renewed.
 const RENEW_BEFORE_END: Duration = Duration::from_secs(120);
-/// Nobody waits longer than this, whatever `Retry-After` says: the team is given up before.
+/// Limit on `Retry-After`. A team that has to wait longer is given up anyway.
 const LONGEST_REST: Duration = Duration::from_secs(3600);
 
-/// Time since the simulation began. Nothing here looks at a clock.
+/// Time since the start of the simulation. This module reads no clock.
 pub(super) type Time = Duration;
 
-/// What somebody is in every workspace of the team.
+/// A person's role in every workspace of the team.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// Owns the organization and manages its workspaces.
     Founder,
-    /// Writes.
+    /// Writes content items.
     Author,
-    /// Decides.
+    /// Decides on revisions.
     Reviewer,
 }
 
-/// How far somebody has come.
+/// Progress of a person's account.
 pub(super) enum Stage {
-    /// Has no account.
+    /// There is no account yet.
     Stranger,
-    /// Waits for the link that confirms the address.
+    /// Waiting for the link that confirms the address.
     AwaitsVerification,
-    /// Has got it.
+    /// The confirming link has arrived.
     HasVerificationLink(Secret),
-    /// Has an account.
+    /// The account exists, but there is no session.
     LoggedOut,
-    /// Waits for the link that sets a new password.
+    /// Waiting for the link that sets a new password.
     AwaitsReset,
-    /// Has got it.
+    /// The password link has arrived.
     HasResetLink(Secret),
-    /// Is at work.
+    /// There is a session.
     LoggedIn(Session),
 }
 
-/// Tokens.
+/// The tokens of a session.
 #[derive(Clone)]
 pub(super) struct Session {
-    /// Goes with every request.
+    /// Sent with every request.
     pub access_token: Secret,
-    /// Gets the next two.
+    /// Exchanged for the next pair of tokens.
     pub refresh_token: Secret,
     renew_at: Time,
 }
 
-/// Somebody who uses Socialize.
+/// A simulated user.
 pub(super) struct Person {
-    /// What others call them.
     pub name: String,
-    /// Theirs alone.
+    /// Unique among all runs.
     pub email: String,
-    /// They know it by heart, nearly.
     pub password: Secret,
-    /// What they do in the team.
     pub part: Part,
-    /// How far they have come.
     pub stage: Stage,
-    /// Invites that they have got and not accepted.
+    /// Received invites that have not been accepted yet.
     pub invites: VecDeque<Secret>,
-    /// They do one thing at a time.
+    /// True while a request is in flight: everybody does one thing at a time.
     pub is_busy: bool,
-    /// Their own, so that what one does changes nobody else's choices.
+    /// One generator per person, so that the actions of one do not change the choices of others.
     pub rng: StdRng,
     rests_until: Time,
 }
 
 impl Person {
-    /// Somebody of whom Socialize has never heard. `tag` keeps addresses of different runs apart.
+    /// Creates a person without an account. `tag` distinguishes the addresses of different runs.
     pub(super) fn new(part: Part, seed: u64, tag: &str) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let name = words::name(&mut rng);
@@ -93,12 +89,12 @@ impl Person {
         Self { name, email, password, part, stage, invites, is_busy: false, rng, rests_until: Time::ZERO }
     }
 
-    /// Whether they can do anything now.
+    /// Returns whether the person can act now.
     pub(super) fn is_free(&self, now: Time) -> bool {
         !self.is_busy && self.rests_until <= now
     }
 
-    /// The session, of somebody who is at work.
+    /// Returns the session if the person is logged in.
     pub(super) fn session(&self) -> Option<&Session> {
         match &self.stage {
             Stage::LoggedIn(session) => Some(session),
@@ -106,10 +102,11 @@ impl Person {
         }
     }
 
-    /// What they want to do about their account; `None` is when they wait, or can go to work.
+    /// Chooses the next action for the account. Returns `None` if the person has to wait or can
+    /// start working.
     pub(super) fn choose(&mut self, now: Time) -> Option<Intent> {
         match &self.stage {
-            // Colleagues come when they are invited.
+            // Colleagues register when they are invited.
             Stage::Stranger if self.part != Part::Founder && self.invites.is_empty() => None,
             Stage::Stranger => Some(Intent::Register),
             Stage::AwaitsVerification | Stage::AwaitsReset => None,
@@ -127,7 +124,7 @@ impl Person {
         }
     }
 
-    /// Takes a letter out of the mailbox.
+    /// Processes a letter.
     pub(super) fn receive(&mut self, link: Link) {
         match (link, &self.stage) {
             (Link::VerifyEmail(token), Stage::AwaitsVerification) => {
@@ -135,12 +132,13 @@ impl Person {
             }
             (Link::ResetPassword(token), Stage::AwaitsReset) => self.stage = Stage::HasResetLink(token),
             (Link::AcceptInvite(token), _) => self.invites.push_back(token),
-            // An older link than the one that is waited for.
+            // An older link than the expected one.
             (Link::VerifyEmail(_) | Link::ResetPassword(_), _) => {}
         }
     }
 
-    /// Takes in what an answer means for the account. `None` is an answer that lacks what it should have.
+    /// Updates the account after a response. Returns `None` if the response lacks an expected
+    /// field.
     pub(super) fn learn(
         &mut self,
         now: Time,

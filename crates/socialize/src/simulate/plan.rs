@@ -1,4 +1,4 @@
-//! What somebody intends, and the request that it takes.
+//! Intents of simulated people, and the requests that carry them out.
 
 use domain::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
 use http::Method;
@@ -15,115 +15,75 @@ use super::team::Team;
 use super::words;
 use crate::secret::Secret;
 
-/// How far ahead items are scheduled, in seconds: soon enough to be watched, and later than the request can be delayed.
+/// Seconds from now to a scheduled publication: soon enough to be watched, and later than the
+/// request can be delayed.
 const SCHEDULE_AHEAD_SECONDS: std::ops::Range<i64> = 5..15;
 
-/// An item of a team: the position of its workspace and its own there.
+/// The indexes of an item's workspace within its team, and of the item within the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ItemPosition {
-    /// Of the workspace in the team.
     pub workspace: usize,
-    /// Of the item in the workspace.
     pub item: usize,
 }
 
-/// What somebody is about to do, with all that it takes.
+/// An intended action with its parameters. The variants correspond to those of [`Action`].
 #[derive(Clone)]
 pub(super) enum Intent {
-    /// See [`Action::Register`]; the others likewise.
     Register,
-    /// With the link's token.
     VerifyEmail {
-        /// It.
         token: Secret,
     },
-    /// With the right password.
     LogIn,
-    /// With a wrong one.
     MistypePassword,
-    /// With the refresh token.
     RefreshSession,
-    /// The session ends.
     LogOut,
-    /// For the own address.
     RequestPasswordReset,
-    /// With the link's token.
     ResetPassword {
-        /// It.
         token: Secret,
     },
-    /// The team's.
     CreateOrganization,
-    /// One more.
     CreateWorkspace,
-    /// By e-mail.
     InviteColleague {
-        /// Where to.
+        /// Index within the team.
         workspace: usize,
-        /// Whom.
+        /// Index within the team.
         colleague: usize,
     },
-    /// With the link's token.
     AcceptInvite {
-        /// It.
         token: Secret,
     },
-    /// In this workspace.
     DraftContentItem {
-        /// Where.
         workspace: usize,
     },
-    /// Another revision of this.
     EditContentItem(ItemPosition),
-    /// Puts this before the reviewers.
     SubmitContentItem(ItemPosition),
-    /// On this.
     Comment(ItemPosition),
-    /// On this.
     Decide(ItemPosition, Decision),
-    /// Of this.
     SetPublishingEndpoint {
-        /// Which workspace.
         workspace: usize,
     },
-    /// This.
     ScheduleContentItem(ItemPosition),
-    /// This.
     PublishContentItem(ItemPosition),
-    /// This.
     MarkContentItemPublished(ItemPosition),
-    /// This.
     ArchiveContentItem(ItemPosition),
-    /// To this.
     AttachFile(ItemPosition),
-    /// The newest of this.
     DownloadAttachment(ItemPosition),
-    /// To a report of one's own.
     AddScreenshot {
-        /// It.
         report: Uuid,
     },
-    /// To the operators.
     ReportFeedback(FeedbackKind),
-    /// All of a workspace.
     ListContentItems {
-        /// Which.
         workspace: usize,
     },
-    /// This.
     ReadContentItem(ItemPosition),
-    /// On this.
     ListComments(ItemPosition),
-    /// The own ones.
     ListOrganizations,
-    /// Without being logged in.
     CallWithoutToken,
-    /// Which does not exist.
     CallUnknownPath,
 }
 
 impl Intent {
-    /// What it is counted as.
+    /// Returns the action as which the intent is counted.
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Register => Action::Register,
@@ -164,7 +124,7 @@ impl Intent {
         }
     }
 
-    /// The request that it takes; `None` where the team does not have what the intent is about.
+    /// Builds the request. Returns `None` if the team lacks something that the intent refers to.
     pub(super) fn request(&self, team: &mut Team, person: usize) -> Option<Request> {
         if matches!(self, Self::CallWithoutToken) {
             return Some(Request::get("/v1/organizations"));
@@ -205,7 +165,8 @@ impl Intent {
         Some(Request { access_token, idempotency_key: self.creates().then(|| key(team, person)), ..request })
     }
 
-    /// Clients name the requests that create, so that they could repeat them.
+    /// Returns whether the request creates something. Clients give such requests an idempotency
+    /// key, so that they can be retried.
     fn creates(&self) -> bool {
         matches!(
             self,
@@ -225,7 +186,7 @@ fn key(team: &mut Team, person: usize) -> Uuid {
     Uuid::from_u128(team.people[person].rng.random())
 }
 
-/// Requests that need no session, or only that.
+/// Builds requests that need no session, or only a session.
 fn account_request(intent: &Intent, person: &mut Person) -> Option<Request> {
     let email = &person.email;
     Some(match intent {
@@ -267,7 +228,7 @@ fn account_request(intent: &Intent, person: &mut Person) -> Option<Request> {
 
 fn create_workspace(team: &mut Team, person: usize) -> Option<Request> {
     let path = format!("/v1/organizations/{}/workspaces", team.organization?);
-    // Whoever writes does not decide, so more approvals than there are reviewers could never be had.
+    // Authors do not decide, so more approvals than reviewers could never be reached.
     let reviewers = team.people.iter().filter(|person| person.part == Part::Reviewer).count();
     let rng = &mut team.people[person].rng;
     let required_approvals = rng.random_range(1..=reviewers.clamp(1, 2));

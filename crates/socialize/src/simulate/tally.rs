@@ -1,4 +1,4 @@
-//! What was driven, and how it ended.
+//! Counts and latencies of a simulation.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,48 +13,48 @@ use telemetry::ClosedSet;
 use super::action::{Action, Judgement};
 use super::client::{Exchange, Failure};
 
-/// The longest latency that is told apart from longer ones.
+/// Maximum of the latency histogram; longer latencies count as this.
 const LONGEST_MICROSECONDS: u64 = 60_000_000;
 
-/// The count of everything, shared with whoever watches.
+/// The counts of a simulation, shared with those that display them.
 #[derive(Clone)]
 pub struct Tally {
     inner: Arc<Mutex<Driven>>,
 }
 
-/// What was driven so far.
+/// The counts so far.
 #[derive(Clone)]
 pub struct Driven {
     actions: [Counts; Action::ALL.len()],
-    /// By action and answer.
+    /// By action and response.
     unexpected: BTreeMap<(&'static str, String), u64>,
     latencies: Histogram<u64>,
-    /// Attempts to log in that the server decided on.
+    /// Log-in attempts that the server decided.
     pub login_attempts: u64,
-    /// Those that it refused because of the password.
+    /// Log-in attempts with a wrong password.
     pub wrong_passwords: u64,
-    /// Requests that were answered.
+    /// Requests that got a response.
     pub answered: u64,
-    /// Actions that were due while too many were under way already.
+    /// Actions that were due but skipped, because too many were in flight.
     pub held_back: u64,
     /// Actions that were due while nobody had anything to do.
     pub idle: u64,
-    /// Teams that have begun.
+    /// Teams that have started.
     pub teams: u64,
-    /// People in them.
+    /// People in those teams.
     pub people: u64,
-    /// Actions under way now.
+    /// Actions in flight.
     pub in_flight: u64,
 }
 
-/// How actions of one kind ended.
+/// Results of the actions of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Done.
+    /// Successful actions.
     pub ok: u64,
-    /// Refused, as they should be.
+    /// Actions that were rejected as expected.
     pub refused: u64,
-    /// Neither.
+    /// Actions with any other result.
     pub unexpected: u64,
 }
 
@@ -65,7 +65,7 @@ impl Counts {
         self.unexpected += other.unexpected;
     }
 
-    /// All of them.
+    /// Returns the number of all actions.
     pub fn total(self) -> u64 {
         self.ok + self.refused + self.unexpected
     }
@@ -92,7 +92,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The counts as they are now.
+    /// Returns a copy of the current counts.
     pub fn snapshot(&self) -> Driven {
         self.lock().clone()
     }
@@ -102,7 +102,7 @@ impl Tally {
         change(&mut self.lock());
     }
 
-    /// Counts an action that has ended.
+    /// Counts a completed action.
     pub(super) fn count(&self, action: Action, judgement: Judgement, exchange: &Exchange) {
         let mut driven = self.lock();
         let counts = &mut driven.actions[action.index()];
@@ -119,7 +119,7 @@ impl Tally {
             driven.answered += 1;
             let microseconds = exchange.took.as_micros().try_into().unwrap_or(LONGEST_MICROSECONDS);
             driven.latencies.saturating_record(microseconds);
-            // What failed in the server before it was decided is no attempt.
+            // An attempt that failed in the server before the decision does not count.
             if action.is_login_attempt() && !answer.status.is_server_error() {
                 driven.login_attempts += 1;
                 driven.wrong_passwords += u64::from(answer.status == StatusCode::UNAUTHORIZED);
@@ -132,7 +132,8 @@ impl Tally {
     }
 }
 
-/// An answer in words from closed sets: a stranger's server must not choose what the terminal shows.
+/// Describes a response by closed values: an untrusted server must not choose the terminal's
+/// output.
 fn describe(exchange: &Exchange) -> String {
     match &exchange.answered {
         Err(Failure::Connect) => "no connection".to_owned(),
@@ -148,29 +149,29 @@ fn describe(exchange: &Exchange) -> String {
 }
 
 impl Driven {
-    /// How actions of this kind ended.
+    /// Returns the results of this action.
     pub fn counts(&self, action: Action) -> Counts {
         self.actions[action.index()]
     }
 
-    /// How all actions ended.
+    /// Returns the results of all actions.
     pub fn total(&self) -> Counts {
         let mut total = Counts::default();
         self.actions.iter().for_each(|counts| total.add(*counts));
         total
     }
 
-    /// The latency that this share of answers did not exceed.
+    /// Returns the latency that this fraction of the responses did not exceed.
     pub fn latency(&self, quantile: f64) -> Duration {
         Duration::from_micros(self.latencies.value_at_quantile(quantile))
     }
 
-    /// Each unexpected answer as "action: answer" with how often it came.
+    /// Returns each unexpected response as "action: response" with its count.
     pub fn unexpected(&self) -> impl Iterator<Item = (String, u64)> {
         self.unexpected.iter().map(|((action, answer), count)| (format!("{action}: {answer}"), *count))
     }
 
-    /// All of it, for a report.
+    /// Returns all counts as JSON for a report.
     pub fn to_json(&self) -> Value {
         let actions = Action::ALL.iter().map(|action| (action.as_str(), self.counts(*action)));
         let actions: BTreeMap<_, _> = actions.filter(|(_, counts)| counts.total() > 0).collect();

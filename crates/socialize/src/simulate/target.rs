@@ -1,4 +1,5 @@
-//! Which Socialize is driven. A load generator in the wrong hands, or with a wrong letter in its target, is an attack.
+//! The target of a simulation. A load generator in the wrong hands, or with a typo in its target,
+//! is an attack.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,38 +13,39 @@ pub struct Target {
     addresses: Vec<SocketAddr>,
 }
 
-/// Why a target may not, or cannot, be driven.
+/// Reasons why a target must not, or cannot, be driven.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// It is not on this machine.
+    /// The host is not this machine.
     #[error(
         "{host} is not this machine ({address}). Simulated people keep a Socialize busy and fill its database: add \
          --i-own-this-host if it is yours to be used so"
     )]
     Foreign {
-        /// As it was given.
+        /// The host as given.
         host: String,
-        /// Where the name leads.
+        /// The address to which it resolves.
         address: IpAddr,
     },
-    /// Its name leads nowhere.
+    /// The host's name cannot be resolved.
     #[error("the address of {host} cannot be found: {source}")]
     Unknown {
-        /// As it was given.
+        /// The host as given.
         host: String,
-        /// What the system said.
+        /// The error of the resolver.
         source: std::io::Error,
     },
-    /// It is not the beginning of HTTP addresses.
+    /// The URL is not a base URL for HTTP requests.
     #[error("the target must be a URL such as http://127.0.0.1:8080")]
     NotHttp,
 }
 
 impl Target {
-    /// Looks the target up once, so that the name cannot lead elsewhere later.
+    /// Resolves the host once, so that its name cannot lead elsewhere later.
     ///
     /// # Errors
-    /// When it cannot be found, or is another machine although that was not allowed.
+    /// Returns an error if the host cannot be resolved, or if it is another machine and that was
+    /// not allowed.
     pub async fn find(url: &Url, any_host: bool) -> Result<Self, TargetError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(TargetError::NotHttp);
@@ -60,7 +62,7 @@ impl Target {
         Ok(Self { base: url.as_str().trim_end_matches('/').to_owned(), host, addresses })
     }
 
-    /// What every path is appended to.
+    /// Returns the URL to which every path is appended.
     pub fn base(&self) -> &str {
         &self.base
     }

@@ -1,7 +1,8 @@
-//! A team: its people, and what they know of their workspaces.
+//! A team: its people, and their knowledge of their workspaces.
 //!
-//! Nothing here waits or sends. The simulation asks [`Team::choose`] what somebody wants to do, sends it, and tells
-//! [`Team::learn`] what came back; so a team can be tested without a server.
+//! Nothing here waits or sends. The simulation calls [`Team::choose`] for the next intent of a
+//! person, sends its request, and passes the response to [`Team::learn`]. So a team can be tested
+//! without a server.
 
 use chrono::{DateTime, Utc};
 use domain::vocabulary::{self, ContentItemStatus, Decision, FeedbackKind};
@@ -16,75 +17,72 @@ use super::client::Answer;
 use super::people::{Part, Person, Time};
 use super::plan::{Intent, ItemPosition};
 
-/// How many items of a workspace are in the works at once.
+/// Maximum number of unfinished items of a workspace.
 const ITEMS_IN_THE_WORKS: usize = 5;
-/// How many items a workspace makes before the team has done its work.
+/// Number of items that a workspace produces before the team is done.
 const ITEMS_PLANNED: std::ops::RangeInclusive<usize> = 6..=14;
-/// How many attachments an item gets at most.
+/// Maximum number of attachments of an item.
 const ATTACHMENTS: usize = 3;
-/// One workspace in so many begins with an endpoint that is gone.
+/// One workspace in six starts with an endpoint that responds with 410.
 const GONE_ENDPOINTS: u32 = 6;
-/// The path of an endpoint that takes posts.
+/// Path of an endpoint that accepts posts.
 const ENDPOINT: &str = "posts";
-/// The path of an endpoint that wants none.
+/// Path of an endpoint that responds with 410.
 pub const GONE_ENDPOINT: &str = "gone";
-/// A team that got nothing done for so long is given up.
+/// A team without progress for this long is given up.
 const PATIENCE: Time = Time::from_secs(180);
 
 /// People who work together.
 pub(super) struct Team {
-    /// The first is the founder.
+    /// The first person is the founder.
     pub people: Vec<Person>,
-    /// Theirs, once it is created.
+    /// Set once it has been created.
     pub organization: Option<Uuid>,
-    /// Those that are created.
+    /// The workspaces created so far.
     pub workspaces: Vec<Workspace>,
-    /// Whose paths are the endpoints of their workspaces; without it they publish by hand.
+    /// Base URL of the workspaces' endpoints. Without it, the team publishes by hand.
     pub publishes_to: Option<String>,
-    /// When they began, by both clocks; items are scheduled relative to it.
+    /// Start time of the team by both clocks; items are scheduled relative to it.
     founded: (DateTime<Utc>, Time),
-    /// When somebody last chose something to do.
+    /// Time of the last choice.
     now: Time,
     planned_workspaces: usize,
     last_success: Time,
-    /// Reports of bugs that have no screenshot yet, with their reporters.
+    /// Bug reports without a screenshot, with the index of their reporter.
     without_screenshot: Vec<(usize, Uuid)>,
 }
 
-/// A workspace, as its team knows it.
+/// A workspace as its team knows it.
 pub(super) struct Workspace {
-    /// Its id.
     pub id: Uuid,
-    /// What is in it.
     pub items: Vec<Item>,
     planned_items: usize,
-    /// Whether it has an endpoint that takes posts, as far as is known.
+    /// True if it has an endpoint that accepts posts, as far as the team knows.
     has_endpoint: bool,
-    /// Whether its first endpoint is gone already.
+    /// True if its first endpoint responds with 410.
     begins_gone: bool,
-    /// By person.
+    /// By index of the person.
     invited: Vec<bool>,
     joined: Vec<bool>,
 }
 
-/// A content item, as its team knows it; somebody may have changed it meanwhile.
+/// A content item as its team knows it. A colleague may have changed it in the meantime.
 pub(super) struct Item {
-    /// Its id.
     pub id: Uuid,
     /// The current revision.
     pub revision: i64,
-    /// What an edit sends as `If-Match`; `None` when somebody has to read the item first.
+    /// Sent by an edit as `If-Match`; `None` if the item has to be read first.
     pub etag: Option<String>,
-    /// The oldest first.
+    /// Oldest first.
     pub attachments: Vec<Uuid>,
     status: ContentItemStatus,
-    /// Who wrote the current revision.
+    /// Author of the current revision, by index.
     written_by: usize,
     decided_by: Vec<usize>,
 }
 
 impl Team {
-    /// People who have not begun yet. `tag` keeps the addresses of different runs apart.
+    /// Creates people without accounts. `tag` distinguishes the addresses of different runs.
     pub(super) fn new(
         rng: &mut StdRng,
         tag: &str,
@@ -112,13 +110,13 @@ impl Team {
         }
     }
 
-    /// The time by the clock of everybody else.
+    /// Returns the current wall-clock time.
     pub(super) fn wall_clock(&self) -> DateTime<Utc> {
         let (founded_at, began) = self.founded;
         founded_at + self.now.saturating_sub(began)
     }
 
-    /// Whether nobody has anything left to do, or nothing succeeds any more.
+    /// Returns whether nobody has anything left to do, or nothing has succeeded for too long.
     pub(super) fn is_done(&self, now: Time) -> bool {
         let is_finished = |workspace: &Workspace| {
             workspace.items.len() >= workspace.planned_items && workspace.in_the_works() == 0
@@ -129,7 +127,7 @@ impl Team {
         (has_finished || is_stuck) && self.people.iter().all(|person| !person.is_busy)
     }
 
-    /// What this person wants to do now, if anything.
+    /// Chooses the next action of this person, if any.
     pub(super) fn choose(&mut self, person: usize, now: Time) -> Option<Intent> {
         self.now = now;
         let who = self.people.get_mut(person)?;
@@ -150,7 +148,7 @@ impl Team {
         wishes.choose_weighted(rng, |(weight, _)| *weight).ok().map(|(_, intent)| intent.clone())
     }
 
-    /// The founder's next step until everybody is invited.
+    /// Returns the founder's next step, until everybody is invited.
     fn set_up(&self) -> Option<Intent> {
         if self.organization.is_none() {
             return Some(Intent::CreateOrganization);
@@ -163,12 +161,12 @@ impl Team {
                 return Some(Intent::InviteColleague { workspace, colleague });
             }
         }
-        // The second brand comes when the first is at work.
+        // The second brand starts when the first one has produced items.
         let first_at_work = self.workspaces.first().is_none_or(|workspace| workspace.items.len() > 1);
         (self.workspaces.len() < self.planned_workspaces && first_at_work).then_some(Intent::CreateWorkspace)
     }
 
-    /// Everything that this person might do, with how much they want to.
+    /// Returns all possible actions of this person with their weights.
     fn wishes(&self, person: usize) -> Vec<(u32, Intent)> {
         let mut wishes = vec![(2, Intent::ListOrganizations), (1, Intent::LogOut)];
         let kinds = [FeedbackKind::Bug, FeedbackKind::Idea, FeedbackKind::Question, FeedbackKind::Other];
@@ -199,7 +197,7 @@ impl Team {
         for (number, item) in workspace.items.iter().enumerate() {
             let position = ItemPosition { workspace: position, item: number };
             if part == Part::Founder && item.status == ContentItemStatus::Scheduled {
-                // Has it gone out?
+                // Check whether it has been published.
                 wishes.push((4, Intent::ReadContentItem(position)));
             }
             if !item.is_in_the_works() {
@@ -229,7 +227,8 @@ impl Team {
         }
     }
 
-    /// Takes in what came back. Where an answer lacks what it should have, even a success is unexpected.
+    /// Updates the team's knowledge after a response. A success that lacks an expected field is
+    /// reported as unexpected.
     pub(super) fn learn(
         &mut self,
         now: Time,
@@ -292,7 +291,7 @@ impl Team {
                 let attachments = std::mem::take(&mut self.item(*position).attachments);
                 *self.item(*position) = Item { attachments, ..Item::read(body, etag, person)? };
             }
-            // It is an edit.
+            // An attachment is an edit, which creates a revision.
             Intent::AttachFile(position) => {
                 let attachment = read_id(body, "id")?;
                 let item = self.item(*position);
@@ -335,13 +334,14 @@ impl Team {
         Some(())
     }
 
-    /// Somebody was faster: the item has to be read before anybody can go on with it.
+    /// Handles a conflict with a concurrent change: the item has to be read again before any other
+    /// action.
     fn learn_refusal(&mut self, intent: &Intent, answer: Option<&Answer>) {
         let is_outdated = answer.is_some_and(|answer| matches!(answer.status.as_u16(), 409 | 412));
         match intent {
             Intent::ScheduleContentItem(position) | Intent::PublishContentItem(position) if is_outdated => {
                 self.item(*position).etag = None;
-                // Perhaps it is the endpoint.
+                // The endpoint may be the reason.
                 self.workspaces[position.workspace].needs_another_endpoint();
             }
             Intent::EditContentItem(position)
@@ -368,7 +368,7 @@ impl Workspace {
         self.items.iter().filter(|item| item.is_in_the_works()).count()
     }
 
-    /// The path of the endpoint that is set next.
+    /// Returns the path of the endpoint that is set next.
     pub(super) fn endpoint(&self) -> &'static str {
         if self.begins_gone { GONE_ENDPOINT } else { ENDPOINT }
     }
@@ -439,7 +439,7 @@ impl Item {
             _ if needs_edit => vec![(30, Intent::EditContentItem(position))],
             Draft => {
                 let mut wishes = vec![(25, Intent::SubmitContentItem(position))];
-                // Nobody can edit what they have not read.
+                // An item has to be read before it can be edited.
                 wishes.extend(self.etag.as_ref().map(|_| (6, Intent::EditContentItem(position))));
                 if self.etag.is_some() && self.attachments.len() < ATTACHMENTS {
                     wishes.push((6, Intent::AttachFile(position)));

@@ -1,4 +1,4 @@
-//! Teams against an API that only pretends: it has no database, but answers as the real one does.
+//! Teams against a fake API, which has no database but responds like the real one.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,19 +18,19 @@ use super::plan::Intent;
 use super::team::{GONE_ENDPOINT, Team};
 use crate::secret::Secret;
 
-/// More than any team needs.
+/// More actions than any team needs.
 const MANY: usize = 5_000;
 
-/// Remembers what was created, so that it can refuse as the real one would.
+/// A fake API that remembers what was created, so that it can reject like the real one.
 #[derive(Default)]
 struct PretendApi {
     created: u128,
     items: HashMap<String, PretendItem>,
-    /// Letters that were not fetched: the recipient, and the link.
+    /// Undelivered letters: recipient and link.
     letters: Vec<(String, Link)>,
-    /// Which workspace the invite with this token leads into.
+    /// The workspace of each invite, by token.
     invites: HashMap<String, String>,
-    /// The URL of each workspace.
+    /// The endpoint URL of each workspace.
     endpoints: HashMap<String, String>,
 }
 
@@ -99,7 +99,7 @@ impl PretendApi {
         }
     }
 
-    /// What was scheduled when the item was last looked at has gone out by now, or not.
+    /// Publishes a scheduled item, or fails if the endpoint is gone.
     fn publish(&mut self, workspace: &str, id: &str) {
         let item = self.items.get_mut(id).expect("people know what they created");
         if item.status == "scheduled" {
@@ -161,13 +161,13 @@ fn ok(status: u16, body: Value) -> Answer {
     Answer { status, etag: None, retry_after: None, body }
 }
 
-/// Every other team has somewhere to publish to.
+/// Creates a team. Every other team has a publishing endpoint.
 fn team(seed: u64) -> Team {
     let publishes_to = seed.is_multiple_of(2).then(|| "http://receiver.example".to_owned());
     Team::new(&mut StdRng::seed_from_u64(seed), "test", publishes_to, DateTime::UNIX_EPOCH, Time::ZERO)
 }
 
-/// Lets the team work until it is done and returns what it did.
+/// Lets the team work until it is done, and returns its actions.
 fn work(team: &mut Team, api: &mut PretendApi) -> Vec<(usize, Action)> {
     let mut order = StdRng::seed_from_u64(1);
     let mut done = Vec::new();
@@ -233,7 +233,7 @@ fn every_action_happens_sooner_or_later() {
         .collect();
     done.sort_unstable();
     done.dedup();
-    // The first two belong to strangers. A session is renewed only by who works for a quarter of an hour.
+    // Strangers make the first two. A session is renewed only after a quarter of an hour.
     let others = [Action::CallWithoutToken, Action::CallUnknownPath, Action::RefreshSession];
     let missing: Vec<&Action> = <Action as telemetry::ClosedSet>::ALL
         .iter()

@@ -1,4 +1,5 @@
-//! Names and texts. All of them are made up, and addresses end in a domain that is reserved for examples.
+//! Names and texts. All of them are invented, and addresses end in a domain that is reserved for
+//! examples.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
@@ -65,23 +66,22 @@ fn pick<'a>(rng: &mut impl Rng, words: &[&'a str]) -> &'a str {
     words.choose(rng).copied().unwrap_or_default()
 }
 
-/// The name of a person.
 pub(super) fn name(rng: &mut impl Rng) -> String {
     format!("{} {}", pick(rng, FIRST_NAMES), pick(rng, LAST_NAMES))
 }
 
-/// An address that nobody else has.
+/// Returns an address that is unique among all runs.
 pub(super) fn email(name: &str, tag: &str) -> String {
     format!("{}.{tag}@people.example", name.to_ascii_lowercase().replace(' ', "."))
 }
 
-/// Long enough for anybody.
+/// Returns a password that is long enough.
 pub(super) fn password(rng: &mut impl Rng) -> String {
     let words = [pick(rng, BRANDS), pick(rng, TRADES), pick(rng, BRANDS)];
     format!("{} {}", words.join(" "), rng.random_range(1_000..10_000))
 }
 
-/// The same password, as a hurried person types it.
+/// Returns the password with a typing error.
 pub(super) fn mistyped(password: &str) -> String {
     let mut characters: Vec<char> = password.chars().collect();
     if let [.., before_last, last] = &mut characters[..] {
@@ -90,22 +90,20 @@ pub(super) fn mistyped(password: &str) -> String {
     characters.into_iter().collect()
 }
 
-/// The name of a customer.
+/// Returns a customer's name.
 pub(super) fn organization(rng: &mut impl Rng) -> String {
     format!("{} {}", pick(rng, BRANDS), pick(rng, TRADES))
 }
 
-/// The name of a brand.
+/// Returns a brand's name.
 pub(super) fn workspace(rng: &mut impl Rng) -> String {
     pick(rng, BRANDS).to_owned()
 }
 
-/// The title of a post.
 pub(super) fn title(rng: &mut impl Rng) -> String {
     format!("{} {}", pick(rng, TOPICS), rng.random_range(1..100))
 }
 
-/// The text of a post.
 pub(super) fn post(rng: &mut impl Rng) -> String {
     let sentences: Vec<String> = (0..rng.random_range(1..5))
         .map(|_| format!("{}: {} {}.", pick(rng, TOPICS), pick(rng, BRANDS), pick(rng, TRADES)))
@@ -113,22 +111,23 @@ pub(super) fn post(rng: &mut impl Rng) -> String {
     sentences.join(" ")
 }
 
-/// What a colleague says about a post.
+/// Returns a comment on a post.
 pub(super) fn remark(rng: &mut impl Rng) -> &'static str {
     pick(rng, REMARKS)
 }
 
-/// What does not work.
+/// Returns the text of a bug report.
 pub(super) fn complaint(rng: &mut impl Rng) -> &'static str {
     pick(rng, COMPLAINTS)
 }
 
-/// What could be better, or is unclear.
+/// Returns a suggestion or a question.
 pub(super) fn wish(rng: &mut impl Rng) -> &'static str {
     pick(rng, WISHES)
 }
 
-/// Something that begins as a picture does. Most are small, so that a long run does not fill the disk.
+/// Returns bytes that begin like an image. Most are small, so that a long run does not fill the
+/// disk.
 pub(super) fn picture(rng: &mut impl Rng) -> Vec<u8> {
     let is_large = rng.random_ratio(1, 40);
     let size = if is_large { 1_500_000 } else { rng.random_range(1_000..20_000) };
