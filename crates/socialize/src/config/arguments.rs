@@ -1,5 +1,5 @@
-//! The command line. Values are taken as text here and checked together in [`super::settings`], so that one run reports
-//! every mistake.
+//! The command line. Values are read as text here and checked together in [`super::settings`], so
+//! that one run reports every error.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use telemetry::ClosedSet;
 #[derive(Parser)]
 #[command(version, propagate_version = true, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// What to do.
+    /// The role or task of this process.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -23,50 +23,52 @@ const AFTER_HELP: &str = "Telemetry is sent when OTEL_EXPORTER_OTLP_ENDPOINT nam
 standard OTEL_* variables are honoured. Secrets are read from the environment or, with _FILE appended to the\n\
 variable's name, from a file.";
 
-/// The roles of the one binary.
+/// Roles and tasks of the single binary.
 #[derive(Subcommand)]
 pub enum Command {
     /// Answer requests and, unless told otherwise, work on jobs
     Serve(Box<ServeArguments>),
     /// Work on jobs only
     Work(Box<ServeArguments>),
-    /// Bring the database to the schema of this version
+    /// Migrate the database to the schema of this version
     Migrate(Box<ServeArguments>),
-    /// Show Socialize at work: an own Postgres, the API, the worker and simulated teams
+    /// Show Socialize at work: a bundled Postgres, the API, the worker and simulated teams
     Demo(Box<DemoArguments>),
     /// Let simulated teams use a running Socialize
     Simulate(Box<SimulateArguments>),
     /// Manage platform operators, who triage feedback reports
     Operator {
-        /// What to do.
+        /// The action on operators.
         #[command(subcommand)]
         command: OperatorCommand,
     },
-    /// Erase a person: the account and everything that names them; what they wrote stays without a name
+    /// Erase a person: the account and everything that names them; their texts remain without a
+    /// name
     EraseUser {
-        /// The person's e-mail address, also when it has no account, or the id of an account
+        /// The person's e-mail address, even if it has no account, or the id of an account
         user: String,
-        /// Where the database is, and e-mails where they are files.
+        /// Settings of the database and the mail directory.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
-    /// Look at jobs that were given up, try them again or throw them away
+    /// Show, retry or discard jobs that were given up
     DeadLetters {
-        /// What to do.
+        /// The action on dead letters.
         #[command(subcommand)]
         command: DeadLettersCommand,
     },
-    /// Compare the counts behind the gauges with the tables, or make them equal
+    /// Compare the counts behind the gauges with the tables, or repair them
     Gauges {
-        /// What to do.
+        /// The action on the counts.
         #[command(subcommand)]
         command: GaugesCommand,
     },
-    /// Check the configuration and everything that Socialize depends on, and say what to do: exit code 0, 1 or 2
+    /// Check the configuration and all dependencies, and print what to do: exit code 0, 1 or 2
     Doctor(Box<DoctorArguments>),
     /// Print the OpenAPI document
     Openapi,
-    /// Answer whether the process on the operations listener is ready: exit code 0 or 1, for container health checks
+    /// Check through the operations listener whether the process is ready: exit code 0 or 1, for
+    /// container health checks
     Healthcheck {
         /// Address of the operations listener
         #[arg(
@@ -79,84 +81,84 @@ pub enum Command {
     },
 }
 
-/// What can be done about operators.
+/// Actions on platform operators.
 #[derive(Subcommand)]
 pub enum OperatorCommand {
-    /// Make a user an operator, who must have registered and confirmed the address
+    /// Make a user an operator. The user must have registered and confirmed the address
     Add {
         /// The user's e-mail address
         email: String,
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
-    /// Take that away again; the account stays
+    /// Remove an operator's rights; the account stays
     Remove {
         /// The operator's e-mail address
         email: String,
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
     /// List all operators
     List {
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
 }
 
-/// What can be done about jobs that were given up. What a job is about is never shown, only what became of it.
+/// Actions on jobs that were given up. They show the history of a job but never its payload.
 #[derive(Subcommand)]
 pub enum DeadLettersCommand {
-    /// List the newest ones
+    /// List the newest dead letters
     List {
         /// Only jobs of this kind
         #[arg(long, value_name = "KIND", value_parser = job_kind())]
         kind: Option<JobKind>,
-        /// How many at most
+        /// Maximum number of jobs
         #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
         limit: i64,
-        /// Print JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
-    /// Show one
+    /// Show one dead letter
     Show {
         /// The job's id
         id: JobId,
-        /// Print JSON
+        /// Print the result as JSON
         #[arg(long)]
         json: bool,
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
-    /// Give jobs back to the queue, with all their attempts
+    /// Put jobs back into the queue, with all attempts restored
     Retry(Box<ChosenDeadLetters>),
-    /// Delete jobs: their work will not be done
+    /// Delete jobs, so that their work is never done
     Discard(Box<ChosenDeadLetters>),
 }
 
-/// Which dead letters something is done to.
+/// The selected dead letters.
 #[derive(Args)]
 pub struct ChosenDeadLetters {
     /// The jobs' ids
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     pub ids: Vec<JobId>,
-    /// All of them
+    /// All dead letters
     #[arg(long)]
     pub all: bool,
     /// With --all: only jobs of this kind
     #[arg(long, value_name = "KIND", value_parser = job_kind(), conflicts_with = "ids")]
     pub kind: Option<JobKind>,
-    /// Print JSON
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
-    /// Where the database is.
+    /// Settings of the database.
     #[command(flatten)]
     pub settings: Box<ServeArguments>,
 }
@@ -166,18 +168,18 @@ fn job_kind() -> impl TypedValueParser<Value = JobKind> {
         .try_map(|name| parse::<JobKind>(&name))
 }
 
-/// What can be done about the counts behind the gauges.
+/// Actions on the counts behind the gauges.
 #[derive(Subcommand)]
 pub enum GaugesCommand {
-    /// Compare the counts with the tables, which reads every row: exit code 1 where they differ
+    /// Compare the counts with the tables, which reads every row: exit code 1 if they differ
     Check {
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
-    /// Make the counts equal to the tables; others may go on writing
+    /// Make the counts equal to the tables, even while other processes write
     Repair {
-        /// Where the database is.
+        /// Settings of the database.
         #[command(flatten)]
         settings: Box<ServeArguments>,
     },
@@ -192,108 +194,119 @@ pub struct ServeArguments {
     /// File that holds the database URL
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_DATABASE_URL_FILE")]
     pub database_url_file: Option<String>,
-    /// Most connections to the database [default: 10]
+    /// Maximum number of connections to the database [default: 10]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_DATABASE_CONNECTIONS")]
     pub database_connections: Option<String>,
-    /// How long a request waits for a database connection [default: 2s]
+    /// Maximum time that a request waits for a database connection [default: 2s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT")]
     pub database_acquire_timeout: Option<String>,
-    /// How long a statement may run [default: 10s]
+    /// Maximum duration of a statement [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT")]
     pub database_statement_timeout: Option<String>,
 
-    /// File that holds the secret from which tokens are signed; at least 32 characters. The secret itself may be given in
-    /// SOCIALIZE_SECRET instead (required by serve and work)
+    /// File with the secret that signs tokens; at least 32 characters. The secret itself may be
+    /// given in SOCIALIZE_SECRET instead (required by serve and work)
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_SECRET_FILE")]
     pub secret_file: Option<String>,
 
     /// Address of the public listener [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_LISTEN")]
     pub listen: Option<String>,
-    /// Address of the private operations listener: health detail, metrics, log level [default: 127.0.0.1:9464]
+    /// Address of the private operations listener: health details, metrics, log level [default:
+    /// 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_OPERATIONS_LISTEN")]
     pub operations_listen: Option<String>,
-    /// Names under which the operations listener may be asked, besides localhost, loopback addresses and its own address, e.g.
-    /// api,socialize.internal: a page in a browser that comes from any other name is refused [default: none]
+    /// Additional host names of the operations listener, e.g. api,socialize.internal. Requests with
+    /// other Host headers are rejected, which protects against web pages; localhost, loopback
+    /// addresses and its own address are always accepted [default: none]
     #[arg(long, value_name = "NAMES", env = "SOCIALIZE_OPERATIONS_HOSTS")]
     pub operations_hosts: Option<String>,
-    /// Where users reach Socialize; links in e-mails begin with it [default: http://localhost and the port of --listen]
+    /// URL at which users reach Socialize; links in e-mails begin with it [default:
+    /// http://localhost and the port of --listen]
     #[arg(long, value_name = "URL", env = "SOCIALIZE_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Networks of proxies whose X-Forwarded-For and traceparent are believed, e.g. 10.0.0.0/8,127.0.0.1 [default: none]
+    /// Networks of proxies whose X-Forwarded-For and traceparent are trusted, e.g.
+    /// 10.0.0.0/8,127.0.0.1 [default: none]
     #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_TRUSTED_PEERS")]
     pub trusted_peers: Option<String>,
-    /// How long a request may take to be answered [default: 15s]
+    /// Maximum duration of a request [default: 15s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_REQUEST_TIMEOUT")]
     pub request_timeout: Option<String>,
-    /// How long a request body may take to arrive [default: 10s]
+    /// Maximum time in which a request body must arrive [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_BODY_TIMEOUT")]
     pub body_timeout: Option<String>,
-    /// How long an uploaded file may take to arrive, at most 20m [default: 5m]
+    /// Maximum time in which an uploaded file must arrive, at most 20m [default: 5m]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_UPLOAD_TIMEOUT")]
     pub upload_timeout: Option<String>,
-    /// How many uploads are received at once; others wait. Each takes up to 5 MiB of memory [default: 16]
+    /// Maximum number of concurrent uploads; others wait. Each takes up to 5 MiB of memory
+    /// [default: 16]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_UPLOADS_AT_ONCE")]
     pub uploads_at_once: Option<String>,
-    /// How many log-ins may fail in a minute for one account from one client network, counted over all processes. Three times as
-    /// many for all accounts from there; as many in 15 minutes for the account from all networks that its user never used
-    /// [default: 10]
+    /// Maximum number of failed log-ins per minute for one account from one client network, over
+    /// all processes. For all accounts from one network it is three times as many. For one account
+    /// from all networks that its user never used it is as many in 15 minutes [default: 10]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES")]
     pub login_failures: Option<String>,
-    /// How many e-mails one client network can cause in an hour to one address, by registering or asking for links; all
-    /// networks together four times as many [default: 5]
+    /// Maximum number of e-mails per hour to one address that one client network can cause by
+    /// registering or requesting links; four times as many for all networks together [default: 5]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_TO_ONE_ADDRESS")]
     pub emails_to_one_address: Option<String>,
-    /// How many of these e-mails one client network can cause in an hour [default: 100]
+    /// Maximum number of these e-mails per hour that one client network can cause [default: 100]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_FROM_ONE_CLIENT")]
     pub emails_from_one_client: Option<String>,
-    /// How much memory the hash of a password takes, in KiB. Hashes of another cost are replaced when their user logs in
-    /// [default: 19456]
+    /// Memory of a password hash in KiB. Hashes with another cost are replaced when their user logs
+    /// in [default: 19456]
     #[arg(long, value_name = "KIB", env = "SOCIALIZE_PASSWORD_HASH_MEMORY")]
     pub password_hash_memory: Option<String>,
-    /// How often that memory is worked through [default: 2]
+    /// Number of passes over that memory [default: 2]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASH_ITERATIONS")]
     pub password_hash_iterations: Option<String>,
-    /// How many passwords are hashed at once [default: half of the processors, at most 8]
+    /// Maximum number of concurrent password hashes [default: half of the processors, at most 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASHES_AT_ONCE")]
     pub password_hashes_at_once: Option<String>,
 
-    /// How long readiness fails before the listener closes, so that load balancers notice [default: 0s]
+    /// Time for which readiness fails before the listener closes, so that load balancers notice
+    /// [default: 0s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DRAIN_DELAY")]
     pub drain_delay: Option<String>,
-    /// How long requests and jobs may take to end when the process is told to stop [default: 20s]
+    /// Maximum time in which requests and jobs must end at shutdown [default: 20s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_SHUTDOWN_TIMEOUT")]
     pub shutdown_timeout: Option<String>,
-    /// Whether serve works on jobs as well: true or false [default: true]
+    /// Let serve work on jobs too: true or false [default: true]
     #[arg(long, value_name = "BOOL", env = "SOCIALIZE_SERVE_WORKS")]
     pub serve_works: Option<String>,
-    /// How many jobs run at once [default: 8]
+    /// Maximum number of concurrent jobs [default: 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_JOB_CONCURRENCY")]
     pub job_concurrency: Option<String>,
-    /// How long the jobs of a worker that was killed wait until another takes them over [default: 60s]
+    /// Time after which the jobs of a killed worker are taken over by another [default: 60s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_JOB_LEASE")]
     pub job_lease: Option<String>,
 
-    /// How often the gauges of the database are sampled, by one of all processes [default: 30s]
+    /// Interval at which one of all processes samples the database gauges [default: 30s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_INTERVAL")]
     pub gauge_interval: Option<String>,
-    /// How often their counts are compared with the tables, which reads every content item [default: 1h]
+    /// Interval at which their counts are compared with the tables, which reads every content item
+    /// [default: 1h]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_CHECK_INTERVAL")]
     pub gauge_check_interval: Option<String>,
-    /// How long a content item may be in approval before it counts as stale and its reviewers are reminded [default: 72h]
+    /// Time in approval after which a content item counts as stale and its reviewers are reminded
+    /// [default: 72h]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_APPROVAL_STALE_AFTER")]
     pub approval_stale_after: Option<String>,
 
-    /// Mail server: smtps://HOST, or smtp://HOST which requires STARTTLS; add ?tls=none only for a server on this machine
+    /// Mail server: smtps://HOST, or smtp://HOST, which requires STARTTLS; add ?tls=none only for a
+    /// server on this machine
     #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL", hide_env_values = true)]
     pub smtp_url: Option<String>,
     /// User name for the mail server
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_SMTP_USERNAME")]
     pub smtp_username: Option<String>,
-    /// File that holds the password for the mail server. The password itself may be given in SOCIALIZE_SMTP_PASSWORD instead
+    /// File with the password for the mail server. The password itself may be given in
+    /// SOCIALIZE_SMTP_PASSWORD instead
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_PASSWORD_FILE")]
     pub smtp_password_file: Option<String>,
-    /// Certificates in PEM that are trusted for the mail server, besides those that the machine trusts
+    /// PEM file with additional trusted certificates for the mail server, besides those that the
+    /// machine trusts
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_CA_FILE")]
     pub smtp_ca_file: Option<String>,
     /// Write e-mails into this directory instead of sending them
@@ -303,49 +316,53 @@ pub struct ServeArguments {
     #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_MAIL_FROM")]
     pub mail_from: Option<String>,
 
-    /// Directory of uploaded files, unless they go into an S3 bucket. All processes must see the same [default: blobs, below
-    /// the working directory]
+    /// Directory of uploaded files, unless an S3 bucket is used. All processes must share it
+    /// [default: blobs, below the working directory]
     #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_BLOBS_DIRECTORY")]
     pub blobs_directory: Option<String>,
     /// S3 bucket of uploaded files
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_BUCKET")]
     pub s3_bucket: Option<String>,
-    /// URL of the S3 server, https unless it is on this machine [default: Amazon's]
+    /// URL of the S3 server; must use https unless it is on this machine [default: Amazon's]
     #[arg(long, value_name = "URL", env = "SOCIALIZE_S3_ENDPOINT")]
     pub s3_endpoint: Option<String>,
-    /// Region that requests to S3 are signed for [default: us-east-1]
+    /// Region in the signature of S3 requests [default: us-east-1]
     #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_REGION")]
     pub s3_region: Option<String>,
-    /// Whether the path names the bucket and not the host: true or false [default: true with an endpoint, else false]
+    /// Put the bucket into the path instead of the host name: true or false [default: true with an
+    /// endpoint, else false]
     #[arg(long, value_name = "BOOL", env = "SOCIALIZE_S3_PATH_STYLE")]
     pub s3_path_style: Option<String>,
-    /// Id of the access key for S3
+    /// Id of the S3 access key
     #[arg(long, value_name = "ID", env = "SOCIALIZE_S3_ACCESS_KEY_ID")]
     pub s3_access_key_id: Option<String>,
-    /// File that holds the secret access key for S3. The key itself may be given in SOCIALIZE_S3_SECRET_ACCESS_KEY instead
+    /// File with the secret S3 access key. The key itself may be given in
+    /// SOCIALIZE_S3_SECRET_ACCESS_KEY instead
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE")]
     pub s3_secret_access_key_file: Option<String>,
-    /// Networks of your own that workspaces may publish to, also without encryption, e.g. 10.1.0.0/16,127.0.0.1. Otherwise only
-    /// HTTPS to public addresses is allowed [default: none]
+    /// Your own networks that workspaces may publish to, even without TLS, e.g.
+    /// 10.1.0.0/16,127.0.0.1. Otherwise only HTTPS to public addresses is allowed [default: none]
     #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS")]
     pub publishing_allowed_networks: Option<String>,
-    /// Certificates in PEM that are trusted for publishing endpoints, besides those that the machine trusts
+    /// PEM file with additional trusted certificates for publishing endpoints, besides those that
+    /// the machine trusts
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_PUBLISHING_CA_FILE")]
     pub publishing_ca_file: Option<String>,
 
-    /// Which log lines are written, e.g. info or info,sqlx=warn [default: info]
+    /// Levels of the log lines that are written, e.g. info or info,sqlx=warn [default: info]
     #[arg(long, value_name = "LEVELS", env = "SOCIALIZE_LOG_LEVEL")]
     pub log_level: Option<String>,
-    /// Format of standard output: json, pretty or none [default: pretty on a terminal, json elsewhere]
+    /// Format of standard output: json, pretty or none [default: pretty on a terminal, json
+    /// elsewhere]
     #[arg(long, value_name = "FORMAT", env = "SOCIALIZE_LOG_FORMAT")]
     pub log_format: Option<String>,
-    /// File to which JSON lines are written as well, rotated by size
+    /// File to which log lines are also written as JSON, rotated by size
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_LOG_FILE")]
     pub log_file: Option<String>,
     /// Size in bytes at which the log file is rotated [default: 67108864]
     #[arg(long, value_name = "BYTES", env = "SOCIALIZE_LOG_FILE_MAX_BYTES")]
     pub log_file_max_bytes: Option<String>,
-    /// How many rotated log files are kept [default: 5]
+    /// Number of rotated log files to keep [default: 5]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOG_FILE_KEEP")]
     pub log_file_keep: Option<String>,
     /// Name of this deployment in telemetry, e.g. production [default: development]
@@ -353,7 +370,7 @@ pub struct ServeArguments {
     pub environment: Option<String>,
 }
 
-/// Settings of `doctor`.
+/// Settings of the `doctor` command.
 #[derive(Args, Default)]
 pub struct DoctorArguments {
     /// Send a test e-mail to this address
@@ -362,33 +379,33 @@ pub struct DoctorArguments {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
-    /// The settings that are checked.
+    /// The settings to be checked.
     #[command(flatten)]
     pub settings: ServeArguments,
 }
 
-/// Settings of `demo`.
+/// Settings of the `demo` command.
 #[derive(Args, Default)]
 pub struct DemoArguments {
-    /// End after this time, e.g. 20s [default: when told to]
+    /// Stop after this time, e.g. 20s [default: runs until interrupted]
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: Option<String>,
-    /// Write what was driven and what the signals said to this file
+    /// Write a report of the actions and signals to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Where the database, e-mails and logs are kept
+    /// Directory of the database, e-mails and logs
     #[arg(long, value_name = "DIRECTORY", default_value = ".demo")]
     pub data_directory: PathBuf,
-    /// Use this Postgres server instead of an own one
+    /// Use this Postgres server instead of the bundled one
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
-    /// Directory of the Postgres programs [default: searched in the PATH, then below /usr/lib/postgresql]
+    /// Directory of the Postgres programs [default: the PATH, then /usr/lib/postgresql]
     #[arg(long, value_name = "DIRECTORY")]
     pub postgres_binaries: Option<PathBuf>,
-    /// What simulated people do together, in actions a second [default: 20]
+    /// Rate of all simulated people together, in actions a second [default: 20]
     #[arg(long, value_name = "NUMBER")]
     pub rate: Option<String>,
-    /// Makes the choices of simulated people repeatable [default: random]
+    /// Seed that makes the choices of simulated people repeatable [default: random]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<String>,
     /// Address of the public listener [default: 127.0.0.1:8080]
@@ -402,29 +419,30 @@ pub struct DemoArguments {
     pub plain: bool,
 }
 
-/// Settings of `simulate`.
+/// Settings of the `simulate` command.
 #[derive(Args, Default)]
 pub struct SimulateArguments {
-    /// The Socialize that the people use, e.g. http://127.0.0.1:8080
+    /// Base URL of the Socialize to be used, e.g. http://127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub target: String,
-    /// Directory into which that Socialize writes its e-mails: people find their links there
+    /// Directory into which that Socialize writes its e-mails; simulated people find their links
+    /// there
     #[arg(long, value_name = "DIRECTORY")]
     pub mail_directory: PathBuf,
-    /// A server that takes posts at any path below this URL, e.g. http://127.0.0.1:9000, which the target must be allowed to call
-    /// [default: people publish by hand]
+    /// URL of a server that accepts posts at any path below it, e.g. http://127.0.0.1:9000. The
+    /// target must be allowed to call it [default: people publish by hand]
     #[arg(long, value_name = "URL")]
     pub publishing_endpoint: Option<String>,
-    /// What people do together, in actions a second [default: 20]
+    /// Rate of all simulated people together, in actions a second [default: 20]
     #[arg(long, value_name = "NUMBER")]
     pub rate: Option<String>,
-    /// For how long, e.g. 10m
+    /// Duration of the simulation, e.g. 10m
     #[arg(long = "for", value_name = "DURATION")]
     pub duration: String,
-    /// Makes the choices of people repeatable [default: random]
+    /// Seed that makes the choices of simulated people repeatable [default: random]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<String>,
-    /// Write what was driven to this file
+    /// Write a report of the actions to this file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
     /// Allow a target that is not on this machine

@@ -1,4 +1,4 @@
-//! The settings of uploaded files.
+//! Settings of uploaded files.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ const SECRET_ACCESS_KEY: &str = "SOCIALIZE_S3_SECRET_ACCESS_KEY";
 const DEFAULT_DIRECTORY: &str = "blobs";
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Checks them; `secret_access_key` is the one from the environment.
+/// Checks the settings. `secret_access_key` is the one from the environment.
 pub(super) fn blobs(
     mistakes: &mut Mistakes,
     arguments: &ServeArguments,
@@ -45,7 +45,7 @@ pub(super) fn blobs(
     store.map(|store| BlobSettings { store, uploads_at_once, timeouts })
 }
 
-/// A setting that is for a bucket would have no effect without one.
+/// Reports settings that only apply to a bucket but are given without one.
 fn without_bucket(mistakes: &mut Mistakes, arguments: &ServeArguments, has_secret_access_key: bool) {
     for (setting, is_given) in [
         (ENDPOINT, arguments.s3_endpoint.is_some()),
@@ -109,7 +109,7 @@ fn is_bucket(name: &str) -> bool {
     (3..=63).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
-/// What was given is not quoted in a problem: somebody may have put a key into it.
+/// Parses the endpoint. A problem does not quote the value, which may contain a key.
 fn endpoint(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     let url = url.ok_or("is not a URL such as https://minio.example.com")?;

@@ -1,4 +1,4 @@
-//! Checks values one after the other and keeps every mistake, so that they are reported together.
+//! Checks of individual values. Every error is kept, so that they are reported together.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,20 +11,20 @@ use ipnet::IpNet;
 
 use crate::secret::Secret;
 
-/// Everything that is wrong with a configuration.
+/// All errors of a configuration.
 #[derive(Debug, Default)]
 pub struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    /// Notes a mistake in `setting`. The problem must not quote the value of a secret.
+    /// Adds an error of `setting`. The problem must not quote the value of a secret.
     pub fn add(&mut self, setting: &str, problem: impl fmt::Display) {
         self.0.push(format!("{setting}: {problem}"));
     }
 
-    /// The configuration, if nothing was wrong with it.
+    /// Returns the configuration if there are no errors.
     ///
     /// # Errors
-    /// All mistakes.
+    /// Returns all errors.
     pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -32,12 +32,12 @@ impl Mistakes {
         }
     }
 
-    /// Whether nothing is wrong so far.
+    /// Returns whether there are no errors so far.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Parses a value, or takes the default where there is none.
+    /// Parses a value, or returns the default if there is none.
     pub(super) fn parse<T: FromStr>(
         &mut self,
         setting: &str,
@@ -52,7 +52,7 @@ impl Mistakes {
         })
     }
 
-    /// A duration such as `500ms`, `15s` or `2m` within bounds.
+    /// Parses a duration such as `500ms`, `15s` or `2m` and checks its bounds.
     pub(super) fn duration(
         &mut self,
         setting: &str,
@@ -76,7 +76,7 @@ impl Mistakes {
         }
     }
 
-    /// A number within bounds.
+    /// Parses a number and checks its bounds.
     pub(super) fn number(
         &mut self,
         setting: &str,
@@ -93,7 +93,7 @@ impl Mistakes {
         number
     }
 
-    /// A list of networks and addresses, separated by commas.
+    /// Parses a comma-separated list of networks and addresses.
     pub(super) fn networks(&mut self, setting: &str, value: Option<&str>) -> Vec<IpNet> {
         let mut networks = Vec::new();
         for network in value.iter().flat_map(|list| list.split(',')).map(str::trim) {
@@ -111,7 +111,8 @@ impl Mistakes {
         networks
     }
 
-    /// A secret from the environment or from a file; both at once are a mistake, for one of them would be ignored.
+    /// Returns a secret from the environment or from a file. Giving both is an error, because one
+    /// of them would be ignored.
     pub(super) fn secret(
         &mut self,
         setting: &str,

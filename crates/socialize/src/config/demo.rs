@@ -12,68 +12,69 @@ use super::arguments::{DemoArguments, ServeArguments, SimulateArguments};
 use super::check::Mistakes;
 use crate::secret::Secret;
 
-/// Everything that `demo` needs to know.
+/// All settings of `demo`.
 pub struct DemoSettings {
-    /// When to end; `None` is when told to.
+    /// Duration of the demo; `None` to run until interrupted.
     pub duration: Option<Duration>,
-    /// Where the report goes.
+    /// Path of the report.
     pub report: Option<PathBuf>,
-    /// Where the database, e-mails and logs are kept.
+    /// Directory of the database, e-mails and logs.
     pub data_directory: PathBuf,
-    /// A server to use instead of an own one.
+    /// URL of a server to use instead of the bundled one.
     pub database_url: Option<Secret>,
-    /// Where the Postgres programs are.
+    /// Directory of the Postgres programs.
     pub postgres_binaries: Option<PathBuf>,
-    /// How the simulated people behave.
+    /// Rate and seed of the simulated people.
     pub behaviour: Behaviour,
-    /// Whether plain lines are wanted instead of the live view.
+    /// If true, plain lines are printed instead of the live view.
     pub plain: bool,
-    /// What the server is started with. The database and the secret are known only when the data directory is open, and are
-    /// filled in then.
+    /// Settings of the server. Database and secret are known only when the data directory is open,
+    /// and are set then.
     pub serve: Settings,
 }
 
-/// Everything that `simulate` needs to know.
+/// All settings of `simulate`.
 pub struct SimulateSettings {
-    /// The Socialize that the people use.
+    /// Base URL of the Socialize that is used.
     pub target: Url,
-    /// Where their e-mails are.
+    /// Directory of the simulated people's e-mails.
     pub mail_directory: PathBuf,
-    /// When to end.
+    /// Duration of the simulation.
     pub duration: Duration,
-    /// Where the report goes.
+    /// Path of the report.
     pub report: Option<PathBuf>,
-    /// Whose paths their workspaces publish to.
+    /// Base URL of the workspaces' publishing endpoints.
     pub publishes_to: Option<String>,
-    /// How the people behave.
+    /// Rate and seed of the simulated people.
     pub behaviour: Behaviour,
-    /// Whether the target may be another machine.
+    /// If true, the target may be another machine.
     pub any_host: bool,
 }
 
-/// How simulated people behave.
+/// Behaviour of simulated people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Behaviour {
-    /// Actions a second, of all people together.
+    /// Rate of all people together, in actions a second.
     pub rate: f64,
-    /// Makes their choices repeatable.
+    /// Seed of their choices.
     pub seed: u64,
 }
 
-/// Slow enough to watch, and as fast as one machine can be expected to answer.
+/// From slow enough to watch, to the highest rate that one machine can be expected to serve.
 const RATES: RangeInclusive<f64> = 0.1..=2_000.0;
-/// From a glance to a year.
+/// From a second to a year.
 const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
 const DEFAULT_RATE: f64 = 20.0;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_OPERATIONS_LISTEN: &str = "127.0.0.1:9464";
 
 impl DemoSettings {
-    /// Checks everything and reports all mistakes together. Of the environment only the variables of OpenTelemetry count:
-    /// the demo's server is its own, so settings that are meant for another one must not leak into it.
+    /// Checks all settings and reports all errors together. From the environment, only the
+    /// variables of OpenTelemetry are used: the demo runs its own server, to which settings for
+    /// another one must not apply.
     ///
     /// # Errors
-    /// All mistakes, none of them quoting a secret.
+    /// Returns all errors, none of which quotes a secret.
     pub fn check(arguments: &DemoArguments, variables: &[(String, String)]) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
         let duration = arguments
@@ -113,7 +114,7 @@ impl DemoSettings {
     }
 }
 
-/// The settings of the demo's server, by way of the same checks as for any other.
+/// Builds the settings of the demo's server with the same checks as for any other.
 fn serve(
     arguments: &DemoArguments,
     public: SocketAddr,
@@ -129,9 +130,9 @@ fn serve(
         mail_directory: Some(text(directory.join("mail"))),
         blobs_directory: Some(text(directory.join("blobs"))),
         mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
-        // The demo's own receiver.
+        // The demo's own receiver of posts.
         publishing_allowed_networks: Some("127.0.0.1".to_owned()),
-        // Somebody watches.
+        // Short, because somebody is watching.
         gauge_interval: Some("1s".to_owned()),
         gauge_check_interval: Some("10s".to_owned()),
         // Standard output belongs to the demo.
@@ -146,10 +147,10 @@ fn serve(
 }
 
 impl SimulateSettings {
-    /// Checks everything and reports all mistakes together.
+    /// Checks all settings and reports all errors together.
     ///
     /// # Errors
-    /// All mistakes.
+    /// Returns all errors.
     pub fn check(arguments: &SimulateArguments) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
         let duration = mistakes.duration("--for", Some(&arguments.duration), *LENGTHS.start(), LENGTHS);
@@ -196,7 +197,7 @@ fn behaviour(mistakes: &mut Mistakes, rate: Option<&str>, seed: Option<&str>) ->
     if !RATES.contains(&rate) {
         mistakes.add("--rate", format!("{rate} is not {right}"));
     }
-    // Short enough to be typed again.
+    // Short enough to be retyped.
     let random = u64::from(rand::random::<u16>());
     let seed = mistakes.parse("--seed", seed, random, "a whole number");
     Behaviour { rate, seed }

@@ -1,11 +1,12 @@
-//! The environment as text.
+//! The environment variables as text.
 
 use super::check::Mistakes;
 
-/// Every variable of the process that is text. Those of others may be anything, so they are left out when they are not.
+/// Returns every variable of the process that is valid UTF-8. Variables of other programs may
+/// contain anything and are left out if they are not.
 ///
 /// # Errors
-/// When one of ours is not UTF-8.
+/// Returns an error if one of our own variables is not UTF-8.
 pub fn environment() -> Result<Vec<(String, String)>, Mistakes> {
     let mut mistakes = Mistakes::default();
     let mut variables = Vec::new();

@@ -1,4 +1,4 @@
-//! The settings of e-mail.
+//! Settings of e-mail.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ const FROM: &str = "SOCIALIZE_MAIL_FROM";
 const USERNAME: &str = "SOCIALIZE_SMTP_USERNAME";
 const PASSWORD: &str = "SOCIALIZE_SMTP_PASSWORD";
 
-/// Checks them; `password` is the one from the environment.
+/// Checks the settings. `password` is the one from the environment.
 pub(super) fn mail(
     mistakes: &mut Mistakes,
     arguments: &ServeArguments,
@@ -77,7 +77,7 @@ fn smtp(
         }
         read.ok()
     });
-    // The URL is not quoted: somebody may have put a password into it.
+    // Do not quote the URL, which may contain a password.
     let Some((host, port, encryption)) = server(url) else {
         let right = "is none of smtps://HOST, smtp://HOST (which requires STARTTLS) and smtp://HOST?tls=none, each with or without a port";
         mistakes.add(URL, format!("{right}; name and password belong into {USERNAME} and {PASSWORD}"));
@@ -99,7 +99,7 @@ fn server(url: &str) -> Option<(String, u16, SmtpEncryption)> {
         && url.password().is_none()
         && matches!(url.path(), "" | "/")
         && url.fragment().is_none();
-    // An address of version 6 is in brackets in a URL and nowhere else.
+    // An IPv6 address has brackets in a URL and nowhere else.
     let host = url.host_str().filter(|host| is_bare && !host.is_empty())?.trim_matches(['[', ']']);
     Some((host.to_owned(), url.port().unwrap_or(default_port), encryption))
 }

@@ -1,4 +1,5 @@
-//! Configuration: read from flags and environment in one place, checked whole, and reported together.
+//! Configuration from flags and environment. It is read in one place and checked as a whole, and
+//! all errors are reported together.
 
 mod arguments;
 mod blobs;

@@ -1,10 +1,10 @@
-//! The settings of publishing.
+//! Settings of publishing.
 
 use super::arguments::ServeArguments;
 use super::check::Mistakes;
 use crate::outbound::{OutboundSettings, OutboundTimeouts};
 
-/// Checks them.
+/// Checks the settings.
 pub(super) fn publishing(mistakes: &mut Mistakes, arguments: &ServeArguments) -> OutboundSettings {
     let allowed = arguments.publishing_allowed_networks.as_deref();
     let allowed_networks = mistakes.networks("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", allowed);

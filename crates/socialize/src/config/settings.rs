@@ -1,4 +1,4 @@
-//! Checked settings: what the rest of the program sees of the configuration.
+//! Checked settings, the form in which the rest of the program uses the configuration.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -27,114 +27,114 @@ use crate::queue::WorkerSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
 
-/// The least that a server secret must have; shorter ones can be guessed offline from any access token.
+/// Minimum length of a server secret. Shorter ones can be guessed offline from any access token.
 const SECRET_CHARACTERS: usize = 32;
 
-/// More than a day is a mistake in the unit, and Postgres refuses limits of more than some weeks.
+/// A longer duration is probably a wrong unit, and Postgres rejects limits of more than some weeks.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// A limit of zero would let nothing through, or mean "none" to Postgres.
+/// A limit of zero would reject everything, or mean "none" to Postgres.
 const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 
-/// More than an hour would be a gauge of the past.
+/// A gauge that is sampled less than once an hour would describe the past.
 const GAUGE_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
-/// A comparison reads every row, and one that is rarer than once a month is forgotten.
+/// A comparison reads every row; one that runs less than once a month is useless.
 const GAUGE_CHECK_INTERVAL: RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(31 * 24 * 60 * 60);
-/// Up to a year.
+/// At most a year.
 const APPROVAL_STALE_AFTER: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
-/// Longer uploads would be taken for abandoned and cleaned up.
+/// Longer uploads would be treated as abandoned and deleted.
 const UPLOAD_TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20 * 60);
 
-/// Everything that `serve` and `work` need to know.
+/// All settings of `serve` and `work`.
 pub struct Settings {
-    /// The database.
+    /// Settings of the database.
     pub database: DatabaseSettings,
-    /// The listeners and their limits.
+    /// Settings and limits of the listeners.
     pub listen: ListenSettings,
-    /// What may happen only so often.
+    /// Limits of log-ins and of e-mails.
     pub rate_limits: RateLimitSettings,
-    /// How passwords are hashed.
+    /// Cost and concurrency of password hashing.
     pub password_hashing: PasswordHashing,
-    /// Signs tokens.
+    /// The secret that signs tokens.
     pub server_secret: Secret,
-    /// How e-mails leave.
+    /// Sender and transport of e-mails.
     pub mail: MailSettings,
-    /// Where uploaded files are kept.
+    /// The store of uploaded files.
     pub blobs: BlobSettings,
-    /// How publishing endpoints are called.
+    /// Restrictions on calls to publishing endpoints.
     pub outbound: OutboundSettings,
-    /// Whether `serve` works on jobs too.
+    /// If true, `serve` works on jobs too.
     pub serve_works: bool,
-    /// How many jobs run at once.
+    /// Maximum number of concurrent jobs.
     pub job_concurrency: usize,
-    /// For how long a job is a worker's without a sign of life.
+    /// Time without renewal after which a worker loses its jobs.
     pub job_lease: Duration,
-    /// How often the gauges of the database are sampled.
+    /// Interval of samples of the database gauges.
     pub gauge_interval: Duration,
-    /// How often their counts are compared with the tables.
+    /// Interval of comparisons of their counts with the tables.
     pub gauge_check_interval: Duration,
-    /// How long a content item may be in approval before that is too long.
+    /// Time in approval after which a content item is stale.
     pub approval_stale_after: Duration,
-    /// How long readiness fails before the listener closes.
+    /// Time for which readiness fails before the listener closes.
     pub drain_delay: Duration,
-    /// How long requests and jobs may take to end.
+    /// Maximum time in which requests and jobs must end at shutdown.
     pub shutdown_timeout: Duration,
-    /// Log lines.
+    /// Settings of log lines.
     pub log: LogOutputSettings,
-    /// Where traces and metrics go; `None` starts nothing and spends nothing.
+    /// Destination of traces and metrics. `None` starts nothing and costs nothing.
     pub otlp: Option<OtlpSettings>,
-    /// `deployment.environment.name`.
+    /// Value of `deployment.environment.name`.
     pub environment: String,
 }
 
-/// How to reach Postgres.
+/// Connection settings of Postgres.
 pub struct DatabaseSettings {
-    /// The URL, which holds a password.
+    /// Connection URL, which contains a password.
     pub url: Secret,
-    /// The most connections.
+    /// Maximum number of connections.
     pub connections: u32,
-    /// How long a request waits for one.
+    /// Maximum time that a request waits for a connection.
     pub acquire_timeout: Duration,
-    /// How long a statement may run.
+    /// Maximum duration of a statement.
     pub statement_timeout: Duration,
 }
 
-/// The listeners.
+/// Addresses and limits of the listeners.
 pub struct ListenSettings {
-    /// The public one.
+    /// Address of the public listener.
     pub public: SocketAddr,
-    /// The private one.
+    /// Address of the private listener.
     pub operations: SocketAddr,
-    /// Names under which the private one may be asked besides its own.
+    /// Additional host names of the private listener.
     pub operations_hosts: Vec<String>,
-    /// Where users reach the public one.
+    /// URL at which users reach the public listener.
     pub public_url: Url,
-    /// Proxies that are believed.
+    /// Networks of proxies whose headers are trusted.
     pub trusted_peers: Vec<IpNet>,
-    /// How long a request may take.
+    /// Maximum duration of a request.
     pub request_timeout: Duration,
-    /// How long a body may take to arrive.
+    /// Maximum time in which a request body must arrive.
     pub body_timeout: Duration,
-    /// How long an uploaded file may take to arrive.
+    /// Maximum time in which an uploaded file must arrive.
     pub upload_timeout: Duration,
 }
 
-/// Where log lines go.
+/// Destinations of log lines.
 pub struct LogOutputSettings {
-    /// Which lines.
+    /// Filter of the lines.
     pub levels: LevelSetting,
-    /// Standard output.
+    /// Format on standard output, if lines are written there.
     pub stdout: Option<LogFormat>,
-    /// The file.
+    /// The log file, if there is one.
     pub file: Option<LogFileSettings>,
 }
 
 impl Settings {
-    /// Checks everything and reports all mistakes together. `variables` is the environment.
+    /// Checks all settings and reports all errors together. `variables` is the environment.
     ///
     /// # Errors
-    /// All mistakes, none of them quoting a secret.
+    /// Returns all errors, none of which quotes a secret.
     pub fn check(arguments: &ServeArguments, variables: &[(String, String)]) -> Result<Self, Mistakes> {
         let mut mistakes = Mistakes::default();
         let variable =
@@ -224,10 +224,10 @@ impl Settings {
         mistakes.or(settings)
     }
 
-    /// Only what commands need that do one thing: the database.
+    /// Checks only the database settings, for commands that need nothing else.
     ///
     /// # Errors
-    /// All mistakes, none of them quoting a secret.
+    /// Returns all errors, none of which quotes a secret.
     pub fn check_database(
         arguments: &ServeArguments,
         variables: &[(String, String)],
@@ -239,7 +239,7 @@ impl Settings {
     }
 }
 
-/// A misspelled variable would silently leave its default in force.
+/// Reports unknown variables: a misspelled one would silently leave its default in force.
 fn unknown_variables(mistakes: &mut Mistakes, variables: &[(String, String)]) {
     let known = known_variables();
     for (name, _) in variables.iter().filter(|(name, _)| name.starts_with("SOCIALIZE_")) {
@@ -257,12 +257,12 @@ fn known_variables() -> BTreeSet<String> {
         command.get_arguments().chain(command.get_subcommands().flat_map(|inner| inner.get_arguments()))
     });
     let named = arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
-    // Secrets that are given directly are no flags, for a command line is visible to every user of the machine.
+    // Secrets themselves have no flags, because every user of the machine can read command lines.
     let secrets = ["SOCIALIZE_SECRET", "SOCIALIZE_SMTP_PASSWORD", "SOCIALIZE_S3_SECRET_ACCESS_KEY"];
     named.chain(secrets.map(str::to_owned)).collect()
 }
 
-/// How many letters two names share at both ends.
+/// Returns the number of letters that two names share at both ends.
 fn likeness(one: &str, other: &str) -> usize {
     let from_start = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let from_end = one.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
@@ -405,7 +405,7 @@ fn password_hashing(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Pass
         "SOCIALIZE_PASSWORD_HASH_MEMORY",
         arguments.password_hash_memory.as_deref(),
         u64::from(default.memory_kib),
-        // From the least that Argon2 can work with to 4 GiB.
+        // From the minimum of Argon2 to 4 GiB.
         8..=4 << 20,
     ) as u32;
     let iterations = mistakes.number(

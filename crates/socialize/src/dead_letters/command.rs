@@ -12,19 +12,19 @@ use serde_json::{Value, json};
 use super::{DeadLetter, Selection, delete, find, find_newest, give_back};
 use crate::database::Database;
 
-/// How results are printed.
+/// Output format of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
+    /// Tables for people.
     Text,
-    /// For programs.
+    /// JSON for programs.
     Json,
 }
 
-/// Prints the newest ones.
+/// Prints the newest dead letters.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn list(
     database: &Database,
     kind: Option<JobKind>,
@@ -56,10 +56,10 @@ pub async fn list(
     }
 }
 
-/// Prints one.
+/// Prints one dead letter.
 ///
 /// # Errors
-/// When there is no such dead letter, or the database fails.
+/// Returns an error if there is no such dead letter, or if the database fails.
 pub async fn show(database: &Database, id: JobId, format: Format) -> anyhow::Result<()> {
     let Some(letter) = find(database, id).await? else {
         bail!("no dead letter has the id {id}; `socialize dead-letters list` shows those that there are");
@@ -83,10 +83,11 @@ pub async fn show(database: &Database, id: JobId, format: Format) -> anyhow::Res
     Ok(())
 }
 
-/// Gives them back to the queue. The exit code is 1 where one that was named could not be.
+/// Puts the selected jobs back into the queue. The exit code is 1 if one of the given ids could not
+/// be put back.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn retry(
     database: &Database,
     selection: &Selection,
@@ -114,10 +115,10 @@ pub async fn retry(
     Ok(exit_code(selection, superseded.len() + unknown.len()))
 }
 
-/// Deletes them. The exit code is 1 where one that was named is not there.
+/// Deletes the selected jobs. The exit code is 1 if one of the given ids does not exist.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn discard(database: &Database, selection: &Selection, format: Format) -> anyhow::Result<ExitCode> {
     let discarded = delete(database, selection).await?;
     let unknown = unknown(selection, &discarded);
@@ -131,7 +132,7 @@ pub async fn discard(database: &Database, selection: &Selection, format: Format)
     Ok(exit_code(selection, unknown.len()))
 }
 
-/// What was named and is no dead letter.
+/// Returns the given ids that are not dead letters.
 fn unknown(selection: &Selection, found: &[JobId]) -> Vec<JobId> {
     let named = selection.ids().unwrap_or_default();
     named.iter().filter(|id| !found.contains(id)).copied().collect()
@@ -141,7 +142,7 @@ fn print_unknown(unknown: &[JobId]) -> anyhow::Result<()> {
     unknown.iter().try_for_each(|id| print(&format!("{id} is no dead letter.")))
 }
 
-/// Who asks for all gets what there is.
+/// Returns the exit code. A selection of all jobs always succeeds.
 fn exit_code(selection: &Selection, left: usize) -> ExitCode {
     let is_failure = left > 0 && selection.ids().is_some();
     if is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS }

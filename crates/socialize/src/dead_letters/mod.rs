@@ -1,5 +1,6 @@
-//! Jobs that were given up, for the operator to look at, try again or throw away. What is in them is not shown: their payload
-//! holds ids of customers, and what an operator decides by is what kind of work failed, when and of what.
+//! Jobs that were given up, for the operator to inspect, retry or discard. Their payload is never
+//! shown, because it contains ids of customers. The kind of work, the time and the error are enough
+//! to decide.
 
 mod command;
 
@@ -15,33 +16,33 @@ pub use command::{Format, discard, list, retry, show};
 use crate::database::{self, Database};
 use crate::queue::NOTIFY_CHANNEL;
 
-/// A job that was given up, without its content.
+/// A job that was given up, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct DeadLetter {
-    /// The job.
+    /// Id of the job.
     pub id: JobId,
-    /// What kind of work it is; perhaps one of another version.
+    /// Kind of the work; another version's kind may be unknown here.
     pub kind: String,
-    /// How often it was tried.
+    /// Number of attempts made.
     pub attempts: i32,
-    /// How often it was to be tried at most.
+    /// Maximum number of attempts.
     pub max_attempts: i32,
-    /// When it was enqueued.
+    /// Time at which it was enqueued.
     pub created_at: DateTime<Utc>,
-    /// When it was given up.
+    /// Time at which it was given up.
     pub died_at: DateTime<Utc>,
-    /// What the last attempt failed of.
+    /// Error of the last attempt.
     pub error_type: Option<String>,
-    /// The trace in which it was enqueued.
+    /// Id of the trace in which it was enqueued.
     pub trace_id: Option<String>,
 }
 
-/// Which dead letters are meant.
+/// A selection of dead letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// These.
+    /// The jobs with these ids.
     Ids(Vec<JobId>),
-    /// All, or all of a kind.
+    /// All jobs, or all of a kind.
     All(Option<JobKind>),
 }
 
@@ -61,10 +62,10 @@ impl Selection {
     }
 }
 
-/// The newest dead letters, and how many there are.
+/// Returns the newest dead letters, and the number of all.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find_newest(
     database: &Database,
     kind: Option<JobKind>,
@@ -99,10 +100,10 @@ pub async fn find_newest(
     Ok((letters, count))
 }
 
-/// One dead letter.
+/// Returns one dead letter.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub async fn find(database: &Database, id: JobId) -> database::Result<Option<DeadLetter>> {
     let mut connection = database.acquire().await?;
     database
@@ -119,11 +120,12 @@ pub async fn find(database: &Database, id: JobId) -> database::Result<Option<Dea
         .await
 }
 
-/// Gives jobs back to the queue with all their attempts, due now, and answers for each that was chosen whether it went. One
-/// whose work is enqueued anew already stays: the work would be done twice.
+/// Puts jobs back into the queue, with all attempts restored and due now. Returns for each selected
+/// job whether it was put back. A job whose work has been enqueued again stays, because the work
+/// would be done twice.
 ///
 /// # Errors
-/// When the database fails; then nothing has changed.
+/// Returns an error if the database fails; then nothing has changed.
 pub async fn give_back(
     database: &Database,
     selection: &Selection,
@@ -164,10 +166,10 @@ pub async fn give_back(
     Ok(chosen)
 }
 
-/// Deletes dead letters and answers which.
+/// Deletes dead letters and returns their ids.
 ///
 /// # Errors
-/// When the database fails; then nothing has changed.
+/// Returns an error if the database fails; then nothing has changed.
 pub async fn delete(database: &Database, selection: &Selection) -> database::Result<Vec<JobId>> {
     let mut connection = database.acquire().await?;
     database

@@ -1,4 +1,4 @@
-//! The store of uploaded files: something is written, read back, and deleted.
+//! Check of the store of uploaded files: an object is written, read back and deleted.
 
 use axum::body::to_bytes;
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::blobs::{BlobError, BlobSettings, BlobStoreSettings, Blobs};
 const BLOBS: &str = "blobs";
 const CONTENT: &[u8] = b"written by socialize doctor";
 
-/// Checks it. Nothing is left behind, unless it can be written and not deleted.
+/// Checks the store. Nothing is left behind, unless objects can be written but not deleted.
 pub(super) async fn check(settings: &BlobSettings) -> Finding {
     let telemetry = Telemetry::new(TelemetrySettings::default());
     let blobs = match Blobs::new(settings.clone(), &telemetry, || false) {

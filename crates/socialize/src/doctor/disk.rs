@@ -1,4 +1,4 @@
-//! Room on the disks that Socialize writes to.
+//! Check of the free space on the disks that Socialize writes to.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use crate::config::Settings;
 use crate::mail::MailTransport;
 
 const DISK: &str = "disk";
-/// Below this much, it is only a matter of time.
+/// Free space below which the disk will fill up in the foreseeable future.
 const LITTLE: u64 = 1 << 30;
-/// Below this much, lines and e-mails will soon be lost.
+/// Free space below which lines and e-mails will soon be lost.
 const TOO_LITTLE: u64 = 100 << 20;
 
-/// Checks every directory that is written to.
+/// Checks every directory to which Socialize writes.
 pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let directories = directories(settings);
     if directories.is_empty() {
@@ -41,7 +41,7 @@ fn directories(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
 }
 
 fn look_at(setting: &str, path: &Path) -> Finding {
-    // Socialize makes what is missing, so the question is for the disk on which it would be.
+    // Socialize creates missing directories, so check the disk on which they would be.
     let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
     let shown = path.display();
     let free = match statvfs(existing) {
@@ -68,7 +68,7 @@ fn look_at(setting: &str, path: &Path) -> Finding {
     }
 }
 
-/// Whether a file can be written; it is gone at once.
+/// Checks that a file can be written; the file is removed immediately.
 fn tempfile_in(directory: &Path) -> Result<(), std::io::ErrorKind> {
     let probe = directory.join(format!(".socialize-doctor-{}", uuid::Uuid::new_v4()));
     let written = std::fs::write(&probe, b"written by socialize doctor");

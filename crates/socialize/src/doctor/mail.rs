@@ -1,4 +1,5 @@
-//! The mail server, up to the point where it would take an e-mail; beyond it only if told to.
+//! Check of the mail server, up to the point at which it would accept an e-mail. An e-mail is sent
+//! only on request.
 
 use domain::ids::JobId;
 use domain::labels::EmailTemplate;
@@ -14,7 +15,7 @@ use crate::text::EmailAddress;
 
 const MAIL: &str = "mail";
 
-/// Checks it, and sends a test e-mail if there is somebody to send it to.
+/// Checks the mail server, and sends a test e-mail if there is a recipient.
 pub(super) async fn check(
     settings: &MailSettings,
     public_url: &Url,

@@ -1,4 +1,4 @@
-//! The collector: one span and one point are sent, and what it answers is told.
+//! Check of the collector: sends one span and one point, and reports its responses.
 
 use telemetry::builtin::Signal;
 use telemetry::otlp::{OtlpSettings, ProbeAnswer, SignalSettings, probe};
@@ -7,7 +7,7 @@ use telemetry::{ClosedSet, Resource};
 use super::finding::Finding;
 use crate::start::VERSION;
 
-/// Sends both, to wherever each goes.
+/// Sends a span and a point to their endpoints.
 pub(super) async fn check(settings: Option<&OtlpSettings>) -> [Finding; 2] {
     let traces = settings.and_then(|otlp| otlp.traces.as_ref());
     let metrics = settings.and_then(|otlp| otlp.metrics.as_ref());
@@ -53,7 +53,8 @@ async fn check_signal(check: &'static str, signal: Signal, settings: Option<&Sig
     }
 }
 
-/// Not one of the roles: an alert on missing telemetry must not take this for a sign of life.
+/// Returns a resource that is none of the roles: an alert on missing telemetry must not mistake the
+/// check for a live process.
 fn resource() -> Resource {
     let attributes = [
         ("service.name", "socialize-doctor"),

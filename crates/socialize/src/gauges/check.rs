@@ -1,4 +1,4 @@
-//! Comparing what is counted with what there is, and making both equal again.
+//! Comparison of the counts behind the gauges with the tables, and their repair.
 
 use std::time::Duration;
 
@@ -7,29 +7,30 @@ use sqlx::{Connection, FromRow, PgConnection};
 
 use crate::database::{self, Database, DatabaseError};
 
-/// How long reading every row of the tables may take.
+/// Maximum duration of a statement that reads every row of a table.
 pub(crate) const COMPARISON_LIMIT: Duration = Duration::from_secs(600);
 
-/// One repair at a time: two would each add what is missing.
+/// Lock for one repair at a time: two would each add the missing rows.
 const REPAIR_LOCK: i64 = 0x6761_7567_6566_6978;
 
-/// Where a count and its table differ.
+/// A difference between a count and its table.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct Difference {
-    /// The gauge.
+    /// Name of the gauge.
     pub gauge: String,
-    /// The status.
+    /// Name of the status.
     pub status: String,
-    /// How many rows the table has.
+    /// Number of rows in the table.
     pub actual: i64,
-    /// How many were counted.
+    /// Number of rows according to the counts.
     pub counted: i64,
 }
 
-/// Compares exactly, by reading every row. The connection must allow a statement to take so long.
+/// Compares exactly, by reading every row. The connection must allow a statement to run for
+/// `COMPARISON_LIMIT`.
 ///
 /// # Errors
-/// When the database fails or takes longer than it may.
+/// Returns an error if the database fails or exceeds the limit.
 pub async fn compare(
     database: &Database,
     connection: &mut PgConnection,
@@ -44,10 +45,11 @@ pub async fn compare(
         .await
 }
 
-/// Makes the counts equal to the tables, while others write, and answers where they differed.
+/// Makes the counts equal to the tables, even while others write, and returns the differences that
+/// were found.
 ///
 /// # Errors
-/// When the database fails or takes longer than it may; then nothing has changed.
+/// Returns an error if the database fails or exceeds the limit; then nothing has changed.
 pub async fn repair(database: &Database, connection: &mut PgConnection) -> database::Result<Vec<Difference>> {
     let mut transaction = connection.begin().await.map_err(DatabaseError::from)?;
     let lock = sqlx::query("select pg_advisory_xact_lock($1)").bind(REPAIR_LOCK).execute(&mut *transaction);

@@ -1,18 +1,19 @@
-//! Keeping samples cheap.
+//! Folding of transitions into totals, which keeps samples cheap.
 
 use domain::database_operation::DatabaseOperation;
 use sqlx::PgConnection;
 
 use crate::database::{self, Database};
 
-/// How many transitions one statement folds, so that it is short after nobody has folded for long.
+/// Maximum number of transitions that one statement folds, so that it is short even after a long
+/// pause.
 const AT_ONCE: i64 = 100_000;
 
-/// Moves transitions into the totals, as many as one statement may, and answers how many there were. The sums stay the same,
-/// so whoever reads sees no difference, before, while or after.
+/// Moves transitions into the totals, at most as many as one statement may, and returns their
+/// number. The sums stay the same, so readers see no difference at any time.
 ///
 /// # Errors
-/// When the database fails; then nothing has changed.
+/// Returns an error if the database fails; then nothing has changed.
 pub async fn fold(database: &Database, connection: &mut PgConnection) -> database::Result<i64> {
     database
         .run(

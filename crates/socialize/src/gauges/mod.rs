@@ -1,7 +1,8 @@
-//! How many things of the domain are in which state, read from the database. The code that changes them never counts.
+//! Gauges of the domain: the number of things in each state, read from the database. The code that
+//! changes the things never counts them.
 //!
-//! `migrations/0007_gauges.sql` says how the counts by status are kept. One process samples them (see
-//! [`queue`](crate::queue)); what it no longer knows it no longer reports.
+//! `migrations/0007_gauges.sql` explains how the counts by status are kept. One process samples
+//! them (see [`queue`](crate::queue)). A process that stops sampling stops reporting.
 
 mod check;
 mod fold;

@@ -1,4 +1,5 @@
-//! Reading a sample. It costs as much as there is to be counted, whatever the tables have gathered.
+//! Samples of the gauges. The cost of a sample depends on the number of live things, and not on the
+//! size of the tables.
 
 use std::time::Duration;
 
@@ -13,17 +14,18 @@ use super::fold::fold;
 use crate::app::App;
 use crate::database::{self, Database};
 
-/// How many rows have each status, by gauge.
+/// Number of rows with each status, by gauge.
 pub const COUNTS_BY_STATUS: &str = "select gauge, status, count from gauge_counts";
 
-/// Pending invites, stale items, and workspaces active in the shorter and in the longer window.
+/// Counts pending invites, stale items, and workspaces active in the shorter and in the longer
+/// window.
 pub const OTHER_COUNTS: &str =
     "select (select count(*) from workspace_invites where status = 'pending' and expires_at > $1),
             (select count(*) from content_items where status = 'in_approval' and status_entered_at < $2),
             (select count(*) from workspaces where last_active_at > $3),
             (select count(*) from workspaces where last_active_at > $4)";
 
-/// What there was at one moment. Counts by status are by the status's index.
+/// Counts at one moment. Counts by status are indexed by the status.
 #[derive(Default)]
 pub(super) struct Sample {
     pub(super) content_items: [i64; ContentItemStatus::ALL.len()],
@@ -34,10 +36,10 @@ pub(super) struct Sample {
     pub(super) workspaces_active_for_a_week: i64,
 }
 
-/// Reports a sample, and afterwards makes the next one cheaper.
+/// Reports a sample, and then folds transitions so that the next sample is cheaper.
 ///
 /// # Errors
-/// When the database fails.
+/// Returns an error if the database fails.
 pub(crate) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
     let now = app.clock.now();
     let sample = read(&app.database, connection, now, app.settings.approval_stale_after).await?;
@@ -75,7 +77,7 @@ async fn read(
         ..Sample::default()
     };
     for (gauge, status, count) in by_status {
-        // A gauge or status of another version is that version's to report.
+        // Only the version that knows a gauge or status reports it.
         match parse(&gauge) {
             Ok(StatusGauge::ContentItems) => {
                 set::<ContentItemStatus>(&mut sample.content_items, &status, count);

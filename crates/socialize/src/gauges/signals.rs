@@ -1,4 +1,4 @@
-//! The instruments.
+//! Instruments of the gauges.
 
 use chrono::{DateTime, Utc};
 use domain::catalogue;
@@ -11,7 +11,7 @@ use telemetry::{ClosedSet, Telemetry};
 use super::check::Difference;
 use super::sample::Sample;
 
-/// What samples and comparisons report. Nobody reports anything before the first one.
+/// The instruments that samples and comparisons set. They report nothing before the first one.
 pub struct GaugeSignals {
     content_items: Gauge<ContentItemStatus>,
     feedback_reports: Gauge<FeedbackStatus>,
@@ -23,7 +23,7 @@ pub struct GaugeSignals {
 }
 
 impl GaugeSignals {
-    /// Builds the instruments.
+    /// Creates the instruments.
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         Self {
@@ -37,7 +37,7 @@ impl GaugeSignals {
         }
     }
 
-    /// Reports a sample: every state, also those that nothing is in.
+    /// Reports a sample: every state, including empty ones.
     pub(super) fn sampled(&self, sample: &Sample, now: DateTime<Utc>) {
         for status in ContentItemStatus::ALL {
             self.content_items.set(*status, sample.content_items[status.index()] as f64);
@@ -52,7 +52,7 @@ impl GaugeSignals {
         self.last_success.set((), now.timestamp_millis() as f64 / 1000.0);
     }
 
-    /// Another process samples, or nobody can.
+    /// Stops reporting samples, because another process samples, or none can.
     pub(crate) fn sample_unknown(&self) {
         self.last_success.clear();
         self.content_items.clear();
@@ -62,7 +62,7 @@ impl GaugeSignals {
         self.workspaces_active.clear();
     }
 
-    /// Reports what a comparison found.
+    /// Reports the result of a comparison.
     pub(crate) fn compared(&self, differences: &[Difference]) {
         for gauge in StatusGauge::ALL {
             let of_gauge = differences.iter().filter(|difference| difference.gauge == gauge.as_str());
@@ -79,7 +79,7 @@ impl GaugeSignals {
         }
     }
 
-    /// Another process compares, or nobody can.
+    /// Stops reporting differences, because another process compares, or none can.
     pub(crate) fn drift_unknown(&self) {
         self.drift.clear();
     }

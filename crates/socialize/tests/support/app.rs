@@ -1,4 +1,5 @@
-//! An application for one test: the real router on a database of its own, with a clock that the test advances.
+//! An application for one test: the real router on its own database, with a clock that the test
+//! advances.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -38,9 +39,9 @@ use crate::TestDatabase;
 use crate::contract::{Contract, Sent};
 use crate::recorded::{assert_known_fields, assert_known_names};
 
-/// The application under test.
+/// The application under test, with its database and directories.
 pub struct TestApp {
-    /// Its state; the clock is `app.clock`.
+    /// The application's state; the clock is `app.clock`.
     pub app: App,
     router: HttpServerService<Router>,
     database: TestDatabase,
@@ -51,7 +52,7 @@ pub struct TestApp {
 }
 
 impl Drop for TestApp {
-    /// Every test shows that what it made the application record would reach the stores.
+    /// Checks in every test that everything recorded would pass the collector's allow-list.
     fn drop(&mut self) {
         // A second panic would hide the first one.
         if !std::thread::panicking() {
@@ -60,27 +61,27 @@ impl Drop for TestApp {
     }
 }
 
-/// An answer whose body has been read.
+/// A response whose body has been read.
 pub struct Answer {
-    /// The status.
+    /// The HTTP status.
     pub status: StatusCode,
-    /// The headers.
+    /// All response headers.
     pub headers: HeaderMap,
-    /// The body, `Null` where it is empty or not JSON.
+    /// The body as JSON; `Null` if it is empty or not JSON.
     pub body: Value,
-    /// The body as it came.
+    /// The raw body.
     pub bytes: Vec<u8>,
 }
 
 impl Answer {
-    /// Asserts the status, showing the body where it is another one.
+    /// Asserts the status, and shows the body if the assertion fails.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", String::from_utf8_lossy(&self.bytes));
         self
     }
 
-    /// Asserts a refusal by status and code, and the shape that every error has.
+    /// Asserts status and code of an error, and the shape that every error has.
     #[track_caller]
     pub fn expect_error(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
@@ -90,12 +91,12 @@ impl Answer {
         answer
     }
 
-    /// A header as text.
+    /// Returns a header as text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// A string field of the body.
+    /// Returns a string field of the body.
     #[track_caller]
     pub fn text(&self, field: &str) -> String {
         self.body[field].as_str().unwrap_or_else(|| panic!("no text {field} in {}", self.body)).to_owned()
@@ -103,27 +104,29 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Starts an application on a fresh database. Its e-mails and uploaded files go into directories.
+    /// Starts an application on a new database, with directories for its e-mails and uploaded
+    /// files.
     pub async fn start() -> Self {
         Self::start_with(|_| (), None, None).await
     }
 
-    /// The same, with uploaded files going elsewhere.
+    /// Like [`start`](Self::start), with another store of uploaded files.
     pub async fn start_with_blobs(blobs: BlobSettings) -> Self {
         Self::start_with(|_| (), None, Some(blobs)).await
     }
 
-    /// The same, with e-mails going elsewhere.
+    /// Like [`start`](Self::start), with another transport of e-mails.
     pub async fn start_with_mail(transport: Option<MailTransport>) -> Self {
         Self::start_with(|_| (), transport, None).await
     }
 
-    /// The same, with other settings.
+    /// Like [`start`](Self::start), with changed settings.
     pub async fn start_with_settings(change: impl FnOnce(&mut AppSettings)) -> Self {
         Self::start_with(change, None, None).await
     }
 
-    /// The same, calling publishing endpoints so. Without `lookup` names are looked up as the system does.
+    /// Like [`start`](Self::start), with settings for publishing endpoints. Without `lookup`, the
+    /// system resolves names.
     pub async fn start_with_outbound(settings: OutboundSettings, lookup: Option<Lookup>) -> Self {
         let lookup = lookup.unwrap_or_else(socialize::outbound::system_lookup);
         Self::start_as(|_| (), None, None, (settings, lookup)).await
@@ -156,25 +159,25 @@ impl TestApp {
         Self { app, router, database, emails, blobs: directory, blob_store_is_down, outbound }
     }
 
-    /// The same application as another process would run it: on the same database and by the same clock, with signals of
-    /// its own.
+    /// Returns a second process of the application: on the same database, with the same clock and
+    /// its own signals.
     pub fn another_process(&self) -> App {
         self.another_process_over(self.pool())
     }
 
-    /// The same, reaching the database by a pool of its own.
+    /// Like [`another_process`](Self::another_process), with its own pool.
     pub fn another_process_over(&self, pool: &sqlx::PgPool) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
         let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
         build(pool, self.app.clock.clone(), transport, blobs, &self.outbound, |_| ())
     }
 
-    /// The database, for what cannot be seen through the API.
+    /// Returns the database, for state that the API does not show.
     pub fn pool(&self) -> &sqlx::PgPool {
         self.database.pool()
     }
 
-    /// Sends any request and checks that the OpenAPI document promises the answer.
+    /// Sends any request, and checks that the OpenAPI document allows the response.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let (sent, request) = Sent::look_at(request).await;
         let response = self.router.clone().oneshot(request).await.expect("the router never fails");
@@ -186,12 +189,12 @@ impl TestApp {
         answer
     }
 
-    /// Sends a request with a JSON body (none where it is `Null`) as `caller`.
+    /// Sends a request with a JSON body (none if it is `Null`) as `caller`.
     pub async fn call(&self, caller: Option<UserId>, method: Method, path: &str, body: Value) -> Answer {
         self.send(self.request(caller, method, path, &body, &[])).await
     }
 
-    /// Builds a request with more headers.
+    /// Builds a request with additional headers.
     pub fn request(
         &self,
         caller: Option<UserId>,
@@ -215,23 +218,24 @@ impl TestApp {
         request.body(Body::from(body.to_string())).expect("a request")
     }
 
-    /// `GET` as `caller`.
+    /// Sends a `GET` request as `caller`.
     pub async fn get(&self, caller: UserId, path: &str) -> Answer {
         self.call(Some(caller), Method::GET, path, Value::Null).await
     }
 
-    /// `POST` as `caller`.
+    /// Sends a `POST` request as `caller`.
     pub async fn post(&self, caller: UserId, path: &str, body: Value) -> Answer {
         self.call(Some(caller), Method::POST, path, body).await
     }
 
-    /// A valid access token of the session that [`Self::begin_session`] begins, whose id is the user's.
+    /// Returns a valid access token of the session that [`Self::begin_session`] creates, whose id
+    /// is the user's.
     pub fn access_token(&self, user: UserId) -> Secret {
         let session = SessionId::from(user.uuid());
         self.app.tokens.issue(user, session, self.app.clock.now()).expect("signed")
     }
 
-    /// Begins the session that requests as this user belong to.
+    /// Creates the session to which this user's requests belong.
     pub async fn begin_session(&self, user: UserId) {
         sqlx::query(
             "insert into sessions (id, user_id, created_at, expires_at) values ($1, $1, $2, $2 + interval '10 years')",
@@ -243,7 +247,7 @@ impl TestApp {
         .expect("a session");
     }
 
-    /// A verified user with a session, inserted without the cost of hashing a password.
+    /// Creates a verified user with a session, without the cost of hashing a password.
     pub async fn user(&self, name: &str) -> UserId {
         let id = UserId::from(Uuid::now_v7());
         sqlx::query(
@@ -261,7 +265,7 @@ impl TestApp {
         id
     }
 
-    /// A platform operator.
+    /// Creates a platform operator.
     pub async fn operator(&self) -> UserId {
         let id = self.user("operator").await;
         sqlx::query("update users set is_operator = true where id = $1")
@@ -272,7 +276,7 @@ impl TestApp {
         id
     }
 
-    /// An organization with its owner.
+    /// Creates an organization and its owner.
     pub async fn organization(&self) -> (OrganizationId, UserId) {
         let owner = self.user("owner").await;
         let id = OrganizationId::from(Uuid::now_v7());
@@ -304,7 +308,8 @@ impl TestApp {
             .expect("a member");
     }
 
-    /// A workspace that needs `required_approvals`. It publishes to an address that nobody can find.
+    /// Creates a workspace that needs `required_approvals`. It publishes to an address that cannot
+    /// be resolved.
     pub async fn workspace(&self, organization: OrganizationId, required_approvals: i32) -> WorkspaceId {
         let id = WorkspaceId::from(Uuid::now_v7());
         sqlx::query(
@@ -322,7 +327,7 @@ impl TestApp {
         id
     }
 
-    /// Sets where a workspace publishes to, whatever the API would say to that.
+    /// Sets the URL of a workspace's publishing endpoint, without the API's checks.
     pub async fn publish_to(&self, workspace: WorkspaceId, url: &str) {
         sqlx::query(
             "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
@@ -338,7 +343,7 @@ impl TestApp {
         .expect("a publishing endpoint");
     }
 
-    /// A new user with a role in a workspace.
+    /// Creates a user with a role in a workspace.
     pub async fn workspace_member(
         &self,
         organization: OrganizationId,
@@ -362,13 +367,14 @@ impl TestApp {
         user
     }
 
-    /// The e-mail address of a user.
+    /// Returns the e-mail address of a user.
     pub async fn email_of(&self, user: UserId) -> String {
         let email = sqlx::query_scalar("select email from users where id = $1").bind(user);
         email.fetch_one(self.pool()).await.expect("a user")
     }
 
-    /// Waits until as many statements as this wait for locks, to show what requests at the same time do to each other.
+    /// Waits until `statements` statements wait for locks, to show how concurrent requests affect
+    /// each other.
     pub async fn wait_until_blocked(&self, statements: i64) {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
@@ -391,17 +397,17 @@ impl TestApp {
         run_due_jobs(&self.app).await.expect("the queue answers")
     }
 
-    /// The e-mails sent so far as they were written, the oldest first.
+    /// Returns the e-mails sent so far as they were written, oldest first.
     pub fn emails(&self) -> Vec<String> {
         let files = fs::read_dir(self.emails.path()).expect("the directory of e-mails");
         let mut paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
-        // They are called after their jobs, whose ids grow with time.
+        // They are named after their jobs, whose ids increase with time.
         paths.sort();
         paths.iter().map(|path| fs::read_to_string(path).expect("an e-mail is text")).collect()
     }
 
-    /// The files in the directory of uploaded files, finished or not.
+    /// Returns the files in the directory of uploaded files, complete or not.
     pub fn stored_files(&self) -> Vec<PathBuf> {
         let entries = |path: &Path| -> Vec<PathBuf> {
             fs::read_dir(path).expect("a directory").map(|entry| entry.expect("an entry").path()).collect()
@@ -411,32 +417,32 @@ impl TestApp {
         directories.iter().flat_map(|directory| entries(directory)).chain(files).collect()
     }
 
-    /// What the health check says about the blob store.
+    /// Sets the result of the blob store's health check.
     pub fn set_blob_store_down(&self, is_down: bool) {
         self.blob_store_is_down.store(is_down, Ordering::Relaxed);
     }
 
-    /// The directory of uploaded files.
+    /// Returns the directory of uploaded files.
     pub fn blobs_directory(&self) -> &Path {
         self.blobs.path()
     }
 
-    /// Sends any request and leaves the body of the answer unread. The contract is not checked.
+    /// Sends any request without reading the body of the response. The contract is not checked.
     pub async fn send_unread(&self, request: Request<Body>) -> Response<Body> {
         self.router.clone().oneshot(request).await.expect("the router never fails")
     }
 
-    /// All metrics now.
+    /// Returns all metrics.
     pub fn metrics(&self) -> Snapshot {
         self.app.telemetry.meter().snapshot()
     }
 
-    /// The sum of a counter's series now.
+    /// Returns the sum of a counter's series.
     pub fn count(&self, name: &str) -> i64 {
         self.metrics().total(name)
     }
 
-    /// The log lines since the last call.
+    /// Returns the log lines since the last call.
     pub fn log_lines(&self) -> Vec<Value> {
         let mut bytes = Vec::new();
         self.app.telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
@@ -447,7 +453,8 @@ impl TestApp {
         lines
     }
 
-    /// Makes the next insert into `table` fail with a server error, to show what a failed transaction leaves behind.
+    /// Makes the next insert into `table` fail with a server error, to show the effects of a failed
+    /// transaction.
     pub async fn break_table(&self, table: &str) {
         let statement = format!(
             "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken by a test'; end $$;
@@ -466,7 +473,7 @@ fn in_directory(directory: &TempDir) -> BlobSettings {
     }
 }
 
-/// Finds no name, so that no test depends on those of others.
+/// Resolves no names, so that tests do not depend on the network.
 fn no_names() -> Lookup {
     Arc::new(|_| Box::pin(async { Err(std::io::ErrorKind::NotFound.into()) }))
 }
@@ -489,7 +496,7 @@ fn build(
         body_timeout: Duration::from_secs(5),
         upload_timeout: Duration::from_secs(60),
         trusted_peers: Vec::new(),
-        // The cheapest that Argon2 can do.
+        // The minimum cost of Argon2.
         password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
         rate_limits: RateLimitSettings::default(),
         approval_stale_after: Duration::from_secs(72 * 60 * 60),

@@ -1,16 +1,17 @@
-//! What the tests keep between runs, and what `./test` has put there.
+//! Files that the tests keep between runs, including those that `./test` installs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The path of a Python program of `tests/requirements.txt`.
+/// Returns the path of a Python program from `tests/requirements.txt`.
 pub fn python_tool(name: &str) -> PathBuf {
     let path = cache_directory().join("python/bin").join(name);
     assert!(path.exists(), "{} is missing: `./test prepare` installs it", path.display());
     path
 }
 
-/// Where the tests keep what is worth keeping between runs: outside the clone, so that all clones share it.
+/// Returns the directory for everything kept between runs. It is outside the clone, so that all
+/// clones share it.
 pub fn cache_directory() -> PathBuf {
     let cache = variable("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".cache")));

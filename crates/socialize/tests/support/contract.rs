@@ -1,4 +1,5 @@
-//! The OpenAPI document as a contract: every answer that a test gets must be one that the document promises.
+//! The OpenAPI document as a contract: every response that a test receives must be allowed by the
+//! document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -10,22 +11,22 @@ use serde_json::Value;
 
 use crate::Answer;
 
-/// Names the document where schemas refer to each other; nothing is fetched from there.
+/// Base URL of references between schemas; nothing is fetched from there.
 const DOCUMENT: &str = "https://socialize.example/openapi.json";
 
-/// The document is the same for every test of a process.
+/// Read once, because the document is the same for every test of a process.
 static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
-/// What the document promises.
+/// The operations that the document describes.
 pub(crate) struct Contract {
-    /// The operations of a path by method, found as the router finds them.
+    /// The operations of a path by method, matched like in the router.
     paths: matchit::Router<BTreeMap<String, Operation>>,
     error_body: SchemaIndex,
     schemas: Schemas,
 }
 
 struct Operation {
-    /// Of the request's body.
+    /// Schema of the request's body.
     request: Option<SchemaIndex>,
     /// By status.
     responses: BTreeMap<String, Response>,
@@ -33,23 +34,23 @@ struct Operation {
 
 struct Response {
     required_headers: Vec<String>,
-    /// Of the body, if there is one and it is JSON.
+    /// Schema of a JSON body, if there is one.
     body: Option<SchemaIndex>,
-    /// What the body can be if it is not.
+    /// Media types of other bodies.
     media_types: BTreeSet<String>,
 }
 
-/// What a test sent.
+/// The request that a test sent.
 pub(crate) struct Sent {
     method: Method,
     path: String,
-    /// `None` where it is not JSON, or arrives in pieces.
+    /// `None` if it is not JSON, or arrives in pieces.
     body: Option<Value>,
 }
 
 impl Sent {
-    /// Reads what the contract needs from a request. A body that arrives in pieces is left alone, because a test may want it
-    /// to stall or to break.
+    /// Reads the parts of a request that the contract needs. A body that arrives in pieces is not
+    /// read, because the test may want it to stall or to break.
     pub(crate) async fn look_at(request: Request<Body>) -> (Self, Request<Body>) {
         let (parts, body) = request.into_parts();
         let mut sent = Self { method: parts.method.clone(), path: parts.uri.path().to_owned(), body: None };
@@ -109,10 +110,11 @@ impl Contract {
         Self { paths, error_body, schemas }
     }
 
-    /// Asserts that the document allows this answer to this request.
+    /// Asserts that the document allows this response to this request.
     #[track_caller]
     pub(crate) fn check(&self, sent: &Sent, answer: &Answer) {
-        // The pages of the document itself and the verdicts for load balancers are no part of the API.
+        // The document's own pages and the health checks for load balancers are not part of the
+        // API.
         if !sent.path.starts_with("/v1/") {
             return;
         }
@@ -123,7 +125,7 @@ impl Contract {
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{shown}, and no such path is documented");
             return self.check_body(self.error_body, &answer.body, &shown);
         };
-        // Every GET can be asked for without its body.
+        // Every `GET` can also be requested as `HEAD`.
         let method = if sent.method == Method::HEAD { &Method::GET } else { &sent.method };
         let Some(operation) = operations.get(method.as_str()) else {
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{shown}, and it is not documented");
@@ -148,7 +150,7 @@ impl Contract {
                 self.check_body(schema, &answer.body, &shown);
             }
         }
-        // Whoever generates requests from the document must be able to send everything that is accepted.
+        // Clients generated from the document must be able to send everything that is accepted.
         if answer.status.is_success()
             && let (Some(schema), Some(body)) = (operation.request, &sent.body)
         {
@@ -169,7 +171,7 @@ fn allowed_methods(headers: &HeaderMap) -> BTreeSet<&str> {
     allow.split(',').map(str::trim).collect()
 }
 
-/// The methods of a path; where there is GET, there is HEAD.
+/// Returns the methods of a path. `GET` implies `HEAD`.
 fn documented_methods(operations: &BTreeMap<String, Operation>) -> BTreeSet<&str> {
     let head = operations.contains_key("GET").then_some("HEAD");
     operations.keys().map(String::as_str).chain(head).collect()

@@ -1,4 +1,4 @@
-//! A database per test: a copy of a template that all migrations have run in.
+//! One database per test: a copy of a template in which all migrations have run.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -15,18 +15,19 @@ use crate::server::SharedServer;
 
 const TEMPLATE_PREFIX: &str = "socialize_template_";
 const TEST_PREFIX: &str = "socialize_test_";
-/// Templates of other migrations belong to other branches. More than these are forgotten ones.
+/// Maximum number of templates. Those with other migrations belong to other branches, and old ones
+/// are probably forgotten.
 const TEMPLATES_KEPT: i64 = 10;
-/// The advisory lock under which one test builds the template while others wait.
+/// Advisory lock under which one test builds the template while others wait.
 const TEMPLATE_LOCK: i64 = 0x7465_6d70_6c61_7465;
 
-/// A database that belongs to one test. It is dropped with this value, also when the test panics.
+/// A database that belongs to one test. It is dropped with this value, even if the test panics.
 pub struct TestDatabase {
     name: String,
     url: String,
     pool: PgPool,
-    /// Holds an advisory lock that shows to other tests that this one is alive. A killed test loses it, and the next
-    /// test drops its database.
+    /// Holds an advisory lock that shows other tests that this one is alive. A killed test loses
+    /// it, and the next test drops its database.
     _alive: PgConnection,
     server: SharedServer,
 }
@@ -42,12 +43,12 @@ impl TestDatabase {
         Self::copy_of(Template::Empty).await
     }
 
-    /// A pool of connections.
+    /// Returns a pool of connections.
     pub fn pool(&self) -> &PgPool {
         &self.pool
     }
 
-    /// The connection URL.
+    /// Returns the connection URL.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -82,7 +83,8 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        // The test's runtime may be single-threaded or on its way out, so the database is dropped by another one.
+        // Drop the database on another runtime, because the test's own may be single-threaded or
+        // shutting down.
         let url = self.server.url().to_owned();
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let dropping = std::thread::spawn(move || {
@@ -102,9 +104,9 @@ enum Template {
     Migrated,
 }
 
-/// The template that the current migrations have run in, built by the first test that needs it.
+/// Returns the template with the current migrations, which the first test that needs it builds.
 async fn migrated_template(server: &SharedServer, maintenance: &mut PgConnection) -> String {
-    // They are read while testing: the compiler would not notice a new file.
+    // Migrations are read at run time, because the compiler would not notice a new file.
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let migrator = Migrator::new(directory).await.expect("readable migrations");
     let mut hasher = DefaultHasher::new();
@@ -122,7 +124,8 @@ async fn migrated_template(server: &SharedServer, maintenance: &mut PgConnection
         .await
         .expect("the lock for building the template");
     if !exists(maintenance, &name).await {
-        // It gets its name when it is finished, so that an interrupted run leaves no half-migrated template.
+        // The template gets its name when it is finished, so that an interrupted run leaves no
+        // half-migrated template.
         let unfinished = format!("{name}_unfinished");
         run(maintenance, format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).await;
         run(maintenance, format!("CREATE DATABASE {unfinished} TEMPLATE template0")).await;
@@ -147,7 +150,7 @@ async fn drop_old_templates(maintenance: &mut PgConnection) {
     }
 }
 
-/// Drops the databases of tests that were killed.
+/// Drops the databases of killed tests.
 async fn drop_leftovers(maintenance: &mut PgConnection) {
     for name in names(maintenance, TEST_PREFIX, 0).await {
         let Some(id) = name.strip_prefix(TEST_PREFIX).and_then(|id| Uuid::parse_str(id).ok()) else {
@@ -169,7 +172,8 @@ async fn drop_leftovers(maintenance: &mut PgConnection) {
     }
 }
 
-/// The databases whose names start so, newest first, without the newest ones.
+/// Returns the names of databases with this prefix, newest first, without the `without_newest`
+/// newest ones.
 async fn names(maintenance: &mut PgConnection, prefix: &str, without_newest: i64) -> Vec<String> {
     sqlx::query_scalar(
         "SELECT datname FROM pg_database WHERE starts_with(datname, $1) ORDER BY oid DESC OFFSET $2",
@@ -189,7 +193,7 @@ async fn exists(maintenance: &mut PgConnection, name: &str) -> bool {
         .expect("the list of databases")
 }
 
-/// The advisory lock of a test.
+/// Returns the key of a test's advisory lock.
 fn lock_of(id: Uuid) -> i64 {
     id.as_u64_pair().0.cast_signed()
 }
@@ -198,7 +202,8 @@ async fn connect(url: &str) -> PgConnection {
     PgConnection::connect(url).await.expect("a connection to the test server")
 }
 
-/// Runs a statement that takes no parameters. The names in it are made here.
+/// Runs a statement without parameters. Its names are generated in this file, so nothing can be
+/// injected.
 async fn run(connection: &mut PgConnection, statement: String) {
     let result = sqlx::raw_sql(AssertSqlSafe(statement.clone())).execute(connection).await;
     result.unwrap_or_else(|error| panic!("{statement}: {error}"));

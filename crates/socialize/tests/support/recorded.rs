@@ -1,4 +1,4 @@
-//! Checks that lines and spans carry no name that the collector would not let through.
+//! Checks that lines and spans contain only names that the collector lets through.
 
 use domain::recorded;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -8,7 +8,7 @@ use prost::Message;
 use serde_json::Value;
 use telemetry::{Telemetry, names};
 
-/// Panics when a line has a field that is not known, or a value that would be replaced.
+/// Panics if a line has an unknown field, or a value that the collector would replace.
 pub fn assert_known_fields(line: &Value) {
     let known = recorded::line_fields();
     for (name, value) in line.as_object().expect("a line is an object") {
@@ -23,7 +23,7 @@ pub fn assert_known_fields(line: &Value) {
     }
 }
 
-/// Panics when a span has an attribute that is not known, or what collectors cannot check.
+/// Panics if a span has an unknown attribute, or contents that the collector cannot check.
 pub fn assert_known_attributes(span: &Span) {
     let known = recorded::span_attributes();
     for attribute in &span.attributes {
@@ -58,7 +58,7 @@ pub fn assert_known_attributes(span: &Span) {
     );
 }
 
-/// Checks everything that was recorded and not looked at yet.
+/// Checks everything recorded since the last check.
 pub(crate) fn assert_known_names(telemetry: &Telemetry) {
     let mut lines = Vec::new();
     telemetry.take_lines(&mut Vec::new(), |piece| lines.append(piece));

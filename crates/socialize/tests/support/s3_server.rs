@@ -11,12 +11,12 @@ use tempfile::TempDir;
 
 use crate::python_tool;
 
-/// The bucket.
+/// Name of the bucket.
 pub const S3_BUCKET: &str = "socialize-files";
-/// The id of the access key, and the key.
+/// Id of the access key, and the key.
 pub const S3_KEY: (&str, &str) = ("an-access-key", "the-secret-of-the-access-key");
 
-/// A server with a bucket that is empty.
+/// A server with an empty bucket.
 pub struct S3Server {
     process: Child,
     url: String,
@@ -24,12 +24,12 @@ pub struct S3Server {
 }
 
 impl S3Server {
-    /// On a free port.
+    /// Starts a server on a free port.
     pub fn start() -> Self {
         Self::start_with(&[], tempfile::tempdir().expect("a directory"))
     }
 
-    /// With more arguments, and everything that it needs in this directory.
+    /// Starts a server with additional arguments and its files in this directory.
     pub fn start_with(more: &[&str], directory: TempDir) -> Self {
         fs::create_dir_all(directory.path().join("buckets").join(S3_BUCKET)).expect("a bucket");
         let mut process = Command::new(python_tool("rclone"))
@@ -51,7 +51,7 @@ impl S3Server {
             .expect("an S3 server");
         let mut said = String::new();
         let mut lines = BufReader::new(process.stderr.take().expect("its errors"));
-        // It says in one line where it listens.
+        // One line of its output contains its address.
         let url = loop {
             let mut line = String::new();
             assert!(lines.read_line(&mut line).expect("a line") > 0, "it did not start: {said}");
@@ -60,22 +60,22 @@ impl S3Server {
             }
             said.push_str(&line);
         };
-        // Whoever writes into a pipe that nobody reads is ended.
+        // Keep reading, because writing to a closed pipe would kill the server.
         std::thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
         Self { process, url, directory }
     }
 
-    /// How it is reached.
+    /// Returns the settings that connect to this server.
     pub fn settings(&self) -> S3Settings {
         s3_at(&self.url)
     }
 
-    /// Where it listens.
+    /// Returns the server's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What is in the bucket besides what the health check reads.
+    /// Returns the objects in the bucket, without the one of the health check.
     pub fn objects(&self) -> Vec<PathBuf> {
         let bucket = self.directory.path().join("buckets").join(S3_BUCKET);
         let entries = |path: &Path| -> Vec<PathBuf> {
@@ -93,7 +93,7 @@ impl Drop for S3Server {
     }
 }
 
-/// A bucket behind this endpoint.
+/// Returns the settings of a bucket at this endpoint.
 pub fn s3_at(endpoint: &str) -> S3Settings {
     S3Settings {
         bucket: S3_BUCKET.to_owned(),

@@ -1,10 +1,11 @@
 //! The Postgres server that all tests of all test programs share.
 //!
-//! `DATABASE_URL` names it, if set. Otherwise the first test that needs it starts one in the user's cache directory.
-//! Test programs come and go, so none of them can own it: its parent is a small shell loop, the keeper. Every test holds
-//! a shared lock on a file while it uses the server, and the keeper ends the server once it gets that lock exclusively,
-//! at most [`LINGER_SECONDS`] after the last test. The kernel gives up the locks of killed tests, so nothing that happens
-//! to a test leaves a server behind; and when the keeper itself is killed, the kernel stops the server.
+//! `DATABASE_URL` selects it, if set. Otherwise the first test that needs it starts one in the
+//! user's cache directory. Test programs come and go, so none of them can own it: its parent is a
+//! small shell loop, the keeper. Every test holds a shared lock on a file while it uses the server.
+//! The keeper stops the server once it gets that lock exclusively, at most [`LINGER_SECONDS`] after
+//! the last test. The kernel releases the locks of killed tests, so no test can leave a server
+//! behind. If the keeper itself is killed, the kernel stops the server.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::process::CommandExt;
@@ -18,10 +19,12 @@ use socialize::cluster::{
 
 use crate::cache::{cache_directory, variable};
 
-/// The server outlives its last user, because `cargo test` runs one program after the other.
+/// The server outlives its last user by this time, because `cargo test` runs one program after the
+/// other.
 const LINGER_SECONDS: &str = "10";
 
-/// While the keeper holds the lock, new tests wait for it: they never meet a server that is about to go.
+/// While the keeper holds the lock, new tests wait for it. So they never use a server that is about
+/// to stop.
 const KEEPER: &str = r#"
 users=$1; log=$2; linger=$3; shift 3
 export "$PARENT=$$"
@@ -36,10 +39,10 @@ kill -INT "$server"
 wait "$server"
 "#;
 
-/// The use of the server by one test, which keeps it running.
+/// One test's use of the server, which keeps the server running.
 pub(crate) struct SharedServer {
     url: String,
-    /// `None` for a server that `DATABASE_URL` names.
+    /// `None` for the server in `DATABASE_URL`.
     _use: Option<File>,
 }
 
@@ -56,13 +59,13 @@ impl SharedServer {
         let url = running(&directory).unwrap_or_else(|| {
             let start = open(&directory.join("start"));
             start.lock().expect("one test at a time can start the server");
-            // Another test may have started it meanwhile.
+            // Another test may have started it in the meantime.
             running(&directory).unwrap_or_else(|| start_server(&directory))
         });
         Self { url, _use: Some(users) }
     }
 
-    /// A database of the server that always exists.
+    /// Returns the URL of a database that always exists.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -77,8 +80,8 @@ fn running(directory: &Path) -> Option<String> {
     Some(url.expose().to_owned())
 }
 
-/// Starts the server. Its data is worth nothing and was written without care for crashes of the machine, so it is
-/// thrown away whenever it may be damaged.
+/// Starts the server. Its data is disposable and not protected against crashes of the machine, so
+/// it is deleted whenever it may be damaged.
 fn start_server(directory: &Path) -> String {
     let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let last_boot = directory.join("boot");
@@ -123,11 +126,11 @@ fn launch(directory: &Path) -> Result<String, ClusterError> {
             None => keeper.env_remove(name),
         };
     }
-    // The keeper must neither hold the test's output open nor be hit by its Ctrl-C.
+    // The keeper must neither keep the test's output open nor receive its Ctrl-C.
     keeper.env("PARENT", PARENT_VARIABLE).current_dir("/").process_group(0);
     keeper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut keeper = keeper.spawn().expect("a shell can be started");
-    // It is collected if it ends before this process does.
+    // Reap the keeper if it exits before this process does.
     let keeper = std::thread::spawn(move || keeper.wait());
 
     let deadline = Instant::now() + Duration::from_secs(60);
