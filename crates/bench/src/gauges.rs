@@ -51,7 +51,7 @@ const WARM_UP: usize = 500;
 /// Maximum ratio of buffers that a sample reads, large database to small one.
 const MOST_BUFFERS: f64 = 2.0;
 
-/// Number of additional buffers that is accepted whatever the ratio.
+/// Increase in buffers that is tolerated whatever the ratio.
 const FEWEST_BUFFERS: i64 = 32;
 /// Maximum ratio of times, with and without counting, of a request that creates an item.
 const MOST_TIME: f64 = 1.10;

@@ -155,18 +155,18 @@ impl Signals {
         }
     }
 
-    /// A user registered with an address that has no account. There is no id yet: the account
-    /// begins when the address is confirmed.
+    /// Records that a user registered with an address that has no account. There is no id yet: the
+    /// account begins when the address is confirmed.
     pub fn user_registered(&self) {
         self.users_registered.happened((), |_| ());
     }
 
-    /// A user confirmed an address, which began the account.
+    /// Records that a user confirmed an address, which began the account.
     pub fn user_verified(&self, user: UserId) {
         self.users_verified.happened((), |attributes| attributes.id(&keys::USER_ID, user));
     }
 
-    /// A workspace published its first content item.
+    /// Records that a workspace published its first content item.
     pub fn workspace_first_published(&self, workspace: WorkspaceId, item: ContentItemId) {
         self.workspaces_first_published.happened((), |attributes| {
             attributes.id(&keys::WORKSPACE_ID, workspace);
@@ -174,17 +174,17 @@ impl Signals {
         });
     }
 
-    /// A user created an organization.
+    /// Records that a user created an organization.
     pub fn organization_created(&self, actor: &Actor) {
         self.organizations_created.happened((), |attributes| actor.describe(attributes));
     }
 
-    /// A user created a workspace.
+    /// Records that a user created a workspace.
     pub fn workspace_created(&self, actor: &Actor) {
         self.workspaces_created.happened((), |attributes| actor.describe(attributes));
     }
 
-    /// A manager invited a person into a workspace.
+    /// Records that a manager invited a person into a workspace.
     pub fn workspace_invite_created(&self, actor: &Actor, invite: InviteId, role: WorkspaceRole) {
         self.workspace_invites_created.happened((), |attributes| {
             actor.describe(attributes);
@@ -193,7 +193,7 @@ impl Signals {
         });
     }
 
-    /// An author created a content item.
+    /// Records that an author created a content item.
     pub fn content_item_created(&self, actor: &Actor, item: ContentItemId, channel: Channel) {
         self.content_items_created.happened((), |attributes| {
             actor.describe(attributes);
@@ -202,7 +202,7 @@ impl Signals {
         });
     }
 
-    /// A member commented on a content item.
+    /// Records that a member commented on a content item.
     pub fn comment_created(&self, actor: &Actor, item: ContentItemId, comment: CommentId) {
         self.comments_created.happened((), |attributes| {
             actor.describe(attributes);
@@ -211,7 +211,7 @@ impl Signals {
         });
     }
 
-    /// A reviewer decided on a revision.
+    /// Records that a reviewer decided on a revision.
     pub fn approval_decision_submitted(
         &self,
         actor: &Actor,
@@ -226,7 +226,7 @@ impl Signals {
         });
     }
 
-    /// A user reported feedback to the operator.
+    /// Records that a user reported feedback to the operator.
     pub fn feedback_report_submitted(&self, actor: &Actor, report: FeedbackReportId, kind: FeedbackKind) {
         self.feedback_reports_submitted.happened(kind, |attributes| {
             actor.describe(attributes);
@@ -234,12 +234,12 @@ impl Signals {
         });
     }
 
-    /// An attempt to deliver a content item ended, and its outcome has been stored.
+    /// Records that an attempt to deliver a content item ended, and its outcome has been stored.
     pub fn publishing_attempted(&self, item: &PublishedItem, outcome: PublishingOutcome) {
         self.publishing_deliveries.happened(outcome, |attributes| item.describe(attributes));
     }
 
-    /// The delivery of a content item was given up.
+    /// Records that the delivery of a content item was given up.
     pub fn publishing_given_up(&self, item: &PublishedItem, failure: PublishFailure) {
         self.publishing_deliveries.happened_at(Level::Warn, PublishingOutcome::Failed, |attributes| {
             item.describe(attributes);
@@ -247,19 +247,19 @@ impl Signals {
         });
     }
 
-    /// A manager changed the publishing endpoint of a workspace.
+    /// Records that a manager changed the publishing endpoint of a workspace.
     pub fn publishing_endpoint_changed(&self, actor: &Actor, change: PublishingEndpointChange) {
         self.publishing_endpoints_changed.happened(change, |attributes| actor.describe(attributes));
     }
 
-    /// A permission changed, or a setting that protects approval. `describe` adds the ids of what
-    /// changed.
+    /// Records that a permission changed, or a setting that protects approval. `describe` adds the
+    /// ids of what changed.
     pub fn audited(&self, action: AuditAction, describe: impl FnOnce(&mut Attributes)) {
         self.audit_events.happened(action, describe);
     }
 
-    /// An e-mail was not sent because it exceeded a limit: of one user, one organization or one
-    /// mailbox.
+    /// Records that an e-mail was not sent because it exceeded a limit: of one user, one
+    /// organization or one mailbox.
     pub fn email_withheld(
         &self,
         limit: EmailLimit,
@@ -276,17 +276,18 @@ impl Signals {
         });
     }
 
-    /// A user tried to log in. The outcome's event writes the line.
+    /// Records that a user tried to log in. The outcome's event writes the line.
     pub fn login_attempted(&self) {
         self.auth_login_attempts.add((), 1);
     }
 
-    /// A user logged in.
+    /// Records that a user logged in.
     pub fn login_succeeded(&self, user: UserId) {
         self.auth_login_successes.happened((), |attributes| attributes.id(&keys::USER_ID, user));
     }
 
-    /// A caller could not be authenticated. `user` is the account that it concerned, if known.
+    /// Records that a caller could not be authenticated. `user` is the account that it concerned,
+    /// if known.
     pub fn auth_failed(&self, reason: AuthFailureReason, user: Option<UserId>) {
         self.auth_failures.happened(reason, |attributes| {
             if let Some(user) = user {
@@ -295,8 +296,8 @@ impl Signals {
         });
     }
 
-    /// An error was returned. It is counted and set on the request's own record, which writes the
-    /// line.
+    /// Records that an error was returned. It is counted and set on the request's own record, which
+    /// writes the line.
     pub fn api_error(&self, code: ErrorCode) {
         self.api_errors.add(code, 1);
         telemetry::current::set(|attributes| attributes.name(&keys::ERROR_CODE, code));

@@ -138,8 +138,7 @@ mod span_field {
 /// Field number of spans in `ScopeSpans`.
 pub(crate) const SCOPE_SPANS_SPAN: u32 = 2;
 
-/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit says whether the parent is in another
-/// process.
+/// `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`: the next bit is valid, whether set or not.
 const FLAG_IS_REMOTE_KNOWN: u32 = 0x100;
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK`: the parent or link came from outside this process.
 const FLAG_IS_REMOTE: u32 = 0x200;

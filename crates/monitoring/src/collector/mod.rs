@@ -23,13 +23,13 @@ pub use open_telemetry::render as render_open_telemetry;
 use domain::labels::Role;
 use domain::recorded;
 
-/// First lines of both files, after the comment sign.
+/// First lines of both files, without the comment sign.
 const HEADING: &[&str] = &[
     "Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/collector. Do not edit: change the code, for the same",
     "pipeline is rendered for Grafana Alloy and for the OpenTelemetry Collector.",
 ];
 
-/// Address of the OTLP receiver. It accepts all interfaces, because the application runs in another
+/// Address of the OTLP receiver. It listens on all interfaces, because the application runs in another
 /// container; the port is not published beyond their network.
 const OTLP_GRPC: &str = "0.0.0.0:4317";
 const OTLP_HTTP: &str = "0.0.0.0:4318";

@@ -63,7 +63,7 @@ pub enum Color {
     Neutral,
 }
 
-/// A value from which another color is used.
+/// A step of a color scale: values from here on have this color.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Threshold {
     value: Option<f64>,
