@@ -16,7 +16,7 @@ use crate::database_operation::DatabaseOperation;
 use crate::labels::{
     ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailLimit,
     EmailOutcome, EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange,
-    PublishingOutcome, Role, StatusGauge,
+    PublishingOutcome, Quota, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -306,6 +306,14 @@ pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
     "Can I trust what I see?",
 );
 
+/// How near the largest customer is to a quota.
+pub const QUOTA_LARGEST_SHARE: GaugeMetric<Quota> = GaugeMetric::gauge(
+    "socialize.quota.largest_share",
+    Unit::One,
+    "The largest share of a quota that any user or organization uses.",
+    "Does a customer need more room, or does somebody fill the server?",
+);
+
 /// 1 or 0 by the latest check of each dependency.
 pub const DEPENDENCY_UP: GaugeMetric<Dependency> = GaugeMetric::gauge(
     "socialize.dependency.up",
@@ -477,6 +485,7 @@ pub fn all() -> Vec<MetricDescription> {
         WORKSPACES_ACTIVE.description(),
         SAMPLER_LAST_SUCCESS.description(),
         GAUGE_DRIFT.description(),
+        QUOTA_LARGEST_SHARE.description(),
         builtin::TRACEPARENT_MALFORMED.description(),
         builtin::LOG_LINES.description(),
         builtin::PANICS.description(),

@@ -24,6 +24,7 @@ pub enum DatabaseOperation {
     BeginLogin,
     ForgetLogin,
     CountEmail,
+    CountAction,
     FindClientNetworks,
     LockUser,
     EraseUser,

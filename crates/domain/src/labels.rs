@@ -254,6 +254,18 @@ pub enum StatusGauge {
     FeedbackReports,
 }
 
+/// Amounts that one user or organization may not exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Quota {
+    /// Organizations that a user has created.
+    OrganizationsPerUser,
+    /// Workspaces of an organization.
+    WorkspacesPerOrganization,
+    /// Bytes of the attachments of an organization.
+    StoragePerOrganization,
+}
+
 /// Time windows in which activity is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 pub enum ActivityWindow {
@@ -309,6 +321,8 @@ pub enum ErrorCode {
     Forbidden,
     /// 403: the e-mail address must be confirmed first.
     EmailNotVerified,
+    /// 403: a user or an organization has as much as it may have.
+    QuotaReached,
     /// 404: it does not exist, or the caller may not know that it does.
     NotFound,
     /// 405: the route does not support the method.
@@ -627,6 +641,20 @@ impl ClosedSet for StatusGauge {
 
 impl Label for StatusGauge {
     const KEY: &'static str = "gauge";
+}
+
+impl ClosedSet for Quota {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for Quota {
+    const KEY: &'static str = "quota";
 }
 
 impl ClosedSet for ActivityWindow {

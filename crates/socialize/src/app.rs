@@ -19,6 +19,7 @@ use crate::mail::Mail;
 use crate::outbound::Outbound;
 use crate::passwords::{PasswordHashing, Passwords};
 use crate::queue::JobSignals;
+use crate::quotas::QuotaSettings;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::token::Tokens;
 
@@ -77,6 +78,8 @@ pub struct AppSettings {
     pub password_hashing: PasswordHashing,
     /// What may happen only so often.
     pub rate_limits: RateLimitSettings,
+    /// How much one user or organization may use.
+    pub quotas: QuotaSettings,
     /// How long a content item may be in approval before that is too long.
     pub approval_stale_after: Duration,
 }

@@ -38,6 +38,7 @@ pub mod outbound;
 pub mod passwords;
 pub mod publishing;
 pub mod queue;
+pub mod quotas;
 pub mod rate_limit;
 pub mod router;
 pub mod routes;

@@ -23,6 +23,7 @@ use crate::clock::Clock;
 use crate::database::{self, Database};
 use crate::error::Error;
 use crate::extract::ClientAddress;
+use crate::quotas::{PORTIONS, Portions};
 use crate::text::EmailAddress;
 use crate::token::Tokens;
 
@@ -55,6 +56,10 @@ pub struct RateLimitSettings {
     pub emails_to_one_address: Limit,
     /// The same e-mails, to whatever address, caused from one client network.
     pub emails_from_one_client: Limit,
+    /// Requests of one user that are not `GET` or `HEAD`.
+    pub writes: Limit,
+    /// Feedback reports of one user, which may alert the operators.
+    pub reports: Limit,
 }
 
 impl Default for RateLimitSettings {
@@ -66,6 +71,8 @@ impl Default for RateLimitSettings {
             logins: limit(30, TimeDelta::minutes(10)),
             emails_to_one_address: limit(5, TimeDelta::hours(1)),
             emails_from_one_client: limit(100, TimeDelta::hours(1)),
+            writes: limit(600, TimeDelta::minutes(1)),
+            reports: limit(20, TimeDelta::hours(1)),
         }
     }
 }
@@ -79,6 +86,8 @@ pub struct RateLimits {
     /// Log-ins that are under way. Those to one account from one network come one after another, so that people who know their
     /// password and come together do not stand in each other's way.
     under_way: Mutex<HashMap<Code, Arc<AsyncMutex<()>>>>,
+    /// Requests that write, counted in this process.
+    portions: Portions,
 }
 
 /// Stands for what is limited: a code that only the server's secret can compute.
@@ -152,6 +161,7 @@ impl RateLimits {
             tokens: tokens.clone(),
             clock: clock.clone(),
             under_way: Mutex::default(),
+            portions: Portions::default(),
         }
     }
 
@@ -318,6 +328,60 @@ impl RateLimits {
             return Err(Error::rate_limited(message, LimitReached::until(free_at, now).retry_after_seconds));
         }
         Ok(recipient_free_at.is_none())
+    }
+
+    /// Counts a request of a user that writes.
+    ///
+    /// # Errors
+    /// When the user has sent too many, or the database fails.
+    pub async fn count_write(&self, user: UserId) -> Result<(), Error> {
+        let Limit { count, window } = self.settings.writes;
+        let portion = NonZeroUsize::new(count.get() / PORTIONS).unwrap_or(NonZeroUsize::MIN);
+        if self.portions.take(user, portion, window, self.clock.now()) {
+            return Ok(());
+        }
+        // The first portion was free.
+        let granted =
+            NonZeroUsize::new((count.get() / portion).saturating_sub(1)).unwrap_or(NonZeroUsize::MIN);
+        let code = self.code(b"writes of", &[user.uuid().as_bytes()]);
+        let message = "You are sending more requests than anybody needs. Please wait before sending another.";
+        self.count_action(Subject { code, limit: Limit { count: granted, window } }, message).await?;
+        self.portions.add(user, portion);
+        Ok(())
+    }
+
+    /// Counts a feedback report of a user.
+    ///
+    /// # Errors
+    /// When the user has sent too many, or the database fails.
+    pub async fn count_report(&self, user: UserId) -> Result<(), Error> {
+        let code = self.code(b"reports of", &[user.uuid().as_bytes()]);
+        let message = "You have sent many feedback reports. Please wait before sending another.";
+        self.count_action(Subject { code, limit: self.settings.reports }, message).await
+    }
+
+    async fn count_action(&self, subject: Subject, refusal: &'static str) -> Result<(), Error> {
+        let now = self.clock.now();
+        let subjects = [subject];
+        let mut connection = self.database.acquire().await?;
+        let free_at: Option<DateTime<Utc>> = self
+            .database
+            .run(
+                DatabaseOperation::CountAction,
+                sqlx::query_scalar("select count_event($1, $2, $3, $4)")
+                    .bind(codes(&subjects))
+                    .bind(counts(&subjects))
+                    .bind(windows(&subjects))
+                    .bind(now)
+                    .fetch_one(&mut *connection),
+            )
+            .await?;
+        match free_at {
+            None => Ok(()),
+            Some(free_at) => {
+                Err(Error::rate_limited(refusal, LimitReached::until(free_at, now).retry_after_seconds))
+            }
+        }
     }
 
     /// What stands for a client's network in the database.

@@ -11,13 +11,13 @@ use domain::labels::ErrorCode;
 use http::Method;
 use telemetry::ErrorType;
 use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
-use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoResponses, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::{App, AppSettings, BODY_LIMIT};
-use crate::error::{AnsweredCode, Error, ErrorBody, panic_response};
+use crate::error::{AnsweredCode, Error, ErrorBody, answers, panic_response};
 use crate::listener::{HEADER_BYTES, Services};
 use crate::routes;
 
@@ -54,7 +54,18 @@ fn uploads() -> OpenApiRouter<App> {
 
 /// The OpenAPI document of all routes.
 pub fn document() -> utoipa::openapi::OpenApi {
-    api().merge(uploads()).into_openapi()
+    let mut document = api().merge(uploads()).into_openapi();
+    for item in document.paths.paths.values_mut() {
+        // `CurrentUser` limits how often a user writes, whatever the route.
+        let writing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+        for operation in writing.into_iter().flatten().filter(|operation| operation.security.is_some()) {
+            let responses = &mut operation.responses.responses;
+            for (status, response) in answers::RateLimited::responses() {
+                responses.entry(status).or_insert(response);
+            }
+        }
+    }
+    document
 }
 
 /// What the record needs to know of every route.

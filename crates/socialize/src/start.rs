@@ -82,6 +82,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         trusted_peers: settings.listen.trusted_peers.clone(),
         password_hashing: settings.password_hashing,
         rate_limits: settings.rate_limits,
+        quotas: settings.quotas,
         approval_stale_after: settings.approval_stale_after,
     };
     let tokens = Tokens::new(&settings.server_secret);

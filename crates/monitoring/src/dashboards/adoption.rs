@@ -6,10 +6,10 @@ use domain::catalogue::{
     APPROVAL_DECISIONS_SUBMITTED, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, CONTENT_ITEMS,
     CONTENT_ITEMS_CREATED, CONTENT_ITEMS_STALE_IN_APPROVAL, FEEDBACK_REPORTS, FEEDBACK_REPORTS_SUBMITTED,
     GAUGE_DRIFT, ORGANIZATIONS_CREATED, PUBLISHING_DELIVERIES, PUBLISHING_ENDPOINTS_CHANGED,
-    SAMPLER_LAST_SUCCESS, USERS_REGISTERED, USERS_VERIFIED, WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
-    WORKSPACES_CREATED, WORKSPACES_FIRST_PUBLISHED,
+    QUOTA_LARGEST_SHARE, SAMPLER_LAST_SUCCESS, USERS_REGISTERED, USERS_VERIFIED, WORKSPACE_INVITES_PENDING,
+    WORKSPACES_ACTIVE, WORKSPACES_CREATED, WORKSPACES_FIRST_PUBLISHED,
 };
-use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome, StatusGauge};
+use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome, Quota, StatusGauge};
 use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 use telemetry::catalogue::CounterMetric;
@@ -18,7 +18,7 @@ use super::{Count, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
-use crate::rules::thresholds::SAMPLE_AGE;
+use crate::rules::thresholds::{QUOTA_SHARE, SAMPLE_AGE};
 
 /// Shown before the first full hour: queries are aligned to full hours, so that bars do not move.
 const FIRST_HOUR: &str = "Bars appear when their hour is over";
@@ -45,7 +45,7 @@ pub(super) fn dashboard() -> Dashboard {
             Band::Title(30, "People"),
             Band::Panels(7, vec![log_ins(), feedback_submitted(), feedback_open()]),
             Band::Title(40, "Can the numbers be trusted?"),
-            Band::Panels(5, vec![sample(), drift(), latest()]),
+            Band::Panels(5, vec![sample(), drift(), quotas(), latest()]),
         ],
     }
 }
@@ -345,6 +345,19 @@ fn drift() -> Panel {
     .ask(Target::instant(&select(&GAUGE_DRIFT).now().max_by::<StatusGauge, _>()))
 }
 
+fn quotas() -> Panel {
+    Panel::stat(
+        44,
+        "Largest share of a quota",
+        "How near the largest user or organization is to what it may use. Above 90 %: QuotaNear says how to find out who it is.",
+    )
+    .width(4)
+    .unit(Unit::Share)
+    .thresholds(Color::Green, &[(QUOTA_SHARE, Color::Orange)])
+    .when_nothing("Not sampled")
+    .ask(Target::instant(&select(&QUOTA_LARGEST_SHARE).now().max_by::<Quota, _>()))
+}
+
 fn latest() -> Panel {
     let fields =
         [Field::key(&keys::ORGANIZATION_ID), Field::key(&keys::WORKSPACE_ID), Field::key(&keys::USER_ID)];
@@ -353,7 +366,7 @@ fn latest() -> Panel {
         "What happened last",
         "Facts with the ids of organization, workspace and user: whom to ask. Metrics never hold ids.",
     )
-    .width(16)
+    .width(12)
     .when_nothing("Nobody did anything")
     .ask(Target::lines(&all_lines().of_users().showing(&fields)))
 }

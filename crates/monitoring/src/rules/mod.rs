@@ -20,6 +20,7 @@ mod objectives;
 mod postgres;
 mod probes;
 mod process;
+mod quotas;
 pub(crate) mod recording_cases;
 mod recordings;
 mod requests;
@@ -229,7 +230,7 @@ pub fn groups(scale: Scale) -> Vec<Group> {
             LATER,
             &[objectives::slow_alerts, routes::slow_alerts, usage::slow_alerts],
         ),
-        group("usage", "Do people get through the core workflows?", SOON, &[usage::alerts]),
+        group("usage", "Do people get through the core workflows?", SOON, &[usage::alerts, quotas::alerts]),
         group(
             "background",
             "Do e-mail, files, publishing and background services work?",

@@ -218,6 +218,9 @@ pub const FEWEST_MORE_STALE: f64 = 50.0;
 /// Where reviewers decide, most items in approval are fresh.
 pub const STALE_SHARE: f64 = 0.5;
 
+/// Leaves an honest team days to ask for more.
+pub const QUOTA_SHARE: f64 = 0.9;
+
 /// Another process may take sampling over meanwhile.
 pub const BACKLOG_PENDING: Duration = Duration::from_mins(5);
 

@@ -254,6 +254,22 @@ pub struct ServeArguments {
     /// Maximum number of these e-mails per hour that one client network can cause [default: 100]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_FROM_ONE_CLIENT")]
     pub emails_from_one_client: Option<String>,
+    /// Maximum number of requests other than GET and HEAD of one user per minute, over all processes
+    /// [default: 600]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_WRITES_PER_USER")]
+    pub writes_per_user: Option<String>,
+    /// Maximum number of feedback reports of one user per hour [default: 20]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_REPORTS_PER_USER")]
+    pub reports_per_user: Option<String>,
+    /// Maximum number of organizations that one user may have created [default: 50]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_ORGANIZATIONS_PER_USER")]
+    pub organizations_per_user: Option<String>,
+    /// Maximum number of workspaces of one organization [default: 500]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_WORKSPACES_PER_ORGANIZATION")]
+    pub workspaces_per_organization: Option<String>,
+    /// Maximum storage for the attachments of one organization in MiB [default: 51200]
+    #[arg(long, value_name = "MIB", env = "SOCIALIZE_STORAGE_PER_ORGANIZATION")]
+    pub storage_per_organization: Option<String>,
     /// Memory of a password hash in KiB. Hashes with another cost are replaced when their user logs
     /// in [default: 19456]
     #[arg(long, value_name = "KIB", env = "SOCIALIZE_PASSWORD_HASH_MEMORY")]

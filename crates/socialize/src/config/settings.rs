@@ -24,6 +24,7 @@ use crate::mail::MailSettings;
 use crate::outbound::OutboundSettings;
 use crate::passwords::PasswordHashing;
 use crate::queue::WorkerSettings;
+use crate::quotas::QuotaSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
 
@@ -54,6 +55,8 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// Limits of log-ins and of e-mails.
     pub rate_limits: RateLimitSettings,
+    /// How much one user or organization may use.
+    pub quotas: QuotaSettings,
     /// Cost and concurrency of password hashing.
     pub password_hashing: PasswordHashing,
     /// The secret that signs tokens.
@@ -144,6 +147,7 @@ impl Settings {
         let database = database(&mut mistakes, arguments);
         let listen = listen(&mut mistakes, arguments);
         let rate_limits = rate_limits(&mut mistakes, arguments);
+        let quotas = quotas(&mut mistakes, arguments);
         let password_hashing = password_hashing(&mut mistakes, arguments);
         let server_secret = server_secret(&mut mistakes, arguments, variable("SOCIALIZE_SECRET"));
         let mail = mail(&mut mistakes, arguments, variable("SOCIALIZE_SMTP_PASSWORD"));
@@ -203,6 +207,7 @@ impl Settings {
                 database,
                 listen,
                 rate_limits,
+                quotas,
                 password_hashing,
                 server_secret,
                 mail,
@@ -377,25 +382,50 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
 }
 
 fn rate_limits(mistakes: &mut Mistakes, arguments: &ServeArguments) -> RateLimitSettings {
-    let RateLimitSettings { login_failures, logins, emails_to_one_address, emails_from_one_client } =
-        RateLimitSettings::default();
+    let defaults = RateLimitSettings::default();
     let mut limit = |setting, value: &Option<String>, limit: Limit| {
-        let count = mistakes.number(setting, value.as_deref(), limit.count.get() as u64, 1..=100_000);
+        let count = mistakes.number(setting, value.as_deref(), limit.count.get() as u64, 1..=1_000_000);
         Limit { count: NonZeroUsize::new(count as usize).unwrap_or(limit.count), ..limit }
     };
     RateLimitSettings {
-        login_failures: limit("SOCIALIZE_LOGIN_FAILURES", &arguments.login_failures, login_failures),
-        logins,
+        login_failures: limit("SOCIALIZE_LOGIN_FAILURES", &arguments.login_failures, defaults.login_failures),
+        logins: defaults.logins,
+        writes: limit("SOCIALIZE_WRITES_PER_USER", &arguments.writes_per_user, defaults.writes),
+        reports: limit("SOCIALIZE_REPORTS_PER_USER", &arguments.reports_per_user, defaults.reports),
         emails_to_one_address: limit(
             "SOCIALIZE_EMAILS_TO_ONE_ADDRESS",
             &arguments.emails_to_one_address,
-            emails_to_one_address,
+            defaults.emails_to_one_address,
         ),
         emails_from_one_client: limit(
             "SOCIALIZE_EMAILS_FROM_ONE_CLIENT",
             &arguments.emails_from_one_client,
-            emails_from_one_client,
+            defaults.emails_from_one_client,
         ),
+    }
+}
+
+fn quotas(mistakes: &mut Mistakes, arguments: &ServeArguments) -> QuotaSettings {
+    let defaults = QuotaSettings::default();
+    let mut count = |setting, value: &Option<String>, default| {
+        mistakes.number(setting, value.as_deref(), default, 1..=1_000_000_000)
+    };
+    QuotaSettings {
+        organizations_per_user: count(
+            "SOCIALIZE_ORGANIZATIONS_PER_USER",
+            &arguments.organizations_per_user,
+            defaults.organizations_per_user,
+        ),
+        workspaces_per_organization: count(
+            "SOCIALIZE_WORKSPACES_PER_ORGANIZATION",
+            &arguments.workspaces_per_organization,
+            defaults.workspaces_per_organization,
+        ),
+        storage_per_organization: count(
+            "SOCIALIZE_STORAGE_PER_ORGANIZATION",
+            &arguments.storage_per_organization,
+            defaults.storage_per_organization >> 20,
+        ) << 20,
     }
 }
 

@@ -9,8 +9,8 @@ use domain::database_operation::DatabaseOperation;
 use domain::ids::{SessionId, UserId};
 use domain::labels::{AuthFailureReason, ErrorCode};
 use domain::signals::keys;
-use http::header;
 use http::request::Parts;
+use http::{Method, header};
 use sqlx::PgConnection;
 
 use crate::app::App;
@@ -62,6 +62,9 @@ impl FromRequestParts<App> for CurrentUser {
             Error::refused(ErrorCode::Unauthenticated, message)
         })?;
         telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, claims.user_id));
+        if !matches!(parts.method, Method::GET | Method::HEAD) {
+            app.rate_limits.count_write(claims.user_id).await?;
+        }
         Ok(Self { user_id: claims.user_id, session_id: claims.session_id })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
-use domain::labels::StatusGauge;
+use domain::labels::{Quota, StatusGauge};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus, parse};
 use sqlx::PgConnection;
 use telemetry::ClosedSet;
@@ -25,6 +25,12 @@ pub const OTHER_COUNTS: &str =
             (select count(*) from workspaces where last_active_at > $3),
             (select count(*) from workspaces where last_active_at > $4)";
 
+/// Selects the largest use of each quota by a user or organization, in the order of [`Quota::ALL`].
+const LARGEST_USES: &str =
+    "select (select coalesce(max(count), 0) from (select count(*) from organizations group by created_by) as created),
+            (select coalesce(max(count), 0) from (select count(*) from workspaces group by organization_id) as owned),
+            (select coalesce(max(bytes), 0) from organization_storage)";
+
 /// Counts at one moment. Counts by status are indexed by the status.
 #[derive(Default)]
 pub(super) struct Sample {
@@ -34,6 +40,8 @@ pub(super) struct Sample {
     pub(super) stale_in_approval: i64,
     pub(super) workspaces_active_for_a_day: i64,
     pub(super) workspaces_active_for_a_week: i64,
+    /// By the index of the [`Quota`].
+    pub(super) largest_uses: [i64; Quota::ALL.len()],
 }
 
 /// Reports a sample, and then folds transitions so that the next sample is cheaper.
@@ -43,7 +51,7 @@ pub(super) struct Sample {
 pub(crate) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
     let now = app.clock.now();
     let sample = read(&app.database, connection, now, app.settings.approval_stale_after).await?;
-    app.gauges.sampled(&sample, now);
+    app.gauges.sampled(&sample, &app.settings.quotas, now);
     fold(&app.database, connection).await?;
     Ok(())
 }
@@ -69,7 +77,11 @@ async fn read(
     let by_status: Vec<(String, String, i64)> = database
         .run(DatabaseOperation::SampleGauges, sqlx::query_as(COUNTS_BY_STATUS).fetch_all(&mut *connection))
         .await?;
+    let largest: (i64, i64, i64) = database
+        .run(DatabaseOperation::SampleGauges, sqlx::query_as(LARGEST_USES).fetch_one(&mut *connection))
+        .await?;
     let mut sample = Sample {
+        largest_uses: [largest.0, largest.1, largest.2],
         invites_pending: others.0,
         stale_in_approval: others.1,
         workspaces_active_for_a_day: others.2,

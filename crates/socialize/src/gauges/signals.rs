@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use domain::catalogue;
 use domain::events;
-use domain::labels::{ActivityWindow, StatusGauge};
+use domain::labels::{ActivityWindow, Quota, StatusGauge};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use telemetry::meter::Gauge;
 use telemetry::{ClosedSet, Telemetry};
 
 use super::check::Difference;
 use super::sample::Sample;
+use crate::quotas::QuotaSettings;
 
 /// The instruments that samples and comparisons set. They report nothing before the first one.
 pub struct GaugeSignals {
@@ -18,6 +19,7 @@ pub struct GaugeSignals {
     invites_pending: Gauge,
     stale_in_approval: Gauge,
     workspaces_active: Gauge<ActivityWindow>,
+    quota_largest_share: Gauge<Quota>,
     last_success: Gauge,
     drift: Gauge<StatusGauge>,
 }
@@ -32,13 +34,14 @@ impl GaugeSignals {
             invites_pending: meter.gauge(&catalogue::WORKSPACE_INVITES_PENDING),
             stale_in_approval: meter.gauge(&catalogue::CONTENT_ITEMS_STALE_IN_APPROVAL),
             workspaces_active: meter.gauge(&catalogue::WORKSPACES_ACTIVE),
+            quota_largest_share: meter.gauge(&catalogue::QUOTA_LARGEST_SHARE),
             last_success: meter.gauge(&catalogue::SAMPLER_LAST_SUCCESS),
             drift: meter.gauge(&catalogue::GAUGE_DRIFT),
         }
     }
 
     /// Reports a sample: every state, including empty ones.
-    pub(super) fn sampled(&self, sample: &Sample, now: DateTime<Utc>) {
+    pub(super) fn sampled(&self, sample: &Sample, quotas: &QuotaSettings, now: DateTime<Utc>) {
         for status in ContentItemStatus::ALL {
             self.content_items.set(*status, sample.content_items[status.index()] as f64);
         }
@@ -49,6 +52,10 @@ impl GaugeSignals {
         self.stale_in_approval.set((), sample.stale_in_approval as f64);
         self.workspaces_active.set(ActivityWindow::Day, sample.workspaces_active_for_a_day as f64);
         self.workspaces_active.set(ActivityWindow::Week, sample.workspaces_active_for_a_week as f64);
+        for quota in Quota::ALL {
+            let share = sample.largest_uses[quota.index()] as f64 / quotas.limit(*quota) as f64;
+            self.quota_largest_share.set(*quota, share);
+        }
         self.last_success.set((), now.timestamp_millis() as f64 / 1000.0);
     }
 
@@ -60,6 +67,7 @@ impl GaugeSignals {
         self.invites_pending.clear();
         self.stale_in_approval.clear();
         self.workspaces_active.clear();
+        self.quota_largest_share.clear();
     }
 
     /// Reports the result of a comparison.

@@ -99,6 +99,7 @@ async fn submit_feedback_report(
         has_screenshot: false,
     };
 
+    app.rate_limits.count_report(user.user_id).await?;
     let mut transaction = app.database.begin().await?;
     if let Some(organization_id) = *organization_id {
         require_member(&app, &mut transaction, organization_id, user.user_id).await?;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::OrganizationId;
+use domain::labels::Quota;
 use domain::signals::Actor;
 use domain::vocabulary::OrganizationRole;
 use serde::{Deserialize, Serialize};
@@ -84,18 +85,21 @@ async fn create_organization(
             sqlx::query(
                 "insert into organizations (id, name, created_by, created_at)
                  select $1, $2, s.user_id, $4 from sessions s
-                 where s.id = $5 and s.user_id = $3 and s.ended_at is null and s.expires_at > $4",
+                 where s.id = $5 and s.user_id = $3 and s.ended_at is null and s.expires_at > $4
+                     and lock_organizations_of(s.user_id) < $6",
             )
             .bind(organization_id)
             .bind(request.body.name.as_str())
             .bind(user.user_id)
             .bind(now)
             .bind(user.session_id)
+            .bind(app.settings.quotas.parameter(Quota::OrganizationsPerUser))
             .execute(&mut *transaction),
         )
         .await?;
     if inserted.rows_affected() == 0 {
-        return Err(user.session_ended(&app));
+        user.require_session(&app, &mut transaction).await?;
+        return Err(app.settings.quotas.reached(Quota::OrganizationsPerUser));
     }
     app.database
         .run(

@@ -8,6 +8,7 @@ use domain::approval::RequiredApprovals;
 use domain::audit::AuditAction;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{OrganizationId, WorkspaceId};
+use domain::labels::Quota;
 use domain::signals::Actor;
 use domain::vocabulary::WorkspaceRole;
 use serde::{Deserialize, Serialize};
@@ -99,13 +100,14 @@ async fn create_workspace(
         return Ok(earlier);
     }
     let NewWorkspace { name, required_approvals, allow_self_approval } = &request.body;
-    app.database
+    let inserted = app
+        .database
         .run(
             DatabaseOperation::InsertWorkspace,
             sqlx::query(
                 "insert into workspaces
                      (id, organization_id, name, required_approvals, allow_self_approval, last_active_at, created_at)
-                 values ($1, $2, $3, $4, $5, $6, $6)",
+                 select $1, $2, $3, $4, $5, $6, $6 where lock_workspaces_of($2) < $7",
             )
             .bind(workspace_id)
             .bind(organization_id)
@@ -113,9 +115,13 @@ async fn create_workspace(
             .bind(required_approvals.get())
             .bind(allow_self_approval)
             .bind(now)
+            .bind(app.settings.quotas.parameter(Quota::WorkspacesPerOrganization))
             .execute(&mut *transaction),
         )
         .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(app.settings.quotas.reached(Quota::WorkspacesPerOrganization));
+    }
     app.database
         .run(
             DatabaseOperation::InsertWorkspaceMember,

@@ -17,6 +17,7 @@ mod operators;
 mod organization_members;
 mod organizations;
 mod publishing_endpoint;
+mod quotas;
 mod recorded;
 mod void_invites;
 mod workspace_invites;

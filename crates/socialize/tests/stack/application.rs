@@ -20,6 +20,9 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>"),
     ("SOCIALIZE_EMAILS_FROM_ONE_CLIENT", "100000"),
     ("SOCIALIZE_LOGIN_FAILURES", "100000"),
+    // One user does what hundreds do.
+    ("SOCIALIZE_WRITES_PER_USER", "1000000"),
+    ("SOCIALIZE_REPORTS_PER_USER", "100000"),
     ("SOCIALIZE_BLOBS_DIRECTORY", BLOBS_DIRECTORY),
     // Their publishing endpoint is on this machine.
     ("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.0/8"),

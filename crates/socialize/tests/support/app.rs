@@ -24,6 +24,7 @@ use socialize::mail::{Mail, MailSettings, MailTransport};
 use socialize::outbound::{Lookup, Outbound, OutboundSettings};
 use socialize::passwords::{PasswordHashing, Passwords};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
+use socialize::quotas::QuotaSettings;
 use socialize::rate_limit::{RateLimitSettings, RateLimits};
 use socialize::secret::Secret;
 use socialize::token::Tokens;
@@ -169,7 +170,9 @@ impl TestApp {
     pub fn another_process_over(&self, pool: &sqlx::PgPool) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
         let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
-        build(pool, self.app.clock.clone(), transport, blobs, &self.outbound, |_| ())
+        build(pool, self.app.clock.clone(), transport, blobs, &self.outbound, |settings| {
+            *settings = self.app.settings.clone()
+        })
     }
 
     /// Returns the database, for state that the API does not show.
@@ -499,6 +502,7 @@ fn build(
         // The minimum cost of Argon2.
         password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
         rate_limits: RateLimitSettings::default(),
+        quotas: QuotaSettings::default(),
         approval_stale_after: Duration::from_secs(72 * 60 * 60),
     };
     change(&mut settings);

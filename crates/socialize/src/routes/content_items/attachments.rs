@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use domain::approval::{Action, ApprovalState};
 use domain::database_operation::DatabaseOperation;
-use domain::ids::{AttachmentId, ContentItemId, UserId, WorkspaceId};
-use domain::labels::ErrorCode;
+use domain::ids::{AttachmentId, ContentItemId, OrganizationId, UserId, WorkspaceId};
+use domain::labels::{ErrorCode, Quota};
 use domain::limits;
 use domain::signals::keys;
 use domain::vocabulary::MediaType;
@@ -120,7 +120,7 @@ pub(super) async fn attach_file(
     if !key.is_present() {
         let mut transaction = app.database.begin().await?;
         let edit = Edit::begin(&app, &mut transaction, &member, path.content_item_id, &if_match).await?;
-        edit.require_room(&app, &mut transaction).await?;
+        edit.require_room(&app, &mut transaction, member.organization_id).await?;
     }
     let stored = store_upload(&app, upload, RULES).await?;
     let request = key.of_file(&stored.checksum);
@@ -158,7 +158,7 @@ async fn attach(
         return Ok(Attached::Before(earlier));
     }
     let edit = Edit::begin(app, &mut transaction, member, content_item_id, if_match).await?;
-    edit.require_room(app, &mut transaction).await?;
+    edit.require_room(app, &mut transaction, member.organization_id).await?;
     stored.reference(app, &mut transaction).await?;
     let attachment = Attachment {
         id: AttachmentId::from(stored.id.uuid()),
@@ -169,12 +169,13 @@ async fn attach(
         uploaded_by: member.user_id,
         created_at: app.clock.now(),
     };
-    app.database
+    let inserted = app
+        .database
         .run(
             DatabaseOperation::InsertAttachment,
             sqlx::query(
                 "insert into attachments (id, content_item_id, file_name, media_type, size, checksum, uploaded_by, created_at)
-                 values ($1, $2, $3, $4, $5, $6, $7, $8)",
+                 select $1, $2, $3, $4, $5, $6, $7, $8 where lock_organization_storage($9) + $5 <= $10",
             )
             .bind(attachment.id)
             .bind(content_item_id)
@@ -184,9 +185,14 @@ async fn attach(
             .bind(&stored.checksum[..])
             .bind(attachment.uploaded_by)
             .bind(attachment.created_at)
+            .bind(member.organization_id)
+            .bind(app.settings.quotas.parameter(Quota::StoragePerOrganization))
             .execute(&mut *transaction),
         )
         .await?;
+    if inserted.rows_affected() == 0 {
+        return Err(app.settings.quotas.reached(Quota::StoragePerOrganization));
+    }
     let etag = edit.save(app, &mut transaction).await?;
     telemetry::current::set(|attributes| attributes.id(&keys::ATTACHMENT_ID, attachment.id));
     let created = Created { body: attachment, etag: Some(etag) };
@@ -217,17 +223,29 @@ impl Edit {
         Ok(Self { locked, next, now })
     }
 
-    /// Refuses where the item has as many attachments as it can have.
-    async fn require_room(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
-        let count: i64 = app
+    /// Refuses where the item has as many attachments as it can have, or the organization as many bytes.
+    async fn require_room(
+        &self,
+        app: &App,
+        transaction: &mut Transaction,
+        organization_id: OrganizationId,
+    ) -> Result<(), Error> {
+        let (count, stored): (i64, i64) = app
             .database
             .run(
                 DatabaseOperation::CountAttachments,
-                sqlx::query_scalar("select count(*) from attachments where content_item_id = $1")
-                    .bind(self.locked.item.summary.id)
-                    .fetch_one(&mut **transaction),
+                sqlx::query_as(
+                    "select (select count(*) from attachments where content_item_id = $1),
+                            coalesce((select bytes from organization_storage where organization_id = $2), 0)",
+                )
+                .bind(self.locked.item.summary.id)
+                .bind(organization_id)
+                .fetch_one(&mut **transaction),
             )
             .await?;
+        if stored >= app.settings.quotas.parameter(Quota::StoragePerOrganization) {
+            return Err(app.settings.quotas.reached(Quota::StoragePerOrganization));
+        }
         if count < limits::ATTACHMENTS {
             return Ok(());
         }

@@ -26,10 +26,10 @@ const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0";
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0";
 const WEBP: &[u8] = b"RIFF\x24\0\0\0WEBPVP8 ";
 const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0";
-const PDF: &[u8] = b"%PDF-1.7\n";
+pub(crate) const PDF: &[u8] = b"%PDF-1.7\n";
 
 /// A file that begins so, with as many bytes as this; no two pieces of it are the same.
-fn file(beginning: &[u8], size: usize) -> Vec<u8> {
+pub(crate) fn file(beginning: &[u8], size: usize) -> Vec<u8> {
     let mut file = beginning.to_vec();
     file.extend((beginning.len()..size).map(|position| (position * 31 + position / 251) as u8));
     file
@@ -54,7 +54,7 @@ fn request(
 }
 
 /// Attaches a file to whatever version of the item there is.
-async fn attach(team: &Team, item: &str, body: impl Into<Body>) -> Answer {
+pub(crate) async fn attach(team: &Team, item: &str, body: impl Into<Body>) -> Answer {
     let path = format!("{item}/attachments");
     let mut request = request(&team.test, team.author, Method::POST, &path, body);
     request.headers_mut().insert("if-match", "*".parse().expect("a header"));

@@ -39,6 +39,7 @@ pub(super) async fn all(drills: &mut Drills) {
     logins_failing(drills).await;
     workflow_failing(drills).await;
     gauges_drifted(drills).await;
+    quota_almost_used(drills).await;
     background::backlogs_growing(drills).await;
     background::schedule_moved(drills).await;
     sampler_killed(drills).await;
@@ -169,6 +170,32 @@ async fn gauges_drifted(drills: &mut Drills) {
                 execute(world, statement).await;
             },
             async |world, ()| world.operate(&["gauges", "repair"]),
+        )
+        .await;
+}
+
+async fn quota_almost_used(drills: &mut Drills) {
+    let drill = Drill {
+        cause: "an organization has uploaded almost as much as it may",
+        fires: &["QuotaNear{quota=storage_per_organization}"],
+        explained: &[],
+    };
+    drills
+        .drill(
+            drill,
+            async |world| {
+                let statement = "insert into organization_storage as storage (organization_id, bytes)
+                     select id, 50000000000 from organizations limit 1
+                     on conflict (organization_id) do update set bytes = storage.bytes + excluded.bytes";
+                execute(world, statement).await;
+            },
+            async |world, ()| {
+                execute(
+                    world,
+                    "update organization_storage set bytes = bytes - 50000000000 where bytes > 50000000000",
+                )
+                .await;
+            },
         )
         .await;
 }
@@ -467,7 +494,7 @@ async fn disk_full(drills: &mut Drills) {
     let drill = Drill {
         cause: "somebody fills the disk of the log files",
         fires: &["DiskAlmostFull{disk=logs}", "DiskFilling{disk=logs}", "TelemetryDropped{signal=logs}"],
-        explained: &[],
+        explained: &[("LogsNotArriving", "lines that cannot be written do not arrive in Loki")],
     };
     drills
         .drill(
@@ -536,10 +563,14 @@ async fn api_panics(drills: &mut Drills) {
         .await;
 }
 
-/// What the runbook says that an alert explains, with the reasons.
-fn explained_by(alert: &str) -> &'static [(&'static str, &'static str)] {
+/// Returns the alerts that the runbook says are explained by this one, with the reasons, and others that this drill explains.
+fn explained_by(
+    alert: &str,
+    others: &[(&'static str, &'static str)],
+) -> &'static [(&'static str, &'static str)] {
     let explained = monitoring::rules::causes::explained_by(alert).into_iter();
-    let pairs: Vec<_> = explained.map(|(series, reason)| (series.alert, reason)).collect();
+    let mut pairs: Vec<_> = explained.map(|(series, reason)| (series.alert, reason)).collect();
+    pairs.extend(others);
     // Once in a program that ends.
     pairs.leak()
 }
@@ -549,7 +580,10 @@ async fn api_hangs(drills: &mut Drills) {
     let drill = Drill {
         cause: "all worker threads of the API stand still, which only a build for it does",
         fires: &["ProcessHung{role=serve}"],
-        explained: explained_by("ProcessHung"),
+        explained: explained_by(
+            "ProcessHung",
+            &[("ProcessCrashLooping", "it was started for other drills within the hour")],
+        ),
     };
     drills
         .drill(
@@ -572,7 +606,7 @@ async fn api_crashes(drills: &mut Drills) {
     let drill = Drill {
         cause: "the API is killed five times, soon after each start",
         fires: &["ProcessCrashLooping{role=serve}"],
-        explained: explained_by("ProcessCrashLooping"),
+        explained: explained_by("ProcessCrashLooping", &[]),
     };
     drills
         .drill(
@@ -642,7 +676,7 @@ async fn postgres_stopped(drills: &mut Drills) {
     let drill = Drill {
         cause,
         fires: &["PostgresUnreachable", "HighErrorRate", "LoopFailing{loop=worker}"],
-        explained: explained_by("PostgresUnreachable"),
+        explained: explained_by("PostgresUnreachable", &[]),
     };
     drills
         .drill(

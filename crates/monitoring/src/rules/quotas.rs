@@ -1,0 +1,53 @@
+//! The alert about quotas that are almost used up.
+
+use std::time::Duration;
+
+use domain::catalogue::QUOTA_LARGEST_SHARE;
+use domain::labels::Quota;
+
+use super::cases::{case, fires_for, silent};
+use super::thresholds::{BACKLOG_PENDING, QUOTA_SHARE};
+use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics};
+use crate::query::{Scale, select};
+
+pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
+    vec![quota_near(scale)]
+}
+
+fn quota_near(scale: Scale) -> Alert {
+    let share = || select(&QUOTA_LARGEST_SHARE).now().max_by::<Quota, _>();
+    let used = |values| vec![Series::of(&QUOTA_LARGEST_SHARE, Quota::StoragePerOrganization, values)];
+    Alert {
+        name: "QuotaNear",
+        severity: Severity::Info,
+        condition: share().above(QUOTA_SHARE).text().to_owned(),
+        pending: scale.of(BACKLOG_PENDING),
+        keep_firing: Duration::ZERO,
+        summary: "A customer has almost used up the quota {{ $labels.quota }}.".to_owned(),
+        description: "The largest user or organization uses {{ $value | humanizePercentage }} of the quota."
+            .to_owned(),
+        dashboard: DashboardUid::Adoption,
+        runbook: Runbook {
+            meaning: "One user or organization uses more than nine tenths of what SOCIALIZE_ORGANIZATIONS_PER_USER, SOCIALIZE_WORKSPACES_PER_ORGANIZATION or SOCIALIZE_STORAGE_PER_ORGANIZATION allows.",
+            impact: "At the quota its requests to add more are refused with 403 `quota_reached`. Nobody else is affected.",
+            confirm: vec![metrics("The largest share of each quota", &share())],
+            remedy: &[
+                "Find out who it is: `select organization_id, bytes from organization_storage order by bytes desc limit 5`, `select created_by, count(*) from organizations group by 1 order by 2 desc limit 5`, or `select organization_id, count(*) from workspaces group by 1 order by 2 desc limit 5`.",
+                "An honest team: raise the setting and restart the processes, after a look at the free space of disk or bucket.",
+                "Somebody who fills the server: `socialize erase-user`, or ask.",
+            ],
+            escalate: "Nobody; it can wait until the morning.",
+        },
+        fires_without_data: false,
+        cases: vec![
+            case("nine tenths", 20, used("0.9x20"), silent()),
+            case("more than nine tenths, for four minutes", 14, used("0.5x10 0.91x10"), silent()),
+            case(
+                "more than nine tenths",
+                15,
+                used("0.5x10 0.91x10"),
+                fires_for(Quota::StoragePerOrganization, "91%"),
+            ),
+        ],
+    }
+}

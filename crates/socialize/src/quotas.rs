@@ -1,0 +1,158 @@
+//! Quotas: how much of the server one user or organization may use. They are counted in the database, over all processes.
+//!
+//! Requests that write are counted in portions: a process takes a portion of a user's allowance at a time and counts within it in
+//! memory. Only a user who needs a second portion within the same minute costs a statement, so an ordinary request costs none.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::ids::UserId;
+use domain::labels::{ErrorCode, Quota};
+
+use crate::error::Error;
+
+/// Settings. The defaults are far beyond what an honest team needs.
+#[derive(Clone, Copy, Debug)]
+pub struct QuotaSettings {
+    /// Organizations that one user may have created.
+    pub organizations_per_user: u64,
+    /// Workspaces of one organization.
+    pub workspaces_per_organization: u64,
+    /// Bytes of all attachments of one organization.
+    pub storage_per_organization: u64,
+}
+
+impl Default for QuotaSettings {
+    fn default() -> Self {
+        Self {
+            organizations_per_user: 50,
+            workspaces_per_organization: 500,
+            storage_per_organization: 50 << 30,
+        }
+    }
+}
+
+impl QuotaSettings {
+    /// The largest amount that is allowed.
+    pub fn limit(&self, quota: Quota) -> u64 {
+        match quota {
+            Quota::OrganizationsPerUser => self.organizations_per_user,
+            Quota::WorkspacesPerOrganization => self.workspaces_per_organization,
+            Quota::StoragePerOrganization => self.storage_per_organization,
+        }
+    }
+
+    /// The same as a parameter of a statement.
+    pub fn parameter(&self, quota: Quota) -> i64 {
+        i64::try_from(self.limit(quota)).unwrap_or(i64::MAX)
+    }
+
+    /// The refusal of a request that would exceed a quota.
+    pub fn reached(&self, quota: Quota) -> Error {
+        let limit = self.limit(quota);
+        let message = match quota {
+            Quota::OrganizationsPerUser => format!(
+                "You have created {limit} organizations, and no more are allowed: delete one, or ask the operators of this Socialize."
+            ),
+            Quota::WorkspacesPerOrganization => format!(
+                "The organization has {limit} workspaces, and no more are allowed: delete one, or ask the operators of this Socialize."
+            ),
+            Quota::StoragePerOrganization => format!(
+                "The attachments of the organization may take {} MiB, and this one would exceed that: delete others, or ask the operators of this Socialize.",
+                limit >> 20
+            ),
+        };
+        Error::refused(ErrorCode::QuotaReached, message)
+    }
+}
+
+/// Portions into which the allowance of a minute is divided.
+pub(crate) const PORTIONS: usize = 20;
+/// Users that are remembered before those whose minute has passed are forgotten.
+const REMEMBERED: usize = 10_000;
+
+/// The portions of this process, by user.
+#[derive(Default)]
+pub(crate) struct Portions {
+    by_user: Mutex<HashMap<UserId, Portion>>,
+}
+
+struct Portion {
+    left: usize,
+    until: DateTime<Utc>,
+}
+
+impl Portions {
+    /// Takes one from the user's portion and returns whether there was one. The first portion within `window` is free.
+    pub(crate) fn take(
+        &self,
+        user: UserId,
+        size: NonZeroUsize,
+        window: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> bool {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        if by_user.len() >= REMEMBERED && !by_user.contains_key(&user) {
+            by_user.retain(|_, portion| portion.until > now);
+        }
+        let portion = by_user.entry(user).or_insert(Portion { left: size.get(), until: now + window });
+        // A clock that was set back must not keep a portion for ever.
+        if portion.until <= now || portion.until > now + window {
+            *portion = Portion { left: size.get(), until: now + window };
+        }
+        let Some(left) = portion.left.checked_sub(1) else { return false };
+        portion.left = left;
+        true
+    }
+
+    /// Adds a portion that the database has granted.
+    pub(crate) fn add(&self, user: UserId, size: NonZeroUsize) {
+        let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(portion) = by_user.get_mut(&user) {
+            // One is for the request that asked.
+            portion.left += size.get() - 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn user(number: u128) -> UserId {
+        UserId::from(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn a_portion_ends_and_the_next_minute_brings_another() {
+        let (size, window, now) = (
+            NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN),
+            TimeDelta::minutes(1),
+            DateTime::UNIX_EPOCH + TimeDelta::days(20_000),
+        );
+        let portions = Portions::default();
+        let take = |after| portions.take(user(1), size, window, now + TimeDelta::seconds(after));
+        assert_eq!([take(0), take(1), take(2), take(59)], [true, true, true, false]);
+        assert_eq!([take(60), take(60), take(60), take(60)], [true, true, true, false]);
+        portions.add(user(1), size);
+        let take = |after| portions.take(user(1), size, window, now + TimeDelta::seconds(after));
+        assert_eq!([take(61), take(61), take(61)], [true, true, false], "one was for the request that asked");
+        // The clock was set back by a day.
+        assert!(take(-86_400));
+    }
+
+    #[test]
+    fn users_of_the_past_are_forgotten() {
+        let (size, window, now) =
+            (NonZeroUsize::MIN, TimeDelta::minutes(1), DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
+        let portions = Portions::default();
+        for number in 0..REMEMBERED as u128 {
+            portions.take(user(number), size, window, now);
+        }
+        portions.take(user(u128::MAX), size, window, now + window);
+        assert_eq!(portions.by_user.lock().map(|known| known.len()).unwrap_or_default(), 1);
+    }
+}
