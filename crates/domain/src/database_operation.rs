@@ -103,6 +103,7 @@ pub enum DatabaseOperation {
     UpsertPublishingEndpoint,
     RotatePublishingSecret,
     DisablePublishingEndpoint,
+    RatePublishingEndpoint,
     DeletePublishingEndpoint,
     ListAbandonedDeliveries,
     // Feedback.

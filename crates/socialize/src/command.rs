@@ -153,7 +153,7 @@ pub async fn manage_dead_letters(
         }
         DeadLettersCommand::Retry(chosen) => {
             let (database, format) = (database(&chosen.settings)?, format(chosen.json));
-            return dead_letters::retry(&database, &selection(*chosen), Clock::default().now(), format).await;
+            return dead_letters::retry(&database, &selection(*chosen), format).await;
         }
         DeadLettersCommand::Discard(chosen) => {
             let (database, format) = (database(&chosen.settings)?, format(chosen.json));

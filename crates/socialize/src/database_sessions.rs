@@ -14,7 +14,8 @@ use crate::database::Pool;
 /// Parameters of a session, as one SQL text that sets them.
 ///
 /// Every session reads the newest committed rows: the statements are written for `read committed`, and an operator may have set a
-/// stricter default for the server, the database or the role.
+/// stricter default for the server, the database or the role. No statement is compiled: all are short, and where Postgres expects more
+/// rows than there are, compiling took longer than the statement.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameters(String);
 
@@ -23,7 +24,8 @@ impl Parameters {
     pub(crate) fn new(statement_timeout: Duration) -> Self {
         let mut set = "set default_transaction_isolation = 'read committed';
              set default_transaction_deferrable = off;
-             set standard_conforming_strings = on"
+             set standard_conforming_strings = on;
+             set jit = off"
             .to_owned();
         let _ = write!(set, "; set statement_timeout = {}", statement_timeout.as_millis());
         Self(set)

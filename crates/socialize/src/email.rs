@@ -9,7 +9,7 @@ use telemetry::ClosedSet;
 use crate::app::App;
 use crate::database::{self, Transaction};
 use crate::email_limits;
-use crate::queue::{NewJob, enqueue};
+use crate::queue::{JobOwner, NewJob, enqueue};
 
 /// How often delivery of an e-mail is tried: with backoff, for about a day.
 const MAX_ATTEMPTS: i32 = 12;
@@ -81,16 +81,36 @@ impl Email {
         }
     }
 
+    /// Whose doing it is. What people do about their own accounts belongs to no organization.
+    fn owner(self) -> JobOwner {
+        match self {
+            Self::VerifyEmail { .. } | Self::AlreadyRegistered { .. } | Self::ResetPassword { .. } => {
+                JobOwner::Nobody
+            }
+            Self::WorkspaceInvite { invite } => JobOwner::Invite(invite),
+            Self::ApprovalRequested { content_item, .. }
+            | Self::ApprovalReminder { content_item, .. }
+            | Self::ApprovalDecided { content_item, .. } => JobOwner::ContentItem(content_item),
+        }
+    }
+
     /// Leaves it to the worker, if and when the transaction commits.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
-        let (kind, run_at, max_attempts) = (JobKind::SendEmail, app.clock.now(), MAX_ATTEMPTS);
+        let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
         enqueue(
             app,
             transaction,
-            NewJob { kind, payload: &self, run_at, max_attempts, deduplication_key: None },
+            NewJob {
+                kind,
+                payload: &self,
+                run_at: None,
+                owner: self.owner(),
+                max_attempts,
+                deduplication_key: None,
+            },
         )
         .await
     }
@@ -120,7 +140,8 @@ impl Email {
             let deduplication_key =
                 Some(format!("{}:{content_item}:{recipient}:{decision}", template.as_str()));
             let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
-            let job = NewJob { kind, payload: &payload, run_at, max_attempts, deduplication_key };
+            let owner = JobOwner::ContentItem(content_item);
+            let job = NewJob { kind, payload: &payload, run_at, owner, max_attempts, deduplication_key };
             enqueue(app, transaction, job).await?;
         }
         Ok(())

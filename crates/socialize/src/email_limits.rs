@@ -204,7 +204,7 @@ pub async fn next_about_item(
     template: EmailTemplate,
     content_item: ContentItemId,
     recipients: &[UserId],
-) -> database::Result<Vec<(UserId, DateTime<Utc>)>> {
+) -> database::Result<Vec<(UserId, Option<DateTime<Utc>>)>> {
     let now = app.clock.now();
     let last: Vec<(UserId, Option<DateTime<Utc>>)> = app
         .database
@@ -223,6 +223,7 @@ pub async fn next_about_item(
             .fetch_all(&mut **transaction),
         )
         .await?;
-    let next = |last: Option<DateTime<Utc>>| last.map_or(now, |last| (last + ABOUT_THE_SAME_ITEM).max(now));
+    let next =
+        |last: Option<DateTime<Utc>>| last.map(|last| last + ABOUT_THE_SAME_ITEM).filter(|next| *next > now);
     Ok(last.into_iter().map(|(user, last)| (user, next(last))).collect())
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::database::{self, Transaction};
 use crate::error::Error;
-use crate::queue::{NewJob, enqueue_in_lane};
+use crate::queue::{JobOwner, NewJob, enqueue_in_lane};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
 use crate::webhook::SigningSecret;
 
@@ -79,7 +79,9 @@ impl Publication {
         let job = NewJob {
             kind: JobKind::PublishContentItem,
             payload: &self,
-            run_at: self.scheduled_at,
+            // What is due already by our clock is not to wait for the clock of the database.
+            run_at: Some(self.scheduled_at).filter(|at| *at > app.clock.now()),
+            owner: JobOwner::Workspace(self.workspace),
             max_attempts: MAX_ATTEMPTS,
             deduplication_key: Some(format!(
                 "{}:{}",
@@ -99,6 +101,10 @@ pub(crate) struct StoredEndpoint {
     pub(crate) previous_secret_id: Option<Uuid>,
     pub(crate) previous_secret_until: Option<DateTime<Utc>>,
     pub(crate) disabled_at: Option<DateTime<Utc>>,
+    /// Grows by two with each call that timed out, and shrinks by one with each that was answered.
+    pub(crate) slowness: i16,
+    /// Whether it has ever answered.
+    pub(crate) has_answered: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
@@ -117,7 +123,8 @@ impl StoredEndpoint {
             .run(
                 DatabaseOperation::FindPublishingEndpoint,
                 sqlx::query_as(
-                    "select url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at
+                    "select url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness, has_answered,
+                            created_at, updated_at
                      from publishing_endpoints where workspace_id = $1",
                 )
                 .bind(workspace_id)

@@ -335,6 +335,31 @@ const REFUSED: &[(&str, &str)] = &[
       values (gen_random_uuid(), 'send_email', '{}', 'running', now(), 5, now())",
     ),
     (
+        "jobs_times_are_finite",
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at) \
+      values (gen_random_uuid(), 'send_email', '{}', '-infinity', 5, now())",
+    ),
+    (
+        "jobs_times_are_finite",
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at) \
+      values (gen_random_uuid(), 'send_email', '{}', now(), 5, 'infinity')",
+    ),
+    (
+        "jobs_times_are_finite",
+        "insert into jobs (id, kind, payload, status, lease_token, lease_expires_at, run_at, max_attempts, created_at) \
+      values (gen_random_uuid(), 'send_email', '{}', 'running', gen_random_uuid(), 'infinity', now(), 5, now())",
+    ),
+    (
+        "jobs_queued_with_an_attempt_left",
+        "insert into jobs (id, kind, payload, attempts, run_at, max_attempts, created_at) \
+      values (gen_random_uuid(), 'send_email', '{}', 5, now(), 5, now())",
+    ),
+    (
+        "periodic_jobs_next_run_at_is_finite",
+        "insert into periodic_jobs (kind, next_run_at) values ('expire_invites', 'infinity')",
+    ),
+    ("content_items_scheduled_at_is_finite", "update content_items set scheduled_at = '-infinity'"),
+    (
         "jobs_trace_context_whole",
         "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, span_id, \
       sampled) values (gen_random_uuid(), 'send_email', '{}', now(), 5, now(), '\\x0102030405060708', true)",

@@ -291,7 +291,8 @@ pub struct ServeArguments {
     /// Let serve work on jobs too: true or false [default: true]
     #[arg(long, value_name = "BOOL", env = "SOCIALIZE_SERVE_WORKS")]
     pub serve_works: Option<String>,
-    /// Maximum number of concurrent jobs [default: 8]
+    /// Maximum number of concurrent jobs of a kind; four times as many deliveries to publishing
+    /// endpoints [default: 8]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_JOB_CONCURRENCY")]
     pub job_concurrency: Option<String>,
     /// Time after which the jobs of a killed worker are taken over by another [default: 60s]

@@ -88,13 +88,8 @@ pub async fn show(database: &Database, id: JobId, format: Format) -> anyhow::Res
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub async fn retry(
-    database: &Database,
-    selection: &Selection,
-    now: DateTime<Utc>,
-    format: Format,
-) -> anyhow::Result<ExitCode> {
-    let chosen = give_back(database, selection, now).await?;
+pub async fn retry(database: &Database, selection: &Selection, format: Format) -> anyhow::Result<ExitCode> {
+    let chosen = give_back(database, selection).await?;
     let (given_back, superseded): (Vec<_>, Vec<_>) = chosen.iter().partition(|(_, went)| *went);
     let ids = |chosen: Vec<&(JobId, bool)>| chosen.into_iter().map(|(id, _)| *id).collect::<Vec<_>>();
     let (given_back, superseded) = (ids(given_back), ids(superseded));

@@ -126,11 +126,7 @@ pub async fn find(database: &Database, id: JobId) -> database::Result<Option<Dea
 ///
 /// # Errors
 /// Returns an error if the database fails; then nothing has changed.
-pub async fn give_back(
-    database: &Database,
-    selection: &Selection,
-    now: DateTime<Utc>,
-) -> database::Result<Vec<(JobId, bool)>> {
+pub async fn give_back(database: &Database, selection: &Selection) -> database::Result<Vec<(JobId, bool)>> {
     let mut transaction = database.begin().await?;
     let chosen = database
         .run(
@@ -142,7 +138,7 @@ pub async fn give_back(
                      from jobs
                      where status = 'dead' and ($1::uuid[] is null or id = any ($1)) and ($2::text is null or kind = $2)
                  ), given_back as (
-                     update jobs set status = 'queued', attempts = 0, run_at = $3, finished_at = null
+                     update jobs set status = 'queued', attempts = 0, run_at = statement_timestamp(), finished_at = null
                      from chosen
                      where jobs.id = chosen.id and jobs.status = 'dead' and chosen.place = 1
                        and not exists (
@@ -156,7 +152,6 @@ pub async fn give_back(
             )
             .bind(selection.ids())
             .bind(selection.kind())
-            .bind(now)
             .fetch_all(&mut *transaction),
         )
         .await?;

@@ -111,6 +111,8 @@ pub struct Post {
     pub headers: HeaderMap,
     /// What.
     pub body: Bytes,
+    /// Divides the time that the answer may take.
+    pub haste: u32,
 }
 
 /// Calls others; cheap to clone.
@@ -242,7 +244,7 @@ impl Outbound {
             headers.insert(TRACEPARENT, traceparent);
         }
         let answer = client.post(post.url).headers(headers).body(post.body).send();
-        match timeout(self.inner.timeouts.answer, answer).await {
+        match timeout(self.inner.timeouts.answer / post.haste.max(1), answer).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(reduce(&error)),
             Err(_elapsed) => Err(ErrorType::Timeout),

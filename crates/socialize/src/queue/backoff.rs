@@ -1,6 +1,6 @@
 //! How long a failed job waits.
 
-use chrono::TimeDelta;
+use std::time::Duration;
 
 /// The wait after the first failure. Short, for somebody may be waiting for the e-mail.
 const FIRST: f64 = 5.0;
@@ -11,10 +11,10 @@ const LONGEST: f64 = 6.0 * 3600.0;
 
 /// How long to wait after attempt number `attempt` failed. `random`, from 0 to 1, spreads jobs that failed together by a
 /// quarter to either side, so that they do not come back together.
-pub fn backoff(attempt: i32, random: f64) -> TimeDelta {
+pub fn backoff(attempt: i32, random: f64) -> Duration {
     let seconds = (FIRST * FACTOR.powi(attempt.clamp(1, 100) - 1)).min(LONGEST);
     let jitter = 0.75 + 0.5 * random.clamp(0.0, 1.0);
-    TimeDelta::milliseconds((seconds * jitter * 1000.0) as i64)
+    Duration::from_secs_f64(seconds * jitter)
 }
 
 #[cfg(test)]
@@ -23,17 +23,17 @@ mod tests {
 
     #[test]
     fn waits_grow_to_a_limit_and_are_spread() {
-        let middle = |attempt| backoff(attempt, 0.5).num_milliseconds();
+        let middle = |attempt| backoff(attempt, 0.5).as_millis();
         assert_eq!((middle(1), middle(2), middle(3)), (5_000, 15_000, 45_000));
         assert_eq!((middle(9), middle(i32::MAX)), (21_600_000, 21_600_000));
         assert_eq!((middle(0), middle(i32::MIN)), (5_000, 5_000));
-        assert_eq!(backoff(1, 0.0).num_milliseconds(), 3_750);
-        assert_eq!(backoff(1, 1.0).num_milliseconds(), 6_250);
+        assert_eq!(backoff(1, 0.0).as_millis(), 3_750);
+        assert_eq!(backoff(1, 1.0).as_millis(), 6_250);
     }
 
     #[test]
     fn twelve_attempts_span_about_a_day() {
-        let hours: i64 = (1..12).map(|attempt| backoff(attempt, 0.5).num_minutes()).sum::<i64>() / 60;
+        let hours = (1..12).map(|attempt| backoff(attempt, 0.5)).sum::<Duration>().as_secs() / 3600;
         assert!((20..=28).contains(&hours), "{hours}");
     }
 }

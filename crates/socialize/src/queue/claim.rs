@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::JobId;
 use domain::labels::JobKind;
@@ -13,6 +12,7 @@ use telemetry::{ClosedSet, ErrorType, JobOutcome, SpanContext, SpanId, TraceId};
 use uuid::Uuid;
 
 use super::job::Job;
+use super::room::Vacancies;
 use super::run::describe;
 use crate::app::App;
 use crate::database;
@@ -20,74 +20,77 @@ use crate::database;
 /// How many expired leases one turn deals with; more than any crash leaves behind.
 const RECOVERED_AT_ONCE: i64 = 1_000;
 
-/// Claims what is due, at most as many of each kind as said, in one statement for all kinds. Of each lane only the first job is
-/// claimed, and none of a lane that is busy: so one lane never takes the room of the others, however much waits in it.
+/// What a claim got.
+pub(super) struct Claimed {
+    pub(super) jobs: Vec<Job>,
+    /// Kinds of which more is due than was looked at, whether or not as many were claimed as were asked for.
+    pub(super) crowded: Vec<JobKind>,
+}
+
+/// Claims what is due by the clock of the database, at most as many of each kind as there is room for, in one statement for all kinds.
+///
+/// Organizations take turns, and those with many jobs do not keep others waiting; see [`Room`](super::room::Room) for their shares. Of
+/// each lane only the first job is claimed, and none of a lane that is busy: so one lane never takes the room of the others, however
+/// much waits in it.
 ///
 /// The attempt is counted here and not at its end, so that a job that kills its process uses its attempts up. Rows that
 /// another worker is claiming at this moment are passed over.
-pub(super) async fn claim(
-    app: &App,
-    free: &[(JobKind, usize)],
-    busy_lanes: &[Uuid],
-    lease: Duration,
-) -> database::Result<Vec<Job>> {
-    let kinds: Vec<&str> = free.iter().map(|(kind, _)| kind.as_str()).collect();
-    let limits: Vec<i64> = free.iter().map(|(_, limit)| i64::try_from(*limit).unwrap_or(i64::MAX)).collect();
-    let now = app.clock.now();
+pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> database::Result<Claimed> {
+    let Vacancies { free, shares, running } = vacancies;
     let lease_token = Uuid::new_v4();
     let mut connection = app.database.acquire().await?;
     let rows = app
         .database
         .run(
             DatabaseOperation::ClaimJobs,
-            sqlx::query(
-                "with due as materialized (
-                     select due.id
-                     from unnest($1::text[], $2::bigint[]) as wanted (kind, free)
-                     cross join lateral (
-                         select id from jobs
-                         where jobs.kind = wanted.kind and status = 'queued' and run_at <= $3
-                             and (lane is null or (lane <> all ($6) and not exists (
-                                 select from jobs as earlier
-                                 where earlier.lane = jobs.lane and earlier.status = 'queued'
-                                     and (earlier.run_at, earlier.id) < (jobs.run_at, jobs.id)
-                             )))
-                         order by run_at, id limit wanted.free for update skip locked
-                     ) as due
-                 )
-                 update jobs
-                 set status = 'running', attempts = attempts + 1, lease_token = $4, lease_expires_at = $5
-                 from due where jobs.id = due.id
-                 returning jobs.id, kind, payload, attempts, max_attempts, priority, run_at, lane, trace_id, span_id, sampled",
-            )
-            .bind(kinds)
-            .bind(limits)
-            .bind(now)
-            .bind(lease_token)
-            .bind(now + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX))
-            .bind(busy_lanes)
-            .fetch_all(&mut *connection),
+            sqlx::query(include_str!("claim.sql"))
+                .bind(column(free, |(kind, _)| kind.as_str()))
+                .bind(column(free, |(_, free)| count(*free)))
+                .bind(app.clock.for_database())
+                .bind(lease_token)
+                .bind(lease.as_secs_f64())
+                .bind(column(shares, |share| share.kind.as_str()))
+                .bind(column(shares, |share| share.standing as i16))
+                .bind(column(shares, |share| count(share.most)))
+                .bind(column(shares, |share| count(share.most_of_one)))
+                .bind(column(running, |running| running.kind.as_str()))
+                .bind(column(running, |running| running.organization_id))
+                .bind(column(running, |running| running.lane))
+                .bind(column(running, |running| running.standing))
+                .fetch_all(&mut *connection),
         )
         .await?;
-    let mut claimed = Vec::with_capacity(rows.len());
+    let mut claimed = Claimed { jobs: Vec::with_capacity(rows.len()), crowded: Vec::new() };
     for row in rows {
-        let order: (i16, chrono::DateTime<chrono::Utc>) = (row.try_get("priority")?, row.try_get("run_at")?);
         // Only kinds that were asked for come back.
         let Ok(kind) = parse(row.try_get("kind")?) else { continue };
-        let job = Job {
+        if row.try_get("is_crowded")? {
+            claimed.crowded.push(kind);
+        }
+        claimed.jobs.push(Job {
             id: row.try_get("id")?,
             kind,
             attempt: row.try_get("attempts")?,
             max_attempts: row.try_get("max_attempts")?,
             lane: row.try_get("lane")?,
-            payload: row.try_get("payload")?,
+            organization_id: row.try_get("organization_id")?,
+            standing: row.try_get("standing")?,
+            // A row that cannot be read fails in its own run, and not here, where its neighbours would be lost with it.
+            payload: row.try_get("payload").ok(),
             lease_token,
             cause: cause(&row)?,
-        };
-        claimed.push((order, job));
+        });
     }
-    claimed.sort_by_key(|(order, _)| *order);
-    Ok(claimed.into_iter().map(|(_, job)| job).collect())
+    Ok(claimed)
+}
+
+/// One column of a parameter that is a table.
+fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {
+    rows.iter().map(value).collect()
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// Gives jobs whose lease ran out back to the queue, and buries those that have no attempt left. Whoever held the lease is
@@ -101,18 +104,18 @@ pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcom
             DatabaseOperation::RecoverExpiredJobs,
             sqlx::query(
                 "with expired as materialized (
-                     select id, attempts >= max_attempts as is_spent from jobs
-                     where status = 'running' and lease_expires_at <= $1 and kind = any ($2)
+                     select id from jobs
+                     where status = 'running' and lease_expires_at <= coalesce($1, statement_timestamp()) and kind = any ($2)
                      order by lease_expires_at limit $3 for update skip locked
                  )
                  update jobs
-                 set status = case when is_spent then 'dead' else 'queued' end,
-                     finished_at = case when is_spent then $1 end,
+                 set status = case when attempts >= max_attempts then 'dead' else 'queued' end,
+                     finished_at = case when attempts >= max_attempts then coalesce($1, statement_timestamp()) end,
                      lease_token = null, lease_expires_at = null, last_error_type = $4
-                 from expired where jobs.id = expired.id
-                 returning jobs.id, kind, attempts, status, trace_id, span_id, sampled",
+                 where id = any (array (select id from expired))
+                 returning id, kind, attempts, status, trace_id, span_id, sampled",
             )
-            .bind(app.clock.now())
+            .bind(app.clock.for_database())
             .bind(kinds)
             .bind(RECOVERED_AT_ONCE)
             .bind(ErrorType::LostLease.as_str())

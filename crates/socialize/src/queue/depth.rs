@@ -19,11 +19,11 @@ pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database
             sqlx::query_as(
                 "select kind,
                         count(*) filter (where status <> 'dead'),
-                        greatest(0, coalesce(extract(epoch from $1 - min(run_at) filter (where status = 'queued')), 0))::float8,
+                        greatest(0, coalesce(extract(epoch from coalesce($1, statement_timestamp()) - min(run_at) filter (where status = 'queued')), 0))::float8,
                         count(*) filter (where status = 'dead')
                  from jobs group by kind",
             )
-            .bind(app.clock.now())
+            .bind(app.clock.for_database())
             .fetch_all(&mut *connection),
         )
         .await?;

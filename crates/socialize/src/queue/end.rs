@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
 use telemetry::{ClosedSet, ErrorType};
 
@@ -16,8 +15,8 @@ use crate::database;
 pub(super) enum End {
     /// It is done and deleted.
     Finished,
-    /// It runs again at that time.
-    Retried(DateTime<Utc>, ErrorType),
+    /// It runs again after that time.
+    Retried(Duration, ErrorType),
     /// It is given up and kept for the operator.
     Buried(ErrorType),
     /// It goes back as if it had not been claimed, because the process stops.
@@ -29,7 +28,7 @@ impl End {
     pub(super) async fn write(self, app: &App, job: &Job) -> database::Result<bool> {
         match self {
             Self::Finished => finish(app, job).await,
-            Self::Retried(run_at, error_type) => retry(app, job, run_at, error_type).await,
+            Self::Retried(wait, error_type) => retry(app, job, wait, error_type).await,
             Self::Buried(error_type) => bury(app, job, error_type).await,
             Self::HandedBack => hand_back(app, job).await,
         }
@@ -43,11 +42,16 @@ pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> datab
         .database
         .run(
             DatabaseOperation::ExtendJobLease,
-            sqlx::query("update jobs set lease_expires_at = $3 where id = $1 and lease_token = $2")
-                .bind(job.id)
-                .bind(job.lease_token)
-                .bind(app.clock.now() + TimeDelta::from_std(lease).unwrap_or(TimeDelta::MAX))
-                .execute(&mut *connection),
+            sqlx::query(
+                "update jobs
+                 set lease_expires_at = coalesce($3, statement_timestamp()) + make_interval(secs => $4)
+                 where id = $1 and lease_token = $2",
+            )
+            .bind(job.id)
+            .bind(job.lease_token)
+            .bind(app.clock.for_database())
+            .bind(lease.as_secs_f64())
+            .execute(&mut *connection),
         )
         .await?;
     Ok(extended.rows_affected() == 1)
@@ -68,7 +72,7 @@ async fn finish(app: &App, job: &Job) -> database::Result<bool> {
     Ok(finished.rows_affected() == 1)
 }
 
-async fn retry(app: &App, job: &Job, run_at: DateTime<Utc>, error_type: ErrorType) -> database::Result<bool> {
+async fn retry(app: &App, job: &Job, wait: Duration, error_type: ErrorType) -> database::Result<bool> {
     let mut connection = app.database.acquire().await?;
     let retried = app
         .database
@@ -76,12 +80,14 @@ async fn retry(app: &App, job: &Job, run_at: DateTime<Utc>, error_type: ErrorTyp
             DatabaseOperation::RetryJob,
             sqlx::query(
                 "update jobs
-                 set status = 'queued', run_at = $3, lease_token = null, lease_expires_at = null, last_error_type = $4
+                 set status = 'queued', run_at = coalesce($3, statement_timestamp()) + make_interval(secs => $4),
+                     lease_token = null, lease_expires_at = null, last_error_type = $5
                  where id = $1 and lease_token = $2",
             )
             .bind(job.id)
             .bind(job.lease_token)
-            .bind(run_at)
+            .bind(app.clock.for_database())
+            .bind(wait.as_secs_f64())
             .bind(error_type.as_str())
             .execute(&mut *connection),
         )
@@ -97,12 +103,13 @@ async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<b
             DatabaseOperation::BuryJob,
             sqlx::query(
                 "update jobs
-                 set status = 'dead', finished_at = $3, lease_token = null, lease_expires_at = null, last_error_type = $4
+                 set status = 'dead', finished_at = coalesce($3, statement_timestamp()),
+                     lease_token = null, lease_expires_at = null, last_error_type = $4
                  where id = $1 and lease_token = $2",
             )
             .bind(job.id)
             .bind(job.lease_token)
-            .bind(app.clock.now())
+            .bind(app.clock.for_database())
             .bind(error_type.as_str())
             .execute(&mut *connection),
         )

@@ -23,7 +23,12 @@ pub struct Job {
     pub max_attempts: i32,
     /// Jobs of one lane run one after the other in a process.
     pub lane: Option<Uuid>,
-    pub(super) payload: serde_json::Value,
+    /// Whom it is for, where it is for one organization.
+    pub(super) organization_id: Option<Uuid>,
+    /// How the endpoint behind its lane had behaved when it was claimed.
+    pub(super) standing: i16,
+    /// Nothing where it cannot be read at all.
+    pub(super) payload: Option<serde_json::Value>,
     /// Proves that the job is still ours.
     pub(super) lease_token: Uuid,
     /// The span that enqueued it.
@@ -33,12 +38,23 @@ pub struct Job {
 /// How jobs of a kind are run.
 #[derive(Clone, Copy, Debug)]
 pub struct JobPolicy {
-    /// How many of them one process runs at once.
+    /// How many of them one process runs at once at most.
     pub concurrency: usize,
+    /// Whether organizations share the slots. It is so where their servers decide how long a run takes.
+    pub is_shared: bool,
     /// How long one attempt may take.
     pub timeout: Duration,
     /// How often such a job is enqueued by itself.
     pub every: Option<Duration>,
+}
+
+impl JobPolicy {
+    /// How many of them run at once in a process that is told to run `concurrency` of a kind. Runs that wait for others hold nothing
+    /// meanwhile, so there are more slots for them.
+    pub(super) fn slots(&self, concurrency: usize) -> usize {
+        let factor = if self.is_shared { 4 } else { 1 };
+        self.concurrency.min(concurrency.saturating_mul(factor))
+    }
 }
 
 /// Why an attempt at a job failed, and whether another one makes sense. The code that notices the failure decides.
@@ -78,6 +94,7 @@ impl Job {
     /// # Errors
     /// When this version does not understand it.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, JobError> {
-        T::deserialize(&self.payload).map_err(|_| JobError::Fail(ErrorType::InvalidData))
+        let payload = self.payload.as_ref().and_then(|payload| T::deserialize(payload).ok());
+        payload.ok_or(JobError::Fail(ErrorType::InvalidData))
     }
 }

@@ -15,6 +15,7 @@ mod end;
 mod enqueue;
 mod job;
 mod listen;
+mod room;
 mod run;
 mod sample;
 mod schedule;
@@ -24,7 +25,7 @@ mod worker;
 
 pub use backoff::backoff;
 pub(crate) use enqueue::NOTIFY_CHANNEL;
-pub use enqueue::{NewJob, enqueue, enqueue_in_lane};
+pub use enqueue::{JobOwner, NewJob, enqueue, enqueue_in_lane};
 pub use job::{Job, JobError, JobPolicy};
 pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};
 pub use signals::JobSignals;

@@ -4,9 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use domain::signals::keys;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -18,6 +16,7 @@ use super::backoff::backoff;
 use super::claim::{claim, recover_expired};
 use super::end::{End, extend_lease};
 use super::job::{Job, JobError};
+use super::room::Room;
 use super::worker::WorkerSettings;
 use crate::app::App;
 use crate::database;
@@ -125,13 +124,12 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
             (JobOutcome::Rejected, Some(error_type), End::Finished)
         }
         Ending::Failed(JobError::Retry(error_type)) if job.attempt < job.max_attempts => {
-            let run_at = app.clock.now() + backoff(job.attempt, rand::random());
-            (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
+            let wait = backoff(job.attempt, rand::random());
+            (JobOutcome::Retry, Some(error_type), End::Retried(wait, error_type))
         }
         Ending::Failed(JobError::RetryAfter(error_type, wait)) if job.attempt < job.max_attempts => {
-            let wait = TimeDelta::from_std(wait).unwrap_or(TimeDelta::MAX);
-            let run_at = app.clock.now() + wait.max(backoff(job.attempt, rand::random()));
-            (JobOutcome::Retry, Some(error_type), End::Retried(run_at, error_type))
+            let wait = wait.max(backoff(job.attempt, rand::random()));
+            (JobOutcome::Retry, Some(error_type), End::Retried(wait, error_type))
         }
         Ending::Failed(
             JobError::Retry(error_type) | JobError::RetryAfter(error_type, _) | JobError::Fail(error_type),
@@ -195,8 +193,7 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
 /// # Errors
 /// When the database fails to hand out jobs.
 pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database::Result<RunCounts> {
-    let limits: Vec<(JobKind, usize)> =
-        JobKind::ALL.iter().map(|kind| (*kind, (settings.policy)(*kind).concurrency)).collect();
+    let vacancies = Room::new(settings.policy, usize::MAX).vacancies();
     let never = CancellationToken::new();
     let mut counts = RunCounts::default();
     loop {
@@ -204,7 +201,7 @@ pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database
             counts.add(outcome);
         }
         let claimed = Instant::now();
-        let jobs = claim(app, &limits, &[], settings.lease).await?;
+        let jobs = claim(app, &vacancies, settings.lease).await?.jobs;
         if jobs.is_empty() {
             return Ok(counts);
         }

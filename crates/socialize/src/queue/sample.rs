@@ -20,6 +20,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// that was frozen loses its lock by that, and another one samples.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// A sample may take one part in so many of the time. What waits in the queue is counted, which takes longer the more there is.
+const LARGEST_SHARE: u32 = 20;
+
 /// What is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
@@ -111,7 +114,7 @@ impl Sampler {
         }
         if self.is_holder && now >= self.next {
             self.sample(&mut connection).await?;
-            self.next = now + self.every;
+            self.next = now + self.every.max(now.elapsed() * LARGEST_SHARE);
         }
         self.connection = Some(connection);
         Ok(())

@@ -1,12 +1,11 @@
 //! Enqueuing periodic jobs.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::labels::JobKind;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 
-use super::enqueue::{NewJob, enqueue};
+use super::enqueue::{JobOwner, NewJob, enqueue};
 use super::worker::WorkerSettings;
 use crate::app::App;
 use crate::database;
@@ -19,13 +18,9 @@ const MAX_ATTEMPTS: i32 = 5;
 ///
 /// A kind begins one period after it is first seen, and ticks that were missed are not made up for: one run catches up.
 pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings) -> database::Result<()> {
-    let now = app.clock.now();
-    let periodic: Vec<(&str, DateTime<Utc>)> = JobKind::ALL
-        .iter()
-        .filter_map(|kind| Some((kind.as_str(), (settings.policy)(*kind).every?)))
-        .map(|(kind, every)| (kind, now + TimeDelta::from_std(every).unwrap_or(TimeDelta::MAX)))
-        .collect();
-    let (kinds, next): (Vec<&str>, Vec<DateTime<Utc>>) = periodic.into_iter().unzip();
+    let periodic = JobKind::ALL.iter().filter_map(|kind| Some((*kind, (settings.policy)(*kind).every?)));
+    let (kinds, periods): (Vec<&str>, Vec<f64>) =
+        periodic.map(|(kind, every)| (kind.as_str(), every.as_secs_f64())).unzip();
 
     let mut transaction = app.database.begin().await?;
     let due: Vec<String> = app
@@ -34,26 +29,28 @@ pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings)
             DatabaseOperation::SchedulePeriodicJobs,
             sqlx::query_scalar(
                 "with periodic as (
-                     select * from unnest($1::text[], $2::timestamptz[]) as periodic (kind, next_run_at)
+                     select kind, coalesce($3, statement_timestamp()) + make_interval(secs => period) as next_run_at
+                     from unnest($1::text[], $2::float8[]) as periodic (kind, period)
                  ), first_seen as (
                      insert into periodic_jobs (kind, next_run_at) select kind, next_run_at from periodic
                      on conflict (kind) do nothing
                  )
                  update periodic_jobs set next_run_at = periodic.next_run_at
                  from periodic
-                 where periodic_jobs.kind = periodic.kind and periodic_jobs.next_run_at <= $3
+                 where periodic_jobs.kind = periodic.kind and periodic_jobs.next_run_at <= coalesce($3, statement_timestamp())
                  returning periodic_jobs.kind",
             )
             .bind(kinds)
-            .bind(next)
-            .bind(now)
+            .bind(periods)
+            .bind(app.clock.for_database())
             .fetch_all(&mut *transaction),
         )
         .await?;
     for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
         // One that is still waiting or running is enough.
         let deduplication_key = Some("periodic".to_owned());
-        let job = NewJob { kind, payload: &(), run_at: now, max_attempts: MAX_ATTEMPTS, deduplication_key };
+        let (owner, max_attempts) = (JobOwner::Nobody, MAX_ATTEMPTS);
+        let job = NewJob { kind, payload: &(), run_at: None, owner, max_attempts, deduplication_key };
         enqueue(app, &mut transaction, job).await?;
     }
     app.database.commit(transaction).await

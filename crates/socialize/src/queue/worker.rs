@@ -1,22 +1,21 @@
 //! The worker of a process: its loops, the jobs that it runs, and how it stops.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ids::JobId;
 use domain::labels::{JobKind, Loop};
 use futures_util::future::BoxFuture;
-use telemetry::ClosedSet;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::claim::{claim, recover_expired};
 use super::job::{Job, JobError, JobPolicy};
 use super::listen::JobListener;
+use super::room::Room;
 use super::run::run_job;
 use super::sample::{Sampler, Subject};
 use super::schedule::schedule_periodic_jobs;
@@ -36,7 +35,7 @@ pub type Handler = Arc<dyn Fn(App, Job) -> BoxFuture<'static, Result<(), JobErro
 /// How a worker works. The default is right for production.
 #[derive(Clone)]
 pub struct WorkerSettings {
-    /// How many jobs of a kind run at once at most; a kind's own policy may allow fewer.
+    /// How many jobs of a kind run at once at most; see [`JobPolicy`].
     pub concurrency: usize,
     /// For how long a job is ours without a sign of life.
     pub lease: Duration,
@@ -82,10 +81,7 @@ impl Default for WorkerSettings {
 pub struct Worker {
     app: App,
     settings: WorkerSettings,
-    /// By kind: how many more may run.
-    slots: Vec<Arc<Semaphore>>,
-    /// Those of which a job runs.
-    busy_lanes: Mutex<HashSet<Uuid>>,
+    room: Room,
     wake: Arc<Notify>,
     runs: TaskTracker,
     /// Tells running jobs to go back to the queue.
@@ -106,12 +102,8 @@ pub struct WorkerHandle {
 impl Worker {
     /// Starts the loops on the current runtime.
     pub fn start(app: App, settings: WorkerSettings) -> WorkerHandle {
-        let slots = |kind: &JobKind| {
-            Arc::new(Semaphore::new((settings.policy)(*kind).concurrency.min(settings.concurrency)))
-        };
         let worker = Arc::new(Self {
-            slots: JobKind::ALL.iter().map(slots).collect(),
-            busy_lanes: Mutex::default(),
+            room: Room::new(settings.policy, settings.concurrency),
             wake: Arc::default(),
             runs: TaskTracker::new(),
             hand_back: CancellationToken::new(),
@@ -134,7 +126,8 @@ impl Worker {
     async fn claim_loop(self: Arc<Self>, stopping: CancellationToken) {
         let interval = self.settings.poll_interval;
         let mut supervisor = self.supervisor(Loop::Worker, interval, self.wake.clone(), stopping);
-        while supervisor.turn(self.clone().claim_turn()).await {}
+        let mut recover_at = Instant::now();
+        while supervisor.turn(self.clone().claim_turn(&mut recover_at)).await {}
     }
 
     async fn schedule_loop(self: Arc<Self>, stopping: CancellationToken) {
@@ -178,46 +171,45 @@ impl Worker {
         Supervisor { app, which, interval, longest_pause, wake, stopping, failures: 0 }
     }
 
-    /// Claims as much as there is room for, and starts it.
-    async fn claim_turn(self: Arc<Self>) -> database::Result<()> {
-        recover_expired(&self.app).await?;
-        let free: Vec<(JobKind, usize)> = JobKind::ALL
-            .iter()
-            .map(|kind| (*kind, self.slots[kind.index()].available_permits()))
-            .filter(|(_, free)| *free > 0)
-            .collect();
-        if free.is_empty() {
+    /// Claims as much as there is room for, and starts it. Leases that ran out are looked for at each poll, and not each time that
+    /// a slot becomes free.
+    async fn claim_turn(self: Arc<Self>, recover_at: &mut Instant) -> database::Result<()> {
+        if Instant::now() >= *recover_at {
+            recover_expired(&self.app).await?;
+            *recover_at = Instant::now() + self.settings.poll_interval;
+        }
+        let vacancies = self.room.vacancies();
+        if vacancies.free.is_empty() {
             return Ok(());
         }
         let claimed = Instant::now();
-        let busy_lanes: Vec<Uuid> = self.lanes(|busy| busy.iter().copied().collect());
-        let jobs = claim(&self.app, &free, &busy_lanes, self.settings.lease).await?;
-        for job in jobs {
-            self.lanes(|busy| busy.extend(job.lane));
-            // Only this loop takes slots, and it claims no more than there are: this never waits.
-            let slot = self.slots[job.kind.index()].clone().acquire_owned().await;
-            let worker = self.clone();
+        let got = claim(&self.app, &vacancies, self.settings.lease).await?;
+        let is_again = self.room.occupy(&vacancies, &got);
+        for job in got.jobs {
+            let slot = Slot { worker: self.clone(), job: job.id };
             self.runs.spawn(async move {
-                worker.crash.run_until_cancelled(worker.work(job, claimed, slot.ok())).await
+                let worker = slot.worker.clone();
+                let run = run_job(&worker.app, &job, &worker.settings, claimed, &worker.hand_back);
+                worker.crash.run_until_cancelled(run).await;
             });
+        }
+        if is_again {
+            self.wake.notify_one();
         }
         Ok(())
     }
+}
 
-    fn lanes<T>(&self, look: impl FnOnce(&mut HashSet<Uuid>) -> T) -> T {
-        look(&mut self.busy_lanes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+/// The slot of a job that runs. However that ends, dropping it makes room for another one.
+struct Slot {
+    worker: Arc<Worker>,
+    job: JobId,
+}
 
-    async fn work(&self, job: Job, claimed: Instant, slot: Option<OwnedSemaphorePermit>) {
-        run_job(&self.app, &job, &self.settings, claimed, &self.hand_back).await;
-        let was_full = self.slots[job.kind.index()].available_permits() == 0;
-        drop(slot);
-        if let Some(lane) = job.lane {
-            self.lanes(|busy| busy.remove(&lane));
-        }
-        // More of this kind may be due than there was room for, or more in this lane.
-        if was_full || job.lane.is_some() {
-            self.wake.notify_one();
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if self.worker.room.vacate(self.job) {
+            self.worker.wake.notify_one();
         }
     }
 }

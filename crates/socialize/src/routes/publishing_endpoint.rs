@@ -125,9 +125,11 @@ async fn set_publishing_endpoint(
                 "with earlier as (select url from publishing_endpoints where workspace_id = $1)
                  insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
                  values ($1, $2, $3, $4, $4)
-                 on conflict (workspace_id) do update set url = $2, disabled_at = null, updated_at = $4
-                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at,
-                     (select url from earlier) as url_before",
+                 on conflict (workspace_id) do update set url = $2, disabled_at = null, updated_at = $4,
+                     slowness = case when publishing_endpoints.url = $2 then publishing_endpoints.slowness else 0 end,
+                     has_answered = publishing_endpoints.has_answered and publishing_endpoints.url = $2
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness, has_answered,
+                     created_at, updated_at, (select url from earlier) as url_before",
             )
             .bind(member.workspace_id)
             .bind(url.as_str())
@@ -180,7 +182,8 @@ async fn rotate_publishing_secret(
                 "update publishing_endpoints
                  set previous_secret_id = secret_id, previous_secret_until = $3, secret_id = $2, updated_at = $4
                  where workspace_id = $1
-                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, created_at, updated_at",
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness,
+                     has_answered, created_at, updated_at",
             )
             .bind(member.workspace_id)
             .bind(new_secret_id)

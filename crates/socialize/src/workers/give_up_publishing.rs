@@ -34,7 +34,7 @@ pub async fn run(app: &App) -> Result<(), JobError> {
             sqlx::query_as(
                 "select i.workspace_id, i.id, i.current_revision, i.scheduled_at
                  from content_items i
-                 where i.status = 'scheduled' and i.scheduled_at <= $1 and not exists (
+                 where i.status = 'scheduled' and i.scheduled_at <= $1 and isfinite(i.scheduled_at) and not exists (
                      select from jobs j
                      where j.kind = $2 and j.status in ('queued', 'running')
                          and j.deduplication_key = i.id || ':' || (extract(epoch from i.scheduled_at) * 1000000)::bigint

@@ -26,10 +26,11 @@ pub fn policy(kind: JobKind) -> JobPolicy {
         }
         // The time limit is above those of the call together. Each workspace has a lane, so one whose endpoint is slow has one
         // of these at most.
-        JobKind::PublishContentItem => (32, Duration::from_secs(60)),
+        JobKind::PublishContentItem => (128, Duration::from_secs(60)),
         JobKind::GiveUpPublishing => (1, Duration::from_secs(60)),
     };
-    JobPolicy { concurrency, timeout, every: kind.period() }
+    let is_shared = kind == JobKind::PublishContentItem;
+    JobPolicy { concurrency, is_shared, timeout, every: kind.period() }
 }
 
 /// Does the work of a job.

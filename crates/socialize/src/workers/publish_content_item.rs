@@ -28,6 +28,9 @@ use crate::webhook;
 /// The longest that an endpoint can ask us to wait. Longer ones would stretch a day of attempts to a week.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
+/// What an endpoint may come to by timing out. It takes as many answers to be believed again.
+const LARGEST_SLOWNESS: i16 = 20;
+
 /// What is delivered and where to.
 struct Delivery {
     item: ContentItem,
@@ -48,9 +51,10 @@ enum Verdict {
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let publication: Publication = job.payload()?;
     let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };
-    let answered = deliver(app, &publication, &delivery).await;
-    let verdict = judge(answered, job.attempt >= job.max_attempts);
-    conclude(app, &publication, &delivery.endpoint, verdict).await
+    let is_last = job.attempt >= job.max_attempts;
+    let answered = deliver(app, &publication, &delivery, is_last).await;
+    let behaved = Behaviour::of(&delivery.endpoint, &answered);
+    conclude(app, &publication, &delivery.endpoint, behaved, judge(answered, is_last)).await
 }
 
 /// Marks the item as being published. There is nothing to do where it is not wanted any more, or has nowhere to go.
@@ -66,7 +70,8 @@ async fn begin(app: &App, publication: &Publication) -> database::Result<Option<
     }
     let failure = match StoredEndpoint::find(app, &mut transaction, workspace).await? {
         Some(endpoint) if endpoint.disabled_at.is_none() => {
-            // A job runs when its time has come.
+            // A job runs when its time has come by the clock of the database; ours may be behind.
+            let now = now.max(publication.scheduled_at);
             let Ok(next) = locked.state.apply(Action::StartPublishing, locked.rules, now) else {
                 return Ok(None);
             };
@@ -85,14 +90,74 @@ async fn begin(app: &App, publication: &Publication) -> database::Result<Option<
     Ok(None)
 }
 
-async fn deliver(app: &App, publication: &Publication, delivery: &Delivery) -> Result<Answer, ErrorType> {
+/// How an endpoint has behaved, where that is news. Slots and patience depend on it: see `queue/room.rs` and [`haste`].
+struct Behaviour {
+    slowness: i16,
+    has_answered: bool,
+}
+
+impl Behaviour {
+    fn of(endpoint: &StoredEndpoint, answered: &Result<Answer, ErrorType>) -> Option<Self> {
+        let (slowness, has_answered) = match answered {
+            Ok(_) => ((endpoint.slowness - 1).max(0), true),
+            Err(ErrorType::Timeout) => ((endpoint.slowness + 2).min(LARGEST_SLOWNESS), endpoint.has_answered),
+            // Whoever refuses at once takes nobody's time.
+            Err(_) => return None,
+        };
+        let is_news = (slowness, has_answered) != (endpoint.slowness, endpoint.has_answered);
+        is_news.then_some(Self { slowness, has_answered })
+    }
+
+    /// Writes it down, unless a manager has set another URL since it was called.
+    async fn write(
+        &self,
+        app: &App,
+        transaction: &mut database::Transaction,
+        publication: &Publication,
+        endpoint: &StoredEndpoint,
+    ) -> database::Result<()> {
+        app.database
+            .run(
+                DatabaseOperation::RatePublishingEndpoint,
+                sqlx::query(
+                    "update publishing_endpoints set slowness = $3, has_answered = $4 where workspace_id = $1 and url = $2",
+                )
+                .bind(publication.workspace)
+                .bind(&endpoint.url)
+                .bind(self.slowness)
+                .bind(self.has_answered)
+                .execute(&mut **transaction),
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// By how much an endpoint is given less time to answer than others: half of it after a call that timed out, and a quarter when they
+/// keep doing so. The last attempt has all of it, so that an endpoint that is merely slow gets everything in the end.
+fn haste(slowness: i16, is_last: bool) -> u32 {
+    match slowness {
+        _ if is_last => 1,
+        ..2 => 1,
+        2..4 => 2,
+        4.. => 4,
+    }
+}
+
+async fn deliver(
+    app: &App,
+    publication: &Publication,
+    delivery: &Delivery,
+    is_last: bool,
+) -> Result<Answer, ErrorType> {
     // It was checked when it was set.
     let url: Url = delivery.endpoint.url.parse().map_err(|_| ErrorType::InvalidData)?;
     let (now, body) = (app.clock.now(), body(publication, &delivery.item));
     let secrets = delivery.endpoint.secrets(app, now);
     let headers = webhook::headers(&publication.webhook_id(), now, &body, &secrets);
     let describe = |attributes: &mut telemetry::Attributes| publication.item().describe(attributes);
-    app.outbound.post(Peer::PublishingEndpoint, describe, Post { url, headers, body }).await
+    let haste = haste(delivery.endpoint.slowness, is_last);
+    app.outbound.post(Peer::PublishingEndpoint, describe, Post { url, headers, body, haste }).await
 }
 
 /// What an endpoint gets. Every attempt at a publication has the same bytes.
@@ -138,6 +203,7 @@ async fn conclude(
     app: &App,
     publication: &Publication,
     endpoint: &StoredEndpoint,
+    behaved: Option<Behaviour>,
     verdict: Verdict,
 ) -> Result<(), JobError> {
     let now = app.clock.now();
@@ -147,6 +213,9 @@ async fn conclude(
     // It is gone with its workspace, or another worker has taken over and concluded.
     let Some(locked) = locked.filter(|locked| publication.is_wanted(locked)) else { return Ok(()) };
     let after = |action| locked.state.apply(action, locked.rules, now);
+    if let Some(behaved) = behaved {
+        behaved.write(app, &mut transaction, publication, endpoint).await?;
+    }
     match verdict {
         Verdict::Delivered => {
             let Ok(next) = after(Action::PublishSucceeded) else { return Ok(()) };
@@ -202,4 +271,16 @@ async fn disable(
         )
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_keeps_timing_out_is_given_less_time_but_for_the_last_attempt() {
+        let all = |is_last| [0, 1, 2, 3, 4, LARGEST_SLOWNESS].map(|slowness| haste(slowness, is_last));
+        assert_eq!(all(false), [1, 1, 2, 2, 4, 4]);
+        assert_eq!(all(true), [1; 6]);
+    }
 }

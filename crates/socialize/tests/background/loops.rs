@@ -23,6 +23,7 @@ fn periodic() -> WorkerSettings {
     WorkerSettings {
         schedule_interval: Duration::from_millis(5),
         policy: |kind| JobPolicy {
+            is_shared: false,
             concurrency: 4,
             timeout: Duration::from_secs(3600),
             every: (kind == KIND).then_some(EVERY),
@@ -116,7 +117,7 @@ async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     worker.stop(Instant::now() + EVERY).await;
     // From now on nobody works, so that what becomes due stays.
     let worker = Worker::start(test.app.clone(), WorkerSettings { concurrency: 0, ..sampling() });
-    let waits = NewJob { run_at: test.app.clock.now() + TimeDelta::seconds(10), ..job(&test, KIND, &()) };
+    let waits = NewJob { run_at: Some(test.app.clock.now() + TimeDelta::seconds(10)), ..job(KIND, &()) };
     assert_ne!(commit(&test, waits).await, dead);
     eventually("one waits", async || {
         gauge(&test.app, DEPTH, &[("job.kind", "clean_up_tokens")]) == Some(1.0)
@@ -206,7 +207,7 @@ async fn a_loop_that_panics_turns_again() {
         schedule_interval: Duration::from_millis(5),
         policy: |_| {
             assert!(!PANICS.load(SeqCst), "as the test wants it");
-            JobPolicy { concurrency: 1, timeout: EVERY, every: None }
+            JobPolicy { concurrency: 1, is_shared: false, timeout: EVERY, every: None }
         },
         ..settings(async |_, _| Ok(()))
     };

@@ -1,7 +1,9 @@
 //! Background work: the queue, its loops, the services and e-mail, on a real database and against real mail servers.
 
+mod backlog;
 mod clean_up_tokens;
 mod email;
+mod fairness;
 mod gauge_counts;
 mod gauges;
 mod loops;

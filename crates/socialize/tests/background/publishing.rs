@@ -12,8 +12,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
+use socialize::clock::Clock;
 use socialize::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
-use socialize::queue::{NewJob, Worker, WorkerSettings};
+use socialize::queue::{NewJob, Worker, WorkerSettings, run_due_jobs};
 use socialize::workers;
 use telemetry::meter;
 use telemetry::{JobOutcome, SpanContext};
@@ -424,7 +425,7 @@ async fn a_worker_that_dies_after_sending_sends_again_under_the_same_id() {
 }
 
 /// A worker that does what it does in production, and looks at the queue often.
-fn real_work() -> WorkerSettings {
+pub(crate) fn real_work() -> WorkerSettings {
     WorkerSettings {
         policy: |kind| socialize::queue::JobPolicy { every: None, ..workers::policy(kind) },
         concurrency: 4,
@@ -460,6 +461,20 @@ async fn a_slow_endpoint_delays_no_other_workspace() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_clock_is_behind_delivers_what_is_due() {
+    let test = TestApp::start_with_outbound(loopback(), None).await;
+    let receiver = Receiver::start(ok).await;
+    let team = Team::of(&test).await;
+    test.publish_to(team.workspace, &receiver.url()).await;
+    let now = sqlx::query_scalar("select now()").fetch_one(test.pool()).await.expect("a time");
+    let items = test.scheduled_items(team.workspace, team.author, 1, now).await;
+    let behind = test.another_process_by(Clock::wrong_by(TimeDelta::seconds(-70)));
+    assert_eq!(run_due_jobs(&behind).await.expect("the queue answers").of(JobOutcome::Ok), 1);
+    let item = format!("{}/content-items/{}", team.path(), items[0]);
+    assert_eq!((team.status(&test, &item).await.as_str(), receiver.count()), ("published", 1));
+}
+
+#[tokio::test]
 async fn deliveries_that_nobody_works_on_any_more_are_given_up() {
     let test = TestApp::start_with_outbound(loopback(), None).await;
     let team = Team::of(&test).await;
@@ -486,7 +501,7 @@ async fn deliveries_that_nobody_works_on_any_more_are_given_up() {
         .expect("waiting");
     let look = async |minutes| {
         test.app.clock.advance(TimeDelta::minutes(minutes));
-        commit(&test, NewJob { max_attempts: 1, ..job(&test, JobKind::GiveUpPublishing, &()) }).await;
+        commit(&test, NewJob { max_attempts: 1, ..job(JobKind::GiveUpPublishing, &()) }).await;
         assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
         team.read(&test, &abandoned).await
     };

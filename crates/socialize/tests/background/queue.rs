@@ -1,6 +1,7 @@
 //! Claiming and ending jobs, one step after the other.
 
 use std::panic::panic_any;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -8,8 +9,9 @@ use domain::ids::JobId;
 use domain::labels::JobKind;
 use serde_json::{Value, json};
 use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, WorkerSettings, enqueue, run_due_jobs_with};
+use sqlx::migrate::Migrator;
 use telemetry::{ErrorType, JobOutcome};
-use test_support::TestApp;
+use test_support::{TestApp, TestDatabase};
 use uuid::Uuid;
 
 use crate::support::{LEASE, commit, enqueued, job, row, runs, settings, waiting};
@@ -46,7 +48,7 @@ async fn a_job_that_is_due_runs_once_and_is_gone() {
 async fn a_job_runs_not_before_its_time() {
     let test = TestApp::start().await;
     let run_at = test.app.clock.now() + TimeDelta::minutes(5);
-    commit(&test, NewJob { run_at, ..job(&test, KIND, &()) }).await;
+    commit(&test, NewJob { run_at: Some(run_at), ..job(KIND, &()) }).await;
     test.app.clock.advance(TimeDelta::minutes(5) - TimeDelta::microseconds(1));
     assert_eq!(test.run_due_jobs().await.total(), 0);
     test.app.clock.advance(TimeDelta::microseconds(1));
@@ -57,7 +59,7 @@ async fn a_job_runs_not_before_its_time() {
 async fn a_job_exists_only_if_its_transaction_commits() {
     let test = TestApp::start().await;
     let mut transaction = test.app.database.begin().await.expect("a transaction");
-    enqueue(&test.app, &mut transaction, job(&test, KIND, &())).await.expect("enqueued");
+    enqueue(&test.app, &mut transaction, job(KIND, &())).await.expect("enqueued");
     drop(transaction);
     assert_eq!(test.run_due_jobs().await.total(), 0);
 }
@@ -124,7 +126,12 @@ async fn a_job_that_hangs_is_ended() {
     let test = TestApp::start().await;
     let id = enqueued(&test, KIND).await;
     let hangs = WorkerSettings {
-        policy: |_| JobPolicy { concurrency: 1, timeout: Duration::from_millis(20), every: None },
+        policy: |_| JobPolicy {
+            concurrency: 1,
+            is_shared: false,
+            timeout: Duration::from_millis(20),
+            every: None,
+        },
         ..settings(async |_, _| std::future::pending().await)
     };
     assert_eq!(run(&test, &hangs).await.of(JobOutcome::Retry), 1);
@@ -134,7 +141,7 @@ async fn a_job_that_hangs_is_ended() {
 #[tokio::test]
 async fn a_payload_that_nobody_understands_is_kept_for_the_operator() {
     let test = TestApp::start().await;
-    let id = commit(&test, job(&test, JobKind::SendEmail, &json!({"template": "of tomorrow"}))).await;
+    let id = commit(&test, job(JobKind::SendEmail, &json!({"template": "of tomorrow"}))).await;
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
     assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("invalid_data"));
 }
@@ -142,7 +149,7 @@ async fn a_payload_that_nobody_understands_is_kept_for_the_operator() {
 #[tokio::test]
 async fn the_same_work_is_not_enqueued_twice() {
     let test = TestApp::start().await;
-    let keyed = || NewJob { deduplication_key: Some("k".to_owned()), ..job(&test, KIND, &()) };
+    let keyed = || NewJob { deduplication_key: Some("k".to_owned()), ..job(KIND, &()) };
     let count = async || -> i64 {
         sqlx::query_scalar("select count(*) from jobs").fetch_one(test.pool()).await.expect("a count")
     };
@@ -152,9 +159,8 @@ async fn the_same_work_is_not_enqueued_twice() {
     // Neither while it runs.
     let running = settings(async |app, _| {
         let mut transaction = app.database.begin().await?;
-        let run_at = app.clock.now();
         let deduplication_key = Some("k".to_owned());
-        let again = NewJob { kind: KIND, payload: &(), run_at, max_attempts: 1, deduplication_key };
+        let again = NewJob { deduplication_key, max_attempts: 1, ..job(KIND, &()) };
         enqueue(&app, &mut transaction, again).await?;
         app.database.commit(transaction).await?;
         Err(JobError::Fail(ErrorType::Rejected))
@@ -172,14 +178,12 @@ async fn a_run_is_linked_to_the_span_that_enqueued_it() {
     let test = TestApp::start().await;
     let inner = test.app.clone();
     enqueued(&test, KIND).await;
-    let enqueues = settings(move |_, job| {
+    let enqueues = settings(move |_, running| {
         let app = inner.clone();
         async move {
-            if job.attempt == 1 && job.kind == KIND {
+            if running.attempt == 1 && running.kind == KIND {
                 let mut transaction = app.database.begin().await?;
-                let (kind, run_at) = (JobKind::ExpireInvites, app.clock.now());
-                let next = NewJob { kind, payload: &(), run_at, max_attempts: 1, deduplication_key: None };
-                enqueue(&app, &mut transaction, next).await?;
+                enqueue(&app, &mut transaction, job(JobKind::ExpireInvites, &())).await?;
                 app.database.commit(transaction).await?;
             }
             Ok(())
@@ -207,6 +211,36 @@ async fn a_kind_of_another_version_is_left_alone() {
     .await
     .expect("a job");
     assert_eq!(test.run_due_jobs().await.total(), 0);
+}
+
+/// Makes a job that no version of Socialize can read: its payload holds a number that is too large for any type of ours.
+async fn make_unreadable(test: &TestApp, id: JobId) {
+    sqlx::query("update jobs set payload = '{\"template\": 1e400}' where id = $1")
+        .bind(id)
+        .execute(test.pool())
+        .await
+        .expect("a job");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
+    let test = TestApp::start().await;
+    let neighbours = [enqueued(&test, KIND).await, enqueued(&test, JobKind::SendEmail).await];
+    let unreadable = enqueued(&test, JobKind::SendEmail).await;
+    make_unreadable(&test, unreadable).await;
+    let others = [enqueued(&test, KIND).await, enqueued(&test, JobKind::SendEmail).await];
+    // What is in a job is read by whoever does its work.
+    let reads = settings(async |_, job| job.payload::<Value>().map(drop));
+    let counts = run(&test, &reads).await;
+    assert_eq!((counts.of(JobOutcome::Ok), counts.of(JobOutcome::Dead), counts.total()), (4, 1, 5));
+    for id in neighbours.into_iter().chain(others) {
+        assert_eq!(row(&test, id).await, None);
+    }
+    let job = waiting(&test, unreadable).await;
+    assert_eq!((job.status.as_str(), job.last_error_type.as_deref()), ("dead", Some("invalid_data")));
+    let lines = run_lines(&test);
+    let line = lines.iter().find(|line| line["job.id"] == unreadable.to_string()).expect("a line");
+    assert_eq!((&line["outcome"], &line["error.cause"]), (&json!("dead"), &json!("invalid_data")));
 }
 
 /// Puts a job where a worker that died would have left it.
@@ -250,4 +284,38 @@ async fn a_job_that_killed_its_worker_at_the_last_attempt_is_dead() {
     assert_eq!(job.last_error_type.as_deref(), Some("lost_lease"));
     assert_eq!(runs(&test.app, KIND, JobOutcome::Dead), 1, "it is counted although no run of it ended");
     assert_eq!(run_lines(&test)[0]["level"], "error");
+}
+
+/// Jobs as an older version may have them, of which only the first can be claimed.
+const UNCLAIMABLE: &str = "
+    insert into jobs (id, kind, payload, status, attempts, run_at, max_attempts, created_at)
+    values (gen_random_uuid(), 'send_email', '{}', 'queued', 0, now(), 5, now()),
+           (gen_random_uuid(), 'send_email', '{}', 'queued', 0, '-infinity', 5, now()),
+           (gen_random_uuid(), 'send_email', '{}', 'queued', 0, now(), 5, 'infinity'),
+           (gen_random_uuid(), 'send_email', '{}', 'queued', 5, now(), 5, now());
+    insert into jobs
+        (id, kind, payload, status, run_at, max_attempts, created_at, lease_token, lease_expires_at, finished_at)
+    values (gen_random_uuid(), 'send_email', '{}', 'running', now(), 5, now(), gen_random_uuid(), 'infinity', null),
+           (gen_random_uuid(), 'send_email', '{}', 'dead', now(), 5, now(), null, null, '-infinity');
+    insert into periodic_jobs (kind, next_run_at) values ('expire_invites', 'infinity');
+";
+
+#[tokio::test]
+async fn jobs_that_nobody_could_claim_are_set_aside_when_socialize_is_upgraded() {
+    let database = TestDatabase::create_empty().await;
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let all = Migrator::new(directory).await.expect("readable migrations");
+    let mut older = Migrator { migrations: all.migrations.clone(), ..Migrator::DEFAULT };
+    older.migrations.to_mut().retain(|migration| migration.version < 18);
+    older.run(database.pool()).await.expect("migrated");
+    sqlx::raw_sql(UNCLAIMABLE).execute(database.pool()).await.expect("an older database");
+    all.run(database.pool()).await.expect("migrated");
+
+    let count = async |query: &'static str| -> i64 {
+        sqlx::query_scalar(query).fetch_one(database.pool()).await.expect("a count")
+    };
+    assert_eq!(count("select count(*) from jobs where status = 'queued'").await, 1);
+    let set_aside = "select count(*) from jobs where status = 'dead' and last_error_type = 'invalid_data'";
+    assert_eq!(count(set_aside).await, 5);
+    assert_eq!(count("select count(*) from periodic_jobs where next_run_at <= now()").await, 1);
 }

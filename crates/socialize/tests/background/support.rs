@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;
-use socialize::queue::{Job, JobError, JobPolicy, NewJob, WorkerSettings, enqueue};
+use socialize::queue::{Job, JobError, JobOwner, JobPolicy, NewJob, WorkerSettings, enqueue};
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::meter::Value;
 use telemetry::{ClosedSet, JobOutcome};
@@ -36,14 +36,19 @@ where
         sample_interval: hour,
         gauge_interval: hour,
         gauge_check_interval: hour,
-        policy: |_| JobPolicy { concurrency: 100, timeout: Duration::from_secs(3600), every: None },
+        policy: |_| JobPolicy {
+            concurrency: 100,
+            is_shared: false,
+            timeout: Duration::from_secs(3600),
+            every: None,
+        },
         handler: Arc::new(move |app, job| Box::pin(handler(app, job))),
     }
 }
 
 /// A job that is due now.
-pub(crate) fn job<'a, P>(test: &TestApp, kind: JobKind, payload: &'a P) -> NewJob<'a, P> {
-    NewJob { kind, payload, run_at: test.app.clock.now(), max_attempts: 3, deduplication_key: None }
+pub(crate) fn job<P>(kind: JobKind, payload: &P) -> NewJob<'_, P> {
+    NewJob { kind, payload, run_at: None, owner: JobOwner::Nobody, max_attempts: 3, deduplication_key: None }
 }
 
 /// Commits a job and returns its id.
@@ -63,7 +68,7 @@ pub(crate) async fn committed(test: &TestApp, mut transaction: Transaction) -> J
 
 /// Commits a job of this kind that is due now and has three attempts.
 pub(crate) async fn enqueued(test: &TestApp, kind: JobKind) -> JobId {
-    commit(test, job(test, kind, &())).await
+    commit(test, job(kind, &())).await
 }
 
 /// A job as the database has it.

@@ -168,11 +168,18 @@ impl TestApp {
 
     /// Like [`another_process`](Self::another_process), with its own pool.
     pub fn another_process_over(&self, pool: &sqlx::PgPool) -> App {
+        self.build_another(pool, self.app.clock.clone())
+    }
+
+    /// The same on a machine that has another clock.
+    pub fn another_process_by(&self, clock: Clock) -> App {
+        self.build_another(self.pool(), clock)
+    }
+
+    fn build_another(&self, pool: &sqlx::PgPool, clock: Clock) -> App {
         let transport = MailTransport::Directory(self.emails.path().to_owned());
         let blobs = (in_directory(&self.blobs), self.blob_store_is_down.clone());
-        build(pool, self.app.clock.clone(), transport, blobs, &self.outbound, |settings| {
-            *settings = self.app.settings.clone()
-        })
+        build(pool, clock, transport, blobs, &self.outbound, |settings| *settings = self.app.settings.clone())
     }
 
     /// Returns the database, for state that the API does not show.
@@ -344,6 +351,45 @@ impl TestApp {
         .execute(self.pool())
         .await
         .expect("a publishing endpoint");
+    }
+
+    /// Inserts approved content items that are scheduled for `at`, with their jobs, as the API
+    /// leaves them.
+    pub async fn scheduled_items(
+        &self,
+        workspace: WorkspaceId,
+        author: UserId,
+        count: i32,
+        at: DateTime<Utc>,
+    ) -> Vec<Uuid> {
+        sqlx::query_scalar(
+            "with items as (
+                 insert into content_items
+                     (id, workspace_id, channel, status, current_revision, scheduled_at, status_entered_at, created_by,
+                      created_at, updated_at)
+                 select gen_random_uuid(), $1, 'linkedin', 'scheduled', 1, $4, $4, $2, $4, $4 from generate_series(1, $3)
+                 returning id
+             ), revisions as (
+                 insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
+                 select id, 1, 'Title', 'Body', $2, $4 from items
+             ), jobs as (
+                 insert into jobs
+                     (id, kind, payload, deduplication_key, run_at, max_attempts, created_at, lane, organization_id)
+                 select gen_random_uuid(), 'publish_content_item',
+                     jsonb_build_object('workspace', $1::uuid, 'content_item', id, 'revision', 1, 'scheduled_at', $4),
+                     id || ':' || (extract(epoch from $4) * 1000000)::bigint, $4, 12, $4, $1,
+                     (select organization_id from workspaces where id = $1)
+                 from items
+             )
+             select id from items",
+        )
+        .bind(workspace)
+        .bind(author)
+        .bind(count)
+        .bind(at)
+        .fetch_all(self.pool())
+        .await
+        .expect("scheduled items")
     }
 
     /// Creates a user with a role in a workspace.

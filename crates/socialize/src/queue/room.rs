@@ -1,0 +1,176 @@
+//! What this process runs and may run besides, by kind, and when it has to claim again.
+//!
+//! Where the servers of customers decide how long a job takes, organizations share the slots: none can fill them, those endpoints that
+//! keep us waiting get a part of them, and another part is for those that answer.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::ids::JobId;
+use domain::labels::JobKind;
+use telemetry::ClosedSet;
+use uuid::Uuid;
+
+use super::claim::Claimed;
+use super::job::JobPolicy;
+
+/// The slots of a process. One lock guards all of it, so that a slot that becomes free during a claim is either counted by
+/// the claim or leads to the next one.
+pub(super) struct Room {
+    shares: Vec<Share>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// By kind.
+    kinds: Vec<Slots>,
+    running: HashMap<JobId, Running>,
+}
+
+struct Slots {
+    limit: usize,
+    running: usize,
+    /// Whether the last claim left some, or took as many as it asked for, so that more may be due.
+    more_is_due: bool,
+}
+
+impl Slots {
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.running)
+    }
+}
+
+/// How the endpoint behind a lane has behaved. The statement that claims has these numbers, and knows what they depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has answered, and has not let us wait lately. Also: there is no endpoint.
+    Answers = 0,
+    /// It has not been called before, or has recovered a little.
+    Unproven = 1,
+    /// Calls to it timed out.
+    Slow = 2,
+}
+
+/// How many slots jobs of a standing may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    pub(super) kind: JobKind,
+    pub(super) standing: Standing,
+    /// Of all organizations.
+    pub(super) most: usize,
+    /// Of one organization.
+    pub(super) most_of_one: usize,
+}
+
+impl Share {
+    /// The shares of a kind with this many slots. Half of them are out of reach for endpoints that have never answered, and three
+    /// quarters for those that time out, however many organizations they belong to.
+    fn of(kind: JobKind, slots: usize) -> [Self; 3] {
+        let share = |standing, most: usize, most_of_one: usize| Self {
+            kind,
+            standing,
+            most: most.max(1),
+            most_of_one: most_of_one.max(1),
+        };
+        [
+            share(Standing::Answers, slots, slots / 4),
+            share(Standing::Unproven, slots / 2, slots / 16),
+            share(Standing::Slow, slots / 4, slots / 32),
+        ]
+    }
+}
+
+/// What a job that runs takes up.
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) kind: JobKind,
+    pub(super) organization_id: Option<Uuid>,
+    pub(super) lane: Option<Uuid>,
+    /// That of its endpoint when it was claimed.
+    pub(super) standing: i16,
+}
+
+/// What a claim asks for.
+pub(super) struct Vacancies {
+    /// Kinds with free slots, and how many.
+    pub(super) free: Vec<(JobKind, usize)>,
+    pub(super) shares: Vec<Share>,
+    /// What runs already.
+    pub(super) running: Vec<Running>,
+}
+
+impl Room {
+    /// Room for as many jobs as the policies say in a process that is told to run `concurrency` of a kind.
+    pub(super) fn new(policy: impl Fn(JobKind) -> JobPolicy, concurrency: usize) -> Self {
+        let limit = |kind: JobKind| policy(kind).slots(concurrency);
+        let slots = |kind: &JobKind| Slots { limit: limit(*kind), running: 0, more_is_due: true };
+        let shared = JobKind::ALL.iter().filter(|kind| policy(**kind).is_shared);
+        Self {
+            shares: shared.flat_map(|kind| Share::of(*kind, limit(*kind))).collect(),
+            state: Mutex::new(State {
+                kinds: JobKind::ALL.iter().map(slots).collect(),
+                running: HashMap::new(),
+            }),
+        }
+    }
+
+    /// What can be claimed now.
+    pub(super) fn vacancies(&self) -> Vacancies {
+        let state = self.state();
+        let free = JobKind::ALL.iter().map(|kind| (*kind, state.kinds[kind.index()].free()));
+        Vacancies {
+            free: free.filter(|(_, free)| *free > 0).collect(),
+            shares: self.shares.clone(),
+            running: state.running.values().cloned().collect(),
+        }
+    }
+
+    /// Takes the slots of jobs that were claimed. Returns whether to claim again at once: where more may be due, and there are free
+    /// slots or have come to be meanwhile.
+    pub(super) fn occupy(&self, asked: &Vacancies, claimed: &Claimed) -> bool {
+        let mut state = self.state();
+        for job in &claimed.jobs {
+            state.kinds[job.kind.index()].running += 1;
+            let (kind, organization_id, lane, standing) =
+                (job.kind, job.organization_id, job.lane, job.standing);
+            state.running.insert(job.id, Running { kind, organization_id, lane, standing });
+        }
+        let mut again = false;
+        for (kind, free) in &asked.free {
+            let slots = &mut state.kinds[kind.index()];
+            let got = claimed.jobs.iter().filter(|job| job.kind == *kind).count();
+            slots.more_is_due = got >= *free || claimed.crowded.contains(kind);
+            again |= slots.more_is_due && slots.free() > 0;
+        }
+        again
+    }
+
+    /// Frees the slot of a job that has ended. Returns whether to claim again: where more of its kind may be due, or something had to
+    /// wait for its lane or its share.
+    pub(super) fn vacate(&self, id: JobId) -> bool {
+        let mut state = self.state();
+        let Some(Running { kind, lane, .. }) = state.running.remove(&id) else { return false };
+        let slots = &mut state.kinds[kind.index()];
+        slots.running = slots.running.saturating_sub(1);
+        slots.more_is_due || lane.is_some()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_never_nothing_and_part_of_the_slots_is_for_endpoints_that_answer() {
+        let shares = |slots| {
+            Share::of(JobKind::PublishContentItem, slots).map(|share| (share.most, share.most_of_one))
+        };
+        assert_eq!(shares(32), [(32, 8), (16, 2), (8, 1)]);
+        assert_eq!(shares(4), [(4, 1), (2, 1), (1, 1)]);
+        assert_eq!(shares(1), [(1, 1), (1, 1), (1, 1)]);
+    }
+}

@@ -1,0 +1,158 @@
+//! However much waits in the queue, its statements cost as much as if little did.
+
+use domain::labels::JobKind;
+use serde_json::Value;
+use socialize::queue::{JobError, WorkerSettings, run_due_jobs_with};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, PgConnection};
+use telemetry::{ErrorType, JobOutcome};
+use test_support::{TestApp, TestDatabase};
+use uuid::Uuid;
+
+use crate::support::{enqueued, eventually, settings};
+
+/// What the worker sends.
+const CLAIM: &str = include_str!("../../src/queue/claim.sql");
+
+/// E-mails that are due, of a hundred organizations.
+async fn backlog(connection: &mut PgConnection, emails: i32) {
+    sqlx::query(
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)
+         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(), md5((number % 100)::text)::uuid
+         from generate_series(1, $1) as number",
+    )
+    .bind(emails)
+    .execute(connection)
+    .await
+    .expect("e-mails");
+}
+
+/// The plan by which eight jobs are claimed, as it went. Nothing of it stays.
+async fn claimed(connection: &mut PgConnection) -> Value {
+    let mut transaction = connection.begin().await.expect("a transaction");
+    let explained = format!("explain (analyze, buffers, format json) {CLAIM}");
+    let nothing: [&str; 0] = [];
+    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explained))
+        .bind(vec!["send_email", "publish_content_item"])
+        .bind(vec![8_i64, 32])
+        .bind(None::<chrono::DateTime<chrono::Utc>>)
+        .bind(Uuid::new_v4())
+        .bind(60.0)
+        .bind(vec!["publish_content_item"; 3])
+        .bind(vec![0_i16, 1, 2])
+        .bind(vec![32_i64, 16, 8])
+        .bind(vec![8_i64, 2, 1])
+        .bind(nothing.map(str::to_owned).to_vec())
+        .bind(Vec::<Option<Uuid>>::new())
+        .bind(Vec::<Option<Uuid>>::new())
+        .bind(Vec::<i16>::new())
+        .fetch_one(&mut *transaction)
+        .await
+        .expect("a plan");
+    transaction.rollback().await.expect("rolled back");
+    plan[0]["Plan"].clone()
+}
+
+fn buffers(plan: &Value) -> u64 {
+    let of = |name: &str| plan[name].as_u64().expect("a number");
+    of("Shared Hit Blocks") + of("Shared Read Blocks")
+}
+
+/// The nodes of a plan that read a whole table of jobs, or all of a kind.
+fn whole_reads(plan: &Value, found: &mut Vec<String>) {
+    let node = plan["Node Type"].as_str().expect("a type");
+    let reads_a_table = plan["Relation Name"] == "jobs" && node == "Seq Scan";
+    if reads_a_table || (node == "Bitmap Index Scan" && plan["Index Name"] != "jobs_pkey") {
+        found.push(node.to_owned());
+    }
+    for part in plan["Plans"].as_array().into_iter().flatten() {
+        whole_reads(part, found);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_reads_as_much_of_a_large_backlog_as_of_a_small_one() {
+    let database = TestDatabase::create().await;
+    let mut connection = PgConnection::connect(database.url()).await.expect("a connection");
+    backlog(&mut connection, 1_000).await;
+    let small = claimed(&mut connection).await;
+    assert_eq!(small["Actual Rows"].as_f64(), Some(8.0));
+    backlog(&mut connection, 99_000).await;
+    // Before Postgres has looked at what is there, and after.
+    for is_known in [false, true] {
+        if is_known {
+            sqlx::raw_sql("analyze jobs").execute(&mut connection).await.expect("known");
+        }
+        let large = claimed(&mut connection).await;
+        assert_eq!(large["Actual Rows"].as_f64(), Some(8.0));
+        let (small, most) = (buffers(&small), buffers(&large));
+        assert!(most <= 2 * small, "{most} buffers with 100,000 due jobs, {small} with 1,000");
+        let mut found = Vec::new();
+        whole_reads(&large, &mut found);
+        assert!(found.is_empty(), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_statement_of_the_queue_reads_all_of_it() {
+    const KIND: JobKind = JobKind::CleanUpTokens;
+    const NAME: &str = "backlog";
+    let test = TestApp::start().await;
+    let mut connection = test.pool().acquire().await.expect("a connection");
+    backlog(&mut connection, 20_000).await;
+    let statements = "
+        insert into jobs (id, kind, payload, status, run_at, max_attempts, created_at, finished_at)
+        select gen_random_uuid(), 'send_email', '{}', 'dead', now(), 5, now(), now() from generate_series(1, 20000);
+        analyze jobs";
+    sqlx::raw_sql(statements).execute(&mut *connection).await.expect("dead letters");
+    for _ in 0..6 {
+        enqueued(&test, KIND).await;
+    }
+    sqlx::query(
+        "update jobs set status = 'running', lease_token = gen_random_uuid(), lease_expires_at = run_at
+         where id = (select id from jobs where kind = 'clean_up_tokens' limit 1)",
+    )
+    .execute(&mut *connection)
+    .await
+    .expect("a job whose lease is over");
+
+    // On connections of its own, which write down what they have read when they end.
+    let options = test.pool().connect_options().as_ref().clone().application_name(NAME);
+    let pool = PgPoolOptions::new().max_connections(3).connect_with(options).await.expect("a pool");
+    let app = test.another_process_over(&pool);
+    let scans = async |connection: &mut PgConnection| -> i64 {
+        sqlx::query_scalar("select seq_scan from pg_stat_user_tables where relname = 'jobs'")
+            .fetch_one(connection)
+            .await
+            .expect("statistics")
+    };
+    // What came before is written down at the latest now.
+    sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.expect("written down");
+    let before = scans(&mut connection).await;
+    let several = settings(async |_, job| match job.id.uuid().as_bytes()[15] % 3 {
+        0 => Ok(()),
+        1 => Err(JobError::Retry(ErrorType::Unavailable)),
+        _ => Err(JobError::Fail(ErrorType::Rejected)),
+    });
+    // The backlog stays: nobody has a slot for it.
+    let policy = |kind| socialize::queue::JobPolicy {
+        concurrency: if kind == JobKind::SendEmail { 0 } else { 10 },
+        is_shared: false,
+        timeout: std::time::Duration::from_secs(3600),
+        every: None,
+    };
+    let counts =
+        run_due_jobs_with(&app, &WorkerSettings { policy, ..several }).await.expect("the queue answers");
+    assert_eq!((counts.of(JobOutcome::LostLease), counts.total()), (1, 7));
+    pool.close().await;
+    eventually("its connections have ended", async || {
+        let others: i64 = sqlx::query_scalar("select count(*) from pg_stat_activity where datname = current_database() and application_name = $1")
+            .bind(NAME)
+            .fetch_one(&mut *connection)
+            .await
+            .expect("the activity of the server");
+        others == 0
+    })
+    .await;
+    assert_eq!(scans(&mut connection).await, before);
+}

@@ -1,0 +1,185 @@
+//! Organizations with much to do, or whose servers let us wait, do not keep the others waiting.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use domain::ids::{JobId, OrganizationId, UserId, WorkspaceId};
+use domain::labels::JobKind;
+use domain::vocabulary::WorkspaceRole;
+use http::Method;
+use serde_json::json;
+use socialize::outbound::{OutboundSettings, OutboundTimeouts};
+use socialize::queue::{
+    JobOwner, JobPolicy, NewJob, Worker, WorkerHandle, WorkerSettings, run_due_jobs_with,
+};
+use telemetry::JobOutcome;
+use test_support::TestApp;
+use tokio::time::Instant;
+
+use crate::publishing::{PATIENT, attempts, loopback, real_work};
+use crate::receiver::{Reaction, Receiver};
+use crate::support::{Gate, commit, eventually, job, runs, settings};
+
+/// An organization whose workspaces publish to one server.
+struct Customer {
+    organization: OrganizationId,
+    owner: UserId,
+    url: String,
+}
+
+impl Customer {
+    async fn of(test: &TestApp, receiver: &Receiver) -> Self {
+        let (organization, owner) = test.organization().await;
+        Self { organization, owner, url: receiver.url() }
+    }
+
+    async fn workspace(&self, test: &TestApp) -> WorkspaceId {
+        let workspace = test.workspace(self.organization, 1).await;
+        test.publish_to(workspace, &self.url).await;
+        workspace
+    }
+
+    /// Has items delivered at once.
+    async fn publishes(&self, test: &TestApp, workspace: WorkspaceId, items: i32) {
+        test.scheduled_items(workspace, self.owner, items, test.app.clock.now()).await;
+    }
+
+    /// Has three items of each of so many new workspaces delivered at once.
+    async fn publishes_from(&self, test: &TestApp, workspaces: usize) {
+        for _ in 0..workspaces {
+            let workspace = self.workspace(test).await;
+            self.publishes(test, workspace, 3).await;
+        }
+    }
+}
+
+/// Works on two jobs of a kind at once, and so on eight deliveries.
+fn worker(test: &TestApp) -> WorkerHandle {
+    Worker::start(test.app.clone(), WorkerSettings { concurrency: 2, ..real_work() })
+}
+
+fn far_future() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+#[tokio::test]
+async fn many_endpoints_of_one_organization_that_never_answer_delay_no_other() {
+    let test = TestApp::start_with_outbound(loopback(), None).await;
+    let gate = Gate::closed();
+    let door = gate.clone();
+    let tarpit = Receiver::start(move |_, _| Reaction::WaitsFor(door.clone())).await;
+    let quick = Receiver::start(|_, _| Reaction::status("200 OK")).await;
+    Customer::of(&test, &tarpit).await.publishes_from(&test, 40).await;
+    test.app.clock.advance(TimeDelta::seconds(1));
+    // Neither of them has been called before.
+    Customer::of(&test, &quick).await.publishes_from(&test, 1).await;
+    let worker = worker(&test);
+    eventually("the others are published", async || attempts(&test, "delivered") == 3).await;
+    assert_eq!((quick.count(), tarpit.most_at_once()), (3, 1));
+    gate.open();
+    eventually("all are published", async || attempts(&test, "delivered") == 123).await;
+    worker.stop(far_future()).await;
+}
+
+#[tokio::test]
+async fn slots_are_kept_for_endpoints_that_answer() {
+    let test = TestApp::start_with_outbound(loopback(), None).await;
+    let gate = Gate::closed();
+    let door = gate.clone();
+    let tarpit = Receiver::start(move |_, _| Reaction::WaitsFor(door.clone())).await;
+    let quick = Receiver::start(|_, _| Reaction::status("200 OK")).await;
+    let honest = Customer::of(&test, &quick).await;
+    let workspace = honest.workspace(&test).await;
+    honest.publishes(&test, workspace, 1).await;
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    // More organizations than there are slots for deliveries.
+    for _ in 0..12 {
+        Customer::of(&test, &tarpit).await.publishes_from(&test, 1).await;
+    }
+    let worker = worker(&test);
+    eventually("the tarpits have their slots", async || tarpit.count() == 4).await;
+    test.app.clock.advance(TimeDelta::seconds(1));
+    honest.publishes(&test, workspace, 5).await;
+    eventually("the others are published", async || attempts(&test, "delivered") == 6).await;
+    assert_eq!((quick.count(), tarpit.count()), (6, 4));
+    gate.open();
+    eventually("all are published", async || attempts(&test, "delivered") == 42).await;
+    worker.stop(far_future()).await;
+}
+
+#[tokio::test]
+async fn endpoints_that_time_out_are_slow_until_they_have_answered_as_often() {
+    let answer = Duration::from_millis(300);
+    let outbound = OutboundSettings { timeouts: OutboundTimeouts { answer, ..PATIENT }, ..loopback() };
+    let test = TestApp::start_with_outbound(outbound, None).await;
+    let receiver = Receiver::start(|number, _| match number {
+        2 | 3 => Reaction::Stalls,
+        _ => Reaction::status("200 OK"),
+    })
+    .await;
+    let customer = Customer::of(&test, &receiver).await;
+    let workspace = customer.workspace(&test).await;
+    let behaviour = async || -> (i16, bool) {
+        sqlx::query_as("select slowness, has_answered from publishing_endpoints where workspace_id = $1")
+            .bind(workspace)
+            .fetch_one(test.pool())
+            .await
+            .expect("an endpoint")
+    };
+    assert_eq!(behaviour().await, (0, false));
+    for expected in [0, 2, 4, 3, 2, 1, 0, 0] {
+        customer.publishes(&test, workspace, 1).await;
+        test.run_due_jobs().await;
+        // What timed out waits for its next attempt, which this is not about.
+        sqlx::query("delete from jobs").execute(test.pool()).await.expect("deleted");
+        assert_eq!(behaviour().await, (expected, true));
+    }
+    // Another URL is another endpoint.
+    sqlx::query("update publishing_endpoints set slowness = 7").execute(test.pool()).await.expect("slow");
+    let manager = test.workspace_member(customer.organization, workspace, WorkspaceRole::Manager).await;
+    let path = format!("/v1/workspaces/{workspace}/publishing-endpoint");
+    let another = receiver.url_of("http", "127.0.0.1");
+    for (url, expected) in [(customer.url.clone(), (7, true)), (another, (0, false))] {
+        test.call(Some(manager), Method::PUT, &path, json!({"url": url})).await.expect(200);
+        assert_eq!(behaviour().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_organization_with_many_e_mails_does_not_delay_those_of_others() {
+    let test = TestApp::start().await;
+    let ((many, _), (few, _)) = (test.organization().await, test.organization().await);
+    let (many, few) = (test.workspace(many, 1).await, test.workspace(few, 1).await);
+    // The claim looks at the first hundred, and at the first of each organization where there are more.
+    for flood in [10, 150] {
+        let of = |workspace| NewJob { owner: JobOwner::Workspace(workspace), ..job(JobKind::SendEmail, &()) };
+        for _ in 0..flood {
+            commit(&test, of(many)).await;
+        }
+        test.app.clock.advance(TimeDelta::seconds(1));
+        let others = [commit(&test, of(few)).await, commit(&test, job(JobKind::SendEmail, &())).await];
+        let order: Arc<Mutex<Vec<JobId>>> = Arc::default();
+        let seen = order.clone();
+        // What is claimed together is by organizations in turn: of three jobs, each is another's.
+        let three_at_once = WorkerSettings {
+            policy: |_| JobPolicy {
+                concurrency: 3,
+                is_shared: false,
+                timeout: Duration::from_secs(3600),
+                every: None,
+            },
+            ..settings(move |_, job| {
+                seen.lock().expect("a lock").push(job.id);
+                async { Ok(()) }
+            })
+        };
+        let before = runs(&test.app, JobKind::SendEmail, JobOutcome::Ok);
+        run_due_jobs_with(&test.app, &three_at_once).await.expect("the queue answers");
+        assert_eq!(runs(&test.app, JobKind::SendEmail, JobOutcome::Ok) - before, flood + 2);
+        let order = order.lock().expect("a lock");
+        for id in others {
+            assert!(order[..3].contains(&id), "{id} is not among the first of {}", order.len());
+        }
+    }
+}
