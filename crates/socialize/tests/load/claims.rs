@@ -1,0 +1,86 @@
+//! How long a claim takes while a million jobs are due.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use test_support::TestDatabase;
+use uuid::Uuid;
+
+use crate::Figure;
+
+/// What the worker sends.
+const CLAIM: &str = include_str!("../../src/queue/claim.sql");
+const ROUNDS: usize = 41;
+const CLAIMED: usize = 8;
+
+/// The median of a claim of eight e-mails, in milliseconds.
+pub(crate) async fn milliseconds_at_a_million() -> Figure {
+    let database = TestDatabase::create().await;
+    let mut connection = PgConnection::connect(database.url()).await.expect("a connection");
+    // As the pool of the application does.
+    sqlx::raw_sql("set jit = off").execute(&mut connection).await.expect("set");
+    enqueue(&mut connection, 1_000).await;
+    let (few, few_buffers) = (median(&mut connection).await, buffers(&mut connection).await);
+    enqueue(&mut connection, 999_000).await;
+    let (value, many_buffers) = (median(&mut connection).await, buffers(&mut connection).await);
+    let beside = format!("{few:.3} ms at 1,000 due; {many_buffers} buffers, {few_buffers} at 1,000 due");
+    Figure { value, beside }
+}
+
+async fn enqueue(connection: &mut PgConnection, emails: i32) {
+    sqlx::query(
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)
+         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(), md5((number % 10)::text)::uuid
+         from generate_series(1, $1) as number",
+    )
+    .bind(emails)
+    .execute(&mut *connection)
+    .await
+    .expect("e-mails");
+    sqlx::raw_sql("analyze jobs").execute(connection).await.expect("known");
+}
+
+/// Claims and leaves everything as it was.
+async fn claim(connection: &mut PgConnection, prefix: &str) -> (Duration, Vec<sqlx::postgres::PgRow>) {
+    let mut transaction = connection.begin().await.expect("a transaction");
+    let statement = format!("{prefix}{CLAIM}");
+    let query = sqlx::query(AssertSqlSafe(statement))
+        .bind(vec!["send_email", "publish_content_item"])
+        .bind(vec![CLAIMED as i64, 32])
+        .bind(None::<DateTime<Utc>>)
+        .bind(Uuid::new_v4())
+        .bind(60.0)
+        .bind(vec!["publish_content_item"; 3])
+        .bind(vec![0_i16, 1, 2])
+        .bind(vec![32_i64, 16, 8])
+        .bind(vec![8_i64, 2, 1])
+        .bind(Vec::<String>::new())
+        .bind(Vec::<Option<Uuid>>::new())
+        .bind(Vec::<Option<Uuid>>::new())
+        .bind(Vec::<i16>::new());
+    let since = Instant::now();
+    let rows = query.fetch_all(&mut *transaction).await.expect("a claim");
+    let took = since.elapsed();
+    transaction.rollback().await.expect("rolled back");
+    (took, rows)
+}
+
+async fn median(connection: &mut PgConnection) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let (took, rows) = claim(connection, "").await;
+        assert_eq!(rows.len(), CLAIMED);
+        times.push(took);
+    }
+    times.sort();
+    times[ROUNDS / 2].as_secs_f64() * 1_000.0
+}
+
+async fn buffers(connection: &mut PgConnection) -> u64 {
+    let (_, rows) = claim(connection, "explain (analyze, buffers, format json) ").await;
+    let plan: Value = rows[0].get(0);
+    let of = |name: &str| plan[0]["Plan"][name].as_u64().expect("a number");
+    of("Shared Hit Blocks") + of("Shared Read Blocks")
+}
