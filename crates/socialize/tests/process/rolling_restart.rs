@@ -1,14 +1,15 @@
-//! Two replicas are replaced one after the other while people work: nobody notices.
+//! Replicas are replaced one after the other while people work: nobody notices, and they act as one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::Method;
 use nix::sys::signal::Signal;
-use reqwest::{Client, RequestBuilder, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use test_support::TestDatabase;
+use test_support::{S3_BUCKET, S3_KEY, S3Server, TestDatabase};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -121,19 +122,33 @@ async fn work_as(seen: &Seen, url: &str, user: &User) {
     }
 }
 
+/// Jobs that one of all processes runs when their time has come.
+const PERIODIC: [&str; 5] =
+    ["expire_invites", "clean_up_tokens", "clean_up_blobs", "remind_stale_approvals", "give_up_publishing"];
+
+/// Four replicas of the API, two workers, one database and one bucket.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_and_no_e_mail_is_lost() {
     let database = TestDatabase::create().await;
     let mail = tempfile::tempdir().expect("a directory");
-    let replica = async || {
-        Launch::serve(database.url())
+    let bucket = S3Server::start();
+    let launch = |role| {
+        Launch::role(role, database.url())
             .variable("SOCIALIZE_MAIL_DIRECTORY", mail.path())
-            .variable("SOCIALIZE_DRAIN_DELAY", "1s")
-            .start_ready()
-            .await
+            .variable("SOCIALIZE_GAUGE_INTERVAL", "500ms")
+            .variable("SOCIALIZE_ORGANIZATIONS_PER_USER", "3")
+            .without("SOCIALIZE_BLOBS_DIRECTORY")
+            .variables(&[("SOCIALIZE_S3_BUCKET", S3_BUCKET), ("SOCIALIZE_S3_ENDPOINT", bucket.url())])
+            .variables(&[
+                ("SOCIALIZE_S3_ACCESS_KEY_ID", S3_KEY.0),
+                ("SOCIALIZE_S3_SECRET_ACCESS_KEY", S3_KEY.1),
+            ])
+            .variable("SOCIALIZE_DRAIN_DELAY", "2s")
     };
+    let replica = async || launch("serve").without_worker().start_ready().await;
+    let workers = [launch("work").start().await, launch("work").start().await];
     let balancer = Balancer::start().await;
-    let mut replicas = [replica().await, replica().await];
+    let mut replicas = [replica().await, replica().await, replica().await, replica().await];
     replicas.iter().for_each(|replica| balancer.add(replica));
 
     let url = format!("http://{}/v1", balancer.address);
@@ -147,7 +162,7 @@ async fn no_request_and_no_e_mail_is_lost() {
         eventually(what, async || {
             let trouble = seen.trouble();
             assert!(trouble.is_empty(), "{what}: {} requests failed: {:?}", trouble.len(), trouble.first());
-            (seen.accepted.load(Ordering::Relaxed) > before + 50).then_some(())
+            (seen.accepted.load(Ordering::Relaxed) > before + 30).then_some(())
         })
         .await;
     };
@@ -157,10 +172,9 @@ async fn no_request_and_no_e_mail_is_lost() {
         balancer.remove_when_unready(replaced).await;
         let status = replaced.wait_for_exit().await;
         assert_eq!(status.code(), Some(0), "{}", replaced.standard_error());
-        work_goes_on("work on the other replica").await;
         *replaced = replica().await;
         balancer.add(replaced);
-        work_goes_on("work on both replicas").await;
+        work_goes_on("work on all replicas").await;
     }
     seen.is_over.store(true, Ordering::Relaxed);
     people.join_all().await;
@@ -179,4 +193,66 @@ async fn no_request_and_no_e_mail_is_lost() {
         (emails as u64 == accepted).then_some(())
     })
     .await;
+    quotas_hold_together(&url, &database).await;
+    files_are_shared(&replicas, &database).await;
+    periodic_jobs_run_once(&workers, &database).await;
+    one_samples(&workers).await;
+}
+
+async fn quotas_hold_together(url: &str, database: &TestDatabase) {
+    let user = User::insert(database.pool()).await;
+    let create = async || {
+        // A connection for each request, so that all replicas are asked.
+        let client = Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(format!("{url}/organizations")).json(&json!({"name": "A"}));
+        request.header("authorization", &user.authorization).send().await.expect("an answer").status()
+    };
+    let statuses = futures_util::future::join_all((0..16).map(|_| create())).await;
+    let created = statuses.iter().filter(|status| **status == StatusCode::CREATED).count();
+    let refused = statuses.iter().filter(|status| **status == StatusCode::FORBIDDEN).count();
+    assert_eq!((created, refused), (3, 13));
+}
+
+async fn files_are_shared(replicas: &[Process], database: &TestDatabase) {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
+    let user = User::insert(database.pool()).await;
+    let (headers, body) = ([user.header()], json!({"kind": "idea", "body": "A picture"}));
+    let report = replicas[0].call(Method::POST, "/v1/feedback-reports", &headers, &body).await.expect(201);
+    let path = format!("/v1/feedback-reports/{}/screenshot", report.text("id"));
+    let (name, value) = user.header();
+    let put = replicas[0].client().put(format!("http://{}{path}", replicas[0].public()));
+    put.header(name, value).body(PNG).send().await.and_then(Response::error_for_status).expect("stored");
+    for replica in replicas {
+        let got = replica.call(Method::GET, &path, &headers, &json!(null)).await.expect(200);
+        assert_eq!(got.bytes, PNG);
+    }
+}
+
+async fn periodic_jobs_run_once(workers: &[Process], database: &TestDatabase) {
+    let runs = async |kind| {
+        let mut runs = 0.0;
+        for worker in workers {
+            let labels = [("job_kind", kind)];
+            runs += worker.metrics().await.sum("socialize_job_run_duration_seconds_count", &labels);
+        }
+        runs
+    };
+    let due = "update periodic_jobs set next_run_at = now() - interval '1 second'";
+    let due = sqlx::query(due).execute(database.pool()).await.expect("periodic jobs");
+    assert_eq!(due.rows_affected(), PERIODIC.len() as u64);
+    for kind in PERIODIC {
+        eventually(kind, async || (runs(kind).await >= 1.0).then_some(())).await;
+    }
+    for kind in PERIODIC {
+        assert_eq!(runs(kind).await, 1.0, "{kind}");
+    }
+}
+
+async fn one_samples(workers: &[Process]) {
+    const LAST_SUCCESS: &str = "socialize_sampler_last_success_time_seconds";
+    let mut sampling = 0;
+    for worker in workers {
+        sampling += usize::from(worker.metrics().await.sum(LAST_SUCCESS, &[]) > 0.0);
+    }
+    assert_eq!(sampling, 1);
 }
