@@ -192,7 +192,7 @@ async fn quota_almost_used(drills: &mut Drills) {
             async |world, ()| {
                 execute(
                     world,
-                    "update organization_storage set bytes = bytes - 50000000000 where bytes > 50000000000",
+                    "update organization_storage set bytes = bytes - 50000000000 where bytes >= 50000000000",
                 )
                 .await;
             },
