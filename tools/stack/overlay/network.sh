@@ -48,14 +48,14 @@ neighbour_reaches_no_container() {
     local target service network port address seen major try
     try="$(declare -f connects); connects"
     ip -netns neighbour route replace 172.16.0.0/12 via "$this_machine"
-    for target in "postgres socialize_default 5432" "alloy socialize_telemetry 4318" "prometheus socialize_stores 9090" "loki socialize_stores 3100" "tempo socialize_stores 3200"; do
+    for target in "postgres socialize_database 5432" "alloy socialize_telemetry 4318" "prometheus socialize_stores 9090" "loki socialize_stores 3100" "tempo socialize_stores 3200" "alertmanager socialize_stores 9093"; do
         read -r service network port <<<"$target"
         address=$(address "$service" "$network")
         [[ $address == 172.* ]] || { echo "the address of $service is $address"; return 1; }
         ip netns exec neighbour bash -c "$try $address $port"
         [[ $? == @(7|28) ]] || { echo "$service answers on $port"; return 1; }
     done
-    echo "postgres, alloy, prometheus, loki and tempo do not answer"
+    echo "postgres, alloy, prometheus, loki, tempo and alertmanager do not answer"
     # What is published is another matter.
     seen=$(ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" && echo reached)
     major=$(docker version --format '{{.Server.Version}}' | cut --delimiter=. --fields=1)
