@@ -239,7 +239,7 @@ overlay_goes_and_comes() {
     before=$(base_containers)
     begin_requests
     ends "${overlay_services[@]}" || killed=yes
-    overlaid rm --stop --force "${overlay_services[@]}" >"$known/rm" 2>&1 || { count_requests; cat "$known/rm"; return 1; }
+    overlaid rm --stop --force postgres-statistics "${overlay_services[@]}" >"$known/rm" 2>&1 || { count_requests; cat "$known/rm"; return 1; }
     left=$(docker ps --all --format '{{.Label "com.docker.compose.service"}}' | sort | xargs)
     # Longer than the application's interval of exporting: it notices that nobody takes what it has.
     sleep 20
