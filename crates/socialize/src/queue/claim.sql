@@ -4,6 +4,7 @@
 -- $1 kinds and $2 how many of each; $3 the present, unless it is the database's; $4 the token and $5 the seconds of the lease;
 -- $6 to $9 the shares of kinds that have some: kind, standing, the most jobs that run at once, and the most of one organization;
 -- $10 to $13 what this process runs already: kind, organization, lane, standing.
+-- A job of a version that did not write its organization counts as one of its lane alone.
 with recursive wanted as materialized (
     select * from unnest($1::text[], $2::bigint[]) as wanted (kind, free)
 ), running as materialized (
@@ -11,7 +12,7 @@ with recursive wanted as materialized (
 ), first as materialized (
     select wanted.kind, due.*
     from wanted cross join lateral (
-        select id, run_at, lane, organization_id from jobs
+        select id, run_at, lane, coalesce(organization_id, lane) as organization_id from jobs
         where jobs.kind = wanted.kind and status = 'queued' and run_at <= coalesce($3, statement_timestamp())
         order by run_at, id limit 101
     ) as due
@@ -33,7 +34,7 @@ with recursive wanted as materialized (
     union all
     select wanted.kind, head.*
     from queues join wanted using (kind) cross join lateral (
-        select id, run_at, lane, organization_id from jobs
+        select id, run_at, lane, coalesce(organization_id, lane) as organization_id from jobs
         where jobs.kind = wanted.kind and status = 'queued' and job_queue(lane, organization_id) = queues.queue
             and run_at <= coalesce($3, statement_timestamp())
         -- Kinds that have shares are those with lanes, of which only the first job can be claimed. Of the others a claim may get fewer
@@ -89,7 +90,8 @@ with recursive wanted as materialized (
     set status = 'running', attempts = attempts + 1, lease_token = $4,
         lease_expires_at = coalesce($3, statement_timestamp()) + make_interval(secs => $5)
     where id = any (array (select id from chosen))
-    returning id, kind, payload, attempts, max_attempts, priority, run_at, lane, organization_id, trace_id, span_id, sampled
+    returning id, kind, payload, attempts, max_attempts, priority, run_at, lane,
+        coalesce(organization_id, lane) as organization_id, trace_id, span_id, sampled
 )
 select claimed.id, kind, payload, attempts, max_attempts, lane, organization_id, standing, trace_id, span_id, sampled,
     kind in (select kind from crowded) and kind <> all ($6) as is_crowded

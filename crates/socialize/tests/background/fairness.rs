@@ -14,12 +14,12 @@ use socialize::queue::{
     JobOwner, JobPolicy, NewJob, Worker, WorkerHandle, WorkerSettings, run_due_jobs_with,
 };
 use telemetry::JobOutcome;
-use test_support::TestApp;
+use test_support::{TestApp, TestDatabase};
 use tokio::time::Instant;
 
 use crate::publishing::{PATIENT, attempts, loopback, real_work};
 use crate::receiver::{Reaction, Receiver};
-use crate::support::{Gate, commit, eventually, job, runs, settings};
+use crate::support::{Gate, commit, eventually, job, migrate_to, runs, settings};
 
 /// An organization whose workspaces publish to one server.
 struct Customer {
@@ -106,6 +106,58 @@ async fn slots_are_kept_for_endpoints_that_answer() {
     gate.open();
     eventually("all are published", async || attempts(&test, "delivered") == 42).await;
     worker.stop(far_future()).await;
+}
+
+#[tokio::test]
+async fn deliveries_that_an_older_version_enqueued_do_not_wait_for_each_other() {
+    let test = TestApp::start_with_outbound(loopback(), None).await;
+    let gate = Gate::closed();
+    let door = gate.clone();
+    let receiver = Receiver::start(move |_, _| Reaction::WaitsFor(door.clone())).await;
+    for _ in 0..4 {
+        Customer::of(&test, &receiver).await.publishes_from(&test, 1).await;
+    }
+    sqlx::query("update jobs set organization_id = null").execute(test.pool()).await.expect("older jobs");
+    let worker = worker(&test);
+    eventually("each organization has a slot", async || receiver.count() == 4).await;
+    gate.open();
+    eventually("all are published", async || attempts(&test, "delivered") == 12).await;
+    worker.stop(far_future()).await;
+}
+
+/// Two workspaces with endpoints, of which only the first has published something.
+const ENDPOINTS: &str = "
+    insert into users (id, email, display_name, password_hash, created_at)
+    values ('00000000-0000-0000-0000-000000000001', 'author@example.com', 'Author', '$argon2id$example', now());
+    insert into organizations (id, name, created_by, created_at)
+    values ('00000000-0000-0000-0000-00000000000a', 'Example', '00000000-0000-0000-0000-000000000001', now());
+    insert into workspaces (id, organization_id, name, required_approvals, last_active_at, created_at)
+    select id::uuid, '00000000-0000-0000-0000-00000000000a', 'Brand', 1, now(), now()
+    from (values ('00000000-0000-0000-0000-0000000000b1'), ('00000000-0000-0000-0000-0000000000b2')) as new (id);
+    insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at)
+    select id, 'https://example.com', gen_random_uuid(), now(), now() from workspaces;
+    begin;
+    insert into content_items
+        (id, workspace_id, channel, status, current_revision, published_at, status_entered_at, created_by, created_at, updated_at)
+    values ('00000000-0000-0000-0000-0000000000c1', '00000000-0000-0000-0000-0000000000b1', 'x', 'published', 1, now(), now(),
+            '00000000-0000-0000-0000-000000000001', now(), now());
+    insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
+    values ('00000000-0000-0000-0000-0000000000c1', 1, 'Title', '', '00000000-0000-0000-0000-000000000001', now());
+    commit;
+";
+
+#[tokio::test]
+async fn endpoints_that_have_published_are_no_new_ones_after_an_upgrade() {
+    let database = TestDatabase::create_empty().await;
+    migrate_to(&database, 19).await;
+    sqlx::raw_sql(ENDPOINTS).execute(database.pool()).await.expect("an older database");
+    migrate_to(&database, i64::MAX).await;
+    let known: Vec<bool> =
+        sqlx::query_scalar("select has_answered from publishing_endpoints order by workspace_id")
+            .fetch_all(database.pool())
+            .await
+            .expect("endpoints");
+    assert_eq!(known, [true, false]);
 }
 
 #[tokio::test]

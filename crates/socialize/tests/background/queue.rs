@@ -1,7 +1,6 @@
 //! Claiming and ending jobs, one step after the other.
 
 use std::panic::panic_any;
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -9,12 +8,11 @@ use domain::ids::JobId;
 use domain::labels::JobKind;
 use serde_json::{Value, json};
 use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, WorkerSettings, enqueue, run_due_jobs_with};
-use sqlx::migrate::Migrator;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::{TestApp, TestDatabase};
 use uuid::Uuid;
 
-use crate::support::{LEASE, commit, enqueued, job, row, runs, settings, waiting};
+use crate::support::{LEASE, commit, enqueued, job, migrate_to, row, runs, settings, waiting};
 
 const KIND: JobKind = JobKind::CleanUpTokens;
 
@@ -303,13 +301,9 @@ const UNCLAIMABLE: &str = "
 #[tokio::test]
 async fn jobs_that_nobody_could_claim_are_set_aside_when_socialize_is_upgraded() {
     let database = TestDatabase::create_empty().await;
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let all = Migrator::new(directory).await.expect("readable migrations");
-    let mut older = Migrator { migrations: all.migrations.clone(), ..Migrator::DEFAULT };
-    older.migrations.to_mut().retain(|migration| migration.version < 18);
-    older.run(database.pool()).await.expect("migrated");
+    migrate_to(&database, 17).await;
     sqlx::raw_sql(UNCLAIMABLE).execute(database.pool()).await.expect("an older database");
-    all.run(database.pool()).await.expect("migrated");
+    migrate_to(&database, i64::MAX).await;
 
     let count = async |query: &'static str| -> i64 {
         sqlx::query_scalar(query).fetch_one(database.pool()).await.expect("a count")

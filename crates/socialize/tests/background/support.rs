@@ -1,5 +1,6 @@
 //! What these tests share: jobs that do what a test says, and waiting for something to become true.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,10 +12,11 @@ use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;
 use socialize::queue::{Job, JobError, JobOwner, JobPolicy, NewJob, WorkerSettings, enqueue};
+use sqlx::migrate::Migrator;
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::meter::Value;
 use telemetry::{ClosedSet, JobOutcome};
-use test_support::TestApp;
+use test_support::{TestApp, TestDatabase};
 use tokio::sync::watch;
 
 /// The lease in these tests. The clock stands still, so it runs out only when a test advances it.
@@ -118,6 +120,14 @@ pub(crate) fn operations(app: &App, name: &str) -> u64 {
         Some(Value::Distribution(distribution)) => distribution.count(),
         other => panic!("a histogram of operations, not {other:?}"),
     }
+}
+
+/// Applies all migrations up to this one.
+pub(crate) async fn migrate_to(database: &TestDatabase, version: i64) {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut migrator = Migrator::new(directory).await.expect("readable migrations");
+    migrator.migrations.to_mut().retain(|migration| migration.version <= version);
+    migrator.run(database.pool()).await.expect("migrated");
 }
 
 /// Waits until the condition is true; fails after half a minute.
