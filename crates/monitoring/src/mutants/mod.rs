@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::query::{Scale, duration_text};
 use crate::rules::equivalent_mutants::{self, Equivalent};
-use crate::rules::{Alert, Case, RECORDED, groups, recorded, recording_cases, render_few, test_file};
+use crate::rules::{Alert, Case, Length, RECORDED, groups, recorded, recording_cases, render_few, test_file};
 
 /// What `./test mutants` is asked for.
 #[derive(Debug, Default)]
@@ -35,10 +35,19 @@ struct Mutant {
     change: String,
     /// The rule file, with the change.
     rules: String,
-    /// How often it is evaluated.
+    /// Its tests, cheap ones first.
+    tests: Vec<Tests>,
+    /// Whether some of them last days.
+    takes_days: bool,
+}
+
+/// Some tests of a rule.
+#[derive(Clone)]
+struct Tests {
+    /// How often the rule is evaluated.
     every: Duration,
-    /// The beginnings of test files without the name of the rule file, cheap ones first.
-    tests: Vec<String>,
+    /// The test file without its beginning.
+    text: String,
 }
 
 impl Mutant {
@@ -61,7 +70,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut problems: Vec<String> = unknown_equivalents(&all());
     if options.one_in > 0 {
         // Tests of weeks take seconds each.
-        mutants.retain(|mutant| mutant.tests.len() == 1);
+        mutants.retain(|mutant| !mutant.takes_days);
         mutants = mutants.into_iter().step_by(options.one_in).collect();
     }
     anyhow::ensure!(!mutants.is_empty(), "no rule is called like that");
@@ -123,7 +132,7 @@ fn all() -> Vec<Mutant> {
         recorded.iter().flat_map(|(name, expression)| of_recording(name, expression, &recorded)).collect();
     for group in groups(Scale::REAL) {
         for alert in group.alerts {
-            mutants.extend(of_alert(alert, group.every, &recorded));
+            mutants.extend(of_alert(alert, group.every));
         }
     }
     mutants
@@ -131,21 +140,14 @@ fn all() -> Vec<Mutant> {
 
 type Recorded = [(&'static str, String)];
 
-/// What an expression needs of what is recorded.
-fn needed<'a>(expression: &str, recorded: &'a Recorded) -> Vec<(&'a str, &'a str)> {
-    let needed = recorded.iter().filter(|(name, _)| expression.contains(name));
-    needed.map(|(name, expression)| (*name, expression.as_str())).collect()
-}
-
-fn of_alert(mut alert: Alert, every: Duration, recorded: &Recorded) -> Vec<Mutant> {
-    let tests = tests(&alert);
-    let needed = needed(&alert.condition.clone(), recorded);
+fn of_alert(mut alert: Alert, every: Duration) -> Vec<Mutant> {
+    let (tests, takes_days) = (tests(&alert, every), takes_days(&alert));
     let mutant = |alert: &Alert, change: String| Mutant {
         rule: alert.name,
         change,
-        rules: render_few(&needed, &[alert], every),
-        every,
+        rules: render_few(&[], &[alert], every),
         tests: tests.clone(),
+        takes_days,
     };
     let mut mutants = vec![];
     let condition = alert.condition.clone();
@@ -170,17 +172,11 @@ fn of_alert(mut alert: Alert, every: Duration, recorded: &Recorded) -> Vec<Mutan
 }
 
 fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Vec<Mutant> {
-    // The cases of all others say themselves what was recorded.
-    let groups = groups(Scale::REAL).into_iter().filter(|group| group.every == RECORDED);
-    let dependents: Vec<Alert> =
-        groups.flat_map(|group| group.alerts).filter(|alert| alert.condition.contains(name)).collect();
-    let mut own = String::new();
+    let mut text = String::new();
     for case in recording_cases::all().iter().filter(|case| case.recording == name) {
-        test_file::render_recording_case(&mut own, case, Scale::REAL);
+        test_file::render_recording_case(&mut text, case, Scale::REAL);
     }
-    let dependents_tests = dependents.iter().flat_map(tests);
-    let tests: Vec<String> =
-        std::iter::once(own).chain(dependents_tests).filter(|tests| !tests.is_empty()).collect();
+    let tests = vec![Tests { every: RECORDED, text }];
     let changed = expression::changes(expression).into_iter();
     changed
         .map(|changed| {
@@ -190,28 +186,36 @@ fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Ve
                     (*other, if *other == name { &changed.text } else { expression.as_str() })
                 })
                 .collect();
-            let dependents: Vec<&Alert> = dependents.iter().collect();
             Mutant {
                 rule: name,
                 change: changed.change,
-                rules: render_few(&recorded, &dependents, RECORDED),
-                every: RECORDED,
+                rules: render_few(&recorded, &[], RECORDED),
                 tests: tests.clone(),
+                takes_days: false,
             }
         })
         .collect()
 }
 
-/// The tests of an alert: those that last minutes or hours, and those that last days.
-fn tests(alert: &Alert) -> Vec<String> {
-    const LONG: Duration = Duration::from_hours(12);
-    let lasts_long = |case: &Case| case.moments.iter().any(|moment| moment.at > LONG);
-    let part = |long: bool| {
-        let mut tests = String::new();
-        test_file::render_alert(&mut tests, alert, Scale::REAL, |case| lasts_long(case) == long);
-        tests
+/// How many cases are tested at once: most mutants are caught by the first few.
+const CASES: usize = 5;
+
+/// The tests of an alert, those that last for hours at the end.
+fn tests(alert: &Alert, every: Duration) -> Vec<Tests> {
+    let parts = |length| {
+        let every = test_file::evaluated(every, length);
+        let text = move |cases: &[&Case]| {
+            let mut text = String::new();
+            test_file::render_cases(&mut text, alert, Scale::REAL, cases.to_vec());
+            Tests { every, text }
+        };
+        test_file::cases(alert, Scale::REAL, length).chunks(CASES).map(text).collect::<Vec<_>>()
     };
-    [part(false), part(true)].into_iter().filter(|part| !part.is_empty()).collect()
+    Length::ALL.map(parts).concat()
+}
+
+fn takes_days(alert: &Alert) -> bool {
+    alert.cases.iter().any(|case| case.length == Length::Days)
 }
 
 /// Twice as long, half as long and none.

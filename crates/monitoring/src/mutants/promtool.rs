@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use anyhow::Context;
 
-use super::Mutant;
+use super::{Mutant, Tests};
 use crate::rules::test_file;
 
 const REPORT: &str = "report.xml";
@@ -92,9 +92,10 @@ fn suite(report: &str, file: &str) -> Option<u64> {
 fn write(directory: &Path, position: usize, mutant: &Mutant, stage: usize) -> anyhow::Result<()> {
     let rules = format!("{position}.rules.yml");
     std::fs::write(directory.join(&rules), &mutant.rules)?;
+    let Tests { every, text } = &mutant.tests[stage];
     let mut tests = String::new();
-    test_file::beginning(&mut tests, &[&rules], mutant.every);
-    tests.push_str(&mutant.tests[stage]);
+    test_file::beginning(&mut tests, &[&rules], *every);
+    tests.push_str(text);
     std::fs::write(directory.join(test_file_name(position)), tests)?;
     Ok(())
 }

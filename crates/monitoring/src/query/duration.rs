@@ -36,6 +36,11 @@ impl Scale {
         Self(factor)
     }
 
+    /// Returns the rate at which the same number of events happens within a scaled window.
+    pub fn rate(self, rate: f64) -> f64 {
+        rate * f64::from(self.0)
+    }
+
     /// Returns a window or pause at this scale, in whole seconds. The minimum is one second, unless
     /// the duration is zero.
     pub fn of(self, duration: Duration) -> Duration {

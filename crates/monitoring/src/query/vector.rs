@@ -48,6 +48,12 @@ impl<L> Samples<L> {
         self.with("/", &format!("({} > 0)", whole.operand()))
     }
 
+    /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
+    #[must_use]
+    pub fn over(&self, whole: &Self) -> Self {
+        self.with("/", &whole.operand())
+    }
+
     /// Keeps values above a threshold.
     #[must_use]
     pub fn above(&self, threshold: f64) -> Self {
@@ -209,9 +215,19 @@ impl<G: Grouping> Vector<G> {
         self.with("*", &factor.to_string())
     }
 
+    /// Divides by a number.
+    pub fn divided_by(&self, divisor: f64) -> Self {
+        self.with("/", &divisor.to_string())
+    }
+
     /// Divides by `whole`. The result is empty where `whole` is not above zero.
     pub fn share_of(&self, whole: Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))
+    }
+
+    /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
+    pub fn over(&self, whole: Self) -> Self {
+        self.with("/", &whole.operand())
     }
 
     /// Returns a zero for the group `none` while there is no series.

@@ -4,10 +4,11 @@
 //! collector refuses ([`collector_refusing`]), what waits in it (`CollectorQueueFilling`), what it gave up (`CollectorGaveUp`), and what a store
 //! discarded ([`store_discarding`]).
 
+use telemetry::ClosedSet;
 use telemetry::builtin::{EXPORTED, Signal};
 
-use super::cases::{case, fires, fires_for, silent};
-use super::collector_alerts::was_scraped;
+use super::cases::{MUCH, beside, case, fires, fires_for, silent};
+use super::collector_alerts::{counted_cases, was_scraped};
 use super::thresholds::{ARRIVAL_WINDOW, BETWEEN_EVENTS, FEWEST_MISSING, LONG, MISSING_SHARE, SHORT};
 use super::{Alert, Case, DashboardUid, Runbook, Series, Severity, metrics, shown};
 use crate::peers::{
@@ -44,14 +45,12 @@ fn missing(signal: Signal, taken: &Taken, window: Duration) -> Vector<Total> {
 fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
     let window = scale.of(ARRIVAL_WINDOW);
     let missing = missing(signal, taken, window);
-    let beginning = scale.of(SHORT);
-    let up = select(&UP).is(ScrapeJob::Collector).offset(window - beginning);
-    let share = missing.share_of(recorded(signal, window)).above(MISSING_SHARE);
+    let share = missing.over(recorded(signal, window)).above(MISSING_SHARE);
     let condition = missing
         .above(FEWEST_MISSING)
         .when(share)
         .when(select(&UP).is(ScrapeJob::Collector).now().max().equals(1.0))
-        .when(up.average(beginning).max().above(0.0));
+        .when(was_scraped(ScrapeJob::Collector, window - scale.of(SHORT)));
     condition.text().to_owned()
 }
 
@@ -63,17 +62,24 @@ fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
             Series::of(&UP, ScrapeJob::Collector, up),
         ]
     };
-    vec![
+    let others = Signal::ALL.iter().filter(|other| **other != signal);
+    let others = others.map(|other| Series::of(&EXPORTED, *other, MUCH));
+    let others: Vec<Series> = others.chain([Series::of(&UP, ScrapeJob::Loki, "1x100")]).collect();
+    let cases = vec![
         case("everything is taken", 60, series("0+60x60", "0+60x60", "1x60"), silent()),
-        case("nothing is taken", 60, series("0+10x60", "600x60", "1x60"), fires("300")),
+        case("nothing is taken", 60, series("0+10x60", "600x60", "1x60"), fires("300"))
+            // Prometheus has scraped the collector for 25 minutes, and then comes the pause.
+            .then(29.5, silent())
+            .then(30.0, fires("300")),
         case(
             "the collector has never taken anything",
             60,
             vec![Series::of(&EXPORTED, signal, "0+10x60"), Series::of(&UP, ScrapeJob::Collector, "1x60")],
             fires("300"),
         ),
-        case("every fifth is missing", 60, series("0+10x60", "0+8x60", "1x60"), fires("60")),
-        case("every twentieth is missing", 60, series("0+100x60", "0+95x60", "1x60"), silent()),
+        case("one in eight is missing", 60, series("0+16x60", "0+14x60", "1x60"), fires("60")),
+        case("one in twelve is missing", 60, series("0+120x60", "0+110x60", "1x60"), silent()),
+        case("just enough are missing", 60, series("0+1.2x60", "0x60", "1x60"), fires("36")),
         case("few are missing, because few are written", 60, series("0+0.9x60", "0x60", "1x60"), silent()),
         case(
             "another program sends through the same collector",
@@ -83,10 +89,11 @@ fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
         ),
         case(
             "the collector is down, which is another alert",
-            60,
+            45,
             series("0+10x60", "0+10x30 _x30", "1x30 0x30"),
             silent(),
-        ),
+        )
+        .then(60.0, silent()),
         case(
             "the collector was down, and has caught up",
             50,
@@ -94,12 +101,20 @@ fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
             silent(),
         ),
         case(
+            "scrapes failed for half an hour, and counts go on where they would be",
+            67,
+            series("0+10x90", "0+10x30 _x30 610+10x30", "1x30 0x30 1x30"),
+            silent(),
+        )
+        .then(82.0, silent()),
+        case(
             "Prometheus was away for half an hour, and gets later what the application sent meanwhile",
             67,
             series("0+10x70", "0+10x30 _x30 610+10x10", "1x30 _x30 1x10"),
             silent(),
         ),
-    ]
+    ];
+    beside(others, cases)
 }
 
 fn logs_not_arriving(scale: Scale) -> Alert {
@@ -200,10 +215,14 @@ fn collector_refusing(scale: Scale) -> Alert {
         cases: vec![
             case("nothing is refused", 20, spans("0x20"), silent()),
             case("a batch, once", 14, spans("0x9 50x20"), silent()),
-            case("spans, for ten minutes", 20, spans("0x9 50+50x20"), fires("250")),
+            case("spans, for ten minutes", 20, spans("0x9 50+50x10 550x40"), fires("250"))
+                .then(14.5, silent())
+                .then(15.0, fires("250"))
+                .then(33.5, fires("62"))
+                .then(34.0, silent()),
             case("lines, for ten minutes", 20, lines("0x9 50+50x20"), fires("250")),
             case("points, for ten minutes", 20, points("0x9 50+50x20"), fires("250")),
-            case("it has ended half an hour ago", 50, spans("0x9 50+50x10 550x40"), silent()),
+            case("one each seven minutes", 30, spans("0+0.15x30"), fires("1")),
         ],
     }
 }
@@ -216,10 +235,6 @@ fn store_discarding(scale: Scale) -> Alert {
         rose.or(began.when(was_scraped(job, recently)))
     };
     let condition = lost(&LOKI_DISCARDED, ScrapeJob::Loki).or(lost(&TEMPO_DISCARDED, ScrapeJob::Tempo));
-    let discarded =
-        |counter: &Taken, job, values, up| vec![Series::of(counter, job, values), Series::of(&UP, job, up)];
-    let lines = |values, up| discarded(&LOKI_DISCARDED, ScrapeJob::Loki, values, up);
-    let spans = |values, up| discarded(&TEMPO_DISCARDED, ScrapeJob::Tempo, values, up);
     Alert {
         name: "StoreDiscarding",
         severity: Severity::Warning,
@@ -248,23 +263,11 @@ fn store_discarding(scale: Scale) -> Alert {
             escalate: "When it goes on and no limit explains it.",
         },
         fires_without_data: false,
-        cases: vec![
-            case("nothing was ever discarded", 20, lines("_x20", "1x20"), silent()),
-            case(
-                "the first time, with which the series begins",
-                12,
-                lines("_x10 50x10", "1x20"),
-                fires_for(ScrapeJob::Loki, "50"),
-            ),
-            case("once more", 24, lines("50x20 70x10", "1x30"), fires_for(ScrapeJob::Loki, "21")),
-            case("Tempo", 12, spans("_x10 50x10", "1x20"), fires_for(ScrapeJob::Tempo, "50")),
-            case("long ago", 40, lines("50x40", "1x40"), silent()),
-            case(
-                "Prometheus was away for half an hour, and what was discarded before is seen again",
-                53,
-                lines("50x20 _x30 50x10", "1x20 _x30 1x10"),
-                silent(),
-            ),
-        ],
+        cases: [(&LOKI_DISCARDED, ScrapeJob::Loki), (&TEMPO_DISCARDED, ScrapeJob::Tempo)]
+            .into_iter()
+            .flat_map(|(counter, job)| {
+                counted_cases(job, |values| Series::of(counter, job, values), |value| fires_for(job, value))
+            })
+            .collect(),
     }
 }

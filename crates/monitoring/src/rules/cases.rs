@@ -17,12 +17,32 @@ use crate::query::{
 pub struct Case {
     /// What the situation is.
     pub name: &'static str,
-    /// Everything that Prometheus knows in it.
+    /// What Prometheus knows in it.
     pub series: Vec<Series>,
+    /// What it knows in each case of the alert, and what must not matter.
+    pub besides: Vec<Series>,
     /// When promtool looks at the alert, and what fires then.
     pub moments: Vec<Moment>,
     /// Whether it happens in real time only. Where rules run faster, thresholds that follow the pace of the application do not.
     pub real_time_only: bool,
+    /// How long it lasts.
+    pub length: Length,
+}
+
+/// How long a situation lasts: the longer, the more seldom the alert is evaluated in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// As often as in real life.
+    Minutes,
+    /// Every five minutes.
+    Hours,
+    /// Every hour.
+    Days,
+}
+
+impl Length {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Minutes, Self::Hours, Self::Days];
 }
 
 /// A moment, and what fires in it.
@@ -38,6 +58,12 @@ impl Case {
     pub(super) fn in_real_time(self) -> Self {
         Self { real_time_only: true, ..self }
     }
+
+    /// The same, in which the alert is evaluated every five minutes only: for situations that last for hours and do not ask how long
+    /// the pause before the alert is.
+    pub(super) fn long(self) -> Self {
+        Self { length: Length::Hours, ..self }
+    }
 }
 
 /// A situation after so many minutes.
@@ -45,8 +71,10 @@ pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires:
     Case {
         name,
         series,
+        besides: Vec::new(),
         moments: vec![Moment { at: Duration::from_mins(minutes), fires }],
         real_time_only: false,
+        length: Length::Minutes,
     }
 }
 
@@ -58,8 +86,24 @@ impl Case {
     }
 }
 
+/// Cases in each of which Prometheus knows of this as well, and of which none may be decided by it.
+pub(super) fn beside(series: Vec<Series>, cases: Vec<Case>) -> Vec<Case> {
+    let with_series = |mut case: Case| {
+        let is_new = |new: &&Series| !case.series.iter().any(|own| own.name == new.name);
+        case.besides = series.iter().filter(is_new).cloned().collect();
+        case
+    };
+    cases.into_iter().map(with_series).collect()
+}
+
+/// A counter that counts much, for longer than any case lasts whose alert looks back for hours.
+pub(super) const MUCH: &str = "0+1000x3000";
+
 /// The labels that say which process of the application sent a series.
-const OURS: &[(&str, &str)] = &[("job", "socialize/api"), ("instance", "a")];
+const OURS: &[(&str, &str)] = &[("job", APPLICATION), ("instance", "a")];
+
+/// The job of the application's own series.
+pub(super) const APPLICATION: &str = "socialize/api";
 
 /// The labels of a series that another program sent.
 const THEIRS: &[(&str, &str)] = &[("instance", "a")];
@@ -71,8 +115,19 @@ pub struct Series {
     pub name: String,
     /// Samples in promtool's notation: `0+1x10` rises by one ten times, `_x5` is missing five times.
     pub values: String,
-    /// Whether the samples are seconds, which pass faster where rules run faster.
-    pub is_time: bool,
+    /// What becomes of the samples where rules run faster.
+    pub pace: Pace,
+}
+
+/// What becomes of samples where rules run faster than in real life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// They stay.
+    Same,
+    /// They are seconds, of which fewer pass.
+    Time,
+    /// They are events per second, of which there are more.
+    Rate,
 }
 
 impl Series {
@@ -88,7 +143,12 @@ impl Series {
         labels: L,
         values: &str,
     ) -> Self {
-        Self { is_time: true, ..Self::of(metric, labels, values) }
+        Self { pace: Pace::Time, ..Self::of(metric, labels, values) }
+    }
+
+    /// A series by its name with labels.
+    pub(super) fn plain(name: String, values: String) -> Self {
+        Self { name, values, pace: Pace::Same }
     }
 
     /// The same series of another process.
@@ -100,13 +160,13 @@ impl Series {
 
     /// What a rule recorded. For alerts that are evaluated seldom, because promtool records only as often as it evaluates.
     pub fn recorded(recording: &Recording<Total>, values: &str) -> Self {
-        Self { name: recording.name.to_owned(), values: values.to_owned(), is_time: false }
+        Self { name: recording.name.to_owned(), values: values.to_owned(), pace: Pace::Rate }
     }
 
     /// What a rule recorded, for one value of its label.
     pub fn recorded_for<A: Label>(recording: &Recording<A>, label: A, values: &str) -> Self {
         let name = format!("{}{{{}=\"{}\"}}", recording.name, prometheus_label(A::KEY), label.as_str());
-        Self { name, values: values.to_owned(), is_time: false }
+        Self { name, values: values.to_owned(), pace: Pace::Rate }
     }
 
     /// How many a histogram has seen.
@@ -148,7 +208,7 @@ impl Series {
     /// The same series, as another program sends it that has a metric of the same name.
     #[must_use]
     pub fn of_another_program(self) -> Self {
-        Self { name: self.name.replace("socialize/api", "alloy"), ..self }
+        Self { name: self.name.replace(APPLICATION, "alloy"), ..self }
     }
 
     fn named<'a>(
@@ -166,7 +226,7 @@ impl Series {
             .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
             .collect();
         let name = format!("{}{suffix}{{{}}}", metric.prometheus_name(), labels.join(", "));
-        Self { name, values: values.to_owned(), is_time: false }
+        Self::plain(name, values.to_owned())
     }
 }
 
@@ -222,6 +282,8 @@ pub struct Expected {
 pub enum Shown {
     /// At every scale.
     Text(&'static str),
+    /// A share, at every scale.
+    Share(f64),
     /// How long something has been so, at real scale.
     Time(Duration),
 }
@@ -229,6 +291,11 @@ pub enum Shown {
 /// The alert fires, without labels of its own.
 pub(super) fn fires(value: &'static str) -> Vec<Expected> {
     vec![Expected { labels: Vec::new(), value: Shown::Text(value) }]
+}
+
+/// The alert fires with a share, without labels of its own.
+pub(super) fn fires_with(share: f64) -> Vec<Expected> {
+    vec![Expected { labels: Vec::new(), value: Shown::Share(share) }]
 }
 
 /// The alert fires for one value of a label.

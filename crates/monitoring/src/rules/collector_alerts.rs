@@ -2,9 +2,9 @@
 
 use telemetry::builtin::Signal;
 
-use super::cases::{case, fires, fires_for, silent};
+use super::cases::{Case, case, fires, fires_for, silent};
 use super::thresholds::{BETWEEN_EVENTS, COLLECTOR_QUEUE_SHARE, LONG, SHORT, TARGET_DOWN_FOR};
-use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
+use super::{Alert, DashboardUid, Expected, Runbook, Series, Severity, metrics, shown};
 use crate::peers::{
     EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
     EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, Exporter, ScrapeJob, UP,
@@ -80,7 +80,7 @@ fn collector_down(scale: Scale) -> Alert {
 fn collector_queue_filling(scale: Scale) -> Alert {
     let size = || select(&EXPORTER_QUEUE_SIZE).now().max_by::<Exporter, _>();
     let condition = size()
-        .share_of(select(&EXPORTER_QUEUE_CAPACITY).now().max_by::<Exporter, _>())
+        .over(select(&EXPORTER_QUEUE_CAPACITY).now().max_by::<Exporter, _>())
         .above(COLLECTOR_QUEUE_SHARE);
     let queue = |values| {
         vec![
@@ -136,6 +136,44 @@ pub(super) fn was_scraped(job: ScrapeJob, ago: Duration) -> Vector<Total> {
     select(&UP).is(job).offset(ago).now().max().equals(1.0)
 }
 
+/// The situations of an alert about a counter that begins with the first event, of a program that is scraped.
+pub(super) fn counted_cases(
+    job: ScrapeJob,
+    counted: impl Fn(&str) -> Series,
+    fires: impl Fn(&'static str) -> Vec<Expected>,
+) -> Vec<Case> {
+    let another = if job == ScrapeJob::Collector { ScrapeJob::Loki } else { ScrapeJob::Collector };
+    let with = |values: &str, up: &str| {
+        vec![counted(values), Series::of(&UP, job, up), Series::of(&UP, another, "1x100")]
+    };
+    vec![
+        case("nothing was ever counted", 20, with("_x20", "1x20"), silent()),
+        case("the first, with which the series begins", 12, with("_x10 1x30", "_x4 1x40"), fires("1"))
+            // It is new for five minutes, and then comes the pause.
+            .then(24.5, fires("1"))
+            .then(25.0, silent()),
+        case("a series that begins without any", 12, with("_x10 0x10", "1x20"), silent()),
+        case("more", 24, with("50x20 70x30", "1x50"), fires("21"))
+            .then(44.5, fires("21"))
+            .then(45.0, silent()),
+        case("one more", 24, with("0x20 1x10", "1x30"), fires("1")),
+        case("long ago", 40, with("50x40", "1x40"), silent()),
+        case(
+            "scrapes failed for half an hour, and what was counted before is seen again",
+            53,
+            with("50x20 _x30 50x10", "1x20 0x30 1x10"),
+            silent(),
+        )
+        .then(55.0, silent()),
+        case(
+            "Prometheus was away for half an hour, and what was counted before is seen again",
+            53,
+            with("50x20 _x30 50x10", "1x20 _x30 1x10"),
+            silent(),
+        ),
+    ]
+}
+
 fn collector_gave_up(scale: Scale) -> Alert {
     let failures = || {
         [
@@ -152,12 +190,6 @@ fn collector_gave_up(scale: Scale) -> Alert {
     let recently = scale.of(SHORT);
     let began = any(failures().map(|failed| failed.began_within(recently).sum_by::<Exporter, _>()));
     let condition = rose(scale.of(LONG)).or(began.when(was_scraped(ScrapeJob::Collector, recently)));
-    let lines_lost = |values, up| {
-        vec![
-            Series::of(&EXPORTER_SEND_FAILED_LOG_RECORDS, Exporter::Loki, values),
-            Series::of(&UP, ScrapeJob::Collector, up),
-        ]
-    };
     Alert {
         name: "CollectorGaveUp",
         severity: Severity::Warning,
@@ -183,30 +215,26 @@ fn collector_gave_up(scale: Scale) -> Alert {
             escalate: "When it goes on after the outage that caused it is over.",
         },
         fires_without_data: false,
-        cases: vec![
-            case("nothing was ever given up", 20, lines_lost("_x20", "1x20"), silent()),
-            case(
-                "the first time, with which the series begins",
-                12,
-                lines_lost("_x10 50x10", "1x20"),
-                fires_for(Exporter::Loki, "50"),
-            ),
-            case("once more", 24, lines_lost("50x20 70x10", "1x30"), fires_for(Exporter::Loki, "21")),
-            case("long ago", 40, lines_lost("50x40", "1x40"), silent()),
-            case("a restart of the collector", 40, lines_lost("50x30 _x2 0x10", "1x30 0x2 1x10"), silent()),
-            case(
-                "Prometheus was away for half an hour, and what was given up before is seen again",
-                53,
-                lines_lost("50x20 _x30 50x10", "1x20 _x30 1x10"),
-                silent(),
-            ),
-            case(
-                "scrapes of the collector failed for half an hour",
-                53,
-                lines_lost("50x20 _x30 50x10", "1x20 0x30 1x10"),
-                silent(),
-            ),
-        ],
+        cases: [
+            &EXPORTER_SEND_FAILED_LOG_RECORDS,
+            &EXPORTER_SEND_FAILED_SPANS,
+            &EXPORTER_SEND_FAILED_METRIC_POINTS,
+        ]
+        .into_iter()
+        .flat_map(|counter| {
+            let counted = |values: &str| Series::of(counter, Exporter::Loki, values);
+            counted_cases(ScrapeJob::Collector, counted, |value| fires_for(Exporter::Loki, value))
+        })
+        .chain([case(
+            "the collector starts again",
+            40,
+            vec![
+                Series::of(&EXPORTER_SEND_FAILED_LOG_RECORDS, Exporter::Loki, "50x30 _x2 0x10"),
+                Series::of(&UP, ScrapeJob::Collector, "1x30 0x2 1x10"),
+            ],
+            silent(),
+        )])
+        .collect(),
     }
 }
 

@@ -44,7 +44,7 @@ fn postgres_unreachable(scale: Scale) -> Alert {
         severity: Severity::Critical,
         condition: up().min().below(1.0).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
-        keep_firing: Duration::ZERO,
+        keep_firing: scale.of(LONG),
         summary: "Postgres does not answer.".to_owned(),
         description: "At least one process has not been able to ask Postgres anything for a minute."
             .to_owned(),
@@ -71,11 +71,14 @@ fn postgres_unreachable(scale: Scale) -> Alert {
             case(
                 "it does not",
                 10,
-                vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x5 0x5")],
+                vec![Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x5 0x5 1x40")],
                 fires(""),
             )
             .then(6.5, silent())
-            .then(7.0, fires("")),
+            .then(7.0, fires(""))
+            // For as long as requests that failed meanwhile make HighErrorRate fire, so that nobody is told of that afterwards.
+            .then(26.5, fires(""))
+            .then(27.0, silent()),
             case("one of two idle processes lost it", 10, processes("1x10", "1x5 0x5"), fires("")),
             case("both have it", 10, processes("1x10", "1x10"), silent()),
             case("a process that starts does not know yet", 10, processes("1x10", "_x3 1x7"), silent()),
@@ -209,8 +212,21 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
         cases: vec![
             case("all checks have results", 20, process("0+60x20", "1x20", "1x20"), silent()),
             case("one that fails has a result", 20, process("0+60x20", "0x20", "1x20"), silent()),
-            case("one has none", 20, process("0+60x20", "1x5 _x15", "1x20"), fires("1")),
-            case("one has none for four minutes", 20, process("0+60x20", "1x5 _x4 1x11", "1x20"), silent()),
+            case("one has none", 13, process("0+60x20", "1x5 _x15", "1x20"), fires("1")).then(12.5, silent()),
+            case(
+                "one has none, and the process is 20 seconds late",
+                20,
+                process("-20+60x20", "1x5 _x15", "1x20"),
+                fires("1"),
+            )
+            .in_real_time(),
+            case(
+                "one has none, and the process is 45 seconds late",
+                20,
+                process("-45+60x20", "1x5 _x15", "1x20"),
+                silent(),
+            )
+            .in_real_time(),
             case(
                 "the process hangs: ProcessHung says so",
                 20,
@@ -357,7 +373,7 @@ fn connection_pool_full(scale: Scale) -> Alert {
     let share = |window| {
         used(window)
             .max_by::<Instance, _>()
-            .share_of(select(&DB_CLIENT_CONNECTION_MAX).now().max_by::<Instance, _>())
+            .over(select(&DB_CLIENT_CONNECTION_MAX).now().max_by::<Instance, _>())
     };
     let pool = |used| {
         vec![
@@ -405,8 +421,7 @@ fn connection_pool_full(scale: Scale) -> Alert {
         cases: vec![
             case("half in use", 80, pool("5x90"), silent()),
             case("just below", 80, pool("8x90"), silent()),
-            case("all in use for an hour", 80, pool("5x10 10x80"), fires("100%")),
-            case("all in use for half an hour", 45, pool("5x10 10x80"), silent()),
+            case("all in use", 68, pool("5x10 10x80"), fires("100%")).then(66.0, silent()),
             case("a peak that passes", 80, pool("5x10 10x40 5x40"), silent()),
         ],
     }

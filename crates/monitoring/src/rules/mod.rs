@@ -17,6 +17,7 @@ mod host;
 mod loops;
 pub mod notifications;
 mod objectives;
+mod other_programs;
 mod postgres;
 mod probes;
 mod process;
@@ -37,7 +38,7 @@ use std::time::Duration;
 
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
-pub use cases::{Answered, Case, Expected, Moment, Series, Shown};
+pub use cases::{Answered, Case, Expected, Length, Moment, Pace, Series, Shown};
 pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
 pub use recordings::{
     CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS, WORKFLOW_ACTIONS, Workflow,
@@ -201,7 +202,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) const RECORDED: Duration = Duration::from_mins(1);
 
 /// What takes hours to show is evaluated this often; each evaluation reads days of samples.
-const LATER: Duration = Duration::from_mins(5);
+pub(crate) const LATER: Duration = Duration::from_mins(5);
 
 /// All alerts.
 pub fn groups(scale: Scale) -> Vec<Group> {
@@ -214,29 +215,32 @@ pub fn groups(scale: Scale) -> Vec<Group> {
             "telemetry",
             "Can the operator trust what he sees?",
             SOON,
-            &[telemetry_alerts::alerts, collector_alerts::alerts, arrival::alerts, disks::alerts],
+            &[telemetry_alerts::alerts, collector_alerts::alerts],
         ),
+        group("arrival", "Does telemetry arrive in its stores?", SOON, &[arrival::alerts]),
+        group("disks", "Is there room on the disks?", SOON, &[disks::alerts]),
         group("processes", "Do the processes run, and have they room?", SOON, &[process::alerts]),
-        group(
-            "requests",
-            "Do requests succeed, and in time?",
-            SOON,
-            &[probes::alerts, requests::alerts, routes::alerts, dependencies::alerts],
-        ),
+        group("probes", "Does anybody reach the API?", SOON, &[probes::alerts]),
+        group("requests", "Do requests succeed, and in time?", SOON, &[requests::alerts]),
+        group("routes", "Does each route do what it is for?", SOON, &[routes::alerts]),
+        group("dependencies", "Does what requests need answer?", SOON, &[dependencies::alerts]),
         group("objectives", "Are promises broken within days?", RECORDED, &[objectives::alerts]),
+        group("budgets", "Are promises broken within weeks?", LATER, &[objectives::slow_alerts]),
         group(
             "trends",
             "What shows within hours and days only?",
             LATER,
-            &[objectives::slow_alerts, routes::slow_alerts, usage::slow_alerts],
+            &[routes::slow_alerts, usage::slow_alerts],
         ),
         group("usage", "Do people get through the core workflows?", SOON, &[usage::alerts, quotas::alerts]),
         group(
-            "background",
-            "Do e-mail, files, publishing and background services work?",
+            "deliveries",
+            "Do e-mail, files and publishing work?",
             SOON,
-            &[deliveries::alerts, backlogs::alerts, background::alerts, loops::alerts],
+            &[deliveries::alerts, backlogs::alerts],
         ),
+        group("jobs", "Do background services work?", SOON, &[background::alerts, loops::alerts]),
+        group("periodic", "Do periodic jobs succeed?", SOON, &[background::periodic_alerts]),
         group(
             "infrastructure",
             "Is Postgres or the host about to fail?",

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use super::cases::{Answered, Case, case, fires, silent};
+use domain::catalogue::DEPENDENCY_UP;
+use domain::labels::Dependency;
+
+use super::cases::{Case, Length, Moment, beside, case, fires_with, silent};
 use super::requests::failing_lines;
 use super::rule_file::interval;
 use super::thresholds::{
     AVAILABILITY_OBJECTIVE, FEWEST_BUDGET_FAILURES, LATENCY_OBJECTIVE, LONG, SLOW_REQUEST, WINDOW_COVERAGE,
 };
 use super::{
-    Alert, DashboardUid, FAILED_REQUESTS, Look, REQUESTS, Runbook, SLOW_REQUESTS, Series, Severity,
-    TIMED_REQUESTS, metrics,
+    Alert, DashboardUid, FAILED_REQUESTS, LATER, Look, RECORDED, REQUESTS, Runbook, SLOW_REQUESTS, Series,
+    Severity, TIMED_REQUESTS, metrics,
 };
-use crate::query::{Recording, RequestFailure, Route, Scale, Total, Vector, requests, spans};
+use crate::query::{Recording, RequestFailure, Route, Scale, Total, Vector, requests, select, spans};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![availability_burning_fast(scale)]
@@ -59,7 +62,12 @@ const SLOW: [Burn; 2] = [
 
 impl Objective {
     fn share(&self, window: Duration) -> Vector<Total> {
-        self.bad.average(window).share_of(self.all.average(window))
+        self.bad.average(window).over(self.all.average(window))
+    }
+
+    /// The share of failures above which a burn is too fast.
+    fn limit(&self, burn: &Burn) -> f64 {
+        rounded(burn.factor * (1.0 - self.promise))
     }
 
     /// Where one of these burns goes on. A window of which little is recorded, as after the installation, says nothing, and
@@ -67,7 +75,7 @@ impl Objective {
     fn burns(&self, scale: Scale, burns: &[Burn]) -> Vector<Total> {
         let conditions = burns.iter().map(|burn| {
             let (long, short) = (scale.of(burn.long), scale.of(burn.short));
-            let limit = rounded(burn.factor * (1.0 - self.promise));
+            let limit = self.limit(burn);
             let failures = self.bad.total(long).times(interval(scale).as_secs_f64());
             let evaluations = (long.as_secs() / interval(scale).as_secs()) as f64;
             self.share(long)
@@ -79,11 +87,11 @@ impl Objective {
         conditions.reduce(|one, other| one.or(other)).unwrap_or_else(Vector::nothing)
     }
 
-    fn alert(&self, scale: Scale, burns: &[Burn], about: About) -> Alert {
+    fn alert(&self, burns: &Vector<Total>, scale: Scale, about: About) -> Alert {
         Alert {
             name: about.name,
             severity: about.severity,
-            condition: self.burns(scale, burns).text().to_owned(),
+            condition: burns.text().to_owned(),
             pending: scale.of(Duration::from_mins(2)),
             keep_firing: scale.of(LONG),
             summary: about.summary.to_owned(),
@@ -138,17 +146,17 @@ fn failing() -> [Look; 2] {
     [metrics("Which routes fail", &failed.sum_by::<Route, _>().above(0.0)), failing_lines()]
 }
 
-/// Requests of which some fail.
-fn traffic(ok: &str, errors: &str) -> Vec<Series> {
-    vec![Series::requests(None, ok), Series::requests(Some(RequestFailure::Timeout), errors)]
-}
-
-/// The same as it is recorded, per second.
-fn recorded(all: &str, bad: &str) -> Vec<Series> {
-    vec![Series::recorded(&REQUESTS, all), Series::recorded(&FAILED_REQUESTS, bad)]
-}
+/// For so long after an outage of Postgres its failures are in a short window.
+const AFTER_OUTAGE: Duration = Duration::from_mins(35);
 
 fn availability_burning_fast(scale: Scale) -> Alert {
+    // What an outage of Postgres used up stays in the windows for half an hour. PostgresUnreachable has told of it.
+    let postgres = select(&DEPENDENCY_UP).is(Dependency::Postgres);
+    let outage = postgres.lowest(scale.of(AFTER_OUTAGE)).min().below(1.0);
+    let postgres_answers = vec![
+        Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x900"),
+        Series::of(&DEPENDENCY_UP, Dependency::Email, "0x900"),
+    ];
     let about = About {
         name: "AvailabilityBudgetBurningFast",
         severity: Severity::Critical,
@@ -159,33 +167,9 @@ fn availability_burning_fast(scale: Scale) -> Alert {
         confirm: failing(),
         remedy: AVAILABILITY_REMEDY,
         escalate: "When the cause is not found within half an hour.",
-        cases: vec![
-            case("just below the share of an hour", 90, traffic("0+930x90", "0+70x90"), silent()),
-            case("just above the share of an hour", 90, traffic("0+925x90", "0+75x90"), fires("7.5%")),
-            case("not for long enough", 62, traffic("0+100x150", "0x56 0+20x94"), silent()),
-            case("it has stopped", 92, traffic("0+100x150", "0+20x80 1600x70"), fires("16.08%")),
-            case("it stopped half an hour ago", 120, traffic("0+100x150", "0+20x80 1600x70"), silent()),
-            case("just below the share of six hours", 400, traffic("0+971x400", "0+29x400"), silent()),
-            case("just above the share of six hours", 400, traffic("0+969x400", "0+31x400"), fires("3.1%")),
-            case("nineteen failures within an hour", 90, traffic("0x90", "0+0.316x90"), silent()),
-            case("twenty-one failures within an hour", 90, traffic("0x90", "0+0.35x90"), fires("100%")),
-            case("one user who tries six times", 90, traffic("0+0.25x90", "0x80 0+1.5x4 6x6"), silent()),
-            case("half an hour after the installation", 30, traffic("0+80x30", "0+20x30"), silent()),
-            case("an hour after the installation", 60, traffic("0+80x60", "0+20x60"), fires("20%")),
-            case(
-                "a scanner hides nothing",
-                90,
-                {
-                    let mut series = traffic("0+80x90", "0+20x90");
-                    series.push(Series::answered(&Answered::SCANNER, "0+9000x90"));
-                    series
-                },
-                fires("20%"),
-            ),
-            case("a restart resets the counts", 90, traffic("0+100x60 0+100x30", "500x60 0x30"), silent()),
-        ],
+        cases: beside(postgres_answers, fast_cases()),
     };
-    AVAILABILITY.alert(scale, &FAST, about)
+    AVAILABILITY.alert(&AVAILABILITY.burns(scale, &FAST).unless_when(outage), scale, about)
 }
 
 fn availability_burning_slow(scale: Scale) -> Alert {
@@ -199,54 +183,14 @@ fn availability_burning_slow(scale: Scale) -> Alert {
         confirm: failing(),
         remedy: AVAILABILITY_REMEDY,
         escalate: "Within the week: something is worse than it was and stays so.",
-        cases: vec![
-            case("just below the share of a day", 1500, recorded("1x1500", "0.0149x1500"), silent()),
-            case("just above the share of a day", 1500, recorded("1x1500", "0.0151x1500"), fires("1.51%")),
-            case("just below the share of three days", 4400, recorded("1x4400", "0.00495x4400"), silent()),
-            case(
-                "just above the share of three days",
-                4400,
-                recorded("1x4400", "0.00505x4400"),
-                fires("0.505%"),
-            ),
-            case("nineteen failures within a day", 1500, recorded("0.00022x1500", "0.00022x1500"), silent()),
-            case(
-                "twenty-one failures within a day",
-                1500,
-                recorded("0.000243x1500", "0.000243x1500"),
-                fires("100%"),
-            ),
-            case(
-                "seventeen hours after the installation",
-                17 * 60,
-                recorded("1x1500", "0.04x1500"),
-                silent(),
-            ),
-            case(
-                "nineteen hours after the installation",
-                19 * 60,
-                recorded("1x1500", "0.04x1500"),
-                fires("4%"),
-            ),
-            case("it stopped an hour ago", 1560, recorded("1x1700", "0.04x1500 0x200"), fires("3.833%")),
-            case("it stopped three hours ago", 1680, recorded("1x1700", "0.04x1500 0x200"), silent()),
-            case(
-                "two days without failures, and one with many",
-                4300,
-                recorded("1x4400", "0x2900 0.0149x1500"),
-                silent(),
-            ),
-        ],
+        cases: burn_cases(&AVAILABILITY, &SLOW, LATER),
     };
-    AVAILABILITY.alert(scale, &SLOW, about)
+    AVAILABILITY.alert(&AVAILABILITY.burns(scale, &SLOW), scale, about)
 }
 
 /// Latency wakes nobody, so one alert has all windows.
 fn latency_burning(scale: Scale) -> Alert {
     let slow = requests().timed().quantile_by::<Route, _>(0.99, HOUR).above(SLOW_REQUEST.seconds());
-    let recorded = |all: &str, slow: &str| {
-        vec![Series::recorded(&TIMED_REQUESTS, all), Series::recorded(&SLOW_REQUESTS, slow)]
-    };
     let about = About {
         name: "LatencyBudgetBurning",
         severity: Severity::Warning,
@@ -263,33 +207,155 @@ fn latency_burning(scale: Scale) -> Alert {
             "Postpone releases that are not about this until the share is below one in a hundred.",
         ],
         escalate: "Within the week: something is slower than it was and stays so.",
-        cases: vec![
-            case("just below the share of an hour", 90, recorded("1x90", "0.143x90"), silent()),
-            case("just above the share of an hour", 90, recorded("1x90", "0.145x90"), fires("14.5%")),
-            case("just below the share of six hours", 400, recorded("1x400", "0.059x400"), silent()),
-            case("just above the share of six hours", 400, recorded("1x400", "0.061x400"), fires("6.1%")),
-            case("just below the share of a day", 1500, recorded("1x1500", "0.0298x1500"), silent()),
-            case("just above the share of a day", 1500, recorded("1x1500", "0.0302x1500"), fires("3.02%")),
-            case("just below the share of three days", 4400, recorded("1x4400", "0.0099x4400"), silent()),
-            case(
-                "just above the share of three days",
-                4400,
-                recorded("1x4400", "0.0101x4400"),
-                fires("1.01%"),
-            ),
-            case("forty minutes after the installation", 40, recorded("1x90", "0.5x90"), silent()),
-            case("nineteen slow requests within an hour", 90, recorded("0.00525x90", "0.00525x90"), silent()),
-            case(
-                "twenty-one slow requests within an hour",
-                90,
-                recorded("0.00585x90", "0.00585x90"),
-                fires("100%"),
-            ),
-            case("it stopped ten minutes ago", 100, recorded("1x150", "0.2x90 0x60"), fires("20%")),
-            case("it stopped half an hour ago", 120, recorded("1x150", "0.2x90 0x60"), silent()),
-        ],
+        cases: burn_cases(&LATENCY, &[FAST, SLOW].concat(), LATER),
     };
-    LATENCY.alert(scale, &[FAST, SLOW].concat(), about)
+    LATENCY.alert(&LATENCY.burns(scale, &[FAST, SLOW].concat()), scale, about)
+}
+
+fn fast_cases() -> Vec<Case> {
+    let [hour, _] = FAST;
+    let burns = Level { bad: 1.05, all: 1.0, minutes: 200 };
+    let share = 1.05 * AVAILABILITY.limit(&hour);
+    let mut outage = AVAILABILITY.recorded(&hour, &[burns]);
+    outage.push(Series::of(&DEPENDENCY_UP, Dependency::Postgres, "1x29 0x10 1x160"));
+    let after = case("after an outage of Postgres", 75, outage, silent()).then(77.0, fires_with(share));
+    let begins = case("an hour after the installation", 45, AVAILABILITY.recorded(&hour, &[burns]), silent())
+        .then(46.0, fires_with(share));
+    let mut cases = burn_cases(&AVAILABILITY, &FAST, RECORDED);
+    cases.extend([after, begins]);
+    cases
+}
+
+/// For so many minutes so much is bad, as a multiple of the share from which on it is too much, and there are so many requests per second.
+#[derive(Clone, Copy)]
+struct Level {
+    bad: f64,
+    all: f64,
+    minutes: u64,
+}
+
+impl Objective {
+    /// What is recorded at these levels, one after the other.
+    fn recorded(&self, burn: &Burn, levels: &[Level]) -> Vec<Series> {
+        let limit = self.limit(burn);
+        let values = |rate: &dyn Fn(&Level) -> f64| {
+            let runs = levels
+                .iter()
+                .map(|level| format!("{}x{}", (rate(level) * 1e9).round() / 1e9, level.minutes - 1));
+            runs.collect::<Vec<_>>().join(" ")
+        };
+        vec![
+            Series::recorded(self.all, &values(&|level| level.all)),
+            Series::recorded(self.bad, &values(&|level| level.bad * limit)),
+        ]
+    }
+}
+
+/// The situations of each burn. The others of its alert do not decide in them: those with shorter windows have higher limits, and those with
+/// longer ones know too little.
+fn burn_cases(objective: &Objective, burns: &[Burn], every: Duration) -> Vec<Case> {
+    let mut cases: Vec<Case> = burns.iter().flat_map(|burn| cases_of(objective, burn, every)).collect();
+    cases.push(it_ends(objective, &burns[0], every));
+    cases
+}
+
+fn minutes(duration: Duration) -> u64 {
+    duration.as_secs() / 60
+}
+
+fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
+    let (long, short) = (minutes(burn.long), minutes(burn.short));
+    // As seldom as the windows allow.
+    let (length, pause) = match burn.short {
+        short if short >= Duration::from_hours(2) => (Length::Days, 60),
+        short if short >= Duration::from_mins(30) => (Length::Hours, 5),
+        _ => (Length::Minutes, minutes(every)),
+    };
+    let level = |minutes, bad, all| Level { bad, all, minutes };
+    let at_end = |name, levels: &[Level], fires| {
+        let end = levels.iter().map(|level| level.minutes).sum::<u64>() - 1;
+        Case { length, ..case(name, end, objective.recorded(burn, levels), fires) }
+    };
+    let limit = objective.limit(burn);
+    // The condition has to be true twice before the alert fires.
+    let last = short + pause.max(2);
+    let few = |failures: f64| {
+        let rate = failures / (60.0 * long as f64);
+        at_end("", &[level(long * 2 + 1, rate / limit, rate)], silent())
+    };
+    let half = (short / 2).next_multiple_of(5);
+    let changing = [
+        level(long + 1, 1.0, 0.7),
+        level(long / 2, 2.0, 1.5),
+        level(long / 2 - last - short, 1.6, 1.0),
+        level(short, 0.5, 2.0),
+        level(last, 1.06, 1.0),
+    ];
+    let of_long = |rate: fn(&Level) -> f64| {
+        changing[1..].iter().map(|level| rate(level) * level.minutes as f64).sum::<f64>()
+    };
+    let share = limit * of_long(|level| level.bad) / of_long(|level| level.all);
+    let shortly = match length {
+        Length::Days => Length::Hours,
+        other => other,
+    };
+    // Twice in half of the short window, and once in all of it.
+    let lately = half.min(short / 2) + if shortly == Length::Hours { 5 } else { pause.max(2) };
+    let known = long / 10 * 9;
+    vec![
+        at_end("just above the share", &[level(known + 1, 1.05, 1.0)], fires_with(limit * 1.05)),
+        at_end("it rose lately", &[level(long - last + 1, 0.7, 1.0), level(last, 1.5, 1.0)], silent()),
+        // Before, too little is known.
+        at_end("it fell lately", &[level(long / 4 * 3 - 2, 1.3, 1.0), level(last, 0.7, 1.0)], silent()),
+        at_end("shares change", &changing, fires_with(share)),
+        Case {
+            length: shortly,
+            ..at_end(
+                "it rose within the last half of the short window",
+                &[
+                    level(known - short * 2 + 1, 1.5, 1.0),
+                    level(short * 2 - lately, 0.25, 1.1),
+                    level(lately + short % 2, 1.0, 0.5),
+                ],
+                silent(),
+            )
+        },
+        Case { name: "nineteen failures", ..few(19.0) },
+        Case {
+            name: "twenty-one failures",
+            moments: vec![Moment { at: few(21.0).moments[0].at, fires: fires_with(1.0) }],
+            ..few(21.0)
+        },
+        unknown(objective, burn, length),
+    ]
+}
+
+/// Of the long window too little is recorded, as much as possible before it.
+fn unknown(objective: &Objective, burn: &Burn, length: Length) -> Case {
+    let long = minutes(burn.long);
+    let bad = objective.limit(burn) * 1.5;
+    let (before, gap, now) = (long / 2, long / 10 * 3, long / 10 * 7);
+    let values = |rate: f64| {
+        let rate = (rate * 1e9).round() / 1e9;
+        format!("{rate}x{before} _x{gap} {rate}x{}", now - 1)
+    };
+    let series =
+        vec![Series::recorded(objective.all, &values(1.0)), Series::recorded(objective.bad, &values(bad))];
+    Case { length, ..case("seven tenths of the window are recorded", before + gap + now, series, silent()) }
+}
+
+/// It goes on firing for a quarter of an hour.
+fn it_ends(objective: &Objective, burn: &Burn, every: Duration) -> Case {
+    let (long, short, pause) = (minutes(burn.long), minutes(burn.short), minutes(every));
+    let levels =
+        [Level { bad: 1.05, all: 1.0, minutes: long + 1 }, Level { bad: 0.0, all: 1.0, minutes: short * 2 }];
+    // As long as what is not bad is less than a twentieth of the short window.
+    let last_true = long + (short - 1) / 21 / pause * pause;
+    let firing = (last_true - long) as f64;
+    let share = objective.limit(burn) * 1.05 * (long as f64 - firing) / long as f64;
+    let case = case("it ends", last_true + 15, objective.recorded(burn, &levels), fires_with(share));
+    let case = case.then((last_true + 15 + pause) as f64, silent());
+    if long > 60 { case.long() } else { case }
 }
 
 /// Without the noise that binary fractions leave in the text of a rule.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::catalogue::DEPENDENCY_UP;
 use domain::labels::Dependency;
 
-use super::cases::{case, fires, silent};
+use super::cases::{Pace, case, fires, silent};
 use super::thresholds::{
     DEAD_ROW_SHARE, FEWEST_DEAD_ROWS, LONG, OLD_TRANSACTION, POSTGRES_CONNECTION_SHARE, SHORT,
     TRANSACTION_ID_AGE,
@@ -31,7 +31,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
 pub(super) fn scraped(job: &str, name: &str, labels: &str, values: &str) -> Series {
     let more = if labels.is_empty() { String::new() } else { format!(", {labels}") };
     let name = format!("{name}{{instance=\"alloy:12345\", job=\"{job}\"{more}}}");
-    Series { name, values: values.to_owned(), is_time: false }
+    Series::plain(name, values.to_owned())
 }
 
 fn postgres(name: &str, labels: &str, values: &str) -> Series {
@@ -44,6 +44,8 @@ fn unwatched(scale: Scale) -> Alert {
     let series = |exporter, application| {
         vec![postgres("pg_up", "", exporter), Series::of(&DEPENDENCY_UP, Dependency::Postgres, application)]
     };
+    let mut nobody = series("1x5 0x35", "1x5 0x35");
+    nobody.push(Series::of(&DEPENDENCY_UP, Dependency::Email, "1x40"));
     Alert {
         name: "PostgresUnwatched",
         severity: Severity::Info,
@@ -69,9 +71,8 @@ fn unwatched(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("both reach it", 30, series("1x40", "1x40"), silent()),
-            case("only the application does", 30, series("1x5 0x35", "1x40"), fires("")),
-            case("for ten minutes", 16, series("1x5 0x10 1x25", "1x40"), silent()),
-            case("nobody does: that is another alert", 30, series("1x5 0x35", "1x5 0x35"), silent()),
+            case("only the application does", 21, series("1x5 0x35", "1x40"), fires("")).then(20.5, silent()),
+            case("nobody does: that is another alert", 30, nobody, silent()),
         ],
     }
 }
@@ -89,7 +90,7 @@ fn connections_near_limit(scale: Scale) -> Alert {
     Alert {
         name: "PostgresConnectionsNearLimit",
         severity: Severity::Warning,
-        condition: used().share_of(limit()).above(POSTGRES_CONNECTION_SHARE).text().to_owned(),
+        condition: used().over(limit()).above(POSTGRES_CONNECTION_SHARE).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(SHORT),
         summary: "Postgres is running out of connections.".to_owned(),
@@ -116,8 +117,9 @@ fn connections_near_limit(scale: Scale) -> Alert {
             case("just above it", 30, series("10x5 71x35"), fires("81%")),
             case("just before the pause is over", 9, series("10x5 71x35"), silent()),
             case("just after it", 11, series("10x5 71x35"), fires("81%")),
-            case("goes on while it dips", 14, series("71x11 10x29"), fires("81%")),
-            case("ends after the dip", 18, series("71x11 10x29"), silent()),
+            case("goes on while it dips", 16, series("71x11 10x29"), fires("81%"))
+                .then(16.5, fires("81%"))
+                .then(17.0, silent()),
         ],
     }
 }
@@ -126,7 +128,7 @@ fn old_transaction(scale: Scale) -> Alert {
     let oldest = || select(&PG_OLDEST_TRANSACTION).now().max();
     let series = |values: &str| {
         vec![Series {
-            is_time: true,
+            pace: Pace::Time,
             ..postgres("pg_long_running_transactions_oldest_timestamp_seconds", "", values)
         }]
     };
@@ -172,7 +174,7 @@ fn dead_rows(scale: Scale) -> Alert {
     let dead = || select(&PG_DEAD_ROWS).now().max_by::<Table, _>();
     let live = || select(&PG_LIVE_ROWS).now().max_by::<Table, _>();
     let condition =
-        dead().share_of(dead().plus(live())).above(DEAD_ROW_SHARE).and(dead().at_least(FEWEST_DEAD_ROWS));
+        dead().over(dead().plus(live())).above(DEAD_ROW_SHARE).and(dead().at_least(FEWEST_DEAD_ROWS));
     let series = |dead: &str, live: &str| {
         let table = "relname=\"jobs\", schemaname=\"public\"";
         vec![
@@ -215,7 +217,7 @@ fn dead_rows(scale: Scale) -> Alert {
             case("few of many", 90, series("20000x100", "80000x100"), silent()),
             case("most of a small table", 90, series("9999x100", "100x100"), silent()),
             case("just at the threshold", 90, series("40000x100", "60000x100"), silent()),
-            case("more than the living", 90, series("60000x100", "40000x100"), fires_for_jobs()),
+            case("more than the living", 90, series("15000x100", "10000x100"), fires_for_jobs()),
             case("just before the hour", 64, series("100x5 60000x95", "40000x100"), silent()),
             case("just after it", 66, series("100x5 60000x95", "40000x100"), fires_for_jobs()),
             case("a vacuum came", 66, series("60000x60 100x40", "40000x100"), silent()),

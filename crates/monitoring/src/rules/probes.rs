@@ -1,6 +1,6 @@
 //! Alerts about whether anybody reaches the API, by requests that the collector makes itself: they need no user.
 
-use super::cases::{case, fires, fires_for, silent};
+use super::cases::{beside, case, fires, fires_for, silent};
 use super::thresholds::{
     CERTIFICATE_ENDS_WITHIN, PROBES_MISSING_AFTER, SHORT, SLOW_PROBE_SECONDS, TARGET_DOWN_FOR,
 };
@@ -72,12 +72,12 @@ fn api_unreachable(scale: Scale) -> Alert {
             escalate: "At once when a restart does not help.",
         },
         fires_without_data: false,
-        cases: vec![
+        cases: beside(probe(Probe::Public, "1x20", "200x20").into(), vec![
             case("it responds", 10, probe(Probe::Ready, "1x10", "200x10").into(), silent()),
-            case("it does not respond", 10, probe(Probe::Ready, "1x5 0x5", "200x5 0x5").into(), fires("0")),
-            case("a restart of a minute", 8, probe(Probe::Ready, "1x5 0 1x5", "200x5 0 200x5").into(), silent()),
+            case("it does not respond", 8, probe(Probe::Ready, "1x5 0x5", "200x5 0x5").into(), fires("0"))
+                .then(7.5, silent()),
             case("it is not ready, and says so", 10, probe(Probe::Ready, "1x5 0x5", "200x5 503x5").into(), silent()),
-        ],
+        ]),
     }
 }
 
@@ -105,7 +105,8 @@ fn api_not_ready(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("it is ready", 15, probe(Probe::Ready, "1x15", "200x15").into(), silent()),
-            case("it is not ready", 15, probe(Probe::Ready, "1x5 0x10", "200x5 503x10").into(), fires("503")),
+            case("it is not ready", 11, probe(Probe::Ready, "1x5 0x10", "200x5 503x10").into(), fires("503"))
+                .then(10.5, silent()),
             case("it does not respond at all", 15, probe(Probe::Ready, "1x5 0x10", "200x5 0x10").into(), silent()),
             case("for four minutes", 12, probe(Probe::Ready, "1x5 0x3 1x10", "200x5 503x3 200x10").into(), silent()),
             case("the proxy says so", 15, probe(Probe::Public, "1x5 0x10", "200x5 502x10").into(), silent()),
@@ -156,10 +157,11 @@ fn public_url_unreachable(scale: Scale) -> Alert {
             ),
             case(
                 "the proxy is gone",
-                10,
+                8,
                 both(probe(Probe::Ready, "1x10", "200x10"), probe(Probe::Public, "1x5 0x5", "200x5 0x5")),
                 fires("0"),
-            ),
+            )
+            .then(7.5, silent()),
             case(
                 "the proxy responds that it cannot reach the API",
                 10,
@@ -223,8 +225,7 @@ fn probe_slow(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("fast", 15, takes("0.02x15"), silent()),
-            case("slow", 15, takes("0.02x5 2x10"), fires_for(Probe::Public, "2s")),
-            case("a peak", 12, takes("0.02x5 2x3 0.02x10"), silent()),
+            case("slow", 11, takes("0.02x5 2x10"), fires_for(Probe::Public, "2s")).then(10.5, silent()),
             case("almost slow", 15, takes("0.9x15"), silent()),
         ],
     }
@@ -260,7 +261,7 @@ fn certificate_ending(scale: Scale) -> Alert {
         cases: vec![
             case("a month is left", 15, ends(30), silent()),
             case("15 days are left", 15, ends(15), silent()),
-            case("13 days are left", 15, ends(13), fires_for(Probe::Public, "")),
+            case("13 days are left", 5, ends(13), fires_for(Probe::Public, "")).then(4.5, silent()),
         ],
     }
 }
@@ -273,6 +274,8 @@ fn probes_missing(scale: Scale) -> Alert {
     let series = |success| {
         vec![Series::of(&PROBE_SUCCESS, Probe::Ready, success), Series::of(&UP, ScrapeJob::Collector, "1x20")]
     };
+    let others =
+        vec![Series::of(&PROBE_SUCCESS, Probe::Public, "1x20"), Series::of(&UP, ScrapeJob::Loki, "1x20")];
     Alert {
         name: "ProbesMissing",
         severity: Severity::Warning,
@@ -293,16 +296,16 @@ fn probes_missing(scale: Scale) -> Alert {
             escalate: "When the configuration is that of the release.",
         },
         fires_without_data: false,
-        cases: vec![
+        cases: beside(others, vec![
             case("they arrive", 15, series("1x15"), silent()),
             case("they arrive and fail", 15, series("0x15"), silent()),
-            case("they have stopped", 15, series("1x5 _x15"), fires_for(Probe::Ready, "")),
+            case("they have stopped", 10, series("1x5 _x15"), fires_for(Probe::Ready, "")).then(9.5, silent()),
             case(
                 "the collector is down, which is another alert",
                 15,
                 vec![Series::of(&PROBE_SUCCESS, Probe::Ready, "1x5 _x15"), Series::of(&UP, ScrapeJob::Collector, "1x5 0x15")],
                 silent(),
             ),
-        ],
+        ]),
     }
 }

@@ -30,6 +30,7 @@ fn process_hung(scale: Scale) -> Alert {
     let lag = || select(&HEARTBEAT).lag();
     let longest = scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64();
     let heartbeat = |values| Series::time(&HEARTBEAT, Role::Serve, values);
+    let hangs = |minutes| fires_for_time(Role::Serve, Duration::from_mins(minutes));
     Alert {
         name: "ProcessHung",
         severity: Severity::Critical,
@@ -59,19 +60,20 @@ fn process_hung(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("it turns", 15, vec![heartbeat("0+60x15")], silent()),
-            case(
-                "it hangs",
-                15,
-                vec![heartbeat("0+60x5 300x10")],
-                fires_for_time(Role::Serve, Duration::from_mins(10)),
-            ),
+            case("it hangs", 7, vec![heartbeat("0+60x5 300x10")], hangs(2))
+                .then(6.5, silent())
+                .then(15.0, hangs(10)),
+            case("it is 45 seconds late", 15, vec![heartbeat("-45+60x15")], {
+                fires_for_time(Role::Serve, Duration::from_secs(45))
+            })
+            .in_real_time(),
+            case("it is 20 seconds late", 15, vec![heartbeat("-20+60x15")], silent()).in_real_time(),
             case(
                 "one of two hangs",
                 15,
                 vec![heartbeat("0+60x15"), heartbeat("0+60x5 300x10").of_instance("b")],
-                fires_for_time(Role::Serve, Duration::from_mins(10)),
+                hangs(10),
             ),
-            case("it has just begun to hang", 6, vec![heartbeat("0+60x5 300x10")], silent()),
             case("it stood still for a minute", 9, vec![heartbeat("0+60x5 300 420+60x8")], silent()),
             case("it ended", 15, vec![heartbeat("0+60x5 _x10")], silent()),
         ],
@@ -107,15 +109,24 @@ fn process_crash_looping(scale: Scale) -> Alert {
     let restarted = |window| select(&STARTED).changes(window);
     let condition = looping.or(restarted(window).max_by::<Role, _>().at_least(FEWEST_CRASHES));
     let named = |starts: &str| {
-        vec![Series::time(&HEARTBEAT, Role::Serve, "0+60x60"), Series::time(&STARTED, Role::Serve, starts)]
+        vec![Series::time(&HEARTBEAT, Role::Serve, "0+60x100"), Series::time(&STARTED, Role::Serve, starts)]
     };
-    // Four processes, which are replaced after 50 minutes, and again after 60.
-    let rolled_back = || {
+    // Four processes, which are replaced after 50 minutes, and again after 60. The last one reports for so many minutes.
+    let rolled_back = |minute: u64, last: u64| {
         let process = |number: u64| {
-            let name = |time| format!("{time}{number}");
-            [lifetime(&name("old"), 0, 50), lifetime(&name("bad"), 50, 10), lifetime(&name("good"), 60, 40)]
+            let name = |time| format!("{time}{number}-{minute}");
+            [
+                lifetime(&name("old"), minute, 50),
+                lifetime(&name("bad"), minute + 50, 10),
+                lifetime(&name("good"), minute + 60, if number == 3 { last } else { 40 }),
+            ]
         };
         (0..4).flat_map(process).flatten().collect::<Vec<_>>()
+    };
+    let four_ends_and_one_that_stays = || {
+        let mut series = one_after_the_other(4, 10);
+        series.extend(lifetime("stays", 40, 80));
+        series
     };
     Alert {
         name: "ProcessCrashLooping",
@@ -176,15 +187,93 @@ fn process_crash_looping(scale: Scale) -> Alert {
                     .concat(),
                 fires_for(Role::Serve, "3"),
             ),
-            case("restarts each forty minutes", 130, one_after_the_other(4, 40), silent()),
-            case("a deploy of four processes is rolled back", 70, rolled_back(), silent()),
             case(
-                "a named instance restarts again and again",
-                40,
-                named("0x10 600x10 1200x10 1800x30"),
+                "three early ends beside a process that stays",
+                34,
+                [
+                    lifetime("a", 0, 10),
+                    lifetime("b", 10, 10),
+                    lifetime("c", 20, 10),
+                    lifetime("d", 30, 11),
+                    lifetime("e", 0, 41),
+                ]
+                .concat(),
                 fires_for(Role::Serve, "3"),
             ),
-            case("a named instance restarts twice", 40, named("0x10 600x10 1200x40"), silent()),
+            case(
+                "three early ends within an hour, of which one within the last half",
+                60,
+                [lifetime("a", 0, 10), lifetime("b", 10, 10), lifetime("c", 40, 10), lifetime("d", 50, 20)]
+                    .concat(),
+                fires_for(Role::Serve, "3"),
+            ),
+            case(
+                "three ends after 25 minutes",
+                32,
+                [lifetime("a", 0, 26), lifetime("b", 0, 26), lifetime("c", 0, 26), lifetime("d", 0, 41)]
+                    .concat(),
+                fires_for(Role::Serve, "3"),
+            ),
+            case(
+                "two early ends, and one after 35 minutes",
+                42,
+                [lifetime("a", 0, 26), lifetime("b", 0, 26), lifetime("c", 0, 36), lifetime("d", 0, 61)]
+                    .concat(),
+                silent(),
+            ),
+            case(
+                "two early ends, and a process whose exports fail for two minutes",
+                36,
+                [
+                    lifetime("a", 0, 10),
+                    lifetime("b", 10, 10),
+                    // It reports again after both failed.
+                    lifetime("c", 20, 15),
+                ]
+                .concat(),
+                silent(),
+            ),
+            case("restarts each forty minutes", 130, one_after_the_other(4, 40), silent()),
+            case("four ends an hour and more ago", 105, four_ends_and_one_that_stays(), silent()),
+            case("a deploy of four processes is rolled back", 65, rolled_back(0, 40), silent()),
+            case(
+                "a deploy is rolled back twice, and one process ends after 35 minutes",
+                165,
+                [rolled_back(0, 40), rolled_back(100, 40), lifetime("long", 115, 36).into()].concat(),
+                silent(),
+            ),
+            case(
+                "a deploy is rolled back, and exports of a process fail for two minutes",
+                66,
+                rolled_back(0, 5),
+                silent(),
+            ),
+            case(
+                "a named instance restarts again and again",
+                45,
+                named("0x10 600x10 1200x10 1800x60"),
+                fires_for(Role::Serve, "3"),
+            )
+            .then(79.5, fires_for(Role::Serve, "3"))
+            .then(80.0, silent()),
+            case(
+                "a named instance restarts twice, and another program often",
+                40,
+                [
+                    named("0x10 600x10 1200x40"),
+                    vec![
+                        Series::time(&STARTED, Role::Serve, "0+60x60").of_instance("x").of_another_program(),
+                    ],
+                ]
+                .concat(),
+                silent(),
+            ),
+            case(
+                "a named instance restarts three times in 65 minutes",
+                85,
+                named("0x10 600x10 1200x55 4500x20"),
+                silent(),
+            ),
         ],
     }
 }
@@ -199,6 +288,7 @@ fn memory_growing(scale: Scale) -> Alert {
         .above(MEMORY_GROWTH_BYTES)
         .and(&before().minus(&long_before).above(MEMORY_GROWTH_BYTES));
     let used = |values| vec![Series::of(&PROCESS_MEMORY_USAGE, (), values)];
+    let grows = || fires("32.96Mi");
     Alert {
         name: "MemoryGrowing",
         severity: Severity::Warning,
@@ -227,19 +317,26 @@ fn memory_growing(scale: Scale) -> Alert {
         },
         fires_without_data: false,
         cases: vec![
-            case("steady", 800, used("104857600x800"), silent()),
-            case("a quarter of a MiB each minute", 800, used("104857600+262144x800"), fires("90Mi")),
-            case("a twelfth of a MiB each minute", 800, used("104857600+87381x800"), silent()),
-            case("for ten hours only", 600, used("104857600+262144x600"), silent()),
-            case("a burst that leaves more behind", 800, used("104857600x500 314572800x300"), silent()),
-            case("bursts that pass", 800, used("104857600x770 524288000x20 104857600x10"), silent()),
+            case("steady", 800, used("104857600x800"), silent()).long(),
+            case("just enough in each six hours", 775, used("104857600+96000x789 0x20"), grows())
+                .then(773.5, silent())
+                .then(774.0, grows())
+                .then(799.5, grows())
+                .then(800.0, silent()),
+            case("just too little in the first six", 800, used("104857600+90000x380 139057600+110000x420"), silent())
+                .long(),
+            case("just too little in the second six", 800, used("104857600+110000x380 146657600+90000x420"), silent())
+                .long(),
+            case("for ten hours only", 600, used("104857600+262144x600"), silent()).long(),
+            case("a burst that leaves more behind", 800, used("104857600x500 314572800x300"), silent()).long(),
+            case("bursts that pass", 800, used("104857600x770 524288000x20 104857600x10"), silent()).long(),
         ],
     }
 }
 
 fn file_descriptors_running_out(scale: Scale) -> Alert {
     let open = || select(&PROCESS_FILE_DESCRIPTORS).now();
-    let share = || open().share_of(&select(&PROCESS_FILE_DESCRIPTOR_LIMIT).now());
+    let share = || open().over(&select(&PROCESS_FILE_DESCRIPTOR_LIMIT).now());
     let files = |open| {
         vec![
             Series::of(&PROCESS_FILE_DESCRIPTORS, (), open),
@@ -281,8 +378,7 @@ fn file_descriptors_running_out(scale: Scale) -> Alert {
         cases: vec![
             case("few", 20, files("100x20"), silent()),
             case("just below", 20, files("810x20"), silent()),
-            case("nearly all", 20, files("100x5 922x15"), fires("90.04%")),
-            case("a burst", 8, files("100x5 922x2 100x10"), silent()),
+            case("just above", 11, files("100x5 830x15"), fires("81.05%")).then(10.5, silent()),
             case("two processes with different limits", 20, two_processes(), silent()),
         ],
     }

@@ -8,7 +8,7 @@ use telemetry::builtin::{HTTP_SERVER_REQUEST_DURATION, PANICS, PROCESS_CPU_TIME}
 use telemetry::events::{PANIC, SERVER_REQUEST};
 use telemetry::log::Level;
 
-use super::cases::{Answered, case, fires, silent};
+use super::cases::{Answered, MUCH, beside, case, fires, silent};
 use super::thresholds::{
     BETWEEN_EVENTS, ERROR_SHARE, FEWEST_ERRORS, FEWEST_REQUESTS, LONG, LOW_TRAFFIC_ERRORS,
     LOW_TRAFFIC_REQUESTS, LOW_TRAFFIC_WINDOW, SHORT, SLOW_REQUEST,
@@ -72,29 +72,47 @@ const ERROR_REMEDY: &[&str] = &[
     "One route only: tell the developers its `code_location` from a log line and a trace; the rest of the service is well.",
 ];
 
-/// The same traffic, and somebody who asks for what does not exist.
-fn scanned(mut traffic: Vec<Series>, requests: &str) -> Vec<Series> {
-    traffic.push(Series::answered(&Answered::SCANNER, requests));
-    traffic
+/// Requests of people whom the service owes nothing: they ask for what does not exist, even where that fails, are refused, or do not
+/// wait.
+pub(super) fn of_strangers() -> Vec<Series> {
+    let scanner = Answered::SCANNER;
+    [
+        scanner,
+        Answered { failure: Some(RequestFailure::Internal), ..scanner },
+        Answered { status: "401", ..Answered::WELL },
+        Answered { failure: Some(RequestFailure::Cancelled), ..Answered::WELL },
+    ]
+    .map(|answered| Series::answered(&answered, MUCH))
+    .into()
 }
 
-/// The same traffic, and somebody whom the service refuses or who does not wait.
-fn refused(mut traffic: Vec<Series>, requests: &str) -> Vec<Series> {
-    traffic.push(Series::answered(&Answered { status: "401", ..Answered::WELL }, requests));
-    traffic.push(Series::requests(Some(RequestFailure::Cancelled), requests));
-    traffic
+/// Requests that are slow and say nothing about the service, and fast ones of a scanner and of somebody who is refused.
+pub(super) fn slow_strangers() -> Vec<Series> {
+    let slow = |answered: Answered| slow_traffic(&answered, "0x3000", MUCH);
+    let on = |route| Answered { route, ..Answered::WELL };
+    [
+        slow_traffic(&Answered { failure: Some(RequestFailure::Timeout), ..Answered::SCANNER }, MUCH, MUCH),
+        slow_traffic(&Answered { status: "401", ..Answered::WELL }, MUCH, MUCH),
+        slow(Answered { status: "408", ..Answered::WELL }),
+        slow(on(ATTACHMENTS)),
+        slow(on("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}")),
+        slow(on("/v1/feedback-reports/{feedback_report_id}/screenshot")),
+        slow(on("/v1/feedback-reports/{feedback_report_id}/screenshot/thumbnail")),
+    ]
+    .concat()
 }
 
-/// The same traffic, and another program that has a metric of the same name.
-fn beside_alloy(mut traffic: Vec<Series>, requests: &str) -> Vec<Series> {
-    traffic.push(Series::requests(None, requests).of_another_program());
-    traffic
+/// Requests that fail in each way that is our fault, as often each.
+pub(super) fn failed_in_each_way(answered: Answered, values: [&str; 4]) -> Vec<Series> {
+    let ways = RequestFailure::OURS.iter().zip(values);
+    ways.map(|(way, values)| Series::answered(&Answered { failure: Some(*way), ..answered }, values))
+        .collect()
 }
 
 fn high_error_rate(scale: Scale) -> Alert {
     let window = scale.of(SHORT);
     let enough = failed(window).at_least(FEWEST_ERRORS);
-    let condition = failed(window).share_of(served(window)).above(ERROR_SHARE).and(enough);
+    let condition = failed(window).over(served(window)).above(ERROR_SHARE).and(enough);
     let traffic = |ok: &str, errors: &str| {
         vec![Series::requests(None, ok), Series::requests(Some(RequestFailure::Internal), errors)]
     };
@@ -115,23 +133,26 @@ fn high_error_rate(scale: Scale) -> Alert {
             escalate: "After a quarter of an hour without a cause, or at once when nothing succeeds.",
         },
         fires_without_data: false,
-        cases: vec![
+        cases: beside(of_strangers(), vec![
             case("one request in twenty fails", 15, traffic("0+95x20", "0+5x20"), silent()),
             case("a little more than one in twenty fails", 15, traffic("0+94x20", "0+6x20"), fires("6%")),
-            case("it has failed for a minute and a half", 11, traffic("0+90x9 900+0x11", "0x9 0+10x11"), silent()),
+            case("it begins to fail", 13, traffic("0+90x30", "0x10 20+20x20"), silent())
+                .then(13.5, silent())
+                .then(14.0, fires("15.09%")),
             case("nine failures within five minutes", 15, traffic("0x20", "0+1.8x20"), silent()),
-            case("ten failures within five minutes", 15, traffic("0x20", "0+2.02x20"), fires("100%")),
+            case(
+                "ten failures within five minutes, each fourth of another kind",
+                15,
+                failed_in_each_way(Answered::WELL, ["0+0.505x20"; 4]),
+                fires("100%"),
+            ),
             case("a user who tries six times in vain", 15, traffic("0+0.25x20", "0x9 0+2x3 6x8"), silent()),
-            case("clients that go away are no fault of ours", 15, vec![Series::requests(None, "0+10x20"), Series::requests(Some(RequestFailure::Cancelled), "0+90x20")], silent()),
-            case("a scanner does not hide that users meet errors", 15, scanned(traffic("0x20", "0+3x20"), "0+4000x20"), fires("100%")),
-            case("nor do refusals and clients that go away", 15, refused(traffic("0x20", "0+3x20"), "0+4000x20"), fires("100%")),
-            case("what the collector answers under the same name hides nothing", 15, beside_alloy(traffic("0x20", "0+3x20"), "0+4000x20"), fires("100%")),
-            case("what fails in the collector is not ours", 15, vec![Series::requests(Some(RequestFailure::Internal), "0+90x20").of_another_program(), Series::requests(None, "0+10x20")], silent()),
             case("no requests at all", 15, traffic("5x20", "0x20"), silent()),
             case("a restart resets the counts", 13, traffic("0+100x10 0+100x10", "400x10 0x10"), silent()),
-            case("it goes on firing for five minutes", 21, traffic("0+90x30", "0+10x15 150x15"), fires("5.263%")),
-            case("and not for longer", 26, traffic("0+90x30", "0+10x15 150x15"), silent()),
-        ],
+            case("it ends", 22, traffic("0+90x30", "0+10x15 150x15"), fires("5.263%"))
+                .then(22.5, fires("5.263%"))
+                .then(23.0, silent()),
+        ]),
     }
 }
 
@@ -159,16 +180,21 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
             escalate: "Within the working day, with a trace.",
         },
         fires_without_data: false,
-        cases: vec![
+        cases: beside(of_strangers(), vec![
             case("two failures", 40, few("0+5x40", "0x20 2x20"), silent()),
-            case("three failures of few requests", 40, few("0+5x40", "0x20 3x20"), fires("3")),
-            case("three failures of nearly a thousand requests", 40, few("0+33x40", "0x20 3x20"), fires("3")),
+            case("three failures of few requests", 40, few("0+5x70", "0x20 3x60"), fires("3"))
+                .then(59.5, fires("3"))
+                .then(60.0, silent()),
+            case(
+                "four failures, each of another kind",
+                40,
+                failed_in_each_way(Answered::WELL, ["0x20 1x20"; 4]),
+                fires("4"),
+            ),
+            case("three failures of nearly a thousand requests", 45, few("0+33x60", "0x20 3x40"), fires("3")),
             case("three failures of a thousand requests", 40, few("0+33.5x40", "0x20 3x20"), silent()),
-            case("three failures of few requests, and a scanner's of many", 40, scanned(few("0+5x40", "0x20 3x20"), "0+4000x40"), fires("3")),
-            case("it goes on firing for ten minutes", 58, few("0+5x80", "0x20 3x60"), fires("3")),
-            case("and not for longer", 62, few("0+5x80", "0x20 3x60"), silent()),
             case("a restart resets the counts", 40, few("0+5x40", "9x20 0x20"), silent()),
-        ],
+        ]),
     }
 }
 
@@ -191,11 +217,6 @@ fn high_latency(scale: Scale) -> Alert {
         .above(SLOW_REQUEST.seconds())
         .and(requests().timed().count().increase(window).sum().at_least(FEWEST_REQUESTS));
     let traffic = |fast: &str, all: &str| slow_traffic(&Answered::WELL, fast, all);
-    let beside = |answered: &Answered, values: &str| {
-        let mut series = traffic("0+100x20", "0+100x20");
-        series.extend(slow_traffic(answered, "0x20", values));
-        series
-    };
     Alert {
         name: "HighLatency",
         severity: Severity::Warning,
@@ -233,55 +254,32 @@ fn high_latency(scale: Scale) -> Alert {
             escalate: "Within the working day; at once when AvailabilityBudgetBurningFast fires as well.",
         },
         fires_without_data: false,
-        cases: vec![
-            case("all fast", 20, traffic("0+100x20", "0+100x20"), silent()),
-            case("one in twenty just below a second", 20, traffic("0+95x20", "0+100x20"), silent()),
-            case("one in twenty just above a second", 20, traffic("0+94x20", "0+100x20"), fires("1.25s")),
-            case("half of them slow", 20, traffic("0+50x20", "0+100x20"), fires("2.35s")),
-            case("nineteen requests, all slow", 20, traffic("0x20", "0+3.8x20"), silent()),
-            case("twenty requests, all slow", 20, traffic("0x20", "0+4.02x20"), fires("2.425s")),
-            case("slow for less than five minutes", 14, traffic("0+100x10 1000x10", "0+100x20"), silent()),
-            case(
-                "slow for more than five minutes",
-                16,
-                traffic("0+100x10 1000x10", "0+100x20"),
-                fires("2.425s"),
-            ),
-            case(
-                "it goes on firing for five minutes",
-                23,
-                traffic("0x15 0+100x20", "0+100x35"),
-                fires("1.75s"),
-            ),
-            case(
-                "slow files among fast requests",
-                20,
-                beside(&Answered { route: ATTACHMENTS, ..Answered::WELL }, "0+100x20"),
-                silent(),
-            ),
-            case(
-                "slow refusals",
-                20,
-                beside(&Answered { status: "408", ..Answered::WELL }, "0+100x20"),
-                silent(),
-            ),
-            case(
-                "a scanner's fast requests among slow ones",
-                20,
-                {
-                    let mut series = traffic("0+50x20", "0+100x20");
-                    series.extend(slow_traffic(&Answered::SCANNER, "0+9000x20", "0+9000x20"));
-                    series
-                },
-                fires("2.35s"),
-            ),
-            case(
-                "a restart resets the counts",
-                20,
-                traffic("0+100x10 0+100x10", "0+100x10 0+100x10"),
-                silent(),
-            ),
-        ],
+        cases: beside(
+            slow_strangers(),
+            vec![
+                case("one in twenty just below a second", 20, traffic("0+95x20", "0+100x20"), silent()),
+                case("one in twenty just above a second", 20, traffic("0+94x20", "0+100x20"), fires("1.25s")),
+                case(
+                    "half of them slow, and then all",
+                    17,
+                    traffic("0+50x15 750x15", "0+100x30"),
+                    fires("2.4s"),
+                ),
+                case("nineteen requests, all slow", 20, traffic("0x20", "0+3.8x20"), silent()),
+                case("twenty requests, all slow", 20, traffic("0x20", "0+4.02x20"), fires("2.425s")),
+                case("they become slow", 16, traffic("0+100x10 1000x10", "0+100x20"), fires("2.425s"))
+                    .then(15.5, silent()),
+                case("they become fast again", 25, traffic("0x15 0+100x20", "0+100x35"), fires("1.75s"))
+                    .then(25.5, fires("1.75s"))
+                    .then(26.0, silent()),
+                case(
+                    "a restart resets the counts",
+                    20,
+                    traffic("0+100x10 0+100x10", "0+100x10 0+100x10"),
+                    silent(),
+                ),
+            ],
+        ),
     }
 }
 
@@ -312,14 +310,9 @@ fn panicked(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("none", 20, vec![Series::of(&PANICS, (), "0x20")], silent()),
-            case("the first", 12, vec![Series::of(&PANICS, (), "0x10 1x10")], fires("1")),
-            case(
-                "one of a quarter of an hour ago, and ten minutes more",
-                34,
-                vec![Series::of(&PANICS, (), "0x10 1x40")],
-                fires("1"),
-            ),
-            case("one of half an hour ago", 36, vec![Series::of(&PANICS, (), "0x10 1x40")], silent()),
+            case("the first", 12, vec![Series::of(&PANICS, (), "0x10 1x40")], fires("1"))
+                .then(34.5, fires("1"))
+                .then(35.0, silent()),
             case("a restart resets the count", 20, vec![Series::of(&PANICS, (), "3x15 0x10")], silent()),
         ],
     }

@@ -7,8 +7,8 @@ use domain::labels::{BlobOperation, BlobOutcome};
 use telemetry::events::SERVER_REQUEST;
 use telemetry::http_server::UNMATCHED;
 
-use super::cases::{Answered, case, fires, fires_on, fires_on_method, silent};
-use super::requests::{ATTACHMENTS, failing_lines, slow_traffic};
+use super::cases::{Answered, MUCH, beside, case, fires, fires_on, fires_on_method, silent};
+use super::requests::{failed_in_each_way, failing_lines, of_strangers, slow_strangers, slow_traffic};
 use super::thresholds::{
     BETWEEN_EVENTS, BLOB_STORE_SLOW, FEWEST_ATTEMPTS, FEWEST_OPERATIONS, FEWEST_SLOW_REQUESTS, LONG,
     LOW_TRAFFIC_WINDOW, ROUTE_ERROR_SHARE, ROUTE_WINDOWS, SHORT, SLOW_REQUEST, WORKFLOW_WINDOWS,
@@ -33,7 +33,7 @@ fn route_failing(scale: Scale) -> Alert {
     let conditions = ROUTE_WINDOWS.map(|(window, fewest)| {
         let window = scale.of(window);
         let enough = failed(window).at_least(fewest);
-        failed(window).share_of(served(window)).above(ROUTE_ERROR_SHARE).and(enough)
+        failed(window).over(served(window)).above(ROUTE_ERROR_SHARE).and(enough)
     });
     let [often, seldom] = conditions;
     let traffic = |ok: &str, errors: &str| {
@@ -43,6 +43,11 @@ fn route_failing(scale: Scale) -> Alert {
             // What everybody else does, and succeeds in.
             Series::answered(&Answered { route: "/v1/me", method: "GET", ..Answered::WELL }, "0+60x800"),
         ]
+    };
+    let fails = |value| fires_on(Answered::WELL, value);
+    let each = |numbers: [&str; 4]| {
+        let values = numbers.map(|number| format!("0x40 {number}x20"));
+        failed_in_each_way(Answered::WELL, values.each_ref().map(String::as_str))
     };
     Alert {
         name: "RouteFailing",
@@ -73,60 +78,72 @@ fn route_failing(scale: Scale) -> Alert {
             escalate: "Within the working day; at once when people cannot log in or decide.",
         },
         fires_without_data: false,
-        cases: vec![
-            case("half of them fail", 60, traffic("0+1x60", "0+1x60"), silent()),
-            case(
-                "more than half of them fail",
-                60,
-                traffic("0+0.98x60", "0+1x60"),
-                fires_on(Answered::WELL, "50.51%"),
-            ),
-            case(
-                "one request a minute fails, and sixty others succeed",
-                60,
-                traffic("0x60", "0+1x60"),
-                fires_on(Answered::WELL, "100%"),
-            ),
-            case("two failures", 60, traffic("0x60", "0x40 2x20"), silent()),
-            case("three failures", 60, traffic("0x60", "0x40 3x20"), fires_on(Answered::WELL, "100%")),
-            case("three failures a minute ago", 42, traffic("0x60", "0x40 3x20"), silent()),
-            case(
-                "four failures within six hours",
-                380,
-                traffic("0x400", "0x30 1x60 2x60 3x60 4x200"),
-                silent(),
-            ),
-            case(
-                "five failures within six hours",
-                380,
-                traffic("0x400", "0x30 1x60 2x60 3x60 4x60 5x150"),
-                fires_on(Answered::WELL, "100%"),
-            ),
-            case(
-                "five failures among more successes",
-                380,
-                traffic("0+0.02x400", "0x30 1x60 2x60 3x60 4x60 5x150"),
-                silent(),
-            ),
-            case(
-                "it goes on firing for ten minutes",
-                78,
-                traffic("0x90", "0x40 3x50"),
-                fires_on(Answered::WELL, "100%"),
-            ),
-            case("and not for longer", 84, traffic("0x90", "0x40 3x50"), silent()),
-            case(
-                "a scanner's requests hide nothing",
-                60,
-                {
-                    let mut series = traffic("0x60", "0+1x60");
-                    series.push(Series::answered(&Answered { status: "401", ..Answered::WELL }, "0+100x60"));
-                    series
-                },
-                fires_on(Answered::WELL, "100%"),
-            ),
-            case("a restart resets the counts", 60, traffic("0+1x60", "9x40 0x20"), silent()),
-        ],
+        cases: beside(
+            of_strangers(),
+            vec![
+                case("half of them fail", 60, traffic("0+1x60", "0+1x60"), silent()),
+                case("one request a minute fails", 60, traffic("0x60", "0+1x60"), fails("100%")),
+                case("two failures", 60, traffic("0x60", "0x40 2x20"), silent()),
+                case("three failures", 43, traffic("0x90", "0x40 3x50"), fails("100%"))
+                    .then(42.5, silent())
+                    .then(79.5, fails("100%"))
+                    .then(80.0, silent()),
+                case("three failures of different kinds", 60, each(["1", "1", "1", "0"]), fails("100%")),
+                case("three failures of the last kind", 60, each(["0", "0", "0", "3"]), fails("100%")),
+                case(
+                    "three failures among two successes, and older ones",
+                    60,
+                    traffic("0x19 1x20 2x13 3x20", "0x19 1x20 2x13 4x20"),
+                    fails("60%"),
+                ),
+                case(
+                    "three failures among as many successes",
+                    60,
+                    traffic("0x40 3x20", "0x40 3x20"),
+                    silent(),
+                ),
+                case("two failures, and an older one", 60, traffic("0x60", "0x19 1x20 2x13 3x20"), silent()),
+                case(
+                    "four failures of six hours",
+                    380,
+                    traffic("0x400", "0x30 1x60 2x60 3x60 4x200"),
+                    silent(),
+                )
+                .long(),
+                case(
+                    "five failures of six hours, of each kind",
+                    380,
+                    failed_in_each_way(
+                        Answered::WELL,
+                        ["0x30 1x400", "0x91 1x400", "0x152 1x400", "0x213 1x61 2x400"],
+                    ),
+                    fails("100%"),
+                )
+                .long(),
+                case(
+                    "five failures of six hours, and older ones",
+                    740,
+                    traffic("0x100 1x300 2x200 3x200", "0x100 1x300 2x70 3x70 4x70 5x70 6x200"),
+                    fails("71.43%"),
+                )
+                .long(),
+                case(
+                    "four failures of six hours, and an older one",
+                    740,
+                    traffic("0x800", "0x100 1x300 2x70 3x70 4x70 5x300"),
+                    silent(),
+                )
+                .long(),
+                case(
+                    "five failures among more successes",
+                    380,
+                    traffic("0+0.02x400", "0x30 1x60 2x60 3x60 4x60 5x150"),
+                    silent(),
+                )
+                .long(),
+                case("a restart resets the counts", 60, traffic("0+1x60", "9x40 0x20"), silent()),
+            ],
+        ),
     }
 }
 
@@ -272,6 +289,7 @@ fn route_slow(scale: Scale) -> Alert {
         series.extend(slow_traffic(&others, "0+600x120", "0+600x120"));
         series
     };
+    let slow = |value| fires_on(Answered::WELL, value);
     Alert {
         name: "RouteSlow",
         severity: Severity::Warning,
@@ -305,37 +323,36 @@ fn route_slow(scale: Scale) -> Alert {
             escalate: "Within the working day.",
         },
         fires_without_data: false,
-        cases: vec![
-            case("one in twenty just below a second", 60, traffic("0+9.5x60", "0+10x60"), silent()),
-            case(
-                "one in twenty just above a second",
-                60,
-                traffic("0+9.4x60", "0+10x60"),
-                fires_on(Answered::WELL, "1.25s"),
-            ),
-            case("four slow requests", 60, traffic("0x60", "0x40 4.9x20"), silent()),
-            case(
-                "five slow requests",
-                60,
-                traffic("0x60", "0x40 5.1x20"),
-                fires_on(Answered::WELL, "2.425s"),
-            ),
-            case("five slow requests four minutes ago", 44, traffic("0x60", "0x40 5x20"), silent()),
-            case(
-                "it goes on firing for a quarter of an hour",
-                82,
-                traffic("0x120", "0x40 5.1x80"),
-                fires_on(Answered::WELL, "2.425s"),
-            ),
-            case("and not for longer", 87, traffic("0x120", "0x40 5x80"), silent()),
-            case(
-                "files take as long as clients take",
-                60,
-                slow_traffic(&Answered { route: ATTACHMENTS, ..Answered::WELL }, "0x60", "0+1x60"),
-                silent(),
-            ),
-            case("a restart resets the counts", 60, traffic("0+10x30 0+10x30", "0+10x30 0+10x30"), silent()),
-        ],
+        cases: beside(
+            slow_strangers(),
+            vec![
+                case("one in twenty just below a second", 60, traffic("0+9.5x60", "0+10x60"), silent()),
+                case("one in twenty just above a second", 60, traffic("0+9.4x60", "0+10x60"), slow("1.25s")),
+                case("four slow requests, and older ones", 60, traffic("0x60", "0x10 3x29 7.8x20"), silent()),
+                case(
+                    "four slow requests among twenty fast ones",
+                    65,
+                    traffic("0x40 20x30", "0x40 24x30"),
+                    silent(),
+                ),
+                case(
+                    "five slow requests, and older fast ones",
+                    46,
+                    traffic("0x10 10x120", "0x10 10x29 15.1x80"),
+                    slow("2.425s"),
+                )
+                .then(45.0, silent())
+                .then(60.0, slow("2.425s"))
+                .then(84.5, slow("2.425s"))
+                .then(86.0, silent()),
+                case(
+                    "a restart resets the counts",
+                    60,
+                    traffic("0+10x30 0+10x30", "0+10x30 0+10x30"),
+                    silent(),
+                ),
+            ],
+        ),
     }
 }
 
@@ -346,8 +363,8 @@ fn files_slow(scale: Scale) -> Alert {
         .quantile(0.95, window)
         .above(BLOB_STORE_SLOW.seconds())
         .and(stored().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
-    let traffic = |fast: &str, all: &str| {
-        let labels = (BlobOperation::Put, BlobOutcome::Ok);
+    let operations = |operation, fast: &str, all: &str| {
+        let labels = (operation, BlobOutcome::Ok);
         vec![
             Series::count(&BLOB_OPERATION_DURATION, labels, all),
             Series::bucket(&BLOB_OPERATION_DURATION, labels, BLOB_STORE_SLOW.seconds(), fast),
@@ -355,6 +372,7 @@ fn files_slow(scale: Scale) -> Alert {
             Series::bucket(&BLOB_OPERATION_DURATION, labels, f64::INFINITY, all),
         ]
     };
+    let traffic = |fast: &str, all: &str| operations(BlobOperation::Put, fast, all);
     Alert {
         name: "BlobStorageSlow",
         severity: Severity::Warning,
@@ -378,14 +396,19 @@ fn files_slow(scale: Scale) -> Alert {
             escalate: "Within the working day.",
         },
         fires_without_data: false,
-        cases: vec![
+        cases: beside(operations(BlobOperation::Get, "0x3000", MUCH), vec![
             case("one in twenty just below the limit", 60, traffic("0+9.5x60", "0+10x60"), silent()),
             case("one in twenty just above the limit", 60, traffic("0+9.4x60", "0+10x60"), fires("2.917s")),
-            case("few files", 60, traffic("0x60", "0x35 49x25"), silent()),
-            case("enough files", 60, traffic("0x60", "0x35 50x25"), fires("4.875s")),
-            case("enough files four minutes ago", 44, traffic("0x60", "0x40 50x20"), silent()),
-            case("it goes on firing for a quarter of an hour", 82, traffic("0x120", "0x40 50x80"), fires("4.875s")),
-            case("and not for longer", 87, traffic("0x120", "0x40 50x80"), silent()),
-        ],
+            case("few files, and others before", 60, traffic("0x60", "0x10 20x25 68x30"), silent()),
+            case("enough files, and fast ones before", 42, traffic("0x10 20x120", "0x10 20x25 71x100"), fires("4.875s"))
+                .then(41.5, silent())
+                .then(60.0, fires("4.875s"))
+                .then(80.5, fires("4.875s"))
+                .then(81.0, silent()),
+            case("enough files, of which half come in parts that are fast", 60, {
+                let parts = operations(BlobOperation::PutPart, "0x35 12x30", "0x35 25x30");
+                [traffic("0x60", "0x35 25.1x30"), parts].concat()
+            }, fires("4.836s")),
+        ]),
     }
 }

@@ -18,16 +18,17 @@ pub(super) fn interval(scale: Scale) -> Duration {
 /// One rule file: the recordings, or the alerts of a group.
 pub struct RuleFile {
     /// The file's name without its ending.
-    pub name: &'static str,
+    pub name: String,
     /// What it holds.
     pub content: String,
 }
 
 /// All rule files.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
-    let recordings = RuleFile { name: "recordings", content: render_recordings(scale) };
+    let recordings = RuleFile { name: "recordings".to_owned(), content: render_recordings(scale) };
     let alerts = groups(scale).into_iter();
-    let alerts = alerts.map(|group| RuleFile { name: group.name, content: render_group(&group, scale) });
+    let alerts =
+        alerts.map(|group| RuleFile { name: group.name.to_owned(), content: render_group(&group, scale) });
     std::iter::once(recordings).chain(alerts).collect()
 }
 

@@ -138,9 +138,12 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
             .then(8.0, fires(""))
             .then(7.5, silent()),
             case(
-                "an installation without workers",
+                "an installation without workers, and another program that has ended",
                 10,
-                vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x10")],
+                vec![
+                    Series::of(&HEARTBEAT, Role::Serve, "0+60x10"),
+                    Series::of(&HEARTBEAT, Role::Work, "0+60x5 _x5").of_another_program(),
+                ],
                 silent(),
             ),
             case(

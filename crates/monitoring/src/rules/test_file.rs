@@ -1,11 +1,13 @@
 //! Tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
 
-use super::cases::{Moment, case};
+use super::cases::{Length, Moment, Pace, case};
+use super::other_programs;
 use super::recording_cases::{self, RecordingCase};
 use super::rule_file::{annotations, block, interval, push};
-use super::{Alert, Case, Expected, Group, RECORDED, RuleFile, Series, Shown, groups};
+use super::{Alert, Case, Expected, Group, LATER, RuleFile, Series, Shown, groups};
 use crate::query::{Scale, duration_text};
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// One sample a minute.
@@ -14,14 +16,24 @@ const STEP: Duration = Duration::from_mins(1);
 /// After how many minutes an empty Prometheus is looked at in the case without data.
 const NO_DATA_AFTER: u64 = 30;
 
-/// A file for the recordings and one for each group of alerts, which names the rule files beside it. Each loads no other group: promtool
+/// A file for the recordings and one for each group of alerts, or more where some of its cases last for hours or days. Each names the rule files beside it. Each loads no other group: promtool
 /// evaluates all that it has loaded each time, and some cases last a week.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
-    let recordings = RuleFile { name: "recordings", content: render_recordings(scale) };
-    let groups = groups(scale);
-    let alerts =
-        groups.iter().map(|group| RuleFile { name: group.name, content: render_group(group, scale) });
-    std::iter::once(recordings).chain(alerts).collect()
+    let mut files = vec![RuleFile { name: "recordings".to_owned(), content: render_recordings(scale) }];
+    for group in groups(scale) {
+        for length in Length::ALL {
+            if group.alerts.iter().any(|alert| !cases(alert, scale, length).is_empty()) {
+                let suffix = match length {
+                    Length::Minutes => "",
+                    Length::Hours => "_for_hours",
+                    Length::Days => "_for_days",
+                };
+                let name = format!("{}{suffix}", group.name);
+                files.push(RuleFile { name, content: render_group(&group, scale, length) });
+            }
+        }
+    }
+    files
 }
 
 const RENDERED: &str = "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n";
@@ -39,7 +51,7 @@ fn render_recordings(scale: Scale) -> String {
 pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", case.recording, case.name));
     push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
-    render_series(out, &case.series, scale);
+    render_series(out, &case.series, &[], case.moments.iter().map(|(at, _)| *at), scale);
     out.push_str("    promql_expr_test:\n");
     for (at, per_minute) in &case.moments {
         let minute = scale.of(STEP).as_secs();
@@ -59,14 +71,13 @@ pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scal
     }
 }
 
-fn render_group(group: &Group, scale: Scale) -> String {
+fn render_group(group: &Group, scale: Scale, length: Length) -> String {
     let mut out = RENDERED.to_owned();
     let own = format!("../rules/{}.yml", group.name);
-    // promtool records as often as it evaluates. Where that is not as often as in real life, cases say what was recorded.
-    let files: &[&str] = if group.every == RECORDED { &["../rules/recordings.yml", &own] } else { &[&own] };
-    beginning(&mut out, files, scale.of(group.every));
+    // Cases say themselves what was recorded.
+    beginning(&mut out, &[&own], scale.of(evaluated(group.every, length)));
     for alert in &group.alerts {
-        render_alert(&mut out, alert, scale, |_| true);
+        render_cases(&mut out, alert, scale, cases(alert, scale, length));
     }
     out
 }
@@ -80,12 +91,30 @@ pub(crate) fn beginning(out: &mut String, rule_files: &[&str], every: Duration) 
     push(out, format_args!("evaluation_interval: {}\ntests:\n", duration_text(every)));
 }
 
+/// How often alerts are evaluated in their cases.
+pub(crate) fn evaluated(every: Duration, length: Length) -> Duration {
+    match length {
+        Length::Minutes => every,
+        Length::Hours => every.max(LATER),
+        Length::Days => Duration::from_hours(1),
+    }
+}
+
+/// The cases of an alert that last so long, with the one without data.
+pub(crate) fn cases(alert: &Alert, scale: Scale, length: Length) -> Vec<&Case> {
+    static NOTHING: LazyLock<Case> = LazyLock::new(|| case("no data at all", NO_DATA_AFTER, vec![], vec![]));
+    let nothing = Some(&*NOTHING).filter(|_| !alert.fires_without_data);
+    let all = alert.cases.iter().chain(nothing);
+    all.filter(|case| case.length == length && happens(case, scale)).collect()
+}
+
+fn happens(case: &Case, scale: Scale) -> bool {
+    !case.real_time_only || scale == Scale::REAL
+}
+
 /// Tests of one alert.
-pub(crate) fn render_alert(out: &mut String, alert: &Alert, scale: Scale, is_wanted: impl Fn(&Case) -> bool) {
-    let nothing = case("no data at all", NO_DATA_AFTER, vec![], vec![]);
-    let nothing = Some(&nothing).filter(|_| !alert.fires_without_data);
-    let happens = |case: &&Case| !case.real_time_only || scale == Scale::REAL;
-    for case in alert.cases.iter().chain(nothing).filter(happens).filter(|case| is_wanted(case)) {
+pub(crate) fn render_cases(out: &mut String, alert: &Alert, scale: Scale, cases: Vec<&Case>) {
+    for case in cases {
         render_case(out, alert, case, scale);
     }
 }
@@ -93,21 +122,33 @@ pub(crate) fn render_alert(out: &mut String, alert: &Alert, scale: Scale, is_wan
 fn render_case(out: &mut String, alert: &Alert, case: &Case, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", alert.name, case.name));
     push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
-    render_series(out, &case.series, scale);
+    render_series(out, &case.series, &case.besides, case.moments.iter().map(|moment| moment.at), scale);
     out.push_str("    alert_rule_test:\n");
     for moment in &case.moments {
         render_moment(out, alert, moment, scale);
     }
 }
 
-fn render_series(out: &mut String, series: &[Series], scale: Scale) {
+fn render_series(
+    out: &mut String,
+    series: &[Series],
+    besides: &[Series],
+    moments: impl Iterator<Item = Duration>,
+    scale: Scale,
+) {
     if series.is_empty() {
         out.push_str("    input_series: []\n");
         return;
     }
     out.push_str("    input_series:\n");
-    for series in series {
-        let values = if series.is_time { faster(&series.values, scale) } else { series.values.clone() };
+    let last = moments.max().unwrap_or_default();
+    let of_others = other_programs::beside(series, last.as_secs().div_ceil(STEP.as_secs()));
+    for series in series.iter().chain(besides).chain(&of_others) {
+        let values = match series.pace {
+            Pace::Same => series.values.clone(),
+            Pace::Time => fewer(&series.values, scale),
+            Pace::Rate => more(&series.values, scale),
+        };
         push(out, format_args!("      - values: {values}\n"));
         block(out, "        ", "series", &series.name);
     }
@@ -145,6 +186,7 @@ fn expand(template: &str, expected: &Expected, scale: Scale) -> String {
     }
     let value = match expected.value {
         Shown::Text(text) => text.to_owned(),
+        Shown::Share(share) => percentage(share),
         Shown::Time(time) => humanized(scale.of(time)),
     };
     while let Some((before, rest)) = text.split_once("{{ $value") {
@@ -154,18 +196,39 @@ fn expand(template: &str, expected: &Expected, scale: Scale) -> String {
     text
 }
 
-/// Times in promtool's notation, such as `0+60x4 240x16`, at a scale. How often they repeat does not change.
-fn faster(values: &str, scale: Scale) -> String {
-    let number = |text: &str| match text.parse() {
+/// Times in promtool's notation, such as `0+60x4 240x16`, at a scale.
+fn fewer(values: &str, scale: Scale) -> String {
+    each(values, |text| match text.parse() {
         Ok(seconds) => scale.of(Duration::from_secs(seconds)).as_secs().to_string(),
         Err(_) => text.to_owned(),
-    };
+    })
+}
+
+/// Rates in promtool's notation at a scale.
+fn more(values: &str, scale: Scale) -> String {
+    each(values, |text| match text.parse::<f64>() {
+        Ok(rate) => ((scale.rate(rate) * 1e9).round() / 1e9).to_string(),
+        Err(_) => text.to_owned(),
+    })
+}
+
+/// Samples in promtool's notation, each replaced by another. How often they repeat does not change.
+fn each(values: &str, number: impl Fn(&str) -> String) -> String {
     let run = |run: &str| {
         let (value, times) = run.split_once('x').unwrap_or((run, "0"));
-        let value = value.split('+').map(number).collect::<Vec<_>>().join("+");
+        let value = value.split('+').map(&number).collect::<Vec<_>>().join("+");
         format!("{value}x{times}")
     };
     values.split(' ').map(run).collect::<Vec<_>>().join(" ")
+}
+
+/// As `humanizePercentage` shows a share: with four digits that count.
+fn percentage(share: f64) -> String {
+    let percent = share * 100.0;
+    let before_point = percent.abs().log10().floor() as i32 + 1;
+    let shown = format!("{percent:.*}", usize::try_from(4 - before_point).unwrap_or_default());
+    let shown = if shown.contains('.') { shown.trim_end_matches('0').trim_end_matches('.') } else { &shown };
+    format!("{shown}%")
 }
 
 /// As `humanizeDuration` shows less than an hour.

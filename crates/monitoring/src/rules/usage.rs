@@ -246,7 +246,7 @@ fn bug_reported(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("none", 20, bugs("0x20"), silent()),
-            case("the first", 12, bugs("0x10 1x10"), fires("1")),
+            case("the first", 12, bugs("0x10 1x40"), fires("1")).then(34.5, fires("1")).then(35.0, silent()),
             case("an idea", 12, vec![Series::of(&FEEDBACK_REPORTS_SUBMITTED, FeedbackKind::Idea, "0x10 1x10")], silent()),
             case("a restart resets the count", 12, bugs("5x10 0x10"), silent()),
         ],
@@ -255,12 +255,13 @@ fn bug_reported(scale: Scale) -> Alert {
 
 fn logins_failing(scale: Scale) -> Alert {
     let attempts = |window| select(&AUTH_LOGIN_ATTEMPTS).increase(window).sum();
-    let share = |window| select(&AUTH_LOGIN_SUCCESSES).increase(window).sum().share_of(attempts(window));
+    let share = |window| select(&AUTH_LOGIN_SUCCESSES).increase(window).sum().over(attempts(window));
     let window = scale.of(LONG);
     let hardly_any = share(window).below(LOGIN_SUCCESS_SHARE).and(attempts(window).at_least(FEWEST_LOGINS));
+    let successes = |window| select(&AUTH_LOGIN_SUCCESSES).increase(window).sum();
     let [of_an_hour, of_a_day] = LOGIN_WINDOWS.map(|window| {
         let window = scale.of(window);
-        share(window).equals(0.0).and(attempts(window).at_least(FEWEST_ATTEMPTS))
+        successes(window).equals(0.0).and(attempts(window).at_least(FEWEST_ATTEMPTS))
     });
     let condition = hardly_any.or(of_an_hour).or(of_a_day);
     let logins = |attempts, successes| {
@@ -299,16 +300,19 @@ fn logins_failing(scale: Scale) -> Alert {
         cases: vec![
             case("a little more than a fifth succeeds", 30, logins("0+100x30", "0+21x30"), silent()),
             case("a little less than a fifth succeeds", 30, logins("0+100x30", "0+19x30"), fires("19%")),
-            case("nineteen attempts, of which one succeeds", 40, logins("0x30 19x10", "0x30 1x10"), silent()),
-            case("twenty attempts, of which one succeeds", 40, logins("0x30 20x10", "0x30 1x10"), fires("5%")),
-            case("twenty attempts four minutes ago", 34, logins("0x30 20x10", "0x30 1x10"), silent()),
-            case("it goes on firing for ten minutes", 53, logins("0x30 20x40", "0x30 1x40"), fires("5%")),
-            case("and not for longer", 57, logins("0x30 20x40", "0x30 1x40"), silent()),
-            case("four attempts in vain", 80, logins("0x30 4x50", "0x80"), silent()),
-            case("eight attempts of an hour in vain", 80, logins("0x30 0+0.2x40 8x10", "0x80"), fires("0%")),
-            case("five attempts in vain, and a success", 80, logins("0x30 5x50", "0x20 1x60"), silent()),
-            case("five attempts of a day in vain", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x1600"), fires("0%")),
-            case("five attempts of a day, and a success", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x500 1x1100"), silent()),
+            case("nineteen attempts, of which one succeeds, and others before", 40, logins("0x10 20x19 38.5x20", "0x10 10x19 11x10"), silent()),
+            case("twenty attempts, of which one succeeds", 36, logins("0x30 20x40", "0x30 1x40"), fires("5%"))
+                .then(35.5, silent())
+                .then(54.5, fires("5%"))
+                .then(55.0, silent()),
+            case("four attempts in vain, and others before", 180, logins("0x60 3x80 7x50", "0 1x200"), silent()),
+            case("five attempts in vain, and a success before", 140, logins("0x100 5x100", "0x60 1x200"), fires("0%"))
+                .then(135.0, fires("0%"))
+                .then(175.0, silent()),
+            case("five attempts in vain, and a success within the hour", 140, logins("0x120 5x100", "0x100 1x200"), silent()),
+            case("five attempts of a day in vain, and a success before", 1900, logins("0x500 1x300 2x300 3x300 4x200 5x400", "0x300 1x2000"), fires("0%")).long(),
+            case("four attempts of a day in vain, and one before", 1900, logins("0x300 1x500 2x300 3x300 4x200 5x400", "0x100 1x2000"), silent()).long(),
+            case("five attempts of a day, and a success fourteen hours ago", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x760 1x1100"), silent()).long(),
             case("a restart resets the counts", 30, logins("0+10x15 0+10x15", "0+9x15 0+9x15"), silent()),
         ],
     }
