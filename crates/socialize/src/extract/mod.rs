@@ -4,6 +4,7 @@
 mod access;
 mod body;
 mod client_address;
+mod entity_tags;
 mod idempotency;
 mod if_match;
 mod parameters;
@@ -16,8 +17,9 @@ pub use access::{
 };
 pub use body::Body;
 pub use client_address::ClientAddress;
+pub use entity_tags::{EntityTags, etag};
 pub use idempotency::{Created, IdempotencyKey, Idempotent};
-pub use if_match::{IfMatch, etag};
+pub use if_match::IfMatch;
 pub use parameters::{Parameters, Query};
 pub use upload::Upload;
 pub use user::{CurrentUser, PlatformOperator};

@@ -424,7 +424,8 @@ fn conditions() -> Vec<Case> {
         edit("*, \"1\"").is(400, "malformed_request", "If-Match"),
         edit("\"canary\"").is(412, "version_mismatch", "read it again"),
         edit("\"99\"").is(412, "version_mismatch", "read it again"),
-        edit("W/\"1\"").is(412, "version_mismatch", "read it again"),
+        edit("W/\"2\"").is(412, "version_mismatch", "read it again"),
+        edit("\"2-gzip\"").is(412, "version_mismatch", "read it again"),
         edit("\"01\"").is(412, "version_mismatch", "read it again"),
     ]
 }
@@ -472,7 +473,7 @@ pub(super) fn accepted() -> Vec<Case> {
         get("/v1/organizations?cursor={foreign_cursor}").accepted(200, "", ""),
         get("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions?cursor={foreign_cursor}")
         .accepted(200, "", ""),
-        patch(ITEM).json(r#"{"title": "B"}"#).header("if-match", "W/\"1\", \"1\"").accepted(200, "title", "B"),
+        patch(ITEM).json(r#"{"title": "B"}"#).header("if-match", "W/\"1-gzip\"").accepted(200, "title", "B"),
         request("HEAD", "/v1/me").accepted(200, "", ""),
     ]
 }

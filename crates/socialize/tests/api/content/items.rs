@@ -166,7 +166,7 @@ async fn an_edit_has_to_say_which_version_it_is_about() {
     for malformed in ["1", "\"1", "", "\"1\" \"2\"", "\u{e9}"] {
         team.edit(team.author, &item, malformed, edit.clone()).await.expect_error(400, "malformed_request");
     }
-    for stale in ["\"0\"", "W/\"1\"", "\"another\""] {
+    for stale in ["\"0\"", "W/\"0\"", "\"0-gzip\"", "\"10-gzip\"", "\"another\""] {
         team.edit(team.author, &item, stale, edit.clone()).await.expect_error(412, "version_mismatch");
     }
     assert_eq!(team.read(&item).await.body["revision"], 1);
@@ -177,6 +177,30 @@ async fn an_edit_has_to_say_which_version_it_is_about() {
         .expect_error(412, "version_mismatch");
     team.edit(team.author, &item, "*", json!({"title": "Whatever it is"})).await.expect(200);
     assert_eq!(team.read(&item).await.body["revision"], 3);
+}
+
+#[tokio::test]
+async fn a_version_is_known_by_what_proxies_make_of_its_etag_and_never_when_it_is_stale() {
+    let team = Team::start(1).await;
+    let item = team.draft().await;
+    let forms: [fn(&str) -> String; 8] = [
+        |etag| etag.to_owned(),
+        |etag| format!("W/{etag}"),
+        |etag| format!("{}-gzip\"", etag.trim_end_matches('"')),
+        |etag| format!("{};gzip\"", etag.trim_end_matches('"')),
+        |etag| format!("{}-br\"", etag.trim_end_matches('"')),
+        |etag| format!("W/{}-zstd\"", etag.trim_end_matches('"')),
+        |etag| format!("{}--gzip\"", etag.trim_end_matches('"')),
+        |etag| format!("\"0\", W/{etag}, \"9\""),
+    ];
+    for (edits, changed) in forms.into_iter().enumerate() {
+        let asked = changed(&team.etag(&item).await);
+        let edit = json!({"title": format!("Edit {edits}")});
+        team.edit(team.author, &item, &asked, edit.clone()).await.expect(200);
+        let stale = team.edit(team.author, &item, &asked.replace(", \"9\"", ""), edit).await;
+        stale.expect_error(412, "version_mismatch");
+    }
+    assert_eq!(team.read(&item).await.body["revision"], 9);
 }
 
 #[tokio::test]
