@@ -1,11 +1,13 @@
 //! Text that people typed: bounded, and free of what a database or a terminal would choke on.
 
+mod moment;
 mod name;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
+pub use self::moment::Moment;
 pub use self::name::{Name, can_be_shown};
 
 /// Text of `MIN` to `MAX` characters, not only white space (unless it may be empty), without control characters other than

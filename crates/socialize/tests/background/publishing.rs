@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::labels::JobKind;
 use domain::vocabulary::WorkspaceRole;
@@ -231,6 +231,25 @@ async fn a_scheduled_item_is_delivered_at_its_time() {
     );
     let fact = events(&lines, "socialize.publishing.deliveries")[0];
     assert_eq!((&fact["outcome"], &fact["workspace.id"]), (&json!("delivered"), &json!(team.workspace)));
+}
+
+#[tokio::test]
+async fn an_item_whose_time_is_a_leap_second_is_published() {
+    let test = TestApp::start_with_outbound(loopback(), None).await;
+    let receiver = Receiver::start(ok).await;
+    let team = Team::of(&test).await;
+    test.publish_to(team.workspace, &receiver.url()).await;
+    let item = team.approved(&test).await;
+    let now = test.app.clock.now();
+    let at = json!({"scheduled_at": now.format("%Y-%m-%dT23:59:60.0000009Z").to_string()});
+    test.post(team.manager, &format!("{item}/schedule"), at).await.expect(200);
+    let midnight = (now + TimeDelta::days(1)).duration_trunc(TimeDelta::days(1)).expect("a day");
+    test.app.clock.advance(midnight - now - TimeDelta::seconds(1));
+    run(&test).await;
+    assert_eq!(receiver.count(), 0);
+    test.app.clock.advance(TimeDelta::seconds(1));
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    assert_eq!((receiver.count(), team.status(&test, &item).await.as_str()), (1, "published"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! From approved to published: when something appears, and where it goes, is the managers' decision.
 
 use axum::extract::State;
-use chrono::{DateTime, Months, SubsecRound, Utc};
+use chrono::{DateTime, Months, Utc};
 use domain::approval::Action;
 use domain::ids::{ContentItemId, WorkspaceId};
 use domain::vocabulary::ContentItemStatus;
@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Manager, Parameters, WorkspaceMember};
 use crate::publishing::{Publication, require_endpoint};
+use crate::text::Moment;
 
 /// How far ahead an item can be scheduled.
 const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
@@ -23,7 +24,7 @@ const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
 #[serde(deny_unknown_fields)]
 pub(super) struct Schedule {
     /// In the future, and at most a year ahead.
-    scheduled_at: DateTime<Utc>,
+    scheduled_at: Moment,
 }
 
 /// Schedule an approved content item, or move it to another time
@@ -46,8 +47,7 @@ pub(super) async fn schedule_content_item(
     Body(schedule): Body<Schedule>,
 ) -> Result<ContentItem, Error> {
     let now = app.clock.now();
-    // As exact as the database keeps it, so that the job that is enqueued and the item name the same time.
-    let at = schedule.scheduled_at.trunc_subsecs(6);
+    let at = schedule.scheduled_at.time();
     if at <= now {
         return Err(Error::invalid_field("scheduled_at", "must be in the future"));
     }

@@ -127,6 +127,70 @@ async fn an_item_is_scheduled_in_the_future_and_at_most_a_year_ahead() {
     );
 }
 
+/// Every spelling of a time that is accepted, with the instant that it names as we write it.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
+    ("2026-12-01t09:00:01z", "2026-12-01T09:00:01Z"),
+    ("2026-12-01T10:00:03+01:00", "2026-12-01T09:00:03Z"),
+    ("2026-11-30T23:00:05-10:00", "2026-12-01T09:00:05Z"),
+    ("2026-12-02T08:59:06+23:59", "2026-12-01T09:00:06Z"),
+    ("2026-12-01T09:00:07-00:00", "2026-12-01T09:00:07Z"),
+    ("2026-12-01T09:00:08.5Z", "2026-12-01T09:00:08.500Z"),
+    ("2026-12-01T09:00:09.123456Z", "2026-12-01T09:00:09.123456Z"),
+    // More digits than we keep.
+    ("2026-12-01T09:00:10.1234567Z", "2026-12-01T09:00:10.123456Z"),
+    ("2026-12-01T09:00:11.999999999Z", "2026-12-01T09:00:11.999999Z"),
+    ("2026-12-01T09:00:12.0000001234567890123456789Z", "2026-12-01T09:00:12Z"),
+    // The second that some days have more, and that we count with the next day as clocks of computers do.
+    ("2026-12-01T23:59:60.25z", "2026-12-02T00:00:00.250Z"),
+    ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00Z"),
+    ("2027-01-01T00:59:60.9999999+01:00", "2027-01-01T00:00:00.999999Z"),
+];
+
+#[tokio::test]
+async fn however_a_time_is_spelled_it_is_stored_returned_and_scheduled_as_one_instant() {
+    let team = Team::start(1).await;
+    let item = team.approved().await;
+    for (spelling, expected) in SPELLINGS {
+        let scheduled = team.schedule(team.manager, &item, spelling).await.expect(200);
+        assert_eq!(scheduled.text("scheduled_at"), *expected, "{spelling}");
+        assert_eq!(team.read(&item).await.text("scheduled_at"), *expected, "{spelling}");
+        let (stored, job, payload): (String, String, String) = sqlx::query_as(
+            "select item.scheduled_at::text, job.run_at::text, (job.payload->>'scheduled_at')::timestamptz::text
+             from content_items item, jobs job where item.id = $1::uuid and job.kind = 'publish_content_item'
+             order by job.id desc limit 1",
+        )
+        .bind(id_of(&item))
+        .fetch_one(team.test.pool())
+        .await
+        .expect("the item and its job");
+        assert_eq!((&job, &payload), (&stored, &stored), "{spelling}");
+    }
+    for (refused, reason) in [
+        ("2026-12-01T09:00:60Z", "second 60"),
+        ("2026-12-01 09:00:00Z", "T between"),
+        ("2026-12-01T09:00:00+0100", "colon"),
+        ("2026-12-01T09:00:61Z", "RFC 3339"),
+        ("2026-12-01T24:00:00Z", "RFC 3339"),
+        ("2026-02-29T09:00:00Z", "RFC 3339"),
+        ("2026-12-01T09:00Z", "RFC 3339"),
+        ("2026-12-01T09:00:00+24:00", "RFC 3339"),
+        ("2026-12-01T09:00:00\u{2212}01:00", "RFC 3339"),
+        ("+002026-12-01T09:00:00Z", "RFC 3339"),
+        ("02026-12-01T09:00:00Z", "RFC 3339"),
+        ("2026-12-01T09:00:00", "offset"),
+        ("2026-12-01", "RFC 3339"),
+        ("9999-12-31T23:59:60Z", "year"),
+        ("0000-01-01T00:00:00+00:01", "year"),
+        ("0000-01-01T00:00:00Z", "future"),
+        ("9999-12-31T23:59:59Z", "a year ahead"),
+    ] {
+        let answer = team.schedule(team.manager, &item, refused).await.expect_error(422, "invalid_field");
+        let message = answer.text("message");
+        assert!(message.starts_with("scheduled_at: ") && message.contains(reason), "{refused}: {message}");
+    }
+}
+
 #[tokio::test]
 async fn authors_archive_what_they_created_and_managers_everything() {
     let team = Team::start(1).await;
