@@ -53,6 +53,44 @@ else
     echo "settings.env is new: fill in what it asks for."
 fi
 
+# notice NUMBER NAME PROBLEM: the value itself may be a secret.
+notice() {
+    echo "settings.env, line $1: $2 $3" >&2
+}
+
+# Says which values of settings.env reach the containers as something else than what stands there. Docker Compose reads the file as a
+# template: it replaces what follows a $, ends a value at a # behind a blank, and takes what is in single quotes as it is.
+check_settings() {
+    local line name value number=0
+    # Both with escaped quotes in it, and with a comment behind it.
+    local single="^'([^'\\\\]|\\\\.)*'[[:space:]]*(#.*)?\$" double='^"([^"\\]|\\.)*"[[:space:]]*(#.*)?$'
+    while IFS= read -r line || [[ -n $line ]]; do
+        number=$((number + 1))
+        line=${line#$'\xef\xbb\xbf'}
+        line=${line%$'\r'}
+        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z_0-9.]*)[[:space:]]*[=:][[:space:]]*(.*)$ ]] || continue
+        name=${BASH_REMATCH[2]}
+        value=${BASH_REMATCH[3]}
+        if [[ $value == \'* ]]; then
+            [[ $value =~ $single ]] ||
+                notice "$number" "$name" "is not in one pair of single quotes: Docker Compose refuses it or takes a part of it."
+            continue
+        fi
+        if [[ $value == \"* ]]; then
+            [[ $value =~ $double ]] ||
+                notice "$number" "$name" "is not in one pair of quotation marks: Docker Compose refuses it or takes a part of it."
+        elif [[ $value =~ [[:blank:]]\# && $value != \#* ]]; then
+            value=${value%%[[:blank:]]\#*}
+            notice "$number" "$name" "ends before the # for Docker Compose, which takes the rest for a comment. Where it is none, write the value in 'single quotes'."
+        fi
+        if [[ $value =~ \$[A-Za-z_{$] ]]; then
+            notice "$number" "$name" "contains a \$, with which Docker Compose replaces what follows. Write the value in 'single quotes'."
+        fi
+    done <settings.env
+}
+
+check_settings
+
 # The shipped file of Alertmanager with receivers of your own in place of its last section, made anew after each upgrade.
 if [[ -e alertmanager/receivers.yml ]]; then
     {

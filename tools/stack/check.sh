@@ -77,6 +77,7 @@ amtool_routes() {
 
 has jq || install_packages "Checking Compose files" jq
 
+check "prepare.sh notices what Docker Compose changes in settings.env" "$repository/tools/stack/settings_file.sh"
 check "compose.yaml" render compose.yaml
 cp "$scratch/output" "$scratch/base.json"
 check "compose.yaml with compose.observability.yaml" render compose.yaml compose.observability.yaml

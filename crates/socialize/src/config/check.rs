@@ -111,30 +111,64 @@ impl Mistakes {
         networks
     }
 
-    /// Returns a secret from the environment or from a file. Giving both is an error, because one
-    /// of them would be ignored.
+    /// Returns a secret from the environment or from a file. Both at once are a mistake, because one of them would be
+    /// ignored. So is a secret that cannot be meant as it is: another program would reject it later without a reason.
     pub(super) fn secret(
         &mut self,
         setting: &str,
         value: Option<&str>,
         file: Option<&str>,
     ) -> Option<Secret> {
-        match (value, file) {
+        let (text, place) = match (value, file) {
             (Some(_), Some(_)) => {
                 self.add(setting, format!("is given directly and by {setting}_FILE: remove one of them"));
-                None
+                return None;
             }
-            (Some(value), None) => Some(Secret::new(value)),
-            (None, Some(file)) => match std::fs::read_to_string(Path::new(file)) {
-                Ok(text) => Some(Secret::new(text.trim_end_matches(['\r', '\n']))),
-                Err(error) => {
-                    self.add(&format!("{setting}_FILE"), format!("{file} cannot be read: {}", error.kind()));
-                    None
+            (Some(value), None) => (value.to_owned(), setting.to_owned()),
+            (None, Some(file)) => {
+                let place = format!("{setting}_FILE");
+                match read_secret(file) {
+                    Ok(text) => (text, place),
+                    Err(problem) => {
+                        self.add(&place, problem);
+                        return None;
+                    }
                 }
-            },
-            (None, None) => None,
+            }
+            (None, None) => return None,
+        };
+        if let Some(problem) = problem_of_secret(&text) {
+            self.add(&place, problem);
         }
+        Some(Secret::new(text))
     }
+}
+
+/// Reads a file without the line break that editors put at its end.
+fn read_secret(file: &str) -> Result<String, String> {
+    let bytes =
+        std::fs::read(Path::new(file)).map_err(|error| format!("{file} cannot be read: {}", error.kind()))?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(format!("{file} is UTF-16: save it as UTF-8"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not UTF-8"))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Returns what is wrong with a secret, without a word of it.
+fn problem_of_secret(text: &str) -> Option<&'static str> {
+    if text.starts_with('\u{feff}') {
+        return Some(
+            "begins with a byte order mark (BOM), which would be part of it: save it as UTF-8 without one",
+        );
+    }
+    if text.contains(['\n', '\r']) {
+        return Some(
+            "has more than one line, or the line ends of Windows (CRLF) in it: a secret is one line",
+        );
+    }
+    let has_blank_end = text.starts_with(char::is_whitespace) || text.ends_with(char::is_whitespace);
+    has_blank_end.then_some("begins or ends with a blank, which would be part of it: remove it")
 }
 
 impl fmt::Display for Mistakes {

@@ -94,7 +94,7 @@ impl DemoSettings {
         }
         let database_url = arguments.database_url.as_ref().map(Secret::new);
         if let Some(url) = &database_url
-            && !super::settings::is_postgres(url)
+            && !super::database::is_postgres(url)
         {
             mistakes.add("DATABASE_URL", "is not a URL such as postgres://user@host/database");
         }

@@ -4,6 +4,7 @@
 mod arguments;
 mod blobs;
 mod check;
+mod database;
 mod demo;
 mod environment;
 mod mail;
@@ -15,6 +16,8 @@ pub use arguments::{
     OperatorCommand, ServeArguments, SimulateArguments,
 };
 pub use check::Mistakes;
+pub(crate) use database::has_unescaped_at;
 pub use demo::{Behaviour, DemoSettings, SimulateSettings};
 pub use environment::environment;
+pub(crate) use settings::SECRETS;
 pub use settings::{DatabaseSettings, ListenSettings, LogOutputSettings, Settings};

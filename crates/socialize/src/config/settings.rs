@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use clap::CommandFactory;
 use ipnet::IpNet;
-use sqlx::postgres::PgConnectOptions;
 use telemetry::log::{LevelSetting, LogFileSettings, LogFormat};
 use telemetry::otlp::OtlpSettings;
 use url::Url;
@@ -17,6 +16,7 @@ use url::Url;
 use super::arguments::{Arguments, ServeArguments};
 use super::blobs::blobs;
 use super::check::Mistakes;
+use super::database::database;
 use super::mail::mail;
 use super::publishing::publishing;
 use crate::blobs::BlobSettings;
@@ -28,13 +28,17 @@ use crate::quotas::QuotaSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
 
+/// Secrets in the environment. They have no flags, because every user of the machine can read command lines.
+pub(crate) const SECRETS: &[&str] =
+    &["SOCIALIZE_SECRET", "SOCIALIZE_SMTP_PASSWORD", "SOCIALIZE_S3_SECRET_ACCESS_KEY"];
+
 /// Minimum length of a server secret. Shorter ones can be guessed offline from any access token.
 const SECRET_CHARACTERS: usize = 32;
 
 /// A longer duration is probably a wrong unit, and Postgres rejects limits of more than some weeks.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// A limit of zero would reject everything, or mean "none" to Postgres.
-const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
+pub(super) const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 
 /// A gauge that is sampled less than once an hour would describe the past.
 const GAUGE_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
@@ -113,7 +117,7 @@ pub struct ListenSettings {
     pub operations_hosts: Vec<String>,
     /// URL at which users reach the public listener.
     pub public_url: Url,
-    /// Networks of proxies whose headers are trusted.
+    /// Networks of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_peers: Vec<IpNet>,
     /// Maximum duration of a request.
     pub request_timeout: Duration,
@@ -247,6 +251,14 @@ impl Settings {
 /// Reports unknown variables: a misspelled one would silently leave its default in force.
 fn unknown_variables(mistakes: &mut Mistakes, variables: &[(String, String)]) {
     let known = known_variables();
+    for (name, value) in variables.iter().filter(|(name, _)| known.contains(name)) {
+        // What begins and ends with a quotation mark can be a password; `doctor` mentions it.
+        let is_secret = SECRETS.contains(&name.as_str());
+        let is_quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
+        if !is_secret && (is_quoted('"') || is_quoted('\'')) {
+            mistakes.add(name, "is in quotation marks, which are part of it here: remove them");
+        }
+    }
     for (name, _) in variables.iter().filter(|(name, _)| name.starts_with("SOCIALIZE_")) {
         if !known.contains(name.as_str()) {
             let nearest = known.iter().max_by_key(|known| likeness(known, name));
@@ -262,9 +274,7 @@ fn known_variables() -> BTreeSet<String> {
         command.get_arguments().chain(command.get_subcommands().flat_map(|inner| inner.get_arguments()))
     });
     let named = arguments.filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
-    // Secrets themselves have no flags, because every user of the machine can read command lines.
-    let secrets = ["SOCIALIZE_SECRET", "SOCIALIZE_SMTP_PASSWORD", "SOCIALIZE_S3_SECRET_ACCESS_KEY"];
-    named.chain(secrets.map(str::to_owned)).collect()
+    named.chain(SECRETS.iter().map(|name| (*name).to_owned())).collect()
 }
 
 /// Returns the number of letters that two names share at both ends.
@@ -272,48 +282,6 @@ fn likeness(one: &str, other: &str) -> usize {
     let from_start = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
     let from_end = one.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
     from_start + from_end
-}
-
-fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<DatabaseSettings> {
-    let (value, file) = (arguments.database_url.as_deref(), arguments.database_url_file.as_deref());
-    let url = mistakes.secret("SOCIALIZE_DATABASE_URL", value, file);
-    match &url {
-        None if value.is_none() && file.is_none() => {
-            mistakes
-                .add("SOCIALIZE_DATABASE_URL", "is required, e.g. postgres://socialize@localhost/socialize");
-        }
-        Some(url) if !is_postgres(url) => {
-            mistakes.add("SOCIALIZE_DATABASE_URL", "is not a URL such as postgres://user@host/database");
-        }
-        Some(url) if url.expose().parse::<PgConnectOptions>().is_err() => {
-            let right = "has an option with an unknown value; sslmode is one of disable, allow, prefer, require, verify-ca, verify-full";
-            mistakes.add("SOCIALIZE_DATABASE_URL", right);
-        }
-        _ => {}
-    }
-    let connections = mistakes.number(
-        "SOCIALIZE_DATABASE_CONNECTIONS",
-        arguments.database_connections.as_deref(),
-        10,
-        2..=1_000,
-    ) as u32;
-    let acquire_timeout = mistakes.duration(
-        "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT",
-        arguments.database_acquire_timeout.as_deref(),
-        Duration::from_secs(2),
-        TIME_LIMIT,
-    );
-    let statement_timeout = mistakes.duration(
-        "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT",
-        arguments.database_statement_timeout.as_deref(),
-        Duration::from_secs(10),
-        TIME_LIMIT,
-    );
-    url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
-}
-
-pub(super) fn is_postgres(url: &Secret) -> bool {
-    Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 
 fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenSettings> {

@@ -15,6 +15,9 @@ use crate::error::Error;
 /// How much of a body that is too large is read for nothing.
 const DISCARDED_BYTES: usize = 16 * BODY_LIMIT;
 
+/// How UTF-8 with a byte order mark begins.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A JSON body.
 pub struct Body<T>(pub T);
 
@@ -62,29 +65,54 @@ fn too_large() -> Error {
     Error::refused(ErrorCode::BodyTooLarge, format!("The body must have at most {BODY_LIMIT} bytes."))
 }
 
+/// Names of UTF-8 that clients use, and of ASCII, which is a part of it (<https://encoding.spec.whatwg.org/#names-and-labels>).
+const UTF_8: &[&str] =
+    &["utf-8", "utf8", "unicode-1-1-utf-8", "x-unicode20utf8", "utf-8-sig", "us-ascii", "ascii"];
+
 fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
-    let refused = |message| Err(Error::refused(ErrorCode::UnsupportedMediaType, message));
+    let refused = |message: String| Err(Error::refused(ErrorCode::UnsupportedMediaType, message));
+    let right = "The body must be JSON: send Content-Type: application/json";
     let mut content_types = headers.get_all(header::CONTENT_TYPE).iter();
-    let content_type = content_types.next().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    if !is_json || content_types.next().is_some() {
-        return refused("The body must be JSON: send Content-Type: application/json.");
+    let Some(content_type) = content_types.next() else {
+        return refused(format!("{right}; there is no Content-Type."));
+    };
+    if content_types.next().is_some() {
+        return refused(format!("{right} once; it came several times."));
     }
-    let charset =
-        parts.filter_map(|part| part.split_once('=')).find(|(name, _)| name.eq_ignore_ascii_case("charset"));
-    if charset.is_some_and(|(_, charset)| !charset.trim_matches('"').eq_ignore_ascii_case("utf-8")) {
-        return refused("The body must be JSON in UTF-8, whatever other charset it could have.");
+    let mut parts = content_type.to_str().unwrap_or_default().split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return refused(if essence.is_empty() {
+            format!("{right}.")
+        } else {
+            format!("{right}, not {essence}.")
+        });
+    }
+    // The parameter means nothing by the standard (RFC 8259, 11), so only what says something else is refused.
+    let parameters = parts.filter_map(|part| part.split_once('='));
+    let charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    for (_, charset) in charsets {
+        let charset = charset.trim().trim_matches(['"', '\'']);
+        if !charset.is_empty() && !UTF_8.iter().any(|name| charset.eq_ignore_ascii_case(name)) {
+            return refused(format!(
+                "The body must be JSON in UTF-8: send charset=utf-8 or no charset, not {charset}."
+            ));
+        }
     }
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if encodings.into_iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return refused("The body must not be compressed: leave Content-Encoding out.");
+        return refused("The body must not be compressed: leave Content-Encoding out.".to_owned());
     }
     Ok(())
 }
 
 /// Parses a JSON object. Bytes that are not JSON are malformed; JSON of another shape has an invalid field.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // Windows programs begin files with it; a reader may ignore it (RFC 8259, 8.1).
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+    if is_utf_16(bytes) {
+        return Err(not_json("it is UTF-16; send UTF-8"));
+    }
     let text = std::str::from_utf8(bytes).map_err(|_| not_json("it is not UTF-8"))?;
     // First the whole syntax: otherwise what comes first decides, and a wrong type hides that the rest is missing.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error.to_string()))?;
@@ -102,6 +130,14 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         // What is found in values only: half a surrogate pair, or a number that no computer has.
         _ => not_json(&error.inner().to_string()),
     })
+}
+
+/// Returns whether it begins as JSON does in UTF-16: with its byte order mark, or with two ASCII characters.
+fn is_utf_16(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[', 0, _, 0, ..] | [0, b'{' | b'[', 0, _, ..]
+    )
 }
 
 fn not_json(problem: &str) -> Error {

@@ -49,6 +49,23 @@ const MISTAKES: &[Mistake] = &[
         "SOCIALIZE_DATABASE_URL: is not a URL such as postgres://user@host/database",
     ),
     variable(
+        &[("SOCIALIZE_DATABASE_URL", "postgres://u:hunter2/9@localhost/d")],
+        "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped /, which ends the part that a password can be in; write %2F",
+    ),
+    // These would be URLs, of the host `u`.
+    variable(
+        &[("SOCIALIZE_DATABASE_URL", "postgres://u:1#hunter2@localhost/d")],
+        "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped #",
+    ),
+    variable(
+        &[("SOCIALIZE_DATABASE_URL", "postgres://u:1?hunter2=@localhost/d")],
+        "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped ?",
+    ),
+    variable(
+        &[("SOCIALIZE_DATABASE_URL", " postgres://u:hunter2@localhost/d")],
+        "SOCIALIZE_DATABASE_URL: begins or ends with a blank, which would be part of it: remove it",
+    ),
+    variable(
         &[("SOCIALIZE_DATABASE_URL_FILE", "/nowhere/url")],
         "SOCIALIZE_DATABASE_URL: is given directly and by SOCIALIZE_DATABASE_URL_FILE: remove one of them",
     ),
@@ -84,6 +101,26 @@ const MISTAKES: &[Mistake] = &[
     ),
     variable(&[("SOCIALIZE_SECRET", "hunter2")], "SOCIALIZE_SECRET: must have at least 32 characters"),
     variable(&[("SOCIALIZE_SECRET", "")], "SOCIALIZE_SECRET: must have at least 32 characters"),
+    variable(
+        &[("SOCIALIZE_SECRET", "\u{feff}hunter2hunter2hunter2hunter2hunter2")],
+        "SOCIALIZE_SECRET: begins with a byte order mark (BOM)",
+    ),
+    variable(
+        &[("SOCIALIZE_SECRET", "hunter2hunter2hunter2hunter2hunter2\t")],
+        "SOCIALIZE_SECRET: begins or ends with a blank",
+    ),
+    variable(
+        &[("SOCIALIZE_SECRET", "hunter2hunter2hunter2hunter2hunter2\r")],
+        "SOCIALIZE_SECRET: has more than one line, or the line ends of Windows",
+    ),
+    variable(
+        &[("SOCIALIZE_PUBLIC_URL", "\"https://socialize.example.com\"")],
+        "SOCIALIZE_PUBLIC_URL: is in quotation marks, which are part of it here: remove them",
+    ),
+    variable(
+        &[("SOCIALIZE_MAIL_FROM", "'Socialize <socialize@example.com>'")],
+        "SOCIALIZE_MAIL_FROM: is in quotation marks, which are part of it here: remove them",
+    ),
     variable(
         &[("SOCIALIZE_SECRET_FILE", "/nowhere/secret")],
         "SOCIALIZE_SECRET: is given directly and by SOCIALIZE_SECRET_FILE: remove one of them",
@@ -431,7 +468,16 @@ async fn secrets_come_from_files_too() {
         ])
     };
     let (url, secret) = (file("url", &format!("{DATABASE_URL}\n")), file("secret", &"hunter2".repeat(5)));
+    let long = "hunter2".repeat(5);
+    let [utf_16, latin_1] = ["utf-16", "latin-1"].map(|name| directory.path().join(name));
+    let units = "\u{feff}hunter2".encode_utf16().flat_map(u16::to_le_bytes);
+    fs::write(&utf_16, units.collect::<Vec<u8>>()).expect("a file");
+    fs::write(&latin_1, b"hunter2\xe9").expect("a file");
     let mut process = start(&secret, &url).start().await;
+    process.stop().await;
+    // Line ends of editors, those of Windows as well, are no part of it.
+    let with_crlf = file("crlf", &format!("{long}\r\n"));
+    let mut process = start(&with_crlf, &url).start().await;
     process.stop().await;
 
     let missing = directory.path().join("missing").display().to_string();
@@ -444,7 +490,29 @@ async fn secrets_come_from_files_too() {
         (directory.path().display().to_string(), url.clone(), "cannot be read: is a directory".to_owned()),
         (file("empty", "\n"), url.clone(), "SOCIALIZE_SECRET: must have at least 32 characters".to_owned()),
         (secret.clone(), missing.clone(), format!("SOCIALIZE_DATABASE_URL_FILE: {missing} cannot be read")),
-        (secret, file("other", "hunter2"), "SOCIALIZE_DATABASE_URL: is not a URL such as".to_owned()),
+        (secret.clone(), file("other", "hunter2"), "SOCIALIZE_DATABASE_URL: is not a URL such as".to_owned()),
+        (
+            file("bom", &format!("\u{feff}{long}")),
+            url.clone(),
+            "SOCIALIZE_SECRET_FILE: begins with a byte order mark (BOM)".to_owned(),
+        ),
+        (
+            file("blank", &format!("{long} \n")),
+            url.clone(),
+            "SOCIALIZE_SECRET_FILE: begins or ends with a blank".to_owned(),
+        ),
+        (
+            file("lines", &format!("{long}\r\n{long}\r\n")),
+            url.clone(),
+            "SOCIALIZE_SECRET_FILE: has more than one line".to_owned(),
+        ),
+        (
+            secret,
+            file("blank-url", &format!("\t{DATABASE_URL}\n")),
+            "SOCIALIZE_DATABASE_URL_FILE: begins or ends with a blank".to_owned(),
+        ),
+        (utf_16.display().to_string(), url.clone(), "is UTF-16: save it as UTF-8".to_owned()),
+        (latin_1.display().to_string(), url.clone(), "is not UTF-8".to_owned()),
     ];
     for (secret_file, url_file, expected) in table {
         assert_refused(&start(&secret_file, &url_file).run().await, &expected);

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Shows that deploy/prepare.sh notices each value of settings.env that reaches a container as something else than what stands there, and no
+# other. What reaches the container is asked of the real Docker Compose. check.sh calls it.
+# shellcheck disable=SC2016 # A $ that the shell leaves alone is what this is about.
+set -uo pipefail
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/alertmanager"
+cp "$repository/deploy/settings.env.example" "$scratch/"
+echo 'services: {api: {image: none, env_file: [settings.env]}}' >"$scratch/compose.yaml"
+failures=0
+
+# container VALUE: what the container gets for a value as it is written, or `REFUSED`.
+container() {
+    printf 'SOCIALIZE_VALUE=%s\n' "$1" >"$scratch/settings.env"
+    # `$` is doubled in what is printed, so that it could be read again.
+    docker-compose --file "$scratch/compose.yaml" config --format json 2>/dev/null |
+        jq --raw-output '.services.api.environment.SOCIALIZE_VALUE | gsub("[$][$]"; "$")' 2>/dev/null || echo REFUSED
+}
+
+# expect WRITTEN MEANT: whether the container gets what is meant decides whether prepare.sh has to say something.
+expect() {
+    local written=$1 meant=$2 got said noticed=no changed=no
+    got=$(container "$written")
+    [[ $got == "$meant" ]] || changed=yes
+    said=$("$repository/deploy/prepare.sh" "$scratch" 2>&1 >/dev/null) || failures=$((failures + 1))
+    [[ $said != 'settings.env, line 1: SOCIALIZE_VALUE '* ]] || noticed=yes
+    if [[ $noticed != "$changed" ]]; then
+        echo "settings.env: $(printf '%q' "$written") is $(printf '%q' "$got") in the container; noticed by prepare.sh: $noticed"
+        failures=$((failures + 1))
+    fi
+}
+
+# The same text is written and meant.
+for value in 'plain' 'a$b' 'a${b}' 'a${b:-c}' '$b' 'a$$b' 'a$' 'a$1b' 'a$-b' 'a$ b' 'a\$b' 'a${' 'a#b' '#b' 'a #b' 'a # b' "a'b" 'a"b' 'a\b' \
+    'Socialize <socialize@example.com>' 'https://example.com/#/path?a=b&c=d' 'p%40ss;word' 'ü'; do
+    expect "$value" "$value"
+done
+# Quotes are not meant, nor are blanks and line ends behind a value.
+expect "'a\$b'" 'a$b'
+expect "'a #b'" 'a #b'
+expect "'a\$b' # and why" 'a$b'
+expect '"a$b"' 'a$b'
+expect '"a #b"' 'a #b'
+expect "'a'b'" "a'b"
+expect '"a"b"' 'a"b'
+expect "'a" "'a"
+expect '"a' '"a'
+expect '  a  ' 'a'
+expect $'a\r' 'a'
+expect $'a$b\r' 'a$b'
+
+((failures == 0))
