@@ -65,6 +65,8 @@ pub const EVENT_FIELDS: &[&str] = &[
     "log.drop_reason",
     "log.lost_lines",
     "process.pid",
+    "trusted.address_peers",
+    "trusted.trace_peers",
 ];
 
 /// Punctuation that values may contain besides ASCII letters and digits. Identifiers, numbers,

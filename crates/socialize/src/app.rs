@@ -72,8 +72,10 @@ pub struct AppSettings {
     pub body_timeout: Duration,
     /// The longest that an uploaded file may take to arrive.
     pub upload_timeout: Duration,
-    /// Peers whose `traceparent` and `X-Forwarded-For` are believed.
+    /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_peers: Vec<ipnet::IpNet>,
+    /// Peers whose `traceparent` is continued. Everybody else's is linked to.
+    pub trusted_trace_peers: Vec<ipnet::IpNet>,
     /// How passwords are hashed.
     pub password_hashing: PasswordHashing,
     /// What may happen only so often.

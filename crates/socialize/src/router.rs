@@ -101,7 +101,8 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
         .with_state(app.clone());
     let headers_too_large = Router::new().fallback_service(refusal(any(headers_too_large)));
 
-    let trusted_peers = app.settings.trusted_peers.clone();
+    // Whoever may say where a request comes from may not therefore choose our ids and our sampling.
+    let trusted_peers = app.settings.trusted_trace_peers.clone();
     let settings = HttpServerSettings { trusted_peers, unmatched_statuses: vec![404, 431], panic_response };
     let http = HttpServer::new(&app.telemetry, settings);
     Services {

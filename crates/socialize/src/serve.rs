@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::app::App;
 use crate::client_networks::warn_at_start;
-use crate::config::Settings;
+use crate::config::{ListenSettings, Settings};
 use crate::listener::{End, accept};
 use crate::operations::{self, OwnHosts};
 use crate::queue::{Worker, WorkerSettings};
@@ -91,7 +91,7 @@ pub async fn run_until(
         tokio::spawn(warn_at_start(app.clone()));
     }
     app.health.mark_started();
-    announce(&addresses);
+    announce(&addresses, &settings.listen);
     listening(addresses);
 
     until_dropped(stopped).await;
@@ -126,7 +126,7 @@ pub struct Listening {
     pub public: Option<SocketAddr>,
 }
 
-fn announce(listening: &Listening) {
+fn announce(listening: &Listening, settings: &ListenSettings) {
     let address = listening.public.unwrap_or(listening.operations);
     tracing::event!(
         name: "server.started",
@@ -137,6 +137,8 @@ fn announce(listening: &Listening) {
         operations.port = listening.operations.port(),
         service.version = VERSION,
         process.pid = std::process::id(),
+        trusted.address_peers = settings.trusted_peers.len(),
+        trusted.trace_peers = settings.trusted_trace_peers.len(),
     );
 }
 

@@ -80,6 +80,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         body_timeout: settings.listen.body_timeout,
         upload_timeout: settings.listen.upload_timeout,
         trusted_peers: settings.listen.trusted_peers.clone(),
+        trusted_trace_peers: settings.listen.trusted_trace_peers.clone(),
         password_hashing: settings.password_hashing,
         rate_limits: settings.rate_limits,
         quotas: settings.quotas,

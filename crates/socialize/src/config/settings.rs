@@ -119,6 +119,8 @@ pub struct ListenSettings {
     pub public_url: Url,
     /// Networks of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_peers: Vec<IpNet>,
+    /// Networks of proxies whose `traceparent` is continued.
+    pub trusted_trace_peers: Vec<IpNet>,
     /// Maximum duration of a request.
     pub request_timeout: Duration,
     /// Maximum time in which a request body must arrive.
@@ -319,6 +321,8 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         );
     }
     let trusted_peers = mistakes.networks("SOCIALIZE_TRUSTED_PEERS", arguments.trusted_peers.as_deref());
+    let trusted_trace_peers =
+        mistakes.networks("SOCIALIZE_TRUSTED_TRACE_PEERS", arguments.trusted_trace_peers.as_deref());
     let request_timeout = mistakes.duration(
         "SOCIALIZE_REQUEST_TIMEOUT",
         arguments.request_timeout.as_deref(),
@@ -343,6 +347,7 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         operations_hosts,
         public_url,
         trusted_peers,
+        trusted_trace_peers,
         request_timeout,
         body_timeout,
         upload_timeout,

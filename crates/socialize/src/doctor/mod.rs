@@ -7,6 +7,7 @@ mod disk;
 mod finding;
 mod mail;
 mod requirements;
+mod settings;
 mod telemetry;
 
 use std::io::{IsTerminal, Write};
@@ -43,6 +44,9 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
     };
     let mut report = Report { findings: Vec::new(), lines: !arguments.json };
     report.add(Finding::ok("configuration", "every setting is valid"))?;
+    for finding in settings::check(&settings, variables) {
+        report.add(finding)?;
+    }
     let trusts_a_proxy = !settings.listen.trusted_peers.is_empty();
     for finding in database::check(&settings.database, trusts_a_proxy).await {
         report.add(finding)?;

@@ -54,8 +54,17 @@ async fn all_is_well() {
     let found = Findings::of(launch()).await;
     assert_eq!(found.code, Some(0), "{:#}", found.report);
     assert_eq!(found.report["healthy"], true);
-    for check in ["configuration", "database", "connections", "clock", "migrations", "blobs", "mail", "disk"]
-    {
+    for check in [
+        "configuration",
+        "proxies",
+        "database",
+        "connections",
+        "clock",
+        "migrations",
+        "blobs",
+        "mail",
+        "disk",
+    ] {
         found.expect(check, "ok", "");
     }
     found.expect("otlp_traces", "ok", "accepted");
@@ -68,6 +77,18 @@ async fn all_is_well() {
     assert_eq!(emails(&mail), 1);
     // And this left nothing behind.
     assert_eq!(files(blobs.path()), 0);
+
+    let suspicious = launch()
+        .variable("SOCIALIZE_TRUSTED_PEERS", "0.0.0.0/0")
+        .variable("SOCIALIZE_SECRET", "'a-server-secret-of-tests-that-nobody-may-ever-see'");
+    let found = Findings::of(suspicious).await;
+    found.expect("proxies", "warning", "name the proxies only");
+    found.expect("secrets", "warning", "SOCIALIZE_SECRET is in quotation marks");
+    assert!(!found.report.to_string().contains("a-server-secret"), "{:#}", found.report);
+    let (name, at) = database.url().split_once("://").expect("a URL");
+    let with_at =
+        launch().variable("SOCIALIZE_DATABASE_URL", format!("{name}://{}", at.replacen('@', ":p@ss@", 1)));
+    Findings::of(with_at).await.expect("database_url", "warning", "write %40");
 
     // The same for people.
     let ended = launch().run().await;

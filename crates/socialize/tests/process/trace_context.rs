@@ -16,7 +16,7 @@ const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 async fn start(database: &TestDatabase, sink: &OtlpSink, trusted_peers: &str) -> Process {
     Launch::serve(database.url())
         .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
-        .variable("SOCIALIZE_TRUSTED_PEERS", trusted_peers)
+        .variable("SOCIALIZE_TRUSTED_TRACE_PEERS", trusted_peers)
         .start()
         .await
 }
@@ -83,6 +83,39 @@ async fn anybody_else_is_linked_to() {
     let [link] = &span.links[..] else { panic!("one link: {span:?}") };
     assert_eq!((hex(&link.trace_id), hex(&link.span_id)), (TRACE.to_owned(), CALLER.to_owned()));
     assert_eq!(line["link.trace_id"], TRACE);
+}
+
+/// A proxy appends to `X-Forwarded-For` and passes a client's `traceparent` on as it is, so to believe one is not to believe the other.
+#[tokio::test]
+async fn who_is_believed_about_addresses_chooses_neither_ids_nor_sampling() {
+    let database = TestDatabase::create().await;
+    let sink = OtlpSink::start();
+    let mut process = Launch::serve(database.url())
+        .variable("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint())
+        .variable("SOCIALIZE_TRUSTED_PEERS", "127.0.0.0/8, 10.0.0.0/8")
+        .start()
+        .await;
+    let started = &process.events("server.started")[0];
+    assert_eq!((&started["trusted.address_peers"], &started["trusted.trace_peers"]), (&2.into(), &0.into()));
+    let answer = send(&process, &[("traceparent", NOT_SAMPLED)]).await;
+    assert_ne!(request_id(&answer), TRACE);
+    process.stop().await;
+    let received = Received::all(&sink);
+    let (line, span) = signals_of(&answer, &process, &received);
+    let span = &received.spans[span.expect("our own sampling")];
+    assert!(span.parent_span_id.is_empty());
+    let [link] = &span.links[..] else { panic!("one link: {span:?}") };
+    assert_eq!((hex(&link.trace_id), hex(&link.span_id)), (TRACE.to_owned(), CALLER.to_owned()));
+    assert_eq!(line["link.trace_id"], TRACE);
+
+    let doctor = Launch::role("doctor", database.url())
+        .arguments(&["--json"])
+        .variables(&[("SOCIALIZE_TRUSTED_PEERS", "10.0.0.1"), ("SOCIALIZE_TRUSTED_TRACE_PEERS", "10.0.0.2")]);
+    let report: Value = serde_json::from_str(&doctor.run().await.stdout).expect("a report");
+    let checks = report["checks"].as_array().expect("checks");
+    let proxies = checks.iter().find(|check| check["check"] == "proxies").expect("a finding");
+    let said = "X-Forwarded-For is believed from 10.0.0.1/32; traceparent is continued from 10.0.0.2/32, and linked to from everybody else";
+    assert_eq!((&proxies["verdict"], &proxies["detail"]), (&"ok".into(), &said.into()));
 }
 
 #[tokio::test]

@@ -545,6 +545,7 @@ fn build(
         body_timeout: Duration::from_secs(5),
         upload_timeout: Duration::from_secs(60),
         trusted_peers: Vec::new(),
+        trusted_trace_peers: Vec::new(),
         // The minimum cost of Argon2.
         password_hashing: PasswordHashing { memory_kib: 8, iterations: 1, ..PasswordHashing::default() },
         rate_limits: RateLimitSettings::default(),
