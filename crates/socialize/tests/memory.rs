@@ -61,7 +61,7 @@ async fn a_file_is_never_whole_in_memory() {
 
     // The pieces themselves take no memory, so all that is in use is ours.
     static PICTURE: &[u8] = &[0; PIECE];
-    static BEGINNING: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0";
+    static BEGINNING: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat";
     let (looks, mut looked) = tokio::sync::mpsc::unbounded_channel();
     let mut peak = Peak::new();
     let pieces = stream::unfold(0, move |sent: usize| {

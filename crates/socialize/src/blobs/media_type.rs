@@ -3,17 +3,33 @@
 
 use domain::vocabulary::MediaType;
 
+use super::iso_media::is_mp4;
+
 /// The type of a file that begins so, if it can be uploaded at all.
 pub(super) fn recognise(beginning: &[u8]) -> Option<MediaType> {
     let found = [
-        (infer::image::is_png(beginning), MediaType::Png),
-        (infer::image::is_jpeg(beginning), MediaType::Jpeg),
-        (infer::image::is_gif(beginning), MediaType::Gif),
-        (infer::image::is_webp(beginning), MediaType::Webp),
-        (infer::video::is_mp4(beginning), MediaType::Mp4),
-        (infer::archive::is_pdf(beginning), MediaType::Pdf),
+        (is_png(beginning), MediaType::Png),
+        (beginning.starts_with(b"\xff\xd8\xff"), MediaType::Jpeg),
+        (beginning.starts_with(b"GIF87a") || beginning.starts_with(b"GIF89a"), MediaType::Gif),
+        (is_webp(beginning), MediaType::Webp),
+        (is_mp4(beginning), MediaType::Mp4),
+        (beginning.starts_with(b"%PDF-"), MediaType::Pdf),
     ];
     found.into_iter().find(|(is_it, _)| *is_it).map(|(_, media_type)| media_type)
+}
+
+/// The signature, whose line ends show whether the file was changed as if it were text.
+fn is_png(beginning: &[u8]) -> bool {
+    beginning.starts_with(b"\x89PNG\r\n\x1a\n")
+}
+
+/// A container of RIFF with one of the three kinds of WebP in it: lossy, lossless, and with more such as an animation.
+fn is_webp(beginning: &[u8]) -> bool {
+    let kind = beginning
+        .strip_prefix(b"RIFF")
+        .and_then(|rest| rest.get(4..))
+        .and_then(|rest| rest.strip_prefix(b"WEBP"));
+    kind.is_some_and(|kind| [b"VP8 ", b"VP8L", b"VP8X"].iter().any(|known| kind.starts_with(*known)))
 }
 
 #[cfg(test)]
@@ -29,10 +45,19 @@ mod tests {
             (b"\xff\xd8\xff\xe0 rest", Some(MediaType::Jpeg)),
             (b"GIF89a rest", Some(MediaType::Gif)),
             (&webp, Some(MediaType::Webp)),
-            (b"\0\0\0\x18ftypisom rest", Some(MediaType::Mp4)),
+            (b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\0mdat rest", Some(MediaType::Mp4)),
             (b"%PDF-1.7 rest", Some(MediaType::Pdf)),
             (b"<svg xmlns=\"http://www.w3.org/2000/svg\">", None),
             (b"<!doctype html><script>", None),
+            // What is in front of it is what a browser would see.
+            (b"<script>WEBP", None),
+            (b"RIFF\x24\0\0\0WEBPfmt ", None),
+            (b"RIFF\x24\0\0\0WAVEfmt ", None),
+            (b"GIF<script>", None),
+            (b"\x89PNG<script>", None),
+            (b"\x89PNG\n\x1a\n changed by a text mode", None),
+            (b"%PDF<script>", None),
+            (b"\0\0\0\x18ftypisom<script>alert(1)</script>", None),
             (b"MZ\x90\0", None),
             (b"\x7fELF", None),
             (b"PK\x03\x04", None),

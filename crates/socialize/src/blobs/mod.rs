@@ -7,6 +7,7 @@
 //! Nothing that the store says goes further than this: its answers quote keys and signatures.
 
 mod download;
+mod iso_media;
 mod media_type;
 mod store;
 mod trouble;

@@ -2,6 +2,7 @@
 
 mod clean_up;
 mod downloads;
+mod real_files;
 mod s3;
 mod s3_trouble;
 mod screenshots;
@@ -25,7 +26,7 @@ const MIB: usize = 1 << 20;
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0";
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0";
 const WEBP: &[u8] = b"RIFF\x24\0\0\0WEBPVP8 ";
-const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0";
+const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat";
 pub(crate) const PDF: &[u8] = b"%PDF-1.7\n";
 
 /// A file that begins so, with as many bytes as this; no two pieces of it are the same.
