@@ -27,12 +27,13 @@ fn functions(directory: &Path, into: &mut BTreeSet<String>) {
 #[test]
 fn every_fault_is_played_by_the_test_that_is_named() {
     let mut known = BTreeSet::new();
-    for tests in ["crates/socialize/tests", "crates/telemetry/tests"] {
+    for tests in ["crates/socialize/tests", "crates/socialize/src", "crates/telemetry/tests"] {
         functions(&repository().join(tests), &mut known);
     }
     let faults = fs::read_to_string(repository().join("docs/FAULTS.md")).expect("the document");
     // A table ends with an empty line. Those of other things than faults have other tests.
-    let tables = faults.split("\n\n").filter(|table| table.starts_with("| fault"));
+    let is_of_faults = |table: &&str| table.starts_with("| fault") || table.starts_with("| peer");
+    let tables = faults.split("\n\n").filter(is_of_faults);
     let rows = tables.flat_map(|table| table.lines().skip(2));
     let mut played = 0;
     for row in rows {

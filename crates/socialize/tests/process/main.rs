@@ -25,6 +25,7 @@ mod own_files;
 mod poolers;
 #[path = "../../../telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
+mod proxies;
 mod raw_connection;
 mod rolling_restart;
 mod simulate;
