@@ -58,11 +58,11 @@ notice() {
     echo "settings.env, line $1: $2 $3" >&2
 }
 
-# Says which values of settings.env reach the containers as something else than what stands there. Docker Compose reads the file as a
-# template: it replaces what follows a $, ends a value at a # behind a blank, and takes what is in single quotes as it is.
+# Reports values of settings.env that Docker Compose changes: it interpolates $, ends values at a # after a blank, and keeps text in
+# single quotes as it is.
 check_settings() {
     local line name value number=0
-    # Both with escaped quotes in it, and with a comment behind it.
+    # Quoted text, with escaped quotes inside and an optional comment after it.
     local single="^'([^'\\\\]|\\\\.)*'[[:space:]]*(#.*)?\$" double='^"([^"\\]|\\.)*"[[:space:]]*(#.*)?$'
     while IFS= read -r line || [[ -n $line ]]; do
         number=$((number + 1))

@@ -1,8 +1,8 @@
-"""Writes files as ffmpeg and Pillow write them, and prints what each has to be taken for.
+"""Has ffmpeg and Pillow write files, and prints the media type of each.
 
 usage: media.py DIRECTORY
 
-It prints a JSON object: the name of a file, and its media type, or null where it is none that can be uploaded.
+Prints a JSON object of file names and media types; null means that the file must be refused.
 """
 
 import json
@@ -49,10 +49,10 @@ film("mpeg4-part2.mp4", "-c:v", "mpeg4")
 film("flash.f4v", "-f", "f4v", "-c:v", "libx264", "-c:a", "aac")
 for major in ["isom", "iso2", "iso3", "iso4", "iso5", "iso6", "mp41", "mp42", "avc1", "M4V ", "dash", "MSNV"]:
     brand(f"brand-{major.strip()}.mp4", major)
-# A brand that nobody knows, beside those that ffmpeg adds.
+# An unknown major brand; ffmpeg adds known compatible ones.
 brand("brand-NIKO.mp4", "NIKO")
 film("stream.mpd", "-f", "dash", "-seg_duration", "0.2", media_type=None)
-# Stream 0 has the pictures. One cannot tell the sound by how it begins.
+# Stream 0 is the video. Segments with audio look the same at their beginning.
 for segment in sorted(directory.glob("*-stream0*.m4s")):
     expected[segment.name] = "video/mp4"
 film("quicktime.mov", media_type=None)

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Shows that deploy/prepare.sh notices each value of settings.env that reaches a container as something else than what stands there, and no
-# other. What reaches the container is asked of the real Docker Compose. check.sh calls it.
-# shellcheck disable=SC2016 # A $ that the shell leaves alone is what this is about.
+# Checks that deploy/prepare.sh reports exactly those values of settings.env that the real Docker Compose changes. check.sh calls it.
+# shellcheck disable=SC2016 # Unexpanded $ are the subject.
 set -uo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -12,7 +11,7 @@ cp "$repository/deploy/settings.env.example" "$scratch/"
 echo 'services: {api: {image: none, env_file: [settings.env]}}' >"$scratch/compose.yaml"
 failures=0
 
-# container VALUE: what the container gets for a value as it is written, or `REFUSED`.
+# container VALUE: prints the value that a container gets, or `REFUSED`.
 container() {
     printf 'SOCIALIZE_VALUE=%s\n' "$1" >"$scratch/settings.env"
     # `$` is doubled in what is printed, so that it could be read again.
@@ -20,7 +19,7 @@ container() {
         jq --raw-output '.services.api.environment.SOCIALIZE_VALUE | gsub("[$][$]"; "$")' 2>/dev/null || echo REFUSED
 }
 
-# expect WRITTEN MEANT: whether the container gets what is meant decides whether prepare.sh has to say something.
+# expect WRITTEN MEANT: prepare.sh must report the written value if the container does not get the meant one.
 expect() {
     local written=$1 meant=$2 got said noticed=no changed=no
     got=$(container "$written")

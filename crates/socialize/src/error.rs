@@ -1,6 +1,7 @@
 //! What a request can be refused with. Codes are stable; causes never leave the process.
 
 use std::borrow::Cow;
+use std::io;
 use std::panic::Location;
 
 use axum::Json;
@@ -10,8 +11,12 @@ use domain::feedback::TriageRefusal;
 use domain::labels::ErrorCode;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use telemetry::http_server::Abandoned;
 use telemetry::{ClosedSet, ErrorType, TraceId};
 use utoipa::ToSchema;
+
+/// Message for a client whose body ended before it was complete.
+const INCOMPLETE_BODY: &str = "The body ended before it was complete.";
 
 /// Why a request was not carried out.
 #[derive(Debug)]
@@ -33,6 +38,9 @@ pub enum Error {
         /// Where in our code it arrived.
         location: &'static Location<'static>,
     },
+    /// The client went away before its body was complete. The response is for clients that only
+    /// closed their sending side; the request is recorded as cancelled.
+    Abandoned,
 }
 
 /// The body of every error answer.
@@ -81,9 +89,29 @@ impl Error {
         Self::Failed { error_type, location: Location::caller() }
     }
 
+    /// Reports a body that cannot be read to its end: it violates the protocol, or its client or
+    /// connection is gone.
+    pub fn broken_body(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let is_malformed = causes.any(|cause| {
+            let is_chunk = cause.downcast_ref::<io::Error>().is_some_and(|error| {
+                matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+            });
+            // The library resets an HTTP/2 stream whose body does not match its Content-Length.
+            is_chunk || cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)
+        });
+        if is_malformed {
+            let message = "The framing of the body is invalid: a chunk or its length is wrong.";
+            Self::refused(ErrorCode::MalformedRequest, message)
+        } else {
+            Self::Abandoned
+        }
+    }
+
     fn code(&self) -> ErrorCode {
         match self {
             Self::Refused { code, .. } => *code,
+            Self::Abandoned => ErrorCode::MalformedRequest,
             // Two transactions met, and one of them had to give way. It works when it is sent again.
             Self::Failed {
                 error_type: ErrorType::SerializationFailure | ErrorType::Deadlock | ErrorType::LockTimeout,
@@ -146,6 +174,14 @@ impl IntoResponse for Error {
         let code = self.code();
         let (message, retry_after_seconds) = match self {
             Self::Refused { message, retry_after_seconds, .. } => (shortened(message), retry_after_seconds),
+            Self::Abandoned => {
+                let trace_id = telemetry::current::context().map(|context| context.trace_id);
+                let mut response = respond(code, INCOMPLETE_BODY.into(), None, trace_id);
+                // A client that goes away is no error of the API, so it is not counted as one.
+                response.extensions_mut().remove::<AnsweredCode>();
+                response.extensions_mut().insert(Abandoned);
+                return response;
+            }
             Self::Failed { error_type, location } => {
                 telemetry::current::fail(error_type, location);
                 match code {

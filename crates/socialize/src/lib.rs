@@ -48,5 +48,6 @@ pub mod simulate;
 pub mod start;
 pub mod text;
 pub mod token;
+mod unreadable;
 pub mod webhook;
 pub mod workers;

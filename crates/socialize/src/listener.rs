@@ -3,8 +3,6 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -19,6 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceExt};
+
+use crate::unreadable::{Progress, RefusingStream, UnreadableRecorder};
 
 /// How long a client may take to send the headers of its first request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -42,6 +42,8 @@ pub(crate) struct Services<S> {
     pub(crate) requests: S,
     /// Requests whose headers are too large to be looked at.
     pub(crate) headers_too_large: S,
+    /// Connections that never become a request.
+    pub(crate) unreadable: UnreadableRecorder,
 }
 
 /// Answers every request, such as a router.
@@ -130,10 +132,12 @@ async fn serve_connection<S: Answering>(
 ) {
     // Answers are small and complete; waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let is_used = Arc::new(AtomicBool::new(false));
-    let using = Arc::clone(&is_used);
+    let progress = Progress::default();
+    let recorder = services.unreadable.clone();
+    let stream = RefusingStream::new(stream, progress.clone(), recorder.clone());
+    let reading = progress.clone();
     let service = tower::service_fn(move |mut request: Request<Incoming>| {
-        using.store(true, Ordering::Relaxed);
+        reading.begin_request();
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
         let answering = if is_too_large { &services.headers_too_large } else { &services.requests };
@@ -163,10 +167,14 @@ async fn serve_connection<S: Answering>(
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = pin!(graceful.watch(connection.into_owned()));
     // The limit above is for later requests; HTTP/2 has none.
-    let beginning = tokio::time::timeout(HEADER_TIMEOUT, &mut connection).await;
-    if beginning.is_err() && is_used.load(Ordering::Relaxed) {
-        // A client that broke the protocol or went away: its requests, if any, have records of their own.
-        let _ = connection.await;
+    let ended = match tokio::time::timeout(HEADER_TIMEOUT, &mut connection).await {
+        Ok(ended) => ended,
+        Err(_) if progress.has_request() => connection.await,
+        Err(_) => return progress.conclude(None, &recorder),
+    };
+    // A client broke the protocol or went away. Its requests, if any, have records of their own.
+    if let Err(error) = ended {
+        progress.conclude(Some(&*error), &recorder);
     }
 }
 

@@ -37,6 +37,7 @@ use crate::app::App;
 use crate::listener::{End, Services, accept};
 use crate::routes::health::{live, ready};
 use crate::start::{COMMIT, VERSION};
+use crate::unreadable::UnreadableRecorder;
 
 /// How long the listener, which answers at once, may take to end.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -127,6 +128,7 @@ fn services(app: App, hosts: OwnHosts) -> Services<Router> {
     Services {
         requests,
         headers_too_large: Router::new().fallback(async || StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
+        unreadable: UnreadableRecorder::disabled(),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
+use axum::{Extension, Router};
 use domain::labels::ErrorCode;
 use http::Method;
 use telemetry::ErrorType;
@@ -20,6 +20,7 @@ use crate::app::{App, AppSettings, BODY_LIMIT};
 use crate::error::{AnsweredCode, Error, ErrorBody, answers, panic_response};
 use crate::listener::{HEADER_BYTES, Services};
 use crate::routes;
+use crate::unreadable::{Unreadable, UnreadableRecorder};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -100,14 +101,17 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(app.clone());
     let headers_too_large = Router::new().fallback_service(refusal(any(headers_too_large)));
+    let unreadable = Router::new().fallback_service(refusal(any(unreadable)));
 
-    // Whoever may say where a request comes from may not therefore choose our ids and our sampling.
+    // Trusting a proxy's addresses does not imply trusting its traces, which choose our ids and sampling.
     let trusted_peers = app.settings.trusted_trace_peers.clone();
-    let settings = HttpServerSettings { trusted_peers, unmatched_statuses: vec![404, 431], panic_response };
+    let settings =
+        HttpServerSettings { trusted_peers, unmatched_statuses: vec![400, 404, 408, 431], panic_response };
     let http = HttpServer::new(&app.telemetry, settings);
     Services {
         requests: http.observe(requests, &described(), UNRECORDED),
         headers_too_large: http.observe(headers_too_large, &[], &[]),
+        unreadable: UnreadableRecorder::new(http.observe(unreadable, &[], &[])),
     }
 }
 
@@ -130,6 +134,23 @@ async fn not_found() -> Error {
 async fn headers_too_large() -> Error {
     let message = format!("The headers of a request must have at most {HEADER_BYTES} bytes together.");
     Error::refused(ErrorCode::HeadersTooLarge, message)
+}
+
+async fn unreadable(Extension(reason): Extension<Unreadable>) -> Error {
+    match reason {
+        Unreadable::NotHttp | Unreadable::Incomplete => Error::refused(
+            ErrorCode::MalformedRequest,
+            "This is not a request of HTTP/1.1 or HTTP/2. TLS ends at the proxy in front of Socialize.",
+        ),
+        Unreadable::HeadTooLarge => {
+            let message =
+                format!("The headers of a request must have at most {HEADER_BYTES} bytes together.");
+            Error::refused(ErrorCode::HeadersTooLarge, message)
+        }
+        Unreadable::HeadTimeout => {
+            Error::refused(ErrorCode::RequestTimeout, "The headers of the request took too long to arrive.")
+        }
+    }
 }
 
 async fn method_not_allowed() -> Error {

@@ -1,10 +1,12 @@
-//! Recognising MP4 by its structure: a chain of boxes (ISO/IEC 14496-12), each with its size and a type of four characters.
+//! Recognizes MP4 by its structure: a chain of boxes (ISO/IEC 14496-12), each with a size and a type of
+//! four characters.
 //!
-//! The first box says which standards a file follows. Its major brand is whatever the writer liked to put there, so one of the compatible
-//! brands counts as well. What follows has to be a chain of boxes as well, up to the first one with pictures or their index: a file that
-//! only begins like a film is none.
+//! The first box lists the standards ("brands") that a file conforms to. Writers choose the major brand
+//! freely, so a compatible brand suffices. A chain of known boxes must follow, up to the first one with media
+//! or its index. A file that merely begins with the first box is rejected.
 
-/// Brands of files that players of MP4 play: ISO/IEC 14496-12, -14 and -15, DASH and CMAF, and of programs and cameras that write such files.
+/// Brands of files that MP4 players support: ISO/IEC 14496-12, -14 and -15, DASH and CMAF, and brands of
+/// programs and cameras that write such files.
 const BRANDS: &[&[u8; 4]] = &[
     b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9", b"isoa", b"isob",
     b"isoc", b"mp41", b"mp42", b"mp71", b"mmp4", b"mp4v", b"avc1", b"hvc1", b"hev1", b"av01",
@@ -15,14 +17,15 @@ const BRANDS: &[&[u8; 4]] = &[
     b"NDSM", b"NDSP", b"NDSS", b"NDXC", b"NDXH", b"NDXM", b"NDXP", b"NDXS",
 ];
 
-/// Major brands of pictures, raw photographs and audio, which name a brand of films beside their own. They are other media types.
+/// Major brands of images, raw photographs and audio. These files may list a video brand as compatible, but have
+/// other media types.
 const OTHERS: &[&[u8; 4]] = &[
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1",
     b"miaf", b"avif", b"avis", b"jpeg", b"jpgs", b"jp2 ", b"jpx ", b"jpm ", b"mjp2", b"jxl ", b"crx ",
     b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B ", b"aax ",
 ];
 
-/// Boxes that hold pictures and sound or describe them.
+/// Boxes with media or its index.
 const MEDIA: &[&[u8; 4]] = &[b"moov", b"moof", b"mdat"];
 
 /// Boxes that can stand before those (14496-12, table 1; 23009-1; QuickTime).
@@ -31,18 +34,18 @@ const BEFORE_MEDIA: &[&[u8; 4]] = &[
     b"meta", b"meco", b"bloc",
 ];
 
-/// More boxes than this before pictures and sound are no film. Live streams have an event message or two for each segment.
+/// Maximum number of boxes before the media. Live streams have an event message or two per segment.
 const MOST_BOXES: usize = 64;
-/// Brands that a first box can name; ffmpeg writes up to six.
+/// Maximum number of compatible brands; ffmpeg writes up to six.
 const MOST_BRANDS: usize = 64;
 
-/// More room than this for an index is no room.
+/// Maximum size of the space that a writer reserves for an index.
 const MOST_ROOM: u64 = 1 << 30;
 
 /// Returns whether a file that begins so is MP4.
 pub(super) fn is_mp4(beginning: &[u8]) -> bool {
     let Some(first) = BoxHeader::read(beginning) else { return false };
-    // A segment of a stream begins with a box of its own type and the same content.
+    // Segments of a stream begin with a box of another type and the same content.
     if !matches!(&first.kind, b"ftyp" | b"styp") || !has_brand(&first, beginning) {
         return false;
     }
@@ -55,21 +58,21 @@ pub(super) fn is_mp4(beginning: &[u8]) -> bool {
         if !BEFORE_MEDIA.contains(&&next.kind) {
             return false;
         }
-        // `None`: it lasts to the end of the file.
+        // Without a size it extends to the end of the file.
         let Some(size) = next.size else { return false };
         match usize::try_from(size).ok().and_then(|size| rest.get(size..)) {
             Some(after) => rest = after,
-            // Room that was reserved for an index, larger than what is looked at.
+            // Reserved space that extends beyond the inspected part of the file.
             None => return matches!(&next.kind, b"free" | b"skip" | b"uuid") && size <= MOST_ROOM,
         }
     }
     false
 }
 
-/// Returns whether the box at the beginning of the file names a brand of MP4.
+/// Returns whether the first box lists a brand of MP4.
 fn has_brand(first: &BoxHeader, beginning: &[u8]) -> bool {
     let content = first.size.and_then(|size| beginning.get(first.length..usize::try_from(size).ok()?));
-    // The major brand, its version, and those that are compatible.
+    // Major brand, its version, compatible brands.
     let Some(([major, _version, compatible @ ..], [])) = content.map(<[u8]>::as_chunks::<4>) else {
         return false;
     };
@@ -79,12 +82,12 @@ fn has_brand(first: &BoxHeader, beginning: &[u8]) -> bool {
         && (is_known(major) || compatible.iter().any(is_known))
 }
 
-/// The beginning of a box.
+/// Header of a box.
 struct BoxHeader {
     kind: [u8; 4],
-    /// With this header; `None` where it lasts to the end of the file.
+    /// Size including this header; `None` if the box extends to the end of the file.
     size: Option<u64>,
-    /// Of this header.
+    /// Length of this header.
     length: usize,
 }
 
@@ -94,7 +97,7 @@ impl BoxHeader {
         let (kind, rest) = rest.split_first_chunk()?;
         let (size, length) = match u32::from_be_bytes(*size) {
             0 => (None, 8),
-            // The size has 64 bits, behind the type.
+            // A size of 64 bits follows the type.
             1 => (Some(u64::from_be_bytes(*rest.first_chunk()?)), 16),
             size => (Some(u64::from(size)), 8),
         };

@@ -18,12 +18,12 @@ pub(super) fn recognise(beginning: &[u8]) -> Option<MediaType> {
     found.into_iter().find(|(is_it, _)| *is_it).map(|(_, media_type)| media_type)
 }
 
-/// The signature, whose line ends show whether the file was changed as if it were text.
+/// Checks the whole signature. Its line ends reveal a transfer in text mode.
 fn is_png(beginning: &[u8]) -> bool {
     beginning.starts_with(b"\x89PNG\r\n\x1a\n")
 }
 
-/// A container of RIFF with one of the three kinds of WebP in it: lossy, lossless, and with more such as an animation.
+/// Checks for a RIFF container with one of the three chunks that begin a WebP file: lossy, lossless, extended.
 fn is_webp(beginning: &[u8]) -> bool {
     let kind = beginning
         .strip_prefix(b"RIFF")
@@ -49,7 +49,7 @@ mod tests {
             (b"%PDF-1.7 rest", Some(MediaType::Pdf)),
             (b"<svg xmlns=\"http://www.w3.org/2000/svg\">", None),
             (b"<!doctype html><script>", None),
-            // What is in front of it is what a browser would see.
+            // A browser would interpret what stands in front.
             (b"<script>WEBP", None),
             (b"RIFF\x24\0\0\0WEBPfmt ", None),
             (b"RIFF\x24\0\0\0WAVEfmt ", None),

@@ -114,7 +114,7 @@ async fn receive(app: &App, incoming: &mut Incoming, rules: UploadRules) -> Resu
         }
         match receive_parts(app, incoming, rules, &mut partial, beginning).await {
             Ok(()) => app.blobs.complete_parts(partial).await?,
-            Err(refusal @ Error::Refused { .. }) => {
+            Err(refusal @ (Error::Refused { .. } | Error::Abandoned)) => {
                 // The parts are on the disk as long as somebody has the file open.
                 drop(partial);
                 let _ = unreferenced::delete_unreferenced(app, id).await;
@@ -186,10 +186,7 @@ impl Incoming {
             let frame = match timeout_at(limit, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(None) => return Ok(None),
-                Ok(Some(Err(_))) => {
-                    let message = "The body ended before it was complete.";
-                    return Err(Error::refused(ErrorCode::MalformedRequest, message));
-                }
+                Ok(Some(Err(error))) => return Err(Error::broken_body(&error)),
                 Err(_elapsed) => {
                     let message = "The body took too long to arrive.";
                     return Err(Error::refused(ErrorCode::RequestTimeout, message));

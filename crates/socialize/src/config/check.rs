@@ -13,12 +13,24 @@ use crate::secret::Secret;
 
 /// All errors of a configuration.
 #[derive(Debug, Default)]
-pub struct Mistakes(Vec<String>);
+pub struct Mistakes {
+    problems: Vec<String>,
+    /// Settings whose mistake has been found already, so that what follows from it is not reported.
+    settled: Vec<String>,
+}
 
 impl Mistakes {
     /// Adds an error of `setting`. The problem must not quote the value of a secret.
     pub fn add(&mut self, setting: &str, problem: impl fmt::Display) {
-        self.0.push(format!("{setting}: {problem}"));
+        if !self.settled.iter().any(|settled| settled == setting) {
+            self.problems.push(format!("{setting}: {problem}"));
+        }
+    }
+
+    /// Notes the only mistake in `setting` that is reported: others would follow from it.
+    pub(super) fn settle(&mut self, setting: &str, problem: impl fmt::Display) {
+        self.add(setting, problem);
+        self.settled.push(setting.to_owned());
     }
 
     /// Returns the configuration if there are no errors.
@@ -27,14 +39,14 @@ impl Mistakes {
     /// Returns all errors.
     pub fn or<T>(self, value: Option<T>) -> Result<T, Self> {
         match value {
-            Some(value) if self.0.is_empty() => Ok(value),
+            Some(value) if self.problems.is_empty() => Ok(value),
             _ => Err(self),
         }
     }
 
     /// Returns whether there are no errors so far.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.problems.is_empty()
     }
 
     /// Parses a value, or returns the default if there is none.
@@ -144,7 +156,7 @@ impl Mistakes {
     }
 }
 
-/// Reads a file without the line break that editors put at its end.
+/// Reads a file without the line break at its end.
 fn read_secret(file: &str) -> Result<String, String> {
     let bytes =
         std::fs::read(Path::new(file)).map_err(|error| format!("{file} cannot be read: {}", error.kind()))?;
@@ -155,7 +167,7 @@ fn read_secret(file: &str) -> Result<String, String> {
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-/// Returns what is wrong with a secret, without a word of it.
+/// Returns what is wrong with a secret. Does not quote it.
 fn problem_of_secret(text: &str) -> Option<&'static str> {
     if text.starts_with('\u{feff}') {
         return Some(
@@ -173,9 +185,9 @@ fn problem_of_secret(text: &str) -> Option<&'static str> {
 
 impl fmt::Display for Mistakes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
+        let count = self.problems.len();
         writeln!(f, "The configuration has {count} {}:", if count == 1 { "mistake" } else { "mistakes" })?;
-        for mistake in &self.0 {
+        for mistake in &self.problems {
             writeln!(f, "  - {mistake}")?;
         }
         write!(f, "Every setting is explained by --help.")

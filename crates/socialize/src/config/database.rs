@@ -48,7 +48,7 @@ pub(super) fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> O
     url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
 }
 
-/// Returns what is wrong with a URL, without a word of it: it holds a password.
+/// Returns what is wrong with a URL. Does not quote it, because it contains a password.
 fn problem(url: &Secret) -> Option<String> {
     if let Some(character) = unescaped(url.expose()) {
         let code = u32::from(character);
@@ -66,23 +66,23 @@ fn problem(url: &Secret) -> Option<String> {
     None
 }
 
-/// Returns whether it is a URL of a database of Postgres.
+/// Returns whether it is a PostgreSQL URL.
 pub(super) fn is_postgres(url: &Secret) -> bool {
     Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 
-/// The options that can stand in a URL and whose values may contain an @.
+/// Options in a URL whose values may contain an @.
 const OPTIONS: &[&str] = &["user", "password", "dbname", "application_name", "options", "host"];
 
-/// Returns the character in a password that ends the part of the URL which name, password and host are in, so that the rest of the password
-/// would be taken for a path, and the beginning of it for a port. An @ behind that part shows it: hosts follow an @.
+/// Returns the unescaped character that cuts a password off. It ends the authority of the URL, so that the rest of the
+/// password becomes a path and its beginning a port. An @ after the authority reveals this.
 fn unescaped(url: &str) -> Option<char> {
     let (_, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?', '#'])?;
     let (authority, behind) = rest.split_at(end);
     let (delimiter, behind) = (behind.chars().next()?, &behind[1..]);
     let before_at = &behind[..behind.find('@')?];
-    // Such as ?user=name@tenant, or /database?user=name@tenant.
+    // For example ?user=name@tenant, or /database?user=name@tenant.
     let options = if delimiter == '?' {
         Some(before_at)
     } else {
@@ -95,8 +95,8 @@ fn unescaped(url: &str) -> Option<char> {
     (has_password && !is_option).then_some(delimiter)
 }
 
-/// Returns whether the password contains an @ that is not written as %40. Socialize understands it; libpq, and with it psql and pg_dump,
-/// take what follows the first @ for the host.
+/// Returns whether the password contains an unescaped @. Socialize accepts it, but libpq (psql, pg_dump) takes what
+/// follows the first @ as the host.
 pub(crate) fn has_unescaped_at(url: &Secret) -> bool {
     let Some((_, rest)) = url.expose().split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     proptest! {
-        /// A password that is not taken for what it is does not pass.
+        /// No password is silently misread.
         #[test]
         fn every_password_is_understood_or_refused(password in "[a-z0-9/?#@:&=%+ ]{1,12}") {
             let url = Secret::new(format!("postgres://name:{password}@host:5432/database"));

@@ -254,11 +254,11 @@ impl Settings {
 fn unknown_variables(mistakes: &mut Mistakes, variables: &[(String, String)]) {
     let known = known_variables();
     for (name, value) in variables.iter().filter(|(name, _)| known.contains(name)) {
-        // What begins and ends with a quotation mark can be a password; `doctor` mentions it.
+        // A password may begin and end with a quotation mark; `doctor` warns about it.
         let is_secret = SECRETS.contains(&name.as_str());
         let is_quoted = |quote: char| value.len() > 1 && value.starts_with(quote) && value.ends_with(quote);
         if !is_secret && (is_quoted('"') || is_quoted('\'')) {
-            mistakes.add(name, "is in quotation marks, which are part of it here: remove them");
+            mistakes.settle(name, "is in quotation marks, which are part of it here: remove them");
         }
     }
     for (name, _) in variables.iter().filter(|(name, _)| name.starts_with("SOCIALIZE_")) {

@@ -1,4 +1,4 @@
-//! Settings that are valid and may be meant otherwise.
+//! Settings that are valid but may be unintended.
 
 use ipnet::IpNet;
 
@@ -9,7 +9,7 @@ const PROXIES: &str = "proxies";
 const DATABASE_URL: &str = "database_url";
 const QUOTED: &str = "secrets";
 
-/// Says who is believed, and what is suspicious.
+/// Reports which proxies are trusted, and suspicious values.
 pub(super) fn check(settings: &Settings, variables: &[(String, String)]) -> Vec<Finding> {
     let mut findings = vec![proxies(&settings.listen.trusted_peers, &settings.listen.trusted_trace_peers)];
     if has_unescaped_at(&settings.database.url) {
@@ -31,7 +31,7 @@ pub(super) fn check(settings: &Settings, variables: &[(String, String)]) -> Vec<
     findings
 }
 
-/// Returns whether a value is in quotation marks, as it would be in a shell.
+/// Returns whether a value is enclosed in quotation marks.
 fn is_quoted(value: &str) -> bool {
     ['"', '\''].iter().any(|quote| value.len() > 1 && value.starts_with(*quote) && value.ends_with(*quote))
 }

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// How much of a body that is too large is read for nothing.
 const DISCARDED_BYTES: usize = 16 * BODY_LIMIT;
 
-/// How UTF-8 with a byte order mark begins.
+/// The byte order mark in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A JSON body.
@@ -47,9 +47,7 @@ pub(super) async fn read(request: Request, app: &App) -> Result<Bytes, Error> {
             let _ = timeout_at(deadline, discard(body)).await;
             Err(too_large())
         }
-        Ok(Err(_)) => {
-            Err(Error::refused(ErrorCode::MalformedRequest, "The body ended before it was complete."))
-        }
+        Ok(Err(error)) => Err(Error::broken_body(&*error)),
         Err(_) if is_known_to_be_too_large => Err(too_large()),
         Err(_) => Err(Error::refused(ErrorCode::RequestTimeout, "The body took too long to arrive.")),
     }
@@ -65,7 +63,8 @@ fn too_large() -> Error {
     Error::refused(ErrorCode::BodyTooLarge, format!("The body must have at most {BODY_LIMIT} bytes."))
 }
 
-/// Names of UTF-8 that clients use, and of ASCII, which is a part of it (<https://encoding.spec.whatwg.org/#names-and-labels>).
+/// Names of UTF-8 that clients use, and of its subset ASCII
+/// (<https://encoding.spec.whatwg.org/#names-and-labels>).
 const UTF_8: &[&str] =
     &["utf-8", "utf8", "unicode-1-1-utf-8", "x-unicode20utf8", "utf-8-sig", "us-ascii", "ascii"];
 
@@ -88,7 +87,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
             format!("{right}, not {essence}.")
         });
     }
-    // The parameter means nothing by the standard (RFC 8259, 11), so only what says something else is refused.
+    // JSON defines no such parameter (RFC 8259, 11), so refuse only what contradicts UTF-8.
     let parameters = parts.filter_map(|part| part.split_once('='));
     let charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
     for (_, charset) in charsets {
@@ -108,7 +107,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
 
 /// Parses a JSON object. Bytes that are not JSON are malformed; JSON of another shape has an invalid field.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    // Windows programs begin files with it; a reader may ignore it (RFC 8259, 8.1).
+    // Some Windows programs write one; parsers may ignore it (RFC 8259, 8.1).
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     if is_utf_16(bytes) {
         return Err(not_json("it is UTF-16; send UTF-8"));
@@ -132,7 +131,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     })
 }
 
-/// Returns whether it begins as JSON does in UTF-16: with its byte order mark, or with two ASCII characters.
+/// Returns whether it looks like JSON in UTF-16: it begins with a byte order mark or with two ASCII characters.
 fn is_utf_16(bytes: &[u8]) -> bool {
     matches!(
         bytes,

@@ -1,14 +1,16 @@
-//! Entity tags: how we write them, and how they look when they come back through a proxy.
+//! Entity tags as we write them, and as they come back through a proxy.
 //!
-//! A proxy that compresses a response sends other bytes, so it has to change the tag: nginx, Varnish, Envoy and most CDNs make it weak
-//! (`W/"7"`), Apache, Caddy and Jetty add the coding (`"7-gzip"`, `"7;gzip"`, `"7--br"`). Clients return what they got, and most proxies pass
-//! that on unchanged. Our tags name a version or a content and never an encoding, so both forms still name the same thing.
+//! A proxy that compresses a response sends different bytes, so it has to change the tag. nginx, Varnish,
+//! Envoy and most CDNs make it weak (`W/"7"`). Apache, Caddy and Jetty append the coding (`"7-gzip"`,
+//! `"7;gzip"`, `"7--br"`). Clients return the changed tag, and most proxies forward it unchanged. Our tags
+//! identify a version or a content, never an encoding, so all of these forms identify the same thing.
 
 /// The codings of <https://www.iana.org/assignments/http-parameters> that proxies compress with.
 const CODINGS: &[&str] = &["x-gzip", "gzip", "br", "zstd", "deflate", "compress", "dcb", "dcz"];
-/// What stands between a tag and the coding.
+/// Separators between a tag and a coding.
 const SEPARATORS: &[char] = &['-', ';', ':', '.', '+', '_', '/'];
-/// The most codings that are removed. Apache is known to add its own twice (bug 45023), and behind a CDN there is one more.
+/// Maximum number of codings that are removed. Apache can append its own twice (its bug 45023), and a CDN
+/// in front of it one more.
 const MOST_CODINGS: usize = 4;
 
 /// Returns the `ETag` of a version.
@@ -28,8 +30,9 @@ pub enum EntityTags {
 impl EntityTags {
     /// Parses a header whose lines were joined by commas (RFC 9110, 8.8.3, 13.1.1, 13.1.2). Returns `None` where it is malformed.
     ///
-    /// Weak tags count as strong ones. The standard forbids that for `If-Match` where a weak tag may name several contents; ours never do:
-    /// only a proxy makes them weak, and the number in it is still that of exactly one version.
+    /// Weak tags match like strong ones. The standard forbids that for `If-Match` because a weak tag can
+    /// stand for several contents. Ours never do: only proxies make them weak, and the number in it is still
+    /// that of exactly one version.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return Some(Self::Any);
@@ -65,7 +68,8 @@ impl EntityTags {
     }
 }
 
-/// Removes the names of codings at the end of a tag. None of our tags ends in a separator and a coding: they are decimal or hexadecimal.
+/// Removes codings from the end of a tag. Our own tags are decimal or hexadecimal, so none of them ends in a
+/// separator and a coding.
 fn without_codings(opaque: &str) -> &str {
     let mut tag = opaque;
     for _ in 0..MOST_CODINGS {
@@ -123,7 +127,8 @@ mod tests {
         }
     }
 
-    /// What each proxy makes of the version 1. The first three were seen with the real programs (`tests/process/proxies`).
+    /// Version 1 as proxies change it. The first two are from real programs (`tests/process/proxies`), the others from
+    /// documentation and bug reports.
     const CHANGED: &[&str] = &[
         "W/\"1\"",         // nginx with gzip; Varnish, Envoy, HAProxy, Cloudflare, CloudFront
         "\"1-gzip\"",      // Apache with mod_deflate; Caddy since 2.8

@@ -1,12 +1,12 @@
-//! E-mail addresses, and why one is refused.
+//! E-mail addresses, and the reasons for which one is refused.
 
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-/// What a name before the @ may consist of besides letters and digits (RFC 5321, `Atom`).
+/// Characters that the local part may contain besides letters and digits (RFC 5321, `Atom`).
 const NAME_CHARACTERS: &str = "!#$%&'*+-/=?^_`{|}~.";
-/// The longest name before the @, and the longest part of a domain between dots (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4).
+/// Maximum lengths of the local part and of a label of the domain (RFC 5321, 4.5.3.1; RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 64;
 const LONGEST_LABEL: usize = 63;
 
@@ -57,13 +57,9 @@ impl EmailAddress {
     /// Checks and normalises `text`.
     ///
     /// # Errors
-    /// With what is wrong, so that whoever typed it can correct it. The text is not quoted.
+    /// Says what is wrong so that the user can correct it. Does not quote the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let refusal = |reason: &str| format!("must be an e-mail address such as name@example.com: {reason}");
-        let normalised = text.trim().to_ascii_lowercase();
-        if let Some(problem) = problem(&normalised) {
-            return Err(refusal(problem));
-        }
         let length = text.chars().count();
         if length > *domain::limits::EMAIL.end() {
             return Err(refusal(&format!(
@@ -71,7 +67,11 @@ impl EmailAddress {
                 domain::limits::EMAIL.end()
             )));
         }
-        // Whoever sends it decides in the end.
+        let normalised = text.trim().to_ascii_lowercase();
+        if let Some(problem) = problem(&normalised) {
+            return Err(refusal(problem));
+        }
+        // The mail library has the final say.
         let (local, host) = normalised.rsplit_once('@').unwrap_or_default();
         match lettre::Address::new(local, host) {
             Ok(_) => Ok(Self(normalised)),
@@ -85,7 +85,7 @@ impl EmailAddress {
     }
 }
 
-/// Returns what is wrong with an address that is trimmed and in lower case, if anything is.
+/// Returns what is wrong with a trimmed, lower-case address.
 fn problem(address: &str) -> Option<&'static str> {
     if address.is_empty() {
         return Some("it is empty");
@@ -93,7 +93,7 @@ fn problem(address: &str) -> Option<&'static str> {
     if address.contains(['<', '>']) {
         return Some("write the address alone, without a name and angle brackets around it");
     }
-    // Quoted names are addresses too, but nobody has one.
+    // Quoted local parts are valid, but nobody uses them.
     if address.starts_with('"') {
         return Some("a name in quotation marks is not supported");
     }

@@ -1,4 +1,4 @@
-//! Points in time that clients name.
+//! Points in time in requests.
 
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer};
@@ -7,10 +7,11 @@ use utoipa::openapi::{RefOr, Schema};
 
 const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 
-/// A time of RFC 3339, as exact as Postgres keeps it: a whole number of microseconds since 1970, of which there is one for each instant.
+/// An RFC 3339 time with the precision of Postgres: whole microseconds, exactly one value per instant.
 ///
-/// A leap second (`23:59:60`) is the first second of the next day, as clocks of computers count it. `chrono` keeps it apart: it prints
-/// it as `:60`, orders it before the next minute, and gives it to Postgres as that minute, so that one item had two times.
+/// A leap second (`23:59:60`) becomes the first second of the next day, as in Unix time. `chrono` represents it
+/// separately: it prints `:60`, sorts it before the next minute, and writes the next minute to Postgres. An item then
+/// had two different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(DateTime<Utc>);
 
@@ -20,11 +21,11 @@ impl Moment {
     /// # Errors
     /// When it is no time of RFC 3339, or outside the years 0 to 9999.
     pub fn parse(text: &str) -> Result<Self, String> {
-        // `chrono` also takes a blank for the T, and U+2212 for the sign.
+        // `chrono` also accepts a space instead of the T, and U+2212 as the sign.
         let is_strict = text.is_ascii() && !text.contains(' ');
         let parsed = DateTime::parse_from_rfc3339(text).ok().filter(|_| is_strict);
         let parsed = parsed.ok_or_else(|| problem(text))?;
-        // A leap second has more than a second's nanoseconds here.
+        // In a leap second, `chrono` counts nanoseconds beyond one second.
         let nanoseconds = parsed.timestamp_subsec_nanos();
         let is_last_of_day = parsed.timestamp().rem_euclid(SECONDS_OF_DAY) == SECONDS_OF_DAY - 1;
         if nanoseconds >= 1_000_000_000 && !is_last_of_day {
@@ -46,7 +47,7 @@ impl Moment {
     }
 }
 
-/// Returns why a text is no time, as exactly as that can be said.
+/// Returns the most specific reason why a text is not a valid time.
 fn problem(text: &str) -> String {
     let is_right = |text: &str| DateTime::parse_from_rfc3339(text).is_ok();
     let with_colon = text

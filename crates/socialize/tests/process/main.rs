@@ -15,6 +15,7 @@ mod erase_user;
 mod exposition;
 mod first_metrics;
 mod gauges;
+mod gone_clients;
 mod harness;
 mod hostile_clients;
 mod killed_workers;

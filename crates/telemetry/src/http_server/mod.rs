@@ -63,6 +63,11 @@ impl ClosedSet for Head {
     }
 }
 
+/// Marks, as an extension, a response whose client has probably gone: its request is recorded as
+/// cancelled, as if it had been dropped without a response.
+#[derive(Clone, Copy)]
+pub struct Abandoned;
+
 /// Wraps routers so that their requests are recorded.
 #[derive(Clone)]
 pub struct HttpServer {
@@ -271,7 +276,9 @@ impl PendingRequest {
     fn answer(&mut self, response: &mut Response) {
         let Some(mut scope) = self.scope.take() else { return };
         let method = self.routes.routes[self.route].method(self.method);
-        let outcome = method.outcome(response.status(), scope.error_type);
+        let was_abandoned = response.extensions().get::<Abandoned>().is_some();
+        let outcome =
+            if was_abandoned { CANCELLED } else { method.outcome(response.status(), scope.error_type) };
         if outcome == method.undocumented() {
             scope.attributes.number(&STATUS_CODE, u64::from(response.status().as_u16()));
         }

@@ -1,5 +1,5 @@
-//! Socialize behind the proxies that operators use: nginx, Caddy and Apache, each with its recipe from `deploy/proxies`, and each the real
-//! program. `docs/FAULTS.md`, "Odd peers", says which versions were tried.
+//! Socialize behind nginx, Caddy and Apache: the real programs with the recipes of `deploy/proxies`.
+//! `docs/FAULTS.md`, "Odd peers", lists the versions.
 
 mod program;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use self::program::{Kind, Proxy};
 use crate::harness::{Launch, Process, User, eventually, read};
 
-/// Two clients on the same machine as the proxy, which itself connects from 127.0.0.1.
+/// Addresses of two clients. The proxy itself connects from 127.0.0.1.
 const ADA: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const GRACE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
@@ -37,7 +37,7 @@ struct World {
 }
 
 impl World {
-    /// Starts everything, or returns nothing where the proxy cannot be had.
+    /// Starts everything. Returns `None` if the proxy is not available.
     async fn start(kind: Kind) -> Option<Self> {
         let database = TestDatabase::create().await;
         let user = User::insert(database.pool()).await;
@@ -45,7 +45,6 @@ impl World {
             .without_worker()
             .variables(&[
                 ("SOCIALIZE_TRUSTED_PEERS", "127.0.0.1"),
-                ("SOCIALIZE_BODY_TIMEOUT", "2s"),
                 ("SOCIALIZE_LOGIN_FAILURES", "3"),
                 ("SOCIALIZE_PASSWORD_HASH_MEMORY", "8"),
                 ("SOCIALIZE_PASSWORD_HASH_ITERATIONS", "1"),
@@ -97,7 +96,7 @@ fn pdf(size: usize) -> Vec<u8> {
     file
 }
 
-/// What the ETag of the first version looks like behind the proxy when the response is compressed.
+/// Returns whether the ETag of version 1 looks as expected in a compressed response.
 fn is_changed(kind: Kind, etag: &str) -> bool {
     match kind {
         Kind::Nginx => etag == "W/\"1\"",
@@ -135,7 +134,7 @@ async fn large_files_go_both_ways(world: &World) {
     assert_eq!(part.bytes, b"%PDF");
 }
 
-/// The proxy does not wait for the end of a body before it sends the beginning of it.
+/// Checks that the proxy streams request bodies instead of buffering them.
 async fn a_body_goes_on_as_it_comes(world: &World) {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
     let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
@@ -143,7 +142,7 @@ async fn a_body_goes_on_as_it_comes(world: &World) {
     let upload = world.attach(body);
     let pieces = async {
         sender.send(pdf(64 << 10).into()).await.expect("a request");
-        eventually("a request that is under way", async || {
+        eventually("a request in flight", async || {
             let active = world.process.metrics().await.sum("http_server_active_requests", &[]);
             (active == 1.0).then_some(())
         })
@@ -154,14 +153,14 @@ async fn a_body_goes_on_as_it_comes(world: &World) {
     let (attached, ()) = tokio::join!(upload, pieces);
     assert_eq!(attached.expect(201).body["size"], 128 << 10);
 
-    // A body that does not come is given up by Socialize, not by the proxy, whose clients learn why.
+    // Socialize times out a stalled body before the proxy does, and its response reaches the client.
     let (_sender, mut receiver) = mpsc::channel::<Bytes>(1);
     let never = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let body = Body::wrap_stream(futures_util::StreamExt::map(never, Ok::<_, std::io::Error>));
     world.attach(body).await.expect_error(408, "request_timeout");
 }
 
-/// Limits count the client and not the proxy, whatever the client says.
+/// Checks that limits count clients by their real address, not by the proxy's or a forged one.
 async fn a_client_is_known_by_its_own_address(world: &World) {
     let login = async |client: &Client, forwarded_for: &str| {
         let body = json!({"email": "ada@example.com", "password": "incorrect horse battery staple"});
@@ -179,7 +178,7 @@ async fn a_client_is_known_by_its_own_address(world: &World) {
     assert_eq!(login(&other, &ADA.to_string()).await, 401, "another client is another one");
 }
 
-/// An outsider's trace is linked to and not continued, although the proxy is believed about addresses.
+/// Checks that a client's trace is linked and not continued, although the proxy is trusted for addresses.
 async fn an_outsider_chooses_no_id(world: &World) {
     let request = world.client.get(world.proxy.url("/v1/organizations")).header("traceparent", TRACEPARENT);
     let answer = send(request).await.expect_error(401, "unauthenticated");
@@ -200,7 +199,7 @@ async fn the_recipe_works(kind: Kind) {
     a_body_goes_on_as_it_comes(&world).await;
     a_client_is_known_by_its_own_address(&world).await;
     an_outsider_chooses_no_id(&world).await;
-    // Unused connections of the proxy do not hold up the end.
+    // Idle connections of the proxy do not delay the exit.
     let stopping = tokio::time::timeout(Duration::from_secs(10), world.process.stop());
     stopping.await.expect("an end without waiting");
 }

@@ -12,15 +12,15 @@ use test_support::cache_directory;
 use crate::harness::{PATIENCE, eventually};
 
 const RECIPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/proxies");
-/// What the recipes say, and the test says otherwise.
+/// Values in the recipes that the test replaces.
 const NAME: &str = "socialize.example.com";
 const UPSTREAM: &str = "127.0.0.1:8080";
 const CERTIFICATE: &str = "/etc/letsencrypt/live/socialize.example.com/fullchain.pem";
 const KEY: &str = "/etc/letsencrypt/live/socialize.example.com/privkey.pem";
 
-/// Where Debian has the modules of Apache.
+/// Debian's directory of Apache modules.
 const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
-/// What the recipe says is to be enabled, with what they need, and what Debian always has enabled.
+/// Modules that the recipe enables, their dependencies, and those that Debian enables by default.
 const APACHE_MODULE_NAMES: &[&str] = &[
     "mpm_event",
     "authz_core",
@@ -52,7 +52,7 @@ impl Kind {
         }
     }
 
-    /// Returns the program, or `None` where the machine's packages do not have it, of which `./test prepare` leaves a note.
+    /// Returns the program, or `None` if `./test prepare` found no package of it and left a note.
     fn find(self) -> Option<PathBuf> {
         let installed = cache_directory().join("proxies");
         if installed.join(format!("without-{}", self.program())).exists() {
@@ -73,7 +73,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy in front of `upstream`, or returns nothing where it cannot be had.
+    /// Starts a proxy in front of `upstream`. Returns `None` if the proxy is not available.
     pub(super) async fn start(kind: Kind, upstream: SocketAddr) -> Option<Self> {
         let program = kind.find()?;
         let directory = tempfile::tempdir().expect("a directory");
@@ -106,11 +106,11 @@ impl Proxy {
         format!("https://localhost:{}{path}", self.port)
     }
 
-    /// A client whose connections come from this address.
+    /// Returns a client that connects from this address.
     pub(super) fn client(&self, from: Ipv4Addr) -> Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(PATIENCE).local_address(IpAddr::V4(from));
-        // Its certificate is made for the test.
+        // The proxy's certificate is self-signed.
         client.tls_danger_accept_invalid_certs(true).build().expect("an HTTP client")
     }
 
@@ -133,14 +133,14 @@ impl Drop for Proxy {
     }
 }
 
-/// Ports for the redirection and for TLS.
+/// Returns ports for the redirect and for TLS.
 fn free_ports() -> (u16, u16) {
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     let [plain, tls] = listeners.map(|listener| listener.local_addr().expect("its address").port());
     (plain, tls)
 }
 
-/// The recipe with replacements, each of which must be of something that it says.
+/// Returns the recipe with replacements. Panics if the recipe does not contain a replaced text.
 fn recipe(name: &str, replacements: &[(&str, String)]) -> String {
     let path = Path::new(RECIPES).join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -222,7 +222,7 @@ fn apache(program: &Path, directory: &Path, upstream: SocketAddr, (plain, tls): 
         .iter()
         .map(|name| format!("LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so\n"))
         .collect();
-    // Apache does not serve as root, and cannot become anybody else unless it is root.
+    // Apache refuses to serve as root, and can only switch users as root.
     let user = if nix::unistd::geteuid().is_root() { "User nobody\nGroup nogroup\n" } else { "" };
     let main = format!(
         "ServerRoot {at}\nDefaultRuntimeDir {at}\nPidFile {at}/pid\nErrorLog {at}/error.log\nServerName localhost\n\
@@ -230,7 +230,7 @@ fn apache(program: &Path, directory: &Path, upstream: SocketAddr, (plain, tls): 
     );
     fs::write(directory.join("apache.conf"), main).expect("written");
     let mut command = Command::new(program);
-    // One process, which ends with the test.
+    // A single process, so that killing it leaves nothing behind.
     command.arg("-X").arg("-f").arg(directory.join("apache.conf"));
     command
 }
