@@ -16,7 +16,6 @@ use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use telemetry::http_server::REQUEST_ID;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
 
@@ -178,7 +177,7 @@ fn refusal_of_hyper(bytes: &[u8]) -> Option<Unreadable> {
         StatusCode::URI_TOO_LONG | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Unreadable::HeadTooLarge,
         _ => return None,
     };
-    let id = REQUEST_ID.as_str().as_bytes();
+    let id: &[u8] = b"x-request-id";
     let is_ours = bytes.windows(id.len()).any(|window| window.eq_ignore_ascii_case(id));
     (!is_ours).then_some(reason)
 }
