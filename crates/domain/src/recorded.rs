@@ -67,6 +67,9 @@ pub const EVENT_FIELDS: &[&str] = &[
     "process.pid",
     "trusted.address_peers",
     "trusted.trace_peers",
+    "open_files.limit",
+    "connections.limit",
+    "connections.limit_of_one_client",
 ];
 
 /// Punctuation that values may contain besides ASCII letters and digits. Identifiers, numbers,

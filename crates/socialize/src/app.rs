@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::labels::Dependency;
 use domain::signals::Signals;
 use telemetry::Telemetry;
-use telemetry::health::Health;
+use telemetry::health::{Health, Readiness};
 use url::Url;
 
 use crate::blobs::Blobs;
@@ -21,6 +21,7 @@ use crate::passwords::{PasswordHashing, Passwords};
 use crate::queue::JobSignals;
 use crate::quotas::QuotaSettings;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
+use crate::schema::Schema;
 use crate::token::Tokens;
 
 /// The application's state; cheap to clone.
@@ -55,6 +56,8 @@ pub struct AppState {
     pub tokens: Tokens,
     /// What the health routes answer from.
     pub health: Health<Dependency>,
+    /// Whether the database has the schema of this version.
+    pub schema: Schema,
     /// Hashes and verifies passwords.
     pub passwords: Passwords,
     /// What may happen only so often.
@@ -97,6 +100,11 @@ impl AppSettings {
 pub const BODY_LIMIT: usize = 64 << 10;
 
 impl App {
+    /// Whether requests can be served now.
+    pub fn is_ready(&self) -> bool {
+        self.health.ready() == Readiness::Ready && self.schema.is_accepted()
+    }
+
     /// Puts the parts together.
     pub fn new(state: AppState) -> Self {
         Self { inner: Arc::new(state) }

@@ -11,7 +11,7 @@ use domain::feedback::TriageRefusal;
 use domain::labels::ErrorCode;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
-use telemetry::http_server::Abandoned;
+use telemetry::http_server::{Abandoned, REQUEST_ID};
 use telemetry::{ClosedSet, ErrorType, TraceId};
 use utoipa::ToSchema;
 
@@ -212,6 +212,16 @@ fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
 pub fn panic_response(trace_id: TraceId) -> Response {
     let message = "Something went wrong on our side. Please mention the request id if it keeps happening.";
     respond(ErrorCode::Internal, message.into(), None, Some(trace_id))
+}
+
+/// What takes the place of a response for which there is no memory. The request has its id already.
+pub(crate) fn overloaded_response(request_id: Option<HeaderValue>) -> Response {
+    let message = "Socialize cannot answer right now. Please try again shortly.";
+    let mut response = respond(ErrorCode::Unavailable, message.into(), Some(1), None);
+    if let Some(request_id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, request_id);
+    }
+    response
 }
 
 fn respond(

@@ -39,10 +39,10 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
     }
     match command {
         Command::Serve(arguments) => {
-            socialize::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await?;
+            return socialize::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await;
         }
         Command::Work(arguments) => {
-            socialize::serve::run(Settings::check(&arguments, variables)?, Role::Work).await?;
+            return socialize::serve::run(Settings::check(&arguments, variables)?, Role::Work).await;
         }
         Command::Migrate(arguments) => {
             let database = Settings::check_database(&arguments, variables)?;

@@ -6,8 +6,8 @@
 //! It answers only requests for a host that is its own: otherwise a page in the operator's browser could reach it, by a name that its
 //! author lets point to loopback (DNS rebinding).
 //!
-//! - `GET /health/live`, `GET /health/ready`, `GET /health`: the verdicts, the last with every dependency; all fail while
-//!   the other runtime stands still
+//! - `GET /health/live`, `GET /health/ready`, `GET /health`: the verdicts, the last with every dependency and whether the database
+//!   has the schema of this version; all fail while the other runtime stands still
 //! - `GET /metrics`: every instrument in the Prometheus text format
 //! - `GET /log-level`, `PUT /log-level`: which lines are written, changed at once, e.g. `debug` or `info,sqlx=debug`
 //! - `GET /build`: version and commit
@@ -27,14 +27,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use telemetry::health::Readiness;
 use telemetry::log::LevelSetting;
 use telemetry::prometheus;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::App;
-use crate::listener::{End, Services, accept};
+use crate::listener::{End, Services, Shares, accept};
 use crate::routes::health::{live, ready};
 use crate::start::{COMMIT, VERSION};
 use crate::unreadable::UnreadableRecorder;
@@ -59,7 +58,7 @@ pub(crate) fn listen(
     };
     thread::Builder::new().name("operations".to_owned()).spawn(move || {
         let end = End { announced: ended.clone(), closed: ended };
-        runtime.block_on(accept(listener, services(app, hosts), end, END_LIMIT));
+        runtime.block_on(accept(listener, services(app, hosts), Shares::unlimited(), end, END_LIMIT));
     })
 }
 
@@ -133,9 +132,9 @@ fn services(app: App, hosts: OwnHosts) -> Services<Router> {
 }
 
 async fn detail(State(app): State<App>) -> Response {
-    let is_ready = app.health.ready() == Readiness::Ready;
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"version": VERSION, "health": app.health.detail()}))).into_response()
+    let status = if app.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({"version": VERSION, "health": app.health.detail(), "schema": app.schema.finding()})))
+        .into_response()
 }
 
 async fn metrics(State(app): State<App>) -> Response {

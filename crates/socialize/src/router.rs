@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, get};
 use axum::{Extension, Router};
+use bytes::Bytes;
 use domain::labels::ErrorCode;
-use http::Method;
+use http::{Method, header};
 use telemetry::ErrorType;
 use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
 use utoipa::openapi::path::{HttpMethod, Paths};
@@ -86,7 +87,9 @@ pub fn service(app: App) -> HttpServerService<Router> {
 /// The public listener. Outermost is the record, within it the time limit.
 pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     let AppSettings { request_timeout, upload_timeout, .. } = app.settings;
-    let document = document();
+    // Rendered once: nobody needs an account to ask for it, and it is long.
+    let json = Bytes::from(document().to_json().unwrap_or_default());
+    let document = ([(header::CONTENT_TYPE, "application/json")], json);
     let finish_within = |limit: Duration| middleware::from_fn_with_state((app.clone(), limit), finish);
     let routes_within = |limit, routes: OpenApiRouter<App>| {
         let router = Router::from(routes).method_not_allowed_fallback(method_not_allowed);
@@ -95,7 +98,11 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     let refusal = |refusal: MethodRouter| refusal.layer(finish_within(request_timeout));
     let requests = routes_within(request_timeout, api())
         .merge(routes_within(request_timeout + upload_timeout, uploads()))
-        .merge(utoipa_swagger_ui::SwaggerUi::new("/docs").url("/openapi.json", document))
+        .merge(
+            utoipa_swagger_ui::SwaggerUi::new("/docs")
+                .config(utoipa_swagger_ui::Config::from("/openapi.json")),
+        )
+        .route("/openapi.json", get(async move || document.clone()))
         .merge(routes::health::router())
         .fallback_service(refusal(any(not_found)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

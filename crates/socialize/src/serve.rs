@@ -1,19 +1,23 @@
 //! The roles that stay: answer requests, work on jobs, and end without losing either.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use domain::labels::Role;
+use telemetry::log::LogWriterHandle;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::app::App;
 use crate::client_networks::warn_at_start;
 use crate::config::{ListenSettings, Settings};
-use crate::listener::{End, accept};
+use crate::interrupts::{self, Interrupts};
+use crate::listener::{ConnectionLimits, End, Shares, accept};
+use crate::open_files;
 use crate::operations::{self, OwnHosts};
 use crate::queue::{Worker, WorkerSettings};
 use crate::router;
@@ -28,17 +32,35 @@ const FIRST_METRICS_LIMIT: Duration = Duration::from_secs(1);
 /// How long telemetry may take to be flushed at exit, whatever the collector does.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Runs a role until the process is told to stop.
+/// Runs a role until the process is told to stop, and then until it has ended in good order or is told so again.
 ///
 /// # Errors
 /// When the process cannot start: an address is taken, the log file cannot be written.
-pub async fn run(settings: Settings, role: Role) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
+    let interrupts = Interrupts::of_a_service().context("signals cannot be received")?;
+    let hangups = interrupts::hangups().context("signals cannot be received")?;
     let (stop, stopped) = watch::channel(());
+    let first = interrupts.clone();
     tokio::spawn(async move {
-        termination().await;
+        first.first().await;
         drop(stop);
     });
-    run_until(settings, role, stopped, |_| ()).await
+    let reopen = |listening: Listening| {
+        tokio::spawn(reopen_log_file(hangups, listening.log_writer));
+    };
+    tokio::select! {
+        ended = run_until(settings, role, stopped, reopen) => ended.map(|()| ExitCode::SUCCESS),
+        // What is under way is dropped with its future. Lines that are pending are written all the same.
+        code = interrupts.second() => Ok(ExitCode::from(code)),
+    }
+}
+
+/// Begins the log file anew at every SIGHUP, which is what `logrotate` and service managers mean by it.
+async fn reopen_log_file(mut hangups: Signal, log_writer: LogWriterHandle) {
+    while hangups.recv().await.is_some() {
+        log_writer.reopen_file();
+        tracing::event!(name: "log.reopened", tracing::Level::INFO, process.pid = std::process::id());
+    }
 }
 
 /// Runs a role until the sender of `stopped` is dropped; `listening` hears where it listens once it does.
@@ -51,6 +73,8 @@ pub async fn run_until(
     stopped: watch::Receiver<()>,
     listening: impl FnOnce(Listening),
 ) -> anyhow::Result<()> {
+    let open_files = open_files::raise_limit();
+    let limits = open_files::connection_limits(&settings, open_files);
     let operations_listener = bind(settings.listen.operations, "SOCIALIZE_OPERATIONS_LISTEN").await?;
     let public_listener = match role {
         Role::Serve => Some(bind(settings.listen.public, "SOCIALIZE_LISTEN").await?),
@@ -62,6 +86,7 @@ pub async fn run_until(
     let (end_operations, operations_ended) = watch::channel(());
     let addresses = Listening {
         app: app.clone(),
+        log_writer: pipeline.log_writer(),
         operations: operations_listener.local_addr()?,
         public: public_listener.as_ref().map(TcpListener::local_addr).transpose()?,
     };
@@ -73,7 +98,8 @@ pub async fn run_until(
     let public = public.map(|(listener, services)| {
         let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
         let end = End { announced: stopped.clone(), closed };
-        tokio::spawn(accept(listener, services, end, settings.shutdown_timeout))
+        let shares = Shares::limited(limits, &settings.listen.trusted_peers);
+        tokio::spawn(accept(listener, services, shares, end, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
     let worker = works.then(|| {
@@ -91,7 +117,7 @@ pub async fn run_until(
         tokio::spawn(warn_at_start(app.clone()));
     }
     app.health.mark_started();
-    announce(&addresses, &settings.listen);
+    announce(&addresses, &settings.listen, open_files, limits);
     listening(addresses);
 
     until_dropped(stopped).await;
@@ -120,13 +146,15 @@ pub async fn run_until(
 pub struct Listening {
     /// The application.
     pub app: App,
+    /// Wakes the thread that writes lines.
+    pub log_writer: LogWriterHandle,
     /// Where the operations listener is.
     pub operations: SocketAddr,
     /// Where the public listener is, if the role has one.
     pub public: Option<SocketAddr>,
 }
 
-fn announce(listening: &Listening, settings: &ListenSettings) {
+fn announce(listening: &Listening, settings: &ListenSettings, open_files: usize, limits: ConnectionLimits) {
     let address = listening.public.unwrap_or(listening.operations);
     tracing::event!(
         name: "server.started",
@@ -139,25 +167,14 @@ fn announce(listening: &Listening, settings: &ListenSettings) {
         process.pid = std::process::id(),
         trusted.address_peers = settings.trusted_peers.len(),
         trusted.trace_peers = settings.trusted_trace_peers.len(),
+        open_files.limit = open_files,
+        connections.limit = limits.all,
+        connections.limit_of_one_client = limits.of_one_client,
     );
 }
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
-}
-
-/// SIGTERM, as service managers send it, or Ctrl-C.
-async fn termination() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = terminate => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
 
 /// Waits until the sender is dropped.

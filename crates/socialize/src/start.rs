@@ -33,6 +33,7 @@ use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
+use crate::schema::Schema;
 use crate::token::Tokens;
 
 /// The version of this build.
@@ -67,7 +68,9 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let known_health = health.clone();
     let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::BlobStore));
     let blobs = Blobs::new(settings.blobs.clone(), &telemetry, is_down)?;
-    let health = health.get_or_init(|| start_health(&settings.database, mail.clone(), blobs.clone())).clone();
+    let schema = Schema::unknown(settings.database.may_be_newer);
+    let checks = || start_health(&settings.database, schema.clone(), mail.clone(), blobs.clone());
+    let health = health.get_or_init(checks).clone();
     report_health(&telemetry, &health);
 
     disks::report(&telemetry, settings);
@@ -101,6 +104,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         clock,
         tokens,
         health,
+        schema,
         telemetry,
     });
     Ok(Started { app, pipeline })
@@ -183,13 +187,13 @@ pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgC
 }
 
 /// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
-fn start_health(settings: &DatabaseSettings, mail: Mail, blobs: Blobs) -> Health<Dependency> {
+fn start_health(settings: &DatabaseSettings, schema: Schema, mail: Mail, blobs: Blobs) -> Health<Dependency> {
     let options = connect_options(settings).ok();
     let check = move || {
-        let options = options.clone();
+        let (options, schema) = (options.clone(), schema.clone());
         async move {
             let Some(options) = options else { return Err(ErrorType::InvalidData) };
-            ping(&options).await.map_err(|error| DatabaseError::from(error).error_type)
+            ping(&options, &schema).await
         }
     };
     let check_mail = move || {
@@ -208,10 +212,12 @@ fn start_health(settings: &DatabaseSettings, mail: Mail, blobs: Blobs) -> Health
         .start()
 }
 
-async fn ping(options: &PgConnectOptions) -> sqlx::Result<()> {
-    let mut connection = PgConnection::connect_with(options).await?;
-    sqlx::query("select 1").execute(&mut connection).await?;
-    connection.close().await
+/// Asks the database whether it answers, and what schema it has.
+async fn ping(options: &PgConnectOptions, schema: &Schema) -> Result<(), ErrorType> {
+    let failed = |error| DatabaseError::from(error).error_type;
+    let mut connection = PgConnection::connect_with(options).await.map_err(failed)?;
+    schema.refresh(&mut connection).await?;
+    connection.close().await.map_err(failed)
 }
 
 fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
@@ -276,7 +282,8 @@ pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     // Migrations may take longer than any statement of a request.
     let parameters = Parameters::new(Duration::ZERO);
     let mut connection = database_sessions::open(&options, &parameters).await.map_err(reduced)?;
-    let migrator = migrator();
+    let mut migrator = migrator();
+    migrator.set_ignore_missing(settings.may_be_newer);
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => reduced(error),

@@ -3,6 +3,9 @@
 //! Checks run in the background, each with a time limit; a probe only reads the latest results. So
 //! a hung dependency never hangs a probe, and probing never becomes load. Liveness depends on no
 //! dependency: restarting the process would not bring a database back.
+//!
+//! A single failed check changes nothing, because a busy machine makes checks slow. A dependency is
+//! down after two failures in a row, and up again after one success.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,6 +30,10 @@ pub struct HealthSettings {
     pub interval: Duration,
     /// Maximum duration of one check.
     pub time_limit: Duration,
+    /// Delay before a failed check is repeated while the dependency is up.
+    pub confirm_after: Duration,
+    /// Maximum duration of the repeated check. It is longer because the machine may be busy.
+    pub confirm_time_limit: Duration,
     /// Number of intervals after which a result is stale.
     pub stale_after_intervals: u32,
 }
@@ -36,6 +43,8 @@ impl Default for HealthSettings {
         Self {
             interval: Duration::from_secs(2),
             time_limit: Duration::from_secs(1),
+            confirm_after: Duration::from_millis(500),
+            confirm_time_limit: Duration::from_secs(2),
             stale_after_intervals: 3,
         }
     }
@@ -44,7 +53,8 @@ impl Default for HealthSettings {
 impl HealthSettings {
     /// Returns the age from which a result is stale.
     fn longest_believable_age(&self) -> Duration {
-        (self.interval * self.stale_after_intervals).max(self.interval + self.time_limit)
+        let longest_check = self.time_limit.max(self.confirm_time_limit);
+        (self.interval * self.stale_after_intervals).max(self.interval + longest_check)
     }
 }
 
@@ -88,6 +98,15 @@ struct Results {
     since: Instant,
     newest: Option<NewestResult>,
     last_success: Option<Instant>,
+}
+
+/// Meaning of a result.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Up,
+    /// The dependency was up and has failed once.
+    Doubtful,
+    Down,
 }
 
 #[derive(Clone, Copy)]
@@ -217,8 +236,8 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         Some(self.shared.state_of(&lock(&dependency.results)))
     }
 
-    /// Returns whether the last check of the dependency failed. It costs one atomic load, so
-    /// requests that need the dependency can fail fast.
+    /// Returns whether the dependency is down. It costs one atomic load, so requests that need the
+    /// dependency can fail fast.
     ///
     /// Returns `false` until the first result: requests must not fail before anything has been
     /// checked.
@@ -254,9 +273,11 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
 impl<D: ClosedSet> Shared<D> {
     /// Returns why the dependency is unusable now, if it is.
     fn error_of(&self, dependency: &Dependency<D>) -> Option<ErrorType> {
-        match lock(&dependency.results).newest {
+        let results = *lock(&dependency.results);
+        match results.newest {
             None => Some(ErrorType::Unavailable),
             Some(newest) if self.is_stale(newest) => Some(ErrorType::Stale),
+            Some(_) if results.state == DependencyState::Up => None,
             Some(newest) => newest.outcome.err(),
         }
     }
@@ -284,7 +305,9 @@ impl<D: ClosedSet> Shared<D> {
 
     fn detail_of(&self, dependency: &Dependency<D>) -> DependencyDetail {
         let results = *lock(&dependency.results);
-        let error_type = results.newest.and_then(|_| self.error_of(dependency));
+        // Also of a check that has not been confirmed.
+        let newest_error = results.newest.and_then(|newest| newest.outcome.err());
+        let error_type = results.newest.and_then(|_| self.error_of(dependency)).or(newest_error);
         DependencyDetail {
             name: dependency.dependency.as_str(),
             required_for_readiness: dependency.is_required,
@@ -297,14 +320,24 @@ impl<D: ClosedSet> Shared<D> {
         }
     }
 
-    /// Stores the result of a check and logs it if the state changed.
-    fn store(&self, dependency: D, started: Instant, outcome: Result<(), ErrorType>) {
-        let Some(dependency) = &self.dependencies[dependency.index()] else { return };
+    /// Stores the result of a check and logs it if the state changed. Returns its meaning.
+    fn store(&self, dependency: D, started: Instant, outcome: Result<(), ErrorType>) -> Verdict {
+        let Some(dependency) = &self.dependencies[dependency.index()] else { return Verdict::Up };
         let now = Instant::now();
-        let state = if outcome.is_ok() { DependencyState::Up } else { DependencyState::Down };
-        let before = {
+        let (before, verdict) = {
             let mut results = lock(&dependency.results);
             let before = *results;
+            let has_failed_before = before.newest.is_none_or(|newest| newest.outcome.is_err());
+            let verdict = match outcome {
+                Ok(()) => Verdict::Up,
+                Err(_) if has_failed_before => Verdict::Down,
+                Err(_) => Verdict::Doubtful,
+            };
+            let state = match verdict {
+                Verdict::Up => DependencyState::Up,
+                Verdict::Doubtful => before.state,
+                Verdict::Down => DependencyState::Down,
+            };
             if state != before.state {
                 results.state = state;
                 results.since = now;
@@ -313,15 +346,15 @@ impl<D: ClosedSet> Shared<D> {
                 results.last_success = Some(now);
             }
             results.newest = Some(NewestResult { at: now, took: now - started, outcome });
-            before
+            (before, verdict)
         };
-        dependency.is_down.store(outcome.is_err(), Ordering::Relaxed);
+        dependency.is_down.store(verdict == Verdict::Down, Ordering::Relaxed);
         if before.newest.is_none() {
             self.first_results_missing.send_modify(|missing| *missing -= 1);
         }
         let name = dependency.dependency.as_str();
         match outcome {
-            Err(error) if before.state != DependencyState::Down => {
+            Err(error) if verdict == Verdict::Down && before.state != DependencyState::Down => {
                 tracing::warn!(
                     name: events::DEPENDENCY_DOWN,
                     dependency = name,
@@ -334,6 +367,7 @@ impl<D: ClosedSet> Shared<D> {
             }
             _ => {}
         }
+        verdict
     }
 }
 
@@ -350,6 +384,7 @@ async fn beat<D>(shared: Arc<Shared<D>>) {
 async fn check_forever<D: ClosedSet + Send + Sync>(shared: Arc<Shared<D>>, dependency: D, check: Check) {
     let mut ticks = interval(shared.settings.interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut time_limit = shared.settings.time_limit;
     loop {
         ticks.tick().await;
         let started = Instant::now();
@@ -357,16 +392,21 @@ async fn check_forever<D: ClosedSet + Send + Sync>(shared: Arc<Shared<D>>, depen
         let mut running = JoinSet::new();
         let check = Arc::clone(&check);
         running.spawn(async move { check().await });
-        let outcome = match timeout(shared.settings.time_limit, running.join_next()).await {
+        let outcome = match timeout(time_limit, running.join_next()).await {
             Ok(Some(Ok(outcome))) => outcome,
             Ok(Some(Err(error))) if error.is_panic() => Err(ErrorType::Panic),
             Ok(_) => Err(ErrorType::Cancelled),
             Err(_) => Err(ErrorType::Timeout),
         };
-        shared.store(dependency, started, outcome);
+        let verdict = shared.store(dependency, started, outcome);
         // Do not start a second check while one cannot be aborted. Until it ends, the result above
         // becomes stale.
         running.shutdown().await;
+        time_limit = shared.settings.time_limit;
+        if verdict == Verdict::Doubtful {
+            ticks.reset_after(shared.settings.confirm_after);
+            time_limit = shared.settings.confirm_time_limit;
+        }
     }
 }
 

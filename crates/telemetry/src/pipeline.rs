@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::builtin::{self, CpuMode, DropReason, Signal};
 use crate::log::{
     Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
-    PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
+    LogWriterHandle, PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
 };
 use crate::meter::SnapshotPosition;
 use crate::otlp::{
@@ -123,6 +123,11 @@ impl Pipeline {
             link.wake();
             let _ = tokio::time::timeout(within, link.first_collection()).await;
         }
+    }
+
+    /// Returns a handle to the thread that writes log lines.
+    pub fn log_writer(&self) -> LogWriterHandle {
+        self.writer.handle()
     }
 
     /// Sends everything pending within one total time limit, whatever the collector does. Blocks

@@ -86,9 +86,9 @@ fn health_of(postgres: &FakePeer, smtp: &FakePeer) -> Health<Peer> {
         .start()
 }
 
-/// Waits long enough for a check to begin and to reach its time limit.
+/// Waits long enough for a check and its repetition to begin and to reach their time limits.
 async fn after_a_round() {
-    tokio::time::sleep(Duration::from_millis(3100)).await;
+    tokio::time::sleep(Duration::from_millis(5600)).await;
 }
 
 fn error_of(health: &Health<Peer>, peer: Peer) -> Option<&'static str> {
@@ -141,6 +141,61 @@ async fn a_required_dependency_that_fails_makes_unavailable_and_recovers_by_itse
         assert_eq!(health.state(Peer::Postgres), Some(DependencyState::Up));
         assert!(!health.is_down(Peer::Postgres));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Ok), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    health.wait_for_first_results().await;
+    let up = || {
+        let is_up = !health.is_down(Peer::Postgres);
+        assert_eq!(health.ready().is_ready(), is_up);
+        assert_eq!(health.state(Peer::Postgres) == Some(DependencyState::Up), is_up);
+        is_up
+    };
+    // Checks begin every two seconds. The one at two seconds fails, and its repetition half a second later succeeds.
+    for answer in [Answer::Fails(ErrorType::ConnectionRefused), Answer::Hangs] {
+        tokio::time::sleep(Duration::from_millis(1900)).await;
+        postgres.answers(answer);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // One that is slow has failed when its time limit is reached.
+        while error_of(&health, Peer::Postgres).is_none() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(up(), "one failure is not news");
+        postgres.answers(Answer::Ok);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(error_of(&health, Peer::Postgres), None);
+        assert!(up());
+    }
+    // A slow answer is waited for longer the second time, so that a busy machine is no outage. Refusals are known at once.
+    postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
+    let checks = postgres.checks();
+    while postgres.checks() < checks + 2 {
+        assert!(up());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!up());
+    // And one success suffices.
+    postgres.answers(Answer::Ok);
+    let checks = postgres.checks();
+    while postgres.checks() == checks {
+        assert!(!up());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(up());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_fails_from_the_beginning_is_down_at_once() {
+    let (postgres, smtp) = (FakePeer::new(Answer::Fails(ErrorType::DnsFailure)), FakePeer::new(Answer::Ok));
+    let health = health_of(&postgres, &smtp);
+    health.mark_started();
+    health.wait_for_first_results().await;
+    assert_eq!((health.ready(), postgres.checks()), (Readiness::Unavailable, 1));
+    assert!(health.is_down(Peer::Postgres));
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,13 +282,19 @@ async fn the_detail_says_everything_an_operator_asks() {
                     "result_age_seconds": 1.5, "last_success_age_seconds": 1.5, "check_duration_ms": 0.0
                 },
                 {
-                    "name": "smtp", "required_for_readiness": false, "state": "down", "state_age_seconds": 0.5,
+                    "name": "smtp", "required_for_readiness": false, "state": "up", "state_age_seconds": 3.5,
                     "result_age_seconds": 0.5, "last_success_age_seconds": 3.5, "check_duration_ms": 1000.0,
                     "error.type": "timeout"
                 }
             ]
         })
     );
+    // The repetition ends two seconds after it began, which was half a second after the first failure.
+    tokio::time::sleep(Duration::from_millis(2300)).await;
+    let detail = serde_json::to_value(health.detail()).expect("serialised");
+    let smtp = &detail["dependencies"][1];
+    assert_eq!((&smtp["state"], &smtp["error.type"]), (&json!("down"), &json!("timeout")));
+    assert_eq!(smtp["check_duration_ms"], json!(2000.0));
 }
 
 #[derive(Default)]
@@ -284,6 +345,8 @@ fn impatient() -> HealthSettings {
     HealthSettings {
         interval: Duration::from_millis(20),
         time_limit: Duration::from_millis(10),
+        confirm_after: Duration::from_millis(5),
+        confirm_time_limit: Duration::from_millis(20),
         stale_after_intervals: 3,
     }
 }

@@ -9,6 +9,7 @@
 mod download;
 mod iso_media;
 mod media_type;
+mod slots;
 mod store;
 mod trouble;
 mod unreferenced;
@@ -28,14 +29,15 @@ use domain::signals::keys;
 use futures_util::FutureExt;
 use telemetry::record::SpanKind;
 use telemetry::{ErrorType, FamilyDescription, Operations, Telemetry};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use url::Url;
 
 pub use download::FoundBlob;
+pub use slots::Uploader;
 pub use unreferenced::delete_unreferenced;
 pub use upload::{StoredBlob, UploadRules, store_upload};
 
+use self::slots::Slots;
 pub use self::store::PartialBlob;
 use self::store::Store;
 use crate::error::Error;
@@ -49,7 +51,7 @@ const WELL_FOR: Duration = Duration::from_secs(10);
 pub struct BlobSettings {
     /// Where.
     pub store: BlobStoreSettings,
-    /// How many uploads are received at once; each needs memory for one part.
+    /// How many uploads are received at once; each needs memory for one part. A user may have a quarter of them, an organization half.
     pub uploads_at_once: usize,
     /// How patient we are with the store.
     pub timeouts: BlobTimeouts,
@@ -148,7 +150,7 @@ struct Inner {
     store: Store,
     timeouts: BlobTimeouts,
     operations: Operations<BlobOperation, BlobOutcome>,
-    uploads: Semaphore,
+    uploads: Slots,
     /// Whether the last health check failed; then requests fail at once.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
     /// Until when nobody needs to ask how the store is.
@@ -174,7 +176,7 @@ impl Blobs {
             store: Store::new(settings.store, settings.timeouts)?,
             timeouts: settings.timeouts,
             operations: Operations::timed(telemetry, family, &catalogue::BLOB_OPERATION_DURATION),
-            uploads: Semaphore::new(settings.uploads_at_once),
+            uploads: Slots::new(settings.uploads_at_once),
             is_down: Box::new(is_down),
             well_until: Mutex::new(None),
         };

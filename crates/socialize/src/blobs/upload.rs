@@ -4,6 +4,8 @@
 //! refused leaves nothing behind. What fails in between, or is abandoned by its client, is left to the clean-up, for nobody
 //! knows what the store is still about to do.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
 use domain::ids::BlobId;
@@ -12,16 +14,20 @@ use domain::vocabulary::MediaType;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use sha2::{Digest, Sha256};
-use telemetry::{ClosedSet, ErrorType};
+use telemetry::ClosedSet;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::media_type::recognise;
+use super::slots::Uploader;
 use super::{PartialBlob, unreferenced};
 use crate::app::App;
 use crate::database::Transaction;
 use crate::error::Error;
 use crate::extract::Upload;
+
+/// Minimum average number of bytes a second, after a grace period as long as a small body may take. An upload occupies a slot.
+const SLOWEST_PACE: u64 = 8 << 10;
 
 /// What may be uploaded.
 #[derive(Clone, Copy)]
@@ -64,7 +70,12 @@ impl StoredBlob {
 ///
 /// # Errors
 /// When it is too large or of another type, does not arrive in time, or the store or the database fails.
-pub async fn store_upload(app: &App, upload: Upload, rules: UploadRules) -> Result<StoredBlob, Error> {
+pub async fn store_upload(
+    app: &App,
+    upload: Upload,
+    uploader: Uploader,
+    rules: UploadRules,
+) -> Result<StoredBlob, Error> {
     app.blobs.require_up()?;
     let is_known_to_be_too_large = upload.body.size_hint().lower() > rules.max_bytes;
     if is_known_to_be_too_large && upload.waits_for_permission {
@@ -72,8 +83,8 @@ pub async fn store_upload(app: &App, upload: Upload, rules: UploadRules) -> Resu
     }
     let deadline = Instant::now() + app.settings.upload_timeout;
     // Each upload has memory for one part, so only so many can be under way.
-    let waiting = timeout_at(Instant::now() + app.settings.body_timeout, app.blobs.inner.uploads.acquire());
-    let Ok(Ok(_place)) = waiting.await else { return Err(Error::failed(ErrorType::Unavailable)) };
+    let waiting = app.blobs.inner.uploads.take(uploader, Instant::now() + app.settings.body_timeout);
+    let _slot = waiting.await?;
 
     let mut incoming = Incoming {
         body: upload.body,
@@ -83,6 +94,7 @@ pub async fn store_upload(app: &App, upload: Upload, rules: UploadRules) -> Resu
         hash: Sha256::new(),
         max_bytes: rules.max_bytes,
         deadline,
+        waited: Duration::ZERO,
     };
     let received = if is_known_to_be_too_large {
         Err(too_large(rules))
@@ -153,6 +165,8 @@ struct Incoming {
     hash: Sha256,
     max_bytes: u64,
     deadline: Instant,
+    /// Total time spent waiting for the client.
+    waited: Duration,
 }
 
 impl Incoming {
@@ -181,7 +195,8 @@ impl Incoming {
 
     /// The next piece as it came.
     async fn piece(&mut self, app: &App, rules: UploadRules) -> Result<Option<Bytes>, Error> {
-        let limit = self.deadline.min(Instant::now() + app.settings.body_timeout);
+        let asked = Instant::now();
+        let limit = self.deadline.min(asked + self.patience(app));
         loop {
             let frame = match timeout_at(limit, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
@@ -201,8 +216,16 @@ impl Incoming {
                 return Err(too_large(rules));
             }
             self.hash.update(&piece);
+            self.waited += asked.elapsed();
             return Ok(Some(piece));
         }
+    }
+
+    /// Returns how long to wait for the next piece: a client must neither be silent for too long nor slower than the slowest pace.
+    fn patience(&self, app: &App) -> Duration {
+        let grace = app.settings.body_timeout;
+        let allowed = grace + Duration::from_millis(self.size * 1000 / SLOWEST_PACE);
+        allowed.saturating_sub(self.waited).min(grace)
     }
 
     /// Reads on for a while: a client that is still sending when its connection is closed might never see the answer.

@@ -203,6 +203,10 @@ pub struct ServeArguments {
     /// Maximum duration of a statement [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT")]
     pub database_statement_timeout: Option<String>,
+    /// Run on a database that a newer version has migrated, to go back to this version: true or
+    /// false [default: false]
+    #[arg(long, value_name = "BOOL", env = "SOCIALIZE_DATABASE_MAY_BE_NEWER")]
+    pub database_may_be_newer: Option<String>,
 
     /// File with the secret that signs tokens; at least 32 characters. The secret itself may be
     /// given in SOCIALIZE_SECRET instead (required by serve and work)
@@ -241,8 +245,16 @@ pub struct ServeArguments {
     /// Maximum time in which an uploaded file must arrive, at most 20m [default: 5m]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_UPLOAD_TIMEOUT")]
     pub upload_timeout: Option<String>,
-    /// Maximum number of concurrent uploads; others wait. Each takes up to 5 MiB of memory
-    /// [default: 16]
+    /// Maximum number of client connections. For one more, the longest idle one is closed [default:
+    /// 2000, or fewer where the limit of open files is low]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_CONNECTIONS")]
+    pub connections: Option<String>,
+    /// Maximum number of connections of one client network; trusted proxies have no limit of their
+    /// own [default: a quarter of all]
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_CONNECTIONS_OF_ONE_CLIENT")]
+    pub connections_of_one_client: Option<String>,
+    /// Maximum number of concurrent uploads; others wait. Each takes up to 5 MiB of memory. One user
+    /// may have a quarter of them, one organization half [default: 16]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_UPLOADS_AT_ONCE")]
     pub uploads_at_once: Option<String>,
     /// Maximum number of failed log-ins per minute for one account from one client network, over
@@ -284,8 +296,8 @@ pub struct ServeArguments {
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_PASSWORD_HASHES_AT_ONCE")]
     pub password_hashes_at_once: Option<String>,
 
-    /// Time for which readiness fails before the listener closes, so that load balancers notice
-    /// [default: 0s]
+    /// Time for which readiness fails before the listener closes, so that load balancers notice. It
+    /// must be at least their probe interval times the failures that they wait for [default: 2s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DRAIN_DELAY")]
     pub drain_delay: Option<String>,
     /// Maximum time in which requests and jobs must end at shutdown [default: 20s]

@@ -45,7 +45,13 @@ pub(super) fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> O
         Duration::from_secs(10),
         TIME_LIMIT,
     );
-    url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout })
+    let may_be_newer = mistakes.parse(
+        "SOCIALIZE_DATABASE_MAY_BE_NEWER",
+        arguments.database_may_be_newer.as_deref(),
+        false,
+        "true or false",
+    );
+    url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout, may_be_newer })
 }
 
 /// Returns what is wrong with a URL. Does not quote it, because it contains a password.

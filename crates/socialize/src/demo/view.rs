@@ -1,12 +1,15 @@
 //! Shows pictures: live on a terminal, as plain lines elsewhere.
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Stdout, Write};
-use std::thread::JoinHandle;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use tokio::sync::watch;
@@ -18,6 +21,8 @@ use crate::interrupts::Interrupts;
 
 /// How often keys and new pictures are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Maximum time for giving back the terminal.
+const END_LIMIT: Duration = Duration::from_secs(1);
 /// How often a plain line is written.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -53,44 +58,91 @@ impl View {
 /// the terminal back.
 pub(super) struct LiveView {
     pictures: watch::Sender<Option<Picture>>,
-    thread: Option<JoinHandle<()>>,
+    /// Closed when the thread has ended.
+    ended: mpsc::Receiver<()>,
 }
 
 impl LiveView {
     fn start(about: About, interrupts: Interrupts) -> io::Result<Self> {
         let mut screen = Screen::take()?;
+        let keyboard = Keyboard::find();
         let (pictures, mut newest) = watch::channel(None);
-        let thread = std::thread::Builder::new().name("demo-view".to_owned()).spawn(move || {
-            // An error is a terminal that is gone, and with it whoever would read about it.
-            let _ = watch_and_draw(&mut screen, &about, &mut newest, &interrupts);
+        let (ending, ended) = mpsc::channel();
+        std::thread::Builder::new().name("demo-view".to_owned()).spawn(move || {
+            let _ending: mpsc::Sender<()> = ending;
+            // An error is a terminal that is gone, and with it whoever watched.
+            if watch_and_draw(&mut screen, keyboard.as_ref(), &about, &mut newest, &interrupts).is_err() {
+                interrupts.hang_up();
+            }
         })?;
-        Ok(Self { pictures, thread: Some(thread) })
+        Ok(Self { pictures, ended })
     }
 }
 
 impl Drop for LiveView {
     fn drop(&mut self) {
-        // The thread ends when there can be no further pictures.
+        // The thread ends when there can be no further pictures, unless it waits for a terminal.
         self.pictures = watch::Sender::new(None);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+        let _ = self.ended.recv_timeout(END_LIMIT);
+    }
+}
+
+/// Source of keys.
+enum Keyboard {
+    StandardInput(io::Stdin),
+    /// The controlling terminal, where standard input is something else.
+    Terminal(File),
+}
+
+impl Keyboard {
+    fn find() -> Option<Self> {
+        let input = io::stdin();
+        if input.is_terminal() {
+            return Some(Self::StandardInput(input));
         }
+        File::open("/dev/tty").ok().map(Self::Terminal)
+    }
+
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::StandardInput(input) => input.as_fd(),
+            Self::Terminal(terminal) => terminal.as_fd(),
+        }
+    }
+
+    /// Waits for a key for a while. The library that reads keys does not notice that a terminal is gone, and would read for ever.
+    fn waits(&self) -> io::Result<bool> {
+        let mut keyboard = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut keyboard, timeout) {
+            Ok(0) | Err(nix::errno::Errno::EINTR) => return Ok(false),
+            Ok(_) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let found = keyboard[0].revents().unwrap_or(PollFlags::empty());
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR | PollFlags::POLLNVAL;
+        if found.intersects(gone) { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(true) }
     }
 }
 
 fn watch_and_draw(
     screen: &mut Screen,
+    keyboard: Option<&Keyboard>,
     about: &About,
     newest: &mut watch::Receiver<Option<Picture>>,
     interrupts: &Interrupts,
 ) -> io::Result<()> {
     loop {
         let mut is_changed = false;
-        // Where there are no keys to read, drawing goes on.
-        if event::poll(LOOK_EVERY).unwrap_or_else(|_| {
-            std::thread::sleep(LOOK_EVERY);
-            false
-        }) {
+        let has_key = match keyboard {
+            Some(keyboard) => keyboard.waits()?,
+            // Where there are no keys to read, drawing goes on.
+            None => {
+                std::thread::sleep(LOOK_EVERY);
+                false
+            }
+        };
+        if has_key && event::poll(Duration::ZERO)? {
             match event::read()? {
                 Event::Key(key) if is_end(key) => interrupts.interrupt(),
                 Event::Resize(..) => is_changed = true,

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
 use telemetry::{ClosedSet, ErrorType};
 
@@ -13,10 +12,9 @@ use crate::client_networks;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::DatabaseError;
-use crate::start;
+use crate::{schema, start};
 
 const DATABASE: &str = "database";
-const MIGRATIONS: &str = "migrations";
 const CLOCK: &str = "clock";
 const CONNECTIONS: &str = "connections";
 const CLIENTS: &str = "clients";
@@ -33,7 +31,7 @@ const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(30);
 /// Checks the server, and over the same connection the migrations and the clock.
 pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> Vec<Finding> {
     let skipped = |first: Finding, why: &str| {
-        let others = [CONNECTIONS, CLOCK, MIGRATIONS, CLIENTS].map(|check| Finding::skipped(check, why));
+        let others = [CONNECTIONS, CLOCK, schema::CHECK, CLIENTS].map(|check| Finding::skipped(check, why));
         [vec![first], others.to_vec()].concat()
     };
     let unreachable = |error_type: ErrorType| {
@@ -73,7 +71,11 @@ async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Findi
             None
         }
     };
-    findings.push(migrations(&mut connection, obstacle).await);
+    let migrations = within(schema::applied(&mut connection)).await;
+    findings.push(
+        migrations
+            .map_or_else(schema::unreadable, |applied| schema::compare(&applied, obstacle.as_ref()).finding),
+    );
     findings.push(clients(&mut connection, trusts_a_proxy).await);
     // The answers are in; that the goodbye arrives is not needed.
     let _ = tokio::time::timeout(LIMIT, connection.close()).await;
@@ -207,89 +209,9 @@ fn clock(facts: &Facts) -> Finding {
     }
 }
 
-async fn migrations(connection: &mut PgConnection, obstacle: Option<Finding>) -> Finding {
-    let applied = sqlx::query_as("select version, success, checksum from _sqlx_migrations order by version");
-    let has_table = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
-    let applied = async {
-        if within(has_table.fetch_one(&mut *connection)).await? {
-            within(applied.fetch_all(&mut *connection)).await
-        } else {
-            Ok(Vec::new())
-        }
-    };
-    match applied.await {
-        Ok(applied) => compare(&start::migrator(), &applied, obstacle.as_ref()),
-        Err(error_type) => {
-            let detail = format!("the table of migrations cannot be read: {}", error_type.as_str());
-            let remedy = "run as the owner of the tables: `grant select on _sqlx_migrations to` the role of SOCIALIZE_DATABASE_URL";
-            Finding::failed(MIGRATIONS, detail, remedy)
-        }
-    }
-}
-
-/// Compares what this version brings with what the database has: version, success, checksum. `obstacle` keeps the role from migrating.
-fn compare(ours: &Migrator, applied: &[(i64, bool, Vec<u8>)], obstacle: Option<&Finding>) -> Finding {
-    let find = |version: i64| applied.iter().find(|(applied, ..)| *applied == version);
-    if let Some((version, ..)) = applied.iter().find(|(_, success, _)| !success) {
-        let detail = format!("migration {version} was begun and has not ended");
-        return Finding::failed(MIGRATIONS, detail, "restore the database from its backup and migrate again");
-    }
-    if let Some((version, ..)) = applied.iter().find(|(version, ..)| !ours.version_exists(*version)) {
-        let detail = format!("the database has migration {version}, which this version does not know");
-        return Finding::failed(
-            MIGRATIONS,
-            detail,
-            "run the version of Socialize that migrated it, or a newer one",
-        );
-    }
-    let changed = ours.iter().find(|migration| {
-        find(migration.version).is_some_and(|(_, _, checksum)| *checksum != *migration.checksum)
-    });
-    if let Some(migration) = changed {
-        let detail = format!("migration {} was another one when it was applied", migration.version);
-        return Finding::failed(MIGRATIONS, detail, "run the version of Socialize that migrated it");
-    }
-    let missing = ours.iter().filter(|migration| find(migration.version).is_none()).count();
-    if missing > 0 {
-        let detail = format!("{} applied, {missing} missing", applied.len());
-        let remedy = match obstacle {
-            None => "run `socialize migrate`".to_owned(),
-            Some(obstacle) => {
-                format!("run `socialize migrate` with another role, for {}", obstacle.sentence())
-            }
-        };
-        return Finding::failed(MIGRATIONS, detail, remedy);
-    }
-    Finding::ok(MIGRATIONS, format!("all {} applied", applied.len()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn verdict(applied: &[(i64, bool, Vec<u8>)]) -> String {
-        compare(&start::migrator(), applied, None).text()
-    }
-
-    fn all() -> Vec<(i64, bool, Vec<u8>)> {
-        start::migrator().iter().map(|m| (m.version, true, m.checksum.to_vec())).collect()
-    }
-
-    #[test]
-    fn migrations_are_compared_by_version_and_content() {
-        assert!(verdict(&all()).starts_with("ok"), "{}", verdict(&all()));
-        assert!(verdict(&[]).contains("0 applied"), "{}", verdict(&[]));
-
-        let mut unfinished = all();
-        unfinished[0].1 = false;
-        assert!(verdict(&unfinished).contains("has not ended"));
-        let mut changed = all();
-        changed[1].2 = vec![0];
-        assert!(verdict(&changed).contains("another one"));
-        let mut newer = all();
-        newer.push((9_999, true, Vec::new()));
-        assert!(verdict(&newer).contains("9999"));
-    }
 
     #[test]
     fn a_clock_is_judged_beyond_what_the_way_of_the_answer_explains() {

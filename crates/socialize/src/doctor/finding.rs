@@ -25,27 +25,35 @@ enum Verdict {
 }
 
 impl Finding {
-    pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Ok, detail: detail.into(), remedy: None }
     }
 
-    pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Skipped, detail: detail.into(), remedy: None }
     }
 
-    pub(super) fn warning(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn warning(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Warning, detail: detail.into(), remedy: Some(remedy.into()) }
     }
 
-    pub(super) fn failed(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn failed(check: &'static str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Failed, detail: detail.into(), remedy: Some(remedy.into()) }
     }
 
-    pub(super) fn is_failure(&self) -> bool {
+    /// The same where it is no reason to fail; what is well stays so.
+    pub(crate) fn softened(mut self) -> Self {
+        if self.verdict == Verdict::Failed {
+            self.verdict = Verdict::Warning;
+        }
+        self
+    }
+
+    pub(crate) fn is_failure(&self) -> bool {
         self.verdict == Verdict::Failed
     }
 
-    pub(super) fn is_warning(&self) -> bool {
+    pub(crate) fn is_warning(&self) -> bool {
         self.verdict == Verdict::Warning
     }
 
@@ -56,7 +64,7 @@ impl Finding {
     }
 
     /// One line, and the remedy below it.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Ok => "ok",
             Verdict::Warning => "WARNING",

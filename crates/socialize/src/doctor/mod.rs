@@ -4,8 +4,9 @@
 mod blobs;
 mod database;
 mod disk;
-mod finding;
+pub(crate) mod finding;
 mod mail;
+mod open_files;
 mod requirements;
 mod settings;
 mod telemetry;
@@ -47,6 +48,7 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
     for finding in settings::check(&settings, variables) {
         report.add(finding)?;
     }
+    report.add(open_files::check(&settings))?;
     let trusts_a_proxy = !settings.listen.trusted_peers.is_empty();
     for finding in database::check(&settings.database, trusts_a_proxy).await {
         report.add(finding)?;

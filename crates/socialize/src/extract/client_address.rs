@@ -60,7 +60,7 @@ impl ClientAddress {
     /// The address that a chain of trusted proxies reports, or else the peer's. Each proxy appends whom it got the request
     /// from, so the list is read from its end and only for as long as whoever wrote an entry is trusted: what comes before
     /// was written by the client, who could write anything.
-    fn of(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
+    pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
         let mut client = peer.to_canonical();
         let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
         let mut entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::page::{Page, PageQuery, Position};
+use super::page::{PAGE_BYTES, Page, PageQuery, Position};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
@@ -181,13 +181,22 @@ async fn list_own_feedback_reports(
         .run(
             DatabaseOperation::ListFeedbackReports,
             sqlx::query_as(
-                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
-                     exists (select from feedback_screenshots where feedback_report_id = f.id) as has_screenshot
-                 from feedback_reports f
-                 join sessions s on s.user_id = f.reporter_id
-                     and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
-                 where f.reporter_id = $1 and ($2::timestamptz is null or (f.created_at, f.id) < ($2, $3))
-                 order by f.created_at desc, f.id desc limit $4",
+                "select * from (
+                     select *, sum(octet_length(body)) over (
+                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
+                     ) as bytes_before
+                     from (
+                         select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                             exists (select from feedback_screenshots where feedback_report_id = f.id) as has_screenshot
+                         from feedback_reports f
+                         join sessions s on s.user_id = f.reporter_id
+                             and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
+                         where f.reporter_id = $1 and ($2::timestamptz is null or (f.created_at, f.id) < ($2, $3))
+                         order by f.created_at desc, f.id desc limit $4
+                     ) listed
+                 ) measured
+                 where bytes_before is null or bytes_before < $7
+                 order by created_at desc, id desc",
             )
             .bind(user.user_id)
             .bind(after.map(|position| position.created_at))
@@ -195,6 +204,7 @@ async fn list_own_feedback_reports(
             .bind(rows)
             .bind(user.session_id)
             .bind(app.clock.now())
+            .bind(PAGE_BYTES as i64)
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -202,7 +212,7 @@ async fn list_own_feedback_reports(
         user.require_session(&app, &mut connection).await?;
     }
     let position = |report: &FeedbackReport| Position { created_at: report.created_at, id: report.id.uuid() };
-    Ok(Json(Page::of(reports, rows, position)))
+    Ok(Json(Page::of_texts(reports, rows, |report| &report.body, position)))
 }
 
 /// Which feedback reports are asked for.
@@ -214,7 +224,7 @@ struct FeedbackReportsQuery {
     status: Option<FeedbackStatus>,
     /// Only those of this kind.
     kind: Option<FeedbackKind>,
-    /// How many at most; 50 unless told.
+    /// How many at most; 50 unless told. A page of long texts may end earlier.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -244,20 +254,30 @@ async fn list_feedback_reports(
         .run(
             DatabaseOperation::ListFeedbackReports,
             sqlx::query_as(
-                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
-                     exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
-                     f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
-                 from feedback_reports f join users u on u.id = f.reporter_id
-                 where ($1::text is null or f.status = $1)
-                     and ($2::text is null or f.kind = $2)
-                     and ($3::timestamptz is null or (f.created_at, f.id) < ($3, $4))
-                 order by f.created_at desc, f.id desc limit $5",
+                "select * from (
+                     select *, sum(octet_length(body)) over (
+                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
+                     ) as bytes_before
+                     from (
+                         select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                             exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
+                             f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                         from feedback_reports f join users u on u.id = f.reporter_id
+                         where ($1::text is null or f.status = $1)
+                             and ($2::text is null or f.kind = $2)
+                             and ($3::timestamptz is null or (f.created_at, f.id) < ($3, $4))
+                         order by f.created_at desc, f.id desc limit $5
+                     ) listed
+                 ) measured
+                 where bytes_before is null or bytes_before < $6
+                 order by created_at desc, id desc",
             )
             .bind(query.status)
             .bind(query.kind)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(PAGE_BYTES as i64)
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -265,7 +285,7 @@ async fn list_feedback_reports(
         created_at: found.report.created_at,
         id: found.report.id.uuid(),
     };
-    Ok(Json(Page::of(reports, rows, position)))
+    Ok(Json(Page::of_texts(reports, rows, |found| &found.report.body, position)))
 }
 
 #[derive(Deserialize)]

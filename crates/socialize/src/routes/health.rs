@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::json;
-use telemetry::health::Readiness;
 
 use crate::app::App;
 use crate::start::VERSION;
@@ -28,15 +27,11 @@ pub async fn live(State(app): State<App>) -> Response {
 
 /// Whether requests can be answered now.
 pub async fn ready(State(app): State<App>) -> Response {
-    verdict(is_ready(&app), false)
+    verdict(app.is_ready(), false)
 }
 
 async fn both(State(app): State<App>) -> Response {
-    verdict(app.health.live() && is_ready(&app), true)
-}
-
-fn is_ready(app: &App) -> bool {
-    app.health.ready() == Readiness::Ready
+    verdict(app.health.live() && app.is_ready(), true)
 }
 
 fn verdict(is_well: bool, with_version: bool) -> Response {

@@ -12,13 +12,15 @@ use crate::error::Error;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
+/// From how many bytes of text on a page ends early: it is made whole in memory, and stays there until its client has read it.
+pub const PAGE_BYTES: usize = 256 << 10;
 
 /// Which part of a list is asked for.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// How many at most; 50 unless told.
+    /// How many at most; 50 unless told. A page of long texts may end earlier.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -102,8 +104,28 @@ impl Position {
 
 impl<T> Page<T> {
     /// Makes a page from the rows that [`PageQuery::rows`] asked for.
-    pub fn of(mut items: Vec<T>, rows: i64, position: impl Fn(&T) -> Position) -> Self {
-        let limit = rows as usize - 1;
+    pub fn of(items: Vec<T>, rows: i64, position: impl Fn(&T) -> Position) -> Self {
+        Self::ending_at(rows as usize - 1, items, position)
+    }
+
+    /// The same where an item may have a long text. The page ends with the item that makes it longer than [`PAGE_BYTES`]; the query need
+    /// not return more than one item beyond that.
+    pub fn of_texts(
+        items: Vec<T>,
+        rows: i64,
+        text: impl Fn(&T) -> &str,
+        position: impl Fn(&T) -> Position,
+    ) -> Self {
+        let mut bytes = 0;
+        let fitting = items.iter().take_while(|item| {
+            let fits = bytes < PAGE_BYTES;
+            bytes += text(item).len();
+            fits
+        });
+        Self::ending_at(fitting.count().min(rows as usize - 1), items, position)
+    }
+
+    fn ending_at(limit: usize, mut items: Vec<T>, position: impl Fn(&T) -> Position) -> Self {
         let next_cursor = (items.len() > limit).then(|| position(&items[limit - 1]).encode());
         items.truncate(limit);
         Self { items, next_cursor }
@@ -114,6 +136,31 @@ impl<T> Page<T> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_page_of_long_texts_ends_early_and_is_continued() {
+        let position = |number: &(u128, String)| Position {
+            created_at: DateTime::UNIX_EPOCH,
+            id: Uuid::from_u128(number.0),
+        };
+        let texts = |lengths: &[usize]| -> Vec<(u128, String)> {
+            (0..).zip(lengths).map(|(number, length)| (number, "a".repeat(*length))).collect()
+        };
+        let page = |lengths: &[usize], rows| {
+            let page = Page::of_texts(texts(lengths), rows, |text| &text.1, position);
+            (
+                page.items.len(),
+                page.next_cursor.and_then(|cursor| Position::decode(&cursor)).map(|p| p.id.as_u128()),
+            )
+        };
+        let half = PAGE_BYTES / 2;
+        assert_eq!(page(&[half, half, half], 51), (2, Some(1)));
+        assert_eq!(page(&[half, half - 1, half], 51), (3, None));
+        assert_eq!(page(&[3 * half], 51), (1, None));
+        assert_eq!(page(&[3 * half, 1], 51), (1, Some(0)), "one item at least");
+        assert_eq!(page(&[1, 1, 1], 3), (2, Some(1)), "the limit of rows holds as well");
+        assert_eq!(page(&[], 3), (0, None));
+    }
 
     proptest! {
         #[test]

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use super::files::{self, File, FileRequest};
 use crate::app::App;
-use crate::blobs::{StoredBlob, UploadRules, store_upload};
+use crate::blobs::{StoredBlob, UploadRules, Uploader, store_upload};
 use crate::error::{Error, answers};
 use crate::extract::{CurrentUser, Parameters, Upload};
 
@@ -56,7 +56,7 @@ struct FeedbackReportPath {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 200, body = Screenshot),
-        answers::Authenticated, answers::NotFound, answers::FileBody,
+        answers::Authenticated, answers::NotFound, answers::FileBody, answers::RateLimited,
     ),
     security(("access_token" = []))
 )]
@@ -71,7 +71,8 @@ async fn put_screenshot(
     lock_own_report(&app, &mut transaction, user, path.feedback_report_id).await?;
     drop(transaction);
 
-    let stored = store_upload(&app, upload, RULES).await?;
+    let uploader = Uploader { user_id: user.user_id, organization_id: None };
+    let stored = store_upload(&app, upload, uploader, RULES).await?;
     let replaced = replace(&app, user, path.feedback_report_id, &stored).await;
     if replaced.is_err() {
         stored.discard(&app).await;

@@ -29,7 +29,7 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// report cannot be written.
 pub async fn run(settings: SimulateSettings) -> anyhow::Result<ExitCode> {
     let target = Target::find(&settings.target, settings.any_host).await?;
-    let interrupts = Interrupts::listen().context("signals cannot be received")?;
+    let interrupts = Interrupts::of_a_terminal().context("signals cannot be received")?;
     let (rate, seed) = (settings.behaviour.rate, settings.behaviour.seed);
     let length = humantime::format_duration(settings.duration);
     print(&format!("Driving {} with {rate} actions a second for {length}, seed {seed}.", target.base()))?;
@@ -63,7 +63,7 @@ pub async fn run(settings: SimulateSettings) -> anyhow::Result<ExitCode> {
     if !running.is_finished() {
         tokio::select! {
             ended = &mut running => ended??,
-            () = interrupts.second() => running.abort(),
+            _ = interrupts.second() => running.abort(),
         }
     }
 

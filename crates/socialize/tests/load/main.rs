@@ -4,7 +4,16 @@
 //! the machine busy, or shows beside its figure what the figure is to be compared with in the same run.
 
 mod claims;
+mod connections;
 mod emails;
+#[path = "../process/exposition.rs"]
+#[expect(dead_code, reason = "shared with the tests of the process")]
+mod exposition;
+#[path = "../process/harness.rs"]
+#[expect(dead_code, reason = "shared with the tests of the process")]
+mod harness;
+#[path = "../../../telemetry/tests/records/prometheus_text.rs"]
+mod prometheus_text;
 mod publications;
 
 use std::collections::BTreeMap;
@@ -33,6 +42,24 @@ const MEASUREMENTS: &[Measurement] = &[
         what: "honest publication beside 200 tarpits, 95 %, seconds",
         goal: Goal::AtMost(2.0),
         measure: || Box::pin(publications::honest_delay()),
+    },
+    Measurement {
+        key: "unread_clients_mib",
+        what: "MiB with 200 clients of HTTP/1 and 25 of HTTP/2 that do not read",
+        goal: Goal::AtMost(256.0),
+        measure: || Box::pin(connections::unread_mib()),
+    },
+    Measurement {
+        key: "broken_followups",
+        what: "requests broken after a refused POST",
+        goal: Goal::AtMost(0.0),
+        measure: || Box::pin(connections::broken_followups()),
+    },
+    Measurement {
+        key: "lost_requests",
+        what: "requests lost in six rolling restarts at 200 a second",
+        goal: Goal::AtMost(0.0),
+        measure: || Box::pin(connections::lost_requests()),
     },
 ];
 

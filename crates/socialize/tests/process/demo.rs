@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use otlp_sink::OtlpSink;
 use serde_json::{Value, json};
@@ -195,6 +196,91 @@ async fn nothing_acknowledged_is_lost_when_it_is_killed() {
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(said.contains("Every usage counter equals the number of its facts."), "{said}");
     assert!(!is_alive(&postgres), "Postgres ends with the demo");
+}
+
+/// Kills what a failed test would leave behind.
+struct Leftover(PathBuf);
+
+impl Drop for Leftover {
+    fn drop(&mut self) {
+        let id = self.0.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if let Some(id) = id.filter(|_| is_alive(&self.0)) {
+            let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
+/// The process of the demo with this data directory, whoever started it.
+fn demo_process(data: &Path) -> PathBuf {
+    let program = env!("CARGO_BIN_EXE_socialize");
+    let is_it = |process: &PathBuf| {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        let words: Vec<&str> = command.split(|byte| *byte == 0).flat_map(std::str::from_utf8).collect();
+        words.first() == Some(&program) && words.contains(&data.to_str().expect("a path of UTF-8"))
+    };
+    let processes = fs::read_dir("/proc").expect("the list of processes").flatten();
+    processes.map(|entry| entry.path()).find(is_it).expect("the demo runs")
+}
+
+/// Runs a program on a terminal of its own, which says where its cursor is when it is asked, and shows what the program writes.
+const TERMINAL: &str = r"
+import fcntl, os, pty, struct, sys, termios
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 120, 0, 0))
+while True:
+    written = os.read(terminal, 65536)
+    if b'\x1b[6n' in written:
+        os.write(terminal, b'\x1b[1;1R')
+    os.write(1, written)
+    if b'\x1b[?1049h' in written:
+        os.write(1, b'\nlive\n')
+";
+
+#[tokio::test]
+async fn a_terminal_that_is_closed_ends_the_demo_in_good_order() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let program = env!("CARGO_BIN_EXE_socialize");
+    let mut command = Command::new("python3");
+    command.args(["-c", TERMINAL, program, "demo", "--rate", "5", "--data-directory"]).arg(&data);
+    command.args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env_remove("DATABASE_URL").env("TERM", "xterm-256color");
+    let mut terminal = Launch::of(command).spawn();
+    public_address(&terminal).await;
+    let (demo, postgres) = (Leftover(demo_process(&data)), Leftover(postgres_process(&data)));
+    let log = data.join("logs/socialize.jsonl");
+    eventually("people at work", async || {
+        fs::read_to_string(&log)
+            .is_ok_and(|log| log.contains("socialize.organizations.created"))
+            .then_some(())
+    })
+    .await;
+
+    assert!(terminal.line_texts().iter().any(|line| line == "live"), "it is no live view");
+    terminal.signal(Signal::SIGKILL);
+    terminal.wait_for_exit().await;
+    eventually("the end of the demo", async || (!is_alive(&demo.0)).then_some(())).await;
+    eventually("the end of Postgres", async || (!is_alive(&postgres.0)).then_some(())).await;
+    let log = fs::read_to_string(&log).expect("a log");
+    assert!(log.lines().any(|line| line.contains("server.stopped")), "it ended in good order");
+    assert!(!data.join("postgres/postmaster.pid").exists(), "so did Postgres");
+}
+
+#[tokio::test]
+async fn the_end_of_the_own_postgres_is_told() {
+    let directory = directory();
+    let data = directory.path().join("data");
+    let mut process = demo(&data, &["--plain", "--rate", "5"]).spawn();
+    public_address(&process).await;
+    drop(Leftover(postgres_process(&data)));
+    let status = process.wait_for_exit().await;
+    assert_eq!(status.code(), Some(1), "{status}");
+    let told = process.standard_error();
+    let log = data.join("postgres").display().to_string();
+    assert!(told.contains("own PostgreSQL has ended") && told.contains(&log), "{told}");
 }
 
 async fn write_until_it_fails(

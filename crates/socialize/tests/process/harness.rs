@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 use socialize::clock::Clock;
 use socialize::secret::Secret;
 use socialize::token::Tokens;
@@ -53,14 +53,31 @@ impl Launch {
         Self::role("serve", database_url)
     }
 
+    /// The same, after a shell ran something, such as a change of its limits.
+    pub(crate) fn serve_after(script: &str, database_url: &str) -> Self {
+        let mut command = bare(Command::new("/bin/sh"));
+        command.args(["-c", &format!("{script} && exec \"$0\" serve"), env!("CARGO_BIN_EXE_socialize")]);
+        Self::of(command).with_settings(database_url)
+    }
+
     /// `socialize work` or another role with the same settings.
     pub(crate) fn role(role: &str, database_url: &str) -> Self {
-        Self::of(program(&[role]))
+        Self::of(program(&[role])).with_settings(database_url)
+    }
+
+    /// Everything that is required. Nobody balances load between these processes, so they need not wait before they end.
+    fn with_settings(self, database_url: &str) -> Self {
+        self.variable("SOCIALIZE_DRAIN_DELAY", "0s")
             .variable("SOCIALIZE_DATABASE_URL", database_url)
             .variable("SOCIALIZE_SECRET", SERVER_SECRET)
             .variable("SOCIALIZE_LISTEN", "127.0.0.1:0")
             .variable("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:0")
             .variable("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>")
+            // One user of a test does what many people do.
+            .variables(&[
+                ("SOCIALIZE_ORGANIZATIONS_PER_USER", "1000000"),
+                ("SOCIALIZE_WRITES_PER_USER", "1000000"),
+            ])
             .with_mail_directory()
     }
 
@@ -143,8 +160,14 @@ impl Launch {
 
 /// The program with these arguments and an empty environment.
 pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
-    command.args(arguments).env_clear();
+    let mut command = bare(Command::new(env!("CARGO_BIN_EXE_socialize")));
+    command.args(arguments);
+    command
+}
+
+/// A command that inherits nothing and whose output can be read.
+fn bare(mut command: Command) -> Command {
+    command.env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -312,6 +335,29 @@ impl Drop for Process {
             eprintln!("The last lines of the process:\n{}\n{}", last.join("\n"), self.standard_error());
         }
     }
+}
+
+/// Makes a content item whose revisions are as many and as long as a page can have, and returns the path of their list.
+pub(crate) async fn longest_list(process: &Process, user: &User, pool: &PgPool) -> String {
+    let create = async |path: &str, body: Value| {
+        let created = process.call(Method::POST, path, &[user.header()], &body).await.expect(201);
+        created.body["id"].as_str().expect("an id").to_owned()
+    };
+    let organization = create("/v1/organizations", json!({"name": "A"})).await;
+    let workspaces = format!("/v1/organizations/{organization}/workspaces");
+    let workspace = create(&workspaces, json!({"name": "W", "required_approvals": 1})).await;
+    let items = format!("/v1/workspaces/{workspace}/content-items");
+    let item = create(&items, json!({"channel": "x", "title": "T", "body": ""})).await;
+    sqlx::query(
+        "insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
+         select id, number, 'T', repeat('𝄞', 10000), created_by, created_at
+         from content_items, generate_series(2, 101) number where id = $1::uuid",
+    )
+    .bind(&item)
+    .execute(pool)
+    .await
+    .expect("revisions");
+    format!("{items}/{item}/revisions?limit=100")
 }
 
 /// Reads the whole answer.

@@ -327,6 +327,7 @@ const SAMPLED: &[&str] = &[
     "socialize.workspaces.active",
     "socialize.sampler.last_success.time",
     "socialize.gauge.drift",
+    "socialize.quota.largest_share",
 ];
 
 /// Metrics that nothing registers yet.

@@ -26,6 +26,7 @@ use socialize::passwords::{PasswordHashing, Passwords};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
 use socialize::quotas::QuotaSettings;
 use socialize::rate_limit::{RateLimitSettings, RateLimits};
+use socialize::schema::Schema;
 use socialize::secret::Secret;
 use socialize::token::Tokens;
 use telemetry::health::{Health, HealthSettings};
@@ -570,6 +571,7 @@ fn build(
         clock,
         tokens,
         health,
+        schema: Schema::accepted(),
         telemetry,
     })
 }

@@ -44,9 +44,9 @@ impl Readiness {
 /// The state of a dependency, from its latest check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DependencyState {
-    /// The last check succeeded.
+    /// A check succeeded, and no two in a row have failed since.
     Up,
-    /// The last check failed or timed out.
+    /// Two checks in a row failed or timed out, and none has succeeded since.
     Down,
     /// The first check is still running, or the last result is stale.
     Unknown,

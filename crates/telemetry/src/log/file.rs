@@ -144,19 +144,33 @@ impl RotatingFile {
         Ok(numbers)
     }
 
-    /// Reopens the file if another program, such as `logrotate`, moved or deleted it.
+    /// Opens the file that the path leads to now. The caller may do anything with a moved file
+    /// afterwards.
+    pub(super) fn reopen(&mut self) {
+        self.check_path();
+        // A failure repeats with the next line, which is then counted as lost.
+        let _ = self.opened();
+    }
+
     fn follow_path(&mut self) {
-        if self.identity_checked.elapsed() < IDENTITY_CHECK_INTERVAL {
-            return;
+        if self.identity_checked.elapsed() >= IDENTITY_CHECK_INTERVAL {
+            self.check_path();
         }
+    }
+
+    /// Reopens the file if another program, such as `logrotate`, moved, deleted or truncated it.
+    fn check_path(&mut self) {
         self.identity_checked = Instant::now();
-        let Some(open) = &self.open else { return };
-        let is_elsewhere = match fs::metadata(&self.settings.path) {
-            Ok(metadata) => (metadata.dev(), metadata.ino()) != open.identity,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        if is_elsewhere {
-            self.open = None;
+        let Some(open) = &mut self.open else { return };
+        match fs::metadata(&self.settings.path) {
+            Ok(metadata) if (metadata.dev(), metadata.ino()) == open.identity => {
+                if metadata.len() < open.size {
+                    open.size = metadata.len();
+                    open.is_mid_line = false;
+                }
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {}
+            _ => self.open = None,
         }
     }
 }

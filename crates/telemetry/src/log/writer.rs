@@ -72,6 +72,7 @@ struct Shared {
     flushes_requested: AtomicU64,
     flush_progress: FlushProgress,
     is_stopping: AtomicBool,
+    is_file_moved: AtomicBool,
 }
 
 /// The running writer. Dropping it writes pending lines for at most a second.
@@ -126,6 +127,7 @@ impl LogWriter {
             flushes_requested: AtomicU64::new(0),
             flush_progress: FlushProgress::default(),
             is_stopping: AtomicBool::new(false),
+            is_file_moved: AtomicBool::new(false),
         });
         let mut writing = Writing {
             source,
@@ -197,6 +199,13 @@ impl LogWriterHandle {
         self.thread.unpark();
     }
 
+    /// Makes the writer reopen the log file by its path, after the file was moved. Pending lines go
+    /// into the new file.
+    pub fn reopen_file(&self) {
+        self.shared.is_file_moved.store(true, Ordering::Release);
+        self.wake();
+    }
+
     /// Waits until every line that the source holds now is written or counted as lost, but not
     /// beyond the deadline.
     ///
@@ -246,6 +255,11 @@ impl Writing {
         loop {
             let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
             let requested = self.shared.flushes_requested.load(Ordering::Acquire);
+            if self.shared.is_file_moved.swap(false, Ordering::AcqRel)
+                && let Some(file) = &mut self.file
+            {
+                file.reopen();
+            }
             // Keep writing lines after a defect in the source or here; the panic itself is counted.
             if catch_unwind(AssertUnwindSafe(|| self.write_pending())).is_err() {
                 self.shared.statistics.add_writer_panic();

@@ -23,7 +23,7 @@ use super::locked::LockedContentItem;
 use super::revisions::insert_revision;
 use super::{ContentItemPath, find_status};
 use crate::app::App;
-use crate::blobs::{StoredBlob, UploadRules, store_upload};
+use crate::blobs::{StoredBlob, UploadRules, Uploader, store_upload};
 use crate::database::Transaction;
 use crate::error::{Error, answers};
 use crate::extract::{
@@ -103,7 +103,7 @@ pub(super) struct AttachmentQuery {
     responses(
         (status = 201, body = Attachment, headers(("etag" = String, description = "Of the content item: what the next edit sends as If-Match."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::FileBody, answers::Conflict,
-        answers::Precondition, answers::KeyReused,
+        answers::Precondition, answers::KeyReused, answers::RateLimited,
     ),
     security(("access_token" = []))
 )]
@@ -122,7 +122,8 @@ pub(super) async fn attach_file(
         let edit = Edit::begin(&app, &mut transaction, &member, path.content_item_id, &if_match).await?;
         edit.require_room(&app, &mut transaction, member.organization_id).await?;
     }
-    let stored = store_upload(&app, upload, RULES).await?;
+    let uploader = Uploader { user_id: member.user_id, organization_id: Some(member.organization_id) };
+    let stored = store_upload(&app, upload, uploader, RULES).await?;
     let request = key.of_file(&stored.checksum);
     let attached = attach(&app, &member, path.content_item_id, &if_match, query, &request, &stored).await;
     match attached {

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, answers};
 use crate::extract::{Created, Idempotent, Member, Parameters, Query, Reviewer, WorkspaceMember};
-use crate::routes::page::{Page, PageQuery, Position};
+use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position};
 use crate::text::Text;
 
 /// What a reviewer adds to a decision.
@@ -160,20 +160,31 @@ pub(super) async fn list_approval_decisions(
         .run(
             DatabaseOperation::ListApprovalDecisions,
             sqlx::query_as(
-                "select d.id, d.revision_number as revision, d.reviewer_id, d.decision, d.note,
-                     d.revision_number < i.current_revision as is_void, d.created_at
-                 from approval_decisions d join content_items i on i.id = d.content_item_id
-                 where d.content_item_id = $1 and ($2::timestamptz is null or (d.created_at, d.id) < ($2, $3))
-                 order by d.created_at desc, d.id desc limit $4",
+                "select * from (
+                     select *, sum(coalesce(octet_length(note), 0)) over (
+                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
+                     ) as bytes_before
+                     from (
+                         select d.id, d.revision_number as revision, d.reviewer_id, d.decision, d.note,
+                             d.revision_number < i.current_revision as is_void, d.created_at
+                         from approval_decisions d join content_items i on i.id = d.content_item_id
+                         where d.content_item_id = $1 and ($2::timestamptz is null or (d.created_at, d.id) < ($2, $3))
+                         order by d.created_at desc, d.id desc limit $4
+                     ) listed
+                 ) measured
+                 where bytes_before is null or bytes_before < $5
+                 order by created_at desc, id desc",
             )
             .bind(path.content_item_id)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
             .bind(rows)
+            .bind(PAGE_BYTES as i64)
             .fetch_all(&mut *connection),
         )
         .await?;
     let position =
         |decision: &ApprovalDecision| Position { created_at: decision.created_at, id: decision.id.uuid() };
-    Ok(Json(Page::of(decisions, rows, position)))
+    let page = Page::of_texts(decisions, rows, |one| one.note.as_deref().unwrap_or_default(), position);
+    Ok(Json(page))
 }

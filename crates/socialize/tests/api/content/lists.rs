@@ -1,5 +1,6 @@
 //! Lists: pages and filters.
 
+use domain::ids::UserId;
 use serde_json::{Value, json};
 use test_support::Answer;
 
@@ -84,5 +85,61 @@ async fn revisions_and_decisions_are_listed_page_by_page() {
     for list in ["revisions", "decisions"] {
         let path = format!("{item}/{list}?cursor=nonsense");
         team.test.get(team.author, &path).await.expect_error(400, "malformed_request");
+    }
+}
+
+/// Four bytes each.
+fn long_text(characters: usize) -> String {
+    "𝄞".repeat(characters)
+}
+
+/// Reads all pages, checks that none is too large, and returns the ids and how many there were.
+async fn all_pages(team: &Team, caller: UserId, path: &str, id: &str) -> (Vec<Value>, usize) {
+    // The text of a page, the item that goes beyond it, and what is not text.
+    const LARGEST: usize = (256 << 10) + (40 << 10) + (32 << 10);
+    let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
+    loop {
+        let page = team.test.get(caller, &format!("{path}?limit=100{cursor}")).await.expect(200);
+        assert!(page.bytes.len() <= LARGEST, "{path}: a page of {} bytes", page.bytes.len());
+        ids.extend(column(&page, id));
+        pages += 1;
+        match &page.body["next_cursor"] {
+            Value::String(next) => cursor = format!("&cursor={next}"),
+            _ => return (ids, pages),
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_long_texts_end_early_and_none_is_missed() {
+    const COUNT: usize = 18;
+    let team = Team::start(1).await;
+    let item = team.draft().await;
+    let reports = "/v1/feedback-reports";
+    let (mut comments, mut feedback) = (Vec::new(), Vec::new());
+    for number in 0..COUNT {
+        let comment = json!({"body": long_text(5_000)});
+        let path = format!("{item}/comments");
+        comments.push(team.test.post(team.author, &path, comment).await.expect(201).body["id"].clone());
+        let report = json!({"kind": "idea", "body": long_text(5_000)});
+        feedback.push(team.test.post(team.author, reports, report).await.expect(201).body["id"].clone());
+        let etag = team.etag(&item).await;
+        // Another one each time, or there would be no revision.
+        let body = format!("{number:02}{}", long_text(9_990));
+        team.edit(team.author, &item, &etag, json!({"body": body})).await.expect(200);
+    }
+    comments.reverse();
+    feedback.reverse();
+    let operator = team.test.operator().await;
+    let revisions: Vec<Value> = (1..=COUNT + 1).rev().map(|number| json!(number)).collect();
+    // So many of 20 KB, or of 40, make a page.
+    for (caller, path, id, expected, pages) in [
+        (team.author, format!("{item}/comments"), "id", comments, COUNT.div_ceil(14)),
+        (team.author, format!("{item}/revisions"), "number", revisions, (COUNT + 1).div_ceil(7)),
+        (team.author, format!("{reports}/mine"), "id", feedback.clone(), COUNT.div_ceil(14)),
+        (operator, reports.to_owned(), "id", feedback, COUNT.div_ceil(14)),
+    ] {
+        let read = all_pages(&team, caller, &path, id).await;
+        assert!(read == (expected, pages), "{path}: {} pages of {:?}", read.1, read.0);
     }
 }

@@ -1,14 +1,15 @@
 //! Attaching files.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
+use domain::ids::UserId;
 use futures_util::{StreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use test_support::TestApp;
+use test_support::{Answer, TestApp};
 
 use super::{
     GIF, JPEG, MIB, MP4, PDF, WEBP, attach, attached, file, in_pieces, nothing_stays, operations, picture,
@@ -312,33 +313,98 @@ async fn an_upload_may_take_longer_than_other_requests() {
     attach(&team, &item, Body::from_stream(slow)).await.expect(201);
 }
 
+/// Pieces of this size, one after a pause, without an end.
+fn trickle(piece: usize, pause: Duration) -> Body {
+    let pieces = stream::unfold(file(MP4, piece), move |piece| async move {
+        tokio::time::sleep(pause).await;
+        let next = vec![0; piece.len()];
+        Some((Ok::<_, std::io::Error>(Bytes::from(piece)), next))
+    });
+    Body::from_stream(pieces)
+}
+
+/// A screenshot for a report of its own.
+async fn put_screenshot(test: &TestApp, reporter: UserId, body: impl Into<Body>) -> Answer {
+    let report = json!({"kind": "bug", "body": "It hums"});
+    let report = test.post(reporter, "/v1/feedback-reports", report).await.expect(201).text("id");
+    let path = format!("/v1/feedback-reports/{report}/screenshot");
+    test.send(request(test, reporter, Method::PUT, &path, body)).await
+}
+
+#[tokio::test]
+async fn an_upload_that_is_slower_than_the_slowest_pace_is_refused() {
+    let grace = Duration::from_millis(500);
+    let hasty = TestApp::start_with_settings(|settings| settings.body_timeout = grace).await;
+    let team = Team::join(hasty, 1).await;
+    let item = team.draft().await;
+    let began = Instant::now();
+    // Each piece comes in time, and the file would have half a minute more.
+    let slow = trickle(100, Duration::from_millis(50));
+    attach(&team, &item, slow).await.expect_error(408, "request_timeout");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    nothing_stays(&team).await;
+    // Whoever keeps the pace may take as long as it takes.
+    let steady =
+        stream::iter(file(MP4, 40 << 10).chunks(2 << 10).map(Bytes::copy_from_slice).collect::<Vec<_>>())
+            .then(|piece| async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok::<_, std::io::Error>(piece)
+            });
+    attach(&team, &item, Body::from_stream(steady)).await.expect(201);
+}
+
 #[tokio::test]
 async fn only_so_many_uploads_are_received_at_once() {
     let patient =
         TestApp::start_with_settings(|settings| settings.body_timeout = Duration::from_millis(500)).await;
     let team = Team::join(patient, 1).await;
-    let item = team.draft().await;
-    // As many as the tests' settings allow, none of which ends.
-    let trickle = || {
-        let pieces = stream::unfold(file(MP4, 100), |piece| async {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            Some((Ok::<_, std::io::Error>(Bytes::from(piece)), vec![0]))
-        });
-        Body::from_stream(pieces)
-    };
-    let uploads: Vec<_> = (0..4).map(|_| attach(&team, &item, trickle())).collect();
+    let mut users = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        users.push(team.test.user(name).await);
+    }
+    let fifth = team.test.user("five").await;
+    // As many as the tests' settings allow, of which none ends soon, at a pace that is fast enough.
+    let uploads = users
+        .iter()
+        .map(|user| put_screenshot(&team.test, *user, trickle(16 << 10, Duration::from_millis(50))));
     let one_more = async {
-        // The first may be faster than the others.
+        // It may be faster than the others.
         loop {
-            let told = attach(&team, &item, PNG).await;
+            let told = put_screenshot(&team.test, fifth, PNG).await;
             if told.status.as_u16() == 503 {
                 return told;
             }
         }
     };
     tokio::select! {
-        _ = futures_util::future::join_all(uploads) => panic!("these uploads have no end"),
+        _ = futures_util::future::join_all(uploads) => panic!("these uploads take longer"),
         told = one_more => drop(told.expect_error(503, "unavailable")),
+    }
+    put_screenshot(&team.test, fifth, PNG).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_can_have_all_uploads_to_themselves() {
+    let patient =
+        TestApp::start_with_settings(|settings| settings.body_timeout = Duration::from_secs(5)).await;
+    let team = Team::join(patient, 1).await;
+    let item = team.draft().await;
+    // As many as there can be at once, none of which ends.
+    let uploads = (0..4).map(|_| attach(&team, &item, trickle(16 << 10, Duration::from_millis(100))));
+    let others = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        put_screenshot(&team.test, team.reviewer, PNG).await.expect(200);
+        assert!(began.elapsed() < Duration::from_secs(4), "it did not wait: {:?}", began.elapsed());
+        // The same user waits for the first of their own, and is told why that is.
+        attach(&team, &item, PNG).await
+    };
+    tokio::select! {
+        _ = futures_util::future::join_all(uploads) => panic!("these uploads have no end"),
+        told = others => {
+            let told = told.expect_error(429, "rate_limited");
+            assert!(told.header("retry-after").is_some());
+        }
     }
     attach(&team, &item, PNG).await.expect(201);
 }

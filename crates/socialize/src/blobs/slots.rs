@@ -1,0 +1,189 @@
+//! Slots of concurrent uploads. Each upload takes memory for one part, so there are few slots, and nobody may have all of them.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use domain::ids::{OrganizationId, UserId};
+use telemetry::ErrorType;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+
+/// Part of all slots that one user, and one organization, may have.
+const PART_OF_ONE_USER: usize = 4;
+const PART_OF_ONE_ORGANIZATION: usize = 2;
+
+/// Owner of an upload.
+#[derive(Clone, Copy)]
+pub struct Uploader {
+    /// The user that sends it.
+    pub user_id: UserId,
+    /// The organization that it is for, if there is one.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// Gives out slots.
+pub(super) struct Slots {
+    all: usize,
+    state: Mutex<State>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    taken: usize,
+    by_user: HashMap<UserId, usize>,
+    by_organization: HashMap<OrganizationId, usize>,
+}
+
+/// The right to upload, given up when it is dropped.
+pub(super) struct Slot<'a> {
+    slots: &'a Slots,
+    uploader: Uploader,
+}
+
+/// Reason for having no slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Others have all of them.
+    ByAll,
+    /// This user or organization has its share.
+    ByUploader,
+}
+
+impl Slots {
+    pub(super) fn new(all: usize) -> Self {
+        Self { all, state: Mutex::default(), freed: Notify::new() }
+    }
+
+    /// Waits for a slot.
+    ///
+    /// # Errors
+    /// When there is none by the deadline: because too many are under way, or too many of this uploader.
+    pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, Error> {
+        loop {
+            // Before looking, so that what is freed meanwhile is heard of.
+            let freed = self.freed.notified();
+            let taken = match self.try_take(uploader) {
+                Ok(slot) => return Ok(slot),
+                Err(taken) => taken,
+            };
+            if timeout_at(deadline, freed).await.is_err() {
+                return Err(match taken {
+                    Taken::ByAll => Error::failed(ErrorType::Unavailable),
+                    Taken::ByUploader => Error::rate_limited(
+                        "You or your organization have as many uploads under way as can be at once. Try again when some have ended.",
+                        10,
+                    ),
+                });
+            }
+        }
+    }
+
+    fn try_take(&self, uploader: Uploader) -> Result<Slot<'_>, Taken> {
+        let mut state = self.lock();
+        let Uploader { user_id, organization_id } = uploader;
+        let share = |part: usize| (self.all / part).max(1);
+        let of_user = state.by_user.get(&user_id).copied().unwrap_or(0);
+        let of_organization =
+            organization_id.and_then(|id| state.by_organization.get(&id)).copied().unwrap_or(0);
+        if of_user >= share(PART_OF_ONE_USER) || of_organization >= share(PART_OF_ONE_ORGANIZATION) {
+            return Err(Taken::ByUploader);
+        }
+        if state.taken >= self.all {
+            return Err(Taken::ByAll);
+        }
+        state.taken += 1;
+        *state.by_user.entry(user_id).or_default() += 1;
+        if let Some(organization_id) = organization_id {
+            *state.by_organization.entry(organization_id).or_default() += 1;
+        }
+        Ok(Slot { slots: self, uploader })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut state = self.slots.lock();
+        state.taken -= 1;
+        give_back(&mut state.by_user, self.uploader.user_id);
+        if let Some(organization_id) = self.uploader.organization_id {
+            give_back(&mut state.by_organization, organization_id);
+        }
+        drop(state);
+        self.slots.freed.notify_waiters();
+    }
+}
+
+fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn uploader(user: u128, organization: u128) -> Uploader {
+        let organization_id = Some(OrganizationId::from(Uuid::from_u128(organization)));
+        Uploader { user_id: UserId::from(Uuid::from_u128(user)), organization_id }
+    }
+
+    #[test]
+    fn a_user_has_a_quarter_an_organization_half_and_all_have_all() {
+        let slots = Slots::new(8);
+        let mut taken = Vec::new();
+        let mut take = |user, organization, times: usize| {
+            let results = (0..times).map(|_| slots.try_take(uploader(user, organization)));
+            let (slots, refused): (Vec<_>, Vec<_>) = results.partition(Result::is_ok);
+            taken.extend(slots);
+            refused.into_iter().filter_map(Result::err).collect::<Vec<_>>()
+        };
+        assert_eq!(take(1, 1, 3), [Taken::ByUploader]);
+        assert_eq!(take(2, 1, 2), []);
+        assert_eq!(take(3, 1, 1), [Taken::ByUploader], "the organization has its share");
+        assert_eq!(take(4, 2, 2), []);
+        assert_eq!(take(5, 3, 2), []);
+        assert_eq!(take(6, 4, 1), [Taken::ByAll]);
+        drop(taken);
+        let state = slots.lock();
+        assert_eq!((state.taken, state.by_user.len(), state.by_organization.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn everybody_may_have_one_however_few_there_are() {
+        let slots = Slots::new(1);
+        let slot = slots.try_take(uploader(1, 1)).ok();
+        assert!(slot.is_some());
+        assert_eq!(slots.try_take(uploader(2, 2)).err(), Some(Taken::ByAll));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_that_is_freed_goes_to_whoever_waits() {
+        let slots = Slots::new(1);
+        let slot = slots.try_take(uploader(1, 1)).ok();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let freeing = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            drop(slot);
+        };
+        let (taken, ()) = tokio::join!(slots.take(uploader(2, 2), deadline), freeing);
+        let taken = taken.expect("a slot");
+        assert!(slots.take(uploader(3, 3), deadline).await.is_err());
+        drop(taken);
+    }
+}

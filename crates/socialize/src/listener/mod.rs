@@ -1,0 +1,360 @@
+//! Accepting connections: what a client may take in time and size, and how connections end with the process.
+
+mod client_stream;
+mod places;
+mod request_body;
+mod response_body;
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Request, Version, header};
+use hyper::body::{Body, Incoming};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
+use telemetry::http_server::REQUEST_ID;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
+
+use self::client_stream::{ClientStream, Lingering};
+pub(crate) use self::places::ConnectionLimits;
+use self::places::{Connection, Place, Places};
+pub(crate) use self::request_body::RequestBody;
+use self::request_body::Unread;
+use self::response_body::{ResponseBody, while_read};
+use crate::error::overloaded_response;
+use crate::extract::ClientAddress;
+use crate::unreadable::{Progress, RefusingStream, UnreadableRecorder};
+use crate::unsent::{COUNTED_FROM, Held, UnsentResponses};
+
+/// How long a client may take to send the headers of its first request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection is kept for the next request, until the headers of that are complete. It is longer than proxies
+/// keep connections that they do not use (nginx one minute, Caddy two), so that it is they who close them: a request that is sent
+/// into the moment at which the server closes is lost, and one that is no `GET` is not repeated by anybody.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
+/// Interval of that check where the protocol has none of its own.
+const IDLE_CHECK: Duration = Duration::from_secs(30);
+/// Maximum time that a connection without a request takes to close.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+/// Maximum number of concurrent requests of an HTTP/2 connection.
+const STREAMS_AT_ONCE: u32 = 32;
+/// Send buffer of each of them, beside the response itself.
+const STREAM_SEND_BYTES: usize = 16 << 10;
+/// Receive window of a request body, which is filled before anybody reads it.
+const STREAM_RECEIVE_BYTES: u32 = 128 << 10;
+/// Receive window of all request bodies of a connection together.
+const CONNECTION_RECEIVE_BYTES: u32 = 256 << 10;
+/// The most that the headers of a request may have; beyond it the answer is 431.
+pub(crate) const HEADER_BYTES: usize = 16 << 10;
+/// How much of too large headers is read all the same, so that the 431 has the shape of every error and leaves a record.
+const READABLE_HEADER_BYTES: usize = 4 * HEADER_BYTES;
+/// How often an idle client of HTTP/2 has to show that it is still there.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long requests of HTTP/2 may take to notice that their connection has ended.
+const STREAM_END_LIMIT: Duration = Duration::from_millis(500);
+
+/// What a listener answers with.
+#[derive(Clone)]
+pub(crate) struct Services<S> {
+    /// Requests.
+    pub(crate) requests: S,
+    /// Requests whose headers are too large to be looked at.
+    pub(crate) headers_too_large: S,
+    /// Connections that never become a request.
+    pub(crate) unreadable: UnreadableRecorder,
+}
+
+/// Answers every request, such as a router.
+pub(crate) trait Answering:
+    Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answering for S where
+    S: Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// When a listener ends; each begins when the sender is dropped.
+#[derive(Clone)]
+pub(crate) struct End {
+    /// Connections are still accepted, but each is for one request only: who keeps one open would send the next request into
+    /// the moment at which it is closed.
+    pub(crate) announced: watch::Receiver<()>,
+    /// No connection is accepted any more.
+    pub(crate) closed: watch::Receiver<()>,
+}
+
+impl End {
+    fn is_announced(&self) -> bool {
+        self.announced.has_changed().is_err()
+    }
+}
+
+/// Limits that the connections of a listener share. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Shares {
+    places: Places,
+    /// `None` where nothing is counted.
+    unsent: Option<UnsentResponses>,
+    trusted: Arc<[IpNet]>,
+}
+
+impl Shares {
+    /// For users. Networks of `trusted` proxies stand for many clients.
+    pub(crate) fn limited(limits: ConnectionLimits, trusted: &[IpNet]) -> Self {
+        let places = Places::new(limits, trusted.to_vec());
+        Self { places, unsent: Some(UnsentResponses::default()), trusted: trusted.into() }
+    }
+
+    /// For a listener that only its operator reaches.
+    pub(crate) fn unlimited() -> Self {
+        let places = Places::new(ConnectionLimits::NONE, Vec::new());
+        Self { places, unsent: None, trusted: Arc::default() }
+    }
+
+    /// Returns the client that a request comes from.
+    fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        ClientAddress::of(peer, headers, |address| {
+            self.trusted.iter().any(|network| network.contains(&address))
+        })
+    }
+}
+
+/// Accepts connections until the end, then lets those that are open finish their requests, for at most `patience`.
+pub(crate) async fn accept<S: Answering>(
+    listener: TcpListener,
+    services: Services<S>,
+    shares: Shares,
+    end: End,
+    patience: Duration,
+) {
+    let mut connections = JoinSet::new();
+    let streams = TaskTracker::new();
+    let closing = CancellationToken::new();
+    let mut closed = Box::pin(crate::serve::until_dropped(end.closed.clone()));
+    loop {
+        let connection = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = &mut closed => break,
+        };
+        match connection {
+            Ok((stream, peer)) => {
+                // Without a place the stream is dropped, which closes it.
+                if let Some(place) = shares.places.take(peer, closing.child_token()) {
+                    let server =
+                        Server { services: services.clone(), shares: shares.clone(), end: end.clone(), peer };
+                    connections.spawn(serve_connection(stream, server, place, streams.clone()));
+                }
+            }
+            // Out of file descriptors, most likely: others must end before more can be accepted.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+    drop(listener);
+    closing.cancel();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(patience, ended).await;
+    // What has not ended by now is ended here, so that it leaves its record behind before telemetry ends.
+    connections.shutdown().await;
+    streams.close();
+    let _ = tokio::time::timeout(STREAM_END_LIMIT, streams.wait()).await;
+}
+
+/// Everything that serves a connection.
+struct Server<S> {
+    services: Services<S>,
+    shares: Shares,
+    end: End,
+    peer: SocketAddr,
+}
+
+async fn serve_connection<S: Answering>(
+    stream: TcpStream,
+    server: Server<S>,
+    place: Place,
+    streams: TaskTracker,
+) {
+    // Answers are small and complete; waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let lingering = Lingering::default();
+    let (progress, recorder) = (Progress::default(), server.services.unreadable.clone());
+    let stream = ClientStream::new(stream, lingering.clone());
+    let stream = RefusingStream::new(stream, progress.clone(), recorder.clone());
+    let reading = progress.clone();
+    let connection = place.connection();
+    let (serving, server) = (connection.clone(), Arc::new(server));
+    let service = tower::service_fn(move |mut request: Request<Incoming>| {
+        reading.begin_request();
+        let in_progress = serving.begin();
+        request.extensions_mut().insert(axum::extract::ConnectInfo(server.peer));
+        let client = server.shares.client_of(server.peer.ip(), request.headers());
+        let is_http_2 = request.version() >= Version::HTTP_2;
+        let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
+        let services = &server.services;
+        let answering = if is_too_large { &services.headers_too_large } else { &services.requests };
+        // HTTP/2 has another way to say so, which belongs to the connection and not to an answer.
+        let is_last = !is_http_2 && server.end.is_announced();
+        let (request, unread) = keep_unread(request);
+        let answer = answering.clone().oneshot(request);
+        let (lingering, unsent) = (lingering.clone(), server.shares.unsent.clone());
+        let connection = serving.clone();
+        async move {
+            let mut answer = answer.await?;
+            let is_read = match unread {
+                // The response has said already that the connection ends.
+                Some(unread) if answer.headers().contains_key(header::CONNECTION) => unread.was_read(),
+                Some(unread) => unread.finish().await,
+                None => true,
+            };
+            if !is_read {
+                lingering.expect_more();
+            }
+            if is_last || !is_read {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            let (answer, held) = hold(answer, unsent, client, &connection).await;
+            Ok::<_, Infallible>(answer.map(|body| ResponseBody::new(body, is_http_2, held, in_progress)))
+        }
+    });
+    let mut builder = auto::Builder::new(StreamExecutor(streams));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_buf_size(READABLE_HEADER_BYTES);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(READABLE_HEADER_BYTES as u32)
+        .max_concurrent_streams(STREAMS_AT_ONCE)
+        .max_send_buf_size(STREAM_SEND_BYTES)
+        .initial_stream_window_size(STREAM_RECEIVE_BYTES)
+        .initial_connection_window_size(CONNECTION_RECEIVE_BYTES)
+        .keep_alive_interval(KEEP_ALIVE_INTERVAL)
+        .keep_alive_timeout(HEADER_TIMEOUT);
+    let served = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut served = pin!(served.into_owned());
+
+    tokio::select! {
+        ended = &mut served => {
+            // A client broke the protocol or went away. Its requests, if any, have records of their own.
+            if let Err(error) = ended {
+                progress.conclude(Some(&*error), &recorder);
+            }
+            return;
+        }
+        end = wait_for_end(connection) => {
+            if end == ConnectionEnd::NoRequest {
+                progress.conclude(None, &recorder);
+            }
+        }
+    }
+    if connection.is_killed() {
+        return;
+    }
+    // Requests that have begun are finished. What has not become one by now will not.
+    served.as_mut().graceful_shutdown();
+    while tokio::time::timeout(CLOSING_TIME, &mut served).await.is_err() {
+        if connection.is_idle() || connection.is_killed() {
+            return;
+        }
+    }
+}
+
+/// Reasons why the server closes a connection.
+#[derive(PartialEq, Eq)]
+enum ConnectionEnd {
+    /// The first request did not arrive in time.
+    NoRequest,
+    /// It is idle for too long, its place is needed for another, or the listener ends.
+    Idle,
+}
+
+/// Waits until the connection has to close.
+async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
+    let beginning = tokio::time::timeout(HEADER_TIMEOUT, connection.closing()).await;
+    // The limit is for the first request.
+    if beginning.is_ok() {
+        return ConnectionEnd::Idle;
+    }
+    if !connection.was_used() {
+        return ConnectionEnd::NoRequest;
+    }
+    while tokio::time::timeout(IDLE_CHECK, connection.closing()).await.is_err() {
+        // HTTP/1 has a limit of its own between two requests.
+        if connection.idle_time() >= IDLE_TIMEOUT {
+            return ConnectionEnd::Idle;
+        }
+    }
+    ConnectionEnd::Idle
+}
+
+/// Counts the memory of a response, or gives up the response where there is none.
+async fn hold(
+    answer: Response,
+    unsent: Option<UnsentResponses>,
+    client: ClientAddress,
+    connection: &Arc<Connection>,
+) -> (Response, Option<Arc<Held>>) {
+    // Bodies without a known size are read from a file piece by piece.
+    let size = answer.body().size_hint().exact().filter(|size| *size >= COUNTED_FROM);
+    let (Some(unsent), Some(size)) = (unsent, size) else { return (answer, None) };
+    match unsent.hold(client, size).await {
+        Some(held) => {
+            let connection = connection.clone();
+            held.give_up_by(move || connection.kill());
+            (answer, Some(held))
+        }
+        None => (overloaded_response(answer.headers().get(REQUEST_ID).cloned()), None),
+    }
+}
+
+/// Lets the rest of a body be read after the response is known, where the next request comes behind it. HTTP/2 has a stream for each.
+fn keep_unread(request: Request<Incoming>) -> (Request<RequestBody>, Option<Unread>) {
+    if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
+        return (request.map(RequestBody::new), None);
+    }
+    let waits_for_permission = request.headers().contains_key(header::EXPECT);
+    let (head, incoming) = request.into_parts();
+    let (body, unread) = RequestBody::returning(incoming, waits_for_permission);
+    (Request::from_parts(head, body), Some(unread))
+}
+
+/// The size of headers as HTTP/1 spells them.
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+/// Runs the requests of an HTTP/2 connection, of which there are many at once.
+#[derive(Clone)]
+struct StreamExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for StreamExecutor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        self.0.spawn(while_read(stream));
+    }
+}

@@ -1,0 +1,80 @@
+//! A database that is not migrated, or was migrated by a newer version: who is ready, and what the operator is told.
+
+use serde_json::Value;
+use test_support::TestDatabase;
+
+use crate::harness::{Launch, Process, eventually};
+
+/// What the operations listener says about the schema.
+async fn schema(process: &Process) -> Value {
+    process.operations_get("/health").await.body["schema"].clone()
+}
+
+/// What `doctor` says about the migrations.
+async fn doctor(database: &TestDatabase) -> Value {
+    let ended = Launch::role("doctor", database.url()).arguments(&["--json"]).run().await;
+    let report: Value = serde_json::from_str(&ended.stdout).expect("a report of JSON");
+    let findings = report["checks"].as_array().expect("checks").clone();
+    findings.into_iter().find(|finding| finding["check"] == "migrations").expect("migrations")
+}
+
+async fn wait_until_ready(process: &Process, status: u16) {
+    eventually("the verdict", async || (process.ready().await == status).then_some(())).await;
+    assert_eq!(process.operations_get("/health/ready").await.status.as_u16(), status);
+}
+
+async fn pretend_newer(database: &TestDatabase) {
+    let newer = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+                 values (9999, 'of the next version', true, '', 0)";
+    sqlx::query(newer).execute(database.pool()).await.expect("a migration");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_not_migrated_is_named_until_it_is() {
+    let database = TestDatabase::create_empty().await;
+    let mut process = Launch::serve(database.url()).without_worker().start().await;
+    let seen = eventually("the schema is looked at", async || {
+        Some(schema(&process).await).filter(|schema| schema["verdict"] == "failed")
+    })
+    .await;
+    assert_eq!(process.ready().await, 503);
+    assert_eq!(process.operations_get("/health/ready").await.status, 503);
+    let found = doctor(&database).await;
+    assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
+    assert!(seen["remedy"].as_str().is_some_and(|remedy| remedy.contains("socialize migrate")), "{seen}");
+    let line = process.line("the warning", |line| line["event"] == "database.schema_refused").await;
+    assert_eq!(line["level"], "warn");
+
+    let migrated = Launch::role("migrate", database.url()).run().await;
+    assert_eq!(migrated.status.code(), Some(0), "{}", migrated.stderr);
+    wait_until_ready(&process, 200).await;
+    assert_eq!(schema(&process).await["verdict"], "ok");
+    process.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_a_newer_version_is_named_at_start_and_leaves_a_running_process_ready() {
+    let database = TestDatabase::create().await;
+    let mut running = Launch::serve(database.url()).without_worker().start_ready().await;
+    pretend_newer(&database).await;
+
+    let mut started = Launch::serve(database.url()).without_worker().start().await;
+    let seen = eventually("the schema is looked at", async || {
+        Some(schema(&started).await).filter(|schema| schema["verdict"] == "failed")
+    })
+    .await;
+    assert_eq!(started.ready().await, 503);
+    assert!(seen["detail"].as_str().is_some_and(|detail| detail.contains("9999")), "{seen}");
+    let found = doctor(&database).await;
+    assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
+
+    // An upgrade migrates while the old version still serves, and replaces its processes one after the other.
+    let seen = eventually("the schema is looked at", async || {
+        Some(schema(&running).await).filter(|schema| schema["verdict"] == "warning")
+    })
+    .await;
+    assert!(seen["detail"].as_str().is_some_and(|detail| detail.contains("9999")), "{seen}");
+    assert_eq!(running.ready().await, 200);
+    running.stop().await;
+    started.stop().await;
+}
