@@ -141,6 +141,9 @@ fn serve(
         log_format: Some("none".to_owned()),
         log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
         environment: Some("demo".to_owned()),
+        // Few simulated people do what many real ones do.
+        organizations_per_user: Some("1000000".to_owned()),
+        writes_per_user: Some("1000000".to_owned()),
         ..ServeArguments::default()
     };
     let telemetry = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned();
