@@ -402,7 +402,7 @@ fn assert_every_documented_answer_has_a_series(points: &[HistogramDataPoint]) {
     };
     let document = serde_json::to_value(socialize::router::document()).expect("a document");
     let mut described: Vec<(String, String, Vec<u16>)> =
-        vec![("_OTHER".into(), "unmatched".into(), vec![404, 431])];
+        vec![("_OTHER".into(), "unmatched".into(), vec![400, 404, 408, 431])];
     for (route, methods) in document["paths"].as_object().expect("paths") {
         described.push(("_OTHER".into(), route.clone(), vec![405]));
         for (method, operation) in methods.as_object().expect("methods") {

@@ -184,7 +184,8 @@ async fn an_outsider_chooses_no_id(world: &World) {
     let answer = send(request).await.expect_error(401, "unauthenticated");
     let id = answer.header("x-request-id").expect("a request id");
     assert_ne!(id, TRACE);
-    let line = world.process.line("its line", |line| line["trace_id"] == *id).await;
+    let is_it = |line: &Value| line["event"] == "http.server.request" && line["trace_id"] == *id;
+    let line = world.process.line("its line", is_it).await;
     assert_eq!(line["link.trace_id"], TRACE);
 }
 
