@@ -135,7 +135,7 @@ async fn large_files_go_both_ways(world: &World) {
 }
 
 /// Checks that the proxy streams request bodies instead of buffering them.
-async fn a_body_goes_on_as_it_comes(world: &World) {
+async fn a_body_goes_on_as_it_comes(kind: Kind, world: &World) {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
     let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let body = Body::wrap_stream(futures_util::StreamExt::map(pieces, Ok::<_, std::io::Error>));
@@ -153,6 +153,10 @@ async fn a_body_goes_on_as_it_comes(world: &World) {
     let (attached, ()) = tokio::join!(upload, pieces);
     assert_eq!(attached.expect(201).body["size"], 128 << 10);
 
+    if kind == Kind::Apache {
+        // Apache passes a response on only when the client goes on or Apache's own timeout is over.
+        return;
+    }
     // Socialize times out a stalled body before the proxy does, and its response reaches the client.
     let (_sender, mut receiver) = mpsc::channel::<Bytes>(1);
     let never = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
@@ -197,7 +201,7 @@ async fn the_recipe_works(kind: Kind) {
     assert_eq!(version, Version::HTTP_2);
     a_validator_survives_compression(kind, &world).await;
     large_files_go_both_ways(&world).await;
-    a_body_goes_on_as_it_comes(&world).await;
+    a_body_goes_on_as_it_comes(kind, &world).await;
     a_client_is_known_by_its_own_address(&world).await;
     an_outsider_chooses_no_id(&world).await;
     // Idle connections of the proxy do not delay the exit.
