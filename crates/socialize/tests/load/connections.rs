@@ -51,17 +51,22 @@ pub(crate) async fn unread_mib() -> Figure {
             over_http_2.spawn(async move { request.send().await.ok() });
         }
     }
-    let (mut highest, mut slowest) = (0_f64, Duration::ZERO);
+    let (mut highest, mut slowest, mut refused) = (0_f64, Duration::ZERO, 0);
     for _ in 0..100 {
         highest = highest.max(process.resident_bytes() as f64 / MIB);
         let asked = Instant::now();
-        process.call(Method::GET, "/v1/organizations", &[user.header()], &Value::Null).await.expect(200);
+        let answer = process.call(Method::GET, "/v1/organizations", &[user.header()], &Value::Null).await;
+        // The first wave of requests takes all connections to the database for a moment.
+        refused += usize::from(answer.status != 200);
         slowest = slowest.max(asked.elapsed());
         sleep(Duration::from_millis(100)).await;
     }
     Figure {
         value: highest,
-        beside: format!("{before:.0} MiB before; others wait at most {:.0} ms", slowest.as_secs_f64() * 1e3),
+        beside: format!(
+            "{before:.0} MiB before; of 100 others {refused} are refused, and they wait at most {:.0} ms",
+            slowest.as_secs_f64() * 1e3
+        ),
     }
 }
 
