@@ -69,6 +69,10 @@ fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result
     let report = std::fs::read_to_string(directory.path().join(REPORT));
     let report = report.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let verdict = |position: &usize| {
+        // All cases of a rule may be in another stage.
+        if !mutants[*position].tests[stage].text.contains("interval:") {
+            return Ok((*position, false));
+        }
         let suite = suite(&report, &test_file_name(*position));
         suite
             .map(|failures| (*position, failures > 0))

@@ -41,13 +41,9 @@ fn quota_near(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("nine tenths", 20, used("0.9x20"), silent()),
-            case("more than nine tenths, for four minutes", 14, used("0.5x10 0.91x10"), silent()),
-            case(
-                "more than nine tenths",
-                15,
-                used("0.5x10 0.91x10"),
-                fires_for(Quota::StoragePerOrganization, "91%"),
-            ),
+            case("more than nine tenths, for five minutes", 15, used("0.5x10 0.91x15"), silent())
+                .then(16.5, fires_for(Quota::StoragePerOrganization, "91%")),
+            case("at once after nine tenths", 12, used("0.5x10 0.91x1 0.5x8"), silent()),
         ],
     }
 }
