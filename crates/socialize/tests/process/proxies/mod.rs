@@ -153,15 +153,32 @@ async fn a_body_goes_on_as_it_comes(kind: Kind, world: &World) {
     let (attached, ()) = tokio::join!(upload, pieces);
     assert_eq!(attached.expect(201).body["size"], 128 << 10);
 
-    if kind == Kind::Apache {
-        // Apache passes a response on only when the client goes on or Apache's own timeout is over.
-        return;
-    }
-    // Socialize times out a stalled body before the proxy does, and its response reaches the client.
-    let (_sender, mut receiver) = mpsc::channel::<Bytes>(1);
+    // Socialize times out a stalled body before the proxy does.
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
+    // Apache waits for the first bytes.
+    sender.send(pdf(64 << 10).into()).await.expect("room for one");
     let never = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let body = Body::wrap_stream(futures_util::StreamExt::map(never, Ok::<_, std::io::Error>));
-    world.attach(body).await.expect_error(408, "request_timeout");
+    let timed_out = async {
+        eventually("the timeout", async || {
+            let labels = [("http_response_status_code", "408")];
+            let metrics = world.process.metrics().await;
+            let count = metrics.sum("http_server_request_duration_seconds_count", &labels);
+            (count == 1.0).then_some(())
+        })
+        .await;
+    };
+    if kind == Kind::Apache {
+        // It forwards no response before the request body has ended.
+        tokio::select! {
+            answer = world.attach(body) => { answer.expect_error(408, "request_timeout"); }
+            () = timed_out => {}
+        }
+    } else {
+        world.attach(body).await.expect_error(408, "request_timeout");
+        timed_out.await;
+    }
+    drop(sender);
 }
 
 /// Checks that limits count clients by their real address, not by the proxy's or a forged one.
