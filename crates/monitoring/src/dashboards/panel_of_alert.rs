@@ -29,7 +29,8 @@ fn closest<'a>(
     dashboards: impl Iterator<Item = &'a (&'static str, Dashboard)>,
     condition: &str,
 ) -> Option<(DashboardUid, u16)> {
-    let asked = words(condition);
+    // What silences an alert is not what it is about.
+    let asked = words(condition.split(" unless on () ").next().unwrap_or_default());
     let panels = dashboards.flat_map(|(_, dashboard)| dashboard.panels().map(|panel| (dashboard.uid, panel)));
     let alike = panels.filter_map(|(uid, panel)| {
         let shown: BTreeSet<&str> = panel.expressions().flat_map(words).collect();
