@@ -12,6 +12,7 @@ pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod config;
+mod counts;
 pub mod database;
 mod database_sessions;
 pub mod dead_letters;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::counts::Counts;
 use crate::extract::ClientAddress;
 
 /// Smaller responses are not counted: what each connection may have of them is little.
@@ -43,7 +44,7 @@ struct State {
     next_id: u64,
     held: HashMap<u64, Entry>,
     all: u64,
-    by_client: HashMap<ClientAddress, u64>,
+    by_client: Counts<ClientAddress>,
 }
 
 struct Entry {
@@ -105,7 +106,7 @@ impl UnsentResponses {
         let id = state.next_id;
         state.next_id += 1;
         state.all += bytes;
-        *state.by_client.entry(client).or_default() += bytes;
+        state.by_client.add(client, bytes);
         state.held.insert(id, Entry { client, bytes, reading: reading.clone() });
         Some(Held { shared: self.shared.clone(), id, reading })
     }
@@ -127,7 +128,7 @@ impl State {
     }
 
     fn is_within_share(&self, client: ClientAddress, bytes: u64) -> bool {
-        fits(self.by_client.get(&client).copied().unwrap_or(0), bytes, OF_ONE_CLIENT)
+        fits(self.by_client.of(&client), bytes, OF_ONE_CLIENT)
     }
 
     /// Gives up the response that has been read least recently: of this client where its own share is the problem, else of the client
@@ -138,7 +139,7 @@ impl State {
             let progressed_at = entry.reading.progressed_at.load(Ordering::Relaxed);
             let is_stalled = now.saturating_sub(progressed_at) >= STALLED_AFTER.as_millis() as u64;
             let is_candidate = is_stalled && (!is_over_its_share || entry.client == client);
-            let of_client = self.by_client.get(&entry.client).copied().unwrap_or(0);
+            let of_client = self.by_client.of(&entry.client);
             is_candidate.then_some((*id, of_client, std::cmp::Reverse(progressed_at)))
         });
         let Some((id, ..)) = stalled.max_by_key(|(_, of_client, longest)| (*of_client, *longest)) else {
@@ -155,12 +156,7 @@ impl State {
     fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.held.remove(&id)?;
         self.all -= entry.bytes;
-        if let Some(held) = self.by_client.get_mut(&entry.client) {
-            *held -= entry.bytes;
-            if *held == 0 {
-                self.by_client.remove(&entry.client);
-            }
-        }
+        self.by_client.subtract(&entry.client, entry.bytes);
         Some(entry)
     }
 }

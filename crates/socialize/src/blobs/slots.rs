@@ -1,7 +1,5 @@
 //! Slots of concurrent uploads. Each upload takes memory for one part, so there are few slots, and nobody may have all of them.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::ids::{OrganizationId, UserId};
@@ -9,6 +7,7 @@ use telemetry::ErrorType;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
+use crate::counts::Counts;
 use crate::error::Error;
 
 /// Part of all slots that one user, and one organization, may have.
@@ -34,8 +33,8 @@ pub(super) struct Slots {
 #[derive(Default)]
 struct State {
     taken: usize,
-    by_user: HashMap<UserId, usize>,
-    by_organization: HashMap<OrganizationId, usize>,
+    by_user: Counts<UserId>,
+    by_organization: Counts<OrganizationId>,
 }
 
 /// The right to upload, given up when it is dropped.
@@ -85,10 +84,9 @@ impl Slots {
     fn try_take(&self, uploader: Uploader) -> Result<Slot<'_>, Taken> {
         let mut state = self.lock();
         let Uploader { user_id, organization_id } = uploader;
-        let share = |part: usize| (self.all / part).max(1);
-        let of_user = state.by_user.get(&user_id).copied().unwrap_or(0);
-        let of_organization =
-            organization_id.and_then(|id| state.by_organization.get(&id)).copied().unwrap_or(0);
+        let share = |part: usize| (self.all / part).max(1) as u64;
+        let of_user = state.by_user.of(&user_id);
+        let of_organization = organization_id.map_or(0, |id| state.by_organization.of(&id));
         if of_user >= share(PART_OF_ONE_USER) || of_organization >= share(PART_OF_ONE_ORGANIZATION) {
             return Err(Taken::ByUploader);
         }
@@ -96,9 +94,9 @@ impl Slots {
             return Err(Taken::ByAll);
         }
         state.taken += 1;
-        *state.by_user.entry(user_id).or_default() += 1;
+        state.by_user.add(user_id, 1);
         if let Some(organization_id) = organization_id {
-            *state.by_organization.entry(organization_id).or_default() += 1;
+            state.by_organization.add(organization_id, 1);
         }
         Ok(Slot { slots: self, uploader })
     }
@@ -112,21 +110,12 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         let mut state = self.slots.lock();
         state.taken -= 1;
-        give_back(&mut state.by_user, self.uploader.user_id);
+        state.by_user.subtract(&self.uploader.user_id, 1);
         if let Some(organization_id) = self.uploader.organization_id {
-            give_back(&mut state.by_organization, organization_id);
+            state.by_organization.subtract(&organization_id, 1);
         }
         drop(state);
         self.slots.freed.notify_waiters();
-    }
-}
-
-fn give_back<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
-        }
     }
 }
 

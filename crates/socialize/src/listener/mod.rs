@@ -6,7 +6,7 @@ mod request_body;
 mod response_body;
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,27 +116,19 @@ pub(crate) struct Shares {
     places: Places,
     /// `None` where nothing is counted.
     unsent: Option<UnsentResponses>,
-    trusted: Arc<[IpNet]>,
 }
 
 impl Shares {
     /// For users. Networks of `trusted` proxies stand for many clients.
     pub(crate) fn limited(limits: ConnectionLimits, trusted: &[IpNet]) -> Self {
         let places = Places::new(limits, trusted.to_vec());
-        Self { places, unsent: Some(UnsentResponses::default()), trusted: trusted.into() }
+        Self { places, unsent: Some(UnsentResponses::default()) }
     }
 
     /// For a listener that only its operator reaches.
     pub(crate) fn unlimited() -> Self {
         let places = Places::new(ConnectionLimits::NONE, Vec::new());
-        Self { places, unsent: None, trusted: Arc::default() }
-    }
-
-    /// Returns the client that a request comes from.
-    fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
-        ClientAddress::of(peer, headers, |address| {
-            self.trusted.iter().any(|network| network.contains(&address))
-        })
+        Self { places, unsent: None }
     }
 }
 
@@ -208,7 +200,7 @@ async fn serve_connection<S: Answering>(
         reading.begin_request();
         let in_progress = serving.begin();
         request.extensions_mut().insert(axum::extract::ConnectInfo(server.peer));
-        let client = server.shares.client_of(server.peer.ip(), request.headers());
+        let client = server.shares.places.client_of(server.peer.ip(), request.headers());
         let is_http_2 = request.version() >= Version::HTTP_2;
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
         let services = &server.services;

@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use crate::counts::Counts;
 use crate::extract::ClientAddress;
 
 /// At most one line about the limit in this time.
@@ -52,7 +54,7 @@ struct State {
     next_id: u64,
     open: HashMap<u64, Arc<Connection>>,
     /// Number of connections of each limited network.
-    by_client: HashMap<ClientAddress, usize>,
+    by_client: Counts<ClientAddress>,
     told_at: Option<Instant>,
 }
 
@@ -86,6 +88,11 @@ impl Places {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Returns the client that a request comes from.
+    pub(super) fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        ClientAddress::of(peer, headers, |address| self.shared.trusts(address))
+    }
+
     /// Takes a place, if need be that of another connection, which is told to close. Returns nothing where none of them is idle.
     pub(super) fn take(&self, peer: SocketAddr, closing: CancellationToken) -> Option<Place> {
         let shared = &self.shared;
@@ -117,10 +124,13 @@ impl Places {
 }
 
 impl Shared {
+    fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer))
+    }
+
     fn client(&self, peer: IpAddr) -> Option<ClientAddress> {
         let peer = peer.to_canonical();
-        let is_proxy = self.trusted.iter().any(|network| network.contains(&peer));
-        (!is_proxy && self.limits.of_one_client < usize::MAX).then(|| ClientAddress::from(peer))
+        (!self.trusts(peer) && self.limits.of_one_client < usize::MAX).then(|| ClientAddress::from(peer))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -131,33 +141,27 @@ impl Shared {
 impl State {
     fn add(&mut self, id: u64, connection: Arc<Connection>) {
         if let Some(client) = connection.client {
-            *self.by_client.entry(client).or_default() += 1;
+            self.by_client.add(client, 1);
         }
         self.open.insert(id, connection);
     }
 
     fn remove(&mut self, id: u64) -> Option<Arc<Connection>> {
         let connection = self.open.remove(&id)?;
-        if let Some(client) = connection.client
-            && let Some(count) = self.by_client.get_mut(&client)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_client.remove(&client);
-            }
+        if let Some(client) = connection.client {
+            self.by_client.subtract(&client, 1);
         }
         Some(connection)
     }
 
     /// Returns how many connections the network of a connection has. Those of proxies count as one each: behind each there is somebody else.
-    fn count_of(&self, client: Option<ClientAddress>) -> usize {
-        client.and_then(|client| self.by_client.get(&client).copied()).unwrap_or(1)
+    fn count_of(&self, client: Option<ClientAddress>) -> u64 {
+        client.map_or(1, |client| self.by_client.of(&client).max(1))
     }
 
     fn make_room(&mut self, limits: ConnectionLimits, client: Option<ClientAddress>) -> bool {
-        if client.is_some_and(|client| {
-            self.by_client.get(&client).is_some_and(|count| *count >= limits.of_one_client)
-        }) && !self.close_longest_idle(|connection| connection.client == client)
+        if client.is_some_and(|client| self.by_client.of(&client) >= limits.of_one_client as u64)
+            && !self.close_longest_idle(|connection| connection.client == client)
         {
             return false;
         }
