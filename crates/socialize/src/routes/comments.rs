@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::content_items::{ContentItemPath, find_status};
-use super::page::{PAGE_BYTES, Page, PageQuery, Position};
+use super::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::activity::touch_workspace;
 use crate::app::App;
 use crate::error::{Error, answers};
@@ -133,21 +133,15 @@ async fn list_comments(
         .database
         .run(
             DatabaseOperation::ListComments,
-            sqlx::query_as(
-                "select id, author_id, body, created_at from (
-                     select *, sum(octet_length(body)) over (
-                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
-                     ) as bytes_before
-                     from (
-                         select id, author_id, body, created_at from comments
-                         where content_item_id = $1
-                             and ($2::timestamptz is null or (created_at, id) < ($2, $3))
-                         order by created_at desc, id desc limit $4
-                     ) listed
-                 ) measured
-                 where bytes_before is null or bytes_before < $5
-                 order by created_at desc, id desc",
-            )
+            sqlx::query_as(page_of_texts!(
+                bytes: "octet_length(body)",
+                order: "created_at desc, id desc",
+                limit: "$5",
+                "select id, author_id, body, created_at from comments
+                     where content_item_id = $1
+                         and ($2::timestamptz is null or (created_at, id) < ($2, $3))
+                     order by created_at desc, id desc limit $4"
+            ))
             .bind(path.content_item_id)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::page::{PAGE_BYTES, Page, PageQuery, Position};
+use super::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
@@ -180,24 +180,18 @@ async fn list_own_feedback_reports(
         .database
         .run(
             DatabaseOperation::ListFeedbackReports,
-            sqlx::query_as(
-                "select * from (
-                     select *, sum(octet_length(body)) over (
-                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
-                     ) as bytes_before
-                     from (
-                         select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
-                             exists (select from feedback_screenshots where feedback_report_id = f.id) as has_screenshot
-                         from feedback_reports f
-                         join sessions s on s.user_id = f.reporter_id
-                             and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
-                         where f.reporter_id = $1 and ($2::timestamptz is null or (f.created_at, f.id) < ($2, $3))
-                         order by f.created_at desc, f.id desc limit $4
-                     ) listed
-                 ) measured
-                 where bytes_before is null or bytes_before < $7
-                 order by created_at desc, id desc",
-            )
+            sqlx::query_as(page_of_texts!(
+                bytes: "octet_length(body)",
+                order: "created_at desc, id desc",
+                limit: "$7",
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                         exists (select from feedback_screenshots where feedback_report_id = f.id) as has_screenshot
+                     from feedback_reports f
+                     join sessions s on s.user_id = f.reporter_id
+                         and s.id = $5 and s.user_id = $1 and s.ended_at is null and s.expires_at > $6
+                     where f.reporter_id = $1 and ($2::timestamptz is null or (f.created_at, f.id) < ($2, $3))
+                     order by f.created_at desc, f.id desc limit $4"
+            ))
             .bind(user.user_id)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))
@@ -253,25 +247,19 @@ async fn list_feedback_reports(
         .database
         .run(
             DatabaseOperation::ListFeedbackReports,
-            sqlx::query_as(
-                "select * from (
-                     select *, sum(octet_length(body)) over (
-                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
-                     ) as bytes_before
-                     from (
-                         select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
-                             exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
-                             f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
-                         from feedback_reports f join users u on u.id = f.reporter_id
-                         where ($1::text is null or f.status = $1)
-                             and ($2::text is null or f.kind = $2)
-                             and ($3::timestamptz is null or (f.created_at, f.id) < ($3, $4))
-                         order by f.created_at desc, f.id desc limit $5
-                     ) listed
-                 ) measured
-                 where bytes_before is null or bytes_before < $6
-                 order by created_at desc, id desc",
-            )
+            sqlx::query_as(page_of_texts!(
+                bytes: "octet_length(body)",
+                order: "created_at desc, id desc",
+                limit: "$6",
+                "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
+                         exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
+                         f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
+                     from feedback_reports f join users u on u.id = f.reporter_id
+                     where ($1::text is null or f.status = $1)
+                         and ($2::text is null or f.kind = $2)
+                         and ($3::timestamptz is null or (f.created_at, f.id) < ($3, $4))
+                     order by f.created_at desc, f.id desc limit $5"
+            ))
             .bind(query.status)
             .bind(query.kind)
             .bind(after.map(|position| position.created_at))

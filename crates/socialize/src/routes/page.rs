@@ -102,6 +102,27 @@ impl Position {
     }
 }
 
+/// Wraps the SELECT of a page of texts for [`Page::of_texts`], so that it returns at most one row
+/// beyond [`PAGE_BYTES`], which is bound to `limit`. `bytes` is the length of the text of a row, and
+/// `order` the order of the SELECT by the names of its columns.
+macro_rules! page_of_texts {
+    (bytes: $bytes:literal, order: $order:literal, limit: $limit:literal, $select:literal) => {
+        concat!(
+            "select * from (select *, sum(",
+            $bytes,
+            ") over (order by ",
+            $order,
+            " rows between unbounded preceding and 2 preceding) as bytes_before from (",
+            $select,
+            ") as listed) as measured where bytes_before is null or bytes_before < ",
+            $limit,
+            " order by ",
+            $order
+        )
+    };
+}
+pub(crate) use page_of_texts;
+
 impl<T> Page<T> {
     /// Makes a page from the rows that [`PageQuery::rows`] asked for.
     pub fn of(items: Vec<T>, rows: i64, position: impl Fn(&T) -> Position) -> Self {

@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, answers};
 use crate::extract::{Created, Idempotent, Member, Parameters, Query, Reviewer, WorkspaceMember};
-use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position};
+use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::text::Text;
 
 /// What a reviewer adds to a decision.
@@ -159,22 +159,16 @@ pub(super) async fn list_approval_decisions(
         .database
         .run(
             DatabaseOperation::ListApprovalDecisions,
-            sqlx::query_as(
-                "select * from (
-                     select *, sum(coalesce(octet_length(note), 0)) over (
-                         order by created_at desc, id desc rows between unbounded preceding and 2 preceding
-                     ) as bytes_before
-                     from (
-                         select d.id, d.revision_number as revision, d.reviewer_id, d.decision, d.note,
-                             d.revision_number < i.current_revision as is_void, d.created_at
-                         from approval_decisions d join content_items i on i.id = d.content_item_id
-                         where d.content_item_id = $1 and ($2::timestamptz is null or (d.created_at, d.id) < ($2, $3))
-                         order by d.created_at desc, d.id desc limit $4
-                     ) listed
-                 ) measured
-                 where bytes_before is null or bytes_before < $5
-                 order by created_at desc, id desc",
-            )
+            sqlx::query_as(page_of_texts!(
+                bytes: "coalesce(octet_length(note), 0)",
+                order: "created_at desc, id desc",
+                limit: "$5",
+                "select d.id, d.revision_number as revision, d.reviewer_id, d.decision, d.note,
+                         d.revision_number < i.current_revision as is_void, d.created_at
+                     from approval_decisions d join content_items i on i.id = d.content_item_id
+                     where d.content_item_id = $1 and ($2::timestamptz is null or (d.created_at, d.id) < ($2, $3))
+                     order by d.created_at desc, d.id desc limit $4"
+            ))
             .bind(path.content_item_id)
             .bind(after.map(|position| position.created_at))
             .bind(after.map(|position| position.id))

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::database::{self, Transaction};
 use crate::error::{Error, answers};
 use crate::extract::{Member, Parameters, Query, WorkspaceMember};
-use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position};
+use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 
 /// What was written at one time.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
@@ -50,20 +50,14 @@ pub(super) async fn list_content_revisions(
         .database
         .run(
             DatabaseOperation::ListContentRevisions,
-            sqlx::query_as(
-                "select number, title, body, author_id, created_at from (
-                     select *, sum(octet_length(body)) over (
-                         order by number desc rows between unbounded preceding and 2 preceding
-                     ) as bytes_before
-                     from (
-                         select number, title, body, author_id, created_at from content_revisions
-                         where content_item_id = $1 and ($2::bigint is null or number < $2)
-                         order by number desc limit $3
-                     ) listed
-                 ) measured
-                 where bytes_before is null or bytes_before < $4
-                 order by number desc",
-            )
+            sqlx::query_as(page_of_texts!(
+                bytes: "octet_length(body)",
+                order: "number desc",
+                limit: "$4",
+                "select number, title, body, author_id, created_at from content_revisions
+                     where content_item_id = $1 and ($2::bigint is null or number < $2)
+                     order by number desc limit $3"
+            ))
             .bind(path.content_item_id)
             .bind(after.map(|position| position.id.as_u128() as i64))
             .bind(rows)
