@@ -4,51 +4,17 @@ use domain::labels::JobKind;
 use serde_json::Value;
 use socialize::queue::{JobError, WorkerSettings, run_due_jobs_with};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Row};
 use telemetry::{ErrorType, JobOutcome};
-use test_support::{TestApp, TestDatabase};
-use uuid::Uuid;
+use test_support::{TestApp, TestDatabase, claim_of_eight, insert_due_emails};
 
 use crate::support::{enqueued, eventually, settings};
-
-/// What the worker sends.
-const CLAIM: &str = include_str!("../../src/queue/claim.sql");
-
-/// E-mails that are due, of a hundred organizations.
-async fn backlog(connection: &mut PgConnection, emails: i32) {
-    sqlx::query(
-        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)
-         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(), md5((number % 100)::text)::uuid
-         from generate_series(1, $1) as number",
-    )
-    .bind(emails)
-    .execute(connection)
-    .await
-    .expect("e-mails");
-}
 
 /// The plan by which eight jobs are claimed, as it went. Nothing of it stays.
 async fn claimed(connection: &mut PgConnection) -> Value {
     let mut transaction = connection.begin().await.expect("a transaction");
-    let explained = format!("explain (analyze, buffers, format json) {CLAIM}");
-    let nothing: [&str; 0] = [];
-    let plan: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(explained))
-        .bind(vec!["send_email", "publish_content_item"])
-        .bind(vec![8_i64, 32])
-        .bind(None::<chrono::DateTime<chrono::Utc>>)
-        .bind(Uuid::new_v4())
-        .bind(60.0)
-        .bind(vec!["publish_content_item"; 3])
-        .bind(vec![0_i16, 1, 2])
-        .bind(vec![32_i64, 16, 8])
-        .bind(vec![8_i64, 2, 1])
-        .bind(nothing.map(str::to_owned).to_vec())
-        .bind(Vec::<Option<Uuid>>::new())
-        .bind(Vec::<Option<Uuid>>::new())
-        .bind(Vec::<i16>::new())
-        .fetch_one(&mut *transaction)
-        .await
-        .expect("a plan");
+    let explained = claim_of_eight("explain (analyze, buffers, format json) ");
+    let plan: Value = explained.fetch_one(&mut *transaction).await.expect("a plan").get(0);
     transaction.rollback().await.expect("rolled back");
     plan[0]["Plan"].clone()
 }
@@ -74,10 +40,10 @@ fn whole_reads(plan: &Value, found: &mut Vec<String>) {
 async fn a_claim_reads_as_much_of_a_large_backlog_as_of_a_small_one() {
     let database = TestDatabase::create().await;
     let mut connection = PgConnection::connect(database.url()).await.expect("a connection");
-    backlog(&mut connection, 1_000).await;
+    insert_due_emails(&mut connection, 1_000, 100).await;
     let small = claimed(&mut connection).await;
     assert_eq!(small["Actual Rows"].as_f64(), Some(8.0));
-    backlog(&mut connection, 99_000).await;
+    insert_due_emails(&mut connection, 99_000, 100).await;
     // Before Postgres has looked at what is there, and after.
     for is_known in [false, true] {
         if is_known {
@@ -99,7 +65,7 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
     const NAME: &str = "backlog";
     let test = TestApp::start().await;
     let mut connection = test.pool().acquire().await.expect("a connection");
-    backlog(&mut connection, 20_000).await;
+    insert_due_emails(&mut connection, 20_000, 100).await;
     let statements = "
         insert into jobs (id, kind, payload, status, run_at, max_attempts, created_at, finished_at)
         select gen_random_uuid(), 'send_email', '{}', 'dead', now(), 5, now(), now() from generate_series(1, 20000);

@@ -2,16 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
-use test_support::TestDatabase;
-use uuid::Uuid;
+use sqlx::{Connection, PgConnection, Row};
+use test_support::{TestDatabase, claim_of_eight, insert_due_emails};
 
 use crate::Figure;
 
-/// What the worker sends.
-const CLAIM: &str = include_str!("../../src/queue/claim.sql");
 const ROUNDS: usize = 41;
 const CLAIMED: usize = 8;
 
@@ -30,36 +26,14 @@ pub(crate) async fn milliseconds_at_a_million() -> Figure {
 }
 
 async fn enqueue(connection: &mut PgConnection, emails: i32) {
-    sqlx::query(
-        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)
-         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(), md5((number % 10)::text)::uuid
-         from generate_series(1, $1) as number",
-    )
-    .bind(emails)
-    .execute(&mut *connection)
-    .await
-    .expect("e-mails");
+    insert_due_emails(connection, emails, 10).await;
     sqlx::raw_sql("analyze jobs").execute(connection).await.expect("known");
 }
 
 /// Claims and leaves everything as it was.
 async fn claim(connection: &mut PgConnection, prefix: &str) -> (Duration, Vec<sqlx::postgres::PgRow>) {
     let mut transaction = connection.begin().await.expect("a transaction");
-    let statement = format!("{prefix}{CLAIM}");
-    let query = sqlx::query(AssertSqlSafe(statement))
-        .bind(vec!["send_email", "publish_content_item"])
-        .bind(vec![CLAIMED as i64, 32])
-        .bind(None::<DateTime<Utc>>)
-        .bind(Uuid::new_v4())
-        .bind(60.0)
-        .bind(vec!["publish_content_item"; 3])
-        .bind(vec![0_i16, 1, 2])
-        .bind(vec![32_i64, 16, 8])
-        .bind(vec![8_i64, 2, 1])
-        .bind(Vec::<String>::new())
-        .bind(Vec::<Option<Uuid>>::new())
-        .bind(Vec::<Option<Uuid>>::new())
-        .bind(Vec::<i16>::new());
+    let query = claim_of_eight(prefix);
     let since = Instant::now();
     let rows = query.fetch_all(&mut *transaction).await.expect("a claim");
     let took = since.elapsed();

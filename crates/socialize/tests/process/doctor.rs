@@ -33,6 +33,14 @@ impl Findings {
     }
 }
 
+/// Returns the finding of `doctor` with this name.
+pub(crate) async fn finding(database_url: &str, check: &str) -> Value {
+    let ended = Launch::role("doctor", database_url).arguments(&["--json"]).run().await;
+    let report: Value = serde_json::from_str(&ended.stdout).expect("a report");
+    let checks = report["checks"].as_array().expect("a list");
+    checks.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{report:#}")).clone()
+}
+
 fn free_port() -> u16 {
     free_loopback_port().expect("a free port")
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use socialize::cluster::free_loopback_port;
 use tempfile::TempDir;
 use test_support::TestDatabase;
 use url::Url;
 
+use crate::doctor::finding;
 use crate::harness::{Launch, User, eventually};
 
 /// A PgBouncer with the settings that its package ships, but for `pool_mode`.
@@ -71,20 +72,13 @@ impl Drop for PgBouncer {
     }
 }
 
-async fn finding(url: &Url, check: &str) -> Value {
-    let ended = Launch::role("doctor", url.as_str()).arguments(&["--json"]).run().await;
-    let report: Value = serde_json::from_str(&ended.stdout).expect("a report");
-    let checks = report["checks"].as_array().expect("a list");
-    checks.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{report:#}")).clone()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn session_pooling_works_with_the_settings_of_the_package() {
     let database = TestDatabase::create_empty().await;
     let pgbouncer = PgBouncer::start(&database, "session").await;
     let migrated = Launch::role("migrate", pgbouncer.url.as_str()).run().await;
     assert_eq!(migrated.status.code(), Some(0), "{}", migrated.stderr);
-    assert_eq!(finding(&pgbouncer.url, "pooler").await["verdict"], "ok");
+    assert_eq!(finding(pgbouncer.url.as_str(), "pooler").await["verdict"], "ok");
     let process = Launch::serve(pgbouncer.url.as_str()).start_ready().await;
     let user = User::insert(database.pool()).await;
     for _ in 0..20 {
@@ -98,7 +92,7 @@ async fn pooling_by_transaction_or_statement_is_named_with_its_remedy() {
     let database = TestDatabase::create_empty().await;
     for pool_mode in ["transaction", "statement"] {
         let pgbouncer = PgBouncer::start(&database, pool_mode).await;
-        let found = finding(&pgbouncer.url, "pooler").await;
+        let found = finding(pgbouncer.url.as_str(), "pooler").await;
         assert_eq!(found["verdict"], "failed", "{found}");
         assert!(
             found["remedy"].as_str().is_some_and(|remedy| remedy.contains("pool_mode = session")),

@@ -3,19 +3,12 @@
 use serde_json::Value;
 use test_support::TestDatabase;
 
+use crate::doctor::finding;
 use crate::harness::{Launch, Process, eventually};
 
 /// What the operations listener says about the schema.
 async fn schema(process: &Process) -> Value {
     process.operations_get("/health").await.body["schema"].clone()
-}
-
-/// What `doctor` says about the migrations.
-async fn doctor(database: &TestDatabase) -> Value {
-    let ended = Launch::role("doctor", database.url()).arguments(&["--json"]).run().await;
-    let report: Value = serde_json::from_str(&ended.stdout).expect("a report of JSON");
-    let findings = report["checks"].as_array().expect("checks").clone();
-    findings.into_iter().find(|finding| finding["check"] == "migrations").expect("migrations")
 }
 
 async fn wait_until_ready(process: &Process, status: u16) {
@@ -39,7 +32,7 @@ async fn a_database_that_is_not_migrated_is_named_until_it_is() {
     .await;
     assert_eq!(process.ready().await, 503);
     assert_eq!(process.operations_get("/health/ready").await.status, 503);
-    let found = doctor(&database).await;
+    let found = finding(database.url(), "migrations").await;
     assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
     assert!(seen["remedy"].as_str().is_some_and(|remedy| remedy.contains("socialize migrate")), "{seen}");
     let line = process.line("the warning", |line| line["event"] == "database.schema_refused").await;
@@ -65,7 +58,7 @@ async fn a_database_of_a_newer_version_is_named_at_start_and_leaves_a_running_pr
     .await;
     assert_eq!(started.ready().await, 503);
     assert!(seen["detail"].as_str().is_some_and(|detail| detail.contains("9999")), "{seen}");
-    let found = doctor(&database).await;
+    let found = finding(database.url(), "migrations").await;
     assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
 
     // An upgrade migrates while the old version still serves, and replaces its processes one after the other.

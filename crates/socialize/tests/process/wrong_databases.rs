@@ -1,11 +1,12 @@
 //! Databases that answer and are not what Socialize needs. `migrate`, `doctor` and `serve` name the cause and the remedy.
 
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use test_support::TestDatabase;
 use url::Url;
 
+use crate::doctor::finding;
 use crate::harness::{Launch, User};
 
 /// A database of the shared server that is made by `create` and dropped with the test.
@@ -66,14 +67,6 @@ async fn migrate(url: &Url) -> (Option<i32>, String) {
     (ended.status.code(), format!("{}{}", ended.stdout, ended.stderr))
 }
 
-/// The finding of `doctor` with this name.
-async fn finding(url: &Url, check: &str) -> Value {
-    let ended = Launch::role("doctor", url.as_str()).arguments(&["--json"]).run().await;
-    let report: Value = serde_json::from_str(&ended.stdout).expect("a report");
-    let checks = report["checks"].as_array().expect("a list");
-    checks.iter().find(|finding| finding["check"] == check).unwrap_or_else(|| panic!("{report:#}")).clone()
-}
-
 #[track_caller]
 fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
@@ -89,7 +82,7 @@ async fn an_encoding_that_cannot_store_every_character_is_refused() {
         let (code, said) = migrate(&wrong.url()).await;
         assert_eq!(code, Some(1), "{said}");
         assert_says(&said, &[encoding, "UTF8", "SOCIALIZE_DATABASE_URL"]);
-        let found = finding(&wrong.url(), "encoding").await;
+        let found = finding(wrong.url().as_str(), "encoding").await;
         assert_eq!(found["verdict"], "failed", "{found}");
         assert_says(&found.to_string(), &[encoding, "--encoding=UTF8"]);
         wrong.drop().await;
@@ -106,14 +99,14 @@ async fn a_role_that_may_not_migrate_is_told_which_one_may() {
         &said,
         &["may not create tables in the schema public", "grant usage, create on schema public"],
     );
-    let found = finding(&url, "migrations").await;
+    let found = finding(url.as_str(), "migrations").await;
     assert_says(&found.to_string(), &["socialize migrate", "may not create tables in the schema public"]);
 
     // What it says is right.
     wrong.execute("grant usage, create on schema public to ROLE").await;
     let (code, said) = migrate(&url).await;
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!(finding(&url, "role").await["verdict"], "ok");
+    assert_eq!(finding(url.as_str(), "role").await["verdict"], "ok");
     wrong.drop().await;
 }
 
@@ -123,7 +116,7 @@ async fn a_role_that_owns_nothing_is_told_which_rights_it_lacks() {
     let (code, said) = migrate(&wrong.url()).await;
     assert_eq!(code, Some(0), "{said}");
     let url = wrong.url_of_role();
-    let found = finding(&url, "role").await;
+    let found = finding(url.as_str(), "role").await;
     assert_eq!(found["verdict"], "failed", "{found}");
     assert_says(
         &found.to_string(),
@@ -136,7 +129,7 @@ async fn a_role_that_owns_nothing_is_told_which_rights_it_lacks() {
              grant select, insert, update, delete on all tables in schema public to ROLE",
         )
         .await;
-    let found = finding(&url, "role").await;
+    let found = finding(url.as_str(), "role").await;
     assert_eq!(found["verdict"], "ok", "{found}");
     // A new version brings a migration, which this role may not apply.
     wrong
@@ -155,7 +148,7 @@ async fn without_a_schema_to_use_both_say_so() {
     let (code, said) = migrate(&wrong.url()).await;
     assert_eq!(code, Some(1), "{said}");
     assert_says(&said, &["no schema of its search path", "create schema if not exists public"]);
-    let found = finding(&wrong.url(), "role").await;
+    let found = finding(wrong.url().as_str(), "role").await;
     assert_eq!(found["verdict"], "failed", "{found}");
     wrong.drop().await;
 }

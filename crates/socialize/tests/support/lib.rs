@@ -2,6 +2,7 @@
 
 mod app;
 mod cache;
+mod claim;
 mod contract;
 mod database;
 mod recorded;
@@ -10,6 +11,7 @@ mod server;
 
 pub use app::{Answer, TestApp};
 pub use cache::{cache_directory, python_tool};
+pub use claim::{claim_of_eight, insert_due_emails};
 pub use database::TestDatabase;
 pub use recorded::{assert_known_attributes, assert_known_fields};
 pub use s3_server::{S3_BUCKET, S3_KEY, S3Server, s3_at};
