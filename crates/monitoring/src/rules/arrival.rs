@@ -1,8 +1,9 @@
-//! Alerts about telemetry that the application recorded and that no store has.
+//! Alerts about telemetry that the application recorded but that no store holds.
 //!
-//! Each stage has an alert: what the application writes and the collector does not take ([`logs_not_arriving`], [`traces_not_arriving`]), what the
-//! collector refuses ([`collector_refusing`]), what waits in it (`CollectorQueueFilling`), what it gave up (`CollectorGaveUp`), and what a store
-//! discarded ([`store_discarding`]).
+//! Each stage has an alert: items that the application wrote but the collector did not accept
+//! ([`logs_not_arriving`], [`traces_not_arriving`]), items that the collector refused
+//! ([`collector_refusing`]), a growing queue in the collector (`CollectorQueueFilling`), items that it
+//! dropped (`CollectorGaveUp`), and items that a store discarded ([`store_discarding`]).
 
 use telemetry::ClosedSet;
 use telemetry::builtin::{EXPORTED, Signal};
@@ -30,18 +31,18 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
 
 type Taken = ForeignCounter<ScrapeJob>;
 
-/// Items of a signal that the application handed over within a window.
+/// Number of items of a signal that the application handed over within a window.
 fn recorded(signal: Signal, window: Duration) -> Vector<Total> {
     select(&EXPORTED).is(signal).increase(window).sum()
 }
 
-/// How many of them the collector did not take.
+/// Number of those items that the collector did not accept.
 fn missing(signal: Signal, taken: &Taken, window: Duration) -> Vector<Total> {
     recorded(signal, window).minus(select(taken).increase(window).sum().or_zero())
 }
 
-/// The missing items, where they are more than the difference of two scrapes. What the collector took is known only while Prometheus
-/// scrapes it, so it must do so now and must have done so at the beginning of the window.
+/// The missing items, if they exceed the difference between two scrapes. The collector's count is known only
+/// while Prometheus scrapes it, so a scrape must have succeeded both now and at the beginning of the window.
 fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
     let window = scale.of(ARRIVAL_WINDOW);
     let missing = missing(signal, taken, window);
@@ -68,7 +69,7 @@ fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
     let cases = vec![
         case("everything is taken", 60, series("0+60x60", "0+60x60", "1x60"), silent()),
         case("nothing is taken", 60, series("0+10x60", "600x60", "1x60"), fires("300"))
-            // Prometheus has scraped the collector for 25 minutes, and then comes the pause.
+            // Prometheus has scraped the collector for 25 minutes; then the pending period begins.
             .then(29.5, silent())
             .then(30.0, fires("300")),
         case(

@@ -1,4 +1,4 @@
-//! Alerts about jobs: those that were given up, that are late, and periodic ones that do not succeed.
+//! Alerts about jobs: dead letters, late jobs, and periodic jobs that stop succeeding.
 
 use std::time::Duration;
 
@@ -24,7 +24,8 @@ pub(super) fn periodic_alerts(scale: Scale) -> Vec<Alert> {
     vec![periodic_job_stalled(scale)]
 }
 
-/// Kinds of jobs that nothing enqueues anew. The others have their next tick: see [`periodic_job_stalled`].
+/// Kinds of jobs that are enqueued only once. The others get another chance at their next tick: see
+/// [`periodic_job_stalled`].
 fn enqueued_once() -> Vec<JobKind> {
     JobKind::ALL.iter().copied().filter(|kind| kind.period().is_none()).collect()
 }
@@ -104,19 +105,20 @@ fn jobs_failing() -> Alert {
     }
 }
 
-/// How many of its periods a job may go without a success.
+/// Number of its periods that a job may go without a success.
 const PERIODS: u32 = 3;
 
 fn periodic_job_stalled(scale: Scale) -> Alert {
     let scheduler = || select(&LOOP_LAST_SUCCESS).is(Loop::Scheduler);
     let turns = scheduler().lag().min().below(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64());
-    // The application keeps its own pace where rules run faster, so these windows are not scaled.
+    // Periods of the application do not shrink with the scale of the rules, so these windows are not scaled.
     let stalled = |kind: JobKind, period: Duration| {
         let limit = period * PERIODS;
-        // A process that ended may have been the last one that succeeded.
+        // The last success may have been reported by a process that has since ended.
         let last = select(&JOB_LAST_SUCCESS).is(kind).highest(limit).max_by::<JobKind, _>();
         let never = select(&JOB_LAST_SUCCESS).absent_for(kind, limit);
-        // A new installation has not had the time. After a sleep of the machine every job is due, and runs before the pause ends.
+        // A new installation has not had enough time yet. After the machine was suspended every job is due,
+        // and runs before the pending period ends.
         let had_time = scheduler().offset(limit).now().max();
         last.age().above(limit.as_secs_f64()).or(never).when(had_time)
     };
@@ -165,16 +167,16 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
     }
 }
 
-/// Kinds of jobs that run at intervals.
+/// Periodic kinds of jobs.
 fn periodic() -> impl Iterator<Item = (JobKind, Duration)> {
     JobKind::ALL.iter().filter_map(|kind| Some((*kind, kind.period()?)))
 }
 
-/// The situations of each kind, and of all together.
+/// The cases of each kind, and of all kinds together.
 fn periodic_cases() -> Vec<Case> {
     const TURNING: &str = "0+60x500";
     let scheduler = |values: &str| Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, values);
-    // All others succeed once a minute.
+    // All other jobs succeed once a minute.
     let only = |which: JobKind, values: &str, turning: &str| {
         let others = periodic().filter(|(kind, _)| *kind != which);
         let mut series: Vec<Series> =
@@ -186,7 +188,7 @@ fn periodic_cases() -> Vec<Case> {
     let kinds = periodic().flat_map(|(kind, period)| {
         let limit = period.as_secs() / 60 * u64::from(PERIODS);
         let stalls = || fires_for(kind, "");
-        // The moment before the pause ends, and the one in which it does.
+        // The last moment before the pending period ends, and its end.
         let after = |minutes: u64| ((minutes + 4) as f64 + 0.5, (minutes + 5) as f64);
         let (before, fails) = after(20 + limit);
         let failing =

@@ -1,6 +1,7 @@
-//! Alerts about what piles up: items that were not published, and items that nobody decides on.
+//! Alerts about growing backlogs: unpublished items, and items that nobody decides on.
 //!
-//! An old backlog is its owners' decision, however large. So these look at how much one has grown, and at which share that is.
+//! An old backlog, however large, is a decision of its owners. These alerts therefore look at growth and at
+//! the share of all items.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ fn items_not_published(scale: Scale) -> Alert {
             Series::of(&PUBLISHING_DELIVERIES, PublishingOutcome::Delivered, delivered),
         ]
     };
-    // Drafts are many, nothing is archived, and attempts fail.
+    // Many drafts, no archived items, and failing attempts.
     let besides = vec![
         Series::of(&CONTENT_ITEMS, ContentItemStatus::Draft, "100000x3000"),
         Series::of(&CONTENT_ITEMS, ContentItemStatus::Archived, "0x3000"),

@@ -1,4 +1,4 @@
-//! What promtool is given and what it has to find: see `promtool test rules`.
+//! Input and expected output of `promtool test rules`.
 
 use std::time::Duration;
 
@@ -13,60 +13,61 @@ use crate::query::{
     Bucket, LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
 };
 
-/// One situation, and which of the alert's series fire in it.
+/// A situation, and the series of the alert that fire in it.
 pub struct Case {
-    /// What the situation is.
+    /// Describes the situation.
     pub name: &'static str,
-    /// What Prometheus knows in it.
+    /// Series that Prometheus knows in this situation.
     pub series: Vec<Series>,
-    /// What it knows in each case of the alert, and what must not matter.
+    /// Series that Prometheus knows in every case of the alert and that must not change its outcome.
     pub besides: Vec<Series>,
-    /// When promtool looks at the alert, and what fires then.
+    /// Moments at which promtool evaluates the alert, with the series that fire.
     pub moments: Vec<Moment>,
-    /// Whether it happens in real time only. Where rules run faster, thresholds that follow the pace of the application do not.
+    /// Set if the case applies at real scale only. At a faster scale, thresholds that follow the pace of the
+    /// application do not hold.
     pub real_time_only: bool,
-    /// How long it lasts.
+    /// Duration of the situation.
     pub length: Length,
 }
 
-/// How long a situation lasts: the longer, the more seldom the alert is evaluated in it.
+/// Duration of a situation. The longer it lasts, the less often the alert is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// As often as in real life.
+    /// Evaluated as often as in production.
     Minutes,
-    /// Every five minutes.
+    /// Evaluated every five minutes.
     Hours,
-    /// Every hour.
+    /// Evaluated every hour.
     Days,
 }
 
 impl Length {
-    /// All of them.
+    /// Every length.
     pub const ALL: [Self; 3] = [Self::Minutes, Self::Hours, Self::Days];
 }
 
-/// A moment, and what fires in it.
+/// A moment, with the series that fire in it.
 pub struct Moment {
-    /// Counted from the first sample, at real scale.
+    /// Time since the first sample, at real scale.
     pub at: Duration,
-    /// What fires; nothing when empty.
+    /// The series that fire; empty if the alert is silent.
     pub fires: Vec<Expected>,
 }
 
 impl Case {
-    /// The same, which is left out where rules run faster.
+    /// Marks the case as one for real scale only.
     pub(super) fn in_real_time(self) -> Self {
         Self { real_time_only: true, ..self }
     }
 
-    /// The same, in which the alert is evaluated every five minutes only: for situations that last for hours and do not ask how long
-    /// the pause before the alert is.
+    /// Evaluates the alert every five minutes only. For situations that last for hours and do not test the
+    /// exact end of the pending period.
     pub(super) fn long(self) -> Self {
         Self { length: Length::Hours, ..self }
     }
 }
 
-/// A situation after so many minutes.
+/// A situation evaluated after so many minutes.
 pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
     Case {
         name,
@@ -79,14 +80,14 @@ pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires:
 }
 
 impl Case {
-    /// The same situation at another moment. Rules are evaluated every half minute, so 12.5 is the last moment before 13.
+    /// Adds a moment. Rules are evaluated every half minute, so 12.5 is the last moment before 13.
     pub(super) fn then(mut self, minutes: f64, fires: Vec<Expected>) -> Self {
         self.moments.push(Moment { at: Duration::from_secs_f64(minutes * 60.0), fires });
         self
     }
 }
 
-/// Cases in each of which Prometheus knows of this as well, and of which none may be decided by it.
+/// Adds the same series to each of the cases; they must not change any outcome.
 pub(super) fn beside(series: Vec<Series>, cases: Vec<Case>) -> Vec<Case> {
     let with_series = |mut case: Case| {
         let is_new = |new: &&Series| !case.series.iter().any(|own| own.name == new.name);
@@ -96,16 +97,16 @@ pub(super) fn beside(series: Vec<Series>, cases: Vec<Case>) -> Vec<Case> {
     cases.into_iter().map(with_series).collect()
 }
 
-/// A counter that counts much, for longer than any case lasts whose alert looks back for hours.
+/// A counter that rises fast, for longer than any case of an alert that looks back for hours.
 pub(super) const MUCH: &str = "0+1000x3000";
 
-/// The labels that say which process of the application sent a series.
+/// Labels that identify a process of the application as the source of a series.
 const OURS: &[(&str, &str)] = &[("job", APPLICATION), ("instance", "a")];
 
-/// The job of the application's own series.
+/// The `job` label of the application's own series.
 pub(super) const APPLICATION: &str = "socialize/api";
 
-/// The labels of a series that another program sent.
+/// Labels of a series from another program.
 const THEIRS: &[(&str, &str)] = &[("instance", "a")];
 
 /// A series with one sample a minute.
@@ -113,20 +114,20 @@ const THEIRS: &[(&str, &str)] = &[("instance", "a")];
 pub struct Series {
     /// Name and labels.
     pub name: String,
-    /// Samples in promtool's notation: `0+1x10` rises by one ten times, `_x5` is missing five times.
+    /// Samples in promtool's notation: `0+1x10` rises by one ten times; `_x5` omits five samples.
     pub values: String,
-    /// What becomes of the samples where rules run faster.
+    /// How samples change at a faster scale.
     pub pace: Pace,
 }
 
-/// What becomes of samples where rules run faster than in real life.
+/// How samples change where rules run faster than in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
-    /// They stay.
+    /// They stay the same.
     Same,
-    /// They are seconds, of which fewer pass.
+    /// They are seconds, and get smaller.
     Time,
-    /// They are events per second, of which there are more.
+    /// They are events per second, and get larger.
     Rate,
 }
 
@@ -151,30 +152,31 @@ impl Series {
         Self { name, values, pace: Pace::Same }
     }
 
-    /// The same series of another process.
+    /// The same series of another instance.
     #[must_use]
     pub fn of_instance(self, instance: &str) -> Self {
         let name = self.name.replace("instance=\"a\"", &format!("instance=\"{instance}\""));
         Self { name, ..self }
     }
 
-    /// What a rule recorded. For alerts that are evaluated seldom, because promtool records only as often as it evaluates.
+    /// The result of a recording rule. For alerts that are evaluated rarely, because promtool records only as
+    /// often as it evaluates.
     pub fn recorded(recording: &Recording<Total>, values: &str) -> Self {
         Self { name: recording.name.to_owned(), values: values.to_owned(), pace: Pace::Rate }
     }
 
-    /// What a rule recorded, for one value of its label.
+    /// The result of a recording rule for one value of its label.
     pub fn recorded_for<A: Label>(recording: &Recording<A>, label: A, values: &str) -> Self {
         let name = format!("{}{{{}=\"{}\"}}", recording.name, prometheus_label(A::KEY), label.as_str());
         Self { name, values: values.to_owned(), pace: Pace::Rate }
     }
 
-    /// How many a histogram has seen.
+    /// The count of a histogram.
     pub fn count<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, values: &str) -> Self {
         Self::named(&metric.description(), OURS, "_count", labels.pairs(), values)
     }
 
-    /// How many a histogram has seen that took no longer than a bound; infinity is the bound of all.
+    /// A bucket of a histogram; an infinite bound means the `+Inf` bucket.
     pub fn bucket<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, bound: f64, values: &str) -> Self {
         let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
         let mut labels: Vec<(&str, &str)> = labels.pairs().collect();
@@ -182,30 +184,30 @@ impl Series {
         Self::named(&metric.description(), OURS, "_bucket", labels.into_iter(), values)
     }
 
-    /// How many requests there were, by how they failed.
+    /// The count of requests with one kind of failure, or without any.
     pub fn requests(failure: Option<RequestFailure>, values: &str) -> Self {
         Self::answered(&Answered { failure, ..Answered::WELL }, values)
     }
 
-    /// How many requests there were that were answered like this.
+    /// The count of requests with this response.
     pub fn answered(answered: &Answered, values: &str) -> Self {
         let labels = answered.labels().into_iter();
         Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_count", labels, values)
     }
 
-    /// How many requests took no longer than a bound.
+    /// The count of requests that took no longer than a bound.
     pub fn requests_within(bucket: Option<Bucket>, values: &str) -> Self {
         Self::answered_within(&Answered::WELL, bucket, values)
     }
 
-    /// How many requests that were answered like this took no longer than a bound.
+    /// The count of requests with this response that took no longer than a bound.
     pub fn answered_within(answered: &Answered, bucket: Option<Bucket>, values: &str) -> Self {
         let bound = bucket.map_or("+Inf".to_owned(), |bucket| bucket.seconds().to_string());
         let labels = answered.labels().into_iter().chain([("le", bound.as_str())]);
         Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_bucket", labels, values)
     }
 
-    /// The same series, as another program sends it that has a metric of the same name.
+    /// The same series as exported by another program with a metric of the same name.
     #[must_use]
     pub fn of_another_program(self) -> Self {
         Self { name: self.name.replace(APPLICATION, "alloy"), ..self }
@@ -230,16 +232,16 @@ impl Series {
     }
 }
 
-/// The labels of a request.
+/// Labels of a request and its response.
 #[derive(Clone, Copy)]
 pub struct Answered {
-    /// The template of its route.
+    /// The route template.
     pub route: &'static str,
     /// The method.
     pub method: &'static str,
-    /// The status of the response; empty when there was none.
+    /// The status code; empty if there was no response.
     pub status: &'static str,
-    /// How it failed.
+    /// Kind of failure, if the request failed.
     pub failure: Option<RequestFailure>,
 }
 
@@ -247,10 +249,10 @@ impl Answered {
     /// An organization is created.
     pub const WELL: Self = Self { route: "/v1/organizations", method: "POST", status: "201", failure: None };
 
-    /// Somebody asks for what Socialize does not have.
+    /// A scanner requests a path that does not exist.
     pub const SCANNER: Self = Self { route: UNMATCHED, method: "_OTHER", status: "404", failure: None };
 
-    /// It fails by a fault of the service.
+    /// The service fails to handle the request.
     pub const FAILED: Self = Self { failure: Some(RequestFailure::Internal), ..Self::WELL };
 
     fn labels(&self) -> Vec<(&'static str, &'static str)> {
@@ -270,30 +272,30 @@ impl Answered {
     }
 }
 
-/// One alert that fires, with its labels beside name and severity, and its value as the text shows it.
+/// A firing alert: its labels other than name and severity, and its value as the text shows it.
 pub struct Expected {
     /// Label names, as Prometheus spells them, with their values.
     pub labels: Vec<(String, String)>,
-    /// What stands in the text for the value, if the text shows it.
+    /// The value as it appears in the text, if the text shows it.
     pub value: Shown,
 }
 
-/// A value as the text of an alert shows it.
+/// A value as an alert's text shows it.
 pub enum Shown {
-    /// At every scale.
+    /// The same text at every scale.
     Text(&'static str),
-    /// A share, at every scale.
+    /// A share, the same at every scale.
     Share(f64),
-    /// How long something has been so, at real scale.
+    /// A duration at real scale.
     Time(Duration),
 }
 
-/// The alert fires, without labels of its own.
+/// The alert fires without further labels.
 pub(super) fn fires(value: &'static str) -> Vec<Expected> {
     vec![Expected { labels: Vec::new(), value: Shown::Text(value) }]
 }
 
-/// The alert fires with a share, without labels of its own.
+/// The alert fires with a share and without further labels.
 pub(super) fn fires_with(share: f64) -> Vec<Expected> {
     vec![Expected { labels: Vec::new(), value: Shown::Share(share) }]
 }
@@ -321,7 +323,7 @@ pub(super) fn fires_on_method(answered: Answered, value: &'static str) -> Vec<Ex
     vec![Expected { labels, value: Shown::Text(value) }]
 }
 
-/// The alert fires for one value of a label, and shows for how long something has been so.
+/// The alert fires for one value of a label, with a duration in its text.
 pub(super) fn fires_for_time<A: Label>(label: A, time: Duration) -> Vec<Expected> {
     let labels = vec![(prometheus_label(A::KEY), label.as_str().to_owned())];
     vec![Expected { labels, value: Shown::Time(time) }]

@@ -1,8 +1,8 @@
-//! Which alerts make others fire. Whoever is told of a cause need not be told of what it explains: from this the rules are rendered by
-//! which Alertmanager holds notifications back, and the lines of the runbook that say so.
+//! Which alerts cause others to fire. Alertmanager's inhibition rules and the matching lines of the runbook
+//! are rendered from this table: while a cause fires, notifications about its effects are held back.
 //!
-//! What a cause explains could have another reason as well. Whoever is called sees on the dashboards that it fires, and is told of it when
-//! the cause is gone and it still does.
+//! An effect may have another reason as well. The dashboards show it meanwhile, and a notification is sent if
+//! it still fires when the cause has resolved.
 
 use domain::labels::{Dependency, Disk, JobKind, Role};
 use telemetry::catalogue::{Label, prometheus_label};
@@ -11,20 +11,20 @@ use super::{Alert, groups};
 use crate::peers::{Exporter, ScrapeJob};
 use crate::query::Scale;
 
-/// An alert, and what fires because of what is wrong when it does.
+/// An alert, and the alerts that fire as a consequence.
 pub struct Cause {
     /// The alert, or those of its series that have a label's value.
     pub alert: Series,
-    /// What it makes fire, with the reason.
+    /// The alerts that it explains, each with the reason.
     pub explains: Vec<(Series, &'static str)>,
 }
 
-/// An alert's series: all of them, or those with one value of a label.
+/// Series of an alert: all of them, or those with one value of a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     /// The name of the alert.
     pub alert: &'static str,
-    /// The label, as Prometheus spells it, with its value.
+    /// The label as Prometheus spells it, with its value.
     pub only: Option<(String, &'static str)>,
 }
 
@@ -40,7 +40,7 @@ fn cause<const N: usize>(alert: Series, explains: [(Series, &'static str); N]) -
     Cause { alert, explains: explains.into() }
 }
 
-/// All of them.
+/// All causes.
 pub fn causes() -> Vec<Cause> {
     const FAIL: &str = "requests fail";
     const WAIT: &str = "requests wait";
@@ -220,13 +220,13 @@ pub fn causes() -> Vec<Cause> {
     causes
 }
 
-/// What an alert explains, without what is about other values of its labels.
+/// Alerts that an alert explains, without those that concern other values of its labels.
 pub fn explained_by(alert: &str) -> Vec<(Series, &'static str)> {
     let causes = causes().into_iter().filter(|cause| cause.alert.alert == alert);
     causes.flat_map(|cause| cause.explains).collect()
 }
 
-/// Which alerts explain this one.
+/// Names of the alerts that explain this one.
 pub(super) fn explaining(alert: &str) -> Vec<&'static str> {
     let explains = |cause: &Cause| cause.explains.iter().any(|(series, _)| series.alert == alert);
     let mut names: Vec<&str> = causes().into_iter().filter(explains).map(|cause| cause.alert.alert).collect();
@@ -242,7 +242,7 @@ pub fn with_explained(alert: &str) -> Vec<Alert> {
     all.filter(|other| fires(other.name)).collect()
 }
 
-/// What somebody is told of when all of these fire: the rest is held back.
+/// Alerts that are notified if all of these fire: the rest is inhibited.
 pub fn not_held_back(firing: Vec<Alert>) -> Vec<Alert> {
     let names: Vec<&str> = firing.iter().map(|alert| alert.name).collect();
     let is_explained = |alert: &Alert| {
@@ -283,7 +283,7 @@ mod tests {
         }
     }
 
-    /// Who is not called at night must not keep silent what somebody is called for.
+    /// An alert that does not page must not inhibit one that does.
     #[test]
     fn nothing_holds_back_what_is_more_urgent() {
         let severities = severities();
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Two alerts that explain each other would hold each other back, and nobody would be told.
+    /// Two alerts that explain each other would inhibit each other, and nobody would be notified.
     #[test]
     fn no_alert_explains_itself() {
         fn reached(alert: &str, path: &mut Vec<String>) {

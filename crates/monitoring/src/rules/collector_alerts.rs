@@ -1,4 +1,4 @@
-//! Alerts about the way of telemetry to its stores, and about the stores.
+//! Alerts about the collector and the stores of telemetry.
 
 use telemetry::builtin::Signal;
 
@@ -131,12 +131,13 @@ fn collector_queue_filling(scale: Scale) -> Alert {
     }
 }
 
-/// 1 while Prometheus had scraped a target successfully so long ago. What began since then is new, and not merely seen again.
+/// 1 if Prometheus had already scraped a target successfully that long ago. A series that began since then is
+/// new, rather than scraped for the first time.
 pub(super) fn was_scraped(job: ScrapeJob, ago: Duration) -> Vector<Total> {
     select(&UP).is(job).offset(ago).now().max().equals(1.0)
 }
 
-/// The situations of an alert about a counter that begins with the first event, of a program that is scraped.
+/// Cases of an alert about a counter of a scraped program that first appears with its first event.
 pub(super) fn counted_cases(
     job: ScrapeJob,
     counted: impl Fn(&str) -> Series,
@@ -149,7 +150,7 @@ pub(super) fn counted_cases(
     vec![
         case("nothing was ever counted", 20, with("_x20", "1x20"), silent()),
         case("the first, with which the series begins", 12, with("_x10 1x30", "_x4 1x40"), fires("1"))
-            // It is new for five minutes, and then comes the pause.
+            // It counts as new for five minutes; then the pending period begins.
             .then(24.5, fires("1"))
             .then(25.0, silent()),
         case("a series that begins without any", 12, with("_x10 0x10", "1x20"), silent()),

@@ -1,4 +1,4 @@
-//! Alerts about what Socialize hands to others: e-mails, uploaded files, published items.
+//! Alerts about deliveries to other systems: e-mails, uploaded files, published items.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
             Series::of(&EMAIL_MESSAGES, EmailResult::GivenUp, given_up),
         ]
     };
-    // Mistyped addresses, in each case.
+    // Mistyped addresses are rejected in each case.
     let rejected = vec![Series::of(&EMAIL_MESSAGES, EmailResult::Rejected, MUCH)];
     Alert {
         name: "EmailDeliveryFailing",
@@ -126,10 +126,11 @@ fn email_delivery_failing(scale: Scale) -> Alert {
     }
 }
 
-/// Results that are not the recipients' fault.
+/// Results that are not caused by the recipient.
 pub const EMAIL_FAILED: &[EmailResult] = &[EmailResult::Delayed, EmailResult::GivenUp];
 
-/// Outcomes that are a failure of the store. A client that goes away is none, and a file that is missing has an alert of its own.
+/// Outcomes that count as failures of the store. A client that disconnects is no failure, and a missing file
+/// has an alert of its own.
 pub const STORE_FAILED: &[BlobOutcome] = &[
     BlobOutcome::Unavailable,
     BlobOutcome::Timeout,
@@ -303,13 +304,13 @@ fn blobs_missing(scale: Scale) -> Alert {
     }
 }
 
-/// Attempts to publish, as items: one that is tried again makes several.
+/// Converts publishing attempts to items: an item that is retried causes several attempts.
 fn items(attempts: Vector<Total>, scale: Scale) -> Vector<Total> {
     attempts.divided_by(attempts_within(scale.of(LOW_TRAFFIC_WINDOW)))
 }
 
-/// How many attempts there are at most for one item in a window. The first waits are 5 seconds, each is three times as long as the one
-/// before, and chance shortens them by up to a quarter: see `queue::backoff`.
+/// Maximum number of attempts for one item within a window. The first delay is 5 seconds, each is three times
+/// as long as the one before, and jitter shortens it by up to a quarter: see `queue::backoff`.
 fn attempts_within(window: Duration) -> f64 {
     let waits = (0..).map(|attempt| 0.75 * 5.0 * 3.0_f64.powi(attempt));
     let mut times = waits.scan(0.0, |time, wait| {

@@ -1,4 +1,4 @@
-//! Alerts about Postgres, and about whatever else requests need.
+//! Alerts about Postgres and the other dependencies of requests.
 
 use std::time::Duration;
 
@@ -76,7 +76,8 @@ fn postgres_unreachable(scale: Scale) -> Alert {
             )
             .then(6.5, silent())
             .then(7.0, fires(""))
-            // For as long as requests that failed meanwhile make HighErrorRate fire, so that nobody is told of that afterwards.
+            // Keeps firing while HighErrorRate still counts the requests that failed, so that nobody is
+            // notified of those afterwards.
             .then(26.5, fires(""))
             .then(27.0, silent()),
             case("one of two idle processes lost it", 10, processes("1x10", "1x5 0x5"), fires("")),
@@ -169,7 +170,7 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
         .lag()
         .max_by::<Instance, _>()
         .below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64())
-        // Of a process that ended, Prometheus goes on returning the last heartbeat for longer than results are counted.
+        // Prometheus returns the last heartbeat of a process that ended for longer than results are counted.
         .and(select(&HEARTBEAT).samples_in(scale.of(TELEMETRY_MISSING_AFTER)).count_by::<Instance, _>());
     let all = Dependency::ALL.len() as f64;
     let condition = alive.unless(results(scale.of(TELEMETRY_MISSING_AFTER)).at_least(all)).groups();
@@ -357,7 +358,7 @@ fn connection_pool_starved(scale: Scale) -> Alert {
             case("none", 15, series("0x20"), silent()),
             case("a single one", 12, series("0x10 1x10"), silent()),
             case("many", 12, series("0x10 20x40"), fires("20"))
-                // The window, and then the pause after it.
+                // The window, followed by the pending period.
                 .then(14.5, fires("22"))
                 .then(24.5, fires("22"))
                 .then(25.0, silent()),

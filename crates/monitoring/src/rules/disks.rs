@@ -1,4 +1,5 @@
-//! Alerts about disks that fill up. Shares are those of one process and disk: hosts have disks of different sizes.
+//! Alerts about disks that fill up. Shares are per process and disk, because hosts have disks of different
+//! sizes.
 
 use domain::catalogue::{DISK_AVAILABLE, DISK_SIZE};
 use domain::labels::Disk;
@@ -23,12 +24,12 @@ fn disk_share(share: f64) -> Vector<Disk> {
     shares().min_by::<Disk, _>().below(share)
 }
 
-/// The share that is left of each disk, as each process sees it.
+/// Free share of each disk as each process sees it.
 fn shares() -> Samples<Disk> {
     select(&DISK_AVAILABLE).now().over(&select(&DISK_SIZE).now())
 }
 
-/// A small disk with much room on one host, and a large one on another.
+/// A small, mostly free disk on one host and a large one on another.
 fn disks_of_two_hosts() -> Vec<Series> {
     let series = |instance, available, size| {
         [

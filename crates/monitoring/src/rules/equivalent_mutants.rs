@@ -1,13 +1,13 @@
-//! Changes of rules that no test can notice, because the rule goes on saying the same. `./test mutants` fails for each that is caught after
-//! all, or that does not exist any more.
+//! Mutants of rules that no test can catch, because they are equivalent to the rule. `./test mutants` fails
+//! for each that is caught or no longer exists.
 
-/// A change that changes nothing.
+/// An equivalent mutant.
 pub(crate) struct Equivalent {
     /// The alert or recording.
     pub(crate) rule: &'static str,
-    /// The change, as `./test mutants` prints it.
+    /// The mutation, as `./test mutants` prints it.
     pub(crate) change: &'static str,
-    /// Why the rule says the same.
+    /// Reason why the rule stays equivalent.
     pub(crate) reason: &'static str,
 }
 
@@ -15,7 +15,7 @@ const fn same(rule: &'static str, change: &'static str, reason: &'static str) ->
     Equivalent { rule, change, reason }
 }
 
-/// All of them.
+/// Every equivalent mutant.
 pub(crate) const ALL: &[Equivalent] = &[
     same("Watchdog", "1 becomes 2", ALWAYS),
     same("Watchdog", "1 becomes 0.5", ALWAYS),

@@ -1,4 +1,4 @@
-//! Alerts about the machine that everything runs on.
+//! Alerts about the host that runs everything.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Alerts about the loops of processes that work on jobs, and about what those that sample report.
+//! Alerts about the loops of worker processes, and about samples of the gauges.
 
 use std::time::Duration;
 
@@ -23,17 +23,18 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     ]
 }
 
-/// Loops that LoopStalled is about. WorkerStalled is about the worker, and SamplerStale about the sampler of gauges, whoever runs it.
+/// Loops that LoopStalled covers. The worker's loop has WorkerStalled, and the gauge sampler has
+/// SamplerStale, whichever process runs it.
 const NOBODY_WAITS_FOR: &[Loop] =
     &[Loop::Scheduler, Loop::JobListener, Loop::QueueSampler, Loop::GaugeChecker];
 
-/// Loops of a process that have not turned for too long, and for how long.
+/// Loops of a process that have stalled, with the time since their last iteration.
 fn standing_still(scale: Scale, loops: &[Loop]) -> Vector<Loop> {
     let lag = select(&LOOP_LAST_SUCCESS).is_one_of(loops).lag().max_by::<Loop, _>();
     lag.above(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64())
 }
 
-/// The situations of both alerts about loops that stand still.
+/// Cases of both alerts about stalled loops.
 fn stalled_cases(which: Loop) -> Vec<Case> {
     let last = |values| vec![Series::time(&LOOP_LAST_SUCCESS, which, values)];
     let stalls = |minutes| fires_for_time(which, Duration::from_mins(minutes));
@@ -178,7 +179,7 @@ fn loop_failing(scale: Scale) -> Alert {
 }
 
 fn sampler_stale(scale: Scale) -> Alert {
-    // A process that hangs goes on reporting the last heartbeat: ProcessHung says so.
+    // A process that hangs keeps reporting its last heartbeat; ProcessHung covers it.
     let turns =
         select(&HEARTBEAT).lag().min().below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64());
     let lag = select(&SAMPLER_LAST_SUCCESS).lag().min().above(scale.of(SAMPLE_AGE).as_secs_f64());

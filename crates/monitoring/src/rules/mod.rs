@@ -1,7 +1,7 @@
-//! What Prometheus records and alerts on, with what an operator does about each alert and the tests of each.
+//! Recording rules and alerts, each with its runbook section and its tests.
 //!
-//! An alert is one function that says everything about it: condition, severity, what it means, how to confirm it and what to
-//! do. Rule files, promtool's tests and `docs/RUNBOOK.md` are rendered from it. Thresholds are in [`thresholds`].
+//! One function defines an alert completely: condition, severity, meaning, confirmation and remedy. Rule
+//! files, promtool's tests and `docs/RUNBOOK.md` are rendered from it. Thresholds are in [`thresholds`].
 
 mod arrival;
 mod background;
@@ -48,16 +48,16 @@ pub(crate) use rule_file::{recorded, render_few};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 
-/// How soon somebody has to look.
+/// How urgently an alert needs attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Now, also at night: users cannot work, or nobody would know.
+    /// Immediately, also at night: users cannot work, or monitoring is blind.
     Critical,
     /// Within the working day.
     Warning,
-    /// When there is time: nothing is broken.
+    /// When convenient: nothing is broken.
     Info,
-    /// Never: it shows that alerts arrive.
+    /// Never: it only proves that alerts arrive.
     None,
 }
 
@@ -73,29 +73,29 @@ impl Severity {
     }
 }
 
-/// The dashboards, by their fixed UIDs.
+/// The dashboards by their fixed UIDs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DashboardUid {
-    /// Is it healthy, are people getting through?
+    /// Health, and progress of users through the core workflows.
     Overview,
     /// Rate, errors and duration of requests.
     Api,
-    /// Who uses what.
+    /// Adoption: the features that customers use.
     Adoption,
     /// Jobs, e-mail, files, publishing, Postgres.
     Background,
-    /// Postgres as it sees itself, and the host.
+    /// Postgres's own statistics, and the host.
     Infrastructure,
-    /// Whether telemetry itself can be trusted.
+    /// Completeness of telemetry itself.
     Telemetry,
-    /// What became of one request.
+    /// The trace and log lines of one request.
     Request,
-    /// What to do about each alert.
+    /// The runbook section of each alert.
     Runbook,
 }
 
 impl DashboardUid {
-    /// As in the address of the dashboard.
+    /// The UID as in the dashboard's address.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Overview => "socialize-overview",
@@ -110,66 +110,66 @@ impl DashboardUid {
     }
 }
 
-/// A query of the runbook, which becomes a link to Grafana's Explore.
+/// A query of the runbook, rendered as a link to Grafana's Explore.
 pub enum Look {
-    /// At metrics.
+    /// Queries metrics.
     Metrics(&'static str, String),
-    /// At log lines.
+    /// Queries log lines.
     Logs(&'static str, Lines),
-    /// At traces.
+    /// Queries traces.
     Traces(&'static str, Spans),
 }
 
-/// A query for metrics, with what its answer says.
+/// Builds a metrics query with an explanation of its result.
 pub fn metrics<G: Grouping>(says: &'static str, query: &Vector<G>) -> Look {
     Look::Metrics(says, query.text().to_owned())
 }
 
-/// What somebody needs to know who has been woken by an alert.
+/// The runbook section for an operator who has just been paged.
 pub struct Runbook {
-    /// What it means that this fires.
+    /// What the alert means.
     pub meaning: &'static str,
-    /// What users notice.
+    /// The effect that users notice.
     pub impact: &'static str,
-    /// How to see for oneself.
+    /// Queries that confirm the fault.
     pub confirm: Vec<Look>,
-    /// What to do, the most likely first.
+    /// Remedies, the most likely first.
     pub remedy: &'static [&'static str],
-    /// When to get somebody else.
+    /// When to escalate.
     pub escalate: &'static str,
 }
 
 /// One alert.
 pub struct Alert {
-    /// Its name, also that of its section in the runbook.
+    /// The alert's name, which is also the heading of its runbook section.
     pub name: &'static str,
-    /// How soon somebody has to look.
+    /// How urgently it needs attention.
     pub severity: Severity,
-    /// When it fires.
+    /// The PromQL condition.
     pub condition: String,
-    /// For how long the condition must be true before it fires.
+    /// Pending period: the condition must hold this long before the alert fires.
     pub pending: Duration,
-    /// For how long it goes on firing after the condition was last true, where gaps would resolve it falsely.
+    /// Time that the alert keeps firing after the condition last held, if gaps would resolve it falsely.
     pub keep_firing: Duration,
-    /// What is wrong, in one line. May show labels, with [`shown`].
+    /// One line that says what is wrong. May show labels, with [`shown`].
     pub summary: String,
-    /// What that is about, with the value.
+    /// The affected object, with the value.
     pub description: String,
-    /// Where to look first.
+    /// The dashboard to open first.
     pub dashboard: DashboardUid,
-    /// What to do.
+    /// Its section of the runbook.
     pub runbook: Runbook,
-    /// Whether it also fires when no series exists at all, as after the first start of an empty stack.
+    /// Set if the alert also fires without any series, as after the first start of an empty stack.
     pub fires_without_data: bool,
-    /// What promtool checks.
+    /// Cases for promtool.
     pub cases: Vec<Case>,
 }
 
 impl Alert {
-    /// The id of its panel on the dashboard that shows the runbook. It depends on the name only, so that links of old
-    /// notifications stay right when alerts come and go.
+    /// The id of its panel on the runbook dashboard. It depends on the name only, so links in old
+    /// notifications stay valid when alerts are added or removed.
     pub fn panel_id(&self) -> u16 {
-        // FNV-1a, because it is short and nobody chooses names to make it collide; a test says whether they do.
+        // FNV-1a, because it is short and collisions are not adversarial; a test checks that there are none.
         let hash = self
             .name
             .bytes()
@@ -178,33 +178,33 @@ impl Alert {
     }
 }
 
-/// The value of a label, in the text of an alert.
+/// Template that inserts a label's value into the text of an alert.
 pub fn shown<A: LabelName>() -> String {
     format!("{{{{ $labels.{} }}}}", telemetry::catalogue::prometheus_label(A::KEY))
 }
 
-/// Alerts that are evaluated together.
+/// A group of alerts with the same evaluation interval.
 pub struct Group {
     /// The name of the group and of its file.
     pub name: &'static str,
-    /// What they watch over.
+    /// The subject of the group.
     pub about: &'static str,
-    /// How often they are evaluated, at real scale.
+    /// Evaluation interval at real scale.
     pub every: Duration,
-    /// The alerts.
+    /// The group's alerts.
     pub alerts: Vec<Alert>,
 }
 
-/// What somebody may be woken for is evaluated this often.
+/// Evaluation interval of alerts that can page.
 const SOON: Duration = Duration::from_secs(30);
 
-/// What alerts look back over for hours is recorded this often.
+/// Evaluation interval of recordings that alerts look back over for hours.
 pub(crate) const RECORDED: Duration = Duration::from_mins(1);
 
-/// What takes hours to show is evaluated this often; each evaluation reads days of samples.
+/// Evaluation interval of alerts about slow developments; each evaluation reads days of samples.
 pub(crate) const LATER: Duration = Duration::from_mins(5);
 
-/// All alerts.
+/// All groups of alerts.
 pub fn groups(scale: Scale) -> Vec<Group> {
     let group = |name, about, every, files: &[fn(Scale) -> Vec<Alert>]| {
         let alerts = files.iter().flat_map(|alerts| alerts(scale)).collect();
@@ -279,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Notifications are grouped by labels, so a value in one would make each evaluation a new alert.
+    /// Notifications are grouped by labels, so a value in a label would make each evaluation a new alert.
     #[test]
     fn texts_show_labels_and_values_in_the_right_places() {
         for alert in alerts() {

@@ -1,4 +1,4 @@
-//! The configuration of Alertmanager: who is told of what, how soon, and what is held back because another alert explains it.
+//! The configuration of Alertmanager: receivers, waiting times and inhibition rules.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use super::causes::{Series, causes};
 use super::rule_file::push;
 use crate::query::{Scale, duration_text};
 
-/// One notification tells of all alerts that these labels do not tell apart.
+/// A route. Alerts with equal values of these labels share a notification.
 struct Route {
     severity: Severity,
     /// The receiver's name in the file.
     receiver: &'static str,
     group_by: &'static str,
-    /// How long a first notification waits for other alerts of the group, and for causes that are noticed later than what they explain.
+    /// Delay of the first notification, so that it covers other alerts of the group and causes that are
+    /// detected later than their effects.
     wait: Duration,
-    /// How long the next one waits when alerts join the group or leave it.
+    /// Delay of the next notification after alerts join or leave the group.
     interval: Duration,
-    /// When somebody is told again who has been told.
+    /// Interval after which a notification is repeated.
     repeat: Duration,
     about: &'static str,
 }
@@ -61,12 +62,12 @@ const ROUTES: &[Route] = &[
     },
 ];
 
-/// The names of the receivers. The file has them without anybody behind them, until an operator says who.
+/// Names of the receivers. The rendered file leaves them empty for the operator to fill in.
 pub fn receivers() -> impl Iterator<Item = &'static str> {
     ROUTES.iter().map(|route| route.receiver)
 }
 
-/// The file, with waiting times at a scale.
+/// Renders the file, with delays at a scale.
 pub fn render(scale: Scale) -> String {
     let mut out = String::from(
         "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n\
@@ -102,7 +103,8 @@ pub fn render(scale: Scale) -> String {
     out
 }
 
-/// All series without a label of their own in one matcher, and each of the others in matchers of its own.
+/// Matchers of the inhibited alerts: one for all series without a label of their own, and one for each of the
+/// others.
 fn targets(explained: &[(Series, &'static str)]) -> Vec<String> {
     let (every, only): (Vec<_>, Vec<_>) =
         explained.iter().map(|(series, _)| series).partition(|one| one.only.is_none());

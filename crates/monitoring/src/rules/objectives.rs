@@ -1,4 +1,4 @@
-//! Alerts about what was promised: budgets of failing and of slow requests that are used up too fast.
+//! Alerts about the service level objectives: error budgets and latency budgets that burn too fast.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub(super) fn slow_alerts(scale: Scale) -> Vec<Alert> {
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// A promise about requests, of which a budget may be broken.
+/// A service level objective for requests, with an error budget.
 struct Objective {
     promise: f64,
     bad: &'static Recording<Total>,
@@ -41,8 +41,8 @@ const AVAILABILITY: Objective =
 const LATENCY: Objective =
     Objective { promise: LATENCY_OBJECTIVE, bad: &SLOW_REQUESTS, all: &TIMED_REQUESTS };
 
-/// How fast a budget of 28 days may be used up, by the multi-window method of the SRE workbook: the long window says that it matters, the
-/// short one that it has not stopped.
+/// A burn rate of the 28-day budget, by the multi-window method of the SRE workbook: the long window shows
+/// that it matters, the short one that it has not stopped.
 #[derive(Clone)]
 struct Burn {
     factor: f64,
@@ -65,13 +65,13 @@ impl Objective {
         self.bad.average(window).over(self.all.average(window))
     }
 
-    /// The share of failures above which a burn is too fast.
+    /// Share of failures above which the budget burns too fast.
     fn limit(&self, burn: &Burn) -> f64 {
         rounded(burn.factor * (1.0 - self.promise))
     }
 
-    /// Where one of these burns goes on. A window of which little is recorded, as after the installation, says nothing, and
-    /// neither do a few failures.
+    /// True while one of these burn rates is exceeded. Windows with few recorded samples, as after
+    /// installation, do not count, and neither do a few failures.
     fn burns(&self, scale: Scale, burns: &[Burn]) -> Vector<Total> {
         let conditions = burns.iter().map(|burn| {
             let (long, short) = (scale.of(burn.long), scale.of(burn.short));
@@ -120,7 +120,7 @@ impl Objective {
     }
 }
 
-/// What tells one alert about an objective from another.
+/// Properties that distinguish the alerts of one objective.
 struct About {
     name: &'static str,
     severity: Severity,
@@ -146,11 +146,12 @@ fn failing() -> [Look; 2] {
     [metrics("Which routes fail", &failed.sum_by::<Route, _>().above(0.0)), failing_lines()]
 }
 
-/// For so long after an outage of Postgres its failures are in a short window.
+/// After an outage of Postgres, its failures stay in a short window this long.
 const AFTER_OUTAGE: Duration = Duration::from_mins(35);
 
 fn availability_burning_fast(scale: Scale) -> Alert {
-    // What an outage of Postgres used up stays in the windows for half an hour. PostgresUnreachable has told of it.
+    // The budget burnt by an outage of Postgres stays in the windows for half an hour. PostgresUnreachable
+    // has already been notified.
     let postgres = select(&DEPENDENCY_UP).is(Dependency::Postgres);
     let outage = postgres.lowest(scale.of(AFTER_OUTAGE)).min().below(1.0);
     let postgres_answers = vec![
@@ -188,7 +189,7 @@ fn availability_burning_slow(scale: Scale) -> Alert {
     AVAILABILITY.alert(&AVAILABILITY.burns(scale, &SLOW), scale, about)
 }
 
-/// Latency wakes nobody, so one alert has all windows.
+/// Latency does not page, so one alert covers all windows.
 fn latency_burning(scale: Scale) -> Alert {
     let slow = requests().timed().quantile_by::<Route, _>(0.99, HOUR).above(SLOW_REQUEST.seconds());
     let about = About {
@@ -226,7 +227,7 @@ fn fast_cases() -> Vec<Case> {
     cases
 }
 
-/// For so many minutes so much is bad, as a multiple of the share from which on it is too much, and there are so many requests per second.
+/// A phase of so many minutes: the failing share, as a multiple of the limit, and the requests per second.
 #[derive(Clone, Copy)]
 struct Level {
     bad: f64,
@@ -235,7 +236,7 @@ struct Level {
 }
 
 impl Objective {
-    /// What is recorded at these levels, one after the other.
+    /// The recorded series of these phases, one after the other.
     fn recorded(&self, burn: &Burn, levels: &[Level]) -> Vec<Series> {
         let limit = self.limit(burn);
         let values = |rate: &dyn Fn(&Level) -> f64| {
@@ -251,8 +252,8 @@ impl Objective {
     }
 }
 
-/// The situations of each burn. The others of its alert do not decide in them: those with shorter windows have higher limits, and those with
-/// longer ones know too little.
+/// Cases of each burn rate. The other burn rates of the alert cannot fire in them: those with shorter windows
+/// have higher limits, and those with longer windows lack samples.
 fn burn_cases(objective: &Objective, burns: &[Burn], every: Duration) -> Vec<Case> {
     let mut cases: Vec<Case> = burns.iter().flat_map(|burn| cases_of(objective, burn, every)).collect();
     cases.push(it_ends(objective, &burns[0], every));
@@ -265,7 +266,7 @@ fn minutes(duration: Duration) -> u64 {
 
 fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
     let (long, short) = (minutes(burn.long), minutes(burn.short));
-    // As seldom as the windows allow.
+    // Evaluates as rarely as the windows allow.
     let (length, pause) = match burn.short {
         short if short >= Duration::from_hours(2) => (Length::Days, 60),
         short if short >= Duration::from_mins(30) => (Length::Hours, 5),
@@ -277,7 +278,7 @@ fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
         Case { length, ..case(name, end, objective.recorded(burn, levels), fires) }
     };
     let limit = objective.limit(burn);
-    // The condition has to be true twice before the alert fires.
+    // The condition has to hold at two evaluations before the alert fires.
     let last = short + pause.max(2);
     let few = |failures: f64| {
         let rate = failures / (60.0 * long as f64);
@@ -299,13 +300,13 @@ fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
         Length::Days => Length::Hours,
         other => other,
     };
-    // Twice in half of the short window, and once in all of it.
+    // Double the limit for half of the short window, and the limit for all of it.
     let lately = half.min(short / 2) + if shortly == Length::Hours { 5 } else { pause.max(2) };
     let known = long / 10 * 9;
     vec![
         at_end("just above the share", &[level(known + 1, 1.05, 1.0)], fires_with(limit * 1.05)),
         at_end("it rose lately", &[level(long - last + 1, 0.7, 1.0), level(last, 1.5, 1.0)], silent()),
-        // Before, too little is known.
+        // Before that, too few samples exist.
         at_end("it fell lately", &[level(long / 4 * 3 - 2, 1.3, 1.0), level(last, 0.7, 1.0)], silent()),
         at_end("shares change", &changing, fires_with(share)),
         Case {
@@ -330,7 +331,7 @@ fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
     ]
 }
 
-/// Of the long window too little is recorded, as much as possible before it.
+/// The long window lacks samples, by the smallest margin.
 fn unknown(objective: &Objective, burn: &Burn, length: Length) -> Case {
     let long = minutes(burn.long);
     let bad = objective.limit(burn) * 1.5;
@@ -344,12 +345,12 @@ fn unknown(objective: &Objective, burn: &Burn, length: Length) -> Case {
     Case { length, ..case("seven tenths of the window are recorded", before + gap + now, series, silent()) }
 }
 
-/// It goes on firing for a quarter of an hour.
+/// The alert keeps firing for a quarter of an hour.
 fn it_ends(objective: &Objective, burn: &Burn, every: Duration) -> Case {
     let (long, short, pause) = (minutes(burn.long), minutes(burn.short), minutes(every));
     let levels =
         [Level { bad: 1.05, all: 1.0, minutes: long + 1 }, Level { bad: 0.0, all: 1.0, minutes: short * 2 }];
-    // As long as what is not bad is less than a twentieth of the short window.
+    // Holds while good requests fill less than a twentieth of the short window.
     let last_true = long + (short - 1) / 21 / pause * pause;
     let firing = (last_true - long) as f64;
     let share = objective.limit(burn) * 1.05 * (long as f64 - firing) / long as f64;
@@ -358,7 +359,7 @@ fn it_ends(objective: &Objective, burn: &Burn, every: Duration) -> Case {
     if long > 60 { case.long() } else { case }
 }
 
-/// Without the noise that binary fractions leave in the text of a rule.
+/// Removes the rounding noise of binary fractions from rule texts.
 fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }

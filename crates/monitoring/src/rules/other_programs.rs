@@ -1,14 +1,16 @@
-//! What else Prometheus knows in every case: other programs that export metrics of the same names as the application's, as the collector
-//! does. A rule that forgets to ask for the application's own series fails its tests because of them.
+//! Series that Prometheus has in every case: other programs, such as the collector, export metrics of the
+//! same names as the application's. A rule that does not select the application's own series fails its tests
+//! because of them.
 
 use super::Series;
 use super::cases::APPLICATION;
 
-/// A program whose gauges are all zero, and one whose gauges are higher than any threshold; the counters of both count much.
+/// A program whose gauges are all zero, and one whose gauges exceed every threshold. The counters of both
+/// rise fast.
 const LOW: &str = "alloy";
 const HIGH: &str = "tempo";
 
-/// The series of other programs beside those of a case, for so many minutes.
+/// Series of other programs beside those of a case, for so many minutes.
 pub(super) fn beside(series: &[Series], minutes: u64) -> Vec<Series> {
     let ours = series.iter().filter(|series| series.name.contains(APPLICATION));
     ours.flat_map(|series| twins(&series.name, minutes)).collect()

@@ -1,4 +1,5 @@
-//! Alerts about what Postgres says about itself. Whether it answers at all is what the application says: see `dependencies`.
+//! Alerts about Postgres's own statistics. The application reports whether Postgres is reachable: see
+//! `dependencies`.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     ]
 }
 
-/// A series of an exporter, as Prometheus scrapes it from Alloy.
+/// A series of an exporter as Prometheus scrapes it from Alloy.
 pub(super) fn scraped(job: &str, name: &str, labels: &str, values: &str) -> Series {
     let more = if labels.is_empty() { String::new() } else { format!(", {labels}") };
     let name = format!("{name}{{instance=\"alloy:12345\", job=\"{job}\"{more}}}");

@@ -1,4 +1,4 @@
-//! Alerts about whether anybody reaches the API, by requests that the collector makes itself: they need no user.
+//! Alerts about reachability of the API, by requests that the collector makes itself: they need no traffic.
 
 use super::cases::{beside, case, fires, fires_for, silent};
 use super::thresholds::{
@@ -22,7 +22,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     ]
 }
 
-/// The share of a week in which each way led to a response of success, whether users asked or not.
+/// Share of the last week in which each probe succeeded, with or without traffic.
 fn availability() -> Look {
     let week = select(&PROBE_SUCCESS).average(Duration::from_hours(7 * 24));
     metrics("Availability of the last week, which does not depend on traffic", &week.max_by::<Probe, _>())
@@ -36,7 +36,7 @@ fn status(probe: Probe) -> Vector<Total> {
     select(&PROBE_STATUS).is(probe).now().max()
 }
 
-/// What a probe says: whether it succeeds, and its status.
+/// The two series of a probe: its success and its HTTP status.
 fn probe(probe: Probe, success: &str, status: &str) -> [Series; 2] {
     [Series::of(&PROBE_SUCCESS, probe, success), Series::of(&PROBE_STATUS, probe, status)]
 }

@@ -1,4 +1,4 @@
-//! Alerts about processes themselves: whether they turn, stay, and have room.
+//! Alerts about processes: hung event loops, crash loops and exhausted resources.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ fn process_hung(scale: Scale) -> Alert {
     }
 }
 
-/// What is seen of one process: its heartbeats begin at a minute, and are those of so many minutes.
+/// Series of one process whose heartbeats begin at a minute and last so many minutes.
 fn lifetime(instance: &str, first_minute: u64, minutes: u64) -> [Series; 2] {
     let before = if first_minute == 0 { String::new() } else { format!("_x{first_minute} ") };
     let (start, samples) = (first_minute * 60, minutes - 1);
@@ -90,7 +90,7 @@ fn lifetime(instance: &str, first_minute: u64, minutes: u64) -> [Series; 2] {
     ]
 }
 
-/// So many processes one after the other, each of which lives so many minutes.
+/// Successive processes, each of which lives so many minutes.
 fn one_after_the_other(processes: u64, minutes: u64) -> Vec<Series> {
     let process = |number| lifetime(&format!("p{number}"), number * minutes, minutes);
     (0..processes).flat_map(process).collect()
@@ -101,17 +101,18 @@ fn process_crash_looping(scale: Scale) -> Alert {
     let reported = || select(&HEARTBEAT).samples_in(scale.of(TELEMETRY_MISSING_AFTER));
     let lived = select(&HEARTBEAT).highest(window).minus(&select(&STARTED).highest(window));
     let ended_young = || lived.below(scale.of(YOUNG).as_secs_f64()).unless(&reported()).count_by::<Role, _>();
-    // A deploy that is rolled back ends every new process young, but none more often than there are processes.
+    // A deploy that is rolled back ends every new process early, but starts no more of them than there are
+    // processes.
     let looping = ended_young()
         .at_least(FEWEST_CRASHES)
         .and(ended_young().above_that(reported().count_by::<Role, _>()));
-    // Where the operator names instances, one goes on where another ended.
+    // If the operator names instances, a new process continues the series of the one before.
     let restarted = |window| select(&STARTED).changes(window);
     let condition = looping.or(restarted(window).max_by::<Role, _>().at_least(FEWEST_CRASHES));
     let named = |starts: &str| {
         vec![Series::time(&HEARTBEAT, Role::Serve, "0+60x100"), Series::time(&STARTED, Role::Serve, starts)]
     };
-    // Four processes, which are replaced after 50 minutes, and again after 60. The last one reports for so many minutes.
+    // Four processes, replaced after 50 minutes and again after 60. The last one reports for so many minutes.
     let rolled_back = |minute: u64, last: u64| {
         let process = |number: u64| {
             let name = |time| format!("{time}{number}-{minute}");

@@ -1,5 +1,5 @@
-//! What is recorded in some situations, minute by minute. Alerts look back over it for hours, so their own cases hardly notice where a
-//! window of some minutes ends.
+//! Expected values of the recordings, minute by minute. Alerts look back over recordings for hours, so their
+//! own cases would hardly notice an error at the end of a window of a few minutes.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use super::thresholds::SLOW_REQUEST;
 use super::{FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, Series};
 use crate::query::RequestFailure;
 
-/// One situation, and what is recorded in it.
+/// A situation, and the values recorded in it.
 pub(crate) struct RecordingCase {
     /// The name of the recording.
     pub(crate) recording: &'static str,
-    /// What the situation is.
+    /// Describes the situation.
     pub(crate) name: &'static str,
-    /// Everything that Prometheus knows in it.
+    /// Series that Prometheus knows in this situation.
     pub(crate) series: Vec<Series>,
-    /// What is recorded at a moment, per minute; nothing where there is no value.
+    /// Expected values per minute at a moment; `None` if the recording has no value.
     pub(crate) moments: Vec<(Duration, Option<f64>)>,
 }
 
@@ -35,7 +35,7 @@ impl RecordingCase {
     }
 }
 
-/// All of them.
+/// All cases.
 pub(crate) fn all() -> Vec<RecordingCase> {
     let requests = |ok: &str, failed: &str, cancelled: &str| {
         vec![
@@ -44,7 +44,7 @@ pub(crate) fn all() -> Vec<RecordingCase> {
             Series::requests(Some(RequestFailure::Cancelled), cancelled),
         ]
     };
-    // Ten at once, after ten minutes: within a window of five minutes for five minutes.
+    // Ten events at once after ten minutes stay in a window of five minutes for five minutes.
     let once = "0x10 10x20";
     vec![
         case(REQUESTS.name, "ten at once", requests(once, "0x30", "0x30"))

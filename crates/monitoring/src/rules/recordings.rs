@@ -1,4 +1,4 @@
-//! What Prometheus keeps for the windows of days that alerts look back over: a few sums instead of thousands of series.
+//! Recording rules for the long windows of alerts: a few sums instead of thousands of series.
 
 use domain::catalogue::{
     APPROVAL_DECISIONS_SUBMITTED, COMMENTS_CREATED, CONTENT_ITEMS_CREATED, ORGANIZATIONS_CREATED,
@@ -11,29 +11,29 @@ use telemetry::catalogue::{CounterMetric, Label, LabelSet};
 use super::thresholds::{SHORT, SLOW_REQUEST};
 use crate::query::{Recording, RequestFailure, Scale, Total, Vector, requests, select};
 
-/// Requests per second that the service carried out or should have: the whole of which failures are a share.
+/// Requests per second that count for availability: the denominator of the error ratio.
 pub const REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests:rate5m",
     query: |scale| requests().served().count().rate(scale.of(SHORT)).sum(),
 };
 
-/// Requests per second that failed by a fault of the service.
+/// Requests per second that the service failed to handle.
 pub const FAILED_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_failed:rate5m",
-    // Without any series of a failure the sum has no value, and zero is what that means.
+    // Without any series of a failure the sum has no value, which means zero.
     query: |scale| {
         let failed = requests().is_one_of(RequestFailure::OURS).count().rate(scale.of(SHORT)).sum();
         failed.or((REQUESTS.query)(scale).times(0.0))
     },
 };
 
-/// Requests per second whose duration says something about the service: the whole of which slow ones are a share.
+/// Requests per second that count for latency: the denominator of the ratio of slow requests.
 pub const TIMED_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_timed:rate5m",
     query: |scale| requests().timed().count().rate(scale.of(SHORT)).sum(),
 };
 
-/// Requests per second that took longer than users like to wait.
+/// Requests per second that were slower than [`SLOW_REQUEST`].
 pub const SLOW_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_slow:rate5m",
     query: |scale| {
@@ -42,7 +42,7 @@ pub const SLOW_REQUESTS: Recording<Total> = Recording {
     },
 };
 
-/// What people do when they use Socialize.
+/// Core workflows of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Workflow {
@@ -91,7 +91,7 @@ impl Workflow {
     }
 }
 
-/// What people do when they use Socialize, per second and by workflow.
+/// Core actions per second, by workflow.
 pub const WORKFLOW_ACTIONS: Recording<Workflow> = Recording {
     name: "socialize:workflow_actions:rate5m",
     query: |scale| {
@@ -100,13 +100,13 @@ pub const WORKFLOW_ACTIONS: Recording<Workflow> = Recording {
     },
 };
 
-/// All of that together, per second.
+/// Core actions per second, in total.
 pub const CORE_ACTIONS: Recording<Total> = Recording {
     name: "socialize:core_actions:rate5m",
     query: |scale| (WORKFLOW_ACTIONS.query)(scale).total(),
 };
 
-/// Each recording's name and expression.
+/// Name and expression of each recording.
 pub(super) fn all(scale: Scale) -> [(&'static str, String); 6] {
     fn kept<G: crate::query::Grouping>(recording: &Recording<G>, scale: Scale) -> (&'static str, String) {
         (recording.name, (recording.query)(scale).text().to_owned())

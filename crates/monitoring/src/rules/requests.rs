@@ -1,4 +1,4 @@
-//! Alerts about what users meet: requests that fail or take long.
+//! Alerts about failing and slow requests.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::query::{
     Bucket, Instance, RequestFailure, Route, Scale, Total, Vector, lines, requests, select, spans,
 };
 
-/// A route on which files travel.
+/// A route that transfers files.
 pub(super) const ATTACHMENTS: &str =
     "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments";
 
@@ -64,7 +64,7 @@ fn failing_traces() -> Look {
     Look::Traces("What each of them did", spans().of_requests().failed())
 }
 
-/// In which order to look for what makes requests fail.
+/// Remedies for failing requests, in the order to try them.
 const ERROR_REMEDY: &[&str] = &[
     "PostgresUnreachable, ConnectionPoolStarved or BlobStorageFailing fire as well: mend that first.",
     "`error_type` says what sort: `unavailable` and `timeout` are dependencies, `internal` and `panic` are faults of ours. `error_cause` in the log line is precise.",
@@ -72,8 +72,8 @@ const ERROR_REMEDY: &[&str] = &[
     "One route only: tell the developers its `code_location` from a log line and a trace; the rest of the service is well.",
 ];
 
-/// Requests of people whom the service owes nothing: they ask for what does not exist, even where that fails, are refused, or do not
-/// wait.
+/// Requests that do not count for availability: they ask for paths that do not exist, even if that fails, are
+/// refused, or their client disconnects.
 pub(super) fn of_strangers() -> Vec<Series> {
     let scanner = Answered::SCANNER;
     [
@@ -86,7 +86,7 @@ pub(super) fn of_strangers() -> Vec<Series> {
     .into()
 }
 
-/// Requests that are slow and say nothing about the service, and fast ones of a scanner and of somebody who is refused.
+/// Slow requests that do not count for latency, and fast ones of a scanner and of a refused client.
 pub(super) fn slow_strangers() -> Vec<Series> {
     let slow = |answered: Answered| slow_traffic(&answered, "0x3000", MUCH);
     let on = |route| Answered { route, ..Answered::WELL };
@@ -102,7 +102,7 @@ pub(super) fn slow_strangers() -> Vec<Series> {
     .concat()
 }
 
-/// Requests that fail in each way that is our fault, as often each.
+/// Requests that fail in each of the ways that are the service's fault, equally often.
 pub(super) fn failed_in_each_way(answered: Answered, values: [&str; 4]) -> Vec<Series> {
     let ways = RequestFailure::OURS.iter().zip(values);
     ways.map(|(way, values)| Series::answered(&Answered { failure: Some(*way), ..answered }, values))
@@ -198,7 +198,7 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
     }
 }
 
-/// Requests of which some are fast; all others end before the next bound above the threshold, at 2.5 seconds.
+/// Requests of which some are fast; all others end below the next bound above the threshold, at 2.5 seconds.
 pub(super) fn slow_traffic(answered: &Answered, fast: &str, all: &str) -> Vec<Series> {
     const NEXT: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 2.5);
     vec![

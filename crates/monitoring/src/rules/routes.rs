@@ -1,4 +1,4 @@
-//! Alerts about single routes and workflows: what does not work for those who need it, and disappears in sums over everybody.
+//! Alerts about single routes and workflows, whose failures disappear in sums over all requests.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ fn route_failing(scale: Scale) -> Alert {
         vec![
             Series::answered(&Answered::WELL, ok),
             Series::answered(&Answered::FAILED, errors),
-            // What everybody else does, and succeeds in.
+            // All other traffic succeeds.
             Series::answered(&Answered { route: "/v1/me", method: "GET", ..Answered::WELL }, "0+60x800"),
         ]
     };
@@ -147,7 +147,7 @@ fn route_failing(scale: Scale) -> Alert {
     }
 }
 
-/// A method of a route: what a workflow is made of.
+/// A method of a route; workflows consist of these.
 type Endpoint = Both<Route, RequestMethod>;
 
 fn workflow_failing(scale: Scale) -> Alert {

@@ -7,23 +7,23 @@ use super::{Alert, DashboardUid, Group, RECORDED, groups, recordings};
 use crate::dashboards::panel_of_alert;
 use crate::query::{Scale, duration_text};
 
-/// Where the overlay publishes Grafana.
+/// Address at which the overlay publishes Grafana.
 pub(super) const GRAFANA: &str = "http://localhost:3000";
 
-/// The distance of two samples of what is recorded.
+/// Distance between two recorded samples.
 pub(super) fn interval(scale: Scale) -> Duration {
     scale.of(RECORDED)
 }
 
 /// One rule file: the recordings, or the alerts of a group.
 pub struct RuleFile {
-    /// The file's name without its ending.
+    /// The file's name without its extension.
     pub name: String,
-    /// What it holds.
+    /// Its content.
     pub content: String,
 }
 
-/// All rule files.
+/// Renders all rule files.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
     let recordings = RuleFile { name: "recordings".to_owned(), content: render_recordings(scale) };
     let alerts = groups(scale).into_iter();
@@ -32,7 +32,7 @@ pub fn render(scale: Scale) -> Vec<RuleFile> {
     std::iter::once(recordings).chain(alerts).collect()
 }
 
-/// The names of what is recorded, with the expressions.
+/// Names and expressions of the recordings.
 pub(crate) fn recorded(scale: Scale) -> Vec<(&'static str, String)> {
     recordings::all(scale).into()
 }
@@ -51,7 +51,7 @@ fn render_recording(out: &mut String, name: &str, expression: &str) {
     block(out, "        ", "expr", expression);
 }
 
-/// A few rules in a file of their own.
+/// Renders a few rules as a file of their own.
 pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], every: Duration) -> String {
     let mut out = beginning("A few rules.", "few", every);
     for (name, expression) in recorded {
@@ -108,10 +108,10 @@ fn runbook_url(alert: &Alert) -> String {
     format!("{}?viewPanel={}", dashboard_url(DashboardUid::Runbook), alert.panel_id())
 }
 
-/// What a notification's chart shows at least.
+/// Shortest time range of a notification's chart.
 const SHORTEST_RANGE: Duration = Duration::from_hours(3);
 
-/// The panel that shows what the alert is about, for as long as its condition looks back.
+/// Link to the panel of the alert, over the range that its condition looks back.
 fn panel_url(alert: &Alert) -> String {
     let (dashboard, panel) = match panel_of_alert(alert) {
         Some((dashboard, id)) => (dashboard, format!("viewPanel={id}&")),
@@ -121,7 +121,7 @@ fn panel_url(alert: &Alert) -> String {
     format!("{}?{panel}from=now-{range}&to=now", dashboard_url(dashboard))
 }
 
-/// The longest window of an expression, such as the hour of `rate(x[1h])`.
+/// The longest window of an expression, such as one hour in `rate(x[1h])`.
 fn longest_window(expression: &str) -> Duration {
     let windows = expression.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
     let seconds = |text: &str| {
@@ -143,13 +143,13 @@ fn dashboard_url(dashboard: DashboardUid) -> String {
     format!("{GRAFANA}/d/{}", dashboard.as_str())
 }
 
-/// A text as a literal block, which needs no quoting whatever it contains.
+/// Writes a text as a YAML literal block, which needs no quoting.
 pub(super) fn block(out: &mut String, indent: &str, key: &str, text: &str) {
     push(out, format_args!("{indent}{key}: |-\n{indent}  {text}\n"));
 }
 
 pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = out.write_fmt(arguments);
 }
 

@@ -26,7 +26,7 @@ Charts show three kinds of marks: a release (a version or build that did not run
 
 ";
 
-/// Questions that do not begin with an alert.
+/// Questions that do not start from an alert.
 const QUESTIONS: &str = "
 ## Who is affected?
 
@@ -43,7 +43,7 @@ error code, cause and ids, the runs of the jobs that it caused, and its trace. L
 
 ";
 
-/// The document.
+/// Renders the document.
 pub fn render() -> String {
     let groups = groups(Scale::REAL);
     let alerts = || groups.iter().flat_map(|group| &group.alerts);
@@ -65,7 +65,7 @@ pub fn render() -> String {
     out
 }
 
-/// How many alerts there are, and how many somebody is told of when the most of them fire at once.
+/// Writes the number of alerts, and the number of notifications if as many as possible fire at once.
 fn push_numbers(out: &mut String, groups: &[Group]) {
     const CAUSE: &str = "PostgresUnreachable";
     let all: Vec<Severity> =
@@ -86,7 +86,7 @@ fn push_numbers(out: &mut String, groups: &[Group]) {
     );
 }
 
-/// How many there are, altogether and of each severity, the most urgent first.
+/// The number of alerts, in total and by severity, the most urgent first.
 fn counted(severities: &[Severity]) -> String {
     let of_one = |wanted: Severity| {
         let number = severities.iter().filter(|severity| **severity == wanted).count();
@@ -97,7 +97,8 @@ fn counted(severities: &[Severity]) -> String {
     format!("{}: {}", severities.len(), parts.join(", "))
 }
 
-/// What stands below the heading of an alert. Queries are links to the Grafana at `grafana`; nothing is the one that shows the section.
+/// The text below an alert's heading. Queries become links to the Grafana at `grafana`; an empty string links
+/// to the Grafana that shows the section.
 pub fn section(alert: &Alert, grafana: &str) -> String {
     let mut out = String::new();
     let when = match alert.severity {
@@ -142,10 +143,10 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
     out
 }
 
-/// How many customers are listed.
+/// Maximum number of customers in the list.
 const MOST_AFFECTED: u8 = 20;
 
-/// The lines of a look that say which customer they are about.
+/// The lines of a query that name the affected customer.
 fn customers(look: &Look) -> Option<&Lines> {
     match look {
         Look::Logs(_, lines) if lines.name_customers() => Some(lines),
@@ -184,7 +185,7 @@ fn durations(alert: &Alert) -> String {
     out
 }
 
-/// A summary of all its alerts at once: the label's name in place of a value.
+/// A summary for all series of an alert at once: each label's name replaces its value.
 fn without_templates(summary: &str) -> String {
     summary.replace("{{ $labels.", "`").replace(" }}", "`")
 }

@@ -1,4 +1,4 @@
-//! Alerts about what operators see: without these, silence of the others says nothing.
+//! Alerts about telemetry itself: without it, silence of the other alerts proves nothing.
 
 use domain::catalogue::HEARTBEAT;
 use domain::labels::Role;
@@ -176,7 +176,7 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
 }
 
 fn telemetry_dropped(scale: Scale) -> Alert {
-    // A point that a newer one replaced is no loss but a coarser curve: counters go on from where they are.
+    // A point that a newer one superseded only makes the curve coarser: counters are cumulative.
     let dropped = |window| select(&DROPPED).is_not(DropReason::Superseded).increase(window);
     let condition = dropped(scale.of(LONG)).sum_by::<Signal, _>().above(0.0);
     let dropped_logs = |values| Series::of(&DROPPED, (Signal::Logs, DropReason::WriteFailed), values);
@@ -220,7 +220,7 @@ fn telemetry_dropped(scale: Scale) -> Alert {
                 vec![dropped_logs("0x10 1x40")],
                 fires_for(Signal::Logs, "1"),
             )
-            // The last moment of the window, and then of the pause after it.
+            // The end of the window, followed by the end of the pending period.
             .then(24.5, fires_for(Signal::Logs, "1"))
             .then(34.5, fires_for(Signal::Logs, "1"))
             .then(35.0, silent()),

@@ -1,4 +1,4 @@
-//! Tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
+//! Renders tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
 
 use super::cases::{Length, Moment, Pace, case};
 use super::other_programs;
@@ -10,14 +10,17 @@ use crate::query::{Scale, duration_text};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// One sample a minute.
+/// Interval between samples.
 const STEP: Duration = Duration::from_mins(1);
 
-/// After how many minutes an empty Prometheus is looked at in the case without data.
+/// Minutes after which an empty Prometheus is checked in the case without data.
 const NO_DATA_AFTER: u64 = 30;
 
-/// A file for the recordings and one for each group of alerts, or more where some of its cases last for hours or days. Each names the rule files beside it. Each loads no other group: promtool
-/// evaluates all that it has loaded each time, and some cases last a week.
+/// Renders a file for the recordings and one for each group of alerts, or several if some of its cases last
+/// for hours or days.
+///
+/// Each names its rule files and loads no other group: promtool evaluates all loaded rules at every step, and
+/// some cases last a week.
 pub fn render(scale: Scale) -> Vec<RuleFile> {
     let mut files = vec![RuleFile { name: "recordings".to_owned(), content: render_recordings(scale) }];
     for group in groups(scale) {
@@ -47,7 +50,7 @@ fn render_recordings(scale: Scale) -> String {
     out
 }
 
-/// What is recorded is a rate per second, and is looked at as one per minute.
+/// Recordings are rates per second; their cases check them per minute.
 pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", case.recording, case.name));
     push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
@@ -74,7 +77,7 @@ pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scal
 fn render_group(group: &Group, scale: Scale, length: Length) -> String {
     let mut out = RENDERED.to_owned();
     let own = format!("../rules/{}.yml", group.name);
-    // Cases say themselves what was recorded.
+    // Cases provide the recorded series themselves.
     beginning(&mut out, &[&own], scale.of(evaluated(group.every, length)));
     for alert in &group.alerts {
         render_cases(&mut out, alert, scale, cases(alert, scale, length));
@@ -82,7 +85,7 @@ fn render_group(group: &Group, scale: Scale, length: Length) -> String {
     out
 }
 
-/// Begins a file of tests.
+/// Writes the beginning of a test file.
 pub(crate) fn beginning(out: &mut String, rule_files: &[&str], every: Duration) {
     out.push_str("rule_files:\n");
     for file in rule_files {
@@ -91,7 +94,7 @@ pub(crate) fn beginning(out: &mut String, rule_files: &[&str], every: Duration) 
     push(out, format_args!("evaluation_interval: {}\ntests:\n", duration_text(every)));
 }
 
-/// How often alerts are evaluated in their cases.
+/// Evaluation interval of the cases of an alert.
 pub(crate) fn evaluated(every: Duration, length: Length) -> Duration {
     match length {
         Length::Minutes => every,
@@ -100,7 +103,7 @@ pub(crate) fn evaluated(every: Duration, length: Length) -> Duration {
     }
 }
 
-/// The cases of an alert that last so long, with the one without data.
+/// Cases of an alert with this length, including the one without data.
 pub(crate) fn cases(alert: &Alert, scale: Scale, length: Length) -> Vec<&Case> {
     static NOTHING: LazyLock<Case> = LazyLock::new(|| case("no data at all", NO_DATA_AFTER, vec![], vec![]));
     let nothing = Some(&*NOTHING).filter(|_| !alert.fires_without_data);
@@ -178,7 +181,7 @@ fn render_expected(out: &mut String, alert: &Alert, expected: &Expected, scale: 
     }
 }
 
-/// What Prometheus makes of a template: labels and the value, which are all that ours contain.
+/// Expands a template as Prometheus does. Our templates contain only labels and the value.
 fn expand(template: &str, expected: &Expected, scale: Scale) -> String {
     let mut text = template.to_owned();
     for (key, value) in &expected.labels {
@@ -196,7 +199,7 @@ fn expand(template: &str, expected: &Expected, scale: Scale) -> String {
     text
 }
 
-/// Times in promtool's notation, such as `0+60x4 240x16`, at a scale.
+/// Scales times in promtool's notation, such as `0+60x4 240x16`.
 fn fewer(values: &str, scale: Scale) -> String {
     each(values, |text| match text.parse() {
         Ok(seconds) => scale.of(Duration::from_secs(seconds)).as_secs().to_string(),
@@ -204,7 +207,7 @@ fn fewer(values: &str, scale: Scale) -> String {
     })
 }
 
-/// Rates in promtool's notation at a scale.
+/// Scales rates in promtool's notation.
 fn more(values: &str, scale: Scale) -> String {
     each(values, |text| match text.parse::<f64>() {
         Ok(rate) => ((scale.rate(rate) * 1e9).round() / 1e9).to_string(),
@@ -212,7 +215,7 @@ fn more(values: &str, scale: Scale) -> String {
     })
 }
 
-/// Samples in promtool's notation, each replaced by another. How often they repeat does not change.
+/// Replaces each sample in promtool's notation. Repetitions stay the same.
 fn each(values: &str, number: impl Fn(&str) -> String) -> String {
     let run = |run: &str| {
         let (value, times) = run.split_once('x').unwrap_or((run, "0"));
@@ -222,7 +225,7 @@ fn each(values: &str, number: impl Fn(&str) -> String) -> String {
     values.split(' ').map(run).collect::<Vec<_>>().join(" ")
 }
 
-/// As `humanizePercentage` shows a share: with four digits that count.
+/// Formats a share as `humanizePercentage` does: with four significant digits.
 fn percentage(share: f64) -> String {
     let percent = share * 100.0;
     let before_point = percent.abs().log10().floor() as i32 + 1;
@@ -231,7 +234,7 @@ fn percentage(share: f64) -> String {
     format!("{shown}%")
 }
 
-/// As `humanizeDuration` shows less than an hour.
+/// Formats a duration below one hour as `humanizeDuration` does.
 fn humanized(duration: Duration) -> String {
     match (duration.as_secs() / 60, duration.as_secs() % 60) {
         (0, seconds) => format!("{seconds}s"),

@@ -1,4 +1,4 @@
-//! Alerts about what people do: they see faults that answer every request with 200.
+//! Alerts about user activity: they detect faults behind responses with status 200.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) fn slow_alerts(scale: Scale) -> Vec<Alert> {
     vec![core_usage_quiet(scale), workflow_quiet(scale)]
 }
 
-/// How many there were within a window, of which the mean rate is known.
+/// Number of actions within a window, from their mean rate.
 fn actions<G: Grouping>(rate: Vector<G>, window: Duration) -> Vector<G> {
     rate.times(window.as_secs() as f64)
 }
@@ -43,7 +43,7 @@ fn most_samples(window: Duration, scale: Scale) -> f64 {
     evaluations / 2.0
 }
 
-/// Processes that serve requests and report it: without one, silence is that of telemetry.
+/// Processes that serve requests and report it: without any, only telemetry may be silent.
 fn serves(scale: Scale) -> Vector<Total> {
     select(&HEARTBEAT).is(Role::Serve).samples_in(scale.of(TELEMETRY_MISSING_AFTER)).count()
 }
@@ -52,7 +52,7 @@ fn core_usage_quiet(scale: Scale) -> Alert {
     let window = scale.of(QUIET_WINDOW);
     let now = || actions(CORE_ACTIONS.average(window), window);
     let then = |ago| actions(CORE_ACTIONS.average_before(window, scale.of(ago)), window);
-    // Quieter than each of the hours of a week ago that could be the same ones by the clock on the wall.
+    // Quieter than each window of a week ago that could be the same by wall-clock time.
     let quiet = QUIET_NEIGHBOURS
         .map(|ago| now().below_that(then(ago).times(QUIET_SHARE)).and(then(ago).at_least(QUIET_FLOOR)));
     let [earlier, same, later] = quiet;
@@ -100,7 +100,8 @@ fn core_usage_quiet(scale: Scale) -> Alert {
             case("a little less than a fifth", WEEK_MINUTES + 200, with("0.1x10080 0.0198x420", "0+60x10500"), fires("143")),
             case("nineteen actions a week ago", WEEK_MINUTES + 200, with("0.00264x10080 0x420", "0+60x10500"), silent()),
             case("twenty-one actions a week ago", WEEK_MINUTES + 200, with("0.00292x10080 0x420", "0+60x10500"), fires("0")),
-            // People work for eight hours from minute 600 on; in the week after the clocks were changed, an hour later or earlier.
+            // People work for eight hours from minute 600 on; in the week after the clock change, an hour
+            // later or earlier.
             case("the clocks were set back an hour", WEEK_MINUTES + 650, with("0x599 0.15x479 0x9659 0.15x479", "0+60x11400"), silent()),
             case("the clocks were set forward an hour", WEEK_MINUTES + 1130, with("0x599 0.15x479 0x9539 0.15x479 0x400", "0+60x11600"), silent()),
             case("telemetry is missing", WEEK_MINUTES + 200, with("0.1x10080 0x420", "0+60x10080 _x420"), silent()),

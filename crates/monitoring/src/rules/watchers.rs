@@ -1,14 +1,14 @@
-//! What is watched, and by whom: one table, in which each alert stands once.
+//! A table of what each alert watches, with each alert listed once.
 
 use super::Alert;
 use super::rule_file::push;
 
-/// Who says something, how a condition shows that it is asked, and what it watches. The first that is asked has the alert: what the
-/// application says is asked about by many conditions that are about somebody else.
+/// A source of signals, recognised by the metrics that a condition queries, and what it watches. The first
+/// match owns the alert, because many conditions also query the application's heartbeat.
 struct Watcher {
     name: &'static str,
     watches: &'static str,
-    /// Beginnings of the metrics by which a condition asks it.
+    /// Prefixes of the metrics that it exports.
     metrics: &'static [&'static str],
 }
 
@@ -55,7 +55,7 @@ const WATCHERS: &[Watcher] = &[
     },
 ];
 
-/// What nobody watches, so that nobody believes that it is.
+/// Things that no alert watches, stated so that nobody relies on them.
 const UNWATCHED: &str = "\
 Nobody watches processor and memory of single containers against their limits (cAdvisor would need the Docker socket and root), the network between
 hosts, backups, and what happens at customers' publishing endpoints after they answered.
@@ -65,7 +65,7 @@ impl Watcher {
     fn is_asked(&self, condition: &str) -> bool {
         self.metrics.iter().any(|metric| {
             condition.match_indices(metric).any(|(at, _)| {
-                // The beginning of a name, not the middle of another.
+                // The match must be the beginning of a name.
                 let before = condition[..at].chars().next_back();
                 !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
             })
@@ -73,10 +73,10 @@ impl Watcher {
     }
 }
 
-/// The table.
+/// Renders the table.
 ///
 /// # Panics
-/// When a condition asks nobody: a mistake in the code, which a test finds.
+/// If a condition queries no known source: a bug that a test finds.
 pub(super) fn table<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
     let mut by_watcher: Vec<Vec<String>> = WATCHERS.iter().map(|_| Vec::new()).collect();
     for alert in alerts {
