@@ -1,4 +1,4 @@
-//! Which workspaces are in use.
+//! Last activity of workspaces.
 
 use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
@@ -7,17 +7,14 @@ use domain::ids::WorkspaceId;
 use crate::app::App;
 use crate::database::{self, Transaction};
 
-/// How exact `last_active_at` is: a workspace that was touched more recently is left alone.
+/// Resolution of `last_active_at`: a workspace that was touched more recently is skipped.
 const TOUCH_INTERVAL: TimeDelta = TimeDelta::minutes(5);
 
-/// Notes that a member has changed something in the workspace. Every mutating action of a member calls it in its
-/// transaction.
+/// Records that a member changed something in the workspace. Every mutating action of a member calls it in
+/// its transaction.
 ///
-/// A busy workspace costs one row version in five minutes. It never waits either: whoever holds the row is about to touch
-/// it or changes it as a member does, so it is skipped, and transactions that meet here cannot deadlock.
-///
-/// # Errors
-/// When the database fails.
+/// A busy workspace costs one row version in five minutes. The statement skips locked rows: the lock's holder
+/// touches the row as well, and transactions that meet here cannot deadlock.
 pub async fn touch_workspace(
     app: &App,
     transaction: &mut Transaction,

@@ -1,4 +1,4 @@
-//! What every handler has at hand.
+//! Shared state of all handlers.
 
 use std::net::IpAddr;
 use std::ops::Deref;
@@ -30,82 +30,70 @@ pub struct App {
     inner: Arc<AppState>,
 }
 
-/// See [`App`].
 pub struct AppState {
-    /// Everything that handlers need to know of the configuration.
     pub settings: AppSettings,
-    /// The database.
     pub database: Database,
-    /// Records, instruments and logs.
     pub telemetry: Telemetry,
-    /// Business facts.
+    /// Counts and logs business facts.
     pub signals: Signals,
-    /// What background work reports.
+    /// Metrics and log lines of background work.
     pub jobs: JobSignals,
-    /// What the database holds, sampled.
+    /// Gauges sampled from the database.
     pub gauges: GaugeSignals,
-    /// Hands e-mails over.
     pub mail: Mail,
-    /// Keeps uploaded files.
+    /// Store of uploaded files.
     pub blobs: Blobs,
-    /// Calls addresses that customers choose.
+    /// Client for addresses that customers choose.
     pub outbound: Outbound,
-    /// The time.
     pub clock: Clock,
-    /// Signs and verifies tokens.
     pub tokens: Tokens,
-    /// What the health routes answer from.
+    /// Results of the health checks, read by the health routes.
     pub health: Health<Dependency>,
-    /// Whether the database has the schema of this version.
+    /// State of the database schema relative to this version.
     pub schema: Schema,
-    /// Hashes and verifies passwords.
     pub passwords: Passwords,
-    /// What may happen only so often.
     pub rate_limits: RateLimits,
 }
 
-/// What handlers need to know of the configuration.
+/// Settings that handlers need.
 #[derive(Clone)]
 pub struct AppSettings {
-    /// Where users reach Socialize; links in e-mails begin with it.
+    /// Address of Socialize for users; links in e-mails begin with it.
     pub public_url: Url,
-    /// The longest that a request may take.
+    /// Maximum duration of a request.
     pub request_timeout: Duration,
-    /// The longest that a body may take to arrive.
+    /// Maximum time for a request body to arrive.
     pub body_timeout: Duration,
-    /// The longest that an uploaded file may take to arrive.
+    /// Maximum time for an uploaded file to arrive.
     pub upload_timeout: Duration,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers whose `X-Forwarded-For` is trusted.
     pub trusted_peers: Vec<ipnet::IpNet>,
-    /// Peers whose `traceparent` is continued. Everybody else's is linked to.
+    /// Peers whose `traceparent` is continued. Those of all others are linked to.
     pub trusted_trace_peers: Vec<ipnet::IpNet>,
-    /// How passwords are hashed.
     pub password_hashing: PasswordHashing,
-    /// What may happen only so often.
     pub rate_limits: RateLimitSettings,
-    /// How much one user or organization may use.
+    /// Quotas of users and organizations.
     pub quotas: QuotaSettings,
-    /// How long a content item may be in approval before that is too long.
+    /// Time in approval after which a content item counts as stale.
     pub approval_stale_after: Duration,
 }
 
 impl AppSettings {
-    /// Whether what this peer says about a request's origin is believed.
+    /// Returns whether this peer's `X-Forwarded-For` is trusted.
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted_peers.iter().any(|network| network.contains(&peer))
     }
 }
 
-/// The largest JSON body.
+/// Maximum size of a JSON body.
 pub const BODY_LIMIT: usize = 64 << 10;
 
 impl App {
-    /// Whether requests can be served now.
+    /// Returns whether the process can serve requests now.
     pub fn is_ready(&self) -> bool {
         self.health.ready() == Readiness::Ready && self.schema.is_accepted()
     }
 
-    /// Puts the parts together.
     pub fn new(state: AppState) -> Self {
         Self { inner: Arc::new(state) }
     }

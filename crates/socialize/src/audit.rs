@@ -1,5 +1,5 @@
-//! The audit: a row for each change of rights or of what protects approval, in the transaction that makes it, and a line after the
-//! commit.
+//! Audit: each change of rights or of the protection of approval writes a row in its own transaction, and a
+//! log line after the commit.
 
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
@@ -13,48 +13,44 @@ use uuid::Uuid;
 
 use crate::database::{self, Database};
 
-/// What something was before a change, or is after it.
+/// Value of an audited property before or after a change.
 #[derive(Clone)]
 pub enum Value {
-    /// A role in an organization.
     OrganizationRole(OrganizationRole),
-    /// A role in a workspace.
     WorkspaceRole(WorkspaceRole),
-    /// How many approvals a workspace asks for.
+    /// Number of approvals that a workspace requires.
     Number(i32),
     /// Whether something is allowed.
     Flag(bool),
-    /// Where a workspace publishes to. It goes into the row and not into the line.
+    /// URL of a publishing endpoint. Stored in the row, but not logged.
     Url(String),
 }
 
-/// One change.
+/// An audited change.
 #[derive(Clone)]
 pub struct Change {
-    /// What was changed.
     pub action: AuditAction,
-    /// In which workspace, if in one.
+    /// The affected workspace, if any.
     pub workspace: Option<WorkspaceId>,
-    /// Whom it is about, if anybody.
+    /// The affected user, if any.
     pub target: Option<UserId>,
-    /// What it was.
+    /// Value before the change.
     pub before: Option<Value>,
-    /// What it is.
+    /// Value after the change.
     pub after: Option<Value>,
 }
 
-/// Who makes changes, where and when.
+/// The author, organization and time of changes.
 #[derive(Clone, Copy)]
 pub struct Author {
-    /// Nobody where it is done on the machine or by Socialize itself.
+    /// `None` if an operator made the change on the server, or Socialize itself.
     pub actor: Option<UserId>,
-    /// The organization that it concerns, if any.
+    /// The affected organization, if any.
     pub organization: Option<OrganizationId>,
-    /// The time of the change.
     pub now: DateTime<Utc>,
 }
 
-/// Changes whose rows are written. After the commit, [`Written::signal`] writes their lines.
+/// Changes whose rows have been written. After the commit, [`Written::signal`] logs them.
 #[must_use = "call `signal` after the commit"]
 pub struct Written {
     author: Author,
@@ -84,12 +80,11 @@ impl Value {
 }
 
 impl Change {
-    /// A change without workspace, target and values, to be completed.
     pub fn of(action: AuditAction) -> Self {
         Self { action, workspace: None, target: None, before: None, after: None }
     }
 
-    /// Of somebody's membership in an organization. `None` where there is nothing to note, because nothing changes.
+    /// A change of a membership in an organization; `None` if nothing changes.
     pub fn organization_membership(
         member: UserId,
         before: Option<OrganizationRole>,
@@ -105,7 +100,7 @@ impl Change {
         Some(Self { target: Some(member), before, after, ..Self::of(action) })
     }
 
-    /// Of somebody's membership in a workspace. `None` where there is nothing to note, because nothing changes.
+    /// A change of a membership in a workspace; `None` if nothing changes.
     pub fn workspace_membership(
         workspace: WorkspaceId,
         member: UserId,
@@ -123,10 +118,7 @@ impl Change {
     }
 }
 
-/// Writes the rows, all in one statement. Nothing is sent to the database where nothing has changed.
-///
-/// # Errors
-/// When the database fails.
+/// Writes the rows in one statement, or none if nothing has changed.
 pub async fn write(
     database: &Database,
     connection: &mut PgConnection,
@@ -172,7 +164,7 @@ pub async fn write(
 }
 
 impl Written {
-    /// Writes a line for each row. Call it after the commit.
+    /// Logs a line for each row. Call it after the commit.
     pub fn signal(&self, signals: &Signals) {
         for (id, change) in &self.changes {
             signals.audited(change.action, |attributes| {

@@ -1,9 +1,9 @@
-//! What lies behind an error of a library.
+//! Search in the source chain of a library's error.
 
 use std::error::Error;
 use std::io;
 
-/// The first cause of this type. Errors of the operating system can have another error within, which is not their source.
+/// Returns the first source of this type. An `io::Error` may wrap another error that is not its source.
 pub(crate) fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

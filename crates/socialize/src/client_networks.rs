@@ -1,5 +1,5 @@
-//! Whether the networks of clients can be told apart. Limits count by client network; behind a proxy that is not trusted, every
-//! request seems to come from the proxy, and everybody shares one limit.
+//! Detects an untrusted proxy. Limits count by client network; behind an untrusted proxy every request seems
+//! to come from the proxy, so all users share one limit.
 
 use std::time::Duration;
 
@@ -10,35 +10,32 @@ use sqlx::PgConnection;
 use crate::app::App;
 use crate::clock::Clock;
 
-/// How far back to look.
+/// Period of log-ins that is considered.
 const PERIOD: TimeDelta = TimeDelta::days(7);
-/// So many people seldom share one private network, unless it is that of a proxy.
+/// So many people rarely share one private network, unless it is a proxy's.
 const PEOPLE: i64 = 3;
-/// The pause before the database is asked again when it did not answer at start.
+/// Delay before the next attempt if the database did not respond at startup.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Where users were seen lately.
+/// Recent users and their networks.
 #[derive(Clone, Copy, Debug, sqlx::FromRow)]
 pub struct Seen {
-    /// How many of them.
+    /// Number of users.
     pub people: i64,
-    /// From how many networks together.
+    /// Number of distinct client networks.
     pub networks: i64,
-    /// Whether all of these are private.
+    /// True if all these networks are private.
     pub are_private: bool,
 }
 
 impl Seen {
-    /// Whether everybody seems to come from one proxy.
+    /// Returns whether all users seem to come from one proxy.
     pub fn is_one_proxy(&self) -> bool {
         self.people >= PEOPLE && self.networks == 1 && self.are_private
     }
 }
 
-/// Asks the database.
-///
-/// # Errors
-/// When the database fails.
+/// Reads recent log-ins from the database.
 pub async fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Seen> {
     sqlx::query_as(
         "select count(distinct user_id) as people, count(distinct network) as networks,
@@ -50,7 +47,7 @@ pub async fn look(connection: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Re
     .await
 }
 
-/// Writes a line at start if everybody seems to come from one proxy that is not trusted.
+/// Logs a warning at startup if all users seem to come from one untrusted proxy.
 pub async fn warn_at_start(app: App) {
     if !app.settings.trusted_peers.is_empty() {
         return;

@@ -1,13 +1,12 @@
-//! The time, passed in so that tests can set it.
+//! The clock, injected so that tests can set it.
 //!
-//! What several machines must agree on (leases, due times, periodic jobs) is decided by the clock of the database, because
-//! the clocks of machines differ. Statements that need it are given [`Clock::for_database`].
+//! Machines' clocks differ, so the database's clock decides whatever several machines must agree on: leases,
+//! due times, periodic jobs. Statements that need the time take [`Clock::for_database`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Tells what time it is.
 #[derive(Clone, Default)]
 pub struct Clock {
     source: Source,
@@ -15,27 +14,28 @@ pub struct Clock {
 
 #[derive(Clone, Default)]
 enum Source {
-    /// The system's clock.
+    /// The system clock.
     #[default]
     System,
-    /// The system's clock of a machine on which it is wrong by this much.
+    /// A system clock that is off by this much.
     Wrong(TimeDelta),
     /// A clock that stands still.
     Fixed(Arc<Mutex<DateTime<Utc>>>),
 }
 
 impl Clock {
-    /// A clock that stands still until it is advanced. The database's stands still with it.
+    /// Creates a clock that stands still until it is advanced, for the database as well.
     pub fn fixed(now: DateTime<Utc>) -> Self {
         Self { source: Source::Fixed(Arc::new(Mutex::new(now))) }
     }
 
-    /// The clock of a machine on which it is wrong by this much. The database's is right.
+    /// Creates the clock of a machine whose system clock is off by this much. The database's clock is right.
     pub fn wrong_by(difference: TimeDelta) -> Self {
         Self { source: Source::Wrong(difference) }
     }
 
-    /// The present, in microseconds as Postgres keeps it, so that a value written equals the value read.
+    /// Returns the current time in microseconds, the resolution of Postgres, so that a value read equals the
+    /// value written.
     pub fn now(&self) -> DateTime<Utc> {
         let now = match &self.source {
             Source::System => system_time(),
@@ -45,13 +45,13 @@ impl Clock {
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
-    /// What a statement uses as the present: `coalesce($1, statement_timestamp())`. Only a fixed clock overrides that of the
-    /// database.
+    /// Returns the parameter of `coalesce($1, statement_timestamp())`. Only a fixed clock overrides the
+    /// database's clock.
     pub fn for_database(&self) -> Option<DateTime<Utc>> {
         matches!(self.source, Source::Fixed(_)).then(|| self.now())
     }
 
-    /// Moves a fixed clock forward; the system's clock is left alone.
+    /// Advances a fixed clock; the system clock is left alone.
     pub fn advance(&self, by: TimeDelta) {
         if let Source::Fixed(fixed) = &self.source {
             *fixed.lock().unwrap_or_else(PoisonError::into_inner) += by;

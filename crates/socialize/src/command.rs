@@ -1,4 +1,4 @@
-//! The commands that do one thing and end.
+//! Commands that run once and exit.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,14 +23,14 @@ use crate::operators::{self, Operator};
 use crate::start;
 use crate::text::EmailAddress;
 
-/// A mistake in the configuration or on the command line.
+/// Exit code for errors in the configuration or on the command line.
 const EXIT_MISTAKE: u8 = 2;
 
-/// Prints why a command failed and returns its exit code: 2 for mistakes in the configuration, 1 for everything else.
+/// Prints the error of a command and returns its exit code: 2 for configuration errors, 1 for all others.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let is_mistake = error.is::<Mistakes>();
     let text = if is_mistake { error.to_string() } else { format!("Error: {error:#}") };
-    // Where standard error is closed nobody is left to be told.
+    // If standard error is closed, nobody can be told.
     let _ = writeln!(std::io::stderr(), "{text}");
     if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
 }
@@ -39,7 +39,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout(), "{text}").context("standard output cannot be written")
 }
 
-/// A database whose operations nobody watches.
+/// Connects to a database without recording its operations.
 fn unwatched(settings: &DatabaseSettings) -> anyhow::Result<Database> {
     let telemetry = Telemetry::new(TelemetrySettings::default());
     Ok(Database::new(start::pool(settings)?, settings.statement_timeout, &telemetry, || false))
@@ -48,7 +48,7 @@ fn unwatched(settings: &DatabaseSettings) -> anyhow::Result<Database> {
 /// `socialize migrate`
 ///
 /// # Errors
-/// When the database cannot be reached or a migration fails.
+/// If the database cannot be reached or a migration fails.
 pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
     match start::migrate(database).await? {
         0 => print("The database has the schema of this version already."),
@@ -60,7 +60,7 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 /// `socialize operator`
 ///
 /// # Errors
-/// When there is a mistake in the configuration, no such user or operator, or the database fails.
+/// If there is a mistake in the configuration, no such user or operator, or the database fails.
 pub async fn manage_operators(
     command: OperatorCommand,
     variables: &[(String, String)],
@@ -94,7 +94,7 @@ pub async fn manage_operators(
 /// `socialize erase-user`
 ///
 /// # Errors
-/// When it is neither an address nor the id of an account, or the database fails.
+/// If it is neither an address nor the id of an account, or the database fails.
 pub async fn erase_user(
     settings: &DatabaseSettings,
     mail_directory: Option<&str>,
@@ -137,7 +137,7 @@ pub async fn erase_user(
 /// `socialize dead-letters`
 ///
 /// # Errors
-/// When there is a mistake in the configuration, no such dead letter, or the database fails.
+/// If there is a mistake in the configuration, no such dead letter, or the database fails.
 pub async fn manage_dead_letters(
     command: DeadLettersCommand,
     variables: &[(String, String)],
@@ -168,9 +168,6 @@ fn selection(chosen: ChosenDeadLetters) -> Selection {
 }
 
 /// `socialize gauges check`
-///
-/// # Errors
-/// When the database fails.
 pub async fn check_gauges(settings: &DatabaseSettings) -> anyhow::Result<ExitCode> {
     let mut connection = start::connect(settings, gauges::COMPARISON_LIMIT).await?;
     let database = unwatched(settings)?;
@@ -185,9 +182,6 @@ pub async fn check_gauges(settings: &DatabaseSettings) -> anyhow::Result<ExitCod
 }
 
 /// `socialize gauges repair`
-///
-/// # Errors
-/// When the database fails.
 pub async fn repair_gauges(settings: &DatabaseSettings) -> anyhow::Result<()> {
     let mut connection = start::connect(settings, gauges::COMPARISON_LIMIT).await?;
     let database = unwatched(settings)?;
@@ -210,7 +204,7 @@ fn print_differences(differences: &[Difference]) -> anyhow::Result<()> {
 /// `socialize openapi`
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn print_openapi() -> anyhow::Result<()> {
     print(&crate::router::document().to_pretty_json()?)
 }
@@ -218,7 +212,7 @@ pub fn print_openapi() -> anyhow::Result<()> {
 /// `socialize healthcheck`
 ///
 /// # Errors
-/// When the listener cannot be asked.
+/// If the listener cannot be asked.
 pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
     let url = format!("http://{address}/health/ready");

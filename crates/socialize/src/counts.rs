@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Amounts by key. Their number is bounded by what is counted at the moment.
+/// Amounts by key. A key is removed when its amount reaches zero, so memory is bounded by what is counted at
+/// the moment.
 pub(crate) struct Counts<K>(HashMap<K, u64>);
 
 impl<K> Default for Counts<K> {
@@ -13,7 +14,6 @@ impl<K> Default for Counts<K> {
 }
 
 impl<K: Eq + Hash> Counts<K> {
-    /// Returns the amount of a key.
     pub(crate) fn of(&self, key: &K) -> u64 {
         self.0.get(key).copied().unwrap_or(0)
     }
@@ -22,7 +22,7 @@ impl<K: Eq + Hash> Counts<K> {
         *self.0.entry(key).or_default() += amount;
     }
 
-    /// Takes back what was added.
+    /// Subtracts an amount that was added.
     pub(crate) fn subtract(&mut self, key: &K, amount: u64) {
         let Some(count) = self.0.get_mut(key) else { return };
         *count -= amount;
@@ -34,7 +34,6 @@ impl<K: Eq + Hash> Counts<K> {
 
 #[cfg(test)]
 impl<K> Counts<K> {
-    /// Returns the number of keys that are remembered.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! The database: a pool whose every operation has a name, a record and a time limit.
+//! The database pool. Every operation has a name, a record and a timeout.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,29 +19,29 @@ use telemetry::{ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Operat
 
 use crate::error::Error;
 
-/// The server itself ends statements that run too long. One that says nothing for so much longer is frozen, or cut off.
+/// The server cancels slow statements itself. If it has not responded this long after its limit, it is frozen
+/// or unreachable.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 
-/// The shortest time between two renewals of the sessions.
+/// Minimum time between two renewals of the sessions.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// A transaction; rolled back when it is dropped without a commit.
+/// A transaction; rolled back if dropped without a commit.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
 
-/// The pool and what it reports.
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
 }
 
-/// A pool and since when its sessions are of use.
+/// A pool, with the time since which its sessions are usable.
 pub struct Pool {
     pool: PgPool,
     renewal: Renewal,
 }
 
 impl Pool {
-    /// A pool that connects when it is first used, and whose sessions can be renewed.
+    /// Creates a pool that connects on first use and whose sessions can be renewed.
     pub fn connect_lazy_with(options: PgPoolOptions, connect: PgConnectOptions) -> Self {
         let renewal = Renewal::default();
         let known = renewal.clone();
@@ -53,23 +53,25 @@ impl Pool {
     }
 }
 
-/// A pool of somebody else's, whose sessions live as long as it pleases.
+/// Wraps a foreign pool, whose sessions are never renewed.
 impl From<PgPool> for Pool {
     fn from(pool: PgPool) -> Self {
         Self { pool, renewal: Renewal::default() }
     }
 }
 
-/// Which sessions are used no more. Whether a session may write is decided when it begins, so those that began while the
-/// server accepted no writes would refuse them for as long as they live, which is half an hour.
+/// Tracks which sessions to close. Postgres decides at the start of a session whether it is read-only, so
+/// sessions opened while the server accepted no writes would refuse them for their whole lifetime of half an
+/// hour.
 #[derive(Clone, Default)]
 struct Renewal {
-    /// Sessions that began before are of no use.
+    /// Sessions opened before this instant are closed.
     last: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Renewal {
-    /// A write was refused. As long as all of them are, sessions are renewed once in a while and not for every request.
+    /// Requests a renewal after a refused write. If every write is refused, sessions are renewed at intervals
+    /// and not for every request.
     fn request(&self) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() > RENEWAL_PAUSE) {
@@ -77,7 +79,7 @@ impl Renewal {
         }
     }
 
-    /// Whether a session of this age began too early.
+    /// Returns whether a session of this age must be closed.
     fn is_due(&self, age: Duration) -> bool {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.is_some_and(|last| age > last.elapsed())
@@ -91,28 +93,27 @@ struct Inner {
     wait_time: BoundHistogram,
     pending: BoundUpDownCounter,
     timeouts: Arc<AtomicU64>,
-    /// The server ends statements after this time.
+    /// Time after which the server cancels a statement.
     statement_timeout: Duration,
-    /// Whether the last health check failed; then requests fail at once instead of waiting for a connection.
+    /// Whether the last health check failed; if so, requests fail at once instead of waiting for a
+    /// connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
-/// The result of a database operation.
 pub type Result<T> = std::result::Result<T, DatabaseError>;
 
-/// A failed database operation: its closed type and, for constraint violations, which constraint. The text of the
-/// database's answer is gone, for it may quote a customer's value.
+/// A failed database operation: its type and, for constraint violations, the constraint. The server's message
+/// is dropped, because it may quote a customer's value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the database failed: {}", .error_type.as_str())]
 pub struct DatabaseError {
-    /// What kind of failure it was.
     pub error_type: ErrorType,
-    /// The name of the violated constraint.
+    /// Name of the violated constraint.
     pub constraint: Option<String>,
 }
 
 impl DatabaseError {
-    /// Whether this constraint was violated.
+    /// Returns whether this constraint was violated.
     pub fn violates(&self, constraint: &str) -> bool {
         self.constraint.as_deref() == Some(constraint)
     }
@@ -143,14 +144,14 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// What refers to the caller where nothing before has looked the caller up.
+/// Foreign keys to the caller, in statements that run without looking up the caller first.
 const REFERENCES_TO_THE_CALLER: [&str; 3] =
     ["organizations_created_by_fkey", "feedback_reports_reporter_id_fkey", "idempotency_keys_user_id_fkey"];
 
 impl From<DatabaseError> for Error {
     #[track_caller]
     fn from(error: DatabaseError) -> Self {
-        // The token is valid and its account is gone, which happens when a database is restored from an older copy.
+        // The token is valid but its account no longer exists, for example after restoring an older backup.
         if REFERENCES_TO_THE_CALLER.iter().any(|constraint| error.violates(constraint)) {
             let message = "The account of this access token does not exist.";
             return Error::refused(ErrorCode::Unauthenticated, message);
@@ -160,7 +161,8 @@ impl From<DatabaseError> for Error {
 }
 
 impl Database {
-    /// Observes `pool`, whose server ends statements after `statement_timeout`. `is_down` answers from a cached health check.
+    /// Observes `pool`, whose server cancels statements after `statement_timeout`. `is_down` reads the cached
+    /// health check.
     pub fn new(
         pool: impl Into<Pool>,
         statement_timeout: Duration,
@@ -202,14 +204,13 @@ impl Database {
         Self { inner: Arc::new(inner) }
     }
 
-    /// The server ends statements after this time.
     pub(crate) fn statement_timeout(&self) -> Duration {
         self.inner.statement_timeout
     }
 
-    /// A connection for statements outside a transaction.
+    /// Acquires a connection for statements outside a transaction.
     pub async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
-        // Boxed, here and below: sqlx's future has 4 KiB, and every layer of futures around it would hold two copies.
+        // Boxed, here and below: sqlx's future takes 4 KiB, and every enclosing future would hold two copies.
         self.connect(DatabaseOperation::AcquireConnection, Box::pin(self.inner.pool.acquire())).await
     }
 
@@ -218,12 +219,13 @@ impl Database {
         self.connect(DatabaseOperation::BeginTransaction, Box::pin(self.inner.pool.begin())).await
     }
 
-    /// Commits; afterwards nothing may come before the signal.
+    /// Commits. Nothing may happen between this and the signal.
     pub async fn commit(&self, transaction: Transaction) -> Result<()> {
         self.run(DatabaseOperation::CommitTransaction, transaction.commit()).await
     }
 
-    /// Runs one statement as the named operation: a span, a point and, where it fails, a line.
+    /// Runs one statement as the named operation: records a span, a metric point and, if it fails, a log
+    /// line.
     pub fn run<T>(
         &self,
         operation: DatabaseOperation,
@@ -232,7 +234,7 @@ impl Database {
         self.run_within(self.inner.statement_timeout + ANSWER_MARGIN, operation, statement)
     }
 
-    /// The same for a statement that may take longer than others; its connection must allow that too.
+    /// Like [`Self::run`], with a longer timeout; the connection must allow that as well.
     pub fn run_for<T>(
         &self,
         limit: Duration,
@@ -242,7 +244,7 @@ impl Database {
         self.run_within(limit + ANSWER_MARGIN, operation, statement)
     }
 
-    /// No async function, which would hold the statement twice.
+    /// Not an async function, which would hold the statement twice.
     fn run_within<T>(
         &self,
         limit: Duration,
@@ -265,7 +267,7 @@ impl Database {
         self.inner.operations.observe(operation, answered)
     }
 
-    /// The pool itself, for migrations and listeners that live outside any request.
+    /// Returns the pool itself, for migrations and listeners that run outside requests.
     pub fn pool(&self) -> &PgPool {
         &self.inner.pool
     }
@@ -280,7 +282,7 @@ impl Database {
         }
         let _pending = self.inner.pending.enter();
         let started = Instant::now();
-        // The pool limits the wait for a connection, and nothing but us the wait for what is sent on it.
+        // The pool limits the wait for a connection, but not for a statement sent on it.
         let limit =
             self.inner.pool.options().get_acquire_timeout() + self.inner.statement_timeout + ANSWER_MARGIN;
         let connected = self.run_within(limit, operation, connecting).await;
@@ -292,11 +294,11 @@ impl Database {
     }
 }
 
-/// Reduces the library's error to what may be recorded, and says how the operation ended.
+/// Reduces sqlx's error to the parts that may be recorded, and returns the outcome.
 fn classify<T>(result: sqlx::Result<T>) -> (Result<T>, DatabaseOutcome, Option<ErrorType>) {
     match result {
         Ok(value) => (Ok(value), DatabaseOutcome::Ok, None),
-        // A statement that was expected to find a row and did not has succeeded as far as the database is concerned.
+        // For the database, a statement that found no row has succeeded.
         Err(sqlx::Error::RowNotFound) => (Err(sqlx::Error::RowNotFound.into()), DatabaseOutcome::Ok, None),
         Err(error) => {
             let error = DatabaseError::from(error);

@@ -1,7 +1,7 @@
-//! Opening sessions of the database and setting what Socialize relies on in each.
+//! Opens database sessions and sets the parameters that Socialize relies on.
 //!
-//! Parameters are set by a statement after connecting and not as startup parameters: PgBouncer refuses startup parameters that it does
-//! not track, or drops them where `ignore_startup_parameters` lists them.
+//! A statement after connecting sets them, not startup parameters: PgBouncer refuses startup parameters that
+//! it does not track, or drops those listed in `ignore_startup_parameters`.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::database::Pool;
 
-/// Parameters of a session, as one SQL text that sets them.
+/// Parameters of a session, as the SQL that sets them.
 ///
-/// Every session reads the newest committed rows: the statements are written for `read committed`, and an operator may have set a
-/// stricter default for the server, the database or the role. No statement is compiled: all are short, and where Postgres expects more
-/// rows than there are, compiling took longer than the statement.
+/// Every session uses `read committed`, which the statements are written for; an operator may have set a
+/// stricter default for the server, the database or the role. JIT is off: all statements are short, and with
+/// overestimated row counts compiling took longer than running.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameters(String);
 
 impl Parameters {
-    /// The parameters of every session, and a limit for each statement; `Duration::ZERO` is no limit.
+    /// Parameters of every session, with a statement timeout; `Duration::ZERO` means none.
     pub(crate) fn new(statement_timeout: Duration) -> Self {
         let mut set = "set default_transaction_isolation = 'read committed';
              set default_transaction_deferrable = off;
@@ -31,7 +31,7 @@ impl Parameters {
         Self(set)
     }
 
-    /// The server ends the session when it is idle for longer.
+    /// Makes the server end the session after this idle time.
     pub(crate) fn ending_idle_after(mut self, silence: Duration) -> Self {
         let _ = write!(self.0, "; set idle_session_timeout = {}", silence.as_millis());
         self
@@ -45,14 +45,14 @@ impl Parameters {
 /// Opens one session.
 ///
 /// # Errors
-/// When the server cannot be reached or refuses the parameters.
+/// If the server cannot be reached or refuses the parameters.
 pub(crate) async fn open(options: &PgConnectOptions, parameters: &Parameters) -> sqlx::Result<PgConnection> {
     let mut session = PgConnection::connect_with(options).await?;
     parameters.set(&mut session).await?;
     Ok(session)
 }
 
-/// A pool that opens its sessions when they are needed.
+/// Creates a pool that opens its sessions on demand.
 pub(crate) fn pool(pool: PgPoolOptions, options: PgConnectOptions, parameters: Parameters) -> Pool {
     let pool = pool.after_connect(move |session, _| {
         let parameters = parameters.clone();
@@ -61,10 +61,11 @@ pub(crate) fn pool(pool: PgPoolOptions, options: PgConnectOptions, parameters: P
     Pool::connect_lazy_with(pool, options)
 }
 
-/// Whether two connections of ours are handed the same session of the server, as a pooler in transaction or statement mode does.
+/// Returns whether two connections get the same server session, as with a pooler in transaction or statement
+/// mode.
 ///
 /// # Errors
-/// When the server cannot be reached.
+/// If the server cannot be reached.
 pub(crate) async fn are_shared(options: &PgConnectOptions) -> sqlx::Result<bool> {
     let mut first = PgConnection::connect_with(options).await?;
     let one = process_id(&mut first).await?;
@@ -74,8 +75,8 @@ pub(crate) async fn are_shared(options: &PgConnectOptions) -> sqlx::Result<bool>
     Ok(one == other)
 }
 
-/// The process of the server that runs this statement. It is no prepared statement, for another connection may have prepared one of the
-/// same name in a shared session.
+/// Returns the process id of the server backend. Sent as a simple query, because in a shared session another
+/// connection may have prepared a statement of the same name.
 async fn process_id(session: &mut PgConnection) -> sqlx::Result<i32> {
     use sqlx::Row;
     sqlx::raw_sql("select pg_backend_pid()").fetch_one(session).await?.try_get(0)

@@ -1,5 +1,5 @@
-//! How much room there is where this process writes files. With the default set-up the stores of telemetry and Postgres share
-//! that disk, so this is also their warning.
+//! Free space of the disks that this process writes to. In the default set-up Postgres and the telemetry
+//! stores share them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use telemetry::{ClosedSet, Telemetry};
 use crate::blobs::BlobStoreSettings;
 use crate::config::Settings;
 
-/// How often a disk is asked.
+/// Interval at which a disk is measured.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// The size of a file system in bytes, and what of it can still be written without being root.
+/// Size of a file system, and the part that is available without being root, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Room {
     size: f64,
@@ -24,7 +24,7 @@ struct Room {
 }
 
 impl Room {
-    /// That of the file system that holds `path`, or nothing when it cannot be told.
+    /// Measures the file system of `path`; `None` if that fails.
     fn at(path: &Path) -> Option<Self> {
         let answer = statvfs(path).ok()?;
         let bytes = |blocks| blocks as f64 * answer.fragment_size() as f64;
@@ -34,7 +34,8 @@ impl Room {
 
 type Rooms = Arc<Mutex<[Option<Room>; Disk::ALL.len()]>>;
 
-/// Reports the disks of these settings for as long as the process lives. What is not on a disk has no series.
+/// Reports the disks of these settings as long as the process lives. A setting that is not on disk has no
+/// series.
 pub(crate) fn report(telemetry: &Telemetry, settings: &Settings) {
     let mut paths = Vec::new();
     if let Some(file) = &settings.log.file {
@@ -62,7 +63,7 @@ fn directory_of(file: &Path) -> PathBuf {
     }
 }
 
-/// A disk that hangs delays nothing but its own next answer.
+/// Measures one disk repeatedly. A hanging disk delays only its own measurements.
 async fn watch(disk: Disk, path: PathBuf, rooms: Rooms) {
     let mut turns = tokio::time::interval(INTERVAL);
     turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -11,64 +11,44 @@ use crate::database::{self, Transaction};
 use crate::email_limits;
 use crate::queue::{JobOwner, NewJob, enqueue};
 
-/// How often delivery of an e-mail is tried: with backoff, for about a day.
+/// Maximum number of delivery attempts; with backoff they span about a day.
 const MAX_ATTEMPTS: i32 = 12;
 
-/// An e-mail to be sent. Ids only: addresses, names and links are looked up or derived when it is sent.
+/// An e-mail to be sent. Contains only ids: addresses, names and links are looked up or derived on sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "template", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Email {
     /// Asks a new user to confirm the address.
     VerifyEmail {
-        /// The registration, from which the link's token is derived.
+        /// The registration; the link's token is derived from it.
         token: RegistrationId,
     },
     /// Tells the owner of an address that somebody tried to register it again.
-    AlreadyRegistered {
-        /// The owner.
-        user: UserId,
-    },
+    AlreadyRegistered { user: UserId },
     /// Carries the link that sets a new password.
     ResetPassword {
-        /// The link's token, which names the user.
+        /// Id of the link's token, which names the user.
         token: EmailTokenId,
     },
     /// Invites somebody into a workspace.
     WorkspaceInvite {
-        /// The invite, which has the address.
+        /// The invite, which holds the address.
         invite: InviteId,
     },
     /// Asks a reviewer for a decision.
     ApprovalRequested {
-        /// What to decide on.
         content_item: ContentItemId,
-        /// Which revision of it; a later one that waits when this is sent is meant as well.
+        /// The revision. If a later one is waiting when this e-mail is sent, it covers that one as well.
         revision: i32,
-        /// Who is asked.
         reviewer: UserId,
     },
-    /// Reminds a reviewer of a decision that has been asked for long ago.
-    ApprovalReminder {
-        /// What to decide on.
-        content_item: ContentItemId,
-        /// Which revision of it.
-        revision: i32,
-        /// Who is reminded.
-        reviewer: UserId,
-    },
-    /// Tells an author what was decided.
-    ApprovalDecided {
-        /// On what.
-        content_item: ContentItemId,
-        /// Who wrote it.
-        author: UserId,
-        /// What was decided.
-        decision: Decision,
-    },
+    /// Reminds a reviewer of a decision that has been pending for long.
+    ApprovalReminder { content_item: ContentItemId, revision: i32, reviewer: UserId },
+    /// Tells an author about a decision.
+    ApprovalDecided { content_item: ContentItemId, author: UserId, decision: Decision },
 }
 
 impl Email {
-    /// Its template.
     pub fn template(self) -> EmailTemplate {
         match self {
             Self::VerifyEmail { .. } => EmailTemplate::VerifyEmail,
@@ -81,7 +61,7 @@ impl Email {
         }
     }
 
-    /// Whose doing it is. What people do about their own accounts belongs to no organization.
+    /// Returns the owner of the job. E-mails about a person's own account belong to no organization.
     fn owner(self) -> JobOwner {
         match self {
             Self::VerifyEmail { .. } | Self::AlreadyRegistered { .. } | Self::ResetPassword { .. } => {
@@ -94,10 +74,7 @@ impl Email {
         }
     }
 
-    /// Leaves it to the worker, if and when the transaction commits.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Enqueues the e-mail; the worker sends it if the transaction commits.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
         let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
         enqueue(
@@ -115,11 +92,9 @@ impl Email {
         .await
     }
 
-    /// Leaves e-mails about one content item to the worker, one to each of `recipients`. Several about the same become one: while one
-    /// waits no other is enqueued, and after one was sent the next waits for [`ABOUT_THE_SAME_ITEM`](email_limits::ABOUT_THE_SAME_ITEM).
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Enqueues an e-mail about a content item for each of `recipients`. Several e-mails about the same item
+    /// are merged: while one is waiting no other is enqueued, and after one was sent the next waits for
+    /// [`ABOUT_THE_SAME_ITEM`](email_limits::ABOUT_THE_SAME_ITEM).
     pub async fn enqueue_about_item(
         app: &App,
         transaction: &mut Transaction,

@@ -1,8 +1,8 @@
-//! How many e-mails others can cause: to one recipient, on behalf of one user, and on behalf of one organization.
+//! Limits on e-mails that users cause: per recipient, per acting user and per organization.
 //!
-//! The worker asks before it hands an e-mail over, so no way to cause one gets around the limits. Invites are also limited when they
-//! are created (`routes/workspace_invites.rs`), where somebody can be told. An e-mail over a limit is not sent: what it would
-//! have said is in the application as well.
+//! The worker checks them just before delivery, so no code path can bypass them. Invites are also limited on
+//! creation (`routes/workspace_invites.rs`), where the user can be told. An e-mail over a limit is not sent:
+//! its content is in the application as well.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -13,50 +13,54 @@ use telemetry::ClosedSet;
 use crate::app::App;
 use crate::database;
 
-/// How long after an e-mail about a content item the next about the same reaches the same recipient. A review takes longer, and a loop
-/// of edits and submissions becomes six e-mails an hour.
+/// Minimum time between two e-mails about the same content item to the same recipient. Shorter than a review
+/// takes, and a loop of edits and submissions causes only six e-mails an hour.
 pub const ABOUT_THE_SAME_ITEM: TimeDelta = TimeDelta::minutes(10);
 
-/// For how long the ledger is kept: the longest period of a limit.
+/// Retention of the ledger: the longest period of a limit.
 pub const LEDGER_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// The most invites that reach one mailbox in a day, from all organizations together: whoever gets them may have never heard of us.
+/// Maximum number of invites to one mailbox in a day, from all organizations together: recipients may not
+/// know Socialize at all.
 pub const INVITES_TO_RECIPIENT: i64 = 10;
-/// The most invites that one user creates in a day. A workspace has a limit of its own; this one holds over several.
+/// Maximum number of invites that one user creates in a day. Each workspace has a limit of its own; this one
+/// covers all of them.
 pub const INVITES_OF_ACTOR: i64 = 200;
-/// The most invites into the workspaces of one organization in a day.
+/// Maximum number of invites into the workspaces of one organization in a day.
 pub const INVITES_OF_ORGANIZATION: i64 = 500;
-/// The period of the limits of invites.
+/// Period of the limits on invites.
 pub const INVITES_PERIOD: TimeDelta = TimeDelta::days(1);
 
-/// Kinds of e-mails that share their limits. What strangers cause must not use up what an owner needs to get back in.
+/// A group of e-mail kinds with shared limits. Kinds that strangers can trigger are separate from those an
+/// owner needs to log in again.
 struct Budget {
     templates: &'static [EmailTemplate],
-    /// To one recipient, in an hour and in a day.
+    /// Per recipient, in an hour and in a day.
     recipient: (i64, i64),
-    /// On behalf of one user, and of one organization, in an hour.
+    /// Per acting user and per organization, in an hour.
     on_behalf: Option<(i64, i64)>,
 }
 
-/// By whoever registers the address, or one that is folded to the same.
+/// Caused by anybody who registers the address, or one with the same folded form.
 const REGISTRATION: Budget = Budget {
     templates: &[EmailTemplate::VerifyEmail, EmailTemplate::AlreadyRegistered],
     recipient: (10, 30),
     on_behalf: None,
 };
 
-/// By whoever asks for a new password.
+/// Caused by anybody who requests a new password.
 const RESET: Budget =
     Budget { templates: &[EmailTemplate::ResetPassword], recipient: (10, 30), on_behalf: None };
 
-/// By whoever invites.
+/// Caused by members who invite.
 const INVITES: Budget = Budget {
     templates: &[EmailTemplate::WorkspaceInvite],
     recipient: (INVITES_TO_RECIPIENT, INVITES_TO_RECIPIENT),
     on_behalf: Some((INVITES_OF_ACTOR, INVITES_OF_ORGANIZATION)),
 };
 
-/// By authors and reviewers of the recipient's own workspaces. An hour of a large team: a submission asks up to fifty reviewers.
+/// Caused by authors and reviewers in the recipient's own workspaces. Sized for an hour of a large team: a
+/// submission notifies up to fifty reviewers.
 const APPROVAL: Budget = Budget {
     templates: &[
         EmailTemplate::ApprovalRequested,
@@ -76,30 +80,27 @@ impl Budget {
             EmailTemplate::ApprovalRequested
             | EmailTemplate::ApprovalReminder
             | EmailTemplate::ApprovalDecided => Some(APPROVAL),
-            // An operator asked for it on the machine.
+            // An operator sent it on the command line.
             EmailTemplate::Test => None,
         }
     }
 }
 
-/// Whose doing an e-mail is, and what it is about, as far as that is known.
+/// The known origin and subject of an e-mail.
 #[derive(Clone, Copy, Default)]
 pub struct Cause {
-    /// Who caused it.
+    /// The user who caused it.
     pub actor: Option<UserId>,
-    /// On whose behalf.
+    /// The organization on whose behalf it is sent.
     pub organization: Option<OrganizationId>,
-    /// What it is about.
+    /// The content item that it is about.
     pub content_item: Option<ContentItemId>,
 }
 
-/// Enters an e-mail into the ledger that is about to be handed over, unless that would be one too many. A repetition of the same job is
-/// let through.
+/// Enters an e-mail that is about to be sent into the ledger, unless a limit is reached. A retry of the same
+/// job passes.
 ///
-/// E-mails to one mailbox take turns here, so the limit holds over all workers.
-///
-/// # Errors
-/// When the database fails.
+/// E-mails to one mailbox are serialized here, so the limit holds across all workers.
 pub async fn admit(
     app: &App,
     job: JobId,
@@ -124,7 +125,7 @@ pub async fn admit(
             .execute(&mut *transaction),
         )
         .await?;
-    // At most as many rows are read as there may be.
+    // Reads at most as many rows as the limit allows.
     let (is_known, to_recipient, of_actor, of_organization): (bool, bool, bool, bool) = app
         .database
         .run(
@@ -194,10 +195,8 @@ pub async fn admit(
     Ok(Ok(()))
 }
 
-/// When each of `recipients` may get the next e-mail of this template about a content item: at once, or some time after the last one.
-///
-/// # Errors
-/// When the database fails.
+/// Returns the time at which each of `recipients` may get the next e-mail of this template about a content
+/// item.
 pub async fn next_about_item(
     app: &App,
     transaction: &mut database::Transaction,

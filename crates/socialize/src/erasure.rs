@@ -1,6 +1,7 @@
-//! Erasing a person: everything that names them goes, and what they wrote for their organizations stays without a name.
+//! Erasure of a person: deletes everything that names them. Their work for organizations stays, without a
+//! name.
 //!
-//! `docs/PRIVACY.md` says what that is. Erasing again finds nothing more to do, so whatever interrupts it, it can be repeated.
+//! `docs/PRIVACY.md` lists both. Erasure is idempotent, so it can be repeated after an interruption.
 
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
@@ -12,44 +13,43 @@ use sqlx::PgConnection;
 use crate::audit::{self, Author, Change, Written};
 use crate::database::{self, Database};
 
-/// What becomes of organizations that would lose their only owner.
+/// Policy for organizations that would lose their only owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Succession {
-    /// Nobody is erased while there is such an organization: the person can make somebody else an owner, or delete it.
+    /// Refuses to erase: the person can first make somebody else an owner, or delete the organization.
     Refuse,
-    /// The member who was an admin for the longest time becomes an owner, or else the one who was there first: the person may not be
-    /// there any more to choose.
+    /// Promotes the longest-serving admin, or else the first member, because the person may be gone and
+    /// unable to choose.
     Promote,
 }
 
-/// Why nobody was erased.
+/// Reasons not to erase.
 #[derive(Debug, thiserror::Error)]
 pub enum ErasureError {
-    /// There is no such account.
+    /// No such account exists.
     #[error("there is no such account")]
     UnknownUser,
-    /// Somebody has to own what the person leaves behind.
+    /// An organization would be left without an owner.
     #[error("this account is the only owner of an organization with other members")]
     OnlyOwner,
-    /// The database failed.
     #[error(transparent)]
     Database(#[from] database::DatabaseError),
 }
 
-/// A person who was erased.
+/// Result of erasing a person.
 pub struct Erased {
-    /// The address that they had, by which e-mails in files are found. Nothing when they were erased before.
+    /// The former address, by which e-mails in files are found. `None` if the person was already erased.
     pub address: Option<String>,
-    /// The name that they had.
+    /// The former name.
     pub name: Option<String>,
-    /// The rows of the audit, for their lines.
+    /// Audit rows, for their log lines.
     pub audited: Vec<Written>,
 }
 
-/// Erases an account in a transaction, which the caller commits.
+/// Erases an account in a transaction that the caller commits.
 ///
 /// # Errors
-/// When there is no such account, it may not go, or the database fails.
+/// If the account does not exist or may not be erased, or the database fails.
 pub async fn erase_user(
     database: &Database,
     connection: &mut PgConnection,
@@ -87,15 +87,15 @@ pub async fn erase_user(
     Ok(Erased { address: Some(address), name: Some(name), audited })
 }
 
-/// What goes with an account, and what is left of it. `$1` is the user, `$2` the time where it is needed.
+/// Deletes or anonymizes everything that refers to an account. `$1` is the user, `$2` the time where needed.
 const ERASE_USER: [&str; 8] = [
     "delete from sessions where user_id = $1",
     "delete from known_networks where user_id = $1",
     "delete from email_tokens where user_id = $1",
-    // Also answers that were given to others and are about the person.
+    // Includes responses given to other users that are about this person.
     "delete from idempotency_keys where user_id = $1 or response_body ->> 'user_id' = $1::text",
     "update workspace_invites set status = 'revoked', closed_at = $2 where invited_by = $1 and status = 'pending'",
-    // Pictures of the person's screen. What they reported stays, without a name.
+    // Screenshots show the person's screen. The report itself stays, without a name.
     "delete from feedback_screenshots s using feedback_reports r
      where s.feedback_report_id = r.id and r.reporter_id = $1",
     "delete from approval_reminders where reviewer_id = $1",
@@ -104,11 +104,8 @@ const ERASE_USER: [&str; 8] = [
      where id = $1",
 ];
 
-/// Takes an address out of everything that is not an account: invites, the ledger of e-mails, answers that are kept for repetition.
-/// Returns how many rows named it.
-///
-/// # Errors
-/// When the database fails.
+/// Removes an address from everything that is not an account: invites, the e-mail ledger, responses stored
+/// for idempotency. Returns the number of affected rows.
 pub async fn erase_address(
     database: &Database,
     connection: &mut PgConnection,
@@ -150,7 +147,8 @@ async fn execute(
 
 type Members = Vec<(UserId, OrganizationRole)>;
 
-/// The organizations of a user with all their members, who are locked: nobody joins, leaves or changes roles meanwhile.
+/// Locks the organizations of a user with all their members, so that nobody joins, leaves or changes roles
+/// meanwhile.
 async fn organizations(
     database: &Database,
     connection: &mut PgConnection,
@@ -178,7 +176,7 @@ async fn organizations(
     Ok(organizations)
 }
 
-/// Ends a membership. An organization that has nobody else goes with it.
+/// Ends a membership. Deletes the organization if it has no other member.
 async fn leave(
     database: &Database,
     connection: &mut PgConnection,
@@ -238,17 +236,14 @@ async fn leave(
     Ok(vec![audit::write(database, connection, author, changes).await?])
 }
 
-/// Deletes an organization with all that it holds. What its files leave behind the clean-up of blobs deletes.
-///
-/// # Errors
-/// When the database fails.
+/// Deletes an organization with everything in it. The clean-up of blobs deletes its files later.
 pub async fn delete_organization(
     database: &Database,
     connection: &mut PgConnection,
     organization: OrganizationId,
     author: Author,
 ) -> database::Result<Written> {
-    // The row goes with the organization; the line stays.
+    // The audit row is deleted with the organization; the log line stays.
     let change = Change::of(AuditAction::OrganizationDeleted);
     let written = audit::write(database, connection, author, [change]).await?;
     database

@@ -1,4 +1,4 @@
-//! What a request can be refused with. Codes are stable; causes never leave the process.
+//! Errors of the API. Codes are stable; causes never leave the process.
 
 use std::borrow::Cow;
 use std::io;
@@ -18,66 +18,62 @@ use utoipa::ToSchema;
 /// Message for a client whose body ended before it was complete.
 const INCOMPLETE_BODY: &str = "The body ended before it was complete.";
 
-/// Why a request was not carried out.
+/// Reasons why a request failed.
 #[derive(Debug)]
 pub enum Error {
-    /// The caller can do something about it.
+    /// The caller can fix it.
     Refused {
-        /// The stable code.
         code: ErrorCode,
-        /// What was wrong and what would be right.
+        /// Says what was wrong and what would be valid.
         message: Cow<'static, str>,
-        /// After how many seconds trying again makes sense.
+        /// Seconds after which a retry makes sense.
         retry_after_seconds: Option<u64>,
     },
-    /// The caller can do nothing about it. The text of the cause is dropped where the cause arrived, for it may quote a
+    /// The caller cannot fix it. The cause's message is dropped where it occurs, because it may quote a
     /// customer's value.
     Failed {
-        /// What kind of failure it was.
         error_type: ErrorType,
-        /// Where in our code it arrived.
+        /// Source location at which the error entered our code.
         location: &'static Location<'static>,
     },
-    /// The client went away before its body was complete. The response is for clients that only
-    /// closed their sending side; the request is recorded as cancelled.
+    /// The client disconnected before its body was complete. The response is for clients that only closed
+    /// their sending side; the request is recorded as cancelled.
     Abandoned,
 }
 
-/// The body of every error answer.
+/// Body of every error response.
 #[derive(Serialize, ToSchema)]
 pub struct ErrorBody {
-    /// A stable name of what went wrong.
+    /// Stable identifier of the error.
     #[schema(value_type = String, example = "not_found")]
     code: &'static str,
-    /// What was wrong and what would be right, for a person to read.
+    /// Human-readable description of what was wrong and what would be valid.
     message: Cow<'static, str>,
-    /// Names this request in the operator's logs; also in the `x-request-id` header.
+    /// Identifies this request in the operator's logs; also sent as `x-request-id`.
     #[schema(pattern = "^[0-9a-f]{32}$")]
     request_id: String,
 }
 
 impl Error {
-    /// Refuses with a code and an explanation.
     pub fn refused(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Refused { code, message: message.into(), retry_after_seconds: None }
     }
 
-    /// It does not exist, or the caller may not know that it does.
+    /// The resource does not exist, or the caller may not know that it does.
     pub fn not_found(what: &str) -> Self {
         Self::refused(ErrorCode::NotFound, format!("There is no such {what}, or you have no access to it."))
     }
 
-    /// The caller is known but may not do this.
+    /// The caller is known but lacks the permission.
     pub fn forbidden(message: &'static str) -> Self {
         Self::refused(ErrorCode::Forbidden, message)
     }
 
-    /// A field has a value that is not allowed.
+    /// A field has an invalid value.
     pub fn invalid_field(field: &str, problem: &str) -> Self {
         Self::refused(ErrorCode::InvalidField, format!("{field}: {problem}"))
     }
 
-    /// Too many requests of a kind.
     pub fn rate_limited(message: &'static str, retry_after_seconds: u64) -> Self {
         let retry_after_seconds = Some(retry_after_seconds);
         Self::Refused { code: ErrorCode::RateLimited, message: message.into(), retry_after_seconds }
@@ -89,7 +85,7 @@ impl Error {
         Self::Failed { error_type, location: Location::caller() }
     }
 
-    /// Reports a body that cannot be read to its end: it violates the protocol, or its client or
+    /// Classifies a body that cannot be read to its end: it violates the protocol, or the client or its
     /// connection is gone.
     pub fn broken_body(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |error| error.source());
@@ -97,7 +93,7 @@ impl Error {
             let is_chunk = cause.downcast_ref::<io::Error>().is_some_and(|error| {
                 matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
             });
-            // The library resets an HTTP/2 stream whose body does not match its Content-Length.
+            // h2 resets a stream whose body does not match its Content-Length.
             is_chunk || cause.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)
         });
         if is_malformed {
@@ -112,7 +108,7 @@ impl Error {
         match self {
             Self::Refused { code, .. } => *code,
             Self::Abandoned => ErrorCode::MalformedRequest,
-            // Two transactions met, and one of them had to give way. It works when it is sent again.
+            // A serialization failure or deadlock; a retry succeeds.
             Self::Failed {
                 error_type: ErrorType::SerializationFailure | ErrorType::Deadlock | ErrorType::LockTimeout,
                 ..
@@ -138,7 +134,6 @@ impl From<TriageRefusal> for Error {
     }
 }
 
-/// The status of each code.
 pub fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::MalformedRequest => StatusCode::BAD_REQUEST,
@@ -165,7 +160,7 @@ pub fn status(code: ErrorCode) -> StatusCode {
     }
 }
 
-/// Answers stay pending in this extension until the router, which holds the signals, counts the code.
+/// Response extension with the error code, until the router, which holds the signals, has counted it.
 #[derive(Clone, Copy)]
 pub struct AnsweredCode(pub ErrorCode);
 
@@ -177,7 +172,7 @@ impl IntoResponse for Error {
             Self::Abandoned => {
                 let trace_id = telemetry::current::context().map(|context| context.trace_id);
                 let mut response = respond(code, INCOMPLETE_BODY.into(), None, trace_id);
-                // A client that goes away is no error of the API, so it is not counted as one.
+                // A client that disconnects is no error of the API and is not counted.
                 response.extensions_mut().remove::<AnsweredCode>();
                 response.extensions_mut().insert(Abandoned);
                 return response;
@@ -196,8 +191,8 @@ impl IntoResponse for Error {
     }
 }
 
-/// A message may quote the name of a field that nobody knows, and that may be long. Beginning and end say what is wrong and
-/// what would be right.
+/// Shortens a message in the middle. It may quote an unknown field of any length; beginning and end say what
+/// is wrong and what would be valid.
 fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
     const LIMIT: usize = 400;
     if message.len() <= LIMIT {
@@ -208,13 +203,13 @@ fn shortened(message: Cow<'static, str>) -> Cow<'static, str> {
     format!("{beginning} … {end}").into()
 }
 
-/// The answer to a request whose handler panicked.
+/// Response to a request whose handler panicked.
 pub fn panic_response(trace_id: TraceId) -> Response {
     let message = "Something went wrong on our side. Please mention the request id if it keeps happening.";
     respond(ErrorCode::Internal, message.into(), None, Some(trace_id))
 }
 
-/// What takes the place of a response for which there is no memory. The request has its id already.
+/// Replaces a response for which there is no memory. The request id is already assigned.
 pub(crate) fn overloaded_response(request_id: Option<HeaderValue>) -> Response {
     let message = "Socialize cannot answer right now. Please try again shortly.";
     let mut response = respond(ErrorCode::Unavailable, message.into(), Some(1), None);
@@ -238,7 +233,7 @@ fn respond(
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if matches!(code, ErrorCode::BodyTooLarge | ErrorCode::RequestTimeout) {
-        // The rest of the body may still be on its way, and is no next request.
+        // The rest of the body may still arrive and must not be read as the next request.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if status(code) == StatusCode::UNAUTHORIZED {
@@ -247,7 +242,7 @@ fn respond(
     response
 }
 
-/// Sets of documented error answers, so that a route says in a word what it can refuse.
+/// Sets of documented error responses, for short declarations at the routes.
 pub mod answers {
     use std::collections::BTreeMap;
 
@@ -286,35 +281,35 @@ pub mod answers {
     const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
     const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the answer took too long.");
 
-    /// Any route that needs an access token: 401, 500, 503.
+    /// A route that needs an access token: 401, 500, 503.
     pub struct Authenticated;
-    /// What is asked for may not exist for the caller: 404.
+    /// The resource may not exist for the caller: 404.
     pub struct NotFound;
     /// The caller's role may not suffice: 403.
     pub struct Forbidden;
     /// Query parameters or headers may be malformed: 400.
     pub struct BadRequest;
-    /// The state of things may not allow it: 409.
+    /// The current state may not allow the action: 409.
     pub struct Conflict;
     /// The route takes a JSON body: 400, 408, 413, 415, 422.
     pub struct JsonBody;
-    /// The body of the request is a file: 400, 408, 413, 415.
+    /// The request body is a file: 400, 408, 413, 415.
     pub struct FileBody;
-    /// The answer is a file: 200, 206, 304, 416.
+    /// The response is a file: 200, 206, 304, 416.
     pub struct File;
-    /// The route takes an `Idempotency-Key` or typed query parameters beside something else than JSON: 400, 422.
+    /// The route takes an `Idempotency-Key` or typed query parameters without a JSON body: 400, 422.
     pub struct KeyReused;
-    /// The route asks for `If-Match`: 412, 428.
+    /// The route requires `If-Match`: 412, 428.
     pub struct Precondition;
     /// A route with typed path or query parameters: 400, 401, 403, 404, 500, 503.
     pub struct Read;
-    /// A route that takes a JSON body: what [`Read`] has, and 408, 413, 415, 422.
+    /// A route that takes a JSON body: [`Read`] plus 408, 413, 415, 422.
     pub struct Write;
-    /// A route that changes state without a body: what [`Read`] has, and 409.
+    /// A route that changes state without a body: [`Read`] plus 409.
     pub struct Act;
-    /// A route that takes a JSON body and can conflict: what [`Write`] has, and 409.
+    /// A route that takes a JSON body and can conflict: [`Write`] plus 409.
     pub struct Change;
-    /// A route whose use is limited: 429.
+    /// A rate-limited route: 429.
     pub struct RateLimited;
     /// A public route that takes a JSON body: 400, 408, 413, 415, 422, 500, 503.
     pub struct PublicWrite;

@@ -1,5 +1,5 @@
-//! A few turns, shared fairly among those who ask for them: whoever has a turn to give away gives it to the clients one after
-//! another, not to requests in the order of their arrival. So a client with a thousand requests waits for itself.
+//! A semaphore that serves clients round-robin instead of serving requests in the order of their arrival. A
+//! client with a thousand requests delays only itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Gives out turns to clients that `K` tells apart.
+/// Grants turns to clients identified by `K`.
 pub struct FairQueue<K> {
     shared: Arc<Mutex<State<K>>>,
 }
 
-/// The right to go on. Dropping it lets the next one go on.
+/// A granted turn. Dropping it passes it on to the next client.
 pub struct Turn<K: Copy + Eq + Hash> {
     shared: Arc<Mutex<State<K>>>,
 }
 
 struct State<K> {
-    /// Turns that nobody has. While there are any, nobody waits.
+    /// Unused turns. While there are any, nobody waits.
     free: usize,
-    /// How many more may wait.
+    /// Free places for waiting requests.
     places: usize,
-    /// Requests that wait, by client, in the order of their arrival.
+    /// Waiting requests by client, in the order of their arrival.
     waiting: HashMap<K, VecDeque<Waiting>>,
-    /// The clients among them, in the order in which they get turns.
+    /// Clients with waiting requests, in round-robin order.
     order: VecDeque<K>,
     next_id: u64,
 }
@@ -34,7 +34,7 @@ struct Waiting {
     granted: oneshot::Sender<()>,
 }
 
-/// A place in the queue, given up when it is dropped.
+/// A place in the queue, freed on drop.
 struct Place<'a, K: Copy + Eq + Hash> {
     queue: &'a FairQueue<K>,
     client: K,
@@ -50,15 +50,14 @@ enum Entered<'a, K: Copy + Eq + Hash> {
 }
 
 impl<K: Copy + Eq + Hash> FairQueue<K> {
-    /// So many turns at once, and so many places to wait in.
     pub fn new(turns: usize, places: usize) -> Self {
         let state =
             State { free: turns, places, waiting: HashMap::new(), order: VecDeque::new(), next_id: 0 };
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 
-    /// Waits for a turn. Returns nothing where all places are taken: by then the client with the most requests that wait loses
-    /// its newest one, unless that client would be this one.
+    /// Waits for a turn. If all places are taken, the client with the most waiting requests loses its newest
+    /// one; if that is this client, returns `None`.
     pub async fn turn(&self, client: K) -> Option<Turn<K>> {
         let mut place = match self.enter(client) {
             Entered::Turn(turn) => return Some(turn),
@@ -92,7 +91,8 @@ impl<K: Copy + Eq + Hash> FairQueue<K> {
 }
 
 impl<K: Copy + Eq + Hash> State<K> {
-    /// Frees a place for a client that has clearly fewer of them than another. Who loses it hears of it by its dropped channel.
+    /// Evicts a waiting request of a client that has clearly more of them. Its dropped channel notifies the
+    /// waiter.
     fn evict_for(&mut self, client: K) -> bool {
         let own = self.waiting.get(&client).map_or(0, VecDeque::len);
         let longest = self.waiting.iter().max_by_key(|(_, waiting)| waiting.len());
@@ -102,13 +102,13 @@ impl<K: Copy + Eq + Hash> State<K> {
         if own + 1 >= length {
             return false;
         }
-        // More than one waits, so the client stays in the order.
+        // It has more than one waiting request, so the client stays in the order.
         self.waiting.get_mut(&greediest).and_then(VecDeque::pop_back);
         self.places += 1;
         true
     }
 
-    /// Gives a turn to the next client, or keeps it.
+    /// Grants a turn to the next client, or keeps it.
     fn pass_on(&mut self) {
         while let Some(client) = self.order.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&client) else { continue };
@@ -146,7 +146,7 @@ impl<K: Copy + Eq + Hash> Drop for Place<'_, K> {
             return;
         }
         let mut state = lock(&self.queue.shared);
-        // The turn may have been given to somebody who has just gone away.
+        // The turn may already have been granted to a waiter that is being dropped.
         if !state.give_up(self.client, self.id) && self.granted.try_recv().is_ok() {
             state.pass_on();
         }
@@ -173,7 +173,7 @@ mod tests {
 
     type Asking<'a> = Pin<Box<dyn Future<Output = Option<Turn<char>>> + 'a>>;
 
-    /// Asks for a turn, and polls once so that it waits.
+    /// Requests a turn and polls once, so that it waits.
     fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
         let mut asking: Asking<'_> = Box::pin(queue.turn(client));
         assert!(asking.as_mut().now_or_never().is_none(), "{client} has a turn at once or none");
@@ -219,7 +219,7 @@ mod tests {
         let _modest = ask(&queue, 'b');
         assert!(greedy[2].as_mut().now_or_never().expect("over").is_none(), "the newest of a lost its place");
         assert!(greedy[1].as_mut().now_or_never().is_none());
-        // Two of a and one of b: another of b would be as many as a has.
+        // With two of a and one of b, another of b would be as many as a has.
         assert!(at_once(&queue, 'b').is_none());
         let _third = ask(&queue, 'c');
         assert!(at_once(&queue, 'd').is_none(), "everybody has one place");
@@ -232,7 +232,7 @@ mod tests {
         let (gone, also_gone) = (ask(&queue, 'b'), ask(&queue, 'b'));
         drop(gone);
         let mut last = ask(&queue, 'c');
-        // It is granted and not fetched.
+        // It is granted but not yet received.
         drop(turn);
         drop(also_gone);
         assert!(is_granted(&mut last).is_some());
@@ -248,7 +248,7 @@ mod tests {
             let (queue, running) = (queue.clone(), running.clone());
             tokio::spawn(async move {
                 let waiting = pin!(queue.turn(number % 7));
-                // Some lose patience.
+                // Some are cancelled while waiting.
                 let patience = std::time::Duration::from_micros(u64::from(number % 5) * 200);
                 let turn = tokio::time::timeout(patience, waiting).await.ok().flatten();
                 if turn.is_some() {

@@ -1,5 +1,5 @@
-//! HMAC-SHA-256 as the only cryptography of `jsonwebtoken`. The crate's own sets bring RSA and elliptic curves along, which access tokens
-//! have no use for.
+//! HMAC-SHA-256 as the only algorithm of `jsonwebtoken`. The crate's own providers bring RSA and elliptic
+//! curves, which access tokens do not need.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
@@ -14,7 +14,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// Makes it the cryptography of the process. It can only be the same that is there already.
+/// Installs it as the provider of the process. A provider that is already installed can only be this one.
 pub(crate) fn install() {
     let _ = PROVIDER.install_default();
 }

@@ -1,8 +1,8 @@
-//! Leaks, panics and hangs on purpose: what the privacy test builds to see that its search finds something, and what drills run to see a panic
-//! and a process that hangs. No other build contains it.
+//! Deliberate leaks, panics and hangs. The privacy test uses them to prove that its search finds leaks, and
+//! drills use them to see a panic and a hung process. No other build contains them.
 //!
-//! It also shows what a leak takes: a type that lies about being a closed set, memory that is never freed, and series made while
-//! requests are answered.
+//! They also show what a leak requires: a type that lies about being a closed set, memory that is never
+//! freed, and series created while serving requests.
 
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::{ClosedSet, Telemetry, current};
@@ -15,7 +15,7 @@ compile_error!(
     "the feature `leak-canary` records what customers write: it is for a test, in builds for tests"
 );
 
-/// Claims that a text is one of few that are known in advance.
+/// A text that falsely claims to be one of a closed set.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Leaked(&'static str);
 
@@ -31,21 +31,22 @@ impl ClosedSet for Leaked {
     }
 }
 
-/// Records the text in the line and the span of the current request, as a label of a metric, and on standard error.
+/// Records the text in the log line and the span of the current request, as a metric label, and on standard
+/// error.
 #[expect(clippy::print_stderr, reason = "that is one of the leaks")]
 pub(crate) fn leak(telemetry: &Telemetry, text: &str) {
     let text: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    // Names that the collector lets through: otherwise it would stop what the stores are searched for.
+    // Uses names that the collector passes on: otherwise it would filter the leak before the stores.
     current::set(|attributes| attributes.name(&keys::ERROR_CODE, Leaked(text)));
     let labels = vec![("http.route", text.to_owned())];
     telemetry.meter().histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels).record(1, None);
     eprintln!("{text}");
 }
 
-/// What a customer writes to stop every worker thread of the runtime.
+/// Text that blocks every worker thread of the runtime.
 const HANGS: &str = "Hangs";
 
-/// Panics with words of a customer, as an `expect` on something that they wrote would, or hangs if that is what they wrote.
+/// Panics with a customer's text, as an `expect` on it would, or hangs if the text is [`HANGS`].
 pub(crate) fn misbehave(text: &str) {
     if text == HANGS {
         return stop_workers();
@@ -53,7 +54,7 @@ pub(crate) fn misbehave(text: &str) {
     panic!("{text}");
 }
 
-/// Blocks every worker thread for good, as a deadlock would.
+/// Blocks every worker thread forever, like a deadlock.
 fn stop_workers() {
     for _ in 0..Handle::current().metrics().num_workers() {
         tokio::spawn(async {

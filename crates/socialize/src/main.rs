@@ -1,4 +1,4 @@
-//! The one binary: a match over its roles.
+//! The binary: dispatches to the subcommands.
 
 use std::process::ExitCode;
 
@@ -11,20 +11,20 @@ use socialize::memory;
 
 fn main() -> ExitCode {
     memory::give_back_large_blocks();
-    // Before the flags, which are read from the environment too.
+    // Before parsing flags, which read the environment as well.
     let variables = match config::environment() {
         Ok(variables) => variables,
         Err(mistakes) => return command::report(&mistakes.into()),
     };
     let arguments = Arguments::parse();
-    // The one cryptography of the process. It fails only if there is one already, which is then the same.
+    // The process's only cryptography provider. Installing fails only if it is already installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return command::report(&anyhow::Error::from(error)),
     };
     let result = runtime.block_on(run(arguments.command, &variables));
-    // What still runs on blocking threads must not hold up the exit.
+    // Blocking tasks that still run must not delay the exit.
     runtime.shutdown_background();
     match result {
         Ok(code) => code,
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
     if matches!(command, Command::Serve(_) | Command::Work(_)) {
-        // What is uploaded is for nobody else on the machine. Who reads log files says so where they are made.
+        // Uploads are private to this user. The log writer sets wider permissions for log files itself.
         umask(Mode::S_IRWXG | Mode::S_IRWXO);
     }
     match command {

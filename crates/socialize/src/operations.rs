@@ -1,15 +1,16 @@
-//! The private operations listener: health in detail, metrics, log level, build. It is bound to loopback unless the operator
-//! says otherwise, and must never be reachable by users.
+//! The private operations listener: detailed health, metrics, log level, build. It is bound to loopback
+//! unless configured otherwise, and users must never reach it.
 //!
-//! It has a thread and a runtime of its own, so that it still answers when the runtime that serves users stands still.
+//! It has a thread and a runtime of its own, so it responds even if the runtime that serves users hangs.
 //!
-//! It answers only requests for a host that is its own: otherwise a page in the operator's browser could reach it, by a name that its
-//! author lets point to loopback (DNS rebinding).
+//! It accepts only requests for one of its own host names: otherwise a page in the operator's browser could
+//! reach it through a name that resolves to loopback (DNS rebinding).
 //!
-//! - `GET /health/live`, `GET /health/ready`, `GET /health`: the verdicts, the last with every dependency and whether the database
-//!   has the schema of this version; all fail while the other runtime stands still
+//! - `GET /health/live`, `GET /health/ready`, `GET /health`: health; the last one lists every dependency and
+//!   the state of the schema; all fail while the other runtime hangs
 //! - `GET /metrics`: every instrument in the Prometheus text format
-//! - `GET /log-level`, `PUT /log-level`: which lines are written, changed at once, e.g. `debug` or `info,sqlx=debug`
+//! - `GET /log-level`, `PUT /log-level`: the log filter, such as `debug` or `info,sqlx=debug`; effective at
+//!   once
 //! - `GET /build`: version and commit
 
 use std::io;
@@ -38,13 +39,13 @@ use crate::routes::health::{live, ready};
 use crate::start::{COMMIT, VERSION};
 use crate::unreadable::UnreadableRecorder;
 
-/// How long the listener, which answers at once, may take to end.
+/// Maximum time for the listener to shut down.
 const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Answers on a thread of its own until the sender of `ended` is dropped.
+/// Serves on a thread of its own until the sender of `ended` is dropped.
 ///
 /// # Errors
-/// When the system refuses the thread or what its runtime needs.
+/// If the thread or its runtime cannot be created.
 pub(crate) fn listen(
     listener: TcpListener,
     app: App,
@@ -62,12 +63,12 @@ pub(crate) fn listen(
     })
 }
 
-/// How long a body may take to arrive. There is one route that takes any, and what it takes is short.
+/// Maximum time for a body to arrive. Only one route takes a body, and a short one.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest body.
+/// Maximum size of a body.
 const BODY_BYTES: usize = 4 << 10;
 
-/// Under which names this listener may be asked, on any port: what is published from a container has another one.
+/// Host names accepted by this listener, on any port: a port published from a container differs.
 #[derive(Clone)]
 pub(crate) struct OwnHosts {
     bound: IpAddr,
@@ -75,7 +76,7 @@ pub(crate) struct OwnHosts {
 }
 
 impl OwnHosts {
-    /// Those of a listener that is bound to `address`, and `names` that the operator gave.
+    /// Host names of a listener bound to `address`, and the configured `names`.
     pub(crate) fn new(address: SocketAddr, names: &[String]) -> Self {
         Self { bound: address.ip(), names: names.into() }
     }
@@ -94,11 +95,11 @@ impl OwnHosts {
     }
 }
 
-/// Refuses requests for any other host, also those that name none or several.
+/// Rejects requests for any other host, and those with no or several host names.
 async fn require_own_host(State(hosts): State<OwnHosts>, request: Request, next: Next) -> Response {
     let mut named = request.headers().get_all(header::HOST).iter();
     let is_own = match (request.uri().authority(), named.next(), named.next()) {
-        // HTTP/2 has no such header, and a proxy's request line has both.
+        // HTTP/2 has no `Host` header, and a proxy's request line has both.
         (Some(authority), host, None) => {
             hosts.have(authority.as_str())
                 && host.is_none_or(|host| host.to_str().is_ok_and(|host| hosts.have(host)))
@@ -113,7 +114,6 @@ async fn require_own_host(State(hosts): State<OwnHosts>, request: Request, next:
     (StatusCode::MISDIRECTED_REQUEST, problem).into_response()
 }
 
-/// Everything that the operations listener answers.
 fn services(app: App, hosts: OwnHosts) -> Services<Router> {
     let requests = Router::new()
         .route("/health/live", get(live))

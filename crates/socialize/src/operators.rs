@@ -1,4 +1,5 @@
-//! Platform operators, who triage feedback reports. They are made on the machine that Socialize runs on, never by a request.
+//! Platform operators, who triage feedback reports. They are managed on the server's command line, never by a
+//! request.
 
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
@@ -10,22 +11,20 @@ use crate::audit;
 use crate::database::{self, Database, DatabaseError};
 use crate::text::EmailAddress;
 
-/// Why somebody was not made an operator, or is one still.
+/// Reasons why an operator was not added or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperatorError {
-    /// It is no e-mail address.
     #[error("the operator {0}")]
     InvalidAddress(String),
-    /// Nobody has registered it.
+    /// No account has this address.
     #[error("no user has this e-mail address: register with it first")]
     UnknownUser,
-    /// The address might belong to somebody else.
+    /// The address is unverified and might belong to somebody else.
     #[error("this user has not confirmed the e-mail address: open the link in the e-mail first")]
     NotVerified,
-    /// There is nothing to take away.
+    /// The user is no operator.
     #[error("no operator has this e-mail address: `socialize operator list` shows all of them")]
     NoOperator,
-    /// The database failed.
     #[error(transparent)]
     Database(DatabaseError),
 }
@@ -36,21 +35,19 @@ impl From<DatabaseError> for OperatorError {
     }
 }
 
-/// Somebody who operates the platform.
+/// A platform operator.
 #[derive(sqlx::FromRow)]
 pub struct Operator {
-    /// Who it is.
     pub id: UserId,
-    /// How to reach them.
     pub email: String,
-    /// When they were made an operator, as far as that is known.
+    /// Time of the appointment, if known.
     pub since: Option<DateTime<Utc>>,
 }
 
-/// Makes an existing user, whose address is confirmed, a platform operator. For somebody who is one already, nothing changes.
+/// Makes an existing user with a verified address a platform operator. Idempotent.
 ///
 /// # Errors
-/// Says what must be done first.
+/// If the address is invalid, unknown or unverified, or the database fails.
 pub async fn add(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
     let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
     let mut transaction = database.begin().await?;
@@ -85,10 +82,10 @@ pub async fn add(database: &Database, email: &str, now: DateTime<Utc>) -> Result
     }
 }
 
-/// Ends what makes a user a platform operator. The account stays.
+/// Revokes the role of a platform operator. The account stays.
 ///
 /// # Errors
-/// When there is no such operator.
+/// If there is no such operator, or the database fails.
 pub async fn remove(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
     let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
     let mut transaction = database.begin().await?;
@@ -105,10 +102,7 @@ pub async fn remove(database: &Database, email: &str, now: DateTime<Utc>) -> Res
     Ok(user)
 }
 
-/// All platform operators, the oldest account first.
-///
-/// # Errors
-/// When the database fails.
+/// Lists all platform operators, the oldest account first.
 pub async fn list(database: &Database) -> database::Result<Vec<Operator>> {
     let mut connection = database.acquire().await?;
     database
@@ -124,10 +118,7 @@ pub async fn list(database: &Database) -> database::Result<Vec<Operator>> {
         .await
 }
 
-/// The account with an address, if there is one.
-///
-/// # Errors
-/// When the database fails.
+/// Finds the account with an address.
 pub async fn find_user(
     database: &Database,
     connection: &mut PgConnection,
@@ -164,7 +155,7 @@ async fn change(
     let flag = |flag| Some(audit::Value::Flag(flag));
     let (before, after) = (flag(!is_operator), flag(is_operator));
     let change = audit::Change { target: Some(user), before, after, ..audit::Change::of(action) };
-    // The line is what the command prints: its process has no other.
+    // No log line is written: the command prints the result, and its process has no log.
     let _ = audit::write(database, &mut transaction, author, [change]).await?;
     database.commit(transaction).await
 }

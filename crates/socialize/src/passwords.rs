@@ -1,9 +1,10 @@
-//! Passwords, hashed with Argon2id: off the async threads, and only a few at a time, because each hash takes much memory
-//! and that is its purpose. Client networks get turns one after another, so a flood of log-ins from one slows down its own. Whoever
-//! comes when the queue is full is told to come back, unless another network waits far more often: that one loses a place.
+//! Password hashing with Argon2id. It runs off the async threads and only a few hashes at a time, because
+//! each deliberately takes much memory. Client networks get turns round-robin, so a flood of log-ins from one
+//! network delays only its own. If the queue is full, a request is refused, unless another network has far
+//! more waiting requests: then that one loses a place.
 //!
-//! The memory is kept and used again. Given back each time, it would not return to the system: the allocator keeps blocks
-//! of this size for each of its arenas, which together were 40 times what is in use.
+//! Memory is pooled. If it were freed each time, it would not return to the system: the allocator keeps
+//! blocks of this size for each of its arenas, 40 times the memory in use.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -23,23 +24,23 @@ use crate::fair_queue::{FairQueue, Turn};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 
-/// How passwords are hashed.
+/// Cost of password hashing, and its concurrency.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordHashing {
-    /// How much memory one hash takes, in KiB.
+    /// Memory of one hash, in KiB.
     pub memory_kib: u32,
-    /// How often that memory is worked through.
+    /// Number of passes over that memory.
     pub iterations: u32,
-    /// Into how many lanes the memory is divided; they are computed one after another.
+    /// Number of lanes; they are computed sequentially.
     pub lanes: u32,
-    /// How many hashes are computed at once.
+    /// Maximum number of concurrent hashes.
     pub at_once: usize,
-    /// How many may wait for their turn.
+    /// Maximum number of waiting requests.
     pub waiting: usize,
 }
 
 impl Default for PasswordHashing {
-    /// What OWASP recommends for Argon2id. Half of the processors are left for everything else.
+    /// OWASP's recommendation for Argon2id. Leaves half of the processors to other work.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let at_once = (processors / 2).clamp(1, 8);
@@ -47,54 +48,51 @@ impl Default for PasswordHashing {
     }
 }
 
-/// Hashes and verifies passwords.
 pub struct Passwords {
     hasher: Arc<Hasher>,
     turns: FairQueue<ClientAddress>,
 }
 
-/// The right to compute one hash.
+/// A turn to compute one hash.
 pub type HashingTurn = Turn<ClientAddress>;
 
 struct Hasher {
     argon2: Argon2<'static>,
-    /// An unknown address is verified against this, so that it takes as long as a known one.
+    /// An unknown address is verified against this hash, so that it takes as long as a known one.
     nobodys_hash: StoredHash,
-    /// As many pieces as were ever in use at once.
+    /// Pool of memory blocks; grows to the highest concurrency seen.
     idle_memory: Mutex<Vec<Vec<Block>>>,
     computed: AtomicU64,
 }
 
-/// What a PHC string says.
+/// Parsed PHC string.
 struct StoredHash {
     argon2: Argon2<'static>,
     salt: Salt,
     output: Output,
 }
 
-/// What came of comparing a password with a stored hash.
+/// Result of comparing a password with a stored hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// It is the password.
+    /// The password matches.
     Right {
-        /// The stored hash has another cost than new ones, and should be replaced now that the password is at hand.
+        /// The stored hash has an outdated cost and should be replaced while the password is known.
         outdated: bool,
     },
-    /// It is not, or there is nobody whose password it could be.
+    /// The password does not match, or there is no such account.
     Wrong,
 }
 
 impl Passwords {
-    /// Prepares to hash.
-    ///
     /// # Errors
-    /// When Argon2 cannot work with the settings.
+    /// If Argon2 rejects the settings.
     pub fn new(settings: PasswordHashing) -> anyhow::Result<Self> {
         anyhow::ensure!(settings.at_once > 0, "at least one password must be hashed at a time");
         let params = Params::new(settings.memory_kib, settings.iterations, settings.lanes, None)
             .context("these parameters are not possible with Argon2id")?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        // No password has this output: to find one is to break Argon2.
+        // No password has this output: finding one means breaking Argon2.
         let output = rand::random::<[u8; Params::DEFAULT_OUTPUT_LEN]>();
         let output = Output::new(&output).context("no output of this length can be stored")?;
         let nobodys_hash = StoredHash { argon2: argon2.clone(), salt: Salt::generate(), output };
@@ -103,27 +101,27 @@ impl Passwords {
         Ok(Self { hasher: Arc::new(hasher), turns: FairQueue::new(settings.at_once, settings.waiting) })
     }
 
-    /// Waits for the turn of a client network to compute a hash.
+    /// Waits for a turn of this client network.
     ///
     /// # Errors
-    /// When too many others wait already.
+    /// If the queue is full.
     pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, Error> {
         self.turns.turn(client).await.ok_or_else(|| Error::failed(ErrorType::Unavailable))
     }
 
-    /// Hashes a password with a new salt, into a PHC string.
+    /// Hashes a password with a new salt and returns a PHC string.
     ///
     /// # Errors
-    /// When the process is about to end.
+    /// If the process is shutting down.
     pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, Error> {
         let password = password.clone();
         self.compute(turn, move |hasher| hasher.hash(&password)).await
     }
 
-    /// Compares a password with a stored hash, or does the same work where there is none.
+    /// Compares a password with a stored hash, or does the same work if there is none.
     ///
     /// # Errors
-    /// When the process is about to end.
+    /// If the process is shutting down.
     pub async fn verify(
         &self,
         turn: HashingTurn,
@@ -134,7 +132,8 @@ impl Passwords {
         self.compute(turn, move |hasher| hasher.verify(&password, stored.as_ref())).await
     }
 
-    /// How many hashes were computed: that a refusal did the same work as a success is shown by counting, not by timing.
+    /// Number of computed hashes. Tests compare it to show that a refusal does the same work as a success;
+    /// timing would be unreliable.
     pub fn computed(&self) -> u64 {
         self.hasher.computed.load(Relaxed)
     }
@@ -146,7 +145,7 @@ impl Passwords {
     ) -> Result<T, Error> {
         let hasher = self.hasher.clone();
         let computing = tokio::task::spawn_blocking(move || {
-            // Held until the memory is free again, also when the client has gone away meanwhile.
+            // Held until the memory is free again, even if the client has disconnected.
             let _held = turn;
             work(&hasher)
         });
@@ -167,11 +166,11 @@ impl Hasher {
     }
 
     fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
-        // A stored hash that cannot be read is nobody's: only a new password helps.
+        // An unreadable stored hash matches no password; only a reset helps.
         let stored = stored.and_then(|stored| StoredHash::parse(stored.expose()));
         let compared = stored.as_ref().unwrap_or(&self.nobodys_hash);
         let output = self.output(&compared.argon2, password, &compared.salt, compared.output.len())?;
-        // Outputs are compared in constant time.
+        // The comparison takes constant time.
         if stored.is_none() || output != compared.output {
             return Ok(Verification::Wrong);
         }
@@ -226,15 +225,15 @@ impl StoredHash {
     }
 }
 
-/// A password that somebody wants to have. What is asked for is length; nothing is said about kinds of characters, for
-/// such rules make passwords that are hard to remember and easy to guess.
+/// A new password. Only its length is required: rules about kinds of characters lead to passwords that are
+/// hard to remember and easy to guess.
 #[derive(Clone)]
 pub struct NewPassword(Secret);
 
 const MIN_CHARACTERS: usize = 10;
 const MAX_CHARACTERS: usize = 128;
 
-/// The passwords of this length that are tried first, because so many people have had them.
+/// The most common passwords of sufficient length.
 const COMMON: &[&str] = &[
     "0123456789",
     "0987654321",
@@ -269,10 +268,10 @@ const COMMON: &[&str] = &[
 ];
 
 impl NewPassword {
-    /// Checks a password; the error says what would be right and never quotes it.
+    /// Validates a password. The error says what would be valid and never quotes the password.
     ///
     /// # Errors
-    /// When it is too short, too long, or among the first that would be tried.
+    /// If it is too short, too long, or a common password.
     pub fn parse(password: Secret) -> Result<Self, String> {
         let text = password.expose();
         let length = text.chars().count();
@@ -290,10 +289,10 @@ impl NewPassword {
         Ok(Self(password))
     }
 
-    /// Refuses the password that everybody who knows the address would try.
+    /// Rejects a password that equals the address.
     ///
     /// # Errors
-    /// When the password is the address.
+    /// If it does.
     pub fn check_differs_from(&self, email: &EmailAddress) -> Result<(), Error> {
         if self.0.expose().trim().eq_ignore_ascii_case(email.as_str()) {
             return Err(Error::invalid_field("password", "must not be the e-mail address"));
@@ -301,7 +300,6 @@ impl NewPassword {
         Ok(())
     }
 
-    /// The password, to be hashed.
     pub fn secret(&self) -> &Secret {
         &self.0
     }
@@ -338,7 +336,7 @@ mod tests {
         Passwords::new(settings).expect("possible parameters")
     }
 
-    /// Hashes for one client.
+    /// Hashes on behalf of one client.
     async fn hashed(passwords: &Passwords, password: &Secret) -> Result<Secret, Error> {
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
         passwords.hash(passwords.turn(client).await?, password).await

@@ -1,4 +1,5 @@
-//! Deliveries of content items to the publishing endpoints of their workspaces: what is enqueued, and what is read when it runs.
+//! Deliveries of content items to the publishing endpoints of their workspaces: job payloads and endpoint
+//! lookup.
 
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -17,28 +18,26 @@ use crate::queue::{JobOwner, NewJob, enqueue_in_lane};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
 use crate::webhook::SigningSecret;
 
-/// How often delivery is tried: with backoff, for about a day.
+/// Maximum number of delivery attempts; with backoff they span about a day.
 const MAX_ATTEMPTS: i32 = 12;
 
-/// One revision that is to be delivered at one time. Ids only: what is delivered and where is looked up when it is.
+/// A revision to deliver at a given time. Contains only ids: content and endpoint are looked up on delivery.
 ///
-/// It names the time because an item that was moved, unscheduled or edited is not to be delivered at the old one. The job of that is
-/// not looked for and removed; it finds out by itself.
+/// The time is part of it because an item may be rescheduled, unscheduled or edited. The outdated job is not
+/// removed; it detects that by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
-    /// The workspace, whose endpoint it goes to.
+    /// The workspace whose endpoint receives it.
     pub workspace: WorkspaceId,
-    /// The item.
     pub content_item: ContentItemId,
-    /// The revision that was approved.
+    /// The approved revision.
     pub revision: i32,
-    /// When it is to be delivered.
     pub scheduled_at: DateTime<Utc>,
 }
 
 impl Publication {
-    /// What is to be delivered of a scheduled item.
+    /// Returns the publication of a scheduled item.
     pub fn of(item: &ContentItem) -> Option<Self> {
         let summary = &item.summary;
         let scheduled_at = summary.scheduled_at.filter(|_| summary.status == ContentItemStatus::Scheduled)?;
@@ -50,13 +49,13 @@ impl Publication {
         })
     }
 
-    /// Whether this is still what the item waits for.
+    /// Returns whether the item still waits for this publication.
     pub(crate) fn is_wanted(&self, locked: &LockedContentItem) -> bool {
         Self::of(&locked.item) == Some(*self)
     }
 
-    /// The name of what is delivered, by which a receiver knows repetitions. It stays the same over all attempts and also when a
-    /// manager tries again after they were used up: the endpoint may have taken one of them.
+    /// Identifies the delivery, so that receivers recognise repetitions. It is the same for all attempts,
+    /// even when a manager retries after the last one: the endpoint may have accepted an earlier attempt.
     pub(crate) fn webhook_id(&self) -> String {
         format!("post_{}_{}", self.content_item, self.revision)
     }
@@ -70,16 +69,13 @@ impl Publication {
         }
     }
 
-    /// Leaves it to the worker, if and when the transaction commits. Each workspace has a lane of its own, so that an endpoint that is
-    /// slow delays nobody else's deliveries.
-    ///
-    /// # Errors
-    /// When the database fails.
+    /// Enqueues the delivery; the worker runs it if the transaction commits. Each workspace has a lane of its
+    /// own, so a slow endpoint delays only its own deliveries.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
         let job = NewJob {
             kind: JobKind::PublishContentItem,
             payload: &self,
-            // What is due already by our clock is not to wait for the clock of the database.
+            // If it is already due by our clock, it must not wait for the database's clock.
             run_at: Some(self.scheduled_at).filter(|at| *at > app.clock.now()),
             owner: JobOwner::Workspace(self.workspace),
             max_attempts: MAX_ATTEMPTS,
@@ -93,7 +89,7 @@ impl Publication {
     }
 }
 
-/// Where a workspace publishes to.
+/// Publishing endpoint of a workspace.
 #[derive(Clone, sqlx::FromRow)]
 pub(crate) struct StoredEndpoint {
     pub(crate) url: String,
@@ -101,9 +97,9 @@ pub(crate) struct StoredEndpoint {
     pub(crate) previous_secret_id: Option<Uuid>,
     pub(crate) previous_secret_until: Option<DateTime<Utc>>,
     pub(crate) disabled_at: Option<DateTime<Utc>>,
-    /// Grows by two with each call that timed out, and shrinks by one with each that was answered.
+    /// Increases by two with each timeout and decreases by one with each response.
     pub(crate) slowness: i16,
-    /// Whether it has ever answered.
+    /// Whether it has ever responded.
     pub(crate) has_answered: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
@@ -111,9 +107,6 @@ pub(crate) struct StoredEndpoint {
 
 impl StoredEndpoint {
     /// Finds the endpoint of a workspace.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn find(
         app: &App,
         connection: &mut PgConnection,
@@ -133,7 +126,7 @@ impl StoredEndpoint {
             .await
     }
 
-    /// What deliveries are signed with now, the newest first.
+    /// The secrets that currently sign deliveries, the newest first.
     pub(crate) fn secrets(&self, app: &App, now: DateTime<Utc>) -> Vec<SigningSecret> {
         let previous =
             self.previous_secret_id.filter(|_| self.previous_secret_until.is_some_and(|until| now < until));
@@ -142,10 +135,10 @@ impl StoredEndpoint {
     }
 }
 
-/// Refuses where nothing could be delivered.
+/// Requires an endpoint that can receive deliveries.
 ///
 /// # Errors
-/// When the workspace has no endpoint or it is disabled, or the database fails.
+/// If the workspace has no endpoint or it is disabled, or the database fails.
 pub(crate) async fn require_endpoint(
     app: &App,
     transaction: &mut Transaction,

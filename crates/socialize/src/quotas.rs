@@ -1,7 +1,7 @@
-//! Quotas: how much of the server one user or organization may use. They are counted in the database, over all processes.
+//! Quotas: limits on what one user or organization may use, counted in the database across all processes.
 //!
-//! Requests that write are counted in portions: a process takes a portion of a user's allowance at a time and counts within it in
-//! memory. Only a user who needs a second portion within the same minute costs a statement, so an ordinary request costs none.
+//! Write requests are counted in portions: a process takes a portion of a user's allowance and counts within
+//! it in memory. The first portion of a minute costs no statement, so an ordinary request costs none.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -13,14 +13,14 @@ use domain::labels::{ErrorCode, Quota};
 
 use crate::error::Error;
 
-/// Settings. The defaults are far beyond what an honest team needs.
+/// Settings. The defaults are far above what a legitimate team needs.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaSettings {
-    /// Organizations that one user may have created.
+    /// Maximum number of organizations that one user may have created.
     pub organizations_per_user: u64,
-    /// Workspaces of one organization.
+    /// Maximum number of workspaces of one organization.
     pub workspaces_per_organization: u64,
-    /// Bytes of all attachments of one organization.
+    /// Maximum size of all attachments of one organization, in bytes.
     pub storage_per_organization: u64,
 }
 
@@ -35,7 +35,6 @@ impl Default for QuotaSettings {
 }
 
 impl QuotaSettings {
-    /// The largest amount that is allowed.
     pub fn limit(&self, quota: Quota) -> u64 {
         match quota {
             Quota::OrganizationsPerUser => self.organizations_per_user,
@@ -44,12 +43,12 @@ impl QuotaSettings {
         }
     }
 
-    /// The same as a parameter of a statement.
+    /// The limit as a statement's parameter.
     pub fn parameter(&self, quota: Quota) -> i64 {
         i64::try_from(self.limit(quota)).unwrap_or(i64::MAX)
     }
 
-    /// The refusal of a request that would exceed a quota.
+    /// The error of a request that would exceed a quota.
     pub fn reached(&self, quota: Quota) -> Error {
         let limit = self.limit(quota);
         let message = match quota {
@@ -68,9 +67,9 @@ impl QuotaSettings {
     }
 }
 
-/// Portions into which the allowance of a minute is divided.
+/// Number of portions that a minute's allowance is divided into.
 pub(crate) const PORTIONS: usize = 20;
-/// Users that are remembered before those whose minute has passed are forgotten.
+/// Number of remembered users above which expired entries are removed.
 const REMEMBERED: usize = 10_000;
 
 /// The portions of this process, by user.
@@ -85,7 +84,8 @@ struct Portion {
 }
 
 impl Portions {
-    /// Takes one from the user's portion and returns whether there was one. The first portion within `window` is free.
+    /// Takes one request from the user's portion and returns whether one was left. The first portion within
+    /// `window` is free.
     pub(crate) fn take(
         &self,
         user: UserId,
@@ -98,7 +98,7 @@ impl Portions {
             by_user.retain(|_, portion| portion.until > now);
         }
         let portion = by_user.entry(user).or_insert(Portion { left: size.get(), until: now + window });
-        // A clock that was set back must not keep a portion for ever.
+        // If the clock was set back, a portion must not last forever.
         if portion.until <= now || portion.until > now + window {
             *portion = Portion { left: size.get(), until: now + window };
         }
@@ -107,11 +107,11 @@ impl Portions {
         true
     }
 
-    /// Adds a portion that the database has granted.
+    /// Adds a portion granted by the database.
     pub(crate) fn add(&self, user: UserId, size: NonZeroUsize) {
         let mut by_user = self.by_user.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(portion) = by_user.get_mut(&user) {
-            // One is for the request that asked.
+            // One is used by the current request.
             portion.left += size.get() - 1;
         }
     }

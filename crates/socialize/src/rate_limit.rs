@@ -1,13 +1,14 @@
-//! Limits on how often something may happen in a window of time: failed log-ins, log-ins, and e-mails that strangers can cause.
+//! Rate limits: failed log-ins, log-ins, and e-mails that strangers can cause.
 //!
-//! They are counted in the database, so they hold over all replicas and survive restarts. Every attempt is one statement. A
-//! log-in is counted as failed before its password is compared, and taken back when the password was right: guesses that come
-//! together cannot pass together, whichever processes they come to.
+//! The database counts them, so they hold across replicas and restarts. Every attempt is one statement. A
+//! log-in counts as failed before its password is compared, and is uncounted if the password was right:
+//! concurrent guesses cannot pass together, whichever processes they reach.
 //!
-//! Nobody can lock somebody else out. What fails counts for the client's network, and for the account together with that network:
-//! whoever reaches these limits is told so. Failures from many networks count for the account as a whole, too. When that limit is
-//! reached, attempts from networks that the user has not used before are refused like wrong passwords; those from known networks
-//! go on. A network becomes known by a log-in, and by opening an e-mailed link of the account in it.
+//! Nobody can lock out somebody else. A failure counts for the client's network, and for the account together
+//! with that network; the response says so when these limits are reached. Failures from many networks also
+//! count for the account as a whole. When that limit is reached, attempts from unknown networks are refused
+//! like wrong passwords, and those from known networks proceed. A network becomes known to an account by a
+//! log-in, or when an e-mailed link of the account is opened in it.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -27,38 +28,37 @@ use crate::quotas::{PORTIONS, Portions};
 use crate::text::EmailAddress;
 use crate::token::Tokens;
 
-/// How many times as many log-ins may fail from one client network, whatever the accounts, as for one account from there: many
+/// Factor between the limit of a network over all accounts and the limit of one account from there: many
 /// people may share a network.
 const ACCOUNTS_OF_A_NETWORK: usize = 3;
-/// How many times as many log-ins may fail for one account, from all networks that are not known, and in how much more time.
+/// Factor for the limit of one account over all unknown networks, for both the count and the window.
 const NETWORKS_OF_AN_ACCOUNT: usize = 3;
 const TIMES_THE_WINDOW: i32 = 15;
-/// How many times as many e-mails may be caused to one address from all networks as from one.
+/// Factor between the limit of e-mails to one address from all networks and from one.
 const NETWORKS_OF_A_RECIPIENT: usize = 4;
 
-/// So many in so much time.
+/// A maximum count within a time window.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// How many.
     pub count: NonZeroUsize,
-    /// In how much time.
     pub window: TimeDelta,
 }
 
-/// What is limited, and to how much.
+/// Settings of the rate limits.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitSettings {
-    /// Failed log-ins for one account from one client network. The limits of the network and of the account follow from it.
+    /// Failed log-ins for one account from one client network. The limits of the network and of the account
+    /// are derived from it.
     pub login_failures: Limit,
-    /// Log-ins to one account that succeed.
+    /// Successful log-ins to one account.
     pub logins: Limit,
-    /// E-mails to one address that one client network can cause: by registering, or by asking for a link.
+    /// E-mails to one address that one client network can cause, by registering or by requesting a link.
     pub emails_to_one_address: Limit,
-    /// The same e-mails, to whatever address, caused from one client network.
+    /// The same e-mails to any address, from one client network.
     pub emails_from_one_client: Limit,
-    /// Requests of one user that are not `GET` or `HEAD`.
+    /// Requests of one user other than `GET` and `HEAD`.
     pub writes: Limit,
-    /// Feedback reports of one user, which may alert the operators.
+    /// Feedback reports of one user, which may alert operators.
     pub reports: Limit,
 }
 
@@ -77,23 +77,22 @@ impl Default for RateLimitSettings {
     }
 }
 
-/// All limits.
 pub struct RateLimits {
     settings: RateLimitSettings,
     database: Database,
     tokens: Tokens,
     clock: Clock,
-    /// Log-ins that are under way. Those to one account from one network come one after another, so that people who know their
-    /// password and come together do not stand in each other's way.
+    /// Log-ins in progress. Those to one account from one network are serialized, so that concurrent log-ins
+    /// with the right password do not count against each other.
     under_way: Mutex<HashMap<Code, Arc<AsyncMutex<()>>>>,
-    /// Requests that write, counted in this process.
+    /// Write requests counted in this process.
     portions: Portions,
 }
 
-/// Stands for what is limited: a code that only the server's secret can compute.
+/// Keyed hash that identifies a limited subject; only the server's secret can compute it.
 pub type Code = [u8; 16];
 
-/// Something that is limited.
+/// The subject of a limit.
 struct Subject {
     code: Code,
     limit: Limit,
@@ -103,49 +102,46 @@ struct Subject {
 pub struct LoginTurn<'a> {
     limits: &'a RateLimits,
     subject: Code,
-    // Dropped by hand, before the map is tidied up.
+    // Dropped explicitly, before the map is cleaned up.
     guard: Option<OwnedMutexGuard<()>>,
 }
 
-/// A log-in that is counted as failed unless [`Self::codes`] are uncounted.
+/// A log-in that counts as failed unless [`Self::codes`] are uncounted.
 pub struct LoginAttempt {
-    /// What it was counted for, in the order in which rows are locked.
+    /// The counted subjects, in the order in which their rows are locked.
     codes: Vec<Vec<u8>>,
-    /// When.
     pub happened: DateTime<Utc>,
-    /// What is known of the account, if there is one.
+    /// The account, if it exists.
     pub account: Option<Account>,
-    /// Too many have failed for this account, and the client's network is not known to it: no password is right.
+    /// Too many log-ins have failed for this account, and the client's network is unknown to it: no password
+    /// is accepted.
     pub is_held_off: bool,
 }
 
-/// What log-in needs to know of a user.
+/// The fields of a user that log-in needs.
 pub struct Account {
-    /// Who it is.
     pub id: UserId,
-    /// The stored hash.
     pub password_hash: String,
-    /// When the password was last reset.
+    /// Time of the last password reset.
     pub password_reset_at: Option<DateTime<Utc>>,
 }
 
-/// Why a log-in was not even tried.
+/// Reasons to refuse a log-in before comparing passwords.
 pub enum LoginRefusal {
-    /// Too many have failed from the client's network.
+    /// Too many log-ins failed from the client's network.
     LimitReached(LimitReached),
-    /// The database failed.
     Failed(database::DatabaseError),
 }
 
-/// The limit is reached.
+/// A reached limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitReached {
-    /// After how many seconds trying again makes sense; at least 1.
+    /// Seconds after which a retry makes sense; at least 1.
     pub retry_after_seconds: u64,
 }
 
 impl LimitReached {
-    /// Until a time.
+    /// Builds it from the time at which the limit is free again.
     pub fn until(free_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let milliseconds = u64::try_from((free_at - now).num_milliseconds()).unwrap_or_default();
         Self { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
@@ -153,7 +149,6 @@ impl LimitReached {
 }
 
 impl RateLimits {
-    /// Counts in this database.
     pub fn new(settings: &RateLimitSettings, database: &Database, tokens: &Tokens, clock: &Clock) -> Self {
         Self {
             settings: *settings,
@@ -165,7 +160,7 @@ impl RateLimits {
         }
     }
 
-    /// Waits until no other log-in to the account from the client's network is under way in this process.
+    /// Waits until no other log-in to the account from the client's network is in progress in this process.
     pub async fn login_turn(&self, email: &EmailAddress, client: ClientAddress) -> LoginTurn<'_> {
         let subject = self.account_from(email, client);
         let lock = {
@@ -180,7 +175,7 @@ impl RateLimits {
     /// Looks the account up and counts an attempt to log in, in one statement.
     ///
     /// # Errors
-    /// When too many have failed from the client's network.
+    /// If too many log-ins failed from the client's network.
     pub async fn begin_login(
         &self,
         email: &EmailAddress,
@@ -254,8 +249,8 @@ impl RateLimits {
         Ok(LoginAttempt { codes, happened, account, is_held_off })
     }
 
-    /// Takes back an attempt whose outcome nobody will know, because something of ours failed. It is the last thing that is tried:
-    /// where that fails, too, the attempt counts until its window has passed.
+    /// Uncounts an attempt that an internal failure left without a result. If that fails too, the attempt
+    /// counts until its window has passed.
     pub async fn forget_login(&self, attempt: &LoginAttempt) -> database::Result<()> {
         let mut connection = self.database.acquire().await?;
         self.database
@@ -270,19 +265,19 @@ impl RateLimits {
         Ok(())
     }
 
-    /// What counts log-ins of a user that succeed, as arguments of `count_event`.
+    /// Arguments of `count_event` for a user's successful log-ins.
     pub fn logins_of(&self, user: UserId) -> (Vec<Vec<u8>>, Vec<i32>, Vec<PgInterval>) {
         let code = self.code(b"log-ins of", &[user.uuid().as_bytes()]);
         let subjects = [Subject { code, limit: self.settings.logins }];
         (codes(&subjects), counts(&subjects), windows(&subjects))
     }
 
-    /// Counts an e-mail that a stranger is about to cause, and returns whether it may be sent. It is counted whether or not the
-    /// address belongs to anybody. The caller answers alike in both cases, and sends nothing where it may not be sent: nobody can
-    /// take the answer from somebody else by asking often enough.
+    /// Counts an e-mail that a stranger is about to cause, and returns whether it may be sent. It counts for
+    /// unknown addresses as well. The caller must respond alike in all cases, so that repeated requests
+    /// reveal nothing and cannot block the owner.
     ///
     /// # Errors
-    /// When the client's network has caused too many.
+    /// If the client's network has caused too many.
     pub async fn count_email(&self, email: &EmailAddress, client: ClientAddress) -> Result<bool, Error> {
         let now = self.clock.now();
         let address = email.as_str().as_bytes();
@@ -330,10 +325,10 @@ impl RateLimits {
         Ok(recipient_free_at.is_none())
     }
 
-    /// Counts a request of a user that writes.
+    /// Counts a write request of a user.
     ///
     /// # Errors
-    /// When the user has sent too many, or the database fails.
+    /// If the user has sent too many, or the database fails.
     pub async fn count_write(&self, user: UserId) -> Result<(), Error> {
         let Limit { count, window } = self.settings.writes;
         let portion = NonZeroUsize::new(count.get() / PORTIONS).unwrap_or(NonZeroUsize::MIN);
@@ -353,7 +348,7 @@ impl RateLimits {
     /// Counts a feedback report of a user.
     ///
     /// # Errors
-    /// When the user has sent too many, or the database fails.
+    /// If the user has sent too many, or the database fails.
     pub async fn count_report(&self, user: UserId) -> Result<(), Error> {
         let code = self.code(b"reports of", &[user.uuid().as_bytes()]);
         let message = "You have sent many feedback reports. Please wait before sending another.";
@@ -384,7 +379,7 @@ impl RateLimits {
         }
     }
 
-    /// What stands for a client's network in the database.
+    /// Keyed hash of a client's network.
     pub fn network(&self, client: ClientAddress) -> Code {
         self.code(b"network", &[&client.bytes()])
     }
@@ -399,7 +394,7 @@ impl RateLimits {
 }
 
 impl LoginAttempt {
-    /// What it was counted for, as an argument of `uncount_event`.
+    /// The counted subjects, as an argument of `uncount_event`.
     pub fn codes(&self) -> &[Vec<u8>] {
         &self.codes
     }
@@ -409,7 +404,7 @@ impl Drop for LoginTurn<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut under_way = self.limits.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever waits holds a reference.
+        // Every waiter holds a reference.
         if under_way.get(&self.subject).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             under_way.remove(&self.subject);
         }

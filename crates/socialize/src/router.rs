@@ -1,4 +1,4 @@
-//! Every route and layer on one screen.
+//! All routes and layers.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ use crate::unreadable::{Unreadable, UnreadableRecorder};
 )]
 struct Document;
 
-/// The routes of the API with their document.
+/// Routes of the API, with their documentation.
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
         .merge(routes::auth::router())
@@ -49,16 +49,16 @@ fn api() -> OpenApiRouter<App> {
         .merge(routes::deletion::router())
 }
 
-/// Routes of the API on which files arrive, which may take longer.
+/// Routes that receive files, which may take longer.
 fn uploads() -> OpenApiRouter<App> {
     OpenApiRouter::new().merge(routes::content_items::upload_router()).merge(routes::screenshots::router())
 }
 
-/// The OpenAPI document of all routes.
+/// Returns the OpenAPI document of all routes.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = api().merge(uploads()).into_openapi();
     for item in document.paths.paths.values_mut() {
-        // `CurrentUser` limits how often a user writes, whatever the route.
+        // `CurrentUser` limits write requests of a user on every route.
         let writing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in writing.into_iter().flatten().filter(|operation| operation.security.is_some()) {
             let responses = &mut operation.responses.responses;
@@ -70,12 +70,12 @@ pub fn document() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// What the record needs to know of every route.
+/// Descriptions of all routes for the request record.
 pub fn described() -> Vec<RouteDescription> {
     describe(&document().paths)
 }
 
-/// What has no place in the document is not recorded either: probes would hide what users do.
+/// Routes outside the document are not recorded: probes would hide users' requests.
 const UNRECORDED: &[&str] =
     &["/docs", "/docs/", "/docs/{*file}", "/openapi.json", "/health", "/health/live", "/health/ready"];
 
@@ -84,10 +84,10 @@ pub fn service(app: App) -> HttpServerService<Router> {
     services(app).requests
 }
 
-/// The public listener. Outermost is the record, within it the time limit.
+/// Services of the public listener. The record is outermost, and the time limit is within it.
 pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     let AppSettings { request_timeout, upload_timeout, .. } = app.settings;
-    // Rendered once: nobody needs an account to ask for it, and it is long.
+    // Rendered once: it is long, and anybody may request it.
     let json = Bytes::from(document().to_json().unwrap_or_default());
     let document = ([(header::CONTENT_TYPE, "application/json")], json);
     let finish_within = |limit: Duration| middleware::from_fn_with_state((app.clone(), limit), finish);
@@ -110,7 +110,7 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     let headers_too_large = Router::new().fallback_service(refusal(any(headers_too_large)));
     let unreadable = Router::new().fallback_service(refusal(any(unreadable)));
 
-    // Trusting a proxy's addresses does not imply trusting its traces, which choose our ids and sampling.
+    // Trusting a proxy's addresses does not imply trusting its traces, which determine our ids and sampling.
     let trusted_peers = app.settings.trusted_trace_peers.clone();
     let settings =
         HttpServerSettings { trusted_peers, unmatched_statuses: vec![400, 404, 408, 431], panic_response };
@@ -122,7 +122,7 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     }
 }
 
-/// Ends a request that takes too long, and counts the code of an error answer.
+/// Applies the time limit to a request, and counts the code of an error response.
 async fn finish(State((app, limit)): State<(App, Duration)>, request: Request, next: Next) -> Response {
     let response = match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
@@ -167,7 +167,7 @@ async fn method_not_allowed() -> Error {
     )
 }
 
-/// Reads it from the documentation.
+/// Derives it from the OpenAPI document.
 fn describe(paths: &Paths) -> Vec<RouteDescription> {
     let mut described = Vec::new();
     for (route, item) in &paths.paths {

@@ -1,4 +1,5 @@
-//! Text that must never be shown. A type without `Debug`, `Display` and `Serialize` cannot end up in a log by accident.
+//! Text that must never be printed. Without `Debug`, `Display` and `Serialize` it cannot be logged by
+//! accident.
 
 use serde::{Deserialize, Deserializer};
 
@@ -10,13 +11,13 @@ use serde::{Deserialize, Deserializer};
 /// println!("{}", socialize::secret::Secret::new("token"));
 /// ```
 ///
-/// also not for debugging,
+/// nor with `Debug`,
 ///
 /// ```compile_fail,E0277
 /// println!("{:?}", socialize::secret::Secret::new("token"));
 /// ```
 ///
-/// nor serialised,
+/// nor serialized,
 ///
 /// ```compile_fail,E0277
 /// serde_json::to_string(&socialize::secret::Secret::new("token"));
@@ -46,12 +47,11 @@ use serde::{Deserialize, Deserializer};
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text out of sight.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for the one place that needs it.
+    /// Returns the text, for the one place that needs it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,5 @@
-//! Access tokens, which are signed and short-lived, and the tokens in e-mailed links, which are derived and never stored.
+//! Access tokens, which are signed and short-lived, and tokens of e-mailed links, which are derived and never
+//! stored.
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::hs256;
 use crate::secret::Secret;
 use crate::webhook::SigningSecret;
 
-/// How long an access token is valid at most: it ends with its session.
+/// Maximum lifetime of an access token: it also ends with its session.
 pub const ACCESS_TOKEN_LIFETIME: TimeDelta = TimeDelta::minutes(15);
 
-/// Signs and verifies. Built from one server secret, from which a key for each purpose is derived.
+/// Signs and verifies tokens. A key for each purpose is derived from the server secret.
 #[derive(Clone)]
 pub struct Tokens {
     inner: Arc<Keys>,
@@ -34,30 +35,27 @@ struct Keys {
     publishing: [u8; 32],
 }
 
-/// What an access token says.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who it is for.
     #[serde(rename = "sub")]
     pub user_id: UserId,
-    /// The session that it belongs to.
     #[serde(rename = "sid")]
     pub session_id: SessionId,
-    /// When it expires, in seconds since 1970.
+    /// Expiry as Unix time in seconds.
     #[serde(rename = "exp")]
     expires_at: i64,
 }
 
-/// Why an access token was not accepted.
+/// Reasons to reject an access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenRefusal {
-    /// Malformed, or not signed by us.
+    /// Malformed, or not signed by this server.
     Invalid,
-    /// Its time is over.
+    /// Expired.
     Expired,
 }
 
-/// What an e-mailed link is for; a token for one purpose is worthless for another.
+/// Purpose of an e-mailed link; its token is invalid for any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkPurpose {
     /// Confirms an e-mail address.
@@ -79,7 +77,7 @@ impl LinkPurpose {
 }
 
 impl Tokens {
-    /// Derives the keys from the server's secret.
+    /// Derives the keys from the server secret.
     pub fn new(server_secret: &Secret) -> Self {
         hs256::install();
         let access = derive(server_secret.expose().as_bytes(), &[b"access token"]);
@@ -95,7 +93,7 @@ impl Tokens {
     /// Signs an access token.
     ///
     /// # Errors
-    /// When the library cannot sign, which with a valid key it always can.
+    /// If the library cannot sign, which does not happen with a valid key.
     pub fn issue(
         &self,
         user_id: UserId,
@@ -106,10 +104,10 @@ impl Tokens {
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.inner.encoding).map(Secret::new)
     }
 
-    /// Verifies an access token. Time is compared here and not by the library, which reads the system's clock.
+    /// Verifies an access token. Compares the time itself, because the library would use the system clock.
     ///
     /// # Errors
-    /// Says whether the token was never valid or is no longer.
+    /// If the token is invalid or expired.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenRefusal> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_exp = false;
@@ -118,34 +116,34 @@ impl Tokens {
         if claims.expires_at <= now.timestamp() { Err(TokenRefusal::Expired) } else { Ok(claims) }
     }
 
-    /// The refresh token that follows a used one. It is derived, so that a client which lost the answer can be given the same
-    /// one again although no token is stored; only this server can compute it.
+    /// Derives the refresh token that follows a used one. A client that lost the response can get the same
+    /// token again although none is stored, and only this server can compute it.
     pub fn next_refresh_token(&self, used: &Secret) -> Secret {
         let next = derive(&self.inner.refresh, &[used.expose().as_bytes()]);
         Secret::new(URL_SAFE_NO_PAD.encode(next))
     }
 
-    /// Stands for something that must not be stored, such as an address. The same on all replicas.
+    /// Keyed hash of a value that must not be stored, such as an address. Equal on all replicas.
     pub fn code(&self, parts: &[&[u8]]) -> [u8; 16] {
         let mut code = [0; 16];
         code.copy_from_slice(&derive(&self.inner.codes, parts)[..16]);
         code
     }
 
-    /// The token in a link: the id and a code that only this server can compute from it, so nothing that is stored can be
-    /// used to forge one.
+    /// The token of a link: the id and a MAC, so nothing that is stored can be used to forge one.
     pub fn link(&self, purpose: LinkPurpose, id: Uuid) -> Secret {
         let mut bytes = id.as_bytes().to_vec();
         bytes.extend_from_slice(&derive(&self.inner.links, &[purpose.context(), id.as_bytes()]));
         Secret::new(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The secret with which deliveries to a publishing endpoint are signed. Like a link's token it is derived and never stored.
+    /// The secret that signs deliveries to a publishing endpoint. Like a link's token it is derived and never
+    /// stored.
     pub fn signing_secret(&self, secret_id: Uuid) -> SigningSecret {
         SigningSecret::new(&derive(&self.inner.publishing, &[secret_id.as_bytes()]))
     }
 
-    /// The id in a link's token, if this server made the token for this purpose.
+    /// Returns the id in a link's token if this server created the token for this purpose.
     pub fn verify_link(&self, purpose: LinkPurpose, token: &str) -> Option<Uuid> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (id, code) = bytes.split_at_checked(16)?;
@@ -156,7 +154,7 @@ impl Tokens {
     }
 }
 
-/// HMAC-SHA-256 over length-prefixed parts, so that no two lists of parts have the same input.
+/// HMAC-SHA-256 over length-prefixed parts, so that different lists of parts never have the same input.
 fn derive(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         unreachable!("HMAC takes keys of any length")

@@ -1,8 +1,8 @@
-//! Connections that never become a request: bytes that are not HTTP, heads that are too large or
-//! too slow, and connections that end in the middle of a head.
+//! Connections that never become a request: bytes that are not HTTP, heads that are too large or too slow,
+//! and connections that end within a head.
 //!
-//! hyper responds to some of these by itself, below every service: without a body, a request id or a
-//! record. Here its response is replaced, and each case is recorded as a request without a route.
+//! hyper responds to some of these itself, below every service: without a body, a request id or a record.
+//! This module replaces its response and records each case as a request without a route.
 
 use std::io;
 use std::pin::Pin;
@@ -22,9 +22,9 @@ use tower::Service;
 /// Reasons why no request could be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// The bytes are not HTTP, for example TLS.
+    /// The bytes are not HTTP but, for example, TLS.
     NotHttp,
-    /// The request line and the headers exceed what is read.
+    /// Request line and headers exceed the size limit.
     HeadTooLarge,
     /// The first head did not arrive in time.
     HeadTimeout,
@@ -34,12 +34,12 @@ pub(crate) enum Unreadable {
 
 type Record = dyn Fn(Unreadable) -> Option<Bytes> + Send + Sync;
 
-/// Records what could not be read, and returns the response to it as bytes of HTTP/1.1.
+/// Records an unreadable request and returns the response as HTTP/1.1 bytes.
 #[derive(Clone)]
 pub(crate) struct UnreadableRecorder(Arc<Record>);
 
 impl UnreadableRecorder {
-    /// Records by a service, which finds the reason in the extensions of its request.
+    /// Records through a service, which finds the reason in the request's extensions.
     pub(crate) fn new<S>(service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response, Future: Send> + Clone + Send + Sync + 'static,
@@ -49,15 +49,15 @@ impl UnreadableRecorder {
             request.extensions_mut().insert(reason);
             let response = service.clone().call(request);
             if reason == Unreadable::Incomplete {
-                // Nobody is left to read a response: a request that is dropped is recorded as cancelled.
+                // Nobody can read a response: a dropped request is recorded as cancelled.
                 return None;
             }
-            // The service refuses without waiting for anything.
+            // The service never waits here.
             serialize(response.now_or_never()?.ok()?)
         }))
     }
 
-    /// Records nothing, for a listener that only its operator reaches.
+    /// Records nothing, for a listener that only the operator reaches.
     pub(crate) fn disabled() -> Self {
         Self(Arc::new(|_| None))
     }
@@ -79,7 +79,7 @@ fn serialize(response: Response) -> Option<Bytes> {
     Some(text.into())
 }
 
-/// What happened on a connection. Clones share it.
+/// State of a connection. Clones share it.
 #[derive(Clone, Default)]
 pub(crate) struct Progress(Arc<Flags>);
 
@@ -96,12 +96,12 @@ impl Progress {
         self.0.has_request.store(true, Ordering::Relaxed);
     }
 
-    /// Returns whether a request was read.
     pub(crate) fn has_request(&self) -> bool {
         self.0.has_request.load(Ordering::Relaxed)
     }
 
-    /// Records the end of a connection whose last bytes are no request. `error` is hyper's, or `None` after a timeout.
+    /// Records the end of a connection that ended without a complete request. `error` is hyper's, or `None`
+    /// after a timeout.
     pub(crate) fn conclude(
         &self,
         error: Option<&(dyn std::error::Error + 'static)>,
@@ -109,7 +109,7 @@ impl Progress {
     ) {
         let by_hyper = error.and_then(|error| error.downcast_ref::<hyper::Error>());
         let is_parse_error = by_hyper.is_some_and(hyper::Error::is_parse);
-        // Between two requests, a client may close the connection or be silent at will.
+        // Between two requests, a client may close the connection or stay silent.
         let says_nothing =
             !self.0.has_read.load(Ordering::Relaxed) || (self.has_request() && !is_parse_error);
         if says_nothing || self.0.is_recorded.swap(true, Ordering::Relaxed) {
@@ -130,12 +130,12 @@ impl Progress {
     }
 }
 
-/// A stream on which hyper's own refusals are replaced by ours.
+/// A stream that replaces hyper's own error responses.
 pub(crate) struct RefusingStream<S> {
     stream: S,
     progress: Progress,
     recorder: UnreadableRecorder,
-    /// Rest of a refusal that is being written.
+    /// Remaining bytes of the replacement.
     refusal: Bytes,
 }
 
@@ -144,8 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RefusingStream<S> {
         Self { stream, progress, recorder, refusal: Bytes::new() }
     }
 
-    /// Begins to write our refusal if `bytes` is one of hyper's, and returns whether it is. After the first request,
-    /// they may as well be a part of a file.
+    /// If `bytes` is an error response of hyper, starts to write the replacement and returns true. After the
+    /// first request the bytes could also be part of a file.
     fn replace(&mut self, bytes: &[u8]) -> bool {
         if self.progress.has_request() {
             return false;
@@ -169,7 +169,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RefusingStream<S> {
     }
 }
 
-/// Returns the reason if `bytes` is a refusal by hyper: one of its statuses, without the request id that each of our own has.
+/// Returns the reason if `bytes` is an error response of hyper: one of its statuses, without the request id
+/// of our responses.
 fn refusal_of_hyper(bytes: &[u8]) -> Option<Unreadable> {
     let rest = bytes.strip_prefix(b"HTTP/1.")?.get(1..)?.strip_prefix(b" ")?;
     let reason = match StatusCode::from_bytes(rest.get(..3)?).ok()? {

@@ -1,8 +1,8 @@
-//! Memory of responses that clients have not read yet.
+//! Memory of unsent responses.
 //!
-//! A response is made whole before it is sent, and stays in memory until its client has read it. Large ones are counted here, against
-//! a limit for all and one for each client network. Where a limit is reached, responses whose clients have stopped reading are given up
-//! first; only where all are being read, the new one has to wait.
+//! A response is completed before it is sent, and stays in memory until its client has read it. Large ones
+//! count against a total limit and one per client network. When a limit is reached, responses with stalled
+//! clients are dropped first; if there are none, the new response waits.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,20 +14,20 @@ use tokio::sync::Notify;
 use crate::counts::Counts;
 use crate::extract::ClientAddress;
 
-/// Smaller responses are not counted: what each connection may have of them is little.
+/// Smaller responses are not counted: a connection can hold only few of them.
 pub(crate) const COUNTED_FROM: u64 = 16 << 10;
-/// Maximum number of bytes of all responses.
+/// Maximum size of all counted responses.
 const ALL: u64 = 48 << 20;
-/// Maximum number of bytes of the responses of one client network. A single response of any size may always be held.
+/// Maximum size of the responses of one client network. A single response of any size is always accepted.
 const OF_ONE_CLIENT: u64 = 12 << 20;
 /// Time without progress after which a client counts as stalled.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 /// Maximum time that a response waits for memory.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// Interval at which it looks for stalled clients meanwhile.
+/// Interval at which a waiting response looks for stalled clients.
 const CHECK: Duration = Duration::from_millis(250);
 
-/// Counts what responses hold. Clones share it.
+/// Counts the memory of responses. Clones share it.
 #[derive(Clone)]
 pub(crate) struct UnsentResponses {
     shared: Arc<Shared>,
@@ -53,16 +53,16 @@ struct Entry {
     reading: Arc<Reading>,
 }
 
-/// Progress of the client that reads a response.
+/// Reading progress of a client.
 #[derive(Default)]
 struct Reading {
-    /// When it last took some, in milliseconds.
+    /// Time of the last progress, in milliseconds.
     progressed_at: AtomicU64,
-    /// Ends its connection.
+    /// Closes its connection.
     give_up: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// A response that is being sent. Dropped when it was handed over.
+/// A response that is being sent. Dropped when the kernel has taken it.
 pub(crate) struct Held {
     shared: Arc<Shared>,
     id: u64,
@@ -77,11 +77,11 @@ impl Default for UnsentResponses {
 }
 
 impl UnsentResponses {
-    /// Counts a response of this size, once there is room for it. Returns nothing where there is none in time.
+    /// Reserves memory for a response of this size. Returns `None` on timeout.
     pub(crate) async fn hold(&self, client: ClientAddress, bytes: u64) -> Option<Arc<Held>> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
-            // Before looking, so that what is freed meanwhile is heard of.
+            // Subscribes before the check, so that no release is missed.
             let freed = self.shared.freed.notified();
             if let Some(held) = self.try_hold(client, bytes) {
                 return Some(Arc::new(held));
@@ -131,8 +131,8 @@ impl State {
         fits(self.by_client.of(&client), bytes, OF_ONE_CLIENT)
     }
 
-    /// Gives up the response that has been read least recently: of this client where its own share is the problem, else of the client
-    /// that holds most.
+    /// Drops the response without progress for the longest time: of this client if its own limit is reached,
+    /// else of the client that holds most.
     fn give_up_stalled(&mut self, client: ClientAddress, bytes: u64, now: u64) -> bool {
         let is_over_its_share = !self.is_within_share(client, bytes);
         let stalled = self.held.iter().filter_map(|(id, entry)| {
@@ -166,12 +166,12 @@ fn fits(held: u64, bytes: u64, limit: u64) -> bool {
 }
 
 impl Held {
-    /// Notes that the client has read some of it.
+    /// Records progress of the client.
     pub(crate) fn progressed(&self) {
         self.reading.progressed_at.store(self.shared.now(), Ordering::Relaxed);
     }
 
-    /// Sets how it is given up.
+    /// Sets the function that closes its connection.
     pub(crate) fn give_up_by(&self, give_up: impl Fn() + Send + Sync + 'static) {
         let _ = self.reading.give_up.set(Box::new(give_up));
     }
@@ -198,7 +198,7 @@ mod tests {
         ClientAddress::from(IpAddr::from([192, 0, 2, last]))
     }
 
-    /// As if nothing had been read since the beginning.
+    /// Marks the response as not read since its start.
     fn stall(held: &Held) -> Arc<AtomicBool> {
         held.reading.progressed_at.store(0, Ordering::Relaxed);
         let is_given_up = Arc::<AtomicBool>::default();

@@ -14,17 +14,16 @@ const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
 const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// A key that deliveries are signed with. It has no `Debug`, `Display` or `Serialize`.
+/// A signing key without `Debug`, `Display` and `Serialize`.
 #[derive(Clone)]
 pub struct SigningSecret(Box<[u8]>);
 
 impl SigningSecret {
-    /// Takes the key out of sight.
     pub(crate) fn new(key: &[u8]) -> Self {
         Self(key.into())
     }
 
-    /// The form in which a receiver's library takes it.
+    /// Encodes the key in the form that receivers' libraries expect.
     pub fn to_text(&self) -> Secret {
         Secret::new(format!("whsec_{}", STANDARD.encode(&self.0)))
     }
@@ -40,8 +39,8 @@ impl SigningSecret {
     }
 }
 
-/// The headers of one attempt to deliver `body`. The id stays the same over all attempts and has no full stop, which separates what
-/// is signed. There is one signature for each secret, the newest first.
+/// Headers of one attempt to deliver `body`. The id is the same for all attempts and contains no full stop,
+/// which separates the signed parts. There is one signature per secret, the newest first.
 pub fn headers(id: &str, now: DateTime<Utc>, body: &Bytes, secrets: &[SigningSecret]) -> HeaderMap {
     let timestamp = now.timestamp().to_string();
     let signed: [&[u8]; 5] = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
@@ -51,7 +50,7 @@ pub fn headers(id: &str, now: DateTime<Utc>, body: &Bytes, secrets: &[SigningSec
     for (name, value) in
         [(WEBHOOK_ID, id), (WEBHOOK_TIMESTAMP, &timestamp), (WEBHOOK_SIGNATURE, &signatures.join(" "))]
     {
-        // Ids, numbers and base64 are all that a header can carry.
+        // Ids, numbers and base64 are always valid header values.
         headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
     }
     headers
@@ -63,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_specification_is_reproduced() {
-        // Its libraries share this example.
+        // The specification's libraries share this example.
         let secret =
             SigningSecret::new(&STANDARD.decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").expect("base64"));
         assert_eq!(secret.to_text().expose(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");

@@ -161,7 +161,7 @@ impl Blobs {
     /// Prepares the store; connects nowhere yet. `is_down` answers from a cached health check.
     ///
     /// # Errors
-    /// When the directory cannot be created or the settings of the bucket cannot be used.
+    /// If the directory cannot be created or the settings of the bucket cannot be used.
     pub fn new(
         settings: BlobSettings,
         telemetry: &Telemetry,
@@ -186,7 +186,7 @@ impl Blobs {
     /// Fails at once where the store is known to be down.
     ///
     /// # Errors
-    /// When it is.
+    /// If it is.
     pub fn require_up(&self) -> Result<()> {
         if (self.inner.is_down)() { Err(BlobError(ErrorType::Unavailable)) } else { Ok(()) }
     }
@@ -194,7 +194,7 @@ impl Blobs {
     /// Stores a small blob whole.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn put(&self, blob: BlobId, content: Bytes) -> Result<()> {
         let putting = self.inner.store.put(blob, content);
         self.observe(BlobOperation::Put, blob, self.inner.timeouts.put, putting).await
@@ -203,7 +203,7 @@ impl Blobs {
     /// Begins to store a blob in parts.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn begin_parts(&self, blob: BlobId) -> Result<PartialBlob> {
         let beginning = self.inner.store.begin_parts(blob);
         self.observe(BlobOperation::BeginParts, blob, self.inner.timeouts.answer, beginning).await
@@ -212,7 +212,7 @@ impl Blobs {
     /// Stores the next part. All but the last have [`Blobs::part_size`].
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn put_part(&self, partial: &mut PartialBlob, content: Bytes) -> Result<()> {
         let (blob, putting) = (partial.blob, self.inner.store.put_part(partial, content));
         self.observe(BlobOperation::PutPart, blob, self.inner.timeouts.put, putting).await
@@ -221,7 +221,7 @@ impl Blobs {
     /// Makes the blob of its parts.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn complete_parts(&self, partial: PartialBlob) -> Result<()> {
         let (blob, completing) = (partial.blob, self.inner.store.complete_parts(partial));
         self.observe(BlobOperation::CompleteParts, blob, self.inner.timeouts.put, completing).await
@@ -230,7 +230,7 @@ impl Blobs {
     /// Gives the parts up.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn abort_parts(&self, blob: BlobId, parts_id: &str) -> Result<()> {
         let aborting = self.inner.store.abort_parts(blob, parts_id);
         self.observe(BlobOperation::AbortParts, blob, self.inner.timeouts.answer, aborting).await
@@ -239,7 +239,7 @@ impl Blobs {
     /// Finds a blob that must have this size, or a range of it.
     ///
     /// # Errors
-    /// When there is none, it has another size, or the store fails.
+    /// If there is none, it has another size, or the store fails.
     pub async fn get(&self, blob: BlobId, size: u64, range: Option<Range<u64>>) -> Result<FoundBlob> {
         self.require_up()?;
         let length = range.as_ref().map_or(size, |range| range.end - range.start);
@@ -255,7 +255,7 @@ impl Blobs {
     /// deleted already.
     ///
     /// # Errors
-    /// When the store fails.
+    /// If the store fails.
     pub async fn delete(&self, blob: BlobId) -> Result<()> {
         let deleting = self.inner.store.delete(blob);
         self.observe(BlobOperation::Delete, blob, self.inner.timeouts.answer, deleting).await

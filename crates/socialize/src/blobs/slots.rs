@@ -60,7 +60,7 @@ impl Slots {
     /// Waits for a slot.
     ///
     /// # Errors
-    /// When there is none by the deadline: because too many are under way, or too many of this uploader.
+    /// If there is none by the deadline: because too many are under way, or too many of this uploader.
     pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, Error> {
         loop {
             // Before looking, so that what is freed meanwhile is heard of.

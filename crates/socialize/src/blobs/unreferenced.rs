@@ -9,9 +9,6 @@ use crate::error::Error;
 use crate::queue::JobError;
 
 /// Notes that a blob is about to be stored.
-///
-/// # Errors
-/// When the database fails.
 pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -27,9 +24,6 @@ pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
 }
 
 /// Notes under which name the store keeps the parts of an upload.
-///
-/// # Errors
-/// When the database fails.
 pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> database::Result<()> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -47,7 +41,7 @@ pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> datab
 /// Forgets it in the transaction that inserts the row which refers to it.
 ///
 /// # Errors
-/// When the clean-up took the blob for abandoned, or the database fails.
+/// If the clean-up took the blob for abandoned, or the database fails.
 pub(super) async fn forget_referenced(
     app: &App,
     transaction: &mut Transaction,
@@ -69,7 +63,7 @@ pub(super) async fn forget_referenced(
 /// decided by who gets at the row first, so the transaction need not even be known to have committed.
 ///
 /// # Errors
-/// When the database or the store fails; what is left is deleted the next time.
+/// If the database or the store fails; what is left is deleted the next time.
 pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError> {
     let mut connection = app.database.acquire().await?;
     let abandoned: Option<Option<String>> = app

@@ -54,7 +54,7 @@ impl StoredBlob {
     /// Says in a transaction that a row refers to it from now on.
     ///
     /// # Errors
-    /// When it took so long that the file was taken for abandoned, or the database fails.
+    /// If it took so long that the file was taken for abandoned, or the database fails.
     pub async fn reference(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
         unreferenced::forget_referenced(app, transaction, self.id).await
     }
@@ -69,7 +69,7 @@ impl StoredBlob {
 /// Receives a file and stores it.
 ///
 /// # Errors
-/// When it is too large or of another type, does not arrive in time, or the store or the database fails.
+/// If it is too large or of another type, does not arrive in time, or the store or the database fails.
 pub async fn store_upload(
     app: &App,
     upload: Upload,

@@ -75,7 +75,7 @@ impl Ledger {
     /// Counts once.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not answer.
     pub(super) async fn count(&mut self) -> anyhow::Result<Facts> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -95,7 +95,7 @@ impl Ledger {
     /// Where the counts behind the gauges differ from their tables.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not answer.
     pub(super) async fn gauge_drift(&mut self) -> anyhow::Result<Vec<Difference>> {
         let mut connection =
             PgConnection::connect(self.url.expose()).await.context("the gauges cannot be compared")?;

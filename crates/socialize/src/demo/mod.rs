@@ -61,7 +61,7 @@ struct About {
 /// Runs the demo until it was told to stop or its time is over.
 ///
 /// # Errors
-/// When something that the demo needs cannot be had; the message says what would help.
+/// If something that the demo needs cannot be had; the message says what would help.
 pub async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
     let interrupts = Interrupts::of_a_terminal().context("signals cannot be received")?;
     tokio::select! {

@@ -36,7 +36,7 @@ impl Receiver {
     /// Listens on a port of this machine.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is none.
     pub(super) async fn start() -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the receiver of posts")?;

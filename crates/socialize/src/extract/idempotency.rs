@@ -111,7 +111,7 @@ impl<T> Idempotent<T> {
     /// creates and the other repeats.
     ///
     /// # Errors
-    /// When the key came with another request before, or the database fails.
+    /// If the key came with another request before, or the database fails.
     pub async fn begin(
         &self,
         app: &App,
@@ -129,7 +129,7 @@ impl<T> Idempotent<T> {
     /// The same for a caller whose session nothing has looked up yet. Without a key it does not look it up either.
     ///
     /// # Errors
-    /// When the session has ended, too.
+    /// If the session has ended, too.
     pub async fn begin_as(
         &self,
         app: &App,
@@ -145,9 +145,6 @@ impl<T> Idempotent<T> {
     }
 
     /// Keeps the answer for repetitions, in the transaction that creates.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub async fn complete<B: Serialize>(
         &self,
         app: &App,

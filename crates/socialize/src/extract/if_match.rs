@@ -34,7 +34,7 @@ impl IfMatch {
     /// Refuses unless the version is one that the client asks for.
     ///
     /// # Errors
-    /// When it is not.
+    /// If it is not.
     pub fn check(&self, version: i64) -> Result<(), Error> {
         if self.0.name(&etag(version)) {
             return Ok(());

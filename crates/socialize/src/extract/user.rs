@@ -73,7 +73,7 @@ impl CurrentUser {
     /// Refuses unless the session lives. For where a statement found nothing and cannot tell why.
     ///
     /// # Errors
-    /// When the session has ended, or the database fails.
+    /// If the session has ended, or the database fails.
     pub async fn require_session(&self, app: &App, connection: &mut PgConnection) -> Result<(), Error> {
         let lives: bool = app
             .database

@@ -133,7 +133,7 @@ impl Outbound {
     /// Prepares the client; connects nowhere yet.
     ///
     /// # Errors
-    /// When the certificates cannot be used.
+    /// If the certificates cannot be used.
     pub fn new(settings: &OutboundSettings, telemetry: &Telemetry) -> Result<Self, OutboundSetupError> {
         Self::with_lookup(settings, telemetry, system_lookup())
     }
@@ -141,7 +141,7 @@ impl Outbound {
     /// The same, with names looked up elsewhere.
     ///
     /// # Errors
-    /// When the certificates cannot be used.
+    /// If the certificates cannot be used.
     pub fn with_lookup(
         settings: &OutboundSettings,
         telemetry: &Telemetry,

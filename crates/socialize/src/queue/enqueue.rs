@@ -57,9 +57,6 @@ impl JobOwner {
 
 /// Inserts a job in the transaction that makes it necessary, so that it exists exactly if the transaction commits, and
 /// wakes the workers at the commit. The current span is kept: the run's span will link to it.
-///
-/// # Errors
-/// When the database fails.
 pub async fn enqueue<P: Serialize>(
     app: &App,
     transaction: &mut Transaction,
@@ -70,9 +67,6 @@ pub async fn enqueue<P: Serialize>(
 
 /// The same, for a job that waits for those before it in its lane. A lane is whatever can make jobs slow on its own, such as one
 /// customer's server.
-///
-/// # Errors
-/// When the database fails.
 pub async fn enqueue_in_lane<P: Serialize>(
     app: &App,
     transaction: &mut Transaction,

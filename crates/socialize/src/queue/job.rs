@@ -92,7 +92,7 @@ impl Job {
     /// What was enqueued.
     ///
     /// # Errors
-    /// When this version does not understand it.
+    /// If this version does not understand it.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, JobError> {
         let payload = self.payload.as_ref().and_then(|payload| T::deserialize(payload).ok());
         payload.ok_or(JobError::Fail(ErrorType::InvalidData))

@@ -183,7 +183,7 @@ impl RunCounts {
 /// test advances the clock and calls this again.
 ///
 /// # Errors
-/// When the database fails to hand out jobs.
+/// If the database fails to hand out jobs.
 pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
     run_due_jobs_with(app, &WorkerSettings::default()).await
 }
@@ -191,7 +191,7 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
 /// The same, as `settings` say.
 ///
 /// # Errors
-/// When the database fails to hand out jobs.
+/// If the database fails to hand out jobs.
 pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database::Result<RunCounts> {
     let vacancies = Room::new(settings.policy, usize::MAX).vacancies();
     let never = CancellationToken::new();

@@ -105,7 +105,7 @@ impl FileRequest {
 /// Sends what is asked of the file.
 ///
 /// # Errors
-/// When the range does not exist, or the store fails or has something else than was stored.
+/// If the range does not exist, or the store fails or has something else than was stored.
 pub(super) async fn send(app: &App, request: &FileRequest, file: File) -> Result<Response, Error> {
     let checksum: [u8; 32] =
         file.checksum[..].try_into().map_err(|_| Error::failed(ErrorType::InvalidData))?;

@@ -59,7 +59,7 @@ impl PageQuery {
     /// How many rows to read: one more than the page holds, which tells whether there is another page.
     ///
     /// # Errors
-    /// When the limit is out of range.
+    /// If the limit is out of range.
     pub fn rows(&self) -> Result<i64, Error> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -72,7 +72,7 @@ impl PageQuery {
     /// Where the page begins.
     ///
     /// # Errors
-    /// When the cursor is not one of ours.
+    /// If the cursor is not one of ours.
     pub fn after(&self) -> Result<Option<Position>, Error> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let refusal = || {

@@ -493,9 +493,6 @@ async fn check_limits(
 /// invites stay.
 ///
 /// Call it before the members are locked, because accepting an invite locks in this order, too.
-///
-/// # Errors
-/// When the database fails.
 pub(super) async fn revoke_invites_of(
     app: &App,
     transaction: &mut Transaction,

@@ -64,7 +64,7 @@ impl Name {
     /// Checks `text`; the error says what would be right and never quotes the text.
     ///
     /// # Errors
-    /// When it is no name.
+    /// If it is no name.
     pub fn parse(text: String) -> Result<Self, String> {
         let (min, max) = (*limits::DISPLAY_NAME.start(), *limits::DISPLAY_NAME.end());
         let length = text.chars().count();

@@ -19,7 +19,7 @@ pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(30);
 /// Deletes all of them. One that cannot be deleted keeps none of the others.
 ///
 /// # Errors
-/// When the database fails, or the store with any of them.
+/// If the database fails, or the store with any of them.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let mut failure = None;
     let mut after = None;

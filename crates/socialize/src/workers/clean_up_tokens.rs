@@ -29,9 +29,6 @@ const CLOSED_INVITES_KEPT: TimeDelta = TimeDelta::days(30);
 const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Deletes all of it, in batches.
-///
-/// # Errors
-/// When the database fails.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let now = app.clock.now();
     delete_in_batches(

@@ -12,7 +12,7 @@ const BATCH: i64 = 500;
 /// or revoking at this moment are left to the next run.
 ///
 /// # Errors
-/// When the database fails; what was ended so far stays so.
+/// If the database fails; what was ended so far stays so.
 pub async fn run(app: &App) -> Result<u64, DatabaseError> {
     let now = app.clock.now();
     let mut expired = 0;

@@ -21,9 +21,6 @@ const OVERDUE: TimeDelta = TimeDelta::minutes(5);
 const BATCH: i64 = 100;
 
 /// Gives all of them up.
-///
-/// # Errors
-/// When the database fails.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;

@@ -47,7 +47,7 @@ enum Verdict {
 /// Makes one attempt.
 ///
 /// # Errors
-/// When there is to be another one.
+/// If there is to be another one.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let publication: Publication = job.payload()?;
     let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };

@@ -18,7 +18,7 @@ const NOT_AGAIN_WITHIN: TimeDelta = TimeDelta::hours(24);
 /// Enqueues the reminders that are due now, and returns how many there were.
 ///
 /// # Errors
-/// When the database fails; what was enqueued so far stays so.
+/// If the database fails; what was enqueued so far stays so.
 pub async fn run(app: &App) -> database::Result<usize> {
     let now = app.clock.now();
     let stale_after = TimeDelta::from_std(app.settings.approval_stale_after).unwrap_or(TimeDelta::MAX);

@@ -19,7 +19,7 @@ use crate::token::LinkPurpose;
 /// Sends the e-mail of this job.
 ///
 /// # Errors
-/// When it cannot be composed or handed over.
+/// If it cannot be composed or handed over.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let email: Email = job.payload()?;
     let template = email.template();

@@ -38,7 +38,7 @@ impl LockedContentItem {
     /// Locks the item of a request and reads it.
     ///
     /// # Errors
-    /// When the workspace has no such item, or the database fails.
+    /// If the workspace has no such item, or the database fails.
     pub(super) async fn lock(
         app: &App,
         transaction: &mut Transaction,
@@ -53,9 +53,6 @@ impl LockedContentItem {
     ///
     /// The lock comes first and alone: a statement that waits for a lock and joins other tables would see those as they were
     /// before it waited, and would miss the revision that whoever held the lock has written.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn find(
         app: &App,
         transaction: &mut Transaction,
@@ -130,15 +127,12 @@ impl LockedContentItem {
     /// The state after the action.
     ///
     /// # Errors
-    /// When the state machine refuses.
+    /// If the state machine refuses.
     pub(super) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
         Ok(self.state.apply(action, self.rules, now)?)
     }
 
     /// Writes the item with its new state, notes that the workspace is in use, and gives back the item as it is now.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(super) async fn save(
         self,
         app: &App,
@@ -153,9 +147,6 @@ impl LockedContentItem {
 
     /// Writes the item with its new state, and gives back the item as it is now. `failure` says why its delivery was given up, if
     /// that is what happened.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn write(
         self,
         app: &App,
@@ -206,9 +197,6 @@ impl LockedContentItem {
 
     /// Whether no item of the workspace was published yet. Two that are published for the first time at the same moment both find it
     /// so: it is for a counter.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn is_first_publication(
         &self,
         app: &App,
@@ -227,9 +215,6 @@ impl LockedContentItem {
     }
 
     /// Writes that a delivery begins, or is over for now. Nobody who reads the item sees a difference, so its version stays.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub(crate) async fn write_publishing(
         &self,
         app: &App,

@@ -105,7 +105,7 @@ pub(super) struct ContentItemPath {
 /// The status of an item, for requests about what belongs to it.
 ///
 /// # Errors
-/// When the workspace has no such item, or the database fails.
+/// If the workspace has no such item, or the database fails.
 pub(super) async fn find_status(
     app: &App,
     connection: &mut PgConnection,

@@ -57,7 +57,7 @@ impl Alerts {
     /// What fires now, without the watchdog.
     ///
     /// # Panics
-    /// When that has been unknown for long: silence would mean nothing.
+    /// If that has been unknown for long: silence would mean nothing.
     pub(super) fn firing(&self) -> BTreeSet<String> {
         let seen = self.lock();
         assert!(seen.asked.elapsed() < crate::programs::PATIENCE, "Prometheus does not say what fires");
