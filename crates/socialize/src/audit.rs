@@ -20,13 +20,12 @@ pub enum Value {
     WorkspaceRole(WorkspaceRole),
     /// Number of approvals that a workspace requires.
     Number(i32),
-    /// Whether something is allowed.
+    /// True if something is allowed.
     Flag(bool),
     /// URL of a publishing endpoint. Stored in the row, but not logged.
     Url(String),
 }
 
-/// An audited change.
 #[derive(Clone)]
 pub struct Change {
     pub action: AuditAction,

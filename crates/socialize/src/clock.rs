@@ -14,7 +14,6 @@ pub struct Clock {
 
 #[derive(Clone, Default)]
 enum Source {
-    /// The system clock.
     #[default]
     System,
     /// A system clock that is off by this much.

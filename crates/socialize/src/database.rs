@@ -95,7 +95,7 @@ struct Inner {
     timeouts: Arc<AtomicU64>,
     /// Time after which the server cancels a statement.
     statement_timeout: Duration,
-    /// Whether the last health check failed; if so, requests fail at once instead of waiting for a
+    /// True if the last health check failed; if so, requests fail at once instead of waiting for a
     /// connection.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
 }

@@ -35,7 +35,6 @@ impl From<DatabaseError> for OperatorError {
     }
 }
 
-/// A platform operator.
 #[derive(sqlx::FromRow)]
 pub struct Operator {
     pub id: UserId,

@@ -75,7 +75,6 @@ struct StoredHash {
 /// Result of comparing a password with a stored hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
-    /// The password matches.
     Right {
         /// The stored hash has an outdated cost and should be replaced while the password is known.
         outdated: bool,

@@ -99,7 +99,7 @@ pub(crate) struct StoredEndpoint {
     pub(crate) disabled_at: Option<DateTime<Utc>>,
     /// Increases by two with each timeout and decreases by one with each response.
     pub(crate) slowness: i16,
-    /// Whether it has ever responded.
+    /// True if it has ever responded.
     pub(crate) has_answered: bool,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,

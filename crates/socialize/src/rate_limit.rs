@@ -133,7 +133,6 @@ pub enum LoginRefusal {
     Failed(database::DatabaseError),
 }
 
-/// A reached limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitReached {
     /// Seconds after which a retry makes sense; at least 1.

@@ -51,7 +51,6 @@ pub struct Claims {
 pub enum TokenRefusal {
     /// Malformed, or not signed by this server.
     Invalid,
-    /// Expired.
     Expired,
 }
 
@@ -62,7 +61,6 @@ pub enum LinkPurpose {
     VerifyEmail,
     /// Sets a new password.
     ResetPassword,
-    /// Accepts an invite.
     WorkspaceInvite,
 }
 

@@ -1,4 +1,4 @@
-//! Reading a blob to its end, and checking that it is what was stored.
+//! Reads a blob to its end and verifies its content.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,12 +14,12 @@ use tokio::time::timeout;
 
 use super::{BlobError, Blobs, Result};
 
-/// How many pieces wait for a client that is slower than the store.
+/// Number of pieces buffered for a client that is slower than the store.
 const PIECES_AHEAD: usize = 2;
-/// How long a client may leave a piece waiting.
+/// Maximum time that a client may leave a piece unread.
 const CLIENT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// A blob, or a range of it, of which nothing has been read yet.
+/// A blob, or a range of it, before reading.
 pub struct FoundBlob {
     pub(super) blobs: Blobs,
     pub(super) blob: BlobId,
@@ -28,12 +28,12 @@ pub struct FoundBlob {
 }
 
 impl FoundBlob {
-    /// The content as a body. Where it turns out not to be what was stored, the body breaks off before its end, so that no
-    /// client takes it for whole. A `checksum` can be compared only if the whole blob is read.
+    /// Returns the content as a body. If the content is not what was stored, the body is aborted before its
+    /// end, so no client takes it for complete. A `checksum` can be verified only if the whole blob is read.
     pub fn into_body(self, checksum: Option<[u8; 32]>) -> Body {
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
         let request = telemetry::current::context();
-        // In a task, because a body is read after its request has made its record.
+        // Spawned as a task, because a body is read after its request has been recorded.
         tokio::spawn(async move {
             let (blobs, blob) = (self.blobs.clone(), self.blob);
             let describe = |attributes: &mut telemetry::Attributes| attributes.id(&keys::BLOB_ID, blob);
@@ -74,7 +74,7 @@ impl FoundBlob {
             hash.update(&piece);
             let length = piece.len() as u64;
             missing = missing.checked_sub(length).ok_or(BlobError(ErrorType::InvalidData))?;
-            // What completes the body is sent only if all of it is right.
+            // The last piece is sent only if everything before it was right.
             let is_wrong =
                 missing == 0 && checksum.is_some_and(|checksum| hash.clone().finalize()[..] != checksum);
             if is_wrong {

@@ -42,10 +42,10 @@ const MOST_BRANDS: usize = 64;
 /// Maximum size of the space that a writer reserves for an index.
 const MOST_ROOM: u64 = 1 << 30;
 
-/// Returns whether a file that begins so is MP4.
+/// Returns whether a file with this beginning is MP4.
 pub(super) fn is_mp4(beginning: &[u8]) -> bool {
     let Some(first) = BoxHeader::read(beginning) else { return false };
-    // Segments of a stream begin with a box of another type and the same content.
+    // Segments of a stream begin with a box of another type but the same content.
     if !matches!(&first.kind, b"ftyp" | b"styp") || !has_brand(&first, beginning) {
         return false;
     }
@@ -82,7 +82,6 @@ fn has_brand(first: &BoxHeader, beginning: &[u8]) -> bool {
         && (is_known(major) || compatible.iter().any(is_known))
 }
 
-/// Header of a box.
 struct BoxHeader {
     kind: [u8; 4],
     /// Size including this header; `None` if the box extends to the end of the file.
@@ -139,7 +138,7 @@ mod tests {
             assert!(is_mp4(&film(ftyp(brand, &[]))), "{}", brand.escape_ascii());
             assert!(is_mp4(&film(ftyp(b"NIKO", &[b"NIKO", brand]))), "{}", brand.escape_ascii());
         }
-        // Recorders of Apple and of cameras name several.
+        // Apple's recorders and cameras list several.
         assert!(is_mp4(&film(ftyp(b"qt  ", &[b"qt  ", b"mp42"]))));
         assert!(is_mp4(&film(ftyp(b"3gp4", &[b"isom", b"3gp4"]))));
     }

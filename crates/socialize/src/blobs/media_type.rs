@@ -1,11 +1,11 @@
-//! What a file is, by how it begins. What its name or its client says does not count: a browser that is told a lie may run a
-//! picture as a script.
+//! Detects a file's type by its first bytes. Its name and its declared type are ignored: a browser that is
+//! told a wrong type may run a picture as a script.
 
 use domain::vocabulary::MediaType;
 
 use super::iso_media::is_mp4;
 
-/// The type of a file that begins so, if it can be uploaded at all.
+/// The type of a file with this beginning, if it may be uploaded.
 pub(super) fn recognise(beginning: &[u8]) -> Option<MediaType> {
     let found = [
         (is_png(beginning), MediaType::Png),
@@ -49,7 +49,7 @@ mod tests {
             (b"%PDF-1.7 rest", Some(MediaType::Pdf)),
             (b"<svg xmlns=\"http://www.w3.org/2000/svg\">", None),
             (b"<!doctype html><script>", None),
-            // A browser would interpret what stands in front.
+            // A browser would interpret the bytes in front.
             (b"<script>WEBP", None),
             (b"RIFF\x24\0\0\0WEBPfmt ", None),
             (b"RIFF\x24\0\0\0WAVEfmt ", None),

@@ -1,10 +1,10 @@
-//! Uploaded files: kept in a directory or in a bucket of S3, under the ids of the rows that refer to them.
+//! Store of uploaded files: a directory or an S3 bucket, with the ids of the referring rows as names.
 //!
-//! A blob is stored before the row that refers to it is committed, and deleted after that row is gone; `unreferenced_blobs`
-//! holds what is in between (see `upload` and [`crate::workers::clean_up_blobs`]). A blob never changes. No more of it than
-//! one part is in memory, on the way in and on the way out.
+//! A blob is stored before the referring row is committed, and deleted after that row is gone;
+//! `unreferenced_blobs` lists those in between (see `upload` and [`crate::workers::clean_up_blobs`]). Blobs
+//! are immutable. Uploads and downloads hold at most one part in memory.
 //!
-//! Nothing that the store says goes further than this: its answers quote keys and signatures.
+//! The store's messages stay in this module: they quote keys and signatures.
 
 mod download;
 mod iso_media;
@@ -43,54 +43,48 @@ use self::store::Store;
 use crate::error::Error;
 use crate::secret::Secret;
 
-/// A store that was well so short a time ago is not asked whether it is.
+/// If an operation succeeded this recently, the health check skips its request.
 const WELL_FOR: Duration = Duration::from_secs(10);
 
-/// Where blobs are kept, and how many arrive at once.
+/// Location of blobs, and limits of uploads.
 #[derive(Clone)]
 pub struct BlobSettings {
-    /// Where.
     pub store: BlobStoreSettings,
-    /// How many uploads are received at once; each needs memory for one part. A user may have a quarter of them, an organization half.
+    /// Maximum number of concurrent uploads; each needs memory for one part. A user may have a quarter of
+    /// them, an organization half.
     pub uploads_at_once: usize,
-    /// How patient we are with the store.
     pub timeouts: BlobTimeouts,
 }
 
-/// Where blobs are kept.
 #[derive(Clone)]
 pub enum BlobStoreSettings {
-    /// In a directory, created if it does not exist.
+    /// A directory, created if it does not exist.
     Directory(PathBuf),
-    /// In a bucket.
     S3(S3Settings),
 }
 
-/// How a bucket is reached.
+/// Connection settings of a bucket.
 #[derive(Clone)]
 pub struct S3Settings {
-    /// Its name.
     pub bucket: String,
-    /// Where it is, which signatures are for.
+    /// Region, which is part of the signature.
     pub region: String,
-    /// The server, where it is not Amazon's.
+    /// URL of the server, if it is not Amazon's.
     pub endpoint: Option<Url>,
-    /// Whether the bucket is named by the path and not by the host.
+    /// True if the bucket is in the path instead of the host name.
     pub path_style: bool,
-    /// The id of the access key.
     pub access_key_id: String,
-    /// The key.
     pub secret_access_key: Secret,
 }
 
-/// How long each stage may take.
+/// Maximum duration of each stage of an operation.
 #[derive(Clone, Copy, Debug)]
 pub struct BlobTimeouts {
-    /// Connecting and agreeing on encryption.
+    /// TCP connection and TLS handshake.
     pub connect: Duration,
-    /// Answering anything that carries no content, and each further piece of what is read.
+    /// A response without content, and each further piece of a download.
     pub answer: Duration,
-    /// Taking what is put, one part of it at most.
+    /// Upload of one part.
     pub put: Duration,
 }
 
@@ -104,27 +98,20 @@ impl Default for BlobTimeouts {
     }
 }
 
-/// Why the store cannot be set up. The text is for the operator, at start.
+/// Reasons why the store cannot be set up, for the operator at startup.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobSetupError {
-    /// The directory cannot be used.
     #[error("the directory of uploaded files {path} cannot be used: {error}", path = path.display())]
-    Directory {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        error: String,
-    },
-    /// The settings of the bucket cannot be used.
+    Directory { path: PathBuf, error: String },
+    /// The settings of the bucket are unusable.
     #[error("the S3 bucket cannot be prepared: {0}")]
     S3(String),
 }
 
-/// A failed operation: its closed type. The text of the store's answer is gone.
+/// A failed operation. The store's message is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlobError(pub ErrorType);
 
-/// The result of an operation on the store.
 pub type Result<T> = std::result::Result<T, BlobError>;
 
 impl From<BlobError> for Error {
@@ -132,15 +119,14 @@ impl From<BlobError> for Error {
     fn from(BlobError(error_type): BlobError) -> Self {
         Error::failed(match BlobOutcome::from(error_type) {
             BlobOutcome::Timeout => ErrorType::Timeout,
-            // A file is lost or spoilt: trying again will not help.
+            // The file is lost or corrupt: a retry does not help.
             BlobOutcome::NotFound | BlobOutcome::Corrupt => ErrorType::InvalidData,
-            // Whatever it is, it is between us and the store. The operation's own record says more.
+            // A network or store failure; the operation's own record has the details.
             _ => ErrorType::Unavailable,
         })
     }
 }
 
-/// The store and what it reports.
 #[derive(Clone)]
 pub struct Blobs {
     inner: Arc<Inner>,
@@ -151,17 +137,17 @@ struct Inner {
     timeouts: BlobTimeouts,
     operations: Operations<BlobOperation, BlobOutcome>,
     uploads: Slots,
-    /// Whether the last health check failed; then requests fail at once.
+    /// True if the last health check failed; if so, requests fail at once.
     is_down: Box<dyn Fn() -> bool + Send + Sync>,
-    /// Until when nobody needs to ask how the store is.
+    /// Until then the health check skips its request.
     well_until: Mutex<Option<Instant>>,
 }
 
 impl Blobs {
-    /// Prepares the store; connects nowhere yet. `is_down` answers from a cached health check.
+    /// Prepares the store without connecting. `is_down` reads the cached health check.
     ///
     /// # Errors
-    /// If the directory cannot be created or the settings of the bucket cannot be used.
+    /// If the directory cannot be created or the settings of the bucket are unusable.
     pub fn new(
         settings: BlobSettings,
         telemetry: &Telemetry,
@@ -183,63 +169,45 @@ impl Blobs {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Fails at once where the store is known to be down.
-    ///
-    /// # Errors
-    /// If it is.
+    /// Fails at once while the store is known to be down.
     pub fn require_up(&self) -> Result<()> {
         if (self.inner.is_down)() { Err(BlobError(ErrorType::Unavailable)) } else { Ok(()) }
     }
 
-    /// Stores a small blob whole.
-    ///
-    /// # Errors
-    /// If the store fails.
+    /// Stores a small blob in one request.
     pub async fn put(&self, blob: BlobId, content: Bytes) -> Result<()> {
         let putting = self.inner.store.put(blob, content);
         self.observe(BlobOperation::Put, blob, self.inner.timeouts.put, putting).await
     }
 
-    /// Begins to store a blob in parts.
-    ///
-    /// # Errors
-    /// If the store fails.
+    /// Starts to store a blob in parts.
     pub async fn begin_parts(&self, blob: BlobId) -> Result<PartialBlob> {
         let beginning = self.inner.store.begin_parts(blob);
         self.observe(BlobOperation::BeginParts, blob, self.inner.timeouts.answer, beginning).await
     }
 
     /// Stores the next part. All but the last have [`Blobs::part_size`].
-    ///
-    /// # Errors
-    /// If the store fails.
     pub async fn put_part(&self, partial: &mut PartialBlob, content: Bytes) -> Result<()> {
         let (blob, putting) = (partial.blob, self.inner.store.put_part(partial, content));
         self.observe(BlobOperation::PutPart, blob, self.inner.timeouts.put, putting).await
     }
 
-    /// Makes the blob of its parts.
-    ///
-    /// # Errors
-    /// If the store fails.
+    /// Completes the blob from its parts.
     pub async fn complete_parts(&self, partial: PartialBlob) -> Result<()> {
         let (blob, completing) = (partial.blob, self.inner.store.complete_parts(partial));
         self.observe(BlobOperation::CompleteParts, blob, self.inner.timeouts.put, completing).await
     }
 
-    /// Gives the parts up.
-    ///
-    /// # Errors
-    /// If the store fails.
+    /// Discards the parts.
     pub async fn abort_parts(&self, blob: BlobId, parts_id: &str) -> Result<()> {
         let aborting = self.inner.store.abort_parts(blob, parts_id);
         self.observe(BlobOperation::AbortParts, blob, self.inner.timeouts.answer, aborting).await
     }
 
-    /// Finds a blob that must have this size, or a range of it.
+    /// Opens a blob of this size, or a range of it.
     ///
     /// # Errors
-    /// If there is none, it has another size, or the store fails.
+    /// If it does not exist, it has another size, or the store fails.
     pub async fn get(&self, blob: BlobId, size: u64, range: Option<Range<u64>>) -> Result<FoundBlob> {
         self.require_up()?;
         let length = range.as_ref().map_or(size, |range| range.end - range.start);
@@ -251,26 +219,22 @@ impl Blobs {
         self.observe(BlobOperation::Get, blob, self.inner.timeouts.answer, finding).await
     }
 
-    /// Deletes a blob and whatever an upload of it that was not finished has left behind. One that does not exist is
-    /// deleted already.
-    ///
-    /// # Errors
-    /// If the store fails.
+    /// Deletes a blob and the remains of an unfinished upload of it. Idempotent.
     pub async fn delete(&self, blob: BlobId) -> Result<()> {
         let deleting = self.inner.store.delete(blob);
         self.observe(BlobOperation::Delete, blob, self.inner.timeouts.answer, deleting).await
     }
 
-    /// The size of all parts but the last.
+    /// Size of all parts but the last.
     pub fn part_size(&self) -> usize {
         self.inner.store.part_size()
     }
 
-    /// Whether blobs can be stored and read now, for the health check. A store that did something well a moment ago is not
-    /// asked.
+    /// Health check: returns whether blobs can be stored and read now. Sends no request if an operation has
+    /// just succeeded.
     ///
     /// # Errors
-    /// Says what kind of trouble there is.
+    /// The kind of failure.
     pub async fn check(&self) -> std::result::Result<(), ErrorType> {
         let well_until = *self.inner.well_until.lock().unwrap_or_else(PoisonError::into_inner);
         if well_until.is_some_and(|until| Instant::now() < until) {
@@ -303,7 +267,7 @@ impl Blobs {
         result
     }
 
-    /// Remembers how the store is. What is wrong with one blob says nothing about it.
+    /// Remembers the health of the store. Errors of a single blob do not count.
     fn note(&self, error: Option<ErrorType>) {
         let mut well_until = self.inner.well_until.lock().unwrap_or_else(PoisonError::into_inner);
         match error {

@@ -1,4 +1,5 @@
-//! Slots of concurrent uploads. Each upload takes memory for one part, so there are few slots, and nobody may have all of them.
+//! Slots of concurrent uploads. Each upload needs memory for one part, so slots are few and nobody may take
+//! all of them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,20 +11,18 @@ use tokio::time::{Instant, timeout_at};
 use crate::counts::Counts;
 use crate::error::Error;
 
-/// Part of all slots that one user, and one organization, may have.
+/// One user, and one organization, may hold one in this many slots.
 const PART_OF_ONE_USER: usize = 4;
 const PART_OF_ONE_ORGANIZATION: usize = 2;
 
 /// Owner of an upload.
 #[derive(Clone, Copy)]
 pub struct Uploader {
-    /// The user that sends it.
     pub user_id: UserId,
-    /// The organization that it is for, if there is one.
+    /// The organization that it is for, if any.
     pub organization_id: Option<OrganizationId>,
 }
 
-/// Gives out slots.
 pub(super) struct Slots {
     all: usize,
     state: Mutex<State>,
@@ -37,18 +36,18 @@ struct State {
     by_organization: Counts<OrganizationId>,
 }
 
-/// The right to upload, given up when it is dropped.
+/// The right to upload; released on drop.
 pub(super) struct Slot<'a> {
     slots: &'a Slots,
     uploader: Uploader,
 }
 
-/// Reason for having no slot.
+/// Reason for not getting a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taken {
-    /// Others have all of them.
+    /// All slots are in use.
     ByAll,
-    /// This user or organization has its share.
+    /// This user or organization has used up its share.
     ByUploader,
 }
 
@@ -60,10 +59,10 @@ impl Slots {
     /// Waits for a slot.
     ///
     /// # Errors
-    /// If there is none by the deadline: because too many are under way, or too many of this uploader.
+    /// If none is free by the deadline, in total or within the share of this uploader.
     pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, Error> {
         loop {
-            // Before looking, so that what is freed meanwhile is heard of.
+            // Subscribes before the check, so that no release is missed.
             let freed = self.freed.notified();
             let taken = match self.try_take(uploader) {
                 Ok(slot) => return Ok(slot),

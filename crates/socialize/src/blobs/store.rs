@@ -22,13 +22,13 @@ use telemetry::ErrorType;
 
 use super::{BlobError, BlobSetupError, BlobStoreSettings, BlobTimeouts, Result, S3Settings};
 
-/// What S3 takes at least as a part, unless it is the last.
+/// Minimum size of a part in S3, unless it is the last.
 const S3_PART: usize = 5 << 20;
-/// A directory takes parts of any size; the smaller, the less memory an upload needs.
+/// A directory takes parts of any size; small parts save memory.
 const DIRECTORY_PART: usize = 1 << 20;
-/// How often an answer that may be better the next time is asked for again.
+/// Number of retries after a transient error.
 const RETRIES: usize = 2;
-/// The object that health checks read.
+/// Object that health checks read.
 const HEALTH_CHECK: &str = "health-check";
 
 pub(super) enum Store {
@@ -36,9 +36,8 @@ pub(super) enum Store {
     S3(Arc<AmazonS3>),
 }
 
-/// A blob that is stored in parts.
+/// An unfinished blob that is stored in parts.
 pub struct PartialBlob {
-    /// Which one.
     pub(super) blob: BlobId,
     parts: Parts,
 }
@@ -49,7 +48,7 @@ enum Parts {
 }
 
 impl PartialBlob {
-    /// The name under which the store keeps the parts, where somebody else has to give them up.
+    /// The store's id of the multipart upload, if another process has to abort it.
     pub fn parts_id(&self) -> Option<&str> {
         match &self.parts {
             Parts::File(_) => None,
@@ -69,7 +68,7 @@ impl Store {
                 std::fs::create_dir_all(&path).map_err(|error| failed(error.to_string()))?;
                 let store =
                     LocalFileSystem::new_with_prefix(&path).map_err(|error| failed(error.to_string()))?;
-                // A row must not outlive a power failure without its blob.
+                // After a power failure a committed row must still have its blob.
                 Ok(Self::Directory(Arc::new(store.with_fsync(true))))
             }
             BlobStoreSettings::S3(settings) => {
@@ -135,7 +134,7 @@ impl Store {
     pub(super) async fn abort_parts(&self, blob: BlobId, parts_id: &str) -> Result<()> {
         let Self::S3(store) = self else { return Ok(()) };
         match store.abort_multipart(&key(blob), &parts_id.to_owned()).await {
-            // They were completed, or given up before.
+            // They were completed or aborted before.
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -153,7 +152,7 @@ impl Store {
             Err(error) => return Err(error.into()),
         }
         let Self::Directory(store) = self else { return Ok(()) };
-        // Where the library writes what is not finished. A process that was killed leaves it behind.
+        // Temporary file of the library, which a killed process leaves behind.
         let mut unfinished = store.path_to_filesystem(&key(blob))?.into_os_string();
         unfinished.push("#1");
         match tokio::fs::remove_file(unfinished).await {
@@ -162,14 +161,14 @@ impl Store {
         }
     }
 
-    /// Reads a small object, which is stored where it is missing: what is asked often is the cheapest that shows that bucket,
-    /// key and signature are right. A directory is written to every time, for a disk can be full.
+    /// Reads a small object, and stores it if it is missing. That is the cheapest request that verifies
+    /// bucket, key and signature. A directory is written to every time, because a disk can be full.
     pub(super) async fn check(&self) -> Result<()> {
         let path = Path::from(HEALTH_CHECK);
         if let Self::S3(store) = self {
             match store.get(&path).await {
                 Ok(found) => return found.bytes().await.map(drop).map_err(BlobError::from),
-                // Who may not list a bucket is not told that an object is missing.
+                // Without permission to list a bucket, a missing object is reported as denied.
                 Err(object_store::Error::NotFound { .. } | object_store::Error::PermissionDenied { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -179,7 +178,7 @@ impl Store {
     }
 }
 
-/// What is missing when something is stored is the bucket, the directory or the parts, and not a blob.
+/// A "not found" while storing means the bucket, the directory or the parts.
 fn storing(error: object_store::Error) -> BlobError {
     match BlobError::from(error) {
         BlobError(ErrorType::NotFound) => BlobError(ErrorType::Rejected),
@@ -187,7 +186,7 @@ fn storing(error: object_store::Error) -> BlobError {
     }
 }
 
-/// Ids begin with their time, so their end tells them apart: no directory gets more than its share of the files.
+/// Version 7 UUIDs begin with the time, so their last characters distribute files evenly over directories.
 fn key(blob: BlobId) -> Path {
     let id = blob.to_string();
     Path::from(format!("{}/{id}", &id[id.len() - 2..]))
@@ -206,15 +205,15 @@ fn s3(settings: &S3Settings, timeouts: BlobTimeouts) -> object_store::Result<Ama
         .with_access_key_id(&settings.access_key_id)
         .with_secret_access_key(settings.secret_access_key.expose())
         .with_virtual_hosted_style_request(!settings.path_style)
-        // What may be asked without encryption was decided when the settings were checked.
+        // Unencrypted endpoints were rejected when the settings were checked.
         .with_allow_http(true)
-        // One blob at a time is deleted, for which every server has a request.
+        // Deletes one blob at a time, which every server supports.
         .with_disable_bulk_delete(true)
         .with_retry(retry)
         .with_http_connector(Connector { timeouts });
     if let Some(endpoint) = &settings.endpoint {
         let mut endpoint = endpoint.clone();
-        // The library wants the bucket in the host already.
+        // The library expects the bucket in the host name.
         if let (false, Some(host)) = (settings.path_style, endpoint.host_str()) {
             let host = format!("{}.{host}", settings.bucket);
             let failed = |error| object_store::Error::Generic { store: "S3", source: Box::new(error) };
@@ -225,7 +224,7 @@ fn s3(settings: &S3Settings, timeouts: BlobTimeouts) -> object_store::Result<Ama
     builder.build()
 }
 
-/// Makes the client, so that all limits are ours. Certificates are checked by the platform's trust store.
+/// Builds the HTTP client with our timeouts. The platform's trust store verifies certificates.
 #[derive(Debug)]
 struct Connector {
     timeouts: BlobTimeouts,
@@ -251,7 +250,7 @@ struct Service(reqwest::Client);
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> std::result::Result<HttpResponse, HttpError> {
         let mut response = self.0.call(request).await?;
-        // Some servers send the range that they are asked for and call it the whole.
+        // Some servers return the requested range with status 200.
         if response.status() == StatusCode::OK && response.headers().contains_key(header::CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
@@ -266,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_bucket_is_named_by_the_host_or_by_the_path() {
-        // As main does; it fails where another test was faster.
+        // As in main; fails if another test has installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let settings = |endpoint: Option<&str>, path_style| S3Settings {
             bucket: "files".to_owned(),

@@ -1,4 +1,4 @@
-//! Reduces errors of the library to what may be recorded.
+//! Reduces errors of the object store library to what may be recorded.
 
 use std::error::Error as StdError;
 use std::io;
@@ -31,21 +31,21 @@ fn generic(error: &Error) -> ErrorType {
     }
     match causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind) {
         Some(HttpErrorKind::Timeout) => ErrorType::Timeout,
-        // A connection that was refused has a cause of the operating system.
+        // A refused connection has an `io::Error` as its source.
         Some(HttpErrorKind::Connect) => ErrorType::DnsFailure,
         Some(HttpErrorKind::Request | HttpErrorKind::Interrupted) => ErrorType::ConnectionReset,
         Some(HttpErrorKind::Decode) => ErrorType::Protocol,
-        // Answers that say that the server cannot serve now have no cause that tells more.
+        // Responses such as 503 have no source with more detail.
         _ => ErrorType::Unavailable,
     }
 }
 
-/// The error and all its causes.
+/// The error and all its sources.
 fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
     std::iter::successors(Some(error as &(dyn StdError + 'static)), |error| cause(*error))
 }
 
-/// An error of the operating system that only wraps another one does not name it as its cause.
+/// An `io::Error` that wraps another error does not return it as its source.
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
         Some(wrapped) => Some(wrapped),

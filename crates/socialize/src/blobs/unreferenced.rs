@@ -1,4 +1,4 @@
-//! Blobs that no row refers to, and how they go.
+//! Blobs without a referring row, and their deletion.
 
 use domain::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
@@ -8,7 +8,7 @@ use crate::database::{self, Transaction};
 use crate::error::Error;
 use crate::queue::JobError;
 
-/// Notes that a blob is about to be stored.
+/// Records a blob that is about to be stored.
 pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -23,7 +23,7 @@ pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
     Ok(())
 }
 
-/// Notes under which name the store keeps the parts of an upload.
+/// Records the store's id of the multipart upload.
 pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> database::Result<()> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -38,10 +38,10 @@ pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> datab
     Ok(())
 }
 
-/// Forgets it in the transaction that inserts the row which refers to it.
+/// Removes the record, in the transaction that inserts the referring row.
 ///
 /// # Errors
-/// If the clean-up took the blob for abandoned, or the database fails.
+/// If the clean-up has already treated the blob as abandoned, or the database fails.
 pub(super) async fn forget_referenced(
     app: &App,
     transaction: &mut Transaction,
@@ -59,11 +59,11 @@ pub(super) async fn forget_referenced(
     if deleted.rows_affected() == 1 { Ok(()) } else { Err(Error::failed(telemetry::ErrorType::Timeout)) }
 }
 
-/// Deletes a blob that no row refers to, and forgets it. One that a transaction refers to meanwhile stays: whether it does is
-/// decided by who gets at the row first, so the transaction need not even be known to have committed.
+/// Deletes an unreferenced blob and its record. A blob that a transaction has just referred to stays: both
+/// lock the same row, so it need not be known whether that transaction committed.
 ///
 /// # Errors
-/// If the database or the store fails; what is left is deleted the next time.
+/// If the database or the store fails; the rest is deleted the next time.
 pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError> {
     let mut connection = app.database.acquire().await?;
     let abandoned: Option<Option<String>> = app
@@ -78,7 +78,7 @@ pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError
         )
         .await?;
     let Some(parts_id) = abandoned else { return Ok(()) };
-    // No connection is held while the store is asked.
+    // No database connection is held during a request to the store.
     drop(connection);
     let retry = |super::BlobError(error_type)| JobError::Retry(error_type);
     if let Some(parts_id) = parts_id {

@@ -1,8 +1,8 @@
-//! Receiving a file and storing it while it arrives.
+//! Receives a file and stores it as it arrives.
 //!
-//! Limits, type and checksum are found out on the way: at no time is more of the file in memory than one part. What is
-//! refused leaves nothing behind. What fails in between, or is abandoned by its client, is left to the clean-up, for nobody
-//! knows what the store is still about to do.
+//! Size, type and checksum are checked on the way, with at most one part in memory. A rejected upload leaves
+//! nothing behind. A failed or abandoned one is left to the clean-up, because the store may still be
+//! processing its requests.
 
 use std::time::Duration;
 
@@ -26,42 +26,38 @@ use crate::database::Transaction;
 use crate::error::Error;
 use crate::extract::Upload;
 
-/// Minimum average number of bytes a second, after a grace period as long as a small body may take. An upload occupies a slot.
+/// Minimum average rate in bytes per second, after a grace period of the body timeout. An upload occupies a
+/// slot.
 const SLOWEST_PACE: u64 = 8 << 10;
 
-/// What may be uploaded.
+/// Restrictions on an upload.
 #[derive(Clone, Copy)]
 pub struct UploadRules {
-    /// The largest file, in bytes.
+    /// Maximum size in bytes.
     pub max_bytes: u64,
-    /// What it may be.
     pub media_types: &'static [MediaType],
 }
 
-/// A file that is stored and to which no row refers yet.
+/// A stored file without a referring row.
 pub struct StoredBlob {
-    /// What it is stored under.
     pub id: BlobId,
-    /// What it is.
     pub media_type: MediaType,
-    /// How many bytes it has.
     pub size: i64,
-    /// Its SHA-256.
     pub checksum: [u8; 32],
 }
 
 impl StoredBlob {
-    /// Says in a transaction that a row refers to it from now on.
+    /// Removes the blob from the unreferenced ones, in the transaction of the referring row.
     ///
     /// # Errors
-    /// If it took so long that the file was taken for abandoned, or the database fails.
+    /// If the clean-up has already treated the file as abandoned, or the database fails.
     pub async fn reference(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
         unreferenced::forget_referenced(app, transaction, self.id).await
     }
 
-    /// Deletes it unless a row refers to it. What cannot be deleted now is left to the clean-up.
+    /// Deletes the blob unless a row refers to it. If that fails, the clean-up deletes it later.
     pub async fn discard(self, app: &App) {
-        // Whatever is wrong has a record of its own.
+        // The failure has a record of its own.
         let _ = unreferenced::delete_unreferenced(app, self.id).await;
     }
 }
@@ -69,7 +65,7 @@ impl StoredBlob {
 /// Receives a file and stores it.
 ///
 /// # Errors
-/// If it is too large or of another type, does not arrive in time, or the store or the database fails.
+/// If it is too large, of another type or late, or the store or the database fails.
 pub async fn store_upload(
     app: &App,
     upload: Upload,
@@ -82,7 +78,7 @@ pub async fn store_upload(
         return Err(too_large(rules));
     }
     let deadline = Instant::now() + app.settings.upload_timeout;
-    // Each upload has memory for one part, so only so many can be under way.
+    // Each upload has memory for one part, so their number is limited.
     let waiting = app.blobs.inner.uploads.take(uploader, Instant::now() + app.settings.body_timeout);
     let _slot = waiting.await?;
 
@@ -127,7 +123,7 @@ async fn receive(app: &App, incoming: &mut Incoming, rules: UploadRules) -> Resu
         match receive_parts(app, incoming, rules, &mut partial, beginning).await {
             Ok(()) => app.blobs.complete_parts(partial).await?,
             Err(refusal @ (Error::Refused { .. } | Error::Abandoned)) => {
-                // The parts are on the disk as long as somebody has the file open.
+                // The parts stay on disk while the file is open.
                 drop(partial);
                 let _ = unreferenced::delete_unreferenced(app, id).await;
                 return Err(refusal);
@@ -154,12 +150,12 @@ async fn receive_parts(
     Ok(())
 }
 
-/// A file on its way in.
+/// A file that is being received.
 struct Incoming {
     body: Body,
-    /// What came with the end of the last part and belongs to the next.
+    /// Bytes received after the end of the last part.
     rest: Bytes,
-    /// Whether all has come and `rest` is empty.
+    /// True if the body has ended and `rest` is empty.
     is_at_end: bool,
     size: u64,
     hash: Sha256,
@@ -170,16 +166,17 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// The next part: of this size, unless it is the last.
+    /// Returns the next part, of this size unless it is the last.
     async fn part(&mut self, app: &App, part_size: usize, rules: UploadRules) -> Result<Bytes, Error> {
         let expected = self.body.size_hint().lower() as usize + self.rest.len();
-        // Copied together: pieces that a client makes as small as it likes could keep far more memory alive.
+        // Copied into one buffer: the client chooses the size of its pieces, and small ones could keep far
+        // more memory alive.
         let mut part = BytesMut::with_capacity(expected.min(part_size));
         loop {
             let fits = self.rest.len().min(part_size - part.len());
             part.extend_from_slice(&self.rest[..fits]);
             self.rest.advance(fits);
-            // Whether this part is the last shows when the next piece comes or does not.
+            // Only the next piece, or its absence, shows whether this part is the last.
             if !self.rest.is_empty() {
                 return Ok(part.freeze());
             }
@@ -193,7 +190,7 @@ impl Incoming {
         }
     }
 
-    /// The next piece as it came.
+    /// Returns the next piece as received.
     async fn piece(&mut self, app: &App, rules: UploadRules) -> Result<Option<Bytes>, Error> {
         let asked = Instant::now();
         let limit = self.deadline.min(asked + self.patience(app));
@@ -221,14 +218,15 @@ impl Incoming {
         }
     }
 
-    /// Returns how long to wait for the next piece: a client must neither be silent for too long nor slower than the slowest pace.
+    /// Returns the timeout for the next piece, from the maximum silence and the minimum rate.
     fn patience(&self, app: &App) -> Duration {
         let grace = app.settings.body_timeout;
         let allowed = grace + Duration::from_millis(self.size * 1000 / SLOWEST_PACE);
         allowed.saturating_sub(self.waited).min(grace)
     }
 
-    /// Reads on for a while: a client that is still sending when its connection is closed might never see the answer.
+    /// Reads on for a while: a client that is still sending when its connection closes might never see the
+    /// response.
     async fn discard(&mut self, app: &App) {
         let limit = self.deadline.min(Instant::now() + app.settings.body_timeout);
         let mut discarded = 0;

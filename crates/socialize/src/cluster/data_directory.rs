@@ -1,4 +1,4 @@
-//! Ownership of a data directory: the lock of our own processes, and the server that runs on it.
+//! Ownership of a data directory: the lock of our processes, and the server that runs on it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -83,7 +83,6 @@ fn command_line() -> String {
 pub struct RunningServer {
     /// Id of its main process.
     pub process_id: u32,
-    /// Its port on 127.0.0.1.
     pub port: u16,
 }
 

@@ -73,7 +73,6 @@ pub enum ClusterError {
         path = path.display()
     )]
     BadInstallation {
-        /// The configured directory.
         path: PathBuf,
         /// The reason why it is unusable.
         reason: String,
@@ -169,10 +168,7 @@ pub enum ClusterError {
 
     /// Another process uses the server's port.
     #[error("port {port} on 127.0.0.1 is taken by another process: stop that process, then start again")]
-    PortTaken {
-        /// The server's port.
-        port: u16,
-    },
+    PortTaken { port: u16 },
 
     /// The server exited or hung before it was ready.
     #[error("PostgreSQL {what}. Its log {log} ends with:\n{tail}", log = log.display())]

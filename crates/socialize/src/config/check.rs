@@ -15,7 +15,7 @@ use crate::secret::Secret;
 #[derive(Debug, Default)]
 pub struct Mistakes {
     problems: Vec<String>,
-    /// Settings whose mistake has been found already, so that what follows from it is not reported.
+    /// Settings whose error has already been found; errors that follow from it are not reported.
     settled: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ impl Mistakes {
         }
     }
 
-    /// Notes the only mistake in `setting` that is reported: others would follow from it.
+    /// Reports this as the only error of `setting`: others would follow from it.
     pub(super) fn settle(&mut self, setting: &str, problem: impl fmt::Display) {
         self.add(setting, problem);
         self.settled.push(setting.to_owned());
@@ -123,8 +123,8 @@ impl Mistakes {
         networks
     }
 
-    /// Returns a secret from the environment or from a file. Both at once are a mistake, because one of them would be
-    /// ignored. So is a secret that cannot be meant as it is: another program would reject it later without a reason.
+    /// Returns a secret from the environment or from a file. Both at once are an error, because one would be
+    /// ignored. So is a malformed secret, which another program would reject later without a reason.
     pub(super) fn secret(
         &mut self,
         setting: &str,

@@ -12,7 +12,6 @@ use crate::secret::Secret;
 
 const URL: &str = "SOCIALIZE_DATABASE_URL";
 
-/// Checks them.
 pub(super) fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<DatabaseSettings> {
     let (value, file) = (arguments.database_url.as_deref(), arguments.database_url_file.as_deref());
     let url = mistakes.secret(URL, value, file);
@@ -80,8 +79,8 @@ pub(super) fn is_postgres(url: &Secret) -> bool {
 /// Options in a URL whose values may contain an @.
 const OPTIONS: &[&str] = &["user", "password", "dbname", "application_name", "options", "host"];
 
-/// Returns the unescaped character that cuts a password off. It ends the authority of the URL, so that the rest of the
-/// password becomes a path and its beginning a port. An @ after the authority reveals this.
+/// Returns the unescaped character that ends a password early. It ends the authority of the URL, so that the
+/// rest of the password becomes a path and its beginning a port. An @ after the authority reveals this.
 fn unescaped(url: &str) -> Option<char> {
     let (_, rest) = url.split_once("://")?;
     let end = rest.find(['/', '?', '#'])?;
@@ -120,7 +119,7 @@ mod tests {
             ("postgres://u:pass/word@host/d", Some('/')),
             ("postgres://u:pass#word@host/d", Some('#')),
             ("postgres://u:pass?word@host/d", Some('?')),
-            // These are URLs, of the host `u`.
+            // These are valid URLs with the host `u`.
             ("postgres://u:12/34@host/d", Some('/')),
             ("postgres://u:12#34@host:5432/d?sslmode=require", Some('#')),
             ("postgres://u:12?34@host/d", Some('?')),

@@ -134,14 +134,14 @@ fn serve(
         publishing_allowed_networks: Some("127.0.0.1".to_owned()),
         // There is no load balancer.
         drain_delay: Some("0s".to_owned()),
-        // Short, because somebody is watching.
+        // Short, because somebody is watching the screen.
         gauge_interval: Some("1s".to_owned()),
         gauge_check_interval: Some("10s".to_owned()),
-        // Standard output belongs to the demo.
+        // The demo itself writes to standard output.
         log_format: Some("none".to_owned()),
         log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
         environment: Some("demo".to_owned()),
-        // Few simulated people do what many real ones do.
+        // A few simulated people do the work of many.
         organizations_per_user: Some("1000000".to_owned()),
         writes_per_user: Some("1000000".to_owned()),
         ..ServeArguments::default()
@@ -202,7 +202,7 @@ fn behaviour(mistakes: &mut Mistakes, rate: Option<&str>, seed: Option<&str>) ->
     if !RATES.contains(&rate) {
         mistakes.add("--rate", format!("{rate} is not {right}"));
     }
-    // Short enough to be retyped.
+    // Short enough to retype.
     let random = u64::from(rand::random::<u16>());
     let seed = mistakes.parse("--seed", seed, random, "a whole number");
     Behaviour { rate, seed }

@@ -4,7 +4,6 @@ use super::arguments::ServeArguments;
 use super::check::Mistakes;
 use crate::outbound::{OutboundSettings, OutboundTimeouts};
 
-/// Checks the settings.
 pub(super) fn publishing(mistakes: &mut Mistakes, arguments: &ServeArguments) -> OutboundSettings {
     let allowed = arguments.publishing_allowed_networks.as_deref();
     let allowed_networks = mistakes.networks("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", allowed);

@@ -63,7 +63,7 @@ pub struct Settings {
     pub listen: ListenSettings,
     /// Limits of log-ins and of e-mails.
     pub rate_limits: RateLimitSettings,
-    /// How much one user or organization may use.
+    /// Quotas of users and organizations.
     pub quotas: QuotaSettings,
     /// Cost and concurrency of password hashing.
     pub password_hashing: PasswordHashing,

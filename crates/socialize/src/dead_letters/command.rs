@@ -15,9 +15,7 @@ use crate::database::Database;
 /// Output format of the results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Tables for people.
     Text,
-    /// JSON for programs.
     Json,
 }
 

@@ -1,4 +1,4 @@
-//! What is in the database now, as the gauges say.
+//! Contents of the database as reported by the gauges.
 
 use domain::catalogue;
 use domain::labels::{ActivityWindow, JobKind, StatusGauge};
@@ -7,7 +7,7 @@ use telemetry::ClosedSet;
 use telemetry::catalogue::{Label, LabelSet, MetricDescription};
 use telemetry::meter::{Snapshot, Value};
 
-/// One sample, and the last comparison of its counts.
+/// A sample, and the last comparison of its counts.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Gauges {
     /// Content items by status.
@@ -18,12 +18,12 @@ pub(super) struct Gauges {
     pub(super) stale_in_approval: u64,
     /// Workspaces active within a day and within a week.
     pub(super) workspaces_active: (u64, u64),
-    /// Rows by which counts and tables differ; `None` before they were compared.
+    /// Rows by which counts and tables differ; `None` before the first comparison.
     pub(super) drift: Option<u64>,
 }
 
 impl Gauges {
-    /// Nothing where nobody has sampled.
+    /// Returns `None` if no process has sampled.
     pub(super) fn read(snapshot: &Snapshot) -> Option<Self> {
         let unlabelled = |metric: MetricDescription| read(snapshot, metric, &[]);
         let active = |window| one(snapshot, catalogue::WORKSPACES_ACTIVE.description(), window);
@@ -39,7 +39,7 @@ impl Gauges {
     }
 }
 
-/// Dead letters by kind, without the kinds that have none.
+/// Dead letters by kind, without kinds that have none.
 pub(super) fn dead_letters(snapshot: &Snapshot) -> Vec<(&'static str, u64)> {
     let dead = all::<JobKind>(snapshot, catalogue::JOB_QUEUE_DEAD.description()).unwrap_or_default();
     dead.into_iter().filter(|(_, count)| *count > 0).collect()

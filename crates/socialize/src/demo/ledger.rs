@@ -1,4 +1,4 @@
-//! The facts that the usage counters count, as the database has them.
+//! Business facts in the database, for comparison with the usage counters.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,13 +11,13 @@ use uuid::Uuid;
 use crate::gauges::Difference;
 use crate::secret::Secret;
 
-/// How often the facts are counted.
+/// Interval between counts.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
-/// The longer counting takes, the rarer it is done: this many times as long is waited in between.
+/// If counting is slow, it pauses for this many times its duration.
 const REST_FACTOR: u32 = 20;
 
-/// Ids grow with time and are the primary keys, so counting what is new costs as much as there is new, whatever the
-/// database has gathered before.
+/// Ids grow with time and are primary keys, so counting costs only as much as there are new rows, however
+/// large the database is.
 const COUNT: &str = "
     select 'organizations' as source, '' as label, count(*) from organizations where id >= $1
     union all select 'workspaces', '', count(*) from workspaces where id >= $1
@@ -29,15 +29,15 @@ const COUNT: &str = "
     union all select 'feedback_reports', kind, count(*) from feedback_reports where id >= $1 group by kind
     union all select 'sessions', '', count(*) from sessions where id >= $1";
 
-/// What the items are counted as that were published.
+/// Label of published items.
 pub(super) const PUBLISHED: &str = "published content_items";
 
-/// How many facts there are, by source and label.
+/// Number of facts by source and label.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts(HashMap<(String, String), u64>);
 
 impl Facts {
-    /// How many rows the table has, with this label where it has labels.
+    /// Number of rows of a table, with this label if it has labels.
     pub(super) fn count(&self, table: &str, label: &str) -> u64 {
         self.0.get(&(table.to_owned(), label.to_owned())).copied().unwrap_or_default()
     }
@@ -54,28 +54,28 @@ impl Facts {
 pub(super) struct Ledger {
     url: Secret,
     since: Uuid,
-    /// Not one of the server's pool: what is measured is the server, not the demo.
+    /// Separate from the server's pool, because only the server is measured.
     connection: Option<PgConnection>,
 }
 
 impl Ledger {
-    /// Everything from now on counts.
+    /// Counts everything from now on.
     pub(super) fn open(url: Secret) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        // The least id of this millisecond: a version 7 UUID begins with the time.
+        // The smallest version 7 UUID of this millisecond: it begins with the time.
         let since = Uuid::from_u128((since_epoch.as_millis() & 0xffff_ffff_ffff) << 80);
         Self { url, since, connection: None }
     }
 
-    /// Another one that counts the same facts.
+    /// Returns another ledger of the same facts.
     pub(super) fn again(&self) -> Self {
         Self { url: self.url.clone(), since: self.since, connection: None }
     }
 
-    /// Counts once.
+    /// Counts the facts.
     ///
     /// # Errors
-    /// If the database does not answer.
+    /// If the database does not respond.
     pub(super) async fn count(&mut self) -> anyhow::Result<Facts> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -86,16 +86,16 @@ impl Ledger {
             .fetch_all(&mut connection)
             .await
             .context("the facts cannot be counted")?;
-        // A connection that failed is not used again.
+        // A failed connection is not reused.
         self.connection = Some(connection);
         let count = |(source, label, count): (String, String, i64)| ((source, label), count.unsigned_abs());
         Ok(Facts(rows.into_iter().map(count).collect()))
     }
 
-    /// Where the counts behind the gauges differ from their tables.
+    /// Differences between the gauges' counts and their tables.
     ///
     /// # Errors
-    /// If the database does not answer.
+    /// If the database does not respond.
     pub(super) async fn gauge_drift(&mut self) -> anyhow::Result<Vec<Difference>> {
         let mut connection =
             PgConnection::connect(self.url.expose()).await.context("the gauges cannot be compared")?;
@@ -105,7 +105,7 @@ impl Ledger {
             .context("the gauges cannot be compared")
     }
 
-    /// Counts again and again. While the database is away the last counts stay.
+    /// Counts repeatedly. While the database is unreachable, the last counts stay.
     pub(super) async fn watch(mut self, counted: watch::Sender<Facts>) {
         while !counted.is_closed() {
             let started = std::time::Instant::now();

@@ -1,4 +1,4 @@
-//! The newest lines of the log that people care about.
+//! The newest relevant log lines.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,13 +7,13 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use telemetry::log::PrettyPrinter;
 
-/// How much of the end of the file is looked at.
+/// Number of bytes read from the end of the file.
 const LOOK_AT_BYTES: u64 = 64 << 10;
-/// The most lines that are of use.
+/// Maximum number of lines.
 const LINES: usize = 60;
 
-/// What users did and what went wrong, oldest first; requests that are merely answered would hide it. A file that cannot be
-/// read has nothing to show.
+/// Returns lines about user actions and faults, oldest first, without successful requests. Empty if the file
+/// cannot be read.
 pub(super) fn newest_lines(path: &Path) -> Vec<String> {
     let bytes = read_end(path).unwrap_or_default();
     let mut wanted: Vec<String> = bytes.split(|byte| *byte == b'\n').filter_map(readable).collect();
@@ -29,7 +29,7 @@ fn read_end(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The line for people, if they care about it. One that is cut off at the beginning is no JSON.
+/// Returns the formatted line if it is relevant. A line that is cut off at its beginning is not valid JSON.
 fn readable(line: &[u8]) -> Option<String> {
     let mut fields: Map<String, Value> = serde_json::from_slice(line).ok()?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -38,7 +38,7 @@ fn readable(line: &[u8]) -> Option<String> {
     if !is_wanted {
         return None;
     }
-    // Nobody follows a trace on this screen, and there is not much room.
+    // A trace cannot be followed on this screen, and space is short.
     fields.remove("trace_id");
     fields.remove("span_id");
     let mut out = Vec::new();

@@ -1,8 +1,7 @@
-//! `socialize demo`: everything at work on one machine, with nothing to set up.
+//! `socialize demo`: a complete set-up on one machine, without configuration.
 //!
-//! It starts a Postgres of its own, serves the API and works on jobs in this process, lets simulated teams use it over real
-//! HTTP, and shows what an operator would see. At the end it compares what the usage counters say with what is in the
-//! database.
+//! It starts a bundled Postgres, serves the API and works on jobs in this process, lets simulated teams use
+//! it over HTTP, and shows an operator's view. At the end it compares the usage counters with the database.
 
 mod gauges;
 mod ledger;
@@ -38,14 +37,14 @@ use server::Server;
 use steps::Steps;
 use view::View;
 
-/// As shells report a process that ended by Ctrl-C.
+/// Exit code that shells report for a process ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
-/// How often the picture is painted.
+/// Interval between two pictures.
 const PAINT_EVERY: Duration = Duration::from_millis(500);
-/// How many e-mails stay in the demo's directory.
+/// Number of e-mails kept in the demo's directory.
 const KEEP_MAIL: usize = 1_000;
 
-/// What the view shows that never changes.
+/// Constant part of the view.
 #[derive(Clone)]
 struct About {
     version: &'static str,
@@ -58,15 +57,15 @@ struct About {
     log_file: PathBuf,
 }
 
-/// Runs the demo until it was told to stop or its time is over.
+/// Runs the demo until it is stopped or its duration is over.
 ///
 /// # Errors
-/// If something that the demo needs cannot be had; the message says what would help.
+/// If a prerequisite is missing; the message contains the remedy.
 pub async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
     let interrupts = Interrupts::of_a_terminal().context("signals cannot be received")?;
     tokio::select! {
         ended = show(settings, &interrupts) => ended,
-        // Whatever is still under way is dropped with its future: the terminal is given back, Postgres ends.
+        // Dropping the future ends all its work: the terminal is restored and Postgres stops.
         _ = interrupts.second() => {
             Steps.say("\nStopped at once: what was under way was not finished.");
             Ok(ExitCode::from(EXIT_INTERRUPTED))
@@ -133,7 +132,7 @@ fn say_where(about: &About) {
     ));
 }
 
-/// Lets people use the server until the end, and shows it.
+/// Lets simulated people use the server until the end, and draws the view.
 async fn act(
     mut server: Server,
     simulation: Simulation,
@@ -179,7 +178,7 @@ async fn act(
             }
         }
     }
-    // People first: the server then has nothing left to do that anybody waits for.
+    // People stop first: then no request is waiting for the server.
     drop(stop);
     {
         let mut draining = std::pin::pin!(async {
@@ -201,7 +200,7 @@ async fn act(
     drop(view);
 
     server.require_postgres()?;
-    // Nothing can change any more, so signals and facts are of the same moment.
+    // Everything has stopped, so signals and facts belong to the same moment.
     let facts = server.ledger.count().await?;
     let drift = server.ledger.gauge_drift().await?;
     let picture = painter.paint(Phase::Draining, &facts, Vec::new());

@@ -1,4 +1,4 @@
-//! What the demo shows: one look at the process, the facts and the simulated people.
+//! A picture: the state of the process, the facts and the simulated people at one moment.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use super::usage::{DrivenFacts, UsageCount, usage};
 use crate::app::App;
 use crate::simulate::{Driven, Tally};
 
-/// What the demo is doing.
+/// Phase of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// People are at work.
+    /// People are active.
     Running,
-    /// People finish what they are doing, then the server does.
+    /// People finish their actions, then the server drains.
     Draining,
 }
 
-/// Everything that is shown, at one moment.
+/// All data of the view, at one moment.
 #[derive(Clone)]
 pub(super) struct Picture {
     pub(super) phase: Phase,
@@ -41,29 +41,27 @@ pub(super) struct Picture {
     pub(super) emails: Emails,
     pub(super) files: Files,
     pub(super) posts: Posts,
-    /// What is in the database; `None` while nobody samples.
+    /// Contents of the database; `None` while no process samples.
     pub(super) gauges: Option<Gauges>,
-    /// Jobs that were given up, by kind.
+    /// Dead letters by kind.
     pub(super) dead_letters: Vec<(&'static str, u64)>,
     pub(super) memory_bytes: Option<f64>,
-    /// Telemetry that was recorded and will never arrive.
+    /// Items of telemetry that were dropped.
     pub(super) dropped: u64,
-    /// The newest lines of the log, oldest first.
+    /// The newest log lines, oldest first.
     pub(super) log: Vec<String>,
 }
 
-/// The job queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Jobs {
-    /// Waiting or running; `None` before it was read for the first time.
+    /// Number of waiting and running jobs; `None` before the first reading.
     pub(super) depth: Option<u64>,
-    /// How long the oldest due job has been waiting.
+    /// Waiting time of the oldest due job.
     pub(super) oldest_age: Option<Duration>,
-    /// Given up.
     pub(super) dead: Option<u64>,
-    /// Runs that ended well.
+    /// Successful runs.
     pub(super) ok: u64,
-    /// Runs that did not.
+    /// Failed runs.
     pub(super) not_ok: u64,
 }
 
@@ -75,14 +73,13 @@ pub(super) struct Emails {
     pub(super) refused: u64,
 }
 
-/// What became of uploaded files.
+/// Operations on uploaded files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Files {
-    /// Stored, whole or in parts.
+    /// Stored, in one request or in parts.
     pub(super) stored: u64,
     /// Read to the end.
     pub(super) read: u64,
-    /// Operations on the store that failed.
     pub(super) failed: u64,
 }
 
@@ -92,11 +89,11 @@ pub(super) struct Posts {
     pub(super) delivered: u64,
     pub(super) deferred: u64,
     pub(super) failed: u64,
-    /// What the other side says: how many different posts it has taken.
+    /// Number of distinct posts that the receiver has accepted.
     pub(super) taken: u64,
 }
 
-/// Looks again and again.
+/// Builds pictures repeatedly.
 pub(super) struct Painter {
     app: App,
     tally: Tally,
@@ -112,7 +109,6 @@ impl Painter {
         Self { app, tally, receiver, started, traffic, last: Requests::default() }
     }
 
-    /// Looks once.
     pub(super) fn paint(&mut self, phase: Phase, facts: &Facts, log: Vec<String>) -> Picture {
         let elapsed = self.started.elapsed();
         let snapshot = self.app.telemetry.meter().snapshot();
@@ -143,7 +139,7 @@ impl Painter {
         }
     }
 
-    /// All requests until the last look.
+    /// All requests until the last picture.
     pub(super) fn requests(&self) -> &Requests {
         &self.last
     }

@@ -1,4 +1,4 @@
-//! The publishing endpoint of the demo's teams. It is not always well, as endpoints of customers are not.
+//! Publishing endpoint of the demo's teams. Like real endpoints it fails sometimes.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -15,17 +15,17 @@ use tokio::task::AbortHandle;
 
 use crate::simulate::GONE_ENDPOINT;
 
-/// One post in so many is not taken at the first attempt.
+/// One post in this many fails at its first attempt.
 const UNSTEADY: usize = 10;
 
-/// An endpoint that answers until it is dropped.
+/// An endpoint that serves until it is dropped.
 pub(super) struct Receiver {
     address: SocketAddr,
     posts: Arc<Mutex<Posts>>,
     serving: AbortHandle,
 }
 
-/// What has arrived.
+/// Posts received so far.
 #[derive(Default)]
 struct Posts {
     seen: HashSet<String>,
@@ -33,10 +33,10 @@ struct Posts {
 }
 
 impl Receiver {
-    /// Listens on a port of this machine.
+    /// Listens on a loopback port.
     ///
     /// # Errors
-    /// If there is none.
+    /// If no port is available.
     pub(super) async fn start() -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the receiver of posts")?;
@@ -47,12 +47,12 @@ impl Receiver {
         Ok(Self { address, posts, serving })
     }
 
-    /// What paths of endpoints are appended to.
+    /// Base URL of the endpoints.
     pub(super) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many different posts it has taken.
+    /// Number of distinct posts accepted.
     pub(super) fn taken(&self) -> u64 {
         lock(&self.posts).taken.len() as u64
     }

@@ -1,4 +1,4 @@
-//! What was driven beside what the signals said, and whether both agree.
+//! Compares the simulated actions with the signals.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use crate::start::VERSION;
 /// The result of a demo.
 pub(super) struct Report {
     pub(super) behaviour: Behaviour,
-    /// Of people at work and the drain.
+    /// Duration of activity and drain.
     pub(super) elapsed: Duration,
-    /// Painted when the server had ended, so nothing can be missing.
+    /// Built after the server has ended, so it is complete.
     pub(super) picture: Picture,
     pub(super) requests: Requests,
-    /// Where the counts behind the gauges differ from their tables.
+    /// Differences between the gauges' counts and their tables.
     pub(super) drift: Vec<Difference>,
 }
 
-/// Everything that is wrong, one sentence each; nothing when the demo has shown what it should.
+/// All discrepancies, one sentence each; empty if the demo succeeded.
 pub(super) fn problems(usage: &[UsageCount], driven: &Driven) -> Vec<String> {
     let mut problems = Vec::new();
     if driven.answered == 0 {
@@ -41,7 +41,7 @@ pub(super) fn problems(usage: &[UsageCount], driven: &Driven) -> Vec<String> {
     problems
 }
 
-/// The counter's name, with the label that tells the series from others.
+/// Name of the counter, with its label.
 fn series(count: &UsageCount) -> String {
     match count.label {
         Some((key, value)) => format!("{}{{{key}={value}}}", count.metric),
@@ -50,7 +50,6 @@ fn series(count: &UsageCount) -> String {
 }
 
 impl Report {
-    /// See [`problems`].
     pub(super) fn problems(&self) -> Vec<String> {
         let mut problems = problems(&self.picture.usage, &self.picture.driven);
         let Posts { delivered, taken, .. } = self.picture.posts;
@@ -65,7 +64,7 @@ impl Report {
         problems
     }
 
-    /// For people.
+    /// Formats the report for people.
     pub(super) fn summary(&self) -> String {
         let mut lines = vec![format!("{:<22} {:>8} {:>8}", "usage counter", "signal", "facts")];
         for count in &self.picture.usage {
@@ -89,7 +88,7 @@ impl Report {
         lines.join("\n")
     }
 
-    /// For programs.
+    /// Formats the report for programs.
     pub(super) fn to_json(&self) -> Value {
         let usage: Vec<Value> = self.picture.usage.iter().map(usage_json).collect();
         let milliseconds =
@@ -219,7 +218,7 @@ mod tests {
         let problems = problems_of(&facts(), DrivenFacts { wrong_passwords: 3, ..DRIVEN });
         assert!(problems[0].contains("{reason=invalid_credentials} says 2"), "{problems:?}");
 
-        // Somebody tries the API by hand: their attempts are known to the counter only.
+        // Somebody else calls the API: only the counter sees their attempts.
         let with_others = DrivenFacts { login_attempts: 4, others_called: true, ..DRIVEN };
         assert_eq!(problems_of(&facts(), with_others), Vec::<String>::new());
         let too_few = DrivenFacts { login_attempts: 6, others_called: true, ..DRIVEN };

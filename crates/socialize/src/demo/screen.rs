@@ -1,4 +1,4 @@
-//! How the live view looks: everything at 80 columns and 24 rows, and the log where there is more room.
+//! Layout of the live view: everything except the log fits into 80 columns and 24 rows.
 
 use std::time::Duration;
 
@@ -17,11 +17,10 @@ const USAGE_WIDTH: u16 = 39;
 const TITLE_HEIGHT: u16 = 1;
 const FOOTER_HEIGHT: u16 = 4;
 const GAUGES_HEIGHT: u16 = 6;
-/// How wide the numbers of the API are; the chart gets the rest.
+/// Width of the API's numbers; the chart gets the rest.
 const NUMBERS_WIDTH: u16 = 29;
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 
-/// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
     let usage_height = picture.usage.len() as u16 + 3;
     let spare = frame.area().height.saturating_sub(usage_height + TITLE_HEIGHT + FOOTER_HEIGHT);
@@ -168,7 +167,7 @@ fn dependencies_in_words(picture: &Picture) -> Line<'static> {
     Line::from(spans)
 }
 
-/// For narrow terminals.
+/// Short form for narrow terminals.
 fn dependencies_in_signs(picture: &Picture) -> Line<'static> {
     let mut spans = Vec::new();
     for dependency in &picture.health.dependencies {
@@ -238,7 +237,7 @@ fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
 }
 
 fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    // There is no room for it.
+    // No space left.
     if area.height == 0 {
         return;
     }
@@ -276,7 +275,7 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
 }
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    // A frame without a line in it says nothing.
+    // A frame without any line is useless.
     if area.height < 3 {
         return;
     }
@@ -303,7 +302,7 @@ fn milliseconds(duration: Option<Duration>) -> String {
     duration.map_or("–".to_owned(), |duration| format!("{:.1} ms", duration.as_secs_f64() * 1000.0))
 }
 
-/// `0:07`, `12:34`, `1:02:03`.
+/// Formats as `0:07`, `12:34` or `1:02:03`.
 fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

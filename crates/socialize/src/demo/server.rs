@@ -1,4 +1,4 @@
-//! The demo's own Socialize with its own Postgres.
+//! The demo's own Socialize and Postgres.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -21,25 +21,24 @@ use crate::secret::Secret;
 use crate::serve::{self, Listening};
 use crate::start;
 
-/// The database in the own cluster.
+/// Name of the database in the bundled cluster.
 const DATABASE: &str = "socialize";
 
-/// A Socialize that answers.
 pub(super) struct Server {
     pub(super) app: App,
     pub(super) public_url: String,
     pub(super) operations_url: String,
-    /// Counts what has happened since the start.
+    /// Counts facts since the start.
     pub(super) ledger: Ledger,
-    /// Dropped to tell it to stop.
+    /// Dropped to stop the server.
     stop: Option<watch::Sender<()>>,
     running: JoinHandle<anyhow::Result<()>>,
-    /// `None` where an existing server is used.
+    /// `None` if an existing server is used.
     cluster: Option<Cluster>,
 }
 
 impl Server {
-    /// Starts everything, one step after the other.
+    /// Starts all parts in sequence.
     pub(super) async fn start(settings: DemoSettings, steps: &Steps) -> anyhow::Result<Self> {
         let DemoSettings { data_directory, mut serve, .. } = settings;
         let cluster = match &settings.database_url {
@@ -90,7 +89,7 @@ impl Server {
         })
     }
 
-    /// Returns when the server ends although nobody told it to.
+    /// Returns if the server ends unexpectedly.
     pub(super) async fn failed(&mut self) -> anyhow::Error {
         match (&mut self.running).await {
             Ok(Ok(())) => anyhow!("Socialize ended by itself"),
@@ -99,7 +98,7 @@ impl Server {
         }
     }
 
-    /// Fails if the bundled Postgres has ended although nobody told it to.
+    /// Fails if the bundled Postgres has ended unexpectedly.
     pub(super) fn require_postgres(&self) -> anyhow::Result<()> {
         let Some(cluster) = self.cluster.as_ref().filter(|cluster| cluster.process_id().is_none()) else {
             return Ok(());
@@ -111,7 +110,7 @@ impl Server {
         ))
     }
 
-    /// Lets it finish its requests and jobs, and flush its telemetry.
+    /// Finishes requests and jobs, and flushes telemetry.
     pub(super) async fn drain(&mut self) -> anyhow::Result<()> {
         drop(self.stop.take());
         (&mut self.running).await.context("Socialize failed")?
@@ -120,7 +119,7 @@ impl Server {
     /// Stops Postgres, after the drain.
     pub(super) async fn stop(self, steps: &Steps) -> anyhow::Result<()> {
         let Some(cluster) = self.cluster else { return Ok(()) };
-        // A connection would only be cut off.
+        // An open connection would delay the stop.
         drop(self.ledger);
         let stopping = async { Ok(tokio::task::spawn_blocking(move || cluster.stop()).await?) };
         steps.take("Stopping PostgreSQL", stopping, |()| String::new()).await
@@ -136,14 +135,14 @@ async fn start_cluster(settings: ClusterSettings, steps: &Steps) -> anyhow::Resu
     steps.take("Starting PostgreSQL", start, detail).await
 }
 
-/// Serves in a task of its own and returns when it is ready for requests.
+/// Serves in a task and returns when it is ready.
 async fn start_serving(
     settings: Settings,
     stopped: watch::Receiver<()>,
 ) -> anyhow::Result<(Listening, JoinHandle<anyhow::Result<()>>)> {
     let (listening, listens) = oneshot::channel();
     let mut running = tokio::spawn(serve::run_until(settings, Role::Serve, stopped, |addresses| {
-        // Nobody waits any more only when the demo is being stopped.
+        // The receiver is gone only while the demo is being stopped.
         let _ = listening.send(addresses);
     }));
     let listening = match listens.await {
@@ -160,7 +159,7 @@ async fn start_serving(
     }
 }
 
-/// The message of the listener itself names a variable, which the demo does not read.
+/// Checks that the address is free. The listener's own message names a variable that the demo does not read.
 fn require_free(address: SocketAddr, flag: &str) -> anyhow::Result<()> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
@@ -176,8 +175,8 @@ fn create_private(directory: &Path) -> anyhow::Result<()> {
     created.with_context(|| format!("the data directory {} cannot be created", directory.display()))
 }
 
-/// The secret of this data directory, made on first use: tokens that were issued stay valid over a restart, and links in
-/// e-mails that are still queued can be derived.
+/// Returns the secret of this data directory, created on first use. Issued tokens stay valid after a restart,
+/// and links of queued e-mails can still be derived.
 fn server_secret(path: &Path) -> anyhow::Result<Secret> {
     let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
     let mut options = OpenOptions::new();

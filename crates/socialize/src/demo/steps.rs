@@ -1,13 +1,13 @@
-//! Tells what is being done and how long it took: nobody has to guess whether anything happens.
+//! Prints the steps of the demo and their durations.
 
 use std::io::{self, Write};
 use std::time::Instant;
 
-/// Writes one line for each step to standard output.
+/// Writes one line per step to standard output.
 pub(super) struct Steps;
 
 impl Steps {
-    /// Does something that takes time. `detail` says what is worth knowing of the result.
+    /// Runs a step. `detail` describes its result.
     pub(super) async fn take<T>(
         &self,
         what: &str,
@@ -25,13 +25,12 @@ impl Steps {
         result
     }
 
-    /// Says something.
     pub(super) fn say(&self, text: &str) {
         write(&format!("{text}\n"));
     }
 }
 
-/// Where standard output is closed nobody is left to be told, and the demo goes on.
+/// If standard output is closed, the demo goes on silently.
 fn write(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());

@@ -1,4 +1,4 @@
-//! Rate, latency and errors of requests, from the histogram that the server keeps of them.
+//! Rate, latency and errors of requests, from the server's histogram.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use telemetry::builtin;
 use telemetry::meter::{Snapshot, Value};
 
-/// Rates and quantiles are those of the newest part of this length.
+/// Window of rates and quantiles.
 const WINDOW: Duration = Duration::from_secs(10);
-/// How many seconds the history of rates goes back.
+/// Length of the history of rates, in seconds.
 const HISTORY: usize = 120;
 
-/// All requests that were answered until some moment.
+/// Cumulative counts of completed requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Requests {
-    /// By duration, in the histogram's buckets.
+    /// Counts by duration, in the histogram's buckets.
     buckets: Vec<u64>,
-    /// Refused: 4xx.
+    /// Responses with status 4xx.
     refused: u64,
-    /// Failed: 5xx.
+    /// Responses with status 5xx.
     failed: u64,
 }
 
@@ -43,7 +43,6 @@ impl Requests {
         requests
     }
 
-    /// How many there were.
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
@@ -65,8 +64,8 @@ impl Requests {
         }
     }
 
-    /// The duration that this share of requests did not exceed, as a histogram knows it: interpolated within a bucket.
-    /// Beyond the last bound it is that bound.
+    /// Estimates a quantile of the durations by interpolation within a bucket. Above the last bound it
+    /// returns that bound.
     pub(super) fn quantile(&self, quantile: f64) -> Option<Duration> {
         let count = self.count();
         if count == 0 {
@@ -87,38 +86,36 @@ impl Requests {
     }
 }
 
-/// What the requests of the last seconds were like.
+/// Statistics of recent requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Traffic {
-    /// Requests a second.
+    /// Requests per second.
     pub(super) rate: f64,
-    /// The median duration.
     pub(super) p50: Option<Duration>,
-    /// The duration that 5 % of requests exceed.
     pub(super) p95: Option<Duration>,
-    /// The share that failed.
+    /// Share of failed requests.
     pub(super) failed: f64,
-    /// The share that was refused.
+    /// Share of refused requests.
     pub(super) refused: f64,
     /// Requests in each second, oldest first.
     pub(super) history: Vec<u64>,
 }
 
-/// Remembers the last seconds.
+/// Keeps recent samples.
 #[derive(Default)]
 pub(super) struct TrafficMeter {
     samples: VecDeque<(Duration, Requests)>,
     history: VecDeque<u64>,
-    /// How many seconds the history has, and the count at the end of the last.
+    /// Number of seconds in the history, and the count at the end of the last one.
     seconds: (u64, u64),
 }
 
 impl TrafficMeter {
-    /// Takes in what there is at a time since the start.
+    /// Adds a sample, at a time since the start.
     pub(super) fn sample(&mut self, now: Duration, requests: Requests) -> Traffic {
         let (seconds, before) = self.seconds;
         if now.as_secs() > seconds {
-            // A sample that was late stands for all the seconds since the one before.
+            // A late sample stands for all seconds since the one before.
             let elapsed = now.as_secs() - seconds;
             let each = requests.count().saturating_sub(before) / elapsed;
             self.history.extend(std::iter::repeat_n(each, elapsed.min(HISTORY as u64) as usize));

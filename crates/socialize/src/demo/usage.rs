@@ -1,4 +1,5 @@
-//! Each usage counter beside the facts that it counts. The database is the ledger; where it keeps none, what was driven is.
+//! Compares each usage counter with the facts that it counts. The facts come from the database, or from the
+//! simulation if the database does not store them.
 
 use domain::catalogue;
 use domain::labels::{AuthFailureReason, PublishingOutcome};
@@ -10,45 +11,42 @@ use telemetry::meter::{Snapshot, Value};
 use super::ledger::{Facts, PUBLISHED};
 use crate::simulate::Driven;
 
-/// One series of a usage counter and its facts.
+/// A series of a usage counter, and its facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UsageCount {
-    /// The name of the metric.
     pub metric: &'static str,
-    /// The label that tells the series from the others of the metric.
+    /// Label that distinguishes the series.
     pub label: Option<(&'static str, &'static str)>,
-    /// What the view calls it.
+    /// Title in the view.
     pub title: &'static str,
-    /// What the counter says.
+    /// Value of the counter.
     pub signal: u64,
-    /// How many facts there are.
     pub facts: u64,
-    /// Where they were counted.
+    /// Source of the facts.
     pub counted_in: &'static str,
-    /// Whether others may have added to the counter what cannot be seen in the facts.
+    /// True if the counter may exceed the facts, because others use this server.
     pub at_least: bool,
 }
 
 impl UsageCount {
-    /// Whether the counter tells the truth.
+    /// Returns whether counter and facts agree.
     pub(super) fn is_right(&self) -> bool {
         if self.at_least { self.signal >= self.facts } else { self.signal == self.facts }
     }
 }
 
-/// What cannot be counted in the database but only by who did it.
+/// Facts that only the simulation knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct DrivenFacts {
-    /// Attempts to log in.
     pub login_attempts: u64,
-    /// Those with a wrong password.
+    /// Attempts with a wrong password.
     pub wrong_passwords: u64,
-    /// Whether anybody but the simulated people used this Socialize.
+    /// True if anybody but the simulated people sent requests.
     pub others_called: bool,
 }
 
 impl DrivenFacts {
-    /// Reads them from what was driven. Who else called shows in the requests that the server has counted.
+    /// Builds it from the simulation. Additional requests in the server's count reveal other callers.
     pub(super) fn of(driven: &Driven, requests: u64) -> Self {
         Self {
             login_attempts: driven.login_attempts,
@@ -58,7 +56,7 @@ impl DrivenFacts {
     }
 }
 
-/// Every usage counter with its facts.
+/// Returns every usage counter with its facts.
 pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> Vec<UsageCount> {
     let unlabelled = |title, metric: MetricDescription, table| UsageCount {
         metric: metric.name,
@@ -95,7 +93,7 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
         };
         labelled(snapshot, facts, title, reports, *kind, "feedback_reports")
     }));
-    // Nobody of the demo publishes by hand.
+    // Nobody in the demo publishes manually.
     let delivered = (PublishingOutcome::KEY, PublishingOutcome::Delivered.as_str());
     let deliveries = catalogue::PUBLISHING_DELIVERIES.description().name;
     counts.push(UsageCount {

@@ -1,4 +1,4 @@
-//! Shows pictures: live on a terminal, as plain lines elsewhere.
+//! Output of pictures: live on a terminal, otherwise as plain lines.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Stdout, Write};
@@ -19,33 +19,30 @@ use super::picture::Picture;
 use super::screen;
 use crate::interrupts::Interrupts;
 
-/// How often keys and new pictures are looked for.
+/// Polling interval for keys and new pictures.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Maximum time for giving back the terminal.
+/// Maximum time for restoring the terminal.
 const END_LIMIT: Duration = Duration::from_secs(1);
-/// How often a plain line is written.
+/// Interval between plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Where pictures are shown.
 pub(super) enum View {
-    /// On a terminal.
     Live(LiveView),
-    /// As lines.
     Plain(PlainView),
 }
 
 impl View {
-    /// The live view where it is possible and wanted.
+    /// Starts the live view if it is possible and wanted.
     pub(super) fn start(about: About, plain: bool, interrupts: Interrupts) -> Self {
         let is_possible = io::stdout().is_terminal() && !plain;
         match is_possible.then(|| LiveView::start(about, interrupts)) {
             Some(Ok(live)) => Self::Live(live),
-            // A terminal that cannot do it, such as one without a keyboard.
+            // An unsuitable terminal, such as one without a keyboard.
             Some(Err(_)) | None => Self::Plain(PlainView { next: LINE_EVERY }),
         }
     }
 
-    /// Shows a picture; the newest replaces one that is not yet drawn.
+    /// Shows a picture; it replaces one that has not been drawn yet.
     pub(super) fn show(&mut self, picture: Picture) {
         match self {
             Self::Live(live) => _ = live.pictures.send_replace(Some(picture)),
@@ -54,8 +51,8 @@ impl View {
     }
 }
 
-/// A thread draws and reads keys, so that a terminal that is slow, or stopped with Ctrl-S, holds nothing up. Dropping it gives
-/// the terminal back.
+/// Live view. A thread draws and reads keys, so that a slow terminal, or one stopped with Ctrl-S, blocks
+/// nothing else. Dropping it restores the terminal.
 pub(super) struct LiveView {
     pictures: watch::Sender<Option<Picture>>,
     /// Closed when the thread has ended.
@@ -70,7 +67,7 @@ impl LiveView {
         let (ending, ended) = mpsc::channel();
         std::thread::Builder::new().name("demo-view".to_owned()).spawn(move || {
             let _ending: mpsc::Sender<()> = ending;
-            // An error is a terminal that is gone, and with it whoever watched.
+            // An error means that the terminal is gone, so nobody is watching.
             if watch_and_draw(&mut screen, keyboard.as_ref(), &about, &mut newest, &interrupts).is_err() {
                 interrupts.hang_up();
             }
@@ -81,16 +78,15 @@ impl LiveView {
 
 impl Drop for LiveView {
     fn drop(&mut self) {
-        // The thread ends when there can be no further pictures, unless it waits for a terminal.
+        // The thread ends when no further picture can come, unless a write to the terminal blocks it.
         self.pictures = watch::Sender::new(None);
         let _ = self.ended.recv_timeout(END_LIMIT);
     }
 }
 
-/// Source of keys.
 enum Keyboard {
     StandardInput(io::Stdin),
-    /// The controlling terminal, where standard input is something else.
+    /// The controlling terminal, if standard input is something else.
     Terminal(File),
 }
 
@@ -110,7 +106,7 @@ impl Keyboard {
         }
     }
 
-    /// Waits for a key for a while. The library that reads keys does not notice that a terminal is gone, and would read for ever.
+    /// Waits for a key with a timeout. The library does not notice a closed terminal and would block forever.
     fn waits(&self) -> io::Result<bool> {
         let mut keyboard = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::ZERO);
@@ -136,7 +132,7 @@ fn watch_and_draw(
         let mut is_changed = false;
         let has_key = match keyboard {
             Some(keyboard) => keyboard.waits()?,
-            // Where there are no keys to read, drawing goes on.
+            // Without a keyboard, only draw.
             None => {
                 std::thread::sleep(LOOK_EVERY);
                 false
@@ -159,7 +155,7 @@ fn watch_and_draw(
     }
 }
 
-/// Ctrl-C is a key while the live view has the terminal.
+/// In raw mode Ctrl-C is a key.
 fn is_end(key: KeyEvent) -> bool {
     match key.code {
         KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
@@ -168,7 +164,7 @@ fn is_end(key: KeyEvent) -> bool {
     }
 }
 
-/// The terminal, for as long as it is ours. It is given back on every way out, a panic included.
+/// The terminal in raw mode. It is restored on every exit path, including a panic.
 struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
 }
@@ -176,7 +172,7 @@ struct Screen {
 impl Screen {
     fn take() -> io::Result<Self> {
         enable_raw_mode()?;
-        // From here on dropping it gives the terminal back, also when the next step fails.
+        // From here on dropping it restores the terminal, even if the next step fails.
         let screen = Terminal::new(CrosstermBackend::new(io::stdout())).map(|terminal| Self { terminal });
         if screen.is_err() {
             let _ = disable_raw_mode();
@@ -197,7 +193,7 @@ impl Drop for Screen {
     }
 }
 
-/// One line now and then.
+/// Prints a line at intervals.
 pub(super) struct PlainView {
     next: Duration,
 }
@@ -208,7 +204,7 @@ impl PlainView {
             return;
         }
         self.next = picture.elapsed + LINE_EVERY;
-        // Where standard output is closed nobody is left to be told.
+        // If standard output is closed, nobody can be told.
         let _ = writeln!(io::stdout(), "{}", plain_line(picture));
     }
 }

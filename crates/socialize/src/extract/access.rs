@@ -1,5 +1,6 @@
-//! What the caller may do in an organization or a workspace, looked up at every request so that a removal takes effect at
-//! once. Whoever is not a member gets 404: that something exists is not leaked across organizations.
+//! Permissions of the caller in an organization or workspace. They are looked up for every request, so a
+//! removal takes effect at once. Non-members get 404, so that nobody learns what exists in other
+//! organizations.
 
 use std::marker::PhantomData;
 
@@ -15,19 +16,16 @@ use super::{CurrentUser, Parameters};
 use crate::app::App;
 use crate::error::Error;
 
-/// What a route asks of the caller's role in the organization.
+/// Required role in the organization.
 pub trait OrganizationPermission: Send {
-    /// Whether the role suffices.
+    /// Returns whether the role suffices.
     fn allows(role: OrganizationRole) -> bool;
-    /// What to tell a member whose role does not.
+    /// Message for a member whose role does not suffice.
     const REFUSAL: &'static str;
 }
 
-/// Any member of the organization.
 pub struct OrganizationRoleAny;
-/// Owners and admins.
 pub struct OrganizationAdmin;
-/// Owners.
 pub struct Owner;
 
 impl OrganizationPermission for OrganizationRoleAny {
@@ -54,19 +52,17 @@ impl OrganizationPermission for Owner {
     }
 }
 
-/// A caller who is a member of the organization in the path, with a role that `P` allows.
+/// Caller who is a member of the organization in the path, with a role that `P` allows.
 pub struct OrganizationMember<P = OrganizationRoleAny> {
-    /// Who it is.
     pub user_id: UserId,
-    /// The organization in the path.
     pub organization_id: OrganizationId,
-    /// The caller's role there.
+    /// The caller's role in it.
     pub role: OrganizationRole,
     permission: PhantomData<P>,
 }
 
 impl<P> OrganizationMember<P> {
-    /// The caller's ids, for signals.
+    /// The ids for signals.
     pub fn actor(&self) -> Actor {
         Actor { user_id: self.user_id, organization_id: Some(self.organization_id), workspace_id: None }
     }
@@ -112,21 +108,19 @@ impl<P: OrganizationPermission> FromRequestParts<App> for OrganizationMember<P> 
     }
 }
 
-/// What a route asks of the caller's role in the workspace.
+/// Required role in the workspace.
 pub trait WorkspacePermission: Send {
-    /// Whether the role suffices.
+    /// Returns whether the role suffices.
     fn allows(role: WorkspaceRole) -> bool;
-    /// What to tell a member whose role does not.
+    /// Message for a member whose role does not suffice.
     const REFUSAL: &'static str;
 }
 
-/// Any member of the workspace.
 pub struct Member;
 /// Managers and authors.
 pub struct Author;
 /// Managers and reviewers.
 pub struct Reviewer;
-/// Managers.
 pub struct Manager;
 
 impl WorkspacePermission for Member {
@@ -161,24 +155,22 @@ impl WorkspacePermission for Manager {
     }
 }
 
-/// A caller who is a member of the workspace in the path, with a role that `P` allows. Owners and admins of the organization
-/// have the rights of a manager in all its workspaces.
+/// Caller who is a member of the workspace in the path, with a role that `P` allows. Owners and admins of the
+/// organization have a manager's rights in all its workspaces.
 pub struct WorkspaceMember<P = Member> {
-    /// Who it is.
     pub user_id: UserId,
-    /// The organization that the workspace belongs to.
+    /// The organization of the workspace.
     pub organization_id: OrganizationId,
-    /// The workspace in the path.
     pub workspace_id: WorkspaceId,
-    /// The caller's role there.
+    /// The caller's role in it.
     pub role: WorkspaceRole,
-    /// Whether the caller is an owner or admin of the organization.
+    /// True if the caller is an owner or admin of the organization.
     pub administers: bool,
     permission: PhantomData<P>,
 }
 
 impl<P> WorkspaceMember<P> {
-    /// The caller's ids, for signals.
+    /// The ids for signals.
     pub fn actor(&self) -> Actor {
         let (organization_id, workspace_id) = (Some(self.organization_id), Some(self.workspace_id));
         Actor { user_id: self.user_id, organization_id, workspace_id }

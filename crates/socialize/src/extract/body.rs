@@ -1,4 +1,4 @@
-//! JSON bodies, with refusals that say what was wrong.
+//! JSON bodies, with errors that say what is wrong.
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
@@ -12,13 +12,12 @@ use tokio::time::{Instant, timeout_at};
 use crate::app::{App, BODY_LIMIT};
 use crate::error::Error;
 
-/// How much of a body that is too large is read for nothing.
+/// Maximum number of bytes that are read and discarded of a body that is too large.
 const DISCARDED_BYTES: usize = 16 * BODY_LIMIT;
 
 /// The byte order mark in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A JSON body.
 pub struct Body<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
@@ -43,7 +42,7 @@ pub(super) async fn read(request: Request, app: &App) -> Result<Bytes, Error> {
     match timeout_at(deadline, Limited::new(&mut body, BODY_LIMIT).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            // A client that is still sending when its connection is closed might never see the answer.
+            // A client that is still sending when its connection closes might never see the response.
             let _ = timeout_at(deadline, discard(body)).await;
             Err(too_large())
         }
@@ -53,7 +52,7 @@ pub(super) async fn read(request: Request, app: &App) -> Result<Bytes, Error> {
     }
 }
 
-/// Reads on for a while.
+/// Reads and discards for a while.
 async fn discard(body: axum::body::Body) {
     let mut rest = Limited::new(body, DISCARDED_BYTES);
     while let Some(Ok(_)) = rest.frame().await {}
@@ -105,7 +104,7 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// Parses a JSON object. Bytes that are not JSON are malformed; JSON of another shape has an invalid field.
+/// Parses a JSON object. Invalid JSON is malformed; valid JSON of another shape has an invalid field.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     // Some Windows programs write one; parsers may ignore it (RFC 8259, 8.1).
     let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
@@ -113,9 +112,10 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
         return Err(not_json("it is UTF-16; send UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|_| not_json("it is not UTF-8"))?;
-    // First the whole syntax: otherwise what comes first decides, and a wrong type hides that the rest is missing.
+    // Checks the whole syntax first: otherwise a wrong type near the beginning would hide that the rest is
+    // missing.
     serde_json::from_str::<IgnoredAny>(text).map_err(|error| not_json(&error.to_string()))?;
-    // A list of values in the order of the fields would do for serde.
+    // serde would also accept an array of the values in the order of the fields.
     if !text.trim_start().starts_with('{') {
         return Err(Error::invalid_field("body", "must be a JSON object"));
     }
@@ -126,12 +126,13 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
             let field = if path == "." { "body" } else { &path };
             Error::invalid_field(field, &error.inner().to_string())
         }
-        // What is found in values only: half a surrogate pair, or a number that no computer has.
+        // Errors found only in values: half a surrogate pair, or a number out of range.
         _ => not_json(&error.inner().to_string()),
     })
 }
 
-/// Returns whether it looks like JSON in UTF-16: it begins with a byte order mark or with two ASCII characters.
+/// Returns whether the text looks like JSON in UTF-16: it begins with a byte order mark or with two ASCII
+/// characters.
 fn is_utf_16(bytes: &[u8]) -> bool {
     matches!(
         bytes,

@@ -1,4 +1,4 @@
-//! From where a request comes, for limits.
+//! Address of the client, for limits.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -11,8 +11,8 @@ use crate::app::App;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The client's address, as far as one client can be told from another: an IPv6 address counts with all of its /64 network,
-/// because a single customer of a provider gets at least that many.
+/// Address that identifies a client. Of an IPv6 address only the /64 network counts, because a single
+/// customer of a provider gets at least that many addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(IpAddr);
 
@@ -27,14 +27,14 @@ impl FromRequestParts<App> for ClientAddress {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        // Requests that come over no connection come from one client.
+        // Requests without a connection count as one client.
         let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         Ok(Self::of(peer, &parts.headers, |address| app.settings.trusts(address)))
     }
 }
 
 impl ClientAddress {
-    /// The address, to derive codes from.
+    /// The address as bytes, as input of keyed hashes.
     pub fn bytes(&self) -> Vec<u8> {
         match self.0 {
             IpAddr::V4(address) => address.octets().to_vec(),
@@ -42,7 +42,7 @@ impl ClientAddress {
         }
     }
 
-    /// Whether it is an address that is not routed on the internet: of this machine, or of a network of one's own.
+    /// Returns whether the address is not routed on the Internet: loopback or a private network.
     pub fn is_private(&self) -> bool {
         match self.0 {
             IpAddr::V4(address) => {
@@ -57,9 +57,9 @@ impl ClientAddress {
         }
     }
 
-    /// The address that a chain of trusted proxies reports, or else the peer's. Each proxy appends whom it got the request
-    /// from, so the list is read from its end and only for as long as whoever wrote an entry is trusted: what comes before
-    /// was written by the client, who could write anything.
+    /// Returns the address reported by a chain of trusted proxies, or else the peer's address. Each proxy
+    /// appends the address of its client, so the list is read from the end while the writer of an entry is
+    /// trusted; the client could have written anything before that.
     pub(crate) fn of(peer: IpAddr, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Self {
         let mut client = peer.to_canonical();
         let lines = headers.get_all(X_FORWARDED_FOR).iter().rev();
@@ -72,7 +72,7 @@ impl ClientAddress {
     }
 }
 
-/// An address, which some proxies write with the port.
+/// Parses an address; some proxies append the port.
 fn parse_entry(entry: &str) -> Option<IpAddr> {
     let entry = entry.trim();
     let with_port = || entry.parse::<SocketAddr>().map(|address| address.ip());

@@ -5,7 +5,7 @@
 //! `"7;gzip"`, `"7--br"`). Clients return the changed tag, and most proxies forward it unchanged. Our tags
 //! identify a version or a content, never an encoding, so all of these forms identify the same thing.
 
-/// The codings of <https://www.iana.org/assignments/http-parameters> that proxies compress with.
+/// Codings of <https://www.iana.org/assignments/http-parameters> that proxies compress with.
 const CODINGS: &[&str] = &["x-gzip", "gzip", "br", "zstd", "deflate", "compress", "dcb", "dcz"];
 /// Separators between a tag and a coding.
 const SEPARATORS: &[char] = &['-', ';', ':', '.', '+', '_', '/'];
@@ -21,18 +21,19 @@ pub fn etag(version: i64) -> String {
 /// The value of `If-Match` or `If-None-Match`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum EntityTags {
-    /// `*`: whatever there is.
+    /// `*`: any version.
     Any,
-    /// The listed tags without quotes, without weakness, and without what proxies add.
+    /// The listed tags without quotes, without `W/`, and without suffixes of proxies.
     Tags(Vec<String>),
 }
 
 impl EntityTags {
-    /// Parses a header whose lines were joined by commas (RFC 9110, 8.8.3, 13.1.1, 13.1.2). Returns `None` where it is malformed.
+    /// Parses a header whose lines were joined by commas (RFC 9110, 8.8.3, 13.1.1, 13.1.2). Returns `None` if
+    /// it is malformed.
     ///
     /// Weak tags match like strong ones. The standard forbids that for `If-Match` because a weak tag can
-    /// stand for several contents. Ours never do: only proxies make them weak, and the number in it is still
-    /// that of exactly one version.
+    /// stand for several contents. Ours never do: only proxies make them weak, and the number in the tag
+    /// still identifies one version.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return Some(Self::Any);
@@ -59,7 +60,7 @@ impl EntityTags {
         (!tags.is_empty()).then_some(Self::Tags(tags))
     }
 
-    /// Returns whether one of them names what has this `ETag`, which is one of ours and in quotes.
+    /// Returns whether one of the tags matches this `ETag`, which is one of ours and in quotes.
     pub fn name(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -68,7 +69,7 @@ impl EntityTags {
     }
 }
 
-/// Removes codings from the end of a tag. Our own tags are decimal or hexadecimal, so none of them ends in a
+/// Removes codings from the end of a tag. Our own tags are decimal or hexadecimal, so they never end in a
 /// separator and a coding.
 fn without_codings(opaque: &str) -> &str {
     let mut tag = opaque;

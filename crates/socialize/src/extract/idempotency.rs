@@ -1,5 +1,5 @@
-//! Requests that create: a client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
-//! first answer again instead of a second creation.
+//! Idempotent creation: a client that lost a response repeats the request with the same `Idempotency-Key` and
+//! gets the first response again, instead of a second creation.
 
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
@@ -20,12 +20,11 @@ use crate::database::Transaction;
 use crate::error::Error;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// Set on an answer that is a repetition.
+/// Header of a repeated response.
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// A JSON body with the `Idempotency-Key` that may have come with it.
+/// A JSON body with its optional `Idempotency-Key`.
 pub struct Idempotent<T> {
-    /// The body.
     pub body: T,
     key: Option<Key>,
 }
@@ -53,11 +52,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Idempotent<T> {
     }
 }
 
-/// The `Idempotency-Key` of a request whose body is a file, which is hashed only when all of it has arrived.
+/// `Idempotency-Key` of a request whose body is a file, which is hashed only after all of it has arrived.
 pub struct IdempotencyKey {
     key: Option<String>,
     method_and_route: String,
-    /// The path and the query.
     target: String,
 }
 
@@ -75,12 +73,12 @@ impl FromRequestParts<App> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// Whether there is one.
+    /// Returns whether the request has a key.
     pub fn is_present(&self) -> bool {
         self.key.is_some()
     }
 
-    /// The request with the checksum of its file.
+    /// Adds the checksum of the request's file.
     pub fn of_file(self, checksum: &[u8; 32]) -> Idempotent<()> {
         let request_hash = Sha256::new().chain_update(&self.target).chain_update([0]).chain_update(checksum);
         let method_and_route = self.method_and_route;
@@ -105,13 +103,13 @@ fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
 }
 
 impl<T> Idempotent<T> {
-    /// Claims the key for this transaction. The earlier answer, if there is one, is returned to be given again.
+    /// Claims the key in this transaction. Returns the earlier response if there is one.
     ///
-    /// A second request with the same key waits at the primary key until the first has committed or failed, so one of them
-    /// creates and the other repeats.
+    /// A second request with the same key waits at the primary key until the first one has committed or
+    /// failed, so one of them creates and the other repeats.
     ///
     /// # Errors
-    /// If the key came with another request before, or the database fails.
+    /// If the key was used with another request, or the database fails.
     pub async fn begin(
         &self,
         app: &App,
@@ -126,10 +124,11 @@ impl<T> Idempotent<T> {
         }
     }
 
-    /// The same for a caller whose session nothing has looked up yet. Without a key it does not look it up either.
+    /// Like [`Self::begin`], for a caller whose session has not been checked yet. Without a key it is not
+    /// checked here either.
     ///
     /// # Errors
-    /// If the session has ended, too.
+    /// As above, and if the session has ended.
     pub async fn begin_as(
         &self,
         app: &App,
@@ -144,7 +143,7 @@ impl<T> Idempotent<T> {
         }
     }
 
-    /// Keeps the answer for repetitions, in the transaction that creates.
+    /// Stores the response for repetitions, in the transaction that creates.
     pub async fn complete<B: Serialize>(
         &self,
         app: &App,
@@ -171,17 +170,17 @@ impl<T> Idempotent<T> {
     }
 }
 
-/// What came of claiming a key.
+/// Result of claiming a key.
 enum Claim {
-    /// Nobody has used it.
+    /// The key is new.
     New,
-    /// The answer to the request that used it.
+    /// Response to the earlier request with this key.
     Earlier(Response),
-    /// The caller's session, which was to be checked, has ended.
+    /// The caller's session has ended.
     SessionEnded,
 }
 
-/// Claims a key, for a caller with this session where it still has to be checked.
+/// Claims a key, and checks this session if it has not been checked yet.
 async fn claim(
     app: &App,
     transaction: &mut Transaction,
@@ -240,7 +239,7 @@ async fn claim(
     Ok(Claim::Earlier(earlier.into_response()))
 }
 
-/// The row of a request that came before.
+/// Row of an earlier request.
 #[derive(sqlx::FromRow)]
 struct Earlier {
     method_and_route: String,
@@ -263,16 +262,15 @@ impl IntoResponse for Earlier {
     }
 }
 
-/// The answer 201 with what was created.
+/// Response 201 with the created resource.
 pub struct Created<B> {
-    /// What was created.
     pub body: B,
-    /// The `ETag` of it, where edits ask for `If-Match`.
+    /// `ETag` of the resource, if edits require `If-Match`.
     pub etag: Option<String>,
 }
 
 impl<B> Created<B> {
-    /// Something without an `ETag`.
+    /// A resource without an `ETag`.
     pub fn new(body: B) -> Self {
         Self { body, etag: None }
     }

@@ -1,5 +1,5 @@
-//! Edits of what several people edit: the answer to a reading carries the version as its `ETag`, and an edit says in
-//! `If-Match` which version it is about, so that nobody overwrites what they have not seen.
+//! Optimistic concurrency: a read returns the version as `ETag`, and an edit names in `If-Match` the version
+//! that it is based on, so nobody overwrites a change that they have not seen.
 
 use axum::extract::FromRequestParts;
 use domain::labels::ErrorCode;
@@ -10,7 +10,7 @@ use super::entity_tags::{EntityTags, etag};
 use crate::app::App;
 use crate::error::Error;
 
-/// The versions that an edit is about; a request without `If-Match` is refused.
+/// Versions that an edit is based on; a request without `If-Match` is rejected.
 pub struct IfMatch(EntityTags);
 
 impl FromRequestParts<App> for IfMatch {
@@ -31,10 +31,10 @@ impl FromRequestParts<App> for IfMatch {
 }
 
 impl IfMatch {
-    /// Refuses unless the version is one that the client asks for.
+    /// Rejects a version that the client did not name.
     ///
     /// # Errors
-    /// If it is not.
+    /// If it does not match.
     pub fn check(&self, version: i64) -> Result<(), Error> {
         if self.0.name(&etag(version)) {
             return Ok(());

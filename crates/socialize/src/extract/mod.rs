@@ -1,5 +1,5 @@
-//! Arguments of handlers. Authorisation is one of them: a handler that takes a [`WorkspaceMember`] cannot be reached by
-//! anybody else.
+//! Extractors of handlers. Authorisation is one of them: a handler that takes a [`WorkspaceMember`] cannot be
+//! reached by anybody else.
 
 mod access;
 mod body;

@@ -1,4 +1,4 @@
-//! Path and query parameters, with refusals in the shape of every other error.
+//! Path and query parameters, with errors in the common format.
 
 use axum::extract::{FromRequestParts, Path};
 use domain::labels::ErrorCode;
@@ -9,14 +9,13 @@ use serde::de::DeserializeOwned;
 use crate::app::App;
 use crate::error::Error;
 
-/// Path parameters.
 pub struct Parameters<T>(pub T);
 
 impl<T: DeserializeOwned + Send> FromRequestParts<App> for Parameters<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        // A path whose id is not one leads nowhere, exactly like one whose id is unknown.
+        // A malformed id in a path gets the same response as an unknown one.
         match Path::from_request_parts(parts, app).await {
             Ok(Path(parameters)) => Ok(Self(parameters)),
             Err(_) => {
@@ -26,14 +25,13 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Parameters<T> {
     }
 }
 
-/// Query parameters.
 pub struct Query<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Error> {
-        // What is not UTF-8 would be replaced without a word.
+        // Invalid UTF-8 would be replaced silently.
         if percent_decode_str(parts.uri.query().unwrap_or_default()).decode_utf8().is_err() {
             let message = "The query must be UTF-8, percent-encoded.";
             return Err(Error::refused(ErrorCode::MalformedRequest, message));
@@ -42,7 +40,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
             Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
             Err(rejection) => {
                 let text = rejection.body_text();
-                // Without the words of the library, if they are these.
+                // Removes the library's prefix.
                 let problem = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
                 let message = format!("The query is not one that this route takes: {problem}.");
                 Err(Error::refused(ErrorCode::MalformedRequest, message))

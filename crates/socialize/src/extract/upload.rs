@@ -1,4 +1,4 @@
-//! Files that are uploaded as they are: the body is the file.
+//! Uploaded files: the request body is the file.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -8,11 +8,10 @@ use http::header;
 use crate::app::App;
 use crate::error::Error;
 
-/// A file of which nothing has been read yet. What its client says about its type is ignored.
+/// A file before reading. The type that the client declares is ignored.
 pub struct Upload {
-    /// It.
     pub body: Body,
-    /// Whether the client sends it only after it was told to go on.
+    /// True if the client waits for `100 Continue` before sending.
     pub waits_for_permission: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Who is calling.
+//! Authentication of the caller.
 //!
-//! An access token says who; whether its session still lives is asked of the database. Every statement that looks something up
-//! for the caller for the first time asks that too, so it costs no round trip of its own: [`PlatformOperator`], the members of
-//! organizations and workspaces, and the handlers that take a [`CurrentUser`].
+//! An access token identifies the user; the database knows whether its session is still active. The first
+//! statement for the caller checks that as well, so it costs no extra round trip: in [`PlatformOperator`], in
+//! the members of organizations and workspaces, and in handlers that take a [`CurrentUser`].
 
 use axum::extract::FromRequestParts;
 use domain::database_operation::DatabaseOperation;
@@ -17,13 +17,13 @@ use crate::app::App;
 use crate::error::Error;
 use crate::token::TokenRefusal;
 
-/// A caller with a valid access token. Its session may have ended: the first statement of the handler must join `sessions`, or
-/// the handler must call [`CurrentUser::require_session`]. A test calls every route with the token of an ended session.
+/// Caller with a valid access token. Its session may have ended: the first statement of the handler must join
+/// `sessions`, or the handler must call [`CurrentUser::require_session`]. A test calls every route with the
+/// token of an ended session.
 #[derive(Clone, Copy)]
 pub struct CurrentUser {
-    /// Who it is.
     pub user_id: UserId,
-    /// The session that the token belongs to.
+    /// The session of the token.
     pub session_id: SessionId,
 }
 
@@ -42,7 +42,7 @@ impl FromRequestParts<App> for CurrentUser {
             Some(None) => {
                 Err((AuthFailureReason::InvalidToken, "The Authorization header must be: Bearer <token>."))
             }
-            // A proxy may have looked at the other one.
+            // A proxy may have evaluated the other one.
             Some(Some(_)) if authorizations.next().is_some() => {
                 Err((AuthFailureReason::InvalidToken, "Send one Authorization header, not several."))
             }
@@ -70,7 +70,7 @@ impl FromRequestParts<App> for CurrentUser {
 }
 
 impl CurrentUser {
-    /// Refuses unless the session lives. For where a statement found nothing and cannot tell why.
+    /// Rejects the request if the session has ended. For statements that found no row and cannot tell why.
     ///
     /// # Errors
     /// If the session has ended, or the database fails.
@@ -93,7 +93,7 @@ impl CurrentUser {
         if lives { Ok(()) } else { Err(self.session_ended(app)) }
     }
 
-    /// The refusal of a token whose session has ended.
+    /// Error for a token whose session has ended.
     pub fn session_ended(&self, app: &App) -> Error {
         app.signals.auth_failed(AuthFailureReason::EndedSession, Some(self.user_id));
         Error::refused(
@@ -103,10 +103,9 @@ impl CurrentUser {
     }
 }
 
-/// A caller who operates the platform.
+/// Caller who is a platform operator.
 #[derive(Clone, Copy)]
 pub struct PlatformOperator {
-    /// Who it is.
     pub user_id: UserId,
 }
 

@@ -25,7 +25,6 @@ pub struct GaugeSignals {
 }
 
 impl GaugeSignals {
-    /// Creates the instruments.
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         Self {

@@ -1,4 +1,4 @@
-//! The byte stream of a client, and how it ends.
+//! Byte stream of a client, including its orderly close.
 
 use std::io;
 use std::pin::Pin;
@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Maximum time that a client gets to read the last response after the connection was closed to it.
+/// Maximum time for a client to read the last response after the server has closed its side.
 const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Maximum number of bytes that are read and discarded meanwhile.
+/// Maximum number of bytes read and discarded meanwhile.
 const LINGER_BYTES: usize = 4 << 20;
 
 /// Maximum time without progress while writing.
 const WRITE_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Flag for clients that may still be sending when their connection is closed.
+/// Set for clients that may still be sending when their connection is closed.
 #[derive(Clone, Default)]
 pub(super) struct Lingering(Arc<AtomicBool>);
 
 impl Lingering {
-    /// Notes that bytes are on their way that nobody will read.
+    /// Notes that unread bytes may still arrive.
     pub(super) fn expect_more(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -33,20 +33,21 @@ impl Lingering {
     }
 }
 
-/// A stream that ends when its client reads nothing, and that is closed in two steps where the client may still be sending. Closing it at once would make the system answer
-/// with a reset, which can destroy the last response before the client has read it.
+/// A stream that ends when its client stops reading, and that closes in two steps if the client may still be
+/// sending. Closing it at once would send a TCP reset, which can destroy the last response before the client
+/// has read it.
 pub(super) struct ClientStream<S> {
     stream: S,
     lingering: Lingering,
     end: End,
-    /// Runs while nothing can be written. Made when that happens first, which for most connections is never.
+    /// Runs while writing is blocked. Created on first use, which most connections never reach.
     patience: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
 }
 
 enum End {
     Open,
-    /// Nothing more is written. Until the client closes its side, what it sends is thrown away.
+    /// Writing has ended. Input is discarded until the client closes its side.
     Lingering {
         discarded: usize,
         limit: Pin<Box<Sleep>>,
@@ -59,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         Self { stream, lingering, end: End::Open, patience: None, is_waiting: false }
     }
 
-    /// Gives up a client that has read nothing for too long: it holds what is to be written, and the memory of that.
+    /// Ends the stream of a client that has read nothing for too long, to release its buffers.
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.is_waiting = false;
@@ -74,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientStream<S> {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Reads and discards. Pending while nothing arrives.
+    /// Reads and discards; pending while nothing arrives.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut room = [0; 8 << 10];
         let mut buffer = ReadBuf::new(&mut room);
@@ -126,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
                 End::Open => {
                     ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
                     self.end = match self.poll_discard(context) {
-                        // It has closed its side too, or sends nothing and is not expected to.
+                        // The client has closed its side too, or is not expected to send.
                         Poll::Ready(Ok(0) | Err(_)) => End::Over,
                         Poll::Pending if !self.lingering.expects_more() => End::Over,
                         Poll::Pending => End::Lingering { discarded: 0, limit: Box::pin(sleep(LINGER_TIME)) },

@@ -1,4 +1,4 @@
-//! Accepting connections: what a client may take in time and size, and how connections end with the process.
+//! Accepts connections, limits their size and duration, and shuts them down with the process.
 
 mod client_stream;
 mod places;
@@ -37,45 +37,45 @@ use crate::extract::ClientAddress;
 use crate::unreadable::{Progress, RefusingStream, UnreadableRecorder};
 use crate::unsent::{COUNTED_FROM, Held, UnsentResponses};
 
-/// How long a client may take to send the headers of its first request.
+/// Maximum time for the headers of the first request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection is kept for the next request, until the headers of that are complete. It is longer than proxies
-/// keep connections that they do not use (nginx one minute, Caddy two), so that it is they who close them: a request that is sent
-/// into the moment at which the server closes is lost, and one that is no `GET` is not repeated by anybody.
+/// Maximum time between two requests, until the headers of the next one are complete. Longer than proxies
+/// keep idle connections (nginx one minute, Caddy two), so that they close first: a request sent at the
+/// moment at which the server closes is lost, and only a `GET` is retried.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
-/// Interval of that check where the protocol has none of its own.
+/// Interval of the idle check for protocols without one of their own.
 const IDLE_CHECK: Duration = Duration::from_secs(30);
-/// Maximum time that a connection without a request takes to close.
+/// Maximum time for a connection without requests to close.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// Maximum number of concurrent requests of an HTTP/2 connection.
 const STREAMS_AT_ONCE: u32 = 32;
-/// Send buffer of each of them, beside the response itself.
+/// Send buffer of each of these requests, in addition to the response itself.
 const STREAM_SEND_BYTES: usize = 16 << 10;
-/// Receive window of a request body, which is filled before anybody reads it.
+/// Receive window of a request body; it fills before the handler reads.
 const STREAM_RECEIVE_BYTES: u32 = 128 << 10;
-/// Receive window of all request bodies of a connection together.
+/// Receive window of all request bodies of a connection.
 const CONNECTION_RECEIVE_BYTES: u32 = 256 << 10;
-/// The most that the headers of a request may have; beyond it the answer is 431.
+/// Maximum size of a request's headers; larger ones get 431.
 pub(crate) const HEADER_BYTES: usize = 16 << 10;
-/// How much of too large headers is read all the same, so that the 431 has the shape of every error and leaves a record.
+/// Size up to which larger headers are still read, so that the 431 has the common error format and leaves a
+/// record.
 const READABLE_HEADER_BYTES: usize = 4 * HEADER_BYTES;
-/// How often an idle client of HTTP/2 has to show that it is still there.
+/// Interval of HTTP/2 keep-alive pings.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// How long requests of HTTP/2 may take to notice that their connection has ended.
+/// Maximum time for HTTP/2 requests to notice the end of their connection.
 const STREAM_END_LIMIT: Duration = Duration::from_millis(500);
 
-/// What a listener answers with.
+/// Services of a listener.
 #[derive(Clone)]
 pub(crate) struct Services<S> {
-    /// Requests.
     pub(crate) requests: S,
-    /// Requests whose headers are too large to be looked at.
+    /// Handles requests whose headers are too large.
     pub(crate) headers_too_large: S,
-    /// Connections that never become a request.
+    /// Handles connections that never become a request.
     pub(crate) unreadable: UnreadableRecorder,
 }
 
-/// Answers every request, such as a router.
+/// A service that responds to every request, such as a router.
 pub(crate) trait Answering:
     Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
     + Clone
@@ -94,11 +94,11 @@ impl<S> Answering for S where
 {
 }
 
-/// When a listener ends; each begins when the sender is dropped.
+/// Stages of shutdown; each begins when its sender is dropped.
 #[derive(Clone)]
 pub(crate) struct End {
-    /// Connections are still accepted, but each is for one request only: who keeps one open would send the next request into
-    /// the moment at which it is closed.
+    /// Connections are still accepted, but each for one request only: a client that keeps one open could send
+    /// its next request at the moment at which it closes.
     pub(crate) announced: watch::Receiver<()>,
     /// No connection is accepted any more.
     pub(crate) closed: watch::Receiver<()>,
@@ -110,11 +110,11 @@ impl End {
     }
 }
 
-/// Limits that the connections of a listener share. Clones share them.
+/// Limits shared by all connections of a listener. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Shares {
     places: Places,
-    /// `None` where nothing is counted.
+    /// `None` if nothing is counted.
     unsent: Option<UnsentResponses>,
 }
 
@@ -125,14 +125,14 @@ impl Shares {
         Self { places, unsent: Some(UnsentResponses::default()) }
     }
 
-    /// For a listener that only its operator reaches.
+    /// For a listener that only the operator reaches.
     pub(crate) fn unlimited() -> Self {
         let places = Places::new(ConnectionLimits::NONE, Vec::new());
         Self { places, unsent: None }
     }
 }
 
-/// Accepts connections until the end, then lets those that are open finish their requests, for at most `patience`.
+/// Accepts connections until shutdown, then lets open ones finish their requests, for at most `patience`.
 pub(crate) async fn accept<S: Answering>(
     listener: TcpListener,
     services: Services<S>,
@@ -159,7 +159,7 @@ pub(crate) async fn accept<S: Answering>(
                     connections.spawn(serve_connection(stream, server, place, streams.clone()));
                 }
             }
-            // Out of file descriptors, most likely: others must end before more can be accepted.
+            // Probably out of file descriptors: other connections must end first.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
@@ -167,13 +167,13 @@ pub(crate) async fn accept<S: Answering>(
     closing.cancel();
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(patience, ended).await;
-    // What has not ended by now is ended here, so that it leaves its record behind before telemetry ends.
+    // Ends the remaining connections here, so that they leave their records before telemetry ends.
     connections.shutdown().await;
     streams.close();
     let _ = tokio::time::timeout(STREAM_END_LIMIT, streams.wait()).await;
 }
 
-/// Everything that serves a connection.
+/// Everything needed to serve a connection.
 struct Server<S> {
     services: Services<S>,
     shares: Shares,
@@ -187,7 +187,7 @@ async fn serve_connection<S: Answering>(
     place: Place,
     streams: TaskTracker,
 ) {
-    // Answers are small and complete; waiting for more to send only delays them.
+    // Responses are small and complete, so delaying them to send more at once is useless.
     let _ = stream.set_nodelay(true);
     let lingering = Lingering::default();
     let (progress, recorder) = (Progress::default(), server.services.unreadable.clone());
@@ -205,7 +205,7 @@ async fn serve_connection<S: Answering>(
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
         let services = &server.services;
         let answering = if is_too_large { &services.headers_too_large } else { &services.requests };
-        // HTTP/2 has another way to say so, which belongs to the connection and not to an answer.
+        // HTTP/2 announces it per connection, not per response.
         let is_last = !is_http_2 && server.end.is_announced();
         let (request, unread) = keep_unread(request);
         let answer = answering.clone().oneshot(request);
@@ -214,7 +214,7 @@ async fn serve_connection<S: Answering>(
         async move {
             let mut answer = answer.await?;
             let is_read = match unread {
-                // The response has said already that the connection ends.
+                // The response already announces the end of the connection.
                 Some(unread) if answer.headers().contains_key(header::CONNECTION) => unread.was_read(),
                 Some(unread) => unread.finish().await,
                 None => true,
@@ -250,7 +250,8 @@ async fn serve_connection<S: Answering>(
 
     tokio::select! {
         ended = &mut served => {
-            // A client broke the protocol or went away. Its requests, if any, have records of their own.
+            // The client violated the protocol or disconnected. Its requests, if any, have records of their
+            // own.
             if let Err(error) = ended {
                 progress.conclude(Some(&*error), &recorder);
             }
@@ -265,7 +266,7 @@ async fn serve_connection<S: Answering>(
     if connection.is_killed() {
         return;
     }
-    // Requests that have begun are finished. What has not become one by now will not.
+    // Finishes started requests. A connection without one is closed.
     served.as_mut().graceful_shutdown();
     while tokio::time::timeout(CLOSING_TIME, &mut served).await.is_err() {
         if connection.is_idle() || connection.is_killed() {
@@ -274,19 +275,20 @@ async fn serve_connection<S: Answering>(
     }
 }
 
-/// Reasons why the server closes a connection.
+/// Reasons for the server to close a connection.
 #[derive(PartialEq, Eq)]
 enum ConnectionEnd {
     /// The first request did not arrive in time.
     NoRequest,
-    /// It is idle for too long, its place is needed for another, or the listener ends.
+    /// The connection has been idle for too long, its place is needed for another one, or the listener shuts
+    /// down.
     Idle,
 }
 
-/// Waits until the connection has to close.
+/// Waits until the connection must close.
 async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
     let beginning = tokio::time::timeout(HEADER_TIMEOUT, connection.closing()).await;
-    // The limit is for the first request.
+    // The limit applies to the first request.
     if beginning.is_ok() {
         return ConnectionEnd::Idle;
     }
@@ -294,7 +296,7 @@ async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
         return ConnectionEnd::NoRequest;
     }
     while tokio::time::timeout(IDLE_CHECK, connection.closing()).await.is_err() {
-        // HTTP/1 has a limit of its own between two requests.
+        // HTTP/1 has its own limit between two requests.
         if connection.idle_time() >= IDLE_TIMEOUT {
             return ConnectionEnd::Idle;
         }
@@ -302,14 +304,14 @@ async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
     ConnectionEnd::Idle
 }
 
-/// Counts the memory of a response, or gives up the response where there is none.
+/// Reserves memory for a response, or replaces the response if there is none.
 async fn hold(
     answer: Response,
     unsent: Option<UnsentResponses>,
     client: ClientAddress,
     connection: &Arc<Connection>,
 ) -> (Response, Option<Arc<Held>>) {
-    // Bodies without a known size are read from a file piece by piece.
+    // Bodies of unknown size are read from a file piece by piece.
     let size = answer.body().size_hint().exact().filter(|size| *size >= COUNTED_FROM);
     let (Some(unsent), Some(size)) = (unsent, size) else { return (answer, None) };
     match unsent.hold(client, size).await {
@@ -322,7 +324,8 @@ async fn hold(
     }
 }
 
-/// Lets the rest of a body be read after the response is known, where the next request comes behind it. HTTP/2 has a stream for each.
+/// Allows reading the rest of a body after the response is known, if the next request follows it. HTTP/2 has
+/// a separate stream per request.
 fn keep_unread(request: Request<Incoming>) -> (Request<RequestBody>, Option<Unread>) {
     if request.version() >= Version::HTTP_2 || request.body().is_end_stream() {
         return (request.map(RequestBody::new), None);
@@ -333,12 +336,12 @@ fn keep_unread(request: Request<Incoming>) -> (Request<RequestBody>, Option<Unre
     (Request::from_parts(head, body), Some(unread))
 }
 
-/// The size of headers as HTTP/1 spells them.
+/// Size of headers in the HTTP/1 encoding.
 fn header_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
-/// Runs the requests of an HTTP/2 connection, of which there are many at once.
+/// Runs the concurrent requests of an HTTP/2 connection.
 #[derive(Clone)]
 struct StreamExecutor(TaskTracker);
 

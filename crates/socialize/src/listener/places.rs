@@ -1,8 +1,9 @@
-//! Limits on the connections of clients: in all, and per client network.
+//! Limits on client connections: in total, and per client network.
 //!
-//! Each takes a file descriptor, and the process needs some for itself: for the operations listener, the database, files and calls. So
-//! there are fewer places than descriptors. Where no place is free, the connection that has been idle longest is closed for a new one,
-//! of the network that has most of them, so that whoever opens a thousand connections closes their own.
+//! Each connection takes a file descriptor, and the process needs some for the operations listener, the
+//! database, files and outbound calls. So there are fewer places than descriptors. If all are taken, a new
+//! connection replaces the one that has been idle longest, of the network that has most. A client that opens
+//! a thousand connections thus closes its own.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -17,24 +18,24 @@ use tokio_util::sync::CancellationToken;
 use crate::counts::Counts;
 use crate::extract::ClientAddress;
 
-/// At most one line about the limit in this time.
+/// Minimum time between two log lines about the limit.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Maximum numbers of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectionLimits {
-    /// In all.
+    /// Total.
     pub(crate) all: usize,
-    /// From one client network, unless it is a trusted proxy.
+    /// Per client network, except trusted proxies.
     pub(crate) of_one_client: usize,
 }
 
 impl ConnectionLimits {
-    /// No limits, for a listener that only its operator reaches.
+    /// No limits, for a listener that only the operator reaches.
     pub(crate) const NONE: Self = Self { all: usize::MAX, of_one_client: usize::MAX };
 }
 
-/// Gives out places to connections.
+/// Assigns places to connections.
 #[derive(Clone)]
 pub(crate) struct Places {
     shared: Arc<Shared>,
@@ -42,9 +43,9 @@ pub(crate) struct Places {
 
 struct Shared {
     limits: ConnectionLimits,
-    /// Networks of proxies, behind which there are many clients.
+    /// Networks of proxies, each of which serves many clients.
     trusted: Vec<IpNet>,
-    /// Idle times are counted from here.
+    /// Reference time of idle times.
     epoch: Instant,
     state: Mutex<State>,
 }
@@ -58,28 +59,28 @@ struct State {
     told_at: Option<Instant>,
 }
 
-/// A connection, as far as others need to know it.
+/// State of a connection that other connections need.
 pub(super) struct Connection {
     /// `None` for those of trusted proxies.
     client: Option<ClientAddress>,
     epoch: Instant,
-    /// Requests whose responses are not complete.
+    /// Number of requests without a complete response.
     in_progress: AtomicU32,
-    /// Since when there are none, in milliseconds.
+    /// Time since which there are none, in milliseconds.
     idle_since: AtomicU64,
     was_used: AtomicBool,
     is_killed: AtomicBool,
     closing: CancellationToken,
 }
 
-/// The right of a connection to be open, given up when it is dropped.
+/// The right to keep a connection open; released on drop.
 pub(super) struct Place {
     shared: Arc<Shared>,
     id: u64,
     connection: Arc<Connection>,
 }
 
-/// A request whose response is not complete. Its connection is not idle.
+/// A request without a complete response. Its connection is not idle.
 pub(super) struct InProgress(Arc<Connection>);
 
 impl Places {
@@ -88,12 +89,13 @@ impl Places {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Returns the client that a request comes from.
+    /// Returns the client of a request.
     pub(super) fn client_of(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         ClientAddress::of(peer, headers, |address| self.shared.trusts(address))
     }
 
-    /// Takes a place, if need be that of another connection, which is told to close. Returns nothing where none of them is idle.
+    /// Takes a free place, or that of an idle connection, which is told to close. Returns `None` if no
+    /// connection is idle.
     pub(super) fn take(&self, peer: SocketAddr, closing: CancellationToken) -> Option<Place> {
         let shared = &self.shared;
         let client = shared.client(peer.ip());
@@ -154,7 +156,8 @@ impl State {
         Some(connection)
     }
 
-    /// Returns how many connections the network of a connection has. Those of proxies count as one each: behind each there is somebody else.
+    /// Returns the number of connections of a connection's network. Those of proxies count as one each,
+    /// because they serve different clients.
     fn count_of(&self, client: Option<ClientAddress>) -> u64 {
         client.map_or(1, |client| self.by_client.of(&client).max(1))
     }
@@ -168,8 +171,8 @@ impl State {
         self.open.len() < limits.all || self.close_longest_idle(|_| true)
     }
 
-    /// Closes the connection that has been idle longest, of the network that has most. From now on it has no place; it closes within a
-    /// second, or when its client has read the last response.
+    /// Closes the connection that has been idle longest, of the network that has most. It loses its place now
+    /// and closes within a second, or when its client has read the last response.
     fn close_longest_idle(&mut self, is_candidate: impl Fn(&Connection) -> bool) -> bool {
         let idle =
             self.open.iter().filter(|(_, connection)| is_candidate(connection) && connection.is_idle());
@@ -205,7 +208,7 @@ impl Drop for Place {
 }
 
 impl Connection {
-    /// Says that a request has begun.
+    /// Notes that a request has begun.
     pub(super) fn begin(self: &Arc<Self>) -> InProgress {
         self.was_used.store(true, Ordering::Relaxed);
         self.in_progress.fetch_add(1, Ordering::Relaxed);
@@ -220,7 +223,7 @@ impl Connection {
         self.in_progress.load(Ordering::Relaxed) == 0
     }
 
-    /// For how long no request has been in progress.
+    /// Time since the last request ended.
     pub(super) fn idle_time(&self) -> Duration {
         if !self.is_idle() {
             return Duration::ZERO;
@@ -229,17 +232,17 @@ impl Connection {
         Duration::from_millis(elapsed(self.epoch).saturating_sub(since))
     }
 
-    /// Ends when the connection has to close.
+    /// Waits until the connection must close.
     pub(super) async fn closing(&self) {
         self.closing.cancelled().await;
     }
 
-    /// Returns whether it must not even finish what it has begun.
+    /// Returns whether even requests in progress must be aborted.
     pub(super) fn is_killed(&self) -> bool {
         self.is_killed.load(Ordering::Relaxed)
     }
 
-    /// Ends it at once.
+    /// Aborts the connection.
     pub(super) fn kill(&self) {
         self.is_killed.store(true, Ordering::Relaxed);
         self.closing.cancel();
@@ -272,7 +275,7 @@ mod tests {
         places.take(peer, closing.clone()).map(|place| Opened { place, closing })
     }
 
-    /// Idle times are counted in milliseconds.
+    /// Waits longer than a millisecond, the resolution of idle times.
     fn later() {
         std::thread::sleep(Duration::from_millis(3));
     }
@@ -299,7 +302,7 @@ mod tests {
         assert!(!modest.closing.is_cancelled() && !third.closing.is_cancelled());
         later();
         drop(request);
-        // Now the first one is idle too, but not for as long.
+        // Now the first one is idle too, but for a shorter time.
         let _fifth = open(&places, "192.0.2.4").expect("a place");
         assert!(third.closing.is_cancelled() && !first.closing.is_cancelled());
         assert!(!modest.closing.is_cancelled() && !fourth.closing.is_cancelled());
@@ -318,7 +321,7 @@ mod tests {
         assert!(open(&places, "2001:db8:1:2::7").is_none(), "none of them is idle");
         assert!(!other.closing.is_cancelled());
         drop(requests);
-        // What is dropped leaves its place.
+        // Dropping releases the places.
         drop((first, second, third));
         assert!(open(&places, "2001:db8:1:2::7").is_some());
         assert!(open(&places, "2001:db8:1:3::7").is_some());

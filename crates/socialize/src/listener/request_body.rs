@@ -1,7 +1,7 @@
-//! Bodies of requests that nobody has read to their end.
+//! Request bodies that the handler did not read to the end.
 //!
-//! On a connection of HTTP/1 the rest of a body stands before the next request. What a handler leaves of it is read here, if that is
-//! little and soon; otherwise the response has to say that the connection ends.
+//! On an HTTP/1 connection the rest of a body precedes the next request. If it is small and arrives soon, it
+//! is read here; otherwise the response announces the end of the connection.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,36 +18,35 @@ const REST_BYTES: u64 = 64 << 10;
 /// Maximum time that the response waits for the rest of an unread body.
 const REST_TIME: Duration = Duration::from_secs(1);
 
-/// The body of a request. On HTTP/1 what is not read of it goes back to the connection.
+/// A request body. On HTTP/1, its unread rest returns to the connection.
 pub(crate) struct RequestBody {
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     incoming: Option<Incoming>,
     was_polled: bool,
-    /// Only on connections whose next request comes behind the body.
+    /// Set only if the next request follows the body on its connection.
     unread: Option<Unread>,
 }
 
-/// Place that receives a body which is dropped before its end.
+/// Receives a body that is dropped before its end.
 #[derive(Clone)]
 pub(super) struct Unread {
     place: Arc<Mutex<Option<Left>>>,
-    /// The client sends the body only after it was asked to, which polling it does.
+    /// The client waits for `100 Continue`, which polling the body sends.
     waits_for_permission: bool,
 }
 
-/// Remainder of a body.
 struct Left {
     incoming: Incoming,
     was_polled: bool,
 }
 
 impl RequestBody {
-    /// A body of which nothing is kept.
+    /// A body whose rest is not kept.
     pub(super) fn new(incoming: Incoming) -> Self {
         Self { incoming: Some(incoming), was_polled: false, unread: None }
     }
 
-    /// A body whose rest can be asked for when it was dropped.
+    /// A body whose rest can be read after it was dropped.
     pub(super) fn returning(incoming: Incoming, waits_for_permission: bool) -> (Self, Unread) {
         let unread = Unread { place: Arc::default(), waits_for_permission };
         (Self { incoming: Some(incoming), was_polled: false, unread: Some(unread.clone()) }, unread)
@@ -70,7 +69,8 @@ impl Unread {
         self.place.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// Reads what little may be left of the body. Returns whether its end was reached, so that the next request can follow.
+    /// Reads the rest of the body if it is small. Returns whether its end was reached, so that the next
+    /// request can follow.
     pub(super) async fn finish(self) -> bool {
         let left = self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Left { mut incoming, was_polled }) = left else { return true };
@@ -84,7 +84,7 @@ impl Unread {
             match timeout_at(deadline, incoming.frame()).await {
                 Ok(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len) as u64,
                 Ok(None) => return true,
-                // It is malformed or the client is gone, or it takes too long.
+                // Malformed, disconnected, or too slow.
                 Ok(Some(Err(_))) | Err(_) => return false,
             }
         }

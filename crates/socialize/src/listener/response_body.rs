@@ -1,4 +1,5 @@
-//! Bodies of responses, handed over in pieces: a client that does not read shall hold little more than what it is sent.
+//! Response bodies, split into small pieces, so that a client that does not read holds little more than it is
+//! sent.
 
 use std::cell::Cell;
 use std::pin::Pin;
@@ -22,7 +23,6 @@ const STREAM_PATIENCE: Duration = Duration::from_secs(20);
 /// Interval of the check for progress.
 const STREAM_CHECK: Duration = Duration::from_secs(5);
 
-/// The body of a response.
 pub(super) struct ResponseBody {
     inner: AxumBody,
     /// Remainder of the last chunk.
@@ -95,17 +95,17 @@ impl Body for ResponseBody {
 }
 
 tokio::task_local! {
-    /// When the connection last took some of the response that this task sends; nothing before there is a response.
+    /// Time at which the connection last took a part of this task's response; `None` before the response.
     static PROGRESS: Cell<Option<Instant>>;
 }
 
 fn progressed() {
-    // Responses of HTTP/1 have no task of their own.
+    // HTTP/1 responses have no task of their own.
     let _ = PROGRESS.try_with(|progress| progress.set(Some(Instant::now())));
 }
 
-/// Runs the stream of a request, but gives it up when its client takes none of the response. Flow control of HTTP/2 lets a client hold
-/// back a response on a connection that is well.
+/// Runs the stream of a request, but aborts it if its client reads none of the response. HTTP/2 flow control
+/// lets a client stall a response on a healthy connection.
 pub(super) async fn while_read(stream: impl Future) {
     let watched = async {
         let mut stream = std::pin::pin!(stream);

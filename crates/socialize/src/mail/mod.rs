@@ -43,7 +43,6 @@ pub struct MailSettings {
 /// A mail server, or a directory in its place.
 #[derive(Clone)]
 pub enum MailTransport {
-    /// A mail server.
     Smtp(SmtpSettings),
     /// A directory with one `.eml` file per e-mail; created if necessary.
     Directory(PathBuf),
@@ -100,7 +99,7 @@ impl Default for SmtpTimeouts {
     }
 }
 
-/// Reasons why mail cannot be set up. The text is for the operator, at start.
+/// Reasons why mail cannot be set up, for the operator at startup.
 #[derive(Debug, thiserror::Error)]
 pub enum MailSetupError {
     /// The mail directory is unusable.

@@ -41,7 +41,6 @@ impl EnhancedCode {
     }
 }
 
-/// Judges a reply.
 pub(super) fn judge(stage: SmtpStage, reply: Reply) -> Undelivered {
     let (fault, prospect, error_type) = match stage {
         SmtpStage::Connect => match is_permanent(reply) {

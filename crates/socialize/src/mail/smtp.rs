@@ -100,7 +100,6 @@ impl Smtp {
         })
     }
 
-    /// Sends one message.
     pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), Undelivered> {
         let mut connection = self.connection().await?;
         let sent = transmit(&mut connection, &self.timeouts, envelope, message).await;

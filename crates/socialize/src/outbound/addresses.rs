@@ -1,23 +1,24 @@
-//! Which addresses may be called. Customers choose where we send to, so nobody may choose an address that only we can reach.
+//! Rules for outbound addresses. Customers choose the destinations, so they must not be able to choose an
+//! address that only this server can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// What the operator allows beyond the public Internet.
+/// Exceptions configured by the operator.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AddressRules {
-    /// Networks of the operator's own that may be called, also without encryption.
+    /// The operator's networks that may be called, even without encryption.
     pub(super) allowed_networks: Vec<IpNet>,
 }
 
 impl AddressRules {
-    /// Whether the operator has allowed the address explicitly.
+    /// Returns whether the operator has explicitly allowed the address.
     pub(super) fn allows_explicitly(&self, address: IpAddr) -> bool {
         self.allowed_networks.iter().any(|network| network.contains(&address))
     }
 
-    /// Whether the address may be called. Without encryption only what was allowed explicitly may be.
+    /// Returns whether the address may be called. Without encryption it must be explicitly allowed.
     pub(super) fn allows(&self, address: IpAddr, is_encrypted: bool) -> bool {
         self.allows_explicitly(address) || (is_encrypted && is_public(address))
     }
@@ -27,19 +28,19 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
 }
 
-/// The special-purpose registry of the IANA, and one address of a cloud's own.
+/// The IANA special-purpose registry, and an address of one cloud.
 const NOT_PUBLIC_V4: &[Ipv4Net] = &[
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
-    // Shared by the customers of a provider; also the metadata of one cloud.
+    // Carrier-grade NAT; also the metadata service of one cloud.
     v4(100, 64, 0, 0, 10),
     v4(127, 0, 0, 0, 8),
-    // Link-local, with the metadata of most clouds.
+    // Link-local, including the metadata service of most clouds.
     v4(169, 254, 0, 0, 16),
     v4(172, 16, 0, 0, 12),
     v4(192, 0, 0, 0, 24),
     v4(192, 0, 2, 0, 24),
-    // Relays from IPv6, which lead anywhere.
+    // IPv6 relays, which lead anywhere.
     v4(192, 88, 99, 0, 24),
     v4(192, 168, 0, 0, 16),
     v4(198, 18, 0, 0, 15),
@@ -56,20 +57,20 @@ const fn v6(first: u16, second: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// All that was ever given to anybody on the public Internet. Outside are loopback, link-local, unique local and multicast
-/// addresses, and IPv4 addresses in disguise (mapped, compatible, NAT64).
+/// All public unicast addresses assigned so far. Excludes loopback, link-local, unique local and multicast
+/// addresses, and embedded IPv4 addresses (mapped, compatible, NAT64).
 const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
 
 const NOT_PUBLIC_V6: &[Ipv6Net] = &[
-    // Protocols of the IETF; among them Teredo, which carries an IPv4 address.
+    // IETF protocol assignments, including Teredo, which embeds an IPv4 address.
     v6(0x2001, 0, 23),
     v6(0x2001, 0x0db8, 32),
-    // 6to4, which carries an IPv4 address.
+    // 6to4, which embeds an IPv4 address.
     v6(0x2002, 0, 16),
     v6(0x3fff, 0, 20),
 ];
 
-/// Whether an address belongs to the public Internet and nowhere else.
+/// Returns whether an address is on the public Internet.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !NOT_PUBLIC_V4.iter().any(|network| network.contains(&address)),
@@ -124,7 +125,7 @@ mod tests {
             ("fd00:1::1", false, false),
             ("8.8.8.8", true, false),
             ("127.0.0.1", false, false),
-            // Allowed is the network that was written, in no other form.
+            // Only the network as written is allowed, not its mapped form.
             ("::ffff:10.1.2.3", false, false),
         ] {
             assert_eq!(rules.allows(address(text), true), encrypted, "{text}");

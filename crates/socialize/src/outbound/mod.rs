@@ -1,9 +1,9 @@
-//! The client with which Socialize calls addresses that customers choose.
+//! HTTP client for addresses that customers choose.
 //!
-//! Every call is one record, carries the trace context, and has a time limit for each stage. Redirects are not followed, proxies of
-//! the environment are not used, and no more of an answer is read than its status, its headers and a few KiB. Private addresses are
-//! refused twice: where a URL names one, and where a name leads to one. What a name leads to is looked up by us and is what is
-//! connected to, so there is no moment at which it could change.
+//! Every call leaves one record, carries the trace context, and has a timeout for each stage. It follows no
+//! redirects, ignores proxy variables, and reads only the status, the headers and a few KiB of the body.
+//! Private addresses are rejected both in URLs and in resolved names. The connection uses exactly the
+//! addresses that were checked, which prevents DNS rebinding.
 
 mod addresses;
 mod resolver;
@@ -30,32 +30,32 @@ use self::resolver::{GuardedResolver, ResolveError};
 use crate::causes::cause;
 use crate::start::VERSION;
 
-/// How much of an answer's body is read, for nothing: a peer that is still sending should not see its connection break.
+/// Number of bytes of a response body that are read and discarded, so that a peer that is still sending does
+/// not see a reset.
 const READ_BYTES: usize = 8 << 10;
-/// The W3C header that hands the trace on.
+/// W3C header that propagates the trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// How others are called.
+/// Settings of outbound calls.
 #[derive(Clone, Debug, Default)]
 pub struct OutboundSettings {
-    /// Networks that may be called although they are not public, also without encryption.
+    /// Non-public networks that may be called, even without encryption.
     pub allowed_networks: Vec<IpNet>,
-    /// Certificates in PEM that are trusted besides the platform's.
+    /// Additional trusted certificates in PEM.
     pub extra_root_certificates: Option<Vec<u8>>,
-    /// How patient we are.
     pub timeouts: OutboundTimeouts,
 }
 
-/// How long each stage may take.
+/// Maximum duration of each stage of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboundTimeouts {
-    /// Looking the name up.
+    /// Name resolution.
     pub resolve: Duration,
-    /// Until there is an encrypted connection: looking up, connecting and agreeing on encryption.
+    /// Name resolution, connection and TLS handshake together.
     pub connect: Duration,
-    /// Until the headers of the answer have come, from the beginning.
+    /// From the start until the response headers have arrived.
     pub answer: Duration,
-    /// Reading what little is read of the body.
+    /// Reading the beginning of the body.
     pub body: Duration,
 }
 
@@ -70,52 +70,47 @@ impl Default for OutboundTimeouts {
     }
 }
 
-/// Why the client cannot be set up. The text is for the operator, at start.
+/// Reasons why the client cannot be set up, for the operator at startup.
 #[derive(Debug, thiserror::Error)]
 pub enum OutboundSetupError {
-    /// The certificates cannot be used.
+    /// The additional certificates are unusable.
     #[error("the certificates for publishing endpoints cannot be used: they must be a PEM file")]
     RootCertificates,
-    /// The library refuses what it was told.
+    /// The HTTP library rejects the configuration.
     #[error("no client for publishing endpoints can be prepared")]
     Client,
 }
 
-/// Why a URL may not be called.
+/// Reasons to reject a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UrlRefusal {
-    /// It is not encrypted, or no URL for HTTP at all.
+    /// It is neither HTTPS nor allowed without encryption.
     NotHttps,
-    /// It names a user or a password, which would end up in places where secrets do not belong.
+    /// It contains a user name or password, which would leak into logs.
     Credentials,
-    /// It names an address that may not be called.
+    /// Its host is an address that may not be called.
     ForbiddenAddress,
 }
 
-/// What a peer has answered.
+/// Response of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
     pub status: StatusCode,
-    /// What kind of failure it is, unless it is a success.
+    /// Kind of failure; `None` for a success.
     pub error_type: Option<ErrorType>,
-    /// How long the peer asks us to wait before the next call.
+    /// Delay that the peer requests before the next call.
     pub retry_after: Option<Duration>,
 }
 
-/// What is sent.
 pub struct Post {
-    /// Where to.
     pub url: Url,
-    /// With which headers.
     pub headers: HeaderMap,
-    /// What.
     pub body: Bytes,
-    /// Divides the time that the answer may take.
+    /// Divisor of the response timeout.
     pub haste: u32,
 }
 
-/// Calls others; cheap to clone.
+/// Sends outbound requests; cheap to clone.
 #[derive(Clone)]
 pub struct Outbound {
     inner: Arc<Inner>,
@@ -130,18 +125,18 @@ struct Inner {
 }
 
 impl Outbound {
-    /// Prepares the client; connects nowhere yet.
+    /// Prepares the client without connecting.
     ///
     /// # Errors
-    /// If the certificates cannot be used.
+    /// If the certificates are unusable.
     pub fn new(settings: &OutboundSettings, telemetry: &Telemetry) -> Result<Self, OutboundSetupError> {
         Self::with_lookup(settings, telemetry, system_lookup())
     }
 
-    /// The same, with names looked up elsewhere.
+    /// Like [`Self::new`], with another resolver.
     ///
     /// # Errors
-    /// If the certificates cannot be used.
+    /// If the certificates are unusable.
     pub fn with_lookup(
         settings: &OutboundSettings,
         telemetry: &Telemetry,
@@ -160,7 +155,7 @@ impl Outbound {
                 .redirect(reqwest::redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .referer(false)
-                // One call, one connection: giving a call up closes it, and the rules are applied to each.
+                // One connection per call: cancelling a call closes it, and the address rules apply to each.
                 .http1_only()
                 .pool_max_idle_per_host(0)
                 .connect_timeout(settings.timeouts.connect)
@@ -178,15 +173,15 @@ impl Outbound {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether a URL may be called, as far as can be said without looking its name up.
+    /// Checks a URL without resolving its name.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// The reason to reject it.
     pub fn check(&self, url: &Url) -> Result<(), UrlRefusal> {
         let rules = &self.inner.rules;
         let is_encrypted = match url.scheme() {
             "https" => true,
-            // A name has to lead into one of these networks, which is seen when it is looked up.
+            // Its name must resolve into one of these networks, which the resolver checks.
             "http" if !rules.allowed_networks.is_empty() => false,
             _ => return Err(UrlRefusal::NotHttps),
         };
@@ -202,11 +197,11 @@ impl Outbound {
         if rules.allows(address, is_encrypted) { Ok(()) } else { Err(UrlRefusal::ForbiddenAddress) }
     }
 
-    /// Sends a request to a peer of this kind and waits for the answer, which may be one of failure. `describe` adds ids to the
-    /// record.
+    /// Sends a request to a peer of this kind and returns the response, which may be an error status.
+    /// `describe` adds ids to the record.
     ///
     /// # Errors
-    /// Says why there was no answer.
+    /// The reason why there was no response.
     pub async fn post(
         &self,
         peer: Peer,
@@ -220,7 +215,7 @@ impl Outbound {
             Ok(response) => {
                 let (status, retry_after) = (response.status(), retry_after(response.headers()));
                 let error_type = call.answered(status.as_u16());
-                // The status has decided: what is left of the answer changes nothing.
+                // The status is decisive; the rest of the response changes nothing.
                 let _ = timeout(self.inner.timeouts.body, discard(response)).await;
                 Ok(Answer { status, error_type, retry_after })
             }
@@ -236,7 +231,7 @@ impl Outbound {
         post: Post,
         traceparent: Option<HeaderValue>,
     ) -> Result<reqwest::Response, ErrorType> {
-        // Said again for every call: the operator may have changed the rules since the URL was stored.
+        // Checked for every call: the operator may have changed the rules since the URL was stored.
         self.check(&post.url).map_err(|_| ErrorType::ForbiddenAddress)?;
         let client = if post.url.scheme() == "https" { &self.inner.encrypted } else { &self.inner.plain };
         let mut headers = post.headers;
@@ -252,7 +247,8 @@ impl Outbound {
     }
 }
 
-/// TLS with the platform's certificates: never a bundled list, because operators have certificates of their own.
+/// TLS with the platform's certificates, never a bundled list, because operators have certificates of their
+/// own.
 fn tls_configuration(extra: Option<&[u8]>) -> Result<ClientConfig, OutboundSetupError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -269,7 +265,7 @@ fn tls_configuration(extra: Option<&[u8]>) -> Result<ClientConfig, OutboundSetup
         .with_no_client_auth())
 }
 
-/// Reads the beginning of the body.
+/// Reads and discards the beginning of the body.
 async fn discard(mut response: reqwest::Response) {
     let mut read = 0;
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -280,7 +276,8 @@ async fn discard(mut response: reqwest::Response) {
     }
 }
 
-/// `Retry-After` in either form. A date is compared with the peer's own clock, which may differ from ours.
+/// Parses `Retry-After` in both forms. A date is compared with the peer's own clock, which may differ from
+/// ours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let retry_after = text(header::RETRY_AFTER)?.trim();
@@ -292,7 +289,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The kind of trouble. The library's text, which quotes the URL, is dropped here.
+/// Classifies an error. The library's message, which quotes the URL, is dropped here.
 fn reduce(error: &reqwest::Error) -> ErrorType {
     if let Some(ResolveError(error_type)) = cause(error) {
         return *error_type;
@@ -312,12 +309,12 @@ fn reduce(error: &reqwest::Error) -> ErrorType {
         }
     }
     if let Some(mut error) = cause::<std::io::Error>(error) {
-        // The library wraps those of the connection into others of its own.
+        // The library wraps connection errors into its own.
         while let Some(wrapped) = error.get_ref().and_then(|wrapped| wrapped.downcast_ref()) {
             error = wrapped;
         }
         return match ErrorType::from_io(error) {
-            // Not of the disk: the firewall or the system forbids the connection.
+            // Here it means that the firewall or the system forbids the connection.
             ErrorType::PermissionDenied => ErrorType::Unavailable,
             other => other,
         };
@@ -360,7 +357,7 @@ mod tests {
         for url in ["https://user@example.com", "https://:password@example.com", "https://a:b@1.1.1.1"] {
             assert_eq!(check(url), Err(UrlRefusal::Credentials), "{url}");
         }
-        // Every way to write an address that browsers know.
+        // Every notation of an address that browsers accept.
         for host in [
             "127.0.0.1",
             "127.1",

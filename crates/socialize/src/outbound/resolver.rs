@@ -1,4 +1,5 @@
-//! Looking names up. What comes back is what is connected to, so an address that is refused here cannot be reached.
+//! Name resolution. Only the returned addresses are connected to, so an address that is rejected here cannot
+//! be reached.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,23 +12,22 @@ use tokio::time::timeout;
 
 use super::addresses::AddressRules;
 
-/// Looks a name up without judging what is found.
+/// Resolves a name without checking the addresses.
 pub type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Asks the system.
 pub fn system_lookup() -> Lookup {
     Arc::new(|name| Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) }))
 }
 
-/// Why a name leads nowhere. The text names nothing.
+/// A failed resolution. Its message contains no names.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", telemetry::ClosedSet::as_str(self.0))]
 pub(super) struct ResolveError(pub(super) ErrorType);
 
-/// Finds the addresses of a name that may be called.
+/// Resolves a name to the addresses that may be called.
 pub(super) struct GuardedResolver {
     pub(super) rules: AddressRules,
-    /// Whether connections to what is found will be encrypted.
+    /// True if the connections will be encrypted.
     pub(super) is_encrypted: bool,
     pub(super) limit: Duration,
     pub(super) lookup: Lookup,

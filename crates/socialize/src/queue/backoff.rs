@@ -1,16 +1,16 @@
-//! How long a failed job waits.
+//! Delay of a failed job's next attempt.
 
 use std::time::Duration;
 
-/// The wait after the first failure. Short, for somebody may be waiting for the e-mail.
+/// Delay after the first failure. Short, because a user may be waiting for the e-mail.
 const FIRST: f64 = 5.0;
-/// Each wait is this many times as long as the one before, so that twelve attempts span about a day.
+/// Growth of the delay, so that twelve attempts span about a day.
 const FACTOR: f64 = 3.0;
-/// The longest wait, before the jitter.
+/// Maximum delay before jitter.
 const LONGEST: f64 = 6.0 * 3600.0;
 
-/// How long to wait after attempt number `attempt` failed. `random`, from 0 to 1, spreads jobs that failed together by a
-/// quarter to either side, so that they do not come back together.
+/// Returns the delay after attempt number `attempt` failed. `random`, from 0 to 1, adds a jitter of a quarter
+/// to either side, so that jobs that failed together do not return together.
 pub fn backoff(attempt: i32, random: f64) -> Duration {
     let seconds = (FIRST * FACTOR.powi(attempt.clamp(1, 100) - 1)).min(LONGEST);
     let jitter = 0.75 + 0.5 * random.clamp(0.0, 1.0);

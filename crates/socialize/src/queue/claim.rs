@@ -1,4 +1,4 @@
-//! Taking jobs: what is due, and what somebody else did not finish in time.
+//! Claims due jobs, and recovers jobs with an expired lease.
 
 use std::time::Duration;
 
@@ -17,24 +17,25 @@ use super::run::describe;
 use crate::app::App;
 use crate::database;
 
-/// How many expired leases one turn deals with; more than any crash leaves behind.
+/// Maximum number of expired leases recovered per iteration; more than any crash leaves behind.
 const RECOVERED_AT_ONCE: i64 = 1_000;
 
-/// What a claim got.
+/// Result of a claim.
 pub(super) struct Claimed {
     pub(super) jobs: Vec<Job>,
-    /// Kinds of which more is due than was looked at, whether or not as many were claimed as were asked for.
+    /// Kinds with more due jobs than were considered, whether or not as many were claimed as requested.
     pub(super) crowded: Vec<JobKind>,
 }
 
-/// Claims what is due by the clock of the database, at most as many of each kind as there is room for, in one statement for all kinds.
+/// Claims jobs that are due by the database's clock, at most as many of each kind as there are free slots, in
+/// one statement for all kinds.
 ///
-/// Organizations take turns, and those with many jobs do not keep others waiting; see [`Room`](super::room::Room) for their shares. Of
-/// each lane only the first job is claimed, and none of a lane that is busy: so one lane never takes the room of the others, however
-/// much waits in it.
+/// Organizations take turns, so those with many jobs do not delay others; see [`Room`](super::room::Room) for
+/// their shares. Only the first job of each lane is claimed, and none of a busy lane: so a lane never takes
+/// the slots of others, however long it is.
 ///
-/// The attempt is counted here and not at its end, so that a job that kills its process uses its attempts up. Rows that
-/// another worker is claiming at this moment are passed over.
+/// The attempt is counted here and not at its end, so that a job that crashes its process uses up its
+/// attempts. Rows that another worker is claiming are skipped.
 pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> database::Result<Claimed> {
     let Vacancies { free, shares, running } = vacancies;
     let lease_token = Uuid::new_v4();
@@ -62,7 +63,7 @@ pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> 
         .await?;
     let mut claimed = Claimed { jobs: Vec::with_capacity(rows.len()), crowded: Vec::new() };
     for row in rows {
-        // Only kinds that were asked for come back.
+        // Only requested kinds are returned.
         let Ok(kind) = parse(row.try_get("kind")?) else { continue };
         if row.try_get("is_crowded")? {
             claimed.crowded.push(kind);
@@ -75,7 +76,7 @@ pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> 
             lane: row.try_get("lane")?,
             organization_id: row.try_get("organization_id")?,
             standing: row.try_get("standing")?,
-            // A row that cannot be read fails in its own run, and not here, where its neighbours would be lost with it.
+            // An unreadable payload fails in its own run. Failing here would lose the other jobs with it.
             payload: row.try_get("payload").ok(),
             lease_token,
             cause: cause(&row)?,
@@ -84,7 +85,7 @@ pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> 
     Ok(claimed)
 }
 
-/// One column of a parameter that is a table.
+/// One column of a table-valued parameter.
 fn column<'a, T, C>(rows: &'a [T], value: impl Fn(&'a T) -> C) -> Vec<C> {
     rows.iter().map(value).collect()
 }
@@ -93,8 +94,9 @@ fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Gives jobs whose lease ran out back to the queue, and buries those that have no attempt left. Whoever held the lease is
-/// dead, frozen or cut off, so it is reported here; a worker that was only frozen reports it once more when it wakes.
+/// Returns jobs with an expired lease to the queue, and gives up those without attempts left. Reported here
+/// because the lease's holder is dead, frozen or cut off; a worker that was only frozen reports it once more
+/// on waking.
 pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcome>> {
     let kinds: Vec<&str> = JobKind::ALL.iter().map(|kind| kind.as_str()).collect();
     let mut connection = app.database.acquire().await?;
@@ -138,7 +140,7 @@ pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcom
     Ok(outcomes)
 }
 
-/// The span that enqueued the job, if it was enqueued within one.
+/// Returns the span that enqueued the job, if any.
 fn cause(row: &PgRow) -> sqlx::Result<Option<SpanContext>> {
     let trace_id: Option<Vec<u8>> = row.try_get("trace_id")?;
     let span_id: Option<Vec<u8>> = row.try_get("span_id")?;

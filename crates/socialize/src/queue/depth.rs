@@ -1,4 +1,4 @@
-//! What waits in the queue.
+//! Samples of the queue.
 
 use domain::database_operation::DatabaseOperation;
 use domain::labels::JobKind;
@@ -10,7 +10,7 @@ use super::signals::QueueSample;
 use crate::app::App;
 use crate::database;
 
-/// Reports depth, age and dead jobs of every kind.
+/// Reports depth, age and dead letters of every kind.
 pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
     let rows: Vec<(String, i64, f64, i64)> = app
         .database
@@ -29,7 +29,7 @@ pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database
         .await?;
     let mut samples = vec![QueueSample::default(); JobKind::ALL.len()];
     for (kind, depth, oldest_age_seconds, dead) in rows {
-        // A kind of another version is that version's to report.
+        // Unknown kinds belong to another version, which reports them.
         if let Ok(kind) = parse::<JobKind>(&kind) {
             samples[kind.index()] = QueueSample { depth, oldest_age_seconds, dead };
         }

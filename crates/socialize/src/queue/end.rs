@@ -1,4 +1,4 @@
-//! Ending a run. Every statement here shows the lease's token and says whether the job was still ours.
+//! Ends a run. Every statement here checks the lease's token and returns whether the job was still ours.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::job::Job;
 use crate::app::App;
 use crate::database;
 
-/// What becomes of the job.
+/// End of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum End {
-    /// It is done and deleted.
+    /// Done; the job is deleted.
     Finished,
-    /// It runs again after that time.
+    /// Retried after this delay.
     Retried(Duration, ErrorType),
-    /// It is given up and kept for the operator.
+    /// Given up, and kept for the operator.
     Buried(ErrorType),
-    /// It goes back as if it had not been claimed, because the process stops.
+    /// Returned to the queue as if it had not been claimed, because the process stops.
     HandedBack,
 }
 
 impl End {
-    /// Writes it down; answers `false` where somebody else has taken the job over.
+    /// Writes the end to the database; returns `false` if another worker has taken over the job.
     pub(super) async fn write(self, app: &App, job: &Job) -> database::Result<bool> {
         match self {
             Self::Finished => finish(app, job).await,
@@ -35,7 +35,6 @@ impl End {
     }
 }
 
-/// Keeps the job ours for another while.
 pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> database::Result<bool> {
     let mut connection = app.database.acquire().await?;
     let extended = app
@@ -117,7 +116,7 @@ async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<b
     Ok(buried.rows_affected() == 1)
 }
 
-/// The attempt does not count: stopping is not the job's fault. Others hear of the job at once.
+/// Does not count the attempt, because the job did not fail. Notifies other workers at once.
 async fn hand_back(app: &App, job: &Job) -> database::Result<bool> {
     let mut connection = app.database.acquire().await?;
     let handed_back = app

@@ -1,4 +1,4 @@
-//! Leaving work behind.
+//! Enqueues jobs.
 
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -11,40 +11,38 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::database::{self, Transaction};
 
-/// The channel on which workers hear of new jobs.
+/// Channel that announces new jobs to workers.
 pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
 
-/// Work that is to be done later.
+/// A job to be enqueued.
 pub struct NewJob<'a, P> {
-    /// What kind of work it is.
     pub kind: JobKind,
-    /// Ids only: what they stand for is looked up when the job runs, so no customer's text lies in the queue.
+    /// Ids only: the job looks up their rows when it runs, so the queue contains no customer's text.
     pub payload: &'a P,
-    /// When it is to run at the earliest, by the clock of the database; nothing is at once.
+    /// Earliest start, by the database's clock; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
-    /// Whom it is for.
     pub owner: JobOwner,
-    /// How often it is tried at most.
+    /// Maximum number of attempts.
     pub max_attempts: i32,
-    /// The same work is not enqueued again while a job with this key waits or runs.
+    /// While a job with this key waits or runs, no other is enqueued.
     pub deduplication_key: Option<String>,
 }
 
-/// By what the organization is found that a job is for. Organizations take turns, so that none of them delays the others.
+/// Reference to the organization of a job. Organizations take turns, so none delays the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobOwner {
-    /// None, or several.
+    /// No organization, or several.
     Nobody,
-    /// That of this workspace.
+    /// The organization of this workspace.
     Workspace(WorkspaceId),
-    /// That of this content item.
+    /// The organization of this content item.
     ContentItem(ContentItemId),
-    /// That into which this invite leads.
+    /// The organization of this invite.
     Invite(InviteId),
 }
 
 impl JobOwner {
-    /// What the statement calls it, and its id.
+    /// Its name in the statement, and its id.
     fn parameters(self) -> (Option<&'static str>, Option<Uuid>) {
         match self {
             Self::Nobody => (None, None),
@@ -55,8 +53,8 @@ impl JobOwner {
     }
 }
 
-/// Inserts a job in the transaction that makes it necessary, so that it exists exactly if the transaction commits, and
-/// wakes the workers at the commit. The current span is kept: the run's span will link to it.
+/// Inserts a job in the transaction that requires it, so that it exists exactly if the transaction commits,
+/// and wakes workers at the commit. The run's span will link to the current span.
 pub async fn enqueue<P: Serialize>(
     app: &App,
     transaction: &mut Transaction,
@@ -65,8 +63,8 @@ pub async fn enqueue<P: Serialize>(
     insert(app, transaction, job, None).await
 }
 
-/// The same, for a job that waits for those before it in its lane. A lane is whatever can make jobs slow on its own, such as one
-/// customer's server.
+/// Like [`enqueue`], for a job that waits for earlier jobs in its lane. A lane represents whatever can slow
+/// down jobs, such as one customer's server.
 pub async fn enqueue_in_lane<P: Serialize>(
     app: &App,
     transaction: &mut Transaction,

@@ -1,4 +1,4 @@
-//! A job while it is being worked on.
+//! A claimed job.
 
 use std::time::Duration;
 
@@ -10,24 +10,23 @@ use uuid::Uuid;
 
 use crate::database::DatabaseError;
 
-/// A job that this process has claimed.
+/// A job claimed by this process.
 #[derive(Clone)]
 pub struct Job {
-    /// Stays the same over all attempts, so what an attempt does elsewhere can be recognised by it.
+    /// The same for all attempts, so that external systems can recognise repetitions.
     pub id: JobId,
-    /// What kind of work it is.
     pub kind: JobKind,
-    /// Which attempt this is, from 1.
+    /// Number of this attempt, from 1.
     pub attempt: i32,
-    /// How many there are.
+    /// Maximum number of attempts.
     pub max_attempts: i32,
     /// Jobs of one lane run one after the other in a process.
     pub lane: Option<Uuid>,
-    /// Whom it is for, where it is for one organization.
+    /// The organization, if the job is for one.
     pub(super) organization_id: Option<Uuid>,
-    /// How the endpoint behind its lane had behaved when it was claimed.
+    /// Standing of its lane's endpoint when it was claimed.
     pub(super) standing: i16,
-    /// Nothing where it cannot be read at all.
+    /// `None` if it cannot be read at all.
     pub(super) payload: Option<serde_json::Value>,
     /// Proves that the job is still ours.
     pub(super) lease_token: Uuid,
@@ -35,43 +34,42 @@ pub struct Job {
     pub(super) cause: Option<SpanContext>,
 }
 
-/// How jobs of a kind are run.
+/// Rules for running jobs of a kind.
 #[derive(Clone, Copy, Debug)]
 pub struct JobPolicy {
-    /// How many of them one process runs at once at most.
+    /// Maximum number of concurrent runs in a process.
     pub concurrency: usize,
-    /// Whether organizations share the slots. It is so where their servers decide how long a run takes.
+    /// True if organizations share the slots, because their servers determine the duration of a run.
     pub is_shared: bool,
-    /// How long one attempt may take.
+    /// Maximum duration of an attempt.
     pub timeout: Duration,
-    /// How often such a job is enqueued by itself.
+    /// Period of a periodic job.
     pub every: Option<Duration>,
 }
 
 impl JobPolicy {
-    /// How many of them run at once in a process that is told to run `concurrency` of a kind. Runs that wait for others hold nothing
-    /// meanwhile, so there are more slots for them.
+    /// Returns the number of concurrent runs in a process with the setting `concurrency`. Runs that wait for
+    /// remote servers hold no other resources, so they get more slots.
     pub(super) fn slots(&self, concurrency: usize) -> usize {
         let factor = if self.is_shared { 4 } else { 1 };
         self.concurrency.min(concurrency.saturating_mul(factor))
     }
 }
 
-/// Why an attempt at a job failed, and whether another one makes sense. The code that notices the failure decides.
+/// Reason for a failed attempt, and whether a retry makes sense. The code that detects the failure decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobError {
-    /// It may go better later.
+    /// A retry may succeed.
     Retry(ErrorType),
-    /// It may go better later, and not before so much time has passed.
+    /// A retry may succeed, but not before this delay.
     RetryAfter(ErrorType, Duration),
-    /// It will never go better, and somebody has to look.
+    /// No retry can succeed, and an operator has to act.
     Fail(ErrorType),
-    /// Whoever the work was for does not take it. Nobody here can change that, so nobody has to look.
+    /// The recipient does not accept it. Nobody here can change that, so no operator has to act.
     Reject(ErrorType),
 }
 
 impl JobError {
-    /// What went wrong.
     pub fn error_type(self) -> ErrorType {
         match self {
             Self::Retry(error_type)
@@ -89,7 +87,7 @@ impl From<DatabaseError> for JobError {
 }
 
 impl Job {
-    /// What was enqueued.
+    /// Parses the payload.
     ///
     /// # Errors
     /// If this version does not understand it.

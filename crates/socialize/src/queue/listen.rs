@@ -1,8 +1,8 @@
-//! Hearing of new jobs at once. Nothing depends on it: a worker that hears nothing finds jobs by polling.
+//! Notifications of new jobs. Nothing depends on them: without them a worker finds jobs by polling.
 //!
-//! A connection on which nothing happens is closed by proxies and firewalls, some of which tell nobody. So every turn of the loop proves
-//! the connection by a notification to itself, and one that was closed is replaced at once. That is no failure: polling covers the
-//! moment in between.
+//! Proxies and firewalls close idle connections, some without notice. So every iteration of the loop probes
+//! the connection by notifying itself, and replaces it at once if it was closed. That is no failure, because
+//! polling covers the gap.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use super::enqueue::NOTIFY_CHANNEL;
 use crate::app::App;
 use crate::database::{self, DatabaseError};
 
-/// The channel on which listeners notify themselves.
+/// Channel of these probes.
 const PROOF_CHANNEL: &str = "socialize_listener";
-/// How long connecting may take.
+/// Maximum time for connecting.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a notification to oneself may take.
+/// Maximum time for a probe.
 const PROOF_LIMIT: Duration = Duration::from_secs(5);
-/// A connection that is closed sooner than this was not closed for being idle. Replacing it at once would be a busy loop.
+/// A connection that closes sooner was not closed for being idle. Replacing it at once would be a busy loop.
 const SHORTEST_LIFE: Duration = Duration::from_millis(500);
 
-/// Listens on a connection of its own, so that it takes none from the requests.
+/// Listens on a connection outside the pool, so that requests lose none.
 pub(super) struct JobListener {
     app: App,
-    /// How long one turn is.
+    /// Duration of one iteration.
     interval: Duration,
     connection: Option<Listening>,
 }
@@ -43,10 +43,10 @@ impl JobListener {
         Self { app, interval, connection: None }
     }
 
-    /// Connects, or listens for a while and proves that notifications arrive. Calls `wake` for every notification, and after
-    /// every connection that was made, because what was sent before is lost.
+    /// Connects, or listens for a while and probes the connection. Calls `wake` for every notification, and
+    /// after every new connection, because earlier notifications are lost.
     pub(super) async fn turn(&mut self, wake: &Notify) -> database::Result<()> {
-        // Taken out, so that a connection that failed is not used again: what is left of it is not worth mending.
+        // Taken out, so that a failed connection is dropped.
         let listening = match self.connection.take() {
             None => self.connect(wake).await?,
             Some(mut listening) => match self.listen(&mut listening.connection, wake).await {
@@ -84,15 +84,15 @@ impl JobListener {
     }
 }
 
-/// How a connection ended.
+/// End of a connection.
 enum Ended {
-    /// Somebody closed it, or it broke.
+    /// It was closed or broke.
     Closed(DatabaseError),
     /// Nothing arrives on it any more.
     Silent,
 }
 
-/// Notifies this connection and waits until that is heard on it.
+/// Sends a notification to this connection and waits for it.
 async fn prove(connection: &mut PgListener, wake: &Notify) -> Result<(), Ended> {
     let proof = Uuid::new_v4().to_string();
     let notify = sqlx::query("select pg_notify($1, $2)").bind(PROOF_CHANNEL).bind(&proof);
@@ -100,13 +100,13 @@ async fn prove(connection: &mut PgListener, wake: &Notify) -> Result<(), Ended> 
     hear(connection, wake, Some(&proof)).await
 }
 
-/// Listens until the proof is heard or the connection ends.
+/// Listens until the probe arrives or the connection ends.
 async fn hear(connection: &mut PgListener, wake: &Notify, proof: Option<&str>) -> Result<(), Ended> {
     loop {
         match connection.try_recv().await {
             Ok(Some(heard)) if heard.channel() == NOTIFY_CHANNEL => wake.notify_one(),
             Ok(Some(heard)) if proof == Some(heard.payload()) => return Ok(()),
-            // Somebody else's proof.
+            // Another listener's probe.
             Ok(Some(_)) => {}
             Ok(None) => {
                 let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);

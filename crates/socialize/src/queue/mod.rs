@@ -1,12 +1,13 @@
-//! Background work: jobs in a table, enqueued in the transaction that makes them necessary and claimed with a lease.
+//! Background work: jobs in a table, enqueued in the transaction that requires them and claimed with a lease.
 //!
-//! A worker that dies at any instant loses nothing: its leases run out and others take its jobs over. A worker that was
-//! only frozen cannot do harm when it wakes, because every statement that ends a job shows the lease's token. Nothing is
-//! locked in the database while a job runs. So a job runs at least once, and handlers make repetition recognisable.
+//! A worker that dies loses nothing: its leases expire and other workers take over. A worker that was only
+//! frozen does no harm on waking, because every statement that ends a job checks the lease's token. A running
+//! job holds no locks in the database. So a job runs at least once, and handlers must make repetitions
+//! recognisable.
 //!
-//! [`Worker::start`] runs the loops of [`Loop`](domain::labels::Loop): the worker claims and runs, the listener wakes it, the
-//! scheduler enqueues periodic jobs, the samplers read what the database holds. [`run_due_jobs`] runs what is due once, for
-//! tests.
+//! [`Worker::start`] runs the loops of [`Loop`](domain::labels::Loop): the worker claims and runs jobs, the
+//! listener wakes it, the scheduler enqueues periodic jobs, and the samplers read gauges from the database.
+//! [`run_due_jobs`] runs due jobs once, for tests.
 
 mod backoff;
 mod claim;

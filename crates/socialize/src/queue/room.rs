@@ -1,7 +1,7 @@
-//! What this process runs and may run besides, by kind, and when it has to claim again.
+//! Slots of this process, by kind of job, and the decision when to claim again.
 //!
-//! Where the servers of customers decide how long a job takes, organizations share the slots: none can fill them, those endpoints that
-//! keep us waiting get a part of them, and another part is for those that answer.
+//! If customers' servers determine the duration of jobs, organizations share the slots: none can fill them,
+//! slow endpoints get only a part of them, and another part is reserved for endpoints that respond.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,15 +14,15 @@ use uuid::Uuid;
 use super::claim::Claimed;
 use super::job::JobPolicy;
 
-/// The slots of a process. One lock guards all of it, so that a slot that becomes free during a claim is either counted by
-/// the claim or leads to the next one.
+/// The slots of a process. One lock guards all of them, so a slot that is freed during a claim is either
+/// counted by the claim or triggers the next one.
 pub(super) struct Room {
     shares: Vec<Share>,
     state: Mutex<State>,
 }
 
 struct State {
-    /// By kind.
+    /// By kind of job.
     kinds: Vec<Slots>,
     running: HashMap<JobId, Running>,
 }
@@ -30,7 +30,7 @@ struct State {
 struct Slots {
     limit: usize,
     running: usize,
-    /// Whether the last claim left some, or took as many as it asked for, so that more may be due.
+    /// True if the last claim skipped due jobs, or claimed as many as requested, so that more may be due.
     more_is_due: bool,
 }
 
@@ -40,18 +40,18 @@ impl Slots {
     }
 }
 
-/// How the endpoint behind a lane has behaved. The statement that claims has these numbers, and knows what they depend on.
+/// Behaviour of a lane's endpoint. The claiming statement uses these numbers and computes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has answered, and has not let us wait lately. Also: there is no endpoint.
+    /// It responds, and has not timed out recently. Also used if there is no endpoint.
     Answers = 0,
-    /// It has not been called before, or has recovered a little.
+    /// It has not been called before, or has partly recovered.
     Unproven = 1,
     /// Calls to it timed out.
     Slow = 2,
 }
 
-/// How many slots jobs of a standing may take.
+/// Maximum number of slots for jobs of a standing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
     pub(super) kind: JobKind,
@@ -63,8 +63,8 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// The shares of a kind with this many slots. Half of them are out of reach for endpoints that have never answered, and three
-    /// quarters for those that time out, however many organizations they belong to.
+    /// Returns the shares of a kind with this many slots. Half of them are closed to endpoints that have
+    /// never responded, and three quarters to those that time out, however many organizations they belong to.
     fn of(kind: JobKind, slots: usize) -> [Self; 3] {
         let share = |standing, most: usize, most_of_one: usize| Self {
             kind,
@@ -80,27 +80,26 @@ impl Share {
     }
 }
 
-/// What a job that runs takes up.
+/// A running job's use of slots.
 #[derive(Clone, Debug)]
 pub(super) struct Running {
     pub(super) kind: JobKind,
     pub(super) organization_id: Option<Uuid>,
     pub(super) lane: Option<Uuid>,
-    /// That of its endpoint when it was claimed.
+    /// Its endpoint's standing when it was claimed.
     pub(super) standing: i16,
 }
 
-/// What a claim asks for.
+/// Request of a claim.
 pub(super) struct Vacancies {
-    /// Kinds with free slots, and how many.
+    /// Kinds with free slots, and their number.
     pub(super) free: Vec<(JobKind, usize)>,
     pub(super) shares: Vec<Share>,
-    /// What runs already.
     pub(super) running: Vec<Running>,
 }
 
 impl Room {
-    /// Room for as many jobs as the policies say in a process that is told to run `concurrency` of a kind.
+    /// Creates the slots that the policies grant to a process with the setting `concurrency`.
     pub(super) fn new(policy: impl Fn(JobKind) -> JobPolicy, concurrency: usize) -> Self {
         let limit = |kind: JobKind| policy(kind).slots(concurrency);
         let slots = |kind: &JobKind| Slots { limit: limit(*kind), running: 0, more_is_due: true };
@@ -114,7 +113,7 @@ impl Room {
         }
     }
 
-    /// What can be claimed now.
+    /// Returns the slots that can be claimed now.
     pub(super) fn vacancies(&self) -> Vacancies {
         let state = self.state();
         let free = JobKind::ALL.iter().map(|kind| (*kind, state.kinds[kind.index()].free()));
@@ -125,8 +124,8 @@ impl Room {
         }
     }
 
-    /// Takes the slots of jobs that were claimed. Returns whether to claim again at once: where more may be due, and there are free
-    /// slots or have come to be meanwhile.
+    /// Takes the slots of claimed jobs. Returns whether to claim again at once: if more jobs may be due and
+    /// there are free slots, or some became free meanwhile.
     pub(super) fn occupy(&self, asked: &Vacancies, claimed: &Claimed) -> bool {
         let mut state = self.state();
         for job in &claimed.jobs {
@@ -145,8 +144,8 @@ impl Room {
         again
     }
 
-    /// Frees the slot of a job that has ended. Returns whether to claim again: where more of its kind may be due, or something had to
-    /// wait for its lane or its share.
+    /// Frees the slot of a job that has ended. Returns whether to claim again: if more jobs of its kind may
+    /// be due, or a job had to wait for its lane or share.
     pub(super) fn vacate(&self, id: JobId) -> bool {
         let mut state = self.state();
         let Some(Running { kind, lane, .. }) = state.running.remove(&id) else { return false };

@@ -1,4 +1,4 @@
-//! One run of a job: its record, its time limit, its lease, and what becomes of it.
+//! Runs one job: with its record, its timeout and its lease, and writes its end.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
@@ -21,20 +21,20 @@ use super::worker::WorkerSettings;
 use crate::app::App;
 use crate::database;
 
-/// The pause before the end of a run is written again after the database failed to take it.
+/// Delay before writing the end of a run again after the database failed.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// How an attempt ended.
+/// End of an attempt.
 enum Ending {
     Done,
     Failed(JobError),
     /// The process stops and cannot wait any longer.
     Interrupted,
-    /// Somebody else has the job now, or may have it.
+    /// Another worker has the job, or may have it.
     LeaseLost,
 }
 
-/// Until when the job is certainly ours, on the clock that nobody can set.
+/// Time until which the job is certainly ours, by the monotonic clock.
 struct Lease(Mutex<Instant>);
 
 impl Lease {
@@ -51,8 +51,8 @@ impl Lease {
     }
 }
 
-/// Runs a claimed job and answers how that ended. `claimed` is a moment before the claim. When `hand_back` is cancelled, the
-/// work is abandoned and the job goes back.
+/// Runs a claimed job and returns its outcome. `claimed` is a moment before the claim. When `hand_back` is
+/// cancelled, the work is abandoned and the job returns to the queue.
 pub(super) async fn run_job(
     app: &App,
     job: &Job,
@@ -69,7 +69,7 @@ pub(super) async fn run_job(
     app.jobs.runs.run(job.kind, job.cause, |attributes| describe(attributes, job.id, job.attempt), work).await
 }
 
-/// What every record of a run carries.
+/// Attributes of every record of a run.
 pub(super) fn describe(attributes: &mut Attributes, id: JobId, attempt: i32) {
     attributes.id(&keys::JOB_ID, id);
     attributes.number(&keys::JOB_ATTEMPT, attempt.unsigned_abs().into());
@@ -83,7 +83,7 @@ async fn attempt(
     hand_back: &CancellationToken,
 ) -> Ending {
     let handler = async { (settings.handler)(app.clone(), job.clone()).await };
-    // What a handler leaves behind when it panics is dropped with it: its connections and its transaction.
+    // A panicking handler drops its connections and its transaction.
     let handler = AssertUnwindSafe(handler).catch_unwind();
     tokio::select! {
         biased;
@@ -98,7 +98,7 @@ async fn attempt(
     }
 }
 
-/// Extends the lease again and again; ends when the job is, or may be, somebody else's.
+/// Extends the lease repeatedly; ends when the job belongs, or may belong, to another worker.
 async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lease) {
     loop {
         let now = Instant::now();
@@ -111,7 +111,8 @@ async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lea
         match timeout(remaining, extend_lease(app, job, settings.lease)).await {
             Ok(Ok(true)) => lease.extend_to(asked + settings.lease),
             Ok(Ok(false)) | Err(_) => return,
-            // The database cannot be reached now; the operation has its own line. There may be time for another try.
+            // The database is unreachable; the operation has its own log line. There may be time for another
+            // attempt.
             Ok(Err(_)) => {}
         }
     }
@@ -147,7 +148,7 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
                 return (outcome, error_type);
             }
             Ok(false) => return (JobOutcome::LostLease, Some(ErrorType::LostLease)),
-            // Work that is done should not be done again because the database was away for a moment.
+            // Completed work should not be repeated because of a short outage of the database.
             Err(_) if Instant::now() + pause < lease.end() => {
                 sleep(pause).await;
                 pause *= 2;
@@ -157,19 +158,19 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
     }
 }
 
-/// How many runs ended how.
+/// Number of runs by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunCounts {
     counts: [usize; JobOutcome::ALL.len()],
 }
 
 impl RunCounts {
-    /// How many ended so.
+    /// Number of runs with this outcome.
     pub fn of(&self, outcome: JobOutcome) -> usize {
         self.counts[outcome.index()]
     }
 
-    /// How many there were.
+    /// Total number of runs.
     pub fn total(&self) -> usize {
         self.counts.iter().sum()
     }
@@ -179,8 +180,8 @@ impl RunCounts {
     }
 }
 
-/// Runs everything that is due, and what that makes due, without waiting for anything. What failed waits for its time, so a
-/// test advances the clock and calls this again.
+/// Runs all due jobs, and those that become due by running them, without waiting. Failed jobs wait for their
+/// delay, so a test advances the clock and calls this again.
 ///
 /// # Errors
 /// If the database fails to hand out jobs.
@@ -188,7 +189,7 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
     run_due_jobs_with(app, &WorkerSettings::default()).await
 }
 
-/// The same, as `settings` say.
+/// Like [`run_due_jobs`], with these settings.
 ///
 /// # Errors
 /// If the database fails to hand out jobs.

@@ -1,5 +1,5 @@
-//! Reading what the database holds: each sort of sample by one process, on one connection, and reported by nobody when that
-//! is lost.
+//! Sampling of the database: one process per kind of sample, on one connection. When that is lost, nobody
+//! reports.
 
 use std::time::Duration;
 
@@ -14,23 +14,23 @@ use crate::database::{self, DatabaseError};
 use crate::database_sessions::{self, Parameters};
 use crate::gauges;
 
-/// How often a process looks whether it can sample, at least.
+/// Maximum interval between attempts to become the sampler.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// How much longer than between two looks the connection of a sampler may be silent before the server ends it. A process
-/// that was frozen loses its lock by that, and another one samples.
+/// Time beyond that interval after which the server ends a silent sampler's connection. A frozen process
+/// thereby loses its lock, and another one samples.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// A sample may take one part in so many of the time. What waits in the queue is counted, which takes longer the more there is.
+/// Sampling may take one part in this many of the time. Queue entries are counted, which takes longer the
+/// more there are.
 const LARGEST_SHARE: u32 = 20;
 
-/// What is sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subject {
-    /// What waits in the queue.
+    /// Jobs in the queue.
     Queue,
-    /// How many things of the domain are in which state.
+    /// Numbers of domain objects by state.
     Gauges,
-    /// Whether those counts are right.
+    /// Differences between those counts and the tables.
     GaugeDrift,
 }
 
@@ -43,13 +43,13 @@ impl Subject {
         }
     }
 
-    /// The advisory lock that one sampler among all processes holds.
+    /// Advisory lock held by the sampler among all processes.
     fn lock(self) -> i64 {
         0x736f_6369_616c_697a + self as i64
     }
 }
 
-/// Samples while it holds the lock. The lock belongs to its connection and the samples are read over the same one, so a
+/// Samples while it holds the lock. The lock belongs to the connection that also reads the samples, so a
 /// sampler that has lost the lock cannot read another sample.
 pub(super) struct Sampler {
     app: App,
@@ -65,14 +65,15 @@ impl Sampler {
         Self { app, subject, every, next: Instant::now(), connection: None, is_holder: false }
     }
 
-    /// How often it is to take a turn.
+    /// Interval between iterations.
     pub(super) fn look_every(&self) -> Duration {
         self.every.min(LONGEST_LOOK)
     }
 
-    /// One turn: samples if it is time to and no other process does. Where another process samples, this one reports nothing.
+    /// One iteration: samples if it is time and no other process does. While another process samples, this
+    /// one reports nothing.
     pub(super) async fn turn(&mut self) -> database::Result<()> {
-        // Taken out, so that a connection that failed is not used again.
+        // Taken out, so that a failed connection is dropped.
         let result = match self.connection.take() {
             Some(connection) => self.look(connection).await,
             None => {
@@ -106,7 +107,7 @@ impl Sampler {
                 .bind(self.subject.lock())
                 .fetch_one(&mut connection);
             self.is_holder = self.app.database.run(DatabaseOperation::LockSampler, lock).await?;
-            // Nobody reports now, so it is time.
+            // Nobody reports now, so sample at once.
             self.next = now;
         } else if now < self.next {
             let alive = sqlx::query("select 1").execute(&mut connection);

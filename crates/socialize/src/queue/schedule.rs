@@ -1,4 +1,4 @@
-//! Enqueuing periodic jobs.
+//! Enqueues periodic jobs.
 
 use domain::database_operation::DatabaseOperation;
 use domain::labels::JobKind;
@@ -10,13 +10,13 @@ use super::worker::WorkerSettings;
 use crate::app::App;
 use crate::database;
 
-/// How often a periodic job is tried before its next tick has to do.
+/// Maximum number of attempts before the next tick takes over.
 const MAX_ATTEMPTS: i32 = 5;
 
-/// Enqueues every periodic job whose time has come. However many schedulers there are, each tick is enqueued once: the row
-/// that holds the next time is moved in the transaction that enqueues, and only by whoever finds it due.
+/// Enqueues every due periodic job. However many schedulers run, each tick is enqueued once: the row with the
+/// next time is updated in the transaction that enqueues, and only if it is due.
 ///
-/// A kind begins one period after it is first seen, and ticks that were missed are not made up for: one run catches up.
+/// A new kind starts one period after it is first seen. Missed ticks are not made up for: one run catches up.
 pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings) -> database::Result<()> {
     let periodic = JobKind::ALL.iter().filter_map(|kind| Some((*kind, (settings.policy)(*kind).every?)));
     let (kinds, periods): (Vec<&str>, Vec<f64>) =
@@ -47,7 +47,7 @@ pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings)
         )
         .await?;
     for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
-        // One that is still waiting or running is enough.
+        // One waiting or running job is enough.
         let deduplication_key = Some("periodic".to_owned());
         let (owner, max_attempts) = (JobOwner::Nobody, MAX_ATTEMPTS);
         let job = NewJob { kind, payload: &(), run_at: None, owner, max_attempts, deduplication_key };

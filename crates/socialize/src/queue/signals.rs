@@ -1,4 +1,4 @@
-//! What background work reports.
+//! Signals of background work.
 
 use chrono::{DateTime, Utc};
 use domain::catalogue;
@@ -8,7 +8,8 @@ use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
 use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
 
-/// The instruments of the queue. Built once per process, whether it works on jobs or not, so every series exists.
+/// The instruments of the queue. Created once per process, even without a worker, so that every series
+/// exists.
 pub struct JobSignals {
     pub(super) runs: Operations<JobKind, JobOutcome>,
     depth: Gauge<JobKind>,
@@ -19,7 +20,7 @@ pub struct JobSignals {
     loop_failures: Counter<Loop>,
 }
 
-/// What the queue holds of one kind.
+/// Sample of the queue for one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct QueueSample {
     pub(super) depth: i64,
@@ -28,7 +29,6 @@ pub(super) struct QueueSample {
 }
 
 impl JobSignals {
-    /// Builds the instruments.
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         let family = FamilyDescription {
@@ -47,22 +47,22 @@ impl JobSignals {
         }
     }
 
-    /// A loop has completed a turn.
+    /// Records a successful iteration of a loop.
     pub(super) fn loop_succeeded(&self, which: Loop, now: DateTime<Utc>) {
         self.loop_last_success.set(which, unix_seconds(now));
     }
 
-    /// A turn of a loop has failed.
+    /// Records a failed iteration of a loop.
     pub(super) fn loop_failed(&self, which: Loop) {
         self.loop_failures.add(which, 1);
     }
 
-    /// A job has done its work.
+    /// Records a successful job.
     pub(super) fn job_succeeded(&self, kind: JobKind, now: DateTime<Utc>) {
         self.job_last_success.set(kind, unix_seconds(now));
     }
 
-    /// Reports a sample; kinds that are not in the queue are reported as 0.
+    /// Reports a sample; kinds without jobs are reported as 0.
     pub(super) fn queue_sampled(&self, sample: impl Fn(JobKind) -> QueueSample) {
         for kind in JobKind::ALL {
             let QueueSample { depth, oldest_age_seconds, dead } = sample(*kind);
@@ -72,7 +72,7 @@ impl JobSignals {
         }
     }
 
-    /// Nobody knows what the queue holds, or another process reports it.
+    /// Stops reporting, because the sample is unknown or another process reports it.
     pub(super) fn queue_unknown(&self) {
         self.depth.clear();
         self.oldest_age.clear();

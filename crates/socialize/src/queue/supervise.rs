@@ -1,4 +1,4 @@
-//! Keeps a loop turning: a turn that fails or panics is reported and followed by another one.
+//! Keeps a loop running: a failed or panicking iteration is reported and followed by another one.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::database;
 
-/// The pause after the first failure; it doubles with each further one.
+/// Delay after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause of most loops. The database is back at some point, and work should not wait long for that.
+/// Maximum delay of most loops. Work should continue soon after the database returns.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Supervises one loop. A loop that fails shows in four ways: an error line, the count of its failures, the time of its last
-/// success, and whatever it no longer does.
+/// Supervises one loop. A failing loop shows in four ways: an error line, its failure counter, the time of
+/// its last success, and its missing work.
 pub(super) struct Supervisor {
     pub(super) app: App,
     pub(super) which: Loop,
-    /// The longest time between two turns that succeed.
+    /// Maximum time between two successful iterations.
     pub(super) interval: Duration,
-    /// The longest pause after a turn that failed.
+    /// Maximum delay after a failed iteration.
     pub(super) longest_pause: Duration,
-    /// Calls for the next turn before the interval is over.
+    /// Triggers the next iteration before the interval is over.
     pub(super) wake: Arc<Notify>,
     pub(super) stopping: CancellationToken,
-    /// How many turns failed since the last one that succeeded.
+    /// Number of failures since the last success.
     pub(super) failures: u32,
 }
 
 impl Supervisor {
-    /// Takes one turn and waits until it is time for the next. Answers `false` when there is to be none.
+    /// Runs one iteration and waits until the next one is due. Returns `false` if the loop must end.
     pub(super) async fn turn(&mut self, turn: impl Future<Output = database::Result<()>>) -> bool {
         let result = AssertUnwindSafe(turn).catch_unwind().await;
         match result {
@@ -60,7 +60,7 @@ impl Supervisor {
         }
     }
 
-    /// Nobody can shorten this pause: a call to a loop that cannot turn would only make it fail faster.
+    /// Nothing can shorten this delay: waking a failing loop would only make it fail faster.
     async fn failed(&mut self, error_type: ErrorType) {
         tracing::error!(
             name: events::LOOP_FAILED,

@@ -1,4 +1,4 @@
-//! The worker of a process: its loops, the jobs that it runs, and how it stops.
+//! The worker of a process: its loops, its running jobs, and its shutdown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,38 +24,36 @@ use crate::app::App;
 use crate::database;
 use crate::workers;
 
-/// How long handing the remaining jobs back may take at the end.
+/// Maximum time for returning the remaining jobs at shutdown.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(2);
-/// The longest pause after a comparison of gauges that failed. It reads every row, so it must not be tried all the time.
+/// Maximum delay after a failed comparison of gauges. It reads every row, so it must not be retried often.
 const LONGEST_PAUSE_OF_COMPARISONS: Duration = Duration::from_secs(300);
 
-/// Does the work of a job.
 pub type Handler = Arc<dyn Fn(App, Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 
-/// How a worker works. The default is right for production.
+/// Settings of a worker. The defaults suit production.
 #[derive(Clone)]
 pub struct WorkerSettings {
-    /// How many jobs of a kind run at once at most; see [`JobPolicy`].
+    /// Maximum number of concurrent jobs of a kind; see [`JobPolicy`].
     pub concurrency: usize,
-    /// For how long a job is ours without a sign of life.
+    /// Validity of a lease without renewal.
     pub lease: Duration,
-    /// How often a running job shows a sign of life.
+    /// Interval at which a running job renews its lease.
     pub heartbeat: Duration,
-    /// How often the queue is looked at although nobody called.
+    /// Interval of polling without notifications.
     pub poll_interval: Duration,
-    /// How often periodic jobs are looked at.
+    /// Interval of checks for periodic jobs.
     pub schedule_interval: Duration,
-    /// How often the connection on which new jobs are announced is proved.
+    /// Interval of probes of the connection that announces new jobs.
     pub listen_interval: Duration,
-    /// How often depth and age of the queue are read.
+    /// Interval of samples of the queue.
     pub sample_interval: Duration,
-    /// How often the gauges of the domain are sampled.
+    /// Interval of samples of the domain's gauges.
     pub gauge_interval: Duration,
-    /// How often their counts are compared with the tables.
+    /// Interval of comparisons of their counts with the tables.
     pub gauge_check_interval: Duration,
-    /// How jobs of each kind are run.
+    /// Rules for each kind of job.
     pub policy: fn(JobKind) -> JobPolicy,
-    /// Does the work.
     pub handler: Handler,
 }
 
@@ -77,20 +75,19 @@ impl Default for WorkerSettings {
     }
 }
 
-/// Claims jobs and runs them.
 pub struct Worker {
     app: App,
     settings: WorkerSettings,
     room: Room,
     wake: Arc<Notify>,
     runs: TaskTracker,
-    /// Tells running jobs to go back to the queue.
+    /// Cancels running jobs, which return to the queue.
     hand_back: CancellationToken,
-    /// Ends running jobs as the death of the process would.
+    /// Ends running jobs like the death of the process.
     crash: CancellationToken,
 }
 
-/// A worker that runs. Dropping it ends everything at once, as a crash would: jobs come back when their leases run out.
+/// A running worker. Dropping it ends everything at once, like a crash: jobs return when their leases expire.
 #[must_use = "the worker ends when its handle is dropped"]
 pub struct WorkerHandle {
     worker: Arc<Worker>,
@@ -140,7 +137,7 @@ impl Worker {
         let until = stopping.clone();
         let mut supervisor = self.supervisor(Loop::JobListener, Duration::ZERO, Arc::default(), stopping);
         let mut listener = JobListener::new(self.app.clone(), self.settings.listen_interval);
-        // Not at the end of its turn, which only waits.
+        // Cancelled at once instead of after the iteration, which only waits.
         let listening = async { while supervisor.turn(listener.turn(&self.wake)).await {} };
         until.run_until_cancelled(listening).await;
     }
@@ -171,8 +168,8 @@ impl Worker {
         Supervisor { app, which, interval, longest_pause, wake, stopping, failures: 0 }
     }
 
-    /// Claims as much as there is room for, and starts it. Leases that ran out are looked for at each poll, and not each time that
-    /// a slot becomes free.
+    /// Claims as many jobs as there are free slots, and starts them. Expired leases are recovered at each
+    /// poll, but not each time that a slot is freed.
     async fn claim_turn(self: Arc<Self>, recover_at: &mut Instant) -> database::Result<()> {
         if Instant::now() >= *recover_at {
             recover_expired(&self.app).await?;
@@ -200,7 +197,7 @@ impl Worker {
     }
 }
 
-/// The slot of a job that runs. However that ends, dropping it makes room for another one.
+/// Slot of a running job. Dropping it frees the slot, however the job ended.
 struct Slot {
     worker: Arc<Worker>,
     job: JobId,
@@ -215,7 +212,8 @@ impl Drop for Slot {
 }
 
 impl WorkerHandle {
-    /// Stops: claims nothing more, lets running jobs end until the deadline, and hands back those that have not.
+    /// Stops the worker: claims nothing more, lets running jobs finish until the deadline, and returns the
+    /// others to the queue.
     pub async fn stop(mut self, deadline: Instant) {
         self.stopping.cancel();
         let loops_end = async { while self.loops.join_next().await.is_some() {} };

@@ -1,4 +1,4 @@
-//! What was changed about rights and about what protects approval, for the owners of an organization.
+//! Audit trail for the owners of an organization: changes of rights and of the protection of approval.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,25 +16,24 @@ use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{OrganizationMember, Owner, Query};
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_audit_events))
 }
 
-/// A change of rights or of what protects approval.
+/// A change of rights or of the protection of approval.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct AuditEvent {
     id: AuditEventId,
     action: AuditAction,
-    /// Who did it. Null where it was not done by a request of a user.
+    /// The user who made the change. Null if it was not made by a user's request.
     actor_id: Option<UserId>,
-    /// Whom it is about.
+    /// The affected user.
     target_id: Option<UserId>,
-    /// In which workspace, which may be deleted by now.
+    /// The affected workspace, which may be deleted by now.
     workspace_id: Option<WorkspaceId>,
-    /// A role, a number, `true` or `false`, or a URL; null for what was not there.
+    /// Value before the change: a role, a number, `true` or `false`, or a URL. Null if there was none.
     before: Option<String>,
-    /// The same, as it is since; null for what is not there any more.
+    /// Value after the change. Null if there is none.
     after: Option<String>,
     /// The `x-request-id` of the request, by which operators find it in their logs.
     #[schema(pattern = "^[0-9a-f]{32}$")]
@@ -44,8 +43,8 @@ pub struct AuditEvent {
 
 /// List the changes of rights in an organization
 ///
-/// Owners may do this. Members and their roles, required approvals, self-approval and publishing endpoints: who changed them, when, and
-/// what they were before.
+/// Requires the role of an owner. Covers members and their roles, required approvals, self-approval and
+/// publishing endpoints: each event has the author, the time, and the values before and after.
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/audit-events", tag = "organizations",
     params(("organization_id" = OrganizationId, Path), PageQuery),

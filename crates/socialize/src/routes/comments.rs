@@ -25,21 +25,18 @@ use crate::error::{Error, answers};
 use crate::extract::{Created, Idempotent, Member, Parameters, Query, WorkspaceMember};
 use crate::text::Text;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(create_comment, list_comments)).routes(routes!(delete_comment))
 }
 
 type CommentBody = Text<{ *limits::COMMENT_BODY.start() }, { *limits::COMMENT_BODY.end() }>;
 
-/// A new comment.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewComment {
     body: CommentBody,
 }
 
-/// A comment.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct Comment {
     id: CommentId,
@@ -50,7 +47,7 @@ pub struct Comment {
 
 /// Comment on a content item
 ///
-/// Every member of the workspace can, until the item is archived.
+/// Every member of the workspace may do this, until the item is archived.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments", tag = "comments",
     params(
@@ -162,7 +159,7 @@ struct CommentPath {
 
 /// Delete a comment
 ///
-/// Its author and the managers of the workspace can.
+/// Its author and the managers of the workspace may do this.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments/{comment_id}", tag = "comments",
     params(

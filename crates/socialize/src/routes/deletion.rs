@@ -1,4 +1,4 @@
-//! Leaving: what can be deleted for good, and the account of whoever goes.
+//! Permanent deletion of items, workspaces, organizations and accounts.
 
 use axum::extract::State;
 use domain::audit::AuditAction;
@@ -24,7 +24,6 @@ use crate::extract::{
 use crate::routes::content_items::LockedContentItem;
 use crate::text::EmailAddress;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(delete_content_item))
@@ -38,10 +37,11 @@ struct ContentItemPath {
     content_item_id: ContentItemId,
 }
 
-/// Delete a content item for good
+/// Delete a content item permanently
 ///
-/// Managers can delete every item, authors those that they created. Its revisions, decisions, comments and attachments go with it; what
-/// was published stays where it was published. While a delivery is under way it cannot be deleted.
+/// Managers can delete every item, authors those that they created. Deletes its revisions, decisions,
+/// comments and attachments as well. Posts that were already published stay at the endpoint. An item cannot
+/// be deleted while a delivery is in progress.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -78,10 +78,10 @@ async fn delete_content_item(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Delete a workspace for good
+/// Delete a workspace permanently
 ///
-/// Owners and admins of the organization may do this. Its content items, with files and comments, its invites and its publishing
-/// endpoint go with it.
+/// Owners and admins of the organization may do this. Deletes its content items with files and comments, its
+/// invites and its publishing endpoint as well.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
@@ -120,9 +120,9 @@ async fn delete_workspace(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Delete an organization for good
+/// Delete an organization permanently
 ///
-/// Owners may do this. All its workspaces go with it, and nobody is a member any more; accounts stay.
+/// Owners may do this. Deletes all its workspaces and memberships as well; accounts stay.
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
@@ -144,19 +144,20 @@ async fn delete_organization(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// That somebody means it.
+/// Confirmation of a deletion.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AccountDeletion {
-    /// The e-mail address of the account, so that nobody deletes it by mistake.
+    /// E-mail address of the account, to prevent accidental deletion.
     email: EmailAddress,
 }
 
-/// Delete one's own account for good
+/// Delete one's own account permanently
 ///
-/// Everything that names the caller goes: address, name, password, sessions, and invites that were sent to the address. What they wrote
-/// stays with its organizations, without a name. Organizations without any other member are deleted. Whoever is the only owner of an
-/// organization with other members makes one of them an owner first, or deletes the organization.
+/// Deletes everything that names the caller: address, name, password, sessions, and invites to the address.
+/// What they wrote stays with its organizations, without a name. Organizations without any other member are
+/// deleted. The only owner of an organization with other members must first make one of them an owner, or
+/// delete the organization.
 #[utoipa::path(
     delete, path = "/v1/me", tag = "me",
     request_body = AccountDeletion,
@@ -194,7 +195,7 @@ async fn delete_me(
     app.database.commit(transaction).await?;
 
     erased.audited.iter().for_each(|written| written.signal(&app.signals));
-    // Where e-mails are files, those that name the person go as well. A server has sent them long ago.
+    // E-mails in a mail directory are deleted too. Those sent by a mail server are out of reach.
     app.mail.forget(address, erased.name.as_deref().unwrap_or_default()).await;
     Ok(StatusCode::NO_CONTENT)
 }

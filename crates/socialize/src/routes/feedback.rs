@@ -1,4 +1,4 @@
-//! Feedback reports: what users tell the operators about Socialize, and what the operators do about it.
+//! Feedback reports of users about Socialize, and their triage by operators.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,7 +23,6 @@ use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
 use crate::text::Text;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(submit_feedback_report, list_feedback_reports))
@@ -33,17 +32,16 @@ pub fn router() -> OpenApiRouter<App> {
 
 type FeedbackBody = Text<{ *limits::FEEDBACK_BODY.start() }, { *limits::FEEDBACK_BODY.end() }>;
 
-/// A new feedback report.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewFeedbackReport {
     kind: FeedbackKind,
     body: FeedbackBody,
-    /// The organization that it happened in, if any. The caller must be a member.
+    /// The affected organization, if any. The caller must be a member.
     organization_id: Option<OrganizationId>,
 }
 
-/// A feedback report as its reporter sees it.
+/// A feedback report as shown to its reporter.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct FeedbackReport {
     id: FeedbackReportId,
@@ -53,11 +51,10 @@ pub struct FeedbackReport {
     organization_id: Option<OrganizationId>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    /// Whether there is a screenshot.
     has_screenshot: bool,
 }
 
-/// A feedback report as the operators see it, who may want to answer.
+/// A feedback report as shown to operators, with the reporter's address.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct OperatorFeedbackReport {
     #[serde(flatten)]
@@ -70,7 +67,7 @@ pub struct OperatorFeedbackReport {
     triaged_by: Option<UserId>,
 }
 
-/// Report feedback to the operators of this Socialize
+/// Send feedback to the operators of this Socialize
 #[utoipa::path(
     post, path = "/v1/feedback-reports", tag = "feedback",
     params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
@@ -140,7 +137,7 @@ async fn submit_feedback_report(
     Ok(created.into_response())
 }
 
-/// Refuses unless the user is a member of the organization, which here is in the body and not in the path.
+/// Checks membership in the organization, which is in the body here and not in the path.
 async fn require_member(
     app: &App,
     connection: &mut PgConnection,
@@ -209,19 +206,19 @@ async fn list_own_feedback_reports(
     Ok(Json(Page::of_texts(reports, rows, |report| &report.body, position)))
 }
 
-/// Which feedback reports are asked for.
+/// Filters of a list of feedback reports.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct FeedbackReportsQuery {
-    /// Only those of this status.
+    /// Only reports with this status.
     status: Option<FeedbackStatus>,
-    /// Only those of this kind.
+    /// Only reports of this kind.
     kind: Option<FeedbackKind>,
-    /// How many at most; 50 unless told. A page of long texts may end earlier.
+    /// Maximum number of reports; default 50. A page with long texts may be shorter.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -324,7 +321,7 @@ async fn find_report(
     Ok(report)
 }
 
-/// What an operator found out about a report, or did about it.
+/// New status of a feedback report.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeedbackTriage {
@@ -333,8 +330,9 @@ pub struct FeedbackTriage {
 
 /// Change the status of a feedback report, as an operator
 ///
-/// An open report (`new`, `triaged`, `in_progress`) can get every other status but `new`. A closed one (`resolved`,
-/// `dismissed`) can only be reopened, as `triaged` or `in_progress`. The status that it has already changes nothing.
+/// An open report (`new`, `triaged`, `in_progress`) can get any other status except `new`. A closed one
+/// (`resolved`, `dismissed`) can only be reopened, as `triaged` or `in_progress`. Setting the current status
+/// again changes nothing.
 #[utoipa::path(
     patch, path = "/v1/feedback-reports/{feedback_report_id}", tag = "feedback",
     params(("feedback_report_id" = FeedbackReportId, Path)),

@@ -1,6 +1,6 @@
-//! Sending files: whole, in ranges, or not at all where the client has them already.
+//! Responses with a file: whole, as a range, or 304 if the client has it.
 //!
-//! A file comes from a user and is shown to others, so no browser may do anything with it but save it.
+//! Files come from users and are shown to others, so browsers may only save them.
 
 use std::ops::Range;
 
@@ -20,11 +20,11 @@ use crate::app::App;
 use crate::error::Error;
 use crate::extract::EntityTags;
 
-/// Not even a document that a browser shows on its own may run scripts or load anything.
+/// Prevents scripts and requests even if a browser shows the file as a document.
 const CONTENT_SECURITY_POLICY: &str = "sandbox; default-src 'none'";
-/// Who may read a file can change, so it is asked for again each time, by its `ETag`.
+/// Permission to read a file can change, so clients must revalidate each time by `ETag`.
 const CACHE_CONTROL: &str = "private, no-cache";
-/// What needs no encoding in an extended parameter of a header (RFC 8187, 3.2.1).
+/// Characters that need no encoding in an extended header parameter (RFC 8187, 3.2.1).
 const UNENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -34,7 +34,7 @@ const UNENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'#')
     .remove(b'$');
 
-/// What a row knows of a file.
+/// File of an attachment or screenshot, as stored in its row.
 #[derive(sqlx::FromRow)]
 pub(super) struct File {
     pub(super) blob_id: BlobId,
@@ -44,7 +44,7 @@ pub(super) struct File {
     pub(super) checksum: Vec<u8>,
 }
 
-/// Which part of a file a client asks for, and what it has already.
+/// Range and conditions of a request for a file.
 pub(super) struct FileRequest {
     is_head: bool,
     if_none_match: Option<String>,
@@ -66,13 +66,13 @@ impl FromRequestParts<App> for FileRequest {
     }
 }
 
-/// All lines of a header as one; what is not text is left out, for it matches nothing.
+/// Joins all lines of a header. Lines that are not text are left out, because they match nothing.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-/// Which bytes are to be sent.
+/// The part of a file that is sent.
 #[derive(Debug, PartialEq, Eq)]
 enum Selection {
     Nothing,
@@ -89,8 +89,7 @@ impl FileRequest {
         }
         let is_same = self.if_range.as_deref().is_none_or(|asked| asked.trim() == etag);
         let range = self.range.as_deref().filter(|_| is_same && !self.is_head);
-        // Several ranges at once are more trouble than all of the file, and a header that makes no sense is as good as none
-        // (RFC 9110, 14.2).
+        // Several ranges get the whole file, and a malformed header is ignored (RFC 9110, 14.2).
         let single = range.filter(|range| !range.contains(','));
         let Some(parsed) = single.and_then(|range| parse_range_header(range).ok()) else {
             return Selection::Whole;
@@ -102,10 +101,10 @@ impl FileRequest {
     }
 }
 
-/// Sends what is asked of the file.
+/// Sends the requested part of the file.
 ///
 /// # Errors
-/// If the range does not exist, or the store fails or has something else than was stored.
+/// If the range does not exist, the store fails, or the stored content has changed.
 pub(super) async fn send(app: &App, request: &FileRequest, file: File) -> Result<Response, Error> {
     let checksum: [u8; 32] =
         file.checksum[..].try_into().map_err(|_| Error::failed(ErrorType::InvalidData))?;
@@ -152,7 +151,7 @@ pub(super) async fn send(app: &App, request: &FileRequest, file: File) -> Result
     Ok(response)
 }
 
-/// All of these values are visible ASCII.
+/// Inserts a header whose value is visible ASCII.
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
@@ -163,7 +162,7 @@ fn etag(checksum: &[u8; 32]) -> String {
     format!("\"{}\"", hex(checksum))
 }
 
-/// A checksum as clients see it.
+/// Formats a checksum as hexadecimal digits.
 pub(super) fn hex(checksum: &[u8]) -> String {
     checksum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -223,7 +222,8 @@ mod tests {
     fn a_range_of_another_file_is_not_sent() {
         let select = |if_range| select(Some("bytes=0-0"), Some(if_range), None);
         assert_eq!(select(ETAG), Selection::Range(0..1));
-        // A range of a compressed file is another one, so here a changed tag is another tag (RFC 9110, 13.1.5).
+        // A range of a compressed file has other bytes, so here a changed tag does not match (RFC 9110,
+        // 13.1.5).
         for other in ["\"6f\"", "W/\"5e\"", "\"5e-gzip\"", "Mon, 23 Nov 2026 09:00:00 GMT"] {
             assert_eq!(select(other), Selection::Whole, "{other}");
         }

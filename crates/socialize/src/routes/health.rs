@@ -1,6 +1,7 @@
-//! Verdicts for load balancers and container platforms. Detail is on the private operations listener only.
+//! Health checks for load balancers and container platforms. Details are on the private operations listener
+//! only.
 //!
-//! They are not recorded: probes come every few seconds and would hide what users do.
+//! They are not recorded: frequent probes would hide users' requests.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +13,6 @@ use serde_json::json;
 use crate::app::App;
 use crate::start::VERSION;
 
-/// The routes of this file.
 pub fn router() -> Router<App> {
     Router::new()
         .route("/health/live", get(live))
@@ -20,12 +20,12 @@ pub fn router() -> Router<App> {
         .route("/health", get(both))
 }
 
-/// Whether the process turns its event loop, whatever its dependencies do.
+/// Liveness: the event loop is running, whatever the state of the dependencies.
 pub async fn live(State(app): State<App>) -> Response {
     verdict(app.health.live(), false)
 }
 
-/// Whether requests can be answered now.
+/// Readiness: requests can be served now.
 pub async fn ready(State(app): State<App>) -> Response {
     verdict(app.is_ready(), false)
 }

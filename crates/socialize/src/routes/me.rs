@@ -15,23 +15,22 @@ use crate::error::{Error, answers};
 use crate::extract::{Body, CurrentUser};
 use crate::text::Name;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(read_me, update_me))
 }
 
-/// An account as its user sees it.
+/// The caller's account.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct Me {
     id: UserId,
     email: String,
     display_name: String,
-    /// Whether the user operates this Socialize, and so triages feedback reports.
+    /// True if the user is a platform operator, who triages feedback reports.
     is_operator: bool,
     created_at: DateTime<Utc>,
 }
 
-/// What can be changed of one's own account.
+/// Changeable properties of one's own account.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MeChange {

@@ -1,4 +1,4 @@
-//! One file per resource: types, handlers and SQL together, read from top to bottom.
+//! One file per resource, with its types, handlers and SQL.
 
 pub mod audit_events;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! The members of an organization. People become one by accepting an invite into one of its workspaces.
+//! Members of an organization. Users become members by accepting an invite into one of its workspaces.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,26 +23,25 @@ use crate::extract::{
     Body, OrganizationAdmin, OrganizationMember, OrganizationPermission, Parameters, Query,
 };
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_organization_members))
         .routes(routes!(change_organization_member, remove_organization_member))
 }
 
-/// Somebody's membership in an organization.
+/// A membership in an organization.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct OrganizationMembership {
     user_id: UserId,
     display_name: String,
-    /// Null unless the caller is an owner or admin, or this is the caller.
+    /// Null unless the caller is an owner or admin, or is this member.
     email: Option<String>,
     role: OrganizationRole,
     #[sqlx(rename = "created_at")]
     joined_at: DateTime<Utc>,
 }
 
-/// The role that a member is to have.
+/// New role of a member.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrganizationMembershipChange {
@@ -56,8 +55,8 @@ struct MemberPath {
 
 /// List the members of an organization
 ///
-/// Owners and admins see everybody, with e-mail addresses. Others see the names of the people whom they share a workspace with, and of
-/// the owners and admins, who manage all workspaces.
+/// Owners and admins see all members, with e-mail addresses. Others see the names of members who share a
+/// workspace with them, and of the owners and admins, who manage all workspaces.
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/members", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), PageQuery),
@@ -106,8 +105,9 @@ async fn list_organization_members(
 
 /// Change a member's role
 ///
-/// Owners and admins may do this; only owners make or unmake owners. The last owner cannot be demoted. Whoever becomes a mere
-/// member loses their pending invites into workspaces that they do not manage.
+/// Owners and admins may do this; only owners can grant or revoke the owner role. The last owner cannot be
+/// demoted. A member who loses the admin or owner role also loses their pending invites into workspaces that
+/// they do not manage.
 #[utoipa::path(
     patch, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
@@ -155,9 +155,9 @@ async fn change_organization_member(
 
 /// Remove a member, or leave
 ///
-/// Owners and admins may remove others; only owners remove owners. Everybody may leave except the last owner. Whoever goes
-/// also leaves all workspaces of the organization. Pending invites into them are revoked: those of the person, and those that the
-/// person created.
+/// Owners and admins may remove others; only owners can remove owners. Everybody may leave except the last
+/// owner. The member also leaves all workspaces of the organization. Pending invites into them are revoked if
+/// they were sent to the member or created by them.
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
@@ -173,8 +173,8 @@ async fn remove_organization_member(
         return Err(Error::forbidden(OrganizationAdmin::REFUSAL));
     }
     let mut transaction = app.database.begin().await?;
-    // Otherwise an old link, or one that they sent to another address of theirs, would let them back in. Before the members are locked, because accepting an invite locks
-    // in this order, too.
+    // Otherwise an old link, or one sent to another address of theirs, would let them back in. Before the
+    // members are locked, because accepting an invite locks in this order, too.
     app.database
         .run(
             DatabaseOperation::RevokeWorkspaceInvite,
@@ -192,7 +192,7 @@ async fn remove_organization_member(
         .await?;
     let members = lock_members(&app, &mut transaction, &caller, user_id).await?;
     allow(&members, caller.user_id, user_id, None)?;
-    // The memberships in workspaces end with the one in the organization.
+    // Memberships in workspaces end with the one in the organization.
     let left: Vec<(WorkspaceId, WorkspaceRole)> = app
         .database
         .run(
@@ -221,8 +221,8 @@ async fn remove_organization_member(
 
 type Roles = Vec<(UserId, OrganizationRole)>;
 
-/// The roles of all owners, of the caller and of the member in question, locked in one order: two owners who demote each
-/// other at the same time take turns, and the second is judged by what the first has left.
+/// Returns the roles of all owners, of the caller and of the affected member, locked in a fixed order. If two
+/// owners demote each other concurrently, the second request sees the result of the first.
 async fn lock_members<P>(
     app: &App,
     transaction: &mut Transaction,
@@ -253,8 +253,8 @@ fn author<P>(caller: &OrganizationMember<P>, now: DateTime<Utc>) -> audit::Autho
     audit::Author { actor: Some(caller.user_id), organization: Some(caller.organization_id), now }
 }
 
-/// Whether `caller` may give `member` a new role, or end the membership where there is none. `roles` has all owners and
-/// both of them.
+/// Checks whether `caller` may give `member` a new role, or end the membership if there is none. `roles`
+/// contains all owners and both of them.
 fn allow(
     roles: &Roles,
     caller: UserId,

@@ -1,4 +1,4 @@
-//! Organizations: the customers, who own workspaces.
+//! Organizations: customers, who own workspaces.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,33 +22,31 @@ use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query};
 use crate::text::Name;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create_organization, list_organizations))
         .routes(routes!(read_organization, change_organization))
 }
 
-/// A new organization.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewOrganization {
     name: Name,
 }
 
-/// What is to be changed about an organization; what is absent stays as it is.
+/// Changes to an organization; absent fields stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrganizationChange {
     name: Option<Name>,
 }
 
-/// An organization as its members see it.
+/// An organization as shown to its members.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct Organization {
     id: OrganizationId,
     name: String,
-    /// The caller's own role.
+    /// The caller's role.
     role: OrganizationRole,
     created_at: DateTime<Utc>,
 }

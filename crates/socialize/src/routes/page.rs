@@ -1,4 +1,4 @@
-//! Lists in pages: newest first, continued by an opaque cursor.
+//! Paginated lists: newest first, continued by an opaque cursor.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,18 +12,19 @@ use crate::error::Error;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 100;
-/// From how many bytes of text on a page ends early: it is made whole in memory, and stays there until its client has read it.
+/// Size of the texts at which a page ends early: it is built in memory and stays there until its client has
+/// read it.
 pub const PAGE_BYTES: usize = 256 << 10;
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct PageQuery {
-    /// How many at most; 50 unless told. A page of long texts may end earlier.
+    /// Maximum number of items; default 50. A page with long texts may be shorter.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -32,31 +33,31 @@ pub struct PageQuery {
 pub struct Page<T> {
     /// Newest first.
     pub items: Vec<T>,
-    /// Asks for the page after this one; absent on the last.
+    /// Cursor of the next page; absent on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// The position after which a page begins: lists are ordered by both, descending.
+/// Position after which a page begins: lists are ordered by both fields, descending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// When the last item of the page before was created.
+    /// Creation time of the last item on the previous page.
     pub created_at: DateTime<Utc>,
-    /// Its id, which tells items of the same microsecond apart.
+    /// Its id, which orders items of the same microsecond.
     pub id: Uuid,
 }
 
 impl PageQuery {
-    /// A page of the default size from the beginning.
+    /// The first page with the default size.
     pub fn first() -> Self {
         Self { limit: None, cursor: None }
     }
 
-    /// For queries that have filters of their own beside the page.
+    /// For queries with filters in addition to the page.
     pub fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 
-    /// How many rows to read: one more than the page holds, which tells whether there is another page.
+    /// Number of rows to read: one more than the page holds, to detect whether there is another page.
     ///
     /// # Errors
     /// If the limit is out of range.
@@ -69,10 +70,10 @@ impl PageQuery {
         Ok(i64::from(limit) + 1)
     }
 
-    /// Where the page begins.
+    /// Start of the page.
     ///
     /// # Errors
-    /// If the cursor is not one of ours.
+    /// If the cursor is malformed.
     pub fn after(&self) -> Result<Option<Position>, Error> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let refusal = || {
@@ -96,7 +97,7 @@ impl Position {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let (micros, id) = bytes.split_at(8);
         let created_at = DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?;
-        // Nothing was created at another time, and Postgres has times that the calendar here does not have, and the reverse.
+        // No item was created outside these years, and the ranges of Postgres and `chrono` differ.
         let is_plausible = (1970..=9999).contains(&chrono::Datelike::year(&created_at));
         is_plausible.then_some(Self { created_at, id: Uuid::from_slice(id).ok()? })
     }
@@ -124,13 +125,13 @@ macro_rules! page_of_texts {
 pub(crate) use page_of_texts;
 
 impl<T> Page<T> {
-    /// Makes a page from the rows that [`PageQuery::rows`] asked for.
+    /// Builds a page from the rows requested by [`PageQuery::rows`].
     pub fn of(items: Vec<T>, rows: i64, position: impl Fn(&T) -> Position) -> Self {
         Self::ending_at(rows as usize - 1, items, position)
     }
 
-    /// The same where an item may have a long text. The page ends with the item that makes it longer than [`PAGE_BYTES`]; the query need
-    /// not return more than one item beyond that.
+    /// Like [`Page::of`], for items with long texts. The page ends with the item that makes it longer than
+    /// [`PAGE_BYTES`]; the query may stop one item after that.
     pub fn of_texts(
         items: Vec<T>,
         rows: i64,

@@ -1,4 +1,4 @@
-//! Where a workspace publishes to, and the secret by which the endpoint knows us.
+//! Publishing endpoint of a workspace, and the secret that signs its deliveries.
 
 use axum::Json;
 use axum::extract::State;
@@ -25,17 +25,15 @@ use crate::outbound::UrlRefusal;
 use crate::publishing::StoredEndpoint;
 use crate::text::Text;
 
-/// For how long deliveries are signed with the secret before as well.
+/// Period in which deliveries are also signed with the previous secret.
 const PREVIOUS_SECRET_LIFETIME: TimeDelta = TimeDelta::hours(24);
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(read_publishing_endpoint, set_publishing_endpoint, delete_publishing_endpoint))
         .routes(routes!(rotate_publishing_secret))
 }
 
-/// Where to publish to.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewPublishingEndpoint {
@@ -43,24 +41,23 @@ struct NewPublishingEndpoint {
     url: Text<{ *limits::PUBLISHING_ENDPOINT_URL.start() }, { *limits::PUBLISHING_ENDPOINT_URL.end() }>,
 }
 
-/// Where a workspace publishes to.
 #[derive(Serialize, ToSchema)]
 struct PublishingEndpoint {
     url: String,
-    /// When the endpoint said (410) that it wants nothing more. Setting it again enables it.
+    /// Time at which the endpoint refused further deliveries with 410. Setting the endpoint again enables it.
     disabled_at: Option<DateTime<Utc>>,
-    /// Until when deliveries are signed with the secret before as well.
+    /// Time until which deliveries are also signed with the previous secret.
     previous_secret_until: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
 
-/// An endpoint with its secret, where that is new.
+/// An endpoint, with its secret if that is new.
 #[derive(Serialize, ToSchema)]
 struct PublishingEndpointWithSecret {
     #[serde(flatten)]
     endpoint: PublishingEndpoint,
-    /// What deliveries are signed with, for the receiver's Standard Webhooks library. Shown here and never again.
+    /// Secret that signs deliveries, for the receiver's Standard Webhooks library. Shown only once.
     #[schema(example = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")]
     secret: Option<String>,
 }
@@ -94,9 +91,9 @@ async fn read_publishing_endpoint(
 
 /// Set the publishing endpoint
 ///
-/// Managers may do this. Scheduled content items are delivered there at their time as `POST` requests, signed as Standard Webhooks
-/// describes; `docs/PUBLISHING.md` says what a receiver gets. The secret is made by Socialize and shown when the endpoint is created; a
-/// change of the URL keeps it.
+/// Managers may do this. At their time, scheduled content items are delivered to it as `POST` requests,
+/// signed according to Standard Webhooks; `docs/PUBLISHING.md` describes the requests. Socialize generates
+/// the secret and shows it when the endpoint is created; a change of the URL keeps it.
 #[utoipa::path(
     put, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
@@ -159,8 +156,8 @@ async fn set_publishing_endpoint(
 
 /// Replace the signing secret
 ///
-/// Managers may do this. For a day deliveries carry the signatures of both secrets, so that the receiver can change over without
-/// refusing any; asking again within it ends the older one at once.
+/// Managers may do this. For a day, deliveries carry the signatures of both secrets, so that the receiver can
+/// switch without rejecting any. Another replacement within that day invalidates the older secret at once.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/publishing-endpoint/rotate-secret", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
@@ -206,7 +203,7 @@ async fn rotate_publishing_secret(
 
 /// Delete the publishing endpoint
 ///
-/// Managers may do this. The deliveries of content items that stay scheduled fail at their time.
+/// Managers may do this. Content items that stay scheduled fail at their time.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
@@ -242,7 +239,7 @@ async fn delete_publishing_endpoint(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An endpoint as it is now, with the URL that it had.
+/// The new endpoint, with its previous URL.
 #[derive(sqlx::FromRow)]
 struct SetEndpoint {
     #[sqlx(flatten)]
@@ -258,14 +255,15 @@ fn author(member: &WorkspaceMember<Manager>, now: DateTime<Utc>) -> audit::Autho
     audit::Author { actor: Some(member.user_id), organization: Some(member.organization_id), now }
 }
 
-/// Where a name leads is seen at each delivery; everything else is said now, while somebody is there to read it.
+/// Checks everything that can be checked without resolving the name, while a person can read the error. The
+/// name is resolved at each delivery.
 fn check_url(app: &App, text: &str) -> Result<Url, Error> {
     let example = "such as https://example.com/socialize";
     let refused = |problem: &str| Err(Error::invalid_field("url", problem));
     let Ok(mut url) = Url::parse(text.trim()) else {
         return refused(&format!("must be an HTTPS URL {example}"));
     };
-    // It would not be sent.
+    // Fragments are never sent.
     url.set_fragment(None);
     match app.outbound.check(&url) {
         Ok(()) if url.as_str().len() > *limits::PUBLISHING_ENDPOINT_URL.end() => refused("is too long"),

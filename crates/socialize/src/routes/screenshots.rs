@@ -1,4 +1,4 @@
-//! Screenshots: a picture that a feedback report can have, of what went wrong.
+//! Screenshots of feedback reports.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,7 +20,6 @@ use crate::blobs::{StoredBlob, UploadRules, Uploader, store_upload};
 use crate::error::{Error, answers};
 use crate::extract::{CurrentUser, Parameters, Upload};
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(put_screenshot, download_screenshot))
 }
@@ -28,12 +27,12 @@ pub fn router() -> OpenApiRouter<App> {
 const RULES: UploadRules =
     UploadRules { max_bytes: limits::SCREENSHOT_BYTES, media_types: MediaType::SCREENSHOTS };
 
-/// A picture of what a feedback report is about.
+/// Screenshot of a feedback report.
 #[derive(Serialize, ToSchema)]
 pub struct Screenshot {
-    /// Decided by the content.
+    /// Detected from the content.
     media_type: MediaType,
-    /// In bytes.
+    /// Size in bytes.
     size: i64,
     /// SHA-256 of the content.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -48,8 +47,8 @@ struct FeedbackReportPath {
 
 /// Add a screenshot to one's own feedback report
 ///
-/// The body is the picture, of at most 5 MiB: PNG, JPEG or WebP, decided by its content whatever `Content-Type` says. It
-/// replaces the one that there may be.
+/// The body is the picture, of at most 5 MiB: PNG, JPEG or WebP, detected from its content; `Content-Type` is
+/// ignored. It replaces an existing screenshot.
 #[utoipa::path(
     put, path = "/v1/feedback-reports/{feedback_report_id}/screenshot", tag = "feedback",
     params(("feedback_report_id" = FeedbackReportId, Path)),
@@ -66,7 +65,7 @@ async fn put_screenshot(
     Parameters(path): Parameters<FeedbackReportPath>,
     upload: Upload,
 ) -> Result<Json<Screenshot>, Error> {
-    // Nobody should wait for an upload only to hear that it cannot be.
+    // Check before the upload, so that nobody uploads in vain.
     let mut transaction = app.database.begin().await?;
     lock_own_report(&app, &mut transaction, user, path.feedback_report_id).await?;
     drop(transaction);
@@ -124,7 +123,7 @@ async fn replace(
     Ok(screenshot)
 }
 
-/// Locks a report, so that two screenshots at once come one after the other.
+/// Locks a report, so that concurrent screenshots are stored one after the other.
 async fn lock_own_report(
     app: &App,
     transaction: &mut crate::database::Transaction,
@@ -158,8 +157,7 @@ async fn lock_own_report(
 
 /// Download the screenshot of a feedback report
 ///
-/// Its reporter can, and the operators. With `Range` one range of it; with `If-None-Match` nothing where the client has it
-/// already.
+/// Its reporter and the operators may do this. Supports a single `Range`, and `If-None-Match`.
 #[utoipa::path(
     get, path = "/v1/feedback-reports/{feedback_report_id}/screenshot", tag = "feedback",
     params(("feedback_report_id" = FeedbackReportId, Path)),
@@ -197,7 +195,7 @@ async fn download_screenshot(
         user.require_session(&app, &mut connection).await?;
         return Err(Error::not_found("screenshot"));
     };
-    // No connection is held while the file is on its way.
+    // No database connection is held during the transfer.
     drop(connection);
     telemetry::current::set(|attributes| attributes.id(&keys::FEEDBACK_REPORT_ID, path.feedback_report_id));
     files::send(&app, &request, file).await

@@ -1,5 +1,5 @@
-//! Invites into workspaces. The link that is e-mailed is derived from the invite's id; nothing that is stored can be used
-//! to accept one.
+//! Invites into workspaces. The e-mailed link is derived from the invite's id, so nothing that is stored can
+//! be used to accept one.
 
 use axum::Json;
 use axum::extract::State;
@@ -30,14 +30,13 @@ use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::LinkPurpose;
 
-/// How long an invite can be accepted.
+/// Lifetime of an invite.
 pub const INVITE_LIFETIME: TimeDelta = TimeDelta::days(7);
 
-/// How many invites a workspace can create in a day, whatever becomes of them: each sends an e-mail to an address that nobody has
-/// confirmed. What one person, one organization and one recipient are limited to stands in [`email_limits`].
+/// Maximum number of invites that a workspace creates in a day, including revoked ones: each sends an e-mail
+/// to an unconfirmed address. [`email_limits`] has the limits per user, organization and recipient.
 const INVITE_LIMIT: i64 = 100;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create_workspace_invite, list_workspace_invites))
@@ -45,16 +44,14 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(accept_workspace_invite))
 }
 
-/// A new invite.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspaceInvite {
     email: EmailAddress,
-    /// What the invited person will be in the workspace.
+    /// Role of the invited user in the workspace.
     role: WorkspaceRole,
 }
 
-/// The link's token.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceInviteAcceptance {
@@ -63,7 +60,7 @@ pub struct WorkspaceInviteAcceptance {
     token: Secret,
 }
 
-/// An invite as the managers of the workspace see it.
+/// An invite as shown to managers of the workspace.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct WorkspaceInvite {
     id: InviteId,
@@ -74,16 +71,16 @@ pub struct WorkspaceInvite {
     invited_by: UserId,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
-    /// Who accepted it.
+    /// The user who accepted it.
     accepted_by: Option<UserId>,
 }
 
-/// Where an accepted invite has led.
+/// The workspace of an accepted invite.
 #[derive(Serialize, ToSchema)]
 pub struct AcceptedWorkspaceInvite {
     organization_id: OrganizationId,
     workspace_id: WorkspaceId,
-    /// The caller's role in the workspace. Somebody who was a member already keeps the role they had.
+    /// The caller's role in the workspace. A user who was already a member keeps their role.
     role: WorkspaceRole,
 }
 
@@ -92,23 +89,23 @@ struct InvitePath {
     invite_id: InviteId,
 }
 
-/// Which invites are asked for.
+/// Filters of a list of invites.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct InviteQuery {
     /// Only invites with this status.
     status: Option<InviteStatus>,
-    /// How many at most; 50 unless told.
+    /// Maximum number of invites; default 50.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
 /// Invite somebody into a workspace
 ///
-/// Managers may do this. The link in the e-mail is good for seven days.
+/// Managers may do this. The link in the e-mail is valid for seven days.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/invites", tag = "workspace invites",
     params(
@@ -156,7 +153,7 @@ async fn create_workspace_invite(
         return Err(Error::refused(ErrorCode::AlreadyExists, message));
     }
     check_limits(&app, &mut transaction, &member, email, now).await?;
-    // One whose time is over must not stand in the way until the job finds it.
+    // An expired invite that the job has not found yet must not block a new one.
     app.database
         .run(
             DatabaseOperation::ExpireWorkspaceInvites,
@@ -223,7 +220,7 @@ async fn list_workspace_invites(
     let page = PageQuery::new(query.limit, query.cursor);
     let (rows, after) = (page.rows()?, page.after()?);
     let mut connection = app.database.acquire().await?;
-    // One whose time is over is shown as expired whether the job has found it or not.
+    // An expired invite is shown as expired, whether the job has found it or not.
     let invites: Vec<WorkspaceInvite> = app
         .database
         .run(
@@ -255,7 +252,7 @@ async fn list_workspace_invites(
 
 /// Revoke an invite
 ///
-/// Managers may do this. Its link no longer works. An invite that cannot be accepted any more stays as it is.
+/// Managers may do this. Its link stops working. An invite that is no longer pending stays unchanged.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/invites/{invite_id}", tag = "workspace invites",
     params(("workspace_id" = WorkspaceId, Path), ("invite_id" = InviteId, Path)),
@@ -306,9 +303,9 @@ async fn revoke_workspace_invite(
 
 /// Accept an invite
 ///
-/// The caller's e-mail address must be the one that was invited, and confirmed. The caller becomes a member of the workspace
-/// and, unless they are in it already, of its organization. An invite is void when its inviter may not invite into the workspace
-/// any more.
+/// The caller's e-mail address must be confirmed and match the invited one. The caller becomes a member of
+/// the workspace and, if necessary, of its organization. An invite becomes void if its inviter loses the
+/// right to invite into the workspace.
 #[utoipa::path(
     post, path = "/v1/invites/accept", tag = "workspace invites",
     params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
@@ -368,8 +365,8 @@ async fn accept_workspace_invite(
         attributes.id(&keys::WORKSPACE_ID, workspace_id);
     });
 
-    // Whoever is a member already stays what they are. The update that changes nothing locks the row, so that nobody can
-    // remove it before the commit.
+    // Existing members keep their role. The no-op update locks the row, so that nobody can remove it before
+    // the commit.
     let (is_new_there, organization_role): (bool, OrganizationRole) = app
         .database
         .run(
@@ -432,8 +429,8 @@ async fn accept_workspace_invite(
     Ok(created.into_response())
 }
 
-/// Refuses an invite that would be one too many: for the workspace, the inviter, the organization, or the mailbox it is sent to. What
-/// became of the earlier ones does not matter, for each has sent an e-mail.
+/// Checks the limits of invites for the workspace, the inviter, the organization, and the recipient's
+/// mailbox. The state of earlier invites does not matter, because each has sent an e-mail.
 async fn check_limits(
     app: &App,
     transaction: &mut Transaction,
@@ -441,7 +438,7 @@ async fn check_limits(
     email: &EmailAddress,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    // Of each limit the creation of the invite that uses it up.
+    // For each limit, the creation time of the invite that reaches it.
     let used_up: [Option<DateTime<Utc>>; 4] = app
         .database
         .run(
@@ -488,9 +485,8 @@ async fn check_limits(
     }
 }
 
-/// Revokes the pending invites that a member of the organization created, when they lose the right to invite by one of their
-/// roles: into one workspace, or into all workspaces of the organization. Where the other role still gives them the right, their
-/// invites stay.
+/// Revokes the pending invites of a member who loses the right to invite by one of their roles: into one
+/// workspace, or into all workspaces of the organization. Invites that the other role still allows stay.
 ///
 /// Call it before the members are locked, because accepting an invite locks in this order, too.
 pub(super) async fn revoke_invites_of(
@@ -523,7 +519,7 @@ pub(super) async fn revoke_invites_of(
     Ok(())
 }
 
-/// What decides whether the caller may accept an invite. Addresses are compared where they are stored.
+/// The facts that decide whether the caller may accept an invite. Addresses are compared in the database.
 #[derive(sqlx::FromRow)]
 struct Invite {
     organization_id: OrganizationId,
@@ -537,8 +533,8 @@ struct Invite {
 }
 
 impl Invite {
-    /// Whose invite it is comes first: others do not learn what has become of it. The clock decides about expiry, whether the
-    /// job has run or not.
+    /// Checks the recipient first: other users do not learn the state of the invite. Expiry depends on the
+    /// clock, whether the job has run or not.
     fn allow(&self, now: DateTime<Utc>) -> Result<(), Error> {
         if !self.is_for_caller {
             let message =
@@ -551,7 +547,7 @@ impl Invite {
         }
         let message = match self.status {
             InviteStatus::Pending if now < self.expires_at && self.inviter_may_invite => return Ok(()),
-            // Losing the right to invite revokes invites, but one may have been created at the same time.
+            // Losing the right to invite revokes invites, but one may have been created concurrently.
             InviteStatus::Pending if now < self.expires_at => "This invite was revoked.",
             InviteStatus::Pending | InviteStatus::Expired => {
                 "This invite has expired: ask a manager of the workspace for a new one."

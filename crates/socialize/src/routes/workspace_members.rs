@@ -1,4 +1,5 @@
-//! The members of a workspace. Owners and admins of the organization manage all its workspaces without being listed here.
+//! Members of a workspace. Owners and admins of the organization manage all its workspaces without being
+//! listed here.
 
 use axum::Json;
 use axum::extract::State;
@@ -24,14 +25,13 @@ use crate::extract::{
     Body, Created, Idempotent, Manager, Parameters, Query, WorkspaceMember, WorkspacePermission,
 };
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(add_workspace_member, list_workspace_members))
         .routes(routes!(change_workspace_member, remove_workspace_member))
 }
 
-/// A member of the organization who is to become a member of the workspace.
+/// A member of the organization to be added to the workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspaceMembership {
@@ -39,19 +39,19 @@ pub struct NewWorkspaceMembership {
     role: WorkspaceRole,
 }
 
-/// The role that a member is to have.
+/// New role of a member.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceMembershipChange {
     role: WorkspaceRole,
 }
 
-/// Somebody's membership in a workspace.
+/// A membership in a workspace.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct WorkspaceMembership {
     user_id: UserId,
     display_name: String,
-    /// Null unless the caller is an owner or admin of the organization, or this is the caller.
+    /// Null unless the caller is an owner or admin of the organization, or is this member.
     email: Option<String>,
     role: WorkspaceRole,
     #[sqlx(rename = "created_at")]
@@ -65,8 +65,8 @@ struct MemberPath {
 
 /// Add a member of the organization to a workspace
 ///
-/// Managers may do this. Whoever is not in the organization yet is invited by e-mail instead. A pending invite of the new
-/// member into this workspace is revoked, for it has become pointless.
+/// Managers may do this. People outside the organization are invited by e-mail instead. Revokes a pending
+/// invite of the new member into this workspace, because it is no longer needed.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/members", tag = "workspace members",
     params(
@@ -159,7 +159,7 @@ async fn add_workspace_member(
 
 /// List the members of a workspace
 ///
-/// Members see each other's names. E-mail addresses are for the owners and admins of the organization.
+/// Members see each other's names. Only owners and admins of the organization see e-mail addresses.
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/members", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), PageQuery),
@@ -200,7 +200,7 @@ async fn list_workspace_members(
 
 /// Change a member's role
 ///
-/// Managers may do this. A manager who becomes something else loses their pending invites into the workspace.
+/// Managers may do this. A manager who gets another role loses their pending invites into the workspace.
 #[utoipa::path(
     patch, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
@@ -252,7 +252,7 @@ async fn change_workspace_member(
     Ok(Json(membership))
 }
 
-/// A membership as it is now, with the role as it was.
+/// The changed membership, with its previous role.
 #[derive(sqlx::FromRow)]
 struct ChangedMembership {
     #[sqlx(flatten)]
@@ -266,8 +266,8 @@ fn author<P>(caller: &WorkspaceMember<P>, now: DateTime<Utc>) -> audit::Author {
 
 /// Remove a member, or leave
 ///
-/// Managers may remove others, and everybody may leave. Whoever goes stays a member of the organization, and their
-/// pending invites into the workspace are revoked.
+/// Managers may remove others, and everybody may leave. The user stays a member of the organization, and
+/// their pending invites into the workspace are revoked.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),

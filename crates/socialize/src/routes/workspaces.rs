@@ -1,4 +1,4 @@
-//! Workspaces: each one a brand whose content is approved together.
+//! Workspaces: brands, each of whose content is approved together.
 
 use axum::Json;
 use axum::extract::State;
@@ -28,37 +28,35 @@ use crate::extract::{
 };
 use crate::text::Name;
 
-/// The routes of this file.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(create_workspace, list_workspaces))
         .routes(routes!(read_workspace, change_workspace))
 }
 
-/// A new workspace.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkspace {
     name: Name,
-    /// How many reviewers have to approve a revision.
+    /// Number of approvals that a revision needs.
     required_approvals: RequiredApprovals,
-    /// Whether somebody may decide on a revision that they wrote.
+    /// True if users may decide on revisions that they wrote.
     #[serde(default)]
     allow_self_approval: bool,
 }
 
-/// What is to be changed about a workspace; what is absent stays as it is.
+/// Changes to a workspace; absent fields stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceChange {
     name: Option<Name>,
-    /// How many reviewers have to approve a revision, from the next decision on.
+    /// Number of approvals that a revision needs, from the next decision on.
     required_approvals: Option<RequiredApprovals>,
-    /// Whether somebody may decide on a revision that they wrote.
+    /// True if users may decide on revisions that they wrote.
     allow_self_approval: Option<bool>,
 }
 
-/// A workspace as its members see it.
+/// A workspace as shown to its members.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct Workspace {
     id: WorkspaceId,
@@ -67,7 +65,7 @@ pub struct Workspace {
     #[sqlx(try_from = "i32")]
     required_approvals: RequiredApprovals,
     allow_self_approval: bool,
-    /// The caller's own role. Owners and admins of the organization are managers of all its workspaces.
+    /// The caller's role. Owners and admins of the organization are managers of all its workspaces.
     role: WorkspaceRole,
     created_at: DateTime<Utc>,
 }
@@ -159,7 +157,7 @@ async fn create_workspace(
 
 /// List the workspaces of an organization
 ///
-/// Owners and admins see all of them, members those that they belong to.
+/// Owners and admins see all of them, members see their own.
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/workspaces", tag = "workspaces",
     params(("organization_id" = OrganizationId, Path), PageQuery),
@@ -279,7 +277,7 @@ async fn change_workspace(
     Ok(Json(changed.workspace))
 }
 
-/// A workspace as it is now, with what protects approval as it was before.
+/// The changed workspace, with its previous rules of approval.
 #[derive(sqlx::FromRow)]
 struct ChangedWorkspace {
     #[sqlx(flatten)]

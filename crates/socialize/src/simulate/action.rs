@@ -9,7 +9,6 @@ use super::client::{Answer, Failure};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Action {
-    /// Registers an account.
     Register,
     /// Opens the link that confirms the address.
     VerifyEmail,
@@ -19,7 +18,6 @@ pub enum Action {
     MistypePassword,
     /// Renews the access token.
     RefreshSession,
-    /// Ends the session.
     LogOut,
     /// Requests a link that sets a new password.
     RequestPasswordReset,
@@ -45,7 +43,6 @@ pub enum Action {
     Approve,
     /// Requests another revision.
     RequestChanges,
-    /// Rejects the item.
     Reject,
     /// Sets the publishing endpoint of a workspace.
     SetPublishingEndpoint,
@@ -84,7 +81,6 @@ pub enum Action {
 /// Assessment of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judgement {
-    /// The action succeeded.
     Done,
     /// The action was rejected as expected, because of a wrong password or a concurrent change.
     Refused,

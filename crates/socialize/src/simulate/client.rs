@@ -24,7 +24,6 @@ pub(super) struct Request {
     pub if_match: Option<String>,
     /// Set for requests that create something.
     pub idempotency_key: Option<Uuid>,
-    /// A JSON body.
     pub body: Option<Value>,
     /// A body that is a file; it takes precedence over JSON.
     pub file: Option<Vec<u8>>,

@@ -27,7 +27,6 @@ pub(super) struct Letter {
 
 /// A link with a token.
 pub(super) enum Link {
-    /// Confirms the address.
     VerifyEmail(Secret),
     /// Sets a new password.
     ResetPassword(Secret),

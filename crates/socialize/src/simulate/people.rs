@@ -27,9 +27,7 @@ pub(super) type Time = Duration;
 pub(super) enum Part {
     /// Owns the organization and manages its workspaces.
     Founder,
-    /// Writes content items.
     Author,
-    /// Decides on revisions.
     Reviewer,
 }
 
@@ -61,7 +59,6 @@ pub(super) struct Session {
     renew_at: Time,
 }
 
-/// A simulated user.
 pub(super) struct Person {
     pub name: String,
     /// Unique among all runs.
@@ -124,7 +121,6 @@ impl Person {
         }
     }
 
-    /// Processes a letter.
     pub(super) fn receive(&mut self, link: Link) {
         match (link, &self.stage) {
             (Link::VerifyEmail(token), Stage::AwaitsVerification) => {

@@ -43,14 +43,12 @@ pub struct Driven {
     pub teams: u64,
     /// People in those teams.
     pub people: u64,
-    /// Actions in flight.
     pub in_flight: u64,
 }
 
 /// Results of the actions of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Successful actions.
     pub ok: u64,
     /// Actions that were rejected as expected.
     pub refused: u64,

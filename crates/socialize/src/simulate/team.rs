@@ -69,7 +69,6 @@ pub(super) struct Workspace {
 /// A content item as its team knows it. A colleague may have changed it in the meantime.
 pub(super) struct Item {
     pub id: Uuid,
-    /// The current revision.
     pub revision: i64,
     /// Sent by an edit as `If-Match`; `None` if the item has to be read first.
     pub etag: Option<String>,

@@ -1,4 +1,4 @@
-//! E-mail addresses, and the reasons for which one is refused.
+//! E-mail addresses, and the reasons to reject one.
 
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -18,13 +18,13 @@ const LONGEST_LABEL: usize = 63;
 /// println!("{}", socialize::text::EmailAddress::parse("ada@example.com").unwrap());
 /// ```
 ///
-/// also not for debugging,
+/// nor with `Debug`,
 ///
 /// ```compile_fail,E0277
 /// println!("{:?}", socialize::text::EmailAddress::parse("ada@example.com").unwrap());
 /// ```
 ///
-/// nor serialised,
+/// nor serialized,
 ///
 /// ```compile_fail,E0277
 /// serde_json::to_string(&socialize::text::EmailAddress::parse("ada@example.com").unwrap());
@@ -54,7 +54,7 @@ const LONGEST_LABEL: usize = 63;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Checks and normalises `text`.
+    /// Validates and normalises `text`.
     ///
     /// # Errors
     /// Says what is wrong so that the user can correct it. Does not quote the text.
@@ -71,7 +71,7 @@ impl EmailAddress {
         if let Some(problem) = problem(&normalised) {
             return Err(refusal(problem));
         }
-        // The mail library has the final say.
+        // The mail library must accept it as well.
         let (local, host) = normalised.rsplit_once('@').unwrap_or_default();
         match lettre::Address::new(local, host) {
             Ok(_) => Ok(Self(normalised)),
@@ -79,7 +79,6 @@ impl EmailAddress {
         }
     }
 
-    /// The normalised address.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -137,7 +136,7 @@ fn problem_of_domain(domain: &str) -> Option<&'static str> {
     if domain.is_empty() {
         return Some("it has nothing behind the @");
     }
-    // Such as [127.0.0.1].
+    // For example [127.0.0.1].
     if domain.starts_with('[') {
         return Some("a domain is needed behind the @, not an IP address");
     }
@@ -170,8 +169,8 @@ impl<'de> Deserialize<'de> for EmailAddress {
 
 impl utoipa::PartialSchema for EmailAddress {
     fn schema() -> RefOr<Schema> {
-        // The format `email` knows nothing of the white space that is trimmed. What is before the @ has at most 64 characters,
-        // which a pattern can hardly say beside the rest.
+        // JSON Schema's format `email` does not allow the white space that is trimmed. The part before the @
+        // has at most 64 characters, which a pattern can hardly express along with the rest.
         let name = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
         let label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
         ObjectBuilder::new()
@@ -192,7 +191,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What was accepted before reasons were given, and still has to be.
+    /// The earlier, less specific check; whatever it accepted must still be accepted.
     fn is_accepted(text: &str) -> bool {
         if text.chars().count() > *domain::limits::EMAIL.end() {
             return false;

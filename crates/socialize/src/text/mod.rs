@@ -1,4 +1,4 @@
-//! Text that people typed: bounded, and free of what a database or a terminal would choke on.
+//! Text typed by people: of limited length, and without characters that break a database or a terminal.
 
 mod email_address;
 mod moment;
@@ -12,14 +12,14 @@ pub use self::email_address::EmailAddress;
 pub use self::moment::Moment;
 pub use self::name::{Name, can_be_shown};
 
-/// Text of `MIN` to `MAX` characters, not only white space (unless it may be empty), without control characters other than
-/// line breaks and tabs.
+/// Text of `MIN` to `MAX` characters, not only white space (unless it may be empty), without control
+/// characters other than line breaks and tabs.
 #[derive(Clone, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
 
 impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
-    /// Checks `text`; the error says what would be right and never quotes the text.
+    /// Validates `text`; the error says what would be valid and never quotes the text.
     pub fn parse(text: String) -> Result<Self, String> {
         let length = text.chars().count();
         if length > MAX {
@@ -34,7 +34,6 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
         Ok(Self(text))
     }
 
-    /// The text itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -50,7 +49,8 @@ impl<const MIN: usize, const MAX: usize> utoipa::PartialSchema for Text<MIN, MAX
     fn schema() -> RefOr<Schema> {
         let text = ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX));
         let text = if MIN > 0 {
-            // At least one character that is not white space, and no control characters: what `parse` accepts.
+            // Matches what `parse` accepts: at least one character other than white space, and no control
+            // characters.
             text.min_length(Some(MIN)).pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))
         } else {
             text.pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))

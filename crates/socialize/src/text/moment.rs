@@ -1,4 +1,4 @@
-//! Points in time in requests.
+//! Timestamps in requests.
 
 use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Deserializer};
@@ -9,17 +9,17 @@ const SECONDS_OF_DAY: i64 = 24 * 60 * 60;
 
 /// An RFC 3339 time with the precision of Postgres: whole microseconds, exactly one value per instant.
 ///
-/// A leap second (`23:59:60`) becomes the first second of the next day, as in Unix time. `chrono` represents it
-/// separately: it prints `:60`, sorts it before the next minute, and writes the next minute to Postgres. An item then
-/// had two different times.
+/// A leap second (`23:59:60`) becomes the first second of the next day, as in Unix time. `chrono` represents
+/// it separately: it prints `:60`, sorts it before the next minute, and writes the next minute to Postgres.
+/// An item would then have two different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(DateTime<Utc>);
 
 impl Moment {
-    /// Parses a time; digits beyond microseconds are dropped. The error says what would be right.
+    /// Parses a time; digits beyond microseconds are dropped. The error says what would be valid.
     ///
     /// # Errors
-    /// If it is no time of RFC 3339, or outside the years 0 to 9999.
+    /// If it is no RFC 3339 time, or is outside the years 0 to 9999.
     pub fn parse(text: &str) -> Result<Self, String> {
         // `chrono` also accepts a space instead of the T, and U+2212 as the sign.
         let is_strict = text.is_ascii() && !text.contains(' ');
@@ -41,7 +41,6 @@ impl Moment {
             .ok_or_else(|| "must be within the years 0 to 9999 of UTC".to_owned())
     }
 
-    /// The time itself.
     pub fn time(self) -> DateTime<Utc> {
         self.0
     }
@@ -156,7 +155,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Every form of RFC 3339 is the instant that arithmetic says, and what we write of it is read as the same instant.
+        /// Every RFC 3339 notation denotes the computed instant, and our own notation is parsed as the same
+        /// instant.
         #[test]
         fn every_form_is_one_instant(
             (year, month, day) in (0_i64..=9999, 1_i64..=12, 1_i64..=31),

@@ -1,13 +1,14 @@
-//! Names of people, workspaces and organizations. Other people read them in e-mails that we send, so a name must neither be a
-//! link there nor hide or reorder what stands around it.
+//! Names of people, workspaces and organizations. Our e-mails show them to other people, so a name must not
+//! become a link there, nor hide or reorder the text around it.
 
 use domain::limits;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-/// Characters that show nothing and change how others are shown: the general categories Cf, Zl and Zp of Unicode 16, and letters
-/// that are drawn as nothing. U+200D, which joins pictographs, is handled apart; so are variation selectors, which only choose a form.
+/// Invisible characters that change how others are shown: the general categories Cf, Zl and Zp of Unicode 16,
+/// and letters that are drawn as nothing. U+200D, which joins pictographs, is handled separately; variation
+/// selectors only choose a form and are allowed.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -36,7 +37,7 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e0000}', '\u{e00ff}'),
 ];
 
-/// Joins pictographs to one.
+/// Joins pictographs into one.
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
 /// Beginnings of links without `//`.
@@ -61,10 +62,10 @@ const SCHEMES: &[&str] = &[
 pub struct Name(String);
 
 impl Name {
-    /// Checks `text`; the error says what would be right and never quotes the text.
+    /// Validates `text`; the error says what would be valid and never quotes the text.
     ///
     /// # Errors
-    /// If it is no name.
+    /// If it is no valid name.
     pub fn parse(text: String) -> Result<Self, String> {
         let (min, max) = (*limits::DISPLAY_NAME.start(), *limits::DISPLAY_NAME.end());
         let length = text.chars().count();
@@ -92,13 +93,13 @@ impl Name {
         Ok(Self(text))
     }
 
-    /// The name itself.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `text` can stand in an e-mail of ours as it is: on one line, showing all that it is, and no link.
+/// Returns whether `text` can be shown in an e-mail as it is: on one line, without hidden characters, and
+/// without a link.
 pub fn can_be_shown(text: &str) -> bool {
     !text.chars().any(char::is_control) && !hides_something(text) && !has_link(text)
 }
@@ -115,13 +116,14 @@ fn hides_something(text: &str) -> bool {
     })
 }
 
-/// Symbols from the blocks that pictographs are in, and the variation selector that follows them.
+/// Returns whether it is a symbol from the pictograph blocks, or the variation selector that may follow one.
 fn is_pictograph(character: &char) -> bool {
     matches!(character, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// Whether mail programs may make a link of a part of `text`. They differ, so this finds what any of them is known to take: URLs,
-/// addresses, and words with a full stop in them whose end could be a domain.
+/// Returns whether mail programs may turn a part of `text` into a link. They differ, so this covers
+/// everything that any of them is known to match: URLs, addresses, and words with a full stop whose end could
+/// be a domain.
 fn has_link(text: &str) -> bool {
     let text = text.to_lowercase();
     let begins_link = |scheme: &&str| {
@@ -142,7 +144,7 @@ fn has_link(text: &str) -> bool {
         let before = index.checked_sub(1).and_then(at);
         match character {
             '@' | '\u{ff20}' | '\u{fe6b}' => is_text(before) && is_text(at(index + 1)),
-            // Also what browsers take for a full stop in a domain.
+            // Includes the characters that browsers treat as a full stop in a domain.
             '.' | '\u{3002}' | '\u{ff0e}' | '\u{ff61}' => {
                 let is_www =
                     index >= 3 && characters[index - 3..index] == ['w', 'w', 'w'] && is_text(at(index + 1));
@@ -156,7 +158,7 @@ fn has_link(text: &str) -> bool {
     found || has_ip_address(&text)
 }
 
-/// Four numbers with full stops between them.
+/// Returns whether it contains four numbers with full stops between them.
 fn has_ip_address(text: &str) -> bool {
     text.split(|character: char| !character.is_ascii_digit() && character != '.').any(|word| {
         let parts: Vec<&str> = word.trim_matches('.').split('.').collect();

@@ -1,5 +1,4 @@
-//! Deletes blobs that no row refers to: what uploads have left behind that came to nothing, and what belonged to a row that
-//! was deleted.
+//! Deletes unreferenced blobs: remains of failed uploads, and files of deleted rows.
 
 use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
@@ -9,24 +8,24 @@ use crate::app::App;
 use crate::blobs::{BlobError, delete_unreferenced};
 use crate::queue::JobError;
 
-/// How many blobs are looked up at once.
+/// Number of blobs looked up at once.
 const BATCH: i64 = 100;
 
-/// When an upload is taken for abandoned. No upload may take that long, and together with the time between two runs it is
-/// less than an hour.
+/// Age at which an unreferenced upload counts as abandoned. Longer than the maximum duration of an upload;
+/// together with the job's period it is less than an hour.
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(30);
 
-/// Deletes all of them. One that cannot be deleted keeps none of the others.
+/// Deletes all of them. A failure does not stop the others.
 ///
 /// # Errors
-/// If the database fails, or the store with any of them.
+/// If the database fails, or the store for any of them.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let mut failure = None;
     let mut after = None;
     loop {
         let blobs = list(app, after).await?;
         for blob in &blobs {
-            // A store that is down is not asked about each of them.
+            // A store that is down is not called for each of them.
             app.blobs.require_up().map_err(|BlobError(error_type)| JobError::Retry(error_type))?;
             if let Err(error) = delete_unreferenced(app, *blob).await {
                 failure = Some(error);
@@ -39,7 +38,7 @@ pub async fn run(app: &App) -> Result<(), JobError> {
     }
 }
 
-/// The next of those that may go.
+/// The next deletable blobs.
 async fn list(app: &App, after: Option<BlobId>) -> Result<Vec<BlobId>, JobError> {
     let mut connection = app.database.acquire().await?;
     let blobs = app

@@ -1,6 +1,6 @@
-//! Deletes what can no longer be used: expired links and registrations, idempotency keys of yesterday, counters of limits, networks
-//! not used for long, sessions that have ended or expired, e-mails that limits no longer look back at, invites that were closed long
-//! ago, and organizations that nobody is a member of.
+//! Deletes expired data: links, registrations, old idempotency keys, counters of limits, networks that have
+//! not been used for long, ended or expired sessions, old entries of the e-mail ledger, invites closed long
+//! ago, and organizations without members.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -10,25 +10,25 @@ use crate::database;
 use crate::email_limits::LEDGER_KEPT;
 use crate::queue::JobError;
 
-/// How many rows one statement deletes, so that none holds locks for long.
+/// Maximum number of rows deleted by one statement, so that locks are held briefly.
 const BATCH: i64 = 1_000;
 
-/// For how long a request can be repeated under its idempotency key.
+/// Period in which a request can be repeated with its idempotency key.
 const IDEMPOTENCY_KEYS_KEPT: TimeDelta = TimeDelta::hours(24);
 
-/// For how long the refresh tokens of an ended session are recognised as such, rather than as unknown.
+/// Period in which refresh tokens of an ended session are recognised as such.
 const ENDED_SESSIONS_KEPT: TimeDelta = TimeDelta::days(7);
 
-/// For how long a network that a user has logged in from is known.
+/// Period after its last use in which a network of a user is known.
 const KNOWN_NETWORKS_KEPT: TimeDelta = TimeDelta::days(90);
 
-/// For how long managers see what became of an invite that nobody accepted.
+/// Period in which managers see an invite that was never accepted.
 const CLOSED_INVITES_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// An organization without members belonged to people who were erased.
+/// Organizations without members belonged to people who were erased.
 const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
 
-/// Deletes all of it, in batches.
+/// Deletes everything in batches.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let now = app.clock.now();
     delete_in_batches(
@@ -98,7 +98,7 @@ pub async fn run(app: &App) -> Result<(), JobError> {
         now - LEDGER_KEPT,
     )
     .await?;
-    // The addresses in them are of people who may have never had to do with us.
+    // Their addresses may belong to people without any relation to Socialize.
     delete_in_batches(
         app,
         "delete from workspace_invites where id in (
@@ -121,7 +121,7 @@ pub async fn run(app: &App) -> Result<(), JobError> {
     Ok(())
 }
 
-/// Repeats a statement that deletes what is older than `$1`, at most `$2` rows at a time, until nothing is left.
+/// Repeats a statement that deletes rows older than `$1`, at most `$2` at a time, until none is left.
 async fn delete_in_batches(
     app: &App,
     statement: &'static str,

@@ -1,18 +1,18 @@
-//! Ends invites whose time is over. Nobody can accept them meanwhile, for that is decided by the clock.
+//! Marks expired invites. Acceptance checks the clock, so none is accepted in between.
 
 use domain::database_operation::DatabaseOperation;
 
 use crate::app::App;
 use crate::database::DatabaseError;
 
-/// How many invites one statement ends: locks are held briefly, however long the job did not run.
+/// Maximum number of invites per statement, so that locks are held briefly even after a long pause.
 const BATCH: i64 = 500;
 
-/// Marks every invite as expired whose time is over now, and returns how many there were. Invites that somebody is accepting
-/// or revoking at this moment are left to the next run.
+/// Marks every expired invite and returns their number. Invites that are being accepted or revoked are left
+/// to the next run.
 ///
 /// # Errors
-/// If the database fails; what was ended so far stays so.
+/// If the database fails; invites marked so far stay marked.
 pub async fn run(app: &App) -> Result<u64, DatabaseError> {
     let now = app.clock.now();
     let mut expired = 0;

@@ -1,5 +1,5 @@
-//! Gives up deliveries that nobody works on any more: their jobs died because every attempt killed its worker, or an operator discarded
-//! them. Without this their items would be scheduled for a time that has passed, for good.
+//! Gives up deliveries without a job: every attempt killed its worker, or an operator discarded the job.
+//! Without this their items would stay scheduled for a past time forever.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::approval::Action;
@@ -15,12 +15,12 @@ use crate::publishing::Publication;
 use crate::queue::JobError;
 use crate::routes::content_items::LockedContentItem;
 
-/// How long after its time an item is looked at. Its job exists since before that.
+/// Time after which an overdue item is checked. Its job existed before its time.
 const OVERDUE: TimeDelta = TimeDelta::minutes(5);
-/// How many items one run gives up. There should be none.
+/// Maximum number of items per run. Normally there are none.
 const BATCH: i64 = 100;
 
-/// Gives all of them up.
+/// Gives up all of them.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let now = app.clock.now();
     let mut connection = app.database.acquire().await?;
@@ -56,7 +56,7 @@ async fn give_up(app: &App, publication: &Publication) -> database::Result<()> {
     let Publication { workspace, content_item, .. } = *publication;
     let mut transaction = app.database.begin().await?;
     let locked = LockedContentItem::find(app, &mut transaction, workspace, content_item).await?;
-    // A manager may have been faster.
+    // A manager may have changed it meanwhile.
     let Some(locked) = locked.filter(|locked| publication.is_wanted(locked)) else { return Ok(()) };
     let Ok(next) = locked.state.apply(Action::PublishFailed, locked.rules, now) else { return Ok(()) };
     let failure = PublishFailure::Interrupted;

@@ -1,4 +1,4 @@
-//! Background services: one file each. What kind of job is whose work, and how it is run.
+//! Background jobs, one file per kind, and the rules for running them.
 
 pub mod clean_up_blobs;
 pub mod clean_up_tokens;
@@ -15,17 +15,17 @@ use domain::labels::JobKind;
 use crate::app::App;
 use crate::queue::{Job, JobError, JobPolicy};
 
-/// How jobs of each kind are run. How often periodic ones run is [`JobKind::period`], which alerts know as well.
+/// Rules for running jobs of each kind. Periods are in [`JobKind::period`], because alerts need them as well.
 pub fn policy(kind: JobKind) -> JobPolicy {
     let (concurrency, timeout) = match kind {
-        // The time limit is above the mail server's own ones together, so that those say what went wrong.
+        // The timeout exceeds the sum of the mail client's timeouts, so that those report the cause.
         JobKind::SendEmail => (8, Duration::from_secs(180)),
         JobKind::ExpireInvites => (1, Duration::from_secs(120)),
         JobKind::CleanUpTokens | JobKind::CleanUpBlobs | JobKind::RemindStaleApprovals => {
             (1, Duration::from_secs(300))
         }
-        // The time limit is above those of the call together. Each workspace has a lane, so one whose endpoint is slow has one
-        // of these at most.
+        // The timeout exceeds those of the call. Each workspace has a lane, so a slow endpoint takes at most
+        // one slot.
         JobKind::PublishContentItem => (128, Duration::from_secs(60)),
         JobKind::GiveUpPublishing => (1, Duration::from_secs(60)),
     };
@@ -33,10 +33,10 @@ pub fn policy(kind: JobKind) -> JobPolicy {
     JobPolicy { concurrency, is_shared, timeout, every: kind.period() }
 }
 
-/// Does the work of a job.
+/// Runs a job.
 ///
 /// # Errors
-/// Says whether another attempt makes sense.
+/// States whether a retry makes sense.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     match job.kind {
         JobKind::SendEmail => send_email::run(app, job).await,

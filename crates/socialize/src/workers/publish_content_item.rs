@@ -1,8 +1,9 @@
-//! Delivers one content item to the publishing endpoint of its workspace.
+//! Delivers a content item to the publishing endpoint of its workspace.
 //!
-//! The item is marked as being published in one transaction, delivered outside any, and what came of it is written in another. A worker
-//! that dies in between delivers once more, under the same `webhook-id`. When the attempts are used up the item is `publish_failed`,
-//! which is an end that a manager sees and can do something about; the job has then done its work.
+//! One transaction marks the item as being published, the delivery runs outside any transaction, and another
+//! one writes its result. If the worker dies in between, the delivery is repeated with the same `webhook-id`.
+//! After the last attempt the item is `publish_failed`: managers see that and can act, so the job counts as
+//! successful.
 
 use std::time::Duration;
 
@@ -25,19 +26,19 @@ use crate::queue::{Job, JobError};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
 use crate::webhook;
 
-/// The longest that an endpoint can ask us to wait. Longer ones would stretch a day of attempts to a week.
+/// Maximum `Retry-After` that is honoured. Longer ones would stretch a day of attempts to a week.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// What an endpoint may come to by timing out. It takes as many answers to be believed again.
+/// Maximum slowness of an endpoint, and number of responses until it has recovered from that.
 const LARGEST_SLOWNESS: i16 = 20;
 
-/// What is delivered and where to.
+/// A delivery and its destination.
 struct Delivery {
     item: ContentItem,
     endpoint: StoredEndpoint,
 }
 
-/// What came of an attempt.
+/// Result of an attempt.
 enum Verdict {
     Delivered,
     Deferred(JobError),
@@ -47,7 +48,7 @@ enum Verdict {
 /// Makes one attempt.
 ///
 /// # Errors
-/// If there is to be another one.
+/// If another attempt is needed.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let publication: Publication = job.payload()?;
     let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };
@@ -57,7 +58,7 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     conclude(app, &publication, &delivery.endpoint, behaved, judge(answered, is_last)).await
 }
 
-/// Marks the item as being published. There is nothing to do where it is not wanted any more, or has nowhere to go.
+/// Marks the item as being published. Returns `None` if the publication is obsolete or has no endpoint.
 async fn begin(app: &App, publication: &Publication) -> database::Result<Option<Delivery>> {
     let now = app.clock.now();
     let mut transaction = app.database.begin().await?;
@@ -70,7 +71,7 @@ async fn begin(app: &App, publication: &Publication) -> database::Result<Option<
     }
     let failure = match StoredEndpoint::find(app, &mut transaction, workspace).await? {
         Some(endpoint) if endpoint.disabled_at.is_none() => {
-            // A job runs when its time has come by the clock of the database; ours may be behind.
+            // The database's clock decides when a job is due; ours may be behind.
             let now = now.max(publication.scheduled_at);
             let Ok(next) = locked.state.apply(Action::StartPublishing, locked.rules, now) else {
                 return Ok(None);
@@ -90,7 +91,8 @@ async fn begin(app: &App, publication: &Publication) -> database::Result<Option<
     Ok(None)
 }
 
-/// How an endpoint has behaved, where that is news. Slots and patience depend on it: see `queue/room.rs` and [`haste`].
+/// New information about the behaviour of an endpoint. Slots and timeouts depend on it: see `queue/room.rs`
+/// and [`haste`].
 struct Behaviour {
     slowness: i16,
     has_answered: bool,
@@ -101,14 +103,14 @@ impl Behaviour {
         let (slowness, has_answered) = match answered {
             Ok(_) => ((endpoint.slowness - 1).max(0), true),
             Err(ErrorType::Timeout) => ((endpoint.slowness + 2).min(LARGEST_SLOWNESS), endpoint.has_answered),
-            // Whoever refuses at once takes nobody's time.
+            // An immediate refusal costs no time.
             Err(_) => return None,
         };
         let is_news = (slowness, has_answered) != (endpoint.slowness, endpoint.has_answered);
         is_news.then_some(Self { slowness, has_answered })
     }
 
-    /// Writes it down, unless a manager has set another URL since it was called.
+    /// Stores it, unless a manager has changed the URL since the call.
     async fn write(
         &self,
         app: &App,
@@ -133,8 +135,8 @@ impl Behaviour {
     }
 }
 
-/// By how much an endpoint is given less time to answer than others: half of it after a call that timed out, and a quarter when they
-/// keep doing so. The last attempt has all of it, so that an endpoint that is merely slow gets everything in the end.
+/// Divisor of an endpoint's response timeout: 2 after a call that timed out, and 4 if that continues. The
+/// last attempt has the full timeout, so that an endpoint that is merely slow gets everything in the end.
 fn haste(slowness: i16, is_last: bool) -> u32 {
     match slowness {
         _ if is_last => 1,
@@ -160,7 +162,7 @@ async fn deliver(
     app.outbound.post(Peer::PublishingEndpoint, describe, Post { url, headers, body, haste }).await
 }
 
-/// What an endpoint gets. Every attempt at a publication has the same bytes.
+/// Body of the request. Every attempt at a publication sends the same bytes.
 fn body(publication: &Publication, item: &ContentItem) -> Bytes {
     let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
     let body = json!({
@@ -179,8 +181,8 @@ fn body(publication: &Publication, item: &ContentItem) -> Bytes {
     body.to_string().into()
 }
 
-/// As Standard Webhooks has it: 2xx is a success, 410 says that the endpoint wants nothing more, and everything else may go better
-/// later.
+/// According to Standard Webhooks, 2xx is a success and 410 refuses all further deliveries. Anything else is
+/// retried.
 fn judge(answered: Result<Answer, ErrorType>, is_last: bool) -> Verdict {
     match answered {
         Ok(Answer { error_type: None, .. }) => Verdict::Delivered,
@@ -198,7 +200,7 @@ fn judge(answered: Result<Answer, ErrorType>, is_last: bool) -> Verdict {
     }
 }
 
-/// Writes down what came of it. While the item is being published nobody else changes it.
+/// Writes the result. Nobody else changes the item while it is being published.
 async fn conclude(
     app: &App,
     publication: &Publication,
@@ -210,7 +212,7 @@ async fn conclude(
     let mut transaction = app.database.begin().await?;
     let Publication { workspace, content_item, .. } = *publication;
     let locked = LockedContentItem::find(app, &mut transaction, workspace, content_item).await?;
-    // It is gone with its workspace, or another worker has taken over and concluded.
+    // It was deleted with its workspace, or another worker took over and has written the result.
     let Some(locked) = locked.filter(|locked| publication.is_wanted(locked)) else { return Ok(()) };
     let after = |action| locked.state.apply(action, locked.rules, now);
     if let Some(behaved) = behaved {
@@ -251,7 +253,7 @@ async fn conclude(
     }
 }
 
-/// Disables the endpoint, unless a manager has set it again since it was called.
+/// Disables the endpoint, unless a manager has set it again since the call.
 async fn disable(
     app: &App,
     transaction: &mut database::Transaction,

@@ -1,5 +1,4 @@
-//! Reminds reviewers by e-mail of content items that have been in approval for too long: each of them once a day and item, for
-//! as long as they have not decided.
+//! Reminds reviewers by e-mail of stale content items, once a day and item until they have decided.
 
 use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
@@ -9,23 +8,24 @@ use crate::app::App;
 use crate::database;
 use crate::email::Email;
 
-/// How many e-mails one transaction leaves to the outbox.
+/// Maximum number of e-mails enqueued in one transaction.
 const BATCH: i64 = 200;
 
-/// How long a reviewer is left alone with an item after a reminder of it.
+/// Minimum time between two reminders to a reviewer about an item.
 const NOT_AGAIN_WITHIN: TimeDelta = TimeDelta::hours(24);
 
-/// Enqueues the reminders that are due now, and returns how many there were.
+/// Enqueues the reminders that are due, and returns their number.
 ///
 /// # Errors
-/// If the database fails; what was enqueued so far stays so.
+/// If the database fails; reminders enqueued so far stay enqueued.
 pub async fn run(app: &App) -> database::Result<usize> {
     let now = app.clock.now();
     let stale_after = TimeDelta::from_std(app.settings.approval_stale_after).unwrap_or(TimeDelta::MAX);
     let mut reminded = 0;
     loop {
         let mut transaction = app.database.begin().await?;
-        // Who is reminded is noted by the statement that finds them, and committed with their e-mails.
+        // The statement that finds reviewers also records the reminder, in the transaction that enqueues the
+        // e-mails.
         let due: Vec<(ContentItemId, i32, UserId)> = app
             .database
             .run(

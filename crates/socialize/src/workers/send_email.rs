@@ -1,5 +1,6 @@
-//! Sends one e-mail. Whom it goes to and what it says is looked up now: the job holds ids only. An e-mail that has become
-//! pointless meanwhile (its user is gone, its link was used, its invite revoked, its revision replaced) is not sent.
+//! Sends an e-mail. Recipient and content are looked up now, because the job contains only ids. An e-mail
+//! that has become obsolete (its user is gone, its link was used, its invite revoked, its revision replaced)
+//! is not sent.
 
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
@@ -19,7 +20,7 @@ use crate::token::LinkPurpose;
 /// Sends the e-mail of this job.
 ///
 /// # Errors
-/// If it cannot be composed or handed over.
+/// If it cannot be composed or delivered.
 pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     let email: Email = job.payload()?;
     let template = email.template();
@@ -49,7 +50,7 @@ pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
     delivered.map_err(|failure| failure.job_error(attempt, max_attempts))
 }
 
-/// The recipient's address, what to say, and whose doing it is, or nothing where there is nobody to say it to.
+/// Returns the recipient's address, the content, and the cause; `None` if the e-mail is obsolete.
 async fn compose(app: &App, email: Email) -> database::Result<Option<(String, Content, Cause)>> {
     let nobody = Cause::default();
     match email {
@@ -162,7 +163,7 @@ async fn find_user(app: &App, user: UserId) -> database::Result<Option<UserRow>>
         .await
 }
 
-/// The address of a registration, while it waits for confirmation.
+/// Finds the address of a pending registration.
 async fn find_registration(app: &App, registration: RegistrationId) -> database::Result<Option<String>> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -176,7 +177,7 @@ async fn find_registration(app: &App, registration: RegistrationId) -> database:
         .await
 }
 
-/// Whoever the link is for, while it can still be used.
+/// Finds the owner of a link that can still be used.
 async fn find_token_owner(
     app: &App,
     token: EmailTokenId,
@@ -198,7 +199,7 @@ async fn find_token_owner(
         .await
 }
 
-/// The invite, while it can still be accepted.
+/// Finds an invite that can still be accepted.
 async fn find_invite(app: &App, invite: InviteId) -> database::Result<Option<InviteRow>> {
     let mut connection = app.database.acquire().await?;
     app.database
@@ -220,8 +221,8 @@ async fn find_invite(app: &App, invite: InviteId) -> database::Result<Option<Inv
         .await
 }
 
-/// The reviewer, while this revision or a later one waits for their decision. What was enqueued for a revision stands for later ones
-/// as well, which were not enqueued again.
+/// Finds the reviewer while this revision or a later one waits for their decision. Later revisions enqueue no
+/// e-mail of their own while this one waits.
 async fn find_undecided_reviewer(
     app: &App,
     content_item: ContentItemId,
@@ -254,7 +255,7 @@ async fn find_undecided_reviewer(
         .await
 }
 
-/// The author, while they are a member of the workspace.
+/// Finds the author while they are a member of the workspace.
 async fn find_author(
     app: &App,
     content_item: ContentItemId,
@@ -282,12 +283,13 @@ async fn find_author(
         .await
 }
 
-/// An address below the one where users reach Socialize.
+/// Returns a URL below the public URL.
 fn link(app: &App, path: &str) -> String {
     format!("{}/{path}", app.settings.public_url.as_str().trim_end_matches('/'))
 }
 
-/// A link that carries a token, behind `#`: what comes there is not sent to servers, so it is in none of their logs.
+/// Returns a link that carries a token after `#`, which browsers do not send to servers, so no server logs
+/// it.
 fn token_link(app: &App, path: &str, purpose: LinkPurpose, id: uuid::Uuid) -> String {
     format!("{}#token={}", link(app, path), app.tokens.link(purpose, id).expose())
 }

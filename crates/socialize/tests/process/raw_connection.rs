@@ -40,7 +40,7 @@ impl RawConnection {
         let _ = self.stream.shutdown().await;
     }
 
-    /// Whether the server has closed the connection by now.
+    /// Returns whether the server has closed the connection by now.
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.stream.try_read(&mut [0; 4096]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }

@@ -65,7 +65,7 @@ async fn check_labels(client: &Client) -> usize {
     streams.len()
 }
 
-/// Whether a line is nothing but the name of what happened, with the fields that the application may write.
+/// Returns whether a line is nothing but the name of what happened, with the fields that the application may write.
 async fn check_lines(client: &Client) -> (usize, usize) {
     let allowed: BTreeSet<String> = domain::recorded::line_fields()
         .into_iter()

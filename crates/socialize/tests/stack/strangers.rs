@@ -232,7 +232,7 @@ fn line() -> Value {
     json!({"resourceLogs": [{"resource": resource(), "scopeLogs": [{"scope": {}, "logRecords": [line]}]}]})
 }
 
-/// Whether something that a store shows is the other service's.
+/// Returns whether something that a store shows is the other service's.
 pub(crate) fn is_in(shown: &Value) -> bool {
     let shown = shown.to_string();
     shown.contains(&format!("\"{NAMESPACE}\"")) || shown.contains(&format!("\"{SERVICE}\""))

@@ -1,7 +1,7 @@
-//! Authentication: who somebody is, proved by a password, a refresh token or a link that was e-mailed.
+//! Authentication by password, refresh token or e-mailed link.
 //!
-//! Whether an address has an account is told to nobody: an answer that depended on it is the same either way, and so is the
-//! work behind it, statement for statement and hash for hash.
+//! No response reveals whether an address has an account: both cases get the same response and do the same
+//! work, statement for statement and hash for hash.
 
 mod password_reset;
 mod registration;
@@ -21,14 +21,13 @@ use crate::error::Error;
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 
-/// How long the link that confirms an address is valid.
+/// Lifetime of the link that confirms an address.
 pub const VERIFICATION_LINK_LIFETIME: TimeDelta = TimeDelta::hours(24);
-/// How long the link that sets a new password is valid.
+/// Lifetime of the link that sets a new password.
 pub const RESET_LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
-/// How long a session lasts at most, however often it is refreshed.
+/// Maximum lifetime of a session, however often it is refreshed.
 pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 
-/// The routes of this folder.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(registration::router())
@@ -36,7 +35,7 @@ pub fn router() -> OpenApiRouter<App> {
         .merge(password_reset::router())
 }
 
-/// An address that an e-mail is asked for.
+/// Address to which an e-mail is requested.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EmailRequest {
@@ -51,10 +50,10 @@ struct LinkToken {
     token: Secret,
 }
 
-/// What was asked for is done if it can be. Whether it can is told to the owner of the address only, by e-mail.
+/// The request was accepted. Only the owner of the address learns, by e-mail, whether it had an effect.
 #[derive(Serialize, ToSchema)]
 struct Accepted {
-    /// For a person to read.
+    /// Human-readable message.
     message: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! Setting a new password by way of the mailbox.
+//! Password reset by e-mail.
 
 use axum::extract::State;
 use domain::database_operation::DatabaseOperation;
@@ -22,12 +22,11 @@ use crate::passwords::NewPassword;
 use crate::secret::Secret;
 use crate::token::LinkPurpose;
 
-/// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(request_password_reset)).routes(routes!(reset_password))
 }
 
-/// Ask for the e-mail with which a forgotten password is replaced
+/// Request an e-mail to replace a forgotten password
 ///
 /// Its link is valid for an hour.
 #[utoipa::path(
@@ -47,8 +46,8 @@ async fn request_password_reset(
     let now = app.clock.now();
     let token = EmailTokenId::from(Uuid::now_v7());
 
-    // The job is enqueued in any case, so that nobody can measure whether there is an account. Without a token there is
-    // nothing to send.
+    // The job is always enqueued, so that timing does not reveal whether the account exists. Without a token
+    // nothing is sent.
     let mut transaction = app.database.begin().await?;
     app.database
         .run(
@@ -82,10 +81,10 @@ struct PasswordReset {
     password: NewPassword,
 }
 
-/// Set a new password with the token of the e-mailed link
+/// Set a new password with the token of an e-mailed link
 ///
-/// All sessions of the user end, and so do all other links that set a password. Log-ins from the client's network are not slowed
-/// down by failures from elsewhere afterwards.
+/// Ends all sessions of the user and invalidates all other links that set a password. Afterwards, failed
+/// log-ins from other networks no longer restrict log-ins from the client's network.
 #[utoipa::path(
     post, path = "/v1/auth/reset-password", tag = "authentication",
     request_body = PasswordReset,
@@ -107,7 +106,7 @@ async fn reset_password(
     let token =
         app.tokens.verify_link(LinkPurpose::ResetPassword, request.token.expose()).ok_or_else(refused)?;
     let token = EmailTokenId::from(token);
-    // Whoever has no valid link shall not make us compute.
+    // Reject invalid links before hashing the password, so that they cost nothing.
     let mut connection = app.database.acquire().await?;
     let valid: Option<bool> = app
         .database
@@ -129,8 +128,8 @@ async fn reset_password(
     let now = app.clock.now();
 
     let mut transaction = app.database.begin().await?;
-    // All links of the user are used up together, in one statement: whoever comes second, with the same link or another,
-    // waits for the first and finds none.
+    // One statement uses up all links of the user: a concurrent request, with the same link or another, waits
+    // for this one and finds none.
     let used: Vec<(EmailTokenId, UserId)> = app
         .database
         .run(
@@ -152,8 +151,8 @@ async fn reset_password(
     let user = used.iter().find(|(id, _)| *id == token).map(|(_, user_id)| *user_id);
     let user_id = user.ok_or_else(refused)?;
     telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, user_id));
-    // First the password, then the sessions: a log-in that is under way locks the user before its session begins, so it is
-    // either found here or finds that the password was reset.
+    // The password first, then the sessions: a concurrent log-in locks the user before its session begins, so
+    // it is either found here or detects the reset.
     app.database
         .run(
             DatabaseOperation::UpdateUserPassword,

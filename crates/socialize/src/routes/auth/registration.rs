@@ -1,8 +1,8 @@
-//! Registering, and confirming the address.
+//! Registration and confirmation of the address.
 //!
-//! A registration becomes an account when its link is used, with the name and the password that it came with. Several
-//! registrations of one address may wait at once: the first link that is used wins and ends the others. So a link never
-//! confirms what somebody else registered before or after.
+//! A registration becomes an account when its link is used, with its own name and password. Several
+//! registrations of one address may be pending: the first link that is used wins and ends the others. So a
+//! link never confirms somebody else's registration.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -28,11 +28,10 @@ use crate::secret::Secret;
 use crate::text::{EmailAddress, Name};
 use crate::token::LinkPurpose;
 
-/// How many registrations of one address wait at most; the oldest ends. It is large enough that strangers who stay below the
-/// limit of e-mails need hours to push a registration out.
+/// Maximum number of pending registrations of one address; a new one replaces the oldest. Large enough that
+/// strangers within the limit of e-mails need hours to replace a registration.
 const PENDING_REGISTRATIONS_OF_ONE_ADDRESS: i64 = 20;
 
-/// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(register))
@@ -40,7 +39,6 @@ pub(super) fn router() -> OpenApiRouter<App> {
         .routes(routes!(verify_email))
 }
 
-/// A new user.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewUser {
@@ -51,11 +49,11 @@ struct NewUser {
 
 /// Register
 ///
-/// The owner of the address gets an e-mail: with a link that confirms this registration, valid for 24 hours, or with the news
-/// that the address has an account already. The answer is the same. The account comes into being when the link is used, with
-/// the name and the password of the registration that the link was sent for. Registering again makes another registration with
-/// a link of its own; the first link that is used ends the others. Repetition is safe without an `Idempotency-Key`; one that is
-/// sent has no effect.
+/// The owner of the address gets an e-mail: either a link that confirms this registration, valid for 24
+/// hours, or a note that the address already has an account. The response is the same. The account is created
+/// when the link is used, with the name and the password of the link's registration. Registering again
+/// creates another registration with its own link; the first link that is used ends the others. Repetition is
+/// safe without an `Idempotency-Key`, which is ignored.
 #[utoipa::path(
     post, path = "/v1/auth/register", tag = "authentication",
     request_body = NewUser,
@@ -79,7 +77,7 @@ async fn register(
     let owner = insert_pending(&app, &mut transaction, &request, &registration).await?;
     let email = match owner {
         Some(user) if may_send => Email::AlreadyRegistered { user },
-        // Where nothing was inserted there is nothing to send.
+        // Without a new row there is nothing to send.
         _ => Email::VerifyEmail { token: registration.id },
     };
     email.enqueue(&app, &mut transaction).await?;
@@ -91,15 +89,15 @@ async fn register(
     Ok(Accepted::new("Please look into your mailbox: the e-mail says how to go on."))
 }
 
-/// What becomes of a request to register.
 struct Registration {
     id: RegistrationId,
     password_hash: Secret,
-    /// Whether the address may get another e-mail. Otherwise the same is done, and nothing is kept or sent.
+    /// True if the address may get another e-mail. If not, the same work is done, but nothing is stored or
+    /// sent.
     may_send: bool,
 }
 
-/// Inserts the registration unless the address has an account, and returns whose that is.
+/// Inserts the registration unless the address has an account, and returns that account.
 async fn insert_pending(
     app: &App,
     transaction: &mut Transaction,
@@ -140,9 +138,9 @@ async fn insert_pending(
     Ok(owner)
 }
 
-/// Ask for another e-mail that confirms the address
+/// Request another e-mail that confirms the address
 ///
-/// It has the link of the newest registration of the address.
+/// It contains the link of the address's newest registration.
 #[utoipa::path(
     post, path = "/v1/auth/resend-verification", tag = "authentication",
     request_body = EmailRequest,
@@ -173,18 +171,18 @@ async fn resend_verification(
             .fetch_optional(&mut *transaction),
         )
         .await?;
-    // The job is enqueued in any case, so that nobody can measure whether a registration waits. Without one there is nothing
-    // to send.
+    // The job is always enqueued, so that timing does not reveal whether a registration is pending. Without
+    // one nothing is sent.
     let token = newest.unwrap_or_else(|| RegistrationId::from(Uuid::now_v7()));
     Email::VerifyEmail { token }.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
     Ok(Accepted::new("If this address waits for confirmation, it gets another e-mail."))
 }
 
-/// Confirm an address with the token of the e-mailed link
+/// Confirm an address with the token of an e-mailed link
 ///
-/// The account comes into being, with the name and the password of the registration that the link was sent for. All other
-/// registrations of the address end.
+/// Creates the account with the name and the password of the link's registration. All other registrations of
+/// the address end.
 #[utoipa::path(
     post, path = "/v1/auth/verify-email", tag = "authentication",
     request_body = LinkToken,
@@ -207,8 +205,9 @@ async fn verify_email(
         app.tokens.verify_link(LinkPurpose::VerifyEmail, request.token.expose()).ok_or_else(refused)?;
 
     let mut connection = app.database.acquire().await?;
-    // All registrations of the address are locked first, in one order: whoever uses another link of it at the same time waits
-    // and then finds none. A row of users that is not confirmed was written by an older version and is no account.
+    // Locks all registrations of the address first, in a fixed order: a concurrent request with another link
+    // waits and then finds none. An unconfirmed row of users was written by an older version and is no
+    // account.
     let user: Option<UserId> = app
         .database
         .run(

@@ -1,10 +1,10 @@
-//! Logging in, staying logged in, logging out.
+//! Log-in, token refresh and log-out.
 //!
-//! A session is one family of refresh tokens. Each is good for one use, which yields the next; one that comes back after its
-//! use was copied by somebody, and as nobody can tell who is the thief, the whole family ends. One repetition within
-//! [`REPETITION_WINDOW`] gets the same tokens again as long as nobody has used the next refresh token: the client has lost the
-//! answer, or two of its tabs have refreshed together. A thief gains nothing by that, for whoever of the two uses the next token
-//! second is found out.
+//! A session is a family of refresh tokens. Each is valid for one use, which returns the next one. A token
+//! that is reused has been copied, and since nobody can tell who the thief is, the whole family ends. There
+//! is one exception: within [`REPETITION_WINDOW`], and while the next token is unused, one repetition returns
+//! the same tokens again, because the client has lost the response or refreshed in two tabs. A thief gains
+//! nothing by that: the second use of the next token is detected.
 
 use axum::Json;
 use axum::extract::State;
@@ -37,20 +37,18 @@ use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::ACCESS_TOKEN_LIFETIME;
 
-/// How long after its use a refresh token may come back once, if its successor has not been used.
+/// Period in which a used refresh token may be repeated once, if its successor is unused.
 const REPETITION_WINDOW: TimeDelta = TimeDelta::seconds(30);
 
-/// How many sessions a user has at most; the oldest ends when another begins.
+/// Maximum number of sessions of a user; a new one replaces the oldest.
 const MAX_SESSIONS: i64 = 25;
-/// How many networks are known of a user at most; the one that was used longest ago is forgotten.
+/// Maximum number of known networks of a user; the least recently used one is forgotten.
 const MAX_KNOWN_NETWORKS: i64 = 20;
 
-/// The routes of this file.
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(log_in)).routes(routes!(refresh)).routes(routes!(log_out))
 }
 
-/// What a user proves to be one with.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Credentials {
@@ -59,7 +57,7 @@ struct Credentials {
     password: Secret,
 }
 
-/// A refresh token, as it was answered before.
+/// A refresh token from an earlier response.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PresentedRefreshToken {
@@ -67,24 +65,23 @@ struct PresentedRefreshToken {
     refresh_token: Secret,
 }
 
-/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
 struct SessionTokens {
-    /// Goes into the `Authorization` header of every request: `Bearer <access_token>`.
+    /// Value for the `Authorization` header of every request: `Bearer <access_token>`.
     #[schema(value_type = String)]
     access_token: IssuedToken,
     /// Always `Bearer`.
     #[schema(value_type = String, example = "Bearer")]
     token_type: &'static str,
-    /// For how many seconds the access token is valid.
+    /// Lifetime of the access token in seconds.
     expires_in: i64,
-    /// Good for one use: it yields the next tokens.
+    /// Valid for one use, which returns the next tokens.
     #[schema(value_type = String)]
     refresh_token: IssuedToken,
 }
 
-/// A token on its way to the client it was issued to. It serialises, which no other secret does, and is known to this file
-/// only. Like every secret it has no `Debug`.
+/// A token in the response to its owner. Unlike all other secrets it implements `Serialize`, so it is private
+/// to this file. Like them it has no `Debug`.
 struct IssuedToken(Secret);
 
 impl Serialize for IssuedToken {
@@ -94,7 +91,7 @@ impl Serialize for IssuedToken {
 }
 
 impl SessionTokens {
-    /// The tokens that were issued at a time, which is now or that of a request that is repeated.
+    /// Builds the tokens issued at a time: now, or the time of the repeated request.
     fn issue(
         app: &App,
         user: UserId,
@@ -119,24 +116,24 @@ impl IntoResponse for SessionTokens {
     }
 }
 
-/// 256 random bits: the first of a family.
+/// 256 random bits: the first token of a family.
 fn new_refresh_token() -> Secret {
     let bits: [u8; 32] = rand::random();
     Secret::new(URL_SAFE_NO_PAD.encode(bits))
 }
 
-/// Under which a refresh token is found; the token itself is not stored.
+/// Hash by which a refresh token is looked up; the token itself is not stored.
 fn hash_refresh_token(token: &Secret) -> [u8; 32] {
     Sha256::digest(token.expose().as_bytes()).into()
 }
 
 /// Log in
 ///
-/// Log-ins that fail are limited for each account and client network, for each client network, and for each account. Beyond the
-/// first two, and after 30 log-ins to one account within ten minutes, further attempts are answered with 429. Beyond the last,
-/// attempts from networks in which the user has neither logged in nor opened an e-mailed link before are refused like wrong
-/// passwords; setting a new password by e-mail helps. An address that is not confirmed is refused like an unknown one. A user has
-/// 25 sessions at most: the oldest ends.
+/// Failed log-ins are limited per account and client network, per client network, and per account. Above the
+/// first two limits, and after 30 log-ins to one account within ten minutes, the response is 429. Above the
+/// last one, attempts from networks in which the user has neither logged in nor opened an e-mailed link are
+/// refused like wrong passwords; a password reset by e-mail helps. An unconfirmed address is refused like an
+/// unknown one. A user has at most 25 sessions: a new one replaces the oldest.
 #[utoipa::path(
     post, path = "/v1/auth/login", tag = "authentication",
     request_body = Credentials,
@@ -163,13 +160,13 @@ async fn log_in(
         })?;
     let decided = decide(&app, client, &request, &attempt, hashing).await;
     if matches!(decided, Err(Error::Failed { .. })) {
-        // The failure that the answer tells is the one before.
+        // The response reports the original failure.
         let _ = app.rate_limits.forget_login(&attempt).await;
     }
     decided
 }
 
-/// Compares the password and begins a session.
+/// Compares the password and starts a session.
 async fn decide(
     app: &App,
     client: ClientAddress,
@@ -177,7 +174,8 @@ async fn decide(
     attempt: &LoginAttempt,
     hashing: HashingTurn,
 ) -> Result<SessionTokens, Error> {
-    // Whoever is held off must not learn whether the password was right, so it is compared with nobody's.
+    // While the account is held off, the response must not reveal whether the password was right, so it is
+    // compared with a dummy hash.
     let account = attempt.account.as_ref().filter(|_| !attempt.is_held_off);
     let stored = account.map(|account| Secret::new(account.password_hash.as_str()));
     let verification = app.passwords.verify(hashing, &request.password, stored.as_ref()).await?;
@@ -212,9 +210,9 @@ async fn decide(
     }
     match insert_session(app, &mut transaction, account, session_id, now).await? {
         Started::Yes => {}
-        // The password was reset while it was being verified: what was right is so no more.
+        // The password was reset while it was being verified, so it is no longer right.
         Started::PasswordWasReset => return Err(refuse_credentials(app, attempt)),
-        // It stays counted as failed, or a right password would be the way to make us compute without end.
+        // The attempt stays counted as failed; otherwise the right password would allow unlimited hashing.
         Started::TooOften(reached) => {
             let message = "There were too many log-ins to this account. Please wait before trying again.";
             return Err(refuse_for_now(app, message, reached, Some(account.id)));
@@ -263,15 +261,16 @@ async fn decide(
     Ok(tokens)
 }
 
-/// What came of beginning a session.
+/// Result of starting a session.
 enum Started {
     Yes,
     PasswordWasReset,
     TooOften(LimitReached),
 }
 
-/// Begins a session, unless the password was reset meanwhile or there were too many log-ins to the account. The user is locked
-/// against a reset, and the row of the limit against other log-ins: they end the oldest sessions one after another.
+/// Starts a session, unless the password was reset meanwhile or the account has too many log-ins. Locks the
+/// user against a reset, and the row of the limit against concurrent log-ins, which end the oldest sessions
+/// one after another.
 async fn insert_session(
     app: &App,
     transaction: &mut Transaction,
@@ -314,7 +313,7 @@ async fn insert_session(
     })
 }
 
-/// The one refusal for an unknown address, one that is not confirmed, and a wrong password.
+/// The common error for an unknown address, an unconfirmed one, and a wrong password.
 fn refuse_credentials(app: &App, attempt: &LoginAttempt) -> Error {
     let reason = match attempt.is_held_off {
         true => AuthFailureReason::RateLimited,
@@ -327,7 +326,7 @@ fn refuse_credentials(app: &App, attempt: &LoginAttempt) -> Error {
     Error::refused(ErrorCode::InvalidCredentials, message)
 }
 
-/// The refusal of an attempt that a limit holds back.
+/// The error of an attempt that exceeds a limit.
 fn refuse_for_now(app: &App, message: &'static str, reached: LimitReached, user: Option<UserId>) -> Error {
     app.signals.login_attempted();
     app.signals.auth_failed(AuthFailureReason::RateLimited, user);
@@ -336,8 +335,9 @@ fn refuse_for_now(app: &App, message: &'static str, reached: LimitReached, user:
 
 /// Get new tokens for a refresh token
 ///
-/// The refresh token is used up. If it comes a second time, the session ends, and with it its access tokens; only once, within
-/// 30 seconds and before the next refresh token was used, a repetition gets the same tokens again.
+/// The refresh token is used up. A second use ends the session and its access tokens, with one exception:
+/// within 30 seconds, and before the next refresh token was used, one repetition returns the same tokens
+/// again.
 #[utoipa::path(
     post, path = "/v1/auth/refresh", tag = "authentication",
     request_body = PresentedRefreshToken,
@@ -359,7 +359,7 @@ async fn refresh(
     let now = app.clock.now();
 
     let mut transaction = app.database.begin().await?;
-    // Whoever wants to change a family first locks its session, so all its refreshes come one after another.
+    // Locks the session first, so that all refreshes of a family run one after another.
     let session: Option<(SessionId, UserId, bool)> = app
         .database
         .run(
@@ -448,8 +448,8 @@ async fn insert_refresh_token(
 
 /// Log out
 ///
-/// Ends the session that the refresh token belongs to, used or not, and with it its access tokens. A token that belongs to no
-/// session is answered alike: there is nothing left to end.
+/// Ends the session of the refresh token, used or not, and its access tokens. A token without a session gets
+/// the same response: there is nothing left to end.
 #[utoipa::path(
     post, path = "/v1/auth/logout", tag = "authentication",
     request_body = PresentedRefreshToken,

@@ -1,7 +1,7 @@
-//! Attachments: files that belong to a content item.
+//! Attachments: files of a content item.
 //!
-//! Whoever decides on a revision decides on its attachments, too. So to add or to delete one is an edit like any other: it
-//! makes a new revision and the item a draft again, and needs the version that it is about.
+//! A decision on a revision covers its attachments. So adding or deleting one is an edit like any other: it
+//! requires the current version, creates a new revision and makes the item a draft again.
 
 use axum::Json;
 use axum::extract::State;
@@ -36,15 +36,15 @@ const RULES: UploadRules = UploadRules { max_bytes: limits::ATTACHMENT_BYTES, me
 
 type FileName = Text<{ *limits::FILE_NAME.start() }, { *limits::FILE_NAME.end() }>;
 
-/// A file that belongs to a content item.
+/// A file of a content item.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Attachment {
     id: AttachmentId,
-    /// As whoever uploaded it called it.
+    /// As given on upload.
     file_name: Option<String>,
-    /// Decided by the content.
+    /// Detected from the content.
     media_type: MediaType,
-    /// In bytes.
+    /// Size in bytes.
     size: i64,
     /// SHA-256 of the content.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -74,24 +74,25 @@ impl From<AttachmentRow> for Attachment {
 /// All attachments of a content item.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Attachments {
-    /// The oldest first.
+    /// Oldest first.
     items: Vec<Attachment>,
 }
 
-/// What is said about a file besides its content.
+/// Properties of a file besides its content.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AttachmentQuery {
-    /// What the file is to be called when it is downloaded.
+    /// Name of the file when it is downloaded.
     #[param(inline)]
     file_name: Option<FileName>,
 }
 
 /// Attach a file to a content item
 ///
-/// The body is the file, of at most 25 MiB: PNG, JPEG, GIF, WebP, MP4 or PDF, decided by its content whatever `Content-Type`
-/// says. A content item has at most 20. This is an edit: it makes a new revision and the item a draft again.
+/// The body is the file, of at most 25 MiB: PNG, JPEG, GIF, WebP, MP4 or PDF, detected from its content;
+/// `Content-Type` is ignored. A content item has at most 20 attachments. This is an edit: it creates a new
+/// revision and makes the item a draft again.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments", tag = "attachments",
     params(
@@ -116,7 +117,8 @@ pub(super) async fn attach_file(
     key: IdempotencyKey,
     upload: Upload,
 ) -> Result<Response, Error> {
-    // Nobody should wait for an upload only to hear that it cannot be. A repetition is told what it was told before.
+    // Check before the upload, so that nobody uploads in vain. A repetition gets the earlier response
+    // instead.
     if !key.is_present() {
         let mut transaction = app.database.begin().await?;
         let edit = Edit::begin(&app, &mut transaction, &member, path.content_item_id, &if_match).await?;
@@ -139,7 +141,7 @@ pub(super) async fn attach_file(
     }
 }
 
-/// Whether a file was attached now or, by the same request, before.
+/// A new attachment, or that of an earlier identical request.
 enum Attached {
     Now(Created<Attachment>),
     Before(Response),
@@ -202,7 +204,7 @@ async fn attach(
     Ok(Attached::Now(created))
 }
 
-/// A change of the attachments of an item, which is locked.
+/// An edit of the attachments of a locked item.
 struct Edit {
     locked: LockedContentItem,
     next: ApprovalState,
@@ -224,7 +226,7 @@ impl Edit {
         Ok(Self { locked, next, now })
     }
 
-    /// Refuses where the item has as many attachments as it can have, or the organization as many bytes.
+    /// Checks the maximum number of attachments of the item, and the organization's storage quota.
     async fn require_room(
         &self,
         app: &App,
@@ -255,7 +257,7 @@ impl Edit {
         Err(Error::refused(ErrorCode::Conflict, message))
     }
 
-    /// Writes the new revision and returns the `ETag` of the item.
+    /// Writes the new revision and returns the item's `ETag`.
     async fn save(self, app: &App, transaction: &mut Transaction) -> Result<String, Error> {
         let item = self.locked.save(app, transaction, &self.next, self.now).await?;
         insert_revision(app, transaction, &item).await?;
@@ -300,7 +302,7 @@ pub(super) struct AttachmentPath {
 
 /// Download an attachment
 ///
-/// With `Range` one range of it; with `If-None-Match` nothing where the client has it already.
+/// Supports a single `Range`, and `If-None-Match`.
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
     params(
@@ -332,7 +334,7 @@ pub(super) async fn download_attachment(
             .fetch_optional(&mut *connection),
         )
         .await?;
-    // No connection is held while the file is on its way.
+    // No database connection is held during the transfer.
     drop(connection);
     let file = file.ok_or_else(|| Error::not_found("attachment"))?;
     telemetry::current::set(|attributes| {
@@ -344,7 +346,7 @@ pub(super) async fn download_attachment(
 
 /// Delete an attachment
 ///
-/// This is an edit: it makes a new revision and the item a draft again.
+/// This is an edit: it creates a new revision and makes the item a draft again.
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
     params(

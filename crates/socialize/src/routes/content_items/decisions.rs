@@ -22,20 +22,18 @@ use crate::extract::{Created, Idempotent, Member, Parameters, Query, Reviewer, W
 use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::text::Text;
 
-/// What a reviewer adds to a decision.
+/// Optional note of a reviewer.
 type Note = Text<{ *limits::DECISION_NOTE.start() }, { *limits::DECISION_NOTE.end() }>;
 
-/// A new decision.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewApprovalDecision {
     decision: Decision,
-    /// The revision that was read. Where another one has become the current one meanwhile, the decision is refused.
+    /// The revision that the reviewer has read. The decision is rejected if it is no longer the current one.
     revision: RevisionNumber,
     note: Option<Note>,
 }
 
-/// A decision.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub(super) struct ApprovalDecision {
     id: ApprovalDecisionId,
@@ -43,12 +41,12 @@ pub(super) struct ApprovalDecision {
     reviewer_id: UserId,
     decision: Decision,
     note: Option<String>,
-    /// Whether it no longer counts, because the item has a newer revision.
+    /// True if a newer revision has voided the decision.
     is_void: bool,
     created_at: DateTime<Utc>,
 }
 
-/// A decision and what it led to.
+/// A decision and its effect.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SubmittedApprovalDecision {
     #[serde(flatten)]
@@ -59,9 +57,9 @@ pub(super) struct SubmittedApprovalDecision {
 
 /// Decide on the current revision of a content item
 ///
-/// Each reviewer decides once on a revision, and, unless the workspace allows it, not on one that they wrote. A request for
-/// changes or a rejection ends the approval; as many approvals as the workspace asks for complete it. The author is told by
-/// e-mail when that happens.
+/// Each reviewer decides once on a revision, and, unless the workspace allows it, not on a revision of their
+/// own. A request for changes or a rejection ends the approval; the required number of approvals completes
+/// it. The author is then notified by e-mail.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions", tag = "approval decisions",
     params(
@@ -136,7 +134,7 @@ pub(super) async fn submit_approval_decision(
 
 /// List the decisions on a content item
 ///
-/// Those on earlier revisions are there as well, marked as void.
+/// Includes decisions on earlier revisions, marked as void.
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/decisions", tag = "approval decisions",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),

@@ -1,4 +1,4 @@
-//! Writing content items: create, list, read, edit.
+//! Content items: create, list, read, edit.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,13 +23,12 @@ use crate::extract::{
 };
 use crate::routes::page::{Page, PageQuery, Position};
 
-/// A new content item.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewContentItem {
     channel: Channel,
     title: Title,
-    /// May be empty: a post can be a picture.
+    /// May be empty: a post can consist of a picture.
     body: ContentBody,
 }
 
@@ -111,21 +110,21 @@ pub(super) async fn create_content_item(
     Ok(created.into_response())
 }
 
-/// Which content items are asked for.
+/// Filters of a list of content items.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ContentItemsQuery {
-    /// Only those of this status.
+    /// Only items with this status.
     status: Option<ContentItemStatus>,
-    /// Only those for this channel.
+    /// Only items for this channel.
     channel: Option<Channel>,
-    /// Only those that this user created.
+    /// Only items created by this user.
     author_id: Option<UserId>,
-    /// How many at most; 50 unless told.
+    /// Maximum number of items; default 50.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the previous page.
     cursor: Option<String>,
 }
 
@@ -218,7 +217,7 @@ pub(super) async fn read_content_item(
     Ok(item)
 }
 
-/// An edit of a content item; what is absent stays as it is.
+/// An edit of a content item; absent fields stay unchanged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ContentItemEdit {
@@ -229,8 +228,8 @@ pub(super) struct ContentItemEdit {
 
 /// Edit a content item
 ///
-/// An edit makes a new revision and the item a draft again: earlier decisions are void, and a time to publish at is dropped.
-/// An edit that changes nothing makes no revision.
+/// Creates a new revision and makes the item a draft again: earlier decisions become void, and a scheduled
+/// time is dropped. An edit that changes nothing creates no revision.
 #[utoipa::path(
     patch, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(
@@ -270,7 +269,7 @@ pub(super) async fn edit_content_item(
 }
 
 impl ContentItem {
-    /// Takes over what the edit has, and says whether that changed anything.
+    /// Applies the edit and returns whether it changed anything.
     fn write(&mut self, edit: &ContentItemEdit) -> bool {
         let summary = &mut self.summary;
         let channel = edit.channel.unwrap_or(summary.channel);

@@ -1,4 +1,4 @@
-//! A content item between reading and writing: nobody else changes it meanwhile.
+//! A content item locked from reading to writing, so that nobody else changes it meanwhile.
 
 use chrono::{DateTime, Utc};
 use domain::approval::{Action, ApprovalRules, ApprovalState, RecordedDecision, RequiredApprovals};
@@ -15,11 +15,11 @@ use crate::error::Error;
 
 /// An item whose row is locked until the transaction ends.
 pub(crate) struct LockedContentItem {
-    /// The item as it was read.
+    /// The item as read.
     pub(crate) item: ContentItem,
-    /// All that decides what may happen to it.
+    /// Its state in the state machine.
     pub(crate) state: ApprovalState,
-    /// What the workspace asks of an approval.
+    /// The workspace's rules of approval.
     pub(crate) rules: ApprovalRules,
     publishing_started_at: Option<DateTime<Utc>>,
 }
@@ -51,8 +51,8 @@ impl LockedContentItem {
 
     /// Locks the item and reads it, if the workspace has it.
     ///
-    /// The lock comes first and alone: a statement that waits for a lock and joins other tables would see those as they were
-    /// before it waited, and would miss the revision that whoever held the lock has written.
+    /// The lock is a separate first statement: one that waits for a lock and joins other tables would see
+    /// those as they were before the wait, and miss the revision that the lock's previous holder has written.
     pub(crate) async fn find(
         app: &App,
         transaction: &mut Transaction,
@@ -124,15 +124,15 @@ impl LockedContentItem {
         Ok(Some(Self { item: found.item, state, rules, publishing_started_at }))
     }
 
-    /// The state after the action.
+    /// Returns the state after the action.
     ///
     /// # Errors
-    /// If the state machine refuses.
+    /// If the state machine does not allow the action.
     pub(super) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
         Ok(self.state.apply(action, self.rules, now)?)
     }
 
-    /// Writes the item with its new state, notes that the workspace is in use, and gives back the item as it is now.
+    /// Writes the item with its new state, records activity in the workspace, and returns the item.
     pub(super) async fn save(
         self,
         app: &App,
@@ -145,8 +145,8 @@ impl LockedContentItem {
         Ok(item)
     }
 
-    /// Writes the item with its new state, and gives back the item as it is now. `failure` says why its delivery was given up, if
-    /// that is what happened.
+    /// Writes the item with its new state, and returns the item. `failure` is the reason if its delivery was
+    /// given up.
     pub(crate) async fn write(
         self,
         app: &App,
@@ -195,8 +195,8 @@ impl LockedContentItem {
         Ok(item)
     }
 
-    /// Whether no item of the workspace was published yet. Two that are published for the first time at the same moment both find it
-    /// so: it is for a counter.
+    /// Returns whether no item of the workspace has been published yet. Two concurrent first publications
+    /// both get true; it only feeds a counter.
     pub(crate) async fn is_first_publication(
         &self,
         app: &App,
@@ -214,7 +214,8 @@ impl LockedContentItem {
             .await
     }
 
-    /// Writes that a delivery begins, or is over for now. Nobody who reads the item sees a difference, so its version stays.
+    /// Records that a delivery is in progress or has paused. This is not visible to readers of the item, so
+    /// its version stays the same.
     pub(crate) async fn write_publishing(
         &self,
         app: &App,

@@ -1,7 +1,7 @@
 //! Content items: posts that are prepared, approved and published.
 //!
-//! Every change reads the item under a lock (`locked.rs`), asks the state machine of [`domain::approval`] and writes what it
-//! answered. No handler decides by itself what may happen to an item.
+//! Every change reads the item under a lock (`locked.rs`), asks the state machine in [`domain::approval`] and
+//! writes its result. No handler decides itself which actions are allowed.
 
 mod attachments;
 mod decisions;
@@ -34,7 +34,6 @@ use crate::text::Text;
 
 pub(crate) use self::locked::LockedContentItem;
 
-/// The routes of this folder.
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(items::create_content_item, items::list_content_items))
@@ -50,38 +49,38 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(attachments::download_attachment, attachments::delete_attachment))
 }
 
-/// The routes of this folder on which files arrive.
+/// Routes that receive files.
 pub fn upload_router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(attachments::attach_file, attachments::list_attachments))
 }
 
-/// The title of a revision.
+/// Title of a revision.
 type Title = Text<{ *limits::CONTENT_TITLE.start() }, { *limits::CONTENT_TITLE.end() }>;
-/// The body of a revision.
+/// Body of a revision.
 type ContentBody = Text<{ *limits::CONTENT_BODY.start() }, { *limits::CONTENT_BODY.end() }>;
 
-/// A content item as lists show it.
+/// A content item as shown in lists.
 #[derive(Clone, Serialize, ToSchema, sqlx::FromRow)]
 pub struct ContentItemSummary {
     pub(crate) id: ContentItemId,
     pub(crate) workspace_id: WorkspaceId,
     pub(crate) channel: Channel,
     pub(crate) status: ContentItemStatus,
-    /// The number of the current revision.
+    /// Number of the current revision.
     pub(crate) revision: RevisionNumber,
     pub(crate) title: String,
-    /// Who created the item.
+    /// The user who created the item.
     pub(crate) author_id: UserId,
-    /// Who wrote the current revision.
+    /// The author of the current revision.
     pub(crate) revision_author_id: UserId,
-    /// When it is, or was, to be published.
+    /// Time at which it is to be published, or was published.
     pub(crate) scheduled_at: Option<DateTime<Utc>>,
     pub(crate) published_at: Option<DateTime<Utc>>,
-    /// Why its delivery was given up, while its status is `publish_failed`.
+    /// Reason why its delivery was given up, while its status is `publish_failed`.
     pub(crate) publish_failure: Option<PublishFailure>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
-    /// What the `ETag` says.
+    /// The version in the `ETag`.
     #[serde(skip)]
     pub(crate) version: i64,
 }
@@ -92,17 +91,16 @@ pub struct ContentItem {
     #[serde(flatten)]
     #[sqlx(flatten)]
     pub(crate) summary: ContentItemSummary,
-    /// The text of the post.
+    /// Text of the post.
     pub(crate) body: String,
 }
 
-/// The item in the path.
 #[derive(Deserialize)]
 pub(super) struct ContentItemPath {
     pub(super) content_item_id: ContentItemId,
 }
 
-/// The status of an item, for requests about what belongs to it.
+/// Returns the status of an item, for requests about its parts.
 ///
 /// # Errors
 /// If the workspace has no such item, or the database fails.

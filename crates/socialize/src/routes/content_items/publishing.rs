@@ -1,4 +1,4 @@
-//! From approved to published: when something appears, and where it goes, is the managers' decision.
+//! Publishing of approved items. Managers decide when and where an item is published.
 
 use axum::extract::State;
 use chrono::{DateTime, Months, Utc};
@@ -16,10 +16,9 @@ use crate::extract::{Body, Manager, Parameters, WorkspaceMember};
 use crate::publishing::{Publication, require_endpoint};
 use crate::text::Moment;
 
-/// How far ahead an item can be scheduled.
+/// Maximum time ahead for which an item can be scheduled.
 const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
 
-/// When a content item is to be published.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Schedule {
@@ -27,9 +26,9 @@ pub(super) struct Schedule {
     scheduled_at: Moment,
 }
 
-/// Schedule an approved content item, or move it to another time
+/// Schedule an approved content item, or reschedule it
 ///
-/// When its time comes it is delivered to the workspace's publishing endpoint, which must be set before.
+/// At its time it is delivered to the workspace's publishing endpoint, which must be set before.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/schedule", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -80,7 +79,7 @@ pub(super) async fn unschedule_content_item(
     let locked =
         LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
     let next = locked.after(Action::Unschedule, now)?;
-    // The job of the delivery stays in the queue. When its time comes it finds that it is not wanted any more.
+    // The delivery's job stays in the queue. At its time it finds that it is obsolete.
     let item = locked.save(&app, &mut transaction, &next, now).await?;
     app.database.commit(transaction).await?;
 
@@ -89,8 +88,8 @@ pub(super) async fn unschedule_content_item(
 
 /// Publish a content item at once
 ///
-/// An approved or scheduled item, or one whose delivery was given up, is delivered to the workspace's publishing endpoint now. Until
-/// the endpoint has taken it, its status is `scheduled`.
+/// Delivers an approved or scheduled item, or one whose delivery was given up, to the workspace's publishing
+/// endpoint. Until the endpoint has accepted it, its status is `scheduled`.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -110,7 +109,7 @@ pub(super) async fn publish_content_item(
 
 /// Mark a content item as published
 ///
-/// A manager who has published an item by hand says so. Nothing is delivered.
+/// For a manager who has published the item elsewhere. Nothing is delivered.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/mark-published", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -131,7 +130,7 @@ pub(super) async fn mark_content_item_published(
     let locked =
         LockedContentItem::lock(&app, &mut transaction, member.workspace_id, path.content_item_id).await?;
     let begin = begin_publishing(locked.state.status);
-    // A delivery takes the same three steps. Here the manager is who delivers and has done so before asking, so all of them
+    // A delivery takes the same three steps. Here the manager has already published the item, so all of them
     // happen at once.
     let next = locked
         .state
@@ -148,7 +147,7 @@ pub(super) async fn mark_content_item_published(
     Ok(item)
 }
 
-/// How an item in this status begins to be published.
+/// Returns the action that starts publishing an item in this status.
 fn begin_publishing(status: ContentItemStatus) -> Action {
     match status {
         ContentItemStatus::PublishFailed => Action::RetryPublish,
@@ -156,7 +155,7 @@ fn begin_publishing(status: ContentItemStatus) -> Action {
     }
 }
 
-/// Takes an action after which the item is to be delivered, and leaves the delivery to the worker.
+/// Performs an action after which the item must be delivered, and enqueues the delivery.
 async fn deliver_after(
     app: &App,
     member: &WorkspaceMember<Manager>,

@@ -1,4 +1,4 @@
-//! Revisions: what was written, and when. They never change.
+//! Revisions of content items. They are immutable.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::error::{Error, answers};
 use crate::extract::{Member, Parameters, Query, WorkspaceMember};
 use crate::routes::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 
-/// What was written at one time.
+/// A revision of an item's text.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub(super) struct ContentRevision {
     number: RevisionNumber,
@@ -65,7 +65,7 @@ pub(super) async fn list_content_revisions(
             .fetch_all(&mut *connection),
         )
         .await?;
-    // Revisions are numbered, so their number stands where other lists have an id.
+    // Revisions are numbered, so their number replaces the id of other lists.
     let position = |revision: &ContentRevision| Position {
         created_at: revision.created_at,
         id: Uuid::from_u128(revision.number.0.unsigned_abs().into()),
@@ -73,7 +73,7 @@ pub(super) async fn list_content_revisions(
     Ok(Json(Page::of_texts(revisions, rows, |revision| &revision.body, position)))
 }
 
-/// Inserts the current revision of the item.
+/// Inserts the item's current revision.
 pub(super) async fn insert_revision(
     app: &App,
     transaction: &mut Transaction,

@@ -13,12 +13,13 @@ use crate::email::Email;
 use crate::error::{Error, answers};
 use crate::extract::{Author, Parameters, WorkspaceMember};
 
-/// How many people are asked for a decision by e-mail at most; the others see the item in the list.
+/// Maximum number of reviewers who are notified by e-mail; the others see the item in the list.
 const MAX_REVIEWERS_ASKED: i64 = 50;
 
 /// Submit a content item for approval
 ///
-/// The workspace's reviewers and managers who may decide are asked by e-mail, about the same item at most every ten minutes.
+/// Notifies the reviewers and managers who may decide by e-mail, at most every ten minutes about the same
+/// item.
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/submit", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
@@ -67,7 +68,7 @@ pub(super) async fn submit_content_item(
     Ok(item)
 }
 
-/// Archive a content item for good
+/// Archive a content item permanently
 ///
 /// Managers can archive every item, authors those that they created.
 #[utoipa::path(

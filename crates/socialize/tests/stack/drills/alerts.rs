@@ -69,7 +69,7 @@ impl Alerts {
         without_watchdog(&self.lock().ever)
     }
 
-    /// Whether the watchdog fires, without which silence means nothing.
+    /// Returns whether the watchdog fires, without which silence means nothing.
     pub(super) fn is_watched(&self) -> bool {
         self.lock().firing.contains(WATCHDOG)
     }
@@ -83,7 +83,7 @@ fn without_watchdog(alerts: &BTreeSet<String>) -> BTreeSet<String> {
     alerts.iter().filter(|alert| *alert != WATCHDOG).cloned().collect()
 }
 
-/// Whether this is the alert, where labels need not be told.
+/// Returns whether this is the alert, where labels need not be told.
 pub(super) fn is(alert: &str, expected: &str) -> bool {
     alert.strip_prefix(expected).is_some_and(|labels| labels.is_empty() || labels.starts_with('{'))
 }

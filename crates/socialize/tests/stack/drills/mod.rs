@@ -50,7 +50,7 @@ async fn every_alert_fires_by_its_cause_and_resolves() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Whether an alert, with or without its labels, goes on firing long after its cause is gone.
+/// Returns whether an alert, with or without its labels, goes on firing long after its cause is gone.
 fn lasts(alert: &str) -> bool {
     LASTING.iter().any(|lasting| is(alert, lasting))
 }
