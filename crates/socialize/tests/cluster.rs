@@ -1,4 +1,4 @@
-//! The own Postgres server survives what happens to it, and outlives nobody.
+//! The bundled Postgres survives crashes and never outlives its owner.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use socialize::cluster::{Cluster, ClusterError, ClusterSettings, Durability};
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
 
-/// Tells the re-executed test program where to hold a cluster.
+/// Tells the re-executed test binary where to hold a cluster.
 const HOLD_VARIABLE: &str = "CLUSTER_TEST_DIRECTORY";
 
 fn settings(directory: &TempDir) -> ClusterSettings {
@@ -22,7 +22,7 @@ fn settings(directory: &TempDir) -> ClusterSettings {
     }
 }
 
-/// Where root must become another user to run Postgres, that user has to be able to enter the directory.
+/// If root switches users to run Postgres, that user must be able to enter the directory.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
@@ -33,7 +33,7 @@ async fn connect(cluster: &Cluster) -> PgConnection {
     PgConnection::connect(cluster.url("postgres").expose()).await.expect("a connection")
 }
 
-/// Waits for a condition. The limit only decides how long a broken test takes to fail.
+/// Waits for a condition. The limit only decides how quickly a broken test fails.
 fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
@@ -142,7 +142,7 @@ async fn a_killed_server_comes_back_with_what_was_committed() {
     assert_eq!(answer, 42);
 }
 
-/// Not a test of its own: [`a_server_does_not_outlive_its_killed_owner`] runs it in another process.
+/// Not a test itself: [`a_server_does_not_outlive_its_killed_owner`] runs it in another process.
 #[test]
 #[ignore = "another test runs it in a process of its own"]
 fn hold_a_cluster_until_killed() {
@@ -181,7 +181,7 @@ fn a_server_does_not_outlive_its_killed_owner() {
     assert!(refused.contains(&format!("process {} (", owner.id())), "{refused}");
 
     send(Signal::SIGKILL, owner.id());
-    // The next start must cope with a server that is still on its way out.
+    // The next start must cope with a server that is still shutting down.
     let killed = owner.wait().expect("the owner ended");
     assert!(!killed.success());
     let cluster = Cluster::start(settings(&directory)).expect("the directory is free");
@@ -197,7 +197,7 @@ fn a_leftover_note_of_a_dead_server_does_not_block_the_start() {
     let written = fs::read_to_string(&note).expect("a running server has one");
     cluster.stop();
 
-    // A zombie: ended, but not collected by its parent.
+    // A zombie: exited, but not reaped by its parent.
     let mut zombie = Command::new("true").spawn().expect("a process");
     wait_until("the process ending", || !is_alive(zombie.id()));
     for stranger in [zombie.id(), std::process::id()] {
@@ -235,7 +235,7 @@ fn a_server_started_by_hand_is_left_alone() {
     let directory = directory();
     Cluster::start(settings(&directory)).expect("a start").stop();
 
-    // It is recognised by its name and its working directory, which is all that can be seen of it.
+    // It is recognised by its name and working directory, the only visible facts.
     let cluster = directory.path().join("data/postgres");
     let program = directory.path().join("postgres");
     fs::copy("/usr/bin/sleep", &program).expect("a program");
@@ -257,7 +257,7 @@ fn a_server_whose_lock_file_was_removed_is_left_alone() {
     let directory = directory();
     let cluster = Cluster::start(settings(&directory)).expect("a start");
     let server = cluster.process_id().expect("a server");
-    // Only the lock of our own processes is taken away: the server below it goes on.
+    // Removes only our own lock; the server keeps running.
     fs::remove_file(directory.path().join("data/lock")).expect("a lock");
     let error = Cluster::start(settings(&directory)).expect_err("a server runs");
     let message = error.to_string();

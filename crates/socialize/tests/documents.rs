@@ -1,4 +1,4 @@
-//! What the documents promise about tests.
+//! Checks that tests, commands and settings named in documents exist.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The names of all functions in the tests below a directory.
+/// Names of all test functions below a directory.
 fn functions(directory: &Path, into: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).expect("a directory").flatten() {
         let path = entry.path();
@@ -31,7 +31,7 @@ fn every_fault_is_played_by_the_test_that_is_named() {
         functions(&repository().join(tests), &mut known);
     }
     let faults = fs::read_to_string(repository().join("docs/FAULTS.md")).expect("the document");
-    // A table ends with an empty line. Those of other things than faults have other tests.
+    // A table ends with an empty line. Tables about other subjects have other tests.
     let is_of_faults = |table: &&str| table.starts_with("| fault") || table.starts_with("| peer");
     let tables = faults.split("\n\n").filter(is_of_faults);
     let rows = tables.flat_map(|table| table.lines().skip(2));
@@ -68,7 +68,7 @@ fn every_promise_about_security_is_shown_by_the_test_that_is_named() {
     assert!(shown > 20, "only {shown} tests are named");
 }
 
-/// Commands of ours that a document tells operators to run, such as `socialize doctor --send-to ADDRESS`.
+/// Commands of Socialize that a document quotes, such as `socialize doctor --send-to ADDRESS`.
 fn commands(document: &str) -> Vec<Vec<String>> {
     let quoted = document.split('`').skip(1).step_by(2);
     let ours = quoted.filter_map(|text| text.split_once("socialize "));
@@ -99,7 +99,7 @@ fn every_command_of_the_runbook_exists() {
     assert!(commands.len() > 10, "only {} commands were found", commands.len());
 }
 
-/// All that an OpenAPI document refers to.
+/// All references in an OpenAPI document.
 fn references(value: &serde_json::Value, into: &mut BTreeSet<String>) {
     into.extend(value["$ref"].as_str().map(str::to_owned));
     let inner = value.as_object().into_iter().flat_map(|object| object.values());
@@ -118,7 +118,7 @@ fn every_reference_of_the_openapi_document_leads_somewhere() {
     }
 }
 
-/// Variables that Compose and the build of the image read, and that the program does not know.
+/// Variables that only Compose and the image build read.
 const OF_COMPOSE: &[&str] = &[
     "SOCIALIZE_API_OPERATIONS_PORT",
     "SOCIALIZE_COMMIT",
@@ -141,7 +141,7 @@ fn every_setting_that_operators_are_told_of_exists() {
     {
         let text = fs::read_to_string(repository().join(document)).expect("the document");
         for setting in text.split(|c| !is_part(c)).filter(|word| word.starts_with("SOCIALIZE_")) {
-            // A secret can be given as a file.
+            // Secrets can be given as files.
             let is_known = |name: &str| help.split(|c| !is_part(c)).any(|word| word == name);
             let exists = OF_COMPOSE.contains(&setting)
                 || is_known(setting)

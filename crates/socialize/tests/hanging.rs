@@ -1,7 +1,7 @@
-//! What telemetry needs in memory, and at exit, while the collector answers and while it hangs. `./test hanging` runs it.
+//! Memory and exit time of telemetry with a working and a hanging collector. Run by `./test hanging`.
 //!
-//! Three processes serve as many requests as they can, side by side: one that records next to nothing, one whose collector
-//! takes everything, and one whose collector accepts connections and never says a word.
+//! Three processes serve as many requests as possible side by side: one with almost no telemetry, one whose
+//! collector accepts everything, and one whose collector accepts connections but never responds.
 
 #[path = "process/exposition.rs"]
 #[expect(dead_code, reason = "shared with the tests of the process")]
@@ -31,13 +31,13 @@ use exposition::Exposition;
 use harness::{Launch, Process, eventually};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
-/// What telemetry may add to the memory of the process, while the collector takes everything and while it hangs.
+/// Maximum memory that telemetry may add, with either collector.
 const MOST_ADDED: f64 = 8.0 * MEBIBYTE;
-/// How much later than the others a process may end whose collector hangs.
+/// Maximum additional exit time with a hanging collector.
 const LATEST_EXIT: Duration = Duration::from_secs(2);
-/// Connections to each process.
+/// Number of connections to each process.
 const CONNECTIONS: usize = 8;
-/// The part of the time in which pools, caches and buffers grow to their size.
+/// Share of the time in which pools, caches and buffers grow to their final size.
 const WARM_UP: f64 = 0.1;
 
 fn minutes() -> f64 {
@@ -46,7 +46,7 @@ fn minutes() -> f64 {
     minutes.map_or(10.0, |minutes| minutes.parse().expect("HANGING_MINUTES is a number of minutes"))
 }
 
-/// One of the three, with the load on it.
+/// One of the three processes, with its load.
 struct Subject {
     name: &'static str,
     process: Process,
@@ -73,7 +73,8 @@ impl Subject {
                 .variable("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
                 .variable("SOCIALIZE_LOG_FILE", directory.path().join("log/socialize.jsonl")),
         };
-        // Its lines would fill the memory of this test, so it writes none to standard output and cannot say where it listens.
+        // Its log lines would fill this test's memory, so it writes none to standard output and cannot
+        // announce its ports.
         let address = || SocketAddr::from(([127, 0, 0, 1], free_loopback_port().expect("a free port")));
         let (public, operations) = (address(), address());
         let mut process = launch
@@ -110,13 +111,13 @@ impl Subject {
         self.resident.push((minutes, self.process.resident_bytes() as f64));
     }
 
-    /// The most memory that it had once it had warmed up.
+    /// Maximum memory after the warm-up.
     fn most_resident(&self, minutes: f64) -> f64 {
         let steady = self.resident.iter().filter(|(at, _)| *at > WARM_UP * minutes);
         steady.map(|(_, bytes)| *bytes).fold(0.0, f64::max)
     }
 
-    /// Ends the load, then the process, and says how long that took it.
+    /// Ends the load and then the process, and returns how long the exit took.
     async fn stop(mut self) -> Duration {
         self.is_over.store(true, Relaxed);
         self.load.join().expect("every request is answered");
@@ -130,7 +131,7 @@ impl Subject {
     }
 }
 
-/// Asks for what needs a token, without one, as fast as answers come.
+/// Sends requests without the required token as fast as responses arrive.
 fn load(address: SocketAddr, answered: &AtomicU64, is_over: &AtomicBool) {
     const REQUEST: &[u8] = b"GET /v1/me HTTP/1.1\r\nhost: socialize\r\n\r\n";
     let mut connections: Vec<TcpStream> =
@@ -140,7 +141,7 @@ fn load(address: SocketAddr, answered: &AtomicU64, is_over: &AtomicBool) {
     let mut answer = vec![0; 4096];
     let length = first.read(&mut answer).expect("an answer");
     assert!(answer[..length].ends_with(b"}"), "the whole answer is here");
-    // Ids and dates have one length, so all answers do.
+    // Ids and dates have fixed lengths, so all responses do.
     while !is_over.load(Relaxed) {
         for connection in &mut connections {
             connection.write_all(REQUEST).expect("a request");
@@ -153,7 +154,7 @@ fn load(address: SocketAddr, answered: &AtomicU64, is_over: &AtomicBool) {
     }
 }
 
-/// A collector that takes everything and keeps nothing.
+/// A collector that accepts and discards everything.
 async fn taking_collector() -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -162,7 +163,7 @@ async fn taking_collector() -> String {
     format!("http://{address}")
 }
 
-/// A collector that accepts connections and never reads nor answers.
+/// A collector that accepts connections but never reads or responds.
 fn hanging_collector() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -1,4 +1,5 @@
-//! A process all of whose worker threads stand still: what still answers says so, and nothing goes on saying that all is well.
+//! A process whose worker threads all hang: whatever still runs reports it, and nothing keeps reporting
+//! health.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -16,7 +17,7 @@ use test_support::TestDatabase;
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 
-/// Long enough for the slowest machine; a test that waits this long has failed.
+/// Timeout for the slowest machine; a test that reaches it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const WORKERS: usize = 2;
@@ -85,7 +86,7 @@ fn arrived(sink: &OtlpSink, known: usize) -> Vec<Metric> {
     metrics.flat_map(|metrics| metrics.scope_metrics).flat_map(|metrics| metrics.metrics).collect()
 }
 
-/// The value and the time of each report of a gauge.
+/// Value and time of each report of a gauge.
 fn reports(metrics: &[Metric], name: &str) -> Vec<(f64, f64)> {
     let mut reports = Vec::new();
     for metric in metrics.iter().filter(|metric| metric.name == name) {
@@ -149,7 +150,7 @@ async fn a_process_that_hangs_is_not_alive_and_does_not_say_that_its_dependencie
     let of_users = client.get(format!("http://{public}/health/live")).send().await;
     assert!(of_users.is_err_and(|error| error.is_timeout()), "nobody answers users");
 
-    // The thread that sends metrics goes on: what it says must show by its age.
+    // The metrics thread keeps sending, so the age of its values must show the hang.
     let known = sink.metrics().len();
     let metrics = eventually("two more collections", async || {
         let metrics = arrived(&sink, known);

@@ -1,5 +1,5 @@
-//! How much memory files take on their way in and out: counted by the allocator, so nothing here depends on time or on what
-//! else the machine does. One test, because the allocator counts for the whole process.
+//! Memory used by uploads and downloads, as counted by the allocator and therefore independent of time and
+//! load. A single test, because the allocator counts for the whole process.
 
 use std::alloc::System;
 
@@ -18,7 +18,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const FILE: usize = 25 << 20;
 const PIECE: usize = 64 << 10;
-/// One part of the file, twice where it is copied as it grows, and everything else.
+/// One part of the file, twice because it is copied while growing, and everything else.
 const MOST: usize = 6 << 20;
 
 fn in_use() -> usize {
@@ -26,7 +26,7 @@ fn in_use() -> usize {
     stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
 }
 
-/// The most that was in use whenever somebody looked.
+/// Maximum of the sampled memory use.
 struct Peak {
     before: usize,
     most: usize,
@@ -59,7 +59,7 @@ async fn a_file_is_never_whole_in_memory() {
         request
     };
 
-    // The pieces themselves take no memory, so all that is in use is ours.
+    // Static pieces take no memory, so all memory in use is ours.
     static PICTURE: &[u8] = &[0; PIECE];
     static BEGINNING: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat";
     let (looks, mut looked) = tokio::sync::mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! The checks of the database say the same as the vocabulary and the limits that the code is written with.
+//! The database's constraints agree with the vocabulary and the limits in the code.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -20,7 +20,7 @@ use telemetry::ClosedSet;
 use test_support::TestDatabase;
 use uuid::Uuid;
 
-/// The condition of every named check in the migrations, without line breaks.
+/// Condition of every named check in the migrations, without line breaks.
 fn checks() -> BTreeMap<String, String> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
     let mut entries: Vec<fs::DirEntry> =
@@ -33,11 +33,11 @@ fn checks() -> BTreeMap<String, String> {
             sql.lines().map(|line| line.split("--").next().unwrap_or_default().trim()).collect();
         for statement in sql.join(" ").split("constraint ").skip(1) {
             let Some((name, condition)) = statement.split_once(" check (") else { continue };
-            // A constraint of another sort, followed by a check of the next statement.
+            // A constraint of another kind, followed by a check of the next statement.
             if name.contains(' ') {
                 continue;
             }
-            // A later migration that changes a check replaces what an earlier one said.
+            // A later migration that changes a check replaces it.
             checks.insert(name.to_owned(), up_to_closing_parenthesis(condition).trim().to_owned());
         }
     }
@@ -157,7 +157,7 @@ fn the_range_of_required_approvals_equals_that_of_the_state_machine() {
     assert_eq!(checks()["workspaces_required_approvals_range"], expected);
 }
 
-/// Every value goes into a text column and comes back, alone and as one of several.
+/// Writes every value to a text column and reads it back, alone and in an array.
 async fn survives<T>(database: &TestDatabase)
 where
     T: ClosedSet + Debug + Send + Sync + Unpin + Type<Postgres> + PgHasArrayType,
@@ -242,7 +242,7 @@ const EXAMPLE: &str = "
     values (sha256('one'), '00000000-0000-0000-0000-00000000000d', now());
 ";
 
-/// What must not get in, and the name of the constraint that keeps it out.
+/// Statements that must fail, with the name of the violated constraint.
 const REFUSED: &[(&str, &str)] = &[
     (
         "users_email_key",
@@ -411,7 +411,7 @@ async fn count(database: &TestDatabase, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(database.pool()).await.expect("a count")
 }
 
-/// The observability overlay makes this role, whose password its collector holds.
+/// The overlay creates this role for its collector, which knows the password.
 #[tokio::test]
 async fn the_role_of_the_collector_reads_statistics_and_no_row() {
     use sqlx::Connection;

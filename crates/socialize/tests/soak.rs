@@ -1,4 +1,4 @@
-//! A day in ten minutes: what a process keeps of each request would show here. `./test soak` runs it.
+//! A day of load in ten minutes, which reveals per-request leaks. Run by `./test soak`.
 
 #[path = "process/exposition.rs"]
 #[expect(dead_code, reason = "shared with the tests of the process")]
@@ -18,16 +18,16 @@ use test_support::TestDatabase;
 use harness::{Launch, Process, program};
 
 const RATE: f64 = 200.0;
-/// Simulated people now and then wait for each other, so the rate is not met to the digit.
+/// Simulated people sometimes wait for each other, so the rate is not met exactly.
 const LEAST_RATE: f64 = 0.9 * RATE;
-/// The part of the time in which pools, caches and buffers grow to their size.
+/// Share of the time in which pools, caches and buffers grow to their final size.
 const WARM_UP: f64 = 0.3;
 const LARGEST_SLOPE: f64 = 1024.0 * 1024.0;
-/// Connections of clients and to the database come and go.
+/// Client and database connections come and go.
 const MORE_DESCRIPTORS: f64 = 40.0;
 const MORE_TASKS: f64 = 100.0;
 
-/// What the process is made of at one instant.
+/// Resource use of the process at one moment.
 struct Sample {
     minutes: f64,
     resident: f64,
@@ -53,7 +53,7 @@ impl Sample {
     }
 }
 
-/// By least squares: how much `value` grows in a minute.
+/// Growth of `value` per minute, by least squares.
 fn slope(samples: &[Sample], value: impl Fn(&Sample) -> f64) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: &dyn Fn(&Sample) -> f64| samples.iter().map(of).sum::<f64>() / count;
@@ -79,10 +79,10 @@ async fn nothing_grows() {
         .variable("SOCIALIZE_MAIL_DIRECTORY", path("mail"))
         .variable("SOCIALIZE_BLOBS_DIRECTORY", path("blobs"))
         .variable("SOCIALIZE_LOG_FILE", path("log/socialize.jsonl"))
-        // All simulated people come from one address.
+        // All simulated people share one address.
         .variable("SOCIALIZE_LOGIN_FAILURES", "100000")
         .variable("SOCIALIZE_EMAILS_FROM_ONE_CLIENT", "100000")
-        // Or it would do little else.
+        // With the default cost it would mostly hash.
         .variables(&[("SOCIALIZE_PASSWORD_HASH_MEMORY", "4096"), ("SOCIALIZE_PASSWORD_HASH_ITERATIONS", "1")])
         .start_ready()
         .await;

@@ -1,4 +1,4 @@
-//! The databases that the other tests run in.
+//! Databases of the other tests.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use test_support::TestDatabase;
@@ -57,7 +57,7 @@ async fn a_database_goes_with_a_test_that_panics() {
 #[tokio::test]
 async fn the_database_of_a_killed_test_is_dropped_by_the_next_one() {
     let observer = TestDatabase::create_empty().await;
-    // A killed test leaves a database whose lock nobody holds.
+    // A killed test leaves a database whose lock is free.
     let left = format!("socialize_test_{}", uuid::Uuid::new_v4().simple());
     sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {left}")))
         .execute(observer.pool())

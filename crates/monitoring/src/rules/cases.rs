@@ -116,11 +116,11 @@ pub struct Series {
     pub name: String,
     /// Samples in promtool's notation: `0+1x10` rises by one ten times; `_x5` omits five samples.
     pub values: String,
-    /// How samples change at a faster scale.
+    /// Change of the samples at a faster scale.
     pub pace: Pace,
 }
 
-/// How samples change where rules run faster than in production.
+/// Change of samples where rules run faster than in production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// They stay the same.

@@ -48,14 +48,14 @@ pub(crate) use rule_file::{recorded, render_few};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 
-/// How urgently an alert needs attention.
+/// Urgency of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Immediately, also at night: users cannot work, or monitoring is blind.
     Critical,
     /// Within the working day.
     Warning,
-    /// When convenient: nothing is broken.
+    /// At a convenient time: nothing is broken.
     Info,
     /// Never: it only proves that alerts arrive.
     None,
@@ -127,7 +127,7 @@ pub fn metrics<G: Grouping>(says: &'static str, query: &Vector<G>) -> Look {
 
 /// The runbook section for an operator who has just been paged.
 pub struct Runbook {
-    /// What the alert means.
+    /// Meaning of the alert.
     pub meaning: &'static str,
     /// The effect that users notice.
     pub impact: &'static str,
@@ -135,7 +135,7 @@ pub struct Runbook {
     pub confirm: Vec<Look>,
     /// Remedies, the most likely first.
     pub remedy: &'static [&'static str],
-    /// When to escalate.
+    /// Conditions for escalation.
     pub escalate: &'static str,
 }
 
@@ -143,7 +143,7 @@ pub struct Runbook {
 pub struct Alert {
     /// The alert's name, which is also the heading of its runbook section.
     pub name: &'static str,
-    /// How urgently it needs attention.
+    /// Its urgency.
     pub severity: Severity,
     /// The PromQL condition.
     pub condition: String,

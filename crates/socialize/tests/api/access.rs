@@ -1,4 +1,4 @@
-//! Who may do what: every route of the API against every role, and what outsiders can learn.
+//! Permissions: every route of the API with every role, and what outsiders can learn.
 
 use std::collections::BTreeSet;
 
@@ -10,15 +10,16 @@ use uuid::Uuid;
 
 use crate::world::{self, Role, World};
 
-/// Stands for a picture in the table.
+/// Placeholder for a picture in the table.
 pub(crate) const PICTURE: &str = "<png>";
 
-/// One line per route: what a well-formed request of each role is answered with, the route, and the body. World::value says
-/// what the names in braces stand for. Behind a `#` is the status that the content item must have for the request to make
-/// sense; it is a draft of the author otherwise. The body `<png>` is a picture and not JSON.
+/// One line per route: the statuses of a well-formed request of each role, the route, and the body.
+/// World::value defines the names in braces. A status after `#` is the content item's status that the request
+/// requires; otherwise the item is a draft of the author. The body `<png>` is a picture instead of JSON.
 ///
-/// Columns: no access token; the owner of another organization; a member of the organization who has no role in the
-/// workspace; reviewer, author and manager of the workspace; admin and owner of the organization; an operator.
+/// Columns: no access token; the owner of another organization; a member of the organization without a role
+/// in the workspace; reviewer, author and manager of the workspace; admin and owner of the organization; an
+/// operator.
 const TABLE: &str = r##"
 no_ oth mem rev aut man adm own ope
 202 202 202 202 202 202 202 202 202 POST   /v1/auth/register {"email": "{new_email}", "display_name": "Ada", "password": "{password}"}
@@ -100,7 +101,7 @@ pub(crate) struct Row {
     expected: Vec<u16>,
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    /// Empty where the route takes none, and [`PICTURE`] where it takes a file.
+    /// Empty if the route takes no body, and [`PICTURE`] if it takes a file.
     pub(crate) body: &'static str,
     pub(crate) item_status: &'static str,
 }
@@ -123,7 +124,7 @@ impl Row {
         Self { expected, method: method.parse().expect("a method"), path, body, item_status }
     }
 
-    /// Somebody who may do it.
+    /// Returns a role with permission.
     pub(crate) fn allowed_role(&self) -> Role {
         let mut roles = Role::ALL.into_iter().zip(&self.expected).rev();
         roles.find(|(_, status)| **status < 300).map(|(role, _)| role).expect("somebody may do it")
@@ -134,7 +135,7 @@ impl Row {
     }
 }
 
-/// The operations of the OpenAPI document, and whether they need an access token.
+/// The operations of the OpenAPI document, and whether they require an access token.
 fn documented() -> Vec<(String, bool)> {
     let document = serde_json::to_value(socialize::router::document()).expect("a document");
     let mut operations = Vec::new();
@@ -190,14 +191,15 @@ async fn everybody_may_do_what_the_table_says() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
-/// Log-out, a new password, theft and erasure take effect at once, whatever the access token says.
+/// Log-out, a new password, token theft and erasure take effect at once, although the access token is still
+/// valid.
 #[tokio::test]
 async fn an_access_token_ends_with_its_session_on_every_route() {
     let endings = [
         "update sessions set ended_at = created_at, ended_reason = 'logged_out' where id = $1",
         "update sessions set expires_at = created_at + interval '1 microsecond' where id = $1",
         "delete from sessions where id = $1",
-        // The session lives and is somebody else's.
+        // The session is active but belongs to another user.
         "update sessions set user_id = (select id from users where id <> $1 limit 1) where id = $1",
     ];
     let test = TestApp::start_with_settings(world::without_rate_limits).await;
@@ -210,7 +212,7 @@ async fn an_access_token_ends_with_its_session_on_every_route() {
     for row in rows().iter().filter(|row| protected.contains(&row.operation())) {
         for ending in endings {
             let (role, world) = (row.allowed_role(), World::new(&test, row.item_status).await);
-            // Everything that the request needs is made while the session lives.
+            // Prepares the request while the session is active.
             let path = world.fill(row.path, role).await;
             let body = world.fill(row.body, role).await;
             let caller = world.caller(role).expect("a user");
@@ -224,7 +226,7 @@ async fn an_access_token_ends_with_its_session_on_every_route() {
     assert_eq!(crate::auth::failures(&test, "ended_session"), refused);
 }
 
-/// Whoever is refused must not be able to tell whether what was asked for exists.
+/// A refusal must not reveal whether the resource exists.
 #[tokio::test]
 async fn outsiders_cannot_tell_what_exists() {
     let test = TestApp::start().await;
@@ -244,7 +246,8 @@ async fn outsiders_cannot_tell_what_exists() {
     assert!(compared > 100, "only {compared} answers were compared");
 }
 
-/// A caller who may do something at home cannot reach into another organization by an id further down the path.
+/// A caller with permissions in one organization cannot reach into another one by an id further down the
+/// path.
 #[tokio::test]
 async fn what_is_under_a_path_belongs_to_it() {
     let test = TestApp::start().await;
@@ -256,7 +259,7 @@ async fn what_is_under_a_path_belongs_to_it() {
         let elsewhere = elsewhere.fill(row.path, Role::Owner).await;
         let (at_home, elsewhere) = (ids(row.path, &at_home), ids(row.path, &elsewhere));
         let random: Vec<String> = at_home.iter().map(|_| Uuid::new_v4().to_string()).collect();
-        // The organization or workspace is the caller's own, and what follows is from there as far as `own` says.
+        // The first `own` ids are the caller's, the others are not.
         for own in 1..at_home.len() {
             let own_ids = || at_home[..own].iter().copied();
             let foreign = own_ids().chain(elsewhere[own..].iter().copied());
@@ -304,7 +307,7 @@ async fn send_filled(world: &World<'_>, role: Role, row: &Row, path: &str, body:
         "" | PICTURE => Value::Null,
         body => serde_json::from_str(body).expect("a JSON body"),
     };
-    // Edits of content items need it, and nobody else minds.
+    // Edits of content items require it; other routes ignore it.
     let headers = [("if-match", "*")];
     let mut request = world.test.request(world.caller(role), row.method.clone(), path, &body, &headers);
     if row.body == PICTURE {
@@ -313,7 +316,7 @@ async fn send_filled(world: &World<'_>, role: Role, row: &Row, path: &str, body:
     world.test.send(request).await
 }
 
-/// All that the caller sees, except what is different in every answer.
+/// Everything that the caller sees, except values that differ in every response.
 fn visible(answer: &Answer) -> (u16, HeaderMap, Value) {
     let mut headers = answer.headers.clone();
     headers.remove("x-request-id");
@@ -336,7 +339,7 @@ fn with_ids<'a>(template: &'a str, mut ids: impl Iterator<Item = &'a str>) -> St
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// The ids that stand in `path` where the template has parameters.
+/// The ids in `path` at the positions of the template's parameters.
 fn ids<'a>(template: &str, path: &'a str) -> Vec<&'a str> {
     let segments = template.split('/').zip(path.split('/'));
     segments.filter(|(name, _)| name.starts_with('{')).map(|(_, id)| id).collect()

@@ -1,4 +1,4 @@
-//! Noting which workspaces are in use.
+//! Last activity of workspaces.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{InviteId, WorkspaceId};
@@ -51,7 +51,7 @@ async fn a_touch_does_not_wait_for_another() {
     touch_workspace(&test.app, &mut first, workspace).await.expect("touched");
     let touched_at = test.app.clock.now();
     test.app.clock.advance(TimeDelta::hours(1));
-    // Were it to wait for the first, which has not ended yet, the test would never end.
+    // If this waited for the first transaction, which has not ended, the test would hang.
     touch(&test, workspace).await;
     test.app.database.commit(first).await.expect("committed");
     assert_eq!(last_active_at(&test, workspace).await, touched_at);

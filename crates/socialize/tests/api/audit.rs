@@ -1,4 +1,4 @@
-//! What is left behind by changes of rights and of what protects approval.
+//! Audit rows and log lines of changes to rights and to the protection of approval.
 
 use domain::ids::{OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
@@ -29,7 +29,7 @@ impl Team {
         self.test.call(Some(caller), method, &path, body).await
     }
 
-    /// The rows, the oldest first, as owners see them.
+    /// The rows as owners see them, oldest first.
     async fn listed(&self) -> Vec<Value> {
         let page = self.call(self.owner, Method::GET, "{o}/audit-events?limit=100", Value::Null).await;
         let mut items = page.expect(200).body["items"].as_array().expect("items").clone();
@@ -37,8 +37,8 @@ impl Team {
         items
     }
 
-    /// Does something and returns what it left behind: rows as `action target before after`, with `-` for nothing. Each row has the
-    /// actor, the time, the id of the request and a line that agrees with it.
+    /// Runs an action and returns its audit rows as `action target before after`, with `-` for nothing.
+    /// Checks that each row has the actor, the time, the request id and a matching log line.
     async fn left_behind(&self, actor: UserId, act: impl Future<Output = Answer>) -> Vec<String> {
         let before = self.listed().await.len();
         self.test.log_lines();
@@ -204,7 +204,7 @@ async fn a_refused_or_failed_change_leaves_nothing() {
     team.call(team.owner, Method::PATCH, "{w}", body).await.expect_error(500, "internal");
     assert_eq!(team.listed().await, Vec::<Value>::new());
     assert_eq!(team.test.count("socialize.audit.events"), 0);
-    // And a change whose row cannot be written is not made.
+    // A change whose row cannot be written is rolled back.
     let team = Team::start().await;
     team.test.break_table("audit_events").await;
     team.call(team.owner, Method::PATCH, "{w}", json!({"allow_self_approval": true}))

@@ -1,4 +1,4 @@
-//! How many e-mails others can cause.
+//! Limits on e-mails that users cause.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use test_support::{Answer, TestApp};
 use crate::content;
 use crate::workspace_invites::Team;
 
-/// How many e-mails were sent to each address.
+/// Number of e-mails sent to each address.
 fn sent(test: &TestApp) -> BTreeMap<String, usize> {
     let mut sent = BTreeMap::new();
     for email in test.emails() {
@@ -39,7 +39,7 @@ async fn invite(team: &Team, workspace: WorkspaceId, email: &str) -> Answer {
     team.test.post(team.owner, &path, json!({"email": email, "role": "author"})).await
 }
 
-/// Five hundred e-mails in 42 seconds it was.
+/// Before the limits, this sent five hundred e-mails in 42 seconds.
 #[tokio::test]
 async fn inviting_and_revoking_in_a_loop_does_not_flood_a_mailbox() {
     let team = Team::start().await;
@@ -65,7 +65,7 @@ async fn inviting_and_revoking_in_a_loop_does_not_flood_a_mailbox() {
         team.test.call(Some(team.owner), Method::DELETE, &path, Value::Null).await.expect(204);
     }
     assert_eq!((sent(&team.test).values().sum::<usize>(), refused), (10, 50));
-    // Others can still be invited, and so can this one tomorrow.
+    // Other addresses can still be invited, and this one again tomorrow.
     invite(&team, team.workspace, "other@example.com").await.expect(201);
     team.test.app.clock.advance(TimeDelta::days(1));
     invite(&team, team.workspace, spellings[0]).await.expect(201);
@@ -88,7 +88,7 @@ async fn the_limit_of_a_mailbox_holds_over_organizations() {
     assert_eq!(sent(&team.test), BTreeMap::from([("victim@example.com".to_owned(), 10)]));
 }
 
-/// Inserts as many invites of one user into one workspace.
+/// Inserts this many invites of one user into one workspace.
 async fn invites(team: &Team, workspace: WorkspaceId, inviter: UserId, count: i32) {
     sqlx::query(
         "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
@@ -113,7 +113,7 @@ async fn the_limits_of_a_user_and_an_organization_hold_over_workspaces() {
     }
     let refused = invite(&team, team.workspace, "a@example.com").await.expect_error(429, "rate_limited");
     assert!(refused.text("message").starts_with("You have created"), "{}", refused.body);
-    // Somebody else of the organization has their own, until all together have too many.
+    // Other members have their own limit, below that of the organization.
     team.invite("a@example.com").await.expect(201);
     for _ in 0..3 {
         let workspace = team.test.workspace(team.organization, 1).await;
@@ -127,7 +127,7 @@ async fn the_limits_of_a_user_and_an_organization_hold_over_workspaces() {
     team.invite("b@example.com").await.expect(201);
 }
 
-/// Sixty e-mails in ten seconds it was.
+/// Before the limits, this sent sixty e-mails in ten seconds.
 #[tokio::test]
 async fn submitting_and_editing_in_a_loop_asks_a_reviewer_once() {
     let team = content::Team::start(1).await;
@@ -141,7 +141,7 @@ async fn submitting_and_editing_in_a_loop_asks_a_reviewer_once() {
     team.test.run_due_jobs().await;
     let reviewer = team.test.email_of(team.reviewer).await;
     assert_eq!(sent(&team.test)[&reviewer], 1);
-    // What was submitted last is not forgotten.
+    // The last submission still leads to an e-mail.
     team.test.app.clock.advance(TimeDelta::minutes(10));
     team.test.run_due_jobs().await;
     assert_eq!(sent(&team.test)[&reviewer], 2);
@@ -167,7 +167,7 @@ async fn what_waits_is_asked_once_and_about_what_there_is_then() {
     let asked: Vec<_> = emails.iter().filter(|email| email.contains("waits for your decision")).collect();
     assert_eq!(asked.len(), 2);
     assert!(asked.iter().all(|email| email.contains("> Post: The third")), "{asked:?}");
-    // Whoever has decided is not asked any more.
+    // Reviewers who have decided are not notified any more.
     team.test.app.clock.advance(TimeDelta::minutes(10));
     team.rewrite(&item, "The fourth").await.expect(200);
     team.act(team.author, &item, "submit").await.expect(200);
@@ -206,7 +206,7 @@ async fn a_reviewer_gets_so_many_e_mails_an_hour_and_others_are_not_affected() {
     assert_eq!(sent(&team.test)[&reviewer], 31);
 }
 
-/// Two processes that deliver at the same time let no more through than one.
+/// Two processes that send concurrently let no more through than one.
 #[tokio::test]
 async fn the_limit_of_a_mailbox_holds_over_processes() {
     let team = content::Team::start(1).await;

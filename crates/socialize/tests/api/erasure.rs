@@ -1,4 +1,4 @@
-//! Erasing a person: no byte of them is left in any table, file or e-mail, and what they wrote stays.
+//! Erasure of a person: no trace of them remains in any table, file or e-mail, and their work stays.
 
 use axum::body::Body;
 use chrono::TimeDelta;
@@ -15,12 +15,12 @@ use test_support::TestApp;
 use crate::auth::{self, PASSWORD};
 use crate::world::PNG;
 
-/// Stands in the name and the address of the person, and in a picture of their screen.
+/// Part of the person's name and address, and of a screenshot.
 const MARKER: &str = "gracemarker";
 const NAME: &str = "Gracemarker Hopper";
 const EMAIL: &str = "gracemarker@example.com";
 
-/// Every row, file and e-mail that has the marker. Rows are all those that there are, of every table.
+/// Every row, file and e-mail that contains the marker, over all tables.
 async fn found(test: &TestApp) -> Vec<String> {
     let tables: Vec<String> =
         sqlx::query_scalar("select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'")
@@ -59,12 +59,12 @@ struct World {
     test: TestApp,
     person: UserId,
     owner: UserId,
-    /// The item that the person wrote for an organization of others.
+    /// An item that the person wrote for somebody else's organization.
     item: String,
 }
 
 impl World {
-    /// Somebody who has done everything that one can do.
+    /// A person who has used every feature.
     async fn new() -> Self {
         let test = TestApp::start_with_settings(crate::world::without_rate_limits).await;
         let person = auth::verified(&test, EMAIL).await;
@@ -77,13 +77,13 @@ impl World {
         call(person, Method::PATCH, "/v1/me", json!({"display_name": NAME}), 200).await;
         auth::log_in(&test, EMAIL, PASSWORD).await.expect(200);
 
-        // An organization of their own, which nobody else is a member of.
+        // An organization of their own without other members.
         let own =
             call(person, Method::POST, "/v1/organizations", json!({"name": "Own"}), 201).await.text("id");
         let workspace = json!({"name": "Own", "required_approvals": 1});
         call(person, Method::POST, &format!("/v1/organizations/{own}/workspaces"), workspace, 201).await;
 
-        // Invited into that of others, and added to a second workspace of it.
+        // Invited into another organization, and added to a second workspace of it.
         let (organization, owner) = test.organization().await;
         let workspace = test.workspace(organization, 1).await;
         let second = test.workspace(organization, 1).await;
@@ -97,7 +97,7 @@ impl World {
         call(owner, Method::POST, &format!("/v1/workspaces/{second}/members"), added, 201).await;
         test.workspace_member(organization, workspace, WorkspaceRole::Reviewer).await;
 
-        // Wrote, commented, submitted, invited and reported.
+        // They wrote, commented, submitted, invited and reported.
         let items = format!("/v1/workspaces/{workspace}/content-items");
         let draft = json!({"channel": "x", "title": "A title", "body": "A body"});
         let item = format!("{items}/{}", call(person, Method::POST, &items, draft, 201).await.text("id"));
@@ -112,7 +112,7 @@ impl World {
         *upload.body_mut() = Body::from([PNG, MARKER.as_bytes()].concat());
         test.send(upload).await.expect(200);
 
-        // Strangers invite them, and they are about to get e-mails.
+        // They have an invite from strangers, and pending e-mails.
         let (elsewhere, stranger) = test.organization().await;
         let foreign = test.workspace(elsewhere, 1).await;
         let invite = json!({"email": EMAIL, "role": "author"});
@@ -123,7 +123,7 @@ impl World {
         Self { test, person, owner, item }
     }
 
-    /// What the clean-ups and the queue still had to do is done.
+    /// Finishes pending clean-ups and jobs.
     async fn settle(&self) {
         self.test.run_due_jobs().await;
         clean_up_blobs::run(&self.test.app).await.expect("cleaned up");
@@ -153,7 +153,7 @@ async fn whoever_deletes_their_account_is_nowhere_any_more() {
     world.settle().await;
     assert_eq!(found(test).await, Vec::<String>::new());
 
-    // Their sessions and links have ended, and nobody logs in.
+    // Sessions and links have ended, and nobody can log in.
     let left = |query| auth::count(test, query);
     assert_eq!(
         left(
@@ -167,15 +167,15 @@ async fn whoever_deletes_their_account_is_nowhere_any_more() {
     auth::log_in(test, EMAIL, PASSWORD).await.expect_error(401, "invalid_credentials");
     test.get(person, "/v1/me").await.expect_error(401, "unauthenticated");
     me(json!({"email": EMAIL})).await.expect_error(401, "unauthenticated");
-    // What they wrote for others stays, and so does the report.
+    // Their work for others stays, and so does the report.
     let item = test.get(world.owner, &world.item).await.expect(200);
     assert_eq!((item.text("title"), item.text("author_id")), ("A title".to_owned(), person.to_string()));
     let comments = test.get(world.owner, &format!("{}/comments", world.item)).await.expect(200);
     assert_eq!(comments.body["items"][0]["body"], "A comment");
     assert_eq!(left("select count(*) from feedback_reports where body = 'It broke.'").await, 1);
-    // Their own organization has nobody else, so it is gone.
+    // Their own organization has no other member, so it is deleted.
     assert_eq!(left("select count(*) from organizations where name = 'Own'").await, 0);
-    // Others can see that a member went.
+    // Others can see that a member was removed.
     let events =
         auth::count(test, "select count(*) from audit_events where action like '%member_removed'").await;
     assert_eq!(events, 3, "of an organization and two workspaces");
@@ -199,10 +199,10 @@ async fn erasing_again_finds_nothing_to_do() {
     assert_eq!(rows().await, before);
     let unknown = world.erase(uuid::Uuid::now_v7().into(), Succession::Promote).await;
     assert!(matches!(unknown, Err(ErasureError::UnknownUser)));
-    // The address can be registered anew, as another account.
+    // The address can be registered again, as another account.
     let person = auth::verified(&world.test, EMAIL).await;
     assert_ne!(person, world.person);
-    // And the clean-up keeps the row that content refers to.
+    // The clean-up keeps the row that content refers to.
     world.test.app.clock.advance(TimeDelta::days(40));
     clean_up_tokens::run(&world.test.app).await.expect("cleaned up");
     world.test.get(world.owner, &world.item).await.expect(200);
@@ -226,7 +226,7 @@ async fn an_organization_with_members_keeps_an_owner() {
     );
     assert!(test.email_of(owner).await.starts_with("owner"), "nothing was erased");
 
-    // An operator can do it all the same.
+    // An operator can erase them anyway.
     world.erase(owner, Succession::Promote).await.expect("erased");
     let owners: Vec<UserId> = sqlx::query_scalar(
         "select user_id from organization_members where organization_id = $1 and role = 'owner'",
@@ -271,7 +271,7 @@ async fn what_is_deleted_is_gone_with_its_files() {
     delete(author, &first).await.expect(204);
     delete(author, &first).await.expect_error(404, "not_found");
     assert_eq!(files().await, 1);
-    // What is on its way out stays until it is there.
+    // Queued e-mails stay until they are sent.
     sqlx::query(
         "update content_items set status = 'scheduled', scheduled_at = now(), publishing_started_at = now()",
     )

@@ -1,4 +1,4 @@
-//! Ending invites whose time is over.
+//! Expiry of invites.
 
 use chrono::TimeDelta;
 use domain::vocabulary::WorkspaceRole;

@@ -1,4 +1,4 @@
-//! Reporting feedback, and what operators do about it.
+//! Feedback reports and their triage by operators.
 
 use domain::ids::UserId;
 use http::Method;
@@ -168,7 +168,7 @@ async fn a_report_is_triaged_closed_and_reopened() {
     triage(&test, operator, &id, "dismissed").await.expect_error(409, "transition_refused");
     triage(&test, operator, &id, "new").await.expect_error(409, "transition_refused");
 
-    // Saying again what is already so changes nothing, not even who said it.
+    // Setting the current status again changes nothing, including the triaging operator.
     let another = test.operator().await;
     let repeated = triage(&test, another, &id, "resolved").await.expect(200);
     assert_eq!(repeated.text("triaged_by"), operator.to_string());

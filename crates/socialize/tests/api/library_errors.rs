@@ -1,6 +1,7 @@
-//! Errors of libraries that quote what a customer wrote: the text is lost where the error arrives, and a name of a closed set is left.
+//! Library errors that quote a customer's input: the text is dropped where the error occurs, and a name of a
+//! closed set remains.
 //!
-//! Other peers have theirs in tests of their own: docs/PRIVACY.md lists them.
+//! Tests of other peers are listed in docs/PRIVACY.md.
 
 use domain::database_operation::DatabaseOperation;
 use serde_json::{Value, json};
@@ -8,10 +9,10 @@ use socialize::error::Error;
 use telemetry::ClosedSet;
 use test_support::{TestApp, assert_known_fields};
 
-/// What a customer wrote.
+/// A customer's input.
 const WRITTEN: &str = "writtenbyacustomer";
 
-/// Statements that Postgres refuses, quoting the text, and what is left of it.
+/// Statements whose errors quote the text, and the remaining error type.
 const REFUSED: &[(&str, &str)] = &[
     ("insert into users (id, email, display_name, password_hash, created_at)
           select gen_random_uuid(), $1 || '@example.com', 'Ada', '$argon2id$', now() from generate_series(1, 2)", "unique_violation"),

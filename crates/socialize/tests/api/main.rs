@@ -1,4 +1,4 @@
-//! The API through its router, on a real database.
+//! Tests of the API through its router, with a real database.
 
 mod access;
 mod activity;

@@ -1,4 +1,4 @@
-//! Making somebody a platform operator.
+//! Management of platform operators.
 
 use domain::ids::UserId;
 use socialize::operators::{self, OperatorError};

@@ -1,4 +1,4 @@
-//! Who belongs to an organization, and what they are there.
+//! Members of an organization and their roles.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,8 @@ impl Team {
         .expect("a count")
     }
 
-    /// Holds the owners' rows while two requests come in, so that both are under way before either can end.
+    /// Locks the owners' rows until both requests wait for them, so that neither ends before the other has
+    /// begun.
     async fn at_once(
         &self,
         first: impl Future<Output = Answer>,
@@ -132,7 +133,7 @@ async fn members_see_names_of_the_people_of_their_workspaces_and_no_addresses() 
     let author = member_of(workspace, WorkspaceRole::Author).await;
     let manager = member_of(workspace, WorkspaceRole::Manager).await;
     let other = member_of(elsewhere, WorkspaceRole::Manager).await;
-    // Whom the caller sees, page by page, and whose addresses.
+    // The members that the caller sees on all pages, and those with addresses.
     let seen = async |caller: UserId| {
         let (mut people, mut addresses, mut query) =
             (BTreeSet::new(), BTreeSet::new(), "?limit=2".to_owned());
@@ -158,7 +159,7 @@ async fn members_see_names_of_the_people_of_their_workspaces_and_no_addresses() 
         assert_eq!(seen(caller).await, (people, set(&[caller])));
     }
     assert_eq!(seen(other).await, (set(&[&admins[..], &[other]].concat()), set(&[other])));
-    // Without a workspace there is nobody to see.
+    // A member without a workspace sees only themselves.
     assert_eq!(seen(team.member).await, (set(&[team.member]), set(&[team.member])));
     let everybody = set(&[&admins[..], &[team.member, author, manager, other]].concat());
     for caller in admins {
@@ -282,7 +283,7 @@ async fn whoever_goes_leaves_all_workspaces_and_cannot_come_back_by_an_old_link(
     let invite = json!({"email": team.test.email_of(reviewer).await, "role": "author"});
     team.test.post(elsewhere.1, &format!("/v1/workspaces/{kept}/invites"), invite).await.expect(201);
 
-    // A refused removal revokes nothing.
+    // A rejected removal revokes nothing.
     team.remove(team.member, reviewer).await.expect_error(403, "forbidden");
     team.remove(team.owner, reviewer).await.expect(204);
 

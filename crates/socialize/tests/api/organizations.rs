@@ -1,4 +1,4 @@
-//! Creating, listing and reading organizations.
+//! Organizations: create, list, read.
 
 use domain::vocabulary::OrganizationRole;
 use http::Method;

@@ -1,4 +1,4 @@
-//! Where a workspace publishes to.
+//! Publishing endpoint of a workspace.
 
 use domain::ids::{UserId, WorkspaceId};
 use domain::vocabulary::WorkspaceRole;
@@ -16,7 +16,7 @@ struct Team {
 }
 
 impl Team {
-    /// A workspace that has no endpoint.
+    /// A workspace without an endpoint.
     async fn start() -> Self {
         let test = TestApp::start().await;
         let (organization, _) = test.organization().await;
@@ -39,7 +39,7 @@ impl Team {
         self.call(Method::GET, "", Value::Null).await
     }
 
-    /// Created, replaced, rotated, deleted.
+    /// Counts of created, replaced, rotated and deleted.
     fn changes(&self) -> [i64; 4] {
         ["created", "replaced", "secret_rotated", "deleted"].map(|change| {
             match self.test.metrics().value(CHANGED, &[("change", change)]) {
@@ -95,7 +95,7 @@ async fn the_secret_is_shown_when_it_is_new_and_stored_nowhere() {
         team.call(method, "", Value::Null).await.expect_error(404, "not_found");
     }
     team.call(Method::POST, "/rotate-secret", Value::Null).await.expect_error(404, "not_found");
-    // An endpoint that is made anew has nothing in common with the one before.
+    // A new endpoint shares nothing with the previous one.
     let third = team.set("https://example.com/posts?tenant=7").await.expect(201).text("secret");
     assert!(third != first && third != second);
     assert_eq!(team.changes(), [2, 1, 1, 1]);
@@ -132,7 +132,7 @@ async fn a_url_that_may_not_be_called_is_refused() {
         ("short", "at least 10"),
     ] {
         let refused = team.set(url).await;
-        // A URL without a host takes its host from the path.
+        // A URL without a host takes its first path segment as the host.
         if url.starts_with("https:///") {
             refused.expect(201);
             team.call(Method::DELETE, "", Value::Null).await.expect(204);
@@ -143,7 +143,7 @@ async fn a_url_that_may_not_be_called_is_refused() {
         assert!(message.starts_with("url: ") && message.contains(mentions), "{url}: {message}");
     }
     team.set(&format!("https://example.com/{}", "a".repeat(2_000))).await.expect_error(422, "invalid_field");
-    // What is short as it was typed may be long as it is sent.
+    // Percent-encoding can make a short input too long.
     team.set(&format!("https://example.com/{}", "ä".repeat(400))).await.expect_error(422, "invalid_field");
     assert_eq!(team.stored().await, Vec::<String>::new());
 }

@@ -1,4 +1,4 @@
-//! How much one user or organization may use, over all processes.
+//! Quotas of users and organizations, over all processes.
 
 use std::num::NonZeroUsize;
 
@@ -24,7 +24,7 @@ async fn a_user_creates_so_many_organizations_and_no_more() {
     let test = TestApp::start_with_settings(|settings| settings.quotas.organizations_per_user = 3).await;
     let (user, other) = (test.user("a").await, test.user("b").await);
     let create = |user| test.post(user, ORGANIZATIONS, json!({"name": "A"}));
-    // All at once: none slips through while others are counted.
+    // Concurrently: none passes while others are being counted.
     let answers = futures_util::future::join_all((0..10).map(|_| create(user))).await;
     let created = answers.iter().filter(|answer| answer.status == 201).count();
     assert_eq!((created, rows(&test, "organizations").await), (3, 3));
@@ -33,7 +33,7 @@ async fn a_user_creates_so_many_organizations_and_no_more() {
     assert_eq!(test.count("socialize.organizations.created"), 3);
     create(other).await.expect(201);
 
-    // Who deletes one may create another.
+    // Deleting one makes room for another.
     let list = test.get(user, ORGANIZATIONS).await.expect(200);
     let id = list.body["items"][0]["id"].as_str().expect("an id").to_owned();
     sqlx::query("delete from organizations where id = $1::uuid")
@@ -68,12 +68,12 @@ async fn the_attachments_of_an_organization_take_so_much_and_no_more() {
     let refused = attach(&team, &items[1], file(PDF, 4_001)).await.expect_error(403, "quota_reached");
     assert!(refused.text("message").contains("attachments of the organization"), "{}", refused.body);
     attach(&team, &items[1], file(PDF, 4_000)).await.expect(201);
-    // Nothing is left, so nothing is received.
+    // The quota is used up, so the body is not received.
     attach(&team, &items[1], file(PDF, 1_000)).await.expect_error(403, "quota_reached");
     assert_eq!(team.test.stored_files().len(), 2, "what was refused is not stored");
     assert_eq!(used(&team).await, 10_000);
 
-    // What is deleted makes room, with its item and one by one.
+    // Deleting makes room, with the item or one by one.
     let statement =
         "delete from content_items where id = (select content_item_id from attachments where size = 4000)";
     sqlx::query(statement).execute(team.test.pool()).await.expect("deleted");
@@ -101,7 +101,7 @@ async fn a_user_writes_so_often_and_no_more_in_all_processes_together() {
             written += u32::from(app.rate_limits.count_write(user).await.is_ok());
         }
     }
-    // The first portion of two of each process is free.
+    // The first portion, of two requests, is free in each process.
     assert_eq!(written, 40 + 2);
     let change = json!({"display_name": "B"});
     let refused =

@@ -1,4 +1,4 @@
-//! The checks that every test makes of what it recorded are able to fail.
+//! Verifies that the checks of recorded data, which run in every test, can fail.
 
 use axum::body::Body;
 use http::{Method, Request};

@@ -1,4 +1,4 @@
-//! Invites of somebody who may not invite any more.
+//! Invites whose inviter has lost the right to invite.
 
 use domain::ids::{InviteId, UserId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
@@ -8,7 +8,7 @@ use test_support::TestApp;
 
 use crate::workspace_invites::Team;
 
-/// How somebody loses the right to invite.
+/// Ways to lose the right to invite.
 #[derive(Clone, Copy, Debug)]
 enum Loss {
     RemovedFromOrganization,
@@ -17,7 +17,7 @@ enum Loss {
     LeftWorkspace,
     BecameAuthor,
     BecameReviewer,
-    /// Somebody deletes the membership in a way that revokes nothing.
+    /// Deletes the membership without revoking invites.
     Deleted,
 }
 
@@ -72,7 +72,7 @@ async fn an_invite_is_void_when_its_inviter_may_not_invite_any_more() {
         assert_eq!(team.roles(second).await, (None, None), "{loss:?}");
         if !matches!(loss, Loss::Deleted) {
             assert_eq!(team.status(invite).await, "revoked", "{loss:?}");
-            // It does not stand in the way of another.
+            // It does not block another invite.
             team.invite_as(team.owner, &address).await;
         }
     }
@@ -104,7 +104,7 @@ async fn an_invite_stays_where_another_role_still_gives_the_right() {
     team.lose(admin, Loss::BecameAuthor).await;
     assert_eq!(team.status(invite).await, "pending");
 
-    // A manager who was an admin as well stops being an admin.
+    // A manager who is also an admin loses the admin role.
     let manager_too = format!("/v1/workspaces/{}/members/{admin}", team.workspace);
     team.test
         .call(Some(team.owner), Method::PATCH, &manager_too, json!({"role": "manager"}))
@@ -122,7 +122,7 @@ async fn a_demoted_admin_loses_invites_into_workspaces_that_they_do_not_manage()
     team.test.join_organization(team.organization, admin, OrganizationRole::Admin).await;
     let user = team.test.user("ada").await;
     let invite = team.invite_as(admin, &team.test.email_of(user).await).await;
-    // Somebody else's invite has nothing to do with it.
+    // Invites of other members stay.
     let other = team.invite_as(team.manager, "bob@example.com").await;
     let path = format!("/v1/organizations/{}/members/{admin}", team.organization);
     team.test.call(Some(team.owner), Method::PATCH, &path, json!({"role": "member"})).await.expect(200);
@@ -144,7 +144,7 @@ async fn a_refused_removal_revokes_nothing() {
     assert_eq!(team.status(invite).await, "pending");
 }
 
-/// An invite that is created while its inviter is removed is seen by neither statement of the removal.
+/// An invite created during its inviter's removal is invisible to both statements of the removal.
 #[tokio::test]
 async fn an_invite_created_during_the_removal_is_void() {
     let team = Team::start().await;

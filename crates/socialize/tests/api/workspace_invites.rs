@@ -1,4 +1,4 @@
-//! Inviting people into a workspace, and accepting.
+//! Invites into a workspace, and their acceptance.
 
 use chrono::TimeDelta;
 use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
@@ -59,7 +59,7 @@ impl Team {
             .expect("an invite")
     }
 
-    /// The roles of a user in the organization and the workspace.
+    /// The user's roles in the organization and the workspace.
     pub(crate) async fn roles(&self, user: UserId) -> (Option<String>, Option<String>) {
         sqlx::query_as(
             "select (select role from organization_members where organization_id = $1 and user_id = $3),
@@ -154,7 +154,7 @@ async fn one_invite_at_a_time_is_pending() {
     team.revoke(team.manager, first).await.expect(204);
     let second: InviteId =
         team.invite("ada@example.com").await.expect(201).text("id").parse().expect("an id");
-    // Its time is over, and the job that expires it has not run.
+    // It has expired, but the job has not run.
     team.test.app.clock.advance(TimeDelta::days(7));
     team.invite("ada@example.com").await.expect(201);
     assert_eq!(team.status(first).await, "revoked");
@@ -246,7 +246,7 @@ async fn managers_revoke_what_is_pending() {
     team.revoke(reviewer, invite).await.expect_error(403, "forbidden");
     team.revoke(stranger, invite).await.expect_error(404, "not_found");
     team.revoke(team.manager, uuid::Uuid::now_v7().into()).await.expect_error(404, "not_found");
-    // An invite of one workspace is unknown to another.
+    // Another workspace does not know the invite.
     let another = team.test.workspace(team.organization, 1).await;
     let path = format!("/v1/workspaces/{another}/invites/{invite}");
     team.test.call(Some(team.owner), Method::DELETE, &path, Value::Null).await.expect_error(404, "not_found");
@@ -308,7 +308,7 @@ async fn accepting_lowers_nobody() {
     team.accept(admin, invite).await.expect(201);
     assert_eq!(team.roles(admin).await, (Some("admin".to_owned()), Some("author".to_owned())));
 
-    // Both were pending when the user was invited, who then joined by other means.
+    // Both invites were pending when the user joined in another way.
     let user = team.test.user("ada").await;
     let invite = team.invite_user(user).await;
     team.test.join_organization(team.organization, user, OrganizationRole::Member).await;
@@ -366,7 +366,7 @@ async fn only_the_invited_can_accept_and_only_in_time() {
 
     team.test.app.clock.advance(TimeDelta::days(7));
     team.accept(user, invite).await.expect_error(410, "link_expired");
-    // Others do not learn what has become of it.
+    // Other users do not learn the state of the invite.
     team.accept(other, invite).await.expect_error(403, "forbidden");
     for user in [user, other] {
         assert_eq!(team.roles(user).await, (None, None));
@@ -420,7 +420,7 @@ async fn of_two_acceptances_at_once_one_succeeds() {
 async fn of_two_invites_at_once_one_is_created() {
     let team = Team::start().await;
     let mut transaction = team.test.pool().begin().await.expect("a transaction");
-    // Holds up the first insert at its reference to the workspace and the second at the first's unique entry.
+    // Blocks the first insert at its foreign key to the workspace, and the second at the first's unique key.
     sqlx::query("select from workspaces for update").execute(&mut *transaction).await.expect("locked");
     let release = async {
         team.test.wait_until_blocked(2).await;

@@ -1,4 +1,4 @@
-//! Who belongs to a workspace, and what they are there.
+//! Members of a workspace and their roles.
 
 use domain::ids::{OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
@@ -14,9 +14,9 @@ struct Team {
     manager: UserId,
     author: UserId,
     reviewer: UserId,
-    /// In the organization, but not in the workspace.
+    /// Member of the organization but not of the workspace.
     colleague: UserId,
-    /// In another organization.
+    /// Member of another organization.
     stranger: UserId,
 }
 
@@ -106,7 +106,7 @@ async fn others_add_nobody_and_nobody_from_elsewhere_is_added() {
     for user in [team.colleague, team.stranger] {
         team.add(user, user, "manager").await.expect_error(404, "not_found");
     }
-    // A user of another organization and one who does not exist are told apart by nothing.
+    // A foreign user and an unknown one get the same response.
     let known = team.add(team.manager, team.stranger, "author").await.expect_error(422, "invalid_field");
     let unknown = uuid::Uuid::now_v7().into();
     let unknown = team.add(team.manager, unknown, "author").await.expect_error(422, "invalid_field");
@@ -137,7 +137,7 @@ async fn adding_a_member_revokes_their_pending_invite() {
     let invites = format!("/v1/workspaces/{}/invites", team.workspace);
     let invite = json!({"email": team.test.email_of(team.colleague).await, "role": "author"});
     team.test.post(team.manager, &invites, invite).await.expect(201);
-    // A refused addition revokes nothing.
+    // A rejected addition revokes nothing.
     team.add(team.manager, team.stranger, "author").await.expect_error(422, "invalid_field");
     assert_eq!(team.test.get(team.manager, &invites).await.body["items"][0]["status"], "pending");
     team.add(team.manager, team.colleague, "author").await.expect(201);
@@ -174,7 +174,7 @@ async fn managers_remove_members_and_anybody_may_leave() {
     }
     team.remove(team.manager, team.author).await.expect(204);
     team.remove(team.reviewer, team.reviewer).await.expect(204);
-    // The owner still manages it, so the last manager may go.
+    // The owner still manages it, so the last manager may leave.
     team.remove(team.manager, team.manager).await.expect(204);
     for user in [team.manager, team.author, team.reviewer] {
         team.test.get(user, &team.path()).await.expect_error(404, "not_found");
@@ -188,7 +188,7 @@ async fn managers_remove_members_and_anybody_may_leave() {
 async fn addresses_are_for_owners_and_admins_of_the_organization() {
     let team = Team::start().await;
     let address = team.test.email_of(team.author).await;
-    // The addresses that a caller sees, without their own.
+    // Addresses that a caller sees, other than their own.
     let seen = async |caller: UserId| {
         let list = team.test.get(caller, &team.path()).await.expect(200);
         let items = list.body["items"].as_array().expect("items").clone();

@@ -1,4 +1,4 @@
-//! Creating, listing, reading and changing workspaces.
+//! Workspaces: create, list, read, change.
 
 use chrono::TimeDelta;
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};

@@ -1,4 +1,4 @@
-//! An organization with somebody of every role, and everything that requests need.
+//! An organization with a member of every role, and everything that requests refer to.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -20,13 +20,12 @@ use uuid::Uuid;
 
 use crate::auth::{self, PASSWORD};
 
-/// Who a request comes from.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Anonymous,
-    /// The owner of another organization.
     Stranger,
-    /// A member of the organization who has no role in the workspace.
+    /// A member of the organization without a role in the workspace.
     Member,
     Reviewer,
     Author,
@@ -57,13 +56,13 @@ pub(crate) struct World<'a> {
     workspace: WorkspaceId,
     /// In the order of [`Role::ALL`].
     callers: [Option<UserId>; 9],
-    /// The status that content items have.
+    /// Status of content items.
     item_status: &'static str,
-    /// What stands for which name already.
+    /// Values that have been created, by name.
     values: Mutex<HashMap<String, String>>,
 }
 
-/// So that a table can register as many users as it has lines.
+/// Lets a table register a user per row.
 pub(crate) fn without_rate_limits(settings: &mut AppSettings) {
     let limits = &mut settings.rate_limits;
     for limit in [
@@ -105,7 +104,7 @@ impl<'a> World<'a> {
         self.caller(role).expect("a role with a user")
     }
 
-    /// Replaces all names in braces by what they stand for.
+    /// Replaces all names in braces by their values.
     pub(crate) async fn fill(&self, template: &str, role: Role) -> String {
         let mut filled = template.to_owned();
         while let Some(name) = first_name(&filled) {
@@ -116,7 +115,7 @@ impl<'a> World<'a> {
     }
 
     async fn value(&self, name: &str, role: Role) -> String {
-        // An invite is for the caller.
+        // An invite belongs to the caller.
         if name == "invite_token" {
             return self.invite_token(role).await;
         }
@@ -139,11 +138,11 @@ impl<'a> World<'a> {
         match name {
             "organization_id" => organization.to_string(),
             "workspace_id" => workspace.to_string(),
-            // Somebody who is in the organization and the workspace and calls nothing.
+            // A member of the organization and the workspace who sends no requests.
             "user_id" => {
                 test.workspace_member(organization, workspace, WorkspaceRole::Author).await.to_string()
             }
-            // Somebody who is in the organization but not in the workspace.
+            // A member of the organization but not of the workspace.
             "newcomer_id" => {
                 let newcomer = test.user("newcomer").await;
                 test.join_organization(organization, newcomer, OrganizationRole::Member).await;
@@ -206,18 +205,18 @@ impl<'a> World<'a> {
                 let token = tokens.issue(self.user(Role::Owner), session, test.app.clock.now());
                 token.expect("signed").expose().to_owned()
             }
-            // With the header that says that there is no signature.
+            // With the header of an unsigned token.
             "unsigned_token" => {
                 let token = self.token(TimeDelta::zero());
                 let claims = token.split('.').nth(1).expect("three parts");
                 format!("{}.{claims}.", URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"none"}"#))
             }
-            // Of a user who does not exist.
+            // The token of a user who does not exist.
             "token_of_nobody" => test.access_token(UserId::from(Uuid::new_v4())).expose().to_owned(),
             "foreign_cursor" => cursor(test.app.clock.now().timestamp_micros()),
             // 4714 BC, just before the calendar of Postgres begins.
             "ancient_cursor" => cursor(-210_866_803_200_000_001),
-            // 262142 AD, close to where other calendars end.
+            // 262142 AD, near the end of other calendars.
             "distant_cursor" => cursor(8_210_266_876_799_999_999),
             unknown => panic!("nothing is called {unknown}"),
         }
@@ -238,7 +237,7 @@ impl<'a> World<'a> {
         token.expect("signed").expose().to_owned()
     }
 
-    /// An item of the author, with the status that was asked for.
+    /// Creates an item of the author with the requested status.
     async fn content_item(&self) -> String {
         let act =
             |role, path: String, body| async move { self.test.post(self.user(role), &path, body).await };
@@ -285,14 +284,14 @@ impl<'a> World<'a> {
     }
 }
 
-/// The smallest picture that there is: one transparent pixel.
+/// The smallest PNG: one transparent pixel.
 pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
 
 fn new_email() -> String {
     format!("somebody-{}@example.com", Uuid::new_v4().simple())
 }
 
-/// The first name in braces. JSON has braces, too, but no names directly in them.
+/// Returns the first name in braces. JSON contains braces too, but never directly around a name.
 fn first_name(template: &str) -> Option<String> {
     let is_name =
         |name: &&str| !name.is_empty() && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
@@ -300,7 +299,7 @@ fn first_name(template: &str) -> Option<String> {
     names.find(is_name).map(str::to_owned)
 }
 
-/// A cursor that begins after something created at this time, in microseconds since 1970.
+/// A cursor after an item created at this time, in microseconds since 1970.
 fn cursor(micros: i64) -> String {
     URL_SAFE_NO_PAD.encode([&micros.to_be_bytes()[..], Uuid::new_v4().as_bytes()].concat())
 }

@@ -1,4 +1,4 @@
-//! However much waits in the queue, its statements cost as much as if little did.
+//! The queue's statements cost the same with a large backlog as with a small one.
 
 use domain::labels::JobKind;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use test_support::{TestApp, TestDatabase, claim_of_eight, insert_due_emails};
 
 use crate::support::{enqueued, eventually, settings};
 
-/// The plan by which eight jobs are claimed, as it went. Nothing of it stays.
+/// Plan of a claim of eight jobs, after execution. The claim is rolled back.
 async fn claimed(connection: &mut PgConnection) -> Value {
     let mut transaction = connection.begin().await.expect("a transaction");
     let explained = claim_of_eight("explain (analyze, buffers, format json) ");
@@ -24,7 +24,7 @@ fn buffers(plan: &Value) -> u64 {
     of("Shared Hit Blocks") + of("Shared Read Blocks")
 }
 
-/// The nodes of a plan that read a whole table of jobs, or all of a kind.
+/// Plan nodes that read a whole table of jobs, or all jobs of a kind.
 fn whole_reads(plan: &Value, found: &mut Vec<String>) {
     let node = plan["Node Type"].as_str().expect("a type");
     let reads_a_table = plan["Relation Name"] == "jobs" && node == "Seq Scan";
@@ -44,7 +44,7 @@ async fn a_claim_reads_as_much_of_a_large_backlog_as_of_a_small_one() {
     let small = claimed(&mut connection).await;
     assert_eq!(small["Actual Rows"].as_f64(), Some(8.0));
     insert_due_emails(&mut connection, 99_000, 100).await;
-    // Before Postgres has looked at what is there, and after.
+    // Before and after Postgres has gathered statistics.
     for is_known in [false, true] {
         if is_known {
             sqlx::raw_sql("analyze jobs").execute(&mut connection).await.expect("known");
@@ -82,7 +82,7 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
     .await
     .expect("a job whose lease is over");
 
-    // On connections of its own, which write down what they have read when they end.
+    // On separate connections, which report their statistics on closing.
     let options = test.pool().connect_options().as_ref().clone().application_name(NAME);
     let pool = PgPoolOptions::new().max_connections(3).connect_with(options).await.expect("a pool");
     let app = test.another_process_over(&pool);
@@ -92,7 +92,7 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
             .await
             .expect("statistics")
     };
-    // What came before is written down at the latest now.
+    // Forces earlier statistics to be reported now.
     sqlx::query("select pg_stat_force_next_flush()").execute(&mut *connection).await.expect("written down");
     let before = scans(&mut connection).await;
     let several = settings(async |_, job| match job.id.uuid().as_bytes()[15] % 3 {
@@ -100,7 +100,7 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
         1 => Err(JobError::Retry(ErrorType::Unavailable)),
         _ => Err(JobError::Fail(ErrorType::Rejected)),
     });
-    // The backlog stays: nobody has a slot for it.
+    // No slot is free for the backlog, so it stays.
     let policy = |kind| socialize::queue::JobPolicy {
         concurrency: if kind == JobKind::SendEmail { 0 } else { 10 },
         is_shared: false,

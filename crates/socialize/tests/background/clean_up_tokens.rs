@@ -1,4 +1,4 @@
-//! Deleting what can no longer be used, and nothing else.
+//! Clean-up of expired data, and of nothing else.
 
 use chrono::TimeDelta;
 use socialize::workers::clean_up_tokens;
@@ -84,7 +84,7 @@ async fn sessions_go_when_they_expire_or_ended_a_week_ago_with_their_tokens() {
     )
     .await;
     clean_up_tokens::run(&test.app).await.expect("cleaned up");
-    // And the session of the user.
+    // Including the user's session.
     assert_eq!((count(&test, "sessions").await, count(&test, "refresh_tokens").await), (3, 2));
 }
 

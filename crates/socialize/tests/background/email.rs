@@ -1,4 +1,4 @@
-//! What e-mails say, to whom they go, and which are not sent at all.
+//! Content and recipients of e-mails, and those that are not sent.
 
 use std::collections::HashMap;
 
@@ -18,14 +18,14 @@ use uuid::Uuid;
 
 use crate::support::{committed, nothing_reveals, row, runs};
 
-/// Leaves an e-mail to the worker, as handlers do, and returns its job.
+/// Enqueues an e-mail as handlers do, and returns its job.
 pub(crate) async fn enqueue_email(test: &TestApp, email: Email) -> JobId {
     let mut transaction = test.app.database.begin().await.expect("a transaction");
     email.enqueue(&test.app, &mut transaction).await.expect("enqueued");
     committed(test, transaction).await
 }
 
-/// How many deliveries there were, by the metric.
+/// Number of deliveries, by the metric.
 pub(crate) fn deliveries(test: &TestApp, template: &str, outcome: &str) -> i64 {
     let labels = [("template", template), ("outcome", outcome)];
     match test.metrics().value("socialize.email.deliveries", &labels) {
@@ -34,7 +34,7 @@ pub(crate) fn deliveries(test: &TestApp, template: &str, outcome: &str) -> i64 {
     }
 }
 
-/// How many e-mails came to which result, by the metric. Results that none came to are left out.
+/// Number of e-mails by result, by the metric, without zero counts.
 pub(crate) fn messages(test: &TestApp) -> Vec<(&'static str, i64)> {
     let metrics = test.metrics();
     let count = |result: &EmailResult| match metrics
@@ -47,12 +47,12 @@ pub(crate) fn messages(test: &TestApp) -> Vec<(&'static str, i64)> {
     counts.filter(|(_, count)| *count > 0).collect()
 }
 
-/// The lines of deliveries since the last look.
+/// Log lines of deliveries since the last call.
 pub(crate) fn delivery_lines(test: &TestApp) -> Vec<Json> {
     test.log_lines().into_iter().filter(|line| line["event"] == "email.delivery").collect()
 }
 
-/// A registration of Ada's that waits for confirmation.
+/// A pending registration of Ada's.
 pub(crate) async fn registration(test: &TestApp) -> RegistrationId {
     let id = RegistrationId::from(Uuid::now_v7());
     sqlx::query(
@@ -68,7 +68,7 @@ pub(crate) async fn registration(test: &TestApp) -> RegistrationId {
     id
 }
 
-/// A user with the token of a link that sets a new password.
+/// A user with the token of a password reset link.
 async fn reset_link(test: &TestApp) -> (UserId, EmailTokenId) {
     let (user, id) = (test.user("ada").await, EmailTokenId::from(Uuid::now_v7()));
     sqlx::query(
@@ -102,12 +102,11 @@ async fn send(test: &TestApp, email: Email) -> (HashMap<String, String>, String,
     (headers(&message), text, html)
 }
 
-/// The headers as they were sent.
 fn headers(message: &Message<'_>) -> HashMap<String, String> {
     message.headers_raw().map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
-/// Nothing is sent and nothing is wrong: the e-mail has become pointless.
+/// Asserts that an obsolete e-mail is not sent and causes no error.
 async fn is_not_sent(test: &TestApp, email: Email) {
     let before = test.emails().len();
     let id = enqueue_email(test, email).await;
@@ -144,7 +143,7 @@ async fn the_links_of_an_account_carry_their_tokens() {
     let expected = link("verify-email", LinkPurpose::VerifyEmail, verify.uuid());
     assert!(text.contains(&format!("\n{expected}\n")), "{text}");
     assert!(html.contains(&format!("href=\"{expected}\"")), "{html}");
-    // Whoever registered an address that is not theirs must not have us deliver the name that they chose.
+    // Somebody who registers a foreign address must not be able to send their chosen name to it.
     assert!(text.starts_with("Hello,\n") && !text.contains("ada"), "{text}");
 
     let (_, text, _) = send(&test, Email::ResetPassword { token: reset }).await;
@@ -208,7 +207,7 @@ async fn an_invite_is_sent_while_it_can_be_accepted() {
     let rename = "update users set display_name = E'Ada <b>\"L\"</b>' where id = $1";
     execute(&test, rename, owner.uuid()).await;
     execute(&test, "update organizations set name = 'Größe & Co' where created_by = $1", owner.uuid()).await;
-    // A name from before they were checked.
+    // A name stored before names were checked.
     let rename = "update workspaces set name = E'X\\r\\nBcc: x@y.example' where id = (select workspace_id from workspace_invites where id = $1)";
     execute(&test, rename, invite.uuid()).await;
     let (headers, text, html) = send(&test, Email::WorkspaceInvite { invite }).await;
@@ -278,7 +277,7 @@ async fn reviewers_are_asked_about_the_current_revision_only() {
     );
     assert!(text.contains(&format!("\nhttps://socialize.example/content-items/{content_item}\n")), "{text}");
 
-    // What was asked about a revision stands for those that came after it, and not for one that is still to come.
+    // An e-mail about a revision covers later revisions that exist on sending, but not future ones.
     send(&test, asked(1, reviewer)).await;
     is_not_sent(&test, asked(3, reviewer)).await;
     is_not_sent(&test, asked(2, author)).await;

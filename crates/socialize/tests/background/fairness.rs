@@ -1,4 +1,4 @@
-//! Organizations with much to do, or whose servers let us wait, do not keep the others waiting.
+//! Organizations with much work, or with slow servers, do not delay others.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -40,12 +40,12 @@ impl Customer {
         workspace
     }
 
-    /// Has items delivered at once.
+    /// Makes items due for delivery.
     async fn publishes(&self, test: &TestApp, workspace: WorkspaceId, items: i32) {
         test.scheduled_items(workspace, self.owner, items, test.app.clock.now()).await;
     }
 
-    /// Has three items of each of so many new workspaces delivered at once.
+    /// Makes three items of each of so many new workspaces due for delivery.
     async fn publishes_from(&self, test: &TestApp, workspaces: usize) {
         for _ in 0..workspaces {
             let workspace = self.workspace(test).await;
@@ -54,7 +54,7 @@ impl Customer {
     }
 }
 
-/// Works on two jobs of a kind at once, and so on eight deliveries.
+/// A worker with two concurrent jobs of a kind, and thus eight deliveries.
 fn worker(test: &TestApp) -> WorkerHandle {
     Worker::start(test.app.clone(), WorkerSettings { concurrency: 2, ..real_work() })
 }
@@ -72,7 +72,7 @@ async fn many_endpoints_of_one_organization_that_never_answer_delay_no_other() {
     let quick = Receiver::start(|_, _| Reaction::status("200 OK")).await;
     Customer::of(&test, &tarpit).await.publishes_from(&test, 40).await;
     test.app.clock.advance(TimeDelta::seconds(1));
-    // Neither of them has been called before.
+    // Neither has been called before.
     Customer::of(&test, &quick).await.publishes_from(&test, 1).await;
     let worker = worker(&test);
     eventually("the others are published", async || attempts(&test, "delivered") == 3).await;
@@ -93,7 +93,7 @@ async fn slots_are_kept_for_endpoints_that_answer() {
     let workspace = honest.workspace(&test).await;
     honest.publishes(&test, workspace, 1).await;
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
-    // More organizations than there are slots for deliveries.
+    // More organizations than slots for deliveries.
     for _ in 0..12 {
         Customer::of(&test, &tarpit).await.publishes_from(&test, 1).await;
     }
@@ -183,11 +183,11 @@ async fn endpoints_that_time_out_are_slow_until_they_have_answered_as_often() {
     for expected in [0, 2, 4, 3, 2, 1, 0, 0] {
         customer.publishes(&test, workspace, 1).await;
         test.run_due_jobs().await;
-        // What timed out waits for its next attempt, which this is not about.
+        // Deletes retries of timed-out deliveries, which this test does not cover.
         sqlx::query("delete from jobs").execute(test.pool()).await.expect("deleted");
         assert_eq!(behaviour().await, (expected, true));
     }
-    // Another URL is another endpoint.
+    // A new URL is a new endpoint.
     sqlx::query("update publishing_endpoints set slowness = 7").execute(test.pool()).await.expect("slow");
     let manager = test.workspace_member(customer.organization, workspace, WorkspaceRole::Manager).await;
     let path = format!("/v1/workspaces/{workspace}/publishing-endpoint");
@@ -203,7 +203,7 @@ async fn an_organization_with_many_e_mails_does_not_delay_those_of_others() {
     let test = TestApp::start().await;
     let ((many, _), (few, _)) = (test.organization().await, test.organization().await);
     let (many, few) = (test.workspace(many, 1).await, test.workspace(few, 1).await);
-    // The claim looks at the first hundred, and at the first of each organization where there are more.
+    // The claim considers the first hundred jobs, or the first of each organization if there are more.
     for flood in [10, 150] {
         let of = |workspace| NewJob { owner: JobOwner::Workspace(workspace), ..job(JobKind::SendEmail, &()) };
         for _ in 0..flood {
@@ -213,7 +213,7 @@ async fn an_organization_with_many_e_mails_does_not_delay_those_of_others() {
         let others = [commit(&test, of(few)).await, commit(&test, job(JobKind::SendEmail, &())).await];
         let order: Arc<Mutex<Vec<JobId>>> = Arc::default();
         let seen = order.clone();
-        // What is claimed together is by organizations in turn: of three jobs, each is another's.
+        // Jobs claimed together are from different organizations.
         let three_at_once = WorkerSettings {
             policy: |_| JobPolicy {
                 concurrency: 3,

@@ -8,7 +8,7 @@ use socialize::gauges::{Difference, compare, fold, repair};
 use sqlx::{PgConnection, PgPool};
 use test_support::TestApp;
 
-/// A user, an organization, and a function of a content item with everything that its constraints ask for.
+/// A user, an organization, and a function that inserts a content item with all required columns.
 const EXAMPLE: &str = "
     insert into users (id, email, display_name, password_hash, created_at)
     values ('00000000-0000-0000-0000-000000000001', 'a@example.com', 'A', '$argon2id$example', now());
@@ -51,7 +51,7 @@ const DELETE: &str =
 const CASCADE: &str =
     "with gone as (delete from workspaces where id = (select id from workspaces order by random() limit 1))
      select add_workspace(gen_random_uuid())";
-/// Postgres truncates no table while checks of its rows are put off.
+/// Postgres cannot truncate a table with deferred constraint checks.
 const TRUNCATE: &str = "set constraints all immediate; truncate content_items cascade";
 const REPORT: &str = "select add_report(gen_random_uuid(), 'new')";
 const TRIAGE: &str =
@@ -60,18 +60,19 @@ const TRIAGE: &str =
 const STATEMENTS: [&str; 14] =
     [ADD, ADD, ADD, UPSERT, UPSERT, MOVE, MOVE, EDIT, MERGE, DELETE, CASCADE, TRUNCATE, REPORT, TRIAGE];
 
-/// How many transactions each writer makes.
+/// Number of transactions per writer.
 const TRANSACTIONS: usize = 120;
 const WRITERS: usize = 6;
 
-/// Does up to five things in one transaction, some of them in savepoints that are rolled back, and commits in most cases.
+/// Runs up to five statements in one transaction, some in savepoints that are rolled back, and usually
+/// commits.
 async fn transaction(pool: &PgPool, random: &mut StdRng) -> sqlx::Result<bool> {
     let mut transaction = pool.begin().await?;
-    // The database looks for deadlocks only after a second.
+    // The default deadlock check would take a second.
     sqlx::query("set local lock_timeout = '20ms'").execute(&mut *transaction).await?;
     for _ in 0..random.random_range(1..=5) {
         let statement = STATEMENTS[random.random_range(0..STATEMENTS.len())];
-        // To truncate excludes everybody else, so it is rare.
+        // Truncation excludes all other writers, so it is rare.
         if statement == TRUNCATE && random.random_range(0..5) > 0 {
             continue;
         }
@@ -93,8 +94,8 @@ async fn transaction(pool: &PgPool, random: &mut StdRng) -> sqlx::Result<bool> {
     Ok(commits)
 }
 
-/// Makes transactions and answers how many committed. Those that lock the same rows in another order are ended by the
-/// database, as are those whose workspace has just been deleted: they are rolled back, which is one more thing to survive.
+/// Runs transactions and returns the number of commits. Deadlocked ones, and those whose workspace has just
+/// been deleted, are rolled back, which the counts must survive as well.
 async fn write(pool: PgPool, seed: u64) -> usize {
     let mut random = StdRng::seed_from_u64(seed);
     let mut committed = 0;
@@ -123,7 +124,7 @@ async fn counts_are_exact_at_every_moment_while_many_write_and_others_fold() {
     let writers: Vec<_> =
         (0..WRITERS).map(|seed| tokio::spawn(write(test.pool().clone(), seed as u64))).collect();
     let (is_over, compared, folded) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
-    // A comparison is one statement, which sees one moment: at each of them everything must be equal.
+    // The comparison is a single statement with one snapshot, so both sides must always be equal.
     let comparing = async {
         let mut connection = test.pool().acquire().await.expect("a connection");
         while !is_over.load(Relaxed) {
@@ -134,7 +135,7 @@ async fn counts_are_exact_at_every_moment_while_many_write_and_others_fold() {
     let folding = async || {
         let mut connection = test.pool().acquire().await.expect("a connection");
         while !is_over.load(Relaxed) {
-            // Two fold at once, which happens when a frozen one wakes.
+            // Two fold concurrently, as after a frozen process wakes.
             if let Ok(count) = fold(&test.app.database, &mut connection).await {
                 folded.fetch_add(count as usize, Relaxed);
             }
@@ -234,7 +235,7 @@ async fn what_bypassed_the_triggers_is_found_and_repaired_while_others_write() {
     let expected = [difference("content_items", "draft", 3, 0), difference("feedback_reports", "new", 0, 2)];
     assert_eq!(differences(&test, &mut connection).await, expected);
 
-    // Two repair at once while somebody is in the middle of writing.
+    // Two repairs run concurrently with a writer.
     let mut writing = test.pool().begin().await.expect("a transaction");
     sqlx::query(ADD).execute(&mut *writing).await.expect("added");
     let mut other = test.pool().acquire().await.expect("a connection");

@@ -1,4 +1,4 @@
-//! The gauges as they are reported: what is in the database, by one process, and nothing that nobody knows.
+//! Reported gauges: the database's contents, from one process, and no stale values.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ async fn stop(worker: socialize::queue::WorkerHandle) {
     worker.stop(Instant::now() + Duration::from_secs(60)).await;
 }
 
-/// Every gauge that samples report, with its labels and value.
+/// Every sampled gauge with its labels and value.
 fn reported(app: &App) -> Vec<(&'static str, &'static str, Option<f64>)> {
     let items = ContentItemStatus::ALL.iter().map(|status| (CONTENT_ITEMS, "status", status.as_str()));
     let reports = FeedbackStatus::ALL.iter().map(|status| (FEEDBACK, "status", status.as_str()));
@@ -47,11 +47,11 @@ fn reported(app: &App) -> Vec<(&'static str, &'static str, Option<f64>)> {
 }
 
 fn reports(app: &App) -> bool {
-    // Every state or none; in between it has just begun or ended.
+    // Either every state or none; in between, sampling has just begun or ended.
     gauge(app, LAST_SUCCESS, &[]).is_some() && reported(app).iter().all(|(_, _, value)| value.is_some())
 }
 
-/// Waits until a sample has been read that began after now.
+/// Waits for a sample that begins after now.
 async fn sampled_again(app: &App) {
     let before = operations(app, "fold_gauges");
     eventually("two more samples", async || operations(app, "fold_gauges") >= before + 2).await;
@@ -71,7 +71,7 @@ async fn every_state_is_reported_also_when_nothing_is_in_it() {
     assert!(reported(&test.app).iter().all(|(_, _, value)| value.is_none()), "nobody looks any more");
 }
 
-/// An item of this status, entered so long ago.
+/// An item with this status and age.
 async fn item(test: &TestApp, status: ContentItemStatus, entered_before: TimeDelta) {
     sqlx::query(
         "with item as (
@@ -114,7 +114,7 @@ async fn samples_say_what_the_database_holds() {
     item(&test, ContentItemStatus::Draft, hour * 100).await;
     item(&test, ContentItemStatus::InApproval, hour * 72).await;
     item(&test, ContentItemStatus::InApproval, hour * 73).await;
-    // Pending and valid, pending and past its time, revoked.
+    // Pending and valid, pending and expired, revoked.
     execute(
         &test,
         "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at, closed_at)
@@ -155,7 +155,7 @@ async fn one_process_samples_and_another_takes_over_from_it() {
     let first = Worker::start(test.app.clone(), sampling());
     eventually("the first reports", async || reports(&test.app)).await;
     let second = Worker::start(other.clone(), sampling());
-    // It asks once for each of the three locks in a turn, so the loops have turned several times.
+    // Each iteration requests three locks, so the loops have run several times.
     eventually("the second looks", async || operations(&other, "lock_sampler") >= 9).await;
     assert!(reports(&test.app) && !reports(&other));
     assert_eq!(operations(&other, "sample_gauges"), 0);
@@ -172,7 +172,8 @@ async fn a_sampler_that_lost_its_connection_stops_reporting_before_it_samples_ag
     let worker = Worker::start(test.app.clone(), sampling());
     eventually("it reports", async || reports(&test.app)).await;
     let locked = operations(&test.app, "lock_sampler");
-    // As the server does with a sampler that was silent for too long. Whoever took the lock meanwhile keeps it.
+    // Like the server with a sampler that was silent for too long. Another process keeps the lock if it took
+    // it meanwhile.
     let mut somebody = test.pool().acquire().await.expect("a connection");
     sqlx::raw_sql(
         "with ended as (

@@ -1,4 +1,4 @@
-//! The loops: periodic jobs, the state of the queue, and loops that fail.
+//! Loops: periodic jobs, queue samples and failures.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
@@ -32,7 +32,7 @@ fn periodic() -> WorkerSettings {
     }
 }
 
-/// Waits until each of the schedulers has looked again, twice: once may have begun before.
+/// Waits until each scheduler has completed two more iterations: one may have begun before.
 async fn looked_again(apps: &[App]) {
     let before: Vec<u64> = apps.iter().map(|app| operations(app, "schedule_periodic_jobs")).collect();
     let has_looked = || {
@@ -61,7 +61,7 @@ async fn a_periodic_job_is_enqueued_once_a_period_by_two_schedulers() {
         looked_again(&apps).await;
         assert_eq!((next_run_at().await, done()), (Some(test.app.clock.now() + every), count));
     }
-    // Periods that nobody was there for are not made up for.
+    // Missed periods are not made up for.
     test.app.clock.advance(every * 10);
     eventually("it has run", async || done() == 4).await;
     looked_again(&apps).await;
@@ -115,7 +115,7 @@ async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     })
     .await;
     worker.stop(Instant::now() + EVERY).await;
-    // From now on nobody works, so that what becomes due stays.
+    // From now on no job is run, so that due jobs stay.
     let worker = Worker::start(test.app.clone(), WorkerSettings { concurrency: 0, ..sampling() });
     let waits = NewJob { run_at: Some(test.app.clock.now() + TimeDelta::seconds(10)), ..job(KIND, &()) };
     assert_ne!(commit(&test, waits).await, dead);
@@ -202,7 +202,7 @@ static PANICS: AtomicBool = AtomicBool::new(false);
 async fn a_loop_that_panics_turns_again() {
     let test = TestApp::start().await;
     let (lines, _installed) = collect_lines();
-    // The worker reads the policy once, when it starts; the scheduler in every turn.
+    // The worker reads the policy at its start; the scheduler reads it in every iteration.
     let settings = WorkerSettings {
         schedule_interval: Duration::from_millis(5),
         policy: |_| {
@@ -230,11 +230,11 @@ async fn a_loop_that_stands_still_shows_by_its_age() {
     );
     let last_success = |which| gauge(&test.app, LAST_SUCCESS, &[("loop", which)]);
     let started = test.app.clock.now().timestamp() as f64;
-    // The others do not turn again within an hour, so only this one will wait.
+    // The others do not iterate again within an hour, so only this one waits.
     for which in ["worker", "scheduler", "queue_sampler"] {
         eventually("it turns", async || last_success(which) == Some(started)).await;
     }
-    // A turn that waits for somebody else neither fails nor ends.
+    // A blocked iteration neither fails nor ends.
     let mut somebody = test.pool().begin().await.expect("a transaction");
     sqlx::query("lock table jobs").execute(&mut *somebody).await.expect("locked");
     test.wait_until_blocked(1).await;

@@ -1,4 +1,4 @@
-//! A real mail server: what is accepted, refused and deferred, over plain and encrypted connections.
+//! A real mail server: accepted, rejected and deferred e-mails, over plain and encrypted connections.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -23,14 +23,14 @@ use test_support::{TestApp, python_tool};
 use crate::email::{deliveries, delivery_lines, enqueue_email, messages, registration};
 use crate::support::{LEASE, eventually, job, nothing_reveals, row, runs, settings, waiting};
 
-/// A server and the directory of what it took.
+/// A server and the directory of its accepted messages.
 struct MailServer {
     process: Child,
     port: u16,
     directory: TempDir,
 }
 
-/// A message as the server saw it.
+/// A message as received by the server.
 #[derive(Debug, Deserialize)]
 struct Received {
     connection: u32,
@@ -82,7 +82,7 @@ impl MailServer {
         Some(MailTransport::Smtp(self.settings(SmtpEncryption::None)))
     }
 
-    /// What it took so far.
+    /// Messages accepted so far.
     fn received(&self) -> Vec<Received> {
         let text = fs::read_to_string(self.directory.path().join("messages")).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).expect("a message")).collect()
@@ -160,7 +160,7 @@ async fn a_message_that_is_refused_is_given_up() {
     nothing_reveals(&test, &[&test.email_of(user).await, "does not want"]).await;
 }
 
-/// Runs a job to its end and returns how many attempts that took and how many hours.
+/// Runs a job to its end and returns the number of attempts and of hours.
 async fn attempts(test: &TestApp, id: JobId) -> (usize, i64) {
     let start = test.app.clock.now();
     let mut attempts = 0;
@@ -239,7 +239,7 @@ async fn a_repetition_after_a_crash_can_be_recognised() {
     let test = TestApp::start_with_mail(server.plain()).await;
     let token = registration(&test).await;
     let id = enqueue_email(&test, Email::VerifyEmail { token }).await;
-    // It dies after the mail server has taken the e-mail and before that is written down.
+    // Crashes after the mail server has accepted the e-mail and before that is written to the database.
     let dies = WorkerSettings {
         handler: Arc::new(|app, job| {
             Box::pin(async move {
@@ -266,7 +266,7 @@ async fn a_repetition_after_a_crash_can_be_recognised() {
     assert_eq!(row(&test, id).await, None);
 }
 
-/// A server that encrypts, with a certificate of its own for localhost.
+/// An encrypting server with its own certificate for localhost.
 fn encrypting(encryption: &str, more: &[&str]) -> (MailServer, Vec<u8>) {
     let directory = tempfile::tempdir().expect("a directory");
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
@@ -290,7 +290,7 @@ async fn connections_are_encrypted_and_logged_in() {
         enqueue_email(&test, Email::AlreadyRegistered { user }).await;
         assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1, "{name}");
         let received = server.received();
-        // aiosmtpd knows of encryption only where it began it itself.
+        // aiosmtpd reports encryption only if it has started TLS itself.
         assert_eq!(
             (received[0].encrypted, received[0].user.as_deref()),
             (name == "starttls", Some("socialize"))
@@ -323,14 +323,14 @@ async fn a_wrong_or_missing_password_is_no_fault_of_the_e_mail() {
     let credentials = Some(("socialize".to_owned(), Secret::new("battery staple")));
     deferred_of(SmtpSettings { credentials, ..right.clone() }, ErrorType::AuthenticationFailed).await;
     deferred_of(right, ErrorType::AuthenticationFailed).await;
-    // A server that knows no log-in.
+    // A server without authentication.
     let server = MailServer::start("accept");
     let credentials = Some(("socialize".to_owned(), Secret::new("battery staple")));
     let plain = SmtpSettings { credentials, ..server.settings(SmtpEncryption::None) };
     deferred_of(plain, ErrorType::AuthenticationFailed).await;
 }
 
-/// Sends an e-mail, which is deferred for this reason.
+/// Sends an e-mail that is deferred for this reason.
 #[track_caller]
 pub(crate) fn deferred_of(smtp: SmtpSettings, expected: ErrorType) -> impl Future<Output = ()> {
     let caller = std::panic::Location::caller();

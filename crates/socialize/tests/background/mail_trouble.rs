@@ -1,4 +1,5 @@
-//! Mail servers that stall, drop, answer late and talk nonsense: peers that no real server can be made to be.
+//! Mail servers that stall, disconnect, respond late or violate the protocol, which no real server can be
+//! made to do.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -17,14 +18,13 @@ use crate::email::{deliveries, enqueue_email};
 use crate::mail_server::deferred_of;
 use crate::support::eventually;
 
-/// Long enough for a peer on the same machine that answers, however busy the machine is, only where it does answer: what
-/// stalls runs into it.
+/// Timeout that a stalling peer reaches. A local peer that responds is faster, even on a busy machine.
 const SHORT: Duration = Duration::from_millis(300);
 const LONG: Duration = Duration::from_secs(60);
 
 const PATIENT: SmtpTimeouts = SmtpTimeouts { connect: LONG, command: LONG, message: LONG };
 
-/// Starts a peer that does `behave` with every connection, which it numbers from 1, and returns its port.
+/// Starts a peer that runs `behave` for each connection, numbered from 1, and returns its port.
 async fn peer<F>(behave: impl Fn(usize, Conversation) -> F + Send + 'static) -> u16
 where
     F: Future<Output = Option<()>> + Send + 'static,
@@ -40,7 +40,7 @@ where
     port
 }
 
-/// The server's side; `None` when the client has gone.
+/// The server's side; `None` when the client has disconnected.
 struct Conversation(BufReader<TcpStream>);
 
 impl Conversation {
@@ -54,7 +54,7 @@ impl Conversation {
         (length > 0).then_some(line)
     }
 
-    /// Answers as a good server does until a command begins with `until`, which is left unanswered.
+    /// Responds like a working server until a command begins with `until`, which it leaves unanswered.
     async fn converse(&mut self, until: &str) -> Option<()> {
         self.say("220 localhost\r\n").await?;
         self.answer_until(until).await
@@ -70,14 +70,14 @@ impl Conversation {
         }
     }
 
-    /// Takes the message up to its end.
+    /// Reads the message to its end.
     async fn take_message(&mut self) -> Option<()> {
         self.say("354 go on\r\n").await?;
         while self.hear().await? != ".\r\n" {}
         Some(())
     }
 
-    /// Keeps the connection open and says nothing.
+    /// Keeps the connection open and sends nothing.
     async fn stall(mut self) -> Option<()> {
         let mut rest = Vec::new();
         self.0.read_to_end(&mut rest).await.ok()?;
@@ -234,7 +234,8 @@ async fn an_answer_that_comes_too_late_is_not_taken_for_that_of_the_next_e_mail(
                 taken.fetch_add(1, SeqCst);
                 return conversation.say("250 taken\r\n").await;
             }
-            // Whatever the client says next, it has given up. It gets the answer now, and later ones one too late.
+            // The client has given up, whatever it sends next. It receives this response now, and later ones
+            // too late.
             conversation.hear().await?;
             conversation.say("250 taken\r\n").await?;
             conversation.answer_until("never").await

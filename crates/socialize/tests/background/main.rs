@@ -1,4 +1,4 @@
-//! Background work: the queue, its loops, the services and e-mail, on a real database and against real mail servers.
+//! Background work: the queue, its loops, jobs and e-mail, with a real database and real mail servers.
 
 mod backlog;
 mod clean_up_tokens;

@@ -1,5 +1,5 @@
-//! What stands between a worker and its database and treats idle connections badly: it closes those on which new jobs are announced, or
-//! lets nothing through any more without telling anybody.
+//! A proxy between worker and database that mistreats idle connections: it closes the listening ones, or
+//! silently drops their traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -21,20 +21,20 @@ use crate::support::{collect_lines, enqueued, eventually, gauge, loop_failures, 
 const KIND: JobKind = JobKind::CleanUpTokens;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// What happens to connections that listen. Others are always forwarded.
+/// Treatment of listening connections. Others are always forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Treatment {
     Forward,
-    /// Close them when nothing was sent for so long.
+    /// Close them after this idle time.
     CloseIdle(Duration),
-    /// Forward nothing any more. A connection that this happened to stays so.
+    /// Forward nothing any more. An affected connection stays so.
     Swallow,
 }
 
 struct Proxy {
     port: u16,
     treatment: watch::Sender<Treatment>,
-    /// How many connections have begun to listen.
+    /// Number of connections that have begun to listen.
     listening: Arc<AtomicUsize>,
 }
 
@@ -93,7 +93,7 @@ async fn forward(
     }
 }
 
-/// A worker that only looks at the queue when it is woken, and the proxy before its database.
+/// A worker that polls only when it is woken, with the proxy in front of its database.
 async fn sleepy_worker(
     test: &TestApp,
     treatment: Treatment,
@@ -111,7 +111,8 @@ async fn sleepy_worker(
     (proxy, app, worker)
 }
 
-/// Jobs wake the worker. The first ones may be found because it looks when it begins to listen; not all can be.
+/// Asserts that jobs wake the worker. It may find the first ones because it polls when it starts to listen,
+/// but not all.
 async fn wakes(test: &TestApp, app: &socialize::app::App) {
     let before = runs(app, KIND, JobOutcome::Ok);
     for count in 1..=5 {

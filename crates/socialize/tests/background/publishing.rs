@@ -1,4 +1,4 @@
-//! Content items on their way to publishing endpoints: when they go, what the endpoint gets, and what becomes of them.
+//! Deliveries to publishing endpoints: time, content and result.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use crate::receiver::{Reaction, Received, Receiver};
 use crate::support::{Gate, LEASE, commit, eventually, job, nothing_reveals, runs, settings};
 
-/// Long enough for a peer on the same machine that answers, however busy the machine is.
+/// Timeouts that a working local peer never reaches, even on a busy machine.
 pub(crate) const PATIENT: OutboundTimeouts = OutboundTimeouts {
     resolve: Duration::from_secs(60),
     connect: Duration::from_secs(60),
@@ -32,7 +32,7 @@ pub(crate) const PATIENT: OutboundTimeouts = OutboundTimeouts {
     body: Duration::from_secs(60),
 };
 
-/// Loopback may be called.
+/// Allows loopback.
 pub(crate) fn loopback() -> OutboundSettings {
     OutboundSettings {
         allowed_networks: vec!["127.0.0.0/8".parse().expect("a network")],
@@ -63,7 +63,7 @@ impl Team {
         format!("/v1/workspaces/{}", self.workspace)
     }
 
-    /// Creates an item, has it approved and returns its path.
+    /// Creates and approves an item and returns its path.
     pub(crate) async fn approved(&self, test: &TestApp) -> String {
         let items = format!("{}/content-items", self.path());
         let draft = json!({"channel": "linkedin", "title": "A private title", "body": "A private body"});
@@ -72,7 +72,7 @@ impl Team {
         test.post(self.author, &format!("{item}/submit"), Value::Null).await.expect(200);
         let approval = json!({"decision": "approve", "revision": 1});
         test.post(self.reviewer, &format!("{item}/decisions"), approval).await.expect(201);
-        // Its e-mails are not what these tests are about.
+        // E-mails are not part of these tests.
         sqlx::query("delete from jobs where kind = 'send_email'")
             .execute(test.pool())
             .await
@@ -89,7 +89,7 @@ impl Team {
         test.post(self.manager, &format!("{item}/schedule"), at).await.expect(200);
     }
 
-    /// Has an item approved and published at once, as far as that is up to the manager.
+    /// Approves an item and publishes it at once, as a manager does.
     pub(crate) async fn publishing(&self, test: &TestApp) -> String {
         let item = self.approved(test).await;
         assert_eq!(self.act(test, &item, "publish").await["status"], "scheduled");
@@ -104,7 +104,7 @@ impl Team {
         self.read(test, item).await["status"].as_str().expect("a status").to_owned()
     }
 
-    /// Sets the endpoint as a manager does, and returns the secret where it is new.
+    /// Sets the endpoint as a manager does, and returns the secret if it is new.
     async fn set_endpoint(&self, test: &TestApp, url: &str) -> Option<String> {
         let path = format!("{}/publishing-endpoint", self.path());
         let set = test.call(Some(self.manager), Method::PUT, &path, json!({"url": url})).await;
@@ -124,7 +124,7 @@ pub(crate) fn id_of(item: &str) -> &str {
     item.rsplit('/').next().expect("a path")
 }
 
-/// How many attempts ended so, by the metric.
+/// Number of attempts with this outcome, by the metric.
 pub(crate) fn attempts(test: &TestApp, outcome: &str) -> i64 {
     match test.metrics().value("socialize.publishing.deliveries", &[("outcome", outcome)]) {
         Some(meter::Value::Integer(count)) => *count,
@@ -132,7 +132,7 @@ pub(crate) fn attempts(test: &TestApp, outcome: &str) -> i64 {
     }
 }
 
-/// How many calls ended so, by the metric.
+/// Number of calls with this result, by the metric.
 pub(crate) fn calls(test: &TestApp, class: Option<&str>, error_type: Option<&str>) -> u64 {
     let mut labels = vec![("peer", "publishing_endpoint")];
     labels.extend(class.map(|class| ("http.response.status_class", class)));
@@ -155,7 +155,7 @@ fn ok(_: usize, _: &Received) -> Reaction {
     Reaction::status("200 OK")
 }
 
-/// The signature that a receiver computes, without a line of ours.
+/// The signature as receivers compute it, without our code.
 fn signature(secret: &str, received: &Received) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("the prefix")).expect("base64");
     assert!((24..=64).contains(&key.len()));
@@ -179,7 +179,7 @@ async fn a_scheduled_item_is_delivered_at_its_time() {
     let secret = team.set_endpoint(&test, &receiver.url()).await.expect("a secret");
     let item = team.approved(&test).await;
     let at = test.app.clock.now() + TimeDelta::hours(1);
-    // Clients may be more exact than the database is.
+    // Clients may send more digits than the database stores.
     team.schedule(&test, &item, TimeDelta::hours(1) + TimeDelta::nanoseconds(999)).await;
     test.app.clock.advance(TimeDelta::minutes(59));
     assert_eq!((run(&test).await, receiver.count()), (0, 0));
@@ -214,7 +214,7 @@ async fn a_scheduled_item_is_delivered_at_its_time() {
     );
     assert_eq!((calls(&test, Some("2xx"), None), test.count("socialize.job.queue.dead")), (1, 0));
 
-    // The trace goes on at the receiver, below the span of the call, and nothing of the customer's is in a signal.
+    // The receiver continues the trace below the call's span, and no signal contains the customer's data.
     let private = ["127.0.0.1", "a-secret-of-the-customer", "A private", &secret];
     let lines = nothing_reveals(&test, &private).await;
     let context =
@@ -267,7 +267,7 @@ async fn an_item_that_was_moved_goes_once_and_one_that_was_withdrawn_never() {
     let [earlier, later, unscheduled, archived, edited] = &items[..] else { unreachable!("there are five") };
     team.schedule(&test, earlier, TimeDelta::minutes(30)).await;
     team.schedule(&test, later, TimeDelta::hours(2)).await;
-    // There and back again: both jobs are about the same time, and one of them does it.
+    // There and back again: both jobs have the same time, and one of them delivers.
     team.schedule(&test, later, TimeDelta::hours(1)).await;
     team.schedule(&test, later, TimeDelta::hours(2)).await;
     team.act(&test, unscheduled, "unschedule").await;
@@ -323,7 +323,7 @@ async fn a_new_secret_signs_beside_the_old_one_for_a_day() {
 #[tokio::test]
 async fn a_library_for_receivers_accepts_what_they_get() {
     let test = TestApp::start_with_outbound(loopback(), None).await;
-    // It refuses what was signed five minutes ago by the clock of the machine.
+    // It rejects signatures that are five minutes old by the machine's clock.
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     let machine = DateTime::from_timestamp(since_epoch.as_secs() as i64, 0).expect("a time");
     test.app.clock.advance(machine - test.app.clock.now());
@@ -427,7 +427,7 @@ async fn a_worker_that_dies_after_sending_sends_again_under_the_same_id() {
     let item = team.publishing(&test).await;
     let worker = Worker::start(test.app.clone(), real_work());
     eventually("the first delivery", async || receiver.count() == 1).await;
-    // Whoever wants to change it now has to wait.
+    // Changes have to wait meanwhile.
     let refused = test.post(team.manager, &format!("{item}/archive"), Value::Null).await;
     refused.expect_error(409, "transition_refused");
     drop(worker);
@@ -443,7 +443,7 @@ async fn a_worker_that_dies_after_sending_sends_again_under_the_same_id() {
     assert_eq!((team.status(&test, &item).await.as_str(), attempts(&test, "delivered")), ("published", 1));
 }
 
-/// A worker that does what it does in production, and looks at the queue often.
+/// A worker with the production handler that polls often.
 pub(crate) fn real_work() -> WorkerSettings {
     WorkerSettings {
         policy: |kind| socialize::queue::JobPolicy { every: None, ..workers::policy(kind) },
@@ -462,7 +462,7 @@ async fn a_slow_endpoint_delays_no_other_workspace() {
     let (patient, busy) = (Team::of(&test).await, Team::of(&test).await);
     test.publish_to(patient.workspace, &slow.url()).await;
     test.publish_to(busy.workspace, &quick.url()).await;
-    // Many more than there is room for, and all of them are due before the others.
+    // Far more than there are slots, and due before the others.
     for _ in 0..12 {
         patient.publishing(&test).await;
     }
@@ -540,7 +540,7 @@ async fn deliveries_that_nobody_works_on_any_more_are_given_up() {
     assert_eq!(attempts(&test, "failed"), 1);
 }
 
-/// A lookup that finds these addresses for every name.
+/// A resolver that returns these addresses for every name.
 pub(crate) fn finds(addresses: &[&str]) -> Lookup {
     let found: Vec<_> =
         addresses.iter().map(|address| format!("{address}:0").parse().expect("an address")).collect();

@@ -1,4 +1,4 @@
-//! Publishing endpoints that refuse, stall, drown us in answers, or are not where they should be.
+//! Publishing endpoints that refuse, stall, send huge responses, or resolve to forbidden addresses.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::publishing::{PATIENT, Team, attempts, calls, finds, loopback};
 use crate::receiver::{Reaction, Receiver};
 use crate::support::runs;
 
-/// What stalls runs into it; a peer that answers is not asked.
+/// Timeout that a stalling peer reaches; no other peer is called with it.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// The job of a delivery, which waits for its next attempt.
+/// The job of a delivery that waits for its next attempt.
 async fn next_attempt(test: &TestApp) -> (DateTime<Utc>, Option<String>, i32) {
     sqlx::query_as("select run_at, last_error_type, attempts from jobs where kind = 'publish_content_item'")
         .fetch_one(test.pool())
@@ -26,7 +26,7 @@ async fn next_attempt(test: &TestApp) -> (DateTime<Utc>, Option<String>, i32) {
         .expect("a job")
 }
 
-/// Makes an attempt that fails for now, and asserts how every signal names it.
+/// Makes an attempt that fails temporarily, and asserts its error in every signal.
 async fn is_deferred(test: &TestApp, url: &str, class: Option<&str>, error_type: &str) {
     let team = Team::of(test).await;
     test.publish_to(team.workspace, url).await;
@@ -43,7 +43,7 @@ async fn is_deferred(test: &TestApp, url: &str, class: Option<&str>, error_type:
     let run = lines.iter().find(|line| line["event"] == "job.run").expect("a line");
     assert_eq!((&run["outcome"], &run["error.cause"]), (&json!("retry"), &json!(error_type)));
 
-    // It waits, can be changed meanwhile, and goes when the endpoint is well.
+    // The item waits, can be changed meanwhile, and is delivered when the endpoint works.
     let (run_at, last_error_type, attempt) = next_attempt(test).await;
     assert!(run_at > test.app.clock.now());
     assert_eq!((last_error_type.as_deref(), attempt), (Some(error_type), 1));
@@ -84,7 +84,7 @@ async fn a_peer_that_does_not_answer_properly_is_told_apart() {
     let headers = format!("HTTP/1.1 200 OK\r\n{}\r\n", format!("a: {}\r\n", "b".repeat(8000)).repeat(1000));
     let endless_headers = Receiver::start(move |_, _| Reaction::Says(headers.clone())).await;
     is_deferred(&test, &endless_headers.url(), None, "protocol").await;
-    // Nobody encrypts here.
+    // The server does not encrypt.
     let plain = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}/", plain.local_addr().expect("an address"));
     tokio::spawn(async move {
@@ -93,7 +93,7 @@ async fn a_peer_that_does_not_answer_properly_is_told_apart() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     is_deferred(&test, &url, None, "tls_failure").await;
-    // Nobody has signed this certificate.
+    // The certificate is self-signed.
     let encrypted = Receiver::start_encrypted(|_, _| Reaction::status("200 OK")).await;
     is_deferred(&test, &encrypted.url_of("https", "localhost"), None, "tls_failure").await;
     assert_eq!(encrypted.count(), 0);
@@ -124,7 +124,7 @@ async fn a_peer_that_stalls_is_waited_for_at_every_stage_only_so_long() {
     .await;
     is_deferred(&test, &never_answers.url(), None, "timeout").await;
 
-    // It accepts the connection and says nothing that could lead to an encrypted one.
+    // It accepts the connection but never starts TLS.
     let never_encrypts = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}/", never_encrypts.local_addr().expect("an address"));
     let test = TestApp::start_with_outbound(
@@ -155,7 +155,7 @@ async fn of_a_gibibyte_only_the_beginning_is_read() {
     let refuses = Receiver::start(|_, _| Reaction::SaysGibibyte("500 Internal Server Error")).await;
     is_deferred(&test, &refuses.url(), Some("5xx"), "unavailable").await;
     for receiver in [takes, refuses] {
-        // What is in flight when the connection is closed was buffered by the system.
+        // The rest was in the system's buffers when the connection closed.
         assert!(receiver.body_bytes_sent() < 64 << 20, "{} bytes", receiver.body_bytes_sent());
     }
 }
@@ -203,7 +203,7 @@ async fn redirects_are_not_followed() {
     }
 }
 
-/// Delivers to `url` and asserts that nobody was called.
+/// Delivers to `url` and asserts that nothing was called.
 async fn is_forbidden(test: &TestApp, url: &str) {
     let team = Team::of(test).await;
     test.publish_to(team.workspace, url).await;
@@ -274,12 +274,13 @@ async fn a_name_that_leads_inside_is_not_called() {
         let test = TestApp::start_with_outbound(patient(), Some(finds(addresses))).await;
         is_forbidden(&test, &encrypted.url_of("https", "receiver.example")).await;
     }
-    // A name that is public when it is checked and leads inside when it is called: what was looked up is what is called.
+    // A name that resolves to a public address when it is checked and to a private one when it is called:
+    // only the first result is used.
     let lookups = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = lookups.clone();
     let rebinding: Lookup = std::sync::Arc::new(move |_| {
         let first = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
-        // The network of documentation that nobody has is not public, so a test can only begin inside.
+        // The documentation network is not public, so a test can only start with a private address.
         let address = if first { "127.0.0.1:0" } else { "10.0.0.1:0" };
         Box::pin(async move { Ok(vec![address.parse().expect("an address")]) })
     });
@@ -311,7 +312,7 @@ async fn without_encryption_only_what_was_allowed_is_called() {
     let item = team.publishing(&test).await;
     test.run_due_jobs().await;
     assert_eq!((team.status(&test, &item).await.as_str(), inside.count()), ("published", 1));
-    // A public address that nobody is at.
+    // A public address without a server.
     let test = TestApp::start_with_outbound(settings(), Some(finds(&["8.8.8.8"]))).await;
     is_forbidden(&test, "http://receiver.example/").await;
     is_forbidden(&test, "http://8.8.8.8/").await;
@@ -378,6 +379,6 @@ async fn an_endpoint_that_cannot_be_reached_for_a_day_is_unreachable() {
         (&failed["status"], &failed["publish_failure"]),
         (&json!("publish_failed"), &json!("unreachable"))
     );
-    // Whoever has published it by hand says so.
+    // A manager who published it manually marks it.
     assert_eq!(team.act(&test, &item, "mark-published").await["publish_failure"], Value::Null);
 }

@@ -1,4 +1,4 @@
-//! Claiming and ending jobs, one step after the other.
+//! Claiming and ending jobs, step by step.
 
 use std::panic::panic_any;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn run(test: &TestApp, settings: &WorkerSettings) -> RunCounts {
     run_due_jobs_with(&test.app, settings).await.expect("the queue answers")
 }
 
-/// The lines of job runs.
+/// Log lines of job runs.
 fn run_lines(test: &TestApp) -> Vec<Value> {
     test.log_lines().into_iter().filter(|line| line["event"] == "job.run").collect()
 }
@@ -154,7 +154,7 @@ async fn the_same_work_is_not_enqueued_twice() {
     commit(&test, keyed()).await;
     commit(&test, keyed()).await;
     assert_eq!(count().await, 1);
-    // Neither while it runs.
+    // Nor while it runs.
     let running = settings(async |app, _| {
         let mut transaction = app.database.begin().await?;
         let deduplication_key = Some("k".to_owned());
@@ -165,7 +165,7 @@ async fn the_same_work_is_not_enqueued_twice() {
     });
     let counts = run(&test, &running).await;
     assert_eq!((counts.of(JobOutcome::Dead), counts.total()), (1, 1));
-    // A dead one does not stand in the way.
+    // A dead one does not block it.
     commit(&test, keyed()).await;
     assert_eq!(count().await, 2);
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
@@ -211,7 +211,7 @@ async fn a_kind_of_another_version_is_left_alone() {
     assert_eq!(test.run_due_jobs().await.total(), 0);
 }
 
-/// Makes a job that no version of Socialize can read: its payload holds a number that is too large for any type of ours.
+/// Makes a job unreadable for every version: its payload contains a number out of every type's range.
 async fn make_unreadable(test: &TestApp, id: JobId) {
     sqlx::query("update jobs set payload = '{\"template\": 1e400}' where id = $1")
         .bind(id)
@@ -227,7 +227,7 @@ async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
     let unreadable = enqueued(&test, JobKind::SendEmail).await;
     make_unreadable(&test, unreadable).await;
     let others = [enqueued(&test, KIND).await, enqueued(&test, JobKind::SendEmail).await];
-    // What is in a job is read by whoever does its work.
+    // The job's handler reads the payload.
     let reads = settings(async |_, job| job.payload::<Value>().map(drop));
     let counts = run(&test, &reads).await;
     assert_eq!((counts.of(JobOutcome::Ok), counts.of(JobOutcome::Dead), counts.total()), (4, 1, 5));
@@ -241,7 +241,7 @@ async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
     assert_eq!((&line["outcome"], &line["error.cause"]), (&json!("dead"), &json!("invalid_data")));
 }
 
-/// Puts a job where a worker that died would have left it.
+/// A job as a dead worker leaves it.
 async fn left_behind(test: &TestApp, attempts: i32) -> JobId {
     let id = enqueued(test, KIND).await;
     sqlx::query(
@@ -284,7 +284,7 @@ async fn a_job_that_killed_its_worker_at_the_last_attempt_is_dead() {
     assert_eq!(run_lines(&test)[0]["level"], "error");
 }
 
-/// Jobs as an older version may have them, of which only the first can be claimed.
+/// Jobs as an older version may have left them, of which only the first can be claimed.
 const UNCLAIMABLE: &str = "
     insert into jobs (id, kind, payload, status, attempts, run_at, max_attempts, created_at)
     values (gen_random_uuid(), 'send_email', '{}', 'queued', 0, now(), 5, now()),

@@ -1,4 +1,4 @@
-//! A publishing endpoint that behaves as a test says, over plain or encrypted connections.
+//! A publishing endpoint with scripted behaviour, over plain or encrypted connections.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::Gate;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     pub(crate) request_line: String,
@@ -32,26 +32,26 @@ impl Received {
     }
 }
 
-/// What the endpoint does with a request.
+/// Reaction to a request.
 #[derive(Clone)]
 pub(crate) enum Reaction {
     /// Sends these bytes.
     Says(String),
-    /// Keeps the connection open and says nothing.
+    /// Keeps the connection open and sends nothing.
     Stalls,
-    /// Waits for the gate and answers 200 then.
+    /// Waits for the gate and then responds with 200.
     WaitsFor(Gate),
-    /// Answers with this status and as much of 1 GiB as is read.
+    /// Responds with this status and as much of 1 GiB as is read.
     SaysGibibyte(&'static str),
 }
 
 impl Reaction {
-    /// An answer without a body.
+    /// A response without a body.
     pub(crate) fn status(status: &str) -> Self {
         Self::Says(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"))
     }
 
-    /// An answer with one more header.
+    /// A response with an additional header.
     pub(crate) fn with_header(status: &str, header: &str) -> Self {
         Self::Says(format!("HTTP/1.1 {status}\r\n{header}\r\ncontent-length: 0\r\n\r\n"))
     }
@@ -62,7 +62,7 @@ type Behaviour = Arc<dyn Fn(usize, &Received) -> Reaction + Send + Sync>;
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     state: Arc<State>,
-    /// In PEM, where it is encrypted.
+    /// In PEM, if encrypted.
     pub(crate) certificate: Option<String>,
 }
 
@@ -75,12 +75,12 @@ struct State {
 }
 
 impl Receiver {
-    /// Reacts to each request, numbered from 1, as `behave` says.
+    /// Reacts to each request, numbered from 1, according to `behave`.
     pub(crate) async fn start(behave: impl Fn(usize, &Received) -> Reaction + Send + Sync + 'static) -> Self {
         Self::start_on(None, behave).await
     }
 
-    /// The same with a certificate for `localhost` that it has signed itself.
+    /// Like [`Self::start`], with a self-signed certificate for `localhost`.
     pub(crate) async fn start_encrypted(
         behave: impl Fn(usize, &Received) -> Reaction + Send + Sync + 'static,
     ) -> Self {
@@ -120,7 +120,7 @@ impl Receiver {
         Self { address, state, certificate }
     }
 
-    /// A URL of it, without encryption.
+    /// Its URL without encryption.
     pub(crate) fn url(&self) -> String {
         format!("http://{}/posts?token=a-secret-of-the-customer", self.address)
     }
@@ -138,7 +138,7 @@ impl Receiver {
         self.received().len()
     }
 
-    /// How many requests it worked on at the same time, at most.
+    /// Maximum number of concurrent requests so far.
     pub(crate) fn most_at_once(&self) -> usize {
         self.state.most_at_once.load(SeqCst)
     }
@@ -148,7 +148,7 @@ impl Receiver {
     }
 }
 
-/// One request per connection; `None` when the client has gone.
+/// Serves one request per connection; `None` if the client has disconnected.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: S,
     state: &State,

@@ -1,4 +1,4 @@
-//! Reminding reviewers of what has waited for them too long: not too early, not too often, and nobody who need not decide.
+//! Reminders of stale approvals: not too early, not too often, and only to reviewers who have to decide.
 
 use chrono::TimeDelta;
 use domain::ids::{ContentItemId, UserId};
@@ -16,7 +16,7 @@ async fn remind(test: &TestApp) -> usize {
     remind_stale_approvals::run(&test.app).await.expect("reminded")
 }
 
-/// The addresses that e-mails since the last look went to.
+/// Recipients of e-mails since the last call.
 async fn sent_to(test: &TestApp, before: &mut usize) -> Vec<String> {
     test.run_due_jobs().await;
     let emails = test.emails();
@@ -82,7 +82,7 @@ async fn reviewers_who_have_not_decided_are_reminded_once_a_day() {
     assert_eq!(remind(&test).await, 1);
     assert_eq!(sent_to(&test, &mut seen).await, addresses(&test, [manager]).await);
 
-    // The author may decide where the workspace allows it.
+    // The author may decide if the workspace allows it.
     sqlx::query("update workspaces set allow_self_approval = true")
         .execute(test.pool())
         .await

@@ -1,4 +1,4 @@
-//! What these tests share: jobs that do what a test says, and waiting for something to become true.
+//! Shared helpers: jobs with scripted behaviour, and waiting for a condition.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,10 @@ use telemetry::{ClosedSet, JobOutcome};
 use test_support::{TestApp, TestDatabase};
 use tokio::sync::watch;
 
-/// The lease in these tests. The clock stands still, so it runs out only when a test advances it.
+/// The lease in these tests. The clock stands still, so a lease expires only when a test advances it.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
-/// A worker whose jobs do what `handler` says. It looks at the queue often and is silent otherwise.
+/// A worker whose jobs run `handler`. It polls the queue often; its other loops hardly run.
 pub(crate) fn settings<F>(handler: impl Fn(App, Job) -> F + Send + Sync + 'static) -> WorkerSettings
 where
     F: Future<Output = Result<(), JobError>> + Send + 'static,
@@ -60,7 +60,7 @@ pub(crate) async fn commit<P: Serialize>(test: &TestApp, job: NewJob<'_, P>) -> 
     committed(test, transaction).await
 }
 
-/// Commits and returns the id of the newest job. Afterwards it may be gone: somebody may have run it.
+/// Commits and returns the id of the newest job, which may already have run afterwards.
 pub(crate) async fn committed(test: &TestApp, mut transaction: Transaction) -> JobId {
     let newest = sqlx::query_scalar("select id from jobs order by id desc limit 1");
     let id = newest.fetch_one(&mut *transaction).await.expect("a job");
@@ -73,7 +73,7 @@ pub(crate) async fn enqueued(test: &TestApp, kind: JobKind) -> JobId {
     commit(test, job(kind, &())).await
 }
 
-/// A job as the database has it.
+/// A job's row.
 #[derive(Debug, PartialEq, sqlx::FromRow)]
 pub(crate) struct JobRow {
     pub(crate) status: String,
@@ -84,7 +84,7 @@ pub(crate) struct JobRow {
     pub(crate) last_error_type: Option<String>,
 }
 
-/// The job, or nothing once it is done.
+/// The job, or `None` once it is done.
 pub(crate) async fn row(test: &TestApp, id: JobId) -> Option<JobRow> {
     sqlx::query_as(
         "select status, attempts, run_at, lease_expires_at, finished_at, last_error_type from jobs where id = $1",
@@ -95,12 +95,12 @@ pub(crate) async fn row(test: &TestApp, id: JobId) -> Option<JobRow> {
     .expect("the queue")
 }
 
-/// The job, which is not done.
+/// The job, which must not be done.
 pub(crate) async fn waiting(test: &TestApp, id: JobId) -> JobRow {
     row(test, id).await.expect("the job is still there")
 }
 
-/// How many runs of this kind ended so, by the metric.
+/// Number of runs of this kind with this outcome, by the metric.
 pub(crate) fn runs(app: &App, kind: JobKind, outcome: JobOutcome) -> u64 {
     let labels = [("job.kind", kind.as_str()), ("outcome", outcome.as_str())];
     match app.telemetry.meter().snapshot().value("socialize.job.run.duration", &labels) {
@@ -109,7 +109,7 @@ pub(crate) fn runs(app: &App, kind: JobKind, outcome: JobOutcome) -> u64 {
     }
 }
 
-/// How often a database operation was made without an error.
+/// Number of successful runs of a database operation.
 pub(crate) fn operations(app: &App, name: &str) -> u64 {
     match app
         .telemetry
@@ -144,7 +144,7 @@ pub(crate) fn eventually<C: AsyncFnMut() -> bool>(what: &str, condition: C) -> i
     }
 }
 
-/// A door that is closed until a test opens it.
+/// A gate that is closed until a test opens it.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<watch::Sender<bool>>);
 
@@ -157,13 +157,13 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     pub(crate) async fn pass(&self) {
         self.0.subscribe().wait_for(|open| *open).await.expect("the gate exists");
     }
 }
 
-/// The value of a gauge with these labels, where it is reported.
+/// Value of a gauge with these labels, if it is reported.
 pub(crate) fn gauge(app: &App, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     match app.telemetry.meter().snapshot().value(name, labels) {
         Some(Value::Number(number)) => Some(*number),
@@ -172,7 +172,7 @@ pub(crate) fn gauge(app: &App, name: &str, labels: &[(&str, &str)]) -> Option<f6
     }
 }
 
-/// How many turns of this loop have failed.
+/// Number of failed iterations of this loop.
 pub(crate) fn loop_failures(app: &App, which: &str) -> i64 {
     match app.telemetry.meter().snapshot().value("socialize.loop.failures", &[("loop", which)]) {
         Some(Value::Integer(count)) => *count,
@@ -180,7 +180,7 @@ pub(crate) fn loop_failures(app: &App, which: &str) -> i64 {
     }
 }
 
-/// Collects the lines of `tracing`.
+/// Collects `tracing` events.
 #[derive(Default)]
 pub(crate) struct Lines(Mutex<Vec<Json>>);
 
@@ -201,7 +201,7 @@ impl Lines {
     }
 }
 
-/// Collects what is logged on this thread for as long as the second value lives.
+/// Collects events of this thread as long as the second value lives.
 pub(crate) fn collect_lines() -> (Arc<Lines>, impl Drop) {
     let lines = Arc::new(Lines::default());
     let settings = TracingBridgeSettings {

@@ -98,7 +98,7 @@ async fn a_kind_runs_as_often_at_once_as_it_may_and_holds_up_no_other() {
     worker.stop(far_future()).await;
 }
 
-/// Nobody looks at the queue by the clock here: each slot that becomes free has to lead to a claim.
+/// Polling is disabled here, so each freed slot must trigger a claim.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slots_that_become_free_together_are_all_filled_again() {
     const SLOTS: usize = 8;
@@ -107,7 +107,7 @@ async fn slots_that_become_free_together_are_all_filled_again() {
     for _ in 0..JOBS {
         enqueued(&test, KIND).await;
     }
-    // All eight run at once, or none of them ends.
+    // All eight run concurrently, or none of them ends.
     let barrier = Arc::new(Barrier::new(SLOTS));
     let together = settings(move |_, _| {
         let barrier = barrier.clone();
@@ -151,7 +151,7 @@ async fn a_worker_that_was_frozen_cannot_touch_what_another_has_taken_over() {
     let first = tokio::spawn(async move { run_due_jobs_with(&app, &first_settings).await });
     eventually("it runs", async || waiting(&test, id).await.status == "running").await;
 
-    // The first one shows no sign of life until its lease is over.
+    // The first one does not renew its lease until it expires.
     test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
     let (gate, door) = (Gate::closed(), Gate::closed());
     let (passed, other) = (gate.clone(), test.another_process());
@@ -204,7 +204,7 @@ async fn a_failure_of_a_worker_that_was_frozen_does_not_count_either() {
     worker.stop(far_future()).await;
 }
 
-/// The present, by the clock of the database.
+/// The current time by the database's clock.
 async fn database_now(test: &TestApp) -> DateTime<Utc> {
     sqlx::query_scalar("select now()").fetch_one(test.pool()).await.expect("a time")
 }
@@ -254,7 +254,7 @@ async fn jobs_are_due_by_the_clock_of_the_database() {
     let apps = wrong_machines(&test);
     let fails = settings(async |_, _| Err(JobError::Retry(ErrorType::Unavailable)));
     for app in &apps {
-        // What is to run at once waits for no clock, and what is to run later for that of the database.
+        // An immediate job waits for no clock, and a delayed one for the database's clock.
         let id = enqueued_by(&test, app, None).await;
         let later = enqueued_by(&test, app, Some(database_now(&test).await + TimeDelta::seconds(60))).await;
         let counts = run_due_jobs_with(app, &fails).await.expect("the queue answers");
@@ -286,7 +286,8 @@ async fn periodic_jobs_are_due_by_the_clock_of_the_database() {
         workers.iter().all(|(app, _)| operations(app, "schedule_periodic_jobs") > 5)
     })
     .await;
-    // With a period below the difference of the clocks the one that is ahead would find it due at once.
+    // If the period were shorter than the clock difference, the machine that is ahead would find it due at
+    // once.
     let total: u64 = workers.iter().map(|(app, _)| runs(app, KIND, JobOutcome::Ok)).sum();
     assert_eq!(total, 0);
     let next: DateTime<Utc> = sqlx::query_scalar("select next_run_at from periodic_jobs")
@@ -328,7 +329,7 @@ async fn work_ends_when_its_lease_is_found_to_be_lost() {
     let id = enqueued(&test, KIND).await;
     let (_gate, worker) = running_at_gate(&test, id, Duration::from_millis(5)).await;
     take_over(&test, id).await;
-    // The gate stays closed: the work itself never ends.
+    // The gate stays closed, so the work itself never ends.
     eventually("it is given up", async || runs(&test.app, KIND, JobOutcome::LostLease) == 1).await;
     assert_eq!(waiting(&test, id).await.status, "running", "it is the other's");
     worker.stop(far_future()).await;
@@ -354,7 +355,7 @@ async fn stopping_lets_running_jobs_end_and_claims_no_more() {
     let claims = operations(&test.app, "claim_jobs");
     tokio::task::yield_now().await;
     assert_eq!(operations(&test.app, "claim_jobs"), claims);
-    // Whether the second one was claimed before the stop or not, it was not lost.
+    // The second job is not lost, whether it was claimed before the stop or not.
     assert_eq!(runs(&test.app, KIND, JobOutcome::Ok) == 2, row(&test, next).await.is_none());
 }
 
@@ -379,7 +380,7 @@ async fn what_a_crash_interrupts_runs_again() {
     test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
     let mut counts = test.run_due_jobs().await;
     assert_eq!(counts.of(JobOutcome::LostLease), 1);
-    // A claim that was under way when the worker crashed may have come through.
+    // A claim in flight during the crash may have succeeded.
     if row(&test, id).await.is_some() {
         test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
         counts = test.run_due_jobs().await;
@@ -387,7 +388,7 @@ async fn what_a_crash_interrupts_runs_again() {
     assert_eq!((counts.of(JobOutcome::Ok), row(&test, id).await), (1, None));
 }
 
-/// The process id of the connection that listens, once there is one.
+/// Backend process id of the listening connection, once there is one.
 async fn listener(test: &TestApp) -> Option<i32> {
     sqlx::query_scalar(
         "select pid from pg_stat_activity
@@ -405,12 +406,12 @@ async fn a_new_job_wakes_a_worker_that_would_not_look_for_an_hour() {
         || WorkerSettings { poll_interval: Duration::from_secs(3600), ..settings(async |_, _| Ok(())) };
     let worker = Worker::start(test.app.clone(), sleepy());
     eventually("it listens", async || listener(&test).await.is_some()).await;
-    // The first ones may be found because the worker looks when it begins to listen; not all five can be.
+    // The worker may find the first ones because it polls when it starts to listen, but not all five.
     for count in 1..=5 {
         enqueued(&test, KIND).await;
         eventually("it is woken", async || runs(&test.app, KIND, JobOutcome::Ok) == count).await;
     }
-    // The connection is lost, and made again.
+    // The connection is lost and re-established.
     let before = listener(&test).await.expect("a listener");
     sqlx::query("select pg_terminate_backend($1)").bind(before).execute(test.pool()).await.expect("ended");
     eventually("it listens again", async || listener(&test).await.is_some_and(|pid| pid != before)).await;

@@ -1,4 +1,4 @@
-//! How long a claim takes while a million jobs are due.
+//! Duration of a claim with a million due jobs.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use crate::Figure;
 const ROUNDS: usize = 41;
 const CLAIMED: usize = 8;
 
-/// The median of a claim of eight e-mails, in milliseconds.
+/// Median duration of a claim of eight e-mails, in milliseconds.
 pub(crate) async fn milliseconds_at_a_million() -> Figure {
     let database = TestDatabase::create().await;
     let mut connection = PgConnection::connect(database.url()).await.expect("a connection");
-    // As the pool of the application does.
+    // As in the application's pool.
     sqlx::raw_sql("set jit = off").execute(&mut connection).await.expect("set");
     enqueue(&mut connection, 1_000).await;
     let (few, few_buffers) = (median(&mut connection).await, buffers(&mut connection).await);
@@ -30,7 +30,7 @@ async fn enqueue(connection: &mut PgConnection, emails: i32) {
     sqlx::raw_sql("analyze jobs").execute(connection).await.expect("known");
 }
 
-/// Claims and leaves everything as it was.
+/// Claims and rolls back.
 async fn claim(connection: &mut PgConnection, prefix: &str) -> (Duration, Vec<sqlx::postgres::PgRow>) {
     let mut transaction = connection.begin().await.expect("a transaction");
     let query = claim_of_eight(prefix);

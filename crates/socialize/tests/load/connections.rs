@@ -1,4 +1,4 @@
-//! What clients hold that do not read, and what is lost between requests and between processes.
+//! Memory held by clients that do not read, and requests lost between requests and between processes.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -20,12 +20,13 @@ use crate::harness::{Launch, User, longest_list};
 
 const MIB: f64 = (1 << 20) as f64;
 
-/// Clients that ask and do not read.
+/// Clients that send requests but do not read.
 const CLIENTS_OVER_HTTP_1: usize = 200;
 const CLIENTS_OVER_HTTP_2: usize = 25;
 const STREAMS: usize = 190;
 
-/// Measures the resident memory at its highest while 200 clients of HTTP/1 and 25 of HTTP/2 with closed windows do not read.
+/// Measures the maximum resident memory while 200 HTTP/1 clients and 25 HTTP/2 clients with closed windows do
+/// not read.
 pub(crate) async fn unread_mib() -> Figure {
     let database = TestDatabase::create().await;
     let user = User::insert(database.pool()).await;
@@ -38,7 +39,7 @@ pub(crate) async fn unread_mib() -> Figure {
     let mut over_http_1 = Vec::new();
     for _ in 0..CLIENTS_OVER_HTTP_1 {
         let mut stream = TcpStream::connect(process.public()).await.expect("a connection");
-        // A server that refuses the connection need not take it.
+        // A server that refuses the connection need not read.
         let _ = stream.write_all(requests.as_bytes()).await;
         over_http_1.push(stream);
     }
@@ -56,7 +57,7 @@ pub(crate) async fn unread_mib() -> Figure {
         highest = highest.max(process.resident_bytes() as f64 / MIB);
         let asked = Instant::now();
         let answer = process.call(Method::GET, "/v1/organizations", &[user.header()], &Value::Null).await;
-        // The first wave of requests takes all connections to the database for a moment.
+        // The first burst takes all database connections for a moment.
         refused += usize::from(answer.status != 200);
         slowest = slowest.max(asked.elapsed());
         sleep(Duration::from_millis(100)).await;
@@ -70,10 +71,10 @@ pub(crate) async fn unread_mib() -> Figure {
     }
 }
 
-/// How many requests are refused before their body comes.
+/// Number of requests that are rejected before their body arrives.
 const REFUSED: usize = 400;
 
-/// Counts the requests that break because they follow a refused one on the same connection.
+/// Counts requests that fail because they follow a rejected one on the same connection.
 pub(crate) async fn broken_followups() -> Figure {
     let database = TestDatabase::create().await;
     let process = Launch::serve(database.url()).start_ready().await;
@@ -100,8 +101,8 @@ pub(crate) async fn broken_followups() -> Figure {
     }
 }
 
-/// Is refused before its body is sent, and asks again. Returns whether the connection could be used again, and an error where nobody said
-/// that it could not.
+/// Sends a request that is rejected before its body, and another one. Returns whether the connection was
+/// reusable, and an error if it broke without notice.
 async fn follow_up(address: SocketAddr) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -119,7 +120,7 @@ async fn follow_up(address: SocketAddr) -> std::io::Result<bool> {
     Ok(true)
 }
 
-/// Reads a response that comes in one piece, in lower case.
+/// Reads a response that arrives in one piece, in lower case.
 async fn read_response(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut response = [0; 4096];
     let read =
@@ -131,13 +132,13 @@ async fn read_response(stream: &mut TcpStream) -> std::io::Result<String> {
 }
 
 const RESTARTS: usize = 6;
-/// Requests a second, together.
+/// Requests per second, in total.
 const RATE: u64 = 200;
 const PEOPLE: u64 = 20;
-/// How often the balancer asks a replica whether it is ready. It believes the first answer.
+/// Interval of the balancer's readiness probes. It acts on the first result.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
-/// A balancer of connections that leaves out replicas which are not ready.
+/// A TCP balancer that skips replicas which are not ready.
 #[derive(Clone, Default)]
 struct Balancer {
     ready: Arc<Mutex<Vec<SocketAddr>>>,
@@ -183,7 +184,7 @@ impl Balancer {
     }
 }
 
-/// Counts the requests that are lost while one replica after the other is replaced, with the settings of production.
+/// Counts lost requests while replicas are replaced one after the other, with production settings.
 pub(crate) async fn lost_requests() -> Figure {
     let database = TestDatabase::create().await;
     let user = User::insert(database.pool()).await;

@@ -1,4 +1,4 @@
-//! How many e-mails a process sends while its mail server takes its time.
+//! Throughput of e-mails with a slow mail server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -12,10 +12,10 @@ use crate::Figure;
 
 const EMAILS: usize = 1_000;
 const RUN_TIME: Duration = Duration::from_millis(50);
-/// Longer than the slowest rate that is of interest.
+/// Longer than the slowest rate of interest.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Sends a thousand e-mails that wait already, with the settings of production, each of which takes 50 ms.
+/// Sends a thousand queued e-mails of 50 ms each, with production settings.
 pub(crate) async fn per_second() -> Figure {
     let alone = rate(1).await;
     let concurrency = WorkerSettings::default().concurrency;
@@ -27,7 +27,7 @@ pub(crate) async fn per_second() -> Figure {
 
 async fn rate(concurrency: usize) -> f64 {
     let test = TestApp::start().await;
-    // As many at each concurrency would take minutes.
+    // The same number at each concurrency would take minutes.
     let emails = EMAILS * concurrency / WorkerSettings::default().concurrency;
     sqlx::query(
         "insert into jobs (id, kind, payload, run_at, max_attempts, created_at)

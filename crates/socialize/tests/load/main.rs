@@ -1,7 +1,7 @@
-//! Figures of Socialize under load: what is starved, what waits, what a client can hold. `./test load` runs it.
+//! Load measurements: starvation, waiting times, memory held by clients. Run by `./test load`.
 //!
-//! A measurement is one line of [`MEASUREMENTS`] and one function. It measures something that stays comparable when other work keeps
-//! the machine busy, or shows beside its figure what the figure is to be compared with in the same run.
+//! A measurement is one line of [`MEASUREMENTS`] and one function. Its figure is comparable even on a busy
+//! machine, or is shown beside a reference value of the same run.
 
 mod claims;
 mod connections;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 
-/// Every measurement, in the order of their run.
+/// All measurements, in the order of execution.
 const MEASUREMENTS: &[Measurement] = &[
     Measurement {
         key: "emails_per_second",
@@ -63,17 +63,17 @@ const MEASUREMENTS: &[Measurement] = &[
     },
 ];
 
-/// One figure and how it comes about.
+/// A measurement.
 struct Measurement {
     /// Its name in the JSON and in `SOCIALIZE_LOAD_ONLY`.
     key: &'static str,
-    /// What is measured, with its unit.
+    /// Description with the unit.
     what: &'static str,
     goal: Goal,
     measure: fn() -> LocalBoxFuture<'static, Figure>,
 }
 
-/// Which figures are good enough.
+/// Acceptable values.
 #[derive(Clone, Copy)]
 enum Goal {
     AtLeast(f64),
@@ -96,27 +96,26 @@ impl Goal {
     }
 }
 
-/// What a measurement found.
+/// Result of a measurement.
 struct Figure {
     value: f64,
-    /// What the figure is to be compared with, measured in the same run.
+    /// Reference value measured in the same run.
     beside: String,
 }
 
-/// A measurement that was made.
+/// A completed measurement.
 struct Row {
     measurement: &'static Measurement,
     figure: Figure,
     took: Duration,
 }
 
-/// A setting of this test.
 #[expect(clippy::disallowed_methods, reason = "the settings of this test")]
 fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The measurements whose keys are listed in `SOCIALIZE_LOAD_ONLY`, or all.
+/// The measurements listed in `SOCIALIZE_LOAD_ONLY`, or all.
 fn selected() -> Vec<&'static Measurement> {
     let Some(only) = setting("SOCIALIZE_LOAD_ONLY") else { return MEASUREMENTS.iter().collect() };
     let find = |key: &str| MEASUREMENTS.iter().find(|measurement| measurement.key == key);
@@ -159,7 +158,7 @@ fn show(rows: &[Row]) {
     }
 }
 
-/// Writes the figures by key. Those that an earlier run left in the file stay, unless they were measured again.
+/// Writes the figures by key. Figures of earlier runs stay in the file unless they were measured again.
 fn write(file: &Path, rows: &[Row]) {
     let mut figures: BTreeMap<String, f64> = match fs::read(file) {
         Ok(json) => serde_json::from_slice(&json).expect("an object of figures"),

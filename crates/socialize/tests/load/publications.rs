@@ -1,4 +1,4 @@
-//! How long deliveries to endpoints that answer wait while others never do.
+//! Delay of deliveries to working endpoints beside tarpits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,18 +21,19 @@ use crate::Figure;
 
 const ATTACKERS: usize = 5;
 const TARPITS_OF_ONE: usize = 40;
-/// A delivery to an endpoint that answers is due this often, for so long. The first calls to the tarpits end within it, and many more.
+/// Interval and duration of deliveries to working endpoints. The first calls to the tarpits end within that
+/// time, and many more.
 const EVERY: Duration = Duration::from_millis(500);
 const DELIVERIES: usize = 180;
-/// One delivery in so many is to an endpoint that is new, of an organization that is.
+/// One delivery in this many goes to a new endpoint of a new organization.
 const NEW: usize = 10;
-/// How long one waits for the last ones.
+/// Maximum wait for the last ones.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// When an item arrived, by its id.
+/// Arrival times by item id.
 type Arrivals = Arc<Mutex<HashMap<Uuid, DateTime<Utc>>>>;
 
-/// The 95th percentile of the time from when a delivery was due to when its endpoint got it, in seconds.
+/// 95th percentile of the delay from due time to arrival, in seconds.
 pub(crate) async fn honest_delay() -> Figure {
     let clock = Clock::default();
     let outbound = OutboundSettings {
@@ -75,7 +76,7 @@ pub(crate) async fn honest_delay() -> Figure {
     let arrivals = arrivals.lock().expect("a lock").clone();
     worker.stop(Instant::now() + Duration::from_secs(1)).await;
 
-    // What has not arrived yet has waited until now.
+    // Deliveries that have not arrived count as delayed until now.
     let now = clock.now();
     let waited =
         |item: &Uuid, due: DateTime<Utc>| (*arrivals.get(item).unwrap_or(&now) - due).as_seconds_f64();
@@ -104,7 +105,7 @@ async fn customer(test: &TestApp, url: &str) -> (WorkspaceId, UserId) {
     (workspace(test, organization, url).await, owner)
 }
 
-/// Accepts connections and never answers.
+/// Accepts connections and never responds.
 async fn tarpit() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -119,7 +120,7 @@ async fn tarpit() -> String {
     url
 }
 
-/// Takes everything at once and notes when.
+/// Accepts everything at once and records the time.
 async fn endpoint(clock: Clock, arrivals: Arrivals) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}/", listener.local_addr().expect("an address"));

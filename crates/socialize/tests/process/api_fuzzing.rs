@@ -1,4 +1,4 @@
-//! Schemathesis, which reads the OpenAPI document and sends what it allows and what it forbids.
+//! Schemathesis reads the OpenAPI document and sends valid and invalid requests.
 
 use std::process::{Command, Stdio};
 
@@ -8,8 +8,8 @@ use test_support::{TestDatabase, python_tool};
 
 use crate::harness::{Launch, Process, User};
 
-/// What must hold for every answer. That input which the document forbids is refused is a check, too; that everything else is
-/// accepted is not, because a document cannot say which content item may be submitted at the moment.
+/// Checks of every response. Invalid input must be rejected; valid input need not be accepted, because the
+/// document cannot express, for example, which content item may be submitted now.
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,\
                       response_schema_conformance,negative_data_rejection,unsupported_method,allow_header_conformance,\
                       ignored_auth";
@@ -34,14 +34,15 @@ async fn every_answer_is_one_that_the_document_promises() {
         format!("http://{}/openapi.json", server.public()),
         format!("--header=Authorization: {}", user.authorization),
         format!("--checks={CHECKS}"),
-        // The same requests in every run: who meets a failure can meet it again.
+        // A fixed seed, so that failures are reproducible.
         "--seed=1".to_owned(),
         "--max-examples=12".to_owned(),
         "--phases=examples,coverage,fuzzing,stateful".to_owned(),
         "--continue-on-failure".to_owned(),
         "--request-timeout=30".to_owned(),
-        // One thread: CPython 3.11 and 3.12 count the depth of what they parse for all threads together, and Hypothesis parses
-        // the source of functions. Two threads at it end now and then in "AST constructor recursion depth mismatch".
+        // One thread: CPython 3.11 and 3.12 share one parser depth counter between all threads, and
+        // Hypothesis parses the source of functions. With two threads this occasionally fails with "AST
+        // constructor recursion depth mismatch".
         "--workers=1".to_owned(),
         "--no-color".to_owned(),
     ];
@@ -54,7 +55,7 @@ async fn every_answer_is_one_that_the_document_promises() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 
-    // A run that met only refusals would have seen little.
+    // A run with only rejections would have tested little.
     let metrics = server.metrics().await;
     let count = |status: &str| {
         metrics.sum("http_server_request_duration_seconds_count", &[("http_response_status_code", status)])
@@ -64,7 +65,7 @@ async fn every_answer_is_one_that_the_document_promises() {
     assert_eq!(metrics.value("telemetry_panics_total", &[]), 0.0);
 }
 
-/// Names things that exist, so that requests get behind the first look-up.
+/// Ids of existing objects, so that requests pass the first look-up.
 async fn path_parameters(server: &Process, user: &User) -> String {
     let create = async |path: String, body: Value| {
         let answer = server.call(Method::POST, &path, &[user.header()], &body).await.expect(201);
@@ -77,7 +78,7 @@ async fn path_parameters(server: &Process, user: &User) -> String {
     let draft = json!({"title": "Hello", "body": "World", "channel": "x"});
     let items = format!("/v1/workspaces/{workspace}/content-items");
     let item = create(items.clone(), draft.clone()).await;
-    // What may be deleted, so that the others stay.
+    // Objects that may be deleted, so that the others stay.
     let other_organization = create("/v1/organizations".to_owned(), json!({"name": "Other"})).await;
     let other_workspace = create(workspaces, acme).await;
     let other_item = create(items, draft).await;

@@ -1,4 +1,5 @@
-//! The blob store is away: what still works, what fails and how fast, what the operator sees, and that all recovers by itself.
+//! An outage of the blob store: what still works, what fails and how quickly, what the operator sees, and
+//! recovery without a restart.
 
 use std::net::TcpListener;
 

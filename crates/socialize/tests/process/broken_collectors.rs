@@ -1,4 +1,5 @@
-//! A collector that hangs, one that refuses, and none: no request notices, memory stays bounded, and what is lost is counted.
+//! A collector that hangs, one that rejects everything, and none: requests are unaffected, memory is bounded,
+//! and losses are counted.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
@@ -15,20 +16,20 @@ use test_support::TestDatabase;
 use crate::exposition::Exposition;
 use crate::harness::{Launch, Process, User, eventually};
 
-/// The size of the queue of one signal.
+/// Size of the queue of one signal.
 const QUEUE_BYTES: u64 = 8 << 20;
 
-/// The queue, the buffers of threads before it, a batch in several forms, and what the allocator keeps: with two thousand
-/// series it stayed at 29 MiB, however much was recorded.
+/// The queue, the thread-local buffers before it, a batch in several forms, and the allocator's reserve. With
+/// two thousand series it stayed at 29 MiB, however much was recorded.
 const LARGEST_GROWTH: u64 = 36 << 20;
 
 /// More than may stay in memory.
 const VOLUME: u64 = LARGEST_GROWTH + (4 << 20);
 
-/// How long telemetry may delay the exit, and a second for a busy machine.
+/// Maximum delay of the exit by telemetry, plus a second for a busy machine.
 const EXIT_LIMIT: Duration = Duration::from_secs(3);
 
-/// A collector that does not work, or none.
+/// A broken collector, or none.
 enum Collector {
     Hangs(OtlpSink),
     Refuses(String),
@@ -64,7 +65,7 @@ async fn start(database: &TestDatabase, endpoint: Option<&str>, variables: &[(&s
     launch.start_ready().await
 }
 
-/// What users see: statuses, bodies without ids, and the names of headers.
+/// The parts of responses that users see: statuses, bodies without ids, and header names.
 async fn conversation(process: &Process, user: &User) -> Vec<Value> {
     const LIST: &str = "/v1/organizations";
     let requests = [
@@ -101,7 +102,7 @@ async fn no_collector_changes_what_users_see_or_holds_up_the_exit() {
         let mut process = start(&database, collector.endpoint(), &variables).await;
         seen.push(conversation(&process, &user).await);
         match &collector {
-            // Both signals wait for an answer that never comes.
+            // Both signals wait for a response that never arrives.
             Collector::Hangs(sink) => {
                 let has = |signal: fn(&Export) -> bool| sink.requests().iter().any(|r| signal(&r.export));
                 eventually("a request of each signal that hangs", async || {
@@ -123,7 +124,7 @@ async fn no_collector_changes_what_users_see_or_holds_up_the_exit() {
         assert!(drained.elapsed() < EXIT_LIMIT, "the exit took {:?}", drained.elapsed());
         assert_eq!(status.code(), Some(0), "{}", process.standard_error());
 
-        // What had been recorded is lost, and the last lines say how much it was.
+        // Recorded items are lost, and the last lines state their number.
         let lost = process.events("telemetry.items_lost");
         let lost = |signal: &str| {
             lost.iter().find(|line| line["signal"] == signal).map(|line| &line["dropped_items"])
@@ -154,7 +155,7 @@ async fn a_hanging_collector_costs_bounded_memory_and_every_loss_is_counted() {
     let mut metrics = overwhelm(&process, VOLUME).await;
     assert_one_warning_per_signal(&process, "timeout");
 
-    // Once the collector answers, everything that was kept arrives, and nothing is counted twice or forgotten.
+    // Once the collector responds, everything that was kept arrives, and nothing is counted twice or omitted.
     sink.answer_always(SinkAnswer::Accept);
     eventually("an account of every span", async || {
         metrics = process.metrics().await;
@@ -190,9 +191,10 @@ async fn a_collector_that_refuses_costs_bounded_memory() {
     assert_eq!(lost["dropped_items"].as_f64(), Some(recorded_spans(&metrics)), "all of them, exactly");
 }
 
-/// Records spans of so many bytes, which is more than the queue holds, and checks that memory does not grow with them.
+/// Records this many bytes of spans, more than the queue holds, and checks that memory does not grow with
+/// them.
 async fn overwhelm(process: &Process, volume: u64) -> Exposition {
-    // Lines are not what this is about.
+    // Log lines are not part of this test.
     let url = format!("http://{}/log-level", process.operations());
     let quiet = process.client().put(url).body("warn").send().await.expect("an answer");
     assert_eq!(quiet.status(), 200);
@@ -222,8 +224,8 @@ async fn overwhelm(process: &Process, volume: u64) -> Exposition {
     metrics
 }
 
-/// Sends many requests on one connection without waiting for answers, and answers how many bytes of spans they leave behind
-/// at least.
+/// Sends many requests on one connection without waiting for responses, and returns the minimum number of
+/// bytes of their spans.
 fn send_many(address: SocketAddr) -> u64 {
     const REQUESTS: usize = 5_000;
     /// A link to the caller's trace makes the span larger.
@@ -232,14 +234,14 @@ fn send_many(address: SocketAddr) -> u64 {
     /// Ids, times, name, five attributes, a link.
     const SPAN: u64 = 250;
     let mut stream = TcpStream::connect(address).expect("a connection");
-    // Shorter than a collector hangs, so a request that waits for one fails this test.
+    // Shorter than the collector's hang, so a request that waits for the collector fails this test.
     stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a time limit");
     stream.write_all(REQUEST).expect("a first request");
     let mut answer = vec![0; 4096];
     let length = stream.read(&mut answer).expect("an answer");
     assert!(answer[..length].ends_with(b"}"), "the whole answer is here");
 
-    // Ids and dates have one length, so all answers do.
+    // Ids and dates have fixed lengths, so all responses do.
     let mut writer = stream.try_clone().expect("a second handle");
     let writing = std::thread::spawn(move || writer.write_all(&REQUEST.repeat(REQUESTS)));
     for _ in 0..REQUESTS {
@@ -269,7 +271,7 @@ fn dropped(metrics: &Exposition, signal: &str) -> f64 {
     metrics.sum("telemetry_items_dropped_total", &[("signal", signal)])
 }
 
-/// How many spans were recorded: each operation has one.
+/// Number of recorded spans: each operation has one.
 fn recorded_spans(metrics: &Exposition) -> f64 {
     let operations = [
         "http_server_request_duration_seconds_count",

@@ -1,4 +1,4 @@
-//! Mistakes in the configuration: each is explained, all are reported at once, and no secret is ever shown.
+//! Configuration errors: each is explained, all are reported together, and no secret is shown.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,13 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::harness::{Ended, Launch, program};
 
-/// Nobody listens there; a configuration is checked before anything is connected.
+/// No server listens there; the configuration is checked before any connection.
 const DATABASE_URL: &str = "postgres://socialize:database-password@127.0.0.1:1/socialize";
 
 /// Part of every secret in these tests, and of nothing else.
 const SECRET_PARTS: &[&str] = &["database-password", "hunter2", "server-secret", "collector-token"];
 
-/// What is set wrongly, and part of the one line that must say so.
+/// An invalid setting, and part of the line that must report it.
 struct Mistake {
     set: &'static [(&'static str, &'static str)],
     flags: &'static [&'static str],
@@ -52,7 +52,7 @@ const MISTAKES: &[Mistake] = &[
         &[("SOCIALIZE_DATABASE_URL", "postgres://u:hunter2/9@localhost/d")],
         "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped /, which ends the part that a password can be in; write %2F",
     ),
-    // These would be URLs, of the host `u`.
+    // These would be valid URLs with the host `u`.
     variable(
         &[("SOCIALIZE_DATABASE_URL", "postgres://u:1#hunter2@localhost/d")],
         "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped #",
@@ -89,12 +89,12 @@ const MISTAKES: &[Mistake] = &[
         &[("SOCIALIZE_DATABASE_STATEMENT_TIMEOUT", "forever")],
         "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT: \"forever\" is not a duration",
     ),
-    // Postgres would understand "no limit".
+    // Postgres interprets it as "no limit".
     variable(
         &[("SOCIALIZE_DATABASE_STATEMENT_TIMEOUT", "0s")],
         "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT: \"0s\" is not a duration from 1ms to 1day",
     ),
-    // Postgres would refuse every connection.
+    // Postgres would reject every connection.
     variable(
         &[("SOCIALIZE_DATABASE_STATEMENT_TIMEOUT", "1year")],
         "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT: \"1year\" is not a duration from 1ms to 1day",
@@ -287,7 +287,7 @@ const MISTAKES: &[Mistake] = &[
         &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector"), ("OTEL_METRICS_EXPORTER", "prometheus")],
         "OTEL_METRICS_EXPORTER: must be `otlp` or `none`",
     ),
-    // Flags are checked by the same rules as the variables, and win over them.
+    // Flags obey the same rules as variables and take precedence.
     flags(&["--listen", "nowhere"], "SOCIALIZE_LISTEN: \"nowhere\" is not an address such as 127.0.0.1:8080"),
     flags(&["--database-connections", "-3"], "unexpected argument '-3'"),
     flags(&["--log-level=loud"], "SOCIALIZE_LOG_LEVEL: \"loud\" is not a log level"),
@@ -303,7 +303,7 @@ fn launch(flags: &[&str]) -> Launch {
     Launch::role("serve", DATABASE_URL).arguments(flags)
 }
 
-/// Checks what every refusal has in common.
+/// Checks the common properties of every rejection.
 #[track_caller]
 fn assert_refused(ended: &Ended, expected: &str) {
     assert_eq!(ended.status.code(), Some(2), "{expected}\n{}", ended.stderr);
@@ -333,7 +333,7 @@ async fn all_mistakes_are_reported_together() {
     let mut names: Vec<&str> = Vec::new();
     for mistake in MISTAKES.iter().filter(|mistake| mistake.flags.is_empty()) {
         let (name, _) = mistake.expected.split_once(':').expect("a mistake names its setting");
-        // A variable has one value in one run, so the first mistake of each is taken.
+        // A variable has one value per run, so only the first error of each is used.
         let is_free = mistake.set.iter().all(|(name, _)| !names.contains(name) && !name.ends_with("_FILE"));
         if is_free && !["OTEL_SDK_DISABLED", "OTEL_EXPORTER_OTLP_ENDPOINT"].contains(&name) {
             names.extend(
@@ -475,7 +475,7 @@ async fn secrets_come_from_files_too() {
     fs::write(&latin_1, b"hunter2\xe9").expect("a file");
     let mut process = start(&secret, &url).start().await;
     process.stop().await;
-    // Line ends of editors, those of Windows as well, are no part of it.
+    // A trailing line break of an editor, even CRLF, is not part of the secret.
     let with_crlf = file("crlf", &format!("{long}\r\n"));
     let mut process = start(&with_crlf, &url).start().await;
     process.stop().await;

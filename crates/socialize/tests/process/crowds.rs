@@ -1,4 +1,4 @@
-//! Many connections, and clients that do not read. Whoever opens them pays for them, and others are served.
+//! Clients that open many connections or do not read. They harm only themselves.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::harness::{Launch, PATIENCE, Process, User, eventually, longest_list};
 
-/// Every address of the loopback network can be connected from.
+/// Clients can connect from every address of the loopback network.
 fn stranger(last: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 9, u8::try_from(last).expect("an address"))
 }
@@ -43,10 +43,10 @@ fn open_files(process: &Process) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", process.id())).expect("a living process").count()
 }
 
-/// Users, the operator and health checks notice nothing.
+/// Users, the operator and health checks are unaffected.
 async fn assert_served(process: &Process, user: &User) {
     process.call(Method::GET, "/v1/organizations", &[user.header()], &Value::Null).await.expect(200);
-    // A busy machine can make two checks in a row slow.
+    // On a busy machine two checks in a row can be slow.
     eventually("readiness", async || (process.ready().await == 200).then_some(())).await;
     process.operations_get("/health/live").await.expect(200);
     process.metrics().await;
@@ -59,7 +59,7 @@ async fn a_thousand_idle_connections_blind_nobody() {
     let mut process =
         Launch::serve_after("ulimit -S -n 256 && ulimit -H -n 600", database.url()).start_ready().await;
     let started = &process.events("server.started")[0];
-    // What is left when the process has its own, and a quarter of that.
+    // The files left after the process's own, and a quarter of those.
     assert_eq!(started["open_files.limit"], 600, "the soft limit is raised: {started}");
     assert_eq!(
         (&started["connections.limit"], &started["connections.limit_of_one_client"]),
@@ -108,11 +108,11 @@ async fn one_network_has_its_share_of_connections_and_a_trusted_proxy_all() {
     }
 }
 
-/// How much memory clients that do not read may cost, beside what the process has anyway. Unread responses of one client network hold
-/// 12 MiB. The rest is for the connections, and for what the allocator keeps.
+/// Maximum memory that clients which do not read may cost. Unread responses of one client network hold 12
+/// MiB; the rest is for connections and the allocator's reserve.
 const MOST_GROWTH: u64 = 48 << 20;
 
-/// Sends requests over HTTP/1 and reads no response.
+/// Sends requests over HTTP/1 without reading responses.
 async fn send_and_never_read(address: SocketAddr, path: &str, user: &User) -> TcpStream {
     let mut stream = connect_from(stranger(1), address).await;
     let authorization = &user.authorization;
@@ -121,7 +121,8 @@ async fn send_and_never_read(address: SocketAddr, path: &str, user: &User) -> Tc
     stream
 }
 
-/// Sends requests over HTTP/2, one after the other, whose responses have a window of one byte. Returns those that began.
+/// Sends requests over HTTP/2, one after the other, with a response window of one byte. Returns those that
+/// were started.
 async fn send_with_a_closed_window(url: String, authorization: String) -> Vec<Response> {
     let client = Client::builder()
         .no_proxy()
@@ -167,11 +168,11 @@ async fn clients_that_do_not_read_cost_little_and_are_given_up() {
     }
     assert!(begun.iter().map(Vec::len).sum::<usize>() > 100, "most requests are answered");
     assert!(most < MOST_GROWTH, "{} MiB more", most >> 20);
-    // Others get theirs meanwhile, large or small.
+    // Others get their responses meanwhile, large or small.
     assert_eq!(read().await.bytes.len(), size);
     assert_served(&process, &user).await;
 
-    // And the clients, who still wait to read, are given up.
+    // The clients, which still do not read, are disconnected.
     eventually("no stream or connection waits any more", async || {
         (tasks().await < tasks_before + 30.0).then_some(())
     })

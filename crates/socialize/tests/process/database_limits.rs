@@ -1,4 +1,4 @@
-//! A database that is there and does less than it should: it accepts no writes, or no more connections.
+//! A database with reduced service: it accepts no writes, or no more connections.
 
 use http::Method;
 use serde_json::json;
@@ -16,7 +16,7 @@ fn name(database: &TestDatabase) -> String {
     Url::parse(database.url()).expect("a URL").path().trim_start_matches('/').to_owned()
 }
 
-/// Ends every session but the one that asks.
+/// Ends every session except the current one.
 async fn end_sessions(database: &TestDatabase, which: &str) {
     let statement = format!(
         "select pg_terminate_backend(pid) from pg_stat_activity
@@ -60,7 +60,7 @@ async fn while_nothing_can_be_written_people_read_on() {
     );
     assert!(failures >= 1.0, "{failures}");
 
-    // Nobody restarts it and nobody ends its sessions, which would refuse writes as long as they live.
+    // No restart and no closed sessions, which would reject writes for their whole lifetime.
     let statement = format!("alter database {} reset default_transaction_read_only", name(&database));
     let mut transaction = database.pool().begin().await.expect("a transaction");
     sqlx::query("set transaction read write").execute(&mut *transaction).await.expect("a writing one");
@@ -74,7 +74,7 @@ async fn while_nothing_can_be_written_people_read_on() {
 async fn without_connections_requests_fail_fast_until_there_are_some() {
     let database = TestDatabase::create().await;
     let user = User::insert(database.pool()).await;
-    // Limits do not hold for a superuser.
+    // Limits do not apply to a superuser.
     let role = format!("limited_{}", name(&database));
     for statement in [
         format!("create role {role} login password 'limited'"),

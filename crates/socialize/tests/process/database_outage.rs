@@ -1,4 +1,5 @@
-//! Postgres stops, crashes or freezes under load: what users, probes and signals say meanwhile, and that all recovers by itself.
+//! Postgres stops, crashes or freezes under load: responses, probes and signals meanwhile, and recovery
+//! without a restart.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,23 +18,23 @@ use tokio::task::JoinHandle;
 
 use crate::harness::{Launch, Process, User, eventually};
 
-/// How long a request waits for a connection in these tests.
+/// Acquire timeout in these tests.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a statement may run in these tests, by Postgres's own clock.
+/// Statement timeout in these tests, enforced by Postgres.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How many users there are at once: more than the pool has connections, so that some wait.
+/// Number of concurrent users: more than the pool has connections, so some wait.
 const USERS: usize = 12;
 
-/// How long any request may take. Those that wait for a connection or a statement give up long before that, which leaves a busy machine
-/// enough; one that hung would be ended by this limit, and is told from them by it.
+/// Request timeout. Requests that wait for a connection or a statement time out long before, which leaves
+/// time for a busy machine. So reaching this limit identifies a request that hung.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the end of a process may wait for what is under way.
+/// Shutdown timeout for requests in progress.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A server of this test's own, with its schema and a user.
+/// A separate Postgres server with a schema and a user.
 struct Server {
     cluster: Arc<Cluster>,
     user: User,
@@ -43,7 +44,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        // Where root must become another user to run Postgres, that user has to be able to enter the directory.
+        // If root switches users to run Postgres, that user must be able to enter the directory.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
         let data = directory.path().join("data");
         let settings = ClusterSettings { durability: Durability::TestsOnly, ..ClusterSettings::new(data) };
@@ -72,7 +73,7 @@ impl Server {
         blocking(move || work(&cluster)).await
     }
 
-    /// Freezes every process of the server until the answer is dropped.
+    /// Freezes every process of the server until the returned value is dropped.
     fn freeze(&self) -> Frozen<'_> {
         self.signal_all(Signal::SIGSTOP);
         Frozen(self)
@@ -91,7 +92,7 @@ impl Server {
         let processes = fs::read_dir("/proc").expect("the list of processes").flatten();
         let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         for child in ids.filter(is_child) {
-            // It may have ended meanwhile.
+            // It may have exited meanwhile.
             let _ = send(child);
         }
     }
@@ -109,7 +110,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.expect("no panic")
 }
 
-/// One answer that a user got.
+/// A response to a user.
 #[derive(Clone, Debug)]
 struct Seen {
     user: usize,
@@ -119,7 +120,7 @@ struct Seen {
     body: Value,
 }
 
-/// Users who read and write without a pause, until the load is stopped.
+/// Users who read and write without pauses until the load is stopped.
 struct Load {
     seen: Arc<Mutex<Vec<Seen>>>,
     is_over: Arc<AtomicBool>,
@@ -150,8 +151,8 @@ impl Load {
         seen
     }
 
-    /// Waits until a hundred requests in a row that begin from now on are answered as expected. On a busy machine single ones may still
-    /// wait too long for a connection.
+    /// Waits for a hundred consecutive responses, to requests sent from now on, with this status. On a busy
+    /// machine single requests may still wait too long for a connection.
     async fn expect_from_now_on(&self, what: &str, status: u16) {
         let now = Instant::now();
         let is_expected = |answer: &Seen| answer.status == status || (status, answer.status) == (200, 201);
@@ -171,7 +172,8 @@ impl Load {
         .await;
     }
 
-    /// Ends the load, and checks that every answer was right or said that the database is away, and that none of them hung.
+    /// Stops the load, and checks that every response was right or reported the outage, and that no request
+    /// hung.
     async fn stop(self) -> usize {
         self.is_over.store(true, Relaxed);
         for user in self.users {
@@ -203,7 +205,7 @@ async fn one_request(client: &Client, url: &str, authorization: &str, user: usiz
     Seen { user, at, took: at.elapsed(), status, body }
 }
 
-/// Waits until readiness fails on both listeners, while the process says that it is alive all the time.
+/// Waits until readiness fails on both listeners, while liveness succeeds all the time.
 async fn expect_not_ready(process: &Process) {
     eventually("readiness to fail", async || {
         assert_eq!(process.get("/health/live").await.status, 200);
@@ -227,14 +229,14 @@ async fn expect_ready(process: &Process) {
     assert_eq!(up, 1.0);
 }
 
-/// When each loop of the worker last completed a turn.
+/// Time of each loop's last success.
 async fn loops(process: &Process) -> Vec<f64> {
     let metrics = process.metrics().await;
     let family = metrics.families.iter().find(|f| f.name == "socialize_loop_last_success_time_seconds");
     family.expect("the loops").samples.iter().map(|sample| sample.value).collect()
 }
 
-/// Background work goes on too, without a restart.
+/// Asserts that background work resumes without a restart.
 async fn expect_loops_to_turn(process: &Process) {
     let before = loops(process).await;
     assert!(!before.is_empty());
@@ -246,7 +248,8 @@ async fn expect_loops_to_turn(process: &Process) {
     .await;
 }
 
-/// Each outage begins with a line and ends with one, and what failed meanwhile failed of it. `causes` has what each of them is.
+/// Asserts that each outage has a line at its beginning and its end, and that meanwhile errors had one of its
+/// `causes`.
 fn assert_lines_tell_it(process: &Process, causes: &[&[&str]]) {
     let mut lines = process.lines();
     lines.retain(|line| line["event"] == "dependency.down" || line["event"] == "dependency.up");
@@ -291,7 +294,7 @@ async fn a_server_that_stops_or_crashes_is_waited_for() {
     }
     expect_loops_to_turn(&process).await;
     load.stop().await;
-    // Whatever the server still had time to say.
+    // Depends on what the server could still send.
     let ended = &["connection_refused", "connection_reset", "unavailable", "io", "database_other"][..];
     assert_lines_tell_it(&process, &[ended, ended]);
     process.stop().await;
@@ -308,7 +311,7 @@ async fn a_server_that_freezes_hangs_nothing() {
     let frozen = server.freeze();
     expect_not_ready(&process).await;
     load.expect_from_now_on("refusals while it is frozen", 503).await;
-    // Also those whose statement was under way: the limit of the frozen server does not end it.
+    // Includes users whose statement was in progress: the frozen server does not enforce its timeout.
     load.expect_an_answer_to_every_user_since(since).await;
 
     drop(frozen);
@@ -318,7 +321,7 @@ async fn a_server_that_freezes_hangs_nothing() {
     load.stop().await;
     assert_lines_tell_it(&process, &[&["timeout"]]);
 
-    // Not even the end of the process waits for it, whatever was under way.
+    // The exit does not wait for the server either.
     let load = Load::start(&process, &server.user);
     load.expect_from_now_on("success before the second outage", 200).await;
     let since = Instant::now();

@@ -1,4 +1,5 @@
-//! The roles of deploy/postgres/roles.sql: migrations run as the owner, and the application, which owns nothing, works.
+//! The roles of deploy/postgres/roles.sql: migrations run as the owner, and the application works without
+//! owning anything.
 
 use http::Method;
 use serde_json::json;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 
 use crate::harness::{Launch, User, program};
 
-/// Two roles under names of their own, because roles belong to the server and not to a database.
+/// The two roles with unique names, because roles belong to the whole server.
 struct Roles {
     database: TestDatabase,
     owner: String,
@@ -50,7 +51,7 @@ impl Roles {
         self.url(&self.application, "a password of the application")
     }
 
-    /// Roles can only be dropped when nothing of theirs is left.
+    /// A role can be dropped only when it owns nothing and has no privileges.
     async fn drop(self) {
         let Self { database, owner, application } = self;
         let statement = format!(
@@ -81,7 +82,7 @@ async fn the_application_works_as_a_role_that_owns_nothing() {
     let path = format!("/v1/organizations/{organization}/members");
     process.call(Method::GET, &path, &[user.header()], &serde_json::Value::Null).await.expect(200);
     process.stop().await;
-    // Jobs, gauges and clean-ups are done as well.
+    // Jobs, gauges and clean-ups run as well.
     let failures: Vec<_> = process.lines().into_iter().filter(|line| line["level"] == "error").collect();
     assert!(failures.is_empty(), "{failures:?}");
 

@@ -1,4 +1,5 @@
-//! `socialize dead-letters`: what was given up, without its content, and back to work or away with it.
+//! `socialize dead-letters`: lists jobs that were given up without their content, and retries or discards
+//! them.
 
 use domain::ids::JobId;
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ async fn json_of(database: &TestDatabase, arguments: &[&str]) -> Value {
     serde_json::from_str(&ended.stdout).expect("JSON")
 }
 
-/// A dead job that was given up so many minutes ago.
+/// A job that was given up this many minutes ago.
 async fn dead(database: &TestDatabase, kind: &str, minutes: i32, deduplication_key: Option<&str>) -> JobId {
     let id = JobId::from(Uuid::now_v7());
     sqlx::query(
@@ -108,7 +109,7 @@ async fn letters_are_retried_by_kind_and_none_whose_work_waits_already() {
     assert_eq!(status(&database, first).await, Some(("queued".to_owned(), 0)));
     assert_eq!(status(&database, second).await, Some(("dead".to_owned(), 12)));
 
-    // By its id it is no success, and others that are named go.
+    // Named by its id it is reported as a failure; the others are retried.
     let ended = dead_letters(&database, &["retry", &second.to_string(), &email.to_string()]).await;
     assert_eq!(ended.status.code(), Some(1), "{}", ended.stdout);
     assert!(ended.stdout.contains("the same work waits or runs already"), "{}", ended.stdout);

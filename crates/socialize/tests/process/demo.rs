@@ -21,14 +21,14 @@ use uuid::Uuid;
 
 use crate::harness::{Launch, Process, User, eventually};
 
-/// A directory that the user who runs Postgres can enter, who may be another one than ours.
+/// A directory that the user of Postgres, who may differ from ours, can enter.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
     directory
 }
 
-/// `socialize demo` on free ports. It finds Postgres by the variables of whoever runs it.
+/// `socialize demo` on free ports. It finds Postgres by the environment of the test.
 fn demo(data_directory: &Path, arguments: &[&str]) -> Launch {
     let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("DATABASE_URL");
@@ -37,7 +37,7 @@ fn demo(data_directory: &Path, arguments: &[&str]) -> Launch {
     Launch::of(command)
 }
 
-/// Where it listens, once people are at work.
+/// Its public address, once simulated people are active.
 async fn public_address(process: &Process) -> SocketAddr {
     eventually("the start of the demo", async || {
         let lines = process.line_texts();
@@ -83,7 +83,7 @@ async fn signals_facts_and_log_lines_agree() {
         let lines = log.iter().filter(|line| {
             line["event"] == counter && labels.iter().all(|(key, value)| line.get(key) == Some(value))
         });
-        // An attempt to log in has no line of its own: its outcome has.
+        // An attempt to log in has no line of its own, but its outcome has.
         if counter != "socialize.auth.login.attempts" {
             assert_eq!(lines.count() as u64, signal, "log lines of {counter} {label:?}");
         }
@@ -103,7 +103,7 @@ async fn signals_facts_and_log_lines_agree() {
     assert_eq!(exported as u64, report["signals"]["requests"]["count"].as_u64().expect("a count"));
 }
 
-/// The lines of the log file, none of which may show who people are or how they log in.
+/// Lines of the log file, which must not reveal people or credentials.
 fn log_lines(data: &Path) -> Vec<Value> {
     let text = fs::read_to_string(data.join("logs/socialize.jsonl")).expect("a log file");
     for private in ["people.example", "token=", "Bearer"] {
@@ -112,7 +112,7 @@ fn log_lines(data: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// How many rows a table has, counted apart from what the demo counts. `None` is no table.
+/// Number of rows of a table, counted independently of the demo. `None` if there is no table.
 async fn rows(pool: &PgPool, table: &str, label: Option<&str>) -> Option<u64> {
     if table == "published content_items" {
         let count: i64 = sqlx::query_scalar("select count(*) from content_items where status = 'published'")
@@ -176,7 +176,7 @@ async fn nothing_acknowledged_is_lost_when_it_is_killed() {
     let restarted: chrono::DateTime<chrono::Utc> =
         sqlx::query_scalar("select now()").fetch_one(&pool).await.expect("the time");
     eventually("the work that was left", async || {
-        // What ran at the moment of the kill comes back when its lease is over.
+        // Jobs running at the kill return when their lease expires.
         let left: i64 = sqlx::query_scalar(
             "select count(*) from jobs where created_at < $1 and status = 'queued' and run_at <= $1",
         )
@@ -198,7 +198,7 @@ async fn nothing_acknowledged_is_lost_when_it_is_killed() {
     assert!(!is_alive(&postgres), "Postgres ends with the demo");
 }
 
-/// Kills what a failed test would leave behind.
+/// Kills processes that a failed test would leave behind.
 struct Leftover(PathBuf);
 
 impl Drop for Leftover {
@@ -210,7 +210,7 @@ impl Drop for Leftover {
     }
 }
 
-/// The process of the demo with this data directory, whoever started it.
+/// The demo process with this data directory.
 fn demo_process(data: &Path) -> PathBuf {
     let program = env!("CARGO_BIN_EXE_socialize");
     let is_it = |process: &PathBuf| {
@@ -222,7 +222,7 @@ fn demo_process(data: &Path) -> PathBuf {
     processes.map(|entry| entry.path()).find(is_it).expect("the demo runs")
 }
 
-/// Runs a program on a terminal of its own, which says where its cursor is when it is asked, and shows what the program writes.
+/// Runs a program on a pseudo-terminal that answers cursor position requests, and shows the program's output.
 const TERMINAL: &str = r"
 import fcntl, os, pty, struct, sys, termios
 process, terminal = pty.fork()
@@ -296,7 +296,7 @@ async fn write_until_it_fails(
             .json(&json!({"name": "Kept"}));
         let Ok(response) = request.send().await else { return };
         assert_eq!(response.status(), 201);
-        // The status came: the write is acknowledged, but only its body says which it was.
+        // The status arrived, so the write is acknowledged, but only the body contains its id.
         let Ok(body) = response.json::<Value>().await else { return };
         let id = body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         acknowledged.lock().expect("a list").push(id);

@@ -1,4 +1,4 @@
-//! `socialize doctor`: silent about nothing, and right about what to do.
+//! `socialize doctor` reports every problem with the right remedy.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use test_support::TestDatabase;
 
 use crate::harness::{Launch, program};
 
-/// What one run found: the exit code, and verdict and text by check.
+/// Result of a run: the exit code, and verdict and text by check.
 struct Findings {
     code: Option<i32>,
     report: Value,
@@ -78,12 +78,12 @@ async fn all_is_well() {
     found.expect("otlp_traces", "ok", "accepted");
     found.expect("otlp_metrics", "ok", "accepted");
 
-    // It happened.
+    // The checks were really made.
     let spans = sink.traces().iter().flat_map(|request| &request.resource_spans).count();
     let points = sink.metrics().iter().flat_map(|request| &request.resource_metrics).count();
     assert_eq!((spans, points), (1, 1));
     assert_eq!(emails(&mail), 1);
-    // And this left nothing behind.
+    // They left nothing behind.
     assert_eq!(files(blobs.path()), 0);
 
     let suspicious = launch()
@@ -98,7 +98,7 @@ async fn all_is_well() {
         launch().variable("SOCIALIZE_DATABASE_URL", format!("{name}://{}", at.replacen('@', ":p@ss@", 1)));
     Findings::of(with_at).await.expect("database_url", "warning", "write %40");
 
-    // The same for people.
+    // The same for the text format.
     let ended = launch().run().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("Everything is as it should be."), "{}", ended.stdout);
@@ -154,7 +154,7 @@ async fn an_empty_database_is_not_ready() {
     found.expect("migrations", "failed", "socialize migrate");
     found.expect("otlp_traces", "skipped", "OTEL_EXPORTER_OTLP_ENDPOINT");
 
-    // A database that is being repaired accepts no writes.
+    // A database under repair accepts no writes.
     let statement = format!(
         "alter database {} set default_transaction_read_only = on",
         database.url().rsplit('/').next().and_then(|name| name.split('?').next()).expect("a name")

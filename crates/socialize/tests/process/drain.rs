@@ -1,4 +1,5 @@
-//! How a process ends: readiness first, then the listener, then the requests that are under way, and all within its limits.
+//! Shutdown: readiness fails first, then the listener closes, then requests in progress finish, all within
+//! their limits.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use crate::harness::{Launch, Process, User, eventually};
 use crate::hostile_clients::{head, http2_client, lock_organizations, wait_for_active_requests};
 use crate::raw_connection::RawConnection;
 
-/// What the end of a process may take beyond its drain: the pool, telemetry, and a busy machine.
+/// Maximum time of the exit after the drain: the pool, telemetry, and a busy machine.
 const SLACK: Duration = Duration::from_secs(4);
 
 fn creation(user: &User) -> String {
@@ -50,12 +51,12 @@ async fn requests_under_way_are_answered_while_new_ones_go_elsewhere() {
         wait_for_active_requests(&process, 1.0).await;
 
         process.signal(signal);
-        // First it says that it will go, and still serves whoever has not heard.
+        // First it announces its exit, while it still serves requests.
         eventually("readiness to fail", async || (process.ready().await == 503).then_some(())).await;
         process.get("/health/live").await.expect(200);
         process.get("/nothing").await.expect_error(404, "not_found");
         assert_eq!(process.operations_get("/health/ready").await.status, 503);
-        // Then it takes nothing new, and tells its operator so.
+        // Then it accepts nothing new, but still responds to its operator.
         wait_until_refused(&process).await;
         idle.closed().await;
         silent.closed().await;
@@ -90,7 +91,7 @@ async fn what_does_not_end_in_time_is_ended_and_leaves_its_record() {
     let request = request.header("authorization", &user.authorization);
     let over_http_2 = tokio::spawn(async move { request.send().await });
     wait_for_active_requests(&process, 2.0).await;
-    // Neither does a request that never becomes one hold up the end, on either listener.
+    // A request that is never completed does not delay the exit, on either listener.
     let unfinished = [
         RawConnection::send(process.public(), "GET / HT").await,
         RawConnection::send(process.operations(), "GET / HT").await,

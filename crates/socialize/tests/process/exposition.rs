@@ -1,4 +1,4 @@
-//! Questions to what `/metrics` says, which is read as strictly as the format allows.
+//! Strict parser of `/metrics`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::prometheus_text::{self, Sample, ScrapedFamily};
 /// Label names with their values.
 type Labels = BTreeMap<String, String>;
 
-/// Everything that `/metrics` said.
+/// The content of `/metrics`.
 pub(crate) struct Exposition {
     pub(crate) families: Vec<ScrapedFamily>,
 }
@@ -21,7 +21,7 @@ impl Exposition {
         self.families.iter().flat_map(|family| &family.samples)
     }
 
-    /// The value of the series with exactly these labels.
+    /// Value of the series with exactly these labels.
     #[track_caller]
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let is_it = |sample: &&Sample| {
@@ -30,13 +30,14 @@ impl Exposition {
         self.samples().find(is_it).unwrap_or_else(|| panic!("there is no {name}{labels:?}")).value
     }
 
-    /// The sum of all series that have these labels among others.
+    /// Sum of all series with at least these labels.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let is_one = |sample: &&Sample| sample.name == name && has(sample, labels);
         self.samples().filter(is_one).map(|sample| sample.value).sum()
     }
 
-    /// Checks what the format promises: each series once, buckets that rise, and a last one that is the count.
+    /// Checks the guarantees of the format: unique series, cumulative buckets, and a last bucket that equals
+    /// the count.
     pub(crate) fn assert_series_are_whole(&self) {
         for family in &self.families {
             let series: BTreeSet<(&str, Labels)> =

@@ -1,4 +1,4 @@
-//! Counters start at zero where somebody sees it: the first collection is sent before the first request or job.
+//! Counters visibly start at zero: the first collection is exported before the first request or job.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use tokio::time::Instant;
 
 use crate::harness::Launch;
 
-/// Longer than any test, so that only the first and the last collection are sent.
+/// Longer than any test, so that only the first and the last collection are exported.
 const NEVER: (&str, &str) = ("OTEL_METRIC_EXPORT_INTERVAL", "3600000");
 
-/// What a process counts about itself while it starts, and what the operating system does.
+/// Metrics of the startup itself and of the operating system.
 const OF_THE_START: &[&str] = &["telemetry.", "process."];
 
-/// How many events each counter and histogram of a collection holds, over all its series.
+/// Number of events of each counter and histogram in a collection, over all its series.
 fn events(sink: &OtlpSink) -> BTreeMap<String, f64> {
     let metrics = sink.metrics().into_iter().flat_map(|request| request.resource_metrics);
     let metrics = metrics.flat_map(|metrics| metrics.scope_metrics).flat_map(|metrics| metrics.metrics);
@@ -65,7 +65,7 @@ async fn failures_before_the_second_collection_are_an_increase() {
             .variable("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .start()
             .await;
-        // Whoever reads that it has started sends the first request.
+        // A client that reads the startup line may send the first request.
         let first = events(&sink);
         for _ in 0..40 {
             process.get("/v1/organizations").await.expect(401);
@@ -90,7 +90,7 @@ async fn what_a_worker_does_first_is_an_increase() {
         .variables(&[("OTEL_EXPORTER_OTLP_ENDPOINT", sink.endpoint()), NEVER])
         .start()
         .await;
-    // Loops begin at once, so the first collection cannot be told from the requests that follow, but by their values.
+    // Loops start at once, so only the values distinguish the first collection from later ones.
     process.stop().await;
     let claims = |count: f64| count > 0.0;
     let parts = sink.metrics();
@@ -132,7 +132,7 @@ async fn a_collector_that_is_absent_or_hangs_hardly_delays_the_start() {
     let without = start(None).await;
     for endpoint in [&absent, hanging.endpoint()] {
         let took = start(Some(endpoint)).await;
-        // A second is the limit, and the other is for a busy machine.
+        // The limit is a second, and another one allows for a busy machine.
         assert!(took < without + Duration::from_secs(2), "{endpoint}: {took:?} instead of {without:?}");
     }
 }

@@ -19,11 +19,11 @@ fn samples(metrics: &Exposition, name: &str) -> usize {
 
 async fn exports(process: &Process) -> bool {
     let metrics = process.metrics().await;
-    // Every state or none; in between it has begun, or lost the lock, while it was asked.
+    // Either every state or none; in between, sampling has begun or the lock was lost during the request.
     samples(&metrics, LAST_SUCCESS) == 1 && samples(&metrics, CONTENT_ITEMS) == 9
 }
 
-/// How often it has asked for the locks of samplers.
+/// Number of attempts to take the samplers' locks.
 async fn attempts(process: &Process) -> f64 {
     let name = "db_client_operation_duration_seconds_count";
     process.metrics().await.sum(name, &[("db_operation_name", "lock_sampler")])
@@ -44,7 +44,7 @@ async fn one_of_two_replicas_exports_gauges_and_the_other_takes_over_when_it_is_
     let before = attempts(&second).await;
     first.signal(Signal::SIGKILL);
     eventually("the second exports", async || exports(&second).await.then_some(())).await;
-    // Two turns at most, and what the samplers of the queue and of drift asked meanwhile.
+    // At most two iterations, plus attempts of the queue and drift samplers meanwhile.
     let turns = attempts(&second).await - before;
     assert!(turns <= 4.0, "{turns} attempts until it sampled");
 }

@@ -1,4 +1,4 @@
-//! Clients that go away while they send, and clients that do not send HTTP.
+//! Clients that disconnect while sending, and clients that do not send HTTP.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn a_client_that_goes_away_while_it_sends_cancels_its_request() {
     cancelled(4.0).await;
     assert_eq!(api_errors(&process).await, before, "no error of the API");
 
-    // Invalid framing is not the same as an absent client.
+    // Invalid framing is not the same as a missing client.
     let chunk = format!("{}not a length\r\n", head(&user, "transfer-encoding: chunked\r\n"));
     let mut connection = RawConnection::send(address, &chunk).await;
     let told = connection.answer().await.expect_error(400, "malformed_request");
@@ -119,7 +119,7 @@ async fn what_is_no_request_leaves_a_record_and_is_told_its_id() {
         assert_eq!(unmatched(&labels).await, before + 1.0);
     }
 
-    // Nobody is left to be told, or HTTP/2 has no response for it.
+    // No client can read a response, or HTTP/2 has none for it.
     let cancelled = [("error_type", "cancelled")];
     let malformed = [("http_response_status_code", "400")];
     let timed_out = [("http_response_status_code", "408")];
@@ -137,7 +137,8 @@ async fn what_is_no_request_leaves_a_record_and_is_told_its_id() {
     assert_eq!(slow.closed().await, b"");
     eventually("the record", async || (unmatched(&timed_out).await == 1.0).then_some(())).await;
 
-    // A connection without a byte is a probe of a load balancer, and one that served a request may end at will.
+    // A connection without a byte is a load balancer's probe, and one that served a request may close at any
+    // time.
     let before = unmatched(&cancelled).await;
     drop(RawConnection::open(address).await);
     let mut used = RawConnection::send(address, "GET /v1/me HTTP/1.1\r\nhost: socialize\r\n\r\n").await;

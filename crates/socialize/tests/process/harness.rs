@@ -1,4 +1,4 @@
-//! Starts the real program and watches it from outside.
+//! Starts the real program and observes it from outside.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
@@ -23,13 +23,13 @@ use uuid::Uuid;
 
 use crate::exposition::Exposition;
 
-/// Long enough for the slowest machine; a test that waits this long has failed.
+/// Timeout for the slowest machine; a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Signs the access tokens of every process in these tests.
 pub(crate) const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
 
-/// Waits until `condition` has a value, and panics when it never has one.
+/// Waits until `condition` returns a value, and panics on timeout.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -41,19 +41,19 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
     }
 }
 
-/// A command line with its whole environment: nothing is inherited.
+/// A command line with its complete environment: nothing is inherited.
 pub(crate) struct Launch {
     command: Command,
     mail: TempDir,
 }
 
 impl Launch {
-    /// `socialize serve` on free ports, with everything that is required.
+    /// `socialize serve` on free ports, with all required settings.
     pub(crate) fn serve(database_url: &str) -> Self {
         Self::role("serve", database_url)
     }
 
-    /// The same, after a shell ran something, such as a change of its limits.
+    /// Like [`Self::serve`], after running a shell script, such as one that changes limits.
     pub(crate) fn serve_after(script: &str, database_url: &str) -> Self {
         let mut command = bare(Command::new("/bin/sh"));
         command.args(["-c", &format!("{script} && exec \"$0\" serve"), env!("CARGO_BIN_EXE_socialize")]);
@@ -65,7 +65,7 @@ impl Launch {
         Self::of(program(&[role])).with_settings(database_url)
     }
 
-    /// Everything that is required. Nobody balances load between these processes, so they need not wait before they end.
+    /// All required settings. No load balancer is in front of these processes, so they need no drain delay.
     fn with_settings(self, database_url: &str) -> Self {
         self.variable("SOCIALIZE_DRAIN_DELAY", "0s")
             .variable("SOCIALIZE_DATABASE_URL", database_url)
@@ -73,7 +73,7 @@ impl Launch {
             .variable("SOCIALIZE_LISTEN", "127.0.0.1:0")
             .variable("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:0")
             .variable("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>")
-            // One user of a test does what many people do.
+            // One user of a test does the work of many.
             .variables(&[
                 ("SOCIALIZE_ORGANIZATIONS_PER_USER", "1000000"),
                 ("SOCIALIZE_WRITES_PER_USER", "1000000"),
@@ -81,12 +81,11 @@ impl Launch {
             .with_mail_directory()
     }
 
-    /// Without jobs, where every operation must be one that the test asked for.
+    /// Without jobs, for tests in which every operation must come from the test.
     pub(crate) fn without_worker(self) -> Self {
         self.variable("SOCIALIZE_SERVE_WORKS", "false")
     }
 
-    /// Any command line with its environment.
     pub(crate) fn of(command: Command) -> Self {
         Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
     }
@@ -139,18 +138,18 @@ impl Launch {
         process
     }
 
-    /// Starts the process without waiting for anything.
+    /// Starts the process without waiting.
     pub(crate) fn spawn(mut self) -> Process {
         let mut child = self.command.spawn().expect("the program can be started");
         let stdout = Output::collect(child.stdout.take().expect("a piped standard output"));
         let stderr = Output::collect(child.stderr.take().expect("a piped standard error"));
-        // The client wants a provider of cryptography even for plain HTTP. Another test may have installed it.
+        // The client needs a cryptography provider even for plain HTTP. Another test may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client");
         Process { child, stdout, stderr, public: None, operations: None, client, _mail: self.mail }
     }
 
-    /// Runs a process that ends by itself.
+    /// Runs a process until it exits.
     pub(crate) async fn run(self) -> Ended {
         let mut process = self.spawn();
         let status = process.wait_for_exit().await;
@@ -165,14 +164,14 @@ pub(crate) fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// A command that inherits nothing and whose output can be read.
+/// A command that inherits nothing and whose output is captured.
 fn bare(mut command: Command) -> Command {
     command.env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// What a process that ended by itself left behind.
+/// Result of a process that has exited.
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
@@ -195,12 +194,12 @@ impl Process {
         self.child.id()
     }
 
-    /// The public listener.
+    /// Address of the public listener.
     pub(crate) fn public(&self) -> SocketAddr {
         self.public.expect("the process has said where it listens")
     }
 
-    /// The operations listener.
+    /// Address of the operations listener.
     pub(crate) fn operations(&self) -> SocketAddr {
         self.operations.expect("the process has said where it listens")
     }
@@ -209,7 +208,6 @@ impl Process {
         &self.client
     }
 
-    /// Every log line so far.
     pub(crate) fn lines(&self) -> Vec<Value> {
         let parse = |line: &String| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
@@ -219,19 +217,18 @@ impl Process {
         lines
     }
 
-    /// Every log line so far as it was written.
+    /// Every log line so far as raw text.
     pub(crate) fn line_texts(&self) -> Vec<String> {
         self.stdout.lock().lines.clone()
     }
 
-    /// The log lines of an event.
+    /// Log lines of an event.
     pub(crate) fn events(&self, event: &str) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["event"] == event);
         lines
     }
 
-    /// Waits for a log line.
     pub(crate) async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.lines().into_iter().find(&is_it)).await
     }
@@ -240,7 +237,7 @@ impl Process {
         self.stderr.lock().lines.join("\n")
     }
 
-    /// Sends a request with a JSON body (none where it is `Null`) to the public listener.
+    /// Sends a request to the public listener, with a JSON body unless it is `Null`.
     pub(crate) async fn call(
         &self,
         method: Method,
@@ -258,36 +255,36 @@ impl Process {
         read(request.send().await.expect("an answer")).await
     }
 
-    /// `GET` without anything else.
+    /// Sends a `GET` request without further headers.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[], &Value::Null).await
     }
 
-    /// `GET` on the operations listener.
+    /// Sends a `GET` request to the operations listener.
     pub(crate) async fn operations_get(&self, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.operations());
         read(self.client.get(url).send().await.expect("an answer")).await
     }
 
-    /// The status of the public readiness probe.
+    /// Status of the public readiness probe.
     pub(crate) async fn ready(&self) -> u16 {
         self.get("/health/ready").await.status.as_u16()
     }
 
-    /// All metrics now.
+    /// Current metrics.
     pub(crate) async fn metrics(&self) -> Exposition {
         let answer = self.operations_get("/metrics").await.expect(200);
         Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))
     }
 
-    /// How many threads of the process have a name that begins so.
+    /// Number of threads of the process whose name has this prefix.
     pub(crate) fn threads_named(&self, prefix: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a living process");
         let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
         names.filter(|name| name.starts_with(prefix)).count()
     }
 
-    /// The physical memory that the process has now.
+    /// Resident memory of the process.
     pub(crate) fn resident_bytes(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a living process");
@@ -300,12 +297,12 @@ impl Process {
         kill(Pid::from_raw(self.id().cast_signed()), signal).expect("the process exists");
     }
 
-    /// How it ended, if it has.
+    /// Exit status, if it has exited.
     pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process is a child of this one")
     }
 
-    /// Waits for the end and for everything that was written until then.
+    /// Waits for the exit and for all output.
     pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
         let status = eventually("the end of the process", async || self.exit_status()).await;
         eventually("the end of its output", async || {
@@ -315,7 +312,7 @@ impl Process {
         status
     }
 
-    /// Tells it to stop and waits until it has, without an error.
+    /// Asks it to stop and asserts that it exits without an error.
     pub(crate) async fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.wait_for_exit().await;
@@ -326,7 +323,7 @@ impl Process {
 impl Drop for Process {
     #[expect(clippy::print_stderr, reason = "a failed test is understood by what the process said")]
     fn drop(&mut self) {
-        // It has ended already, most of the time.
+        // Usually it has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
@@ -337,7 +334,8 @@ impl Drop for Process {
     }
 }
 
-/// Makes a content item whose revisions are as many and as long as a page can have, and returns the path of their list.
+/// Creates a content item with the maximum number and length of revisions on a page, and returns the path of
+/// their list.
 pub(crate) async fn longest_list(process: &Process, user: &User, pool: &PgPool) -> String {
     let create = async |path: &str, body: Value| {
         let created = process.call(Method::POST, path, &[user.header()], &body).await.expect(201);
@@ -360,7 +358,7 @@ pub(crate) async fn longest_list(process: &Process, user: &User, pool: &PgPool) 
     format!("{items}/{item}/revisions?limit=100")
 }
 
-/// Reads the whole answer.
+/// Reads the whole response.
 pub(crate) async fn read(response: reqwest::Response) -> Answer {
     let (status, headers): (_, HeaderMap) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await.expect("a whole body").to_vec();
@@ -368,7 +366,7 @@ pub(crate) async fn read(response: reqwest::Response) -> Answer {
     Answer { status, headers, body, bytes }
 }
 
-/// What a process writes, collected by a thread so that the process never waits for its reader.
+/// Output of a process, collected by a thread so that the process never blocks on writing.
 #[derive(Clone, Default)]
 struct Output(Arc<Mutex<Collected>>);
 
@@ -411,7 +409,7 @@ impl User {
         Self::insert_with(pool, SERVER_SECRET).await
     }
 
-    /// The same where the server has another secret.
+    /// Like [`Self::insert`], for a server with another secret.
     pub(crate) async fn insert_with(pool: &PgPool, server_secret: &str) -> Self {
         let id = UserId::from(Uuid::now_v7());
         let now = Clock::default().now();
@@ -434,7 +432,7 @@ impl User {
         Self { authorization: format!("Bearer {}", token.expose()) }
     }
 
-    /// The header that authenticates.
+    /// Header that authenticates the user.
     pub(crate) fn header(&self) -> (&str, &str) {
         ("authorization", &self.authorization)
     }

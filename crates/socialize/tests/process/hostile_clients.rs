@@ -1,4 +1,5 @@
-//! Clients that are slow, go away, send too much or send nonsense. Each is ended in time, and none disturbs another.
+//! Clients that are slow, disconnect, send too much or send garbage. Each is disconnected in time, and none
+//! affects others.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +14,10 @@ use crate::harness::{Launch, PATIENCE, Process, User, eventually};
 use crate::raw_connection::RawConnection;
 use crate::telemetry_over_otlp::{Received, values};
 
-/// How long the server waits for headers, and what a busy machine adds.
+/// Server's timeout for headers, plus an allowance for a busy machine.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10 + 5);
 
-/// Nothing of what a client does may look like a defect of ours.
+/// Asserts that a client's behaviour does not look like a fault of the server.
 async fn assert_undisturbed(process: &Process) {
     process.get("/health/live").await.expect(200);
     let metrics = process.metrics().await;
@@ -37,7 +38,7 @@ async fn whoever_does_not_finish_the_headers_is_closed() {
         b"P",
         b"GET /nothing HT",
         b"GET /nothing HTTP/1.1\r\nhost: socialize\r\nx-slow:",
-        // The beginning of HTTP/2, with and without its end.
+        // The preface of HTTP/2, with and without its end.
         b"PRI * HTTP/2.0\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ];
@@ -52,7 +53,7 @@ async fn whoever_does_not_finish_the_headers_is_closed() {
             });
         }
     }
-    // One byte now and then is no more patience.
+    // Single bytes at intervals do not extend the timeout.
     closing.spawn(async move {
         let mut connection = RawConnection::send(address, "GET /nothing HTTP/1.1\r\nx-slow: ").await;
         let dripping = async {
@@ -67,11 +68,11 @@ async fn whoever_does_not_finish_the_headers_is_closed() {
         tokio::time::timeout(PATIENCE, dripping).await.expect("the connection is closed");
         "dripping".into()
     });
-    // A client that has had an answer may keep the connection for later.
+    // After a response, a client may keep the connection for later.
     let request = "GET /nothing HTTP/1.1\r\nhost: socialize\r\n\r\n";
     let mut idle = RawConnection::send(address, request).await;
     idle.answer().await.expect_error(404, "not_found");
-    // Meanwhile others are served.
+    // Other clients are served meanwhile.
     process.get("/nothing").await.expect_error(404, "not_found");
     while let Some(closed) = closing.join_next().await {
         let which = closed.expect("no panic");
@@ -106,7 +107,7 @@ async fn a_body_that_comes_too_slowly_or_is_too_large_is_refused() {
         (format!("{chunked}7\r\n{{\"name\"\r\n"), 408, "request_timeout"),
         (format!("{large}{}", "a".repeat(70_000)), 413, "body_too_large"),
         (format!("{chunked}{:x}\r\n{}\r\n", 70_000, "a".repeat(70_000)), 413, "body_too_large"),
-        // Nobody has to send it all to be told.
+        // The response does not wait for the whole body.
         (format!("{chunked}{:x}\r\n{}\r\n", 8 << 20, "a".repeat(8 << 20)), 413, "body_too_large"),
         (head(&user, "content-length: 1000000000000\r\n"), 413, "body_too_large"),
         (head(&user, "content-length: 70000\r\nexpect: 100-continue\r\n"), 413, "body_too_large"),
@@ -120,7 +121,7 @@ async fn a_body_that_comes_too_slowly_or_is_too_large_is_refused() {
             .line("its line", |line| line["trace_id"] == request_id[..] && line["error.code"] == code)
             .await;
     }
-    // One byte now and then is no more patience.
+    // Single bytes at intervals do not extend the timeout.
     let mut dripping = RawConnection::send(address, &slow).await;
     for _ in 0..4 {
         dripping.write(" ").await;
@@ -145,7 +146,7 @@ async fn headers_that_are_too_large_are_refused() {
         let request = format!("GET /v1/organizations HTTP/1.1\r\nhost: socialize\r\n{headers}\r\n");
         RawConnection::send(process.public(), request).await.answer().await
     };
-    // Much is allowed.
+    // Large headers within the limit are accepted.
     send(format!("x-large: {}\r\n", "a".repeat(15_000))).await.expect_error(401, "unauthenticated");
     let refused = [
         format!("x-large: {}\r\n", "a".repeat(17_000)),
@@ -159,7 +160,7 @@ async fn headers_that_are_too_large_are_refused() {
         assert_eq!(line["http.route"], "unmatched", "it is refused before it is looked at: {line}");
         assert_eq!(line["level"], "info", "{line}");
     }
-    // Beyond what is even read, the answer is bare.
+    // Above the reading limit the response has no body.
     send(format!("x-large: {}\r\n", "a".repeat(200_000))).await.expect(431);
     send("x-many: 1\r\n".repeat(1_000)).await.expect(431);
 
@@ -213,12 +214,12 @@ async fn nonsense_is_refused_or_closed_and_served_never() {
         b"GET  HTTP/1.1\r\n\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nhost socialize\r\n\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nx-null: a\0b\r\n\r\n".to_vec(),
-        // Nobody knows where these bodies end, so a proxy before us might think otherwise.
+        // The end of these bodies is ambiguous, so a proxy might interpret them differently.
         format!("{post}content-length: 1\r\ncontent-length: 2\r\n\r\n{{}}").into_bytes(),
         format!("{post}content-length: -1\r\n\r\n{{}}").into_bytes(),
         format!("{post}transfer-encoding: gzip\r\n\r\n{{}}").into_bytes(),
         format!("{post}transfer-encoding: chunked\r\n\r\nnot a length\r\n").into_bytes(),
-        // HTTP/2 whose first frame is none.
+        // HTTP/2 with an invalid first frame.
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nGET / HTTP/1.1\r\n\r\n".to_vec(),
     ];
     for bytes in nonsense {
@@ -234,7 +235,7 @@ async fn nonsense_is_refused_or_closed_and_served_never() {
     process.stop().await;
 }
 
-/// Holds a lock that every use of organizations waits for.
+/// Holds a lock that every access to organizations waits for.
 pub(crate) async fn lock_organizations(database: &TestDatabase) -> PgConnection {
     let mut connection = PgConnection::connect(database.url()).await.expect("a connection");
     sqlx::raw_sql("begin; lock table organizations in access exclusive mode")
@@ -280,7 +281,7 @@ async fn a_client_that_goes_away_ends_its_request() {
     wait_for_active_requests(&process, 0.0).await;
 
     lock.close().await.expect("the lock is given up");
-    // What was begun is undone, and the connections to the database can be used again.
+    // Cancelled transactions are rolled back, and their connections are usable.
     let organizations =
         process.call(Method::GET, "/v1/organizations", &[user.header()], &Value::Null).await.expect(200);
     assert_eq!(organizations.body["items"], json!([]));

@@ -1,4 +1,5 @@
-//! A worker that is killed again and again while another lives on: nothing is lost, and what happens twice can be recognised.
+//! A worker that is killed repeatedly while another one stays: nothing is lost, and repetitions are
+//! recognisable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,11 +25,11 @@ use tokio::net::TcpListener;
 use crate::harness::{Launch, Process, User, eventually};
 
 const KILLS: usize = 50;
-/// E-mails, and as many items to be published.
+/// Number of e-mails, and of items to be published.
 const JOBS_BETWEEN_KILLS: usize = 10;
-/// As many jobs of a kind as one worker runs at once; a kill can make as many happen twice.
+/// Number of concurrent jobs of a kind per worker, which is the maximum number of repetitions per kill.
 const CONCURRENCY: usize = 4;
-/// Decides when the worker is killed. Another seed is another test.
+/// Seed of the kill times.
 const SEED: u64 = 1;
 
 /// The mail server of the background tests.
@@ -54,7 +55,8 @@ impl MailServer {
         Self { port: line.trim().parse().expect("a port"), process, directory }
     }
 
-    /// How often each e-mail came, by recipient and then by Message-ID, and how many came from `sender`.
+    /// Number of copies of each e-mail, by recipient and by Message-ID, and the number of e-mails from
+    /// `sender`.
     fn received(&self, sender: &str) -> (BTreeMap<String, BTreeMap<String, usize>>, usize) {
         let text = fs::read_to_string(self.directory.path().join("messages")).unwrap_or_default();
         let mut received: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
@@ -79,7 +81,7 @@ impl Drop for MailServer {
     }
 }
 
-/// What came to a publishing endpoint.
+/// A request to a publishing endpoint.
 #[derive(Clone)]
 struct Delivery {
     content_item: String,
@@ -87,7 +89,7 @@ struct Delivery {
     trace_id: String,
 }
 
-/// A publishing endpoint that takes everything.
+/// A publishing endpoint that accepts everything.
 struct Receiver {
     url: String,
     received: Arc<Mutex<Vec<Delivery>>>,
@@ -142,12 +144,12 @@ async fn nothing_is_lost() {
     let (mut recipients, mut items) = (BTreeSet::new(), BTreeSet::new());
     for kill in 0..KILLS {
         let victim = worker("victim@victim.example").start().await;
-        // Of their own, because nobody may invite as many people in a day as this test does.
+        // A new user, because one user may not invite as many people in a day as this test does.
         let user = User::insert(database.pool()).await;
         let workspace = new_workspace(&server, &user, &receiver.url).await;
         recipients.extend(invite_colleagues(&server, &user, &workspace, kill).await);
         items.extend(schedule_items(&server, &user, &workspace).await);
-        // Not a wait for anything: the kill is to come at any instant.
+        // Random delay, so that the kill comes at an arbitrary moment.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..200))).await;
         victim.signal(Signal::SIGKILL);
     }
@@ -181,7 +183,7 @@ async fn nothing_is_lost() {
             .expect("statuses");
     assert_eq!(statuses, [("published".to_owned(), items.len() as i64)]);
 
-    // The one that lived on has counted exactly what it did, in lines as in points.
+    // The surviving worker's counts are exact, in lines and in metrics.
     let labels = [("outcome", "delivered"), ("template", "workspace_invite")];
     let metrics = survivor.metrics().await;
     assert_eq!(metrics.value("socialize_email_deliveries_total", &labels), from_survivor as f64);
@@ -199,12 +201,12 @@ async fn nothing_is_lost() {
     assert!(calls > 0.0 && calls < published.len() as f64, "both have delivered");
 }
 
-/// Creates something and returns its id.
+/// Creates an object and returns its id.
 async fn create(server: &Process, user: &User, path: &str, body: Value) -> String {
     server.call(Method::POST, path, &[user.header()], &body).await.expect(201).text("id")
 }
 
-/// A workspace of its own organization, which publishes to `url`.
+/// A workspace of a new organization, which publishes to `url`.
 async fn new_workspace(server: &Process, user: &User, url: &str) -> String {
     let organization = create(server, user, "/v1/organizations", json!({"name": "A"})).await;
     let workspace = json!({"name": "W", "required_approvals": 1, "allow_self_approval": true});
@@ -215,7 +217,7 @@ async fn new_workspace(server: &Process, user: &User, url: &str) -> String {
     workspace
 }
 
-/// Has items approved and scheduled for a moment that comes at once, and returns their ids.
+/// Approves items, schedules them for the near future, and returns their ids.
 async fn schedule_items(server: &Process, user: &User, workspace: &str) -> Vec<String> {
     let mut items = Vec::new();
     for _ in 0..JOBS_BETWEEN_KILLS {

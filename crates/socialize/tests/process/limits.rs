@@ -1,4 +1,4 @@
-//! Limits that protect accounts are shared by all processes, and work only where clients can be told apart.
+//! Limits that protect accounts are shared by all processes, and work only if clients can be distinguished.
 
 use http::Method;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn failed_log_ins_are_counted_over_two_processes() {
     assert_eq!(statuses, [[401; 10].as_slice(), &[429; 4]].concat());
 }
 
-/// Three users who were seen in these networks, of which the odd ones are private.
+/// Three users seen in these networks, of which the odd ones are private.
 async fn seen_in(pool: &PgPool, networks: [u8; 3]) {
     sqlx::query("delete from known_networks").execute(pool).await.expect("emptied");
     for network in networks {

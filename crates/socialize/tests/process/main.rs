@@ -1,4 +1,5 @@
-//! The program as its operator runs it: a process with an environment, listeners, signals sent to it, and an exit code.
+//! Tests of the program as operators run it: a process with environment variables, listeners, signals and an
+//! exit code.
 
 mod api_fuzzing;
 mod blob_outage;

@@ -1,4 +1,4 @@
-//! The private operations listener: for whom it answers, and changes of the log level.
+//! The private operations listener: accepted hosts, and changes of the log level.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ async fn ask(process: &Process, request: &str) -> u16 {
     connection.answer().await.status.as_u16()
 }
 
-/// A page in the operator's browser may reach the port by a name of its own, but it cannot choose the name that is asked for.
+/// A page in the operator's browser may reach the port through a name of its own, but it cannot forge the
+/// `Host` header.
 #[tokio::test]
 async fn only_requests_for_its_own_hosts_are_answered() {
     let database = TestDatabase::create().await;
@@ -78,7 +79,7 @@ async fn a_change_of_the_level_cannot_hide_itself() {
         ]
     );
     assert!(lines.iter().all(|line| line["level"] == "warn"), "{lines:?}");
-    // What is no level changes nothing and leaves no line.
+    // An invalid level changes nothing and writes no line.
     for refused in ["loud", "info,info"] {
         let answer = process.client().put(&url).body(refused).send().await.expect("an answer");
         assert_eq!(answer.status(), 422, "{refused}");

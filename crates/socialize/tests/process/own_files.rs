@@ -1,4 +1,4 @@
-//! What a process writes is for its user only; log files are for the collector's group as well.
+//! Files of a process are private to its user, except log files, which the collector's group can read.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

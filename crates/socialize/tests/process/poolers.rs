@@ -1,4 +1,4 @@
-//! PgBouncer between Socialize and Postgres: session pooling works, everything else is named.
+//! PgBouncer between Socialize and Postgres: session pooling works, and every other mode is reported.
 
 use std::net::TcpStream;
 use std::path::Path;
@@ -14,7 +14,7 @@ use url::Url;
 use crate::doctor::finding;
 use crate::harness::{Launch, User, eventually};
 
-/// A PgBouncer with the settings that its package ships, but for `pool_mode`.
+/// A PgBouncer with the settings of its package, except for `pool_mode`.
 struct PgBouncer {
     process: Child,
     url: Url,
@@ -51,7 +51,7 @@ impl PgBouncer {
     }
 }
 
-/// PgBouncer refuses root, so root becomes another user within a namespace of its own.
+/// PgBouncer refuses to run as root, so root becomes another user in a new namespace.
 fn command(file: &Path) -> Command {
     let mut command = if nix::unistd::geteuid().is_root() {
         let mut command = Command::new("unshare");

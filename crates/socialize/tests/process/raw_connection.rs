@@ -1,4 +1,4 @@
-//! A connection whose every byte the test decides.
+//! A connection whose every byte the test controls.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ impl RawConnection {
         Self { stream, received: Vec::new() }
     }
 
-    /// Opens a connection and sends something on it.
+    /// Opens a connection and sends bytes on it.
     pub(crate) async fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> Self {
         let mut connection = Self::open(address).await;
         connection.write(bytes).await;
@@ -31,11 +31,11 @@ impl RawConnection {
     }
 
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
-        // The server may have refused and closed already, which the test sees by what it reads.
+        // The server may have responded and closed already, which the test notices on reading.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
-    /// Says that nothing more will be sent.
+    /// Closes the sending side.
     pub(crate) async fn end(&mut self) {
         let _ = self.stream.shutdown().await;
     }
@@ -45,7 +45,7 @@ impl RawConnection {
         !matches!(self.stream.try_read(&mut [0; 4096]), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Reads one answer with a known length.
+    /// Reads one response of known length.
     pub(crate) async fn answer(&mut self) -> Answer {
         loop {
             if let Some(answer) = self.whole_answer() {
@@ -56,7 +56,7 @@ impl RawConnection {
         }
     }
 
-    /// Reads until the server closes the connection, and says what it sent until then.
+    /// Reads until the server closes the connection, and returns all bytes.
     pub(crate) async fn closed(mut self) -> Vec<u8> {
         while self.read_some().await {}
         self.received
@@ -65,7 +65,7 @@ impl RawConnection {
     async fn read_some(&mut self) -> bool {
         let mut buffer = [0; 4096];
         let read = timeout(PATIENCE, self.stream.read(&mut buffer)).await;
-        // A connection that was reset is closed too.
+        // A reset connection counts as closed.
         let read = read.expect("the server answers or closes").unwrap_or(0);
         self.received.extend_from_slice(&buffer[..read]);
         read > 0

@@ -1,5 +1,5 @@
-//! Requests that are refused before their body was read. The connection stays usable or says that it ends; the client always
-//! receives the response and never a reset.
+//! Requests that are rejected before their body was read. The connection stays usable or its end is
+//! announced; the client always receives the response and never a reset.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::harness::{Launch, PATIENCE, Process, User};
 
-/// Long enough for the server to refuse before the body arrives.
+/// Long enough for the server to respond before the body arrives.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A request that is answered without its body.
+/// A request that gets a response without its body being read.
 #[derive(Clone)]
 struct Refusal {
     address: SocketAddr,
@@ -69,7 +69,7 @@ impl Sent {
     }
 }
 
-/// Reads one response with a known length: its status and its head.
+/// Reads a response of known length: its status and its head.
 async fn read_response(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<(u16, String)> {
     let mut received = Vec::new();
     loop {
@@ -90,8 +90,8 @@ async fn read_response(reading: &mut (impl AsyncRead + Unpin)) -> io::Result<(u1
     }
 }
 
-/// Sends a request and, after a pause, its body; then another request on the same connection, unless the response said that it
-/// ends. Returns whether it stayed open.
+/// Sends a request and, after a pause, its body; then another request on the same connection, unless the
+/// response announced its end. Returns whether it stayed open.
 async fn refuse_and_follow_up(refusal: Refusal, body: Sent) -> io::Result<bool> {
     let mut stream = TcpStream::connect(refusal.address).await?;
     stream.set_nodelay(true)?;
@@ -106,7 +106,8 @@ async fn refuse_and_follow_up(refusal: Refusal, body: Sent) -> io::Result<bool> 
     assert_eq!(status, refusal.status, "{head}");
     let (mut writing, sent) = sending.await.expect("no panic");
     if head.contains("connection: close") {
-        // A server that said it ends need not take the whole body, but it must not reset: that can destroy the response.
+        // A server that announced the end need not read the whole body, but it must not reset: that can
+        // destroy the response.
         let read = timeout(PATIENCE, reading.read(&mut [0; 16])).await.expect("the end in time")?;
         assert_eq!(read, 0, "nothing follows the last response");
         return Ok(false);
@@ -118,7 +119,7 @@ async fn refuse_and_follow_up(refusal: Refusal, body: Sent) -> io::Result<bool> 
     Ok(true)
 }
 
-/// Plays each refusal with each body several times.
+/// Runs each rejection with each body several times.
 async fn assert_no_follow_up_breaks(refusals: &[Refusal]) {
     const TIMES: usize = 5;
     let (small, large) = (40 << 10, 1 << 20);
@@ -174,7 +175,7 @@ async fn a_refusal_before_the_body_leaves_the_connection_in_order() {
             .header("content-type", "text/plain"),
         post(431, "/v1/organizations").header("x-large", "a".repeat(17_000)),
         post(404, attachments).header("authorization", &user.authorization),
-        // Not refused, but nobody reads the body either.
+        // Accepted, but no handler reads the body.
         Refusal::new(process.public(), 200, Method::GET, "/health/live"),
         Refusal::new(process.operations(), 421, Method::PUT, "/log-level").header("host", "evil.example"),
     ])
@@ -193,7 +194,7 @@ async fn a_refusal_while_the_database_is_down_leaves_the_connection_in_order() {
     assert_no_follow_up_breaks(&[refusal.header("authorization", &user.authorization)]).await;
 }
 
-/// A client with a pool sends the next request on the connection of the one before.
+/// A client with a pool sends the next request on the same connection.
 async fn assert_pooled_connections_survive(process: &Process) {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client");
     let url = format!("http://{}/v1/organizations", process.public());

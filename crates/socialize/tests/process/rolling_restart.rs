@@ -1,4 +1,4 @@
-//! Replicas are replaced one after the other while people work: nobody notices, and they act as one.
+//! Replicas are replaced one after the other under load: no request fails, and all replicas act as one.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 
 use crate::harness::{Launch, Process, User, eventually};
 
-/// How many people work at once.
+/// Number of concurrent users.
 const PEOPLE: usize = 6;
 
-/// Forwards each connection to a replica that says it is ready, and knows nothing of HTTP beyond that question.
+/// TCP balancer that forwards each connection to a ready replica.
 #[derive(Clone)]
 struct Balancer {
     address: SocketAddr,
@@ -38,7 +38,7 @@ impl Balancer {
                 let replicas = forwarding.replicas();
                 let replica = replicas[next % replicas.len()];
                 tokio::spawn(async move {
-                    // The client sees a connection that ends, as from any balancer whose choice was wrong.
+                    // The client sees a closed connection, as with any balancer that chose a wrong replica.
                     let Ok(mut server) = TcpStream::connect(replica).await else { return };
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
                 });
@@ -55,7 +55,7 @@ impl Balancer {
         self.replicas.lock().unwrap_or_else(PoisonError::into_inner).push(replica.public());
     }
 
-    /// Asks the replica how it is, as balancers do all the time, and leaves it out once it is not ready.
+    /// Polls the replica's readiness like a real balancer, and removes it once it is not ready.
     async fn remove_when_unready(&self, replica: &Process) {
         eventually("readiness to fail", async || (replica.ready().await == 503).then_some(())).await;
         let address = replica.public();
@@ -63,10 +63,10 @@ impl Balancer {
     }
 }
 
-/// What people did and what came of it.
+/// Actions of people and their results.
 #[derive(Default)]
 struct Seen {
-    /// Invites that were sent, each to another address.
+    /// Number of sent invites, each to another address.
     sent: AtomicU64,
     accepted: AtomicU64,
     trouble: Mutex<Vec<String>>,
@@ -79,17 +79,17 @@ impl Seen {
     }
 }
 
-/// One person may not create more invites in a day than a few times as many.
+/// Well below the daily limit of invites per user.
 const INVITES_OF_ONE_PERSON: usize = 50;
 
-/// Works as one person after another until it is over.
+/// Works as one user after another until the test ends.
 async fn work(seen: Arc<Seen>, url: String, database: PgPool) {
     while !seen.is_over.load(Ordering::Relaxed) && seen.trouble().is_empty() {
         work_as(&seen, &url, &User::insert(&database).await).await;
     }
 }
 
-/// Makes an organization and workspaces and invites somebody into each, over connections that are kept.
+/// Creates an organization and workspaces and invites somebody into each, over kept connections.
 async fn work_as(seen: &Seen, url: &str, user: &User) {
     let client = Client::builder().no_proxy().build().expect("a client");
     let call = async |request: RequestBuilder, expected: StatusCode| {
@@ -122,7 +122,7 @@ async fn work_as(seen: &Seen, url: &str, user: &User) {
     }
 }
 
-/// Jobs that one of all processes runs when their time has come.
+/// Periodic jobs, each of which must run in one process only.
 const PERIODIC: [&str; 5] =
     ["expire_invites", "clean_up_tokens", "clean_up_blobs", "remind_stale_approvals", "give_up_publishing"];
 
@@ -143,7 +143,7 @@ async fn no_request_and_no_e_mail_is_lost() {
                 ("SOCIALIZE_S3_ACCESS_KEY_ID", S3_KEY.0),
                 ("SOCIALIZE_S3_SECRET_ACCESS_KEY", S3_KEY.1),
             ])
-            // As it is where nobody has thought of it.
+            // Uses the default, as an operator who has not set it.
             .without("SOCIALIZE_DRAIN_DELAY")
     };
     let replica = async || launch("serve").without_worker().start_ready().await;
@@ -203,7 +203,7 @@ async fn no_request_and_no_e_mail_is_lost() {
 async fn quotas_hold_together(url: &str, database: &TestDatabase) {
     let user = User::insert(database.pool()).await;
     let create = async || {
-        // A connection for each request, so that all replicas are asked.
+        // One connection per request, so that all replicas are used.
         let client = Client::builder().no_proxy().build().expect("a client");
         let request = client.post(format!("{url}/organizations")).json(&json!({"name": "A"}));
         request.header("authorization", &user.authorization).send().await.expect("an answer").status()

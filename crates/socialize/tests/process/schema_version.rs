@@ -1,4 +1,5 @@
-//! A database that is not migrated, or was migrated by a newer version: who is ready, and what the operator is told.
+//! A database that is not migrated, or was migrated by a newer version: readiness, and messages to the
+//! operator.
 
 use serde_json::Value;
 use test_support::TestDatabase;
@@ -6,7 +7,7 @@ use test_support::TestDatabase;
 use crate::doctor::finding;
 use crate::harness::{Launch, Process, eventually};
 
-/// What the operations listener says about the schema.
+/// Schema state on the operations listener.
 async fn schema(process: &Process) -> Value {
     process.operations_get("/health").await.body["schema"].clone()
 }
@@ -61,7 +62,8 @@ async fn a_database_of_a_newer_version_is_named_at_start_and_leaves_a_running_pr
     let found = finding(database.url(), "migrations").await;
     assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
 
-    // An upgrade migrates while the old version still serves, and replaces its processes one after the other.
+    // An upgrade migrates while the old version still serves, and then replaces its processes one after the
+    // other.
     let seen = eventually("the schema is looked at", async || {
         Some(schema(&running).await).filter(|schema| schema["verdict"] == "warning")
     })

@@ -1,4 +1,4 @@
-//! What each signal does to the roles that stay.
+//! Effects of each signal on long-running roles.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,15 @@ use crate::harness::{Launch, Process, User, eventually};
 use crate::hostile_clients::{head, lock_organizations, wait_for_active_requests};
 use crate::raw_connection::RawConnection;
 
-/// Ending at once, on a busy machine. Ending in good order waits longer, for what these tests keep under way.
+/// Maximum time of an immediate exit on a busy machine. A graceful shutdown takes longer, because of the work
+/// in progress in these tests.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 async fn start(role: &str, database: &TestDatabase, log: &Path) -> Process {
     Launch::role(role, database.url()).variable("SOCIALIZE_LOG_FILE", log).start().await
 }
 
-/// Leaves a line, so that a test sees where lines go.
+/// Writes a line, so that a test sees the current log file.
 async fn leave_a_line(process: &Process, level: &str) {
     let url = format!("http://{}/log-level", process.operations());
     let changed = process.client().put(url).body(level.to_owned()).send().await.expect("a response");
@@ -43,7 +44,7 @@ async fn hup_begins_the_log_file_anew_and_nothing_is_lost() {
         let mut process = start(role, &database, &log).await;
         wait_for_line(&log, "server.started").await;
 
-        // As `logrotate` does with `create`: rename, then tell the process.
+        // As `logrotate` does with `create`: rename, then signal the process.
         fs::rename(&log, &moved).expect("renamed");
         process.signal(Signal::SIGHUP);
         eventually("a new file", async || log.exists().then_some(())).await;
@@ -51,7 +52,7 @@ async fn hup_begins_the_log_file_anew_and_nothing_is_lost() {
         wait_for_line(&log, "log.level.changed").await;
         assert!(!fs::read_to_string(&moved).expect("a file").contains("log.level.changed"));
 
-        // As with `copytruncate`: the file stays and loses its content.
+        // As with `copytruncate`: the file stays and is emptied.
         fs::File::options().write(true).open(&log).expect("a file").set_len(0).expect("truncated");
         leave_a_line(&process, "info").await;
         wait_for_line(&log, "log.level.changed").await;
@@ -116,7 +117,7 @@ async fn a_second_term_or_int_ends_at_once() {
     }
 }
 
-/// A worker that waits for a job ends at the second signal too.
+/// A worker that waits for a job also exits at the second signal.
 #[tokio::test]
 async fn a_second_term_ends_a_worker_at_once() {
     let database = TestDatabase::create().await;
@@ -127,7 +128,7 @@ async fn a_second_term_ends_a_worker_at_once() {
         .start()
         .await;
     process.signal(Signal::SIGTERM);
-    // Whether the second comes before the end of the first is a race, which either may win.
+    // The second signal races with the exit after the first; either may win.
     process.signal(Signal::SIGTERM);
     let told = Instant::now();
     let status = process.wait_for_exit().await;

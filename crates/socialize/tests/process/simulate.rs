@@ -1,4 +1,4 @@
-//! Simulated people, let loose on a Socialize that runs already.
+//! Simulated people on a running Socialize.
 
 use serde_json::Value;
 use test_support::TestDatabase;
@@ -36,7 +36,7 @@ async fn people_get_through_the_workflows() {
 async fn other_machines_are_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path().display().to_string();
-    // Addresses that are reserved for documentation: nobody is there, should this fail.
+    // Addresses reserved for documentation, in case this fails.
     for target in ["http://192.0.2.1:8080", "https://[2001:db8::1]"] {
         let arguments = ["simulate", "--target", target, "--mail-directory", &directory, "--for", "1s"];
         let ended = Launch::of(program(&arguments)).run().await;
@@ -60,7 +60,7 @@ async fn mistakes_are_told_together() {
 async fn a_target_that_is_down_is_a_failure() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path().display().to_string();
-    // The port of a listener that is gone.
+    // The port of a listener that has closed.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     let target = format!("http://{}", gone.expect("a port"));
     let arguments = ["simulate", "--target", &target, "--mail-directory", &directory, "--for", "1s"];

@@ -1,4 +1,5 @@
-//! What a collector receives, decoded by the official message types and compared with lines and answers.
+//! Telemetry as a collector receives it, decoded by the official message types and compared with log lines
+//! and responses.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,14 +24,14 @@ const PROTOCOLS: [(&str, ReceivedBy); 2] = [("http/protobuf", ReceivedBy::Http),
 /// Attribute names with their values.
 type Attributes = BTreeMap<String, Value>;
 
-/// One request and what the signals must say about it.
+/// A request and its expected signals.
 struct Case {
     method: Method,
     path: &'static str,
     is_authenticated: bool,
     content_type: Option<&'static str>,
     body: Vec<u8>,
-    /// `http.request.method`, `http.route` and status; no two cases are alike.
+    /// `http.request.method`, `http.route` and status; unique for each case.
     expected: (&'static str, &'static str, u16),
     database_spans: usize,
 }
@@ -67,7 +68,7 @@ fn cases() -> Vec<Case> {
     const JSON: &str = "application/json";
     let unknown = "/v1/organizations/0190a5a0-0000-7000-8000-000000000000";
     vec![
-        // Begin, two inserts, the row of the audit, commit.
+        // Begin, two inserts, the audit row, commit.
         case(Method::POST, LIST, ("POST", LIST, 201))
             .with_body(JSON, br#"{"name":"A"}"#)
             .with_database_spans(5),
@@ -76,7 +77,7 @@ fn cases() -> Vec<Case> {
         case(Method::POST, LIST, ("POST", LIST, 413)).with_body(JSON, &[b' '; 70_000]),
         case(Method::POST, LIST, ("POST", LIST, 415)).with_body("text/plain", b"name"),
         case(Method::POST, LIST, ("POST", LIST, 422)).with_body(JSON, br#"{"name":" "}"#),
-        // A connection, and the list.
+        // Acquiring a connection, and the list.
         case(Method::GET, LIST, ("GET", LIST, 200)).with_database_spans(2),
         case(Method::GET, "/v1/organizations?limit=0", ("GET", LIST, 400)),
         case(Method::PUT, LIST, ("_OTHER", LIST, 405)),
@@ -118,7 +119,7 @@ async fn line_span_and_point_of_every_request_agree_over_both_protocols() {
             answers.push((case, answer));
         }
         let scraped = process.metrics().await;
-        // At its end the process sends everything it has, so nothing here has to be waited for.
+        // On exit the process exports everything, so no waiting is needed.
         process.stop().await;
 
         assert!(sink.requests().iter().all(|request| request.protocol == received_by));
@@ -143,10 +144,10 @@ fn assert_exposition_follows_the_catalogue(scraped: &Exposition) {
     }
 }
 
-/// Everything that a collector was sent by one process.
+/// Everything that a collector received from one process.
 pub(crate) struct Received {
     pub(crate) spans: Vec<Span>,
-    /// Of the last collection, which holds the final numbers.
+    /// The last collection, which contains the final numbers.
     metrics: Vec<Metric>,
 }
 
@@ -180,7 +181,8 @@ impl Received {
     }
 }
 
-/// A collection comes in parts, of which the first begins with the same metric each time. A metric with many series is divided.
+/// A collection is sent in parts, the first of which always starts with the same metric. A metric with many
+/// series is split.
 fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
     let mut collection: Vec<Metric> = Vec::new();
     for request in requests {
@@ -213,7 +215,7 @@ fn append(begun: &mut Metric, rest: Metric) {
     }
 }
 
-/// Compares answer, line, span and point of one request, and the same of its database operations.
+/// Compares response, line, span and metric point of a request and of its database operations.
 fn assert_signals_agree(case: &Case, answer: &Answer, lines: &[Value], received: &Received) {
     let (method, route, status) = case.expected;
     let what = format!("{method} {route} {status}");
@@ -295,7 +297,7 @@ fn assert_line_equals_span(line: &Value, span: &Span) {
     assert_eq!(own, values(&span.attributes), "{line}");
 }
 
-/// Each recording of a database operation is one span, whatever it belonged to.
+/// Each recorded database operation has one span.
 fn assert_database_points_count_their_spans(received: &Received) {
     let mut spans: BTreeMap<&str, u64> = BTreeMap::new();
     for span in received.spans.iter().filter(|span| span.kind == SpanKind::Client as i32) {
@@ -313,7 +315,7 @@ fn assert_database_points_count_their_spans(received: &Received) {
     assert_eq!(spans, points);
 }
 
-/// Metrics that have no point before a worker has looked at the database or run a job.
+/// Metrics without a point until a worker has sampled the database or run a job.
 const SAMPLED: &[&str] = &[
     "socialize.job.queue.depth",
     "socialize.job.queue.oldest_age",
@@ -381,14 +383,14 @@ fn assert_follows(metric: &Metric, description: &MetricDescription) {
     let Some(all_series) = description.all_series else { return };
     let all: Vec<Attributes> = all_series().iter().map(series_attributes).collect();
     if description.kind == MetricKind::Gauge {
-        // A gauge that nobody measures has no value, which is better than a wrong one.
+        // A gauge that is not measured has no value, which is better than a wrong one.
         assert!(series.iter().all(|labels| all.contains(labels)), "{name}: {series:?}");
     } else {
         assert_eq!(series, all, "{name}: every series exists from the start");
     }
 }
 
-/// The series of requests are those that the OpenAPI document implies, and no others.
+/// Asserts that the series of requests are exactly those that the OpenAPI document implies.
 fn assert_every_documented_answer_has_a_series(points: &[HistogramDataPoint]) {
     let known: BTreeSet<String> =
         points.iter().map(|point| format!("{:?}", values(&point.attributes))).collect();
@@ -513,7 +515,7 @@ async fn the_sampler_decides_about_spans_and_about_nothing_else() {
     }
     process.stop().await;
     let received = Received::all(&sink);
-    // At start the process asks the database something as well, which may be sampled.
+    // Database operations of the startup may be sampled as well.
     let requests = received.spans.iter().filter(|span| span.kind == SpanKind::Server as i32);
     let spans: BTreeSet<String> = requests.map(|span| hex(&span.trace_id)).collect();
     assert_eq!(spans, sampled);
@@ -568,7 +570,7 @@ fn attributes_of(pairs: &[(&str, Value)]) -> Attributes {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect()
 }
 
-/// Labels as a collector sees them: the status code is a number.
+/// Labels as a collector receives them: the status code is a number.
 fn series_attributes(labels: &SeriesLabels) -> Attributes {
     labels.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect()
 }

@@ -1,4 +1,4 @@
-//! Whose trace a request belongs to: a trusted proxy's is continued, an outsider's is linked to.
+//! Trace context: a trusted proxy's trace is continued, another client's is linked to.
 
 use http::Method;
 use otlp_sink::OtlpSink;
@@ -21,7 +21,7 @@ async fn start(database: &TestDatabase, sink: &OtlpSink, trusted_peers: &str) ->
         .await
 }
 
-/// Sends a request that is refused, so that the answer has a body with a request id.
+/// Sends a request that is rejected, so that the response contains a request id.
 async fn send(process: &Process, headers: &[(&str, &str)]) -> Answer {
     let answer = process.call(Method::GET, "/v1/organizations", headers, &Value::Null).await;
     answer.expect_error(401, "unauthenticated")
@@ -31,7 +31,7 @@ fn request_id(answer: &Answer) -> String {
     answer.header("x-request-id").expect("every answer has a request id").to_owned()
 }
 
-/// The line and the span of a request; sampled out, it has no span.
+/// Line and span of a request; without a span if it was not sampled.
 fn signals_of(answer: &Answer, process: &Process, received: &Received) -> (Value, Option<usize>) {
     let id = request_id(answer);
     let lines = process.events("http.server.request");
@@ -55,7 +55,7 @@ async fn a_trusted_peer_is_continued() {
     assert!(span.links.is_empty());
     assert_eq!(line.get("link.trace_id"), None);
 
-    // The caller's decision is followed, for spans only.
+    // The caller's sampling decision applies to spans only.
     let sink = OtlpSink::start();
     let mut process = start(&database, &sink, "127.0.0.0/8").await;
     let not_sampled = send(&process, &[("traceparent", NOT_SAMPLED)]).await;
@@ -70,7 +70,7 @@ async fn anybody_else_is_linked_to() {
     let database = TestDatabase::create().await;
     let sink = OtlpSink::start();
     let mut process = start(&database, &sink, "10.0.0.0/8").await;
-    // What the caller says about itself elsewhere makes it no more trustworthy.
+    // Other headers do not make the caller trusted.
     let forged =
         [("traceparent", NOT_SAMPLED), ("x-forwarded-for", "10.0.0.1"), ("forwarded", "for=10.0.0.1")];
     let answer = send(&process, &forged).await;
@@ -85,7 +85,8 @@ async fn anybody_else_is_linked_to() {
     assert_eq!(line["link.trace_id"], TRACE);
 }
 
-/// A proxy appends to `X-Forwarded-For` and passes a client's `traceparent` on as it is, so to believe one is not to believe the other.
+/// A proxy appends to `X-Forwarded-For` but forwards a client's `traceparent`, so trusting one does not imply
+/// trusting the other.
 #[tokio::test]
 async fn who_is_believed_about_addresses_chooses_neither_ids_nor_sampling() {
     let database = TestDatabase::create().await;
@@ -130,7 +131,7 @@ async fn what_is_malformed_is_ignored_and_counted() {
         &[("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")],
         &[("traceparent", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01")],
         &[("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
-        // Nobody knows which of two is meant.
+        // Two headers are ambiguous.
         &[("traceparent", SAMPLED), ("traceparent", SAMPLED)],
     ];
     let mut answers = Vec::new();

@@ -1,4 +1,5 @@
-//! Databases that answer and are not what Socialize needs. `migrate`, `doctor` and `serve` name the cause and the remedy.
+//! Databases that respond but are unsuitable. `migrate`, `doctor` and `serve` report the cause and the
+//! remedy.
 
 use http::Method;
 use serde_json::json;
@@ -9,16 +10,16 @@ use url::Url;
 use crate::doctor::finding;
 use crate::harness::{Launch, User};
 
-/// A database of the shared server that is made by `create` and dropped with the test.
+/// A database of the shared server, created with special options and dropped with the test.
 struct Wrong {
-    /// Whoever creates and drops it.
+    /// Connection that creates and drops it.
     maintenance: TestDatabase,
     name: String,
     role: String,
 }
 
 impl Wrong {
-    /// Creates a database with these options and a role that may connect to it and nothing else.
+    /// Creates a database with these options and a role that may only connect to it.
     async fn create(options: &str) -> Self {
         let maintenance = TestDatabase::create_empty().await;
         let own = Url::parse(maintenance.url()).expect("a URL");
@@ -42,14 +43,14 @@ impl Wrong {
         statements.execute(&mut session).await.expect("statements");
     }
 
-    /// The URL for the superuser.
+    /// The superuser's URL.
     fn url(&self) -> Url {
         let mut url = Url::parse(self.maintenance.url()).expect("a URL");
         url.set_path(&self.name);
         url
     }
 
-    /// The URL for the role that owns nothing.
+    /// The URL of the role without privileges.
     fn url_of_role(&self) -> Url {
         let mut url = self.url();
         url.set_username(&self.role).and_then(|()| url.set_password(Some("of-tests"))).expect("a host");
@@ -102,7 +103,7 @@ async fn a_role_that_may_not_migrate_is_told_which_one_may() {
     let found = finding(url.as_str(), "migrations").await;
     assert_says(&found.to_string(), &["socialize migrate", "may not create tables in the schema public"]);
 
-    // What it says is right.
+    // The suggested remedy works.
     wrong.execute("grant usage, create on schema public to ROLE").await;
     let (code, said) = migrate(&url).await;
     assert_eq!(code, Some(0), "{said}");
@@ -131,7 +132,7 @@ async fn a_role_that_owns_nothing_is_told_which_rights_it_lacks() {
         .await;
     let found = finding(url.as_str(), "role").await;
     assert_eq!(found["verdict"], "ok", "{found}");
-    // A new version brings a migration, which this role may not apply.
+    // A new version brings a migration that this role may not apply.
     wrong
         .execute("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)")
         .await;
@@ -178,7 +179,7 @@ async fn stricter_defaults_of_the_server_do_not_reach_our_sessions() {
     }
     let process = Launch::serve(database.url()).without_worker().start_ready().await;
     let user = User::insert(database.pool()).await;
-    // All of them add to the same counts.
+    // All of them update the same counts.
     let (headers, body) = ([user.header()], json!({"name": "A"}));
     let writes = (0..40).map(|_| process.call(Method::POST, "/v1/organizations", &headers, &body));
     let answers = futures_util::future::join_all(writes).await;

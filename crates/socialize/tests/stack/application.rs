@@ -1,4 +1,4 @@
-//! Socialize as deploy/ runs it: Postgres, the API, the worker, each with the environment of its service.
+//! Socialize as deployed by deploy/: Postgres, the API, the worker, each with the environment of its service.
 
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -10,48 +10,47 @@ use socialize::cluster::{Cluster, ClusterSettings, Durability};
 use crate::compose::{Compose, SECRETS};
 use crate::programs::Program;
 
-/// The secret that access tokens are signed with.
+/// Secret that signs access tokens.
 const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
 
-/// What a test says otherwise than deploy/ does. Everything else is as the Compose files have it.
+/// Settings that differ from deploy/. All others come from the Compose files.
 const OTHERWISE: &[(&str, &str)] = &[
-    // Simulated people find their links in a directory, and follow them fast.
+    // Simulated people find their links in a directory.
     ("SOCIALIZE_MAIL_DIRECTORY", MAIL_DIRECTORY),
     ("SOCIALIZE_MAIL_FROM", "Socialize <socialize@example.com>"),
     ("SOCIALIZE_EMAILS_FROM_ONE_CLIENT", "100000"),
     ("SOCIALIZE_LOGIN_FAILURES", "100000"),
-    // One user does what hundreds do.
+    // One user does the work of hundreds.
     ("SOCIALIZE_WRITES_PER_USER", "1000000"),
     ("SOCIALIZE_REPORTS_PER_USER", "100000"),
     ("SOCIALIZE_BLOBS_DIRECTORY", BLOBS_DIRECTORY),
     // Their publishing endpoint is on this machine.
     ("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.0/8"),
-    // What happens every hour happens while the test runs.
+    // Hourly events must happen during the test.
     ("SOCIALIZE_GAUGE_INTERVAL", "5s"),
     ("SOCIALIZE_GAUGE_CHECK_INTERVAL", "10s"),
     ("SOCIALIZE_APPROVAL_STALE_AFTER", "1s"),
     ("SOCIALIZE_JOB_LEASE", "5s"),
 ];
 
-/// Where e-mails go.
+/// Directory of e-mails.
 pub(crate) const MAIL_DIRECTORY: &str = "/var/lib/socialize-test/mail";
-/// Where uploaded files go.
+/// Directory of uploaded files.
 pub(crate) const BLOBS_DIRECTORY: &str = "/var/lib/socialize-test/blobs";
-/// The public listener of the API, by the name of its service.
+/// Public listener of the API, by the name of its service.
 pub(crate) const API: &str = "http://api:8080";
-/// Where the second API listens while the first one is replaced.
+/// Address of the second API while the first one is replaced.
 pub(crate) const SECOND_API: &str = "http://api:8081";
 
 pub(crate) const DATABASE: &str = "socialize";
 
-/// The processes of the application.
 pub(crate) struct Application {
     pub(crate) postgres: Cluster,
     pub(crate) api: Program,
     pub(crate) worker: Program,
 }
 
-/// Which build runs, and what it is told otherwise than [`OTHERWISE`] says. An empty value takes a variable away.
+/// The build to run, and settings that differ from [`OTHERWISE`]. An empty value removes a variable.
 pub(crate) struct Build<'a> {
     pub(crate) program: &'a Path,
     pub(crate) otherwise: Vec<(&'static str, String)>,
@@ -93,7 +92,7 @@ impl Application {
         Self::start_processes(postgres, compose, client, logs, build).await
     }
 
-    /// Ends the processes and starts those of another build, on the same database.
+    /// Stops the processes and starts those of another build on the same database.
     pub(crate) async fn replace(
         self,
         compose: &Compose,
@@ -105,7 +104,7 @@ impl Application {
         Self::start_processes(self.postgres, compose, client, logs, build).await
     }
 
-    /// Starts the API once more, in place of the one that has ended.
+    /// Starts the API again after it has exited.
     pub(crate) async fn start_api(
         &mut self,
         compose: &Compose,
@@ -117,7 +116,7 @@ impl Application {
         self.api.ready(client, &format!("{API}/health/ready")).await;
     }
 
-    /// Starts the worker once more, in place of the one that has ended.
+    /// Starts the worker again after it has exited.
     pub(crate) async fn start_worker(
         &mut self,
         compose: &Compose,
@@ -137,7 +136,7 @@ impl Application {
         build: &Build<'_>,
     ) -> Command {
         let mut command = compose.command(service, build.program);
-        // Compose mounts secrets as files. Here they are made up.
+        // Compose mounts secrets as files. Here they are generated.
         let environment = compose.environment(service);
         let said = environment.into_iter().filter(|(_, value)| !value.starts_with(SECRETS));
         command.env_clear().envs(said).env("SOCIALIZE_DATABASE_URL", postgres.url(DATABASE).expose());

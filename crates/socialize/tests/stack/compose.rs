@@ -1,4 +1,4 @@
-//! What deploy/ says about services: the same Compose files that operators use.
+//! Services as defined by the Compose files of deploy/.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-/// Where secrets are mounted.
+/// Mount point of secrets.
 pub(crate) const SECRETS: &str = "/run/secrets";
 
 /// The base with the overlay, as `docker compose config` renders them.
@@ -19,7 +19,7 @@ impl Compose {
         Self(serde_json::from_slice(&text).expect("JSON"))
     }
 
-    /// The program with the arguments that the service has.
+    /// The program with the service's arguments.
     pub(crate) fn command(&self, service: &str, program: impl AsRef<OsStr>) -> Command {
         let service_of_file = &self.0["services"][service];
         assert!(service_of_file["entrypoint"].is_null(), "{service} has an entrypoint of its own");
@@ -30,7 +30,6 @@ impl Compose {
         command
     }
 
-    /// The environment of a service.
     pub(crate) fn environment(&self, service: &str) -> Vec<(String, String)> {
         let Some(variables) = self.0["services"][service]["environment"].as_object() else {
             return Vec::new();
@@ -40,7 +39,7 @@ impl Compose {
     }
 }
 
-/// `$` stands doubled in what Compose renders, so that it could be read again.
+/// `docker compose config` doubles `$`, so that its output can be read again.
 fn text(value: &Value) -> String {
     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     text.replace("$$", "$")

@@ -1,4 +1,4 @@
-//! The dashboards as Grafana reads them, and whether each query of each panel has something to show.
+//! The dashboards as Grafana reads them, and whether each query of each panel returns data.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::prometheus::{Prometheus, get, now};
 use crate::strangers;
 
-/// Queries that may have nothing to show, by title of the panel and beginning of the query, each with its reason.
+/// Queries that may return nothing, by title of the panel and beginning of the query, each with its reason.
 const MAY_SHOW_NOTHING: &[(&str, &str, &str)] = &[
     ("", "vector(0) unless", "it is a panel's zero for when its other query has nothing to show"),
     ("Dropped by the processes", "", "it lists what was lost, and nothing may be lost here"),
@@ -17,7 +17,7 @@ const MAY_SHOW_NOTHING: &[(&str, &str, &str)] = &[
     ("Users with most failed requests", "", "the same"),
 ];
 
-/// Dashboards that show nothing here, each with its reason.
+/// Dashboards without data in this test, each with its reason.
 const SHOW_NOTHING: &[(&str, &str)] = &[
     ("request", "nobody wrote an id into its box"),
     (
@@ -26,19 +26,18 @@ const SHOW_NOTHING: &[(&str, &str)] = &[
     ),
 ];
 
-/// How many points Grafana asks for, about: as many as the panel has pixels.
+/// Number of points that Grafana requests, about one per pixel of the panel.
 const POINTS_OF_A_PANEL: u32 = 1_000;
 
-/// How often Prometheus scrapes and the application sends: nothing is asked for in smaller steps.
+/// Interval of scrapes and exports, which is the smallest step.
 const SHORTEST_STEP: Duration = Duration::from_secs(15);
 
-/// A query of a panel.
 pub(crate) struct PanelQuery {
     pub(crate) dashboard: String,
     pub(crate) panel: String,
     source: Source,
     query: String,
-    /// The distance between two points; `None` for a panel that shows one value.
+    /// Distance between two points; `None` for a panel with a single value.
     step: Option<Duration>,
 }
 
@@ -49,7 +48,7 @@ enum Source {
     Tempo,
 }
 
-/// What became of a query.
+/// Result of a query.
 pub(crate) struct Outcome {
     pub(crate) dashboard: String,
     pub(crate) series: usize,
@@ -82,7 +81,7 @@ impl PanelQuery {
                 .any(|(panel, query, _)| self.panel.starts_with(panel) && self.query.starts_with(query))
     }
 
-    /// Asks the store as Grafana would; an error where it has nothing to show.
+    /// Sends the query as Grafana would; an error if it returns nothing.
     pub(crate) async fn ask(&self, prometheus: &Prometheus) -> Result<Outcome, String> {
         let started = Instant::now();
         let series = match self.source {
@@ -128,12 +127,12 @@ impl PanelQuery {
         Ok(Outcome { dashboard: self.dashboard.clone(), series, took: started.elapsed() })
     }
 
-    /// Panics where lines or traces of another service are shown.
+    /// Panics if lines or traces of another service are shown.
     fn assert_ours(&self, shown: &Value) {
         assert!(!strangers::is_in(shown), "another service is shown in {}", self.describe());
     }
 
-    /// Where it is, and what it asks.
+    /// Location and text of the query.
     pub(crate) fn describe(&self) -> String {
         format!("{} / {}: {:?}: {}", self.dashboard, self.panel, self.source, self.query)
     }
@@ -141,10 +140,10 @@ impl PanelQuery {
 
 fn collect(panels: &Value, name: &str, dashboard: &Value, queries: &mut Vec<PanelQuery>) {
     for panel in panels.as_array().into_iter().flatten() {
-        // A collapsed row holds its panels.
+        // A collapsed row contains its panels.
         collect(&panel["panels"], name, dashboard, queries);
         let title = panel["title"].as_str().unwrap_or_default();
-        // The time that the panel shows when its dashboard is opened.
+        // The panel's time range when its dashboard is opened.
         let from = dashboard["time"]["from"].as_str().and_then(|from| from.strip_prefix("now-"));
         let range = panel["timeFrom"].as_str().or(from).map(duration).expect("a time range");
         let shortest = panel["interval"].as_str().map_or(SHORTEST_STEP, duration);
@@ -183,7 +182,7 @@ fn duration(text: &str) -> Duration {
     Duration::from_secs(seconds * number.parse::<u64>().expect("a number"))
 }
 
-/// Puts in the values that variables have when the dashboard is opened.
+/// Replaces variables by their initial values.
 fn fill_in(query: &str, dashboard: &Value, range: Duration, step: Duration) -> String {
     let rate_interval = (step + SHORTEST_STEP).max(SHORTEST_STEP * 4);
     let seconds = |duration: Duration| format!("{}s", duration.as_secs());
@@ -203,7 +202,7 @@ fn fill_in(query: &str, dashboard: &Value, range: Duration, step: Duration) -> S
         let value = if value == "$__all" { all } else { value };
         variables.push((variable["name"].as_str().expect("a name"), value.to_owned()));
     }
-    // The longest name first: one may begin with another.
+    // The longest name first, because one may be a prefix of another.
     variables.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     variables.iter().fold(query.to_owned(), |query, (name, value)| {
         let forms = [format!("${{{name}:regex}}"), format!("${{{name}}}"), format!("${name}")];

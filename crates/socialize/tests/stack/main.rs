@@ -1,7 +1,7 @@
-//! Socialize in the stack that deploy/ describes: the real Prometheus, Alertmanager, Loki, Tempo and collector, with the very files that the overlay
-//! mounts. Whatever a metric, a panel, a rule, a trace or a log line promises is looked up where operators look.
+//! Socialize in the stack of deploy/: the real Prometheus, Alertmanager, Loki, Tempo and collector with the
+//! overlay's files. Every metric, panel, rule, trace and log line is checked where operators see it.
 //!
-//! `./test stack` runs this in a network and a file system of its own, in which every name and path is as in the containers.
+//! `./test stack` runs this in its own network and file system, with the names and paths of the containers.
 
 mod application;
 mod compose;
@@ -33,13 +33,13 @@ use prometheus::Prometheus;
 use report::Report;
 use traffic::People;
 
-/// Where the rendered Compose file is.
+/// Path of the rendered Compose file.
 const COMPOSE_FILE: &str = "SOCIALIZE_STACK_COMPOSE_FILE";
 
-/// Where the build is that leaks and panics on purpose.
+/// Path of the build that leaks and panics on request.
 const LEAKING_PROGRAM: &str = "SOCIALIZE_LEAKING_PROGRAM";
 
-/// Where Grafana finds dashboards.
+/// Directory of Grafana's dashboards.
 const DASHBOARDS: &str = "/etc/grafana/dashboards";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +66,8 @@ async fn everything_that_is_promised_is_seen() {
     tell("causing trouble");
     traffic::cause_trouble(&application, &client).await;
 
-    // Until now the collector has kept for them what they could not take yet.
-    // At once, because some of them begin to wait for something else when they are asked first.
+    // Until now the collector has queued what the stores could not accept yet. Concurrently, because some
+    // stores only finish starting after the first request.
     let (client_of_all, tell_of_all) = (&client, &tell);
     let ready = stores.iter_mut().map(async |(program, url)| {
         program.ready(client_of_all, url).await;
@@ -105,7 +105,7 @@ async fn everything_that_is_promised_is_seen() {
     tell("every metric has its type and unit");
 }
 
-/// The files of deploy/, rendered by whoever started the test.
+/// The files of deploy/, rendered by the caller of the test.
 fn compose_file() -> Compose {
     Compose::read(&configured(COMPOSE_FILE))
 }
@@ -126,7 +126,7 @@ fn http_client() -> Client {
     Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("an HTTP client")
 }
 
-/// A program of the stack, and the address that answers when it is ready.
+/// A program of the stack, with the URL that responds when it is ready.
 type Store = (Program, &'static str);
 
 fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
@@ -135,21 +135,21 @@ fn start_stores(compose: &Compose, logs: &Path) -> Vec<Store> {
         ("loki", compose.command("loki", "loki"), "http://loki:3100/ready"),
         ("tempo", compose.command("tempo", "tempo"), "http://tempo:3200/ready"),
         ("alertmanager", compose.command("alertmanager", "alertmanager"), "http://alertmanager:9093/-/ready"),
-        // The last one, for it is started once more.
+        // The last one, because it is restarted later.
         ("prometheus", compose.command("prometheus", "prometheus"), "http://prometheus:9090/-/ready"),
     ];
     let start = |(name, command, url)| (Program::start(name, command, logs), url);
     programs.into_iter().map(start).collect()
 }
 
-/// The OpenTelemetry Collector, which stands where Alloy does.
+/// The OpenTelemetry Collector in place of Alloy.
 fn collector(compose: &Compose) -> Command {
     let mut command = Command::new("otelcol");
     command.arg("--config=/etc/otelcol/config.yaml").envs(compose.environment("alloy"));
     command
 }
 
-/// Every query of every panel has something to show, at the latest when what happened has had time to arrive.
+/// Asserts that every query of every panel returns data, once everything has had time to arrive.
 async fn check_panels(prometheus: &Prometheus) -> Vec<Outcome> {
     let mut missing: Vec<PanelQuery> = PanelQuery::all(Path::new(DASHBOARDS));
     assert!(!missing.is_empty(), "there are no panels in {DASHBOARDS}");
@@ -177,7 +177,6 @@ async fn check_panels(prometheus: &Prometheus) -> Vec<Outcome> {
     outcomes
 }
 
-/// The repository that this was built from.
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }

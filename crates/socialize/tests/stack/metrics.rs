@@ -1,4 +1,4 @@
-//! Whether Prometheus has what the catalogue says, under the names that the documents print, and nothing else.
+//! Prometheus has exactly the metrics of the catalogue, under the documented names.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,20 @@ use crate::programs::{PATIENCE, eventually};
 use crate::prometheus::{OURS, Prometheus};
 use crate::repository;
 
-/// More series than this from one API and one worker are a mistake somewhere.
+/// Maximum number of series of one API and one worker; more are a bug.
 pub(crate) const SERIES_BOUND: u64 = 42_000;
 
-/// What Prometheus itself makes of the resource of each process.
+/// Metrics that Prometheus derives from the resource of each process.
 const MADE_BY_PROMETHEUS: &[&str] = &["target_info"];
 
-/// What became of rules.
+/// Result of loading rules.
 pub(crate) struct Rules {
     pub(crate) alerts: usize,
     pub(crate) recorded: usize,
     pub(crate) firing: Vec<String>,
 }
 
-/// The names in Prometheus of one metric of the catalogue.
+/// Prometheus names of a catalogue metric.
 fn names_of(metric: &MetricDescription) -> Vec<String> {
     let name = metric.prometheus_name();
     match metric.kind {
@@ -35,12 +35,12 @@ fn names_of(metric: &MetricDescription) -> Vec<String> {
     }
 }
 
-/// The names in Prometheus of every metric of the catalogue.
+/// Prometheus names of every catalogue metric.
 pub(crate) fn documented() -> BTreeSet<String> {
     catalogue::all().iter().flat_map(names_of).collect()
 }
 
-/// Every metric of the catalogue is there, and nothing that is not in it. Returns how many there are.
+/// Asserts that Prometheus has every catalogue metric and no other. Returns their number.
 pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
     let metrics = catalogue::all();
     let documented = documented();
@@ -48,7 +48,7 @@ pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
         let there = prometheus.names(OURS).await?;
         let unknown: Vec<&String> = there
             .difference(&documented)
-            // What rules record is looked at with the rules.
+            // Recording rules are checked with the rules.
             .filter(|name| !MADE_BY_PROMETHEUS.contains(&name.as_str()) && !name.contains(':'))
             .collect();
         assert!(unknown.is_empty(), "in Prometheus, but not in the catalogue: {unknown:?}");
@@ -59,7 +59,7 @@ pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
     metrics.len()
 }
 
-/// Every metric of the catalogue arrives with its type and unit: Prometheus shows both as labels when it is started so.
+/// Asserts the type and unit of every catalogue metric: Prometheus shows both as labels with this flag.
 pub(crate) async fn check_types(prometheus: &Prometheus) {
     let typed = r#"group by (__name__, __type__, __unit__) ({job=~"socialize/.+", __type__!=""})"#;
     let documented: BTreeSet<TypedName> = catalogue::all().iter().flat_map(typed_names_of).collect();
@@ -78,13 +78,13 @@ pub(crate) async fn check_types(prometheus: &Prometheus) {
     .await;
 }
 
-/// A name with its type and unit, as Prometheus calls them.
+/// A name with its type and unit, in Prometheus's terms.
 type TypedName = (String, String, String);
 
 fn typed_names_of(metric: &MetricDescription) -> Vec<TypedName> {
     let kind = match metric.kind {
         MetricKind::Counter => "counter",
-        // What may fall is a gauge to Prometheus.
+        // Prometheus treats every value that may fall as a gauge.
         MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
         MetricKind::Histogram => "histogram",
     };
@@ -96,7 +96,8 @@ fn typed_names_of(metric: &MetricDescription) -> Vec<TypedName> {
     names_of(metric).into_iter().map(|name| (name, kind.to_owned(), unit.to_owned())).collect()
 }
 
-/// Every metric of other programs that rules and panels name, and that exists without a failure, is there.
+/// Asserts that every metric of other programs exists that rules and panels use, unless it only exists after
+/// a failure.
 pub(crate) async fn check_peers(prometheus: &Prometheus) -> usize {
     let expected: Vec<String> = peers::all()
         .iter()
@@ -112,7 +113,7 @@ pub(crate) async fn check_peers(prometheus: &Prometheus) -> usize {
     expected.len()
 }
 
-/// How many series we have, which is bounded.
+/// Number of series per metric, within the bound.
 pub(crate) async fn check_series(prometheus: &Prometheus) -> Vec<(String, u64)> {
     let series = prometheus.series_by_name().await.expect("the series of each metric");
     let total: u64 = series.iter().map(|(_, count)| count).sum();
@@ -120,9 +121,9 @@ pub(crate) async fn check_series(prometheus: &Prometheus) -> Vec<(String, u64)> 
     series
 }
 
-/// Every rule of the files is loaded and has been evaluated without an error, and the watchdog fires.
+/// Asserts that every rule is loaded and evaluated without an error, and that the watchdog fires.
 pub(crate) async fn check_rules(prometheus: &Prometheus) -> Rules {
-    // Some are evaluated for the first time minutes after the start. promtool has evaluated them.
+    // Some rules are first evaluated minutes after the start. promtool has evaluated them.
     let groups = monitoring::rules::groups(Scale::REAL).into_iter();
     let seldom: Vec<&str> = groups
         .filter(|group| group.every > PATIENCE)
@@ -155,7 +156,7 @@ pub(crate) async fn check_rules(prometheus: &Prometheus) -> Rules {
     Rules { alerts, recorded, firing }
 }
 
-/// How many alerts and recording rules the files have, by their text: independent of who rendered them and of who loads them.
+/// Number of alerts and recording rules in the text of the files, independent of renderer and loader.
 fn rules_in_files() -> (usize, usize) {
     let directory = repository().join("deploy/prometheus/rules");
     let (mut alerts, mut recorded) = (0, 0);

@@ -1,7 +1,7 @@
-//! One cause, one notification: the real Alertmanager with the configuration of deploy/ is given all that fires with a cause, and tells of
-//! nothing but the cause.
+//! One cause, one notification: the real Alertmanager with deploy/'s configuration gets all alerts of a
+//! cause, and notifies only the cause.
 //!
-//! Waiting times are shorter than operators have them, and receivers lead to this test.
+//! Delays are shorter than in production, and receivers lead to this test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,21 +24,21 @@ use crate::programs::{Program, eventually};
 
 const ALERTMANAGER: &str = "http://alertmanager:9093";
 
-/// What Alertmanager told its receivers.
+/// Notifications sent by Alertmanager.
 #[derive(Clone, Default)]
 pub(crate) struct Notifications(Arc<Mutex<Vec<Notification>>>);
 
-/// A message about alerts that fire. Those about alerts that are over are not kept.
+/// A notification about firing alerts. Those about resolved ones are discarded.
 #[derive(Clone, Debug)]
 pub(crate) struct Notification {
     pub(crate) receiver: String,
     pub(crate) environment: String,
-    /// The names of the alerts that fire.
+    /// Names of the firing alerts.
     pub(crate) alerts: Vec<String>,
 }
 
 impl Notifications {
-    /// Starts to listen, and writes the file that leads Alertmanager here.
+    /// Starts to listen, and writes a configuration that leads Alertmanager here.
     pub(crate) async fn listen(directory: &Path, scale: Scale) -> (Self, PathBuf) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("its address"));
@@ -58,12 +58,12 @@ impl Notifications {
         (notifications, file)
     }
 
-    /// All that came since the last time somebody took them.
+    /// Notifications since the last call.
     pub(crate) fn take(&self) -> Vec<Notification> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All that came.
+    /// All notifications.
     pub(crate) fn seen(&self) -> Vec<Notification> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -81,7 +81,7 @@ async fn keep(State(notifications): State<Notifications>, Json(message): Json<Va
     }
 }
 
-/// Alertmanager as the overlay starts it, but for its file.
+/// Alertmanager as the overlay starts it, except for its file.
 pub(crate) fn start_alertmanager(compose: &Compose, configuration: &Path, logs: &Path) -> Program {
     let real = compose.command("alertmanager", "alertmanager");
     let mut command = Command::new("alertmanager");
@@ -97,10 +97,10 @@ pub(crate) fn start_alertmanager(compose: &Compose, configuration: &Path, logs: 
     Program::start("alertmanager", command, logs)
 }
 
-/// How many times shorter Alertmanager waits: two seconds instead of a minute.
+/// Factor of Alertmanager's delays: two seconds instead of a minute.
 const FACTOR: u32 = 30;
 
-/// Longer than the longest first waiting time.
+/// Longer than the longest initial delay.
 const ALL_ARRIVED: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,13 +112,13 @@ async fn one_cause_is_one_notification() {
     let mut alertmanager = start_alertmanager(&compose, &configuration, logs.path());
     alertmanager.ready(&client, &format!("{ALERTMANAGER}/-/ready")).await;
 
-    // Each in an environment of its own, so that they do not meet.
+    // Each in an environment of its own, so that they do not interfere.
     let names: BTreeSet<&str> = causes().iter().map(|cause| cause.alert.alert).collect();
     let mut alerts = Vec::new();
     for cause in &names {
         alerts.extend(with_explained(cause).iter().flat_map(|alert| firing(cause, cause, alert)));
     }
-    // Without the cause all of it is told, or nothing could be seen here.
+    // Without the cause all effects are notified; otherwise this test would prove nothing.
     let without_cause: Vec<Alert> = with_explained("PostgresUnreachable")
         .into_iter()
         .filter(|alert| alert.name != "PostgresUnreachable")
@@ -127,7 +127,7 @@ async fn one_cause_is_one_notification() {
     let answer =
         client.post(format!("{ALERTMANAGER}/api/v2/alerts")).json(&alerts).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap_or_default());
-    // There is nothing to wait for but the time: what is held back never arrives.
+    // The wait itself is the test: an inhibited notification never arrives.
     tokio::time::sleep(ALL_ARRIVED).await;
 
     let mut told: BTreeMap<String, Vec<Notification>> = BTreeMap::new();
@@ -152,7 +152,7 @@ async fn one_cause_is_one_notification() {
     assert!(expected > 0 && critical.len() == expected, "{told:?}");
 }
 
-/// The alert as Prometheus sends it, once for each value of a label that matters to what its cause explains.
+/// The alert as Prometheus sends it, once for each label value that matters to the cause's effects.
 fn firing(environment: &str, cause: &str, alert: &Alert) -> Vec<Value> {
     let labels =
         json!({"alertname": alert.name, "severity": alert.severity.as_str(), "environment": environment});
@@ -179,7 +179,7 @@ fn firing(environment: &str, cause: &str, alert: &Alert) -> Vec<Value> {
     all
 }
 
-/// Waits until somebody is told of an alert.
+/// Waits for a notification of an alert.
 pub(crate) async fn told(notifications: &Notifications, alert: &str) {
     eventually(&format!("that somebody is told of {alert}"), async || {
         let seen = notifications.seen();

@@ -9,13 +9,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
 
-/// Long enough for the slowest machine; a test that waits this long has failed.
+/// Timeout for the slowest machine; a test that reaches it has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How many lines of a program's log tell why it failed.
+/// Number of log lines shown for a failed program.
 const LAST_LINES: usize = 30;
 
-/// Waits until `condition` has a value, and panics with what it said last when it never has one.
+/// Waits until `condition` succeeds, and panics with its last error on timeout.
 pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -38,7 +38,7 @@ impl Program {
     /// Starts it, with its output in a file of the directory.
     pub(crate) fn start(name: &'static str, mut command: Command, logs: &Path) -> Self {
         let log = logs.join(format!("{name}.log"));
-        // One that is started once more goes on writing where the one before it ended.
+        // A restarted program appends to the same file.
         let file = File::options().create(true).append(true).open(&log).expect("a log file");
         command.stdin(Stdio::null());
         command.stdout(file.try_clone().expect("a second handle")).stderr(file);
@@ -48,7 +48,7 @@ impl Program {
         Self { name, child, log }
     }
 
-    /// Waits until it answers with success.
+    /// Waits until the URL responds with success.
     pub(crate) async fn ready(&mut self, client: &Client, url: &str) {
         let what = format!("that {} answers {url}", self.name);
         eventually(&what, async || {
@@ -60,31 +60,30 @@ impl Program {
         .await;
     }
 
-    /// Panics with the last lines of its log when it has ended.
+    /// Panics with the last lines of its log if it has exited.
     pub(crate) fn assert_running(&mut self) {
         let status = self.child.try_wait().expect("the process is a child of this one");
         assert!(status.is_none(), "{} ended ({status:?}):\n{}", self.name, self.last_lines());
     }
 
-    /// Waits for its end, which must be a success.
+    /// Waits for its exit, which must be successful.
     pub(crate) fn finish(mut self) {
         let status = self.child.wait().expect("the process is a child of this one");
         assert!(status.success(), "{} failed ({status}):\n{}", self.name, self.last_lines());
     }
 
-    /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = self.child.id().cast_signed();
         kill(Pid::from_raw(id), signal).expect("a child of this process can be signalled");
     }
 
-    /// Tells it to end, as Docker does, and waits until it has.
+    /// Sends SIGTERM, like Docker, and waits until it has exited.
     pub(crate) fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         self.child.wait().expect("the process is a child of this one");
     }
 
-    /// Tells it to end, and ends it when it has not within so long. Docker does the same.
+    /// Sends SIGTERM, and kills it after the grace period, like Docker.
     pub(crate) async fn stop_within(&mut self, grace: Duration) {
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + grace;
@@ -96,13 +95,13 @@ impl Program {
         }
     }
 
-    /// Ends it without a warning, as a machine that loses its power.
+    /// Kills it, like a power failure.
     pub(crate) fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.child.wait().expect("the process is a child of this one");
     }
 
-    /// What it has written.
+    /// Its log.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).expect("its log file");
         String::from_utf8_lossy(&bytes).into_owned()
@@ -114,7 +113,7 @@ impl Program {
         lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
     }
 
-    /// The memory that it has now, and the processor time that it has used.
+    /// Current memory, and processor time used.
     pub(crate) fn usage(&self) -> Usage {
         let read = |file: &str| {
             std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("a living process")
@@ -122,24 +121,24 @@ impl Program {
         let status = read("status");
         let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
         let kibibytes: u64 = memory.trim().trim_end_matches(" kB").parse().expect("a number");
-        // The name of the program, in parentheses, may contain anything.
+        // The name of the program, in parentheses, may contain any character.
         let stat = read("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
         let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
-        // The kernel's unit for these numbers has been a hundredth of a second on every platform for decades.
+        // The unit of these numbers has been a hundredth of a second on every platform for decades.
         Usage { bytes: kibibytes << 10, cpu: Duration::from_millis(ticks * 10) }
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It has ended already, where it failed.
+        // After a failure it has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What a program takes.
+/// Resource use of a program.
 pub(crate) struct Usage {
     pub(crate) bytes: u64,
     pub(crate) cpu: Duration,

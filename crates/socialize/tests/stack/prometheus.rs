@@ -1,4 +1,4 @@
-//! Prometheus, asked over its HTTP API.
+//! Client of Prometheus's HTTP API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 const BASE: &str = "http://prometheus:9090";
 
-/// Everything that the application itself sent, as opposed to what Prometheus scraped.
+/// Everything that the application itself exported, in contrast to scraped metrics.
 pub(crate) const OURS: &str = r#"{job=~"socialize/.+"}"#;
 
-/// So many points cover the test's time in panels whose step is short.
+/// Number of points that cover the test's time in panels with a small step.
 const POINTS: u64 = 60;
 
 pub(crate) struct Prometheus {
@@ -19,7 +19,7 @@ pub(crate) struct Prometheus {
 }
 
 impl Prometheus {
-    /// The `data` of an answer, or what Prometheus complained about.
+    /// The `data` of a response, or Prometheus's error.
     pub(crate) async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         get(&self.client, &format!("{BASE}{path}"), parameters).await.and_then(|body| {
             let data = body.get("data").cloned();
@@ -27,26 +27,26 @@ impl Prometheus {
         })
     }
 
-    /// An instant query.
+    /// Sends an instant query.
     pub(crate) async fn instant(&self, query: &str) -> Result<Vec<Value>, String> {
         let data = self.get("/api/v1/query", &[("query", query)]).await?;
         Ok(data["result"].as_array().cloned().unwrap_or_default())
     }
 
-    /// The first value of an instant query.
+    /// First value of an instant query.
     pub(crate) async fn number(&self, query: &str) -> Result<f64, String> {
         let result = self.instant(query).await?;
         let value = result.first().and_then(|series| series["value"][1].as_str()?.parse().ok());
         value.ok_or_else(|| format!("{query} has no value"))
     }
 
-    /// The points of each series that an instant query shows.
+    /// Points of each series of an instant query.
     pub(crate) async fn points_now(&self, query: &str) -> Result<Vec<Vec<f64>>, String> {
         let result = self.instant(query).await?;
         Ok(series_with_points(result.iter().map(|series| vec![&series["value"]])))
     }
 
-    /// The points of each series that a panel with this step shows.
+    /// Points of each series in a panel with this step.
     pub(crate) async fn points_lately(&self, query: &str, step: Duration) -> Result<Vec<Vec<f64>>, String> {
         let (step, end) = (step.as_secs(), now());
         let (start, end, step) = ((end - POINTS * step).to_string(), end.to_string(), step.to_string());
@@ -57,7 +57,7 @@ impl Prometheus {
         Ok(series_with_points(points))
     }
 
-    /// The names of all metrics that match.
+    /// Names of all metrics that match.
     pub(crate) async fn names(&self, matching: &str) -> Result<BTreeSet<String>, String> {
         let data = self.get("/api/v1/label/__name__/values", &[("match[]", matching)]).await?;
         let names = data.as_array().into_iter().flatten();
@@ -83,7 +83,7 @@ impl Prometheus {
         Ok(rules)
     }
 
-    /// How many series each metric of ours has, the largest first.
+    /// Number of series of each of our metrics, the largest first.
     pub(crate) async fn series_by_name(&self) -> Result<Vec<(String, u64)>, String> {
         let mut counted = BTreeMap::new();
         for series in self.instant(&format!("count by (__name__) ({OURS})")).await? {
@@ -97,7 +97,7 @@ impl Prometheus {
     }
 }
 
-/// The numbers of series whose points are pairs of time and text, without those that have none.
+/// Values of series whose points are pairs of time and text, without empty series.
 fn series_with_points<'a>(series: impl Iterator<Item = Vec<&'a Value>>) -> Vec<Vec<f64>> {
     let number = |point: &Value| point[1].as_str().and_then(|text| text.parse().ok());
     let numbers = |points: Vec<&Value>| -> Vec<f64> {
@@ -106,7 +106,7 @@ fn series_with_points<'a>(series: impl Iterator<Item = Vec<&'a Value>>) -> Vec<V
     series.map(numbers).filter(|numbers| !numbers.is_empty()).collect()
 }
 
-/// A rule as Prometheus sees it.
+/// A rule according to Prometheus.
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) is_alert: bool,
@@ -115,12 +115,12 @@ pub(crate) struct Rule {
     pub(crate) state: String,
 }
 
-/// Seconds since 1970, which Prometheus counts in.
+/// Unix time in seconds, as Prometheus uses it.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs()
 }
 
-/// `GET`, and the JSON of a success.
+/// Sends a `GET` request and returns the JSON of a success.
 pub(crate) async fn get(client: &Client, url: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
     let mut url: url::Url = url.parse().expect("a URL");
     url.query_pairs_mut().extend_pairs(parameters);

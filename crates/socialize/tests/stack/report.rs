@@ -1,4 +1,4 @@
-//! What was measured, as tables.
+//! Measurements as tables.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,11 +8,10 @@ use crate::metrics::{Rules, SERIES_BOUND};
 use crate::programs::Program;
 use crate::signals::Seen;
 
-/// What was measured.
 pub(crate) struct Report {
     pub(crate) ours: usize,
     pub(crate) peers: usize,
-    /// How many names of how many other programs were compared with ours.
+    /// Number of compared names, and of other programs.
     pub(crate) strangers: (usize, usize),
     pub(crate) series: Vec<(String, u64)>,
     pub(crate) rules: Rules,
@@ -22,10 +21,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// All of it, and what the programs take.
+    /// The whole report, with the programs' resource use.
     pub(crate) fn text(&self, programs: &[&Program]) -> String {
         let mut out = String::new();
-        // Writing to a String cannot fail.
+        // Writing to a string cannot fail.
         let _ = self.write(&mut out, programs);
         out
     }

@@ -1,4 +1,4 @@
-//! One request, followed through all three stores; and what exactly is in a log line there.
+//! Follows a request through all three stores, and checks the contents of log lines.
 
 use std::collections::BTreeSet;
 
@@ -13,16 +13,16 @@ use crate::prometheus::{Prometheus, get, now};
 const LOKI: &str = "http://loki:3100";
 const TEMPO: &str = "http://tempo:3200";
 
-/// By these Loki finds lines; everything else about a line is its structured metadata.
+/// Index labels in Loki; everything else about a line is structured metadata.
 const LOKI_LABELS: &[&str] = &["deployment_environment_name", "service_name", "service_namespace"];
 
-/// What Loki itself adds to a line that came over OTLP.
+/// Fields that Loki adds to lines received over OTLP.
 const ADDED_BY_LOKI: &[&str] = &["detected_level", "severity_number", "severity_text", "span_id", "trace_id"];
 
-/// The most lines that Loki hands out at once.
+/// Maximum number of lines in a response of Loki.
 pub(crate) const MOST_LINES: usize = 5000;
 
-/// Numbers for the table.
+/// Numbers for the report.
 pub(crate) struct Seen {
     pub(crate) streams: usize,
     pub(crate) lines: usize,
@@ -33,15 +33,14 @@ pub(crate) struct Seen {
 
 /// A line with its structured metadata.
 pub(crate) struct Line {
-    /// When it was written, in nanoseconds since 1970.
+    /// Time of writing, in nanoseconds since 1970.
     pub(crate) time: u64,
     pub(crate) text: String,
     pub(crate) metadata: Value,
 }
 
-/// Looks up a trace from a duration in Prometheus;
-/// follows requests that enqueued a job from their line in Loki to their trace in Tempo, and on to the trace of the job, and checks
-/// what is in lines.
+/// Looks up a trace from an exemplar in Prometheus, follows requests that enqueued a job from their line in
+/// Loki to their trace in Tempo and on to the job's trace, and checks the contents of lines.
 pub(crate) async fn check(client: &Client, prometheus: &Prometheus) -> Seen {
     let streams = check_labels(client).await;
     let (lines, metadata_keys) = check_lines(client).await;
@@ -65,7 +64,7 @@ async fn check_labels(client: &Client) -> usize {
     streams.len()
 }
 
-/// Returns whether a line is nothing but the name of what happened, with the fields that the application may write.
+/// Checks that a line contains only the name of its event and the application's allowed fields.
 async fn check_lines(client: &Client) -> (usize, usize) {
     let allowed: BTreeSet<String> = domain::recorded::line_fields()
         .into_iter()
@@ -112,8 +111,8 @@ async fn check_traces(client: &Client) -> usize {
     .await
 }
 
-/// The request's line, its trace with a span of the request and of the database below it, and the trace of the job, which links to the
-/// request and has spans of the database as well. Returns how many spans both have.
+/// Checks the request's line, its trace with spans of the request and of the database, and the job's trace,
+/// which links to the request and has database spans as well. Returns the number of spans of both.
 async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, String> {
     let query =
         format!(r#"{{service_name="socialize-api"}} | trace_id="{request}" |= "http.server.request""#);
@@ -147,7 +146,7 @@ async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, Stri
     Ok(spans_of_request.len() + spans_of_job.len())
 }
 
-/// A duration in Prometheus names the trace of a request that took so long, which is in Tempo. Returns how many such durations there are.
+/// Checks that exemplars of durations name traces in Tempo of such requests. Returns the number of exemplars.
 async fn check_exemplars(prometheus: &Prometheus) -> usize {
     let (start, end) = ((now() - 3600).to_string(), (now() + 60).to_string());
     let metric = format!("{}_bucket", HTTP_SERVER_REQUEST_DURATION.description().prometheus_name());
@@ -188,7 +187,7 @@ impl Span {
     }
 }
 
-/// The spans of a trace, by its id.
+/// Spans of a trace.
 pub(crate) async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, String> {
     let body = get(client, &format!("{TEMPO}/api/v2/traces/{trace}"), &[]).await?;
     let resources = body["trace"]["resourceSpans"].as_array().cloned().unwrap_or_default();
@@ -217,7 +216,7 @@ pub(crate) async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, Str
     if found.is_empty() { Err(format!("no trace {trace}")) } else { Ok(found) }
 }
 
-/// Tempo writes ids as protobuf's JSON writes bytes.
+/// Decodes an id that Tempo encodes like bytes in protobuf's JSON.
 fn hexadecimal(id: &Value) -> String {
     use base64::Engine;
     let bytes = base64::engine::general_purpose::STANDARD.decode(id.as_str().unwrap_or_default());
@@ -229,7 +228,7 @@ async fn lines(client: &Client, query: &str) -> Result<Vec<Line>, String> {
     lines_after(client, query, (now() - 3600) * 1_000_000_000, "backward").await
 }
 
-/// As many lines as Loki hands out at once, written at this time or later: the oldest (`forward`) or the newest (`backward`).
+/// One response of lines written at this time or later: the oldest (`forward`) or the newest (`backward`).
 pub(crate) async fn lines_after(
     client: &Client,
     query: &str,
@@ -245,7 +244,7 @@ pub(crate) async fn lines_after(
         ("limit", &MOST_LINES.to_string()),
         ("direction", direction),
     ]);
-    // Otherwise Loki shows structured metadata as if it were labels.
+    // Without it Loki merges structured metadata into the labels.
     let request = client.get(url).header("X-Loki-Response-Encoding-Flags", "categorize-labels");
     let answer = request.send().await.map_err(|error| format!("{error:?}"))?;
     let text = answer.text().await.map_err(|error| format!("{error:?}"))?;
@@ -261,7 +260,7 @@ pub(crate) async fn lines_after(
         .collect())
 }
 
-/// All of the test's time, in nanoseconds.
+/// The whole time of the test, in nanoseconds.
 fn window() -> (String, String) {
     (format!("{}000000000", now() - 3600), format!("{}000000000", now() + 60))
 }

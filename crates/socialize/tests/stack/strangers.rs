@@ -1,5 +1,6 @@
-//! Programs that are not Socialize and whose telemetry is in the same stores: an Alloy, whose page has metrics under the application's
-//! names, and another service that sends through the same collector. No panel and no rule about the application may count them.
+//! Other programs with telemetry in the same stores: an Alloy, whose metrics have the application's names,
+//! and another service that uses the same collector. No panel and no rule about the application may count
+//! them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,14 +19,15 @@ use crate::prometheus::Prometheus;
 use crate::repository;
 use crate::signals;
 
-/// The page of a real Alloy.
+/// Metrics page of a real Alloy.
 const ALLOY_PAGE: &str = "crates/monitoring/tests/fixtures/alloy_metrics.txt";
 
-/// Prometheus scrapes it in the place of Grafana, which cannot be had here. Its job does not matter: each has the same rule.
+/// Prometheus scrapes it in place of Grafana, which is not available here. The scrape job does not matter:
+/// all have the same rule.
 const ALLOY_ADDRESS: &str = "grafana:3000";
 const ALLOY_JOB: &str = "grafana";
 
-/// What Alloy counts about its own servers and clients rises by a tenth of what the page says from scrape to scrape.
+/// Metrics of Alloy's own servers and clients grow by a tenth of the page's value with each scrape.
 const RISING: [&str; 2] = ["http_server_", "http_client_"];
 
 const COLLECTOR: &str = "http://alloy:4318";
@@ -34,16 +36,16 @@ const LOKI: &str = "http://loki:3100/otlp/v1/logs";
 const NAMESPACE: &str = "neighbours";
 const SERVICE: &str = "shop";
 
-/// The other service claims so many failed requests each second, and as much of everything else.
+/// The other service reports this many failed requests per second, and as much of everything else.
 const MANY: u64 = 1_000_000_000_000_000;
 
-/// No number of Socialize is so large. Whatever shows one has counted the other service.
+/// Larger than any value of Socialize. A result above it includes the other service.
 pub(crate) const IMPOSSIBLE: f64 = 1e14;
 
-/// The trace that all spans of the other service belong to.
+/// Trace of all spans of the other service.
 const TRACE: &str = "5457000000000000000000000000beef";
 
-/// How often the other service sends.
+/// Export interval of the other service.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Programs whose own metrics Prometheus scrapes, with their pages.
@@ -54,7 +56,7 @@ const PAGES: [(&str, &str); 4] = [
     ("Tempo", "http://tempo:3200/metrics"),
 ];
 
-/// Lets both work until the runtime ends.
+/// Runs both until the runtime ends.
 pub(crate) async fn let_loose(client: &Client) {
     serve_alloy_page().await;
     let client = client.clone();
@@ -65,7 +67,7 @@ pub(crate) async fn let_loose(client: &Client) {
             let bodies = [
                 (format!("{COLLECTOR}/v1/metrics"), points(sent * MANY)),
                 (format!("{COLLECTOR}/v1/traces"), span(sent)),
-                // The collector takes no lines over OTLP.
+                // The collector has no OTLP receiver for lines.
                 (LOKI.to_owned(), line()),
             ];
             for (url, body) in bodies {
@@ -89,7 +91,7 @@ async fn serve_alloy_page() {
     tokio::spawn(async move { axum::serve(listener, router).await });
 }
 
-/// The page as it is after so many scrapes.
+/// The page after this many scrapes.
 fn risen(page: &str, scrapes: u64) -> String {
     let factor = 1.0 + scrapes as f64 / 10.0;
     let rise = |line: &str| {
@@ -100,8 +102,8 @@ fn risen(page: &str, scrapes: u64) -> String {
     page.lines().map(|line| rise(line).unwrap_or_else(|| format!("{line}\n"))).collect()
 }
 
-/// Both have arrived, no scrape has brought a name of the application, and no recording rule has counted what is not the
-/// application's. Returns how many names of how many programs were compared.
+/// Asserts that both have arrived, that no scrape has a metric name of the application, and that recording
+/// rules count only the application. Returns the numbers of compared names and programs.
 pub(crate) async fn check(
     client: &Client,
     prometheus: &Prometheus,
@@ -131,7 +133,7 @@ pub(crate) async fn check(
     let shared: Vec<&String> = scraped.intersection(ours).collect();
     assert!(shared.is_empty(), "scraped, and under names of the application: {shared:?}");
 
-    // Once a minute.
+    // Evaluated once a minute.
     let recorded = eventually("that rules record something", async || {
         prometheus.number(r#"max({__name__=~"socialize:.+"})"#).await
     })
@@ -140,7 +142,7 @@ pub(crate) async fn check(
     pages(client).await
 }
 
-/// How many names the programs' own pages have.
+/// Number of names on the programs' own pages.
 async fn pages(client: &Client) -> (usize, usize) {
     let mut names = BTreeSet::new();
     for (program, url) in PAGES {
@@ -176,7 +178,7 @@ fn resource() -> Value {
     ]})
 }
 
-/// Every request failed, and took longer than any bound; every operation of a database and every call as well.
+/// Points of failed requests that exceed every bucket bound, and the same for database operations and calls.
 fn points(count: u64) -> Value {
     let started = "1700000000000000000";
     let attributes = |more: &[(&str, &str)]| -> Vec<Value> {
@@ -211,7 +213,7 @@ fn points(count: u64) -> Value {
     json!({"resourceMetrics": [{"resource": resource(), "scopeMetrics": [{"scope": {}, "metrics": metrics}]}]})
 }
 
-/// A request that failed after half a minute.
+/// A span of a request that failed after half a minute.
 fn span(number: u64) -> Value {
     let started = (since_1970() - Duration::from_secs(30)).as_nanos().to_string();
     let span = json!({
@@ -223,7 +225,7 @@ fn span(number: u64) -> Value {
     json!({"resourceSpans": [{"resource": resource(), "scopeSpans": [{"scope": {}, "spans": [span]}]}]})
 }
 
-/// Its line.
+/// The request's log line.
 fn line() -> Value {
     let line = json!({
         "timeUnixNano": now(), "severityNumber": 17, "severityText": "error",
@@ -232,7 +234,7 @@ fn line() -> Value {
     json!({"resourceLogs": [{"resource": resource(), "scopeLogs": [{"scope": {}, "logRecords": [line]}]}]})
 }
 
-/// Returns whether something that a store shows is the other service's.
+/// Returns whether a store's result belongs to the other service.
 pub(crate) fn is_in(shown: &Value) -> bool {
     let shown = shown.to_string();
     shown.contains(&format!("\"{NAMESPACE}\"")) || shown.contains(&format!("\"{SERVICE}\""))

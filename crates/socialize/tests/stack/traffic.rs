@@ -1,4 +1,4 @@
-//! What people do, and what goes wrong meanwhile.
+//! Activity of people, and faults during it.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,16 +16,16 @@ use tokio::net::TcpListener;
 use crate::application::{API, Application, BLOBS_DIRECTORY, MAIL_DIRECTORY};
 use crate::programs::Program;
 
-/// Actions of simulated people in a second.
+/// Actions of simulated people per second.
 pub(crate) const RATE: &str = "12";
 
-/// How long each trouble lasts: longer than the pauses between attempts, shorter than people wait.
+/// Duration of each fault: longer than the delays between attempts, shorter than users' patience.
 const TROUBLE: Duration = Duration::from_secs(4);
 
-/// One post in so many is not taken at the first attempt.
+/// One post in this many fails at the first attempt.
 const UNSTEADY: usize = 5;
 
-/// Simulated people at work until this is dropped, and the publishing endpoint of their workspaces.
+/// Simulated people who act until this is dropped, and the publishing endpoint of their workspaces.
 pub(crate) struct People {
     pub(crate) simulation: Program,
 }
@@ -55,17 +55,17 @@ impl People {
     }
 }
 
-/// Makes happen what panels of failures show, one trouble after the other.
+/// Causes the failures that panels show, one after the other.
 pub(crate) async fn cause_trouble(application: &Application, client: &Client) {
-    // Nobody can be e-mailed: the directory is gone.
+    // No e-mail can be written: the directory is gone.
     without(MAIL_DIRECTORY).await;
     // No file can be stored.
     without(BLOBS_DIRECTORY).await;
-    // The database does not answer.
+    // The database does not respond.
     application.postgres.interrupt();
     tokio::time::sleep(TROUBLE).await;
     application.postgres.resume().expect("Postgres comes back");
-    // Callers who are wrong in ways that simulated people are not.
+    // Client errors that simulated people do not make.
     for _ in 0..3 {
         let bad_login = json!({"email": "nobody@example.com", "password": "not the password of anybody"});
         let _ = client.post(format!("{API}/v1/auth/login")).json(&bad_login).send().await;
@@ -78,7 +78,7 @@ pub(crate) async fn cause_trouble(application: &Application, client: &Client) {
     }
 }
 
-/// A directory is a file for a while: not even root can write into it.
+/// Replaces a directory by a file for a while: not even root can write into it.
 async fn without(directory: &str) {
     let away = format!("{directory}-away");
     std::fs::rename(directory, &away).expect("a directory to move");

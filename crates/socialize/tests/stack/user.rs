@@ -1,4 +1,4 @@
-//! A user at work: requests at a steady pace, none of which is wrong.
+//! A user who sends valid requests at a constant rate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,16 +12,16 @@ use tokio::task::JoinHandle;
 use crate::application::{API, MAIL_DIRECTORY, SECOND_API};
 use crate::programs::eventually;
 
-/// How often the user asks for something, whatever came of the last time.
+/// Interval of requests, independent of responses.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Every so many requests one creates something.
+/// One request in this many creates an object.
 const CREATES: u64 = 10;
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "a long password of somebody";
 
-/// Somebody with a workspace and a content item in it.
+/// A user with a workspace and a content item in it.
 #[derive(Clone)]
 pub(crate) struct User {
     client: Client,
@@ -29,14 +29,14 @@ pub(crate) struct User {
     organization: String,
     workspace: String,
     item: String,
-    /// What a screenshot can belong to.
+    /// A report for screenshots.
     report: String,
 }
 
-/// Requests that go on until this is dropped.
+/// Requests that continue until this is dropped.
 pub(crate) struct AtWork {
     task: JoinHandle<()>,
-    /// Set while the user only looks.
+    /// Set while the user only reads.
     pub(crate) only_reads: Arc<AtomicBool>,
 }
 
@@ -47,7 +47,7 @@ impl Drop for AtWork {
 }
 
 impl User {
-    /// Registers, follows the link, logs in and creates what there is to work on.
+    /// Registers, opens the link, logs in and creates objects to work on.
     pub(crate) async fn register(client: &Client) -> Self {
         let mut user = Self {
             client: client.clone(),
@@ -72,7 +72,7 @@ impl User {
         user
     }
 
-    /// Begins a session that lasts a quarter of an hour.
+    /// Starts a session, which lasts a quarter of an hour.
     pub(crate) async fn log_in(&mut self) {
         let credentials = json!({"email": EMAIL, "password": PASSWORD});
         let session = self.must(Method::POST, "/v1/auth/login", credentials).await;
@@ -89,23 +89,23 @@ impl User {
         self.must(Method::POST, "/v1/feedback-reports", json!({"kind": "bug", "body": "It broke."})).await;
     }
 
-    /// Asks for a name that cannot be.
+    /// Sends an invalid name.
     pub(crate) async fn rename_in_vain(&self) {
         let answer = self.send(Method::PATCH, "/v1/me", json!({"display_name": ""})).await;
         assert_eq!(answer.expect("an answer").0, StatusCode::UNPROCESSABLE_ENTITY);
     }
 
-    /// Does what a build for it panics at.
+    /// Makes a special build panic.
     pub(crate) async fn cause_panic(&self) -> StatusCode {
         let path = format!("/v1/organizations/{}", self.organization);
         self.send(Method::PATCH, &path, json!({"name": "Panics"})).await.expect("an answer").0
     }
 
-    /// Makes all worker threads of a build that hangs when it is asked to stand still.
+    /// Hangs all worker threads of a special build.
     pub(crate) async fn cause_hang(&self) {
         let path = format!("/v1/organizations/{}", self.organization);
         let request = self.send(Method::PATCH, &path, json!({"name": "Hangs"}));
-        // There is hardly an answer.
+        // Usually there is no response.
         let _ = tokio::time::timeout(Duration::from_secs(2), request).await;
     }
 
@@ -114,7 +114,7 @@ impl User {
         self.must(Method::POST, "/v1/auth/request-password-reset", json!({"email": EMAIL})).await;
     }
 
-    /// Somebody else registers, with an address of this name, and gets an e-mail.
+    /// Registers another address with this name, which causes an e-mail to it.
     pub(crate) async fn let_somebody_register(&self, name: &str) {
         let email = format!("{name}@example.com");
         let new = json!({"email": email, "display_name": "Somebody", "password": PASSWORD});
@@ -125,20 +125,20 @@ impl User {
         self.must(Method::POST, &self.comments(), json!({"body": "Fine."})).await;
     }
 
-    /// Where comments on the user's content item are.
+    /// Path of the item's comments.
     pub(crate) fn comments(&self) -> String {
         format!("{}/comments", self.item())
     }
 
-    /// Where the user's content item is.
+    /// Path of the user's content item.
     pub(crate) fn item(&self) -> String {
         format!("/v1/workspaces/{}/content-items/{}", self.workspace, self.item)
     }
 
-    /// Tries to upload a file, and says what came of it.
+    /// Uploads a file and returns the status, if any.
     pub(crate) async fn upload(&self) -> Option<StatusCode> {
         let url = format!("{API}/v1/feedback-reports/{}/screenshot", self.report);
-        // As much of a picture as is looked at.
+        // The inspected part of a picture.
         let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
         picture.resize(1_000, 0);
         let request = self.client.put(url).bearer_auth(&self.access_token);
@@ -146,14 +146,14 @@ impl User {
         request.send().await.ok().map(|answer| answer.status())
     }
 
-    /// Asks for the file that was last uploaded.
+    /// Downloads the last uploaded file.
     pub(crate) async fn download(&self) -> StatusCode {
         let url = format!("{API}/v1/feedback-reports/{}/screenshot", self.report);
         let answer = self.client.get(url).bearer_auth(&self.access_token).send().await;
         answer.expect("an answer").status()
     }
 
-    /// Works until what is returned is dropped.
+    /// Works until the returned value is dropped.
     pub(crate) fn work(&self) -> AtWork {
         let (user, only_reads) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let reads = only_reads.clone();
@@ -165,7 +165,7 @@ impl User {
                 number += 1;
                 let creates = number.is_multiple_of(CREATES) && !reads.load(Ordering::Relaxed);
                 let user = user.clone();
-                // Nobody waits for an answer before somebody else asks.
+                // An open loop: requests do not wait for earlier responses.
                 tokio::spawn(async move {
                     if creates {
                         let _ = user.send(Method::POST, &user.comments(), json!({"body": "Fine."})).await;
@@ -200,7 +200,7 @@ impl User {
         Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
     }
 
-    /// Sends a request, whatever comes of it.
+    /// Sends a request and returns the result.
     pub(crate) async fn ask(&self, method: Method, path: &str, body: Value) -> reqwest::Result<Response> {
         let send = async |api: &str| {
             let mut request = self.client.request(method.clone(), format!("{api}{path}"));
@@ -212,7 +212,7 @@ impl User {
             }
             request.send().await
         };
-        // As a proxy does that stands before both.
+        // Like a proxy before both APIs.
         match send(API).await {
             Err(error) if error.is_connect() => send(SECOND_API).await,
             answer => answer,

@@ -172,7 +172,7 @@ impl TestApp {
         self.build_another(pool, self.app.clock.clone())
     }
 
-    /// The same on a machine that has another clock.
+    /// Like [`another_process`](Self::another_process), on a machine with another clock.
     pub fn another_process_by(&self, clock: Clock) -> App {
         self.build_another(self.pool(), clock)
     }

@@ -9,7 +9,8 @@ use uuid::Uuid;
 /// The statement that the worker sends.
 const CLAIM: &str = include_str!("../../src/queue/claim.sql");
 
-/// Returns the statement that claims eight e-mails, and posts for 32 slots. `prefix` stands before it, such as `explain`.
+/// Returns the statement that claims eight e-mails, and posts for 32 slots. `prefix` precedes it, such as
+/// `explain`.
 pub fn claim_of_eight(prefix: &str) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(AssertSqlSafe(format!("{prefix}{CLAIM}")))
         .bind(vec!["send_email", "publish_content_item"])
@@ -27,7 +28,7 @@ pub fn claim_of_eight(prefix: &str) -> Query<'static, Postgres, PgArguments> {
         .bind(Vec::<i16>::new())
 }
 
-/// Enqueues e-mails that are due, of so many organizations.
+/// Enqueues due e-mails of so many organizations.
 pub async fn insert_due_emails(connection: &mut PgConnection, emails: i32, organizations: i32) {
     sqlx::query(
         "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)

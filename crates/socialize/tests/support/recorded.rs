@@ -1,4 +1,4 @@
-//! Checks that lines and spans contain only names that the collector lets through.
+//! Checks that lines and spans contain only names from the collector's allow-list.
 
 use domain::recorded;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;

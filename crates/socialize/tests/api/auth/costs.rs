@@ -1,5 +1,5 @@
-//! What requests about accounts cost: database operations (a connection, the begin and the end of a transaction count as one
-//! each, as in the lines of requests) and password hashes. `docs/SECURITY.md` states the numbers.
+//! Costs of requests about accounts: database operations (acquiring a connection, begin and commit count as
+//! one each, as in log lines of requests) and password hashes. `docs/SECURITY.md` states the numbers.
 
 use serde_json::json;
 use test_support::TestApp;

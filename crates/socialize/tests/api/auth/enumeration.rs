@@ -1,7 +1,8 @@
-//! Whoever has no session cannot tell the states of an address apart, by whatever sequence of requests.
+//! No sequence of requests without a session reveals the state of an address.
 //!
-//! Every sequence of up to three requests is sent for an address in each state, from a network that did nothing before. All that a
-//! client sees must be the same: status, code, body and headers. So must be the work: password hashes and database operations.
+//! Every sequence of up to three requests is sent for an address in each state, from a network without
+//! history. Clients must see the same status, code, body and headers, and the server must do the same work:
+//! password hashes and database operations.
 
 use std::net::SocketAddr;
 
@@ -14,17 +15,16 @@ use crate::world::without_rate_limits;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum State {
-    /// Nobody has ever used the address.
+    /// Never used.
     Unknown,
-    /// Somebody has registered it and not confirmed.
+    /// Registered but not confirmed.
     Pending,
-    /// It has an account.
     Verified,
-    /// It has an account that many failed log-ins were made to.
+    /// Has an account with many failed log-ins.
     Locked,
-    /// It has no account, and an invite into a workspace waits for it.
+    /// Has a pending invite but no account.
     Invited,
-    /// It had an account that was erased.
+    /// Had an account that was erased.
     Erased,
 }
 
@@ -34,7 +34,7 @@ const STATES: [State; 6] =
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Register,
-    /// With the password that the first step registers.
+    /// With the password of the first step's registration.
     LogIn,
     ResendVerification,
     RequestReset,
@@ -44,7 +44,7 @@ enum Step {
 const STEPS: [Step; 5] =
     [Step::Register, Step::LogIn, Step::ResendVerification, Step::RequestReset, Step::AcceptInvite];
 
-/// What one request shows to whoever sent it, and what it made us do.
+/// The visible response to a request, and the work that it caused.
 #[derive(Debug, PartialEq)]
 struct Seen {
     status: u16,
@@ -54,13 +54,13 @@ struct Seen {
     operations: Vec<u64>,
 }
 
-/// How many log-ins to one account may fail from one network: more than a sequence has.
+/// Number of failed log-ins allowed to one account from one network: more than a sequence has.
 const FAILURES_ALLOWED: usize = 4;
 
-/// The password that whoever tries addresses registers them with.
+/// Password with which the attacker registers addresses.
 const GUESS: &str = "a password of the prober";
 
-/// Brings an address into a state. Rows are written directly: there are some thousand addresses.
+/// Brings an address into a state. Rows are inserted directly, because there are thousands of addresses.
 async fn bring_about(test: &TestApp, state: State, email: &str, password_hash: &str) {
     let now = test.app.clock.now();
     let statements: &[&'static str] = match state {
@@ -131,7 +131,6 @@ async fn look(test: &TestApp, step: Step, email: &str, peer: SocketAddr) -> Seen
     }
 }
 
-/// All sequences of one to three steps.
 fn sequences() -> Vec<Vec<Step>> {
     let mut all: Vec<Vec<Step>> = Vec::new();
     let mut longest: Vec<Vec<Step>> = vec![Vec::new()];
@@ -184,7 +183,7 @@ async fn no_sequence_of_requests_tells_the_states_of_an_address_apart() {
     assert_eq!(compared, sequences.len() * (STATES.len() - 1));
 }
 
-/// The same where strangers have failed so often that networks which are not known are held off.
+/// The same after so many failures that log-ins from unknown networks are held off.
 #[tokio::test]
 async fn an_account_under_attack_looks_like_any_other_address() {
     let test = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! The counters of limits, which all processes share.
+//! Counters of rate limits, which all processes share.
 
 use std::num::NonZeroUsize;
 
@@ -17,7 +17,6 @@ use super::*;
 
 const WINDOW: TimeDelta = TimeDelta::minutes(1);
 
-/// Counts an event for subjects that are numbers.
 async fn count_event(
     database: &TestDatabase,
     subjects: &[u8],
@@ -39,8 +38,9 @@ fn codes(subjects: &[u8]) -> Vec<Vec<u8>> {
     subjects.iter().map(|subject| vec![*subject; 16]).collect()
 }
 
-/// Compares with the rule as one would say it: an event is refused exactly if so many events of one of its subjects lie within the
-/// window; at the time that the refusal names, that subject is free again. Some events are taken back.
+/// Compares with a simple model: an event is refused exactly if one of its subjects has the maximum number of
+/// events within the window, and that subject is free again at the time named in the refusal. Some events are
+/// uncounted.
 #[tokio::test]
 async fn a_limit_does_what_its_rule_says() {
     let database = TestDatabase::create().await;
@@ -97,7 +97,7 @@ async fn a_clock_that_is_set_back_locks_nobody_out() {
 async fn events_that_are_counted_together_do_not_exceed_the_limit() {
     let database = TestDatabase::create().await;
     let now: DateTime<Utc> = "2026-11-23T09:00:00Z".parse().expect("a time");
-    // They share subjects in all ways, which must not end in a deadlock.
+    // They share subjects in all combinations, which must not deadlock.
     let counted = join_all((0..60_u8).map(|number| {
         let database = &database;
         async move { count_event(database, &[number % 2, 10 + number % 3], 7, now).await }
@@ -106,7 +106,6 @@ async fn events_that_are_counted_together_do_not_exceed_the_limit() {
     assert_eq!(counted.iter().filter(|refusal| refusal.is_none()).count(), 14, "seven for each of two");
 }
 
-/// Two processes on one database.
 struct Replicas<'a> {
     one: &'a TestApp,
     other: HttpServerService<Router>,
@@ -117,7 +116,7 @@ impl<'a> Replicas<'a> {
         Self { one, other: socialize::router::service(one.another_process()) }
     }
 
-    /// Logs in at one of them, and returns the status.
+    /// Logs in at one of them and returns the status.
     async fn log_in(&self, number: usize, email: &str, password: &str) -> u16 {
         let body = json!({"email": email, "password": password});
         let request = self.one.request(None, Method::POST, "/v1/auth/login", &body, &[]);
@@ -128,7 +127,8 @@ impl<'a> Replicas<'a> {
     }
 }
 
-/// Two replicas on one database: the limit does not double, in whatever way guesses are spread and however many come at once.
+/// The limit does not double with two replicas, however guesses are distributed and however many are
+/// concurrent.
 #[tokio::test]
 async fn a_limit_holds_over_two_replicas() {
     let test = TestApp::start_with_settings(|settings| settings.password_hashing.at_once = 4).await;
@@ -155,7 +155,7 @@ async fn people_with_right_passwords_get_in_on_two_replicas_although_few_may_fai
     assert_eq!(join_all(log_ins).await, [200; 40]);
 }
 
-/// What is stored names nobody.
+/// Stored counters identify nobody.
 #[tokio::test]
 async fn counters_and_networks_hold_no_address() {
     let test = TestApp::start().await;

@@ -1,4 +1,4 @@
-//! A link means what it meant when it was sent, whatever is asked for before or after it.
+//! A link keeps the meaning it had when it was sent, whatever is requested before or afterwards.
 
 use chrono::TimeDelta;
 use domain::vocabulary::WorkspaceRole;
@@ -22,7 +22,8 @@ async fn verify(test: &TestApp, token: &str) -> Answer {
     post(test, "verify-email", json!({"token": token})).await
 }
 
-/// Somebody else registers the address before its owner and after: the owner's link confirms the owner's password.
+/// Somebody else registers the address before and after its owner: the owner's link confirms the owner's
+/// password.
 #[tokio::test]
 async fn a_link_confirms_the_registration_that_it_was_sent_for_and_no_other() {
     for owner_comes in 0..3 {
@@ -122,7 +123,7 @@ async fn a_link_for_a_new_password_sets_it_once_and_ends_all_others() {
         post(&test, "request-password-reset", json!({"email": EMAIL})).await.expect(202);
         tokens.push(link(&test, EMAIL, LinkPurpose::ResetPassword).await);
     }
-    // A registration of somebody else changes nothing about a link that was sent before.
+    // Another person's registration does not affect a link sent earlier.
     let intruder = json!({"email": EMAIL, "display_name": "Intruder", "password": WRONG});
     post(&test, "register", intruder).await.expect(202);
     let reset = |token: &str, password: &str| json!({"token": token, "password": password});
@@ -132,7 +133,7 @@ async fn a_link_for_a_new_password_sets_it_once_and_ends_all_others() {
     log_in(&test, EMAIL, "another good password").await.expect(200);
 }
 
-/// The link names a user, not an address: it is of no use for whoever has the address later.
+/// The link names a user, not an address: it does not work for a later owner of the address.
 #[tokio::test]
 async fn a_link_for_a_new_password_does_not_outlive_its_account() {
     let test = TestApp::start().await;

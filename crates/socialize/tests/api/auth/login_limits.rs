@@ -1,4 +1,4 @@
-//! How often one may fail to log in, and how often succeed.
+//! Limits on failed and successful log-ins.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use test_support::TestApp;
 
 use super::*;
 
-/// A request that comes from `peer`, who says that it comes from `forwarded_for`.
+/// A request from `peer` with this `X-Forwarded-For`.
 fn request_from(
     test: &TestApp,
     path: &str,
@@ -39,7 +39,7 @@ fn login_from(
     request_from(test, "login", &json!({"email": email, "password": password}), peer, forwarded_for)
 }
 
-/// Lets as many guesses at an account fail as hold off networks that its user has not used.
+/// Fails as many log-ins to an account as hold off unknown networks.
 pub(crate) async fn attack(test: &TestApp, email: &str) {
     for number in 0..30 {
         let peer = format!("198.51.100.{}:40000", number / 3);
@@ -88,7 +88,8 @@ async fn an_unknown_account_is_closed_just_the_same() {
     assert_eq!(answers[0], answers[1]);
 }
 
-/// Wrong passwords from many networks: the user goes on where they were before, and comes in elsewhere by e-mail.
+/// Wrong passwords from many networks: the user can still log in from known networks, and from others after a
+/// password reset.
 #[tokio::test]
 async fn strangers_cannot_lock_a_user_out() {
     let test = TestApp::start().await;
@@ -102,7 +103,7 @@ async fn strangers_cannot_lock_a_user_out() {
 
     attempt(home, PASSWORD).await.expect(200);
     attempt(home, WRONG).await.expect_error(401, "invalid_credentials");
-    // From elsewhere nobody learns whether a password is right.
+    // From unknown networks nobody learns whether a password is right.
     let hashes = test.app.passwords.computed();
     let right = attempt(hotel, PASSWORD).await.expect_error(401, "invalid_credentials");
     let wrong = attempt(hotel, WRONG).await.expect_error(401, "invalid_credentials");
@@ -222,7 +223,7 @@ async fn log_ins_to_one_account_are_limited_and_only_who_knows_the_password_can_
     let refused = log_in(&test, email, PASSWORD).await.expect_error(429, "rate_limited");
     assert_eq!(refused.header("retry-after"), Some("540"));
     log_in(&test, email, WRONG).await.expect_error(401, "invalid_credentials");
-    // Trying on takes no more hashes than wrong passwords do.
+    // Further attempts compute no more hashes than wrong passwords do.
     for _ in 0..8 {
         log_in(&test, email, PASSWORD).await.expect_error(429, "rate_limited");
     }
@@ -248,13 +249,13 @@ async fn a_user_has_so_many_sessions_and_the_oldest_end() {
     assert_eq!(count(&test, ended).await, 2);
     refresh(&test, &tokens[1]).await.expect_error(401, "unauthenticated");
     refresh(&test, &tokens[2]).await.expect(200);
-    // Together, too.
+    // Concurrent ones as well.
     test.app.clock.advance(TimeDelta::minutes(10));
     join_all((0..10).map(|_| log_in(&test, email, PASSWORD))).await;
     assert_eq!(count(&test, "select count(*) from sessions where ended_at is null").await, 25);
 }
 
-/// Somebody has sixty requests compute hashes. Others get their turn nevertheless, also where all places are taken.
+/// One network sends sixty requests that compute hashes. Others still get their turn, even with a full queue.
 #[tokio::test]
 async fn a_flood_from_one_network_delays_itself_and_nobody_else() {
     let test = TestApp::start_with_settings(|settings| {
@@ -277,7 +278,7 @@ async fn a_flood_from_one_network_delays_itself_and_nobody_else() {
             let test = &test;
             async move {
                 if is_ada {
-                    // The flood is there first.
+                    // Lets the flood arrive first.
                     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
                 }
                 (is_ada, test.send(request).await)

@@ -1,4 +1,4 @@
-//! What becomes of the accounts that are there when Socialize is upgraded.
+//! Accounts of earlier versions after an upgrade.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -17,7 +17,8 @@ async fn migrate_to(database: &TestDatabase, version: i64) {
     migrator.run(database.pool()).await.expect("migrated");
 }
 
-/// One confirmed user, one erased, and three who have not confirmed: with one link, with two, and with an expired one only.
+/// One confirmed user, one erased, and three unconfirmed ones: with one link, with two, and with only an
+/// expired one.
 const BEFORE: &str = "
     insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
     select id::uuid, email, 'Somebody', '$argon2id$' || email, verified_at, now() - interval '2 days'
@@ -63,7 +64,7 @@ async fn users_who_have_not_confirmed_become_registrations_and_the_newest_link_w
     let row = |id: u128, email: &str, is_valid| {
         (Uuid::from_u128(id), email.to_owned(), format!("$argon2id${email}"), is_valid)
     };
-    // The expired one goes with the next clean-up.
+    // The next clean-up deletes the expired one.
     assert_eq!(
         waiting,
         [

@@ -1,4 +1,4 @@
-//! Registering, logging in, staying logged in, and getting back in.
+//! Registration, log-in, token refresh and password reset.
 
 mod costs;
 mod enumeration;
@@ -42,7 +42,7 @@ pub(crate) async fn refresh(test: &TestApp, refresh_token: &str) -> Answer {
     post(test, "refresh", json!({"refresh_token": refresh_token})).await
 }
 
-/// The tokens of all links of one purpose that were e-mailed to the user, newest first.
+/// Tokens of all e-mailed links of one purpose to the user, newest first.
 pub(crate) async fn links(test: &TestApp, email: &str, purpose: LinkPurpose) -> Vec<String> {
     let query = match purpose {
         LinkPurpose::VerifyEmail => "select id from pending_registrations where email = $1 order by id desc",
@@ -56,12 +56,11 @@ pub(crate) async fn links(test: &TestApp, email: &str, purpose: LinkPurpose) -> 
     ids.into_iter().map(|id| test.app.tokens.link(purpose, id).expose().to_owned()).collect()
 }
 
-/// The token of the newest link.
 pub(crate) async fn link(test: &TestApp, email: &str, purpose: LinkPurpose) -> String {
     links(test, email, purpose).await.into_iter().next().expect("a link")
 }
 
-/// Registers a user and confirms the address, as a person would.
+/// Registers a user and confirms the address through the API.
 pub(crate) async fn verified(test: &TestApp, email: &str) -> UserId {
     register(test, email).await.expect(202);
     let token = link(test, email, LinkPurpose::VerifyEmail).await;
@@ -73,7 +72,7 @@ pub(crate) async fn verified(test: &TestApp, email: &str) -> UserId {
         .expect("a user")
 }
 
-/// How many failures of one reason were counted.
+/// Number of failures counted for a reason.
 pub(crate) fn failures(test: &TestApp, reason: &str) -> i64 {
     match test.metrics().value(FAILURES, &[("reason", reason)]) {
         Some(meter::Value::Integer(count)) => *count,
@@ -81,7 +80,7 @@ pub(crate) fn failures(test: &TestApp, reason: &str) -> i64 {
     }
 }
 
-/// The payloads of all enqueued e-mails, oldest first.
+/// Payloads of all enqueued e-mails, oldest first.
 pub(crate) async fn emails(test: &TestApp) -> Vec<Value> {
     sqlx::query_scalar("select payload from jobs where kind = 'send_email' order by id")
         .fetch_all(test.pool())
@@ -93,14 +92,14 @@ pub(crate) async fn count(test: &TestApp, query: &'static str) -> i64 {
     sqlx::query_scalar(query).fetch_one(test.pool()).await.expect("a count")
 }
 
-/// An error answer without what is different in every one.
+/// An error response without its request id.
 pub(crate) fn without_request_id(answer: &Answer) -> Value {
     let mut body = answer.body.clone();
     body.as_object_mut().expect("an object").remove("request_id");
     body
 }
 
-/// How many database operations each request on a route has made, from the lines since they were read last.
+/// Number of database operations of each request on a route, from log lines since the last call.
 pub(crate) fn database_operations(test: &TestApp, route: &str) -> Vec<u64> {
     let lines = test.log_lines();
     let requests = lines.iter().filter(|line| line["http.route"] == route);

@@ -1,4 +1,4 @@
-//! Setting a new password by way of the mailbox.
+//! Password reset by e-mail.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -69,7 +69,7 @@ async fn only_those_who_wait_for_an_e_mail_get_one() {
 
     let reset = link(&test, "ada@example.com", LinkPurpose::ResetPassword).await;
     let sent = test.emails();
-    // Ada has confirmed her address before the job ran, so that e-mail is pointless too.
+    // Ada confirmed her address before the job ran, so that e-mail is obsolete as well.
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert!(
         sent[0].contains("To: waiting@example.com") && sent[1].contains("To: ada@example.com"),

@@ -1,4 +1,4 @@
-//! What passes through authentication is never recorded.
+//! Credentials and addresses are never recorded.
 
 use serde_json::json;
 use socialize::token::LinkPurpose;
@@ -31,7 +31,7 @@ async fn no_password_token_or_address_is_in_any_line_span_or_job() {
     post(&test, "reset-password", json!({"token": reset, "password": "another good password"}))
         .await
         .expect(204);
-    // A unique violation is where a database quotes the value.
+    // A unique violation is an error in which Postgres quotes the value.
     let token = json!({"token": verification, "password": PASSWORD, "email": email});
     post(&test, "reset-password", token).await.expect(422);
     test.break_table("pending_registrations").await;

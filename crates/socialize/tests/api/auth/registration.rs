@@ -1,4 +1,4 @@
-//! Registering, and confirming the address.
+//! Registration and confirmation of the address.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ async fn a_registered_user_confirms_the_address_and_logs_in() {
     assert_eq!((test.count(ATTEMPTS), test.count(SUCCESSES), test.count(FAILURES)), (2, 1, 1));
 }
 
-/// How many registered and how many confirmed, by the metrics.
+/// Number of registrations and of confirmations, by the metrics.
 fn arrived(test: &TestApp) -> (i64, i64) {
     (test.count("socialize.users.registered"), test.count("socialize.users.verified"))
 }
@@ -195,15 +195,16 @@ async fn another_e_mail_is_sent_only_where_the_address_waits_for_one_and_nobody_
 
     test.run_due_jobs().await;
     let sent = test.emails();
-    // To each address when it registered (one was confirmed before the job ran), and again to the one that waits.
+    // One to each address on registration (one was confirmed before the job ran), and another to the one that
+    // is still pending.
     assert_eq!(sent.len(), 2, "{sent:?}");
     assert!(sent.iter().all(|email| email.contains("To: waiting@example.com")), "{sent:?}");
     let token = link(&test, "waiting@example.com", LinkPurpose::VerifyEmail).await;
     post(&test, "verify-email", json!({"token": token})).await.expect(204);
 }
 
-/// Asking too often is answered like asking once, so nobody can take an e-mail from its owner by using it up, nor tell that
-/// somebody does.
+/// Requests over the limit get the same response. So nobody can use up an owner's e-mails, or learn that
+/// somebody else does.
 #[tokio::test]
 async fn nobody_can_be_bombed_with_e_mails() {
     let test = TestApp::start().await;
@@ -253,7 +254,7 @@ async fn nobody_can_be_bombed_with_e_mails() {
             ask(host, "request-password-reset").await;
         }
     }
-    // Three about registrations, and as many links to reset a password as one mailbox gets in an hour.
+    // Three about registrations, and the hourly maximum of reset links per mailbox.
     assert_eq!(sent().await, 3 + 10, "from all networks together");
     test.app.clock.advance(TimeDelta::hours(1));
     ask(1, "request-password-reset").await;

@@ -1,4 +1,4 @@
-//! Logging in, staying logged in, logging out.
+//! Log-in, token refresh and log-out.
 
 use std::collections::HashSet;
 use std::pin::pin;
@@ -14,7 +14,7 @@ use test_support::TestApp;
 
 use super::*;
 
-/// The reason for which the only session was ended.
+/// Reason for which the only session ended.
 async fn ended_reason(test: &TestApp) -> Option<String> {
     sqlx::query_scalar("select ended_reason from sessions").fetch_one(test.pool()).await.expect("one session")
 }
@@ -82,7 +82,7 @@ async fn a_failed_transaction_is_no_login_and_no_failure_to_authenticate() {
 
 #[test]
 fn a_full_queue_of_hashes_is_answered_with_when_to_come_back() {
-    // Hashes are computed on the one thread for blocking work, which the test keeps busy.
+    // Hashes are computed on the only blocking thread, which the test keeps busy.
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().max_blocking_threads(1).build().expect("a runtime");
     runtime.block_on(async {
@@ -121,7 +121,7 @@ async fn a_hash_of_lower_cost_is_replaced_at_the_next_login() {
         .await
         .expect("updated");
 
-    // Together, so that one finds the hash replaced after it has verified the old one.
+    // Concurrently, so that one finds the hash replaced after it has verified the old one.
     let (one, other) =
         tokio::join!(log_in(&test, "ada@example.com", PASSWORD), log_in(&test, "ada@example.com", PASSWORD));
     one.expect(200);
@@ -181,7 +181,7 @@ async fn a_stolen_refresh_token_ends_the_family() {
     let second = refresh(&test, &first).await.expect(200).text("refresh_token");
     let third = refresh(&test, &second).await.expect(200).text("refresh_token");
     test.log_lines();
-    // Its successor was used, so it is no repetition however soon it comes.
+    // Its successor was used, so it does not count as a repetition, however early.
 
     refresh(&test, &first).await.expect_error(401, "unauthenticated");
     assert_eq!(ended_reason(&test).await.as_deref(), Some("refresh_token_reused"));
@@ -197,7 +197,7 @@ async fn a_stolen_refresh_token_ends_the_family() {
     log_in(&test, "ada@example.com", PASSWORD).await.expect(200);
 }
 
-/// A client that has lost the answer, and a browser with two tabs.
+/// A client that lost the response, and a browser with two tabs.
 #[tokio::test]
 async fn a_refresh_is_repeated_once_with_the_same_result() {
     let test = TestApp::start().await;
@@ -227,7 +227,7 @@ async fn two_refreshes_together_get_the_same_tokens() {
     assert_eq!(test.count(FAILURES), 0);
 }
 
-/// Everything else that comes back after its use is theft.
+/// Every other reuse counts as theft.
 #[tokio::test]
 async fn a_second_repetition_a_late_one_and_one_after_the_next_token_was_used_end_the_session() {
     let test = TestApp::start().await;
@@ -255,7 +255,7 @@ async fn a_second_repetition_a_late_one_and_one_after_the_next_token_was_used_en
     assert_eq!(count(&test, "select count(*) from sessions where ended_at is null").await, 0);
 }
 
-/// A token that the server could not have derived the next one from, as versions before this rule issued them.
+/// A token with a random successor, as earlier versions issued them.
 #[tokio::test]
 async fn a_token_whose_successor_was_random_is_not_repeated() {
     let test = TestApp::start().await;
@@ -363,7 +363,7 @@ async fn a_failed_logout_is_answered_as_such() {
     assert_eq!(ended_reason(&test).await, None);
 }
 
-/// A log-in that has verified the password must not begin a session after a reset has ended all of them.
+/// A log-in that has verified the old password must not start a session after a reset has ended all of them.
 #[tokio::test]
 async fn no_session_begins_with_a_password_that_was_just_replaced() {
     let test = TestApp::start().await;
@@ -371,7 +371,8 @@ async fn no_session_begins_with_a_password_that_was_just_replaced() {
     post(&test, "request-password-reset", json!({"email": "ada@example.com"})).await.expect(202);
     let token = link(&test, "ada@example.com", LinkPurpose::ResetPassword).await;
 
-    // Both are held at the user's row: the reset before it replaces the password, the log-in after it has verified it.
+    // Both block on the user's row: the reset before it replaces the password, the log-in after it has
+    // verified it.
     let mut blocker = test.pool().begin().await.expect("a transaction");
     sqlx::query("select from users where id = $1 for update")
         .bind(user)
@@ -386,7 +387,7 @@ async fn no_session_begins_with_a_password_that_was_just_replaced() {
     };
     let (reset, login, ()) = tokio::join!(reset, login, release);
     reset.expect(204);
-    // Whichever came first at the lock, no session is left.
+    // Whichever got the lock first, no session remains.
     assert!([200, 401].contains(&login.status.as_u16()), "{}", login.body);
     assert_eq!(count(&test, "select count(*) from sessions where ended_at is null").await, 0);
     let successes = i64::from(login.status == 200);

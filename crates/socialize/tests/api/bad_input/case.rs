@@ -1,18 +1,18 @@
-//! One line of the table, and how it is judged.
+//! A row of the table, and its assertions.
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Method, Request, header};
 
 use crate::world::{Role, World};
 
-/// Stands in inputs wherever text can stand, and must not be recorded.
+/// Part of every text in the inputs; must not be recorded.
 pub(super) const CANARY: &str = "canary";
 
-/// One request and what it must be answered.
+/// A request and its expected response.
 pub(super) struct Case {
     caller: Role,
     method: Method,
-    /// As everywhere in a case, names in braces stand for what [`World::fill`] knows.
+    /// May contain names in braces, which [`World::fill`] replaces.
     path: &'static str,
     headers: Vec<(&'static str, Vec<u8>)>,
     body: Vec<u8>,
@@ -25,12 +25,12 @@ pub(super) enum Expected {
     Refused {
         status: u16,
         code: &'static str,
-        /// What the message must contain.
+        /// Text that the message must contain.
         mentions: &'static str,
     },
     Accepted {
         status: u16,
-        /// The field of the answer in which `value` is found again, if any.
+        /// Field of the response that must contain `value`, if any.
         field: &'static str,
         value: &'static str,
     },
@@ -48,7 +48,7 @@ pub(super) fn patch(path: &'static str) -> Case {
     request("PATCH", path)
 }
 
-/// A request of the organization's owner.
+/// A request by the organization's owner.
 pub(super) fn request(method: &'static str, path: &'static str) -> Case {
     let method = method.parse().expect("a method");
     Case {
@@ -62,7 +62,7 @@ pub(super) fn request(method: &'static str, path: &'static str) -> Case {
 }
 
 impl Case {
-    /// A body that says to be JSON.
+    /// A body with the media type of JSON.
     pub(super) fn json(self, body: impl Into<Vec<u8>>) -> Self {
         self.header("content-type", "application/json").body(body)
     }
@@ -101,12 +101,12 @@ impl Case {
         format!("{} {}{} {body}", self.method, self.path, headers.collect::<String>())
     }
 
-    /// An access token, or something that pretends to be one.
+    /// A value of `Authorization`, valid or not.
     pub(super) fn authorization(self, value: impl Into<Vec<u8>>) -> Self {
         self.by(Role::Anonymous).header("authorization", value)
     }
 
-    /// The request, for which the world has made everything that it names.
+    /// Builds the request; the world creates everything that it refers to.
     pub(super) async fn request(&self, world: &World<'_>) -> Request<Body> {
         let path = world.fill(self.path, self.caller).await;
         let mut request = Request::builder().method(&self.method).uri(path);

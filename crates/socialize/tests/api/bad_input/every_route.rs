@@ -1,4 +1,4 @@
-//! What every route refuses, whatever it is for. The well-formed requests that are spoilt here are those of `access`.
+//! Malformed requests that every route rejects. They are variations of the well-formed requests in `access`.
 
 use axum::body::Body;
 use http::{Request, header};
@@ -9,7 +9,7 @@ use super::evidence::Evidence;
 use crate::access::{self, Row};
 use crate::world::{self, Role, World};
 
-/// A request that is spoilt in one way, and what it must be answered.
+/// A malformed request and its expected response.
 struct Spoilt {
     path: String,
     media_type: Option<&'static str>,
@@ -102,7 +102,7 @@ async fn every_id_and_query_parameter_is_checked() {
     assert!(refused > 300, "only {refused} requests");
 }
 
-/// Spoils the request of every route in the ways that `spoil` says, and asserts how each is refused.
+/// Applies the variations of `spoil` to every route, and asserts each response.
 async fn for_every_route(mut spoil: impl AsyncFnMut(&Row, &str, Option<Value>) -> Vec<Spoilt>) {
     let test = TestApp::start_with_settings(world::without_rate_limits).await;
     let mut mistakes = Vec::new();
@@ -158,7 +158,7 @@ fn documented(row: &Row) -> (Value, Value) {
     (document, operation)
 }
 
-/// The fields that the document requires of a body.
+/// The required fields of a body, by the document.
 fn required_fields(row: &Row) -> Vec<String> {
     let (document, operation) = documented(row);
     let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
@@ -173,7 +173,7 @@ fn query_parameters(row: &Row) -> Vec<String> {
     let (_, operation) = documented(row);
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let queried = parameters.filter(|parameter| parameter["in"] == "query");
-    // Where any text is right there is nothing to spoil that the routes of files do not have lines for in `table`.
+    // Free-text parameters cannot be malformed, apart from file names, which `table` covers.
     let typed = queried.filter(|parameter| parameter["name"] != "file_name");
     typed.map(|parameter| parameter["name"].as_str().expect("a name").to_owned()).collect()
 }

@@ -1,4 +1,4 @@
-//! What a request leaves behind: in the database, in the log and in the spans.
+//! Traces of a request in the database, the log and the spans.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use test_support::{Answer, TestApp};
 
 use super::case::CANARY;
 
-/// The longest message that a person would read.
+/// Maximum length of a message that people read.
 const LONGEST_MESSAGE: usize = 500;
 
-/// What was there before a request that must change nothing.
+/// State before a request that must not change anything.
 pub(crate) struct Evidence<'a> {
     test: &'a TestApp,
     tables: BTreeMap<String, String>,
@@ -22,7 +22,7 @@ impl<'a> Evidence<'a> {
         Self { test, tables: tables(test).await }
     }
 
-    /// What the request has changed or told although it was refused with this answer.
+    /// Returns what the request changed or revealed although it got this error.
     pub(crate) async fn traces(&self, answer: &Answer) -> Vec<String> {
         let mut traces = Vec::new();
         for (table, rows) in tables(self.test).await {
@@ -46,7 +46,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// The lines and spans since the last call.
+/// Lines and spans since the last call.
 fn recorded(test: &TestApp) -> String {
     let mut bytes = Vec::new();
     test.app.telemetry.take_lines(&mut Vec::new(), |piece| bytes.append(piece));
@@ -54,7 +54,7 @@ fn recorded(test: &TestApp) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A hash of every row of every table, but the one that counts attempts: to count those that are refused is its purpose.
+/// A hash of every table's rows, except the one that counts attempts, which must change.
 async fn tables(test: &TestApp) -> BTreeMap<String, String> {
     let names: Vec<String> = sqlx::query_scalar(
         "select tablename::text from pg_tables where schemaname = 'public' and tablename <> 'rate_limits'",

@@ -1,11 +1,11 @@
-//! Requests that must be refused: what each is answered, that it changes nothing, and that nothing of it is recorded.
+//! Malformed requests: the response to each, and that it changes and records nothing.
 //!
 //! To add one, add a line to `table.rs`.
 
 mod case;
 mod every_route;
 mod evidence;
-// A row is easier to compare with the next one when each has one line.
+// Rows are easier to compare with one line each.
 #[rustfmt::skip]
 mod table;
 
@@ -43,7 +43,7 @@ async fn bad_input_is_refused_and_leaves_no_trace() {
     assert!(mistakes.is_empty(), "{} mistakes:\n{}", mistakes.len(), mistakes.join("\n"));
 }
 
-/// What looks strange and is right.
+/// Input that looks unusual but is valid.
 #[tokio::test]
 async fn unusual_input_is_accepted() {
     let test = TestApp::start().await;

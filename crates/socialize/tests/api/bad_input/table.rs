@@ -1,4 +1,4 @@
-//! The table. Where text can stand, "canary" is in it.
+//! The table. Every text contains "canary".
 
 use http::Method;
 use serde_json::json;
@@ -25,7 +25,7 @@ const FEEDBACK: &str = "/v1/feedback-reports";
 const REGISTER: &str = "/v1/auth/register";
 const LOGIN: &str = "/v1/auth/login";
 
-/// A request that names its key, which some cases repeat.
+/// Sends a request with an idempotency key, which some cases repeat.
 pub(super) async fn prepare(world: &World<'_>) {
     let owner = world.caller(Role::Owner);
     let headers = [("idempotency-key", "canary-used-before")];
@@ -63,7 +63,7 @@ fn files() -> Vec<Case> {
         attach(br#"{"canary": 1}"#).is(415, "unsupported_media_type", "application/pdf"),
         attach(b"<svg xmlns=\"http://www.w3.org/2000/svg\"><text>canary</text></svg>").is(415, "unsupported_media_type", "image/gif"),
         attach(b"<!doctype html><script>canary()</script>").is(415, "unsupported_media_type", "video/mp4"),
-        // What a client says about its file does not count.
+        // The declared type is ignored.
         attach(b"canary").header("content-type", "image/png").is(415, "unsupported_media_type", "content"),
         attach(PNG).header("content-encoding", "gzip").is(415, "unsupported_media_type", "Content-Encoding"),
         attach(PNG).header("idempotency-key", "canary with a space").is(400, "malformed_request", "Idempotency-Key"),
@@ -139,7 +139,7 @@ fn shapes() -> Vec<Case> {
         post(FEEDBACK).json(r#"{"kind": "bug", "body": "A", "organization_id": "canary"}"#).is(422, "invalid_field", "organization_id: "),
         patch("/v1/feedback-reports/{feedback_report_id}").by(Role::Operator).json(r#"{"status": "canary"}"#).is(422, "invalid_field", "status: "),
         post("/v1/workspaces/{workspace_id}/members").json(r#"{"user_id": "canary", "role": "author"}"#).is(422, "invalid_field", "user_id: "),
-        // One id has one spelling.
+        // An id has only one notation.
         post("/v1/workspaces/{workspace_id}/members").json(r#"{"user_id": "018f3f5e7c1a7b3a9d2e0123456789ab", "role": "author"}"#).is(422, "invalid_field", "user_id: "),
     ]
 }
@@ -239,7 +239,7 @@ fn addresses_and_passwords() -> Vec<Case> {
         public("/v1/auth/verify-email").json(r#"{"token": "canary"}"#).is(410, "link_expired", "link"),
         public("/v1/auth/verify-email").json(r#"{"token": "\u0000canary"}"#).is(410, "link_expired", "link"),
         public("/v1/auth/reset-password").json(r#"{"token": "canary", "password": "canary canary"}"#).is(410, "link_expired", "link"),
-        // A token for one purpose is worthless for another.
+        // A token is valid for one purpose only.
         public("/v1/auth/reset-password").json(r#"{"token": "{verification_token}", "password": "canary canary"}"#).is(410, "link_expired", "link"),
         post("/v1/invites/accept").json(r#"{"token": "canary"}"#).is(404, "not_found", "invite"),
         post("/v1/invites/accept").json(r#"{"token": "{verification_token}"}"#).is(404, "not_found", "invite"),
@@ -343,7 +343,7 @@ fn queries() -> Vec<Case> {
         get("/v1/organizations?cursor=%00").is(400, "malformed_request", "cursor"),
         get("/v1/organizations?cursor=%ff").is(400, "malformed_request", "UTF-8"),
         get("/v1/organizations?cursor=AAAA&cursor=canary").is(400, "malformed_request", "cursor"),
-        // The right length, and times that Postgres or the calendar does not have.
+        // The right length, with times outside the range of Postgres or the calendar.
         get("/v1/organizations?cursor=f_________8AAAAAAAAAAAAAAAAAAAAA").is(400, "malformed_request", "cursor"),
         get("/v1/organizations?cursor=gAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").is(400, "malformed_request", "cursor"),
         get("/v1/organizations?cursor={ancient_cursor}").is(400, "malformed_request", "cursor"),
@@ -417,13 +417,13 @@ fn authorization() -> Vec<Case> {
         get("/v1/me?access_token={access_token}").by(Role::Anonymous).is(401, "unauthenticated", "Bearer <token>"),
         get(ORGANIZATION).authorization("Bearer {token_of_nobody}").is(401, "unauthenticated", "session"),
         post(ORGANIZATIONS).authorization("Bearer {token_of_nobody}").json(r#"{"name": "canary"}"#).is(401, "unauthenticated", "session"),
-        // Who is asking comes before what is asked.
+        // Authentication precedes validation.
         post(ORGANIZATIONS).by(Role::Anonymous).json("canary").is(401, "unauthenticated", "Bearer <token>"),
         get("/v1/organizations?canary=1").by(Role::Anonymous).is(401, "unauthenticated", "Bearer <token>"),
     ]
 }
 
-/// `Idempotency-Key` and `If-Match`.
+/// Cases of `Idempotency-Key` and `If-Match`.
 fn conditions() -> Vec<Case> {
     let key =
         |value: &[u8]| post(ORGANIZATIONS).json(r#"{"name": "canary"}"#).header("idempotency-key", value);
@@ -504,7 +504,7 @@ pub(super) fn accepted() -> Vec<Case> {
         get("/v1/me").authorization("BEARER  {access_token} ").accepted(200, "display_name", "owner"),
         get("/v1/organizations?limit=1&").accepted(200, "", ""),
         get("/v1/organizations?li%6dit=1").accepted(200, "", ""),
-        // A cursor of another list is a position in this one as well.
+        // A cursor of another list is a valid position in this one as well.
         get("/v1/organizations?cursor={foreign_cursor}").accepted(200, "", ""),
         get("/v1/workspaces/{workspace_id}/content-items/{content_item_id}/revisions?cursor={foreign_cursor}")
         .accepted(200, "", ""),

@@ -1,11 +1,11 @@
-//! Decisions: who may make them, on what, and what comes of them.
+//! Approval decisions: permissions, preconditions and effects.
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{DECISIONS_SUBMITTED, Team, column, id_of, series};
 
-/// How many decisions of each kind were counted.
+/// Number of decisions of each kind, by the metrics.
 fn counted(team: &Team) -> [i64; 3] {
     let metrics = team.test.metrics();
     ["approve", "request_changes", "reject"]
@@ -104,7 +104,7 @@ async fn an_edit_voids_decisions_and_decisions_on_it_are_refused() {
     team.rewrite(&item, "Another").await.expect(200);
     team.act(team.author, &item, "submit").await.expect(200);
 
-    // Neither the old revision nor one that does not exist yet.
+    // Neither an old revision nor a future one.
     for revision in [1, 3] {
         let late = team
             .decide(team.manager, &item, "approve", revision)
@@ -220,7 +220,8 @@ async fn an_edit_and_an_approval_at_once_never_approve_what_nobody_read() {
             (edit, decision)
         };
         let outcome = (edit.status.as_u16(), decision.status.as_u16(), team.status(&item).await);
-        // The edit makes another revision and the approval moves the ETag, so whoever comes second is refused.
+        // The edit creates another revision and the approval changes the ETag, so the second request is
+        // rejected.
         let expected = if edit_comes_first { (200, 409, "draft") } else { (412, 201, "approved") };
         assert_eq!((outcome.0, outcome.1, outcome.2.as_str()), expected);
     }

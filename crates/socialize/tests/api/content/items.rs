@@ -1,4 +1,4 @@
-//! Creating, reading and editing content items.
+//! Content items: create, read, edit.
 
 use http::Method;
 use serde_json::{Value, json};

@@ -88,14 +88,14 @@ async fn revisions_and_decisions_are_listed_page_by_page() {
     }
 }
 
-/// Four bytes each.
+/// Four bytes per character.
 fn long_text(characters: usize) -> String {
     "𝄞".repeat(characters)
 }
 
-/// Reads all pages, checks that none is too large, and returns the ids and how many there were.
+/// Reads all pages, checks their sizes, and returns the ids and the number of pages.
 async fn all_pages(team: &Team, caller: UserId, path: &str, id: &str) -> (Vec<Value>, usize) {
-    // The text of a page, the item that goes beyond it, and what is not text.
+    // Texts of a page, the item that exceeds the limit, and overhead.
     const LARGEST: usize = (256 << 10) + (40 << 10) + (32 << 10);
     let (mut ids, mut pages, mut cursor) = (Vec::new(), 0, String::new());
     loop {
@@ -124,7 +124,7 @@ async fn pages_of_long_texts_end_early_and_none_is_missed() {
         let report = json!({"kind": "idea", "body": long_text(5_000)});
         feedback.push(team.test.post(team.author, reports, report).await.expect(201).body["id"].clone());
         let etag = team.etag(&item).await;
-        // Another one each time, or there would be no revision.
+        // Different each time, because an edit without a change creates no revision.
         let body = format!("{number:02}{}", long_text(9_990));
         team.edit(team.author, &item, &etag, json!({"body": body})).await.expect(200);
     }
@@ -132,7 +132,7 @@ async fn pages_of_long_texts_end_early_and_none_is_missed() {
     feedback.reverse();
     let operator = team.test.operator().await;
     let revisions: Vec<Value> = (1..=COUNT + 1).rev().map(|number| json!(number)).collect();
-    // So many of 20 KB, or of 40, make a page.
+    // Number of texts of 20 KB, or of 40 KB, that fill a page.
     for (caller, path, id, expected, pages) in [
         (team.author, format!("{item}/comments"), "id", comments, COUNT.div_ceil(14)),
         (team.author, format!("{item}/revisions"), "number", revisions, (COUNT + 1).div_ceil(7)),

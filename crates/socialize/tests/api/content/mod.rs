@@ -1,4 +1,4 @@
-//! Content items from the first draft to the archive.
+//! Content items from draft to archive.
 
 mod approval;
 mod comments;
@@ -46,7 +46,7 @@ impl Team {
         self.test.workspace_member(self.organization, self.workspace, role).await
     }
 
-    /// The path of the workspace's items.
+    /// Path of the workspace's items.
     pub(crate) fn items(&self) -> String {
         format!("/v1/workspaces/{}/content-items", self.workspace)
     }
@@ -65,7 +65,7 @@ impl Team {
         item
     }
 
-    /// Creates an item that is approved and returns its path.
+    /// Creates an approved item and returns its path.
     pub(crate) async fn approved(&self) -> String {
         let item = self.submitted().await;
         self.decide(self.reviewer, &item, "approve", 1).await.expect(201);
@@ -91,7 +91,7 @@ impl Team {
         self.test.send(self.test.request(Some(caller), Method::PATCH, item, &edit, &headers)).await
     }
 
-    /// Edits whatever version there is.
+    /// Edits the current version.
     pub(crate) async fn rewrite(&self, item: &str, title: &str) -> Answer {
         self.edit(self.author, item, &self.etag(item).await, json!({"title": title})).await
     }
@@ -108,7 +108,7 @@ impl Team {
         self.read(item).await.header("etag").expect("an ETag").to_owned()
     }
 
-    /// Holds the item until both requests wait for it, and lets them go in the order in which they came.
+    /// Locks the item until both requests wait for it, and releases them in the order of their arrival.
     pub(crate) async fn one_after_the_other(
         &self,
         item: &str,
@@ -133,7 +133,7 @@ impl Team {
         (first, second)
     }
 
-    /// What was enqueued to be e-mailed, oldest first.
+    /// Payloads of enqueued e-mails, oldest first.
     pub(crate) async fn emails(&self) -> Vec<Value> {
         sqlx::query_scalar("select payload from jobs where kind = 'send_email' order by id")
             .fetch_all(self.test.pool())
@@ -147,12 +147,10 @@ impl Team {
     }
 }
 
-/// The id in an item's path.
 pub(crate) fn id_of(item: &str) -> &str {
     item.rsplit('/').next().expect("a path")
 }
 
-/// The value of one series of a counter.
 pub(crate) fn series(metrics: &meter::Snapshot, name: &str, label: (&str, &str)) -> i64 {
     match metrics.value(name, &[label]) {
         Some(meter::Value::Integer(count)) => *count,
@@ -160,7 +158,7 @@ pub(crate) fn series(metrics: &meter::Snapshot, name: &str, label: (&str, &str))
     }
 }
 
-/// One field of every item of a page.
+/// A field of every item on a page.
 pub(crate) fn column(page: &Answer, field: &str) -> Vec<Value> {
     page.body["items"].as_array().expect("items").iter().map(|item| item[field].clone()).collect()
 }

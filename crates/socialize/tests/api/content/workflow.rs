@@ -1,4 +1,4 @@
-//! The way from draft to the archive: who may take which step, and when.
+//! The workflow from draft to archive: who may take which step, and when.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::vocabulary::WorkspaceRole;
@@ -72,7 +72,7 @@ async fn each_step_is_for_some_roles() {
     team.decide(stranger, &item, "approve", 1).await.expect_error(404, "not_found");
     assert_eq!(team.status(&item).await, "draft");
 
-    // The owner of the organization has the rights of a manager.
+    // The organization's owner has the rights of a manager.
     team.act(team.owner, &item, "submit").await.expect(200);
     team.decide(team.owner, &item, "approve", 1).await.expect(201);
     team.schedule(manager, &item, at).await.expect(200);
@@ -103,7 +103,7 @@ async fn steps_out_of_order_are_refused_with_an_explanation() {
 async fn an_item_is_scheduled_in_the_future_and_at_most_a_year_ahead() {
     let team = Team::start(1).await;
     let item = team.approved().await;
-    // The test's clock stands at 09:00.
+    // The test's clock starts at 09:00.
     for invalid in [
         "2026-11-23T09:00:00Z",
         "1970-01-01T00:00:00Z",
@@ -127,7 +127,7 @@ async fn an_item_is_scheduled_in_the_future_and_at_most_a_year_ahead() {
     );
 }
 
-/// Every spelling of a time that is accepted, with the instant that it names as we write it.
+/// Accepted notations of a time, each with the normalized time.
 const SPELLINGS: &[(&str, &str)] = &[
     ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00Z"),
     ("2026-12-01t09:00:01z", "2026-12-01T09:00:01Z"),
@@ -137,11 +137,11 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("2026-12-01T09:00:07-00:00", "2026-12-01T09:00:07Z"),
     ("2026-12-01T09:00:08.5Z", "2026-12-01T09:00:08.500Z"),
     ("2026-12-01T09:00:09.123456Z", "2026-12-01T09:00:09.123456Z"),
-    // More digits than we keep.
+    // More digits than are stored.
     ("2026-12-01T09:00:10.1234567Z", "2026-12-01T09:00:10.123456Z"),
     ("2026-12-01T09:00:11.999999999Z", "2026-12-01T09:00:11.999999Z"),
     ("2026-12-01T09:00:12.0000001234567890123456789Z", "2026-12-01T09:00:12Z"),
-    // The second that some days have more, and that we count with the next day as clocks of computers do.
+    // A leap second, which counts as part of the next day, as in Unix time.
     ("2026-12-01T23:59:60.25z", "2026-12-02T00:00:00.250Z"),
     ("2026-12-31T23:59:60Z", "2027-01-01T00:00:00Z"),
     ("2027-01-01T00:59:60.9999999+01:00", "2027-01-01T00:00:00.999999Z"),
@@ -231,7 +231,7 @@ async fn submitting_asks_those_who_may_decide() {
     team.edit(writing_manager, &item, "*", json!({"title": "By a manager"})).await.expect(200);
     team.act(other_author, &item, "submit").await.expect(200);
 
-    // Neither authors nor whoever wrote the revision.
+    // Neither other authors nor the revision's author are notified.
     let asked = |reviewer| json!({"template": "approval_requested", "content_item": id_of(&item), "revision": 2, "reviewer": reviewer});
     assert_eq!(team.emails().await, [asked(team.manager), asked(team.reviewer)]);
 }

@@ -1,4 +1,4 @@
-//! What uploads that came to nothing leave behind, and for how long.
+//! Remains of failed uploads, and their clean-up.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{MIB, MP4, attach, file, nothing_stays, operations, picture, request};
 use crate::content::Team;
 
-/// A body that goes on when the test says so.
+/// A body whose pieces the test sends.
 fn fed() -> (mpsc::UnboundedSender<Bytes>, Body) {
     let (feed, fed) = mpsc::unbounded_channel();
     let pieces = stream::unfold(fed, |mut fed: mpsc::UnboundedReceiver<Bytes>| async {
@@ -41,10 +41,10 @@ async fn an_abandoned_upload_is_cleaned_up_within_an_hour() {
             _ = upload => panic!("the upload has no end"),
             () = until_a_part_is_stored(&team) => {}
         }
-        // The client goes away.
+        // The client disconnects.
     }
     assert_eq!(team.rows("unreferenced_blobs").await, 1);
-    // What a process leaves that is killed: the library takes it away when there is time.
+    // The file that a killed process leaves: dropping the upload would delete it.
     let [row]: [uuid::Uuid; 1] = sqlx::query_scalar("select blob_id from unreferenced_blobs")
         .fetch_all(team.test.pool())
         .await
@@ -80,10 +80,10 @@ async fn what_was_taken_for_abandoned_cannot_be_finished() {
         drop(feed);
     };
     let (told, ()) = tokio::join!(attach(&team, &item, body), clean_up);
-    // The token of the caller has expired meanwhile as well, but that was looked at before.
+    // The caller's access token has expired meanwhile as well, but it was checked before.
     assert_eq!(told.status.as_u16(), 503, "{}", told.body);
     assert_eq!(team.rows("attachments").await, 0);
-    // The parts were gone, so what was completed was nothing.
+    // The parts were gone, so completing them stored nothing.
     clean_up_blobs::run(&team.test.app).await.expect("cleaned up");
     nothing_stays(&team).await;
 }
@@ -111,7 +111,7 @@ async fn a_file_that_cannot_be_deleted_keeps_no_other_and_is_tried_again() {
         request.headers_mut().insert("if-match", "*".parse().expect("a header"));
         team.test.send(request).await.expect(204);
     }
-    // A directory stands where the file was.
+    // A directory in place of the file.
     let stuck =
         team.test.stored_files().into_iter().find(|path| first.ends_with(&*file_name(path))).expect("a file");
     std::fs::remove_file(&stuck).expect("removed");

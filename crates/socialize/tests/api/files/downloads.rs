@@ -1,4 +1,4 @@
-//! Sending files: whole, in ranges, not at all, and never anything else than what was stored.
+//! Downloads: whole files, ranges, 304, and detection of changed content.
 
 use std::fs;
 
@@ -77,7 +77,7 @@ async fn a_client_that_has_the_file_gets_nothing() {
     get(&team, Method::GET, &path, &range("\"other\"")).await.expect(200);
 }
 
-/// Reads an answer to its end, or to where it breaks off.
+/// Reads a response to its end, or until it breaks.
 async fn read(team: &Team, path: &str) -> (u16, Result<Vec<u8>, ()>) {
     let request = team.test.request(Some(team.reviewer), Method::GET, path, &Value::Null, &[]);
     let response = team.test.send_unread(request).await;

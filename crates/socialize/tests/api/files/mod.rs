@@ -1,4 +1,4 @@
-//! Uploaded files: what is taken, what is refused, what is sent, and what stays behind.
+//! Uploaded files: accepted, rejected, downloaded and cleaned up.
 
 mod clean_up;
 mod downloads;
@@ -22,21 +22,21 @@ use crate::world::PNG;
 
 const MIB: usize = 1 << 20;
 
-/// The beginnings of files.
+/// First bytes of files.
 const JPEG: &[u8] = b"\xff\xd8\xff\xe0\0\x10JFIF\0";
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0";
 const WEBP: &[u8] = b"RIFF\x24\0\0\0WEBPVP8 ";
 const MP4: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat";
 pub(crate) const PDF: &[u8] = b"%PDF-1.7\n";
 
-/// A file that begins so, with as many bytes as this; no two pieces of it are the same.
+/// A file with these first bytes and this size, in which no two pieces are equal.
 pub(crate) fn file(beginning: &[u8], size: usize) -> Vec<u8> {
     let mut file = beginning.to_vec();
     file.extend((beginning.len()..size).map(|position| (position * 31 + position / 251) as u8));
     file
 }
 
-/// A body whose length nobody knows beforehand.
+/// A body without a known length.
 fn in_pieces(file: Vec<u8>) -> Body {
     let pieces: Vec<Bytes> = file.chunks(64 << 10).map(Bytes::copy_from_slice).collect();
     Body::from_stream(stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>)))
@@ -54,7 +54,7 @@ fn request(
     request
 }
 
-/// Attaches a file to whatever version of the item there is.
+/// Attaches a file to the current version of the item.
 pub(crate) async fn attach(team: &Team, item: &str, body: impl Into<Body>) -> Answer {
     let path = format!("{item}/attachments");
     let mut request = request(&team.test, team.author, Method::POST, &path, body);
@@ -62,7 +62,7 @@ pub(crate) async fn attach(team: &Team, item: &str, body: impl Into<Body>) -> An
     team.test.send(request).await
 }
 
-/// An item with a picture, and the path of that.
+/// Creates an item with a picture, and returns both paths.
 async fn attached(team: &Team, body: impl Into<Body>) -> (String, String) {
     let item = team.draft().await;
     let id = attach(team, &item, body).await.expect(201).text("id");
@@ -74,7 +74,7 @@ async fn picture(team: &Team) -> (String, String) {
     attached(team, PNG).await
 }
 
-/// How many operations on the blob store ended so.
+/// Number of blob store operations with this outcome.
 fn operations(test: &TestApp, operation: &str, outcome: &str) -> u64 {
     let labels = [("operation", operation), ("outcome", outcome)];
     match test.metrics().value("socialize.blob.operation.duration", &labels) {
@@ -83,7 +83,7 @@ fn operations(test: &TestApp, operation: &str, outcome: &str) -> u64 {
     }
 }
 
-/// Nothing was stored, and nothing is left to clean up.
+/// Asserts that nothing was stored or left to clean up.
 async fn nothing_stays(team: &Team) {
     assert_eq!(team.test.stored_files(), Vec::<std::path::PathBuf>::new());
     assert_eq!((team.rows("attachments").await, team.rows("unreferenced_blobs").await), (0, 0));

@@ -1,4 +1,5 @@
-//! Files as real programs write them: `tests/media.py` has ffmpeg and Pillow write some of every kind, and says what each is.
+//! Files written by real programs: `tests/media.py` creates files of every kind with ffmpeg and Pillow, and
+//! lists their types.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,10 +12,10 @@ use test_support::python_tool;
 use super::attach;
 use crate::content::Team;
 
-/// So many files fit on one item.
+/// Maximum number of attachments of an item.
 const ATTACHMENTS: usize = 20;
 
-/// Names of files in the directory, and their media types.
+/// File names in the directory, and their media types.
 fn write(directory: &Path) -> BTreeMap<String, Option<String>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/media.py");
     let output = Command::new(python_tool("python")).arg(script).arg(directory).output();
@@ -51,7 +52,7 @@ async fn files_of_ffmpeg_and_pillow_are_taken_for_what_they_are() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
-/// Whatever is put in front of a file is what a browser would see of it, and what is cut off in its head says nothing.
+/// A browser sees bytes in front of a file first, and a truncated header identifies nothing.
 #[tokio::test]
 async fn a_file_with_something_in_front_or_without_its_head_is_none() {
     let directory = tempfile::tempdir().expect("a directory");

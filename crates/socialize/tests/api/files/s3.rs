@@ -19,7 +19,7 @@ use crate::content::Team;
 use crate::world::PNG;
 
 pub(super) async fn team(settings: S3Settings, timeouts: BlobTimeouts) -> Team {
-    // As main does; it fails where another test was faster.
+    // As in main; fails if another test has installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = BlobStoreSettings::S3(settings);
     Team::join(TestApp::start_with_blobs(BlobSettings { store, uploads_at_once: 4, timeouts }).await, 1).await
@@ -85,7 +85,7 @@ async fn what_is_refused_or_abandoned_is_taken_back() {
     assert_eq!((server.objects().len(), team.rows("unreferenced_blobs").await), (0, 0));
 }
 
-/// An upload fails with 503 because of this cause, and so does the health check.
+/// Asserts that an upload and the health check fail with 503 because of this cause.
 pub(super) async fn unavailable(team: &Team, outcome: &str, cause: ErrorType) {
     let item = team.draft().await;
     team.test.log_lines();
@@ -103,7 +103,7 @@ pub(super) async fn unavailable(team: &Team, outcome: &str, cause: ErrorType) {
         assert!(!recorded.contains(secret), "{secret} in {recorded}");
     }
     assert_eq!(team.test.app.blobs.check().await, Err(cause));
-    // Nothing refers to it, and the clean-up knows that it may be there.
+    // No row refers to it, and the clean-up knows that it may exist.
     assert_eq!((team.rows("attachments").await, team.rows("unreferenced_blobs").await), (0, 1));
     assert_eq!(team.read(&item).await.body["revision"], 1);
 }

@@ -1,4 +1,4 @@
-//! S3 servers in trouble: ones that are busy, that break off, that stall, and that answer with something else.
+//! Faulty S3 servers: overloaded, disconnecting, stalling and sending wrong content.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -24,35 +24,34 @@ use super::{MIB, MP4, attach, attached, file, in_pieces, operations};
 use crate::content::Team;
 use crate::world::PNG;
 
-/// Long enough for a peer on the same machine that answers, however busy the machine is, only where it does answer: what
-/// stalls runs into it.
+/// Timeout that a stalling peer reaches. A local peer that responds is faster, even on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(60);
 const PATIENT: BlobTimeouts = BlobTimeouts { connect: LONG, answer: LONG, put: LONG };
 
-/// What is wrong with the server.
+/// Fault of the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fault {
     Nothing,
-    /// As servers answer that have too much to do.
+    /// Responds like an overloaded server.
     Busy,
-    /// The first few times only.
+    /// Like [`Self::Busy`], for the first few requests only.
     BusyAtFirst,
-    /// It has a fault of its own.
+    /// Fails with an internal error.
     Internal,
-    /// Never answers.
+    /// Never responds.
     Stalls,
-    /// Closes the connection instead of answering.
+    /// Closes the connection instead of responding.
     Hangs,
-    /// Sends half of what it has promised, and closes the connection.
+    /// Sends half of the promised bytes and closes the connection.
     Truncates,
-    /// Sends half and then nothing.
+    /// Sends half of the bytes and then stalls.
     StallsInTheMiddle,
-    /// Sends as many bytes as it should, and other ones.
+    /// Sends the right number of wrong bytes.
     Spoils,
 }
 
-/// A server with a bucket in memory. It checks no signature; its fault is in one kind of request.
+/// A server with a bucket in memory. It checks no signatures; its fault affects one kind of request.
 #[derive(Clone)]
 struct FaultyServer {
     faults: Arc<Mutex<HashMap<Method, Fault>>>,
@@ -134,7 +133,7 @@ fn refuse(status: StatusCode, code: &str) -> Response {
     (status, format!("<Error><Code>{code}</Code><Message>canary</Message></Error>")).into_response()
 }
 
-/// Answers as to a request for everything from some byte on, as the library asks for the rest of what broke off.
+/// Responds to an open-ended range request, which the library sends after a broken download.
 fn send(content: Bytes, fault: Fault, request: &Request) -> Response {
     let range = request.headers().get("range").and_then(|range| range.to_str().ok());
     let start = range.and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
@@ -208,7 +207,7 @@ async fn a_store_that_stalls_is_waited_for_only_so_long() {
     assert_eq!(operations(&team.test, "put", "timeout"), 1);
     attach(&team, &item, in_pieces(file(MP4, 6 * MIB))).await.expect_error(503, "timeout");
     assert_eq!(operations(&team.test, "put_part", "timeout"), 1);
-    // What it may have stored after all is not forgotten.
+    // The possibly stored object is recorded for the clean-up.
     assert_eq!((team.rows("attachments").await, team.rows("unreferenced_blobs").await), (0, 2));
 
     server.break_down(Method::PUT, Fault::Nothing);
@@ -234,7 +233,7 @@ async fn a_part_that_fails_fails_the_upload() {
     assert_eq!(team.rows("attachments").await, 0);
 }
 
-/// Reads an answer to its end, or to where it breaks off.
+/// Reads a response to its end, or until it breaks.
 async fn read(team: &Team, path: &str) -> (u16, Result<Bytes, ()>) {
     let request = team.test.request(Some(team.reviewer), Method::GET, path, &Value::Null, &[]);
     let response = team.test.send_unread(request).await;
@@ -280,7 +279,7 @@ async fn a_store_that_was_well_a_moment_ago_is_not_asked_how_it_is() {
         assert_eq!(team.test.app.blobs.check().await, Ok(()));
     }
     assert_eq!(server.requests.load(SeqCst), 0);
-    // A failure is looked into at once.
+    // After a failure, the next health check sends a request at once.
     server.break_down(Method::PUT, Fault::Internal);
     server.break_down(Method::GET, Fault::Internal);
     let item = team.draft().await;

@@ -1,4 +1,4 @@
-//! Attaching files.
+//! Uploads of attachments.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +68,7 @@ async fn to_attach_is_to_edit() {
     assert_ne!(read.header("etag"), Some(before.as_str()));
     assert_eq!(created.header("etag"), read.header("etag"), "the next edit can be sent without reading");
 
-    // Whoever read the earlier version has to read again, and the approval was of the earlier revision.
+    // Clients with an older version must read again, and the approval belonged to the older revision.
     team.edit(team.author, &item, &before, json!({"title": "B"})).await.expect_error(412, "version_mismatch");
     team.decide(team.reviewer, &item, "approve", 1).await.expect_error(409, "transition_refused");
 }
@@ -133,7 +133,7 @@ async fn refused_uploads_leave_nothing_behind() {
     ] {
         attach(&team, &item, other).await.expect_error(415, "unsupported_media_type");
     }
-    // A larger one is refused as soon as its first part is there.
+    // A larger file is rejected as soon as its first part has arrived.
     attach(&team, &item, in_pieces(file(b"canary", 3 * MIB)))
         .await
         .expect_error(415, "unsupported_media_type");
@@ -189,7 +189,7 @@ async fn an_upload_may_take_only_so_long_altogether() {
         TestApp::start_with_settings(|settings| settings.upload_timeout = Duration::from_millis(300)).await;
     let team = Team::join(hasty, 1).await;
     let item = team.draft().await;
-    // Each piece comes in time, and there is no end to them.
+    // Every piece arrives in time, but the body never ends.
     let trickle = stream::unfold(file(MP4, 100), |piece| async {
         tokio::time::sleep(Duration::from_millis(10)).await;
         Some((Ok::<_, std::io::Error>(Bytes::from(piece)), vec![0]))
@@ -292,7 +292,7 @@ async fn without_a_blob_store_uploads_fail_at_once() {
     let told = attach(&team, &item, PNG).await.expect_error(503, "unavailable");
     assert_eq!(told.header("retry-after"), Some("1"));
     team.test.get(team.author, &path).await.expect_error(503, "unavailable");
-    // What needs no file goes on.
+    // Requests without files still succeed.
     team.test.get(team.author, &format!("{item}/attachments")).await.expect(200);
     team.rewrite(&item, "Another title").await.expect(200);
     assert_eq!(operations(&team.test, "put", "ok"), 1);
@@ -313,7 +313,7 @@ async fn an_upload_may_take_longer_than_other_requests() {
     attach(&team, &item, Body::from_stream(slow)).await.expect(201);
 }
 
-/// Pieces of this size, one after a pause, without an end.
+/// A body without an end: pieces of this size, each after a pause.
 fn trickle(piece: usize, pause: Duration) -> Body {
     let pieces = stream::unfold(file(MP4, piece), move |piece| async move {
         tokio::time::sleep(pause).await;
@@ -323,7 +323,7 @@ fn trickle(piece: usize, pause: Duration) -> Body {
     Body::from_stream(pieces)
 }
 
-/// A screenshot for a report of its own.
+/// Uploads a screenshot for a new report.
 async fn put_screenshot(test: &TestApp, reporter: UserId, body: impl Into<Body>) -> Answer {
     let report = json!({"kind": "bug", "body": "It hums"});
     let report = test.post(reporter, "/v1/feedback-reports", report).await.expect(201).text("id");
@@ -338,12 +338,12 @@ async fn an_upload_that_is_slower_than_the_slowest_pace_is_refused() {
     let team = Team::join(hasty, 1).await;
     let item = team.draft().await;
     let began = Instant::now();
-    // Each piece comes in time, and the file would have half a minute more.
+    // Every piece arrives in time, and the file's own limit would be half a minute later.
     let slow = trickle(100, Duration::from_millis(50));
     attach(&team, &item, slow).await.expect_error(408, "request_timeout");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     nothing_stays(&team).await;
-    // Whoever keeps the pace may take as long as it takes.
+    // A client above the minimum rate has no shorter limit.
     let steady =
         stream::iter(file(MP4, 40 << 10).chunks(2 << 10).map(Bytes::copy_from_slice).collect::<Vec<_>>())
             .then(|piece| async move {
@@ -363,12 +363,12 @@ async fn only_so_many_uploads_are_received_at_once() {
         users.push(team.test.user(name).await);
     }
     let fifth = team.test.user("five").await;
-    // As many as the tests' settings allow, of which none ends soon, at a pace that is fast enough.
+    // The maximum number of concurrent uploads in these settings, all fast enough and without an end.
     let uploads = users
         .iter()
         .map(|user| put_screenshot(&team.test, *user, trickle(16 << 10, Duration::from_millis(50))));
     let one_more = async {
-        // It may be faster than the others.
+        // This one may arrive before the others.
         loop {
             let told = put_screenshot(&team.test, fifth, PNG).await;
             if told.status.as_u16() == 503 {
@@ -389,14 +389,14 @@ async fn nobody_can_have_all_uploads_to_themselves() {
         TestApp::start_with_settings(|settings| settings.body_timeout = Duration::from_secs(5)).await;
     let team = Team::join(patient, 1).await;
     let item = team.draft().await;
-    // As many as there can be at once, none of which ends.
+    // The maximum number of concurrent uploads, without an end.
     let uploads = (0..4).map(|_| attach(&team, &item, trickle(16 << 10, Duration::from_millis(100))));
     let others = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let began = Instant::now();
         put_screenshot(&team.test, team.reviewer, PNG).await.expect(200);
         assert!(began.elapsed() < Duration::from_secs(4), "it did not wait: {:?}", began.elapsed());
-        // The same user waits for the first of their own, and is told why that is.
+        // The same user waits for their own share, and the response says so.
         attach(&team, &item, PNG).await
     };
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Which alerts fire, asked of Prometheus again and again.
+//! Polls Prometheus for firing alerts.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,36 +6,36 @@ use std::time::{Duration, Instant};
 
 use crate::prometheus::Prometheus;
 
-/// How often Prometheus is asked: more often than it evaluates rules.
+/// Polling interval, shorter than the evaluation interval of rules.
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Always fires.
 pub(super) const WATCHDOG: &str = "Watchdog";
 
-/// Labels that say nothing about what an alert is about.
+/// Labels that do not identify the subject of an alert.
 const GENERAL_LABELS: &[&str] = &["alertname", "severity"];
 
-/// What fires, and what has fired, since somebody began to look. An alert is its name, with the labels that it has beside the severity
-/// in braces: `StackTargetDown{job=loki}`.
+/// Alerts that fire, and that have fired since observation began. An alert is its name, with its labels other
+/// than the severity in braces: `StackTargetDown{job=loki}`.
 #[derive(Clone)]
 pub(super) struct Alerts(Arc<Mutex<Seen>>);
 
 struct Seen {
     firing: BTreeSet<String>,
     ever: BTreeSet<String>,
-    /// When Prometheus last answered.
+    /// Time of Prometheus's last response.
     asked: Instant,
 }
 
 impl Alerts {
-    /// Looks until the runtime ends.
+    /// Polls until the runtime ends.
     pub(super) fn watch(prometheus: Prometheus) -> Self {
         let seen = Seen { firing: BTreeSet::new(), ever: BTreeSet::new(), asked: Instant::now() };
         let alerts = Self(Arc::new(Mutex::new(seen)));
         let seen = alerts.clone();
         tokio::spawn(async move {
             loop {
-                // It is not there while it starts, and what it last said still holds.
+                // Prometheus is unreachable while it restarts; its last response still holds.
                 if let Ok(firing) = firing(&prometheus).await {
                     let mut seen = seen.lock();
                     seen.ever.extend(firing.iter().cloned());
@@ -48,28 +48,28 @@ impl Alerts {
         alerts
     }
 
-    /// Forgets what does not fire now.
+    /// Forgets alerts that do not fire now.
     pub(super) fn forget(&self) {
         let mut seen = self.lock();
         seen.ever = seen.firing.clone();
     }
 
-    /// What fires now, without the watchdog.
+    /// Alerts that fire now, without the watchdog.
     ///
     /// # Panics
-    /// If that has been unknown for long: silence would mean nothing.
+    /// If that has been unknown for long, because silence would prove nothing.
     pub(super) fn firing(&self) -> BTreeSet<String> {
         let seen = self.lock();
         assert!(seen.asked.elapsed() < crate::programs::PATIENCE, "Prometheus does not say what fires");
         without_watchdog(&seen.firing)
     }
 
-    /// What fired at any time since [`Alerts::forget`], without the watchdog.
+    /// Alerts that fired at any time since [`Alerts::forget`], without the watchdog.
     pub(super) fn ever(&self) -> BTreeSet<String> {
         without_watchdog(&self.lock().ever)
     }
 
-    /// Returns whether the watchdog fires, without which silence means nothing.
+    /// Returns whether the watchdog fires, without which silence proves nothing.
     pub(super) fn is_watched(&self) -> bool {
         self.lock().firing.contains(WATCHDOG)
     }
@@ -83,7 +83,7 @@ fn without_watchdog(alerts: &BTreeSet<String>) -> BTreeSet<String> {
     alerts.iter().filter(|alert| *alert != WATCHDOG).cloned().collect()
 }
 
-/// Returns whether this is the alert, where labels need not be told.
+/// Returns whether this is the alert; its labels may be omitted.
 pub(super) fn is(alert: &str, expected: &str) -> bool {
     alert.strip_prefix(expected).is_some_and(|labels| labels.is_empty() || labels.starts_with('{'))
 }

@@ -1,4 +1,4 @@
-//! Causes in background work: e-mails, jobs, backlogs and files.
+//! Faults in background work: e-mails, jobs, backlogs and files.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(super) async fn mail(drills: &mut Drills) {
     mail_refused(drills).await;
 }
 
-/// What any stranger can cause is no reason to wake anybody.
+/// Strangers must not be able to page an operator.
 async fn mail_for_strangers(drills: &mut Drills) {
     drills
         .undisturbed(
@@ -80,7 +80,7 @@ pub(super) async fn backlogs_growing(drills: &mut Drills) {
         fires: &["ItemsNotPublished", "ApprovalsStale"],
         explained: &[],
     };
-    // Copies of the user's item, with a title by which they are found again.
+    // Copies of the user's item, with a title that identifies them.
     const COPY: &str = "with original as (select * from content_items order by created_at limit 1),
         copies as (
             insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at, updated_at)
@@ -102,7 +102,7 @@ pub(super) async fn backlogs_growing(drills: &mut Drills) {
         .await;
 }
 
-/// As by a clock that was wrong when the next run was planned.
+/// As with a clock that was wrong when the next run was scheduled.
 pub(super) async fn schedule_moved(drills: &mut Drills) {
     let drill = Drill {
         cause: "the next run of a periodic job is planned for next year",

@@ -1,4 +1,5 @@
-//! The causes, one after the other. Those that make requests fail come last, because the budget that they use up is remembered for long.
+//! The faults in order. Those that make requests fail come last, because their error budgets are remembered
+//! for long.
 
 use std::path::Path;
 use std::process::Command;
@@ -23,7 +24,7 @@ use crate::programs::Program;
 
 const LOG_DIRECTORY: &str = "/var/log/socialize";
 
-/// The advisory lock of whoever samples the gauges.
+/// Advisory lock of the gauge sampler.
 const GAUGE_SAMPLER_LOCK: i64 = 0x736f_6369_616c_697a + 1;
 
 const A_WEEK_AGO: Duration = Duration::from_hours(7 * 24);
@@ -75,7 +76,7 @@ async fn people_at_work(drills: &mut Drills) {
     let people = async |world: &mut World| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
         command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);
-        // They end before the time is over.
+        // They exit before the time is over.
         command.args(["--rate", "12", "--for", "50s", "--seed", "7"]);
         Program::start("people", command, &world.logs)
     };
@@ -136,7 +137,7 @@ async fn logins_failing(drills: &mut Drills) {
     drills.drill(drill, attempts, async |_, ()| ()).await;
 }
 
-/// As when a frontend and the API disagree after a release.
+/// As after a release in which frontend and API disagree.
 async fn workflow_failing(drills: &mut Drills) {
     let drill = Drill {
         cause: "six changes of names, all of them refused",
@@ -259,7 +260,7 @@ async fn silence(drills: &mut Drills) {
             },
             async |world, ()| {
                 world.user.as_ref().expect("a user").1.only_reads.store(false, Ordering::Relaxed);
-                // They have some catching up to do.
+                // They have to catch up first.
                 for _ in 0..150 {
                     world.user().comment().await;
                 }
@@ -302,7 +303,7 @@ async fn log_file_not_read(drills: &mut Drills) {
             async |world| {
                 let api = world.start_second_api_with(&[("SOCIALIZE_LOG_FILE", unread.as_str())]).await;
                 let client = world.client.clone();
-                // Somebody without a session asks it, 20 times a second.
+                // An unauthenticated client calls it 20 times a second.
                 let asking = tokio::spawn(async move {
                     loop {
                         let _ = client.get(format!("{SECOND_API}/v1/me")).send().await;
@@ -503,7 +504,7 @@ async fn disk_full(drills: &mut Drills) {
                 let status = Command::new("mount").args(["-o", "remount,size=64m", LOG_DIRECTORY]).status();
                 assert!(status.expect("mount").success(), "the disk of the log files cannot be made small");
                 let mut file = std::fs::File::create(&filler).expect("a file");
-                // Until nothing fits any more.
+                // Until the disk is full.
                 let _ = std::io::copy(&mut std::io::repeat(b'x'), &mut file);
             },
             async |_, ()| std::fs::remove_file(&filler).expect("the file"),
@@ -525,7 +526,7 @@ async fn blobs_gone(drills: &mut Drills) {
                 let status = world.user().upload().await;
                 assert!(status.is_some_and(|status| status.is_success()), "without trouble: {status:?}");
                 std::fs::rename(BLOBS_DIRECTORY, &away).expect("a directory to move");
-                // Not even root can write into a file as if it were a directory.
+                // Not even root can write to a file as if it were a directory.
                 std::fs::write(BLOBS_DIRECTORY, "in the way").expect("a file");
                 for _ in 0..6 {
                     let status = world.user().upload().await;
@@ -540,7 +541,7 @@ async fn blobs_gone(drills: &mut Drills) {
         .await;
 }
 
-/// No way to make a released program panic is known, so a build stands in its place that panics when it is asked to.
+/// No way to make a released program panic is known, so a special build panics on request.
 async fn api_panics(drills: &mut Drills) {
     let drill = Drill {
         cause: "the API panics, which only a build for it does",
@@ -563,7 +564,8 @@ async fn api_panics(drills: &mut Drills) {
         .await;
 }
 
-/// Returns the alerts that the runbook says are explained by this one, with the reasons, and others that this drill explains.
+/// Returns the alerts that this one explains according to the runbook, with the reasons, and others that this
+/// drill explains.
 fn explained_by(
     alert: &str,
     others: &[(&'static str, &'static str)],
@@ -571,11 +573,11 @@ fn explained_by(
     let explained = monitoring::rules::causes::explained_by(alert).into_iter();
     let mut pairs: Vec<_> = explained.map(|(series, reason)| (series.alert, reason)).collect();
     pairs.extend(others);
-    // Once in a program that ends.
+    // Leaks once in a program that exits soon.
     pairs.leak()
 }
 
-/// The same build stops all its worker threads when it is asked to.
+/// The same build hangs all its worker threads on request.
 async fn api_hangs(drills: &mut Drills) {
     let drill = Drill {
         cause: "all worker threads of the API stand still, which only a build for it does",
@@ -594,7 +596,7 @@ async fn api_hangs(drills: &mut Drills) {
                 world.user().cause_hang().await;
             },
             async |world, ()| {
-                // It does not hear that it is to end.
+                // It cannot react to a graceful stop.
                 world.application.api.kill();
                 world.start_api().await;
             },
@@ -615,7 +617,7 @@ async fn api_crashes(drills: &mut Drills) {
                 for _ in 0..5 {
                     world.application.api.kill();
                     world.start_api().await;
-                    // It has reported for a while.
+                    // Let it report for a while.
                     tokio::time::sleep(Duration::from_secs(3)).await;
                 }
             },
@@ -624,7 +626,7 @@ async fn api_crashes(drills: &mut Drills) {
         .await;
 }
 
-/// What may fire wherever requests fail or wait.
+/// Alerts that may fire whenever requests fail or wait.
 pub(super) const FAILED_REQUESTS: &[(&str, &str)] = &[
     ("HighErrorRate", "requests fail"),
     ("ErrorsAtLowTraffic", "requests fail"),
@@ -703,7 +705,7 @@ pub(super) async fn execute(world: &World, statement: &'static str) {
     sqlx::query(statement).execute(&mut connection).await.expect("a statement");
 }
 
-/// Keeps the table locked for so many seconds at a time, until the task is ended.
+/// Keeps the table locked for so many seconds at a time, until the task is aborted.
 async fn lock_users(world: &World, seconds: &str) -> JoinHandle<()> {
     let mut connection = connect(world).await;
     let seconds: f64 = seconds.parse().expect("a number");
@@ -714,7 +716,7 @@ async fn lock_users(world: &World, seconds: &str) -> JoinHandle<()> {
             sqlx::query(lock).execute(&mut *transaction).await.expect("the lock");
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
             transaction.rollback().await.expect("the end of the transaction");
-            // Those who waited get their turn.
+            // Lets waiting statements take their turn.
             tokio::time::sleep(Duration::from_millis(150)).await;
         }
     })

@@ -1,5 +1,5 @@
-//! A mail server that takes everything, or refuses everything when told to: as much of SMTP as Socialize speaks. Recipients that are
-//! called `mistyped-…` do not exist, and mail for those that are called `greylisted…` is refused at first.
+//! A mail server that accepts or rejects everything on request, with the subset of SMTP that Socialize uses.
+//! Recipients called `mistyped-…` do not exist, and e-mails to `greylisted…` are deferred at first.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What it says to whoever wants to send something.
+/// Response to senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
-    /// It takes it.
+    /// Accepts.
     Takes,
-    /// Later, perhaps.
+    /// Defers.
     Defers,
-    /// Never, because of what is in it.
+    /// Rejects because of the content.
     Refuses,
 }
 
 const MOODS: [Mood; 3] = [Mood::Takes, Mood::Defers, Mood::Refuses];
 
-/// Letters go into a directory, where people find them.
+/// Stores letters in a directory, where simulated people find them.
 #[derive(Clone)]
 pub(super) struct MailServer {
     directory: PathBuf,
@@ -30,7 +30,7 @@ pub(super) struct MailServer {
     greylisted: Arc<AtomicUsize>,
 }
 
-/// How often somebody who is greylisted has to come back: until the fourth attempt, a minute after the first one.
+/// Attempts until a greylisted sender is accepted: the fourth one, a minute after the first.
 const GREYLISTED_FOR: usize = 3;
 
 impl MailServer {
@@ -47,7 +47,7 @@ impl MailServer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let server = accepting.clone();
-                // Clients go away as they like.
+                // Clients may disconnect at any time.
                 tokio::spawn(async move { server.talk(stream).await });
             }
         });
@@ -88,7 +88,7 @@ impl MailServer {
                         continue;
                     }
                     let number = self.taken.fetch_add(1, Ordering::Relaxed);
-                    // Whoever looks into the directory must not see half of it.
+                    // Renamed when complete, because readers watch the directory.
                     let (partial, whole) = (format!("{number:06}.partial"), format!("{number:06}.eml"));
                     std::fs::write(self.directory.join(&partial), letter)?;
                     std::fs::rename(self.directory.join(partial), self.directory.join(whole))?;

@@ -1,8 +1,9 @@
-//! Each alert is made to fire by what it is about, in the real Prometheus and against the running application, and to resolve when its
-//! cause is gone. Whatever else fires meanwhile is explained here, or fails the drill.
+//! Each alert is made to fire by a real fault, in the real Prometheus and with the running application, and
+//! must resolve when the fault is gone. Any other alert that fires meanwhile is explained here, or fails the
+//! drill.
 //!
-//! `./test drills` runs this. Time runs [`FACTOR`](world::FACTOR) times faster for the rules, and for nothing else: the application
-//! retries, checks and times out at its own pace.
+//! `./test drills` runs this. Time runs [`FACTOR`](world::FACTOR) times faster for the rules only: the
+//! application's retries, checks and timeouts keep their own pace.
 
 mod alerts;
 mod background;
@@ -21,19 +22,20 @@ use world::World;
 
 use crate::programs::PATIENCE;
 
-/// Alerts that look back for so long, also when time runs faster, that they go on firing through the drills that follow: windows of
-/// hours and days last from 4 minutes to more than two hours then. Nobody waits until they resolve; promtool's cases show that they do.
+/// Alerts with windows of hours or days, which keep firing during the following drills even at the faster
+/// scale: for 4 minutes to more than two hours. The drills do not wait until they resolve; promtool's cases
+/// cover that.
 const LASTING: &[&str] =
     &["AvailabilityBudgetBurningSlow", "LatencyBudgetBurning", "RouteFailing", "WorkflowFailing"];
 
-/// Names the drills that are to be run, by a part of their cause each, with commas between them; all where it is not set.
+/// Selects drills by a part of their fault, separated by commas; all if it is not set.
 const ONLY: &str = "SOCIALIZE_DRILLS_ONLY";
 
-/// How long nothing happens in real life: as long as the longest window of an alert that does not look back for hours, and as long as
+/// Undisturbed time at real scale: as long as the longest window of alerts without windows of hours, and as
 /// most drills take.
 const UNDISTURBED: Duration = Duration::from_mins(30);
 
-/// How long after a restart nothing may fire: longer than any alert needs that it could cause.
+/// Time after a restart in which no alert may fire: longer than any alert needs that it could cause.
 const AFTER_RESTART: Duration = Duration::from_mins(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -50,15 +52,15 @@ async fn every_alert_fires_by_its_cause_and_resolves() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Returns whether an alert, with or without its labels, goes on firing long after its cause is gone.
+/// Returns whether an alert, with or without its labels, keeps firing long after its fault is gone.
 fn lasts(alert: &str) -> bool {
     LASTING.iter().any(|lasting| is(alert, lasting))
 }
 
-/// One cause and what it makes fire.
+/// A fault and the alerts that it causes.
 struct Drill {
     cause: &'static str,
-    /// Alerts that must fire, and must resolve.
+    /// Alerts that must fire and must resolve.
     fires: &'static [&'static str],
     /// Alerts that may fire as well, each with the reason.
     explained: &'static [(&'static str, &'static str)],
@@ -73,7 +75,7 @@ struct Drills {
 }
 
 impl Drills {
-    /// Brings the cause about, waits for its alerts, takes it away, and waits until all is quiet again.
+    /// Injects the fault, waits for its alerts, removes it, and waits until no alert fires.
     async fn drill<T>(
         &mut self,
         drill: Drill,
@@ -120,7 +122,7 @@ impl Drills {
         self.add(Row { cause: drill.cause, alerts: alerts.collect(), others, explained: drill.explained });
     }
 
-    /// Looks on for so long in real life, in which nothing may fire but what is explained.
+    /// Observes for this time at real scale, in which only explained alerts may fire.
     async fn undisturbed(
         &mut self,
         cause: &'static str,
@@ -134,7 +136,7 @@ impl Drills {
         let lasting = self.begin(cause).await;
         let until = Instant::now() + world::faster(real);
         meanwhile(&mut self.world).await;
-        // There is nothing to wait for but the time.
+        // The wait itself is the test.
         tokio::time::sleep_until(until.into()).await;
         if !self.world.alerts.is_watched() {
             self.fail(cause, "the watchdog does not fire, so that silence says nothing");
@@ -148,7 +150,7 @@ impl Drills {
         self.add(Row { cause, alerts: Vec::new(), others, explained });
     }
 
-    /// Each of these alerts was the only one in a notification that wakes somebody, and there was no other such notification.
+    /// Asserts that each of these alerts was alone in a paging notification, and that there was no other one.
     fn only_told_of(&mut self, cause: &str, alerts: &[&str]) {
         if !self.is_wanted(cause) {
             return;
@@ -166,7 +168,7 @@ impl Drills {
         self.only.as_ref().is_none_or(|only| only.split(',').any(|part| cause.contains(part)))
     }
 
-    /// All is quiet, and the drill begins. What still fires from earlier drills is returned.
+    /// Waits for silence and starts the drill. Returns alerts that still fire from earlier drills.
     async fn begin(&mut self, cause: &str) -> BTreeSet<String> {
         say(&format!("{:>6.1} s  {cause}", self.began.elapsed().as_secs_f64()));
         self.quiet().await;
@@ -174,7 +176,7 @@ impl Drills {
         self.world.alerts.firing()
     }
 
-    /// Waits until nothing fires but what lasts, or says what does.
+    /// Waits until nothing but lasting alerts fires, or reports what does.
     async fn quiet(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.world.alerts.firing().iter().any(|one| !lasts(one)) || !self.world.alerts.is_watched() {
@@ -187,7 +189,7 @@ impl Drills {
         }
     }
 
-    /// For each alert how long it took until the condition held; nothing where it never did.
+    /// For each alert, the time until the condition held; `None` if it never did.
     async fn wait(
         &self,
         alerts: &[&str],

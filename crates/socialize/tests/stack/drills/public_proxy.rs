@@ -1,4 +1,4 @@
-//! What users come through: a proxy with TLS before the API, which the collector asks as well.
+//! The users' path: a proxy with TLS before the API, which the collector probes as well.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,15 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-/// Where it listens.
 const ADDRESS: &str = "127.0.0.1:18443";
-/// The address that users know.
+/// The public URL.
 pub(super) const PUBLIC_URL: &str = "https://localhost:18443";
 
-/// What it leads to.
+/// Its upstream.
 const API: &str = "api:8080";
 
-/// How long certificates last: one for long, and one for less than the two weeks of the alert, which are 11 hours at the drill's pace.
+/// Lifetimes of certificates: a long one, and one below the two weeks of the alert, which are 11 hours at the
+/// drill's scale.
 const LONG: Duration = Duration::from_hours(90 * 24);
 const SHORT: Duration = Duration::from_hours(5);
 
@@ -41,10 +41,10 @@ impl PublicProxy {
         Self { lasting, ending, presented, listening, trusted }
     }
 
-    /// Ends it: its port is closed.
+    /// Stops it: its port is closed.
     pub(super) async fn stop(&mut self) {
         self.listening.abort();
-        // It ends as an error, because it was told to.
+        // An error is expected, because the task was aborted.
         let _ = (&mut self.listening).await;
     }
 
@@ -52,7 +52,7 @@ impl PublicProxy {
         self.listening = listen(self.presented.clone()).await;
     }
 
-    /// Presents the certificate that ends soon.
+    /// Presents the certificate that expires soon.
     pub(super) fn forget_to_renew(&self) {
         *lock(&self.presented) = self.ending.clone();
     }
@@ -83,7 +83,7 @@ async fn listen(presented: Arc<Mutex<TlsAcceptor>>) -> JoinHandle<()> {
     })
 }
 
-/// A certificate for `localhost` that has signed itself and lasts for so long.
+/// A self-signed certificate for `localhost` with this lifetime.
 fn certificate(lasts: Duration) -> (TlsAcceptor, String) {
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");

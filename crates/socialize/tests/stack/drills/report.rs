@@ -1,4 +1,4 @@
-//! The table: what was done, what fired, and what fired as well.
+//! The report: faults, expected alerts, and other alerts.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,20 +6,19 @@ use std::time::Duration;
 use super::alerts::is;
 use super::lasts;
 
-/// How long it took until an alert fired and until it resolved, where it did.
+/// Time until an alert fired and until it resolved, if it did.
 type Times = (Option<Duration>, Option<Duration>);
 
-/// One drill.
 pub(super) struct Row {
     pub(super) cause: &'static str,
     pub(super) alerts: Vec<(&'static str, Times)>,
-    /// What fired as well.
+    /// Other alerts that fired.
     pub(super) others: Vec<String>,
     pub(super) explained: &'static [(&'static str, &'static str)],
 }
 
 impl Row {
-    /// As lines of a table in Markdown: one for each alert, or one for none.
+    /// Lines of a Markdown table: one for each alert, or one for none.
     pub(super) fn text(&self) -> String {
         let mut others: Vec<String> = Vec::new();
         for other in &self.others {
@@ -45,12 +44,11 @@ fn seconds(duration: Option<Duration>) -> String {
     duration.map_or("NEVER".to_owned(), |duration| format!("{:.0} s", duration.as_secs_f64()))
 }
 
-/// The whole table.
 pub(super) fn text(rows: &[Row], took: Duration) -> String {
     let mut out =
         "| alert | cause | fired after | resolved after | also fired |\n|---|---|---|---|---|\n".to_owned();
     for row in rows {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(out, "{}", row.text());
     }
     let alerts: usize = rows.iter().map(|row| row.alerts.len()).sum();

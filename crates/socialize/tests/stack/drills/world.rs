@@ -1,4 +1,4 @@
-//! What drills disturb: the stack and the application, with time running faster.
+//! The stack and the application under test, with accelerated rules.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -21,35 +21,37 @@ use crate::programs::Program;
 use crate::prometheus::{Prometheus, now};
 use crate::user::{AtWork, User};
 
-/// Windows and pauses of all rules are so many times shorter than operators have them, and so is what is listed in [`FASTER`].
+/// Factor by which the windows and pending periods of all rules, and the values in [`FASTER`], are shorter
+/// than in production.
 pub(super) const FACTOR: u32 = 30;
 
-/// What replaces lines of deploy/prometheus/prometheus.yml: with windows of some seconds, samples are needed every second.
+/// Replacements in deploy/prometheus/prometheus.yml: windows of a few seconds need samples every second.
 const FASTER: &[(&str, &str)] = &[
     ("scrape_interval: 15s", "scrape_interval: 1s"),
     ("scrape_timeout: 10s", "scrape_timeout: 1s"),
     ("evaluation_interval: 15s", "evaluation_interval: 1s"),
 ];
 
-/// Where the jobs of exporters begin that only Alloy has. The drills run an OpenTelemetry Collector, with which an operator removes them.
+/// Beginning of the scrape jobs that only Alloy provides. The drills run an OpenTelemetry Collector, with
+/// which operators remove them.
 const EXPORTERS_OF_ALLOY: &str = "  # What Postgres says about itself, by the exporter in Alloy.";
 
-/// The same of the collector's configuration.
+/// The same in the collector's configuration.
 const FASTER_COLLECTOR: (&str, &str) = ("collection_interval: 15s", "collection_interval: 1s");
 
-/// Waiting times of Alertmanager are shorter by less than the rules': the application notices what is wrong at its own pace, and causes
-/// need as long as in real life to be noticed before somebody is told of what they explain.
+/// Factor of Alertmanager's delays, smaller than that of rules: the application detects faults at its own
+/// pace, and a cause must be detected before its effects are notified.
 const NOTIFIED_FASTER: u32 = 4;
 
-/// How long a series that ended is still seen: five minutes, divided as all windows are.
+/// Time for which an ended series is still visible: five minutes, scaled like all windows.
 const LOOKBACK: &str = "--query.lookback-delta=10s";
 
-/// For how many seconds before and after a moment Prometheus is told what it would remember: a window of two hours and an hour before
-/// it, and an hour after the end of the longest drill.
+/// Seconds before and after a moment for which Prometheus gets generated history: a window of two hours with
+/// an hour before it, and an hour after the longest drill.
 const REMEMBERED_BEFORE: u64 = 360;
 const REMEMBERED_AFTER: u64 = 420;
 
-/// What a second replica must not share with the first one.
+/// Settings in which a second replica must differ.
 const SECOND: &[(&str, &str)] = &[
     ("SOCIALIZE_LISTEN", "0.0.0.0:8081"),
     ("SOCIALIZE_OPERATIONS_LISTEN", "127.0.0.1:9474"),
@@ -59,14 +61,14 @@ const SECOND: &[(&str, &str)] = &[
 
 const MAIL_SERVER: &str = "127.0.0.1:2525";
 
-/// What the application is told otherwise than in other tests with the stack. An empty value takes a setting away.
+/// Settings that differ from other tests with the stack. An empty value removes a setting.
 const OTHERWISE: &[(&str, &str)] = &[
     ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
     ("SOCIALIZE_GAUGE_INTERVAL", "1s"),
     ("SOCIALIZE_GAUGE_CHECK_INTERVAL", "2s"),
     ("SOCIALIZE_MAIL_DIRECTORY", ""),
     ("SOCIALIZE_SMTP_URL", "smtp://127.0.0.1:2525?tls=none"),
-    // One user does what hundreds do.
+    // One user does the work of hundreds.
     ("SOCIALIZE_EMAILS_TO_ONE_ADDRESS", "100000"),
 ];
 
@@ -145,12 +147,12 @@ impl World {
         self.application.start_api(&self.compose, &self.client, &self.logs, &build()).await;
     }
 
-    /// Starts another API beside the one that runs.
+    /// Starts a second API.
     pub(super) async fn start_second_api(&self) -> Program {
         self.start_second_api_with(&[]).await
     }
 
-    /// The same, with settings of its own.
+    /// Like [`Self::start_second_api`], with additional settings.
     pub(super) async fn start_second_api_with(&self, settings: &[(&'static str, &str)]) -> Program {
         let mut build = build();
         let all = SECOND.iter().chain(settings);
@@ -171,20 +173,20 @@ impl World {
         self.application.start_worker(&self.compose, &self.client, &self.logs, &build()).await;
     }
 
-    /// A command of the application for operators, such as `dead-letters`.
+    /// Runs an operator's command, such as `dead-letters`.
     pub(super) fn operate(&self, arguments: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
-        // The variables of the test would be mistakes in its settings.
+        // The test's own variables would be configuration errors.
         command.args(arguments).env_clear().env("SOCIALIZE_DATABASE_URL", self.database().expose());
         Program::start("operator", command, &self.logs).finish();
     }
 
-    /// The URL of the database, for sessions beside those of the application.
+    /// URL of the database, for sessions of the test.
     pub(super) fn database(&self) -> DatabaseUrl {
         self.application.postgres.url(DATABASE)
     }
 
-    /// Somebody begins to use the application.
+    /// Starts the user's requests.
     pub(super) async fn let_user_work(&mut self) {
         let mut user = User::register(&self.client).await;
         user.log_in().await;
@@ -196,7 +198,7 @@ impl World {
         &self.user.as_ref().expect("a user").0
     }
 
-    /// The user goes home and another session begins, because the last one ends soon.
+    /// Stops the user and starts another session, because the current one expires soon.
     pub(super) async fn renew_session(&mut self) {
         if let Some((mut user, at_work)) = self.user.take() {
             let only_reads = at_work.only_reads.clone();
@@ -208,8 +210,8 @@ impl World {
         }
     }
 
-    /// Prometheus gets what it would have recorded so long ago, beginning with the longest window of what looks back that far. It is
-    /// started once more to take notice.
+    /// Generates the history that Prometheus would have recorded so long ago, including the longest window
+    /// that looks back that far, and restarts Prometheus to load it.
     pub(super) async fn remember(&mut self, recording: &Recording<Total>, ago: Duration, value: f64) {
         self.prometheus_program.stop();
         let then = now() - faster(ago).as_secs();
@@ -237,7 +239,7 @@ fn build() -> Build<'static> {
     Build { otherwise: otherwise.collect(), ..Build::of_this_test() }
 }
 
-/// The files of deploy/, with time running faster.
+/// Writes the files of deploy/ with accelerated rules.
 fn write_configuration(logs: &Path) {
     let directory = logs.join("prometheus");
     write_rules(Scale::faster(FACTOR), &directory).expect("the rules");
@@ -264,7 +266,7 @@ fn collector_configuration(logs: &Path) -> PathBuf {
     logs.join("otelcol.yaml")
 }
 
-/// The collector, which reaches the API through the proxy as well.
+/// The collector, which also probes the API through the proxy.
 fn collector(compose: &Compose, proxy: &PublicProxy, logs: &Path) -> Command {
     let mut command = Command::new("otelcol");
     command.arg(format!("--config={}", collector_configuration(logs).display()));
@@ -289,7 +291,7 @@ fn start_prometheus(compose: &Compose, logs: &Path) -> Program {
     Program::start("prometheus", faster, logs)
 }
 
-/// How long something takes at the drill's pace that takes so long in real life.
+/// Converts a real duration to the drill's scale.
 pub(super) fn faster(real: Duration) -> Duration {
     Scale::faster(FACTOR).of(real)
 }

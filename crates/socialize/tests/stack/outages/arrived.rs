@@ -1,4 +1,4 @@
-//! What the stores have.
+//! Contents of the stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,26 +12,26 @@ use super::written::LineId;
 use crate::prometheus::{Prometheus, get, now};
 use crate::signals::{self, MOST_LINES};
 
-/// How many points the collector had accepted before this collection, by the API's account.
+/// Number of points that the collector had accepted before this collection, according to the API.
 const EXPORTED: &str = r#"telemetry_items_exported_total{job="socialize/socialize-api", signal="metrics"}"#;
 
-/// How many points will never arrive, by the API's account.
+/// Number of dropped points, according to the API.
 const DROPPED: &str =
     r#"sum(telemetry_items_dropped_total{job="socialize/socialize-api", signal="metrics"})"#;
 
-/// Requests that the API has counted.
+/// Number of requests counted by the API.
 const REQUESTS: &str = r#"sum(http_server_request_duration_seconds_count{job="socialize/socialize-api"})"#;
 
-/// Longer than the test lasts.
+/// Longer than the test.
 const ALWAYS: &str = "2h";
 
-/// So many traces are asked for one by one. Of more a search has to find some.
+/// Maximum number of traces that are requested one by one. If there are more, a search has to find some.
 const MOST_ASKED_FOR: usize = 700;
 
-/// How many traces are asked for at once.
+/// Number of concurrent trace requests.
 const AT_ONCE: usize = 8;
 
-/// The lines in Loki that were written at this time or later, each as often as Loki shows it.
+/// Lines in Loki written at this time or later, with the number of copies.
 pub(super) async fn lines(client: &Client, since: u64) -> Result<BTreeMap<LineId, usize>, String> {
     let mut all = BTreeMap::new();
     let mut start = since;
@@ -41,7 +41,7 @@ pub(super) async fn lines(client: &Client, since: u64) -> Result<BTreeMap<LineId
         let last = page.iter().map(|line| line.time).max().unwrap_or_default();
         let is_last_page = page.len() < MOST_LINES;
         for line in &page {
-            // Others may share the time of the last one, so the next page begins with it.
+            // Other lines may share the time of the last one, so the next page begins with it.
             if is_last_page || line.time < last {
                 let id = |name: &str| line.metadata[name].as_str().unwrap_or_default().to_owned();
                 let line = (line.time, line.text.clone(), id("trace_id"), id("span_id"));
@@ -63,8 +63,8 @@ pub(super) async fn lines(client: &Client, since: u64) -> Result<BTreeMap<LineId
 pub(super) struct Spans(BTreeMap<String, BTreeSet<String>>);
 
 impl Spans {
-    /// Searches Tempo for the API's spans since this time, in nanoseconds, asks for traces that are so young that no search finds them
-    /// yet, and says how many of the expected ones there are.
+    /// Searches Tempo for the API's spans since this time, in nanoseconds, requests traces that are too
+    /// recent for a search, and returns the number of expected spans found.
     pub(super) async fn look(
         &mut self,
         client: &Client,
@@ -82,7 +82,7 @@ impl Spans {
                 .map(async |trace| (trace.clone(), signals::spans(client, trace).await))
                 .buffer_unordered(AT_ONCE);
             for (trace, spans) in asked.collect::<Vec<_>>().await {
-                // A trace of which nothing has arrived is an error.
+                // A trace without any span in the store is an error.
                 let ids = spans.unwrap_or_default().into_iter().map(|span| span.id);
                 self.0.entry(trace).or_default().extend(ids);
             }
@@ -102,7 +102,7 @@ async fn search(client: &Client, since: u64) -> Result<Vec<(String, Vec<String>)
         ("q", r#"{resource.service.name="socialize-api"}"#),
         ("start", &*start),
         ("end", &*end),
-        // More traces than there are, and as many spans of each as are handed out.
+        // More traces than exist, with the maximum number of spans of each.
         ("limit", "100000"),
         ("spss", "100"),
     ];
@@ -117,16 +117,16 @@ async fn search(client: &Client, since: u64) -> Result<Vec<(String, Vec<String>)
     Ok(traces.map(|trace| (id(&trace["traceID"], 32), spans(trace))).collect())
 }
 
-/// Points of the API in Prometheus, and how many there should be.
+/// Points of the API in Prometheus, and their expected number.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Points {
-    /// That the collector had accepted before the newest collection which has arrived, by the API's account.
+    /// Accepted by the collector before the newest collection in the store, according to the API.
     pub(super) accepted: u64,
-    /// That had been dropped until then.
+    /// Dropped before that.
     pub(super) dropped: u64,
-    /// That are there and older than that collection.
+    /// In the store and older than that collection.
     pub(super) arrived: u64,
-    /// Requests that this collection had counted.
+    /// Requests counted by that collection.
     pub(super) requests: u64,
 }
 
@@ -143,7 +143,7 @@ impl Points {
     }
 }
 
-/// How many points of the API there are: a sample each, and several of a histogram, of which one is counted.
+/// Number of the API's points: one per sample, and one of the several samples of a histogram.
 fn all_points() -> String {
     let of_metric = |metric: &MetricDescription| {
         let suffix = if metric.kind == MetricKind::Histogram { "_count" } else { "" };
@@ -157,7 +157,7 @@ fn all_points() -> String {
     counts.join(" + ")
 }
 
-/// The value of a query at a time; 0 where it has none.
+/// Value of a query at a time; 0 if it has none.
 async fn at(prometheus: &Prometheus, query: &str, time: f64) -> Result<u64, String> {
     let time = format!("{time:.3}");
     let data = prometheus.get("/api/v1/query", &[("query", query), ("time", &*time)]).await?;

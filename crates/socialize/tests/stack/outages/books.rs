@@ -1,4 +1,4 @@
-//! What was recorded during an outage compared with what arrived.
+//! Accounting: compares recorded telemetry with the stores' contents after an outage.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use super::world::World;
 use super::written::{Counters, Lines, rotations};
 use crate::programs::eventually;
 
-/// Everything before an outage.
+/// State before an outage.
 pub(super) struct Before {
     time: u64,
     counters: Counters,
@@ -21,29 +21,29 @@ pub(super) struct Before {
     rotations: usize,
 }
 
-/// What became of one signal.
+/// Counts of one signal.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Fate {
-    /// What the application recorded.
+    /// Recorded by the application.
     pub(super) recorded: u64,
-    /// What is in the store, each once.
+    /// Distinct items in the store.
     pub(super) arrived: u64,
-    /// What the application says that it has dropped.
+    /// Reported as dropped by the application.
     pub(super) dropped: u64,
-    /// What the store refused for good.
+    /// Rejected permanently by the store.
     pub(super) refused: u64,
-    /// What the store was sent once more, of all processes.
+    /// Sent to the store again, over all processes.
     pub(super) again: u64,
 }
 
 impl Fate {
-    /// What is neither there nor known to be dropped.
+    /// Items that are neither in the store nor reported as dropped.
     pub(super) fn lost(&self) -> u64 {
         self.recorded.saturating_sub(self.arrived + self.dropped + self.refused)
     }
 }
 
-/// What was seen of one outage.
+/// Observations of one outage.
 pub(super) struct Seen {
     pub(super) requests: usize,
     pub(super) errors: usize,
@@ -54,10 +54,10 @@ pub(super) struct Seen {
     pub(super) points: Fate,
 }
 
-/// How many of the slowest requests are left out of the time within which requests were answered: 5 of 100.
+/// Number of slowest requests to ignore for the reported latency: 5 of 100.
 const SLOWEST: usize = 20;
 
-/// Waits until the API says of each span that it has recorded since its start what became of it.
+/// Waits until the API has accounted for every span that it has recorded since its start.
 pub(super) async fn settled(world: &World) {
     eventually("that each span since the start was exported", async || {
         let spans: u64 = Lines::since(0).spans.values().sum();
@@ -69,7 +69,7 @@ pub(super) async fn settled(world: &World) {
 }
 
 impl Before {
-    /// While nobody asks for anything and everything has arrived.
+    /// Reads the state while there is no traffic and everything has arrived.
     pub(super) async fn read(world: &World) -> Self {
         let points = eventually("that all points have arrived", async || {
             let points = Points::read(&world.prometheus).await?;
@@ -80,12 +80,12 @@ impl Before {
         .await;
         let counters = Counters::read(&world.client).await.expect("the API's counters");
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
-        // As exact as the application's lines.
+        // The resolution of the application's lines.
         let time = since_1970.as_micros() as u64 * 1_000;
         Self { time, counters, points, sent: world.sent(), rotations: rotations() }
     }
 
-    /// Waits until everything is in the stores that is not known to be dropped. The test fails when it never is.
+    /// Waits until the stores contain everything that is not reported as dropped. Fails on timeout.
     pub(super) async fn compare(self, world: &World, asked: &[Asked]) -> Seen {
         let rotations = rotations() - self.rotations;
         let written = self.lines_of(asked).await;
@@ -106,12 +106,12 @@ impl Before {
         }
     }
 
-    /// What a store was sent since.
+    /// Items sent to a store since then.
     fn sent(&self, world: &World, signal: Signal) -> Sent {
         world.sent()[signal.index()] - self.sent[signal.index()]
     }
 
-    /// The application has written one line of each request.
+    /// Asserts that the application has written one line per request.
     async fn lines_of(&self, asked: &[Asked]) -> Lines {
         let written = eventually("a line of each request in the files", async || {
             let written = Lines::since(self.time);
@@ -125,7 +125,7 @@ impl Before {
         written
     }
 
-    /// All spans are in Tempo, but for those that the application says that it has dropped.
+    /// Asserts that Tempo has all spans except those reported as dropped.
     async fn spans(&self, world: &World, written: &Lines) -> (Fate, Counters) {
         let recorded: u64 = written.spans.values().sum();
         let counters = eventually("that each span was exported or dropped", async || {
@@ -151,7 +151,7 @@ impl Before {
         (Fate { recorded, arrived, dropped, refused, again }, counters)
     }
 
-    /// Each line is in Loki, and once.
+    /// Asserts that Loki has each line exactly once.
     async fn lines(&self, world: &World, written: &Lines) -> Fate {
         let recorded = written.ids.len() as u64;
         let (missing, there) = eventually("that each line is in Loki", async || {
@@ -170,7 +170,7 @@ impl Before {
         Fate { recorded, arrived: recorded - missing, dropped: 0, refused, again }
     }
 
-    /// Each point that the collector accepted is in Prometheus, and no request is missing in what they count.
+    /// Asserts that Prometheus has each accepted point, and that the points count every request.
     async fn points(&self, world: &World, written: &Lines) -> Fate {
         let requests = written.requests.len() as u64;
         let points = eventually("that each exported point is in Prometheus", async || {
@@ -191,7 +191,7 @@ impl Before {
         Fate { recorded: accepted + dropped, arrived, dropped, refused, again }
     }
 
-    /// How many points the collector accepted since, and how many of them are there.
+    /// Number of points accepted since then, and of those in the store.
     fn points_since(&self, now: Points) -> (u64, u64) {
         (now.accepted - self.points.accepted, now.arrived - self.points.arrived)
     }

@@ -1,4 +1,5 @@
-//! What the application does not record is sent to the collector by hand, and reaches no store.
+//! Telemetry that the application never records is sent to the collector directly, and must not reach any
+//! store.
 
 use std::fmt::Write;
 use std::fs::OpenOptions;
@@ -14,15 +15,15 @@ use super::world::World;
 use crate::programs::eventually;
 use crate::signals;
 
-/// The newest lines of the API are in it.
+/// File with the newest lines of the API.
 const LOG_FILE: &str = "/var/log/socialize/api.jsonl";
 
-/// Where the collector takes OTLP.
+/// The collector's OTLP endpoint.
 const COLLECTOR: &str = "http://alloy:4318";
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// What is injected: where, the text by which it is found, and whether it may pass.
+/// An injected item: its place, its identifying text, and whether it may pass.
 struct Injected {
     place: &'static str,
     text: &'static str,
@@ -37,13 +38,13 @@ const fn let_through(place: &'static str, text: &'static str) -> Injected {
     Injected { place, text, passes: true }
 }
 
-/// What may pass shows that the search finds what is there.
+/// Items that may pass show that the search works.
 const SPANS: &[Injected] = &[
     let_through("an allowed attribute of a span", "injected-user-of-span"),
     kept_out("an attribute of a span", "injected-attribute-of-span"),
     kept_out("text in an allowed attribute of a span", "injected text of span"),
     kept_out("bytes in an allowed attribute of a span", "injected-bytes-of-span"),
-    // The language of the allow-list cannot reach into links: docs/PRIVACY.md says so.
+    // The allow-list's language cannot reach into links: see docs/PRIVACY.md.
     let_through("an attribute of a span's link", "injected-link"),
     kept_out("an event of a span", "injected-event"),
     kept_out("the message of a span's status", "injected-status"),
@@ -56,7 +57,7 @@ const POINTS: &[Injected] = &[
     kept_out("a label of a known metric", "injected-label"),
     kept_out("text in an allowed label of a known metric", "injected text of label"),
     kept_out("bytes in an allowed label of a known metric", "injected-bytes-of-label"),
-    // Nor into exemplars.
+    // The same applies to exemplars.
     let_through("an attribute of an exemplar", "injected-exemplar"),
     kept_out("a metric", "injected.metric"),
     kept_out("the description of a known metric", "injected-description"),
@@ -71,7 +72,7 @@ const LINES: &[Injected] = &[
     kept_out("a line over OTLP", "injected-otlp-line"),
 ];
 
-/// Injects everything and says, as a table, what became of it.
+/// Injects everything and returns the results as a table.
 pub(super) async fn table(world: &mut World) -> String {
     let all = [(Signal::Traces, SPANS), (Signal::Metrics, POINTS), (Signal::Logs, LINES)];
     for (signal, injected) in all {
@@ -82,7 +83,7 @@ pub(super) async fn table(world: &mut World) -> String {
     for (path, body) in sent {
         let request = world.client.post(format!("{COLLECTOR}{path}")).json(&body);
         let status = request.send().await.expect("an answer of the collector").status();
-        // Nothing listens for lines.
+        // There is no receiver for lines.
         let expected = if path == "/v1/logs" { StatusCode::NOT_FOUND } else { StatusCode::OK };
         assert_eq!(status, expected, "{path}");
     }
@@ -95,7 +96,7 @@ pub(super) async fn table(world: &mut World) -> String {
         for Injected { place, text, passes } in injected {
             let requests = store.relay.seen(text);
             let verdict = if requests > 0 { "yes" } else { "no" };
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(out, "| {place} | {}: {verdict} |", store.name);
             assert_eq!(requests > 0, *passes, "{place} in what {} was sent", store.name);
         }
@@ -103,7 +104,7 @@ pub(super) async fn table(world: &mut World) -> String {
     out
 }
 
-/// Waits until what may pass is in the stores, and with it everything that was sent together with it.
+/// Waits until the allowed items are in the stores, and with them everything sent together.
 async fn arrived(world: &World) {
     eventually("the injected span in Tempo", async || signals::spans(&world.client, TRACE).await).await;
     eventually("the injected point in Prometheus", async || {
@@ -111,7 +112,7 @@ async fn arrived(world: &World) {
     })
     .await;
     let line = format!(r#"{{service_name="socialize-api"}} | trace_id="{TRACE}""#);
-    // Of a line that is no JSON it is known that there was one.
+    // An invalid JSON line is replaced by a note of its existence.
     let unparsed = r#"{service_name="socialize-api"} |= "unparsed log line""#;
     for query in [&*line, unparsed] {
         eventually("the injected lines in Loki", async || {
@@ -132,7 +133,7 @@ fn attribute(name: &str, value: &str) -> Value {
     json!({"key": name, "value": {"stringValue": value}})
 }
 
-/// Bytes, which JSON spells in base64.
+/// Bytes, encoded as base64 in JSON.
 fn bytes_attribute(name: &str, value: &str) -> Value {
     use base64::Engine;
     json!({"key": name, "value": {"bytesValue": base64::engine::general_purpose::STANDARD.encode(value)}})
@@ -204,7 +205,7 @@ fn otlp_line() -> Value {
     json!({"resourceLogs": [{"resource": resource(), "scopeLogs": [{"logRecords": [line]}]}]})
 }
 
-/// Appends to the file that the API writes, at the end of what it has written.
+/// Appends to the API's log file.
 fn append_lines() {
     let now = DateTime::from_timestamp_nanos(nanoseconds().cast_signed());
     let line = json!({
@@ -219,7 +220,7 @@ fn append_lines() {
         "outcome": "injected text of line",
     });
     let mut file = OpenOptions::new().append(true).open(LOG_FILE).expect("the log file");
-    // The line that arrives follows the one that may not.
+    // The line that arrives follows the forbidden one.
     let lines = format!("injected-plain-line\n{line}\n");
     file.write_all(lines.as_bytes()).expect("room");
 }

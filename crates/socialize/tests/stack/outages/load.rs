@@ -1,4 +1,4 @@
-//! Requests at a steady pace, each with what came of it.
+//! Requests at a constant rate, with their results.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use tokio::time::Instant;
 
 use crate::user::User;
 
-/// Every so many requests one creates something.
+/// One request in this many creates an object.
 const CREATES: u64 = 10;
 
-/// Requests that go on until they are stopped.
+/// Requests that continue until they are stopped.
 pub(super) struct Load {
     stop: oneshot::Sender<()>,
     asking: JoinHandle<Vec<Asked>>,
 }
 
-/// One request.
+/// A request.
 pub(super) struct Asked {
-    /// Its id, which is that of its trace; empty when there was no answer.
+    /// Its id, which is also its trace's; empty without a response.
     pub(super) trace: String,
     pub(super) succeeded: bool,
     pub(super) took: Duration,
@@ -37,7 +37,7 @@ impl Load {
             for number in 1_u64.. {
                 tokio::select! {
                     _ = &mut stopped => break,
-                    // Nobody waits for an answer before somebody else asks.
+                    // An open loop: requests do not wait for earlier responses.
                     _ = due.tick() => asked.spawn(ask(user.clone(), number.is_multiple_of(CREATES))),
                 };
             }
@@ -46,7 +46,7 @@ impl Load {
         Self { stop, asking }
     }
 
-    /// Asks for nothing more, waits for the last answers, and says what came of all.
+    /// Stops sending, waits for the last responses, and returns all results.
     pub(super) async fn stop(self) -> Vec<Asked> {
         // The task ends only because of this.
         let _ = self.stop.send(());
@@ -66,7 +66,7 @@ async fn ask(user: User, creates: bool) -> Asked {
     };
     let trace = answer.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let (trace, succeeded) = (trace.to_owned(), answer.status().is_success());
-    // The rest of the answer belongs to what the user waits for.
+    // The user also waits for the response body.
     let complete = answer.bytes().await.is_ok();
     Asked { trace, succeeded: succeeded && complete, took: began.elapsed() }
 }

@@ -1,7 +1,8 @@
-//! Parts of the telemetry pipeline are stopped, killed, frozen and filled while the application is at work, and what it recorded is
-//! compared with what arrives: each log line, each span, each point.
+//! Stops, kills, freezes and fills parts of the telemetry pipeline under load, and compares each recorded log
+//! line, span and metric point with the stores.
 //!
-//! `./test outages` runs this with the files of deploy/. The collector reaches the stores through relays of the test, which count.
+//! `./test outages` runs this with the files of deploy/. The collector reaches the stores through relays of
+//! the test, which count.
 
 mod arrived;
 mod books;
@@ -20,10 +21,10 @@ use books::Before;
 use load::Load;
 use world::World;
 
-/// How many requests a second people make.
+/// Requests per second.
 const PACE: u32 = 60;
 
-/// Names the outages that are to be made, by a part of what is done, with commas between them; all where it is not set.
+/// Selects outages by a part of their name, separated by commas; all if it is not set.
 const ONLY: &str = "SOCIALIZE_OUTAGES_ONLY";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,9 +52,8 @@ struct Outages {
 }
 
 impl Outages {
-    /// Has people at work from before an outage until after it, and waits until everything is accounted for. The outage says how long
-    /// it lasted, where that is not all of the time.
-    /// Nothing is returned where it is not wanted.
+    /// Sends requests from before an outage until after it, and waits until everything is accounted for. The
+    /// outage returns its duration, if it is not the whole time. Returns `None` if it was not selected.
     async fn outage(
         &mut self,
         what: &str,
@@ -82,7 +82,7 @@ impl Outages {
     }
 }
 
-/// There is nothing to wait for but the time.
+/// Waits for a fixed time.
 async fn for_some_time(duration: Duration) {
     tokio::time::sleep(duration).await;
 }

@@ -1,5 +1,5 @@
-//! What stands between the collector and a store, and counts what the store takes: how often it was asked, how many items it got, and
-//! how many of them it had got already. It can also answer in the store's place.
+//! A relay between collector and store that counts requests, items, and repeated items. It can also respond
+//! in place of the store.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -28,29 +28,29 @@ use reqwest::Client;
 use telemetry::builtin::Signal;
 use tokio::net::TcpListener;
 
-/// What comes in the place of a store.
+/// Response of the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// What the store says.
+    /// The store's response.
     Own,
-    /// 429: ask again later.
+    /// 429: retry later.
     Later,
-    /// 400 to the next request, and what the store says to all others.
+    /// 400 to the next request, and the store's response to all others.
     NeverToOne,
 }
 
-/// What a store was sent.
+/// Traffic to a store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sent {
-    /// Items that it took, each time that it did.
+    /// Accepted items, including repetitions.
     pub(super) taken: u64,
-    /// Those of them that it had taken before.
+    /// Accepted items that had been accepted before.
     pub(super) again: u64,
-    /// Items in requests that were refused for good.
+    /// Items in permanently rejected requests.
     pub(super) refused: u64,
     /// Those of them that the API recorded.
     pub(super) refused_of_api: u64,
-    /// Requests that were put off.
+    /// Requests that were deferred.
     pub(super) put_off: u64,
 }
 
@@ -69,21 +69,21 @@ impl Sub for Sent {
 }
 
 pub(super) struct Relay {
-    /// The store, by the address that the collector's configuration has.
+    /// Address of the store in the collector's configuration.
     pub(super) store: &'static str,
-    /// What stands there instead.
+    /// The relay's URL, which replaces it.
     pub(super) url: String,
     state: Arc<Known>,
 }
 
 /// A line, a span or a point.
 struct Item {
-    /// A hash of all that it says and whose it is.
+    /// Hash of its complete content and origin.
     identity: u64,
     is_of_api: bool,
 }
 
-/// The name of the service that the load is on.
+/// Name of the service under load.
 const API: &str = "socialize-api";
 
 struct Known {
@@ -92,7 +92,7 @@ struct Known {
     client: Client,
     answer: Mutex<Answer>,
     books: Mutex<(Sent, HashSet<u64>)>,
-    /// Texts, and in how many requests each was.
+    /// Texts with the number of requests that contained them.
     watched: Mutex<Vec<(String, u64)>>,
 }
 
@@ -124,13 +124,13 @@ impl Relay {
         *self.state.answer.lock().expect("nobody panics") = answer;
     }
 
-    /// Begins to look for texts in what the store is sent.
+    /// Starts to count requests that contain these texts.
     pub(super) fn watch(&self, texts: &[&str]) {
         let texts = texts.iter().map(|text| ((*text).to_owned(), 0));
         *self.state.watched.lock().expect("nobody panics") = texts.collect();
     }
 
-    /// In how many requests a text was since it is looked for.
+    /// Number of requests that contained a text since then.
     pub(super) fn seen(&self, text: &str) -> u64 {
         let watched = self.state.watched.lock().expect("nobody panics");
         watched.iter().find(|(watched, _)| watched == text).expect("a text that is looked for").1
@@ -142,7 +142,7 @@ impl Relay {
 }
 
 impl Known {
-    /// Keeps books about what was refused for good.
+    /// Counts permanently rejected items.
     fn refuse(&self, items: &[Item]) {
         let sent = &mut self.books.lock().expect("nobody panics").0;
         sent.refused += items.len() as u64;
@@ -172,7 +172,7 @@ async fn pass_on(State(known): State<Arc<Known>>, uri: Uri, headers: HeaderMap, 
             return StatusCode::BAD_REQUEST.into_response();
         }
     }
-    // The collector may give up while the store still takes what it was sent, and then it has to be counted all the same.
+    // The collector may give up while the store still accepts the request, which must be counted anyway.
     let asked = tokio::spawn(ask_store(known, uri, headers, body, items));
     asked.await.expect("asking does not panic")
 }
@@ -190,7 +190,7 @@ async fn ask_store(
             request = request.header(name, value);
         }
     }
-    // As any proxy answers whose server is not there.
+    // The usual response of a proxy without its upstream.
     let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
     let status = answer.status();
     let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
@@ -209,7 +209,7 @@ async fn ask_store(
     response
 }
 
-/// What the specification of OTLP says about HTTP statuses.
+/// Retryable statuses according to the OTLP specification.
 fn may_be_repeated(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 502 | 503 | 504)
 }
@@ -227,7 +227,7 @@ fn contains(body: &[u8], text: &str) -> bool {
     AhoCorasick::new([text]).expect("a text to look for").is_match(body)
 }
 
-/// What a request holds.
+/// Items of a request.
 fn items(signal: Signal, body: &[u8]) -> Vec<Item> {
     let mut items = Vec::new();
     let mut add = |whose: &Option<Resource>, parts: &[&[u8]]| {

@@ -1,15 +1,16 @@
-//! The table: what was done, for how long, what users noticed, and what became of lines, spans and points.
+//! The report: the outages, their durations, their effects on users, and the accounting of lines, spans and
+//! points.
 
 use std::time::Duration;
 
 use super::books::{Fate, Seen};
 
-/// The head of the table.
+/// Head of the table.
 pub(super) const HEAD: &str = "\
 | what was done | for | requests | failed | 95 % within | lines | spans | points |
 |---|---:|---:|---:|---:|---|---|---|";
 
-/// One outage, as a line of a table in Markdown.
+/// Formats an outage as a row of a Markdown table.
 pub(super) fn row(what: &str, lasted: Duration, seen: &Seen) -> String {
     let Seen { requests, errors, slow, rotations, lines, spans, points } = seen;
     let files = match rotations {

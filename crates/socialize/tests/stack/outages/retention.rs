@@ -1,4 +1,4 @@
-//! What is older than its retention is deleted, and what is more than its size. Shown of Prometheus, which deletes when it starts.
+//! Retention by age and by size, tested with Prometheus, which deletes blocks when it starts.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,19 +10,19 @@ use super::world::World;
 use crate::programs::{Program, eventually};
 use crate::prometheus::now;
 
-/// Where Prometheus keeps its blocks.
+/// Directory of Prometheus's blocks.
 const BLOCKS: &str = "/prometheus";
 
-/// Older than deploy/ keeps anything, and younger.
+/// Ages beyond and within the retention of deploy/.
 const OLD: u64 = 40 * DAY;
 const YOUNG: u64 = DAY;
 const DAY: u64 = 24 * 3600;
 
-/// The limit of deploy/, and one that any block is above.
+/// The limit of deploy/, and one that any block exceeds.
 const SIZE: &str = "size: 8GB";
 const SMALLER_SIZE: &str = "size: 1B";
 
-/// Gives Prometheus an old and a young block and says, as a table, what became of them.
+/// Gives Prometheus an old and a recent block and returns the results as a table.
 pub(super) async fn table(world: &mut World) -> String {
     stop(world).await;
     let samples: String =
@@ -56,7 +56,7 @@ pub(super) async fn table(world: &mut World) -> String {
         ("1 day old", "30 days, as in deploy/", "kept"),
         ("1 day old", "1 byte, in place of the 8 GB of deploy/", "deleted"),
     ] {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(out, "| {block} | {limit} | {afterwards} |");
     }
     out
@@ -70,7 +70,7 @@ async fn stop(world: &mut World) {
     world.store(Signal::Metrics).program.stop_within(super::scenarios::GRACE).await;
 }
 
-/// Waits until Prometheus says that it has deleted for this reason, and so many blocks are left.
+/// Waits until Prometheus reports a deletion for this reason, and this many blocks are left.
 async fn deleted(world: &World, metric: &str, left: usize) {
     eventually(&format!("that {metric} counts"), async || {
         let url = "http://prometheus:9090/metrics";
@@ -87,7 +87,7 @@ async fn deleted(world: &World, metric: &str, left: usize) {
     .await;
 }
 
-/// How many blocks there are: directories of their own, each with a description.
+/// Number of blocks: directories with a description.
 fn blocks() -> usize {
     let entries = std::fs::read_dir(Path::new(BLOCKS)).expect("the directory of blocks");
     let paths = entries.map(|entry| entry.expect("an entry").path());

@@ -1,4 +1,4 @@
-//! The outages, one after the other.
+//! The outages in order.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use super::relay::Answer;
 use super::world::World;
 use super::{Outages, PACE, for_some_time};
 
-/// How long the collector is away: ten minutes of real life at a tenth of their length.
+/// Duration of the collector's outage: a tenth of ten minutes in production.
 const COLLECTOR_AWAY: Duration = Duration::from_secs(60);
 
-/// Requests a second of which the spans of [`COLLECTOR_AWAY`] are more than the application keeps.
+/// Requests per second whose spans during [`COLLECTOR_AWAY`] exceed the application's queue.
 const FAST_PACE: u32 = 150;
 
-/// How long stores answer nothing: longer than the collector waits for an answer.
+/// Duration of a store's freeze: longer than the collector's timeout.
 const FROZEN: Duration = Duration::from_secs(32);
 
-/// What is left on the disk of the collector's queues when it is made small, and for how long.
+/// Free space on the disk of the collector's queues while it is limited, and the duration.
 const ROOM: u64 = 1 << 20;
 const QUEUES_FULL: Duration = Duration::from_secs(20);
 
-/// How long a store has for its end. This Tempo does not end once it has been asked for traces, and is killed after a while; by then it
-/// has written down what it took.
+/// Time for a store to exit. This Tempo does not exit once it has been queried, and is killed; by then it has
+/// stored what it accepted.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a store is away.
+/// Duration of a store's outage.
 const STORE_AWAY: Duration = Duration::from_secs(15);
 
 pub(super) async fn all(outages: &mut Outages) {
@@ -128,7 +128,8 @@ async fn stores_busy(outages: &mut Outages) {
     }
 }
 
-/// One batch of each signal is poison. The collector gives it up, says so, and goes on with the next one.
+/// One batch of each signal is poisoned. The collector drops it, reports that, and continues with the next
+/// one.
 async fn batches_refused(outages: &mut Outages) {
     let (before, given_up) = (outages.world.sent(), given_up(&outages.world).await);
     let seen = outages
@@ -150,7 +151,7 @@ async fn batches_refused(outages: &mut Outages) {
     }
 }
 
-/// What the collector says that it has given up, in the order of signals.
+/// Items that the collector reports as given up, in the order of signals.
 async fn given_up(world: &World) -> [u64; 3] {
     let answer =
         world.client.get("http://alloy:12345/metrics").send().await.expect("the collector's metrics");
@@ -168,9 +169,11 @@ async fn given_up(world: &World) -> [u64; 3] {
     })
 }
 
-/// Nothing more can be queued. The application keeps spans and points, lines stay in their files, until there is room again.
+/// The queues are full. The application keeps spans and points, and lines stay in their files, until there is
+/// space again.
 ///
-/// The room comes before the stores do: what is taken out of a queue while its disk is full is lost, and the Collector does not count it.
+/// The space returns before the stores do: an item removed from a queue while its disk is full is lost, and
+/// the Collector does not count it.
 async fn queues_full(outages: &mut Outages) {
     let complaints = |world: &World| world.collector.log().matches("no space left on device").count();
     let before = complaints(&outages.world);

@@ -1,4 +1,4 @@
-//! The application with the stack of deploy/, in which programs are stopped, killed and frozen.
+//! The application with the stack of deploy/, whose programs are stopped, killed and frozen.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,19 @@ use crate::programs::Program;
 use crate::prometheus::Prometheus;
 use crate::user::User;
 
-/// Otherwise a kill loses what its file reader holds for at most 100 ms: see deploy/README.md.
+/// Without this, a kill loses up to 100 ms of the file reader's lines: see deploy/README.md.
 const SYNCHRONOUS: &str = "--feature-gates=stanza.synchronousLogEmitter";
 
-/// What the application is told otherwise than in other tests with the stack.
+/// Settings that differ from other tests with the stack.
 const OTHERWISE: &[(&str, &str)] = &[
-    // Several collections of points fall into each outage.
+    // Several exports of points happen in each outage.
     ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
-    // The file is set aside several times in a minute, and nothing is deleted before it has been compared.
+    // The file rotates several times a minute, and no file is deleted before the comparison.
     ("SOCIALIZE_LOG_FILE_MAX_BYTES", "1048576"),
     ("SOCIALIZE_LOG_FILE_KEEP", "1000"),
 ];
 
-/// Where the collector keeps queues and positions.
+/// Directory of the collector's queues and positions.
 const COLLECTOR_DISK: &str = "/var/lib/otelcol";
 
 pub(super) struct World {
@@ -40,11 +40,11 @@ pub(super) struct World {
     /// The processes, which run until the end.
     _application: Application,
     compose: Compose,
-    /// Where programs write and files of the test are.
+    /// Directory of logs and of the test's files.
     pub(super) logs: PathBuf,
 }
 
-/// One of the stores, and what stands before it.
+/// A store, and its relay.
 pub(super) struct Store {
     pub(super) name: &'static str,
     pub(super) signal: Signal,
@@ -81,7 +81,7 @@ impl World {
         world
     }
 
-    /// Starts the collector once more, in place of the one that has ended.
+    /// Starts the collector again after it has exited.
     pub(super) async fn start_collector(&mut self) {
         self.collector = Program::start("otelcol", collector(&self.compose, &self.logs), &self.logs);
         self.collector.ready(&self.client, "http://alloy:13133/").await;
@@ -91,14 +91,14 @@ impl World {
         self.stores.iter_mut().find(|store| store.signal == signal).expect("every signal has a store")
     }
 
-    /// Starts a store once more, in place of the one that has ended. Whether it is ready shows by what arrives there.
+    /// Starts a store again after it has exited. Arriving data shows when it is ready.
     pub(super) fn start_store(&mut self, signal: Signal) {
         let (compose, logs) = (self.compose.clone(), self.logs.clone());
         let store = self.store(signal);
         store.program = Program::start(store.name, compose.command(store.name, store.name), &logs);
     }
 
-    /// Starts Prometheus once more, with another configuration.
+    /// Starts Prometheus again with another configuration.
     pub(super) fn start_prometheus_with(&mut self, configuration: &Path) {
         let real = self.compose.command("prometheus", "prometheus");
         let mut command = Command::new("prometheus");
@@ -109,7 +109,7 @@ impl World {
         self.store(Signal::Metrics).program = program;
     }
 
-    /// What each store was sent so far, in the order of signals.
+    /// Traffic to each store so far, in the order of signals.
     pub(super) fn sent(&self) -> [Sent; 3] {
         let mut sent = [Sent::default(); 3];
         for store in &self.stores {
@@ -118,14 +118,14 @@ impl World {
         sent
     }
 
-    /// Has all stores answer something else.
+    /// Sets the response for all stores.
     pub(super) fn answer(&self, answer: Answer) {
         for store in &self.stores {
             store.relay.answer(answer);
         }
     }
 
-    /// Leaves so much room on the disk of the collector's queues and positions, or as much as before.
+    /// Limits the free space of the collector's disk, or removes the limit.
     pub(super) fn limit_collector_disk(&self, room: Option<u64>) {
         let used = Command::new("du").args(["--summarize", "--block-size=1", COLLECTOR_DISK]).output();
         let used = String::from_utf8(used.expect("du").stdout).expect("text");

@@ -1,4 +1,4 @@
-//! What the application itself says: the lines in its files, and its counters.
+//! The application's own account: the lines in its files, and its counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,35 +9,35 @@ use serde_json::Value;
 use telemetry::ClosedSet;
 use telemetry::builtin::Signal;
 
-/// Where the application writes its lines for the collector.
+/// Directory of the application's log files for the collector.
 const LOG_DIRECTORY: &str = "/var/log/socialize";
 
-/// What the API shows of itself.
+/// The API's metrics.
 const METRICS: &str = "http://api:9464/metrics";
 
-/// What tells one line from all others: when it was written, in nanoseconds since 1970, its event, and its ids.
+/// Identity of a line: its time in nanoseconds since 1970, its event, and its ids.
 pub(super) type LineId = (u64, String, String, String);
 
 /// Lines in files.
 #[derive(Default)]
 pub(super) struct Lines {
     pub(super) ids: BTreeSet<LineId>,
-    /// Lines that are told from others by nothing.
+    /// Number of lines with the same identity as another one.
     pub(super) alike: usize,
-    /// How many lines each request has.
+    /// Number of lines of each request.
     pub(super) requests: BTreeMap<String, usize>,
-    /// How many spans each request has: its own, and one for each operation on the database.
+    /// Number of spans of each request: its own, and one per database operation.
     pub(super) spans: BTreeMap<String, u64>,
 }
 
 impl Lines {
-    /// The lines of both processes that were written at this time or later.
+    /// Lines of both processes written at this time or later.
     pub(super) fn since(time: u64) -> Self {
         let mut lines = Self::default();
         for path in files() {
             let text = std::fs::read_to_string(&path).expect("a log file");
             for line in text.lines() {
-                // The newest line may be half written.
+                // The newest line may be incomplete.
                 let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
                 lines.add(&line, time);
             }
@@ -69,7 +69,7 @@ fn files() -> Vec<PathBuf> {
     entries.map(|entry| entry.expect("an entry").path()).collect()
 }
 
-/// How many files the API has set aside.
+/// Number of rotated files of the API.
 pub(super) fn rotations() -> usize {
     let is_set_aside = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -78,7 +78,7 @@ pub(super) fn rotations() -> usize {
     files().iter().filter(is_set_aside).count()
 }
 
-/// What became of what the API recorded, by its own account.
+/// Accounting of the API's telemetry, according to its own metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counters {
     pub(super) spans: Counted,
@@ -87,9 +87,9 @@ pub(super) struct Counters {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counted {
-    /// What the collector accepted.
+    /// Accepted by the collector.
     pub(super) exported: u64,
-    /// What will never arrive, for whatever reason.
+    /// Dropped for whatever reason.
     pub(super) dropped: u64,
 }
 
@@ -105,7 +105,7 @@ impl Counters {
     }
 }
 
-/// The sum of all series of a metric of this signal.
+/// Sum of all series of a metric for this signal.
 fn sum(metrics: &str, name: &str, signal: Signal) -> u64 {
     let label = format!("signal=\"{}\"", signal.as_str());
     let lines =

@@ -1,4 +1,4 @@
-//! Texts that occur nowhere else, and the search for them.
+//! Unique texts, and the search for them.
 
 use std::sync::Mutex;
 
@@ -7,11 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use uuid::Uuid;
 
-/// How much around a hit is shown.
+/// Length of the context of a hit.
 const AROUND: usize = 80;
 
-/// Makes markers. All of a run begin with the same random text, so that finding that text is finding any of them, also one that was cut
-/// off. The rest says where a marker stood.
+/// Creates markers. All markers of a run begin with the same random text, so one search finds any of them,
+/// even if truncated. The rest identifies the place of a marker.
 pub(crate) struct Markers {
     run: String,
     places: Mutex<Vec<String>>,
@@ -23,7 +23,7 @@ impl Markers {
         Self { run: format!("qz{}", &random[..12]), places: Mutex::default() }
     }
 
-    /// A new marker, of letters and digits only: in a URL and in JSON it is itself.
+    /// Creates a marker of letters and digits only, which URLs and JSON leave unchanged.
     pub(crate) fn at(&self, place: impl Into<String>) -> String {
         let mut places = self.places.lock().expect("nobody panics");
         places.push(place.into());
@@ -34,7 +34,7 @@ impl Markers {
         self.places.lock().expect("nobody panics").len()
     }
 
-    /// Where a marker is in the bytes, in any form, with what is around it and where it came from.
+    /// Finds markers in the bytes in any encoding, with their context and their place of origin.
     pub(crate) fn hits(&self, bytes: &[u8]) -> Vec<String> {
         let search = AhoCorasick::builder().ascii_case_insensitive(true).build(forms(&self.run));
         let search = search.expect("a few short texts");
@@ -50,7 +50,8 @@ impl Markers {
     }
 }
 
-/// A text plainly, in base64 at each alignment, in hexadecimal, percent-encoded, as escapes of JSON, and in UTF-16.
+/// A text as it is, in base64 at each alignment, in hexadecimal, percent-encoded, with JSON escapes, and in
+/// UTF-16.
 fn forms(text: &str) -> Vec<Vec<u8>> {
     let each = |form: fn(u8) -> String| text.bytes().map(form).collect::<String>().into_bytes();
     let mut forms = vec![
@@ -60,7 +61,7 @@ fn forms(text: &str) -> Vec<Vec<u8>> {
         each(|byte| format!("\\u{byte:04x}")),
         text.bytes().flat_map(|byte| [byte, 0]).collect(),
     ];
-    // A character of base64 is six bits. Those that are not of this text alone, before and after it, are left out.
+    // A base64 character encodes six bits. Characters that also depend on neighbouring text are omitted.
     for before in 0..3 {
         let encoded = STANDARD_NO_PAD.encode([&vec![0; before][..], text.as_bytes()].concat());
         let first = (before * 8).div_ceil(6);

@@ -1,7 +1,7 @@
-//! Whether anything that customers write reaches anything that operators read.
+//! Nothing that customers write reaches anything that operators read.
 //!
-//! Every operation is called with markers in every text. Then all that was recorded is searched for them. A build that leaks on
-//! purpose shows that the search would have found them. `./test privacy` runs this.
+//! Every operation is called with markers in every text. Then everything recorded is searched for them. A
+//! build that leaks on purpose shows that the search would find leaks. `./test privacy` runs this.
 
 mod markers;
 mod peers;
@@ -24,7 +24,8 @@ use peers::{DEFERRED, Peers, REFUSED};
 use sinks::{Places, Seen, Sink};
 use walk::{Answers, Operation, Prepared, Walk};
 
-/// What the leak of `leak_canary.rs` cannot reach: nothing of a request is at hand there. The search of these is that of the others.
+/// Sinks that the leak of `leak_canary.rs` cannot reach, because no request data is available there. They are
+/// searched in the same way.
 const BEYOND_THE_LEAK: &[&str] = &["output of the stack's programs", "health, in detail"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,10 +45,10 @@ async fn nothing_that_customers_write_is_recorded() {
     let otherwise = vec![
         ("SOCIALIZE_MAIL_DIRECTORY", String::new()),
         ("SOCIALIZE_SMTP_URL", format!("smtp://127.0.0.1:{}?tls=none", peers.smtp_port)),
-        // All that is sent passes by the test.
+        // All exported telemetry passes through the test.
         ("OTEL_EXPORTER_OTLP_ENDPOINT", peers.collector.clone()),
         ("OTEL_METRIC_EXPORT_INTERVAL", "1000".to_owned()),
-        // People can see more than operators should have to: all levels.
+        // All levels, which is more than operators normally see.
         ("SOCIALIZE_LOG_LEVEL", "debug".to_owned()),
     ];
     let build = Build { program: Path::new(env!("CARGO_BIN_EXE_socialize")), otherwise: otherwise.clone() };
@@ -135,13 +136,13 @@ async fn nothing_that_customers_write_is_recorded() {
     assert!(seen.series > 500, "too little was recorded");
 }
 
-/// Calls every operation as it should be, and in ways that it should not be.
+/// Calls every operation correctly, and in several wrong ways.
 async fn call_everything(walk: &Walk<'_>) -> (Answers, Vec<(Operation, Prepared)>) {
     let mut answers = Answers::new();
     let mut all = Vec::new();
     for operation in walk.operations() {
         let prepared = walk.prepare(&operation).await;
-        // What is wrong comes first: what is right may delete what both are about.
+        // Wrong calls first, because the right one may delete their object.
         let mut statuses = walk.wrong(&operation, &prepared).await;
         let prepared = walk.prepare(&operation).await;
         statuses.insert(walk.right(&operation, &prepared).await);
@@ -151,7 +152,7 @@ async fn call_everything(walk: &Walk<'_>) -> (Answers, Vec<(Operation, Prepared)
     (answers, all)
 }
 
-/// A mail server and publishing endpoints that refuse for good, and that want to be asked again.
+/// A mail server and publishing endpoints that reject permanently and temporarily.
 async fn cause_trouble(walk: &mut Walk<'_>) {
     let email = |prefix: &str| format!("{prefix}{}@example.com", walk.markers.at("address of trouble"));
     let (refused, deferred) = (email(REFUSED), email(DEFERRED));
@@ -173,7 +174,7 @@ async fn cause_trouble(walk: &mut Walk<'_>) {
     .await;
 }
 
-/// A directory that is a file takes no upload, not even from root.
+/// A file in place of the directory accepts no upload, not even from root.
 async fn without_blobs(walk: &Walk<'_>, prepared: &[(Operation, Prepared)]) -> Answers {
     let is_upload =
         |operation: &Operation| operation.path.ends_with("/attachments") && operation.method == "POST";
@@ -187,7 +188,7 @@ async fn without_blobs(walk: &Walk<'_>, prepared: &[(Operation, Prepared)]) -> A
     answers
 }
 
-/// A walk that does not get through proves nothing.
+/// A walk that does not reach every operation proves nothing.
 fn check_answers(answers: &Answers, without_blobs: &Answers, without_database: &Answers) {
     let mut mistakes = Vec::new();
     for (operation, statuses) in answers {
@@ -216,8 +217,8 @@ async fn last_request(client: &Client) -> String {
     answer.headers()["x-request-id"].to_str().expect("an id").to_owned()
 }
 
-/// Has the leaking build make an organization, and returns in which sinks its name is found how often. Then has it panic, the words of which
-/// must not be found.
+/// Creates an organization with the leaking build, and returns how often each sink contains its name. Then
+/// makes it panic; the panic's text must not be found.
 async fn run_leaking_build(
     compose: &Compose,
     client: &Client,
@@ -233,7 +234,7 @@ async fn run_leaking_build(
     let walk = Walk::begin(client, &markers, peers).await;
     let name = json!({"name": markers.at("the name that is leaked")});
     let organization = walk.make("POST", "/v1/organizations", name).await;
-    // What a panic says is the one thing that this build does not leak.
+    // Panic messages are the only thing that this build does not leak.
     let words = Markers::new();
     let status = walk.cause_panic(&organization, &words.at("words of a panic")).await;
     assert_eq!(status, 500, "the panic");
@@ -249,7 +250,7 @@ async fn run_leaking_build(
     pool.close().await;
     let places =
         Places { client, compose, postgres: &application.postgres, build: &build, logs: logs.path(), peers };
-    // What is quoted to whoever starts it.
+    // A value that is quoted to the operator at startup.
     let wrong = markers.at("a setting that is wrong");
     let said = places.output("api", &["doctor"], &[("SOCIALIZE_MAIL_FROM", &wrong)]);
     let last = last_request(client).await;

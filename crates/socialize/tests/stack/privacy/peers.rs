@@ -1,5 +1,5 @@
-//! Whom the application calls: a mail server and publishing endpoints that answer with markers, and a collector behind which everything
-//! that is sent to it is kept.
+//! Peers of the application: a mail server and publishing endpoints whose responses contain markers, and a
+//! relay that stores all traffic to the collector.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -16,9 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::markers::Markers;
 use crate::programs::eventually;
 
-/// Recipients that begin so are refused for good.
+/// Prefix of recipients that are rejected permanently.
 pub(crate) const REFUSED: &str = "refused-";
-/// Recipients that begin so are asked to come again, once.
+/// Prefix of recipients that are deferred once.
 pub(crate) const DEFERRED: &str = "deferred-";
 
 pub(crate) struct Peers {
@@ -30,18 +30,18 @@ pub(crate) struct Peers {
 
 struct Known {
     markers: Arc<Markers>,
-    /// The newest link that a recipient was sent, and how many e-mails.
+    /// Newest link to a recipient, and the number of e-mails.
     letters: Mutex<HashMap<String, (usize, String)>>,
-    /// Recipients and paths that were asked to come again.
+    /// Recipients and paths that were deferred.
     put_off: Mutex<HashSet<String>>,
-    /// Recipients that were refused.
+    /// Recipients that were rejected.
     refused: Mutex<HashSet<String>>,
     posts: Mutex<Vec<String>>,
-    /// Each direction of each connection on its own, so that no marker is torn apart.
+    /// Each direction of each connection separately, so that no marker is split.
     streams: Mutex<Vec<Stream>>,
 }
 
-/// Bytes that went one way over one connection.
+/// Bytes of one direction of a connection.
 type Stream = Arc<Mutex<Vec<u8>>>;
 
 impl Known {
@@ -103,14 +103,14 @@ impl Peers {
         self.state.refused.lock().expect("nobody panics").contains(email)
     }
 
-    /// How many posts came to the path to which most came.
+    /// Maximum number of posts to a single path.
     pub(crate) fn most_posts(&self) -> usize {
         let posts = self.state.posts.lock().expect("nobody panics");
         let came_to = |path: &String| posts.iter().filter(|post| *post == path).count();
         posts.iter().map(came_to).max().unwrap_or(0)
     }
 
-    /// Everything that was sent to the collector, and its answers.
+    /// All traffic to the collector and back.
     pub(crate) fn sent_to_collector(&self) -> Vec<u8> {
         let streams = self.state.streams.lock().expect("nobody panics");
         streams.iter().flat_map(|stream| stream.lock().expect("nobody panics").clone()).collect()
@@ -123,7 +123,7 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A mail server whose every answer has a marker in it, and the address that it is about.
+/// A mail server whose every response contains a marker and the affected address.
 async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
     let (read, mut write) = connection.into_split();
     let mut lines = BufReader::new(read).lines();
@@ -164,7 +164,7 @@ async fn converse(connection: TcpStream, known: Arc<Known>) -> Option<()> {
                     message.push_str("\r\n");
                 }
                 let token = token_in(&message);
-                // A message that is refused becomes a dead letter; a recipient that is refused does not.
+                // A rejected message becomes a dead letter; a rejected recipient does not.
                 let is_refused = recipients.iter().any(|recipient: &String| recipient.starts_with(REFUSED));
                 let mut letters = known.letters.lock().expect("nobody panics");
                 for recipient in recipients.drain(..) {
@@ -194,7 +194,7 @@ fn token_in(message: &str) -> Option<String> {
     text.split_whitespace().find_map(|word| Some(word.split_once("#token=")?.1.to_owned()))
 }
 
-/// A publishing endpoint: gone for good where its path says so, and otherwise not well at the first post to it.
+/// A publishing endpoint: it responds with 410 if its path says so, and otherwise fails at the first post.
 async fn take_post(State(known): State<Arc<Known>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let status = if path.contains("gone") {
@@ -215,7 +215,7 @@ async fn take_post(State(known): State<Arc<Known>>, request: Request) -> Respons
     (status, headers, format!("{{\"error\": \"{}\"}}", marker("body"))).into_response()
 }
 
-/// Passes everything on to the collector and back, and keeps it.
+/// Forwards to the collector and back, and stores the traffic.
 async fn pass_on(connection: TcpStream, known: Arc<Known>) -> Option<()> {
     let collector = TcpStream::connect("alloy:4318").await.ok()?;
     let (from_application, to_application) = connection.into_split();

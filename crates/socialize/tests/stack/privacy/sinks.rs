@@ -1,4 +1,4 @@
-//! Everything that the application and the stack have written down or show, as bytes.
+//! Everything that the application and the stack have stored or show, as bytes.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,34 +20,34 @@ const LOKI: &str = "http://loki:3100";
 const TEMPO: &str = "http://tempo:3200";
 const PROMETHEUS: &str = "http://prometheus:9090";
 
-/// Where the application writes its lines for the collector.
+/// Directory of the application's log files for the collector.
 const LOG_FILES: &str = "/var/log/socialize";
 
-/// How long is waited for spans whose lines have come.
+/// Maximum wait for spans whose lines have arrived.
 const LAST_SPANS: Duration = Duration::from_secs(30);
 
-/// The most lines that Loki hands out at once.
+/// Maximum number of lines in a response of Loki.
 const PAGE: usize = 5000;
 
-/// One place to search.
+/// A place to search.
 pub(crate) struct Sink {
     pub(crate) name: &'static str,
     pub(crate) bytes: Vec<u8>,
 }
 
-/// How much of what was recorded was looked at.
+/// Amount of searched data.
 #[derive(Default)]
 pub(crate) struct Seen {
     /// In the application's files, and in Loki.
     pub(crate) written_lines: usize,
     pub(crate) lines: usize,
-    /// That lines name, and that are in Tempo.
+    /// Named by lines, and in Tempo.
     pub(crate) named_traces: usize,
     pub(crate) traces: usize,
     pub(crate) series: usize,
 }
 
-/// Where everything is.
+/// Locations of all sinks.
 pub(crate) struct Places<'a> {
     pub(crate) client: &'a Client,
     pub(crate) compose: &'a Compose,
@@ -58,7 +58,7 @@ pub(crate) struct Places<'a> {
 }
 
 impl Places<'_> {
-    /// Everything, after the stores have what the application wrote before it answered the request with this id.
+    /// Reads everything, after the stores have all telemetry up to the request with this id.
     pub(crate) async fn all(&self, last_request: &str) -> (Vec<Sink>, Seen) {
         self.arrived(last_request).await;
         let mut seen = Seen::default();
@@ -79,7 +79,7 @@ impl Places<'_> {
         let (bytes, series) = self.prometheus().await;
         seen.series = series;
         sink("Prometheus", bytes);
-        // Only the last line of the API was waited for: what the worker wrote meanwhile may be on its way.
+        // Only the API's last line was waited for: the worker's may still be in flight.
         let (bytes, count) = eventually("that all lines are in Loki", async || {
             let (bytes, count) = self.loki().await;
             if count >= seen.written_lines {
@@ -110,7 +110,7 @@ impl Places<'_> {
         (sinks, seen)
     }
 
-    /// Every series that the processes show, apart from gauges, which come and go with what they measure.
+    /// Every series of the processes except gauges, which come and go.
     pub(crate) async fn counted_series(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();
         for process in ["api", "worker"] {
@@ -179,12 +179,12 @@ impl Places<'_> {
             all.extend(self.bytes(asked(path, &[])).await);
         }
         all.extend(self.bytes(asked("query_exemplars", &[("query", every)])).await);
-        // What was not compacted yet, as it is on disk.
+        // Data on disk that has not been compacted yet.
         all.extend(files(Path::new("/prometheus"), |_| true));
         (all, count)
     }
 
-    /// All lines of all streams with their structured metadata, and labels.
+    /// All lines of all streams with their structured metadata and labels.
     async fn loki(&self) -> (Vec<u8>, usize) {
         let mut all = Vec::new();
         let (mut count, mut after) = (0, 0);
@@ -235,9 +235,9 @@ impl Places<'_> {
         Ok((bytes, times))
     }
 
-    /// Every trace that a line names, all names and values of attributes, and what is on disk.
+    /// Every trace named by a line, all attribute names and values, and the files on disk.
     async fn tempo(&self, traces: &BTreeSet<String>) -> (Vec<u8>, usize) {
-        // The worker's last spans come later than its lines.
+        // The worker's last spans arrive after its lines.
         let deadline = Instant::now() + LAST_SPANS;
         let fetched =
             stream::iter(traces).map(async |trace| self.trace(trace, deadline).await).buffer_unordered(4);
@@ -249,7 +249,7 @@ impl Places<'_> {
         (all, count)
     }
 
-    /// A trace, or until the deadline what Tempo says instead: spans of a process that was killed never come.
+    /// A trace, or Tempo's error after the deadline: spans of a killed process never arrive.
     async fn trace(&self, id: &str, deadline: Instant) -> Vec<u8> {
         loop {
             let bytes = self.get(&format!("{TEMPO}/api/v2/traces/{id}")).await;
@@ -263,7 +263,7 @@ impl Places<'_> {
     async fn errors_of_jobs(&self) -> Vec<u8> {
         let pool =
             sqlx::PgPool::connect(self.postgres.url("socialize").expose()).await.expect("a connection");
-        // All of the row, but who it is for: the table keeps ids only.
+        // All columns, because the table contains only ids.
         let rows: Vec<String> = sqlx::query_scalar("select row_to_json(jobs)::text from jobs order by id")
             .fetch_all(&pool)
             .await
@@ -272,7 +272,7 @@ impl Places<'_> {
         rows.join("\n").into_bytes()
     }
 
-    /// What a command says.
+    /// Output of a command.
     pub(crate) fn output(&self, service: &str, arguments: &[&str], otherwise: &[(&str, &str)]) -> Vec<u8> {
         let of_service = Application::command(self.postgres, self.compose, service, self.build);
         let mut command = Command::new(self.build.program);
@@ -288,7 +288,7 @@ impl Places<'_> {
     }
 
     async fn bytes(&self, url: url::Url) -> Vec<u8> {
-        // A store that is busy may close a connection without an answer.
+        // A busy store may close a connection without a response.
         eventually(&format!("that {url} answers"), async || {
             let answer = self.client.get(url.clone()).send().await.map_err(|error| format!("{error:?}"))?;
             Ok(answer.bytes().await.map_err(|error| format!("{error:?}"))?.to_vec())
@@ -310,7 +310,7 @@ fn url(base: &str, parameters: &[(&str, &str)]) -> url::Url {
     url::Url::parse_with_params(base, parameters).expect("a URL")
 }
 
-/// The content of all files below a directory whose names are wanted.
+/// Contents of all files below a directory with wanted names.
 fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -325,7 +325,7 @@ fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
     all
 }
 
-/// What stands behind a text and before the next quotation mark.
+/// Texts between a prefix and the next quotation mark.
 fn values_of(lines: &[u8], before: &str) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(lines);
     text.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()

@@ -1,5 +1,4 @@
-//! Every operation of the OpenAPI document that the application serves, as it should be called and in ways that it should not be, with
-//! a marker wherever text can stand.
+//! Calls every operation of the OpenAPI document, correctly and wrongly, with a marker in every text.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +15,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0
 
 const ITEMS: &str = "/v1/workspaces/{workspace_id}/content-items";
 
-/// Somebody with an account.
+/// A user with an account.
 pub(crate) struct Person {
     pub(crate) email: String,
     password: String,
@@ -31,7 +30,7 @@ pub(crate) struct Operation {
     pub(crate) method: Method,
     /// With names in braces.
     pub(crate) path: String,
-    /// Its description.
+    /// Its definition in the document.
     description: Value,
 }
 
@@ -46,7 +45,7 @@ impl Operation {
         here.filter_map(|parameter| parameter["name"].as_str()).collect()
     }
 
-    /// The schema of its JSON body.
+    /// Schema of its JSON body.
     fn schema(&self) -> Option<&Value> {
         self.description.pointer("/requestBody/content/application~1json/schema")
     }
@@ -56,17 +55,17 @@ impl Operation {
     }
 }
 
-/// What an operation needs to succeed, beside markers.
+/// Values that an operation needs to succeed, besides markers.
 #[derive(Clone, Default)]
 pub(crate) struct Prepared {
     token: Option<String>,
-    /// Values of names in its path.
+    /// Values of the names in its path.
     path: BTreeMap<&'static str, String>,
-    /// Fields of its body that cannot be any text.
+    /// Fields of its body that cannot be arbitrary text.
     fields: Map<String, Value>,
 }
 
-/// What is sent.
+/// A request to send.
 struct Sent {
     method: Method,
     target: String,
@@ -86,7 +85,7 @@ pub(crate) struct Walk<'a> {
     workspace: String,
 }
 
-/// Statuses that operations were answered with, by the operation's name.
+/// Statuses of responses, by the operation's name.
 pub(crate) type Answers = BTreeMap<String, BTreeSet<u16>>;
 
 impl<'a> Walk<'a> {
@@ -134,12 +133,12 @@ impl<'a> Walk<'a> {
         each.collect()
     }
 
-    /// Sends it as it should be, and returns how it was answered.
+    /// Sends a correct request and returns the status.
     pub(crate) async fn right(&self, operation: &Operation, prepared: &Prepared) -> u16 {
         self.send(self.well_formed(operation, prepared)).await.0
     }
 
-    /// Sends it in ways that it should not be.
+    /// Sends it in several wrong ways.
     pub(crate) async fn wrong(&self, operation: &Operation, prepared: &Prepared) -> BTreeSet<u16> {
         let name = operation.name();
         let marker = |place: &str| self.markers.at(format!("{place} of {name}, wrong"));
@@ -212,7 +211,7 @@ impl<'a> Walk<'a> {
         statuses
     }
 
-    /// Sends all at once, as they should be.
+    /// Sends correct requests of all operations.
     pub(crate) async fn all_at_once(&self, all: &[(Operation, Prepared)]) -> Answers {
         let answers = all.iter().map(async |(operation, prepared)| {
             (operation.name(), BTreeSet::from([self.right(operation, prepared).await]))
@@ -220,7 +219,7 @@ impl<'a> Walk<'a> {
         join_all(answers).await.into_iter().collect()
     }
 
-    /// Makes what the operation is called for.
+    /// Creates the object of the operation.
     pub(crate) async fn prepare(&self, operation: &Operation) -> Prepared {
         let mut prepared = Prepared { token: Some(self.owner.token.clone()), ..Prepared::default() };
         let path = &operation.path;
@@ -231,7 +230,7 @@ impl<'a> Walk<'a> {
             prepared.path.insert("workspace_id", self.workspace.clone());
         }
         if path.contains("{content_item_id}") {
-            // Without an endpoint nothing is scheduled or published.
+            // Scheduling and publishing require an endpoint.
             self.put_endpoint("ours").await;
             let item = self.content_item(path.rsplit('/').next().unwrap_or_default()).await;
             let of_item = |rest: &str| self.fill(&format!("{ITEMS}/{item}/{rest}"));
@@ -274,7 +273,7 @@ impl<'a> Walk<'a> {
         prepared
     }
 
-    /// Makes what nobody else needs, so that it can be deleted.
+    /// Creates separate objects, so that they can be deleted.
     async fn prepare_deletion(&self, operation: &Operation, prepared: &mut Prepared) {
         match operation.path.as_str() {
             "/v1/workspaces/{workspace_id}" => {
@@ -295,7 +294,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Fields that cannot be any text, because somebody looks them up.
+    /// Fields that cannot be arbitrary text, because they are looked up.
     async fn prepare_fields(&self, operation: &Operation, prepared: &mut Prepared) {
         let mut set = |field: &str, value: &str| prepared.fields.insert(field.to_owned(), json!(value));
         match operation.path.as_str() {
@@ -353,7 +352,7 @@ impl<'a> Walk<'a> {
         self.expect(self.request("POST", &path, Some(&self.owner.token), String::new())).await;
     }
 
-    /// An item in the status that this step needs.
+    /// An item in the status that this step requires.
     async fn content_item(&self, step: &str) -> String {
         let draft = json!({
             "channel": "linkedin", "title": self.markers.at("title"), "body": self.markers.at("body of an item"),
@@ -377,7 +376,7 @@ impl<'a> Walk<'a> {
         item
     }
 
-    /// Somebody who can log in.
+    /// Creates a user who can log in.
     pub(crate) async fn person(&self, who: &str) -> Person {
         let (email, password) = self.register(who).await;
         let token = json!({"token": self.peers.token(&email, 1).await}).to_string();
@@ -410,7 +409,7 @@ impl<'a> Walk<'a> {
         self.expect(self.request("POST", "/v1/auth/register", None, body)).await;
     }
 
-    /// Somebody who has accepted an invite to the workspace.
+    /// Creates a user who has accepted an invite to the workspace.
     async fn member(&self) -> Person {
         let person = self.person("become a member").await;
         self.invite(&person.email).await;
@@ -424,13 +423,13 @@ impl<'a> Walk<'a> {
         self.make("POST", &path, json!({"email": email, "role": "author"})).await
     }
 
-    /// Makes something as the owner, and returns its id.
+    /// Creates an object as the owner, and returns its id.
     pub(crate) async fn make(&self, method: &str, path: &str, body: Value) -> String {
         let made = self.expect(self.request(method, path, Some(&self.owner.token), body.to_string())).await;
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Sends what makes the leaking build panic, and returns what came of it.
+    /// Makes the leaking build panic, and returns the status.
     pub(crate) async fn cause_panic(&self, organization: &str, words: &str) -> u16 {
         let path = format!("/v1/organizations/{organization}");
         let body = json!({"name": words}).to_string();
@@ -477,7 +476,7 @@ impl<'a> Walk<'a> {
         if queries.contains(&"file_name") {
             sent.target.push_str(&format!("?file_name={}.png", self.markers.at(place("file name"))));
         } else if queries.is_empty() {
-            // Nobody reads it.
+            // An unknown parameter that is ignored.
             sent.target.push_str(&format!("?{0}={0}", self.markers.at(place("query"))));
         }
         for header in operation.parameters("header") {
@@ -531,7 +530,7 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         if is("string") {
-            // With characters that encodings escape, where any text is allowed.
+            // With characters that encodings escape, if arbitrary text is allowed.
             let around = if field == "password" { "" } else { " \"é\\/&\" " };
             return Some(json!(format!("{}{around}", marker())));
         }
@@ -541,7 +540,7 @@ impl<'a> Walk<'a> {
         is("integer").then(|| json!(1))
     }
 
-    /// What a schema refers to; of alternatives the one that is not null.
+    /// Resolves a reference; of alternatives, the one that is not null.
     fn resolve<'s>(&'s self, schema: &'s Value) -> &'s Value {
         if let Some(reference) = schema["$ref"].as_str() {
             let found = self.document.pointer(reference.trim_start_matches('#'));
@@ -556,7 +555,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Sends what must succeed, and returns its answer's body.
+    /// Sends a request that must succeed, and returns the response body.
     async fn expect(&self, sent: Sent) -> Value {
         let shown = format!("{} {}", sent.method, sent.target);
         let (status, body) = self.send(sent).await;
