@@ -4,7 +4,7 @@
 //! A code alone does not tell. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it
 //! means that an account may not send, and with the enhanced code 5.4.5 that a quota of ours is
 //! used up. So a reply is judged by its stage, its code (RFC 5321) and its enhanced code (RFC
-//! 3463), and by the habits of providers where they deviate. The table in docs/FAULTS.md is the
+//! 3463), and by the habits of providers where they deviate. The table in `replies.md` is the
 //! specification: the test reads it.
 
 use domain::labels::SmtpStage;
@@ -171,12 +171,12 @@ mod tests {
     use super::*;
     use telemetry::ClosedSet;
 
-    const FAULTS: &str = include_str!("../../../../docs/FAULTS.md");
+    const REPLIES: &str = include_str!("replies.md");
 
     /// Returns the rows of the table: stage, reply, whose fault it is, what becomes of the e-mail,
     /// `error.cause`.
     fn rows() -> Vec<[&'static str; 5]> {
-        let (_, table) = FAULTS.split_once("| stage | reply |").expect("the table of replies");
+        let (_, table) = REPLIES.split_once("| stage | reply |").expect("the table of replies");
         let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
         let cells = |line: &'static str| {
             let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
