@@ -1,16 +1,16 @@
-//! Says which sources the program is built from: the commit that the builder names, or else a digest of the sources. So two builds
-//! that differ never look alike in `socialize.build.info`, and each release shows as one on the dashboards.
+//! Names the sources of the build: the commit given by the builder, or a digest of the sources. So different
+//! builds always differ in `socialize.build.info`, and dashboards show each release.
 //!
-//! There is no call of git: images are built without history, and a checkout may have changes.
+//! git is not called, because images are built without history, and a checkout may have changes.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// Names the commit where the builder knows it.
+/// Name of the commit, if the builder knows it.
 const COMMIT: &str = "SOCIALIZE_COMMIT";
 
-/// What decides what the program does, from the root of the repository.
+/// Everything that determines the program's behaviour, relative to the repository's root.
 const SOURCES: &[&str] = &[
     "Cargo.lock",
     "crates/domain/Cargo.toml",
@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// All files below a path, or the path itself.
+/// Collects all files below a path, or the path itself.
 fn gather(path: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     if !path.is_dir() {
         files.insert(path.to_owned());
@@ -55,7 +55,7 @@ fn gather(path: &Path, files: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// FNV-1a over names and contents: nobody makes sources collide on purpose, and it needs no dependency.
+/// FNV-1a over names and contents: collisions are not adversarial here, and it needs no dependency.
 fn digest(root: &Path, files: &BTreeSet<PathBuf>) -> io::Result<u64> {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut add = |bytes: &[u8]| {

@@ -1,4 +1,5 @@
-//! Any answer of a collector: no bytes do harm, and what is a message is read as the official types read it.
+//! Responses of a collector: arbitrary bytes cause no failure, and valid messages are decoded like by the
+//! official types.
 
 #![no_main]
 
@@ -13,7 +14,7 @@ mod answer;
 
 fuzz_target!(|bytes: &[u8]| {
     let (rejected, delay) = (answer::rejected_items(bytes), answer::retry_delay(bytes));
-    // They end the reading here, and nobody has written any for many years.
+    // Groups end decoding here; protobuf deprecated them long ago.
     if may_have_groups(bytes, 0) {
         return;
     }
@@ -30,7 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Whether there is a group at any depth, in whatever could be read as a message.
+/// Returns whether a group occurs at any depth, in anything that could be a message.
 fn may_have_groups(mut bytes: &[u8], depth: u32) -> bool {
     while !bytes.is_empty() && depth < 8 {
         let Ok((tag, wire_type)) = decode_key(&mut bytes) else { return false };
@@ -50,11 +51,11 @@ fn may_have_groups(mut bytes: &[u8], depth: u32) -> bool {
     false
 }
 
-/// What the first `RetryInfo` says that can be understood as a pause.
+/// Delay in the first `RetryInfo` that contains a valid one.
 fn official_delay(status: &Status) -> Option<std::time::Duration> {
     let info =
         status.details.iter().find(|any| any.type_url == "type.googleapis.com/google.rpc.RetryInfo")?;
-    // What is in it is read leniently, so a malformed one has no official meaning.
+    // The library decodes it leniently, so a malformed one has no reference value.
     let Ok(info) = RetryInfo::decode(&info.value[..]) else {
         return answer::retry_delay(&status.encode_to_vec());
     };
@@ -63,7 +64,7 @@ fn official_delay(status: &Status) -> Option<std::time::Duration> {
     Some(std::time::Duration::new(u64::try_from(delay.seconds).ok()?, nanoseconds))
 }
 
-/// The messages of `google/rpc/status.proto` and its neighbours, as far as they are used.
+/// The used parts of `google/rpc/status.proto` and related messages.
 #[derive(Clone, PartialEq, Message)]
 struct Status {
     #[prost(message, repeated, tag = "3")]

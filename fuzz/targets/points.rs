@@ -1,4 +1,5 @@
-//! Any state of the metrics: the official messages and a strict reader of the Prometheus text read from it what was counted.
+//! Arbitrary metrics: the official messages and a strict parser of the Prometheus format decode exactly what
+//! was counted.
 
 #![no_main]
 
@@ -150,7 +151,7 @@ fn snapshot(family: &Family, name: &'static str) -> FamilySnapshot {
 
 fn value(point: &Point, kind: MetricKind) -> Value {
     if kind != MetricKind::Histogram {
-        // NaN has many bit patterns, and the text has one.
+        // NaN has many bit patterns but a single text.
         return match point.number.filter(|number| !number.is_nan()) {
             Some(number) => Value::Number(number),
             None => Value::Integer(point.integer),

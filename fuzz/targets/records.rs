@@ -1,4 +1,4 @@
-//! Any record: the official messages and a parser of JSON read from it what was recorded.
+//! Arbitrary records: the official messages and a JSON parser decode exactly what was recorded.
 
 #![no_main]
 
@@ -101,7 +101,7 @@ fuzz_target!(|input: Input| {
             None => expected.push((key.0, attribute.clone())),
         }
     }
-    // Until the year 2100, and no longer than any process lives.
+    // Until the year 2100, and longer than any process runs.
     let (start, nanoseconds) = (input.start % 4_102_444_800_000_000_000, input.nanoseconds >> 2);
     let repetitions = 1 + usize::from(input.repetitions % 4);
     for _ in 0..repetitions {

@@ -1,4 +1,4 @@
-//! Any header value: it is understood exactly when W3C's grammar says so, and means what it says.
+//! Arbitrary header values: parsed exactly if they match W3C's grammar, with the same meaning.
 
 #![no_main]
 
@@ -10,17 +10,17 @@ fuzz_target!(|value: &[u8]| {
     assert_eq!(parsed.is_some(), is_traceparent(value), "{:?}", String::from_utf8_lossy(value));
     let Some(context) = parsed else { return };
     let written = context.to_traceparent();
-    // Everything but the version and unknown flags is as it came.
+    // Everything but the version and unknown flags is unchanged.
     assert_eq!(written.as_bytes()[2..53], value[2..53]);
     assert_eq!(SpanContext::from_traceparent(written.as_bytes()), Ok(context));
     let flags = std::str::from_utf8(&value[53..55]).ok().and_then(|flags| u8::from_str_radix(flags, 16).ok());
     assert_eq!(flags.map(|flags| flags & 1 == 1), Some(context.sampled));
 });
 
-/// <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>, written down a second time.
+/// An independent implementation of <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>.
 fn is_traceparent(value: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(value) else {
-        // What follows the known fields of a later version may be anything.
+        // Later versions may append anything after the known fields.
         return value.len() > 55 && value[55] == b'-' && is_traceparent_of_later_version(&value[..55]);
     };
     let mut fields = text.splitn(5, '-');

@@ -407,7 +407,7 @@ impl Recording {
         let nowhere = || Box::new(std::io::sink());
         let writer = LogWriter::start_with_outputs(settings, source, Some(nowhere()), nowhere())?;
         let recording = Self { telemetry, writer };
-        // The first call leaves buffers that need not grow. The thread may or may not have called
+        // The first call grows the buffers to their final size. The thread may or may not have called
         // it already.
         recording.take();
         Ok(recording)

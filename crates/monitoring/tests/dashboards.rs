@@ -1,4 +1,4 @@
-//! What holds for every dashboard, and what parsers say about its queries.
+//! Properties of every dashboard, and validation of its queries by parsers.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_else(|| panic!("{field} is missing in {value}"))
 }
 
-/// What Grafana would put in place of its variables.
+/// Replaces variables as Grafana would.
 fn without_variables(query: &str) -> String {
     query
         .replace("$__rate_interval", "1m")
@@ -35,7 +35,7 @@ fn without_variables(query: &str) -> String {
         .replace("$route", ".*")
 }
 
-/// What is chosen at the top narrows every query about the application, on every dashboard where it can be chosen.
+/// The selection at the top of a dashboard filters every query about the application.
 #[test]
 fn every_query_about_the_application_is_narrowed_to_what_is_chosen() {
     let mut narrowed = 0;
@@ -69,7 +69,7 @@ fn every_query_about_the_application_is_narrowed_to_what_is_chosen() {
     assert!(narrowed >= 8, "only {narrowed} queries are narrowed");
 }
 
-/// What shows days asks for much, and is no newer after half a minute.
+/// Dashboards over days are expensive and change little within half a minute.
 #[test]
 fn pages_of_days_are_not_asked_for_every_half_minute() {
     for dashboard in rendered() {
@@ -117,7 +117,7 @@ fn identifiers_are_unique_and_panels_say_what_to_do() {
 
 #[test]
 fn the_overview_is_one_screen() {
-    // A screen of 1080 lines shows 24 rows of the grid below the browser's and Grafana's own bars.
+    // A screen of 1080 lines shows 24 rows of the grid below the bars of browser and Grafana.
     let overview = &rendered()[0];
     assert_eq!(text(overview, "uid"), DashboardUid::Overview.as_str());
     for panel in panels(overview) {

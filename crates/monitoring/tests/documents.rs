@@ -1,4 +1,4 @@
-//! Queries in documents that are written by hand are what the typed layer makes.
+//! Queries in hand-written documents equal those of the typed layer.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use telemetry::log::Level;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const USER: &str = "0193a5b0-7c1e-7d3a-9a52-1f2e3d4c5b6a";
 
-/// The fenced blocks of a language.
+/// Fenced code blocks of a language.
 fn blocks(text: &str, language: &str) -> BTreeSet<String> {
     let fence = format!("```{language}\n");
     let blocks = text.split(&fence).skip(1);

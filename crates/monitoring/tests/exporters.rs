@@ -1,4 +1,5 @@
-//! What queries name of Postgres and of the host is what the exporters show: `exporters/` has a page of each, as it was.
+//! Queries about Postgres and the host use only names that the exporters export: `exporters/` has a recorded
+//! page of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use telemetry::catalogue::MetricDescription;
 const POSTGRES: &str = include_str!("exporters/postgres.txt");
 const HOST: &str = include_str!("exporters/host.txt");
 
-/// Each metric of a page with the names of its labels.
+/// Each metric of a page with its label names.
 fn metrics(page: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut metrics: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in page.lines().filter(|line| !line.starts_with('#')) {
@@ -35,7 +36,7 @@ fn every_metric_is_on_the_page_of_its_exporter() {
     }
 }
 
-/// Everything that is asked of a metric of the exporters, by panels and rules.
+/// Every query of panels and rules for a metric of the exporters.
 fn queries() -> Vec<String> {
     let mut queries = Vec::new();
     for (_, dashboard) in dashboards::all() {
@@ -64,7 +65,7 @@ fn every_label_that_is_asked_for_is_on_the_page() {
         let chosen = query.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
         let chosen = chosen.flat_map(|(matchers, _)| matchers.split("\","));
         let chosen = chosen.filter_map(|matcher| matcher.split(['=', '!']).next());
-        // Of what the application says, in a condition that asks both.
+        // Labels of the application's metrics, in conditions that query both.
         let ours = ["job", "dependency"];
         for key in grouped.chain(chosen).filter(|key| !ours.contains(key)) {
             assert!(keys.iter().any(|keys| keys.contains(key)), "{query}: no label {key}");
@@ -79,7 +80,7 @@ fn values_that_are_asked_for_are_on_the_page() {
     assert!(HOST.contains("mode=\"idle\"") && HOST.contains("mode=\"iowait\""));
     assert!(POSTGRES.contains("datname=\"template0\"") && POSTGRES.contains("datname=\"template1\""));
     assert!(POSTGRES.contains("datname=\"postgres\""));
-    // Nobody waited for a lock when the page was made; the label was there.
+    // No lock was waited for when the page was recorded, but the label was there.
     assert!(POSTGRES.contains("wait_event_type="));
 }
 
@@ -112,7 +113,7 @@ fn prometheus_scrapes_the_exporters_where_alloy_has_them() {
     }
 }
 
-/// The other way around a build without a commit shows: two of them look alike.
+/// Otherwise all builds without a commit would look alike.
 #[test]
 fn no_build_of_an_image_is_called_unknown() {
     for path in ["deploy/Dockerfile", "deploy/compose.yaml"] {

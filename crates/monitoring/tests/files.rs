@@ -1,4 +1,4 @@
-//! What is committed is what the code renders.
+//! The committed files equal the rendered ones.
 
 use monitoring::files;
 

@@ -1,4 +1,4 @@
-//! Grafana's data sources are written by hand: what they name must exist.
+//! Grafana's hand-written data sources refer only to things that exist.
 
 use domain::catalogue;
 use monitoring::files;

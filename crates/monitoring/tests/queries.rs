@@ -1,4 +1,4 @@
-//! What queries are rendered as; a parser that we did not write reads each.
+//! Rendered queries, each validated by an independent parser.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ fn what_a_rule_recorded_can_be_asked_for() {
 
 #[test]
 fn panels_leave_their_windows_to_grafana() {
-    // A parser reads them once Grafana has put durations in place of its variables: see tests/dashboards.rs.
+    // Parsed after Grafana's variables were replaced by durations: see tests/dashboards.rs.
     let created = || select(&ORGANIZATIONS_CREATED);
     assert_eq!(
         created().rate(Window::RateInterval).sum().text(),

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes from other programs, compared with what the application is known to send.
+//! Compares metrics that Prometheus scrapes from other programs with those of the application.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,10 @@ use domain::catalogue;
 use monitoring::{files, peers};
 use telemetry::ClosedSet;
 
-/// The page of a real Alloy that ran deploy/alloy/config.alloy.
+/// Page of a real Alloy that ran deploy/alloy/config.alloy.
 const ALLOY: &str = include_str!("fixtures/alloy_metrics.txt");
 
-/// The parts of a histogram.
+/// Suffixes of a histogram's series.
 const PARTS: [&str; 3] = ["_bucket", "_count", "_sum"];
 
 fn prometheus() -> String {
@@ -17,13 +17,13 @@ fn prometheus() -> String {
     std::fs::read_to_string(path).expect("the configuration of Prometheus")
 }
 
-/// The names of all series of a page in Prometheus' text format.
+/// Names of all series of a page in the Prometheus text format.
 fn names(page: &str) -> BTreeSet<&str> {
     let series = page.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     series.map(|line| line.split(['{', ' ']).next().unwrap_or_default()).collect()
 }
 
-/// The name of the metric that a series belongs to, where the application has a metric of that name.
+/// Name of the application's metric that a series belongs to, if there is one.
 fn metric_of_ours(series: &str) -> Option<String> {
     let whole = PARTS.iter().find_map(|part| series.strip_suffix(part));
     let names = catalogue::all().into_iter().map(|metric| metric.prometheus_name());
@@ -60,7 +60,7 @@ fn the_expression_has_every_name_of_the_catalogue() {
         let of_namespace = namespaces.iter().any(|namespace| name.starts_with(&format!("{namespace}_")));
         assert!(of_namespace || names.contains(&name), "{name}");
     }
-    // Whatever rules and dashboards need of other programs is kept.
+    // Metrics of other programs that rules and dashboards use are kept.
     for peer in peers::all() {
         let name = peer.description.name;
         let of_namespace = namespaces.iter().any(|namespace| name.starts_with(&format!("{namespace}_")));
@@ -68,7 +68,7 @@ fn the_expression_has_every_name_of_the_catalogue() {
     }
 }
 
-/// Without the relabelling these would count as requests and calls of the application wherever a query forgets its job.
+/// Without relabelling, queries that omit the job would count these as the application's.
 #[test]
 fn alloy_has_metrics_with_names_of_the_application() {
     let shared: BTreeSet<String> = names(ALLOY).into_iter().filter_map(metric_of_ours).collect();
@@ -78,7 +78,7 @@ fn alloy_has_metrics_with_names_of_the_application() {
     );
 }
 
-/// The stack runs an OpenTelemetry Collector in tests. Operators run Alloy, whose names must be the same.
+/// Tests run an OpenTelemetry Collector, operators run Alloy: the names must be equal.
 #[test]
 fn alloy_has_the_metrics_that_rules_need_of_a_collector() {
     let there = names(ALLOY);

@@ -30,7 +30,7 @@ const EXIT_MISTAKE: u8 = 2;
 pub fn report(error: &anyhow::Error) -> ExitCode {
     let is_mistake = error.is::<Mistakes>();
     let text = if is_mistake { error.to_string() } else { format!("Error: {error:#}") };
-    // If standard error is closed, nobody can be told.
+    // If standard error is closed, the message is lost.
     let _ = writeln!(std::io::stderr(), "{text}");
     if is_mistake { ExitCode::from(EXIT_MISTAKE) } else { ExitCode::FAILURE }
 }
@@ -212,7 +212,7 @@ pub fn print_openapi() -> anyhow::Result<()> {
 /// `socialize healthcheck`
 ///
 /// # Errors
-/// If the listener cannot be asked.
+/// If the listener does not respond.
 pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
     let url = format!("http://{address}/health/ready");

@@ -29,7 +29,7 @@ fn closest<'a>(
     dashboards: impl Iterator<Item = &'a (&'static str, Dashboard)>,
     condition: &str,
 ) -> Option<(DashboardUid, u16)> {
-    // What silences an alert is not what it is about.
+    // The part after `unless on ()` only silences the alert and is not its subject.
     let asked = words(condition.split(" unless on () ").next().unwrap_or_default());
     let panels = dashboards.flat_map(|(_, dashboard)| dashboard.panels().map(|panel| (dashboard.uid, panel)));
     let alike = panels.filter_map(|(uid, panel)| {
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(panel("HostMemoryLow"), Some((DashboardUid::Infrastructure, 32)));
         assert_eq!(panel("CollectorQueueFilling"), Some((DashboardUid::Telemetry, 21)));
         assert_eq!(panel("LoopStalled"), Some((DashboardUid::Background, 21)));
-        // Its own dashboard shows no burn rate.
+        // The dashboard of the alert itself shows no burn rate.
         assert_eq!(panel("AvailabilityBudgetBurningFast"), Some((DashboardUid::Api, 52)));
     }
 

@@ -1,21 +1,21 @@
-//! Small changes of an expression in PromQL, each of which could be a mistake of whoever edits it.
+//! Mutations of PromQL expressions, each of which could be an editing mistake.
 //!
-//! Works on tokens, so that everything that is not changed stays as it is rendered.
+//! Works on tokens, so everything else stays exactly as rendered.
 
 use std::ops::Range;
 
 use crate::query::duration_text;
 
-/// An expression with one change.
+/// An expression with one mutation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Changed {
-    /// What was changed, in a few words.
+    /// Short description of the mutation.
     pub(super) change: String,
-    /// The expression with the change.
+    /// The mutated expression.
     pub(super) text: String,
 }
 
-/// Every change of numbers, windows, matchers and clauses.
+/// Every mutation of numbers, windows, matchers and clauses.
 pub(super) fn changes(expression: &str) -> Vec<Changed> {
     let tokens = tokens(expression);
     let mut changes = Changes { expression, all: Vec::new() };
@@ -34,7 +34,7 @@ pub(super) fn changes(expression: &str) -> Vec<Changed> {
 
 const SET_OPERATORS: &[&str] = &["and", "or", "unless"];
 
-/// Changes that read alike are told apart by their position.
+/// Numbers mutations with equal descriptions by their position.
 fn numbered(mut all: Vec<Changed>) -> Vec<Changed> {
     for position in (0..all.len()).rev() {
         let before = all[..position].iter().filter(|other| other.change == all[position].change).count();
@@ -101,7 +101,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Without what stands on one side of `and`, `or` or `unless`.
+    /// Removes one operand of `and`, `or` or `unless`.
     fn clause(&mut self, tokens: &[Token<'_>], position: usize) {
         let operator = tokens[position].text;
         let group = group(tokens, position);
@@ -121,7 +121,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Without a comparison.
+    /// Removes a comparison.
     fn comparison(&mut self, tokens: &[Token<'_>], position: usize) {
         let group = group(tokens, position);
         let ends = |at: &usize| {
@@ -141,7 +141,7 @@ fn without<'a>(all: &[&'a str], position: usize) -> Vec<&'a str> {
     others
 }
 
-/// The beginning of a long text.
+/// Returns the beginning of a long text.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 60;
     match text.char_indices().nth(LONGEST) {
@@ -166,7 +166,7 @@ struct Token<'a> {
     text: &'a str,
     start: usize,
     end: usize,
-    /// How many parentheses are open around it; a parenthesis is outside of itself.
+    /// Number of parentheses open around the token; a parenthesis is outside itself.
     depth: usize,
 }
 
@@ -208,7 +208,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// How many bytes there are up to and with a closing character that stands outside of quotes.
+/// Length up to and including the closing character, ignoring quoted text.
 fn closing(text: &str, closing: char) -> usize {
     let mut quoted = false;
     for (position, c) in text.char_indices() {
@@ -220,7 +220,7 @@ fn closing(text: &str, closing: char) -> usize {
     text.len()
 }
 
-/// The parts between separators that stand outside of quotes.
+/// Splits at separators outside quoted text.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let mut quoted = false;
     let parts = text.split(|c: char| {
@@ -230,7 +230,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The tokens between the parentheses or commas around a token.
+/// Range of the tokens between the parentheses or commas around a token.
 fn group(tokens: &[Token<'_>], position: usize) -> Range<usize> {
     let depth = tokens[position].depth;
     let is_outside = |at: &usize| {
@@ -242,7 +242,7 @@ fn group(tokens: &[Token<'_>], position: usize) -> Range<usize> {
     start..end
 }
 
-/// Where the operand begins that follows `on (…)`.
+/// Position of the operand after `on (…)`.
 fn after_modifiers(tokens: &[Token<'_>], position: usize) -> usize {
     if !["on", "ignoring"].contains(&tokens[position].text) {
         return position;
@@ -252,7 +252,7 @@ fn after_modifiers(tokens: &[Token<'_>], position: usize) -> usize {
     (position..tokens.len()).find(is_end).map_or(position, |at| at + 1)
 }
 
-/// The seconds of a duration that [`duration_text`] spelled.
+/// Parses a duration that [`duration_text`] formatted.
 fn seconds(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let unit = match unit {
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(names, expected);
     }
 
-    /// promtool refuses what it cannot read, which would count as caught.
+    /// promtool rejects invalid expressions, which would count as caught.
     #[test]
     fn every_change_of_every_rule_can_be_read() {
         let alerts = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts);

@@ -1,7 +1,7 @@
-//! Are the numbers in the rules tested? Changes each of them, one at a time, and expects that the tests of the rule fail.
+//! Mutation testing of the rules: changes each number, one at a time, and expects that the rule's tests fail.
 //!
-//! A change that no test notices is a mutant that survives. Either a case is missing beside the alert, or the change changes nothing,
-//! which `rules/equivalent_mutants.rs` lists with the reason. promtool has to be in the `PATH`.
+//! If no test fails, the mutant survives. Then either a case is missing beside the alert, or the mutant is
+//! equivalent and `rules/equivalent_mutants.rs` lists it with the reason. promtool must be in the `PATH`.
 
 mod expression;
 mod promtool;
@@ -14,37 +14,37 @@ use crate::query::{Scale, duration_text};
 use crate::rules::equivalent_mutants::{self, Equivalent};
 use crate::rules::{Alert, Case, Length, RECORDED, groups, recorded, recording_cases, render_few, test_file};
 
-/// What `./test mutants` is asked for.
+/// Options of `./test mutants`.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Parts of names of rules; all rules when empty.
+    /// Parts of rule names; all rules if empty.
     pub names: Vec<String>,
-    /// Only one in so many mutants, and no tests that last days; all when zero.
+    /// Tests only one mutant in this many, and skips tests that last days; zero tests all.
     pub one_in: usize,
-    /// Where the numbers are written as JSON.
+    /// File for the results as JSON.
     pub json: Option<PathBuf>,
 }
 
-/// The share of mutants that the tests notice, or that are known to be equivalent, may not fall below this. The goal is 0.95: raise it with
-/// each case that is added.
+/// Minimum share of mutants that are caught or known to be equivalent. The goal is 0.95: raise it with each
+/// added case.
 const LEAST_SHARE: f64 = 0.4;
 
-/// A rule with one change, and its tests.
+/// A mutated rule with its tests.
 struct Mutant {
     rule: &'static str,
     change: String,
-    /// The rule file, with the change.
+    /// The rule file with the mutation.
     rules: String,
-    /// Its tests, cheap ones first.
+    /// Its tests, the cheapest first.
     tests: Vec<Tests>,
-    /// Whether some of them last days.
+    /// True if some of them last days.
     takes_days: bool,
 }
 
 /// Some tests of a rule.
 #[derive(Clone)]
 struct Tests {
-    /// How often the rule is evaluated.
+    /// Evaluation interval of the rule.
     every: Duration,
     /// The test file without its beginning.
     text: String,
@@ -56,10 +56,10 @@ impl Mutant {
     }
 }
 
-/// Changes rules and tests each mutant.
+/// Tests each mutant.
 ///
 /// # Errors
-/// When too many mutants survive, when one that is known to be equivalent gets caught or does not exist, or when promtool fails.
+/// If too many mutants survive, if an equivalent mutant is caught or does not exist, or if promtool fails.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let is_wanted = |rule: &str| {
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut mutants: Vec<Mutant> = all().into_iter().filter(|mutant| is_wanted(mutant.rule)).collect();
     let mut problems: Vec<String> = unknown_equivalents(&all());
     if options.one_in > 0 {
-        // Tests of weeks take seconds each.
+        // Tests that cover weeks run for seconds each, which is too slow here.
         mutants.retain(|mutant| !mutant.takes_days);
         mutants = mutants.into_iter().step_by(options.one_in).collect();
     }
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is listed as equivalent and is no mutant.
+/// Entries of the list of equivalent mutants that match no mutant.
 fn unknown_equivalents(mutants: &[Mutant]) -> Vec<String> {
     let is_unknown = |known: &&Equivalent| {
         !mutants.iter().any(|mutant| mutant.rule == known.rule && mutant.change == known.change)
@@ -197,10 +197,10 @@ fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Ve
         .collect()
 }
 
-/// How many cases are tested at once: most mutants are caught by the first few.
+/// Number of cases per run: the first few catch most mutants.
 const CASES: usize = 5;
 
-/// The tests of an alert, those that last for hours at the end.
+/// Tests of an alert, with those that last for hours at the end.
 fn tests(alert: &Alert, every: Duration) -> Vec<Tests> {
     let parts = |length| {
         let every = test_file::evaluated(every, length);
@@ -218,7 +218,7 @@ fn takes_days(alert: &Alert) -> bool {
     alert.cases.iter().any(|case| case.length == Length::Days)
 }
 
-/// Twice as long, half as long and none.
+/// Twice the duration, half of it, and zero.
 fn other_durations(duration: Duration) -> Vec<Duration> {
     if duration.is_zero() { vec![] } else { vec![duration * 2, duration / 2, Duration::ZERO] }
 }

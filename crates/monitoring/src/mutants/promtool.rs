@@ -1,4 +1,4 @@
-//! Has promtool test many mutants at once: most of what one takes is the start of the program.
+//! Runs promtool for several mutants at once, because most of its time is its startup.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,10 +11,10 @@ use crate::rules::test_file;
 
 const REPORT: &str = "report.xml";
 
-/// How many mutants a run of promtool tests.
+/// Number of mutants per run of promtool.
 const AT_ONCE: usize = 8;
 
-/// For each mutant whether one of its tests failed.
+/// Returns for each mutant whether one of its tests failed.
 pub(super) fn caught(mutants: &[Mutant]) -> anyhow::Result<Vec<bool>> {
     let mut caught = vec![false; mutants.len()];
     let longest = mutants.iter().map(|mutant| mutant.tests.len()).max().unwrap_or(0);
@@ -55,7 +55,7 @@ fn in_parallel(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow:
 
 fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result<Verdicts> {
     let directory = tempfile::tempdir()?;
-    // Beside other work: whoever runs this for minutes may want to use the machine.
+    // At low priority, so that the machine stays usable during the minutes of a run.
     let mut promtool = Command::new("nice");
     promtool
         .args(["promtool", "test", "rules", "--junit", REPORT])
@@ -69,7 +69,7 @@ fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result
     let report = std::fs::read_to_string(directory.path().join(REPORT));
     let report = report.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let verdict = |position: &usize| {
-        // All cases of a rule may be in another stage.
+        // All cases of a rule may belong to another stage.
         if !mutants[*position].tests[stage].text.contains("interval:") {
             return Ok((*position, false));
         }
@@ -81,7 +81,7 @@ fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result
     positions.iter().map(verdict).collect()
 }
 
-/// How many tests of a file failed, by promtool's report in the format of JUnit; nothing where a file could not be read.
+/// Number of failed tests of a file in promtool's JUnit report; `None` if the file could not be read.
 fn suite(report: &str, file: &str) -> Option<u64> {
     let (_, suite) = report.split_once(&format!("<testsuite name=\"{file}\""))?;
     let (attributes, _) = suite.split_once('>')?;

@@ -331,7 +331,7 @@ fn cases_of(objective: &Objective, burn: &Burn, every: Duration) -> Vec<Case> {
     ]
 }
 
-/// The long window lacks samples, by the smallest margin.
+/// Slightly too few samples in the long window.
 fn unknown(objective: &Objective, burn: &Burn, length: Length) -> Case {
     let long = minutes(burn.long);
     let bad = objective.limit(burn) * 1.5;

@@ -26,7 +26,7 @@ variable's name, from a file.";
 /// Roles and tasks of the single binary.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Answer requests and, unless told otherwise, work on jobs
+    /// Serve requests and, by default, work on jobs
     Serve(Box<ServeArguments>),
     /// Work on jobs only
     Work(Box<ServeArguments>),

@@ -204,7 +204,7 @@ impl PlainView {
             return;
         }
         self.next = picture.elapsed + LINE_EVERY;
-        // If standard output is closed, nobody can be told.
+        // If standard output is closed, the line is lost.
         let _ = writeln!(io::stdout(), "{}", plain_line(picture));
     }
 }

@@ -83,7 +83,7 @@ pub(super) enum Intent {
 }
 
 impl Intent {
-    /// Returns the action as which the intent is counted.
+    /// Returns the kind of action for counting.
     pub(super) fn action(&self) -> Action {
         match self {
             Self::Register => Action::Register,
