@@ -198,7 +198,8 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
     }
 }
 
-/// Requests of which some are fast. All others are slow, but finish within 2.5 seconds, the next bucket bound.
+/// Requests of which some are fast. All others are slow, but finish within 2.5 seconds, the next bucket
+/// bound.
 pub(super) fn slow_traffic(answered: &Answered, fast: &str, all: &str) -> Vec<Series> {
     const NEXT: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 2.5);
     vec![

@@ -17,8 +17,8 @@ const BRANDS: &[&[u8; 4]] = &[
     b"NDSM", b"NDSP", b"NDSS", b"NDXC", b"NDXH", b"NDXM", b"NDXP", b"NDXS",
 ];
 
-/// Major brands of images, raw photographs and audio. These files may list a video brand as compatible, but have
-/// other media types.
+/// Major brands of images, raw photographs and audio. These files may list a video brand as compatible, but
+/// have other media types.
 const OTHERS: &[&[u8; 4]] = &[
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1",
     b"miaf", b"avif", b"avis", b"jpeg", b"jpgs", b"jp2 ", b"jpx ", b"jpm ", b"mjp2", b"jxl ", b"crx ",

@@ -23,7 +23,8 @@ fn is_png(beginning: &[u8]) -> bool {
     beginning.starts_with(b"\x89PNG\r\n\x1a\n")
 }
 
-/// Checks for a RIFF container with one of the three chunks that begin a WebP file: lossy, lossless, extended.
+/// Checks for a RIFF container with one of the three chunks that begin a WebP file: lossy, lossless,
+/// extended.
 fn is_webp(beginning: &[u8]) -> bool {
     let kind = beginning
         .strip_prefix(b"RIFF")

@@ -232,8 +232,9 @@ pub struct ServeArguments {
     /// Networks of proxies whose X-Forwarded-For is trusted, e.g. 10.0.0.0/8,127.0.0.1 [default: none]
     #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_TRUSTED_PEERS")]
     pub trusted_peers: Option<String>,
-    /// Networks of proxies whose traceparent is continued, so that they choose ids and sampling. Name only proxies that
-    /// start traces themselves or remove the client's header; other traces are linked, not continued [default: none]
+    /// Networks of proxies whose traceparent is continued, so that they choose ids and sampling. Name only
+    /// proxies that start traces themselves or remove the client's header; other traces are linked, not
+    /// continued [default: none]
     #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_TRUSTED_TRACE_PEERS")]
     pub trusted_trace_peers: Option<String>,
     /// Maximum duration of a request [default: 15s]

@@ -100,8 +100,8 @@ fn unescaped(url: &str) -> Option<char> {
     (has_password && !is_option).then_some(delimiter)
 }
 
-/// Returns whether the password contains an unescaped @. Socialize accepts it, but libpq (psql, pg_dump) takes what
-/// follows the first @ as the host.
+/// Returns whether the password contains an unescaped @. Socialize accepts it, but libpq (psql, pg_dump)
+/// takes what follows the first @ as the host.
 pub(crate) fn has_unescaped_at(url: &Secret) -> bool {
     let Some((_, rest)) = url.expose().split_once("://") else { return false };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

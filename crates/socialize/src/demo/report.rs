@@ -152,7 +152,8 @@ mod tests {
     use super::*;
     use crate::simulate::Tally;
 
-    /// One organization, two approvals and one rejection; five attempts to log in, two of them with a wrong password.
+    /// One organization, two approvals and one rejection; five attempts to log in, two of them with a wrong
+    /// password.
     fn counted() -> Telemetry {
         let telemetry = Telemetry::new(TelemetrySettings::default());
         let meter = telemetry.meter();

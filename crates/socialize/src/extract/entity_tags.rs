@@ -128,8 +128,8 @@ mod tests {
         }
     }
 
-    /// Version 1 as proxies change it. The first two are from real programs (`tests/process/proxies`), the others from
-    /// documentation and bug reports.
+    /// Version 1 as proxies change it. The first two are from real programs (`tests/process/proxies`), the
+    /// others from documentation and bug reports.
     const CHANGED: &[&str] = &[
         "W/\"1\"",         // nginx with gzip; Varnish, Envoy, HAProxy, Cloudflare, CloudFront
         "\"1-gzip\"",      // Apache with mod_deflate; Caddy since 2.8
