@@ -52,6 +52,7 @@ pub const EVENT_FIELDS: &[&str] = &[
     "operations.port",
     "service.version",
     "migrations.applied",
+    "requirement",
     "loop",
     "job.kind",
     "gauge",

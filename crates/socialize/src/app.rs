@@ -21,6 +21,7 @@ use crate::passwords::{PasswordHashing, Passwords};
 use crate::queue::JobSignals;
 use crate::quotas::QuotaSettings;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
+use crate::requirements::Requirements;
 use crate::schema::Schema;
 use crate::token::Tokens;
 
@@ -49,6 +50,8 @@ pub struct AppState {
     pub tokens: Tokens,
     /// Results of the health checks, read by the health routes.
     pub health: Health<Dependency>,
+    /// State of the requirements on the database.
+    pub requirements: Requirements,
     /// State of the database schema relative to this version.
     pub schema: Schema,
     pub passwords: Passwords,
@@ -91,7 +94,7 @@ pub const BODY_LIMIT: usize = 64 << 10;
 impl App {
     /// Returns whether the process can serve requests now.
     pub fn is_ready(&self) -> bool {
-        self.health.ready() == Readiness::Ready && self.schema.is_accepted()
+        self.health.ready() == Readiness::Ready && self.requirements.are_met() && self.schema.is_accepted()
     }
 
     pub fn new(state: AppState) -> Self {

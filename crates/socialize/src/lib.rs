@@ -43,6 +43,7 @@ pub mod publishing;
 pub mod queue;
 pub mod quotas;
 pub mod rate_limit;
+pub mod requirements;
 pub mod router;
 pub mod routes;
 pub mod schema;

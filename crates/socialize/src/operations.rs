@@ -6,8 +6,8 @@
 //! It accepts only requests for one of its own host names: otherwise a page in the operator's browser could
 //! reach it through a name that resolves to loopback (DNS rebinding).
 //!
-//! - `GET /health/live`, `GET /health/ready`, `GET /health`: health; the last one lists every dependency and
-//!   the state of the schema; all fail while the other runtime hangs
+//! - `GET /health/live`, `GET /health/ready`, `GET /health`: health; the last one lists every dependency,
+//!   what the database lacks, and the state of the schema; all fail while the other runtime hangs
 //! - `GET /metrics`: every instrument in the Prometheus text format
 //! - `GET /log-level`, `PUT /log-level`: the log filter, such as `debug` or `info,sqlx=debug`; effective at
 //!   once
@@ -133,8 +133,13 @@ fn services(app: App, hosts: OwnHosts) -> Services<Router> {
 
 async fn detail(State(app): State<App>) -> Response {
     let status = if app.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({"version": VERSION, "health": app.health.detail(), "schema": app.schema.finding()})))
-        .into_response()
+    let detail = json!({
+        "version": VERSION,
+        "health": app.health.detail(),
+        "missing": app.requirements.missing(),
+        "schema": app.schema.finding(),
+    });
+    (status, Json(detail)).into_response()
 }
 
 async fn metrics(State(app): State<App>) -> Response {

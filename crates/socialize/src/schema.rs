@@ -11,6 +11,7 @@ use telemetry::{ClosedSet, ErrorType};
 
 use crate::database::DatabaseError;
 use crate::doctor::finding::Finding;
+use crate::requirements;
 use crate::start;
 
 /// Name of the check, in reports of `doctor` and on the operations listener.
@@ -89,10 +90,11 @@ impl Schema {
         known.may_be_newer |= state == State::Right;
         known.is_accepted = state == State::Right || (state == State::Newer && known.may_be_newer);
         let finding = if known.is_accepted { finding.softened() } else { finding };
-        known.finding = Some(finding);
+        known.finding = Some(finding.clone());
         match (was_accepted, known.is_accepted) {
             (true, false) | (false, false) if was_accepted || is_new => {
                 tracing::event!(name: "database.schema_refused", tracing::Level::WARN, migrations.applied = applied);
+                requirements::announce(&finding);
             }
             (false, true) if !is_new => {
                 tracing::event!(name: "database.schema_accepted", tracing::Level::INFO, migrations.applied = applied);

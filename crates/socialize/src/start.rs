@@ -33,6 +33,7 @@ use crate::outbound::Outbound;
 use crate::passwords::Passwords;
 use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
+use crate::requirements::Requirements;
 use crate::schema::Schema;
 use crate::token::Tokens;
 
@@ -69,7 +70,13 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::BlobStore));
     let blobs = Blobs::new(settings.blobs.clone(), &telemetry, is_down)?;
     let schema = Schema::unknown(settings.database.may_be_newer);
-    let checks = || start_health(&settings.database, schema.clone(), mail.clone(), blobs.clone());
+    let requirements = Requirements::unknown();
+    let ping = Ping {
+        options: connect_options(&settings.database)?,
+        requirements: requirements.clone(),
+        schema: schema.clone(),
+    };
+    let checks = || start_health(ping, mail.clone(), blobs.clone());
     let health = health.get_or_init(checks).clone();
     report_health(&telemetry, &health);
 
@@ -104,6 +111,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         clock,
         tokens,
         health,
+        requirements,
         schema,
         telemetry,
     });
@@ -187,14 +195,10 @@ pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgC
 }
 
 /// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
-fn start_health(settings: &DatabaseSettings, schema: Schema, mail: Mail, blobs: Blobs) -> Health<Dependency> {
-    let options = connect_options(settings).ok();
+fn start_health(ping: Ping, mail: Mail, blobs: Blobs) -> Health<Dependency> {
     let check = move || {
-        let (options, schema) = (options.clone(), schema.clone());
-        async move {
-            let Some(options) = options else { return Err(ErrorType::InvalidData) };
-            ping(&options, &schema).await
-        }
+        let ping = ping.clone();
+        async move { ping.send().await }
     };
     let check_mail = move || {
         let mail = mail.clone();
@@ -212,12 +216,27 @@ fn start_health(settings: &DatabaseSettings, schema: Schema, mail: Mail, blobs: 
         .start()
 }
 
-/// Asks the database whether it answers, and what schema it has.
-async fn ping(options: &PgConnectOptions, schema: &Schema) -> Result<(), ErrorType> {
-    let failed = |error| DatabaseError::from(error).error_type;
-    let mut connection = PgConnection::connect_with(options).await.map_err(failed)?;
-    schema.refresh(&mut connection).await?;
-    connection.close().await.map_err(failed)
+/// The health check of the database.
+#[derive(Clone)]
+struct Ping {
+    options: PgConnectOptions,
+    requirements: Requirements,
+    schema: Schema,
+}
+
+impl Ping {
+    /// Asks the database whether it answers, whether it is suitable, and what schema it has.
+    async fn send(&self) -> Result<(), ErrorType> {
+        let failed = |error| DatabaseError::from(error).error_type;
+        self.requirements.refresh(&self.options).await?;
+        if !self.requirements.are_met() {
+            // It answered, and its schema does not matter yet.
+            return Ok(());
+        }
+        let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
+        self.schema.refresh(&mut connection).await?;
+        connection.close().await.map_err(failed)
+    }
 }
 
 fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {

@@ -1,4 +1,4 @@
-//! The database: reachable, of a known version, writable, migrated, and of the same opinion about the time.
+//! Checks of the database: reachable, of a known version, suitable, migrated, and with a clock that agrees with ours.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Findi
     let facts = within(requirements::ask(&mut connection)).await;
     let obstacle = match &facts {
         Ok(facts) => {
-            findings.extend([facts.encoding(), facts.role()]);
+            findings.extend([facts.encoding(), facts.writes(), facts.role()]);
             Some(facts.migrations()).filter(Finding::is_failure)
         }
         Err(error_type) => {
@@ -86,8 +86,6 @@ async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Findi
 #[derive(sqlx::FromRow)]
 struct Facts {
     version: i32,
-    is_standby: bool,
-    is_read_only: bool,
     is_encrypted: bool,
     max_connections: i32,
     #[sqlx(skip)]
@@ -109,8 +107,6 @@ async fn connect(settings: &DatabaseSettings) -> sqlx::Result<(PgConnection, Fac
     let mut connection = PgConnection::connect_with(&options).await?;
     let mut facts: Facts = sqlx::query_as(
         "select current_setting('server_version_num')::int / 10000 as version,
-                pg_is_in_recovery() as is_standby,
-                current_setting('transaction_read_only')::bool as is_read_only,
                 coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as is_encrypted,
                 current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                     as max_connections",
@@ -175,11 +171,6 @@ fn server(facts: &Facts, elapsed: Duration) -> Finding {
         let right = format!("use PostgreSQL {} to {}", VERSIONS.start(), VERSIONS.end());
         return Finding::failed(DATABASE, seen, right);
     }
-    if facts.is_standby || facts.is_read_only {
-        let remedy =
-            "name the primary server in SOCIALIZE_DATABASE_URL, e.g. with target_session_attrs of a proxy";
-        return Finding::failed(DATABASE, format!("{seen}; it accepts no writes"), remedy);
-    }
     Finding::ok(DATABASE, seen)
 }
 
@@ -217,8 +208,6 @@ mod tests {
     fn a_clock_is_judged_beyond_what_the_way_of_the_answer_explains() {
         let facts = |skew, uncertainty| Facts {
             version: 15,
-            is_standby: false,
-            is_read_only: false,
             is_encrypted: false,
             max_connections: 97,
             skew: TimeDelta::seconds(skew),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// What one check found, and what to do about it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     check: &'static str,
     verdict: Verdict,
@@ -47,6 +47,15 @@ impl Finding {
             self.verdict = Verdict::Warning;
         }
         self
+    }
+
+    /// The name of the check.
+    pub(crate) fn check(&self) -> &'static str {
+        self.check
+    }
+
+    pub(crate) fn is_ok(&self) -> bool {
+        self.verdict == Verdict::Ok
     }
 
     pub(crate) fn is_failure(&self) -> bool {

@@ -7,7 +7,7 @@ mod disk;
 pub(crate) mod finding;
 mod mail;
 mod open_files;
-mod requirements;
+pub(crate) mod requirements;
 mod settings;
 mod telemetry;
 

@@ -1,7 +1,7 @@
-//! What Socialize needs of the database, its server and its role, beyond being reachable: each requirement is one finding.
+//! Requirements on the database, its server and its role, beyond being reachable. Each requirement is one finding.
 
-use sqlx::PgConnection;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 
 use super::finding::Finding;
 use crate::database_sessions;
@@ -69,6 +69,23 @@ pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> 
     } else {
         Finding::ok(POOLER, "every connection has a session of its own")
     })
+}
+
+/// Checks what `serve` and `work` need.
+///
+/// # Errors
+/// When the server does not answer.
+pub(crate) async fn check(options: &PgConnectOptions) -> sqlx::Result<Vec<Finding>> {
+    let pooler = pooler(options).await?;
+    if pooler.is_failure() {
+        // Behind such a pooler the other questions fail.
+        return Ok(vec![pooler]);
+    }
+    let mut session = PgConnection::connect_with(options).await?;
+    let facts = ask(&mut session).await?;
+    session.close().await?;
+    // Without writes people read on, so this is no reason to serve nobody.
+    Ok(vec![pooler, facts.encoding(), facts.writes().softened(), facts.role()])
 }
 
 impl Facts {

@@ -161,7 +161,7 @@ async fn an_empty_database_is_not_ready() {
     );
     sqlx::query(sqlx::AssertSqlSafe(statement)).execute(database.pool()).await.expect("altered");
     let found = Findings::of(Launch::role("doctor", database.url())).await;
-    found.expect("database", "failed", "accepts no writes");
+    found.expect("writes", "failed", "accepts no writes");
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::doctor::finding;
 use crate::harness::{Launch, User, eventually};
+use crate::wrong_databases::serve_says_what_doctor_says;
 
 /// A PgBouncer with the settings of its package, except for `pool_mode`.
 struct PgBouncer {
@@ -101,5 +102,6 @@ async fn pooling_by_transaction_or_statement_is_named_with_its_remedy() {
         let migrated = Launch::role("migrate", pgbouncer.url.as_str()).run().await;
         assert_eq!(migrated.status.code(), Some(1), "{}", migrated.stdout);
         assert!(migrated.stderr.contains("pool_mode = session"), "{}", migrated.stderr);
+        serve_says_what_doctor_says(pgbouncer.url.as_str(), "pooler", 503).await;
     }
 }

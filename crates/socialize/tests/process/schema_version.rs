@@ -12,6 +12,14 @@ async fn schema(process: &Process) -> Value {
     process.operations_get("/health").await.body["schema"].clone()
 }
 
+/// Standard error has cause and remedy in the words of `doctor`.
+#[track_caller]
+fn assert_explained(process: &Process, found: &Value) {
+    let part = |name: &str| found[name].as_str().unwrap_or_else(|| panic!("{found}"));
+    let sentence = format!("migrations: {}: {}", part("detail"), part("remedy"));
+    assert!(process.standard_error().contains(&sentence), "{}", process.standard_error());
+}
+
 async fn wait_until_ready(process: &Process, status: u16) {
     eventually("the verdict", async || (process.ready().await == status).then_some(())).await;
     assert_eq!(process.operations_get("/health/ready").await.status.as_u16(), status);
@@ -38,6 +46,7 @@ async fn a_database_that_is_not_migrated_is_named_until_it_is() {
     assert!(seen["remedy"].as_str().is_some_and(|remedy| remedy.contains("socialize migrate")), "{seen}");
     let line = process.line("the warning", |line| line["event"] == "database.schema_refused").await;
     assert_eq!(line["level"], "warn");
+    assert_explained(&process, &found);
 
     let migrated = Launch::role("migrate", database.url()).run().await;
     assert_eq!(migrated.status.code(), Some(0), "{}", migrated.stderr);
@@ -61,6 +70,7 @@ async fn a_database_of_a_newer_version_is_named_at_start_and_leaves_a_running_pr
     assert!(seen["detail"].as_str().is_some_and(|detail| detail.contains("9999")), "{seen}");
     let found = finding(database.url(), "migrations").await;
     assert_eq!((&seen["detail"], &seen["remedy"]), (&found["detail"], &found["remedy"]), "one wording");
+    assert_explained(&started, &found);
 
     // An upgrade migrates while the old version still serves, and then replaces its processes one after the
     // other.

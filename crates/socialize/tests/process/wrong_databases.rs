@@ -8,7 +8,7 @@ use test_support::TestDatabase;
 use url::Url;
 
 use crate::doctor::finding;
-use crate::harness::{Launch, User};
+use crate::harness::{Launch, User, eventually};
 
 /// A database of the shared server, created with special options and dropped with the test.
 struct Wrong {
@@ -68,6 +68,29 @@ async fn migrate(url: &Url) -> (Option<i32>, String) {
     (ended.status.code(), format!("{}{}", ended.stdout, ended.stderr))
 }
 
+/// Starts `serve` on a database that is not suitable. Its standard error and its health say what `doctor` says.
+pub(crate) async fn serve_says_what_doctor_says(url: &str, check: &str, ready: u16) {
+    for role in ["serve", "work"] {
+        let mut process = Launch::role(role, url).start().await;
+        let found = finding(url, check).await;
+        let part = |name: &str| found[name].as_str().unwrap_or_else(|| panic!("{found}")).to_owned();
+        let sentence = format!("{check}: {}: {}", part("detail"), part("remedy"));
+        eventually("cause and remedy", async || process.standard_error().contains(&sentence).then_some(()))
+            .await;
+        let line = process.line("the warning", |line| line["event"] == "database.requirement_missing").await;
+        assert_eq!((&line["level"], &line["requirement"]), (&json!("warn"), &json!(check)));
+        eventually("the verdict", async || {
+            (process.operations_get("/health/ready").await.status == ready).then_some(())
+        })
+        .await;
+        let missing = process.operations_get("/health").await.body["missing"].clone();
+        assert_eq!((&missing[0]["check"], &missing[0]["remedy"]), (&json!(check), &found["remedy"]));
+        assert_eq!(process.standard_error().matches(&sentence).count(), 1, "it is said once");
+        assert_eq!(process.exit_status(), None);
+        process.stop().await;
+    }
+}
+
 #[track_caller]
 fn assert_says(text: &str, parts: &[&str]) {
     for part in parts {
@@ -86,6 +109,7 @@ async fn an_encoding_that_cannot_store_every_character_is_refused() {
         let found = finding(wrong.url().as_str(), "encoding").await;
         assert_eq!(found["verdict"], "failed", "{found}");
         assert_says(&found.to_string(), &[encoding, "--encoding=UTF8"]);
+        serve_says_what_doctor_says(wrong.url().as_str(), "encoding", 503).await;
         wrong.drop().await;
     }
 }
@@ -123,6 +147,7 @@ async fn a_role_that_owns_nothing_is_told_which_rights_it_lacks() {
         &found.to_string(),
         &["may not read and write the table", "grant select, insert, update, delete"],
     );
+    serve_says_what_doctor_says(url.as_str(), "role", 503).await;
 
     wrong
         .execute(
@@ -151,16 +176,20 @@ async fn without_a_schema_to_use_both_say_so() {
     assert_says(&said, &["no schema of its search path", "create schema if not exists public"]);
     let found = finding(wrong.url().as_str(), "role").await;
     assert_eq!(found["verdict"], "failed", "{found}");
+    serve_says_what_doctor_says(wrong.url().as_str(), "role", 503).await;
     wrong.drop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_accepts_no_writes_is_not_migrated() {
+async fn a_database_that_accepts_no_writes_is_not_migrated_but_read() {
     let wrong = Wrong::create("").await;
+    let (code, said) = migrate(&wrong.url()).await;
+    assert_eq!(code, Some(0), "{said}");
     wrong.administer(&format!("alter database {} set default_transaction_read_only = on", wrong.name)).await;
     let (code, said) = migrate(&wrong.url()).await;
     assert_eq!(code, Some(1), "{said}");
     assert_says(&said, &["accepts no writes", "primary"]);
+    serve_says_what_doctor_says(wrong.url().as_str(), "writes", 200).await;
     wrong.drop().await;
 }
 

@@ -4,6 +4,7 @@
 //! `./test stack` runs this in its own network and file system, with the names and paths of the containers.
 
 mod application;
+mod collector_disk;
 mod compose;
 mod dashboards;
 mod drills;

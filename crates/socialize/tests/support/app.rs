@@ -26,6 +26,7 @@ use socialize::passwords::{PasswordHashing, Passwords};
 use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
 use socialize::quotas::QuotaSettings;
 use socialize::rate_limit::{RateLimitSettings, RateLimits};
+use socialize::requirements::Requirements;
 use socialize::schema::Schema;
 use socialize::secret::Secret;
 use socialize::token::Tokens;
@@ -571,6 +572,7 @@ fn build(
         clock,
         tokens,
         health,
+        requirements: Requirements::met(),
         schema: Schema::accepted(),
         telemetry,
     })

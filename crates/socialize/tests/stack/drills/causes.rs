@@ -15,14 +15,14 @@ use sqlx::{Connection, PgConnection};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::background;
 use super::world::World;
 use super::{AFTER_RESTART, Drill, Drills, UNDISTURBED};
-use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY, SECOND_API};
+use super::{arrival, background};
+use crate::application::{API, BLOBS_DIRECTORY, MAIL_DIRECTORY};
 use crate::notifications;
 use crate::programs::Program;
 
-const LOG_DIRECTORY: &str = "/var/log/socialize";
+pub(super) const LOG_DIRECTORY: &str = "/var/log/socialize";
 
 /// Advisory lock of the gauge sampler.
 const GAUGE_SAMPLER_LOCK: i64 = 0x736f_6369_616c_697a + 1;
@@ -50,8 +50,10 @@ pub(super) async fn all(drills: &mut Drills) {
     loki_stopped(drills).await;
     collector_stopped(drills).await;
     rules_broken(drills).await;
-    line_refused(drills).await;
-    log_file_not_read(drills).await;
+    arrival::line_refused(drills).await;
+    arrival::log_file_not_read(drills).await;
+    arrival::spans_taken_by_a_stranger(drills).await;
+    arrival::collector_disk_full(drills).await;
     proxy_stopped(drills).await;
     certificate_ending(drills).await;
     api_stopped(drills).await;
@@ -264,58 +266,6 @@ async fn silence(drills: &mut Drills) {
                 for _ in 0..150 {
                     world.user().comment().await;
                 }
-            },
-        )
-        .await;
-}
-
-async fn line_refused(drills: &mut Drills) {
-    let drill = Drill {
-        cause: "a log file has lines of two years ago, which Loki does not take",
-        fires: &["CollectorGaveUp{exporter=loki}", "StoreDiscarding{job=loki}"],
-        explained: &[],
-    };
-    drills
-        .drill(
-            drill,
-            async |_| {
-                let lines = std::fs::read_to_string(format!("{LOG_DIRECTORY}/api.jsonl")).expect("log lines");
-                let line = lines.lines().next().expect("a line");
-                let year = line.find("\"20").expect("a line that tells its time") + 1;
-                let old = format!("{}2020{}", &line[..year], &line[year + 4..]);
-                std::fs::write(format!("{LOG_DIRECTORY}/api-old.jsonl"), format!("{old}\n")).expect("a file");
-            },
-            async |_, ()| std::fs::remove_file(format!("{LOG_DIRECTORY}/api-old.jsonl")).expect("the file"),
-        )
-        .await;
-}
-
-async fn log_file_not_read(drills: &mut Drills) {
-    let drill = Drill {
-        cause: "a second API writes its lines into a file whose name the collector does not read",
-        fires: &["LogsNotArriving"],
-        explained: &[],
-    };
-    let unread = format!("{LOG_DIRECTORY}/second.jsonl");
-    drills
-        .drill(
-            drill,
-            async |world| {
-                let api = world.start_second_api_with(&[("SOCIALIZE_LOG_FILE", unread.as_str())]).await;
-                let client = world.client.clone();
-                // An unauthenticated client calls it 20 times a second.
-                let asking = tokio::spawn(async move {
-                    loop {
-                        let _ = client.get(format!("{SECOND_API}/v1/me")).send().await;
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                    }
-                });
-                (api, asking)
-            },
-            async |_, (mut api, asking)| {
-                asking.abort();
-                api.stop();
-                std::fs::remove_file(&unread).expect("the file");
             },
         )
         .await;

@@ -6,6 +6,7 @@
 //! application's retries, checks and timeouts keep their own pace.
 
 mod alerts;
+mod arrival;
 mod background;
 mod causes;
 mod mail_server;

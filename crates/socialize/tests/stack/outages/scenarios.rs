@@ -12,6 +12,7 @@ use telemetry::builtin::Signal;
 use super::relay::Answer;
 use super::world::World;
 use super::{Outages, PACE, for_some_time};
+use crate::collector_disk;
 
 /// Duration of the collector's outage: a tenth of ten minutes in production.
 const COLLECTOR_AWAY: Duration = Duration::from_secs(60);
@@ -183,9 +184,9 @@ async fn queues_full(outages: &mut Outages) {
             for signal in Signal::ALL {
                 world.store(*signal).program.stop_within(GRACE).await;
             }
-            world.limit_collector_disk(Some(ROOM));
+            collector_disk::limit(Some(ROOM));
             for_some_time(QUEUES_FULL).await;
-            world.limit_collector_disk(None);
+            collector_disk::limit(None);
             for signal in Signal::ALL {
                 world.start_store(*signal);
             }

@@ -28,9 +28,6 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("SOCIALIZE_LOG_FILE_KEEP", "1000"),
 ];
 
-/// Directory of the collector's queues and positions.
-const COLLECTOR_DISK: &str = "/var/lib/otelcol";
-
 pub(super) struct World {
     pub(super) client: Client,
     pub(super) prometheus: Prometheus,
@@ -123,21 +120,6 @@ impl World {
         for store in &self.stores {
             store.relay.answer(answer);
         }
-    }
-
-    /// Limits the free space of the collector's disk, or removes the limit.
-    pub(super) fn limit_collector_disk(&self, room: Option<u64>) {
-        let used = Command::new("du").args(["--summarize", "--block-size=1", COLLECTOR_DISK]).output();
-        let used = String::from_utf8(used.expect("du").stdout).expect("text");
-        let used: u64 =
-            used.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).expect("a number");
-        let size = room.map_or("50%".to_owned(), |room| (used + room).to_string());
-        let options = format!("remount,size={size}");
-        let status = Command::new("mount").args(["-o", &options, COLLECTOR_DISK]).status();
-        assert!(
-            status.expect("mount").success(),
-            "the disk of the collector cannot be mounted so: {options}"
-        );
     }
 
     /// Sends a signal to all stores.
