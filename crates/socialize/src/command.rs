@@ -79,7 +79,7 @@ pub async fn manage_operators(
         OperatorCommand::List { settings } => {
             let operators = operators::list(&database(&settings)?).await?;
             if operators.is_empty() {
-                print("There are no platform operators: `socialize operator add` makes one.")?;
+                print("There are no platform operators: `socialize operator add` creates one.")?;
             }
             for Operator { id, email, since } in operators {
                 let since =
@@ -122,16 +122,14 @@ pub async fn erase_user(
     } else {
         let address = address.as_deref().unwrap_or_default();
         let rows = erasure::erase_address(&database, &mut transaction, address, now).await?;
-        print(&format!("No account has this address. {rows} other rows named it, and do not any more."))?;
+        print(&format!("No account has this address. It was removed from {rows} other rows."))?;
     }
     database.commit(transaction).await?;
     if let (Some(directory), Some(address)) = (mail_directory, address) {
         let emails = mail::forget_in(Path::new(directory), &address, &name);
         print(&format!("{emails} e-mails in {directory} named the person and are deleted."))?;
     }
-    print(
-        "Backups, and what a mail server took, still name the person. docs/PRIVACY.md says what logs and traces have.",
-    )
+    print("Backups and sent e-mails still name the person. docs/PRIVACY.md describes logs and traces.")
 }
 
 /// `socialize dead-letters`
@@ -216,8 +214,7 @@ pub fn print_openapi() -> anyhow::Result<()> {
 pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
     let url = format!("http://{address}/health/ready");
-    let answer =
-        client.get(&url).send().await.map_err(|_| anyhow::anyhow!("nothing answers on {address}"))?;
+    let answer = client.get(&url).send().await.map_err(|_| anyhow::anyhow!("no response from {address}"))?;
     let is_ready = answer.status() == StatusCode::OK;
     print(if is_ready { "ready" } else { "not ready" })?;
     Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -180,7 +180,7 @@ impl IntoResponse for Error {
             Self::Failed { error_type, location } => {
                 telemetry::current::fail(error_type, location);
                 match code {
-                    ErrorCode::Unavailable => ("Socialize cannot answer right now. Please try again shortly.".into(), Some(1)),
+                    ErrorCode::Unavailable => ("Socialize is temporarily unavailable. Please try again shortly.".into(), Some(1)),
                     ErrorCode::Timeout => ("The request took too long. Please try again.".into(), Some(1)),
                     _ => ("Something went wrong on our side. Please try again, and mention the request id if it keeps happening.".into(), None),
                 }
@@ -211,7 +211,7 @@ pub fn panic_response(trace_id: TraceId) -> Response {
 
 /// Replaces a response for which there is no memory. The request id is already assigned.
 pub(crate) fn overloaded_response(request_id: Option<HeaderValue>) -> Response {
-    let message = "Socialize cannot answer right now. Please try again shortly.";
+    let message = "Socialize is temporarily unavailable. Please try again shortly.";
     let mut response = respond(ErrorCode::Unavailable, message.into(), Some(1), None);
     if let Some(request_id) = request_id {
         response.headers_mut().insert(REQUEST_ID, request_id);
@@ -263,23 +263,23 @@ pub mod answers {
         statuses.iter().map(answer).collect()
     }
 
-    const BAD_REQUEST: (&str, &str) = ("400", "The request cannot be read.");
+    const BAD_REQUEST: (&str, &str) = ("400", "The request is malformed.");
     const UNAUTHENTICATED: (&str, &str) = ("401", "No valid access token.");
-    const FORBIDDEN: (&str, &str) = ("403", "The caller may not do this.");
-    const NOT_FOUND: (&str, &str) = ("404", "It does not exist, or the caller may not know that it does.");
+    const FORBIDDEN: (&str, &str) = ("403", "The caller lacks the permission.");
+    const NOT_FOUND: (&str, &str) = ("404", "Not found, or not visible to the caller.");
     const REQUEST_TIMEOUT: (&str, &str) = ("408", "The body took too long to arrive.");
-    const CONFLICT: (&str, &str) = ("409", "It conflicts with the state of things.");
-    const VERSION_MISMATCH: (&str, &str) = ("412", "Somebody else has changed it meanwhile.");
+    const CONFLICT: (&str, &str) = ("409", "The action conflicts with the current state.");
+    const VERSION_MISMATCH: (&str, &str) = ("412", "The version has changed.");
     const TOO_LARGE: (&str, &str) = ("413", "The body is too large.");
     const MEDIA_TYPE: (&str, &str) = ("415", "The body is not JSON.");
-    const FILE_TYPE: (&str, &str) = ("415", "The file is none of the types that can be uploaded.");
-    const RANGE: (&str, &str) = ("416", "The file does not have the range that is asked for.");
-    const INVALID: (&str, &str) = ("422", "A field has a value that is not allowed.");
-    const KEY_REUSED: (&str, &str) = ("422", "The Idempotency-Key came with another request before.");
+    const FILE_TYPE: (&str, &str) = ("415", "The file has an unsupported type.");
+    const RANGE: (&str, &str) = ("416", "The file does not contain the requested range.");
+    const INVALID: (&str, &str) = ("422", "A field has an invalid value.");
+    const KEY_REUSED: (&str, &str) = ("422", "The Idempotency-Key was used with another request.");
     const PRECONDITION_REQUIRED: (&str, &str) = ("428", "The If-Match header is missing.");
-    const RATE_LIMITED: (&str, &str) = ("429", "Too many requests; Retry-After says when to try again.");
-    const INTERNAL: (&str, &str) = ("500", "A fault of ours.");
-    const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the answer took too long.");
+    const RATE_LIMITED: (&str, &str) = ("429", "Too many requests; Retry-After says when to retry.");
+    const INTERNAL: (&str, &str) = ("500", "Internal error.");
+    const UNAVAILABLE: (&str, &str) = ("503", "A dependency is down, or the request timed out.");
 
     /// A route that needs an access token: 401, 500, 503.
     pub struct Authenticated;
@@ -371,13 +371,13 @@ pub mod answers {
             let etag = |response: ResponseBuilder| {
                 let mut header = Header::default();
                 header.description =
-                    Some("Names the content; If-None-Match and If-Range take it.".to_owned());
+                    Some("Identifies the content, for If-None-Match and If-Range.".to_owned());
                 RefOr::T(response.header("etag", header).build())
             };
             let mut all = documented(&[RANGE]);
             all.insert("200".to_owned(), etag(file("The file.")));
-            all.insert("206".to_owned(), etag(file("The range of the file that was asked for.")));
-            let unchanged = ResponseBuilder::new().description("The client has the file already.");
+            all.insert("206".to_owned(), etag(file("The requested range of the file.")));
+            let unchanged = ResponseBuilder::new().description("The client already has the file.");
             all.insert("304".to_owned(), etag(unchanged));
             all
         }

@@ -154,7 +154,7 @@ async fn read_level(State(app): State<App>) -> String {
 async fn set_level(State(app): State<App>, request: Request) -> Response {
     let body = match tokio::time::timeout(BODY_TIMEOUT, to_bytes(request.into_body(), BODY_BYTES)).await {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "A log level is shorter.\n").into_response(),
+        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "The log level is too long.\n").into_response(),
         Err(_) => return (StatusCode::REQUEST_TIMEOUT, "The body did not arrive in time.\n").into_response(),
     };
     match String::from_utf8_lossy(&body).trim().parse::<LevelSetting>() {

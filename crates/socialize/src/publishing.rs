@@ -148,9 +148,9 @@ pub(crate) async fn require_endpoint(
     let refused = |message: &'static str| Err(Error::refused(ErrorCode::PublishingEndpointMissing, message));
     match endpoint {
         Some(endpoint) if endpoint.disabled_at.is_none() => Ok(()),
-        Some(_) => refused(
-            "The publishing endpoint has answered that it wants nothing more (410 Gone): set it again first.",
-        ),
+        Some(_) => {
+            refused("The publishing endpoint refused all further deliveries (410 Gone): set it again first.")
+        }
         None => refused(
             "The workspace has no publishing endpoint: set one first, or mark the content item as published.",
         ),

@@ -338,7 +338,7 @@ impl RateLimits {
         let granted =
             NonZeroUsize::new((count.get() / portion).saturating_sub(1)).unwrap_or(NonZeroUsize::MIN);
         let code = self.code(b"writes of", &[user.uuid().as_bytes()]);
-        let message = "You are sending more requests than anybody needs. Please wait before sending another.";
+        let message = "You are sending too many requests. Please wait before sending another.";
         self.count_action(Subject { code, limit: Limit { count: granted, window } }, message).await?;
         self.portions.add(user, portion);
         Ok(())

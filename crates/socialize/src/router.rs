@@ -135,7 +135,7 @@ async fn finish(State((app, limit)): State<(App, Duration)>, request: Request, n
 }
 
 async fn not_found() -> Error {
-    Error::refused(ErrorCode::NotFound, "There is nothing at this path; /docs lists every route.")
+    Error::refused(ErrorCode::NotFound, "No route has this path; /docs lists all routes.")
 }
 
 async fn headers_too_large() -> Error {
@@ -163,7 +163,7 @@ async fn unreadable(Extension(reason): Extension<Unreadable>) -> Error {
 async fn method_not_allowed() -> Error {
     Error::refused(
         ErrorCode::MethodNotAllowed,
-        "This path does not know the method; the Allow header lists those it does.",
+        "This path does not support the method; the Allow header lists those that it supports.",
     )
 }
 

@@ -72,7 +72,7 @@ impl Slots {
                 return Err(match taken {
                     Taken::ByAll => Error::failed(ErrorType::Unavailable),
                     Taken::ByUploader => Error::rate_limited(
-                        "You or your organization have as many uploads under way as can be at once. Try again when some have ended.",
+                        "You or your organization have too many concurrent uploads. Try again when some have finished.",
                         10,
                     ),
                 });

@@ -246,6 +246,6 @@ fn too_large(rules: UploadRules) -> Error {
 
 fn other_type(rules: UploadRules) -> Error {
     let names: Vec<&str> = rules.media_types.iter().map(|media_type| media_type.as_str()).collect();
-    let message = format!("By its content the file must be one of: {}.", names.join(", "));
+    let message = format!("The file's content must be one of: {}.", names.join(", "));
     Error::refused(ErrorCode::UnsupportedMediaType, message)
 }

@@ -67,7 +67,7 @@ pub async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
         ended = show(settings, &interrupts) => ended,
         // Dropping the future ends all its work: the terminal is restored and Postgres stops.
         _ = interrupts.second() => {
-            Steps.say("\nStopped at once: what was under way was not finished.");
+            Steps.say("\nStopped at once, without finishing work in progress.");
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
     }

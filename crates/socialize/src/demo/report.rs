@@ -36,7 +36,7 @@ pub(super) fn problems(usage: &[UsageCount], driven: &Driven) -> Vec<String> {
         problems.push(format!("{title}: {metric} says {signal}, but {counted_in} has {facts}."));
     }
     problems.extend(
-        driven.unexpected().map(|(answer, count)| format!("Unexpected answer, {count} times: {answer}.")),
+        driven.unexpected().map(|(answer, count)| format!("Unexpected response, {count} times: {answer}.")),
     );
     problems
 }

@@ -191,7 +191,9 @@ fn server_secret(path: &Path) -> anyhow::Result<Secret> {
                 .with_context(|| format!("the secret {} cannot be read", path.display()))?;
             if secret.trim().len() < 32 {
                 let path = path.display();
-                return Err(anyhow!("the secret {path} is damaged: remove the file, and a new one is made"));
+                return Err(anyhow!(
+                    "the secret {path} is damaged: remove the file, and a new one is created"
+                ));
             }
             Ok(Secret::new(secret.trim()))
         }

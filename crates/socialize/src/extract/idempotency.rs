@@ -96,7 +96,7 @@ fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     match (visible, values.next()) {
         (Some(key), None) => Ok(Some(key.to_owned())),
         _ => {
-            let message = "One Idempotency-Key can be sent, of 1 to 255 visible ASCII characters without spaces; a UUID is a good one.";
+            let message = "Send one Idempotency-Key of 1 to 255 visible ASCII characters without spaces, such as a UUID.";
             Err(Error::refused(ErrorCode::MalformedRequest, message))
         }
     }
@@ -232,8 +232,7 @@ async fn claim(
         .await?;
     let Some(earlier) = earlier else { return Ok(Claim::SessionEnded) };
     if earlier.method_and_route != key.method_and_route || earlier.request_hash != key.request_hash {
-        let message =
-            "This Idempotency-Key came with another request before: use a new key for a new request.";
+        let message = "This Idempotency-Key was used with another request: use a new key for a new request.";
         return Err(Error::refused(ErrorCode::IdempotencyKeyReused, message));
     }
     Ok(Claim::Earlier(earlier.into_response()))

@@ -19,12 +19,12 @@ impl FromRequestParts<App> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
         let lines: Vec<_> = parts.headers.get_all(header::IF_MATCH).iter().collect();
         if lines.is_empty() {
-            let message = "Send If-Match with the ETag of the version that you have read, so that you do not overwrite what somebody else wrote meanwhile.";
+            let message = "Send If-Match with the ETag of the version that you have read, so that you do not overwrite a concurrent change.";
             return Err(Error::refused(ErrorCode::PreconditionRequired, message));
         }
         let text: Result<Vec<&str>, _> = lines.into_iter().map(|line| line.to_str()).collect();
         text.ok().and_then(|text| EntityTags::parse(&text.join(","))).map(Self).ok_or_else(|| {
-            let message = "If-Match must be the ETag of an earlier answer, with its quotes.";
+            let message = "If-Match must be the ETag of an earlier response, with its quotes.";
             Error::refused(ErrorCode::MalformedRequest, message)
         })
     }
@@ -40,7 +40,7 @@ impl IfMatch {
             return Ok(());
         }
         let message =
-            "Somebody has changed it since you read it: read it again, and repeat your edit on that version.";
+            "It was changed since you read it: read it again, and repeat your edit on that version.";
         Err(Error::refused(ErrorCode::VersionMismatch, message))
     }
 }

@@ -42,7 +42,7 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
                 let text = rejection.body_text();
                 // Removes the library's prefix.
                 let problem = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-                let message = format!("The query is not one that this route takes: {problem}.");
+                let message = format!("The query is invalid for this route: {problem}.");
                 Err(Error::refused(ErrorCode::MalformedRequest, message))
             }
         }

@@ -166,7 +166,7 @@ struct CommentPath {
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("comment_id" = CommentId, Path),
     ),
-    responses((status = 204, description = "The comment is gone."), answers::Authenticated, answers::Forbidden, answers::NotFound),
+    responses((status = 204, description = "The comment is deleted."), answers::Authenticated, answers::Forbidden, answers::NotFound),
     security(("access_token" = []))
 )]
 async fn delete_comment(

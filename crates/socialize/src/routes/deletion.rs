@@ -45,7 +45,7 @@ struct ContentItemPath {
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    responses((status = 204, description = "The content item is gone."), answers::Act),
+    responses((status = 204, description = "The content item is deleted."), answers::Act),
     security(("access_token" = []))
 )]
 async fn delete_content_item(
@@ -85,7 +85,7 @@ async fn delete_content_item(
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 204, description = "The workspace is gone."), answers::Read),
+    responses((status = 204, description = "The workspace is deleted."), answers::Read),
     security(("access_token" = []))
 )]
 async fn delete_workspace(
@@ -126,7 +126,7 @@ async fn delete_workspace(
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
-    responses((status = 204, description = "The organization is gone."), answers::Read),
+    responses((status = 204, description = "The organization is deleted."), answers::Read),
     security(("access_token" = []))
 )]
 async fn delete_organization(
@@ -162,7 +162,7 @@ struct AccountDeletion {
     delete, path = "/v1/me", tag = "me",
     request_body = AccountDeletion,
     responses(
-        (status = 204, description = "The account is gone."),
+        (status = 204, description = "The account is deleted."),
         answers::Authenticated, answers::Conflict, answers::PublicWrite,
     ),
     security(("access_token" = []))

@@ -79,7 +79,7 @@ impl PageQuery {
         let refusal = || {
             Error::refused(
                 ErrorCode::MalformedRequest,
-                "cursor must be the next_cursor of an earlier answer.",
+                "cursor must be the next_cursor of an earlier response.",
             )
         };
         Position::decode(cursor).map(Some).ok_or_else(refusal)

@@ -99,8 +99,8 @@ async fn read_publishing_endpoint(
     params(("workspace_id" = WorkspaceId, Path)),
     request_body = NewPublishingEndpoint,
     responses(
-        (status = 200, body = PublishingEndpointWithSecret, description = "It was there and is another now."),
-        (status = 201, body = PublishingEndpointWithSecret, description = "It is new, and so is its secret."),
+        (status = 200, body = PublishingEndpointWithSecret, description = "The endpoint was replaced."),
+        (status = 201, body = PublishingEndpointWithSecret, description = "The endpoint was created, with a new secret."),
         answers::Write,
     ),
     security(("access_token" = []))
@@ -207,7 +207,7 @@ async fn rotate_publishing_secret(
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 204, description = "The publishing endpoint is gone."), answers::Read),
+    responses((status = 204, description = "The publishing endpoint is deleted."), answers::Read),
     security(("access_token" = []))
 )]
 async fn delete_publishing_endpoint(

@@ -117,7 +117,7 @@ pub fn summary(driven: &Driven) -> String {
         latency(1.0)
     ));
     if driven.held_back > 0 {
-        lines.push(format!("{} actions were held back: too many were under way.", driven.held_back));
+        lines.push(format!("{} actions were skipped: too many were in flight.", driven.held_back));
     }
     lines.extend(driven.unexpected().map(|(answer, count)| format!("Unexpected, {count} times: {answer}")));
     lines.join("\n")

@@ -86,7 +86,7 @@ async fn register(
     if may_send && owner.is_none() {
         app.signals.user_registered();
     }
-    Ok(Accepted::new("Please look into your mailbox: the e-mail says how to go on."))
+    Ok(Accepted::new("Please check your mailbox: the e-mail says how to continue."))
 }
 
 struct Registration {
@@ -145,7 +145,7 @@ async fn insert_pending(
     post, path = "/v1/auth/resend-verification", tag = "authentication",
     request_body = EmailRequest,
     responses(
-        (status = 202, body = Accepted, description = "If the address waits for confirmation, it gets an e-mail."),
+        (status = 202, body = Accepted, description = "If a registration of the address is pending, it gets an e-mail."),
         answers::PublicWrite, answers::RateLimited,
     )
 )]
@@ -176,7 +176,7 @@ async fn resend_verification(
     let token = newest.unwrap_or_else(|| RegistrationId::from(Uuid::now_v7()));
     Email::VerifyEmail { token }.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
-    Ok(Accepted::new("If this address waits for confirmation, it gets another e-mail."))
+    Ok(Accepted::new("If a registration of this address is pending, it gets another e-mail."))
 }
 
 /// Confirm an address with the token of an e-mailed link

@@ -97,12 +97,12 @@ pub(super) struct AttachmentQuery {
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments", tag = "attachments",
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), AttachmentQuery,
-        ("if-match" = String, Header, description = "The ETag of the version of the content item that the edit is about."),
+        ("if-match" = String, Header, description = "The ETag of the content item's current version."),
         ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 201, body = Attachment, headers(("etag" = String, description = "Of the content item: what the next edit sends as If-Match."))),
+        (status = 201, body = Attachment, headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::FileBody, answers::Conflict,
         answers::Precondition, answers::KeyReused, answers::RateLimited,
     ),
@@ -352,10 +352,10 @@ pub(super) async fn download_attachment(
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("attachment_id" = AttachmentId, Path),
-        ("if-match" = String, Header, description = "The ETag of the version of the content item that the edit is about."),
+        ("if-match" = String, Header, description = "The ETag of the content item's current version."),
     ),
     responses(
-        (status = 204, description = "The attachment is gone.", headers(("etag" = String, description = "Of the content item: what the next edit sends as If-Match."))),
+        (status = 204, description = "The attachment is deleted.", headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest, answers::Conflict,
         answers::Precondition,
     ),

@@ -43,7 +43,7 @@ pub(super) struct NewContentItem {
     ),
     request_body = NewContentItem,
     responses(
-        (status = 201, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 201, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
     ),
     security(("access_token" = []))
@@ -184,7 +184,7 @@ pub(super) async fn list_content_items(
     get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::NotFound,
     ),
     security(("access_token" = []))
@@ -234,11 +234,11 @@ pub(super) struct ContentItemEdit {
     patch, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
-        ("if-match" = String, Header, description = "The ETag of the version that the edit is about."),
+        ("if-match" = String, Header, description = "The ETag of the current version."),
     ),
     request_body = ContentItemEdit,
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What the next edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of the next edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
         answers::Precondition,
     ),

@@ -34,7 +34,7 @@ pub(super) struct Schedule {
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     request_body = Schedule,
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
     ),
     security(("access_token" = []))
@@ -63,7 +63,7 @@ pub(super) async fn schedule_content_item(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/unschedule", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
     ),
     security(("access_token" = []))
@@ -94,7 +94,7 @@ pub(super) async fn unschedule_content_item(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/publish", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
     ),
     security(("access_token" = []))
@@ -114,7 +114,7 @@ pub(super) async fn publish_content_item(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/mark-published", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
     ),
     security(("access_token" = []))

@@ -24,7 +24,7 @@ const MAX_REVIEWERS_ASKED: i64 = 50;
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/submit", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
     ),
     security(("access_token" = []))
@@ -75,7 +75,7 @@ pub(super) async fn submit_content_item(
     post, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/archive", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "What an edit sends as If-Match."))),
+        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
     ),
     security(("access_token" = []))
