@@ -1,7 +1,7 @@
 //! Socialize: teams draft social-media content and get it approved.
 //!
 //! Start at [`router`], which lists every route.
-#![cfg_attr(not(test), expect(missing_docs, reason = "only the binary and its tests use this library"))]
+#![expect(missing_docs, reason = "only the binary and its tests use this library")]
 
 pub mod activity;
 pub mod app;
