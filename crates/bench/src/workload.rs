@@ -175,6 +175,7 @@ impl Variant {
         let settings = TelemetrySettings {
             sampler: Sampler { ratio: if self == Self::Unsampled { 0.0 } else { 1.0 }, parent_based: true },
             traces: self != Self::NoEndpointWarn,
+            exemplars: true,
             levels: LevelFilter::new(level.into()),
             resource: Resource {
                 attributes: vec![

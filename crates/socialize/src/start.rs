@@ -123,6 +123,7 @@ fn telemetry_settings(settings: &Settings, role: Role) -> TelemetrySettings {
     TelemetrySettings {
         sampler: otlp.map(|otlp| otlp.sampler).unwrap_or_default(),
         traces: otlp.is_some_and(|otlp| otlp.traces.is_some()),
+        exemplars: otlp.is_none_or(|otlp| otlp.exemplars),
         levels: LevelFilter::new(settings.log.levels.clone()),
         resource: resource(settings, role),
     }

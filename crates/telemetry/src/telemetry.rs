@@ -37,6 +37,8 @@ struct Inner {
     clock: Clock,
     meter: Meter,
     settings: TelemetrySettings,
+    /// True if exemplars are kept, whose spans are encoded.
+    exemplars: bool,
     shards: Box<[Shard]>,
     /// Head and tail of trace export requests.
     span_request: RequestFrame,
@@ -49,17 +51,31 @@ struct Inner {
 
 /// Settings that are fixed before the first record. By default, lines are written from level `info`
 /// and no spans are encoded.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct TelemetrySettings {
     /// Selects the traces that are recorded.
     pub sampler: Sampler,
     /// If false, no span is encoded.
     pub traces: bool,
+    /// If false, no histogram names a span as an example.
+    pub exemplars: bool,
     /// Selects the lines that are written. It is shared, so levels can be changed while the process
     /// runs.
     pub levels: LevelFilter,
     /// The OTLP resource of the process.
     pub resource: Resource,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            sampler: Sampler::default(),
+            traces: false,
+            exemplars: true,
+            levels: LevelFilter::default(),
+            resource: Resource::default(),
+        }
+    }
 }
 
 /// A buffer shared by few threads. Threads are spread over the shards, so a lock is rarely
@@ -97,6 +113,7 @@ impl Telemetry {
             lines: meter.counter(&builtin::LOG_LINES),
             meter,
             span_request: RequestFrame::new(&settings.resource),
+            exemplars: settings.traces && settings.exemplars,
             settings,
             shards: (0..2 * parallelism).map(|_| Shard::default()).collect(),
             wake_lines: OnceLock::new(),
@@ -130,7 +147,7 @@ impl Telemetry {
 
     /// Renders a record as metric points, a line and a span.
     pub fn finish(&self, record: &Record<'_>) {
-        record.record_point(self.inner.settings.traces);
+        record.record_point(self.inner.exemplars);
         let level = record.operation.level(record.outcome);
         let wants_line = self.inner.settings.levels.enabled(level);
         let wants_span = self.inner.settings.traces && record.context.sampled;

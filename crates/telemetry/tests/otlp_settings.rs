@@ -2,10 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
+use otlp_sink::OtlpSink;
 use telemetry::Sampler;
-use telemetry::otlp::{Compression, OtlpSettings, Protocol, SecretHeaders, SettingError, SignalSettings};
+use telemetry::otlp::{
+    Compression, OtlpSettings, Protocol, STANDARD_VARIABLES, SecretHeaders, SettingError, SignalSettings,
+    Treatment,
+};
 
 /// Names and values of variables.
 type Variables<'a> = &'a [(&'a str, &'a str)];
@@ -186,6 +194,13 @@ fn the_resource_is_read() {
     }
 }
 
+const PROPAGATORS: &str = "must be `tracecontext` or `tracecontext,baggage`: other formats are not read";
+const LOGS_EXPORTER: &str = "must be `none` or `console`: log lines go to standard output and a file, from which a \
+                             collector reads them";
+const TEMPORALITY: &str = "must be `cumulative`: a collector can convert to delta";
+const EXEMPLAR_FILTER: &str =
+    "must be `trace_based` or `always_off`: a request outside the sample has no span";
+
 #[test]
 fn each_mistake_is_explained_without_its_value() {
     // Every invalid value contains this word, and no message may repeat it.
@@ -264,6 +279,25 @@ fn each_mistake_is_explained_without_its_value() {
             "parentbased_hunter2",
             "must be `always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`",
         ),
+        ("OTEL_PROPAGATORS", "tracecontext,hunter2", PROPAGATORS),
+        ("OTEL_PROPAGATORS", "baggage", PROPAGATORS),
+        ("OTEL_PROPAGATORS", "none", PROPAGATORS),
+        ("OTEL_LOGS_EXPORTER", "otlp", LOGS_EXPORTER),
+        ("OTEL_LOGS_EXPORTER", "hunter2", LOGS_EXPORTER),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta", TEMPORALITY),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "lowmemory", TEMPORALITY),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "always_on", EXEMPLAR_FILTER),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "hunter2", EXEMPLAR_FILTER),
+        (
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+            "/hunter2/client.pem",
+            "needs its private key: name the file in OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
+            "/hunter2/client.key",
+            "needs its certificate: name the file in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        ),
         ("OTEL_RESOURCE_ATTRIBUTES", "hunter2", "must be a list key=value,key=value"),
         ("OTEL_RESOURCE_ATTRIBUTES", "=hunter2", "must be a list key=value,key=value"),
         ("OTEL_RESOURCE_ATTRIBUTES", "hunter2=%ff", "must be UTF-8 once its percent-encoding is undone"),
@@ -314,6 +348,144 @@ fn a_certificate_file_must_hold_certificates() {
         std::fs::write(&file, content).unwrap();
         let mistakes = read(&[ENDPOINT, ("OTEL_EXPORTER_OTLP_CERTIFICATE", path)]).err().unwrap();
         assert_eq!(mistakes[0].problem, problem);
+    }
+}
+
+#[test]
+fn client_certificate_and_key_must_belong_together() {
+    const CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+    const KEY: &str = "OTEL_EXPORTER_OTLP_CLIENT_KEY";
+    const NO_KEY: &str = "names a file without a private key; it must hold an unencrypted key in PEM";
+    let (one, other) = (OtlpSink::start_mutual(), OtlpSink::start_mutual());
+    let ((certificate, key), (_, other_key)) =
+        (one.client_identity().unwrap(), other.client_identity().unwrap());
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+    let table = [
+        (certificate, key, None),
+        ("", key, Some((CERTIFICATE, "names a file without a certificate; it must hold PEM certificates"))),
+        (key, key, Some((CERTIFICATE, "names a file without a certificate; it must hold PEM certificates"))),
+        (certificate, "", Some((KEY, NO_KEY))),
+        (certificate, certificate, Some((KEY, NO_KEY))),
+        (certificate, &encrypted, Some((KEY, NO_KEY))),
+        (
+            certificate,
+            "-----BEGIN PRIVATE KEY-----\naGVsbG8=\n-----END PRIVATE KEY-----\n",
+            Some((KEY, "names a file with a private key of an unknown kind")),
+        ),
+        (
+            certificate,
+            other_key,
+            Some((KEY, "names a private key that does not belong to the client certificate")),
+        ),
+    ];
+    for (certificate, key, expected) in table {
+        std::fs::write(path("client.pem"), certificate).unwrap();
+        std::fs::write(path("client.key"), key).unwrap();
+        let read = read(&[ENDPOINT, (CERTIFICATE, &path("client.pem")), (KEY, &path("client.key"))]);
+        let mistakes = read.err().unwrap_or_default();
+        let mistakes: Vec<(&str, &str)> = mistakes.iter().map(|m| (m.variable, &*m.problem)).collect();
+        assert_eq!(mistakes, expected.into_iter().collect::<Vec<_>>());
+    }
+    let absent = read(&[ENDPOINT, (CERTIFICATE, &path("client.pem")), (KEY, &path("absent.key"))]);
+    assert_eq!(
+        absent.err().unwrap()[0].to_string(),
+        format!("{KEY} names a file that cannot be read (entity not found)")
+    );
+}
+
+#[test]
+fn closed_sets_are_read_in_any_case() {
+    let settings = with_endpoint(&[
+        ("OTEL_TRACES_EXPORTER", "OTLP"),
+        ("OTEL_METRICS_EXPORTER", "None"),
+        ("OTEL_LOGS_EXPORTER", "Console"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "GZIP"),
+        ("OTEL_TRACES_SAMPLER", "ParentBased_Always_Off"),
+        ("OTEL_PROPAGATORS", "Baggage, TraceContext"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Cumulative"),
+        ("OTEL_METRICS_EXEMPLAR_FILTER", "Trace_Based"),
+    ]);
+    let traces = settings.traces.unwrap();
+    assert!(settings.metrics.is_none());
+    assert_eq!((traces.protocol, traces.compression), (Protocol::Grpc, Compression::Gzip));
+    assert_eq!(settings.sampler, Sampler { ratio: 0.0, parent_based: true });
+    assert!(settings.exemplars);
+    assert!(!with_endpoint(&[("OTEL_METRICS_EXEMPLAR_FILTER", "always_off")]).exemplars);
+}
+
+/// Returns the names of the variables that are treated in one of these ways.
+fn standard_names(treatments: &[Treatment]) -> BTreeSet<String> {
+    let rows = STANDARD_VARIABLES.iter().filter(|row| treatments.contains(&row.treatment));
+    rows.flat_map(|row| row.names).map(|name| (*name).to_owned()).collect()
+}
+
+#[test]
+fn every_variable_of_the_specification_has_a_treatment() {
+    let listed = include_str!("fixtures/specification_variables.txt");
+    let specified: BTreeSet<String> =
+        listed.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    assert_eq!(
+        standard_names(&[Treatment::Honoured, Treatment::Refused, Treatment::WithoutEffect]),
+        specified
+    );
+    let rows = STANDARD_VARIABLES.iter().map(|row| row.names.len()).sum::<usize>();
+    assert_eq!(rows, specified.len(), "a variable stands in two rows");
+}
+
+#[test]
+fn exactly_the_variables_that_have_an_effect_are_read() {
+    let names = RefCell::new(BTreeSet::new());
+    let set = [ENDPOINT, ("OTEL_TRACES_SAMPLER", "traceidratio")];
+    OtlpSettings::from_variables(&|name| {
+        names.borrow_mut().insert(name.to_owned());
+        set.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+    })
+    .unwrap();
+    // Read where histograms are encoded.
+    names.borrow_mut().insert("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION".to_owned());
+    assert_eq!(names.into_inner(), standard_names(&[Treatment::Honoured, Treatment::Refused]));
+}
+
+#[test]
+fn refused_variables_are_errors_even_without_an_endpoint() {
+    for row in STANDARD_VARIABLES.iter().filter(|row| row.treatment == Treatment::Refused) {
+        for name in row.names {
+            let mistakes = read(&[(name, "hunter2")]).err().unwrap();
+            let messages: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+            assert_eq!(messages, [format!("{name} {}", row.text)]);
+            assert!(read(&[(name, " ")]).unwrap().is_none(), "{name} is empty, which means unset");
+            assert!(read(&[(name, "x"), ("OTEL_SDK_DISABLED", "true")]).unwrap().is_none(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_document_shows_the_table() {
+    const BEGIN: &str = "<!-- Rendered from crates/telemetry/src/otlp/standard.rs -->\n";
+    const END: &str = "<!-- End -->\n";
+    let mut table = String::from("\n| variables | treatment | values, or why not |\n|---|---|---|\n");
+    for row in STANDARD_VARIABLES {
+        let names = row.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let treatment = match row.treatment {
+            Treatment::Honoured => "honoured",
+            Treatment::Refused => "**refused**",
+            Treatment::WithoutEffect => "without effect, because",
+        };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(table, "| {names} | {treatment} | {} |", row.text);
+    }
+    table.push('\n');
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/OTLP.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let (head, rest) = document.split_once(BEGIN).unwrap();
+    let (shown, tail) = rest.split_once(END).unwrap();
+    if shown != table {
+        let rendered = Path::new(env!("CARGO_TARGET_TMPDIR")).join("OTLP.md");
+        std::fs::write(&rendered, [head, BEGIN, &table, END, tail].concat()).unwrap();
+        panic!("docs/OTLP.md is not what the table says: copy {} there", rendered.display());
     }
 }
 

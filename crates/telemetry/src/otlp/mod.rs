@@ -13,6 +13,7 @@
 //! because a collector is nearby and its headers are secrets. Redirects: they would send those
 //! headers elsewhere. And the JSON encoding.
 
+mod certificates;
 mod export_loop;
 mod pacing;
 mod probe;
@@ -20,10 +21,12 @@ mod queue;
 mod secret_headers;
 mod sender;
 mod settings;
+mod standard;
 mod statistics;
 mod transport;
 mod variables;
 
+pub use certificates::{ClientIdentity, TrustedCertificates};
 pub use pacing::RetryPauses;
 pub use probe::{ProbeAnswer, probe};
 pub use secret_headers::SecretHeaders;
@@ -32,6 +35,6 @@ pub use sender::{
 };
 pub use settings::{
     Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
-    TrustedCertificates,
 };
+pub use standard::{STANDARD_VARIABLES, StandardVariables, Treatment};
 pub use statistics::{ExportFailure, SenderCounts, SenderStatistics};

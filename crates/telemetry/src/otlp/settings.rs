@@ -4,14 +4,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use url::Url;
 
-use super::{RetryPauses, SecretHeaders};
+use super::{ClientIdentity, RetryPauses, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
 use crate::builtin::Signal;
 
@@ -31,6 +28,8 @@ pub struct OtlpSettings {
     pub metrics: Option<SignalSettings>,
     /// Selects the traces that are recorded.
     pub sampler: Sampler,
+    /// If true, histograms name sampled spans as examples.
+    pub exemplars: bool,
     /// Attributes that describe this process in every request.
     pub resource: ResourceSettings,
 }
@@ -50,6 +49,8 @@ pub struct SignalSettings {
     pub compression: Compression,
     /// The only certificates that may verify the collector; `None` for the platform's trust store.
     pub trusted_certificates: Option<TrustedCertificates>,
+    /// Certificate and key that a collector may ask for.
+    pub client_identity: Option<ClientIdentity>,
     /// Time between two collections of the source.
     pub interval: Duration,
     /// Maximum bytes in memory, including the request in flight. Batches beyond the first half are
@@ -69,6 +70,7 @@ impl SignalSettings {
             timeout: DEFAULT_TIMEOUT,
             compression: Compression::None,
             trusted_certificates: None,
+            client_identity: None,
             interval: match signal {
                 Signal::Logs | Signal::Traces => DEFAULT_BATCH_INTERVAL,
                 Signal::Metrics => DEFAULT_METRIC_INTERVAL,
@@ -162,40 +164,6 @@ pub enum Compression {
     None,
     /// Compression by gzip.
     Gzip,
-}
-
-/// Certificates that replace the platform's trust store.
-#[derive(Clone)]
-pub struct TrustedCertificates {
-    pem: Vec<u8>,
-}
-
-impl TrustedCertificates {
-    /// Reads a file of PEM certificates. The error is a sentence for the operator.
-    pub fn read(path: &Path) -> Result<Self, String> {
-        let pem = std::fs::read(path)
-            .map_err(|error| format!("names a file that cannot be read ({})", error.kind()))?;
-        Self::from_pem(pem).map_err(str::to_owned)
-    }
-
-    /// Parses PEM certificates. Fails if there is none or one is malformed.
-    pub fn from_pem(pem: Vec<u8>) -> Result<Self, &'static str> {
-        let mut roots = rustls::RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            certificate
-                .ok()
-                .and_then(|certificate| roots.add(certificate).ok())
-                .ok_or("names a file with a malformed certificate; it must hold PEM certificates")?;
-        }
-        if roots.is_empty() {
-            return Err("names a file without a certificate; it must hold PEM certificates");
-        }
-        Ok(Self { pem })
-    }
-
-    pub(super) fn pem(&self) -> &[u8] {
-        &self.pem
-    }
 }
 
 /// Resource attributes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.

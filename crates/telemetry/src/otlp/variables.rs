@@ -1,24 +1,24 @@
 //! Reads [`OtlpSettings`] from the standard `OTEL_*` variables.
 //!
-//! Two rules are stricter than the standard. Without an endpoint nothing is sent, where the
-//! standard would try a collector on this host. An invalid value is an error, where the standard
-//! would ignore it with a warning.
+//! Rules that are stricter than the standard: without an endpoint nothing is sent, where the standard
+//! would try a collector on this host. An invalid value is an error, where the standard would ignore
+//! it with a warning. A timeout of 0, which means unlimited, is invalid: a collector that hangs would
+//! stop the export.
 //!
-//! Variables for things that do not exist here are not read: queue and batch sizes of the standard
-//! SDK (ours are bounded in bytes), timeouts of its processors (a request has one timeout), client
-//! certificates, and everything about logs, which are lines on standard output.
+//! [`STANDARD_VARIABLES`] says which variables are read.
+
+mod parse;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::time::Duration;
 
-use percent_encoding::percent_decode_str;
-
-use super::SecretHeaders;
+use self::parse::Parsed;
+use super::certificates::IdentityError;
 use super::settings::{
     Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
-    TrustedCertificates,
 };
+use super::standard::{STANDARD_VARIABLES, Treatment};
+use super::{ClientIdentity, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
 use crate::builtin::Signal;
 
@@ -27,7 +27,10 @@ const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
-const LONGEST_MILLISECONDS: u64 = 24 * 60 * 60 * 1000;
+const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+const LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER";
+const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+const EXEMPLAR_FILTER: &str = "OTEL_METRICS_EXEMPLAR_FILTER";
 
 /// Variables that exist in a general form and once for each signal.
 struct ExporterVariables {
@@ -37,6 +40,8 @@ struct ExporterVariables {
     timeout: &'static str,
     compression: &'static str,
     certificate: &'static str,
+    client_certificate: &'static str,
+    client_key: &'static str,
 }
 
 const GENERAL: ExporterVariables = ExporterVariables {
@@ -46,6 +51,8 @@ const GENERAL: ExporterVariables = ExporterVariables {
     timeout: "OTEL_EXPORTER_OTLP_TIMEOUT",
     compression: "OTEL_EXPORTER_OTLP_COMPRESSION",
     certificate: "OTEL_EXPORTER_OTLP_CERTIFICATE",
+    client_certificate: "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+    client_key: "OTEL_EXPORTER_OTLP_CLIENT_KEY",
 };
 
 /// The names that differ between the signals.
@@ -69,6 +76,8 @@ const TRACES: SignalVariables = SignalVariables {
         timeout: "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
         compression: "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
         certificate: "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        client_certificate: "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+        client_key: "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
     },
 };
 
@@ -84,6 +93,8 @@ const METRICS: SignalVariables = SignalVariables {
         timeout: "OTEL_EXPORTER_OTLP_METRICS_TIMEOUT",
         compression: "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
         certificate: "OTEL_EXPORTER_OTLP_METRICS_CERTIFICATE",
+        client_certificate: "OTEL_EXPORTER_OTLP_METRICS_CLIENT_CERTIFICATE",
+        client_key: "OTEL_EXPORTER_OTLP_METRICS_CLIENT_KEY",
     },
 };
 
@@ -99,6 +110,10 @@ impl OtlpSettings {
         if reader.disabled() {
             return Ok(None);
         }
+        reader.refuse();
+        reader.check_fixed();
+        let exemplar_filter = reader.get(EXEMPLAR_FILTER);
+        let exemplars = reader.word(exemplar_filter, true, parse::exemplar_filter);
         let traces = reader.signal(&TRACES);
         let metrics = reader.signal(&METRICS);
         let nothing_wanted = traces.is_none() && metrics.is_none();
@@ -108,7 +123,7 @@ impl OtlpSettings {
         let sampler = reader.sampler();
         let resource = reader.resource();
         if reader.mistakes.is_empty() {
-            Ok(Some(Self { traces, metrics, sampler, resource }))
+            Ok(Some(Self { traces, metrics, sampler, exemplars, resource }))
         } else {
             Err(reader.mistakes)
         }
@@ -146,12 +161,20 @@ impl Reader<'_> {
         }
     }
 
+    /// Parses a setting with a closed set of values, in any case. Returns the default if it is absent
+    /// or invalid.
+    fn word<T>(&mut self, setting: Option<Setting>, default: T, parse: impl FnOnce(&str) -> Parsed<T>) -> T {
+        let setting =
+            setting.map(|Setting { name, value }| Setting { name, value: value.to_ascii_lowercase() });
+        self.parsed(setting, default, parse)
+    }
+
     /// Parses the setting. Returns the default if it is absent or invalid.
     fn parsed<T>(
         &mut self,
         setting: Option<Setting>,
         default: T,
-        parse: impl FnOnce(&str) -> Result<T, Cow<'static, str>>,
+        parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> T {
         let Some(Setting { name, value }) = setting else { return default };
         parse(&value).unwrap_or_else(|problem| {
@@ -162,16 +185,65 @@ impl Reader<'_> {
 
     fn disabled(&mut self) -> bool {
         let setting = self.get(DISABLED);
-        self.parsed(setting, false, |value| match value.to_ascii_lowercase().as_str() {
+        self.word(setting, false, |value| match value {
             "true" => Ok(true),
             "false" => Ok(false),
             _ => Err("must be `true` or `false`".into()),
         })
     }
 
+    /// Reports variables that are not supported at all.
+    fn refuse(&mut self) {
+        for row in STANDARD_VARIABLES.iter().filter(|row| row.treatment == Treatment::Refused) {
+            for name in row.names {
+                if self.get(name).is_some() {
+                    self.mistake(name, row.text);
+                }
+            }
+        }
+    }
+
+    /// Checks variables that can only ask for the present behavior.
+    fn check_fixed(&mut self) {
+        for (name, parse) in [
+            (LOGS_EXPORTER, parse::logs_exporter as fn(&str) -> Parsed<()>),
+            (PROPAGATORS, parse::propagators),
+            (TEMPORALITY, parse::temporality),
+        ] {
+            let setting = self.get(name);
+            self.word(setting, (), parse);
+        }
+    }
+
+    /// Reads certificate and key that a collector may ask for. One is useless without the other.
+    fn identity(&mut self, own: &ExporterVariables) -> Option<ClientIdentity> {
+        let certificate = self.either(own.client_certificate, GENERAL.client_certificate);
+        let key = self.either(own.client_key, GENERAL.client_key);
+        let (certificate, key) = match (certificate, key) {
+            (Some(certificate), Some(key)) => (certificate, key),
+            (None, None) => return None,
+            (Some(certificate), None) => {
+                let problem = "needs its private key: name the file in OTEL_EXPORTER_OTLP_CLIENT_KEY";
+                self.mistake(certificate.name, problem);
+                return None;
+            }
+            (None, Some(key)) => {
+                let problem = "needs its certificate: name the file in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE";
+                self.mistake(key.name, problem);
+                return None;
+            }
+        };
+        match ClientIdentity::read(Path::new(&certificate.value), Path::new(&key.value)) {
+            Ok(identity) => return Some(identity),
+            Err(IdentityError::Certificate(problem)) => self.mistake(certificate.name, problem),
+            Err(IdentityError::Key(problem)) => self.mistake(key.name, problem),
+        }
+        None
+    }
+
     fn signal(&mut self, names: &SignalVariables) -> Option<SignalSettings> {
         let exporter = self.get(names.exporter);
-        let exported = self.parsed(exporter, true, |value| match value {
+        let exported = self.word(exporter, true, |value| match value {
             "otlp" => Ok(true),
             "none" => Ok(false),
             _ => Err("must be `otlp` or `none`".into()),
@@ -185,19 +257,20 @@ impl Reader<'_> {
             own_endpoint.or_else(|| self.get(GENERAL.endpoint))?;
 
         let protocol = self.either(names.own.protocol, GENERAL.protocol);
-        let protocol = self.parsed(protocol, Protocol::HttpProtobuf, parse_protocol);
+        let protocol = self.word(protocol, Protocol::HttpProtobuf, parse::protocol);
         let headers = self.either(names.own.headers, GENERAL.headers);
         let headers =
             self.parsed(headers, SecretHeaders::default(), |value| Ok(SecretHeaders::parse(value)?));
         let timeout = self.either(names.own.timeout, GENERAL.timeout);
-        let timeout = self.parsed(timeout, None, parse_milliseconds);
+        let timeout = self.parsed(timeout, None, parse::milliseconds);
         let compression = self.either(names.own.compression, GENERAL.compression);
-        let compression = self.parsed(compression, Compression::None, parse_compression);
+        let compression = self.word(compression, Compression::None, parse::compression);
         let certificate = self.either(names.own.certificate, GENERAL.certificate);
         let trusted_certificates =
             self.parsed(certificate, None, |value| Ok(Some(TrustedCertificates::read(Path::new(value))?)));
+        let client_identity = self.identity(&names.own);
         let interval = self.get(names.interval);
-        let interval = self.parsed(interval, None, parse_milliseconds);
+        let interval = self.parsed(interval, None, parse::milliseconds);
 
         let endpoint = match Endpoint::parse(&endpoint) {
             Ok(endpoint) if protocol == Protocol::Grpc && endpoint.has_path() => {
@@ -219,13 +292,15 @@ impl Reader<'_> {
             timeout: timeout.unwrap_or(defaults.timeout),
             compression,
             trusted_certificates,
+            client_identity,
             interval: interval.unwrap_or(defaults.interval),
             ..defaults
         })
     }
 
     fn sampler(&mut self) -> Sampler {
-        let Some(Setting { value: name, .. }) = self.get(SAMPLER) else { return Sampler::default() };
+        let Some(setting) = self.get(SAMPLER) else { return Sampler::default() };
+        let name = setting.value.to_ascii_lowercase();
         let (parent_based, kind) = match name.strip_prefix("parentbased_") {
             Some(kind) => (true, kind),
             None => (false, name.as_str()),
@@ -235,7 +310,7 @@ impl Reader<'_> {
             "always_off" => 0.0,
             "traceidratio" => {
                 let argument = self.get(SAMPLER_ARGUMENT);
-                self.parsed(argument, 1.0, parse_ratio)
+                self.parsed(argument, 1.0, parse::ratio)
             }
             _ => {
                 self.mistake(
@@ -250,7 +325,7 @@ impl Reader<'_> {
 
     fn resource(&mut self) -> ResourceSettings {
         let list = self.get(RESOURCE_ATTRIBUTES);
-        let mut attributes = self.parsed(list, Vec::new(), parse_attributes);
+        let mut attributes = self.parsed(list, Vec::new(), parse::attributes);
         let listed_name = attributes
             .iter()
             .position(|(key, _)| key == "service.name")
@@ -258,60 +333,4 @@ impl Reader<'_> {
         let service_name = self.get(SERVICE_NAME).map(|setting| setting.value).or(listed_name);
         ResourceSettings { service_name, attributes }
     }
-}
-
-fn parse_protocol(value: &str) -> Result<Protocol, Cow<'static, str>> {
-    match value {
-        "grpc" => Ok(Protocol::Grpc),
-        "http/protobuf" => Ok(Protocol::HttpProtobuf),
-        "http/json" => {
-            Err("asks for `http/json`, which is not supported; use `http/protobuf`, on the same port".into())
-        }
-        _ => Err("must be `grpc` or `http/protobuf`".into()),
-    }
-}
-
-fn parse_compression(value: &str) -> Result<Compression, Cow<'static, str>> {
-    match value {
-        "gzip" => Ok(Compression::Gzip),
-        "none" => Ok(Compression::None),
-        _ => Err("must be `gzip` or `none`".into()),
-    }
-}
-
-fn parse_milliseconds(value: &str) -> Result<Option<Duration>, Cow<'static, str>> {
-    value
-        .parse()
-        .ok()
-        .filter(|milliseconds| (1..=LONGEST_MILLISECONDS).contains(milliseconds))
-        .map(|milliseconds| Some(Duration::from_millis(milliseconds)))
-        .ok_or_else(|| {
-            format!("must be a whole number of milliseconds from 1 to {LONGEST_MILLISECONDS}").into()
-        })
-}
-
-fn parse_ratio(value: &str) -> Result<f64, Cow<'static, str>> {
-    value
-        .parse()
-        .ok()
-        .filter(|ratio| (0.0..=1.0).contains(ratio))
-        .ok_or_else(|| "must be a number from 0 to 1".into())
-}
-
-/// Parses `key=value` pairs. The last value of a repeated key wins.
-fn parse_attributes(list: &str) -> Result<Vec<(String, String)>, Cow<'static, str>> {
-    let mut attributes: Vec<(String, String)> = Vec::new();
-    for entry in list.split(',').filter(|entry| !entry.trim().is_empty()) {
-        let (key, value) = entry
-            .split_once('=')
-            .filter(|(key, _)| !key.trim().is_empty())
-            .ok_or("must be a list key=value,key=value")?;
-        let [key, value] = [key, value].map(|text| percent_decode_str(text.trim()).decode_utf8());
-        let (Ok(key), Ok(value)) = (key, value) else {
-            return Err("must be UTF-8 once its percent-encoding is undone".into());
-        };
-        attributes.retain(|(earlier, _)| *earlier != key);
-        attributes.push((key.into_owned(), value.into_owned()));
-    }
-    Ok(attributes)
 }

@@ -111,6 +111,48 @@ fn an_encrypted_collector_is_verified() {
 }
 
 #[test]
+fn a_collector_may_demand_a_client_certificate() {
+    let sink = OtlpSink::start_mutual();
+    let stranger = OtlpSink::start_mutual();
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let (certificate, key) = sink.client_identity().unwrap();
+    let (other_certificate, other_key) = stranger.client_identity().unwrap();
+    let authority = write("authority.pem", sink.certificate().unwrap());
+    let authority = ("OTEL_EXPORTER_OTLP_CERTIFICATE", authority.as_str());
+    let own = [write("own.pem", certificate), write("own.key", key)];
+    let other = [write("other.pem", other_certificate), write("other.key", other_key)];
+    let identity = |[certificate, key]: &[String; 2]| {
+        [
+            ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE".to_owned(), certificate.clone()),
+            ("OTEL_EXPORTER_OTLP_CLIENT_KEY".to_owned(), key.clone()),
+        ]
+    };
+    for protocol in PROTOCOLS {
+        for (files, is_admitted) in [(Some(&own), true), (Some(&other), false), (None, false)] {
+            let identity: Vec<(String, String)> = files.map(identity).into_iter().flatten().collect();
+            let mut variables = vec![authority];
+            variables.extend(identity.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            let settings = settings(Signal::Traces, protocol, sink.endpoint(), &variables);
+            let rig = Rig::start(Signal::Traces, &settings);
+            rig.produce_spans("members only", 2);
+            if is_admitted {
+                rig.wait_for_counts("delivery", |counts| counts.sent_items == 2);
+            } else {
+                rig.wait_for_counts("a failed connection", |counts| {
+                    counts.circuit_open && counts.failed_requests_by(ExportFailure::Connection) > 0
+                });
+            }
+        }
+    }
+    assert_eq!(sink.traces().len(), 2);
+}
+
+#[test]
 fn items_that_the_collector_refuses_are_counted() {
     for protocol in PROTOCOLS {
         let sink = OtlpSink::start();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, TimeoutExpired};
 
 use super::super::{Compression, SignalSettings, StartError};
@@ -33,10 +33,13 @@ impl GrpcTransport {
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
             .map_err(|_| StartError::GrpcClient)?;
         if settings.endpoint.is_encrypted() {
-            let tls = match &settings.trusted_certificates {
+            let mut tls = match &settings.trusted_certificates {
                 Some(trusted) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted.pem())),
                 None => ClientTlsConfig::new().with_native_roots(),
             };
+            if let Some(identity) = &settings.client_identity {
+                tls = tls.identity(Identity::from_pem(identity.certificate_pem(), identity.key_pem()));
+            }
             endpoint = endpoint.tls_config(tls).map_err(|_| match settings.trusted_certificates {
                 Some(_) => StartError::GrpcClient,
                 None => StartError::NoPlatformCertificates,

@@ -1,7 +1,6 @@
 //! OTLP over HTTP/1.1 with protobuf bodies.
 
 use std::io::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -9,11 +8,9 @@ use bytes::{Bytes, BytesMut};
 use flate2::write::GzEncoder;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
+use super::super::certificates::tls_configuration;
 use super::super::{Compression, SignalSettings, StartError};
 use super::{Reply, Transport, USER_AGENT, answer};
 
@@ -122,25 +119,6 @@ fn gzip(body: &[u8]) -> Bytes {
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), flate2::Compression::fast());
     let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
     compressed.expect("writing into memory does not fail").into()
-}
-
-/// Creates the TLS configuration with its own cryptography provider. The client would otherwise
-/// look for a process-wide provider, which may not be installed.
-fn tls_configuration(settings: &SignalSettings) -> Result<ClientConfig, StartError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(trusted) = &settings.trusted_certificates {
-        roots.add_parsable_certificates(CertificateDer::pem_slice_iter(trusted.pem()).flatten());
-    } else if settings.endpoint.is_encrypted() {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(StartError::NoPlatformCertificates);
-        }
-    }
-    Ok(ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| StartError::HttpClient)?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ pub enum Export {
 pub struct OtlpSink {
     endpoint: String,
     certificate: Option<String>,
+    client: Option<(String, String)>,
     state: Arc<State>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -89,13 +90,19 @@ impl OtlpSink {
 
     /// Starts a sink for `https://`, with a certificate from its own authority.
     pub fn start_encrypted() -> Self {
-        Self::start_with(free_port(), Some(server::Identity::new()))
+        Self::start_with(free_port(), Some(server::Identity::new(false)))
+    }
+
+    /// Starts a sink for `https://` that demands a certificate from its own authority of clients.
+    pub fn start_mutual() -> Self {
+        Self::start_with(free_port(), Some(server::Identity::new(true)))
     }
 
     fn start_with(listener: TcpListener, identity: Option<server::Identity>) -> Self {
         let address = listener.local_addr().expect("a bound socket has an address");
         let scheme = if identity.is_some() { "https" } else { "http" };
         let certificate = identity.as_ref().map(|identity| identity.authority.clone());
+        let client = identity.as_ref().and_then(|identity| identity.client.clone());
         let state = Arc::new(State::default());
         let (stop, stopped) = oneshot::channel();
         let thread = {
@@ -105,6 +112,7 @@ impl OtlpSink {
         Self {
             endpoint: format!("{scheme}://localhost:{}", address.port()),
             certificate,
+            client,
             state,
             stop: Some(stop),
             thread: Some(thread),
@@ -119,6 +127,12 @@ impl OtlpSink {
     /// Returns the authority's certificate as PEM; `None` unless the sink is encrypted.
     pub fn certificate(&self) -> Option<&str> {
         self.certificate.as_deref()
+    }
+
+    /// Returns the certificate and the key that clients must present, as PEM; `None` if they need
+    /// none.
+    pub fn client_identity(&self) -> Option<(&str, &str)> {
+        self.client.as_ref().map(|(certificate, key)| (certificate.as_str(), key.as_str()))
     }
 
     /// Responds to the next requests with these answers, one each, and then with the usual one

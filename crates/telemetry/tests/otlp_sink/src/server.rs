@@ -18,6 +18,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
@@ -172,14 +173,16 @@ impl Listener for TlsListener {
     }
 }
 
-/// A certificate for `localhost` and the authority that issued it.
+/// A certificate for `localhost`, the authority that issued it, and what clients need.
 pub(crate) struct Identity {
     acceptor: TlsAcceptor,
     pub(crate) authority: String,
+    /// Certificate and key that clients must present, as PEM; `None` if they need none.
+    pub(crate) client: Option<(String, String)>,
 }
 
 impl Identity {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clients_need_a_certificate: bool) -> Self {
         let authority_key = rcgen::KeyPair::generate().expect("a key can be made");
         let mut authority = rcgen::CertificateParams::default();
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -192,13 +195,30 @@ impl Identity {
             .expect("a certificate can be made");
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("the key is in the usual form");
-        let mut configuration =
-            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-                .expect("the certificate belongs to the key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = if clients_need_a_certificate {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(authority_certificate.der().clone()).expect("the authority is a certificate");
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+                .build()
+                .expect("there is an authority")
+        } else {
+            WebPkiClientVerifier::no_client_auth()
+        };
+        let mut configuration = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_client_cert_verifier(verifier).with_single_cert(chain, key))
+            .expect("the certificate belongs to the key");
         configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { acceptor: TlsAcceptor::from(Arc::new(configuration)), authority: authority_certificate.pem() }
+        let client = clients_need_a_certificate.then(|| {
+            let key = rcgen::KeyPair::generate().expect("a key can be made");
+            let certificate = rcgen::CertificateParams::new(["client".to_owned()])
+                .and_then(|parameters| parameters.signed_by(&key, &authority))
+                .expect("a certificate can be made");
+            (certificate.pem(), key.serialize_pem())
+        });
+        let acceptor = TlsAcceptor::from(Arc::new(configuration));
+        Self { acceptor, authority: authority_certificate.pem(), client }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Every field that the protocol defines for spans and metric points, with what is sent in it.
-//! `docs/OTLP.md` is rendered from this table.
+//! `docs/proof/otlp.md` is rendered from this table.
 
 mod seen;
 mod table;
@@ -134,10 +134,13 @@ fn every_field_of_the_protocol_is_sent_as_the_table_says() {
 #[test]
 fn the_document_is_the_table() {
     let mut text = String::from(
-        "# What is sent over OTLP\n\n\
-         Every field that `opentelemetry-proto` 1.x defines for spans and metric points, and what Socialize sends in it. A test \
-         (`crates/telemetry/tests/records/conformance`) decodes what the encoder writes with the official messages and fails \
-         where a field is not as said here, and does not compile when the protocol has a field that is not listed.\n",
+        "# Every field of OTLP\n\
+         \n\
+         Which fields that `opentelemetry-proto` 1.x defines for spans and metric points does Socialize send?\n\
+         \n\
+         A test (`crates/telemetry/tests/records/conformance`) decodes what the encoder writes with the\n\
+         official messages. It fails where a field is not sent as said here, and does not compile when the\n\
+         protocol has a field that is not listed. [OTLP.md](../OTLP.md) says how to configure sending.\n",
     );
     for (message, rows) in TABLE {
         // Writing to a `String` cannot fail.
@@ -151,10 +154,10 @@ fn the_document_is_the_table() {
     for (message, why) in NOT_SENT {
         let _ = writeln!(text, "| `{message}` | {why} |");
     }
-    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/OTLP.md");
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/proof/otlp.md");
     if std::fs::read_to_string(committed).unwrap_or_default() != text {
-        let rendered = Path::new(env!("CARGO_TARGET_TMPDIR")).join("OTLP.md");
+        let rendered = Path::new(env!("CARGO_TARGET_TMPDIR")).join("otlp.md");
         std::fs::write(&rendered, text).expect("a file");
-        panic!("docs/OTLP.md is not what the table says: copy {} there", rendered.display());
+        panic!("docs/proof/otlp.md is not what the table says: copy {} there", rendered.display());
     }
 }
