@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Makes what the Compose files need and nobody can ship: secrets, a file of settings to fill in, and Alertmanager's file with receivers of
-# your own. Secrets and settings that exist are left as they are.
+# Creates secrets, a file of settings to fill in, and Alertmanager's configuration with your
+# receivers. Existing secrets and settings are kept.
 #
 # usage: ./prepare.sh [DIRECTORY]      the directory of compose.yaml, by default the one of this script
 set -euo pipefail
 
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")}"
 
-# Each container has a user of its own and gets the file as it is, so everybody may read it; nobody but the owner gets into the directory.
+# Each container has its own user and gets the file as it is, so all may read it; only the owner can
+# enter the directory.
 mkdir -p secrets
 chmod 700 secrets
 
@@ -30,18 +31,18 @@ secret() {
 secret postgres_password "$(random)"
 secret owner_password "$(random)"
 secret application_password "$(random)"
-# Processes read and write rows as one role; migrations make tables as another.
+# Processes read and write rows as one role; migrations create tables as another.
 secret database_url "postgres://socialize:$(cat secrets/application_password)@postgres/socialize"
 secret owner_database_url "postgres://socialize_owner:$(cat secrets/owner_password)@postgres/socialize"
-# Of the role that reads the statistics of Postgres, for the observability overlay, and of the superuser, who makes it.
+# For the role that reads Postgres's statistics, and for the superuser, who creates it.
 secret statistics_database_url "postgres://socialize_statistics:$(random)@postgres/socialize?sslmode=disable"
 secret superuser_database_url "postgres://postgres:$(cat secrets/postgres_password)@postgres/socialize"
 secret server_secret "$(random)$(random)"
 secret grafana_admin_password "$(random)"
-# Filled in where settings.env names them.
+# To be filled in if settings.env names them.
 secret smtp_password ""
 secret s3_secret_access_key ""
-# Filled in where alertmanager/receivers.yml names them.
+# To be filled in if alertmanager/receivers.yml names them.
 secret alert_smtp_password ""
 secret alert_webhook_url ""
 secret alert_watchdog_url ""
@@ -53,16 +54,16 @@ else
     echo "settings.env is new: fill in what it asks for."
 fi
 
-# notice NUMBER NAME PROBLEM: the value itself may be a secret.
+# notice NUMBER NAME PROBLEM: does not print the value, which may be a secret.
 notice() {
     echo "settings.env, line $1: $2 $3" >&2
 }
 
-# Reports values of settings.env that Docker Compose changes: it interpolates $, ends values at a # after a blank, and keeps text in
-# single quotes as it is.
+# Reports values of settings.env that Docker Compose changes: it interpolates $, ends values at a #
+# after a blank, and leaves single-quoted text unchanged.
 check_settings() {
     local line name value number=0
-    # Quoted text, with escaped quotes inside and an optional comment after it.
+    # Quoted text, with escaped quotes and an optional comment.
     local single="^'([^'\\\\]|\\\\.)*'[[:space:]]*(#.*)?\$" double='^"([^"\\]|\\.)*"[[:space:]]*(#.*)?$'
     while IFS= read -r line || [[ -n $line ]]; do
         number=$((number + 1))
@@ -91,7 +92,8 @@ check_settings() {
 
 check_settings
 
-# The shipped file of Alertmanager with receivers of your own in place of its last section, made anew after each upgrade.
+# Alertmanager's shipped file with your receivers instead of its last section; repeated after each
+# upgrade.
 if [[ -e alertmanager/receivers.yml ]]; then
     {
         sed '/^receivers:/,$d' alertmanager/alertmanager.yml

@@ -1,7 +1,8 @@
--- The role by which the collector of the observability overlay reads the statistics of Postgres, and nothing else: a member of pg_monitor
--- sees what the server does and no row of any table. Run at each start of the overlay, as the superuser.
+-- The role by which the overlay's collector reads Postgres's statistics: a member of pg_monitor
+-- sees the server's activity but no rows. Run at each start of the overlay as the superuser.
 --
--- The password comes as the setting `statistics.password` of the connection, so that it is in no statement and in no log.
+-- The password is the connection's setting `statistics.password`, so that no statement and no log
+-- contains it.
 set client_min_messages = warning;
 do $$
 begin
@@ -13,11 +14,12 @@ begin
         'connection limit 5 password %L',
         current_setting('statistics.password')
     );
-    -- roles.sql takes it from everybody.
+    -- roles.sql revokes it from everybody.
     execute format('grant connect on database %I to socialize_statistics', current_database());
 end
 $$;
--- The size of a table waits for whoever has locked it: the exporter shall tell the rest before the scrape ends, after ten seconds.
+-- Reading a table's size waits for its lock: the exporter must finish before the scrape timeout of
+-- ten seconds.
 alter role socialize_statistics set statement_timeout = '5s';
 alter role socialize_statistics set default_transaction_read_only = on;
 grant pg_monitor to socialize_statistics;
