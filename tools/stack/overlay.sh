@@ -8,9 +8,10 @@ repository=$(realpath "$(dirname "$script")/../..")
 source "$repository/scripts/machine.sh"
 cd "$repository"
 
-# What a step answers that could not be run. Neither success nor failure.
+# Exit status of a step that could not run: neither success nor failure.
 skipped=77
-# A network namespace has loopback of its own, so the ports of deploy/ are free, and nothing in it leads to this machine or beyond.
+# A network namespace has its own loopback, so the ports of deploy/ are free, and no route to this
+# machine or beyond.
 namespaces=(--net --mount --pid --fork --kill-child --mount-proc)
 
 usage() {
@@ -31,16 +32,16 @@ skip() {
     exit "$skipped"
 }
 
-# Looks for what it takes, and installs what Debian has.
+# Finds the required programs and installs those that Debian has.
 need_engine() {
-    # Debian's users do not have it in their PATH.
+    # Ordinary users of Debian do not have it in their PATH.
     PATH=$PATH:/usr/sbin:/sbin
     [[ $(uname -s) == Linux ]] || skip "a Docker engine runs on Linux only."
     [[ $(id -u) == 0 ]] || { has sudo && sudo -n true 2>/dev/null; } ||
         skip "a Docker engine takes root, and sudo asks for a password."
     has dockerd || (install_packages "A Docker engine" docker.io) ||
         skip "there is no Docker engine, and the package docker.io cannot be installed."
-    # Newer releases of Debian pack it separately.
+    # Newer releases of Debian have a separate package for it.
     has docker || (install_packages "Docker's client" docker-cli) || skip "there is a Docker engine and no client for it."
     has jq || install_packages "Reading what Docker says" jq
     has ip || install_packages "A network of its own" iproute2
@@ -53,7 +54,7 @@ newest_postgres_programs() {
     find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1
 }
 
-# The path of the application's program, which cargo builds.
+# Path of the application's program, built by cargo.
 built_application() {
     cargo build --locked --package socialize --bin socialize --message-format=json >"$scratch/messages" || return
     jq --raw-output 'select(.reason == "compiler-artifact" and .target.name == "socialize" and .executable) | .executable' \
@@ -62,7 +63,7 @@ built_application() {
 
 clean_up() {
     local hierarchy
-    # What was killed leaves its groups behind. The kernel needs a moment until they are empty.
+    # Killed processes leave their cgroups behind. The kernel needs a moment to empty them.
     for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/*; do
         [[ -d $hierarchy/$group ]] || continue
         for _ in $(seq 50); do
@@ -73,10 +74,10 @@ clean_up() {
     as_root rm -rf "$scratch"
 }
 
-# In the namespaces: starts the engine and returns when it answers.
+# Inside the namespaces: starts the engine and returns when it responds.
 start_engine() {
     local engine deadline=$((SECONDS + 60))
-    # Another engine of this machine has its sockets here, and this one shall not take them for its own.
+    # Another engine on this machine has its sockets here, and this one must not use them.
     mount -t tmpfs -o mode=755 overlay /run
     ip link set lo up
     echo '{}' >"$scratch/daemon.json"
@@ -90,7 +91,7 @@ start_engine() {
         sleep 0.2
     done
     docker info --format 'Docker engine {{.ServerVersion}}, {{.Driver}}, cgroups of version {{.CgroupVersion}}' 2>/dev/null
-    # Where the kernel lacks what limits memory, Docker says so and goes on without.
+    # If the kernel lacks memory limits, Docker warns and continues without.
     [[ $(docker info --format '{{.MemoryLimit}} {{.PidsLimit}}') == "true true" ]] ||
         skip "the kernel of this machine cannot limit memory or processes of containers."
 }
@@ -109,7 +110,8 @@ if [[ -n ${SOCIALIZE_OVERLAY_INSIDE-} ]]; then
     export SOCIALIZE_APPLICATION=$3
     start_engine
     "$repository/tools/stack/overlay/images.sh" "$scratch/images" "$(newest_postgres_programs)"
-    # Not by `exec`: the first process of a process namespace ignores what it does not handle, such as Ctrl-C.
+    # Not with `exec`: the first process of a PID namespace ignores signals without a handler, such
+    # as Ctrl-C.
     status=0
     "$repository/tools/stack/overlay/prove.sh" "$scratch/deploy" || status=$?
     exit "$status"

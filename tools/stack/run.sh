@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs Socialize with the programs and files of deploy/, on a machine of its own: the steps `./test stack`, `./test privacy`,
-# `./test drills` and `./test outages`, which have put these programs into the PATH. What is looked at is in
-# crates/socialize/tests/stack/.
+# Runs Socialize with the programs and files of deploy/ in an isolated environment, for `./test
+# stack`, `./test privacy`, `./test drills` and `./test outages`, which put these programs into the
+# PATH. The tests are in crates/socialize/tests/stack/.
 #
 # usage: tools/stack/run.sh [TEST]      one of its tests, by default that of the step `stack`
 set -euo pipefail
@@ -16,7 +16,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 has jq || install_packages "Reading Compose files" jq
 
-# built TARGET ARGUMENT…: the path of the program that cargo builds.
+# built TARGET ARGUMENT…: path of the program built by cargo.
 built() {
     local target=$1 program
     shift
@@ -30,7 +30,7 @@ built() {
 if [[ $test == privacy::* || $test == drills::* ]]; then
     echo "Building Socialize with a leak, a panic and a hang."
     leaking=$(built socialize build --bin socialize --features leak-canary)
-    # The same file is about to become the build without it.
+    # The next build replaces this file.
     cp "$leaking" "$scratch/leaking"
     export SOCIALIZE_LEAKING_PROGRAM=$scratch/leaking
 fi

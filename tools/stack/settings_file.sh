@@ -14,12 +14,13 @@ failures=0
 # container VALUE: prints the value that a container gets, or `REFUSED`.
 container() {
     printf 'SOCIALIZE_VALUE=%s\n' "$1" >"$scratch/settings.env"
-    # `$` is doubled in what is printed, so that it could be read again.
+    # `docker compose config` doubles `$`, so that its output can be read again.
     docker-compose --file "$scratch/compose.yaml" config --format json 2>/dev/null |
         jq --raw-output '.services.api.environment.SOCIALIZE_VALUE | gsub("[$][$]"; "$")' 2>/dev/null || echo REFUSED
 }
 
-# expect WRITTEN MEANT: prepare.sh must report the written value if the container does not get the meant one.
+# expect WRITTEN MEANT: prepare.sh must report the written value if the container's value differs
+# from the meant one.
 expect() {
     local written=$1 meant=$2 got said noticed=no changed=no
     got=$(container "$written")
@@ -32,12 +33,12 @@ expect() {
     fi
 }
 
-# The same text is written and meant.
+# Written and meant text are equal.
 for value in 'plain' 'a$b' 'a${b}' 'a${b:-c}' '$b' 'a$$b' 'a$' 'a$1b' 'a$-b' 'a$ b' 'a\$b' 'a${' 'a#b' '#b' 'a #b' 'a # b' "a'b" 'a"b' 'a\b' \
     'Socialize <socialize@example.com>' 'https://example.com/#/path?a=b&c=d' 'p%40ss;word' 'ü'; do
     expect "$value" "$value"
 done
-# Quotes are not meant, nor are blanks and line ends behind a value.
+# Quotes are not part of the value, nor are blanks and line ends after it.
 expect "'a\$b'" 'a$b'
 expect "'a #b'" 'a #b'
 expect "'a\$b' # and why" 'a$b'

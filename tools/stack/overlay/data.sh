@@ -1,7 +1,7 @@
-# What a user does, and where it shows. prove.sh sources this file: it is not a program.
+# Actions of a user, and searches for their traces. prove.sh sources this file; it is not a program.
 # shellcheck shell=bash disable=SC2154 # prove.sh says where the deployment is, and which services it has
 
-# post PATH BODY [ARGUMENT…]: the answer; its header goes to a file.
+# post PATH BODY [ARGUMENT…]: the response; its headers go to a file.
 post() {
     local path=$1 body=$2
     shift 2
@@ -16,7 +16,7 @@ credentials() {
     jq --null-input --compact-output --arg password "$(<"$known/password")" '{email: "ada@example.com", password: $password}'
 }
 
-# The token of the only letter there is. It is quoted-printable.
+# Token of the only e-mail, which is quoted-printable.
 verification_token() {
     cat "$deployment"/mail/*.eml | tr --delete '\r' | sed -e ':join' -e '/=$/{N;s/=\n//;bjoin' -e '}' |
         sed -n 's/.*verify-email#token=3D\([A-Za-z0-9_-]*\).*/\1/p' | head -n 1 | grep .
@@ -50,7 +50,7 @@ user_is_there() {
     [[ $names == Before ]]
 }
 
-# lines QUERY: how many lines Loki has of the last hour, or an error.
+# lines QUERY: number of lines in Loki in the last hour, or an error.
 lines() {
     fetch --get "http://$(store loki):3100/loki/api/v1/query_range" --data-urlencode "query=$1" --data "start=$(($(date +%s) - 3600))" --data limit=100 |
         jq --exit-status '[.data.result[].values[]] | length'

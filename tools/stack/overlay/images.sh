@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Packs local images with the tags that the Compose files of deploy/ name, because none can be had from elsewhere. tools/stack/overlay.sh
-# calls it, with its engine in DOCKER_HOST.
+# Packs local images with the tags of deploy/'s Compose files, because the public ones are not
+# available. tools/stack/overlay.sh calls it with its engine in DOCKER_HOST.
 #
 # usage: tools/stack/overlay/images.sh DIRECTORY POSTGRES_PROGRAMS
 #
-# What runs are the programs of tools/stack and of this machine. What the public images bring besides, and the Compose files rely on, is
-# imitated: entrypoint, user, owners and modes of the directories that volumes begin with, working directory, declared volumes,
-# and no more programs than a health check needs. Each function says which.
+# The images contain the programs of tools/stack and of this machine, and imitate what the Compose
+# files rely on: entrypoint, user, owners and modes of volume directories, working directory,
+# declared volumes, and only the programs that health checks need. Each function describes its
+# image.
 set -euo pipefail
 
 repository=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
@@ -15,12 +16,12 @@ source "$repository/scripts/machine.sh"
 directory=$1
 postgres_programs=$2
 
-# tag SERVICE: the image that the Compose files name for it.
+# tag SERVICE: the image in the Compose files.
 tag() {
     jq --exit-status --raw-output --arg service "$1" '.services[$service].image' "$directory/compose.json"
 }
 
-# An empty root as Debian lays it out, in $root.
+# An empty root in Debian's layout, in $root.
 new_root() {
     root=$directory/$1
     mkdir -p "$root"/{etc,proc,sys,dev,run,var,usr/{bin,sbin,lib,lib64}}
@@ -37,12 +38,12 @@ user() {
     printf '%s:x:%s:\n' "$1" "$3" >>"$root/etc/group"
 }
 
-# pack FILE…: files of this machine, at the paths that they have here, with the libraries that they need.
+# pack FILE…: files of this machine at their paths here, with their libraries.
 pack() {
     local file
     {
         printf '%s\n' "$@"
-        # What is linked statically, or is a script, needs none.
+        # Static programs and scripts need no libraries.
         for file in "$@"; do
             ldd "$file" 2>/dev/null | grep --only-matching '/[^ ]*' || true
         done
@@ -52,12 +53,13 @@ pack() {
     done
 }
 
-# place NAME TARGET: a program of the PATH, which needs no libraries, where its image has it.
+# place NAME TARGET: a static program of the PATH, at its path in the image.
 place() {
     install -D --mode=0755 "$(type -P "$1")" "$root$2"
 }
 
-# save SERVICE CHANGE…: the root becomes the image of the service. Changes are instructions of a Dockerfile.
+# save SERVICE CHANGE…: turns the root into the service's image. Changes are Dockerfile
+# instructions.
 save() {
     local service=$1 change changes=()
     shift
@@ -69,7 +71,7 @@ save() {
     echo "image of $service: $(tag "$service")"
 }
 
-# Prometheus' image is busybox with both programs, runs as nobody, and declares its data a volume.
+# Prometheus's image is busybox with both programs, runs as nobody, and declares its data a volume.
 prometheus() {
     new_root prometheus
     user nobody 65534 65534
@@ -79,7 +81,7 @@ prometheus() {
     save prometheus 'USER nobody' 'WORKDIR /prometheus' 'VOLUME ["/prometheus"]' 'ENTRYPOINT ["/bin/prometheus"]'
 }
 
-# Alertmanager's image is busybox as well, and its health check uses the wget of it.
+# Alertmanager's image is busybox as well; its health check uses wget.
 alertmanager() {
     new_root alertmanager
     user nobody 65534 65534
@@ -107,8 +109,9 @@ tempo() {
     save tempo 'USER 10001:10001' 'ENTRYPOINT ["/tempo"]'
 }
 
-# Alloy's image is Ubuntu, whose bash and grep its health check uses; it has a user that it does not set, and only this user gets into
-# the directory of its data. In it is the Collector, which keeps its data elsewhere, in a directory of the same owner and mode.
+# Alloy's image is Ubuntu, with bash and grep for its health check. Only a user that the image does
+# not set can enter its data directory. The Collector replaces Alloy, and keeps its data in another
+# directory with the same owner and mode.
 alloy() {
     new_root alloy
     user alloy 473 473
@@ -118,8 +121,9 @@ alloy() {
     save alloy 'ENTRYPOINT ["/bin/otelcol"]'
 }
 
-# The image of Postgres is Debian with an entrypoint that makes the first database. This is the version that this machine has, which is
-# why the directory of its data has another number. Without compilation of queries, whose library is as large as all the rest.
+# Postgres's image is Debian with an entrypoint that creates the first database. This one has the
+# version of this machine, so its data directory has another number. It omits JIT, whose library is
+# as large as everything else.
 postgres() {
     local major home
     home=$(dirname "$postgres_programs")
@@ -133,10 +137,10 @@ postgres() {
     cp --archive --dereference "/usr/share/postgresql/$major" "$root/usr/share/postgresql/"
     mkdir -p "$root/usr/lib/locale"
     cp --archive --dereference /usr/share/zoneinfo "$root/usr/share/"
-    # The image has others, too. The machine's own is the one that every Debian has.
+    # The image has more locales. Every Debian has this one.
     cp --archive --dereference /usr/lib/locale/C.utf8 "$root/usr/lib/locale/"
     pack /bin/bash /bin/sh /bin/mkdir /bin/chmod /bin/cat "$postgres_programs"/* "$root$home"/lib/*.so
-    # It listens to more than its own loopback, as that of the image does.
+    # Listens beyond its loopback, like the image.
     echo "listen_addresses = '*'" >>"$root/usr/share/postgresql/$major/postgresql.conf.sample"
     install --mode=0755 "$repository/tools/stack/overlay/postgres_entrypoint.sh" "$root/usr/bin/docker-entrypoint.sh"
     install --directory --mode=1777 --owner=999 --group=999 "$root/var/lib/postgresql"
@@ -145,15 +149,16 @@ postgres() {
         'VOLUME ["/var/lib/postgresql"]' 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]'
 }
 
-# The application's image is built from its own Dockerfile. Only what cargo does in it has been done outside, where there are crates; the
-# image that it does it in holds what the other instructions of the Dockerfile use.
+# The application's image is built from its own Dockerfile. Only cargo's step ran outside, where
+# crates are available; the build image contains what the other instructions need.
 socialize() {
     local context=$directory/context base
     base=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' "$repository/deploy/Dockerfile")
     new_root base
     mkdir -p "$root/root"
     pack /bin/bash /bin/sh /bin/cat /bin/grep /usr/bin/env /usr/bin/install /usr/bin/ldd /usr/sbin/chroot /etc/ssl/certs/ca-certificates.crt
-    # The libraries that a toolchain brings. The Dockerfile finds out itself which of them the program needs.
+    # Libraries that come with a toolchain. The Dockerfile finds out which of them the program
+    # needs.
     pack "$SOCIALIZE_APPLICATION"
     rm "$root$SOCIALIZE_APPLICATION"
     tar --create --directory="$root" . | docker import --change 'ENV PATH=/usr/sbin:/usr/bin' - "$base" >/dev/null

@@ -1,7 +1,8 @@
-# Who reaches whom. prove.sh sources this file: it is not a program.
+# Checks of reachability. prove.sh sources this file; it is not a program.
 # shellcheck shell=bash disable=SC2154 # prove.sh says where the deployment is, and which services it has
 
-# Somebody else on the network of this machine, who is also the way out of it: another namespace, at the end of a cable.
+# Another host on this machine's network, and its route to the Internet: a network namespace at the
+# end of a veth pair.
 neighbour=192.0.2.2
 this_machine=192.0.2.1
 
@@ -17,10 +18,10 @@ make_neighbour() {
     eventually 30 fetch --output /dev/null "http://$neighbour/" >/dev/null
 }
 
-# connects ADDRESS PORT: succeeds, is refused (7), or gets no answer in time (28).
+# connects ADDRESS PORT: succeeds, is refused (7), or times out (28).
 connects() {
     curl --silent --noproxy '*' --connect-timeout 1 --max-time 4 --output /dev/null "http://$1:$2/" || {
-        # It speaks something else, or nothing: the connection was there.
+        # Another protocol, or no data: the connection was established.
         local status=$?
         ((status == 7 || status == 28)) && return "$status"
     }
@@ -37,13 +38,14 @@ nothing_beyond_loopback() {
         connects 127.0.0.1 "$port" || { echo "not even loopback reaches $port"; return 1; }
         ip netns exec neighbour bash -c "$(declare -f connects); connects $this_machine $port"
         status=$?
-        # Refused, and not lost: this machine does get the packets.
+        # Refused rather than lost: this machine receives the packets.
         ((status == 7)) || { echo "a neighbour's connection to port $port ends with $status"; return 1; }
     done
     echo "published: $published; nothing else listens; a neighbour is refused at all three"
 }
 
-# A neighbour who sends packets for the containers' networks to this machine, as anybody on its network can.
+# A neighbour sends packets for the containers' networks to this machine, as any host on its network
+# can.
 neighbour_reaches_no_container() {
     local target service network port address seen major try
     try="$(declare -f connects); connects"
@@ -56,14 +58,14 @@ neighbour_reaches_no_container() {
         [[ $? == @(7|28) ]] || { echo "$service answers on $port"; return 1; }
     done
     echo "postgres, alloy, prometheus, loki, tempo and alertmanager do not answer"
-    # What is published is another matter.
+    # Published ports are handled separately.
     seen=$(ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" && echo reached)
     major=$(docker version --format '{{.Server.Version}}' | cut --delimiter=. --fields=1)
     if ((major >= 28)); then
         [[ -z $seen ]] || { echo "the API answers"; return 1; }
         echo "nor does the API"
     else
-        # With the rule that deploy/README.md gives to those who have such an engine.
+        # With the firewall rule of deploy/README.md for such an engine.
         iptables --insert DOCKER-USER --in-interface uplink --match conntrack --ctstate NEW --jump DROP
         ! ip netns exec neighbour bash -c "$try $(address api socialize_default) 8080" || { echo "the API answers in spite of the rule in deploy/README.md"; return 1; }
         { connects 127.0.0.1 8080 && from api "$neighbour" 80; } || { echo "the rule in deploy/README.md is too strict"; return 1; }
@@ -71,14 +73,14 @@ neighbour_reaches_no_container() {
     fi
 }
 
-# from SERVICE ADDRESS PORT: like `connects`, from the network of the service.
+# from SERVICE ADDRESS PORT: like `connects`, from the service's network.
 from() {
     local pid
     pid=$(process "$1") || return
     nsenter --target "$pid" --net bash -c "$(declare -f connects); connects $2 $3"
 }
 
-# Nothing else than a refusal or silence: not, for example, a service that does not run.
+# Only a refusal or a timeout counts, not a service that is not running.
 does_not_reach() {
     from "$@"
     [[ $? == @(7|28) ]]
@@ -101,7 +103,7 @@ overlay_has_no_way_out() {
     local service
     from api "$neighbour" 80 || { echo "not even the API has one"; return 1; }
     for service in "${overlay_services[@]}"; do
-        # It tells those who are outside.
+        # It notifies receivers outside.
         [[ $service != alertmanager ]] || continue
         does_not_reach "$service" "$neighbour" 80 || { echo "$service has one"; return 1; }
     done

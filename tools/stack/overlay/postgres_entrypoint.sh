@@ -1,6 +1,7 @@
 #!/bin/bash
-# The entrypoint of the database in `./test overlay`. Like that of the public image it makes a database in an empty volume, by a server that
-# listens on a socket only, and then becomes the command; it runs as the user that the Compose file names, never as root.
+# Entrypoint of the database in `./test overlay`. Like that of the public image, it creates a
+# database in an empty volume, with a server that listens on a socket only, and then runs the
+# command. It runs as the user of the Compose file, never as root.
 set -euo pipefail
 
 mkdir -p "$PGDATA"

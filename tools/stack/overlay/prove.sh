@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Starts what the Compose files of deploy/ describe, looks whether they keep what they promise, and prints it as a table.
-# tools/stack/overlay.sh calls it, in namespaces of its own and with an engine that has the images.
+# Starts the Compose files of deploy/, checks their promises, and prints the results as a table.
+# tools/stack/overlay.sh calls it in separate namespaces, with an engine that has the images.
 #
 # usage: tools/stack/overlay/prove.sh DIRECTORY      where a copy of deploy/ goes, as an operator would have one
 set -uo pipefail
 
 repository=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../..")
 deployment=$1
-# What a check has learned and a later one needs, as files: checks run in processes of their own.
+# Results of checks for later ones, as files, because checks run in processes of their own.
 known=$deployment/known
 api=http://127.0.0.1:8080
 failures=0
@@ -22,7 +22,7 @@ source "$repository/tools/stack/overlay/data.sh"
 # shellcheck source=tools/stack/overlay/network.sh
 source "$repository/tools/stack/overlay/network.sh"
 
-# Nothing of this machine's environment may change what the files say.
+# The files must not depend on this machine's environment.
 compose() {
     env -i PATH="$PATH" DOCKER_HOST="$DOCKER_HOST" DOCKER_CONFIG="$DOCKER_CONFIG" \
         docker-compose --progress quiet --project-directory "$deployment" \
@@ -33,7 +33,7 @@ overlaid() {
     compose --file "$deployment/compose.observability.yaml" --file "$repository/tools/stack/overlay/compose.observability.test.yaml" "$@"
 }
 
-# check WHAT COMMAND…: what the command prints is what was seen.
+# check WHAT COMMAND…: the command's output is the result.
 check() {
     local what=$1 seen verdict=ok
     shift
@@ -46,14 +46,14 @@ check() {
     table+=("| $what | $seen | $verdict |")
 }
 
-# must WHAT COMMAND…: a check without which the others make no sense.
+# must WHAT COMMAND…: a check that the others depend on.
 must() {
     local before=$failures
     check "$@"
     ((failures == before)) || { report; exit 1; }
 }
 
-# eventually SECONDS COMMAND…: prints what it printed last.
+# eventually SECONDS COMMAND…: prints the last output.
 eventually() {
     local deadline=$((SECONDS + $1)) seen
     shift
@@ -68,7 +68,7 @@ container() {
     docker ps --all --quiet --no-trunc --filter "label=com.docker.compose.service=$1"
 }
 
-# The process of a service as this machine sees it, or an error where it does not run.
+# The process of a service as seen from this machine, or an error if it is not running.
 process() {
     docker inspect --format '{{.State.Pid}}' "$(container "$1")" | grep --invert-match '^0$'
 }
@@ -78,7 +78,7 @@ address() {
     docker inspect --format "{{.NetworkSettings.Networks.$2.IPAddress}}" "$(container "$1")"
 }
 
-# The address of a service in the network of the stores, where this machine is the gateway.
+# Address of a service in the stores' network, where this machine is the gateway.
 store() {
     address "$1" socialize_stores
 }
@@ -95,7 +95,7 @@ healthy() {
     for service in "$@" migrate; do
         case $service in
             migrate) wanted="exited unchecked 0, restarts 0, out of memory false" ;;
-            # Its image has nothing that could ask.
+            # Its image contains no program that could probe it.
             tempo) wanted="running unchecked 0, restarts 0, out of memory false" ;;
             *) wanted="running healthy 0, restarts 0, out of memory false" ;;
         esac
@@ -117,7 +117,7 @@ stores_are_ready() {
     targets=$(fetch --get "http://$(store prometheus):9090/api/v1/query" --data-urlencode 'query=up' |
         jq --raw-output '[.data.result[] | select(.value[1] == "1").metric.job] | sort | join(" ")')
     echo "Prometheus reaches $targets"
-    # Grafana is not there.
+    # Grafana is not available.
     [[ $targets == "alertmanager collector loki prometheus tempo" ]]
 }
 
@@ -154,7 +154,7 @@ limits_hold() {
     done
 }
 
-# Even root, who looks at the container's root from outside, cannot write where it is mounted read-only.
+# Even root, who sees the container's root from outside, cannot write to read-only mounts.
 roots_are_read_only() {
     local service said pid
     for service in "${all_services[@]}"; do
@@ -186,7 +186,7 @@ no_rights() {
 
 # --- Down and up --------------------------------------------------------------------------------------------------------------------------
 
-# Requests one after the other, in the background, until `count_requests`.
+# Sends requests in the background, one after the other, until `count_requests`.
 begin_requests() {
     : >"$known/going"
     : >"$known/statuses"
@@ -219,7 +219,7 @@ base_containers() {
     done
 }
 
-# ends SERVICE…: each ends by itself when it is asked to, before its time is over and it is killed.
+# ends SERVICE…: each exits by itself when asked, before its time is over.
 ends() {
     local service code at begun killed=no
     begun=$(date +%s%3N)
@@ -227,13 +227,13 @@ ends() {
     for service in "$@"; do
         read -r code at < <(docker inspect --format '{{.State.ExitCode}} {{.State.FinishedAt}}' "$(container "$service")")
         echo "$service ends with $code after $(($(date --date="$at" +%s%3N) - begun)) ms"
-        # Why Tempo may be killed, and that nothing is lost by it, is said where its time is.
+        # The Compose file explains why Tempo may be killed without loss.
         [[ $code == 0 || "$service $code" == "tempo 137" ]] || killed=yes
     done
     [[ $killed == no ]]
 }
 
-# The way of deploy/README.md, "Remove the overlay", and back.
+# The commands of deploy/README.md, "Remove the overlay", and back.
 overlay_goes_and_comes() {
     local before after left answered failed requests start=$SECONDS killed=no
     before=$(base_containers)
@@ -241,7 +241,7 @@ overlay_goes_and_comes() {
     ends "${overlay_services[@]}" || killed=yes
     overlaid rm --stop --force postgres-statistics "${overlay_services[@]}" >"$known/rm" 2>&1 || { count_requests; cat "$known/rm"; return 1; }
     left=$(docker ps --all --format '{{.Label "com.docker.compose.service"}}' | sort | xargs)
-    # Longer than the application's interval of exporting: it notices that nobody takes what it has.
+    # Longer than the export interval, so that the application notices the missing collector.
     sleep 20
     healthy "${base_services[@]}" >"$known/without" || { count_requests; cat "$known/without"; return 1; }
     up overlaid || { count_requests; return 1; }
@@ -273,7 +273,7 @@ everything_goes_and_comes() {
 # --- All of it ------------------------------------------------------------------------------------------------------------------------------
 
 deploy() {
-    # None of what somebody may have prepared in the checkout.
+    # No prepared files of the checkout.
     mkdir -p "$deployment"
     cp --recursive "$repository/deploy/." "$deployment/"
     rm -rf "$deployment"/{secrets,settings.env,.env,backup,alertmanager/own.yml,alertmanager/receivers.yml}
@@ -287,7 +287,7 @@ SETTINGS
     echo "prepare.sh, and two settings"
 }
 
-# up FUNCTION: the output matters where it fails.
+# up FUNCTION: shows the output on failure.
 up() {
     "$1" up --detach --no-build --pull never >"$known/up" 2>&1 || { cat "$known/up"; return 1; }
 }
@@ -302,7 +302,7 @@ say_why() {
     done
 }
 
-# The table, and whether everything was as it should be.
+# Prints the table and returns whether every check succeeded.
 report() {
     ((failures == 0)) || say_why
     printf '\n| what | seen | verdict |\n|---|---|---|\n'
