@@ -4,14 +4,16 @@
 
 use std::hint::black_box;
 
-use domain::catalogue::DB_CLIENT_OPERATION_DURATION;
+use domain::catalogue::{DATABASE_FAILURE_KEYS, DB_CLIENT_OPERATION_DURATION};
 use domain::database_operation::DatabaseOperation;
 use domain::events;
-use domain::labels::{JobKind, Peer};
+use domain::labels::{DatabaseSystem, JobKind, Peer};
+use telemetry::catalogue::Label;
 use telemetry::http_client::HttpClient;
 use telemetry::record::SpanKind;
 use telemetry::{
-    Attributes, DatabaseOutcome, ErrorType, FamilyDescription, JobOutcome, Key, Operations, Telemetry,
+    Attributes, ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, JobOutcome, Key, Operations,
+    Telemetry,
 };
 
 use crate::workload::{Recording, STORED, ThingId, operations_of_jobs, take};
@@ -61,9 +63,18 @@ fn database_operations(telemetry: &Telemetry) -> Operations<DatabaseOperation, D
     let family = FamilyDescription {
         event: events::DATABASE_OPERATION,
         span_kind: SpanKind::Client,
-        attributes: vec![(domain::recorded::DB_SYSTEM_NAME, "postgresql".into())],
+        scope: domain::scopes::DATABASE,
+        attributes: vec![(DatabaseSystem::KEY, DatabaseSystem::Postgresql.as_str().into())],
     };
-    Operations::timed(telemetry, family, &DB_CLIENT_OPERATION_DURATION).tallied()
+    let labels = |operation| (operation, DatabaseSystem::Postgresql);
+    Operations::timed_by_cause(
+        telemetry,
+        family,
+        &DB_CLIENT_OPERATION_DURATION,
+        labels,
+        DATABASE_FAILURE_KEYS,
+    )
+    .tallied()
 }
 
 /// Runs the work within a job, because children have a parent. The parent's own record is one among

@@ -18,9 +18,9 @@ use axum::extract::DefaultBodyLimit;
 use bytes::Bytes;
 use domain::catalogue::{AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
 use domain::database_operation::DatabaseOperation;
-use domain::labels::AuthFailureReason;
+use domain::labels::{AuthFailureReason, DatabaseSystem};
 use telemetry::meter::Exemplar;
-use telemetry::{DatabaseOutcome, Meter, SpanContext, SpanId, TraceId};
+use telemetry::{Meter, SpanContext, SpanId, TraceId};
 
 use crate::served::PROCESSOR_TIME;
 use crate::workload::{DATABASE_URL, Route, Variant};
@@ -103,7 +103,7 @@ pub(crate) fn measure_instruments() -> anyhow::Result<()> {
     let counter = meter.counter(&AUTH_FAILURES);
     let bound_counter = counter.bind(AuthFailureReason::InvalidToken);
     let histogram = meter.histogram(&DB_CLIENT_OPERATION_DURATION);
-    let labels = (DatabaseOperation::FindOrganization, DatabaseOutcome::Ok);
+    let labels = (DatabaseOperation::FindOrganization, DatabaseSystem::Postgresql);
     let bound_histogram = histogram.bind(labels);
     let context = SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true };
     // Durations from 0 to 16 ms, so that several buckets are used.

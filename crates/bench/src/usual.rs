@@ -219,10 +219,10 @@ async fn select(
         "find_organization",
         otel.kind = "client",
         db.system.name = "postgresql",
-        db.operation.name = "find_organization",
+        db.query.summary = "find_organization",
     );
     let found = workload::select_bare(State(pool)).instrument(span).await;
-    let operation = KeyValue::new("db.operation.name", "find_organization");
+    let operation = KeyValue::new("db.query.summary", "find_organization");
     instruments.operation_duration.record(started.elapsed().as_secs_f64(), &[operation]);
     found
 }

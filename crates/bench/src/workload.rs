@@ -31,7 +31,9 @@ use socialize::database::Database;
 use socialize::error::{Error, panic_response};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
-use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{
+    HttpServer, HttpServerService, HttpServerSettings, RouteDescription, UrlScheme,
+};
 use telemetry::log::{Level, LevelFilter, LogFormat, LogSettings, LogSource, LogWriter};
 use telemetry::record::SpanKind;
 use telemetry::{
@@ -182,7 +184,9 @@ impl Variant {
                     attribute("service.name", "socialize-api"),
                     attribute("service.namespace", "socialize"),
                     attribute("service.version", env!("CARGO_PKG_VERSION")),
+                    attribute("service.instance.id", "0190a5a0-0000-7000-8000-000000000000"),
                 ],
+                scopes: domain::scopes::OF_METRICS,
             },
         };
         (self != Self::None).then_some(settings)
@@ -278,8 +282,13 @@ impl Workload {
 
 /// Wraps the router as the application wraps its own, with as many routes to search.
 pub(crate) fn observed(router: Router, route: Route, telemetry: &Telemetry) -> HttpServerService<Router> {
-    let settings =
-        HttpServerSettings { trusted_peers: Vec::new(), unmatched_statuses: vec![404], panic_response };
+    let settings = HttpServerSettings {
+        trusted_peers: Vec::new(),
+        proxies: Vec::new(),
+        scheme_of_proxies: UrlScheme::Http,
+        unmatched_statuses: vec![404],
+        panic_response,
+    };
     let mut described = socialize::router::described();
     let path = format!("/{}", route.as_str());
     described.push(RouteDescription { method: Method::GET, route: path, statuses: vec![200, 404] });
@@ -375,6 +384,7 @@ pub(crate) fn operations_of_jobs(telemetry: &Telemetry) -> Operations<JobKind, J
     let family = FamilyDescription {
         event: "socialize.job.run",
         span_kind: SpanKind::Consumer,
+        scope: domain::scopes::QUEUE,
         attributes: Vec::new(),
     };
     Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION)

@@ -4,19 +4,19 @@
 //! Instruments are built only from these constants. So an undeclared metric cannot be emitted, and
 //! a dashboard can only name declared ones.
 
+use telemetry::JobOutcome;
 use telemetry::builtin;
 use telemetry::catalogue::{
     ClosedAtStart, CounterMetric, DATABASE_BOUNDS, GaugeMetric, HistogramMetric, IsGauge, IsHistogram,
-    LONG_DURATION_BOUNDS, Metric, MetricDescription, MetricKind, Unit, UpDownCounterMetric,
+    LONG_DURATION_BOUNDS, Label, Metric, MetricDescription, MetricKind, Unit, UpDownCounterMetric,
 };
-use telemetry::{DatabaseOutcome, JobOutcome};
 
 use crate::audit::AuditAction;
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
-    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, Dependency, Disk, EmailLimit,
-    EmailOutcome, EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, PublishingEndpointChange,
-    PublishingOutcome, Quota, Role, StatusGauge,
+    ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, ConnectionPool, ConnectionState,
+    DatabaseSystem, Dependency, Disk, EmailLimit, EmailOutcome, EmailResult, EmailTemplate, ErrorCode,
+    JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Quota, Role, StatusGauge,
 };
 use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
@@ -338,17 +338,25 @@ pub const DISK_AVAILABLE: GaugeMetric<Disk> = GaugeMetric::gauge(
     IS_THERE_ROOM,
 );
 
+/// Labels of failed database operations: the kind of the error, and the code of the response.
+pub const DATABASE_FAILURE_KEYS: &[&str] = &["error.type", "db.response.status_code"];
+
+/// All labels of database operations.
+const DATABASE_KEYS: &[&str] =
+    &[DatabaseOperation::KEY, DatabaseSystem::KEY, DATABASE_FAILURE_KEYS[0], DATABASE_FAILURE_KEYS[1]];
+
 /// Duration of database operations; acquiring a connection is one of them.
-pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, DatabaseOutcome)> =
+pub const DB_CLIENT_OPERATION_DURATION: HistogramMetric<(DatabaseOperation, DatabaseSystem)> =
     HistogramMetric::histogram(
         "db.client.operation.duration",
-        "How long database operations took, by operation and error type.",
+        "How long database operations took, by operation, error type and code of the response.",
         "Is Postgres slow or failing, and where?",
         DATABASE_BOUNDS,
-    );
+    )
+    .with_failures(DATABASE_KEYS);
 
 /// Pooled connections by state.
-pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<crate::labels::ConnectionState> =
+pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<(ConnectionState, ConnectionPool)> =
     UpDownCounterMetric::up_down_counter(
         "db.client.connection.count",
         Unit::Count("{connection}"),
@@ -357,23 +365,25 @@ pub const DB_CLIENT_CONNECTION_COUNT: UpDownCounterMetric<crate::labels::Connect
     );
 
 /// Configured upper limit of the pool.
-pub const DB_CLIENT_CONNECTION_MAX: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
-    "db.client.connection.max",
-    Unit::Count("{connection}"),
-    "The most connections that the pool may open.",
-    "Is the pool starved?",
-);
+pub const DB_CLIENT_CONNECTION_MAX: UpDownCounterMetric<ConnectionPool> =
+    UpDownCounterMetric::up_down_counter(
+        "db.client.connection.max",
+        Unit::Count("{connection}"),
+        "The most connections that the pool may open.",
+        "Is the pool starved?",
+    );
 
 /// Operations that are waiting for a pooled connection.
-pub const DB_CLIENT_CONNECTION_PENDING: UpDownCounterMetric = UpDownCounterMetric::up_down_counter(
-    "db.client.connection.pending_requests",
-    Unit::Count("{request}"),
-    "Operations that wait for a connection of the pool.",
-    "Is the pool starved?",
-);
+pub const DB_CLIENT_CONNECTION_PENDING: UpDownCounterMetric<ConnectionPool> =
+    UpDownCounterMetric::up_down_counter(
+        "db.client.connection.pending_requests",
+        Unit::Count("{request}"),
+        "Operations that wait for a connection of the pool.",
+        "Is the pool starved?",
+    );
 
 /// Operations that got no pooled connection in time.
-pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric = CounterMetric::counter(
+pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric<ConnectionPool> = CounterMetric::counter(
     "db.client.connection.timeouts",
     Unit::Count("{timeout}"),
     "Operations that got no connection of the pool in time.",
@@ -381,7 +391,7 @@ pub const DB_CLIENT_CONNECTION_TIMEOUTS: CounterMetric = CounterMetric::counter(
 );
 
 /// Time that operations waited for a pooled connection.
-pub const DB_CLIENT_CONNECTION_WAIT_TIME: HistogramMetric = HistogramMetric::histogram(
+pub const DB_CLIENT_CONNECTION_WAIT_TIME: HistogramMetric<ConnectionPool> = HistogramMetric::histogram(
     "db.client.connection.wait_time",
     "How long operations waited for a connection of the pool.",
     "Is the pool starved?",

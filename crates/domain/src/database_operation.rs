@@ -4,7 +4,7 @@ use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 use telemetry::catalogue::Label;
 
-/// A named database operation. The name becomes its span's name and its `db.operation.name`.
+/// A named database operation. The name becomes its span's name and its `db.query.summary`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[expect(missing_docs, reason = "each name is what the operation does, in words")]
@@ -170,5 +170,5 @@ impl ClosedSet for DatabaseOperation {
 }
 
 impl Label for DatabaseOperation {
-    const KEY: &'static str = "db.operation.name";
+    const KEY: &'static str = "db.query.summary";
 }

@@ -307,6 +307,22 @@ pub enum ConnectionState {
     Used,
 }
 
+/// The database system, as the semantic conventions name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum DatabaseSystem {
+    /// PostgreSQL.
+    Postgresql,
+}
+
+/// The pools of connections to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ConnectionPool {
+    /// The only pool of a process.
+    Socialize,
+}
+
 /// Stable codes of error responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -475,7 +491,7 @@ impl ClosedSet for Peer {
 }
 
 impl Label for Peer {
-    const KEY: &'static str = "peer";
+    const KEY: &'static str = "service.peer.name";
 }
 
 impl ClosedSet for PublishingOutcome {
@@ -725,6 +741,34 @@ impl ClosedSet for ConnectionState {
 
 impl Label for ConnectionState {
     const KEY: &'static str = "db.client.connection.state";
+}
+
+impl ClosedSet for DatabaseSystem {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for DatabaseSystem {
+    const KEY: &'static str = "db.system.name";
+}
+
+impl ClosedSet for ConnectionPool {
+    const ALL: &'static [Self] = Self::VARIANTS;
+    fn as_str(self) -> &'static str {
+        self.into()
+    }
+    fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Label for ConnectionPool {
+    const KEY: &'static str = "db.client.connection.pool.name";
 }
 
 impl Label for Decision {

@@ -13,5 +13,6 @@ pub mod ids;
 pub mod labels;
 pub mod limits;
 pub mod recorded;
+pub mod scopes;
 pub mod signals;
 pub mod vocabulary;

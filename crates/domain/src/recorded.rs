@@ -25,10 +25,37 @@ pub mod resource {
     /// The operator's name for this deployment.
     pub const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
 
+    /// The operating system's number of the process.
+    pub const PROCESS_PID: &str = "process.pid";
+    /// Start time of the process. A number is used again, a number and a time are not.
+    pub const PROCESS_CREATION_TIME: &str = "process.creation.time";
+    /// The machine's name; in a container, that of the container.
+    pub const HOST_NAME: &str = "host.name";
+    /// The implementation of telemetry: [`TELEMETRY_SDK`](super::TELEMETRY_SDK).
+    pub const TELEMETRY_SDK_NAME: &str = "telemetry.sdk.name";
+    /// Its programming language.
+    pub const TELEMETRY_SDK_LANGUAGE: &str = "telemetry.sdk.language";
+    /// Its version.
+    pub const TELEMETRY_SDK_VERSION: &str = "telemetry.sdk.version";
+
     /// All names above.
-    pub const ALL: [&str; 5] =
-        [SERVICE_NAME, SERVICE_NAMESPACE, SERVICE_VERSION, SERVICE_INSTANCE_ID, DEPLOYMENT_ENVIRONMENT_NAME];
+    pub const ALL: [&str; 11] = [
+        SERVICE_NAME,
+        SERVICE_NAMESPACE,
+        SERVICE_VERSION,
+        SERVICE_INSTANCE_ID,
+        DEPLOYMENT_ENVIRONMENT_NAME,
+        PROCESS_PID,
+        PROCESS_CREATION_TIME,
+        HOST_NAME,
+        TELEMETRY_SDK_NAME,
+        TELEMETRY_SDK_LANGUAGE,
+        TELEMETRY_SDK_VERSION,
+    ];
 }
+
+/// Value of `telemetry.sdk.name`. The conventions reserve `opentelemetry` for the official SDKs.
+pub const TELEMETRY_SDK: &str = "socialize-telemetry";
 
 /// Value of `service.namespace` for every process.
 pub const SERVICE_NAMESPACE: &str = "socialize";
@@ -40,9 +67,6 @@ pub fn service_name(role: Role) -> &'static str {
         Role::Work => "socialize-worker",
     }
 }
-
-/// The database system of a database operation.
-pub const DB_SYSTEM_NAME: &str = "db.system.name";
 
 /// Fields of the application's own `tracing` events, besides ids and the fields of the pipeline.
 pub const EVENT_FIELDS: &[&str] = &[
@@ -99,7 +123,7 @@ pub fn span_attributes() -> BTreeSet<&'static str> {
     ];
     let labels = families.iter().flat_map(|family| family.label_keys);
     let keys = signals::allowed_keys().map(|key| key.0);
-    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys).chain([DB_SYSTEM_NAME]).collect()
+    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys).collect()
 }
 
 /// Returns every name that a field of a log line can have, besides [`names::LINE_HEAD`].

@@ -137,7 +137,11 @@ fn values(metric: &MetricDescription, key: &str) -> String {
         }
         count => format!("{count} values, such as `{}`", values[0]),
     };
-    if absent { format!("{listed}, or absent") } else { listed }
+    match values.len() {
+        0 => "of failures only, whose series begin with the first".to_owned(),
+        _ if absent => format!("{listed}, or absent"),
+        _ => listed,
+    }
 }
 
 fn kind(kind: MetricKind) -> &'static str {

@@ -10,10 +10,10 @@ use domain::database_operation::DatabaseOperation;
 use domain::labels::{ConnectionState, JobKind, Loop, Role};
 use monitoring::query::{
     Bucket, BuildCommit, BuildVersion, CallFailure, Grouping, Instance, Recording, RequestFailure,
-    RequestMethod, ResponseStatusClass, Route, Total, Vector, Window, builds, calls, requests, select,
+    RequestMethod, ResponseStatus, Route, Total, Vector, Window, builds, calls, requests, select,
 };
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-use telemetry::{DatabaseOutcome, JobOutcome};
+use telemetry::{ErrorType, JobOutcome};
 
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
 const A_WEEK: Duration = Duration::from_hours(7 * 24);
@@ -34,16 +34,15 @@ fn labels_choose_series() {
         &select(&LOOP_FAILURES).is_not(Loop::Worker).increase(FIVE_MINUTES).sum_by::<Loop, _>(),
         r#"sum by (loop) (increase(socialize_loop_failures_total{job=~"socialize/.+",loop!="worker"}[5m]))"#,
     );
-    let database = select(&DB_CLIENT_OPERATION_DURATION)
-        .is(DatabaseOperation::InsertSession)
-        .is_one_of(&[DatabaseOutcome::Timeout, DatabaseOutcome::Other]);
+    let database =
+        select(&DB_CLIENT_OPERATION_DURATION).is(DatabaseOperation::InsertSession).failed_unexpectedly();
     renders(
-        &database.count().increase(FIVE_MINUTES).sum_by::<DatabaseOutcome, _>(),
-        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{job=~"socialize/.+",db_operation_name="insert_session",error_type=~"timeout|_OTHER"}[5m]))"#,
+        &database.count().increase(FIVE_MINUTES).sum_by::<ErrorType, _>(),
+        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{job=~"socialize/.+",db_query_summary="insert_session",error_type!="",error_type!~"cancelled|unique_violation|foreign_key_violation|serialization_failure|deadlock|lock_timeout"}[5m]))"#,
     );
     renders(
         &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),
-        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",http_route!="unmatched",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
+        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",http_route!="",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
     );
 }
 
@@ -77,7 +76,7 @@ fn histograms_have_quantiles_and_buckets() {
     const HALF_A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 0.5);
     renders(
         &requests().quantile(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
+        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m])))"#,
     );
     renders(
         &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
@@ -85,11 +84,11 @@ fn histograms_have_quantiles_and_buckets() {
     );
     renders(
         &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched",le=~"1([.]0)?"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="",le=~"1([.]0)?"}[5m]))"#,
     );
     renders(
         &requests().within(HALF_A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched",le="0.5"}[5m]))"#,
+        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="",le="0.5"}[5m]))"#,
     );
 }
 
@@ -166,19 +165,19 @@ fn panels_leave_their_windows_to_grafana() {
 fn groups_can_have_two_labels_and_be_ranked() {
     renders(
         &requests().count().increase(FIVE_MINUTES).sum_by::<Route, _>().largest(3),
-        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
+        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+",http_route!=""}[5m])))"#,
     );
     renders(
         &requests().quantile_by_both::<Route, RequestMethod, _, _>(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m])))"#,
+        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m])))"#,
     );
     renders(
         &requests().buckets(FIVE_MINUTES),
-        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="unmatched"}[5m]))"#,
+        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m]))"#,
     );
     renders(
-        &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatusClass, CallFailure, _, _>(),
-        r#"sum by (http_response_status_class, error_type) (increase(http_client_request_duration_seconds_count{job=~"socialize/.+"}[5m]))"#,
+        &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatus, CallFailure, _, _>(),
+        r#"sum by (http_response_status_code, error_type) (increase(http_client_request_duration_seconds_count{job=~"socialize/.+"}[5m]))"#,
     );
     renders(
         &builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>(),

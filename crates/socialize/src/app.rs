@@ -69,7 +69,7 @@ pub struct AppSettings {
     pub body_timeout: Duration,
     /// Maximum time for an uploaded file to arrive.
     pub upload_timeout: Duration,
-    /// Peers whose `X-Forwarded-For` is trusted.
+    /// Peers whose `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` are trusted.
     pub trusted_peers: Vec<ipnet::IpNet>,
     /// Peers whose `traceparent` is continued. Those of all others are linked to.
     pub trusted_trace_peers: Vec<ipnet::IpNet>,

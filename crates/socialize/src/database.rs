@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use domain::catalogue;
 use domain::database_operation::DatabaseOperation;
 use domain::events;
-use domain::labels::{ConnectionState, ErrorCode};
-use domain::recorded;
+use domain::labels::{ConnectionPool, ConnectionState, DatabaseSystem, ErrorCode};
+use domain::scopes;
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
+use telemetry::catalogue::Label;
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
 use telemetry::record::SpanKind;
-use telemetry::{ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Operations, Telemetry};
+use telemetry::{
+    ClosedSet, DatabaseCause, DatabaseOutcome, ErrorType, FamilyDescription, Operations, SqlState, Telemetry,
+};
 
 use crate::error::Error;
 
@@ -108,11 +111,22 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 #[error("the database failed: {}", .error_type.as_str())]
 pub struct DatabaseError {
     pub error_type: ErrorType,
+    /// Code of the database's response, if there was one.
+    pub sql_state: Option<SqlState>,
     /// Name of the violated constraint.
     pub constraint: Option<String>,
 }
 
 impl DatabaseError {
+    /// Creates a failure without a response of the database.
+    pub(crate) fn without_response(error_type: ErrorType) -> Self {
+        Self { error_type, sql_state: None, constraint: None }
+    }
+
+    fn cause(&self) -> DatabaseCause {
+        DatabaseCause { error_type: self.error_type, sql_state: self.sql_state }
+    }
+
     /// Returns whether this constraint was violated.
     pub fn violates(&self, constraint: &str) -> bool {
         self.constraint.as_deref() == Some(constraint)
@@ -136,11 +150,10 @@ impl From<sqlx::Error> for DatabaseError {
             }
             _ => ErrorType::Internal,
         };
-        let constraint = match &error {
-            sqlx::Error::Database(database) => database.constraint().map(str::to_owned),
-            _ => None,
-        };
-        Self { error_type, constraint }
+        let response = error.as_database_error();
+        let sql_state = response.and_then(|response| SqlState::from_code(&response.code()?));
+        let constraint = response.and_then(|response| response.constraint().map(str::to_owned));
+        Self { error_type, sql_state, constraint }
     }
 }
 
@@ -174,11 +187,12 @@ impl Database {
         let family = FamilyDescription {
             event: events::DATABASE_OPERATION,
             span_kind: SpanKind::Client,
-            attributes: vec![(recorded::DB_SYSTEM_NAME, "postgresql".into())],
+            scope: scopes::DATABASE,
+            attributes: vec![(DatabaseSystem::KEY, DatabaseSystem::Postgresql.as_str().into())],
         };
         let timeouts = Arc::new(AtomicU64::new(0));
         let observed = pool.clone();
-        meter.observe(&catalogue::DB_CLIENT_CONNECTION_COUNT, move |state| {
+        meter.observe(&catalogue::DB_CLIENT_CONNECTION_COUNT, move |(state, _)| {
             let idle = observed.num_idle().min(observed.size() as usize) as f64;
             Some(match state {
                 ConnectionState::Idle => idle,
@@ -186,15 +200,24 @@ impl Database {
             })
         });
         let max = f64::from(pool.options().get_max_connections());
-        meter.observe(&catalogue::DB_CLIENT_CONNECTION_MAX, move |()| Some(max));
+        meter.observe(&catalogue::DB_CLIENT_CONNECTION_MAX, move |_| Some(max));
         let counted = timeouts.clone();
-        meter
-            .observe(&catalogue::DB_CLIENT_CONNECTION_TIMEOUTS, move |()| Some(counted.load(Relaxed) as f64));
+        meter.observe(&catalogue::DB_CLIENT_CONNECTION_TIMEOUTS, move |_| Some(counted.load(Relaxed) as f64));
         let inner = Inner {
-            operations: Operations::timed(telemetry, family, &catalogue::DB_CLIENT_OPERATION_DURATION)
-                .tallied(),
-            wait_time: meter.histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME).bind(()),
-            pending: meter.up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING).bind(()),
+            operations: Operations::timed_by_cause(
+                telemetry,
+                family,
+                &catalogue::DB_CLIENT_OPERATION_DURATION,
+                |operation| (operation, DatabaseSystem::Postgresql),
+                catalogue::DATABASE_FAILURE_KEYS,
+            )
+            .tallied(),
+            wait_time: meter
+                .histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME)
+                .bind(ConnectionPool::Socialize),
+            pending: meter
+                .up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING)
+                .bind(ConnectionPool::Socialize),
             timeouts,
             statement_timeout,
             is_down: Box::new(is_down),
@@ -254,17 +277,18 @@ impl Database {
         let answered = tokio::time::timeout(limit, statement).map(|answered| match answered {
             Ok(result) => {
                 let classified = classify(result);
-                if classified.2 == Some(ErrorType::ReadOnly) {
+                if classified.2.is_some_and(|cause| cause.error_type == ErrorType::ReadOnly) {
                     self.inner.renewal.request();
                 }
                 classified
             }
             Err(_) => {
-                let error = DatabaseError { error_type: ErrorType::Timeout, constraint: None };
-                (Err(error), DatabaseOutcome::Timeout, Some(ErrorType::Timeout))
+                let error = DatabaseError::without_response(ErrorType::Timeout);
+                let cause = error.cause();
+                (Err(error), DatabaseOutcome::Timeout, Some(cause))
             }
         });
-        self.inner.operations.observe(operation, answered)
+        self.inner.operations.observe_causes(operation, answered)
     }
 
     /// Returns the pool itself, for migrations and listeners that run outside requests.
@@ -278,7 +302,7 @@ impl Database {
         connecting: impl Future<Output = sqlx::Result<T>>,
     ) -> Result<T> {
         if (self.inner.is_down)() {
-            return Err(DatabaseError { error_type: ErrorType::Unavailable, constraint: None });
+            return Err(DatabaseError::without_response(ErrorType::Unavailable));
         }
         let _pending = self.inner.pending.enter();
         let started = Instant::now();
@@ -295,15 +319,15 @@ impl Database {
 }
 
 /// Reduces sqlx's error to the parts that may be recorded, and returns the outcome.
-fn classify<T>(result: sqlx::Result<T>) -> (Result<T>, DatabaseOutcome, Option<ErrorType>) {
+fn classify<T>(result: sqlx::Result<T>) -> (Result<T>, DatabaseOutcome, Option<DatabaseCause>) {
     match result {
         Ok(value) => (Ok(value), DatabaseOutcome::Ok, None),
         // For the database, a statement that found no row has succeeded.
         Err(sqlx::Error::RowNotFound) => (Err(sqlx::Error::RowNotFound.into()), DatabaseOutcome::Ok, None),
         Err(error) => {
             let error = DatabaseError::from(error);
-            let error_type = error.error_type;
-            (Err(error), error_type.into(), Some(error_type))
+            let cause = error.cause();
+            (Err(error), cause.error_type.into(), Some(cause))
         }
     }
 }

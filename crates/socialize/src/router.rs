@@ -11,7 +11,9 @@ use bytes::Bytes;
 use domain::labels::ErrorCode;
 use http::{Method, header};
 use telemetry::ErrorType;
-use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{
+    HttpServer, HttpServerService, HttpServerSettings, RouteDescription, UrlScheme,
+};
 use utoipa::openapi::path::{HttpMethod, Paths};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, OpenApi};
@@ -112,8 +114,16 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
 
     // Trusting a proxy's addresses does not imply trusting its traces, which determine our ids and sampling.
     let trusted_peers = app.settings.trusted_trace_peers.clone();
-    let settings =
-        HttpServerSettings { trusted_peers, unmatched_statuses: vec![400, 404, 408, 431], panic_response };
+    let settings = HttpServerSettings {
+        trusted_peers,
+        proxies: app.settings.trusted_peers.clone(),
+        scheme_of_proxies: match app.settings.public_url.scheme() {
+            "https" => UrlScheme::Https,
+            _ => UrlScheme::Http,
+        },
+        unmatched_statuses: vec![400, 404, 405, 408, 431],
+        panic_response,
+    };
     let http = HttpServer::new(&app.telemetry, settings);
     Services {
         requests: http.observe(requests, &described(), UNRECORDED),

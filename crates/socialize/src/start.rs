@@ -141,14 +141,20 @@ fn resource(settings: &Settings, role: Role) -> Resource {
         (resource::SERVICE_VERSION, VERSION.to_owned()),
         (resource::SERVICE_INSTANCE_ID, Uuid::new_v4().to_string()),
         (resource::DEPLOYMENT_ENVIRONMENT_NAME, settings.environment.clone()),
+        (resource::TELEMETRY_SDK_NAME, recorded::TELEMETRY_SDK.to_owned()),
+        (resource::TELEMETRY_SDK_LANGUAGE, "rust".to_owned()),
+        (resource::TELEMETRY_SDK_VERSION, VERSION.to_owned()),
+        (resource::PROCESS_PID, std::process::id().to_string()),
+        (resource::PROCESS_CREATION_TIME, telemetry::process::creation_time()),
     ];
+    let host_name = telemetry::process::host_name().map(|name| (resource::HOST_NAME, name));
     let mut attributes = said.attributes;
-    for (key, value) in known {
+    for (key, value) in known.into_iter().chain(host_name) {
         if !attributes.iter().any(|(said, _)| said == key) {
             attributes.push((key.to_owned(), value));
         }
     }
-    Resource { attributes }
+    Resource { attributes, scopes: domain::scopes::OF_METRICS }
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {

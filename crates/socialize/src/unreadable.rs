@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode, Version};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower::Service;
@@ -46,6 +46,9 @@ impl UnreadableRecorder {
     {
         Self(Arc::new(move |reason| {
             let mut request = Request::new(Body::empty());
+            // Neither was read, and no record must claim that it was.
+            *request.method_mut() = unread_method();
+            *request.version_mut() = Version::HTTP_09;
             request.extensions_mut().insert(reason);
             let response = service.clone().call(request);
             if reason == Unreadable::Incomplete {
@@ -61,6 +64,11 @@ impl UnreadableRecorder {
     pub(crate) fn disabled() -> Self {
         Self(Arc::new(|_| None))
     }
+}
+
+/// Returns a method that no request has, so that it is recorded as none of the known ones.
+fn unread_method() -> Method {
+    Method::from_bytes(b"UNREAD").unwrap_or_default()
 }
 
 fn serialize(response: Response) -> Option<Bytes> {

@@ -31,7 +31,7 @@ pub(crate) enum AttributeValue {
 }
 
 /// Maximum number of attributes of a record: as many as the widest operation sets, plus a small
-/// margin.
+/// margin. Others are dropped and counted.
 const CAPACITY: usize = 12;
 
 /// The attributes of one record, stored inline so that setting one never allocates.
@@ -81,7 +81,15 @@ const CAPACITY: usize = 12;
 pub struct Attributes {
     slots: [Option<(&'static Key, AttributeValue)>; CAPACITY],
     length: usize,
+    /// Number of attributes for which there was no room.
+    dropped: u32,
 }
+
+/// Field of a line with the number of attributes that it lacks.
+const REMOVED_FIELDS: &str = "fields.removed";
+
+/// Field number of `Span.dropped_attributes_count`.
+const DROPPED_ATTRIBUTES_COUNT: u32 = 10;
 
 impl Attributes {
     /// Sets a UUID attribute, rendered in hyphenated form.
@@ -109,9 +117,18 @@ impl Attributes {
         self.set(key, AttributeValue::Location(location));
     }
 
+    /// Returns the member of a closed set that an attribute is set to.
+    pub(crate) fn name_of(&self, name: &str) -> Option<&'static str> {
+        self.slots[..self.length].iter().flatten().find_map(|(key, value)| match value {
+            AttributeValue::Name(member) if key.0 == name => Some(*member),
+            _ => None,
+        })
+    }
+
     /// Removes all attributes. Slots beyond the length keep their old values but are never read.
     pub(crate) fn clear(&mut self) {
         self.length = 0;
+        self.dropped = 0;
     }
 
     fn set(&mut self, key: &'static Key, value: AttributeValue) {
@@ -122,11 +139,11 @@ impl Attributes {
             *free = Some((key, value));
             self.length += 1;
         } else {
-            debug_assert!(false, "no room for the attribute {}", key.0);
+            self.dropped = self.dropped.saturating_add(1);
         }
     }
 
-    /// Appends every attribute as `,"name":value`.
+    /// Appends every attribute as `,"name":value`, and the number of dropped ones.
     pub(crate) fn write_json(&self, out: &mut Vec<u8>) {
         for (key, value) in self.slots[..self.length].iter().flatten() {
             json::key(out, key.0);
@@ -142,9 +159,13 @@ impl Attributes {
                 }
             }
         }
+        if self.dropped > 0 {
+            json::key(out, REMOVED_FIELDS);
+            json::integer(out, self.dropped.into());
+        }
     }
 
-    /// Appends every attribute as a `KeyValue` of an OTLP span.
+    /// Appends every attribute as a `KeyValue` of an OTLP span, and the number of dropped ones.
     pub(crate) fn write_span(&self, out: &mut Vec<u8>, field: u32) {
         for (key, value) in self.slots[..self.length].iter().flatten() {
             let mut fixed = FixedFields::of_value();
@@ -165,6 +186,9 @@ impl Attributes {
                 }
             }
             protobuf::attribute(out, field, key.0, &mut fixed);
+        }
+        if self.dropped > 0 {
+            protobuf::uint_field(out, DROPPED_ATTRIBUTES_COUNT, self.dropped.into());
         }
     }
 }

@@ -49,21 +49,18 @@ pub const HTTP_SERVER_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Met
     Unit::Seconds,
     "How long requests took until their response headers, by route, method, status and error type.",
     "What is the rate, latency and error share of requests, and which endpoints are slow?",
-    &["http.request.method", "http.route", "http.response.status_code", "error.type"],
+    &["http.request.method", "url.scheme", "http.route", "http.response.status_code", "error.type"],
     DURATION_BOUNDS,
 );
-
-/// The label for the class of a peer's response status: `2xx`, `3xx`, `4xx` or `5xx`.
-pub(crate) const STATUS_CLASS: &str = "http.response.status_class";
 
 /// Rate, errors and duration of HTTP requests sent to other services.
 pub const HTTP_CLIENT_REQUEST_DURATION: Metric<ClosedAtStart, IsHistogram> = Metric::closed_at_start(
     "http.client.request.duration",
     MetricKind::Histogram,
     Unit::Seconds,
-    "How long calls to others took until their response headers, by kind of peer, class of status and error type.",
+    "How long calls to others took until their response headers, by kind of peer, status and error type.",
     "Do calls to others fail, and how?",
-    &["peer", STATUS_CLASS, "error.type"],
+    &["http.request.method", "service.peer.name", "http.response.status_code", "error.type"],
     DURATION_BOUNDS,
 );
 
@@ -74,7 +71,7 @@ pub const HTTP_SERVER_ACTIVE_REQUESTS: Metric<ClosedAtStart, IsUpDownCounter> = 
     Unit::Count("{request}"),
     "Requests that are being answered now.",
     "Do requests pile up?",
-    &["http.request.method"],
+    &["http.request.method", "url.scheme"],
     &[],
 );
 

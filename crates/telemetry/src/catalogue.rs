@@ -266,6 +266,16 @@ impl<L, K> Metric<L, K> {
     }
 }
 
+impl<L: LabelSet> HistogramMetric<L> {
+    /// Adds labels that only series of failures have. Those begin with the first failure, with values
+    /// from closed sets. `label_keys` names all labels, those of `L` first.
+    #[must_use]
+    pub const fn with_failures(mut self, label_keys: &'static [&'static str]) -> Self {
+        self.description.label_keys = label_keys;
+        self
+    }
+}
+
 impl<L: LabelSet> CounterMetric<L> {
     /// Declares a counter.
     pub const fn counter(name: &'static str, unit: Unit, help: &'static str, question: &'static str) -> Self {

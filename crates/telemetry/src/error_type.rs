@@ -7,6 +7,7 @@
 use std::io;
 
 use crate::ClosedSet;
+use crate::catalogue::Label;
 
 /// The kind of a failure, recorded as `error.type` in log lines, spans and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,6 +162,10 @@ impl ClosedSet for ErrorType {
     fn index(self) -> usize {
         self as usize
     }
+}
+
+impl Label for ErrorType {
+    const KEY: &'static str = "error.type";
 }
 
 impl ErrorType {

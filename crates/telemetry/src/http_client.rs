@@ -6,27 +6,24 @@
 
 use std::marker::PhantomData;
 
+use http::StatusCode;
+
 use crate::attribute::{Attributes, Key};
-use crate::builtin::{HTTP_CLIENT_REQUEST_DURATION, STATUS_CLASS};
+use crate::builtin::HTTP_CLIENT_REQUEST_DURATION;
 use crate::catalogue::Label;
 use crate::log::Level;
 use crate::measurement::Measurement;
 use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::SpanContext;
-use crate::{ClosedSet, ErrorType, Telemetry, events};
+use crate::{ClosedSet, ErrorType, Telemetry, events, instrumentation_scope};
 
 static STATUS_CODE: Key = Key("http.response.status_code");
 
-/// Status classes, and the failure that each one means. Redirects are ordinary responses, because
-/// nothing follows them.
-const ANSWERS: &[(&str, Option<ErrorType>)] = &[
-    ("2xx", None),
-    ("3xx", Some(ErrorType::Protocol)),
-    ("4xx", Some(ErrorType::Rejected)),
-    ("4xx", Some(ErrorType::RateLimited)),
-    ("5xx", Some(ErrorType::Unavailable)),
-];
+/// Outcomes of responses whose status nobody has registered: their class decides. The status is in
+/// line and span only, because peers could invent hundreds of them.
+const UNREGISTERED: &[Option<ErrorType>] =
+    &[None, Some(ErrorType::Protocol), Some(ErrorType::Rejected), Some(ErrorType::Unavailable)];
 
 /// Reasons for getting no response. Others are recorded as `internal`, with their cause in line and
 /// span.
@@ -54,12 +51,13 @@ impl<P: Label> HttpClient<P> {
     /// Creates all series of calls with this method.
     pub fn new(telemetry: &Telemetry, method: &'static str) -> Self {
         let operation = |peer: &P| {
-            let outcome = |class: Option<&'static str>, error_type: Option<ErrorType>| {
-                let mut series = vec![(P::KEY, peer.as_str().to_owned())];
+            let common = vec![("http.request.method", method.to_owned()), (P::KEY, peer.as_str().to_owned())];
+            let outcome = |status: Option<u16>, error_type: Option<ErrorType>| {
+                let mut series = common.clone();
                 let mut attributes = Constants::new();
-                if let Some(class) = class {
-                    series.push((STATUS_CLASS, class.to_owned()));
-                    attributes.push((STATUS_CLASS, class.into()));
+                if let Some(status) = status {
+                    series.push((STATUS_CODE.0, status.to_string()));
+                    attributes.push((STATUS_CODE.0, status.into()));
                 }
                 if let Some(error_type) = error_type {
                     series.push(("error.type", error_type.as_str().to_owned()));
@@ -70,19 +68,21 @@ impl<P: Label> HttpClient<P> {
                     level: if error_type.is_none() { Level::Info } else { Level::Warn },
                     is_error: error_type.is_some(),
                     histogram: Some(
-                        telemetry.meter().histogram_series(&HTTP_CLIENT_REQUEST_DURATION, series),
+                        telemetry.meter().histogram_series(&HTTP_CLIENT_REQUEST_DURATION, series).into(),
                     ),
                     counter: None,
                 }
             };
-            let answers = ANSWERS.iter().map(|(class, error_type)| outcome(Some(class), *error_type));
+            let registered = registered_statuses().map(|status| outcome(Some(status), failure_of(status)));
+            let unregistered = UNREGISTERED.iter().map(|error_type| outcome(None, *error_type));
             let failures = FAILURES.iter().map(|error_type| outcome(None, Some(*error_type)));
             Operation::new(OperationDescription {
                 event: events::CLIENT_REQUEST,
                 span_name: format!("{method} {}", peer.as_str()),
                 kind: SpanKind::Client,
-                attributes: vec![("http.request.method", method.into()), (P::KEY, peer.as_str().into())],
-                outcomes: answers.chain(failures).collect(),
+                scope: instrumentation_scope::HTTP_CLIENT,
+                attributes: common.iter().map(|(key, value)| (*key, value.as_str().into())).collect(),
+                outcomes: registered.chain(unregistered).chain(failures).collect(),
             })
         };
         let operations = P::ALL.iter().map(operation).collect();
@@ -116,21 +116,19 @@ impl Call<'_> {
     /// Ends the call with the status of the peer's response. Returns the error type if the status
     /// is a failure.
     pub fn answered(mut self, status: u16) -> Option<ErrorType> {
-        let (class, error_type) = match status {
-            200..=299 => ("2xx", None),
-            300..=399 => ("3xx", Some(ErrorType::Protocol)),
-            429 => ("4xx", Some(ErrorType::RateLimited)),
-            400..=499 => ("4xx", Some(ErrorType::Rejected)),
-            500..=599 => ("5xx", Some(ErrorType::Unavailable)),
+        if !(200..600).contains(&status) {
             // HTTP clients return no other classes to their caller.
-            _ => {
-                self.failed(ErrorType::Protocol);
-                return Some(ErrorType::Protocol);
-            }
-        };
-        self.measurement.describe(|attributes| attributes.number(&STATUS_CODE, status.into()));
-        let position = ANSWERS.iter().position(|answer| *answer == (class, error_type));
-        self.measurement.finish(position.unwrap_or_default());
+            self.failed(ErrorType::Protocol);
+            return Some(ErrorType::Protocol);
+        }
+        let error_type = failure_of(status);
+        let position = registered_statuses().position(|registered| registered == status);
+        let position = position.unwrap_or_else(|| {
+            self.measurement.describe(|attributes| attributes.number(&STATUS_CODE, status.into()));
+            let of_class = UNREGISTERED.iter().position(|failure| *failure == error_type);
+            registered_statuses().count() + of_class.unwrap_or_default()
+        });
+        self.measurement.finish(position);
         error_type
     }
 
@@ -146,5 +144,24 @@ impl Call<'_> {
 }
 
 fn failure_position(error_type: ErrorType) -> Option<usize> {
-    FAILURES.iter().position(|failure| *failure == error_type).map(|position| ANSWERS.len() + position)
+    let position = FAILURES.iter().position(|failure| *failure == error_type)?;
+    Some(registered_statuses().count() + UNREGISTERED.len() + position)
+}
+
+/// Returns the final statuses that are registered, a closed set.
+fn registered_statuses() -> impl Iterator<Item = u16> {
+    let is_registered =
+        |status: u16| StatusCode::from_u16(status).is_ok_and(|s| s.canonical_reason().is_some());
+    (200..600).filter(move |status| is_registered(*status))
+}
+
+/// Returns the failure that a final status means. Redirects are one, because nothing follows them.
+fn failure_of(status: u16) -> Option<ErrorType> {
+    match status {
+        200..=299 => None,
+        300..=399 => Some(ErrorType::Protocol),
+        429 => Some(ErrorType::RateLimited),
+        400..=499 => Some(ErrorType::Rejected),
+        _ => Some(ErrorType::Unavailable),
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::attribute::Attributes;
 use crate::catalogue::{
     ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, MetricKind,
     SeriesLabels, UpDownCounterMetric,
@@ -125,11 +126,14 @@ impl Meter {
         metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsHistogram>,
         labels: SeriesLabels,
     ) -> BoundHistogram {
-        let bounds = metric.description().bounds;
-        let source = Source::Histogram(Arc::new(HistogramSeries::new(bounds)));
-        match self.add_series(metric.description(), labels, source) {
+        self.histogram_of(metric.description(), labels)
+    }
+
+    fn histogram_of(&self, description: MetricDescription, labels: SeriesLabels) -> BoundHistogram {
+        let source = Source::Histogram(Arc::new(HistogramSeries::new(description.bounds)));
+        match self.add_series(description, labels, source) {
             Source::Histogram(series) => BoundHistogram(series),
-            _ => unreachable!("{} was registered as a histogram", metric.description().name),
+            _ => unreachable!("{} was registered as a histogram", description.name),
         }
     }
 
@@ -365,6 +369,44 @@ impl BoundHistogram {
     /// Returns the sum of all recorded durations, in nanoseconds.
     pub fn sum_nanoseconds(&self) -> u64 {
         self.0.sum_nanoseconds.load(Relaxed)
+    }
+}
+
+/// Series of a histogram that are told apart by attributes of the record. They are members of closed
+/// sets, so their number is bounded. Each begins with its first recording: most kinds of failure
+/// never occur.
+pub struct SeriesByAttributes {
+    meter: Meter,
+    description: MetricDescription,
+    labels: SeriesLabels,
+    keys: &'static [&'static str],
+    known: Mutex<Vec<(Vec<Option<&'static str>>, BoundHistogram)>>,
+}
+
+impl SeriesByAttributes {
+    /// Creates none yet. Series have `labels` and the attributes of these names.
+    pub(crate) fn new(
+        meter: &Meter,
+        description: MetricDescription,
+        labels: SeriesLabels,
+        keys: &'static [&'static str],
+    ) -> Self {
+        Self { meter: meter.clone(), description, labels, keys, known: Mutex::default() }
+    }
+
+    /// Returns the series of a record, creating it if necessary.
+    pub(crate) fn of(&self, attributes: &Attributes) -> BoundHistogram {
+        let values: Vec<_> = self.keys.iter().map(|key| attributes.name_of(key)).collect();
+        let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some((_, series)) = known.iter().find(|(found, _)| *found == values) {
+            return series.clone();
+        }
+        let added =
+            self.keys.iter().zip(&values).filter_map(|(key, value)| Some((*key, (*value)?.to_owned())));
+        let labels = self.labels.iter().cloned().chain(added).collect();
+        let series = self.meter.histogram_of(self.description, labels);
+        known.push((values, series.clone()));
+        series
     }
 }
 

@@ -8,13 +8,13 @@ pub const SPAN_ATTRIBUTES: &[&str] = &[
     "code.location",
     "db.duration_ms",
     "db.operations",
+    "db.response.status_code",
     "error.cause",
     "error.type",
     "http.request.method",
-    "http.request.method_original",
-    "http.response.status_class",
     "http.response.status_code",
     "http.route",
+    "network.protocol.version",
     "url.scheme",
 ];
 
@@ -32,5 +32,9 @@ pub const LINE_FIELDS: &[&str] = &[
     "thread.name",
 ];
 
-/// Fields of every log line: time, level, event, and the span it belongs to.
-pub const LINE_HEAD: &[&str] = &["timestamp", "level", "event", "trace_id", "span_id"];
+/// Fields of every log line: time, level, event, the span it belongs to, and the process that wrote
+/// it.
+pub const LINE_HEAD: &[&str] = &["timestamp", "level", "event", "trace_id", "span_id", SERVICE_INSTANCE_ID];
+
+/// The resource attribute that identifies a process. Lines have it as well.
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";

@@ -4,22 +4,28 @@
 //! Database operations, job runs, e-mail deliveries and outgoing calls all have this shape.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
 use crate::attribute::{Attributes, Key};
-use crate::catalogue::{CounterMetric, HistogramMetric, Label};
+use crate::catalogue::{CounterMetric, HistogramMetric, Label, LabelSet, SeriesLabels};
 use crate::current::{self, Scope};
 use crate::log::Level;
 use crate::measurement::{Identity, Measurement};
-use crate::meter::{BoundCounter, BoundHistogram};
-use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
+use crate::meter::{BoundCounter, SeriesByAttributes};
+use crate::record::{
+    Constants, DurationSeries, Operation, OperationDescription, OutcomeDescription, SpanKind,
+};
 use crate::trace::SpanContext;
-use crate::{ErrorType, Telemetry};
+use crate::{ErrorType, InstrumentationScope, Telemetry};
 
 /// The precise error type, where the outcome is coarser.
 pub(crate) static ERROR_CAUSE: Key = Key("error.cause");
+
+/// The error type, where the outcome does not say it.
+pub(crate) static ERROR_TYPE: Key = Key("error.type");
 
 /// The outcomes of a family of operations. A member whose [`as_str`](crate::ClosedSet::as_str) is
 /// empty has no label, as the conventions demand of `error.type` when there was no error.
@@ -52,6 +58,8 @@ pub struct FamilyDescription {
     pub event: &'static str,
     /// Kind of the span. The span's name is the `as_str` of the operation's kind.
     pub span_kind: SpanKind,
+    /// The part of the program that carries the operations out.
+    pub scope: InstrumentationScope,
     /// Attributes of every line and span.
     pub attributes: Constants,
 }
@@ -66,17 +74,76 @@ pub struct Operations<K, O> {
     labels: std::marker::PhantomData<fn(K, O)>,
 }
 
+/// The parts of an outcome that depend on the family's metric.
+struct Recorder {
+    attributes: Constants,
+    histogram: Option<DurationSeries>,
+    counter: Option<BoundCounter>,
+}
+
+/// Returns the attributes of an outcome that is a label itself.
+fn attributes_of<O: Outcome>(outcome: O) -> Constants {
+    match outcome.as_str() {
+        "" => Constants::new(),
+        name => vec![(O::KEY, name.into())],
+    }
+}
+
 impl<K: Label, O: Outcome> Operations<K, O> {
     /// Creates a family whose durations are recorded in a histogram.
     pub fn timed(telemetry: &Telemetry, family: FamilyDescription, metric: &HistogramMetric<(K, O)>) -> Self {
         let histogram = telemetry.meter().histogram(metric);
-        Self::build(telemetry, family, |kind, outcome| (Some(histogram.bind((kind, outcome))), None))
+        Self::build(telemetry, family, |kind, outcome| Recorder {
+            attributes: attributes_of(outcome),
+            histogram: Some(histogram.bind((kind, outcome)).into()),
+            counter: None,
+        })
+    }
+
+    /// Creates a family whose durations are recorded in a histogram that tells failures apart by
+    /// their [`Cause`], with the attributes `failure_keys`. The record of a failure gets `error.type`
+    /// from its cause, and only that of an abandoned operation from its outcome. The series of
+    /// `labels` exist from the start and count successes. Those of failures begin with the first.
+    pub fn timed_by_cause<L: LabelSet>(
+        telemetry: &Telemetry,
+        family: FamilyDescription,
+        metric: &HistogramMetric<L>,
+        labels: impl Fn(K) -> L,
+        failure_keys: &'static [&'static str],
+    ) -> Self {
+        let meter = telemetry.meter();
+        let histogram = meter.histogram(metric);
+        let failures = |labels: SeriesLabels, keys| {
+            let series = SeriesByAttributes::new(meter, metric.description(), labels, keys);
+            Some(DurationSeries::ByAttributes(Arc::new(series)))
+        };
+        Self::build(telemetry, family, |kind, outcome| {
+            let labels = labels(kind);
+            let owned =
+                || labels.pairs().map(|(key, value)| (key, value.to_owned())).collect::<SeriesLabels>();
+            let (attributes, histogram) = if outcome.as_str().is_empty() {
+                (Constants::new(), Some(histogram.bind(labels).into()))
+            } else if outcome.index() == O::ABANDONED.index() {
+                let name = (ERROR_TYPE.0, outcome.as_str());
+                (
+                    vec![(name.0, name.1.into())],
+                    failures([owned(), vec![(name.0, name.1.to_owned())]].concat(), &[]),
+                )
+            } else {
+                (Constants::new(), failures(owned(), failure_keys))
+            };
+            Recorder { attributes, histogram, counter: None }
+        })
     }
 
     /// Creates a family whose operations are counted but not timed.
     pub fn counted(telemetry: &Telemetry, family: FamilyDescription, metric: &CounterMetric<(K, O)>) -> Self {
         let counter = telemetry.meter().counter(metric);
-        Self::build(telemetry, family, |kind, outcome| (None, Some(counter.bind((kind, outcome)))))
+        Self::build(telemetry, family, |kind, outcome| Recorder {
+            attributes: attributes_of(outcome),
+            histogram: None,
+            counter: Some(counter.bind((kind, outcome))),
+        })
     }
 
     /// Adds count and total duration of these operations to the record of the enclosing request or
@@ -85,18 +152,10 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         Self { tallied: true, ..self }
     }
 
-    fn build(
-        telemetry: &Telemetry,
-        family: FamilyDescription,
-        points: impl Fn(K, O) -> (Option<BoundHistogram>, Option<BoundCounter>),
-    ) -> Self {
+    fn build(telemetry: &Telemetry, family: FamilyDescription, recorder: impl Fn(K, O) -> Recorder) -> Self {
         let operation = |kind: K| {
             let outcomes = O::ALL.iter().map(|outcome| {
-                let (histogram, counter) = points(kind, *outcome);
-                let attributes = match outcome.as_str() {
-                    "" => Constants::new(),
-                    name => vec![(O::KEY, name.into())],
-                };
+                let Recorder { attributes, histogram, counter } = recorder(kind, *outcome);
                 let (level, is_error) = (outcome.level(), outcome.is_error());
                 OutcomeDescription { attributes, level, is_error, histogram, counter }
             });
@@ -106,6 +165,7 @@ impl<K: Label, O: Outcome> Operations<K, O> {
                 event: family.event,
                 span_name: kind.as_str().to_owned(),
                 kind: family.span_kind,
+                scope: family.scope,
                 attributes,
                 outcomes: outcomes.collect(),
             })

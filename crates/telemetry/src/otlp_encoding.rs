@@ -4,14 +4,15 @@
 //! opentelemetry-proto 1.x.
 
 use crate::catalogue::{MetricKind, SeriesLabels};
+use crate::instrumentation_scope::{InstrumentationScope, ScopesOfMetrics, of_metric};
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use crate::protobuf::{
-    bytes_field, double_field, fixed64_field, message_field, packed_fixed64_field, string_attribute,
-    uint_field, varint,
+    bytes_field, double_field, fixed64_field, integer_attribute, message_field, packed_fixed64_field,
+    string_attribute, uint_field, varint,
 };
 
 /// Version of the semantic conventions that the attribute names follow.
-pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.37.0";
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 const CUMULATIVE: u64 = 2;
 
@@ -20,32 +21,42 @@ const CUMULATIVE: u64 = 2;
 pub struct Resource {
     /// Attribute names and values.
     pub attributes: Vec<(String, String)>,
+    /// Scopes of the program's own metrics, the more precise first.
+    pub scopes: ScopesOfMetrics,
 }
+
+/// Resource attributes that the conventions define as numbers.
+const NUMBERS: &[&str] = &["process.pid"];
 
 impl Resource {
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         for (key, value) in &self.attributes {
-            string_attribute(&mut out, 1, key, value);
+            match value.parse() {
+                Ok(number) if NUMBERS.contains(&key.as_str()) => integer_attribute(&mut out, 1, key, number),
+                _ => string_attribute(&mut out, 1, key, value),
+            }
         }
         out
     }
+
+    /// Returns the value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
 }
 
-fn scope() -> Vec<u8> {
-    let mut out = Vec::with_capacity(64);
-    bytes_field(&mut out, 1, env!("CARGO_PKG_NAME").as_bytes());
-    bytes_field(&mut out, 2, env!("CARGO_PKG_VERSION").as_bytes());
-    out
-}
-
-/// Head and tail of an export request, around its spans or metrics; both kinds of request number
-/// their fields alike. The payload is written between both parts, so it need not be copied.
+/// Head and tail of an export request, around the spans or metrics of its scopes; both kinds of
+/// request number their fields alike.
 pub(crate) struct RequestFrame {
     head: Vec<u8>,
-    /// Position of the scope's length in the head. The resource's length follows the first tag.
-    scope_length_at: usize,
     schema: Vec<u8>,
+}
+
+/// An instrumentation scope within a request that is being written.
+#[must_use = "a scope must be ended"]
+pub(crate) struct OpenScope {
+    length_at: usize,
 }
 
 /// Position of the resource's length in the head.
@@ -59,16 +70,9 @@ impl RequestFrame {
         let mut head = Vec::with_capacity(512);
         begin_message(&mut head, 1);
         bytes_field(&mut head, 1, &resource.encode());
-        let scope_length_at = begin_message(&mut head, 2);
-        bytes_field(&mut head, 1, &scope());
         let mut schema = Vec::with_capacity(64);
         bytes_field(&mut schema, 3, SCHEMA_URL.as_bytes());
-        Self { head, scope_length_at, schema }
-    }
-
-    /// Returns the length of the head in bytes.
-    pub(crate) fn head_length(&self) -> usize {
-        self.head.len()
+        Self { head, schema }
     }
 
     /// Begins a request in an empty buffer.
@@ -77,12 +81,26 @@ impl RequestFrame {
         request.extend_from_slice(&self.head);
     }
 
-    /// Completes the request after its payload was appended.
+    /// Begins a scope, whose spans or metrics are appended next.
+    pub(crate) fn begin_scope(&self, request: &mut Vec<u8>, scope: InstrumentationScope) -> OpenScope {
+        let length_at = begin_message(request, 2);
+        message_field(request, 1, |out| {
+            bytes_field(out, 1, scope.name().as_bytes());
+            bytes_field(out, 2, env!("CARGO_PKG_VERSION").as_bytes());
+        });
+        OpenScope { length_at }
+    }
+
+    /// Ends a scope.
+    pub(crate) fn end_scope(&self, request: &mut Vec<u8>, scope: OpenScope) {
+        request.extend_from_slice(&self.schema);
+        end_message(request, scope.length_at);
+    }
+
+    /// Completes the request after its last scope.
     pub(crate) fn complete(&self, request: &mut Vec<u8>) {
-        for length_at in [self.scope_length_at, RESOURCE_LENGTH_AT] {
-            request.extend_from_slice(&self.schema);
-            end_message(request, length_at);
-        }
+        request.extend_from_slice(&self.schema);
+        end_message(request, RESOURCE_LENGTH_AT);
     }
 }
 
@@ -119,9 +137,22 @@ pub fn metrics_request(
     let times = Times { start: snapshot.started_unix_nanoseconds, now: now_unix_nanoseconds };
     frame.begin(out);
     // Leave out metrics without points: they say nothing, and some receivers reject them.
-    for family in snapshot.families.iter().filter(|family| !family.points.is_empty()) {
-        points += family.points.len();
-        message_field(out, 2, |out| encode_metric(out, family, times));
+    let families: Vec<_> = snapshot.families.iter().filter(|family| !family.points.is_empty()).collect();
+    let scope_of = |family: &FamilySnapshot| of_metric(family.description.name, resource.scopes);
+    let mut scopes: Vec<InstrumentationScope> = Vec::new();
+    for family in &families {
+        let scope = scope_of(family);
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    for scope in scopes {
+        let open = frame.begin_scope(out, scope);
+        for family in families.iter().filter(|family| scope_of(family) == scope) {
+            points += family.points.len();
+            message_field(out, 2, |out| encode_metric(out, family, times));
+        }
+        frame.end_scope(out, open);
     }
     frame.complete(out);
     points
@@ -206,9 +237,7 @@ fn encode_labels(out: &mut Vec<u8>, field: u32, labels: &SeriesLabels) {
     for (key, value) in labels {
         match (*key, value.parse()) {
             // The conventions define the status code as a number.
-            ("http.response.status_code", Ok(code)) => {
-                crate::protobuf::integer_attribute(out, field, key, code)
-            }
+            ("http.response.status_code", Ok(code)) => integer_attribute(out, field, key, code),
             _ => string_attribute(out, field, key, value),
         }
     }

@@ -5,8 +5,8 @@ use crate::log::Level;
 use crate::operations::Outcome;
 use crate::{ClosedSet, ErrorType};
 
-/// The outcome of a database operation. It is coarse, because every named operation has a series
-/// for each outcome. The precise error type is `error.cause` in line and span.
+/// The outcome of a database operation, which decides the level of its line and the status of its
+/// span. Records name the [`ErrorType`] and the code of the response instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatabaseOutcome {
     /// The operation succeeded.
@@ -34,7 +34,7 @@ impl ClosedSet for DatabaseOutcome {
             Self::Timeout => "timeout",
             Self::Conflict => "conflict",
             Self::Cancelled => "cancelled",
-            Self::Other => "_OTHER",
+            Self::Other => "other",
         }
     }
 

@@ -175,6 +175,10 @@ impl LogSource for Lines {
     fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>)) {
         self.0.take_lines(spare, write);
     }
+
+    fn line_end(&self) -> &[u8] {
+        self.0.line_end()
+    }
 }
 
 impl LogOutput for Lines {

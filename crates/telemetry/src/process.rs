@@ -1,7 +1,9 @@
 //! Resource usage of this process as the operating system reports it, named as OpenTelemetry's
 //! `process.*` metrics.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// One reading. Its fields are exported as the metrics that they name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,19 @@ impl ProcessSample {
     pub fn read() -> Option<Self> {
         None
     }
+}
+
+/// Returns the start time of this process as the conventions write it: RFC 3339 in UTC.
+pub fn creation_time() -> String {
+    let uptime = ProcessSample::read().map(|sample| sample.uptime).unwrap_or_default();
+    let started = SystemTime::now().checked_sub(uptime).unwrap_or(SystemTime::UNIX_EPOCH);
+    DateTime::<Utc>::from(started).to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Returns the name of the machine or container, or `None` if the operating system does not tell it.
+pub fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(target_os = "linux")]

@@ -5,13 +5,15 @@
 //! `record_point` render the same record, so the log line, the span and the metric point cannot
 //! disagree, and they cannot contain text that is in neither.
 
+use std::sync::Arc;
+
 use crate::attribute::Attributes;
 use crate::clock::Timestamp;
 use crate::log::Level;
-use crate::meter::{BoundCounter, BoundHistogram, Exemplar};
+use crate::meter::{BoundCounter, BoundHistogram, Exemplar, SeriesByAttributes};
 use crate::protobuf::FixedFields;
 use crate::trace::{SpanContext, SpanId, TraceId};
-use crate::{ClosedSet, json, protobuf};
+use crate::{ClosedSet, InstrumentationScope, json, protobuf};
 
 /// OTLP span kinds, with their protobuf numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct OperationDescription {
     pub span_name: String,
     /// Kind of the span.
     pub kind: SpanKind,
+    /// The part of the program that records the operation.
+    pub scope: InstrumentationScope,
     /// Attributes of line and span alike.
     pub attributes: Constants,
     /// All outcomes of the operation; a record names one of them by position.
@@ -73,14 +77,30 @@ pub struct OutcomeDescription {
     /// If true, the span's status is `ERROR`.
     pub is_error: bool,
     /// The histogram that records the duration.
-    pub histogram: Option<BoundHistogram>,
+    pub histogram: Option<DurationSeries>,
     /// The counter that is incremented.
     pub counter: Option<BoundCounter>,
+}
+
+/// The series that records the duration of operations with an outcome.
+#[derive(Clone)]
+pub enum DurationSeries {
+    /// One series for all of them.
+    One(BoundHistogram),
+    /// A series for each combination of attributes of the record.
+    ByAttributes(Arc<SeriesByAttributes>),
+}
+
+impl From<BoundHistogram> for DurationSeries {
+    fn from(series: BoundHistogram) -> Self {
+        Self::One(series)
+    }
 }
 
 /// An operation with everything that is known before it happens, rendered to bytes.
 pub struct Operation {
     outcomes: Box<[Outcome]>,
+    scope: InstrumentationScope,
     /// Flags of a span that has a parent.
     parent_flags: u32,
 }
@@ -95,7 +115,7 @@ struct Outcome {
     /// The constant fields of the span.
     span: Box<[u8]>,
     level: Level,
-    histogram: Option<BoundHistogram>,
+    histogram: Option<DurationSeries>,
     counter: Option<BoundCounter>,
 }
 
@@ -170,7 +190,13 @@ impl Operation {
         let remote = if description.kind == SpanKind::Server { FLAG_IS_REMOTE } else { 0 };
         let parent_flags = FLAG_IS_REMOTE_KNOWN | remote;
         let outcomes = description.outcomes.into_iter().map(|outcome| Outcome::new(&line, &span, outcome));
-        Self { outcomes: outcomes.collect(), parent_flags }
+        Self { outcomes: outcomes.collect(), scope: description.scope, parent_flags }
+    }
+
+    /// Returns the part of the program that records the operation.
+    #[inline]
+    pub(crate) fn scope(&self) -> InstrumentationScope {
+        self.scope
     }
 
     /// Returns the level of the log line for an outcome.
@@ -243,7 +269,12 @@ impl Record<'_> {
                 nanoseconds: self.nanoseconds,
                 unix_nanoseconds: self.start.unix_nanoseconds() + self.nanoseconds,
             });
-            histogram.record(self.nanoseconds, exemplar);
+            match histogram {
+                DurationSeries::One(series) => series.record(self.nanoseconds, exemplar),
+                DurationSeries::ByAttributes(all) => {
+                    all.of(self.attributes).record(self.nanoseconds, exemplar);
+                }
+            }
         }
         if let Some(counter) = &outcome.counter {
             counter.add(1);

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use crate::ClosedSet;
+use crate::InstrumentationScope;
 use crate::builtin::{self, Signal};
 use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
 use crate::json;
 use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
+use crate::names::SERVICE_INSTANCE_ID;
 use crate::otlp_encoding::{RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
@@ -42,6 +44,8 @@ struct Inner {
     shards: Box<[Shard]>,
     /// Head and tail of trace export requests.
     span_request: RequestFrame,
+    /// The end of every line, with the process that wrote it.
+    line_end: Vec<u8>,
     /// Number of items for which no buffer had room, by [`Signal`].
     buffer_full: [AtomicU64; 3],
     lines: Counter<Level>,
@@ -87,10 +91,19 @@ struct Shard(Mutex<Buffers>);
 #[derive(Default)]
 struct Buffers {
     lines: Vec<u8>,
-    /// The beginning of an export request, up to its last span.
-    spans: Vec<u8>,
-    span_count: usize,
+    /// Encoded spans by index of their scope.
+    spans: [SpanBuffer; InstrumentationScope::MOST],
+    /// Number of bytes in all of them.
+    span_bytes: usize,
     timestamp: TimestampText,
+}
+
+/// Encoded spans of one scope.
+#[derive(Default)]
+struct SpanBuffer {
+    bytes: Vec<u8>,
+    count: usize,
+    scope: Option<InstrumentationScope>,
 }
 
 /// Encoded spans that were taken from the buffers.
@@ -114,6 +127,7 @@ impl Telemetry {
             meter,
             span_request: RequestFrame::new(&settings.resource),
             exemplars: settings.traces && settings.exemplars,
+            line_end: line_end(&settings.resource),
             settings,
             shards: (0..2 * parallelism).map(|_| Shard::default()).collect(),
             wake_lines: OnceLock::new(),
@@ -125,6 +139,11 @@ impl Telemetry {
     /// Returns the meter from which instruments are built.
     pub fn meter(&self) -> &Meter {
         &self.inner.meter
+    }
+
+    /// Returns the end of every line, from the field that names the process.
+    pub(crate) fn line_end(&self) -> &[u8] {
+        &self.inner.line_end
     }
 
     /// Returns the OTLP resource of the process.
@@ -167,14 +186,17 @@ impl Telemetry {
             });
         }
         if wants_span {
-            if buffers.spans.len() < SHARD_LIMIT {
-                if buffers.spans.is_empty() {
-                    self.inner.span_request.begin(&mut buffers.spans);
-                }
-                let before = buffers.spans.len();
-                record.write_span(&mut buffers.spans);
-                buffers.span_count += 1;
-                wake_spans = before < WAKE_AT && buffers.spans.len() >= WAKE_AT;
+            let before = buffers.span_bytes;
+            if before < SHARD_LIMIT {
+                let scope = record.operation.scope();
+                let buffer = &mut buffers.spans[scope.index()];
+                let length = buffer.bytes.len();
+                record.write_span(&mut buffer.bytes);
+                buffer.count += 1;
+                buffer.scope = Some(scope);
+                let after = before + buffer.bytes.len() - length;
+                buffers.span_bytes = after;
+                wake_spans = before < WAKE_AT && after >= WAKE_AT;
             } else {
                 self.inner.buffer_full[Signal::Traces.index()].fetch_add(1, Relaxed);
             }
@@ -238,6 +260,9 @@ impl Telemetry {
         }
         let before = lines.len();
         write(lines);
+        debug_assert!(lines.ends_with(LINE_END), "a line is a whole object");
+        lines.truncate(lines.len() - LINE_END.len());
+        lines.extend_from_slice(&self.inner.line_end);
         self.inner.lines.add(level, 1);
         level.index() >= Level::Error.index() || (before < WAKE_AT && lines.len() >= WAKE_AT)
     }
@@ -287,31 +312,42 @@ impl Telemetry {
         }
     }
 
-    /// Takes the pending spans of as many shards as fit into about `limit` bytes, as one request.
-    /// The memory of `spare` is reused for the next spans.
+    /// Takes as many pending spans as fit into about `limit` bytes, as one request. Spans of one scope
+    /// are together. The memory of `spare` is reused.
     pub fn take_spans(&self, limit: usize, mut spare: Vec<u8>) -> TakenSpans {
         spare.clear();
         spare.shrink_to(BUFFER);
         let mut taken = TakenSpans { request: spare, count: 0 };
-        for shard in &self.inner.shards {
-            let mut buffers = lock(&shard.0);
-            if buffers.span_count == 0 {
-                continue;
+        let frame = &self.inner.span_request;
+        for index in 0..InstrumentationScope::MOST {
+            let mut open = None;
+            for shard in &self.inner.shards {
+                let mut buffers = lock(&shard.0);
+                let buffer = &mut buffers.spans[index];
+                let Some(scope) = buffer.scope.filter(|_| buffer.count > 0) else { continue };
+                if taken.count > 0 && taken.request.len() + buffer.bytes.len() > limit {
+                    continue;
+                }
+                if taken.count == 0 {
+                    taken.request.reserve(BUFFER);
+                    frame.begin(&mut taken.request);
+                }
+                if open.is_none() {
+                    open = Some(frame.begin_scope(&mut taken.request, scope));
+                }
+                taken.request.extend_from_slice(&buffer.bytes);
+                taken.count += std::mem::take(&mut buffer.count);
+                let length = buffer.bytes.len();
+                buffer.bytes.clear();
+                buffer.bytes.shrink_to(BUFFER);
+                buffers.span_bytes -= length;
             }
-            if taken.count == 0 {
-                // The first buffer is handed over without copying.
-                taken.request.reserve_exact(BUFFER);
-                std::mem::swap(&mut taken.request, &mut buffers.spans);
-            } else if taken.request.len() + buffers.spans.len() > limit {
-                break;
-            } else {
-                taken.request.extend_from_slice(&buffers.spans[self.inner.span_request.head_length()..]);
-                buffers.spans.clear();
+            if let Some(open) = open {
+                frame.end_scope(&mut taken.request, open);
             }
-            taken.count += std::mem::take(&mut buffers.span_count);
         }
         if taken.count > 0 {
-            self.inner.span_request.complete(&mut taken.request);
+            frame.complete(&mut taken.request);
         }
         taken
     }
@@ -324,6 +360,20 @@ impl Telemetry {
         let shards = &self.inner.shards;
         lock(&shards[ORDINAL.get() % shards.len()].0)
     }
+}
+
+/// The end of a line that does not name its process yet.
+const LINE_END: &[u8] = b"}\n";
+
+/// Returns the end of the lines of a process.
+fn line_end(resource: &Resource) -> Vec<u8> {
+    let mut end = Vec::new();
+    if let Some(instance) = resource.attribute(SERVICE_INSTANCE_ID) {
+        json::key(&mut end, SERVICE_INSTANCE_ID);
+        json::string(&mut end, instance);
+    }
+    end.extend_from_slice(LINE_END);
+    end
 }
 
 /// Formats a level setting so that collectors accept it as a value: `info,sqlx=warn` becomes

@@ -7,8 +7,8 @@ use domain::labels::{AuthFailureReason, ErrorCode};
 use domain::signals::keys;
 use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use telemetry::catalogue::IsHistogram;
+use telemetry::events;
 use telemetry::log::Level;
-use telemetry::{DatabaseOutcome, events};
 
 use super::{PERCENTILES, RANGE, RATE, percentiles_of};
 use crate::grafana::{
@@ -371,8 +371,7 @@ fn distribution() -> Panel {
 }
 
 fn database() -> Panel {
-    let failures = [DatabaseOutcome::Unavailable, DatabaseOutcome::Timeout, DatabaseOutcome::Other];
-    let failed = select(&DB_CLIENT_OPERATION_DURATION).is_one_of(&failures).count().rate(RATE).sum();
+    let failed = select(&DB_CLIENT_OPERATION_DURATION).failed_unexpectedly().count().rate(RATE).sum();
     let panel = Panel::time_series(
         35,
         "Database operations",

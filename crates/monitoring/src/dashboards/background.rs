@@ -15,14 +15,14 @@ use domain::labels::{
 };
 use domain::signals::keys;
 use telemetry::log::Level;
-use telemetry::{DatabaseOutcome, JobOutcome, events};
+use telemetry::{ErrorType, JobOutcome, events};
 
 use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
     value_of_series,
 };
-use crate::query::{CallFailure, Field, ResponseStatusClass, all_lines, calls, lines, select, spans};
+use crate::query::{CallFailure, Field, ResponseStatus, all_lines, calls, lines, select, spans};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{DATABASE_P95_SECONDS, LOOP_AGE, QUEUE_AGE};
 
@@ -314,7 +314,7 @@ fn calls_by_class() -> Panel {
     .except(Override::class_of_status("5", Color::Red))
     .except(Override::line_on_the_right("p95 publishing_endpoint", Unit::Seconds))
     .ask(Target::series(
-        &calls().count().per_bar().sum_by_both::<ResponseStatusClass, CallFailure, _, _>().above(0.0).or_none(),
+        &calls().count().per_bar().sum_by_both::<ResponseStatus, CallFailure, _, _>().above(0.0).or_none(),
     ))
     .ask(Target::named("p95 {{peer}}", &calls().quantile_by::<Peer, _>(0.95, RATE)))
 }
@@ -442,31 +442,19 @@ fn slowest_operations() -> Panel {
 }
 
 fn operation_failures() -> Panel {
-    let failed = [
-        DatabaseOutcome::Unavailable,
-        DatabaseOutcome::Timeout,
-        DatabaseOutcome::Conflict,
-        DatabaseOutcome::Cancelled,
-        DatabaseOutcome::Other,
-    ];
     Panel::time_series(
         46,
         "Operations that failed",
-        "`unavailable`: Postgres was away. `timeout`: a statement or lock took too long. `_OTHER`: a defect. `conflict` is normal: two \
-         users did the same.",
+        "By kind of error. `unique_violation`, `foreign_key_violation`, `serialization_failure` and `deadlock` are normal: two users did \
+         the same. `cancelled`: the client went away. Everything else is a fault of ours or of Postgres.",
     )
     .width(8)
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
     .interval("1m")
-    .except(Override::color("_OTHER", Color::Red))
     .ask(Target::series(
-        &select(&DB_CLIENT_OPERATION_DURATION)
-            .is_one_of(&failed)
-            .count()
-            .per_bar()
-            .sum_by::<DatabaseOutcome, _>(),
+        &select(&DB_CLIENT_OPERATION_DURATION).failed().count().per_bar().sum_by::<ErrorType, _>(),
     ))
 }
 

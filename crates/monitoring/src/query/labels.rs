@@ -2,7 +2,8 @@
 
 use std::marker::PhantomData;
 
-use domain::labels::Peer;
+use domain::database_operation::DatabaseOperation;
+use domain::labels::{DatabaseSystem, Peer};
 use telemetry::catalogue::{Label, LabelSet, prometheus_label};
 use telemetry::{ClosedSet, ErrorType};
 
@@ -27,6 +28,8 @@ pub enum Only {}
 pub enum First {}
 /// Position of the second of two labels.
 pub enum Second {}
+/// Position of the labels that only failures have.
+pub enum Failure {}
 /// Position of the labels that every series has, because they identify the sending process.
 pub enum Resource {}
 
@@ -34,6 +37,11 @@ impl<A: Label> HasLabel<A, Only> for A {}
 impl<A: Label, B: Label> HasLabel<A, First> for (A, B) {}
 impl<A: Label, B: Label> HasLabel<B, Second> for (A, B) {}
 impl<L: LabelSet> HasLabel<Instance, Resource> for L {}
+
+/// The labels of `db.client.operation.duration` that exist from the start.
+pub(crate) type DatabaseCall = (DatabaseOperation, DatabaseSystem);
+
+impl HasLabel<ErrorType, Failure> for DatabaseCall {}
 
 /// The process that sent a series: `service.instance.id`.
 pub enum Instance {}
@@ -77,13 +85,6 @@ impl LabelName for ResponseStatus {
 /// The labels of `http.client.request.duration`.
 pub enum ClientCall {}
 
-/// The class of a peer's response status: `2xx` to `5xx`. Absent if there was no response.
-pub enum ResponseStatusClass {}
-
-impl LabelName for ResponseStatusClass {
-    const KEY: &'static str = "http.response.status_class";
-}
-
 /// The reason why a call to a peer failed. Absent on success.
 pub enum CallFailure {}
 
@@ -92,7 +93,7 @@ impl LabelName for CallFailure {
 }
 
 impl HasLabel<Peer, Only> for ClientCall {}
-impl HasLabel<ResponseStatusClass, Only> for ClientCall {}
+impl HasLabel<ResponseStatus, Only> for ClientCall {}
 impl HasLabel<CallFailure, Only> for ClientCall {}
 impl HasLabel<Instance, Resource> for ClientCall {}
 

@@ -105,7 +105,7 @@ pub use duration::{Scale, duration_text};
 pub use labels::{
     AlertName, AlertSeverity, Both, BucketBound, Build, BuildCommit, BuildVersion, CallFailure, ClientCall,
     Environment, First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod,
-    Resource, ResponseStatus, ResponseStatusClass, Route, Second, ServerRequest, Total,
+    Resource, ResponseStatus, Route, Second, ServerRequest, Total,
 };
 pub use selector::{
     Bucket, FILE_SEGMENTS, Level, Queried, Selector, builds, calls, firing_alerts, requests, select,

@@ -8,10 +8,12 @@ use telemetry::builtin::{HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURAT
 use telemetry::catalogue::{
     IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
 };
-use telemetry::http_server::UNMATCHED;
+
+use telemetry::{ClosedSet, DatabaseOutcome, ErrorType};
 
 use super::labels::{
-    AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, RequestFailure, ResponseStatus, Route,
+    AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, DatabaseCall, RequestFailure,
+    ResponseStatus, Route,
 };
 use super::stores::APPLICATION_SERIES;
 use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, Window, duration_text};
@@ -90,12 +92,12 @@ fn application() -> Vec<String> {
 /// come from scanners. [`unmatched_requests`] selects them separately, so that they can neither
 /// hide failures nor make low traffic look high.
 pub fn requests() -> Selector<ServerRequest, IsHistogram> {
-    every_request().matching::<Route>("!=", UNMATCHED)
+    every_request().matching::<Route>("!=", "")
 }
 
 /// Selects requests that match no route.
 pub fn unmatched_requests() -> Selector<ServerRequest, IsHistogram> {
-    every_request().matching::<Route>("=", UNMATCHED)
+    every_request().matching::<Route>("=", "")
 }
 
 /// Selects all series of `http.server.request.duration`. The catalogue cannot type its labels,
@@ -140,6 +142,25 @@ impl<K> Selector<ServerRequest, K> {
         self.matching::<ResponseStatus>("!~", "401|403|404|405|429")
             .matching::<Route>("!~", "/v1/auth/.+")
             .is_not(RequestFailure::Cancelled)
+    }
+}
+
+/// Failures of database operations that are expected: two users did the same, or one went away.
+const EXPECTED_FAILURES: &[DatabaseOutcome] = &[DatabaseOutcome::Conflict, DatabaseOutcome::Cancelled];
+
+impl<K> Selector<DatabaseCall, K> {
+    /// Keeps only operations that failed.
+    #[must_use]
+    pub fn failed(self) -> Self {
+        self.matching::<ErrorType>("!=", "")
+    }
+
+    /// Keeps only operations that failed and should not have.
+    #[must_use]
+    pub fn failed_unexpectedly(self) -> Self {
+        let is_expected = |failure: &ErrorType| EXPECTED_FAILURES.contains(&(*failure).into());
+        let expected: Vec<ErrorType> = ErrorType::ALL.iter().copied().filter(is_expected).collect();
+        self.failed().is_none_of(&expected)
     }
 }
 

@@ -7,7 +7,6 @@ use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::catalogue::{
     IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label,
 };
-use telemetry::http_server::UNMATCHED;
 
 use crate::query::{
     Bucket, LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
@@ -250,7 +249,7 @@ impl Answered {
     pub const WELL: Self = Self { route: "/v1/organizations", method: "POST", status: "201", failure: None };
 
     /// A scanner requests a path that does not exist.
-    pub const SCANNER: Self = Self { route: UNMATCHED, method: "_OTHER", status: "404", failure: None };
+    pub const SCANNER: Self = Self { route: "", method: "GET", status: "404", failure: None };
 
     /// The service fails to handle the request.
     pub const FAILED: Self = Self { failure: Some(RequestFailure::Internal), ..Self::WELL };

@@ -8,9 +8,8 @@ use domain::catalogue::{
 };
 use domain::database_operation::DatabaseOperation;
 use domain::events;
-use domain::labels::{ConnectionState, Dependency, Role};
+use domain::labels::{ConnectionPool, ConnectionState, DatabaseSystem, Dependency, Role};
 use telemetry::ClosedSet;
-use telemetry::DatabaseOutcome;
 use telemetry::events::DEPENDENCY_DOWN;
 use telemetry::log::Level;
 
@@ -247,7 +246,7 @@ fn database_slow(scale: Scale) -> Alert {
         .above(DATABASE_P95_SECONDS)
         .and(operations().count().increase(window).sum().at_least(FEWEST_OPERATIONS));
     let operation = |operation, fast: &str, all: &str| {
-        let labels = (operation, DatabaseOutcome::Ok);
+        let labels = (operation, DatabaseSystem::Postgresql);
         vec![
             Series::count(&DB_CLIENT_OPERATION_DURATION, labels, all),
             Series::bucket(&DB_CLIENT_OPERATION_DURATION, labels, 0.5, fast),
@@ -278,7 +277,7 @@ fn database_slow(scale: Scale) -> Alert {
                 metrics(
                     "Which fail",
                     &operations()
-                        .is_none_of(&[DatabaseOutcome::Ok])
+                        .failed()
                         .count()
                         .increase(SHORT)
                         .sum_by::<DatabaseOperation, _>()
@@ -329,7 +328,7 @@ fn database_slow(scale: Scale) -> Alert {
 
 fn connection_pool_starved(scale: Scale) -> Alert {
     let timeouts = |window| select(&DB_CLIENT_CONNECTION_TIMEOUTS).increase(window).sum();
-    let series = |values| vec![Series::of(&DB_CLIENT_CONNECTION_TIMEOUTS, (), values)];
+    let series = |values| vec![Series::of(&DB_CLIENT_CONNECTION_TIMEOUTS, ConnectionPool::Socialize, values)];
     Alert {
         name: "ConnectionPoolStarved",
         severity: Severity::Warning,
@@ -378,9 +377,13 @@ fn connection_pool_full(scale: Scale) -> Alert {
     };
     let pool = |used| {
         vec![
-            Series::of(&DB_CLIENT_CONNECTION_COUNT, ConnectionState::Used, used),
-            Series::of(&DB_CLIENT_CONNECTION_COUNT, ConnectionState::Idle, "10x90"),
-            Series::of(&DB_CLIENT_CONNECTION_MAX, (), "10x90"),
+            Series::of(&DB_CLIENT_CONNECTION_COUNT, (ConnectionState::Used, ConnectionPool::Socialize), used),
+            Series::of(
+                &DB_CLIENT_CONNECTION_COUNT,
+                (ConnectionState::Idle, ConnectionPool::Socialize),
+                "10x90",
+            ),
+            Series::of(&DB_CLIENT_CONNECTION_MAX, ConnectionPool::Socialize, "10x90"),
         ]
     };
     Alert {

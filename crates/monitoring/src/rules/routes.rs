@@ -5,7 +5,6 @@ use std::time::Duration;
 use domain::catalogue::BLOB_OPERATION_DURATION;
 use domain::labels::{BlobOperation, BlobOutcome};
 use telemetry::events::SERVER_REQUEST;
-use telemetry::http_server::UNMATCHED;
 
 use super::cases::{Answered, MUCH, beside, case, fires, fires_on, fires_on_method, silent};
 use super::requests::{failed_in_each_way, failing_lines, of_strangers, slow_strangers, slow_traffic};
@@ -249,10 +248,7 @@ fn workflow_failing(scale: Scale) -> Alert {
             case(
                 "scanners",
                 120,
-                vec![Series::answered(
-                    &Answered { route: UNMATCHED, status: "400", ..Answered::WELL },
-                    "0+9x120",
-                )],
+                vec![Series::answered(&Answered { route: "", status: "400", ..Answered::WELL }, "0+9x120")],
                 silent(),
             ),
             case(

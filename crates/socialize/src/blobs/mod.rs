@@ -156,6 +156,7 @@ impl Blobs {
         let family = FamilyDescription {
             event: events::BLOB_OPERATION,
             span_kind: SpanKind::Client,
+            scope: domain::scopes::BLOBS,
             attributes: Vec::new(),
         };
         let inner = Inner {

@@ -229,7 +229,8 @@ pub struct ServeArguments {
     /// http://localhost and the port of --listen]
     #[arg(long, value_name = "URL", env = "SOCIALIZE_PUBLIC_URL")]
     pub public_url: Option<String>,
-    /// Networks of proxies whose X-Forwarded-For is trusted, e.g. 10.0.0.0/8,127.0.0.1 [default: none]
+    /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted, e.g.
+    /// 10.0.0.0/8,127.0.0.1 [default: none]
     #[arg(long, value_name = "NETWORKS", env = "SOCIALIZE_TRUSTED_PEERS")]
     pub trusted_peers: Option<String>,
     /// Networks of proxies whose traceparent is continued, so that they choose ids and sampling. Name only

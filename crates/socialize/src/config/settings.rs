@@ -123,7 +123,7 @@ pub struct ListenSettings {
     pub operations_hosts: Vec<String>,
     /// URL at which users reach the public listener.
     pub public_url: Url,
-    /// Networks of proxies whose `X-Forwarded-For` is trusted.
+    /// Networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted.
     pub trusted_peers: Vec<IpNet>,
     /// Networks of proxies whose `traceparent` is continued.
     pub trusted_trace_peers: Vec<IpNet>,

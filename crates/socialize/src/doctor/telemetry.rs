@@ -61,5 +61,6 @@ fn resource() -> Resource {
         ("service.namespace", "socialize"),
         ("service.version", VERSION),
     ];
-    Resource { attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec() }
+    let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    Resource { attributes, scopes: domain::scopes::OF_METRICS }
 }

@@ -145,6 +145,7 @@ impl Mail {
         let family = FamilyDescription {
             event: events::EMAIL_DELIVERY,
             span_kind: SpanKind::Client,
+            scope: domain::scopes::EMAIL,
             attributes: Vec::new(),
         };
         let transport = match settings.transport {

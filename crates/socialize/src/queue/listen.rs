@@ -118,5 +118,5 @@ async fn hear(connection: &mut PgListener, wake: &Notify, proof: Option<&str>) -
 }
 
 fn timed_out() -> DatabaseError {
-    DatabaseError { error_type: ErrorType::Timeout, constraint: None }
+    DatabaseError::without_response(ErrorType::Timeout)
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::catalogue;
 use domain::events;
 use domain::labels::{JobKind, Loop};
+use domain::scopes;
 use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
 use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
@@ -34,6 +35,7 @@ impl JobSignals {
         let family = FamilyDescription {
             event: events::JOB_RUN,
             span_kind: SpanKind::Consumer,
+            scope: scopes::QUEUE,
             attributes: Vec::new(),
         };
         Self {

@@ -111,12 +111,10 @@ pub(crate) fn runs(app: &App, kind: JobKind, outcome: JobOutcome) -> u64 {
 
 /// Number of successful runs of a database operation.
 pub(crate) fn operations(app: &App, name: &str) -> u64 {
-    match app
-        .telemetry
-        .meter()
-        .snapshot()
-        .value("db.client.operation.duration", &[("db.operation.name", name)])
-    {
+    match app.telemetry.meter().snapshot().value(
+        "db.client.operation.duration",
+        &[("db.query.summary", name), ("db.system.name", "postgresql")],
+    ) {
         Some(Value::Distribution(distribution)) => distribution.count(),
         other => panic!("a histogram of operations, not {other:?}"),
     }

@@ -56,7 +56,11 @@ async fn while_nothing_can_be_written_people_read_on() {
     process.line("the cause in the line of the request", is_told).await;
     let failures = process.metrics().await.sum(
         "db_client_operation_duration_seconds_count",
-        &[("db_operation_name", "insert_organization"), ("error_type", "unavailable")],
+        &[
+            ("db_query_summary", "insert_organization"),
+            ("error_type", "read_only"),
+            ("db_response_status_code", "25006"),
+        ],
     );
     assert!(failures >= 1.0, "{failures}");
 

@@ -71,8 +71,10 @@ fn assert_buckets_rise(family: &ScrapedFamily) {
     }
 }
 
+/// Returns whether a sample has these labels. As for Prometheus, an empty label is one that is absent.
 fn has(sample: &Sample, labels: &[(&str, &str)]) -> bool {
-    let is_label = |(key, value): &(&str, &str)| sample.labels.iter().any(|(k, v)| k == key && v == value);
+    let value = |key: &str| sample.labels.iter().find(|(k, _)| k == key).map_or("", |(_, value)| value);
+    let is_label = |(key, expected): &(&str, &str)| value(key) == *expected;
     labels.iter().all(is_label)
 }
 

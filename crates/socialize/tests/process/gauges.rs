@@ -26,7 +26,7 @@ async fn exports(process: &Process) -> bool {
 /// Number of attempts to take the samplers' locks.
 async fn attempts(process: &Process) -> f64 {
     let name = "db_client_operation_duration_seconds_count";
-    process.metrics().await.sum(name, &[("db_operation_name", "lock_sampler")])
+    process.metrics().await.sum(name, &[("db_query_summary", "lock_sampler")])
 }
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn one_of_two_replicas_exports_gauges_and_the_other_takes_over_when_it_is_
     assert!(exports(&first).await && !exports(&second).await);
     let sampled = second.metrics().await;
     let count = "db_client_operation_duration_seconds_count";
-    assert_eq!(sampled.sum(count, &[("db_operation_name", "sample_gauges")]), 0.0);
+    assert_eq!(sampled.sum(count, &[("db_query_summary", "sample_gauges")]), 0.0);
 
     let before = attempts(&second).await;
     first.signal(Signal::SIGKILL);

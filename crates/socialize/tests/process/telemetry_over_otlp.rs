@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
-use telemetry::Sampler;
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
+use telemetry::{Sampler, names};
 use test_support::{Answer, TestDatabase, assert_known_attributes};
 
 use crate::exposition::Exposition;
@@ -80,10 +80,10 @@ fn cases() -> Vec<Case> {
         // Acquiring a connection, and the list.
         case(Method::GET, LIST, ("GET", LIST, 200)).with_database_spans(2),
         case(Method::GET, "/v1/organizations?limit=0", ("GET", LIST, 400)),
-        case(Method::PUT, LIST, ("_OTHER", LIST, 405)),
+        case(Method::PUT, LIST, ("PUT", "", 405)),
         case(Method::GET, unknown, ("GET", ITEM, 404)).with_database_spans(2),
-        case(Method::HEAD, ITEM, ("GET", ITEM, 401)).anonymous(),
-        case(Method::GET, "/wp-login.php?secret=query", ("_OTHER", "unmatched", 404)),
+        case(Method::HEAD, ITEM, ("HEAD", ITEM, 401)).anonymous(),
+        case(Method::GET, "/wp-login.php?secret=query", ("GET", "", 404)),
     ]
 }
 
@@ -156,8 +156,11 @@ impl Received {
         let mut spans = Vec::new();
         for resource_spans in sink.traces().into_iter().flat_map(|request| request.resource_spans) {
             for scope_spans in resource_spans.scope_spans {
-                assert_eq!(scope_spans.scope.expect("a scope").name, "telemetry");
-                scope_spans.spans.iter().for_each(assert_known_attributes);
+                let scope = scope_spans.scope.expect("a scope").name;
+                for span in &scope_spans.spans {
+                    assert_known_attributes(span);
+                    assert_eq!(scope, expected_scope(span), "{}", span.name);
+                }
                 spans.extend(scope_spans.spans);
             }
         }
@@ -181,6 +184,21 @@ impl Received {
     }
 }
 
+/// Returns the part of the program that records such spans.
+fn expected_scope(span: &Span) -> &'static str {
+    let attributes = values(&span.attributes);
+    let has = |name: &str| attributes.contains_key(name);
+    match SpanKind::try_from(span.kind) {
+        Ok(SpanKind::Server) => "telemetry.http_server",
+        Ok(SpanKind::Consumer) => "socialize.queue",
+        Ok(SpanKind::Client) if has("db.system.name") => "socialize.database",
+        Ok(SpanKind::Client) if has("http.request.method") => "telemetry.http_client",
+        Ok(SpanKind::Client) if has("template") => "socialize.email",
+        Ok(SpanKind::Client) => "socialize.blobs",
+        other => panic!("nothing records spans of the kind {other:?}"),
+    }
+}
+
 /// A collection is sent in parts, the first of which always starts with the same metric. A metric with many
 /// series is split.
 fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
@@ -191,7 +209,7 @@ fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
             if collection.first().is_some_and(|first| first.name == metric.name) {
                 collection.clear();
             }
-            match collection.last_mut().filter(|last| last.name == metric.name) {
+            match collection.iter_mut().find(|begun| begun.name == metric.name) {
                 Some(begun) => append(begun, metric),
                 None => collection.push(metric),
             }
@@ -237,7 +255,9 @@ fn assert_signals_agree(case: &Case, answer: &Answer, lines: &[Value], received:
             .filter(|span| hex(&span.trace_id) == request_id && span.kind == SpanKind::Server as i32),
     );
     assert_eq!(line["http.request.method"], method, "{line}");
-    assert_eq!(line["http.route"], route, "{line}");
+    let route = (!route.is_empty()).then_some(route);
+    assert_eq!(line.get("http.route").and_then(Value::as_str), route, "{line}");
+    assert_eq!((&line["url.scheme"], &line["network.protocol.version"]), (&json!("http"), &json!("1.1")));
     assert_eq!(line["http.response.status_code"], status, "{line}");
     assert_eq!(line["level"], "info", "a refusal is no failure: {line}");
     assert_eq!(line.get("error.type"), None, "{line}");
@@ -245,11 +265,13 @@ fn assert_signals_agree(case: &Case, answer: &Answer, lines: &[Value], received:
     assert!(span.parent_span_id.is_empty() && span.links.is_empty(), "{what}");
     assert_line_equals_span(line, span);
 
-    let labels = attributes_of(&[
+    let mut labels = vec![
         ("http.request.method", method.into()),
-        ("http.route", route.into()),
+        ("url.scheme", "http".into()),
         ("http.response.status_code", status.into()),
-    ]);
+    ];
+    labels.extend(route.map(|route| ("http.route", route.into())));
+    let labels = attributes_of(&labels);
     let points = received.histogram("http.server.request.duration");
     let point = only(&what, points.iter().filter(|point| values(&point.attributes) == labels));
     assert_eq!(point.count, 1, "{what}");
@@ -268,7 +290,7 @@ fn assert_signals_agree(case: &Case, answer: &Answer, lines: &[Value], received:
         let is_its_line = |line: &&Value| line["span_id"] == hex(&child.span_id);
         let line = only(&child.name, lines.iter().filter(is_its_line));
         assert_eq!(line["event"], "db.client.operation");
-        assert_eq!(line["db.operation.name"], child.name);
+        assert_eq!(line["db.query.summary"], child.name);
         assert_line_equals_span(line, child);
         assert!(span.start_time_unix_nano <= child.start_time_unix_nano, "{}", child.name);
         assert!(child.end_time_unix_nano <= span.end_time_unix_nano, "{}", child.name);
@@ -290,7 +312,7 @@ fn assert_line_equals_span(line: &Value, span: &Span) {
     let written = DateTime::parse_from_rfc3339(line["timestamp"].as_str().expect("a timestamp"));
     let microseconds = written.expect("an RFC 3339 time").timestamp_micros();
     assert_eq!(microseconds as u64, span.end_time_unix_nano / 1_000, "the line carries the end of the span");
-    let common = ["timestamp", "level", "event", "trace_id", "span_id", "duration_ms", "link.trace_id"];
+    let common = [names::LINE_HEAD, &["duration_ms", "link.trace_id"]].concat();
     let fields = line.as_object().expect("an object").iter();
     let own = fields.filter(|(name, _)| !common.contains(&name.as_str()));
     let own: Attributes = own.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -305,7 +327,7 @@ fn assert_database_points_count_their_spans(received: &Received) {
     }
     let mut points: BTreeMap<String, u64> = BTreeMap::new();
     for point in received.histogram("db.client.operation.duration") {
-        let name = values(&point.attributes)["db.operation.name"].as_str().expect("a name").to_owned();
+        let name = values(&point.attributes)["db.query.summary"].as_str().expect("a name").to_owned();
         *points.entry(name).or_default() += point.count;
     }
     points.retain(|_, count| *count > 0);
@@ -397,16 +419,19 @@ fn assert_every_documented_answer_has_a_series(points: &[HistogramDataPoint]) {
     assert_eq!(known.len(), points.len(), "each series once");
     let mut expected = BTreeSet::new();
     let mut expect = |method: &str, route: &str, status: Option<u16>, error_type: Option<&str>| {
-        let mut labels = vec![("http.request.method", method.into()), ("http.route", route.into())];
+        let mut labels = vec![("http.request.method", method.into()), ("url.scheme", "http".into())];
+        labels.extend((!route.is_empty()).then(|| ("http.route", route.into())));
         labels.extend(status.map(|status| ("http.response.status_code", Value::from(status))));
         labels.extend(error_type.map(|error_type| ("error.type", Value::from(error_type))));
         expected.insert(format!("{:?}", attributes_of(&labels)));
     };
     let document = serde_json::to_value(socialize::router::document()).expect("a document");
-    let mut described: Vec<(String, String, Vec<u16>)> =
-        vec![("_OTHER".into(), "unmatched".into(), vec![400, 404, 408, 431])];
+    let methods_without_route =
+        ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER"];
+    let mut described: Vec<(String, String, Vec<u16>)> = methods_without_route
+        .map(|method| (method.to_owned(), String::new(), vec![400, 404, 405, 408, 431]))
+        .to_vec();
     for (route, methods) in document["paths"].as_object().expect("paths") {
-        described.push(("_OTHER".into(), route.clone(), vec![405]));
         for (method, operation) in methods.as_object().expect("methods") {
             let statuses = operation["responses"].as_object().expect("responses").keys();
             let statuses = statuses.map(|status| status.parse().expect("a status"));
@@ -460,11 +485,19 @@ async fn the_resource_says_who_is_sending() {
         let mut resource = values(&resources[0].attributes);
         let instance = resource.remove("service.instance.id").expect("an instance").to_string();
         assert!(instances.insert(instance), "no two processes are the same instance");
+        assert_eq!(resource.remove("process.pid"), Some(process.id().into()));
+        let created = resource.remove("process.creation.time").expect("a start time");
+        DateTime::parse_from_rfc3339(created.as_str().expect("a text")).expect("an RFC 3339 time");
+        let host_name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+        assert_eq!(resource.remove("host.name"), Some(host_name.trim().into()));
         let mut expected = attributes_of(&[
             ("service.name", service_name.into()),
             ("service.namespace", "socialize".into()),
             ("service.version", env!("CARGO_PKG_VERSION").into()),
             ("deployment.environment.name", "staging".into()),
+            ("telemetry.sdk.name", "socialize-telemetry".into()),
+            ("telemetry.sdk.language", "rust".into()),
+            ("telemetry.sdk.version", env!("CARGO_PKG_VERSION").into()),
         ]);
         if attributes.is_some() {
             expected.insert("service.version".to_owned(), "9".into());

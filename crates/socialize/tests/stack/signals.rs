@@ -128,7 +128,7 @@ async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, Stri
     if server.kind != "SPAN_KIND_SERVER" || server.service != "socialize-api" {
         return Err(format!("the span of a request is a {} of {}", server.kind, server.service));
     }
-    let is_below = |span: &&Span, parent: &str| span.parent == parent && span.has("db.operation.name");
+    let is_below = |span: &&Span, parent: &str| span.parent == parent && span.has("db.query.summary");
     if !spans_of_request.iter().any(|span| is_below(&span, &server.id)) {
         return Err(format!("no database span below the request {request}"));
     }

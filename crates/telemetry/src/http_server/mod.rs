@@ -6,6 +6,7 @@
 //! more. Method, route and every possible outcome are resolved at start.
 
 mod route;
+mod transport;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -20,13 +21,15 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use self::route::{CANCELLED, Route};
-pub use self::route::{RouteDescription, UNMATCHED};
+pub use self::route::RouteDescription;
+use self::route::{CANCELLED, MethodOnRoute, Observed, Route};
+use self::transport::Transport;
+pub use self::transport::UrlScheme;
 use crate::attribute::Key;
 use crate::builtin::TRACEPARENT_MALFORMED;
 use crate::current::{self, Scope};
@@ -34,7 +37,7 @@ use crate::measurement::Identity;
 use crate::meter::{Counter, InFlight};
 use crate::operations::ERROR_CAUSE;
 use crate::trace::{SpanContext, TraceId};
-use crate::{ClosedSet, ErrorType, Telemetry, json};
+use crate::{ErrorType, Telemetry, json};
 
 /// The response header that carries the request id, which is the trace id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,25 +46,6 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The response status, where the route does not document it. Documented statuses are part of their
 /// outcome.
 static STATUS_CODE: Key = Key("http.response.status_code");
-
-/// Set for HEAD requests, whose method is recorded as that of the GET handler that serves them.
-static METHOD_ORIGINAL: Key = Key("http.request.method_original");
-
-/// The only value of the attribute: GET handlers serve HEAD and are measured with it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Head;
-
-impl ClosedSet for Head {
-    const ALL: &'static [Self] = &[Head];
-
-    fn as_str(self) -> &'static str {
-        "HEAD"
-    }
-
-    fn index(self) -> usize {
-        0
-    }
-}
 
 /// Marks, as an extension, a response whose client has probably gone: its request is recorded as
 /// cancelled, as if it had been dropped without a response.
@@ -81,7 +65,12 @@ pub struct HttpServerSettings {
     /// Peers whose `traceparent` is continued. Others begin a new trace with a link to theirs: an
     /// outsider must choose neither our ids nor our sampling.
     pub trusted_peers: Vec<IpNet>,
-    /// Statuses below 500 of responses to requests that match no route.
+    /// Proxies whose `X-Forwarded-Proto` or `Forwarded` names the scheme of a request. The scheme of
+    /// all others is `http`, because connections are not encrypted.
+    pub proxies: Vec<IpNet>,
+    /// The scheme of a request from one of the proxies that names none.
+    pub scheme_of_proxies: UrlScheme,
+    /// Statuses below 500 of responses to requests that match no route, or not with their method.
     pub unmatched_statuses: Vec<u16>,
     /// Creates the response to a request whose handler panicked, so that its body has the shape of
     /// every other error.
@@ -113,11 +102,12 @@ impl HttpServer {
             let added = templates.insert(template, position);
             added.unwrap_or_else(|error| panic!("the route {template} cannot be added: {error}"));
         };
-        let mut routes = vec![Route::unmatched(meter, &self.settings.unmatched_statuses)];
+        let usual = self.settings.usual_transport();
+        let mut routes = vec![Route::unmatched(meter, usual, &self.settings.unmatched_statuses)];
         for methods in described.chunk_by(|one, next| one.route == next.route) {
             let template = &methods[0].route;
             add(template, Some(routes.len()));
-            routes.push(Route::new(meter, template, methods));
+            routes.push(Route::new(meter, usual, template, methods));
         }
         for template in unrecorded {
             add(template, None);
@@ -135,7 +125,7 @@ struct Routes {
     server: HttpServer,
 }
 
-/// Index in [`Routes::routes`] of the entry for all paths without a route.
+/// Index in [`Routes::routes`] of the entry for all requests that match no route.
 const UNMATCHED_ROUTE: usize = 0;
 
 impl Routes {
@@ -167,10 +157,30 @@ impl Routes {
 
 impl HttpServerSettings {
     fn trusts<B>(&self, request: &Request<B>) -> bool {
-        let peer =
-            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
-        peer.is_some_and(|peer| self.trusted_peers.iter().any(|network| network.contains(&peer)))
+        is_from(&self.trusted_peers, request)
     }
+
+    /// Returns the scheme and version of a request.
+    fn transport<B>(&self, request: &Request<B>) -> Transport {
+        let scheme = if self.proxies.is_empty() || !is_from(&self.proxies, request) {
+            UrlScheme::Http
+        } else {
+            UrlScheme::forwarded(request.headers()).unwrap_or(self.scheme_of_proxies)
+        };
+        Transport::new(scheme, request.version())
+    }
+
+    /// Returns the transport whose series exist from the start.
+    fn usual_transport(&self) -> Transport {
+        let scheme = if self.proxies.is_empty() { UrlScheme::Http } else { self.scheme_of_proxies };
+        Transport::new(scheme, Version::HTTP_11)
+    }
+}
+
+/// Returns whether the peer of a request belongs to one of the networks.
+fn is_from<B>(networks: &[IpNet], request: &Request<B>) -> bool {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+    peer.is_some_and(|peer| networks.iter().any(|network| network.contains(&peer)))
 }
 
 /// A router whose requests are recorded.
@@ -238,8 +248,9 @@ struct PendingRequest {
     routes: Arc<Routes>,
     /// Index in [`Routes::routes`].
     route: usize,
-    /// Index of the method in the route; `None` for undeclared methods.
-    method: Option<usize>,
+    /// Index of the method in the route.
+    method: usize,
+    transport: Transport,
     /// Taken when the record is made.
     scope: Option<Box<Scope>>,
     _active: InFlight,
@@ -248,21 +259,33 @@ struct PendingRequest {
 impl PendingRequest {
     /// Begins the record of a request, or returns `None` if the route is not recorded.
     fn begin<B>(routes: &Arc<Routes>, request: &Request<B>) -> Option<Self> {
-        let position = routes.position(request.uri().path())?;
-        let route = &routes.routes[position];
-        let mut scope = Scope::begin(routes.identify(request));
-        let mut method = route.position(request.method());
-        if method.is_none() && request.method() == Method::HEAD {
-            method = route.position(&Method::GET);
-            scope.attributes.name(&METHOD_ORIGINAL, Head);
+        let mut route = routes.position(request.uri().path())?;
+        let mut method = routes.routes[route].position(request.method());
+        if method.is_none() {
+            // A path without this method is no route of the request: its response is 405.
+            route = UNMATCHED_ROUTE;
+            method = routes.routes[route].position(request.method());
         }
+        let method = method.unwrap_or_else(|| routes.routes[route].other_methods());
+        let transport = routes.server.settings.transport(request);
+        let observed =
+            routes.routes[route].method(method).observed(routes.server.telemetry.meter(), transport);
         Some(Self {
-            _active: route.method(method).active.enter(),
+            _active: observed.active.enter(),
+            scope: Some(Scope::begin(routes.identify(request))),
             routes: routes.clone(),
-            route: position,
+            route,
             method,
-            scope: Some(scope),
+            transport,
         })
+    }
+
+    fn method(&self) -> &MethodOnRoute {
+        self.routes.routes[self.route].method(self.method)
+    }
+
+    fn observed(&self) -> &Observed {
+        self.method().observed(self.routes.server.telemetry.meter(), self.transport)
     }
 
     fn panicked(&mut self) -> Response {
@@ -275,7 +298,7 @@ impl PendingRequest {
 
     fn answer(&mut self, response: &mut Response) {
         let Some(mut scope) = self.scope.take() else { return };
-        let method = self.routes.routes[self.route].method(self.method);
+        let method = self.method();
         let was_abandoned = response.extensions().get::<Abandoned>().is_some();
         let outcome =
             if was_abandoned { CANCELLED } else { method.outcome(response.status(), scope.error_type) };
@@ -292,8 +315,8 @@ impl PendingRequest {
     }
 
     fn finish(&self, mut scope: Box<Scope>, outcome: usize) {
-        let method = self.routes.routes[self.route].method(self.method);
-        self.routes.server.telemetry.finish(&scope.record(&method.operation, outcome));
+        let record = scope.record(&self.observed().operation, outcome);
+        self.routes.server.telemetry.finish(&record);
         scope.end();
     }
 }

@@ -1,19 +1,27 @@
 //! The parts of a route that are known before its first request: methods, statuses, attributes and
 //! series.
 
+use std::sync::OnceLock;
+
 use http::{Method, StatusCode};
 
+use super::transport::{Transport, UrlScheme};
 use crate::builtin::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
+use crate::catalogue::Label;
 use crate::log::Level;
 use crate::meter::{BoundUpDownCounter, Meter};
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
-use crate::{ClosedSet, ErrorType, events};
+use crate::{ClosedSet, ErrorType, events, instrumentation_scope};
 
-/// Route label of requests that match no route, so that a scanner cannot create series.
-pub const UNMATCHED: &str = "unmatched";
+/// The methods that the conventions know. Any other is recorded as [`OTHER_METHOD`].
+const KNOWN_METHODS: &[&str] =
+    &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
 
-/// Method label, as the conventions spell it, of methods that a route does not declare.
+/// Method label, as the conventions spell it, of all other methods.
 const OTHER_METHOD: &str = "_OTHER";
+
+/// First part of the name of a span whose method is not known, as the conventions spell it.
+const NAME_OF_OTHER_METHODS: &str = "HTTP";
 
 /// The 5xx outcomes that metrics distinguish. They are few, because every route has a series for
 /// each.
@@ -35,35 +43,63 @@ pub struct RouteDescription {
     pub statuses: Vec<u16>,
 }
 
-/// A route and the outcomes of its requests, resolved at start.
+/// A route and its methods, or everything that matches no route.
 pub(super) struct Route {
     methods: Box<[MethodOnRoute]>,
-    other: MethodOnRoute,
 }
 
 /// One method of a route, with its outcomes and series.
 pub(super) struct MethodOnRoute {
-    /// `None` for the entry of all methods that the route does not declare.
+    /// `None` for all methods that the conventions do not know.
     method: Option<Method>,
-    pub(super) operation: Operation,
+    /// The template; `None` for requests that match no route.
+    route: Option<String>,
     statuses: Box<[u16]>,
+    /// The records of each [`Transport`]. Those of the usual one exist from the start. Others are
+    /// built by their first request, because most processes never see one.
+    observed: [OnceLock<Box<Observed>>; Transport::COUNT],
+}
+
+/// The records and series of a method's requests over one transport.
+pub(super) struct Observed {
+    pub(super) operation: Operation,
     pub(super) active: BoundUpDownCounter,
 }
 
-/// Positions of outcomes, in the order in which `new` builds them.
+/// Positions of outcomes, in the order in which `observe` builds them.
 pub(super) const CANCELLED: usize = 0;
 const FIRST_SERVER_ERROR: usize = 1;
 const FIRST_STATUS: usize = FIRST_SERVER_ERROR + SERVER_ERRORS.len();
 
 impl MethodOnRoute {
-    /// Builds the outcomes of `method` on a route. Without a method, builds those of all undeclared
-    /// methods.
-    fn new(meter: &Meter, method: Option<&Method>, route: &str, statuses: &[u16]) -> Self {
-        let method_label = method.map_or(OTHER_METHOD, Method::as_str);
-        let labels = vec![("http.request.method", method_label.to_owned()), ("http.route", route.to_owned())];
+    fn new(method: Option<Method>, route: Option<&str>, statuses: &[u16]) -> Self {
         let mut statuses: Vec<u16> = statuses.iter().copied().filter(|status| *status < 500).collect();
         statuses.sort_unstable();
         statuses.dedup();
+        let route = route.map(str::to_owned);
+        Self { method, route, statuses: statuses.into(), observed: Default::default() }
+    }
+
+    /// Creates the series that exist from the start.
+    fn created(self, meter: &Meter, usual: Transport) -> Self {
+        self.observed(meter, usual);
+        self
+    }
+
+    /// Returns the records of requests over a transport. The first request over it creates its
+    /// series.
+    #[inline]
+    pub(super) fn observed(&self, meter: &Meter, transport: Transport) -> &Observed {
+        self.observed[transport.index()].get_or_init(|| Box::new(self.observe(meter, transport)))
+    }
+
+    #[cold]
+    fn observe(&self, meter: &Meter, transport: Transport) -> Observed {
+        let method = self.method.as_ref().map_or(OTHER_METHOD, Method::as_str);
+        let scheme = transport.scheme.as_str();
+        let mut labels =
+            vec![("http.request.method", method.to_owned()), (UrlScheme::KEY, scheme.to_owned())];
+        labels.extend(self.route.iter().map(|route| ("http.route", route.clone())));
 
         let outcome = |status: Option<u16>, error_type: Option<ErrorType>| {
             let mut series = labels.clone();
@@ -80,7 +116,7 @@ impl MethodOnRoute {
                 attributes,
                 level: if status.is_some_and(|status| status >= 500) { Level::Error } else { Level::Info },
                 is_error: status.is_some_and(|status| status >= 500),
-                histogram: Some(meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, series)),
+                histogram: Some(meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, series).into()),
                 counter: None,
             }
         };
@@ -88,7 +124,7 @@ impl MethodOnRoute {
         outcomes.extend(
             SERVER_ERRORS.iter().map(|(status, error_type)| outcome(Some(*status), Some(*error_type))),
         );
-        outcomes.extend(statuses.iter().map(|status| outcome(Some(*status), None)));
+        outcomes.extend(self.statuses.iter().map(|status| outcome(Some(*status), None)));
         // An undocumented status is a defect of ours: it must be visible, but must not create a
         // series.
         outcomes.push(OutcomeDescription {
@@ -97,22 +133,21 @@ impl MethodOnRoute {
             ..outcome(None, Some(ErrorType::Internal))
         });
 
-        let active = vec![("http.request.method", method_label.to_owned())];
-        let name = method.map_or("HTTP", Method::as_str);
-        Self {
-            method: method.cloned(),
+        let mut attributes: Constants =
+            labels.into_iter().map(|(key, value)| (key, value.as_str().into())).collect();
+        attributes
+            .extend(transport.version.map(|version| ("network.protocol.version", version.as_str().into())));
+        let name = if self.method.is_some() { method } else { NAME_OF_OTHER_METHODS };
+        let active = vec![("http.request.method", method.to_owned()), (UrlScheme::KEY, scheme.to_owned())];
+        Observed {
             operation: Operation::new(OperationDescription {
                 event: events::SERVER_REQUEST,
-                span_name: format!("{name} {route}"),
+                span_name: self.route.as_ref().map_or(name.to_owned(), |route| format!("{name} {route}")),
                 kind: SpanKind::Server,
-                attributes: vec![
-                    ("http.request.method", method_label.into()),
-                    ("http.route", route.into()),
-                    ("url.scheme", "http".into()),
-                ],
+                scope: instrumentation_scope::HTTP_SERVER,
+                attributes,
                 outcomes,
             }),
-            statuses: statuses.into(),
             active: meter.up_down_counter_series(&HTTP_SERVER_ACTIVE_REQUESTS, active),
         }
     }
@@ -137,26 +172,43 @@ impl MethodOnRoute {
 }
 
 impl Route {
-    /// Builds a route from its methods, which all have the same template. Other methods on it get
-    /// 405 and are recorded as `_OTHER`.
-    pub(super) fn new(meter: &Meter, route: &str, methods: &[RouteDescription]) -> Self {
-        let declared = methods
-            .iter()
-            .map(|described| MethodOnRoute::new(meter, Some(&described.method), route, &described.statuses));
-        Self { methods: declared.collect(), other: MethodOnRoute::new(meter, None, route, &[405]) }
+    /// Builds a route from its methods, which all have the same template. GET handlers serve HEAD,
+    /// too. Its series begin with its first request, because few clients ever send one.
+    pub(super) fn new(meter: &Meter, usual: Transport, route: &str, declared: &[RouteDescription]) -> Self {
+        let is_declared = |method: &Method| declared.iter().any(|described| described.method == *method);
+        let mut methods = Vec::with_capacity(declared.len() + 1);
+        for RouteDescription { method, statuses, .. } in declared {
+            let built = MethodOnRoute::new(Some(method.clone()), Some(route), statuses);
+            methods.push(built.created(meter, usual));
+            if *method == Method::GET && !is_declared(&Method::HEAD) {
+                methods.push(MethodOnRoute::new(Some(Method::HEAD), Some(route), statuses));
+            }
+        }
+        Self { methods: methods.into() }
     }
 
-    /// Builds the entry for all paths without a route.
-    pub(super) fn unmatched(meter: &Meter, statuses: &[u16]) -> Self {
-        Self { methods: Box::default(), other: MethodOnRoute::new(meter, None, UNMATCHED, statuses) }
+    /// Builds the entry of all requests that match no route: unknown paths, and methods that a path
+    /// does not have. Methods are a closed set here, so a scanner cannot create series.
+    pub(super) fn unmatched(meter: &Meter, usual: Transport, statuses: &[u16]) -> Self {
+        let known = KNOWN_METHODS.iter().map(|name| Method::from_bytes(name.as_bytes()).ok());
+        let methods = known
+            .chain([None])
+            .map(|method| MethodOnRoute::new(method, None, statuses).created(meter, usual));
+        Self { methods: methods.collect() }
     }
 
+    /// Returns the index of a method, or `None` if the route does not have it.
     pub(super) fn position(&self, method: &Method) -> Option<usize> {
         self.methods.iter().position(|known| known.method.as_ref() == Some(method))
     }
 
-    /// Returns the method at an index, or the entry for all undeclared methods.
-    pub(super) fn method(&self, position: Option<usize>) -> &MethodOnRoute {
-        position.map_or(&self.other, |position| &self.methods[position])
+    /// Returns the index of the entry that stands for all methods that the conventions do not know.
+    pub(super) fn other_methods(&self) -> usize {
+        self.methods.len() - 1
+    }
+
+    /// Returns the method at an index.
+    pub(super) fn method(&self, position: usize) -> &MethodOnRoute {
+        &self.methods[position]
     }
 }

@@ -33,6 +33,11 @@ pub trait LogSource: Send + Sync {
     /// may keep a piece and leave another buffer in its place. `spare` is a buffer from an earlier
     /// call that the source may reuse.
     fn take(&self, spare: &mut Vec<u8>, write: &mut dyn FnMut(&mut Vec<u8>));
+
+    /// Returns the end of every line, which closes the object.
+    fn line_end(&self) -> &[u8] {
+        b"}\n"
+    }
 }
 
 #[derive(Default)]
@@ -317,12 +322,12 @@ impl Writing {
             report.reported = lost;
             report.reported_at = Some(Instant::now());
             report.owes_recovery = true;
-            let text = notice("log.lines_lost", sink, report.newest_reason, lost);
+            let text = notice("log.lines_lost", sink, report.newest_reason, lost, self.source.line_end());
             self.send_elsewhere(sink, &text);
         } else if report.owes_recovery && is_writing && !is_losing {
             report.owes_recovery = false;
             report.reported = lost;
-            let text = notice("log.recovered", sink, None, lost);
+            let text = notice("log.recovered", sink, None, lost, self.source.line_end());
             match (sink, &mut self.file) {
                 (LogSink::File, Some(file)) => file.write(&text, &self.shared.statistics),
                 _ => self.shared.console.write(&text),
@@ -346,7 +351,13 @@ impl Writing {
     }
 }
 
-fn notice(event: &'static str, sink: LogSink, reason: Option<LogDropReason>, lost_lines: u64) -> Vec<u8> {
+fn notice(
+    event: &'static str,
+    sink: LogSink,
+    reason: Option<LogDropReason>,
+    lost_lines: u64,
+    line_end: &[u8],
+) -> Vec<u8> {
     let mut text = Vec::new();
     line::begin(&mut text, SystemTime::now(), Level::Warn, event);
     line::text(&mut text, "log.sink", sink.as_str());
@@ -354,6 +365,6 @@ fn notice(event: &'static str, sink: LogSink, reason: Option<LogDropReason>, los
         line::text(&mut text, "log.drop_reason", reason.as_str());
     }
     line::literal(&mut text, "log.lost_lines", lost_lines);
-    line::end(&mut text);
+    text.extend_from_slice(line_end);
     text
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::transport::{self, Reply};
 use super::{SignalSettings, StartError};
 use crate::builtin::{self, Signal};
+use crate::instrumentation_scope;
 use crate::log::Level;
 use crate::otlp_encoding::metrics_request;
 use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
@@ -75,6 +76,7 @@ fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {
         event: PROBE,
         span_name: PROBE.to_owned(),
         kind: SpanKind::Internal,
+        scope: instrumentation_scope::PIPELINE,
         attributes: Vec::new(),
         outcomes: vec![done],
     });

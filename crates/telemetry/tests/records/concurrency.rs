@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
 use telemetry::builtin::{HTTP_SERVER_REQUEST_DURATION, Signal};
+use telemetry::instrumentation_scope::PIPELINE;
 use telemetry::log::Level;
 use telemetry::record::{Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
 use telemetry::{Attributes, Key, SpanContext, SpanId, Telemetry, Timestamp, TraceId};
@@ -24,12 +25,13 @@ fn operation(telemetry: &Telemetry) -> Operation {
         event: "counted",
         span_name: "counted".to_owned(),
         kind: SpanKind::Internal,
+        scope: PIPELINE,
         attributes: Vec::new(),
         outcomes: vec![OutcomeDescription {
             attributes: Vec::new(),
             level: Level::Info,
             is_error: false,
-            histogram: Some(histogram),
+            histogram: Some(histogram.into()),
             counter: None,
         }],
     })

@@ -10,6 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use telemetry::instrumentation_scope::PIPELINE;
 use telemetry::log::Level;
 use telemetry::record::{
     Constant, Constants, Operation, OperationDescription, OutcomeDescription, Record, SpanKind,
@@ -191,7 +192,7 @@ impl Generated {
                 attributes: attributes.clone(),
                 level: *level,
                 is_error: *is_error,
-                histogram: Some(histogram),
+                histogram: Some(histogram.into()),
                 counter: None,
             }
         });
@@ -199,6 +200,7 @@ impl Generated {
             event: self.event,
             span_name: self.span_name.clone(),
             kind: self.kind,
+            scope: PIPELINE,
             attributes: self.operation.clone(),
             outcomes: outcomes.collect(),
         });

@@ -8,13 +8,13 @@ use telemetry::{ClosedSet, ErrorType, Telemetry};
 
 use crate::support::{
     all_signals, assert_exemplar_names, assert_line_equals_point, assert_line_equals_span, hex, metrics,
-    take_lines, take_spans, used_points,
+    take_lines, take_spans, used_points, values,
 };
 
 const DURATION: &str = "http.client.request.duration";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Weather;
+pub(crate) struct Weather;
 
 impl ClosedSet for Weather {
     const ALL: &'static [Self] = &[Weather];
@@ -29,7 +29,7 @@ impl ClosedSet for Weather {
 }
 
 impl Label for Weather {
-    const KEY: &'static str = "peer";
+    const KEY: &'static str = "service.peer.name";
 }
 
 /// The end of a call in the table.
@@ -43,12 +43,17 @@ enum End {
 #[test]
 fn a_call_is_one_record_however_it_ends() {
     let none = Value::Null;
-    for (end, class, error_type, cause) in [
-        (End::Answered(204), Value::from("2xx"), none.clone(), none.clone()),
-        (End::Answered(302), Value::from("3xx"), Value::from("protocol"), none.clone()),
-        (End::Answered(404), Value::from("4xx"), Value::from("rejected"), none.clone()),
-        (End::Answered(429), Value::from("4xx"), Value::from("rate_limited"), none.clone()),
-        (End::Answered(503), Value::from("5xx"), Value::from("unavailable"), none.clone()),
+    for (end, status, error_type, cause) in [
+        (End::Answered(204), Value::from(204), none.clone(), none.clone()),
+        (End::Answered(302), Value::from(302), Value::from("protocol"), none.clone()),
+        (End::Answered(404), Value::from(404), Value::from("rejected"), none.clone()),
+        (End::Answered(429), Value::from(429), Value::from("rate_limited"), none.clone()),
+        (End::Answered(503), Value::from(503), Value::from("unavailable"), none.clone()),
+        // Statuses that nobody has registered create no series.
+        (End::Answered(299), Value::from(299), none.clone(), none.clone()),
+        (End::Answered(399), Value::from(399), Value::from("protocol"), none.clone()),
+        (End::Answered(499), Value::from(499), Value::from("rejected"), none.clone()),
+        (End::Answered(599), Value::from(599), Value::from("unavailable"), none.clone()),
         (End::Answered(101), none.clone(), Value::from("protocol"), none.clone()),
         (End::Answered(999), none.clone(), Value::from("protocol"), none.clone()),
         (End::Failed(ErrorType::Timeout), none.clone(), Value::from("timeout"), none.clone()),
@@ -69,6 +74,11 @@ fn a_call_is_one_record_however_it_ends() {
     ] {
         let telemetry = Telemetry::new(all_signals());
         let client: HttpClient<Weather> = HttpClient::new(&telemetry, "POST");
+        let series = |telemetry: &Telemetry| {
+            let families = telemetry.meter().snapshot().families;
+            families.iter().map(|family| family.points.len()).sum::<usize>()
+        };
+        let before = series(&telemetry);
         let call = client.begin(Weather);
         let told = call.context();
         match end {
@@ -84,9 +94,12 @@ fn a_call_is_one_record_however_it_ends() {
         assert_line_equals_span(line, span);
         assert_line_equals_point(line, point);
         assert_exemplar_names(point, span);
-        assert_eq!((line.text("event"), line.text("peer")), ("http.client.request", "weather_service"));
+        assert_eq!(line.text("event"), "http.client.request");
+        assert_eq!(line.text("service.peer.name"), "weather_service");
+        assert_eq!(values(&point.attributes)["http.request.method"], "POST");
+        assert_eq!(series(&telemetry), before, "{end:?}");
         let field = |name: &str| line.fields.get(name).cloned().unwrap_or_default();
-        assert_eq!(field("http.response.status_class"), class, "{end:?}");
+        assert_eq!(field("http.response.status_code"), status, "{end:?}");
         assert_eq!(field("error.type"), error_type, "{end:?}");
         assert_eq!(field("error.cause"), cause, "{end:?}");
         assert_eq!(line.text("level"), if error_type.is_null() { "info" } else { "warn" });
@@ -108,7 +121,11 @@ fn every_series_exists_from_the_start() {
     let series = metrics(&telemetry).iter().filter(|metric| metric.name == DURATION).count();
     assert_eq!(series, 1);
     let snapshot = telemetry.meter().snapshot();
-    let labels =
-        [("peer", "weather_service"), ("http.response.status_class", "4xx"), ("error.type", "rate_limited")];
+    let labels = [
+        ("http.request.method", "POST"),
+        ("service.peer.name", "weather_service"),
+        ("http.response.status_code", "429"),
+        ("error.type", "rate_limited"),
+    ];
     assert!(snapshot.value(DURATION, &labels).is_some());
 }

@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod conformance;
+mod failures;
 mod generated;
 mod http_client;
 mod metrics;

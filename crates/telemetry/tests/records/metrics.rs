@@ -17,6 +17,7 @@ use telemetry::builtin::{EXPORTED, HTTP_SERVER_REQUEST_DURATION, LOG_LINES, PANI
 use telemetry::catalogue::{
     DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit,
 };
+use telemetry::instrumentation_scope::{ScopesOfMetrics, of_metric};
 use telemetry::log::Level;
 use telemetry::meter::{self, Distribution, FamilySnapshot, Snapshot, SnapshotPosition, Value};
 use telemetry::{ClosedSet, Meter, Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
@@ -31,6 +32,11 @@ const NAMES: [&str; 6] = [
 ];
 const UNITS: [Unit; 4] = [Unit::Seconds, Unit::Bytes, Unit::One, Unit::Count("{thing}")];
 const HELPS: [&str; 3] = ["What it is.", "A \\ and\na second line, with \"quotes\".", "Größe: 1 µs"];
+/// Scopes of the program's own metrics; the others have those of the crate.
+const SCOPES: ScopesOfMetrics = &[
+    ("db.", telemetry::InstrumentationScope::new(4, "records.database")),
+    ("socialize.content_items.", telemetry::InstrumentationScope::new(5, "records.usage")),
+];
 const LABEL_KEYS: &[&str] = &["http.route", "error.type", "decision"];
 
 fn any_label_value() -> impl Strategy<Value = String> {
@@ -121,7 +127,8 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 fn any_resource() -> impl Strategy<Value = Resource> {
-    vec((any_label_value(), any_label_value()), 0..4).prop_map(|attributes| Resource { attributes })
+    vec((any_label_value(), any_label_value()), 0..4)
+        .prop_map(|attributes| Resource { attributes, scopes: SCOPES })
 }
 
 fn text(key: &str, value: &str) -> KeyValue {
@@ -177,7 +184,7 @@ fn protocol_request(resource: &Resource, snapshot: &Snapshot, now: u64) -> Expor
         }
     };
     let cumulative = AggregationTemporality::Cumulative as i32;
-    let metrics = snapshot.families.iter().filter(|family| !family.points.is_empty()).map(|family| {
+    let encoded = |family: &FamilySnapshot| {
         let description = &family.description;
         let points = family.points.iter();
         let data = match description.kind {
@@ -201,22 +208,30 @@ fn protocol_request(resource: &Resource, snapshot: &Snapshot, now: u64) -> Expor
             data: Some(data),
             ..Metric::default()
         }
-    });
-    let schema_url = "https://opentelemetry.io/schemas/1.37.0";
-    let scope = InstrumentationScope {
-        name: "telemetry".to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
     };
+    let schema_url = "https://opentelemetry.io/schemas/1.44.0";
+    let mut scope_metrics: Vec<ScopeMetrics> = Vec::new();
+    for family in snapshot.families.iter().filter(|family| !family.points.is_empty()) {
+        let scope = InstrumentationScope {
+            name: of_metric(family.description.name, SCOPES).name().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let scope = Some(scope);
+        match scope_metrics.iter_mut().find(|known| known.scope == scope) {
+            Some(known) => known.metrics.push(encoded(family)),
+            None => scope_metrics.push(ScopeMetrics {
+                scope,
+                metrics: vec![encoded(family)],
+                schema_url: schema_url.to_owned(),
+            }),
+        }
+    }
     let attributes = resource.attributes.iter().map(|(key, value)| text(key, value)).collect();
     ExportMetricsServiceRequest {
         resource_metrics: vec![ResourceMetrics {
             resource: Some(ProtocolResource { attributes, ..ProtocolResource::default() }),
-            scope_metrics: vec![ScopeMetrics {
-                scope: Some(scope),
-                metrics: metrics.collect(),
-                schema_url: schema_url.to_owned(),
-            }],
+            scope_metrics,
             schema_url: schema_url.to_owned(),
         }],
     }

@@ -12,11 +12,13 @@ use http::Method;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
 use telemetry::catalogue::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
-use telemetry::http_server::{HttpServer, HttpServerService, HttpServerSettings, RouteDescription};
+use telemetry::http_server::{
+    HttpServer, HttpServerService, HttpServerSettings, RouteDescription, UrlScheme,
+};
 use telemetry::record;
 use telemetry::{
-    ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Identifier, JobOutcome, Key, Operations,
-    SpanContext, SpanId, Telemetry, TraceId, current,
+    ClosedSet, DatabaseOutcome, ErrorType, FamilyDescription, Identifier, InstrumentationScope, JobOutcome,
+    Key, Operations, SpanContext, SpanId, Telemetry, TraceId, current,
 };
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -27,6 +29,9 @@ use crate::support::{
     assert_line_equals_point, assert_line_equals_span, hex, nanoseconds_of, take_lines, take_spans,
     used_points,
 };
+
+const DATABASE: InstrumentationScope = InstrumentationScope::new(4, "records.database");
+const QUEUE: InstrumentationScope = InstrumentationScope::new(5, "records.queue");
 
 const QUERY_DURATION: HistogramMetric<(Query, DatabaseOutcome)> =
     HistogramMetric::histogram("db.client.operation.duration", "Help.", "Question?", LONG_DURATION_BOUNDS);
@@ -96,14 +101,19 @@ fn queries(telemetry: &Telemetry) -> Operations<Query, DatabaseOutcome> {
     let family = FamilyDescription {
         event: "db.client.operation",
         span_kind: record::SpanKind::Client,
+        scope: DATABASE,
         attributes: vec![("db.system.name", "postgresql".into())],
     };
     Operations::timed(telemetry, family, &QUERY_DURATION).tallied()
 }
 
 fn jobs(telemetry: &Telemetry) -> Operations<Job, JobOutcome> {
-    let family =
-        FamilyDescription { event: "job.run", span_kind: record::SpanKind::Consumer, attributes: Vec::new() };
+    let family = FamilyDescription {
+        event: "job.run",
+        span_kind: record::SpanKind::Consumer,
+        scope: QUEUE,
+        attributes: Vec::new(),
+    };
     Operations::timed(telemetry, family, &JOB_DURATION)
 }
 
@@ -115,6 +125,8 @@ fn request_id_only(_: TraceId) -> axum::response::Response {
 fn rows(telemetry: &Telemetry, handler: axum::routing::MethodRouter) -> HttpServerService<Router> {
     let settings = HttpServerSettings {
         trusted_peers: Vec::new(),
+        proxies: Vec::new(),
+        scheme_of_proxies: UrlScheme::Http,
         unmatched_statuses: vec![404],
         panic_response: request_id_only,
     };

@@ -9,13 +9,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::{Method, Request, StatusCode};
+use axum::routing::{get, post};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
 use telemetry::http_server::{
-    HttpServer, HttpServerService, HttpServerSettings, REQUEST_ID, RouteDescription,
+    HttpServer, HttpServerService, HttpServerSettings, REQUEST_ID, RouteDescription, UrlScheme,
 };
 use telemetry::{ErrorType, Telemetry, TraceId, current};
 use tower::ServiceExt;
@@ -31,11 +31,21 @@ const ACTIVE: &str = "http.server.active_requests";
 /// A peer whose trace context is continued.
 pub(crate) const TRUSTED: &str = "10.1.2.3:4567";
 
+/// A peer whose headers tell the scheme of a request.
+const PROXY: &str = "192.168.1.2:4567";
+
 /// Builds routes whose handlers cover every outcome.
 pub(crate) fn router(telemetry: &Telemetry) -> HttpServerService<Router> {
+    router_behind(telemetry, &[])
+}
+
+/// The same behind proxies whose public URL begins with `https`.
+fn router_behind(telemetry: &Telemetry, proxies: &[&str]) -> HttpServerService<Router> {
     let settings = HttpServerSettings {
         trusted_peers: vec!["10.0.0.0/8".parse().expect("a network")],
-        unmatched_statuses: vec![404],
+        proxies: proxies.iter().map(|network| network.parse().expect("a network")).collect(),
+        scheme_of_proxies: UrlScheme::Https,
+        unmatched_statuses: vec![404, 405],
         panic_response: |trace_id: TraceId| {
             (StatusCode::INTERNAL_SERVER_ERROR, trace_id.to_string()).into_response()
         },
@@ -52,12 +62,14 @@ pub(crate) fn router(telemetry: &Telemetry) -> HttpServerService<Router> {
         described(Method::GET, "/failures/{status}/{error_type}", &[]),
         described(Method::GET, "/panics", &[200]),
         described(Method::GET, "/waits", &[200]),
+        described(Method::POST, "/creations", &[201]),
     ];
     let router = Router::new()
         .route("/items/{item_id}", get(read_item).post(async || StatusCode::CREATED))
         .route("/failures/{status}/{error_type}", get(fail))
         .route("/panics", get(panic))
         .route("/waits", get(std::future::pending::<()>))
+        .route("/creations", post(async || StatusCode::CREATED))
         .route("/unrecorded", get(async || StatusCode::OK));
     server.observe(router, &routes, &["/unrecorded"])
 }
@@ -118,7 +130,6 @@ impl Recorded {
         assert_line_equals_point(&line, &point);
         assert_exemplar_names(&point, &span);
         assert_eq!(line.text("event"), "http.server.request");
-        assert_eq!(line.text("url.scheme"), "http");
         assert_eq!(span.kind, SpanKind::Server as i32);
         assert_nothing_is_active(telemetry);
         Self { line, span, point }
@@ -129,7 +140,9 @@ impl Recorded {
         let field = |name: &str| self.line.fields.get(name).cloned();
         let text = |name: Option<&str>| name.map(Value::from);
         assert_eq!(field("http.request.method"), text(Some(expected.method)));
-        assert_eq!(field("http.route"), text(Some(expected.route)));
+        assert_eq!(field("http.route"), text(expected.route));
+        assert_eq!(field("url.scheme"), text(Some(expected.scheme)));
+        assert_eq!(field("network.protocol.version"), text(expected.version));
         assert_eq!(field("http.response.status_code"), expected.status.map(Value::from));
         assert_eq!(field("error.type"), text(expected.error_type));
         assert_eq!(field("error.cause"), text(expected.error_cause));
@@ -138,7 +151,8 @@ impl Recorded {
         let status_code = self.span.status.as_ref().map_or(0, |status| status.code);
         assert_eq!(status_code, if expected.level == "error" { 2 } else { 0 });
         // The labels of a point repeat exactly what the line says about the outcome.
-        let mut labels = vec!["http.request.method", "http.route"];
+        let mut labels = vec!["http.request.method", "url.scheme"];
+        labels.extend(expected.route.map(|_| "http.route"));
         labels.extend(expected.error_type.map(|_| "error.type"));
         labels.extend(expected.status.map(|_| "http.response.status_code"));
         labels.sort_unstable();
@@ -148,7 +162,9 @@ impl Recorded {
 
 struct Expected {
     method: &'static str,
-    route: &'static str,
+    route: Option<&'static str>,
+    scheme: &'static str,
+    version: Option<&'static str>,
     span_name: &'static str,
     status: Option<u16>,
     level: &'static str,
@@ -158,7 +174,9 @@ struct Expected {
 
 const ITEM_READ: Expected = Expected {
     method: "GET",
-    route: "/items/{item_id}",
+    route: Some("/items/{item_id}"),
+    scheme: "http",
+    version: Some("1.1"),
     span_name: "GET /items/{item_id}",
     status: Some(200),
     level: "info",
@@ -167,7 +185,7 @@ const ITEM_READ: Expected = Expected {
 };
 
 const FAILED: Expected = Expected {
-    route: "/failures/{status}/{error_type}",
+    route: Some("/failures/{status}/{error_type}"),
     span_name: "GET /failures/{status}/{error_type}",
     level: "error",
     ..ITEM_READ
@@ -223,11 +241,7 @@ async fn a_documented_refusal_is_no_error() {
 async fn an_undocumented_status_is_an_error_and_creates_no_series() {
     let telemetry = Telemetry::new(all_signals());
     let router = router(&telemetry);
-    let all_series = || {
-        let families = telemetry.meter().snapshot().families;
-        families.iter().map(|family| family.points.len()).sum::<usize>()
-    };
-    let before = all_series();
+    let before = series(&telemetry);
     let response = router.oneshot(get_request("/items/teapot")).await.expect("an answer");
     assert_eq!(response.status(), StatusCode::IM_A_TEAPOT);
     let recorded = Recorded::take(&telemetry);
@@ -237,19 +251,13 @@ async fn an_undocumented_status_is_an_error_and_creates_no_series() {
     assert_eq!(recorded.line.fields["http.response.status_code"], 418);
     assert_eq!(recorded.line.text("level"), "error");
     assert_eq!(recorded.span.status.expect("a status").code, 2);
-    assert_eq!(all_series(), before);
+    assert_eq!(series(&telemetry), before);
 }
 
 #[tokio::test]
 async fn a_path_without_a_route() {
     let recorded = exchange(get_request("/wp-login.php")).await;
-    let expected = Expected {
-        method: "_OTHER",
-        route: "unmatched",
-        span_name: "HTTP unmatched",
-        status: Some(404),
-        ..ITEM_READ
-    };
+    let expected = Expected { route: None, span_name: "GET", status: Some(404), ..ITEM_READ };
     recorded.expect(&expected);
     assert!(!recorded.line.text.contains("wp-login"), "no path: {}", recorded.line.text);
 }
@@ -266,20 +274,87 @@ async fn a_route_that_is_not_recorded() {
 
 #[tokio::test]
 async fn a_method_that_the_route_does_not_know() {
-    for method in [Method::DELETE, Method::from_bytes(b"PURGE").expect("a method")] {
-        let recorded = exchange(request(method, "/items/7")).await;
-        let expected =
-            Expected { method: "_OTHER", span_name: "HTTP /items/{item_id}", status: Some(405), ..ITEM_READ };
+    for (method, label, span_name) in [
+        ("DELETE", "DELETE", "DELETE"),
+        ("HEAD", "HEAD", "HEAD"),
+        ("QUERY", "QUERY", "QUERY"),
+        ("PURGE", "_OTHER", "HTTP"),
+        // Names of methods are case-sensitive.
+        ("Get", "_OTHER", "HTTP"),
+    ] {
+        let path = if method == "HEAD" { "/creations" } else { "/items/7" };
+        let telemetry = Telemetry::new(all_signals());
+        let router = router(&telemetry);
+        let before = series(&telemetry);
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let response = router.oneshot(request(method, path)).await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+        let expected = Expected { method: label, route: None, span_name, status: Some(405), ..ITEM_READ };
+        let recorded = Recorded::take(&telemetry);
         recorded.expect(&expected);
+        assert!(!recorded.line.text.contains("PURGE"), "{}", recorded.line.text);
+        assert_eq!(series(&telemetry), before, "a scanner creates no series");
     }
 }
 
 #[tokio::test]
-async fn head_is_measured_with_get_and_told_apart_in_line_and_span() {
-    let recorded = exchange(request(Method::HEAD, "/items/7")).await;
-    recorded.expect(&ITEM_READ);
-    assert_eq!(recorded.line.text("http.request.method_original"), "HEAD");
-    assert!(!exchange(get_request("/items/7")).await.line.text.contains("method_original"));
+async fn head_is_served_by_get_and_recorded_as_itself() {
+    let expected = Expected { method: "HEAD", span_name: "HEAD /items/{item_id}", ..ITEM_READ };
+    exchange(request(Method::HEAD, "/items/7")).await.expect(&expected);
+}
+
+#[tokio::test]
+async fn a_version_is_that_of_the_connection() {
+    for (version, expected) in [
+        (Version::HTTP_10, Some("1.0")),
+        (Version::HTTP_11, Some("1.1")),
+        (Version::HTTP_2, Some("2")),
+        // No request was read, so it has no version.
+        (Version::HTTP_09, None),
+    ] {
+        let mut request = get_request("/items/7");
+        *request.version_mut() = version;
+        let telemetry = Telemetry::new(all_signals());
+        let router = router(&telemetry);
+        let before = series(&telemetry);
+        router.oneshot(request).await.expect("an answer");
+        Recorded::take(&telemetry).expect(&Expected { version: expected, ..ITEM_READ });
+        assert_eq!(series(&telemetry), before, "no label tells the version");
+    }
+}
+
+#[tokio::test]
+async fn the_scheme_is_that_of_the_client() {
+    const PROXIES: &[&str] = &["192.168.0.0/16"];
+    for (proxies, peer, header, scheme) in [
+        (PROXIES, PROXY, Some("https"), "https"),
+        (PROXIES, PROXY, Some("http"), "http"),
+        // The public URL says what the proxy does not.
+        (PROXIES, PROXY, None, "https"),
+        (PROXIES, PROXY, Some("gopher"), "https"),
+        // Connections without a proxy are not encrypted, whatever the client says.
+        (PROXIES, "192.0.2.1:4567", Some("https"), "http"),
+        (PROXIES, TRUSTED, Some("https"), "http"),
+        (&[], PROXY, Some("https"), "http"),
+    ] {
+        let telemetry = Telemetry::new(all_signals());
+        let router = router_behind(&telemetry, proxies);
+        let before = series(&telemetry);
+        let mut request = from_peer(get_request("/items/7"), peer);
+        if let Some(header) = header {
+            let header = HeaderValue::from_static(header);
+            request.headers_mut().insert("x-forwarded-proto", header);
+        }
+        router.oneshot(request).await.expect("an answer");
+        Recorded::take(&telemetry).expect(&Expected { scheme, ..ITEM_READ });
+        let is_usual = scheme == if proxies.is_empty() { "http" } else { "https" };
+        assert_eq!(series(&telemetry) == before, is_usual, "{proxies:?} {peer} {header:?}");
+    }
+}
+
+/// Returns the number of series.
+fn series(telemetry: &Telemetry) -> usize {
+    telemetry.meter().snapshot().families.iter().map(|family| family.points.len()).sum()
 }
 
 #[tokio::test]
@@ -314,7 +389,7 @@ async fn a_failure_that_nobody_explained() {
 async fn a_panic() {
     let recorded = exchange(get_request("/panics")).await;
     let expected = Expected {
-        route: "/panics",
+        route: Some("/panics"),
         span_name: "GET /panics",
         status: Some(500),
         level: "error",
@@ -338,7 +413,7 @@ async fn a_client_that_goes_away() {
         assert!(take_lines(&telemetry).is_empty());
     }
     let expected = Expected {
-        route: "/waits",
+        route: Some("/waits"),
         span_name: "GET /waits",
         status: None,
         error_type: Some("cancelled"),

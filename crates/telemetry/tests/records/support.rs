@@ -1,7 +1,7 @@
 //! Decodes recorded signals as external programs do: OTLP with `opentelemetry-proto`, lines with
 //! `serde_json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -22,7 +22,8 @@ pub(crate) const FLAG_SAMPLED: u32 = 1;
 
 /// Settings that record everything, including the lines of successful database operations.
 pub(crate) fn all_signals() -> TelemetrySettings {
-    let resource = Resource { attributes: vec![("service.name".to_owned(), "records".to_owned())] };
+    let attributes = vec![("service.name".to_owned(), "records".to_owned())];
+    let resource = Resource { attributes, ..Resource::default() };
     TelemetrySettings {
         traces: true,
         levels: LevelFilter::new(Level::Debug.into()),
@@ -85,12 +86,15 @@ pub(crate) fn take_spans(telemetry: &Telemetry) -> Vec<Span> {
     }
     let request = ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request");
     let [resource_spans] = &request.resource_spans[..] else { panic!("one resource: {request:?}") };
-    let [scope_spans] = &resource_spans.scope_spans[..] else { panic!("one scope: {request:?}") };
     let resource = resource_spans.resource.as_ref().expect("a resource");
     assert_eq!(values(&resource.attributes)["service.name"], Value::from("records"));
-    assert_eq!(scope_spans.scope.as_ref().expect("a scope").name, "telemetry");
-    assert_eq!(scope_spans.spans.len(), taken.count, "as many spans as were counted");
-    scope_spans.spans.clone()
+    let scopes = resource_spans.scope_spans.iter();
+    let names: BTreeSet<_> =
+        scopes.clone().map(|scope| &scope.scope.as_ref().expect("a scope").name).collect();
+    assert_eq!(names.len(), resource_spans.scope_spans.len(), "each scope once: {names:?}");
+    let spans: Vec<Span> = scopes.flat_map(|scope| scope.spans.clone()).collect();
+    assert_eq!(spans.len(), taken.count, "as many spans as were counted");
+    spans
 }
 
 /// Returns every metric that has a point.
@@ -100,8 +104,7 @@ pub(crate) fn metrics(telemetry: &Telemetry) -> Vec<Metric> {
     metrics_request(telemetry.resource(), &snapshot, snapshot.started_unix_nanoseconds + 1, &mut bytes);
     let request = ExportMetricsServiceRequest::decode(&bytes[..]).expect("a decodable request");
     let [resource_metrics] = &request.resource_metrics[..] else { panic!("one resource") };
-    let [scope_metrics] = &resource_metrics.scope_metrics[..] else { panic!("one scope") };
-    scope_metrics.metrics.clone()
+    resource_metrics.scope_metrics.iter().flat_map(|scope| scope.metrics.clone()).collect()
 }
 
 /// Returns the series of a histogram that contain recordings.

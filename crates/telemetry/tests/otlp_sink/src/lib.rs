@@ -6,6 +6,7 @@
 //! clock.
 
 mod answer;
+pub mod conventions;
 mod server;
 
 use std::collections::VecDeque;

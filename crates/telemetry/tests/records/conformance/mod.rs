@@ -1,6 +1,7 @@
 //! Every field that the protocol defines for spans and metric points, with what is sent in it.
 //! `docs/proof/otlp.md` is rendered from this table.
 
+mod conventions;
 mod seen;
 mod table;
 
@@ -12,6 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use telemetry::builtin::{HTTP_SERVER_REQUEST_DURATION, QUEUE_SIZE, Signal};
 use telemetry::catalogue::{CounterMetric, GaugeMetric, Unit};
+use telemetry::instrumentation_scope::{HTTP_SERVER, PIPELINE};
 use telemetry::log::Level;
 use telemetry::meter;
 use telemetry::record::{Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
@@ -26,6 +28,20 @@ use table::{NOT_SENT, Sent, TABLE};
 static ROWS: Key = Key("rows");
 static WAITED: Key = Key("waited_ms");
 static CAUSE: Key = Key("error.cause");
+
+/// With the others, one more than a record has room for.
+static TOO_MANY: [Key; 10] = [
+    Key("a.1"),
+    Key("a.2"),
+    Key("a.3"),
+    Key("a.4"),
+    Key("a.5"),
+    Key("a.6"),
+    Key("a.7"),
+    Key("a.8"),
+    Key("a.9"),
+    Key("a.10"),
+];
 
 const CONTEXT: SpanContext =
     SpanContext { trace_id: TraceId([1; 16]), span_id: SpanId([2; 8]), sampled: true };
@@ -42,6 +58,9 @@ fn record_spans(telemetry: &Telemetry) {
     described.number(&ROWS, 7);
     described.milliseconds(&WAITED, 1_500_000);
     described.name(&CAUSE, ErrorType::Timeout);
+    for key in &TOO_MANY {
+        described.number(key, 1);
+    }
     for kind in [SpanKind::Internal, SpanKind::Server, SpanKind::Client, SpanKind::Consumer] {
         for is_error in [false, true] {
             let attributes = if is_error { described } else { Attributes::default() };
@@ -49,6 +68,7 @@ fn record_spans(telemetry: &Telemetry) {
                 event: "http.server.request",
                 span_name: "GET /things/{thing_id}".to_owned(),
                 kind,
+                scope: if is_error { HTTP_SERVER } else { PIPELINE },
                 attributes: if is_error { vec![("http.route", "/things/{thing_id}".into())] } else { vec![] },
                 outcomes: vec![OutcomeDescription {
                     attributes: if is_error {

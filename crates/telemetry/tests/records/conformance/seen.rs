@@ -16,6 +16,8 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status, status::StatusCode};
 
+use otlp_sink::conventions;
+
 use super::table::rows;
 use crate::support::{FLAG_IS_REMOTE, FLAG_REMOTE_IS_KNOWN, FLAG_SAMPLED};
 
@@ -43,7 +45,7 @@ impl Seen {
                 "ResourceSpans",
                 [
                     ("resource", resource.is_some()),
-                    ("scope_spans", scope_spans.len() == 1),
+                    ("scope_spans", !scope_spans.is_empty()),
                     ("schema_url", is_schema_url(schema_url)),
                 ],
             );
@@ -138,7 +140,7 @@ impl Seen {
                 "ResourceMetrics",
                 [
                     ("resource", resource.is_some()),
-                    ("scope_metrics", scope_metrics.len() == 1),
+                    ("scope_metrics", !scope_metrics.is_empty()),
                     ("schema_url", is_schema_url(schema_url)),
                 ],
             );
@@ -296,7 +298,7 @@ impl Seen {
         self.fields(
             "InstrumentationScope",
             [
-                ("name", name == "telemetry"),
+                ("name", name.starts_with("telemetry.")),
                 ("version", !version.is_empty()),
                 ("attributes", !attributes.is_empty()),
                 ("dropped_attributes_count", *dropped_attributes_count != 0),
@@ -339,5 +341,5 @@ fn is_id<const LENGTH: usize>(bytes: &[u8]) -> bool {
 }
 
 fn is_schema_url(text: &str) -> bool {
-    text.starts_with("https://opentelemetry.io/schemas/1.")
+    text == conventions::SCHEMA_URL
 }

@@ -24,14 +24,14 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
         "ResourceSpans",
         &[
             ("resource", Always, "who is recording"),
-            ("scope_spans", Always, "one, because there is one scope"),
+            ("scope_spans", Always, "one for each scope that has spans"),
             ("schema_url", Always, "the version of the semantic conventions whose names are used"),
         ],
     ),
     (
         "ScopeSpans",
         &[
-            ("scope", Always, "this library"),
+            ("scope", Always, "the part of the program that recorded them"),
             ("spans", Always, "at least one: an empty request is not sent"),
             ("schema_url", Always, "the same version"),
         ],
@@ -39,7 +39,7 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     (
         "Resource",
         &[
-            ("attributes", Always, "`service.name` and what the operator adds by `OTEL_RESOURCE_ATTRIBUTES`"),
+            ("attributes", Always, "those below, and what the operator adds by `OTEL_RESOURCE_ATTRIBUTES`"),
             ("dropped_attributes_count", Never, "none is dropped"),
             ("entity_refs", Never, "in development, and the attributes say the same"),
         ],
@@ -47,7 +47,12 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     (
         "InstrumentationScope",
         &[
-            ("name", Always, "`telemetry`"),
+            (
+                "name",
+                Always,
+                "`telemetry.http_server`, `telemetry.http_client`, `telemetry.process` and `telemetry.pipeline`; \
+                 `socialize.database`, `socialize.queue`, `socialize.email`, `socialize.blobs`, `socialize.runtime` and `socialize.usage`",
+            ),
             ("version", Always, "the version of the crate"),
             ("attributes", Never, "there is nothing to say about it"),
             ("dropped_attributes_count", Never, "it has no attributes"),
@@ -82,7 +87,11 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
                 Sometimes,
                 "each key once; none where an operation has nothing to tell but its name",
             ),
-            ("dropped_attributes_count", Never, "what a record can carry is known when it is compiled"),
+            (
+                "dropped_attributes_count",
+                Sometimes,
+                "for a record with more than twelve attributes of its own, which the application's tests refuse",
+            ),
             ("events", Never, "a record has no text; log lines carry its trace id instead"),
             ("dropped_events_count", Never, "there are no events"),
             (
@@ -145,14 +154,14 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
         "ResourceMetrics",
         &[
             ("resource", Always, "the same as for spans"),
-            ("scope_metrics", Always, "one, because there is one scope"),
+            ("scope_metrics", Always, "one for each scope that has points"),
             ("schema_url", Always, "the version of the semantic conventions whose names are used"),
         ],
     ),
     (
         "ScopeMetrics",
         &[
-            ("scope", Always, "this library"),
+            ("scope", Always, "the part of the program that recorded them"),
             ("metrics", Always, "every metric that has a point"),
             ("schema_url", Always, "the same version"),
         ],
