@@ -306,7 +306,7 @@ pub const GAUGE_DRIFT: GaugeMetric<StatusGauge> = GaugeMetric::gauge(
     "Can I trust what I see?",
 );
 
-/// How near the largest customer is to a quota.
+/// Largest share of a quota that a customer uses.
 pub const QUOTA_LARGEST_SHARE: GaugeMetric<Quota> = GaugeMetric::gauge(
     "socialize.quota.largest_share",
     Unit::One,

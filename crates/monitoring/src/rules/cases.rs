@@ -236,7 +236,7 @@ impl Series {
 pub struct Answered {
     /// The route template.
     pub route: &'static str,
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
     /// The status code; empty if there was no response.
     pub status: &'static str,

@@ -46,13 +46,13 @@ pub const SLOW_REQUESTS: Recording<Total> = Recording {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Workflow {
-    /// An organization is created.
+    /// A user founds an organization.
     CreateOrganization,
-    /// A workspace is created.
+    /// A team adds a brand.
     CreateWorkspace,
     /// Somebody is invited to a workspace.
     InviteToWorkspace,
-    /// A content item is created.
+    /// An author drafts a post.
     CreateContentItem,
     /// A comment is written.
     Comment,

@@ -19,7 +19,7 @@ pub(super) fn interval(scale: Scale) -> Duration {
 pub struct RuleFile {
     /// The file's name without its extension.
     pub name: String,
-    /// Its content.
+    /// The file's YAML.
     pub content: String,
 }
 

@@ -1,10 +1,12 @@
--- Claims what is due, fairly among organizations. Its cost does not grow with what is due: of each kind the first jobs are looked at,
--- and where more are due, the first ones of each queue: see migration 0019.
+-- Claims due jobs, fairly among organizations. The cost does not grow with the backlog: of each
+-- kind only the first jobs are considered, and if more are due, the first ones of each organization
+-- or lane: see migration 0019.
 --
--- $1 kinds and $2 how many of each; $3 the present, unless it is the database's; $4 the token and $5 the seconds of the lease;
--- $6 to $9 the shares of kinds that have some: kind, standing, the most jobs that run at once, and the most of one organization;
--- $10 to $13 what this process runs already: kind, organization, lane, standing.
--- A job of a version that did not write its organization counts as one of its lane alone.
+-- $1 kinds, $2 number of jobs of each; $3 the current time, or null for the database's clock; $4
+-- token and $5 seconds of the lease; $6 to $9 the shares of kinds that have some: kind, standing,
+-- most concurrent jobs, most of one organization; $10 to $13 jobs that this process runs: kind,
+-- organization, lane, standing. Jobs without an organization, from older versions, count by their
+-- lane alone.
 with recursive wanted as materialized (
     select * from unnest($1::text[], $2::bigint[]) as wanted (kind, free)
 ), running as materialized (
@@ -37,13 +39,14 @@ with recursive wanted as materialized (
         select id, run_at, lane, coalesce(organization_id, lane) as organization_id from jobs
         where jobs.kind = wanted.kind and status = 'queued' and job_queue(lane, organization_id) = queues.queue
             and run_at <= coalesce($3, statement_timestamp())
-        -- Kinds that have shares are those with lanes, of which only the first job can be claimed. Of the others a claim may get fewer
-        -- than it asks for, where some queues are short; is_crowded says that it is worth while to ask again.
+        -- Kinds with shares are those with lanes, of which only the first job can be claimed. Of
+        -- other kinds a claim may get fewer jobs than requested if some organizations have few;
+        -- is_crowded tells that another claim is worthwhile.
         order by run_at, id
         limit case when wanted.kind = any ($6) then 1 else 1 + wanted.free / (select count(*) from queues) end
     ) as head
 ), open as (
-    -- The lane of a delivery is its workspace. Standings are those of room.rs.
+    -- The lane of a delivery is its workspace. room.rs defines standings.
     select heads.*,
         case when lane is null or slowness is null then 0 when slowness >= 2 then 2
             when slowness > 0 or not has_answered then 1 else 0 end::smallint as standing,
@@ -51,7 +54,7 @@ with recursive wanted as materialized (
     from heads left join publishing_endpoints on workspace_id = lane
     where lane is null or lane not in (select lane from running where lane is not null)
 ), ranked as (
-    -- Organizations take turns: those of which fewest run are next.
+    -- Organizations take turns: those with the fewest running jobs are next.
     select open.*,
         row_number() over (partition by kind, organization_id order by run_at, id) + (
             select count(*) from running
@@ -72,7 +75,7 @@ with recursive wanted as materialized (
         on share.kind = ranked.kind and share.standing = ranked.standing
     where share.most_of_one is null or turn_in_standing <= share.most_of_one
 ), chosen as materialized (
-    -- One after the other, so that what others are claiming at this moment is passed over.
+    -- Row by row, so that rows being claimed by others are skipped.
     select next.id, next.standing
     from wanted cross join lateral (
         select ordered.id, ordered.standing
