@@ -367,7 +367,8 @@ async fn what_has_not_ended_by_the_deadline_is_handed_back_at_no_cost() {
     worker.stop(Instant::now()).await;
     let job = waiting(&test, id).await;
     assert_eq!((job.status.as_str(), job.attempts, job.lease_expires_at), ("queued", 0, None));
-    assert_eq!(runs(&test.app, KIND, JobOutcome::HandedBack), 1);
+    // On a starved machine the worker does not wait until the run is recorded.
+    eventually("the run is recorded", async || runs(&test.app, KIND, JobOutcome::HandedBack) == 1).await;
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
 }
 
