@@ -63,7 +63,6 @@ const MEASUREMENTS: &[Measurement] = &[
     },
 ];
 
-/// A measurement.
 struct Measurement {
     /// Its name in the JSON and in `SOCIALIZE_LOAD_ONLY`.
     key: &'static str,

@@ -11,9 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// Response to senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mood {
-    /// Accepts.
     Takes,
-    /// Defers.
     Defers,
     /// Rejects because of the content.
     Refuses,
