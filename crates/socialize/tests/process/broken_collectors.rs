@@ -184,7 +184,7 @@ async fn a_collector_that_refuses_costs_bounded_memory() {
     let mut process = start(&database, collector.endpoint(), &[("OTEL_METRIC_EXPORT_INTERVAL", "200")]).await;
     let metrics = overwhelm(&process, 2 * QUEUE_BYTES).await;
     assert_eq!((sent(&metrics, "traces"), sent(&metrics, "metrics")), (0.0, 0.0));
-    assert_one_warning_per_signal(&process, "connection");
+    assert_one_warning_per_signal(&process, "connection_refused");
     process.stop().await;
     let lost = process.events("telemetry.items_lost");
     let lost = lost.iter().find(|line| line["signal"] == "traces").expect("a last account");

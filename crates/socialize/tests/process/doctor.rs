@@ -1,5 +1,7 @@
 //! `socialize doctor` reports every problem with the right remedy.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 
 use otlp_sink::{Answer as SinkAnswer, OtlpSink};
@@ -140,9 +142,54 @@ async fn nothing_is_well() {
     found.expect("blobs", "failed", "correct SOCIALIZE_S3_ENDPOINT");
     found.expect("mail", "failed", "correct host and port in SOCIALIZE_SMTP_URL");
     found.expect("otlp_traces", "failed", "answers 401");
-    found.expect("otlp_metrics", "failed", "cannot be reached");
+    found.expect("otlp_metrics", "failed", "refuses the connection");
     found.expect("disk", "failed", "SOCIALIZE_LOG_FILE");
     assert!(!found.report.to_string().contains("do-not-show"), "{:#}", found.report);
+}
+
+/// A port of gRPC, where nobody speaks HTTP/1.1: its first bytes are those of every HTTP/2 server.
+fn start_grpc_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"\0\0\x06\x04\0\0\0\0\0\0\x05\0\0\x40\0");
+            let _ = stream.shutdown(Shutdown::Write);
+            while stream.read(&mut [0; 1024]).is_ok_and(|length| length > 0) {}
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reason_why_telemetry_does_not_arrive_is_named() {
+    let database = TestDatabase::create().await;
+    let (working, login_page, redirect) = (OtlpSink::start(), OtlpSink::start(), OtlpSink::start());
+    login_page.answer_always(SinkAnswer::LoginPage);
+    redirect.answer_always(SinkAnswer::Redirect);
+    let encrypted = OtlpSink::start_encrypted();
+    let other = OtlpSink::start_encrypted();
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = directory.path().join("authority.pem");
+    std::fs::write(&authority, other.certificate().expect("a certificate")).expect("a file");
+    let table = [
+        (format!("http://127.0.0.1:{}", free_port()), "start the collector, or correct the port"),
+        ("http://collector.invalid:4318".to_owned(), "correct the host name in OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (encrypted.endpoint().to_owned(), "issued by an authority in OTEL_EXPORTER_OTLP_CERTIFICATE"),
+        (working.endpoint().replace("http:", "https:"), "whether it speaks TLS at all"),
+        (format!("http://127.0.0.1:{}", start_grpc_port()), "name its port for HTTP, usually 4318"),
+        (login_page.endpoint().to_owned(), "something that is not OTLP, such as a login page"),
+        (redirect.endpoint().to_owned(), "it redirects, which is not followed"),
+    ];
+    for (endpoint, said) in table {
+        let launch = Launch::role("doctor", database.url())
+            .variable("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+            .variable("OTEL_EXPORTER_OTLP_CERTIFICATE", &authority);
+        let found = Findings::of(launch).await;
+        for check in ["otlp_traces", "otlp_metrics"] {
+            found.expect(check, "failed", said);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -179,16 +179,18 @@ impl ExportLoop {
                 }
                 self.reuse(body);
             }
-            Reply::Rejected { status } => {
-                self.pacing.answered();
-                self.count_failure(ExportFailure::Rejected);
-                self.queue.discard(batch, DropReason::Rejected);
-                self.warn(now, ExportFailure::Rejected, Some(status));
-            }
+            Reply::Rejected { status } => self.reject(now, batch, ExportFailure::Rejected, status),
+            Reply::Redirected { status } => self.reject(now, batch, ExportFailure::Redirected, status),
             Reply::TryLater { status, pause } => {
                 self.pacing.asked_to_wait(now, pause, jitter);
                 batch.attempts += 1;
                 self.try_again(now, batch, ExportFailure::Unavailable, Some(status));
+            }
+            // A login page usually disappears once somebody has repaired the proxy.
+            Reply::NotOtlp { status } => {
+                self.pacing.asked_to_wait(now, None, jitter);
+                batch.attempts += 1;
+                self.try_again(now, batch, ExportFailure::NotOtlp, Some(status));
             }
             Reply::TimedOut => {
                 self.transport.reconnect();
@@ -196,9 +198,9 @@ impl ExportLoop {
                 batch.attempts += 1;
                 self.try_again(now, batch, ExportFailure::Timeout, None);
             }
-            Reply::Unreachable => {
+            Reply::Unreachable(failure) => {
                 self.pacing.unanswered(now, jitter);
-                self.try_again(now, batch, ExportFailure::Connection, None);
+                self.try_again(now, batch, failure, None);
             }
         }
         self.link.statistics().lock().circuit_open = self.pacing.is_open();
@@ -213,6 +215,13 @@ impl ExportLoop {
             body.clear();
             self.body = body.into();
         }
+    }
+
+    fn reject(&mut self, now: Instant, batch: Batch, failure: ExportFailure, status: u16) {
+        self.pacing.answered();
+        self.count_failure(failure);
+        self.queue.discard(batch, DropReason::Rejected);
+        self.warn(now, failure, Some(status));
     }
 
     fn try_again(&mut self, now: Instant, batch: Batch, failure: ExportFailure, status: Option<u16>) {

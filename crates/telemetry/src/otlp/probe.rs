@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::transport::{self, Reply};
-use super::{SignalSettings, StartError};
+use super::{ExportFailure, SignalSettings, StartError};
 use crate::builtin::{self, Signal};
 use crate::instrumentation_scope;
 use crate::log::Level;
@@ -20,18 +20,13 @@ const PROBE: &str = "telemetry.probe";
 pub enum ProbeAnswer {
     /// The collector accepted the whole request.
     Accepted,
-    /// The collector responded but rejected the contents.
-    Refused,
-    /// The collector cannot accept requests now. Holds the HTTP status or gRPC code of its
-    /// response.
-    TryLater(u16),
-    /// The collector rejected the request permanently. Holds the HTTP status or gRPC code of its
-    /// response.
-    Rejected(u16),
-    /// The connection failed, or broke before the response.
-    Unreachable,
-    /// The request timed out.
-    TimedOut,
+    /// The request failed.
+    Failed {
+        /// The kind of failure.
+        failure: ExportFailure,
+        /// The HTTP status or gRPC code of the response, if there was one.
+        status: Option<u16>,
+    },
 }
 
 /// Sends one span or one point, without retries.
@@ -47,14 +42,18 @@ pub async fn probe(
         Telemetry::new(TelemetrySettings { traces: true, resource, ..TelemetrySettings::default() });
     let mut transport = transport::new(signal, settings)?;
     let reply = transport.send(Bytes::from(request(signal, &telemetry)));
-    Ok(match tokio::time::timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
-        Reply::Accepted { rejected_items: 0 } => ProbeAnswer::Accepted,
-        Reply::Accepted { .. } => ProbeAnswer::Refused,
-        Reply::TryLater { status, .. } => ProbeAnswer::TryLater(status),
-        Reply::Rejected { status } => ProbeAnswer::Rejected(status),
-        Reply::Unreachable => ProbeAnswer::Unreachable,
-        Reply::TimedOut => ProbeAnswer::TimedOut,
-    })
+    let (failure, status) =
+        match tokio::time::timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
+            Reply::Accepted { rejected_items: 0 } => return Ok(ProbeAnswer::Accepted),
+            Reply::Accepted { .. } => (ExportFailure::PartlyRejected, None),
+            Reply::TryLater { status, .. } => (ExportFailure::Unavailable, Some(status)),
+            Reply::Rejected { status } => (ExportFailure::Rejected, Some(status)),
+            Reply::Redirected { status } => (ExportFailure::Redirected, Some(status)),
+            Reply::NotOtlp { status } => (ExportFailure::NotOtlp, Some(status)),
+            Reply::Unreachable(failure) => (failure, None),
+            Reply::TimedOut => (ExportFailure::Timeout, None),
+        };
+    Ok(ProbeAnswer::Failed { failure, status })
 }
 
 fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {

@@ -10,26 +10,55 @@ use crate::builtin::DropReason;
 pub enum ExportFailure {
     /// The request timed out.
     Timeout,
-    /// The connection failed, or broke before the response.
+    /// The host name of the collector could not be resolved.
+    NameResolution,
+    /// Nothing listens on the collector's port.
+    ConnectionRefused,
+    /// No trusted TLS connection could be established.
+    Tls,
+    /// The peer does not speak the protocol: HTTP/1 instead of HTTP/2 or the reverse.
+    WrongProtocol,
+    /// The connection failed in another way, or broke before the response.
     Connection,
     /// The collector asked to retry later.
     Unavailable,
     /// The collector rejected the request permanently.
     Rejected,
+    /// The response was a redirect, which is not followed.
+    Redirected,
+    /// The response reports success but is not OTLP, such as a login page.
+    NotOtlp,
     /// The collector rejected some of the items.
     PartlyRejected,
 }
 
 impl ClosedSet for ExportFailure {
-    const ALL: &'static [Self] =
-        &[Self::Timeout, Self::Connection, Self::Unavailable, Self::Rejected, Self::PartlyRejected];
+    const ALL: &'static [Self] = &[
+        Self::Timeout,
+        Self::NameResolution,
+        Self::ConnectionRefused,
+        Self::Tls,
+        Self::WrongProtocol,
+        Self::Connection,
+        Self::Unavailable,
+        Self::Rejected,
+        Self::Redirected,
+        Self::NotOtlp,
+        Self::PartlyRejected,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
+            Self::NameResolution => "dns_failure",
+            Self::ConnectionRefused => "connection_refused",
+            Self::Tls => "tls_failure",
+            Self::WrongProtocol => "wrong_protocol",
             Self::Connection => "connection",
             Self::Unavailable => "unavailable",
             Self::Rejected => "rejected",
+            Self::Redirected => "redirected",
+            Self::NotOtlp => "not_otlp",
             Self::PartlyRejected => "partly_rejected",
         }
     }

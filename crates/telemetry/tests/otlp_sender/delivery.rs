@@ -103,7 +103,7 @@ fn an_encrypted_collector_is_verified() {
         let rig = Rig::start(Signal::Traces, &mistrusting);
         rig.produce_spans("not for everybody", 2);
         rig.wait_for_counts("a failed connection", |counts| {
-            counts.circuit_open && counts.failed_requests_by(ExportFailure::Connection) > 0
+            counts.circuit_open && counts.failed_requests_by(ExportFailure::Tls) > 0
         });
     }
     assert_eq!(sink.traces().len(), 2);
@@ -144,7 +144,7 @@ fn a_collector_may_demand_a_client_certificate() {
                 rig.wait_for_counts("delivery", |counts| counts.sent_items == 2);
             } else {
                 rig.wait_for_counts("a failed connection", |counts| {
-                    counts.circuit_open && counts.failed_requests_by(ExportFailure::Connection) > 0
+                    counts.circuit_open && counts.failed_requests_by(ExportFailure::Tls) > 0
                 });
             }
         }

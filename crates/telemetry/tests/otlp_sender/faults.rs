@@ -149,7 +149,7 @@ fn a_batch_survives_the_restart_of_the_collector() {
         drop(sink);
         rig.produce_spans("during", 1);
         let counts = rig.wait_for_counts("many failed connections", |counts| {
-            counts.circuit_open && counts.failed_requests_by(ExportFailure::Connection) > 20
+            counts.circuit_open && counts.failed_requests_by(ExportFailure::ConnectionRefused) > 20
         });
         assert_eq!(
             (counts.pending_items, counts.dropped_items()),

@@ -117,7 +117,7 @@ fn an_open_circuit_ends_at_once() {
         let rig = Rig::traces(protocol, &endpoint);
         rig.produce_spans("unwanted", 7);
         rig.wait_for_counts("an open circuit", |counts| {
-            counts.circuit_open && counts.failed_requests_by(ExportFailure::Connection) > 0
+            counts.circuit_open && counts.failed_requests_by(ExportFailure::ConnectionRefused) > 0
         });
         let started = Instant::now();
         let counts = rig.shutdown(FOREVER);

@@ -156,7 +156,7 @@ fn unavailable() -> (Duration, Reply) {
 }
 
 fn unreachable_collector() -> (Duration, Reply) {
-    (Duration::ZERO, Reply::Unreachable)
+    (Duration::ZERO, Reply::Unreachable(ExportFailure::ConnectionRefused))
 }
 
 /// A response that comes after every timeout.
@@ -245,7 +245,7 @@ async fn warns_once_a_minute_about_each_signal() {
     assert!(failed <= rig.counts().failed_requests());
     assert!(warnings[1].failed_requests > 1);
     assert!(warnings.iter().all(|warning| warning.signal == Signal::Metrics));
-    assert!(warnings.iter().all(|warning| warning.failure == ExportFailure::Connection));
+    assert!(warnings.iter().all(|warning| warning.failure == ExportFailure::ConnectionRefused));
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,39 @@ pub(super) fn rejected_items(message: &[u8]) -> u64 {
     rejected.map_or(0, |number| u64::try_from(number.cast_signed()).unwrap_or(0))
 }
 
+/// Returns whether the bytes can be a response of the protocol. Texts and pages are not.
+///
+/// Later versions may add fields, but not many: what looks like a field with a higher number is a
+/// letter.
+pub(super) fn is_response(message: &[u8]) -> bool {
+    const HIGHEST_FIELD: u64 = 7;
+    let mut fields = Fields(message);
+    while !fields.0.is_empty() {
+        let is_known = match fields.next() {
+            Some((1, Value::Bytes(_))) => true,
+            Some((number, _)) => (2..=HIGHEST_FIELD).contains(&number),
+            None => false,
+        };
+        if !is_known {
+            return false;
+        }
+    }
+    true
+}
+
+/// Returns the number of rejected items of a response in JSON, which some backends send whatever
+/// the encoding of the request. Returns `None` if it is not a response of the protocol.
+pub(super) fn rejected_items_in_json(message: &[u8]) -> Option<u64> {
+    let response: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(message).ok()?;
+    let Some(partial_success) = response.get("partialSuccess") else {
+        return response.is_empty().then_some(0);
+    };
+    let number = ["rejectedSpans", "rejectedDataPoints"].iter().find_map(|name| partial_success.get(name));
+    // The JSON encoding writes 64-bit integers as text.
+    let number = number.and_then(|number| number.as_u64().or_else(|| number.as_str()?.parse().ok()));
+    Some(number.unwrap_or(0))
+}
+
 /// Returns the pause that a `google.rpc.Status` (the `grpc-status-details-bin` trailer) requests by
 /// `RetryInfo`.
 pub(super) fn retry_delay(status: &[u8]) -> Option<Duration> {
@@ -171,6 +204,53 @@ mod tests {
     }
 
     #[test]
+    fn texts_and_pages_are_no_responses() {
+        let texts = [
+            "<!DOCTYPE html><html><body>Please log in</body></html>",
+            "<html>",
+            " <html>",
+            "OK",
+            "ok",
+            "accepted",
+            "Please log in",
+            "success\n",
+            "{}",
+            "\n\n",
+            "1",
+            "204",
+            "true",
+            "\u{1}",
+            "\0",
+            "\x0a\x05ab",
+        ];
+        for text in texts {
+            assert!(!is_response(text.as_bytes()), "{text:?}");
+        }
+        assert!(is_response(b""), "an empty message says that everything was accepted");
+        assert!(is_response(b"\x0a\x00"));
+        assert!(is_response(b"\x0a\x00\x10\x01"), "a field of a later version");
+    }
+
+    #[test]
+    fn responses_in_json_are_read() {
+        let table = [
+            ("{}", Some(0)),
+            (r#"{"partialSuccess":{}}"#, Some(0)),
+            (r#"{"partialSuccess":null}"#, Some(0)),
+            (r#"{"partialSuccess":{"rejectedSpans":"7","errorMessage":"no"}}"#, Some(7)),
+            (r#"{"partialSuccess":{"rejectedDataPoints":3}}"#, Some(3)),
+            (r#"{"partialSuccess":{"rejectedDataPoints":-3}}"#, Some(0)),
+            (r#"{"error":"log in"}"#, None),
+            (r#"[]"#, None),
+            ("", None),
+            ("{", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(rejected_items_in_json(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn pieces_of_a_message_are_one_message() {
         let rejected = |rejected_spans: i64| ExportTraceServiceResponse {
             partial_success: Some(ExportTracePartialSuccess { rejected_spans, error_message: String::new() }),
@@ -209,6 +289,7 @@ mod tests {
             let expected = u64::try_from(rejected).unwrap_or(0);
             prop_assert_eq!(rejected_items(&traces.encode_to_vec()), expected);
             prop_assert_eq!(rejected_items(&metrics.encode_to_vec()), expected);
+            prop_assert!(is_response(&traces.encode_to_vec()) && is_response(&metrics.encode_to_vec()));
         }
 
         #[test]
@@ -220,6 +301,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes: Vec<u8>) {
             rejected_items(&bytes);
+            is_response(&bytes);
+            rejected_items_in_json(&bytes);
             retry_delay(&bytes);
         }
     }

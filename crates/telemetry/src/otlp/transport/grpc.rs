@@ -1,21 +1,25 @@
 //! OTLP over gRPC.
 
-use ::http::HeaderMap;
 use ::http::uri::PathAndQuery;
+use ::http::{HeaderMap, StatusCode, header};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use std::error::Error as _;
-use std::iter;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use std::error::Error;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, TimeoutExpired};
+use tower::{BoxError, Service, service_fn};
 
 use super::super::{Compression, SignalSettings, StartError};
-use super::{Reply, Transport, USER_AGENT, answer};
+use super::{Reply, Transport, USER_AGENT, answer, unreached};
 use crate::builtin::Signal;
 
 pub(super) struct GrpcTransport {
@@ -65,8 +69,8 @@ impl Transport for GrpcTransport {
     fn send(&mut self, body: Bytes) -> BoxFuture<'static, Reply> {
         // Created here and not at start, because a channel belongs to the runtime of the sender's
         // thread.
-        let channel = self.channel.get_or_insert_with(|| self.endpoint.connect_lazy()).clone();
-        let mut client = Grpc::new(channel);
+        let channel = self.channel.get_or_insert_with(|| connect(&self.endpoint)).clone();
+        let mut client = Grpc::new(GrpcOnly(channel));
         if self.compression == Compression::Gzip {
             client = client.send_compressed(CompressionEncoding::Gzip);
         }
@@ -75,8 +79,8 @@ impl Transport for GrpcTransport {
         request.set_timeout(self.timeout);
         let path = self.path.clone();
         async move {
-            if client.ready().await.is_err() {
-                return Reply::Unreachable;
+            if let Err(error) = client.ready().await {
+                return Reply::Unreachable(unreached::reason(&*error));
             }
             match client.unary(request, path, BytesCodec).await {
                 Ok(response) => {
@@ -98,11 +102,7 @@ impl Transport for GrpcTransport {
 fn reply(status: &Status) -> Reply {
     // A status sent by the collector has no local cause; a failed connection has one.
     if let Some(cause) = status.source() {
-        // The client enforces the timeout that it sends to the collector, and may notice it just
-        // before the sender does.
-        let is_timeout =
-            iter::successors(Some(cause), |&cause| cause.source()).any(|cause| cause.is::<TimeoutExpired>());
-        return if is_timeout { Reply::TimedOut } else { Reply::Unreachable };
+        return no_status(cause);
     }
     let pause = answer::retry_delay(status.details());
     let is_temporary = match status.code() {
@@ -117,6 +117,66 @@ fn reply(status: &Status) -> Reply {
     };
     let code = status.code() as u16;
     if is_temporary { Reply::TryLater { status: code, pause } } else { Reply::Rejected { status: code } }
+}
+
+/// Maps a request without a gRPC status to a reply.
+fn no_status(cause: &(dyn Error + 'static)) -> Reply {
+    for cause in unreached::causes(cause) {
+        // The client enforces the timeout that it sends to the collector, and may notice it just
+        // before the sender does.
+        if cause.is::<TimeoutExpired>() {
+            return Reply::TimedOut;
+        }
+        if let Some(ForeignResponse(status)) = cause.downcast_ref() {
+            let (is_redirect, status) = (status.is_redirection(), status.as_u16());
+            return if is_redirect { Reply::Redirected { status } } else { Reply::NotOtlp { status } };
+        }
+    }
+    Reply::Unreachable(unreached::reason(cause))
+}
+
+/// Creates a channel that connects with the first request.
+fn connect(endpoint: &Endpoint) -> Channel {
+    let mut connector = HttpConnector::new_with_resolver(service_fn(async |name: Name| {
+        unreached::resolve(name.as_str()).await.map(Vec::into_iter)
+    }));
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    endpoint.connect_with_connector_lazy(connector)
+}
+
+/// A channel that recognizes responses of others than gRPC servers, such as a login page.
+struct GrpcOnly(Channel);
+
+/// The error for them. The library would report an invalid message instead.
+#[derive(Debug, thiserror::Error)]
+#[error("the response does not come from a gRPC server")]
+struct ForeignResponse(StatusCode);
+
+impl Service<::http::Request<Body>> for GrpcOnly {
+    type Response = ::http::Response<Body>;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context).map_err(BoxError::from)
+    }
+
+    fn call(&mut self, request: ::http::Request<Body>) -> Self::Future {
+        let response = self.0.call(request);
+        async move {
+            let response = response.await?;
+            let content_type = response.headers().get(header::CONTENT_TYPE);
+            let is_grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+            let status = response.status();
+            // Other statuses have an equivalent code of gRPC.
+            if !is_grpc && (status.is_success() || status.is_redirection()) {
+                return Err(ForeignResponse(status).into());
+            }
+            Ok(response)
+        }
+        .boxed()
+    }
 }
 
 /// A codec that passes bytes through: messages are already encoded, and [`answer`] parses

@@ -1,6 +1,7 @@
 //! OTLP over HTTP/1.1 with protobuf bodies.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -8,11 +9,12 @@ use bytes::{Bytes, BytesMut};
 use flate2::write::GzEncoder;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
 use super::super::certificates::tls_configuration;
 use super::super::{Compression, SignalSettings, StartError};
-use super::{Reply, Transport, USER_AGENT, answer};
+use super::{Reply, Transport, USER_AGENT, answer, unreached};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 /// The collector closes idle connections after a minute, which is also the interval of metrics.
@@ -38,6 +40,7 @@ impl HttpTransport {
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .dns_resolver(Arc::new(SystemResolver))
             .pool_idle_timeout(LONGEST_IDLE)
             .pool_max_idle_per_host(1)
             .build()
@@ -62,7 +65,7 @@ impl Transport for HttpTransport {
         async move {
             match request.send().await {
                 Ok(response) => reply(response).await,
-                Err(_) => Reply::Unreachable,
+                Err(error) => Reply::Unreachable(unreached::reason(&error)),
             }
         }
         .boxed()
@@ -76,7 +79,8 @@ impl Transport for HttpTransport {
 async fn reply(response: reqwest::Response) -> Reply {
     let status = response.status();
     match status {
-        status if status.is_success() => Reply::Accepted { rejected_items: rejected_items(response).await },
+        status if status.is_success() => accepted(response).await,
+        status if status.is_redirection() => Reply::Redirected { status: status.as_u16() },
         StatusCode::TOO_MANY_REQUESTS
         | StatusCode::BAD_GATEWAY
         | StatusCode::SERVICE_UNAVAILABLE
@@ -87,17 +91,46 @@ async fn reply(response: reqwest::Response) -> Reply {
     }
 }
 
-/// Returns the number of rejected items. If the rest of the response is missing, the request still
-/// counts as accepted.
-async fn rejected_items(mut response: reqwest::Response) -> u64 {
-    let mut message = BytesMut::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        message.extend_from_slice(&chunk);
-        if message.len() > LONGEST_ANSWER {
-            break;
-        }
+/// Reads a successful response. If its rest is missing, the request still counts as accepted.
+async fn accepted(mut response: reqwest::Response) -> Reply {
+    let not_otlp = Reply::NotOtlp { status: response.status().as_u16() };
+    let content_type = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    let media_type = media_type.to_ascii_lowercase();
+    if media_type == "text/html" {
+        return not_otlp;
     }
-    answer::rejected_items(&message)
+    let mut message = BytesMut::new();
+    let is_complete = loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => message.extend_from_slice(&chunk),
+            Ok(None) => break true,
+            Err(_) => break false,
+        }
+        if message.len() > LONGEST_ANSWER {
+            break false;
+        }
+    };
+    let rejected_items = if media_type == "application/json" && is_complete {
+        answer::rejected_items_in_json(&message)
+    } else if is_complete {
+        answer::is_response(&message).then(|| answer::rejected_items(&message))
+    } else {
+        Some(answer::rejected_items(&message))
+    };
+    rejected_items.map_or(not_otlp, |rejected_items| Reply::Accepted { rejected_items })
+}
+
+/// Resolves names so that a failure can be told from a failed connection.
+struct SystemResolver;
+
+impl Resolve for SystemResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = unreached::resolve(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
 }
 
 /// Parses `Retry-After` in either form. A date is compared with the collector's own clock, which

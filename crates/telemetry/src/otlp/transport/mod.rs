@@ -3,13 +3,14 @@
 mod answer;
 mod grpc;
 mod http;
+mod unreached;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::{Protocol, SignalSettings, StartError};
+use super::{ExportFailure, Protocol, SignalSettings, StartError};
 use crate::builtin::Signal;
 
 /// Identifies the sender, in the form that the OTLP specification requires.
@@ -33,8 +34,13 @@ pub(super) enum Reply {
     TryLater { status: u16, pause: Option<Duration> },
     /// The collector rejected the request permanently.
     Rejected { status: u16 },
-    /// The connection failed, or broke before the response.
-    Unreachable,
+    /// The collector, or something in front of it, asked to send the request elsewhere. Redirects
+    /// are not followed, because the headers are secrets.
+    Redirected { status: u16 },
+    /// The response reports success but is not OTLP. A login page is an example.
+    NotOtlp { status: u16 },
+    /// There was no response, for this reason.
+    Unreachable(ExportFailure),
     /// The request timed out. Set by the sender, which owns the deadline.
     TimedOut,
 }

@@ -34,6 +34,17 @@ pub enum Answer {
     Refuse,
     /// Returns any other status (HTTP) or code (gRPC).
     Status(u16),
+    /// Redirects to another path of the sink, which would receive the request again.
+    Redirect,
+    /// Answers 200 with the login page of a proxy, also to gRPC clients.
+    LoginPage,
+    /// Answers 200 with this body. Clients of gRPC get the login page.
+    Body {
+        /// Its `Content-Type`.
+        content_type: &'static str,
+        /// The body.
+        body: &'static str,
+    },
     /// Reads the request and never responds.
     Hang,
 }
@@ -42,6 +53,11 @@ impl Answer {
     /// Returns whether the request is accepted, at least in part.
     pub fn accepts(&self) -> bool {
         matches!(self, Self::Accept | Self::AcceptPartly { .. })
+    }
+
+    /// Returns whether the response is the same over both protocols, because no OTLP server made it.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self, Self::Redirect | Self::LoginPage | Self::Body { .. })
     }
 
     /// Returns the body of a successful response. It is the same for both signals, whose fields
@@ -68,7 +84,17 @@ impl Answer {
                     .into_response()
             }
             Self::Refuse => StatusCode::BAD_REQUEST.into_response(),
-            // The redirect leads back to the sink, which would receive another request if it were
+            Self::Redirect => {
+                (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/v1/traces")]).into_response()
+            }
+            Self::LoginPage => {
+                let page = "<!DOCTYPE html><html><body>Please log in</body></html>";
+                ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+            }
+            Self::Body { content_type, body } => {
+                ([(header::CONTENT_TYPE, *content_type)], *body).into_response()
+            }
+            // A redirect leads back to the sink, which would receive another request if it were
             // followed.
             Self::Status(status) => (
                 StatusCode::from_u16(*status).expect("the test names an HTTP status"),
@@ -89,6 +115,9 @@ impl Answer {
             }
             Self::Refuse => Err(Status::invalid_argument(TEXT)),
             Self::Status(code) => Err(Status::new(Code::from_i32(i32::from(*code)), TEXT)),
+            Self::Redirect | Self::LoginPage | Self::Body { .. } => {
+                Err(Status::internal("the response was made before"))
+            }
             Self::Hang => pending().await,
         }
     }
