@@ -1,8 +1,8 @@
-//! Comparison of the database's schema with the one of this version.
+//! Compares the database's schema with that of this version.
 //!
-//! An upgrade migrates the database while processes of the version before still serve, which migrations allow. So a process that has
-//! seen the schema it knows stays ready when the database becomes newer. One that starts on a newer database does not become ready
-//! unless its operator says that it can use it.
+//! An upgrade migrates the database while processes of the previous version still serve, which migrations
+//! allow. So a process that has seen its own schema stays ready when the database becomes newer. A process
+//! that starts on a newer database is not ready unless its operator allows it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +27,7 @@ pub(crate) struct Found {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Right,
-    /// All migrations of this version are applied, and others.
+    /// All migrations of this version are applied, and newer ones.
     Newer,
     Wrong,
 }
@@ -40,45 +40,45 @@ pub struct Schema {
 
 #[derive(Default)]
 struct Known {
-    /// `None` until the database was asked for the first time.
+    /// `None` before the first query.
     finding: Option<Finding>,
     is_accepted: bool,
-    /// This version can use the database, also when it becomes newer.
+    /// This version can use a newer database.
     may_be_newer: bool,
 }
 
 impl Schema {
-    /// A schema of which nothing is known yet. `may_be_newer` says that this version can use one of a newer version.
+    /// A schema that has not been read yet. `may_be_newer` allows a newer one.
     pub(crate) fn unknown(may_be_newer: bool) -> Self {
         let known = Known { may_be_newer, ..Known::default() };
         Self { known: Arc::new(Mutex::new(known)) }
     }
 
-    /// A schema that is right without being asked for, for tests that migrate by themselves.
+    /// A schema accepted without a query, for tests that migrate themselves.
     pub fn accepted() -> Self {
         let known = Known { finding: None, is_accepted: true, may_be_newer: true };
         Self { known: Arc::new(Mutex::new(known)) }
     }
 
-    /// Returns whether requests can be served with the schema that was last seen.
+    /// Returns whether requests can be served with the last known schema.
     pub fn is_accepted(&self) -> bool {
         self.lock().is_accepted
     }
 
-    /// Returns what was last seen, as `doctor` reports it.
+    /// Returns the last known state, as `doctor` reports it.
     pub(crate) fn finding(&self) -> Option<Finding> {
         self.lock().finding.clone()
     }
 
-    /// Asks the database, and logs what is news.
+    /// Reads the schema and logs changes.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not respond.
     pub(crate) async fn refresh(&self, connection: &mut PgConnection) -> Result<(), ErrorType> {
         let read = applied(connection).await.map_err(|error| DatabaseError::from(error).error_type);
         let Found { finding, state, applied } = match read {
             Ok(applied) => compare(&applied, None),
-            // A role that may not read it is reported by `doctor`, and otherwise trusted as far as it gets.
+            // `doctor` reports a role that may not read it; here the schema is assumed to be right.
             Err(error_type @ ErrorType::PermissionDenied) => {
                 Found { finding: unreadable(error_type).softened(), state: State::Right, applied: 0 }
             }
@@ -109,10 +109,10 @@ impl Schema {
     }
 }
 
-/// A migration that was applied: version, success, checksum.
+/// An applied migration: version, success, checksum.
 type Applied = (i64, bool, Vec<u8>);
 
-/// Reads which migrations the database has.
+/// Reads the applied migrations.
 pub(crate) async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<Applied>> {
     let has_table = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
     if !has_table.fetch_one(&mut *connection).await? {
@@ -130,7 +130,8 @@ pub(crate) fn unreadable(error_type: ErrorType) -> Finding {
     Finding::failed(CHECK, detail, remedy)
 }
 
-/// Compares the migrations of the database with those of this version. `obstacle` keeps the role from migrating.
+/// Compares the database's migrations with those of this version. `obstacle` is the reason why the role
+/// cannot migrate.
 pub(crate) fn compare(applied: &[Applied], obstacle: Option<&Finding>) -> Found {
     let ours = start::migrator();
     let find = |version: i64| applied.iter().find(|(applied, ..)| *applied == version);

@@ -1,4 +1,4 @@
-//! The roles that stay: answer requests, work on jobs, and end without losing either.
+//! Long-running roles: serve requests, work on jobs, and shut down without losing either.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -23,19 +23,20 @@ use crate::queue::{Worker, WorkerSettings};
 use crate::router;
 use crate::start::{Started, VERSION, start};
 
-/// How often a worker shows that it lives within one lease.
+/// Number of lease renewals within one lease.
 const SIGNS_OF_LIFE: u32 = 4;
-/// How long saying goodbye to the database may take.
+/// Maximum time for closing the database connections.
 const POOL_CLOSE_LIMIT: Duration = Duration::from_secs(1);
-/// How long the first collection of metrics may hold up the start. A collector that refuses it holds up nothing.
+/// Maximum delay of the start by the first collection of metrics. A collector that refuses connections causes
+/// none.
 const FIRST_METRICS_LIMIT: Duration = Duration::from_secs(1);
-/// How long telemetry may take to be flushed at exit, whatever the collector does.
+/// Maximum time for flushing telemetry at exit, whatever the collector does.
 const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Runs a role until the process is told to stop, and then until it has ended in good order or is told so again.
+/// Runs a role until the process is stopped and has shut down, or is stopped a second time.
 ///
 /// # Errors
-/// When the process cannot start: an address is taken, the log file cannot be written.
+/// If the process cannot start: an address is in use, or the log file cannot be written.
 pub async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     let interrupts = Interrupts::of_a_service().context("signals cannot be received")?;
     let hangups = interrupts::hangups().context("signals cannot be received")?;
@@ -50,12 +51,12 @@ pub async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     };
     tokio::select! {
         ended = run_until(settings, role, stopped, reopen) => ended.map(|()| ExitCode::SUCCESS),
-        // What is under way is dropped with its future. Lines that are pending are written all the same.
+        // Dropping the future ends work in progress. Pending lines are still written.
         code = interrupts.second() => Ok(ExitCode::from(code)),
     }
 }
 
-/// Begins the log file anew at every SIGHUP, which is what `logrotate` and service managers mean by it.
+/// Reopens the log file at every SIGHUP, as `logrotate` and service managers expect.
 async fn reopen_log_file(mut hangups: Signal, log_writer: LogWriterHandle) {
     while hangups.recv().await.is_some() {
         log_writer.reopen_file();
@@ -63,10 +64,10 @@ async fn reopen_log_file(mut hangups: Signal, log_writer: LogWriterHandle) {
     }
 }
 
-/// Runs a role until the sender of `stopped` is dropped; `listening` hears where it listens once it does.
+/// Runs a role until the sender of `stopped` is dropped. Sends the addresses to `listening` once it listens.
 ///
 /// # Errors
-/// When the process cannot start.
+/// If the process cannot start.
 pub async fn run_until(
     settings: Settings,
     role: Role,
@@ -82,7 +83,7 @@ pub async fn run_until(
     };
     let Started { app, pipeline } = start(&settings, role).await?;
 
-    // The operations listener outlives the public one: it answers while requests drain.
+    // The operations listener outlives the public one: it responds while requests drain.
     let (end_operations, operations_ended) = watch::channel(());
     let addresses = Listening {
         app: app.clone(),
@@ -92,7 +93,7 @@ pub async fn run_until(
     };
     let hosts = OwnHosts::new(addresses.operations, &settings.listen.operations_hosts);
     let operations = operations::listen(operations_listener, app.clone(), hosts, operations_ended)?;
-    // The router makes the series of its routes, so it stands before the first collection.
+    // The router creates the series of its routes, so it must exist before the first collection.
     let public = public_listener.map(|listener| (listener, router::services(app.clone())));
     pipeline.send_first_metrics(FIRST_METRICS_LIMIT).await;
     let public = public.map(|(listener, services)| {
@@ -123,7 +124,7 @@ pub async fn run_until(
     until_dropped(stopped).await;
     tracing::event!(name: "server.stopping", tracing::Level::INFO, process.pid = std::process::id());
     app.health.begin_drain();
-    // Requests and jobs end side by side.
+    // Requests and jobs finish concurrently.
     let deadline = Instant::now() + settings.drain_delay + settings.shutdown_timeout;
     let worker = worker.map(|worker| tokio::spawn(worker.stop(deadline)));
     if let Some(public) = public {
@@ -135,22 +136,21 @@ pub async fn run_until(
     drop(end_operations);
     let ended = tokio::task::spawn_blocking(move || operations.join()).await?;
     ended.map_err(|_| anyhow::anyhow!("the operations listener failed"))?;
-    // A connection that waits for a frozen server is not given back, and the exit must not wait for it.
+    // A connection that waits for a frozen server is never returned, and must not delay the exit.
     let _ = tokio::time::timeout(POOL_CLOSE_LIMIT, app.database.pool().close()).await;
     tracing::event!(name: "server.stopped", tracing::Level::INFO, process.pid = std::process::id());
     tokio::task::spawn_blocking(move || pipeline.shutdown(TELEMETRY_DEADLINE)).await?;
     Ok(())
 }
 
-/// A process that answers.
+/// A listening process.
 pub struct Listening {
-    /// The application.
     pub app: App,
-    /// Wakes the thread that writes lines.
+    /// Wakes the log writer's thread.
     pub log_writer: LogWriterHandle,
-    /// Where the operations listener is.
+    /// Address of the operations listener.
     pub operations: SocketAddr,
-    /// Where the public listener is, if the role has one.
+    /// Address of the public listener, if the role has one.
     pub public: Option<SocketAddr>,
 }
 
@@ -183,8 +183,8 @@ pub(crate) async fn until_dropped(mut stopped: watch::Receiver<()>) {
     while stopped.changed().await.is_ok() {}
 }
 
-/// Ends `delay` after the stop: in between readiness fails while requests are still answered, so that a load balancer moves
-/// on before connections are refused.
+/// Ends `delay` after the stop. Meanwhile readiness fails but requests are served, so that load balancers
+/// react before connections are refused.
 fn drain(app: App, stopped: watch::Receiver<()>, delay: Duration) -> watch::Receiver<()> {
     let (close, closed) = watch::channel(());
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What `serve` and `work` have in common: from settings to a running application.
+//! Startup of `serve` and `work`, from settings to a running application.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,24 +37,22 @@ use crate::requirements::Requirements;
 use crate::schema::Schema;
 use crate::token::Tokens;
 
-/// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What it was built from: the commit, or a digest of the sources where the builder named none. See `build.rs`.
+/// Source of this build: the commit, or a digest of the sources if the builder gave none. See `build.rs`.
 pub const COMMIT: &str = env!("SOCIALIZE_COMMIT");
 
-/// A started application with the threads that carry its telemetry.
+/// A started application with its telemetry threads.
 pub struct Started {
-    /// The application.
     pub app: App,
-    /// Ends last.
+    /// Shut down last.
     pub pipeline: Pipeline,
 }
 
-/// Starts telemetry, the pool and the health checks. The database need not be up: requests fail until it is.
+/// Starts telemetry, the pool and the health checks. The database may be down: requests fail until it is up.
 ///
 /// # Errors
-/// When the log file, a sender or the database URL cannot be used.
+/// If the log file, a sender or the database URL is unusable.
 pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let telemetry = Telemetry::new(telemetry_settings(settings, role));
     let pipeline = Pipeline::start(&telemetry, pipeline_settings(settings))?;
@@ -129,7 +127,7 @@ fn telemetry_settings(settings: &Settings, role: Role) -> TelemetrySettings {
     }
 }
 
-/// Who is recording. What the operator says in `OTEL_RESOURCE_ATTRIBUTES` wins over what we know ourselves.
+/// Resource of this process. `OTEL_RESOURCE_ATTRIBUTES` takes precedence over detected values.
 fn resource(settings: &Settings, role: Role) -> Resource {
     let said = settings.otlp.as_ref().map(|otlp| otlp.resource.clone()).unwrap_or_default();
     let known = [
@@ -168,17 +166,17 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
         },
         traces: settings.otlp.as_ref().and_then(|otlp| otlp.traces.clone()),
         metrics: settings.otlp.as_ref().and_then(|otlp| otlp.metrics.clone()),
-        // Once per process, so the list may live as long as the process does.
+        // Once per process, so the list may live as long as the process.
         allowed_fields: allowed.leak(),
         own_targets: &["socialize", "telemetry"],
         panic_text: PanicText::Hidden,
     }
 }
 
-/// A pool that connects when it is first used.
+/// Creates a pool that connects on first use.
 ///
 /// # Errors
-/// When the URL cannot be used; the message does not quote it.
+/// If the URL is unusable; the message does not quote it.
 pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
     let pool =
         PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
@@ -186,10 +184,10 @@ pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
     Ok(database_sessions::pool(pool, connect_options(settings)?, parameters))
 }
 
-/// How to connect, without limits.
+/// Connection options without limits.
 ///
 /// # Errors
-/// When the URL cannot be used; the message does not quote it.
+/// If the URL is unusable; the message does not quote it.
 pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = settings
         .url
@@ -197,11 +195,12 @@ pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgC
         .parse()
         .ok()
         .context("SOCIALIZE_DATABASE_URL: the options in the URL are not known")?;
-    // PgBouncer refuses startup parameters that it does not know, and no float of ours is read as text.
+    // PgBouncer refuses unknown startup parameters, and no float is read as text.
     Ok(options.application_name("socialize").extra_float_digits(None))
 }
 
-/// Checks what we depend on, on connections of their own: a starved pool is not a database that is down.
+/// Starts health checks of the dependencies, on separate connections: an exhausted pool does not mean that
+/// the database is down.
 fn start_health(ping: Ping, mail: Mail, blobs: Blobs) -> Health<Dependency> {
     let check = move || {
         let ping = ping.clone();
@@ -218,12 +217,11 @@ fn start_health(ping: Ping, mail: Mail, blobs: Blobs) -> Health<Dependency> {
     Health::builder(HealthSettings::default())
         .required(Dependency::Postgres, check)
         .optional(Dependency::Email, check_mail)
-        // Only routes that deal with files need it, and they fail at once while it is down.
+        // Only routes with files need it, and they fail at once while it is down.
         .optional(Dependency::BlobStore, check_blobs)
         .start()
 }
 
-/// The health check of the database.
 #[derive(Clone)]
 struct Ping {
     options: PgConnectOptions,
@@ -232,12 +230,12 @@ struct Ping {
 }
 
 impl Ping {
-    /// Asks the database whether it answers, whether it is suitable, and what schema it has.
+    /// Checks that the database responds and is suitable, and reads its schema.
     async fn send(&self) -> Result<(), ErrorType> {
         let failed = |error| DatabaseError::from(error).error_type;
         self.requirements.refresh(&self.options).await?;
         if !self.requirements.are_met() {
-            // It answered, and its schema does not matter yet.
+            // It responds, and its schema does not matter yet.
             return Ok(());
         }
         let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
@@ -252,13 +250,13 @@ fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
         match health.state(dependency)? {
             DependencyState::Up => Some(1.0),
             DependencyState::Down => Some(0.0),
-            // Better no value than one that nobody vouches for any more.
+            // No value is better than a stale one.
             DependencyState::Unknown => None,
         }
     });
 }
 
-/// Which build this is, when it started, and that its event loop turns.
+/// Reports build, start time and heartbeat.
 fn report_role(telemetry: &Telemetry, role: Role) {
     let labels = vec![("version", VERSION.to_owned()), ("commit", COMMIT.to_owned())];
     telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
@@ -267,7 +265,7 @@ fn report_role(telemetry: &Telemetry, role: Role) {
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let (started, heartbeat) =
         (telemetry.meter().gauge(&catalogue::STARTED), telemetry.meter().gauge(&catalogue::HEARTBEAT));
-    // Set before the first collection, which is the only one of a process that ends at once.
+    // Set before the first collection, which is the only one of a short-lived process.
     started.set(role, now());
     heartbeat.set(role, now());
     tokio::spawn(async move {
@@ -279,10 +277,10 @@ fn report_role(telemetry: &Telemetry, role: Role) {
     });
 }
 
-/// One connection on which a statement may take this long.
+/// Opens one connection with this statement timeout.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// If the database cannot be reached.
 pub async fn connect(
     settings: &DatabaseSettings,
     statement_timeout: Duration,
@@ -291,15 +289,15 @@ pub async fn connect(
     database_sessions::open(&options, &Parameters::new(statement_timeout)).await.map_err(reduced)
 }
 
-/// What brings a database to the schema of this version.
+/// The migrations of this version.
 pub(crate) fn migrator() -> Migrator {
     sqlx::migrate!()
 }
 
-/// Brings the database to the schema of this version and returns how many migrations were applied.
+/// Migrates the database to the schema of this version and returns the number of applied migrations.
 ///
 /// # Errors
-/// When the database cannot be reached or a migration fails.
+/// If the database cannot be reached or a migration fails.
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let options = connect_options(settings)?;
     if let Some(obstacle) = doctor::obstacle_to_migrations(&options).await.map_err(reduced)? {
@@ -313,7 +311,7 @@ pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => reduced(error),
-        // The other variants name versions of ours, never a customer's value.
+        // The other variants contain only our versions, never a customer's value.
         error => anyhow::Error::from(error),
     })?;
     Ok(applied(&mut connection).await.saturating_sub(before))
@@ -324,7 +322,7 @@ async fn applied(connection: &mut PgConnection) -> usize {
     count.fetch_one(connection).await.unwrap_or_default() as usize
 }
 
-/// An error of the database without its text, which may quote a value.
+/// A database error without its message, which may quote a value.
 fn reduced(error: sqlx::Error) -> anyhow::Error {
     let error_type = DatabaseError::from(error).error_type;
     anyhow::anyhow!("the database answered with {}", error_type.as_str())

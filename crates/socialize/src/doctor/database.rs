@@ -19,13 +19,13 @@ const CLOCK: &str = "clock";
 const CONNECTIONS: &str = "connections";
 const CLIENTS: &str = "clients";
 
-/// How long connecting and each question may take.
+/// Timeout of the connection and of each query.
 const LIMIT: Duration = Duration::from_secs(5);
 /// The versions of Postgres that Socialize is tested with.
 const VERSIONS: std::ops::RangeInclusive<i32> = 15..=18;
-/// Tokens, leases and schedules are compared with clocks of several machines; this much nobody notices.
+/// Tokens, leases and schedules compare clocks of several machines; nobody notices this much.
 const NOTICEABLE_SKEW: TimeDelta = TimeDelta::seconds(1);
-/// From here on, leases end early and webhooks are refused as too old.
+/// From here on, leases end early and receivers reject webhooks as too old.
 const HARMFUL_SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// Checks the server, and over the same connection the migrations and the clock.
@@ -57,7 +57,7 @@ pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> 
     }
 }
 
-/// Checks what is in the database.
+/// Checks the contents of the database.
 async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     let facts = within(requirements::ask(&mut connection)).await;
@@ -77,12 +77,12 @@ async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Findi
             .map_or_else(schema::unreadable, |applied| schema::compare(&applied, obstacle.as_ref()).finding),
     );
     findings.push(clients(&mut connection, trusts_a_proxy).await);
-    // The answers are in; that the goodbye arrives is not needed.
+    // All responses have arrived, so an orderly close is optional.
     let _ = tokio::time::timeout(LIMIT, connection.close()).await;
     findings
 }
 
-/// What the server says of itself.
+/// State of the server.
 #[derive(sqlx::FromRow)]
 struct Facts {
     version: i32,
@@ -117,13 +117,13 @@ async fn connect(settings: &DatabaseSettings) -> sqlx::Result<(PgConnection, Fac
     let their_time: DateTime<Utc> =
         sqlx::query_scalar("select clock_timestamp()").fetch_one(&mut connection).await?;
     let elapsed = asked.elapsed();
-    // Their answer was made somewhere between the question and its arrival.
+    // The server's clock was read between the query and its response.
     facts.uncertainty = TimeDelta::from_std(elapsed / 2).unwrap_or(TimeDelta::MAX);
     facts.skew = their_time - (asked_at + facts.uncertainty);
     Ok((connection, facts, elapsed))
 }
 
-/// Whether limits can tell clients apart.
+/// Checks that limits can distinguish clients.
 async fn clients(connection: &mut PgConnection, trusts_a_proxy: bool) -> Finding {
     if trusts_a_proxy {
         return Finding::ok(CLIENTS, "a trusted proxy says who they are");
@@ -176,7 +176,7 @@ fn server(facts: &Facts, elapsed: Duration) -> Finding {
 
 fn connections(facts: &Facts, settings: &DatabaseSettings) -> Finding {
     let (ours, theirs) = (i64::from(settings.connections), i64::from(facts.max_connections));
-    // Health checks, the listener of the queue and the sampler have connections of their own.
+    // Health checks, the queue's listener and the samplers use connections outside the pool.
     let detail =
         format!("each process opens up to {ours} and a few more of the {theirs} that the server allows");
     if ours + 5 > theirs {

@@ -1,15 +1,15 @@
-//! What one check found.
+//! Result of a check.
 
 use serde::Serialize;
 
-/// What one check found, and what to do about it.
+/// Result of a check, with its remedy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     check: &'static str,
     verdict: Verdict,
-    /// What was seen. Never a secret, never text of a peer.
+    /// Observation, without secrets and without text of a peer.
     detail: String,
-    /// What would make it right.
+    /// Remedy of the problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
@@ -20,7 +20,7 @@ enum Verdict {
     Ok,
     Warning,
     Failed,
-    /// Not configured, or not possible after what failed before.
+    /// Not configured, or impossible after an earlier failure.
     Skipped,
 }
 
@@ -41,7 +41,7 @@ impl Finding {
         Self { check, verdict: Verdict::Failed, detail: detail.into(), remedy: Some(remedy.into()) }
     }
 
-    /// The same where it is no reason to fail; what is well stays so.
+    /// Turns a failure into a warning; success stays success.
     pub(crate) fn softened(mut self) -> Self {
         if self.verdict == Verdict::Failed {
             self.verdict = Verdict::Warning;
@@ -49,7 +49,6 @@ impl Finding {
         self
     }
 
-    /// The name of the check.
     pub(crate) fn check(&self) -> &'static str {
         self.check
     }
@@ -66,13 +65,13 @@ impl Finding {
         self.verdict == Verdict::Warning
     }
 
-    /// The detail and the remedy as one sentence.
+    /// Detail and remedy as one sentence.
     pub(crate) fn sentence(&self) -> String {
         let remedy = self.remedy.as_ref().map(|remedy| format!(": {remedy}")).unwrap_or_default();
         format!("{}{remedy}", self.detail)
     }
 
-    /// One line, and the remedy below it.
+    /// One line, with the remedy below it.
     pub(crate) fn text(&self) -> String {
         let verdict = match self.verdict {
             Verdict::Ok => "ok",

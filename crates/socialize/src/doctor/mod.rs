@@ -1,5 +1,5 @@
-//! `socialize doctor`: asks everything that Socialize depends on, once, and says what to do about what is wrong. It runs with
-//! the same settings as `serve`, before that does.
+//! `socialize doctor`: checks all dependencies once and prints remedies. It takes the same settings as
+//! `serve` and runs before it.
 
 mod blobs;
 mod database;
@@ -25,7 +25,7 @@ use crate::text::EmailAddress;
 
 /// At least one check failed.
 const EXIT_FAILED: u8 = 1;
-/// The configuration has mistakes, so that nothing else could be checked.
+/// The configuration has errors, so nothing else could be checked.
 const EXIT_MISTAKE: u8 = 2;
 
 /// Checks everything and prints one line for each check as soon as it is done.
@@ -64,12 +64,12 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
     report.end()
 }
 
-/// What keeps `migrate` from working with this database, if anything does.
+/// Returns the requirement of `migrate` that this database fails, if any.
 ///
 /// # Errors
-/// When the database does not answer.
+/// If the database does not respond.
 pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
-    // First, for behind such a pooler the other questions fail.
+    // First, because behind such a pooler the other queries fail.
     let pooler = requirements::pooler(options).await?;
     if pooler.is_failure() {
         return Ok(Some(pooler));
@@ -98,10 +98,10 @@ fn checked(
     }
 }
 
-/// What was found so far.
+/// Findings so far.
 struct Report {
     findings: Vec<Finding>,
-    /// Whether each finding is printed at once.
+    /// True if each finding is printed at once.
     lines: bool,
 }
 

@@ -11,28 +11,28 @@ const POOLER: &str = "pooler";
 pub(super) const ROLE: &str = "role";
 const WRITES: &str = "writes";
 
-/// What the server says about the database and the role.
+/// Properties of the database and the role.
 #[derive(sqlx::FromRow)]
 pub(crate) struct Facts {
     encoding: String,
-    /// Whether every transaction begins read-only, as on a standby or a database under repair.
+    /// True if every transaction is read-only by default, as on a standby or a database under repair.
     is_read_only: bool,
-    /// The name of the role, quoted as SQL wants it.
+    /// Name of the role, quoted for SQL.
     role: String,
     /// The schema in which new tables are created, quoted; `None` if no schema of the search path exists or may be used.
     schema: Option<String>,
-    /// Whether the role may create tables in that schema.
+    /// True if the role may create tables in that schema.
     creates_tables: bool,
-    /// A table of that schema that belongs to somebody else, quoted.
+    /// A table of that schema with another owner, quoted.
     foreign_table: Option<String>,
-    /// A table of that schema in which the role may not read and write rows, quoted.
+    /// A table of that schema whose rows the role may not read or write, quoted.
     forbidden_table: Option<String>,
 }
 
-/// Asks the server.
+/// Queries the server.
 ///
 /// # Errors
-/// When it does not answer.
+/// If it does not respond.
 pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
     sqlx::query_as(
         "with tables as (
@@ -55,10 +55,10 @@ pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
     .await
 }
 
-/// Whether every connection has a session of the server to itself.
+/// Checks that every connection has its own server session.
 ///
 /// # Errors
-/// When the server does not answer.
+/// If the server does not respond.
 pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> {
     Ok(if database_sessions::are_shared(options).await? {
         Finding::failed(
@@ -71,25 +71,25 @@ pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> 
     })
 }
 
-/// Checks what `serve` and `work` need.
+/// Checks the requirements of `serve` and `work`.
 ///
 /// # Errors
-/// When the server does not answer.
+/// If the server does not respond.
 pub(crate) async fn check(options: &PgConnectOptions) -> sqlx::Result<Vec<Finding>> {
     let pooler = pooler(options).await?;
     if pooler.is_failure() {
-        // Behind such a pooler the other questions fail.
+        // Behind such a pooler the other queries fail.
         return Ok(vec![pooler]);
     }
     let mut session = PgConnection::connect_with(options).await?;
     let facts = ask(&mut session).await?;
     session.close().await?;
-    // Without writes people read on, so this is no reason to serve nobody.
+    // Without writes users can still read, so this must not stop the service.
     Ok(vec![pooler, facts.encoding(), facts.writes().softened(), facts.role()])
 }
 
 impl Facts {
-    /// Whether every character can be stored.
+    /// Checks that every character can be stored.
     pub(crate) fn encoding(&self) -> Finding {
         if self.encoding == "UTF8" {
             return Finding::ok(ENCODING, "UTF8");
@@ -101,7 +101,7 @@ impl Facts {
         )
     }
 
-    /// Whether the database accepts writes.
+    /// Checks that the database accepts writes.
     pub(crate) fn writes(&self) -> Finding {
         if !self.is_read_only {
             return Finding::ok(WRITES, "accepted");
@@ -113,7 +113,7 @@ impl Facts {
         )
     }
 
-    /// Whether the role may do what `serve` and `work` do: read and write rows.
+    /// Checks the rights that `serve` and `work` need: reading and writing rows.
     pub(crate) fn role(&self) -> Finding {
         let Some(schema) = &self.schema else { return self.no_schema() };
         if let Some(table) = &self.forbidden_table {
@@ -130,7 +130,7 @@ impl Facts {
         Finding::ok(ROLE, format!("{} reads and writes rows, and {migrates}", self.role))
     }
 
-    /// Whether the role may do what `migrate` does: create and change tables.
+    /// Checks the rights that `migrate` needs: creating and changing tables.
     pub(crate) fn migrations(&self) -> Finding {
         let Some(schema) = &self.schema else { return self.no_schema() };
         let role = &self.role;
