@@ -372,6 +372,9 @@ impl BoundHistogram {
     }
 }
 
+/// Values of attributes, in the order of their keys; `None` where the record has none.
+type Values = Vec<Option<&'static str>>;
+
 /// Series of a histogram that are told apart by attributes of the record. They are members of closed
 /// sets, so their number is bounded. Each begins with its first recording: most kinds of failure
 /// never occur.
@@ -380,7 +383,7 @@ pub struct SeriesByAttributes {
     description: MetricDescription,
     labels: SeriesLabels,
     keys: &'static [&'static str],
-    known: Mutex<Vec<(Vec<Option<&'static str>>, BoundHistogram)>>,
+    known: Mutex<Vec<(Values, BoundHistogram)>>,
 }
 
 impl SeriesByAttributes {
@@ -396,7 +399,7 @@ impl SeriesByAttributes {
 
     /// Returns the series of a record, creating it if necessary.
     pub(crate) fn of(&self, attributes: &Attributes) -> BoundHistogram {
-        let values: Vec<_> = self.keys.iter().map(|key| attributes.name_of(key)).collect();
+        let values: Values = self.keys.iter().map(|key| attributes.name_of(key)).collect();
         let mut known = self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some((_, series)) = known.iter().find(|(found, _)| *found == values) {
             return series.clone();
