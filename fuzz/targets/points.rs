@@ -10,7 +10,8 @@ use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use prost::Message;
 use telemetry::catalogue::{DURATION_BOUNDS, MetricDescription, MetricKind, Unit};
 use telemetry::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
-use telemetry::{Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
+use telemetry::otlp::HistogramAggregation;
+use telemetry::{Resource, SpanContext, SpanId, TraceId, exponential, metrics_request, prometheus};
 
 #[path = "../../crates/telemetry/tests/records/prometheus_text.rs"]
 mod prometheus_text;
@@ -36,9 +37,10 @@ struct Family {
 struct Point {
     integer: i64,
     number: Option<f64>,
-    buckets: [u32; 8],
+    zero: u32,
+    buckets: Vec<(u16, u32)>,
     sum_nanoseconds: u64,
-    exemplar: Option<(u8, [u8; 16], [u8; 8], u64, u64)>,
+    exemplar: Option<([u8; 16], [u8; 8], u64, u64)>,
 }
 
 fuzz_target!(|input: Input| {
@@ -51,7 +53,8 @@ fuzz_target!(|input: Input| {
         .collect();
     let snapshot = Snapshot { families, started_unix_nanoseconds: input.started };
     let mut bytes = Vec::new();
-    let points = metrics_request(&Resource::default(), &snapshot, input.now, &mut bytes);
+    let histograms = HistogramAggregation::Exponential;
+    let points = metrics_request(&Resource::default(), &snapshot, histograms, input.now, &mut bytes);
     let request = ExportMetricsServiceRequest::decode(&bytes[..]).expect("a decodable request");
     let metrics = &request.resource_metrics[0].scope_metrics[0].metrics;
     let with_points: Vec<_> = snapshot.families.iter().filter(|family| !family.points.is_empty()).collect();
@@ -60,16 +63,19 @@ fuzz_target!(|input: Input| {
     for (family, metric) in with_points.iter().zip(metrics) {
         assert_eq!(family.description.name, metric.name);
         match metric.data.as_ref().expect("data") {
-            metric::Data::Histogram(histogram) => {
+            metric::Data::ExponentialHistogram(histogram) => {
                 read += histogram.data_points.len();
                 for ((labels, value), point) in family.points.iter().zip(&histogram.data_points) {
                     let Value::Distribution(distribution) = value else { panic!("no distribution") };
+                    let is_used = distribution.count() > 0;
+                    let positive = point.positive.clone().unwrap_or_default();
                     assert_eq!(point.attributes.len(), labels.len());
-                    assert_eq!(point.bucket_counts, distribution.buckets);
-                    assert_eq!(point.count, distribution.buckets.iter().sum::<u64>());
-                    assert_eq!(point.sum, Some(distribution.sum_nanoseconds as f64 / 1e9));
-                    assert_eq!(point.explicit_bounds, family.description.bounds);
-                    assert_eq!(point.exemplars.len(), distribution.exemplars.iter().flatten().count());
+                    assert_eq!(point.count, distribution.count());
+                    assert_eq!(point.zero_count, distribution.zero);
+                    assert_eq!(point.sum, is_used.then_some(distribution.sum_nanoseconds as f64 / 1e9));
+                    assert_eq!(positive.bucket_counts, distribution.buckets);
+                    assert!(positive.bucket_counts.is_empty() || positive.offset == distribution.first);
+                    assert_eq!(point.exemplars.len(), if is_used { distribution.exemplars.len() } else { 0 });
                     assert_eq!(
                         (point.start_time_unix_nano, point.time_unix_nano),
                         (input.started, input.now)
@@ -90,12 +96,19 @@ fuzz_target!(|input: Input| {
     assert_eq!(read, points);
 
     let scraped = prometheus_text::parse(&prometheus::render(&snapshot));
-    assert_eq!(scraped.len(), snapshot.families.len());
-    for (family, scraped) in snapshot.families.iter().zip(&scraped) {
+    let mut scraped = scraped.iter();
+    for family in &snapshot.families {
+        let counted_nothing =
+            |value: &Value| matches!(value, Value::Distribution(distribution) if distribution.count() == 0);
+        let points: Vec<_> = family.points.iter().filter(|(_, value)| !counted_nothing(value)).collect();
+        if family.description.kind == MetricKind::Histogram && points.is_empty() {
+            continue;
+        }
+        let scraped = scraped.next().expect("a metric with samples");
         let is_histogram = family.description.kind == MetricKind::Histogram;
         let lines = if is_histogram { family.description.bounds.len() + 3 } else { 1 };
-        assert_eq!(scraped.samples.len(), family.points.len() * lines);
-        for ((labels, value), samples) in family.points.iter().zip(scraped.samples.chunks(lines)) {
+        assert_eq!(scraped.samples.len(), points.len() * lines);
+        for ((labels, value), samples) in points.into_iter().zip(scraped.samples.chunks(lines)) {
             for sample in samples {
                 let texts: Vec<&str> = sample.labels.iter().map(|(_, value)| value.as_str()).collect();
                 assert!(
@@ -106,12 +119,11 @@ fuzz_target!(|input: Input| {
             match value {
                 Value::Integer(number) => assert_eq!(count, *number as f64),
                 Value::Number(number) => assert_eq!(count.to_bits(), number.to_bits()),
-                Value::Distribution(distribution) => {
-                    assert_eq!(count, distribution.buckets.iter().sum::<u64>() as f64);
-                }
+                Value::Distribution(distribution) => assert_eq!(count, distribution.count() as f64),
             }
         }
     }
+    assert!(scraped.next().is_none());
 });
 
 fn compare(family: &FamilySnapshot, points: impl Iterator<Item = Option<number_data_point::Value>>) {
@@ -157,15 +169,20 @@ fn value(point: &Point, kind: MetricKind) -> Value {
             None => Value::Integer(point.integer),
         };
     }
-    let buckets: Vec<u64> = (0..=DURATION_BOUNDS.len())
-        .map(|bucket| u64::from(point.buckets[bucket % point.buckets.len()]))
-        .collect();
-    let mut exemplars = Vec::new();
-    if let Some((bucket, trace_id, span_id, nanoseconds, unix_nanoseconds)) = point.exemplar {
-        exemplars = vec![None; buckets.len()];
-        let context = SpanContext { trace_id: TraceId(trace_id), span_id: SpanId(span_id), sampled: true };
-        exemplars[usize::from(bucket) % buckets.len()] =
-            Some(Exemplar { context, nanoseconds, unix_nanoseconds });
+    let mut distribution = Distribution { zero: u64::from(point.zero), ..Distribution::default() };
+    let range = exponential::LAST - exponential::FIRST + 1;
+    for (index, count) in point.buckets {
+        distribution.add(exponential::FIRST + i32::from(index) % range, u64::from(count));
     }
-    Value::Distribution(Distribution { buckets, sum_nanoseconds: point.sum_nanoseconds, exemplars })
+    if distribution.count() > 0 {
+        distribution.sum_nanoseconds = point.sum_nanoseconds;
+        distribution.exemplars.extend(point.exemplar.map(
+            |(trace_id, span_id, nanoseconds, unix_nanoseconds)| {
+                let context =
+                    SpanContext { trace_id: TraceId(trace_id), span_id: SpanId(span_id), sampled: true };
+                Exemplar { context, nanoseconds, unix_nanoseconds }
+            },
+        ));
+    }
+    Value::Distribution(distribution)
 }

@@ -101,8 +101,11 @@ def ask_prometheus(target, times, arguments):
 
 
 def series(target, one):
-    points = one.get("values") or [one["value"]]
-    points = [(float(at), float(value)) for at, value in points]
+    if "histograms" in one:
+        points = [(float(at), histogram.get("buckets", [])) for at, histogram in one["histograms"]]
+    else:
+        points = one.get("values") or [one["value"]]
+        points = [(float(at), float(value)) for at, value in points]
     return {"name": legend(target.get("legendFormat"), one["metric"]), "labels": one["metric"], "points": points,
             "target": target["refId"]}
 
@@ -382,32 +385,29 @@ def draw_chart(panel, found, times, width, height):
 
 
 def draw_heatmap(panel, found, times, width, height):
-    bounds = sorted({float(one["labels"]["le"]) for one in found})
-    if not bounds:
+    """Native histograms: each point has the buckets that counted something, with their bounds."""
+    counted = [(at, float(lower), float(upper), float(count))
+               for one in found for at, buckets in one["points"] for _, lower, upper, count in buckets]
+    counted = [(at, lower, upper, count) for at, lower, upper, count in counted if count > 1e-9 and lower > 0]
+    if not counted:
         return nothing(panel)
-    cumulative = {}
-    for one in found:
-        for at, value in one["points"]:
-            cumulative.setdefault(at, {})[float(one["labels"]["le"])] = 0 if math.isnan(value) else value
+    ratio = max(upper / lower for _, lower, upper, _ in counted)
+    row = lambda bound: round(math.log(bound, ratio))
+    lowest, highest = min(row(upper) for _, _, upper, _ in counted), max(row(upper) for _, _, upper, _ in counted)
+    bounds = [ratio ** index for index in range(lowest, highest + 1)]
     left, bottom = 52, 18
     plot_width, plot_height = width - left - 8, height - bottom - 6
     cell = plot_height / len(bounds)
-    cells, most = [], 0
-    for at, values in cumulative.items():
-        below = 0
-        for index, bound in enumerate(bounds):
-            count = max(0, values.get(bound, below) - below)
-            below = max(below, values.get(bound, below))
-            most = max(most, count)
-            if count > 1e-9:
-                cells.append((at, index, count))
+    cells = [(at, row(upper) - lowest, count) for at, _, upper, count in counted]
+    most = max(count for _, _, count in cells)
     bar = max(1, plot_width * times.step / (times.end - times.start) - 0.5)
     top = lambda index: 6 + plot_height - (index + 1) * cell
     x = lambda at: left + (at - times.start) / (times.end - times.start) * plot_width
     svg = [rectangle(x(at) - bar, top(index), bar, cell - 0.5, "#FF9830", max(0.08, math.sqrt(count / most)))
            for at, index, count in cells]
-    svg += [label(left - 4, top(index) + 5, "+Inf" if math.isinf(bound) else show(bound, "s"), "end")
-            for index, bound in enumerate(bounds)]
+    every = math.ceil(12 / cell)
+    svg += [label(left - 4, top(index) + 5, show(bound, "s"), "end")
+            for index, bound in enumerate(bounds) if index % every == 0]
     return f"<svg width={width:.0f} height={height:.0f}>{''.join(svg)}</svg>"
 
 

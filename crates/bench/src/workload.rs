@@ -35,6 +35,7 @@ use telemetry::http_server::{
     HttpServer, HttpServerService, HttpServerSettings, RouteDescription, UrlScheme,
 };
 use telemetry::log::{Level, LevelFilter, LogFormat, LogSettings, LogSource, LogWriter};
+use telemetry::otlp::HistogramAggregation;
 use telemetry::record::SpanKind;
 use telemetry::{
     Attributes, ErrorType, FamilyDescription, Identifier, JobOutcome, Key, Operations, Resource, Sampler,
@@ -179,6 +180,7 @@ impl Variant {
             traces: self != Self::NoEndpointWarn,
             exemplars: true,
             levels: LevelFilter::new(level.into()),
+            histograms: HistogramAggregation::Exponential,
             resource: Resource {
                 attributes: vec![
                     attribute("service.name", "socialize-api"),

@@ -9,10 +9,9 @@ use domain::catalogue::{
 use domain::database_operation::DatabaseOperation;
 use domain::labels::{ConnectionState, JobKind, Loop, Role};
 use monitoring::query::{
-    Bucket, BuildCommit, BuildVersion, CallFailure, Grouping, Instance, Recording, RequestFailure,
+    BuildCommit, BuildVersion, CallFailure, Grouping, Instance, Limit, Recording, RequestFailure,
     RequestMethod, ResponseStatus, Route, Total, Vector, Window, builds, calls, requests, select,
 };
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::{ErrorType, JobOutcome};
 
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
@@ -38,11 +37,11 @@ fn labels_choose_series() {
         select(&DB_CLIENT_OPERATION_DURATION).is(DatabaseOperation::InsertSession).failed_unexpectedly();
     renders(
         &database.count().increase(FIVE_MINUTES).sum_by::<ErrorType, _>(),
-        r#"sum by (error_type) (increase(db_client_operation_duration_seconds_count{job=~"socialize/.+",db_query_summary="insert_session",error_type!="",error_type!~"cancelled|unique_violation|foreign_key_violation|serialization_failure|deadlock|lock_timeout"}[5m]))"#,
+        r#"sum by (error_type) (histogram_count(increase(db_client_operation_duration_seconds{job=~"socialize/.+",db_query_summary="insert_session",error_type!="",error_type!~"cancelled|unique_violation|foreign_key_violation|serialization_failure|deadlock|lock_timeout"}[5m])))"#,
     );
     renders(
         &requests().is_none_of(RequestFailure::OURS).seconds().rate(FIVE_MINUTES).sum_by::<Route, _>(),
-        r#"sum by (http_route) (rate(http_server_request_duration_seconds_sum{job=~"socialize/.+",http_route!="",error_type!~"internal|panic|unavailable|timeout"}[5m]))"#,
+        r#"sum by (http_route) (histogram_sum(rate(http_server_request_duration_seconds{job=~"socialize/.+",http_route!="",error_type!~"internal|panic|unavailable|timeout"}[5m])))"#,
     );
 }
 
@@ -71,25 +70,31 @@ fn gauges_and_up_down_counters_are_read_as_they_are() {
 }
 
 #[test]
-fn histograms_have_quantiles_and_buckets() {
-    const A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 1.0);
-    const HALF_A_SECOND: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 0.5);
+fn histograms_have_quantiles_and_shares() {
+    const A_SECOND: Limit = Limit::at(1.0);
+    const HALF_A_SECOND: Limit = Limit::at(0.5);
     renders(
         &requests().quantile(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m])))"#,
+        r#"histogram_quantile(0.95, sum(rate(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m])))"#,
     );
     renders(
         &select(&JOB_RUN_DURATION).is(JobOutcome::Ok).quantile_by::<JobKind, _>(0.5, FIVE_MINUTES),
-        r#"histogram_quantile(0.5, sum by (le, job_kind) (rate(socialize_job_run_duration_seconds_bucket{job=~"socialize/.+",outcome="ok"}[5m])))"#,
+        r#"histogram_quantile(0.5, sum by (job_kind) (rate(socialize_job_run_duration_seconds{job=~"socialize/.+",outcome="ok"}[5m])))"#,
     );
+    let rate = r#"sum(rate(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m]))"#;
     renders(
-        &requests().within(A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="",le=~"1([.]0)?"}[5m]))"#,
+        &requests().rate_above(A_SECOND, FIVE_MINUTES),
+        &format!("histogram_fraction(1, +Inf, {rate}) * histogram_count({rate})"),
     );
+    let increase = r#"sum by (http_route) (increase(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m]))"#;
     renders(
-        &requests().within(HALF_A_SECOND).rate(FIVE_MINUTES).sum(),
-        r#"sum(rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!="",le="0.5"}[5m]))"#,
+        &requests().increase_above_by::<Route, _>(HALF_A_SECOND, FIVE_MINUTES),
+        &format!("histogram_fraction(0.5, +Inf, {increase}) * histogram_count({increase})"),
     );
+    let distribution = requests().distribution(FIVE_MINUTES);
+    let increase =
+        r#"sum(increase(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m]))"#;
+    assert_eq!(distribution.text(), increase);
 }
 
 #[test]
@@ -97,9 +102,8 @@ fn results_of_the_same_grouping_combine() {
     let dead =
         || select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
     let all = || select(&JOB_RUN_DURATION).count().rate(FIVE_MINUTES).sum_by::<JobKind, _>();
-    let dead_text = r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{job=~"socialize/.+",outcome="dead"}[5m]))"#;
-    let all_text =
-        r#"sum by (job_kind) (rate(socialize_job_run_duration_seconds_count{job=~"socialize/.+"}[5m]))"#;
+    let dead_text = r#"sum by (job_kind) (histogram_count(rate(socialize_job_run_duration_seconds{job=~"socialize/.+",outcome="dead"}[5m])))"#;
+    let all_text = r#"sum by (job_kind) (histogram_count(rate(socialize_job_run_duration_seconds{job=~"socialize/.+"}[5m])))"#;
     renders(&dead().share_of(all()), &format!("{dead_text} / ({all_text} > 0)"));
     renders(
         &dead().share_of(all()).above(0.5).and(all().above(1.0)),
@@ -165,19 +169,15 @@ fn panels_leave_their_windows_to_grafana() {
 fn groups_can_have_two_labels_and_be_ranked() {
     renders(
         &requests().count().increase(FIVE_MINUTES).sum_by::<Route, _>().largest(3),
-        r#"topk(3, sum by (http_route) (increase(http_server_request_duration_seconds_count{job=~"socialize/.+",http_route!=""}[5m])))"#,
+        r#"topk(3, sum by (http_route) (histogram_count(increase(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m]))))"#,
     );
     renders(
         &requests().quantile_by_both::<Route, RequestMethod, _, _>(0.95, FIVE_MINUTES),
-        r#"histogram_quantile(0.95, sum by (le, http_route, http_request_method) (rate(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m])))"#,
-    );
-    renders(
-        &requests().buckets(FIVE_MINUTES),
-        r#"sum by (le) (increase(http_server_request_duration_seconds_bucket{job=~"socialize/.+",http_route!=""}[5m]))"#,
+        r#"histogram_quantile(0.95, sum by (http_route, http_request_method) (rate(http_server_request_duration_seconds{job=~"socialize/.+",http_route!=""}[5m])))"#,
     );
     renders(
         &calls().count().increase(FIVE_MINUTES).sum_by_both::<ResponseStatus, CallFailure, _, _>(),
-        r#"sum by (http_response_status_code, error_type) (increase(http_client_request_duration_seconds_count{job=~"socialize/.+"}[5m]))"#,
+        r#"sum by (http_response_status_code, error_type) (histogram_count(increase(http_client_request_duration_seconds{job=~"socialize/.+"}[5m])))"#,
     );
     renders(
         &builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>(),

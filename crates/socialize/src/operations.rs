@@ -8,7 +8,8 @@
 //!
 //! - `GET /health/live`, `GET /health/ready`, `GET /health`: health; the last one lists every dependency,
 //!   what the database lacks, and the state of the schema; all fail while the other runtime hangs
-//! - `GET /metrics`: every instrument in the Prometheus text format
+//! - `GET /metrics`: every instrument that counted something, in the Prometheus text format; compressed
+//!   on request
 //! - `GET /log-level`, `PUT /log-level`: the log filter, such as `debug` or `info,sqlx=debug`; effective at
 //!   once
 //! - `GET /build`: version and commit
@@ -22,7 +23,7 @@ use std::time::Duration;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -142,9 +143,31 @@ async fn detail(State(app): State<App>) -> Response {
     (status, Json(detail)).into_response()
 }
 
-async fn metrics(State(app): State<App>) -> Response {
+async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     let text = prometheus::render(&app.telemetry.meter().snapshot());
-    ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], text).into_response()
+    let described = [(header::CONTENT_TYPE, prometheus::CONTENT_TYPE), (header::VARY, "accept-encoding")];
+    if accepts_gzip(&headers) {
+        return (described, [(header::CONTENT_ENCODING, "gzip")], prometheus::compress(&text))
+            .into_response();
+    }
+    (described, text).into_response()
+}
+
+/// Whether the caller asks for gzip, by name or by `*`, and does not give it the weight zero.
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let codings: Vec<(String, bool)> = values
+        .flat_map(|value| value.split(','))
+        .map(|coding| {
+            let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+            let weight = parameters.trim().strip_prefix("q=").or(parameters.trim().strip_prefix("Q="));
+            let is_zero = weight.is_some_and(|weight| weight.trim().parse::<f64>().is_ok_and(|q| q <= 0.0));
+            (name.trim().to_ascii_lowercase(), !is_zero)
+        })
+        .collect();
+    let said = |name: &str| codings.iter().find(|(coding, _)| coding == name).map(|(_, accepted)| *accepted);
+    said("gzip").or_else(|| said("x-gzip")).or_else(|| said("*")).unwrap_or(false)
 }
 
 async fn read_level(State(app): State<App>) -> String {
@@ -173,6 +196,35 @@ async fn build() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_compressed_for_those_who_ask_for_it() {
+        let table: [(&[&str], bool); 16] = [
+            (&[], false),
+            (&[""], false),
+            (&["gzip"], true),
+            (&["GZip"], true),
+            (&["x-gzip"], true),
+            (&["deflate, gzip;q=1.0, *;q=0.5"], true),
+            (&["br", "gzip"], true),
+            (&["*"], true),
+            (&["gzip;q=0"], false),
+            (&["gzip; q=0.000"], false),
+            (&["gzip;q=0, *"], false),
+            (&["*;q=0"], false),
+            (&["identity"], false),
+            (&["br, zstd"], false),
+            (&["gzipped"], false),
+            (&["gzip;q=0.001"], true),
+        ];
+        for (values, expected) in table {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::ACCEPT_ENCODING, value.parse().expect("a value"));
+            }
+            assert_eq!(accepts_gzip(&headers), expected, "{values:?}");
+        }
+    }
 
     #[test]
     fn a_listener_knows_its_own_hosts() {

@@ -123,6 +123,7 @@ fn telemetry_settings(settings: &Settings, role: Role) -> TelemetrySettings {
         traces: otlp.is_some_and(|otlp| otlp.traces.is_some()),
         exemplars: otlp.is_none_or(|otlp| otlp.exemplars),
         levels: LevelFilter::new(settings.log.levels.clone()),
+        histograms: otlp.map(|otlp| otlp.histograms).unwrap_or_default(),
         resource: resource(settings, role),
     }
 }

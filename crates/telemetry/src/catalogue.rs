@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use crate::ClosedSet;
+use crate::{ClosedSet, exponential};
 
 /// A closed set that is used as a metric label.
 ///
@@ -172,7 +172,8 @@ pub struct MetricDescription {
     /// Every series of a metric whose labels are closed by type. `None` where the series are closed
     /// at start: HTTP routes and their documented statuses.
     pub all_series: Option<fn() -> Vec<SeriesLabels>>,
-    /// Upper bounds of histogram buckets in seconds; empty for other kinds.
+    /// Bounds in seconds, powers of two, for readers that know only classic buckets. Empty for kinds
+    /// other than histograms.
     pub bounds: &'static [f64],
 }
 
@@ -204,18 +205,27 @@ pub fn prometheus_label(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// Bucket bounds for requests, in seconds: those of the HTTP conventions, without three that no
-/// question needs. Every route has a series for each of its statuses, so each bound costs hundreds
-/// of series.
-pub const DURATION_BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Bounds of classic buckets for requests, in seconds: from a millisecond to 16 seconds.
+pub const DURATION_BOUNDS: &[f64] = &powers_of_two::<15>(-10);
 
-/// Bucket bounds, in seconds, for work that takes from milliseconds to minutes: jobs and
-/// deliveries.
-pub const LONG_DURATION_BOUNDS: &[f64] =
-    &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+/// Bounds of classic buckets, in seconds, for work that takes from milliseconds to minutes: jobs
+/// and deliveries.
+pub const LONG_DURATION_BOUNDS: &[f64] = &powers_of_two::<16>(-6);
 
-/// Bucket bounds for database operations, in seconds. Most of them take less than a millisecond.
-pub const DATABASE_BOUNDS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// Bounds of classic buckets for database operations, in seconds: from an eighth of a millisecond
+/// to 16 seconds, more than the timeout of a statement.
+pub const DATABASE_BOUNDS: &[f64] = &powers_of_two::<18>(-13);
+
+/// Returns `COUNT` successive powers of two.
+const fn powers_of_two<const COUNT: usize>(first_exponent: i32) -> [f64; COUNT] {
+    let mut powers = [0.0; COUNT];
+    let mut position = 0;
+    while position < COUNT {
+        powers[position] = exponential::power_of_two(first_exponent + position as i32);
+        position += 1;
+    }
+    powers
+}
 
 /// Label names, and all series where they are closed by type.
 type Labels = (&'static [&'static str], Option<fn() -> Vec<SeriesLabels>>);

@@ -11,6 +11,7 @@ mod closed_set;
 pub mod current;
 pub mod error_type;
 pub mod events;
+pub mod exponential;
 mod fact;
 pub mod health;
 pub mod http_client;

@@ -14,6 +14,7 @@ use crate::catalogue::{
     ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, MetricKind,
     SeriesLabels, UpDownCounterMetric,
 };
+use crate::exponential;
 use crate::trace::SpanContext;
 
 /// Builds instruments from their declarations and takes snapshots of all of them.
@@ -84,8 +85,7 @@ impl Meter {
 
     /// Creates a histogram of durations, with every series at 0.
     pub fn histogram<L: LabelSet>(&self, metric: &HistogramMetric<L>) -> Histogram<L> {
-        let bounds = metric.description().bounds;
-        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(HistogramSeries::new(bounds))).collect();
+        let series: Box<[_]> = (0..L::SERIES).map(|_| Arc::new(HistogramSeries::default())).collect();
         self.register(
             metric.description(),
             L::all_series(),
@@ -130,7 +130,7 @@ impl Meter {
     }
 
     fn histogram_of(&self, description: MetricDescription, labels: SeriesLabels) -> BoundHistogram {
-        let source = Source::Histogram(Arc::new(HistogramSeries::new(description.bounds)));
+        let source = Source::Histogram(Arc::default());
         match self.add_series(description, labels, source) {
             Source::Histogram(series) => BoundHistogram(series),
             _ => unreachable!("{} was registered as a histogram", description.name),
@@ -363,7 +363,7 @@ impl BoundHistogram {
 
     /// Returns the number of recorded durations.
     pub fn count(&self) -> u64 {
-        self.0.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+        self.0.read().count()
     }
 
     /// Returns the sum of all recorded durations, in nanoseconds.
@@ -413,15 +413,26 @@ impl SeriesByAttributes {
     }
 }
 
+/// A distribution over the buckets of [`exponential`]. The total count is the sum of the buckets, so
+/// the two cannot disagree.
+#[derive(Default)]
 struct HistogramSeries {
-    bounds_nanoseconds: Box<[u64]>,
-    /// One more than there are bounds. The total count is the sum of the buckets, so the two cannot
-    /// disagree.
-    buckets: Box<[AtomicU64]>,
     sum_nanoseconds: AtomicU64,
-    /// The newest sampled request of each bucket. Allocated on first use, because most error series
-    /// never have one.
-    exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>]>>,
+    /// Durations of zero.
+    zero: AtomicU64,
+    /// Most series never count anything, and the others use a few octaves of the whole range. So
+    /// each part is allocated at its first recording.
+    parts: [OnceLock<Box<Part>>; exponential::BUCKETS / PART],
+}
+
+/// Number of buckets that are allocated together: eight octaves.
+const PART: usize = 64;
+const OCTAVE: usize = exponential::BUCKETS_PER_OCTAVE as usize;
+
+struct Part {
+    buckets: [AtomicU64; PART],
+    /// The newest sampled request of each octave.
+    exemplars: OnceLock<Box<[Mutex<Option<Exemplar>>; PART / OCTAVE]>>,
 }
 
 /// A recorded value with the trace in which it was measured.
@@ -436,39 +447,56 @@ pub struct Exemplar {
 }
 
 impl HistogramSeries {
-    fn new(bounds: &[f64]) -> Self {
-        Self {
-            bounds_nanoseconds: bounds.iter().map(|seconds| (seconds * 1e9).round() as u64).collect(),
-            buckets: (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect(),
-            sum_nanoseconds: AtomicU64::new(0),
-            exemplars: OnceLock::new(),
-        }
-    }
-
     #[inline]
     fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
-        // Linear search: most requests fall into the first few buckets. Upper bounds are inclusive.
-        let above = self.bounds_nanoseconds.iter().position(|bound| nanoseconds <= *bound);
-        let bucket = above.unwrap_or(self.bounds_nanoseconds.len());
-        self.buckets[bucket].fetch_add(1, Relaxed);
         self.sum_nanoseconds.fetch_add(nanoseconds, Relaxed);
+        // A division, because a multiplication by 1e-9 could round across a bound.
+        let Some(index) = exponential::index(nanoseconds as f64 / 1e9) else {
+            self.zero.fetch_add(1, Relaxed);
+            return;
+        };
+        let position = (index - exponential::FIRST) as usize;
+        let part = self.parts[position / PART].get_or_init(Part::boxed);
+        part.buckets[position % PART].fetch_add(1, Relaxed);
         if let Some(exemplar) = exemplar {
-            self.keep_exemplar(bucket, exemplar);
+            part.keep_exemplar(position % PART / OCTAVE, exemplar);
         }
     }
 
-    fn keep_exemplar(&self, bucket: usize, exemplar: Exemplar) {
-        let slots =
-            self.exemplars.get_or_init(|| (0..self.buckets.len()).map(|_| Mutex::new(None)).collect());
+    fn read(&self) -> Distribution {
+        let mut distribution = Distribution {
+            sum_nanoseconds: self.sum_nanoseconds.load(Relaxed),
+            zero: self.zero.load(Relaxed),
+            ..Distribution::default()
+        };
+        for (number, part) in self.parts.iter().enumerate() {
+            let Some(part) = part.get() else { continue };
+            let first = exponential::FIRST + (number * PART) as i32;
+            for (index, bucket) in (first..).zip(&part.buckets) {
+                distribution.add(index, bucket.load(Relaxed));
+            }
+            let slots = part.exemplars.get().into_iter().flat_map(|slots| slots.iter());
+            let newest = |slot: &Mutex<_>| *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            distribution.exemplars.extend(slots.filter_map(newest));
+        }
+        // Prometheus accepts the exemplars of a series in order of time only.
+        distribution.exemplars.sort_unstable_by_key(|exemplar| exemplar.unix_nanoseconds);
+        distribution
+    }
+}
+
+impl Part {
+    #[cold]
+    fn boxed() -> Box<Self> {
+        Box::new(Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), exemplars: OnceLock::new() })
+    }
+
+    fn keep_exemplar(&self, octave: usize, exemplar: Exemplar) {
+        let slots = self.exemplars.get_or_init(|| Box::new(std::array::from_fn(|_| Mutex::new(None))));
         // If a reader or another writer holds the slot, skip this exemplar: theirs is as good.
-        if let Ok(mut slot) = slots[bucket].try_lock() {
+        if let Ok(mut slot) = slots[octave].try_lock() {
             *slot = Some(exemplar);
         }
-    }
-
-    fn exemplars(&self) -> Vec<Option<Exemplar>> {
-        let Some(slots) = self.exemplars.get() else { return Vec::new() };
-        slots.iter().map(|slot| *slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner())).collect()
     }
 }
 
@@ -482,11 +510,7 @@ impl Source {
                 bits => Value::Number(f64::from_bits(bits)),
             },
             Source::Observed(read) => Value::Number(read()?),
-            Source::Histogram(series) => Value::Distribution(Distribution {
-                buckets: series.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect(),
-                sum_nanoseconds: series.sum_nanoseconds.load(Relaxed),
-                exemplars: series.exemplars(),
-            }),
+            Source::Histogram(series) => Value::Distribution(series.read()),
         })
     }
 }
@@ -536,20 +560,108 @@ pub enum Value {
 }
 
 /// The value of one histogram series.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
-    /// Count of each bucket, not cumulative. The last bucket is above every bound.
+    /// Number of durations of zero.
+    pub zero: u64,
+    /// Index of the first of `buckets`; see [`exponential`].
+    pub first: i32,
+    /// Count of each bucket, not cumulative, from the first to the last that counted something.
     pub buckets: Vec<u64>,
     /// Sum of all recorded durations.
     pub sum_nanoseconds: u64,
-    /// The newest exemplar of each bucket; empty if there never was one.
-    pub exemplars: Vec<Option<Exemplar>>,
+    /// The newest exemplar of each octave, in order of time.
+    pub exemplars: Vec<Exemplar>,
 }
 
 impl Distribution {
     /// Returns the number of recorded durations.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.zero + self.buckets.iter().sum::<u64>()
+    }
+
+    /// Returns the number of durations that did not exceed `bound` seconds. Exact for powers of two,
+    /// which are bounds of buckets.
+    pub fn within(&self, bound: f64) -> u64 {
+        let Some(last) = exponential::index(bound) else { return self.zero };
+        let buckets = usize::try_from(last + 1 - self.first).unwrap_or_default().min(self.buckets.len());
+        self.zero + self.buckets[..buckets].iter().sum::<u64>()
+    }
+
+    /// Returns the counts between `bounds`, which are powers of two, and above the last of them.
+    pub fn classic_buckets(&self, bounds: &[f64]) -> Vec<u64> {
+        let mut before = 0;
+        let cumulative = bounds.iter().map(|bound| self.within(*bound)).chain([self.count()]);
+        cumulative.map(|count| count - std::mem::replace(&mut before, count)).collect()
+    }
+
+    /// Adds `count` durations to a bucket.
+    pub fn add(&mut self, index: i32, count: u64) {
+        if count == 0 {
+            return;
+        }
+        if self.buckets.is_empty() {
+            self.first = index;
+        }
+        if index < self.first {
+            let missing = (self.first - index) as usize;
+            self.buckets.splice(..0, std::iter::repeat_n(0, missing));
+            self.first = index;
+        }
+        let position = (index - self.first) as usize;
+        if position >= self.buckets.len() {
+            self.buckets.resize(position + 1, 0);
+        }
+        self.buckets[position] += count;
+    }
+
+    /// Adds all durations of the other. Exemplars stay as they are.
+    pub fn add_all(&mut self, other: &Self) {
+        self.zero += other.zero;
+        self.sum_nanoseconds += other.sum_nanoseconds;
+        for (index, count) in (other.first..).zip(&other.buckets) {
+            self.add(index, *count);
+        }
+    }
+
+    /// Returns the durations that were recorded after `earlier`, a value of the same series.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut newer = Self {
+            zero: self.zero - earlier.zero,
+            sum_nanoseconds: self.sum_nanoseconds - earlier.sum_nanoseconds,
+            ..Self::default()
+        };
+        for (index, count) in (self.first..).zip(&self.buckets) {
+            let position = usize::try_from(index - earlier.first).ok();
+            let before = position.and_then(|position| earlier.buckets.get(position));
+            newer.add(index, count - before.unwrap_or(&0));
+        }
+        newer
+    }
+
+    /// Returns the duration in seconds that a share of the durations did not exceed, interpolated
+    /// within its bucket as Prometheus does. `None` if there are no durations.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let rank = share * count as f64;
+        let mut below = self.zero as f64;
+        if rank <= below {
+            return Some(0.0);
+        }
+        for (index, bucket) in (self.first..).zip(&self.buckets) {
+            let bucket = *bucket as f64;
+            if below + bucket >= rank {
+                let (lower, upper) = (exponential::upper_bound(index - 1), exponential::upper_bound(index));
+                return Some(lower * (upper / lower).powf((rank - below) / bucket));
+            }
+            below += bucket;
+        }
+        // Rounding made the rank exceed the count.
+        Some(exponential::upper_bound(self.first + self.buckets.len() as i32 - 1))
     }
 }
 

@@ -4,11 +4,13 @@
 //! opentelemetry-proto 1.x.
 
 use crate::catalogue::{MetricKind, SeriesLabels};
+use crate::exponential;
 use crate::instrumentation_scope::{InstrumentationScope, ScopesOfMetrics, of_metric};
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
+use crate::otlp::HistogramAggregation;
 use crate::protobuf::{
     bytes_field, double_field, fixed64_field, integer_attribute, message_field, packed_fixed64_field,
-    string_attribute, uint_field, varint,
+    packed_varint_field, signed_field, string_attribute, uint_field, varint,
 };
 
 /// Version of the semantic conventions that the attribute names follow.
@@ -129,6 +131,7 @@ fn end_message(out: &mut [u8], length_at: usize) {
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,
+    histograms: HistogramAggregation,
     now_unix_nanoseconds: u64,
     out: &mut Vec<u8>,
 ) -> usize {
@@ -150,7 +153,7 @@ pub fn metrics_request(
         let open = frame.begin_scope(out, scope);
         for family in families.iter().filter(|family| scope_of(family) == scope) {
             points += family.points.len();
-            message_field(out, 2, |out| encode_metric(out, family, times));
+            message_field(out, 2, |out| encode_metric(out, family, histograms, times));
         }
         frame.end_scope(out, open);
     }
@@ -164,7 +167,7 @@ struct Times {
     now: u64,
 }
 
-fn encode_metric(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) {
+fn encode_metric(out: &mut Vec<u8>, family: &FamilySnapshot, histograms: HistogramAggregation, times: Times) {
     let description = &family.description;
     bytes_field(out, 1, description.name.as_bytes());
     bytes_field(out, 2, description.help.as_bytes());
@@ -176,16 +179,26 @@ fn encode_metric(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) {
             uint_field(out, 2, CUMULATIVE);
             uint_field(out, 3, u64::from(description.kind == MetricKind::Counter));
         }),
-        MetricKind::Histogram => message_field(out, 9, |out| {
-            for (labels, value) in &family.points {
-                if let Value::Distribution(distribution) = value {
-                    message_field(out, 1, |out| {
-                        encode_distribution(out, labels, description.bounds, distribution, times);
+        MetricKind::Histogram => {
+            let field = match histograms {
+                HistogramAggregation::Exponential => 10,
+                HistogramAggregation::Explicit => 9,
+            };
+            message_field(out, field, |out| {
+                for (labels, value) in &family.points {
+                    let Value::Distribution(distribution) = value else { continue };
+                    message_field(out, 1, |out| match histograms {
+                        HistogramAggregation::Exponential => {
+                            encode_exponential(out, labels, distribution, times);
+                        }
+                        HistogramAggregation::Explicit => {
+                            encode_explicit(out, labels, description.bounds, distribution, times);
+                        }
                     });
                 }
-            }
-            uint_field(out, 2, CUMULATIVE);
-        }),
+                uint_field(out, 2, CUMULATIVE);
+            });
+        }
     }
 }
 
@@ -207,20 +220,49 @@ fn encode_numbers(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) {
     }
 }
 
-fn encode_distribution(
+/// Encodes a point with buckets by powers of two. While it has counted nothing, it has no buckets and
+/// no sum, because most series never count anything.
+fn encode_exponential(out: &mut Vec<u8>, labels: &SeriesLabels, distribution: &Distribution, times: Times) {
+    encode_labels(out, 1, labels);
+    fixed64_field(out, 2, times.start);
+    fixed64_field(out, 3, times.now);
+    signed_field(out, 6, exponential::SCALE);
+    let count = distribution.count();
+    if count == 0 {
+        return;
+    }
+    fixed64_field(out, 4, count);
+    double_field(out, 5, distribution.sum_nanoseconds as f64 / 1e9);
+    if distribution.zero > 0 {
+        fixed64_field(out, 7, distribution.zero);
+    }
+    if !distribution.buckets.is_empty() {
+        message_field(out, 8, |out| {
+            signed_field(out, 1, distribution.first);
+            packed_varint_field(out, 2, &distribution.buckets);
+        });
+    }
+    for exemplar in &distribution.exemplars {
+        message_field(out, 11, |out| encode_exemplar(out, exemplar));
+    }
+}
+
+/// Encodes a point with the classic buckets of its metric.
+fn encode_explicit(
     out: &mut Vec<u8>,
     labels: &SeriesLabels,
     bounds: &[f64],
     distribution: &Distribution,
     times: Times,
 ) {
+    let count = distribution.count();
     fixed64_field(out, 2, times.start);
     fixed64_field(out, 3, times.now);
-    fixed64_field(out, 4, distribution.count());
+    fixed64_field(out, 4, count);
     double_field(out, 5, distribution.sum_nanoseconds as f64 / 1e9);
-    packed_fixed64_field(out, 6, distribution.buckets.iter().copied());
+    packed_fixed64_field(out, 6, distribution.classic_buckets(bounds).into_iter());
     packed_fixed64_field(out, 7, bounds.iter().map(|bound| bound.to_bits()));
-    for exemplar in distribution.exemplars.iter().flatten() {
+    for exemplar in &distribution.exemplars {
         message_field(out, 8, |out| encode_exemplar(out, exemplar));
     }
     encode_labels(out, 9, labels);

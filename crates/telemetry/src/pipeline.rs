@@ -213,7 +213,8 @@ impl BatchSource for Points {
         let mut position = self.position();
         let part = self.telemetry.meter().snapshot_part(&mut position, POINTS_PER_REQUEST);
         let now = self.telemetry.now().unix_nanoseconds();
-        let points = metrics_request(self.telemetry.resource(), &part, now, into);
+        let points =
+            metrics_request(self.telemetry.resource(), &part, self.telemetry.histograms(), now, into);
         let more = if position.is_start() { More::Nothing } else { More::Later };
         BatchItems { items: points as u64, more }
     }

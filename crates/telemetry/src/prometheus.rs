@@ -1,25 +1,51 @@
 //! Every instrument in the Prometheus text format, for the private operations listener.
 //!
+//! The format has classic histograms only. Their buckets end at powers of two here, and series that
+//! never counted anything are left out. OTLP carries all of them, with eight times as many buckets.
+//!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
 use std::fmt::Write;
+use std::io::Write as _;
 
-use crate::catalogue::{SeriesLabels, prometheus_label};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::catalogue::{MetricKind, SeriesLabels, prometheus_label};
 use crate::meter::{Distribution, FamilySnapshot, Snapshot, Value};
 
 /// The media type of [`render`]'s output.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// The first line of the page, for people who compare it with what Prometheus has.
+const HEAD: &str = "\
+# Histograms have a bucket for each power of two here, and series that counted nothing are left out. OTLP is complete: see docs/METRICS.md.\n";
+
 /// Renders a snapshot as text.
 pub fn render(snapshot: &Snapshot) -> String {
     let mut out = String::with_capacity(64 << 10);
+    out.push_str(HEAD);
     for family in &snapshot.families {
         render_family(&mut out, family);
     }
     out
 }
 
+/// Compresses a page with gzip.
+pub fn compress(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+    // Writing to a vector cannot fail.
+    let _ = encoder.write_all(text.as_bytes());
+    encoder.finish().unwrap_or_default()
+}
+
 fn render_family(out: &mut String, family: &FamilySnapshot) {
+    let counted_nothing =
+        |value: &Value| matches!(value, Value::Distribution(distribution) if distribution.count() == 0);
+    let is_histogram = family.description.kind == MetricKind::Histogram;
+    if is_histogram && family.points.iter().all(|(_, value)| counted_nothing(value)) {
+        return;
+    }
     let name = family.description.prometheus_name();
     let kind = family.description.kind.prometheus_type();
     // Writing to a String cannot fail.
@@ -29,6 +55,7 @@ fn render_family(out: &mut String, family: &FamilySnapshot) {
         match value {
             Value::Integer(number) => render_sample(out, &name, labels, None, number),
             Value::Number(number) => render_sample(out, &name, labels, None, number_text(*number)),
+            distribution if counted_nothing(distribution) => {}
             Value::Distribution(distribution) => {
                 render_distribution(out, &name, labels, family.description.bounds, distribution);
             }
@@ -53,15 +80,15 @@ fn render_distribution(
     distribution: &Distribution,
 ) {
     let bucket = format!("{name}_bucket");
-    let mut cumulative = 0;
-    let bounds = bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-    for (bound, count) in bounds.zip(&distribution.buckets) {
-        cumulative += count;
-        render_sample(out, &bucket, labels, Some(&bound), cumulative);
+    for bound in bounds {
+        let within = distribution.within(*bound);
+        render_sample(out, &bucket, labels, Some(&bound.to_string()), within);
     }
+    let count = distribution.count();
+    render_sample(out, &bucket, labels, Some("+Inf"), count);
     let seconds = distribution.sum_nanoseconds as f64 / 1e9;
     render_sample(out, &format!("{name}_sum"), labels, None, seconds);
-    render_sample(out, &format!("{name}_count"), labels, None, cumulative);
+    render_sample(out, &format!("{name}_count"), labels, None, count);
 }
 
 fn render_sample(

@@ -178,6 +178,21 @@ pub(crate) fn packed_fixed64_field(
     }
 }
 
+/// Appends a `sint32` field; the default value 0 is left out, as proto3 does.
+pub(crate) fn signed_field(out: &mut Vec<u8>, field: u32, value: i32) {
+    uint_field(out, field, u64::from(((value << 1) ^ (value >> 31)) as u32));
+}
+
+/// Appends a packed repeated varint field.
+pub(crate) fn packed_varint_field(out: &mut Vec<u8>, field: u32, values: &[u64]) {
+    let length = |value: &u64| u64::from((64 - (value | 1).leading_zeros()).div_ceil(7));
+    tag(out, field, 2);
+    varint(out, values.iter().map(length).sum());
+    for value in values {
+        varint(out, *value);
+    }
+}
+
 /// Appends a nested message whose length is unknown until it has been written.
 ///
 /// The length is patched into a padded varint afterwards, so nothing is encoded twice. Messages of

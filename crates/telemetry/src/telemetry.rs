@@ -12,6 +12,7 @@ use crate::json;
 use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
 use crate::names::SERVICE_INSTANCE_ID;
+use crate::otlp::HistogramAggregation;
 use crate::otlp_encoding::{RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
@@ -66,6 +67,8 @@ pub struct TelemetrySettings {
     /// Selects the lines that are written. It is shared, so levels can be changed while the process
     /// runs.
     pub levels: LevelFilter,
+    /// Form in which histograms are sent.
+    pub histograms: HistogramAggregation,
     /// The OTLP resource of the process.
     pub resource: Resource,
 }
@@ -77,6 +80,7 @@ impl Default for TelemetrySettings {
             traces: false,
             exemplars: true,
             levels: LevelFilter::default(),
+            histograms: HistogramAggregation::default(),
             resource: Resource::default(),
         }
     }
@@ -149,6 +153,10 @@ impl Telemetry {
     /// Returns the OTLP resource of the process.
     pub fn resource(&self) -> &Resource {
         &self.inner.settings.resource
+    }
+
+    pub(crate) fn histograms(&self) -> HistogramAggregation {
+        self.inner.settings.histograms
     }
 
     pub(crate) fn sampler(&self) -> &Sampler {

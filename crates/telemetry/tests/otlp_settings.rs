@@ -11,8 +11,8 @@ use std::time::Duration;
 use otlp_sink::OtlpSink;
 use telemetry::Sampler;
 use telemetry::otlp::{
-    Compression, OtlpSettings, Protocol, STANDARD_VARIABLES, SecretHeaders, SettingError, SignalSettings,
-    Treatment,
+    Compression, HistogramAggregation, OtlpSettings, Protocol, STANDARD_VARIABLES, SecretHeaders,
+    SettingError, SignalSettings, Treatment,
 };
 
 /// Names and values of variables.
@@ -47,6 +47,30 @@ fn metrics(variables: Variables<'_>) -> SignalSettings {
 /// Returns the whole URL, which the settings themselves never show.
 fn url(settings: &SignalSettings) -> String {
     settings.endpoint.url().to_string()
+}
+
+#[test]
+fn histograms_are_exponential_unless_classic_buckets_are_asked_for() {
+    const NAME: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
+    let table = [
+        (None, HistogramAggregation::Exponential),
+        (Some(""), HistogramAggregation::Exponential),
+        (Some("base2_exponential_bucket_histogram"), HistogramAggregation::Exponential),
+        (Some("explicit_bucket_histogram"), HistogramAggregation::Explicit),
+        (Some("Explicit_Bucket_HISTOGRAM"), HistogramAggregation::Explicit),
+    ];
+    for (value, expected) in table {
+        let variables: Vec<_> = value.map(|value| (NAME, value)).into_iter().collect();
+        assert_eq!(with_endpoint(&variables).histograms, expected, "{value:?}");
+    }
+    for wrong in ["explicit", "drop", "last_value"] {
+        let problems = read(&[ENDPOINT, (NAME, wrong)]).unwrap_err();
+        let [problem] = &problems[..] else { panic!("{problems:?}") };
+        assert_eq!(
+            problem.to_string(),
+            format!("{NAME} must be `base2_exponential_bucket_histogram` or `explicit_bucket_histogram`")
+        );
+    }
 }
 
 #[test]
@@ -444,8 +468,6 @@ fn exactly_the_variables_that_have_an_effect_are_read() {
         set.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
     })
     .unwrap();
-    // Read where histograms are encoded.
-    names.borrow_mut().insert("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION".to_owned());
     assert_eq!(names.into_inner(), standard_names(&[Treatment::Honoured, Treatment::Refused]));
 }
 

@@ -73,7 +73,7 @@ in_tempo() {
 
 # in_prometheus [TIME]: now, or at a time in the past.
 in_prometheus() {
-    local query='http_server_request_duration_seconds_count{http_route="/v1/organizations",http_request_method="POST",http_response_status_code="201"}'
+    local query='histogram_count(http_server_request_duration_seconds{http_route="/v1/organizations",http_request_method="POST",http_response_status_code="201"})'
     local seen created at=${1:-$(date +%s)}
     { seen=$(number "$query" "$at") && created=$(number socialize_organizations_created_total "$at"); } || { echo "no such series"; return 1; }
     echo "$seen such request, $created organization created"

@@ -367,7 +367,7 @@ fn distribution() -> Panel {
         "Two separate bands mean two kinds of requests; one that moves up means that everything became slower.",
     )
     .width(12)
-    .ask(Target::heatmap(&requests().timed().buckets(RATE)))
+    .ask(Target::heatmap(&requests().timed().distribution(RATE)))
 }
 
 fn database() -> Panel {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Choice;
 use super::choice::{narrow_lines, narrow_series, narrow_spans};
-use crate::query::{BucketBound, Grouping, Lines, Spans, Vector};
+use crate::query::{Distribution, Grouping, Lines, Spans, Vector};
 
 /// The stores, by their names in `deploy/grafana/provisioning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,9 +96,9 @@ impl Target {
         Self::prometheus(query.text(), String::new(), true, "table")
     }
 
-    /// Queries the buckets of a histogram.
-    pub fn heatmap(query: &Vector<BucketBound>) -> Self {
-        Self::prometheus(query.text(), "{{le}}".to_owned(), false, "heatmap")
+    /// Queries a histogram, of which Grafana draws every bucket.
+    pub fn heatmap(query: &Distribution) -> Self {
+        Self::prometheus(query.text(), "__auto".to_owned(), false, "heatmap")
     }
 
     /// Queries the newest of these lines.

@@ -132,13 +132,6 @@ impl LabelName for AlertSeverity {
     const KEY: &'static str = "severity";
 }
 
-/// The upper bound of a histogram bucket, which every bucket series has.
-pub enum BucketBound {}
-
-impl LabelName for BucketBound {
-    const KEY: &'static str = "le";
-}
-
 /// Reasons why a request has no successful response: the values of its `error.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFailure {

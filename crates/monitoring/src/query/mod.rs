@@ -11,7 +11,7 @@
 //! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
 //! assert_eq!(
 //!     dead.above(0.0).text(),
-//!     r#"sum by (job_kind) (increase(socialize_job_run_duration_seconds_count{job=~"socialize/.+",outcome="dead"}[5m])) > 0"#
+//!     r#"sum by (job_kind) (histogram_count(increase(socialize_job_run_duration_seconds{job=~"socialize/.+",outcome="dead"}[5m]))) > 0"#
 //! );
 //! ```
 //!
@@ -63,13 +63,12 @@
 //! monitoring::query::select(&LOOP_FAILURES).quantile(0.95, std::time::Duration::from_mins(5));
 //! ```
 //!
-//! A bucket that the histogram does not have:
+//! A limit that no bucket of a histogram ends at:
 //!
 //! ```compile_fail,E0080
-//! use domain::catalogue::JOB_RUN_DURATION;
-//! use monitoring::query::Bucket;
-//! const BUCKET: Bucket = Bucket::of(&JOB_RUN_DURATION.description(), 31.0);
-//! assert_eq!(BUCKET.seconds(), 31.0);
+//! use monitoring::query::Limit;
+//! const LIMIT: Limit = Limit::at(31.0);
+//! assert_eq!(LIMIT.seconds(), 31.0);
 //! ```
 //!
 //! Combining results that are grouped by different labels, for which PromQL silently returns an
@@ -103,13 +102,13 @@ mod window;
 
 pub use duration::{Scale, duration_text};
 pub use labels::{
-    AlertName, AlertSeverity, Both, BucketBound, Build, BuildCommit, BuildVersion, CallFailure, ClientCall,
-    Environment, First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod,
-    Resource, ResponseStatus, Route, Second, ServerRequest, Total,
+    AlertName, AlertSeverity, Both, Build, BuildCommit, BuildVersion, CallFailure, ClientCall, Environment,
+    First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource,
+    ResponseStatus, Route, Second, ServerRequest, Total,
 };
 pub use selector::{
-    Bucket, FILE_SEGMENTS, Level, Queried, Selector, builds, calls, firing_alerts, requests, select,
-    unmatched_requests,
+    Distribution, FILE_SEGMENTS, Level, Limit, Queried, Selector, builds, calls, firing_alerts, requests,
+    select, unmatched_requests,
 };
 pub use stores::{
     APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Field, Lines, Spans, all_lines, lines, spans,

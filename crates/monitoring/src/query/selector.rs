@@ -12,8 +12,7 @@ use telemetry::catalogue::{
 use telemetry::{ClosedSet, DatabaseOutcome, ErrorType};
 
 use super::labels::{
-    AlertName, AlertSeverity, Both, BucketBound, Build, ClientCall, DatabaseCall, RequestFailure,
-    ResponseStatus, Route,
+    AlertName, AlertSeverity, Both, Build, ClientCall, DatabaseCall, RequestFailure, ResponseStatus, Route,
 };
 use super::stores::APPLICATION_SERIES;
 use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, Window, duration_text};
@@ -69,7 +68,9 @@ impl<L, K> Queried for ExporterMetric<L, K> {
 /// A selection of series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
     metric: MetricDescription,
-    suffix: &'static str,
+    /// The function that takes a number out of each histogram, of which Prometheus stores one series
+    /// instead of a series for each bucket.
+    of_histogram: Option<&'static str>,
     matchers: Vec<String>,
     offset: Option<Duration>,
     at_end: bool,
@@ -198,28 +199,24 @@ pub trait Level {}
 impl Level for IsGauge {}
 impl Level for IsUpDownCounter {}
 
-/// The upper bound of a histogram's bucket, in seconds.
+/// A limit of durations, in seconds, that is a bound of buckets: the number of durations above it is
+/// exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket(f64);
+pub struct Limit(f64);
 
-impl Bucket {
-    /// Returns the bucket of `metric` that ends at `seconds`. In a `const`, a missing bucket does
-    /// not compile.
+impl Limit {
+    /// Returns a limit of so many seconds, a power of two. In a `const`, another number does not
+    /// compile.
     ///
     /// # Panics
-    /// Panics if the metric has no such bucket.
-    pub const fn of(metric: &MetricDescription, seconds: f64) -> Self {
-        let mut position = 0;
-        while position < metric.bounds.len() {
-            if metric.bounds[position] == seconds {
-                return Self(seconds);
-            }
-            position += 1;
-        }
-        panic!("the histogram has no bucket that ends there");
+    /// Panics if `seconds` is no power of two.
+    pub const fn at(seconds: f64) -> Self {
+        const MANTISSA: u64 = (1 << (f64::MANTISSA_DIGITS - 1)) - 1;
+        assert!(seconds > 0.0 && seconds.to_bits() & MANTISSA == 0, "the limit is no power of two");
+        Self(seconds)
     }
 
-    /// Returns the bound in seconds.
+    /// Returns the limit in seconds.
     pub const fn seconds(self) -> f64 {
         self.0
     }
@@ -230,7 +227,7 @@ impl<L, K> Clone for Selector<L, K> {
     fn clone(&self) -> Self {
         Self {
             metric: self.metric,
-            suffix: self.suffix,
+            of_histogram: self.of_histogram,
             matchers: self.matchers.clone(),
             offset: self.offset,
             at_end: self.at_end,
@@ -241,7 +238,14 @@ impl<L, K> Clone for Selector<L, K> {
 
 impl<L, K> Selector<L, K> {
     fn all(metric: MetricDescription) -> Self {
-        Self { metric, suffix: "", matchers: Vec::new(), offset: None, at_end: false, types: PhantomData }
+        Self {
+            metric,
+            of_histogram: None,
+            matchers: Vec::new(),
+            offset: None,
+            at_end: false,
+            types: PhantomData,
+        }
     }
 
     fn matching<A: LabelName>(mut self, operator: &str, value: &str) -> Self {
@@ -250,10 +254,10 @@ impl<L, K> Selector<L, K> {
         self
     }
 
-    fn part<P>(self, suffix: &'static str) -> Selector<L, P> {
+    fn number<P>(self, of_histogram: &'static str) -> Selector<L, P> {
         Selector {
             metric: self.metric,
-            suffix,
+            of_histogram: Some(of_histogram),
             matchers: self.matchers,
             offset: self.offset,
             at_end: self.at_end,
@@ -314,7 +318,6 @@ impl<L, K> Selector<L, K> {
 
     fn text(&self, range: Option<Window>) -> String {
         let mut text = self.metric.prometheus_name();
-        text.push_str(self.suffix);
         if !self.matchers.is_empty() {
             text.push_str(&format!("{{{}}}", self.matchers.join(",")));
         }
@@ -331,7 +334,15 @@ impl<L, K> Selector<L, K> {
     }
 
     fn over(&self, function: &str, range: impl Into<Window>) -> String {
-        format!("{function}({})", self.text(Some(range.into())))
+        self.taken_out(format!("{function}({})", self.text(Some(range.into()))))
+    }
+
+    /// Returns the number that is wanted of histograms, and everything else as it is.
+    fn taken_out(&self, text: String) -> String {
+        match self.of_histogram {
+            Some(function) => format!("{function}({text})"),
+            None => text,
+        }
     }
 
     /// Returns 1 if no such series had a sample within the window. Telemetry is pushed, so this is
@@ -371,7 +382,8 @@ impl<L> Selector<L, IsCounter> {
     /// target was scraped then.
     pub fn began_within(&self, window: Duration) -> Samples<L> {
         let before = Self { offset: Some(window), ..self.clone() };
-        Samples::new(format!("{} unless {}", self.text(None), before.text(None)))
+        let [now, before] = [self, &before].map(|series| series.taken_out(series.text(None)));
+        Samples::new(format!("{now} unless {before}"))
     }
 
     /// Returns events between two points of a panel, each event in exactly one bar.
@@ -440,28 +452,39 @@ impl<L, K: Level> Selector<L, K> {
     }
 }
 
+/// Histograms of the application, which are native ones. Other programs have classic histograms,
+/// whose buckets are counters with names of their own.
 impl<L> Selector<L, IsHistogram> {
     /// Counts the recorded durations.
     pub fn count(self) -> Selector<L, IsCounter> {
-        self.part("_count")
+        self.number("histogram_count")
     }
 
     /// Sums the recorded durations, in seconds.
     pub fn seconds(self) -> Selector<L, IsCounter> {
-        self.part("_sum")
+        self.number("histogram_sum")
     }
 
-    /// Counts the durations that did not exceed the bound of a bucket.
-    pub fn within(self, bucket: Bucket) -> Selector<L, IsCounter> {
-        let bound = bucket.seconds().to_string();
-        let mut buckets = self.part("_bucket");
-        // Prometheus writes whole numbers with or without a fraction, depending on how it received
-        // them.
-        buckets.matchers.push(match bucket.seconds().fract() {
-            0.0 => format!("le=~\"{bound}([.]0)?\""),
-            _ => format!("le=\"{bound}\""),
-        });
-        buckets
+    /// Returns the number per second of durations above a limit. It is NaN while there are series
+    /// but no durations, and NaN passes no comparison.
+    pub fn rate_above(&self, limit: Limit, window: impl Into<Window>) -> Vector<super::Total> {
+        self.above(limit, "rate", window)
+    }
+
+    /// Returns the number of durations above a limit within a window, for each value of a label. It
+    /// is NaN like that of [`rate_above`](Self::rate_above).
+    pub fn increase_above_by<A: LabelName, P>(&self, limit: Limit, window: impl Into<Window>) -> Vector<A>
+    where
+        L: HasLabel<A, P>,
+    {
+        self.above(limit, "increase", window)
+    }
+
+    fn above<G: Grouping>(&self, limit: Limit, function: &str, window: impl Into<Window>) -> Vector<G> {
+        let durations = self.sum::<G>(function, window);
+        let share: Vector<G> =
+            Vector::call(format!("histogram_fraction({}, +Inf, {durations})", limit.seconds()));
+        share.multiplied_by(Vector::call(format!("histogram_count({durations})")))
     }
 
     /// Returns the quantile `q` of the durations.
@@ -490,14 +513,32 @@ impl<L> Selector<L, IsHistogram> {
     }
 
     fn quantile_of<G: Grouping>(self, q: f64, window: impl Into<Window>) -> Vector<G> {
-        let rate = self.part::<IsCounter>("_bucket").over("rate", window);
-        let keys = [vec![BucketBound::KEY.to_owned()], G::keys()].concat();
-        Vector::call(format!("histogram_quantile({q}, sum by ({}) ({rate}))", keys.join(", ")))
+        Vector::call(format!("histogram_quantile({q}, {})", self.sum::<G>("rate", window)))
     }
 
-    /// Returns cumulative counts by bucket, for a heat map.
-    pub fn buckets(self, window: impl Into<Window>) -> Vector<BucketBound> {
-        let increase = self.part::<IsCounter>("_bucket").over("increase", window);
-        Vector::call(format!("sum by ({}) ({increase})", BucketBound::KEY))
+    /// Returns the text of one histogram for each group.
+    fn sum<G: Grouping>(&self, function: &str, window: impl Into<Window>) -> String {
+        let durations = self.over(function, window);
+        match G::keys() {
+            keys if keys.is_empty() => format!("sum({durations})"),
+            keys => format!("sum by ({}) ({durations})", keys.join(", ")),
+        }
+    }
+
+    /// Returns one histogram of all durations, for a heat map.
+    pub fn distribution(self, window: impl Into<Window>) -> Distribution {
+        Distribution { text: self.sum::<super::Total>("increase", window) }
+    }
+}
+
+/// A query whose result is a histogram at each point in time.
+pub struct Distribution {
+    text: String,
+}
+
+impl Distribution {
+    /// Returns the PromQL text.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 }

@@ -220,6 +220,11 @@ impl<G: Grouping> Vector<G> {
         self.with("/", &divisor.to_string())
     }
 
+    /// Multiplies by the other's values group by group.
+    pub(super) fn multiplied_by(&self, other: Self) -> Self {
+        self.with("*", &other.operand())
+    }
+
     /// Divides by `whole`. The result is empty where `whole` is not above zero.
     pub fn share_of(&self, whole: Self) -> Self {
         self.with("/", &format!("({} > 0)", whole.operand()))

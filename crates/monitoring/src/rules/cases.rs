@@ -8,8 +8,9 @@ use telemetry::catalogue::{
     IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label,
 };
 
+use super::native::Within;
 use crate::query::{
-    Bucket, LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
+    LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
 };
 
 /// A situation, and the series of the alert that fire in it.
@@ -113,10 +114,19 @@ const THEIRS: &[(&str, &str)] = &[("instance", "a")];
 pub struct Series {
     /// Name and labels.
     pub name: String,
-    /// Samples in promtool's notation: `0+1x10` rises by one ten times; `_x5` omits five samples.
-    pub values: String,
+    /// Samples of the series.
+    pub values: Values,
     /// Change of the samples at a faster scale.
     pub pace: Pace,
+}
+
+/// Samples of a series.
+#[derive(Clone, Debug)]
+pub enum Values {
+    /// Numbers in promtool's notation: `0+1x10` rises by one ten times; `_x5` omits five samples.
+    Numbers(String),
+    /// A histogram, by counts within rising durations.
+    Durations(Vec<Within>),
 }
 
 /// Change of samples where rules run faster than in production.
@@ -134,7 +144,7 @@ impl Series {
     /// A series of a metric.
     pub fn of<M: Queried<Labels = L>, L: LabelSet>(metric: &M, labels: L, values: &str) -> Self {
         let source = if M::OF_APPLICATION { OURS } else { THEIRS };
-        Self::named(&metric.description(), source, "", labels.pairs(), values)
+        Self::plain(name_of(&metric.description(), source, labels.pairs()), values.to_owned())
     }
 
     /// A series whose values are Unix times at real scale.
@@ -148,7 +158,7 @@ impl Series {
 
     /// A series by its name with labels.
     pub(super) fn plain(name: String, values: String) -> Self {
-        Self { name, values, pace: Pace::Same }
+        Self { name, values: Values::Numbers(values), pace: Pace::Same }
     }
 
     /// The same series of another instance.
@@ -161,26 +171,27 @@ impl Series {
     /// The result of a recording rule. For alerts that are evaluated rarely, because promtool records only as
     /// often as it evaluates.
     pub fn recorded(recording: &Recording<Total>, values: &str) -> Self {
-        Self { name: recording.name.to_owned(), values: values.to_owned(), pace: Pace::Rate }
+        Self { name: recording.name.to_owned(), values: Values::Numbers(values.to_owned()), pace: Pace::Rate }
     }
 
     /// The result of a recording rule for one value of its label.
     pub fn recorded_for<A: Label>(recording: &Recording<A>, label: A, values: &str) -> Self {
         let name = format!("{}{{{}=\"{}\"}}", recording.name, prometheus_label(A::KEY), label.as_str());
-        Self { name, values: values.to_owned(), pace: Pace::Rate }
+        Self { name, values: Values::Numbers(values.to_owned()), pace: Pace::Rate }
     }
 
-    /// The count of a histogram.
+    /// A histogram of durations that are all usual.
     pub fn count<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, values: &str) -> Self {
-        Self::named(&metric.description(), OURS, "_count", labels.pairs(), values)
+        Self::durations(metric, labels, &[(USUAL, values)])
     }
 
-    /// A bucket of a histogram; an infinite bound means the `+Inf` bucket.
-    pub fn bucket<L: LabelSet>(metric: &Metric<L, IsHistogram>, labels: L, bound: f64, values: &str) -> Self {
-        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
-        let mut labels: Vec<(&str, &str)> = labels.pairs().collect();
-        labels.push(("le", &bound));
-        Self::named(&metric.description(), OURS, "_bucket", labels.into_iter(), values)
+    /// A histogram with the counts of durations within rising numbers of seconds.
+    pub fn durations<L: LabelSet>(
+        metric: &Metric<L, IsHistogram>,
+        labels: L,
+        within: &[(f64, &str)],
+    ) -> Self {
+        Self::histogram(name_of(&metric.description(), OURS, labels.pairs()), within)
     }
 
     /// The count of requests with one kind of failure, or without any.
@@ -188,22 +199,26 @@ impl Series {
         Self::answered(&Answered { failure, ..Answered::WELL }, values)
     }
 
-    /// The count of requests with this response.
+    /// The count of requests with this response, all of usual duration.
     pub fn answered(answered: &Answered, values: &str) -> Self {
+        Self::answered_within(answered, &[(USUAL, values)])
+    }
+
+    /// The counts of requests with this response within rising numbers of seconds.
+    pub fn answered_within(answered: &Answered, within: &[(f64, &str)]) -> Self {
         let labels = answered.labels().into_iter();
-        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_count", labels, values)
+        Self::histogram(name_of(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, labels), within)
     }
 
-    /// The count of requests that took no longer than a bound.
-    pub fn requests_within(bucket: Option<Bucket>, values: &str) -> Self {
-        Self::answered_within(&Answered::WELL, bucket, values)
+    fn histogram(name: String, within: &[(f64, &str)]) -> Self {
+        let within =
+            within.iter().map(|(seconds, counts)| Within { seconds: *seconds, counts: (*counts).to_owned() });
+        Self { name, values: Values::Durations(within.collect()), pace: Pace::Same }
     }
 
-    /// The count of requests with this response that took no longer than a bound.
-    pub fn answered_within(answered: &Answered, bucket: Option<Bucket>, values: &str) -> Self {
-        let bound = bucket.map_or("+Inf".to_owned(), |bucket| bucket.seconds().to_string());
-        let labels = answered.labels().into_iter().chain([("le", bound.as_str())]);
-        Self::named(&HTTP_SERVER_REQUEST_DURATION.description(), OURS, "_bucket", labels, values)
+    /// A histogram of another program, whose durations exceed every limit.
+    pub(super) fn slow_twin(name: String, counts: String) -> Self {
+        Self { name, values: Values::Durations(vec![Within { seconds: SLOW, counts }]), pace: Pace::Same }
     }
 
     /// The same series as exported by another program with a metric of the same name.
@@ -211,25 +226,27 @@ impl Series {
     pub fn of_another_program(self) -> Self {
         Self { name: self.name.replace(APPLICATION, "alloy"), ..self }
     }
-
-    fn named<'a>(
-        metric: &MetricDescription,
-        source: &[(&'static str, &'static str)],
-        suffix: &str,
-        labels: impl Iterator<Item = (&'a str, &'a str)>,
-        values: &str,
-    ) -> Self {
-        let labels: Vec<_> = source
-            .iter()
-            .copied()
-            .filter(|(key, _)| !metric.label_keys.contains(key))
-            .chain(labels.filter(|(_, value)| !value.is_empty()))
-            .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
-            .collect();
-        let name = format!("{}{suffix}{{{}}}", metric.prometheus_name(), labels.join(", "));
-        Self::plain(name, values.to_owned())
-    }
 }
+
+/// The name of a series with its labels.
+fn name_of<'a>(
+    metric: &MetricDescription,
+    source: &[(&'static str, &'static str)],
+    labels: impl Iterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let labels: Vec<_> = source
+        .iter()
+        .copied()
+        .filter(|(key, _)| !metric.label_keys.contains(key))
+        .chain(labels.filter(|(_, value)| !value.is_empty()))
+        .map(|(key, value)| format!("{}=\"{value}\"", prometheus_label(key)))
+        .collect();
+    format!("{}{{{}}}", metric.prometheus_name(), labels.join(", "))
+}
+
+/// A duration in seconds that no limit calls slow, and one that every limit does.
+const USUAL: f64 = 0.25;
+const SLOW: f64 = 32.0;
 
 /// Labels of a request and its response.
 #[derive(Clone, Copy)]

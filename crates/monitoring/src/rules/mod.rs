@@ -15,6 +15,7 @@ mod disks;
 pub(crate) mod equivalent_mutants;
 mod host;
 mod loops;
+mod native;
 pub mod notifications;
 mod objectives;
 mod other_programs;
@@ -38,8 +39,9 @@ use std::time::Duration;
 
 use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
 
-pub use cases::{Answered, Case, Expected, Length, Moment, Pace, Series, Shown};
+pub use cases::{Answered, Case, Expected, Length, Moment, Pace, Series, Shown, Values};
 pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
+pub use native::Within;
 pub use recordings::{
     CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS, WORKFLOW_ACTIONS, Workflow,
 };

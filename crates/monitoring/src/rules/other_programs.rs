@@ -2,25 +2,30 @@
 //! same names as the application's. A rule that does not select the application's own series fails its tests
 //! because of them.
 
-use super::Series;
 use super::cases::APPLICATION;
+use super::{Series, Values};
 
 /// A program whose gauges are all zero, and one whose gauges exceed every threshold. The counters of both
-/// rise fast.
+/// rise fast, and the durations of the first exceed every limit.
 const LOW: &str = "alloy";
 const HIGH: &str = "tempo";
 
 /// Series of other programs beside those of a case, for so many minutes.
 pub(super) fn beside(series: &[Series], minutes: u64) -> Vec<Series> {
     let ours = series.iter().filter(|series| series.name.contains(APPLICATION));
-    ours.flat_map(|series| twins(&series.name, minutes)).collect()
+    ours.flat_map(|series| twins(series, minutes)).collect()
 }
 
-fn twins(name: &str, minutes: u64) -> Vec<Series> {
-    let twin = |job: &str, values: String| Series::plain(name.replace(APPLICATION, job), values);
-    let metric = name.split('{').next().unwrap_or_default();
-    if ["_total", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) {
-        return vec![twin(LOW, format!("0+1000x{minutes}"))];
+fn twins(series: &Series, minutes: u64) -> Vec<Series> {
+    let name = |job: &str| series.name.replace(APPLICATION, job);
+    let twin = |job: &str, values: String| Series::plain(name(job), values);
+    let many = format!("0+1000x{minutes}");
+    if matches!(series.values, Values::Durations(_)) {
+        return vec![Series::slow_twin(name(LOW), many)];
+    }
+    let metric = series.name.split('{').next().unwrap_or_default();
+    if metric.ends_with("_total") {
+        return vec![twin(LOW, many)];
     }
     vec![twin(LOW, format!("0x{minutes}")), twin(HIGH, format!("1000000000000x{minutes}"))]
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::thresholds::SLOW_REQUEST;
-use super::{FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, Series};
+use super::{Answered, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, Series};
 use crate::query::RequestFailure;
 
 /// A situation, and the values recorded in it.
@@ -60,12 +60,14 @@ pub(crate) fn all() -> Vec<RecordingCase> {
         case(
             SLOW_REQUESTS.name,
             "one in two",
-            vec![
-                Series::requests(None, "0+2x30"),
-                Series::requests_within(Some(SLOW_REQUEST), "0+1x30"),
-                Series::requests_within(None, "0+2x30"),
-            ],
+            vec![Series::answered_within(
+                &Answered::WELL,
+                &[(SLOW_REQUEST.seconds(), "0+1x30"), (SLOW_REQUEST.seconds() * 2.0, "0+2x30")],
+            )],
         )
         .records(12, 1.0),
+        case(SLOW_REQUESTS.name, "nothing is asked for", vec![Series::requests(None, "5x30")])
+            .records(12, 0.0),
+        case(SLOW_REQUESTS.name, "nothing is known", vec![]).records_nothing(12),
     ]
 }

@@ -37,8 +37,9 @@ pub const TIMED_REQUESTS: Recording<Total> = Recording {
 pub const SLOW_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_slow:rate5m",
     query: |scale| {
-        let fast = requests().timed().within(SLOW_REQUEST).rate(scale.of(SHORT)).sum();
-        (TIMED_REQUESTS.query)(scale).minus(fast)
+        let slow = requests().timed().rate_above(SLOW_REQUEST, scale.of(SHORT));
+        // While nothing is requested the number of slow requests is NaN, and that of all is zero.
+        slow.at_least(0.0).or((TIMED_REQUESTS.query)(scale))
     },
 };
 

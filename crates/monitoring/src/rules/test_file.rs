@@ -1,10 +1,10 @@
 //! Renders tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
 
 use super::cases::{Length, Moment, Pace, case};
-use super::other_programs;
 use super::recording_cases::{self, RecordingCase};
 use super::rule_file::{annotations, block, interval, push};
-use super::{Alert, Case, Expected, Group, LATER, RuleFile, Series, Shown, groups};
+use super::{Alert, Case, Expected, Group, LATER, RuleFile, Series, Shown, Values, groups};
+use super::{native, other_programs};
 use crate::query::{Scale, duration_text};
 
 use std::sync::LazyLock;
@@ -12,6 +12,22 @@ use std::time::Duration;
 
 /// Interval between samples.
 const STEP: Duration = Duration::from_mins(1);
+
+/// promtool holds at most 10,000 samples and counts a histogram as ten. So cases that last longer have a
+/// histogram every five minutes only.
+const LONG_CASE: u64 = 10 * 60;
+const SELDOM: u64 = 5;
+
+/// Minutes between two samples of a case.
+fn minutes_between(series: &[Series], minutes: u64) -> u64 {
+    let is_histogram = |series: &Series| matches!(series.values, Values::Durations(_));
+    if minutes > LONG_CASE && !series.is_empty() && series.iter().all(is_histogram) { SELDOM } else { 1 }
+}
+
+/// Minutes until the last moment of a case.
+fn minutes(moments: impl Iterator<Item = Duration>) -> u64 {
+    moments.max().unwrap_or_default().as_secs().div_ceil(STEP.as_secs())
+}
 
 /// Minutes after which an empty Prometheus is checked in the case without data.
 const NO_DATA_AFTER: u64 = 30;
@@ -53,8 +69,7 @@ fn render_recordings(scale: Scale) -> String {
 /// Recordings are rates per second; their cases check them per minute.
 pub(crate) fn render_recording_case(out: &mut String, case: &RecordingCase, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", case.recording, case.name));
-    push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
-    render_series(out, &case.series, &[], case.moments.iter().map(|(at, _)| *at), scale);
+    render_series(out, &case.series, &[], minutes(case.moments.iter().map(|(at, _)| *at)), scale);
     out.push_str("    promql_expr_test:\n");
     for (at, per_minute) in &case.moments {
         let minute = scale.of(STEP).as_secs();
@@ -124,33 +139,31 @@ pub(crate) fn render_cases(out: &mut String, alert: &Alert, scale: Scale, cases:
 
 fn render_case(out: &mut String, alert: &Alert, case: &Case, scale: Scale) {
     push(out, format_args!("  - name: \"{}: {}\"\n", alert.name, case.name));
-    push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP))));
-    render_series(out, &case.series, &case.besides, case.moments.iter().map(|moment| moment.at), scale);
+    let minutes = minutes(case.moments.iter().map(|moment| moment.at));
+    render_series(out, &case.series, &case.besides, minutes, scale);
     out.push_str("    alert_rule_test:\n");
     for moment in &case.moments {
         render_moment(out, alert, moment, scale);
     }
 }
 
-fn render_series(
-    out: &mut String,
-    series: &[Series],
-    besides: &[Series],
-    moments: impl Iterator<Item = Duration>,
-    scale: Scale,
-) {
+fn render_series(out: &mut String, series: &[Series], besides: &[Series], minutes: u64, scale: Scale) {
+    let between = minutes_between(series, minutes);
+    push(out, format_args!("    interval: {}\n", duration_text(scale.of(STEP * between as u32))));
     if series.is_empty() {
         out.push_str("    input_series: []\n");
         return;
     }
     out.push_str("    input_series:\n");
-    let last = moments.max().unwrap_or_default();
-    let of_others = other_programs::beside(series, last.as_secs().div_ceil(STEP.as_secs()));
+    let of_others = other_programs::beside(series, minutes);
     for series in series.iter().chain(besides).chain(&of_others) {
-        let values = match series.pace {
-            Pace::Same => series.values.clone(),
-            Pace::Time => fewer(&series.values, scale),
-            Pace::Rate => more(&series.values, scale),
+        let values = match (&series.values, series.pace) {
+            (Values::Durations(observed), _) => {
+                format!("'{}'", native::samples(observed, minutes, between as usize))
+            }
+            (Values::Numbers(values), Pace::Same) => values.clone(),
+            (Values::Numbers(values), Pace::Time) => fewer(values, scale),
+            (Values::Numbers(values), Pace::Rate) => more(values, scale),
         };
         push(out, format_args!("      - values: {values}\n"));
         block(out, "        ", "series", &series.name);

@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use domain::catalogue::BLOB_OPERATION_DURATION;
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-
-use crate::query::Bucket;
+use crate::query::Limit;
 
 /// The window of most conditions. It covers four exports of metrics at the default of 60 seconds, so one lost
 /// export changes little.
@@ -143,7 +140,7 @@ pub const WORKFLOW_WINDOWS: [Duration; 2] = [Duration::from_hours(6), Duration::
 pub const FEWEST_ATTEMPTS: f64 = 5.0;
 
 /// Longest duration that users do not perceive as waiting.
-pub const SLOW_REQUEST: Bucket = Bucket::of(&HTTP_SERVER_REQUEST_DURATION.description(), 1.0);
+pub const SLOW_REQUEST: Limit = Limit::at(1.0);
 
 /// With fewer requests a percentile is the duration of a single one.
 pub const FEWEST_REQUESTS: f64 = 20.0;
@@ -199,7 +196,7 @@ pub const LOGIN_SUCCESS_SHARE: f64 = 0.2;
 pub const FEWEST_LOGINS: f64 = 20.0;
 
 /// A part of a file has at most a few MiB, and a healthy store writes it within a second.
-pub const BLOB_STORE_SLOW: Bucket = Bucket::of(&BLOB_OPERATION_DURATION.description(), 2.5);
+pub const BLOB_STORE_SLOW: Limit = Limit::at(2.0);
 
 /// E-mails, blob operations and deliveries are rare: three failures are a fault of the remote side.
 pub const FEWEST_FAILURES: f64 = 3.0;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use telemetry::builtin;
-use telemetry::meter::{Snapshot, Value};
+use telemetry::meter::{Distribution, Snapshot, Value};
 
 /// Window of rates and quantiles.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -12,10 +12,10 @@ const WINDOW: Duration = Duration::from_secs(10);
 const HISTORY: usize = 120;
 
 /// Cumulative counts of completed requests.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Requests {
-    /// Counts by duration, in the histogram's buckets.
-    buckets: Vec<u64>,
+    /// Their durations.
+    durations: Distribution,
     /// Responses with status 4xx.
     refused: u64,
     /// Responses with status 5xx.
@@ -29,10 +29,7 @@ impl Requests {
         let families = snapshot.families.iter().filter(|family| family.description.name == name);
         for (labels, value) in families.flat_map(|family| &family.points) {
             let Value::Distribution(distribution) = value else { continue };
-            requests.buckets.resize(distribution.buckets.len(), 0);
-            for (sum, count) in requests.buckets.iter_mut().zip(&distribution.buckets) {
-                *sum += count;
-            }
+            requests.durations.add_all(distribution);
             let status = labels.iter().find(|(key, _)| *key == "http.response.status_code");
             match status.and_then(|(_, status)| status.chars().next()) {
                 Some('4') => requests.refused += distribution.count(),
@@ -44,7 +41,7 @@ impl Requests {
     }
 
     pub(super) fn count(&self) -> u64 {
-        self.buckets.iter().sum()
+        self.durations.count()
     }
 
     pub(super) fn failed(&self) -> u64 {
@@ -56,33 +53,16 @@ impl Requests {
     }
 
     fn since(&self, earlier: &Self) -> Self {
-        let before = earlier.buckets.iter().chain(std::iter::repeat(&0));
         Self {
-            buckets: self.buckets.iter().zip(before).map(|(now, before)| now - before).collect(),
+            durations: self.durations.since(&earlier.durations),
             refused: self.refused - earlier.refused,
             failed: self.failed - earlier.failed,
         }
     }
 
-    /// Estimates a quantile of the durations by interpolation within a bucket. Above the last bound it
-    /// returns that bound.
+    /// Estimates a quantile of the durations.
     pub(super) fn quantile(&self, quantile: f64) -> Option<Duration> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        let bounds = builtin::HTTP_SERVER_REQUEST_DURATION.description().bounds;
-        let wanted = quantile * count as f64;
-        let (mut below, mut lower) = (0.0, 0.0);
-        for (bucket, upper) in self.buckets.iter().zip(bounds) {
-            let bucket = *bucket as f64;
-            if below + bucket >= wanted && bucket > 0.0 {
-                let within = (wanted - below) / bucket;
-                return Some(Duration::from_secs_f64(lower + (upper - lower) * within));
-            }
-            (below, lower) = (below + bucket, *upper);
-        }
-        bounds.last().map(|last| Duration::from_secs_f64(*last))
+        self.durations.quantile(quantile).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 }
 
@@ -145,26 +125,29 @@ impl TrafficMeter {
 
 #[cfg(test)]
 mod tests {
+    use telemetry::exponential;
+
     use super::*;
 
-    /// `fast` requests in the first bucket, which ends at 5 ms, and `slow` in the second, which ends at 10.
+    /// `fast` requests that took up to 4 ms, and `slow` ones that took up to 8.
     fn requests(fast: u64, slow: u64) -> Requests {
-        let mut buckets = vec![0; builtin::HTTP_SERVER_REQUEST_DURATION.description().bounds.len() + 1];
-        (buckets[0], buckets[1]) = (fast, slow);
-        Requests { buckets, refused: slow, failed: 0 }
+        let mut durations = Distribution::default();
+        for (exponent, count) in [(-8, fast), (-7, slow)] {
+            let index = exponential::index(exponential::power_of_two(exponent)).expect("a bucket");
+            durations.add(index, count);
+        }
+        Requests { durations, refused: slow, failed: 0 }
     }
 
     #[test]
     fn quantiles_are_interpolated_within_their_bucket() {
         let milliseconds = |duration: Option<Duration>| duration.expect("requests").as_secs_f64() * 1000.0;
         assert_eq!(requests(0, 0).quantile(0.5), None);
-        assert!((milliseconds(requests(100, 0).quantile(0.5)) - 2.5).abs() < 1e-6);
-        assert!((milliseconds(requests(50, 50).quantile(0.95)) - 9.5).abs() < 1e-6);
-        let mut endless = requests(0, 0);
-        if let Some(last) = endless.buckets.last_mut() {
-            *last = 1;
-        }
-        assert!((milliseconds(endless.quantile(0.95)) - 10_000.0).abs() < 1e-6);
+        // In the middle of a bucket that is an eighth of an octave.
+        let middle = 1000.0 / 256.0 / (1.0_f64 / 16.0).exp2();
+        assert!((milliseconds(requests(100, 0).quantile(0.5)) - middle).abs() < 1e-4);
+        assert!((milliseconds(requests(50, 50).quantile(0.75)) - 2.0 * middle).abs() < 1e-4);
+        assert!((milliseconds(requests(50, 50).quantile(1.0)) - 1000.0 / 128.0).abs() < 1e-4);
     }
 
     #[test]

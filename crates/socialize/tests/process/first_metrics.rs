@@ -41,7 +41,7 @@ fn count(metric: &Metric) -> Option<f64> {
             };
             Some(sum.data_points.iter().map(|point| value(&point.value)).sum())
         }
-        metric::Data::Histogram(histogram) => {
+        metric::Data::ExponentialHistogram(histogram) => {
             Some(histogram.data_points.iter().map(|point| point.count as f64).sum())
         }
         _ => None,

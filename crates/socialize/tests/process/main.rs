@@ -33,6 +33,7 @@ mod raw_connection;
 mod refused_bodies;
 mod rolling_restart;
 mod schema_version;
+mod series;
 mod signals;
 mod simulate;
 mod telemetry_over_otlp;

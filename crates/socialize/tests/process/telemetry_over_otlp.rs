@@ -7,13 +7,15 @@ use chrono::DateTime;
 use http::Method;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, Metric, metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, ExponentialHistogramDataPoint, Metric, metric,
+};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
-use telemetry::{Sampler, names};
+use telemetry::{Sampler, exponential, names};
 use test_support::{Answer, TestDatabase, assert_known_attributes};
 
 use crate::exposition::Exposition;
@@ -172,9 +174,9 @@ impl Received {
         found.unwrap_or_else(|| panic!("no metric {name}"))
     }
 
-    pub(crate) fn histogram(&self, name: &str) -> &[HistogramDataPoint] {
+    pub(crate) fn histogram(&self, name: &str) -> &[ExponentialHistogramDataPoint] {
         match &self.metric(name).data {
-            Some(metric::Data::Histogram(histogram)) => &histogram.data_points,
+            Some(metric::Data::ExponentialHistogram(histogram)) => &histogram.data_points,
             other => panic!("{name} is no histogram: {other:?}"),
         }
     }
@@ -201,7 +203,7 @@ fn expected_scope(span: &Span) -> &'static str {
 
 /// A collection is sent in parts, the first of which always starts with the same metric. A metric with many
 /// series is split.
-fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
+pub(crate) fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec<Metric> {
     let mut collection: Vec<Metric> = Vec::new();
     for request in requests {
         let metrics = request.resource_metrics.into_iter().flat_map(|metrics| metrics.scope_metrics);
@@ -226,7 +228,7 @@ fn append(begun: &mut Metric, rest: Metric) {
         (Some(metric::Data::Gauge(begun)), Some(metric::Data::Gauge(rest))) => {
             begun.data_points.extend(rest.data_points);
         }
-        (Some(metric::Data::Histogram(begun)), Some(metric::Data::Histogram(rest))) => {
+        (Some(metric::Data::ExponentialHistogram(begun)), Some(metric::Data::ExponentialHistogram(rest))) => {
             begun.data_points.extend(rest.data_points);
         }
         (begun, rest) => panic!("{begun:?} goes on as {rest:?}"),
@@ -389,12 +391,12 @@ fn assert_follows(metric: &Metric, description: &MetricDescription) {
         (Some(metric::Data::Gauge(gauge)), MetricKind::Gauge) => {
             gauge.data_points.iter().map(|point| values(&point.attributes)).collect()
         }
-        (Some(metric::Data::Histogram(histogram)), MetricKind::Histogram) => {
+        (Some(metric::Data::ExponentialHistogram(histogram)), MetricKind::Histogram) => {
             assert_eq!(histogram.aggregation_temporality, cumulative, "{name}");
             for point in &histogram.data_points {
-                assert_eq!(point.explicit_bounds, description.bounds, "{name}");
-                assert_eq!(point.bucket_counts.len(), description.bounds.len() + 1, "{name}");
-                assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count, "{name}");
+                let buckets = point.positive.as_ref().map(|positive| &positive.bucket_counts[..]);
+                let counted = buckets.unwrap_or_default().iter().sum::<u64>() + point.zero_count;
+                assert_eq!((counted, point.scale), (point.count, exponential::SCALE), "{name}");
             }
             histogram.data_points.iter().map(|point| values(&point.attributes)).collect()
         }
@@ -413,7 +415,7 @@ fn assert_follows(metric: &Metric, description: &MetricDescription) {
 }
 
 /// Asserts that the series of requests are exactly those that the OpenAPI document implies.
-fn assert_every_documented_answer_has_a_series(points: &[HistogramDataPoint]) {
+fn assert_every_documented_answer_has_a_series(points: &[ExponentialHistogramDataPoint]) {
     let known: BTreeSet<String> =
         points.iter().map(|point| format!("{:?}", values(&point.attributes))).collect();
     assert_eq!(known.len(), points.len(), "each series once");

@@ -53,7 +53,10 @@ impl Prometheus {
         let parameters = [("query", query), ("start", &*start), ("end", &*end), ("step", &*step)];
         let data = self.get("/api/v1/query_range", &parameters).await?;
         let series = data["result"].as_array().into_iter().flatten();
-        let points = series.map(|series| series["values"].as_array().into_iter().flatten().collect());
+        let points = series.map(|series| {
+            let numbers = series["values"].as_array().into_iter().flatten();
+            numbers.chain(series["histograms"].as_array().into_iter().flatten()).collect()
+        });
         Ok(series_with_points(points))
     }
 
@@ -97,9 +100,11 @@ impl Prometheus {
     }
 }
 
-/// Values of series whose points are pairs of time and text, without empty series.
+/// Values of series whose points are pairs of time and text, without empty series. The value of a
+/// histogram is its count.
 fn series_with_points<'a>(series: impl Iterator<Item = Vec<&'a Value>>) -> Vec<Vec<f64>> {
-    let number = |point: &Value| point[1].as_str().and_then(|text| text.parse().ok());
+    let number =
+        |point: &Value| point[1].as_str().or(point[1]["count"].as_str()).and_then(|text| text.parse().ok());
     let numbers = |points: Vec<&Value>| -> Vec<f64> {
         points.into_iter().filter_map(number).filter(|number: &f64| !number.is_nan()).collect()
     };

@@ -149,7 +149,7 @@ async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, Stri
 /// Checks that exemplars of durations name traces in Tempo of such requests. Returns the number of exemplars.
 async fn check_exemplars(prometheus: &Prometheus) -> usize {
     let (start, end) = ((now() - 3600).to_string(), (now() + 60).to_string());
-    let metric = format!("{}_bucket", HTTP_SERVER_REQUEST_DURATION.description().prometheus_name());
+    let metric = HTTP_SERVER_REQUEST_DURATION.description().prometheus_name();
     eventually("a duration in Prometheus whose trace is in Tempo", async || {
         let parameters = [("query", &*metric), ("start", &*start), ("end", &*end)];
         let series = prometheus.get("/api/v1/query_exemplars", &parameters).await?;

@@ -112,7 +112,7 @@ pub(crate) async fn check(
     let arrived = [
         format!(r#"max(alloy_build_info{{job="{ALLOY_JOB}"}})"#),
         format!(
-            r#"sum(rate(http_server_request_duration_seconds_count{{job="{NAMESPACE}/{SERVICE}"}}[1m])) > {IMPOSSIBLE}"#
+            r#"sum(histogram_count(rate(http_server_request_duration_seconds{{job="{NAMESPACE}/{SERVICE}"}}[1m]))) > {IMPOSSIBLE}"#
         ),
     ];
     for query in &arrived {
@@ -178,17 +178,17 @@ fn resource() -> Value {
     ]})
 }
 
-/// Points of failed requests that exceed every bucket bound, and the same for database operations and calls.
+/// Points of failed requests of 16 to 32 seconds, and the same for database operations and calls.
 fn points(count: u64) -> Value {
     let started = "1700000000000000000";
     let attributes = |more: &[(&str, &str)]| -> Vec<Value> {
         more.iter().map(|(name, value)| text(name, value)).collect()
     };
     let histogram = |name: &str, more: &[(&str, &str)]| {
-        json!({"name": name, "unit": "s", "histogram": {"aggregationTemporality": 2, "dataPoints": [{
+        json!({"name": name, "unit": "s", "exponentialHistogram": {"aggregationTemporality": 2, "dataPoints": [{
             "timeUnixNano": now(), "startTimeUnixNano": started, "count": count.to_string(),
-            "sum": count as f64 * 30.0, "explicitBounds": [0.5, 1.0, 5.0],
-            "bucketCounts": ["0", "0", "0", count.to_string()], "attributes": attributes(more),
+            "sum": count as f64 * 30.0, "scale": 0, "zeroCount": "0",
+            "positive": {"offset": 4, "bucketCounts": [count.to_string()]}, "attributes": attributes(more),
         }]}})
     };
     let level = |name: &str, unit: &str| {

@@ -34,7 +34,8 @@ pub use sender::{
     BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, StartError, shutdown,
 };
 pub use settings::{
-    Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
+    Compression, Endpoint, HistogramAggregation, OtlpSettings, Protocol, ResourceSettings, SettingError,
+    SignalSettings,
 };
 pub use standard::{STANDARD_VARIABLES, StandardVariables, Treatment};
 pub use statistics::{ExportFailure, SenderCounts, SenderStatistics};

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::transport::{self, Reply};
-use super::{ExportFailure, SignalSettings, StartError};
+use super::{ExportFailure, HistogramAggregation, SignalSettings, StartError};
 use crate::builtin::{self, Signal};
 use crate::instrumentation_scope;
 use crate::log::Level;
@@ -61,7 +61,8 @@ fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {
     if signal == Signal::Metrics {
         telemetry.meter().observe(&builtin::PROCESS_UPTIME, |()| Some(0.0));
         let now = telemetry.now().unix_nanoseconds();
-        metrics_request(telemetry.resource(), &telemetry.meter().snapshot(), now, &mut request);
+        let snapshot = telemetry.meter().snapshot();
+        metrics_request(telemetry.resource(), &snapshot, HistogramAggregation::default(), now, &mut request);
         return request;
     }
     let done = OutcomeDescription {

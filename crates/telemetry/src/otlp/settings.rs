@@ -26,12 +26,24 @@ pub struct OtlpSettings {
     pub traces: Option<SignalSettings>,
     /// Destination of metric points; `None` to export none.
     pub metrics: Option<SignalSettings>,
+    /// Form in which histograms are sent.
+    pub histograms: HistogramAggregation,
     /// Selects the traces that are recorded.
     pub sampler: Sampler,
     /// If true, histograms name sampled spans as examples.
     pub exemplars: bool,
     /// Attributes that describe this process in every request.
     pub resource: ResourceSettings,
+}
+
+/// Form in which histograms are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistogramAggregation {
+    /// Eight buckets to a factor of two, of which only those in use are sent.
+    #[default]
+    Exponential,
+    /// The classic buckets of each metric, for backends that know no others.
+    Explicit,
 }
 
 /// Destination and limits of one signal.

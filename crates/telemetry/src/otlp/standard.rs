@@ -173,7 +173,7 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(
         Honoured,
         &["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
-        "`explicit_bucket_histogram`",
+        "`base2_exponential_bucket_histogram` (default) or `explicit_bucket_histogram`, with which queries need another setting of Prometheus: see METRICS.md",
     ),
     row(
         Honoured,

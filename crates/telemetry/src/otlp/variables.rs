@@ -15,7 +15,8 @@ use std::path::Path;
 use self::parse::Parsed;
 use super::certificates::IdentityError;
 use super::settings::{
-    Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
+    Compression, Endpoint, HistogramAggregation, OtlpSettings, Protocol, ResourceSettings, SettingError,
+    SignalSettings,
 };
 use super::standard::{STANDARD_VARIABLES, Treatment};
 use super::{ClientIdentity, SecretHeaders, TrustedCertificates};
@@ -31,6 +32,7 @@ const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 const LOGS_EXPORTER: &str = "OTEL_LOGS_EXPORTER";
 const TEMPORALITY: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 const EXEMPLAR_FILTER: &str = "OTEL_METRICS_EXEMPLAR_FILTER";
+const HISTOGRAMS: &str = "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION";
 
 /// Variables that exist in a general form and once for each signal.
 struct ExporterVariables {
@@ -120,10 +122,11 @@ impl OtlpSettings {
         if nothing_wanted && reader.mistakes.is_empty() {
             return Ok(None);
         }
+        let histograms = reader.histograms();
         let sampler = reader.sampler();
         let resource = reader.resource();
         if reader.mistakes.is_empty() {
-            Ok(Some(Self { traces, metrics, sampler, exemplars, resource }))
+            Ok(Some(Self { traces, metrics, histograms, sampler, exemplars, resource }))
         } else {
             Err(reader.mistakes)
         }
@@ -295,6 +298,15 @@ impl Reader<'_> {
             client_identity,
             interval: interval.unwrap_or(defaults.interval),
             ..defaults
+        })
+    }
+
+    fn histograms(&mut self) -> HistogramAggregation {
+        let setting = self.get(HISTOGRAMS);
+        self.word(setting, HistogramAggregation::default(), |value| match value {
+            "base2_exponential_bucket_histogram" => Ok(HistogramAggregation::Exponential),
+            "explicit_bucket_histogram" => Ok(HistogramAggregation::Explicit),
+            _ => Err("must be `base2_exponential_bucket_histogram` or `explicit_bucket_histogram`".into()),
         })
     }
 

@@ -31,6 +31,10 @@ pub(crate) fn parse(text: &str) -> Vec<ScrapedFamily> {
             families.push(ScrapedFamily { name, help, kind: String::new(), samples: Vec::new() });
             continue;
         }
+        // A comment, which means nothing.
+        if line.starts_with('#') && !line.starts_with("# TYPE ") {
+            continue;
+        }
         let family = families.last_mut().unwrap_or_else(|| panic!("no metric was announced: {line}"));
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a type");

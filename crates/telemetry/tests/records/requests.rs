@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Path};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, Method, Request, StatusCode, Version};
-use opentelemetry_proto::tonic::metrics::v1::HistogramDataPoint;
+use opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
 use telemetry::http_server::{
@@ -114,7 +114,7 @@ pub(crate) fn from_peer(mut request: Request<Body>, peer: &str) -> Request<Body>
 pub(crate) struct Recorded {
     pub(crate) line: Line,
     pub(crate) span: Span,
-    pub(crate) point: HistogramDataPoint,
+    pub(crate) point: ExponentialHistogramDataPoint,
 }
 
 impl Recorded {

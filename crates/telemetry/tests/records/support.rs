@@ -7,12 +7,13 @@ use chrono::DateTime;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{HistogramDataPoint, Metric, exemplar, metric};
+use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Metric, exemplar, metric};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Map, Value};
 use telemetry::log::{Level, LevelFilter};
-use telemetry::{Resource, Telemetry, TelemetrySettings, metrics_request};
+use telemetry::otlp::HistogramAggregation;
+use telemetry::{Resource, Telemetry, TelemetrySettings, exponential, metrics_request};
 
 /// Bits of a span's flags: `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`,
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK` and the sampled flag.
@@ -101,16 +102,17 @@ pub(crate) fn take_spans(telemetry: &Telemetry) -> Vec<Span> {
 pub(crate) fn metrics(telemetry: &Telemetry) -> Vec<Metric> {
     let mut bytes = Vec::new();
     let snapshot = telemetry.meter().snapshot();
-    metrics_request(telemetry.resource(), &snapshot, snapshot.started_unix_nanoseconds + 1, &mut bytes);
+    let now = snapshot.started_unix_nanoseconds + 1;
+    metrics_request(telemetry.resource(), &snapshot, HistogramAggregation::Exponential, now, &mut bytes);
     let request = ExportMetricsServiceRequest::decode(&bytes[..]).expect("a decodable request");
     let [resource_metrics] = &request.resource_metrics[..] else { panic!("one resource") };
     resource_metrics.scope_metrics.iter().flat_map(|scope| scope.metrics.clone()).collect()
 }
 
 /// Returns the series of a histogram that contain recordings.
-pub(crate) fn used_points(telemetry: &Telemetry, name: &str) -> Vec<HistogramDataPoint> {
+pub(crate) fn used_points(telemetry: &Telemetry, name: &str) -> Vec<ExponentialHistogramDataPoint> {
     let metric = metrics(telemetry).into_iter().find(|metric| metric.name == name);
-    let Some(metric::Data::Histogram(histogram)) = metric.and_then(|metric| metric.data) else {
+    let Some(metric::Data::ExponentialHistogram(histogram)) = metric.and_then(|metric| metric.data) else {
         panic!("no histogram {name}")
     };
     histogram.data_points.into_iter().filter(|point| point.count > 0).collect()
@@ -161,21 +163,24 @@ pub(crate) fn assert_line_equals_span(line: &Line, span: &Span) {
 
 /// Compares all information that a line and the only recording of a histogram series share.
 #[track_caller]
-pub(crate) fn assert_line_equals_point(line: &Line, point: &HistogramDataPoint) {
+pub(crate) fn assert_line_equals_point(line: &Line, point: &ExponentialHistogramDataPoint) {
     assert_eq!(point.count, 1, "{point:?}");
     for (name, label) in values(&point.attributes) {
         assert_eq!(line.fields.get(&name), Some(&label), "{name} in {}", line.text);
     }
     let seconds = point.sum.expect("a sum");
     assert_eq!((seconds * 1e9).round() as u64, line.nanoseconds(), "{}", line.text);
-    let bucket = point.bucket_counts.iter().position(|count| *count == 1).expect("a filled bucket");
-    assert_eq!(bucket, point.explicit_bounds.iter().filter(|bound| seconds > **bound).count());
-    assert_eq!(point.bucket_counts.iter().sum::<u64>(), 1);
+    let Some(positive) = &point.positive else {
+        assert_eq!((point.zero_count, seconds), (1, 0.0));
+        return;
+    };
+    assert_eq!((point.scale, &positive.bucket_counts[..]), (exponential::SCALE, &[1][..]));
+    assert_eq!(Some(positive.offset), exponential::index(seconds));
 }
 
 /// Compares a point's only exemplar with the span it refers to.
 #[track_caller]
-pub(crate) fn assert_exemplar_names(point: &HistogramDataPoint, span: &Span) {
+pub(crate) fn assert_exemplar_names(point: &ExponentialHistogramDataPoint, span: &Span) {
     let [exemplar] = &point.exemplars[..] else { panic!("one exemplar: {point:?}") };
     assert_eq!(hex(&exemplar.trace_id), hex(&span.trace_id));
     assert_eq!(hex(&exemplar.span_id), hex(&span.span_id));

@@ -6,7 +6,7 @@ use domain::catalogue;
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
 use serde_json::Value;
-use telemetry::catalogue::{MetricDescription, MetricKind};
+use telemetry::catalogue::MetricDescription;
 
 use super::written::LineId;
 use crate::prometheus::{Prometheus, get, now};
@@ -20,7 +20,8 @@ const DROPPED: &str =
     r#"sum(telemetry_items_dropped_total{job="socialize/socialize-api", signal="metrics"})"#;
 
 /// Number of requests counted by the API.
-const REQUESTS: &str = r#"sum(http_server_request_duration_seconds_count{job="socialize/socialize-api"})"#;
+const REQUESTS: &str =
+    r#"sum(histogram_count(http_server_request_duration_seconds{job="socialize/socialize-api"}))"#;
 
 /// Longer than the test.
 const ALWAYS: &str = "2h";
@@ -143,14 +144,11 @@ impl Points {
     }
 }
 
-/// Number of the API's points: one per sample, and one of the several samples of a histogram.
+/// Number of the API's points: one per sample.
 fn all_points() -> String {
     let of_metric = |metric: &MetricDescription| {
-        let suffix = if metric.kind == MetricKind::Histogram { "_count" } else { "" };
         let name = metric.prometheus_name();
-        format!(
-            r#"(sum(count_over_time({name}{suffix}{{job="socialize/socialize-api"}}[{ALWAYS}])) or vector(0))"#
-        )
+        format!(r#"(sum(count_over_time({name}{{job="socialize/socialize-api"}}[{ALWAYS}])) or vector(0))"#)
     };
     let metrics = catalogue::all();
     let counts: Vec<String> = metrics.iter().map(of_metric).collect();

@@ -279,7 +279,7 @@ fn points(data: Option<Data>) -> Vec<Vec<u8>> {
     match data {
         Some(Data::Gauge(gauge)) => gauge.data_points.iter().map(Message::encode_to_vec).collect(),
         Some(Data::Sum(sum)) => sum.data_points.iter().map(Message::encode_to_vec).collect(),
-        Some(Data::Histogram(histogram)) => {
+        Some(Data::ExponentialHistogram(histogram)) => {
             histogram.data_points.iter().map(Message::encode_to_vec).collect()
         }
         other => panic!("the application has no such metric: {other:?}"),

@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use otlp_sink::conventions::{GROUPS, Group, Level, Sent, Use};
 use prost::Message;
 use telemetry::http_client::HttpClient;
+use telemetry::otlp::HistogramAggregation;
 use telemetry::{ErrorType, Telemetry, metrics_request};
 use tower::ServiceExt;
 
@@ -38,7 +39,8 @@ fn sent(telemetry: &Telemetry, change: impl Fn(&mut ExportTraceServiceRequest)) 
     change(&mut spans);
     sent.add_traces(spans);
     let (snapshot, mut points) = (telemetry.meter().snapshot(), Vec::new());
-    metrics_request(telemetry.resource(), &snapshot, snapshot.started_unix_nanoseconds + 1, &mut points);
+    let now = snapshot.started_unix_nanoseconds + 1;
+    metrics_request(telemetry.resource(), &snapshot, HistogramAggregation::default(), now, &mut points);
     sent.add_metrics(ExportMetricsServiceRequest::decode(&points[..]).expect("a decodable request"));
     sent
 }

@@ -16,6 +16,7 @@ use telemetry::catalogue::{CounterMetric, GaugeMetric, Unit};
 use telemetry::instrumentation_scope::{HTTP_SERVER, PIPELINE};
 use telemetry::log::Level;
 use telemetry::meter;
+use telemetry::otlp::HistogramAggregation;
 use telemetry::record::{Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
 use telemetry::{
     Attributes, ErrorType, Key, SpanContext, SpanId, Telemetry, Timestamp, TraceId, metrics_request,
@@ -111,23 +112,29 @@ fn record_points(telemetry: &Telemetry) {
     let exemplar = meter::Exemplar { context: CONTEXT, nanoseconds: 7_000_000, unix_nanoseconds: START };
     used.record(7_000_000, Some(exemplar));
     used.record(70_000_000, None);
+    used.record(0, None);
+    meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels(204)).record(1, None);
+    meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels(304)).record(1_050_000_000, None);
+    meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels(500)).record(0, None);
     meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, labels(404));
     meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, Vec::new());
 }
 
-/// Returns the encoder's output for all of them, decoded with the official types.
-fn everything() -> (ExportTraceServiceRequest, ExportMetricsServiceRequest) {
+/// Returns the encoder's output for all of them, with points in both forms, decoded with the
+/// official types.
+fn everything() -> (ExportTraceServiceRequest, [ExportMetricsServiceRequest; 2]) {
     let telemetry = Telemetry::new(all_signals());
     record_spans(&telemetry);
     record_points(&telemetry);
     let taken = telemetry.take_spans(usize::MAX, Vec::new());
-    let mut points = Vec::new();
     let snapshot = telemetry.meter().snapshot();
-    metrics_request(telemetry.resource(), &snapshot, snapshot.started_unix_nanoseconds + 1, &mut points);
-    (
-        ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request"),
-        ExportMetricsServiceRequest::decode(&points[..]).expect("a decodable request"),
-    )
+    let now = snapshot.started_unix_nanoseconds + 1;
+    let points = [HistogramAggregation::Exponential, HistogramAggregation::Explicit].map(|histograms| {
+        let mut points = Vec::new();
+        metrics_request(telemetry.resource(), &snapshot, histograms, now, &mut points);
+        ExportMetricsServiceRequest::decode(&points[..]).expect("a decodable request")
+    });
+    (ExportTraceServiceRequest::decode(&taken.request[..]).expect("a decodable request"), points)
 }
 
 #[test]
@@ -135,7 +142,7 @@ fn every_field_of_the_protocol_is_sent_as_the_table_says() {
     let (spans, points) = everything();
     let mut seen = Seen::default();
     seen.traces(&spans);
-    seen.metrics(&points);
+    points.iter().for_each(|points| seen.metrics(points));
     for (message, rows) in TABLE {
         for (field, sent, _) in *rows {
             let found = seen.0.remove(&(*message, *field));

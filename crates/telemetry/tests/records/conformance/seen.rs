@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
+use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, ScopeMetrics, Sum, exemplar, metric, number_data_point,
+    AggregationTemporality, Exemplar, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
+    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, metric,
+    number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::span::{Link, SpanKind};
@@ -204,6 +206,19 @@ impl Seen {
                 );
                 data_points.iter().for_each(|point| self.distribution(point));
             }
+            metric::Data::ExponentialHistogram(ExponentialHistogram {
+                data_points,
+                aggregation_temporality,
+            }) => {
+                self.fields(
+                    "ExponentialHistogram",
+                    [
+                        ("data_points", !data_points.is_empty()),
+                        ("aggregation_temporality", is_cumulative(*aggregation_temporality)),
+                    ],
+                );
+                data_points.iter().for_each(|point| self.exponential(point));
+            }
             other => panic!("the table says that this is never sent: {other:?}"),
         }
     }
@@ -261,6 +276,57 @@ impl Seen {
             ],
         );
         self.attributes(attributes);
+        self.exemplars(exemplars);
+    }
+
+    fn exponential(&mut self, point: &ExponentialHistogramDataPoint) {
+        let ExponentialHistogramDataPoint {
+            attributes,
+            start_time_unix_nano,
+            time_unix_nano,
+            count,
+            sum,
+            scale,
+            zero_count,
+            positive,
+            negative,
+            flags,
+            exemplars,
+            min,
+            max,
+            zero_threshold,
+        } = point;
+        assert!(time_unix_nano >= start_time_unix_nano, "{point:?}");
+        let counts = positive.as_ref().map(|buckets| &buckets.bucket_counts[..]).unwrap_or_default();
+        assert_eq!(*count, zero_count + counts.iter().sum::<u64>(), "{point:?}");
+        assert!(counts.first() != Some(&0) && counts.last() != Some(&0), "{point:?}");
+        self.fields(
+            "ExponentialHistogramDataPoint",
+            [
+                ("attributes", !attributes.is_empty()),
+                ("start_time_unix_nano", *start_time_unix_nano != 0),
+                ("time_unix_nano", *time_unix_nano != 0),
+                ("count", *count != 0),
+                ("sum", sum.is_some()),
+                ("scale", *scale == 3),
+                ("zero_count", *zero_count != 0),
+                ("positive", positive.is_some()),
+                ("negative", negative.is_some()),
+                ("flags", *flags != 0),
+                ("exemplars", !exemplars.is_empty()),
+                ("min", min.is_some()),
+                ("max", max.is_some()),
+                ("zero_threshold", *zero_threshold != 0.0),
+            ],
+        );
+        if let Some(Buckets { offset, bucket_counts }) = positive {
+            self.fields("Buckets", [("offset", *offset != 0), ("bucket_counts", !bucket_counts.is_empty())]);
+        }
+        self.attributes(attributes);
+        self.exemplars(exemplars);
+    }
+
+    fn exemplars(&mut self, exemplars: &[Exemplar]) {
         for Exemplar { filtered_attributes, time_unix_nano, span_id, trace_id, value } in exemplars {
             self.fields(
                 "Exemplar",

@@ -14,6 +14,10 @@ use Sent::{Always, Never, Sometimes};
 /// The name of a field, its frequency, and its contents or the reason for its absence.
 pub(super) type Row = (&'static str, Sent, &'static str);
 
+/// The reason why there are classic histograms at all.
+const EXPLICIT: &str =
+    "durations, with `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram`";
+
 /// The messages with their fields, in the order of the protocol.
 pub(super) const TABLE: &[(&str, &[Row])] = &[
     (
@@ -175,12 +179,8 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
             ("metadata", Never, "for translations from other formats"),
             ("gauge", Sometimes, "gauges"),
             ("sum", Sometimes, "counters and up-down counters"),
-            ("histogram", Sometimes, "durations"),
-            (
-                "exponential_histogram",
-                Never,
-                "the bounds are those of the conventions, which queries rely on",
-            ),
+            ("histogram", Sometimes, EXPLICIT),
+            ("exponential_histogram", Sometimes, "durations"),
             ("summary", Never, "for translations from other formats"),
         ],
     ),
@@ -195,6 +195,13 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     ),
     (
         "Histogram",
+        &[
+            ("data_points", Always, "one for every series from the start, also while it is empty"),
+            ("aggregation_temporality", Always, "`CUMULATIVE`"),
+        ],
+    ),
+    (
+        "ExponentialHistogram",
         &[
             ("data_points", Always, "one for every series from the start, also while it is empty"),
             ("aggregation_temporality", Always, "`CUMULATIVE`"),
@@ -225,11 +232,37 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
             ("count", Sometimes, "the sum of the buckets; zero is not written, as proto3 has it"),
             ("sum", Always, "in seconds; zero, too"),
             ("bucket_counts", Always, "one more than there are bounds"),
-            ("explicit_bounds", Always, "in seconds, rising"),
-            ("exemplars", Sometimes, "the newest sampled request of each bucket"),
+            ("explicit_bounds", Always, "powers of two in seconds, rising"),
+            ("exemplars", Sometimes, "the newest sampled request of each octave"),
             ("flags", Never, "there is no point without a recorded value"),
             ("min", Never, "of a cumulative point it is the smallest ever, which tells nothing about now"),
             ("max", Never, "as `min`"),
+        ],
+    ),
+    (
+        "ExponentialHistogramDataPoint",
+        &[
+            ("attributes", Sometimes, "the labels, where there are any"),
+            ("start_time_unix_nano", Always, "when the process began to count"),
+            ("time_unix_nano", Always, "when it was read"),
+            ("count", Sometimes, "the sum of the buckets; nothing while it is zero"),
+            ("sum", Sometimes, "in seconds, as soon as something was counted"),
+            ("scale", Always, "3: eight buckets to a factor of two"),
+            ("zero_count", Sometimes, "durations of zero, where there are any"),
+            ("positive", Sometimes, "the buckets, as soon as something was counted"),
+            ("negative", Never, "no duration is negative"),
+            ("flags", Never, "there is no point without a recorded value"),
+            ("exemplars", Sometimes, "the newest sampled request of each octave, in order of time"),
+            ("min", Never, "as for explicit buckets"),
+            ("max", Never, "as for explicit buckets"),
+            ("zero_threshold", Never, "only zero itself is counted as zero"),
+        ],
+    ),
+    (
+        "Buckets",
+        &[
+            ("offset", Sometimes, "the index of the first bucket in use"),
+            ("bucket_counts", Always, "from the first to the last bucket in use"),
         ],
     ),
     (
@@ -251,8 +284,6 @@ pub(super) const NOT_SENT: &[(&str, &str)] = &[
     ("EntityRef", "in development, and the attributes of the resource say the same"),
     ("ArrayValue", "no attribute has several values"),
     ("KeyValueList", "no attribute is nested"),
-    ("ExponentialHistogram", "the bounds are those of the conventions, which queries rely on"),
-    ("ExponentialHistogramDataPoint", "as `ExponentialHistogram`"),
     ("Summary", "for translations from other formats"),
     ("SummaryDataPoint", "as `Summary`"),
     (
