@@ -11,12 +11,17 @@
 
 use std::cell::RefCell;
 use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
 
 use crate::ErrorType;
 use crate::attribute::{Attributes, Key};
 use crate::measurement::Identity;
 use crate::record::{Operation, Record};
 use crate::trace::SpanContext;
+use crate::trace_state::TraceState;
 
 static CODE_LOCATION: Key = Key("code.location");
 static DATABASE_OPERATIONS: Key = Key("db.operations");
@@ -29,6 +34,15 @@ thread_local! {
     static SPARE: RefCell<Vec<Box<Scope>>> = const { RefCell::new(Vec::new()) };
 }
 
+/// The place of an operation in its trace, as other libraries and services see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Ids and sampling of the span.
+    pub span: SpanContext,
+    /// The `tracestate` that belongs to the trace.
+    pub state: Option<TraceState>,
+}
+
 /// Maximum number of unused scopes that a thread keeps, some hundred bytes each. It covers the
 /// requests that a busy application begins and ends between two idle moments.
 const MOST_SPARE: usize = 64;
@@ -38,6 +52,8 @@ const MOST_SPARE: usize = 64;
 pub struct Scope {
     /// Identity of the operation's own span, which is the parent of its children.
     pub(crate) identity: Identity,
+    /// The `tracestate` of a trusted caller, which children share.
+    pub(crate) trace_state: Option<TraceState>,
     /// Attributes of the record.
     pub attributes: Attributes,
     /// Reason for a failure, where the code that noticed it does not finish the record.
@@ -56,6 +72,7 @@ impl Scope {
         let Some(mut scope) = spare else {
             return Box::new(Self {
                 identity,
+                trace_state: None,
                 attributes: Attributes::default(),
                 error_type: None,
                 database_operations: 0,
@@ -63,6 +80,7 @@ impl Scope {
             });
         };
         scope.identity = identity;
+        scope.trace_state = None;
         scope.attributes.clear();
         scope.error_type = None;
         scope.database_operations = 0;
@@ -87,13 +105,28 @@ impl Scope {
             self.attributes.number(&DATABASE_OPERATIONS, self.database_operations);
             self.attributes.milliseconds(&DATABASE_DURATION, self.database_nanoseconds);
         }
-        self.identity.record(operation, outcome, &self.attributes)
+        let trace_state = self.trace_state.as_ref();
+        self.identity.record(operation, outcome, trace_state, &self.attributes)
     }
 }
 
 /// Returns the context of the span that would be the parent of a new operation on this thread.
 pub fn context() -> Option<SpanContext> {
     CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.identity.context))
+}
+
+/// Returns the context with which another library or service joins the current operation.
+pub fn trace_context() -> Option<TraceContext> {
+    CURRENT.with_borrow(|current| {
+        current
+            .as_ref()
+            .map(|scope| TraceContext { span: scope.identity.context, state: scope.trace_state.clone() })
+    })
+}
+
+/// Returns the `tracestate` of the current operation.
+pub(crate) fn trace_state() -> Option<TraceState> {
+    CURRENT.with_borrow(|current| current.as_ref().and_then(|scope| scope.trace_state.clone()))
 }
 
 /// Changes the current scope; does nothing outside any operation.
@@ -126,4 +159,79 @@ pub(crate) fn within<T>(scope: &mut Option<Box<Scope>>, work: impl FnOnce() -> T
     CURRENT.with_borrow_mut(|current| std::mem::swap(current, scope));
     let _restore = Restore(scope);
     work()
+}
+
+/// Runs `work` below a span that another library recorded: operations that begin within become its
+/// children, and events carry its ids. Attributes that `work` adds still reach the record of the
+/// operation around it.
+pub fn within_context<T>(context: &TraceContext, work: impl FnOnce() -> T) -> T {
+    let _guest = Guest::enter(context);
+    work()
+}
+
+pin_project! {
+    /// A future below a span of another library; see [`within_context`].
+    pub struct WithinContext<F> {
+        #[pin]
+        work: F,
+        context: TraceContext,
+    }
+}
+
+/// Like [`within_context`], for a future.
+pub fn within_context_async<F: Future>(context: TraceContext, work: F) -> WithinContext<F> {
+    WithinContext { work, context }
+}
+
+impl<F: Future> Future for WithinContext<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _guest = Guest::enter(this.context);
+        this.work.poll(context)
+    }
+}
+
+/// Replaces the context of the current scope until it is dropped. Without a scope it makes one that
+/// is never recorded.
+enum Guest {
+    InScope(TraceContext),
+    Alone,
+}
+
+impl Guest {
+    fn enter(context: &TraceContext) -> Self {
+        let TraceContext { span, state } = context.clone();
+        CURRENT.with_borrow_mut(|current| match current {
+            Some(scope) => Self::InScope(TraceContext {
+                span: std::mem::replace(&mut scope.identity.context, span),
+                state: std::mem::replace(&mut scope.trace_state, state),
+            }),
+            None => {
+                let mut scope = Scope::begin(Identity::of_guest(span));
+                scope.trace_state = state;
+                *current = Some(scope);
+                Self::Alone
+            }
+        })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        CURRENT.with_borrow_mut(|current| match self {
+            Self::InScope(own) => {
+                if let Some(scope) = current {
+                    scope.identity.context = own.span;
+                    scope.trace_state = own.state.take();
+                }
+            }
+            Self::Alone => {
+                if let Some(scope) = current.take() {
+                    scope.end();
+                }
+            }
+        });
+    }
 }

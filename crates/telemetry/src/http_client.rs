@@ -16,6 +16,7 @@ use crate::measurement::Measurement;
 use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::SpanContext;
+use crate::trace_state::TraceState;
 use crate::{ClosedSet, ErrorType, Telemetry, events, instrumentation_scope};
 
 static STATUS_CODE: Key = Key("http.response.status_code");
@@ -106,6 +107,11 @@ impl Call<'_> {
     /// Returns the context of the call's span, to be sent to the peer.
     pub fn context(&self) -> SpanContext {
         self.measurement.context()
+    }
+
+    /// Returns the `tracestate` to be sent with the context, if the trace has one.
+    pub fn trace_state(&self) -> Option<&TraceState> {
+        self.measurement.trace_state()
     }
 
     /// Adds ids to the record.

@@ -34,6 +34,7 @@ pub mod record;
 mod sql_state;
 mod telemetry;
 mod trace;
+mod trace_state;
 
 pub use attribute::{Attributes, Identifier, Key};
 pub use clock::Timestamp;
@@ -50,3 +51,4 @@ pub use pipeline::{PIPELINE_FIELDS, Pipeline, PipelineError, PipelineSettings};
 pub use sql_state::{DatabaseCause, SqlState};
 pub use telemetry::{TakenSpans, Telemetry, TelemetrySettings};
 pub use trace::{MalformedTraceparent, Sampler, SpanContext, SpanId, TraceId};
+pub use trace_state::{MalformedTracestate, TraceState};

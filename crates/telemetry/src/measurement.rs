@@ -7,6 +7,7 @@ use crate::current::{self, Scope};
 use crate::record::{Operation, Record};
 use crate::telemetry::Telemetry;
 use crate::trace::{SpanContext, SpanId, TraceId};
+use crate::trace_state::TraceState;
 
 /// An operation in progress. [`finish`](Measurement::finish) makes its record. Dropping it, as a
 /// cancelled future does, makes the record with the `abandoned` outcome, so no operation can
@@ -54,11 +55,18 @@ impl Identity {
         }
     }
 
+    /// Returns the identity of a scope that only lends its context to children.
+    pub(crate) fn of_guest(context: SpanContext) -> Self {
+        let (started, start) = (Monotonic::now(), Timestamp::from_unix_nanoseconds(0));
+        Self { context, parent: None, link: None, started, start }
+    }
+
     /// Ends the span now and returns its record.
     pub(crate) fn record<'a>(
         &self,
         operation: &'a Operation,
         outcome: usize,
+        trace_state: Option<&'a TraceState>,
         attributes: &'a Attributes,
     ) -> Record<'a> {
         Record {
@@ -67,6 +75,7 @@ impl Identity {
             context: self.context,
             parent: self.parent,
             link: self.link,
+            trace_state,
             start: self.start,
             nanoseconds: self.started.elapsed(),
             attributes,
@@ -80,12 +89,19 @@ impl<'a> Measurement<'a> {
     pub fn begin(telemetry: &'a Telemetry, operation: &'a Operation, abandoned: usize) -> Self {
         let identity = Identity::begin(telemetry, current::context(), None);
         let context = identity.context;
-        Self { telemetry, operation, abandoned, context, scope: Some(Scope::begin(identity)) }
+        let mut scope = Scope::begin(identity);
+        scope.trace_state = current::trace_state();
+        Self { telemetry, operation, abandoned, context, scope: Some(scope) }
     }
 
     /// Returns the span's context, to be sent to the service that is called.
     pub fn context(&self) -> SpanContext {
         self.context
+    }
+
+    /// Returns the `tracestate` to be sent with the context, if the trace has one.
+    pub fn trace_state(&self) -> Option<&TraceState> {
+        self.scope.as_ref()?.trace_state.as_ref()
     }
 
     /// Adds ids and numbers to the record.

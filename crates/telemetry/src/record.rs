@@ -13,6 +13,7 @@ use crate::log::Level;
 use crate::meter::{BoundCounter, BoundHistogram, Exemplar, SeriesByAttributes};
 use crate::protobuf::FixedFields;
 use crate::trace::{SpanContext, SpanId, TraceId};
+use crate::trace_state::TraceState;
 use crate::{ClosedSet, InstrumentationScope, json, protobuf};
 
 /// OTLP span kinds, with their protobuf numbers.
@@ -132,6 +133,8 @@ pub struct Record<'a> {
     /// A span in another trace that caused this one: the request that enqueued a job, or an
     /// untrusted caller.
     pub link: Option<SpanContext>,
+    /// The `tracestate` of the trace, from a trusted caller.
+    pub trace_state: Option<&'a TraceState>,
     /// Wall-clock time at which the operation began.
     pub start: Timestamp,
     /// Duration in nanoseconds.
@@ -144,6 +147,7 @@ pub struct Record<'a> {
 mod span_field {
     pub(super) const TRACE_ID: u32 = 1;
     pub(super) const SPAN_ID: u32 = 2;
+    pub(super) const TRACE_STATE: u32 = 3;
     pub(super) const PARENT_SPAN_ID: u32 = 4;
     pub(super) const NAME: u32 = 5;
     pub(super) const KIND: u32 = 6;
@@ -324,6 +328,9 @@ impl Record<'_> {
             }
             head.fixed32(span_field::FLAGS, flags | u32::from(self.context.sampled));
             out.extend_from_slice(head.as_slice());
+            if let Some(state) = self.trace_state {
+                protobuf::bytes_field(out, span_field::TRACE_STATE, state.as_str().as_bytes());
+            }
             out.extend_from_slice(&self.outcome().span);
             self.attributes.write_span(out, span_field::ATTRIBUTES);
             if let Some(link) = self.link {

@@ -382,6 +382,10 @@ pub struct ServeArguments {
     /// the machine trusts
     #[arg(long, value_name = "FILE", env = "SOCIALIZE_PUBLISHING_CA_FILE")]
     pub publishing_ca_file: Option<String>,
+    /// Send traceparent and tracestate to publishing endpoints, true or false. They belong to
+    /// customers, who then see trace ids and sampling [default: false]
+    #[arg(long, value_name = "BOOL", env = "SOCIALIZE_PUBLISHING_TRACE_CONTEXT")]
+    pub publishing_trace_context: Option<String>,
 
     /// Levels of the log lines that are written, e.g. info or info,sqlx=warn [default: info]
     #[arg(long, value_name = "LEVELS", env = "SOCIALIZE_LOG_LEVEL")]

@@ -14,5 +14,12 @@ pub(super) fn publishing(mistakes: &mut Mistakes, arguments: &ServeArguments) ->
         }
         read.ok()
     });
-    OutboundSettings { allowed_networks, extra_root_certificates, timeouts: OutboundTimeouts::default() }
+    let sends_trace_context = mistakes.parse(
+        "SOCIALIZE_PUBLISHING_TRACE_CONTEXT",
+        arguments.publishing_trace_context.as_deref(),
+        false,
+        "true or false",
+    );
+    let timeouts = OutboundTimeouts::default();
+    OutboundSettings { allowed_networks, extra_root_certificates, sends_trace_context, timeouts }
 }

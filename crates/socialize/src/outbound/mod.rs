@@ -33,8 +33,9 @@ use crate::start::VERSION;
 /// Number of bytes of a response body that are read and discarded, so that a peer that is still sending does
 /// not see a reset.
 const READ_BYTES: usize = 8 << 10;
-/// W3C header that propagates the trace.
+/// W3C headers that propagate the trace.
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Settings of outbound calls.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +44,8 @@ pub struct OutboundSettings {
     pub allowed_networks: Vec<IpNet>,
     /// Additional trusted certificates in PEM.
     pub extra_root_certificates: Option<Vec<u8>>,
+    /// If true, peers get the trace context. They belong to customers, so by default they do not.
+    pub sends_trace_context: bool,
     pub timeouts: OutboundTimeouts,
 }
 
@@ -119,6 +122,7 @@ pub struct Outbound {
 struct Inner {
     rules: AddressRules,
     timeouts: OutboundTimeouts,
+    sends_trace_context: bool,
     encrypted: reqwest::Client,
     plain: reqwest::Client,
     calls: HttpClient<Peer>,
@@ -168,6 +172,7 @@ impl Outbound {
             plain: client(false)?,
             rules,
             timeouts: settings.timeouts,
+            sends_trace_context: settings.sends_trace_context,
             calls: HttpClient::new(telemetry, "POST"),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -206,12 +211,17 @@ impl Outbound {
         &self,
         peer: Peer,
         describe: impl FnOnce(&mut Attributes),
-        post: Post,
+        mut post: Post,
     ) -> Result<Answer, ErrorType> {
         let mut call = self.inner.calls.begin(peer);
         call.describe(describe);
-        let traceparent = HeaderValue::from_str(&call.context().to_traceparent());
-        match self.send(post, traceparent.ok()).await {
+        if self.inner.sends_trace_context {
+            let state = call.trace_state().and_then(|state| HeaderValue::from_str(state.as_str()).ok());
+            let parent = HeaderValue::from_str(&call.context().to_traceparent()).ok();
+            post.headers.extend(parent.map(|parent| (TRACEPARENT, parent)));
+            post.headers.extend(state.map(|state| (TRACESTATE, state)));
+        }
+        match self.send(post).await {
             Ok(response) => {
                 let (status, retry_after) = (response.status(), retry_after(response.headers()));
                 let error_type = call.answered(status.as_u16());
@@ -226,19 +236,11 @@ impl Outbound {
         }
     }
 
-    async fn send(
-        &self,
-        post: Post,
-        traceparent: Option<HeaderValue>,
-    ) -> Result<reqwest::Response, ErrorType> {
+    async fn send(&self, post: Post) -> Result<reqwest::Response, ErrorType> {
         // Checked for every call: the operator may have changed the rules since the URL was stored.
         self.check(&post.url).map_err(|_| ErrorType::ForbiddenAddress)?;
         let client = if post.url.scheme() == "https" { &self.inner.encrypted } else { &self.inner.plain };
-        let mut headers = post.headers;
-        if let Some(traceparent) = traceparent {
-            headers.insert(TRACEPARENT, traceparent);
-        }
-        let answer = client.post(post.url).headers(headers).body(post.body).send();
+        let answer = client.post(post.url).headers(post.headers).body(post.body).send();
         match timeout(self.inner.timeouts.answer / post.haste.max(1), answer).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(reduce(&error)),

@@ -37,6 +37,7 @@ pub(crate) fn loopback() -> OutboundSettings {
     OutboundSettings {
         allowed_networks: vec!["127.0.0.0/8".parse().expect("a network")],
         extra_root_certificates: None,
+        sends_trace_context: false,
         timeouts: PATIENT,
     }
 }
@@ -214,23 +215,42 @@ async fn a_scheduled_item_is_delivered_at_its_time() {
     );
     assert_eq!((calls(&test, Some("200"), None), test.count("socialize.job.queue.dead")), (1, 0));
 
-    // The receiver continues the trace below the call's span, and no signal contains the customer's data.
+    // No signal contains the customer's data, and the customer gets nothing of our traces.
     let private = ["127.0.0.1", "a-secret-of-the-customer", "A private", &secret];
     let lines = nothing_reveals(&test, &private).await;
-    let context =
-        SpanContext::from_traceparent(received.header("traceparent").as_bytes()).expect("a context");
+    assert!(!received.headers.contains_key("traceparent") && !received.headers.contains_key("tracestate"));
     let call = events(&lines, "http.client.request")[0];
-    assert_eq!(call["span_id"], context.span_id.to_string());
     for event in ["http.client.request", "job.run", "socialize.publishing.deliveries"] {
-        assert_eq!(events(&lines, event)[0]["trace_id"], context.trace_id.to_string(), "{event}");
+        assert_eq!(events(&lines, event)[0]["trace_id"], call["trace_id"], "{event}");
     }
-    assert_eq!((&call["level"], &call["peer"]), (&json!("info"), &json!("publishing_endpoint")));
+    assert_eq!((&call["level"], &call["service.peer.name"]), (&json!("info"), &json!("publishing_endpoint")));
     assert_eq!(
         (&call["http.response.status_code"], &call["content_item.id"]),
         (&json!(200), &json!(id_of(&item)))
     );
     let fact = events(&lines, "socialize.publishing.deliveries")[0];
     assert_eq!((&fact["outcome"], &fact["workspace.id"]), (&json!("delivered"), &json!(team.workspace)));
+}
+
+#[tokio::test]
+async fn the_trace_goes_on_at_the_receiver_if_the_operator_wants_it() {
+    let settings = OutboundSettings { sends_trace_context: true, ..loopback() };
+    let test = TestApp::start_with_outbound(settings, None).await;
+    let receiver = Receiver::start(ok).await;
+    let team = Team::of(&test).await;
+    test.publish_to(team.workspace, &receiver.url()).await;
+    team.publishing(&test).await;
+    test.log_lines();
+    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    let received = receiver.received();
+    let context =
+        SpanContext::from_traceparent(received[0].header("traceparent").as_bytes()).expect("a context");
+    let lines = test.log_lines();
+    let call = events(&lines, "http.client.request")[0];
+    assert_eq!(call["trace_id"], context.trace_id.to_string());
+    assert_eq!(call["span_id"], context.span_id.to_string(), "the receiver's parent is the span of the call");
+    // A job begins a trace of its own, which has no state.
+    assert!(!received[0].headers.contains_key("tracestate"));
 }
 
 #[tokio::test]

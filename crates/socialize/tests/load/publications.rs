@@ -39,6 +39,7 @@ pub(crate) async fn honest_delay() -> Figure {
     let outbound = OutboundSettings {
         allowed_networks: vec!["127.0.0.0/8".parse().expect("a network")],
         extra_root_certificates: None,
+        sends_trace_context: false,
         timeouts: OutboundTimeouts::default(),
     };
     let test = TestApp::start_with_outbound(outbound, None).await;

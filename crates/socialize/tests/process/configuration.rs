@@ -181,6 +181,10 @@ const MISTAKES: &[Mistake] = &[
         "SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS: \"everywhere\" is not a network such as 10.0.0.0/8 or an address",
     ),
     variable(
+        &[("SOCIALIZE_PUBLISHING_TRACE_CONTEXT", "maybe")],
+        "SOCIALIZE_PUBLISHING_TRACE_CONTEXT: \"maybe\" is not true or false",
+    ),
+    variable(
         &[("SOCIALIZE_PUBLISHING_CA_FILE", "/nowhere.pem")],
         "SOCIALIZE_PUBLISHING_CA_FILE: /nowhere.pem cannot be read: entity not found",
     ),

@@ -130,6 +130,7 @@ async fn nothing_is_lost() {
             .without("SOCIALIZE_MAIL_DIRECTORY")
             .variable("SOCIALIZE_SMTP_URL", format!("smtp://127.0.0.1:{}?tls=none", mail.port))
             .variable("SOCIALIZE_MAIL_FROM", sender)
+            .variable("SOCIALIZE_PUBLISHING_TRACE_CONTEXT", "true")
             .variable("SOCIALIZE_JOB_CONCURRENCY", CONCURRENCY.to_string())
             .variable("SOCIALIZE_JOB_LEASE", "2s")
             .variable("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1")
@@ -187,7 +188,8 @@ async fn nothing_is_lost() {
     let labels = [("outcome", "delivered"), ("template", "workspace_invite")];
     let metrics = survivor.metrics().await;
     assert_eq!(metrics.value("socialize_email_deliveries_total", &labels), from_survivor as f64);
-    let calls = metrics.sum("http_client_request_duration_seconds_count", &[("peer", "publishing_endpoint")]);
+    let calls = metrics
+        .sum("http_client_request_duration_seconds_count", &[("service_peer_name", "publishing_endpoint")]);
     eventually("a line for each e-mail and for each call", async || {
         let emails = survivor.events("email.delivery");
         let delivered = emails.iter().filter(|line| line["outcome"] == "delivered").count();

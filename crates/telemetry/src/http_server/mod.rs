@@ -37,11 +37,13 @@ use crate::measurement::Identity;
 use crate::meter::{Counter, InFlight};
 use crate::operations::ERROR_CAUSE;
 use crate::trace::{SpanContext, TraceId};
+use crate::trace_state::TraceState;
 use crate::{ErrorType, Telemetry, json};
 
 /// The response header that carries the request id, which is the trace id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The response status, where the route does not document it. Documented statuses are part of their
 /// outcome.
@@ -135,23 +137,28 @@ impl Routes {
     }
 
     /// Begins the request's span: a child of a trusted caller's span, or the root of a new trace.
-    fn identify<B>(&self, request: &Request<B>) -> Identity {
+    ///
+    /// Only a trusted caller's `tracestate` is kept: its text would be recorded.
+    fn identify<B>(&self, request: &Request<B>) -> (Identity, Option<TraceState>) {
         let telemetry = &self.server.telemetry;
         let mut headers = request.headers().get_all(TRACEPARENT).iter();
         let Some(header) = headers.next() else {
-            return Identity::begin(telemetry, None, None);
+            return (Identity::begin(telemetry, None, None), None);
         };
         // With several headers it is unclear which one is meant.
         let is_only = headers.next().is_none();
         let Some(caller) = SpanContext::from_traceparent(header.as_bytes()).ok().filter(|_| is_only) else {
             self.server.malformed.add((), 1);
-            return Identity::begin(telemetry, None, None);
+            return (Identity::begin(telemetry, None, None), None);
         };
         if !self.server.settings.trusts(request) {
-            return Identity::begin(telemetry, None, Some(caller));
+            return (Identity::begin(telemetry, None, Some(caller)), None);
         }
         let sampled = telemetry.sampler().decide(caller.trace_id, Some(caller.sampled));
-        Identity::begin(telemetry, Some(SpanContext { sampled, ..caller }), None)
+        let identity = Identity::begin(telemetry, Some(SpanContext { sampled, ..caller }), None);
+        let states = request.headers().get_all(TRACESTATE).iter().map(HeaderValue::as_bytes);
+        // A malformed one is dropped, and the trace is continued all the same.
+        (identity, TraceState::parse(states).unwrap_or_default())
     }
 }
 
@@ -270,9 +277,12 @@ impl PendingRequest {
         let transport = routes.server.settings.transport(request);
         let observed =
             routes.routes[route].method(method).observed(routes.server.telemetry.meter(), transport);
+        let (identity, trace_state) = routes.identify(request);
+        let mut scope = Scope::begin(identity);
+        scope.trace_state = trace_state;
         Some(Self {
             _active: observed.active.enter(),
-            scope: Some(Scope::begin(routes.identify(request))),
+            scope: Some(scope),
             routes: routes.clone(),
             route,
             method,

@@ -47,6 +47,7 @@ fn record(telemetry: &Telemetry, operation: &Operation, sequence: u64) {
         context: SpanContext { trace_id: TraceId::random(), span_id: SpanId::random(), sampled: true },
         parent: None,
         link: None,
+        trace_state: None,
         start: Timestamp::from_unix_nanoseconds(START),
         nanoseconds: sequence,
         attributes: &attributes,

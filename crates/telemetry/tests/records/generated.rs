@@ -220,6 +220,7 @@ impl Generated {
             context: self.context,
             parent: self.parent,
             link: self.link,
+            trace_state: None,
             start: Timestamp::from_unix_nanoseconds(self.start),
             nanoseconds: self.nanoseconds,
             attributes: &attributes,

@@ -11,3 +11,4 @@ mod prometheus_text;
 mod requests;
 mod support;
 mod trace_context;
+mod trace_state;

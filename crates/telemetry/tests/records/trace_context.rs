@@ -2,9 +2,12 @@
 
 use axum::body::Body;
 use http::Request;
-use telemetry::{Sampler, Telemetry, TelemetrySettings};
+use telemetry::current::{self, TraceContext};
+use telemetry::http_client::HttpClient;
+use telemetry::{Sampler, SpanContext, Telemetry, TelemetrySettings, TraceState};
 use tower::ServiceExt;
 
+use crate::http_client::Weather;
 use crate::requests::{DURATION, Recorded, TRUSTED, from_peer, get_request, router};
 use crate::support::{
     FLAG_IS_REMOTE, FLAG_REMOTE_IS_KNOWN, FLAG_SAMPLED, all_signals, assert_line_equals_point, count, hex,
@@ -111,6 +114,82 @@ async fn of_several_headers_none_is_believed() {
     assert_ne!(hex(&recorded.span.trace_id), TRACE_ID);
     assert!(recorded.span.parent_span_id.is_empty() && recorded.span.links.is_empty());
     assert_eq!(count(&telemetry, MALFORMED), 1);
+}
+
+fn with_states(states: &[&str], peer: &str) -> Request<Body> {
+    let mut request = with_traceparent(&well_formed("01"), peer);
+    for state in states {
+        request.headers_mut().append("tracestate", state.parse().expect("a header value"));
+    }
+    request
+}
+
+#[tokio::test]
+async fn the_state_of_a_trusted_caller_is_recorded_if_it_is_well_formed() {
+    let thirty_three: Vec<String> = (0..33).map(|number| format!("k{number}=1")).collect();
+    let table: [(&[&str], &str); 6] = [
+        (&[], ""),
+        (&["rojo=1, congo=2"], "rojo=1,congo=2"),
+        (&["rojo=1", "congo=2"], "rojo=1,congo=2"),
+        (&["rojo"], ""),
+        (&["rojo=1", "congo"], ""),
+        (&[&thirty_three.join(",")], ""),
+    ];
+    for (states, expected) in table {
+        let telemetry = Telemetry::new(all_signals());
+        send(&telemetry, with_states(states, TRUSTED)).await;
+        let recorded = Recorded::take(&telemetry);
+        assert_eq!(hex(&recorded.span.trace_id), TRACE_ID, "the trace is continued all the same");
+        assert_eq!(recorded.span.trace_state, expected, "{states:?}");
+        assert!(!recorded.line.text.contains("rojo"), "{}", recorded.line.text);
+        assert_eq!(count(&telemetry, MALFORMED), 0);
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_anybody_else_is_dropped() {
+    let telemetry = Telemetry::new(all_signals());
+    send(&telemetry, with_states(&["rojo=1"], "192.0.2.7:4567")).await;
+    let recorded = Recorded::take(&telemetry);
+    assert_eq!((&*recorded.span.trace_state, &*recorded.span.links[0].trace_state), ("", ""));
+    // Without a trace there is nothing that it could belong to.
+    let telemetry = Telemetry::new(all_signals());
+    let mut request = from_peer(get_request("/items/7"), TRUSTED);
+    request.headers_mut().insert("tracestate", "rojo=1".parse().expect("a header value"));
+    send(&telemetry, request).await;
+    assert_eq!(Recorded::take(&telemetry).span.trace_state, "");
+}
+
+#[tokio::test]
+async fn children_share_the_state_and_pass_it_on() {
+    let telemetry = Telemetry::new(all_signals());
+    let state = TraceState::parse([&b"rojo=1"[..]]).expect("a list");
+    let span = SpanContext::from_traceparent(well_formed("01").as_bytes()).expect("a context");
+    let context = TraceContext { span, state: state.clone() };
+    let client = HttpClient::new(&telemetry, "POST");
+    let (call_id, joined) = current::within_context(&context, || {
+        let call = client.begin(Weather);
+        let call_id = call.context().span_id;
+        assert_eq!(call.trace_state(), state.as_ref());
+        call.answered(200);
+        (call_id, current::trace_context())
+    });
+    assert_eq!(joined, Some(context.clone()));
+    assert_eq!(current::trace_context(), None, "nothing is left behind");
+    let [child] = &take_spans(&telemetry)[..] else { panic!("one span") };
+    assert_eq!((hex(&child.trace_id), hex(&child.parent_span_id)), (TRACE_ID.to_owned(), SPAN_ID.to_owned()));
+    assert_eq!((hex(&child.span_id), &*child.trace_state), (call_id.to_string(), "rojo=1"));
+
+    // A future has the context in every poll, and only then.
+    let work = async {
+        tokio::task::yield_now().await;
+        current::trace_context()
+    };
+    let both = futures_util::future::join(current::within_context_async(context.clone(), work), async {
+        tokio::task::yield_now().await;
+        current::trace_context()
+    });
+    assert_eq!(both.await, (Some(context), None));
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use telemetry::meter;
 use telemetry::otlp::HistogramAggregation;
 use telemetry::record::{Operation, OperationDescription, OutcomeDescription, Record, SpanKind};
 use telemetry::{
-    Attributes, ErrorType, Key, SpanContext, SpanId, Telemetry, Timestamp, TraceId, metrics_request,
+    Attributes, ErrorType, Key, SpanContext, SpanId, Telemetry, Timestamp, TraceId, TraceState,
+    metrics_request,
 };
 
 use crate::support::all_signals;
@@ -59,6 +60,7 @@ fn record_spans(telemetry: &Telemetry) {
     described.number(&ROWS, 7);
     described.milliseconds(&WAITED, 1_500_000);
     described.name(&CAUSE, ErrorType::Timeout);
+    let state = TraceState::parse([&b"rojo=1"[..]]).expect("a list").expect("a member");
     for key in &TOO_MANY {
         described.number(key, 1);
     }
@@ -89,6 +91,7 @@ fn record_spans(telemetry: &Telemetry) {
                 context: CONTEXT,
                 parent: is_error.then_some(SpanId([3; 8])),
                 link: (!is_error).then_some(CONTEXT),
+                trace_state: is_error.then_some(&state),
                 start: Timestamp::from_unix_nanoseconds(START),
                 nanoseconds: 5_000_000,
                 attributes: &attributes,

@@ -67,7 +67,7 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
         &[
             ("trace_id", Always, "16 bytes, never all zeros"),
             ("span_id", Always, "8 bytes, never all zeros"),
-            ("trace_state", Never, "`tracestate` is neither kept nor passed on, which W3C allows"),
+            ("trace_state", Sometimes, "`tracestate` of a trusted caller, for all spans of its request"),
             ("parent_span_id", Sometimes, "8 bytes, where there is a parent"),
             (
                 "flags",
@@ -123,7 +123,7 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
         &[
             ("trace_id", Always, "16 bytes"),
             ("span_id", Always, "8 bytes"),
-            ("trace_state", Never, "as for spans"),
+            ("trace_state", Never, "callers that are linked to are not trusted, and their text is dropped"),
             ("attributes", Never, "there is one kind of link for each kind of span"),
             ("dropped_attributes_count", Never, "it has no attributes"),
             ("flags", Always, "the sampled flag, and that the context came from outside"),
