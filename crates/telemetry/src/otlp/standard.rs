@@ -70,7 +70,7 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
         ],
-        "`http://` or `https://` URL; nothing is sent without one. The first is completed by `/v1/traces` and `/v1/metrics`",
+        "`http://` or `https://` URL; nothing is sent without one. `/v1/traces` and `/v1/metrics` are appended to the first",
     ),
     row(
         Honoured,
