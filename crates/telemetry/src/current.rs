@@ -66,13 +66,13 @@ pub struct Scope {
 
 impl Scope {
     /// Returns an empty scope, reusing one of this thread's unused boxes.
-    pub(crate) fn begin(identity: Identity) -> Box<Self> {
+    pub(crate) fn begin(identity: Identity, trace_state: Option<TraceState>) -> Box<Self> {
         // A thread that is ending has already dropped its unused scopes.
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
         let Some(mut scope) = spare else {
             return Box::new(Self {
                 identity,
-                trace_state: None,
+                trace_state,
                 attributes: Attributes::default(),
                 error_type: None,
                 database_operations: 0,
@@ -80,7 +80,7 @@ impl Scope {
             });
         };
         scope.identity = identity;
-        scope.trace_state = None;
+        scope.trace_state = trace_state;
         scope.attributes.clear();
         scope.error_type = None;
         scope.database_operations = 0;
@@ -124,9 +124,12 @@ pub fn trace_context() -> Option<TraceContext> {
     })
 }
 
-/// Returns the `tracestate` of the current operation.
-pub(crate) fn trace_state() -> Option<TraceState> {
-    CURRENT.with_borrow(|current| current.as_ref().and_then(|scope| scope.trace_state.clone()))
+/// Returns what a new operation on this thread inherits.
+pub(crate) fn parent() -> (Option<SpanContext>, Option<TraceState>) {
+    CURRENT.with_borrow(|current| match current {
+        Some(scope) => (Some(scope.identity.context), scope.trace_state.clone()),
+        None => (None, None),
+    })
 }
 
 /// Changes the current scope; does nothing outside any operation.
@@ -209,9 +212,7 @@ impl Guest {
                 state: std::mem::replace(&mut scope.trace_state, state),
             }),
             None => {
-                let mut scope = Scope::begin(Identity::of_guest(span));
-                scope.trace_state = state;
-                *current = Some(scope);
+                *current = Some(Scope::begin(Identity::of_guest(span), state));
                 Self::Alone
             }
         })

@@ -87,10 +87,10 @@ impl<'a> Measurement<'a> {
     /// Begins an operation as a child of the current one, or as the root of a new trace if there is
     /// none.
     pub fn begin(telemetry: &'a Telemetry, operation: &'a Operation, abandoned: usize) -> Self {
-        let identity = Identity::begin(telemetry, current::context(), None);
+        let (parent, trace_state) = current::parent();
+        let identity = Identity::begin(telemetry, parent, None);
         let context = identity.context;
-        let mut scope = Scope::begin(identity);
-        scope.trace_state = current::trace_state();
+        let scope = Scope::begin(identity, trace_state);
         Self { telemetry, operation, abandoned, context, scope: Some(scope) }
     }
 

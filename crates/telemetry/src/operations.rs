@@ -295,7 +295,7 @@ where
         let operations: &Operations<K, O> = this.operations;
         if let Some(describe) = this.describe.take() {
             let identity = Identity::begin(&operations.telemetry, None, *this.cause);
-            let mut scope = Scope::begin(identity);
+            let mut scope = Scope::begin(identity, None);
             describe(&mut scope.attributes);
             *this.run = Some(Run {
                 telemetry: &operations.telemetry,

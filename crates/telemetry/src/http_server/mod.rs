@@ -278,8 +278,7 @@ impl PendingRequest {
         let observed =
             routes.routes[route].method(method).observed(routes.server.telemetry.meter(), transport);
         let (identity, trace_state) = routes.identify(request);
-        let mut scope = Scope::begin(identity);
-        scope.trace_state = trace_state;
+        let scope = Scope::begin(identity, trace_state);
         Some(Self {
             _active: observed.active.enter(),
             scope: Some(scope),

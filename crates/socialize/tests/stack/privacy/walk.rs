@@ -180,6 +180,11 @@ impl<'a> Walk<'a> {
                 sent.headers.push((header.to_owned(), format!("{} with spaces", marker(header))));
             });
         }
+        spoil(&mut |sent| {
+            let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+            sent.headers.push(("traceparent".to_owned(), traceparent.to_owned()));
+            sent.headers.push(("tracestate".to_owned(), format!("rojo={}", marker("tracestate"))));
+        });
         if operation.takes_file() {
             spoil(&mut |sent| sent.body = marker("file").into_bytes());
             spoil(&mut |sent| sent.body = format!("<svg>{}</svg>", marker("file")).into_bytes());
