@@ -1,10 +1,15 @@
 //! One test request to a collector, with which an operator checks before a release that telemetry
 //! would arrive.
 
+use std::io;
+
 use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::transport::{self, Reply};
-use super::{ExportFailure, HistogramAggregation, SignalSettings, StartError};
+use super::{Endpoint, ExportFailure, HistogramAggregation, Protocol, SignalSettings, StartError};
 use crate::builtin::{self, Signal};
 use crate::instrumentation_scope;
 use crate::log::Level;
@@ -42,18 +47,44 @@ pub async fn probe(
         Telemetry::new(TelemetrySettings { traces: true, resource, ..TelemetrySettings::default() });
     let mut transport = transport::new(signal, settings)?;
     let reply = transport.send(Bytes::from(request(signal, &telemetry)));
-    let (failure, status) =
-        match tokio::time::timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
-            Reply::Accepted { rejected_items: 0 } => return Ok(ProbeAnswer::Accepted),
-            Reply::Accepted { .. } => (ExportFailure::PartlyRejected, None),
-            Reply::TryLater { status, .. } => (ExportFailure::Unavailable, Some(status)),
-            Reply::Rejected { status } => (ExportFailure::Rejected, Some(status)),
-            Reply::Redirected { status } => (ExportFailure::Redirected, Some(status)),
-            Reply::NotOtlp { status } => (ExportFailure::NotOtlp, Some(status)),
-            Reply::Unreachable(failure) => (failure, None),
-            Reply::TimedOut => (ExportFailure::Timeout, None),
-        };
+    let (failure, status) = match timeout(settings.timeout, reply).await.unwrap_or(Reply::TimedOut) {
+        Reply::Accepted { rejected_items: 0 } => return Ok(ProbeAnswer::Accepted),
+        Reply::Accepted { .. } => (ExportFailure::PartlyRejected, None),
+        Reply::TryLater { status, .. } => (ExportFailure::Unavailable, Some(status)),
+        Reply::Rejected { status } => (ExportFailure::Rejected, Some(status)),
+        Reply::Redirected { status } => (ExportFailure::Redirected, Some(status)),
+        Reply::NotOtlp { status } => (ExportFailure::NotOtlp, Some(status)),
+        Reply::Unreachable(ExportFailure::Connection) if should_speak_http2(settings) => {
+            let speaks_http1 = timeout(settings.timeout, speaks_http1(&settings.endpoint)).await;
+            let is_other = speaks_http1.is_ok_and(|result| result.unwrap_or(false));
+            (if is_other { ExportFailure::WrongProtocol } else { ExportFailure::Connection }, None)
+        }
+        Reply::Unreachable(failure) => (failure, None),
+        Reply::TimedOut => (ExportFailure::Timeout, None),
+    };
     Ok(ProbeAnswer::Failed { failure, status })
+}
+
+fn should_speak_http2(settings: &SignalSettings) -> bool {
+    settings.protocol == Protocol::Grpc && !settings.endpoint.is_encrypted()
+}
+
+/// Returns whether a peer answers the first bytes of HTTP/2 with a response of HTTP/1.
+///
+/// A server of HTTP/1 may close the connection before the gRPC client has sent its request. The
+/// client then fails to write and does not read the response.
+async fn speaks_http1(endpoint: &Endpoint) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const VERSION: &[u8] = b"HTTP/1.";
+    let url = endpoint.url();
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return Ok(false) };
+    // A URL writes IPv6 addresses in brackets.
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mut stream = TcpStream::connect((host, port)).await?;
+    stream.write_all(PREFACE).await?;
+    let mut start = [0; VERSION.len()];
+    stream.read_exact(&mut start).await?;
+    Ok(start == VERSION)
 }
 
 fn request(signal: Signal, telemetry: &Telemetry) -> Vec<u8> {

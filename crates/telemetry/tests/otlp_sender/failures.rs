@@ -206,3 +206,23 @@ fn the_port_of_the_other_protocol_is_recognized() {
     expect_failure(Protocol::HttpProtobuf, &start_http2_only(), &[], ExportFailure::WrongProtocol, None);
     expect_failure(Protocol::Grpc, &start_http1_only(), &[], ExportFailure::WrongProtocol, None);
 }
+
+#[test]
+fn a_probe_recognizes_a_server_that_closes_before_it_has_read_the_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            if stream.read(&mut [0; 1]).is_ok() {
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n");
+            }
+        }
+    });
+    let settings = settings(Signal::Traces, Protocol::Grpc, &endpoint, &[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for _ in 0..50 {
+        let probe = probe(Signal::Traces, telemetry::Resource::default(), &settings);
+        let expected = ProbeAnswer::Failed { failure: ExportFailure::WrongProtocol, status: None };
+        assert_eq!(runtime.block_on(probe).unwrap(), expected);
+    }
+}
