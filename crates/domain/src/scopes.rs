@@ -2,7 +2,7 @@
 //! the process and the pipeline belong to `telemetry` itself.
 
 use telemetry::InstrumentationScope;
-use telemetry::instrumentation_scope::ScopesOfMetrics;
+use telemetry::instrumentation_scope::{HTTP_CLIENT, HTTP_SERVER, PIPELINE, PROCESS, ScopesOfMetrics};
 
 const FIRST: u8 = InstrumentationScope::FIRST_OF_PROGRAM;
 
@@ -18,6 +18,10 @@ pub const BLOBS: InstrumentationScope = InstrumentationScope::new(FIRST + 3, "so
 pub const RUNTIME: InstrumentationScope = InstrumentationScope::new(FIRST + 4, "socialize.runtime");
 /// Business facts, and the gauges that are sampled from the database.
 pub const USAGE: InstrumentationScope = InstrumentationScope::new(FIRST + 5, "socialize.usage");
+
+/// All scopes.
+pub const ALL: [InstrumentationScope; 10] =
+    [PIPELINE, HTTP_SERVER, HTTP_CLIENT, PROCESS, DATABASE, QUEUE, EMAIL, BLOBS, RUNTIME, USAGE];
 
 /// Scopes of metrics by the beginnings of their names.
 pub const OF_METRICS: ScopesOfMetrics = &[
@@ -46,9 +50,11 @@ mod tests {
     #[test]
     fn every_metric_has_a_scope_and_every_scope_a_metric() {
         let metrics = crate::catalogue::all();
+        let names: HashSet<&str> = ALL.map(InstrumentationScope::name).into();
+        assert_eq!(names.len(), ALL.len());
         let used: HashSet<&str> =
             metrics.iter().map(|metric| of_metric(metric.name, OF_METRICS).name()).collect();
-        for scope in [DATABASE, QUEUE, EMAIL, BLOBS, RUNTIME, USAGE] {
+        for scope in ALL {
             assert!(used.contains(scope.name()), "{}", scope.name());
         }
         for (beginning, _) in OF_METRICS {

@@ -3,8 +3,9 @@
 
 use std::fmt::Write;
 
-use domain::catalogue;
+use domain::{catalogue, scopes};
 use telemetry::catalogue::{MetricDescription, MetricKind, prometheus_label};
+use telemetry::instrumentation_scope::of_metric;
 
 /// Maximum number of values that are listed; more are counted instead.
 const MOST_VALUES_LISTED: usize = 30;
@@ -127,6 +128,8 @@ fn render_metric(out: &mut String, metric: &MetricDescription) {
     line(out, &format!("- Question: {}", metric.question));
     line(out, &format!("- Prometheus: `{}`", metric.prometheus_name()));
     line(out, &format!("- Kind: {}, in `{}`", kind(metric.kind), metric.unit.as_str()));
+    let scope = of_metric(metric.name, scopes::OF_METRICS).name();
+    line(out, &format!("- Instrumentation scope: `{scope}`"));
     if !metric.bounds.is_empty() {
         let bounds: Vec<String> = metric.bounds.iter().map(f64::to_string).collect();
         line(out, &format!("- Classic buckets end at {} seconds", bounds.join(", ")));

@@ -14,7 +14,8 @@
 use std::collections::BTreeSet;
 
 use domain::recorded::{LONGEST_VALUE, VALUE_PUNCTUATION};
-use domain::{catalogue, recorded};
+use domain::{catalogue, recorded, scopes};
+use telemetry::InstrumentationScope;
 
 /// Replaces text that is not allowed.
 const REDACTED: &str = "redacted";
@@ -123,11 +124,15 @@ fn resource() -> Statements {
     Statements { context: "resource", statements }
 }
 
-/// Clears the scope, because the resource already identifies the recorder.
+/// Keeps known names of scopes. The resource already has the version.
 fn scope() -> Statements {
-    let statements =
-        [r#"keep_keys(scope.attributes, [""])"#, r#"set(scope.name, "")"#, r#"set(scope.version, "")"#];
-    Statements { context: "scope", statements: statements.map(str::to_owned).into() }
+    let names = list(scopes::ALL.map(InstrumentationScope::name));
+    let statements = vec![
+        r#"keep_keys(scope.attributes, [""])"#.to_owned(),
+        format!(r#"set(scope.name, "") where not ContainsValue({names}, scope.name)"#),
+        r#"set(scope.version, "")"#.to_owned(),
+    ];
+    Statements { context: "scope", statements }
 }
 
 fn kept_attributes(context: &str, names: &BTreeSet<&'static str>) -> Vec<String> {

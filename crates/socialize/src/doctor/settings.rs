@@ -42,7 +42,7 @@ fn proxies(addresses: &[IpNet], traces: &[IpNet]) -> Finding {
         networks => networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     let detail = format!(
-        "X-Forwarded-For is believed from {}; traceparent is continued from {}, and linked to from everybody else",
+        "X-Forwarded-For and X-Forwarded-Proto are believed from {}; traceparent is continued from {}, and linked to from everybody else",
         named(addresses),
         named(traces)
     );

@@ -5,6 +5,7 @@ mod api_fuzzing;
 mod blob_outage;
 mod broken_collectors;
 mod configuration;
+mod conventions;
 mod crowds;
 mod database_limits;
 mod database_outage;

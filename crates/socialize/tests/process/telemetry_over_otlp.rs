@@ -23,6 +23,8 @@ use crate::harness::{Launch, Process, User};
 
 const PROTOCOLS: [(&str, ReceivedBy); 2] = [("http/protobuf", ReceivedBy::Http), ("grpc", ReceivedBy::Grpc)];
 
+const ITEM: &str = "/v1/organizations/{organization_id}";
+
 /// Attribute names with their values.
 type Attributes = BTreeMap<String, Value>;
 
@@ -66,7 +68,6 @@ impl Case {
 
 fn cases() -> Vec<Case> {
     const LIST: &str = "/v1/organizations";
-    const ITEM: &str = "/v1/organizations/{organization_id}";
     const JSON: &str = "application/json";
     let unknown = "/v1/organizations/0190a5a0-0000-7000-8000-000000000000";
     vec![
@@ -437,7 +438,12 @@ fn assert_every_documented_answer_has_a_series(points: &[ExponentialHistogramDat
         for (method, operation) in methods.as_object().expect("methods") {
             let statuses = operation["responses"].as_object().expect("responses").keys();
             let statuses = statuses.map(|status| status.parse().expect("a status"));
-            described.push((method.to_uppercase(), route.clone(), statuses.filter(|s| *s < 500).collect()));
+            let statuses: Vec<u16> = statuses.filter(|status| *status < 500).collect();
+            if method == "get" && route == ITEM {
+                // The only route that was asked for by HEAD, whose series begin with the first request.
+                described.push(("HEAD".to_owned(), route.clone(), statuses.clone()));
+            }
+            described.push((method.to_uppercase(), route.clone(), statuses));
         }
     }
     for (method, route, statuses) in &described {

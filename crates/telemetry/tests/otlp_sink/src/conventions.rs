@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{Metric, metric};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, NumberDataPoint, metric};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 
 /// The version of the conventions that the table describes.
@@ -107,7 +107,7 @@ const NOT_SQL: &str =
 const IF_FAILED: &str = "the operation failed";
 const POOL: Row = ("db.client.connection.pool.name", Text, Required, Always);
 const METHOD_OVERRIDE: &str =
-    "text of the client's choice; other methods are `_OTHER`, of which no route has any";
+    "text of the client's choice; methods that nobody knows are `_OTHER` and always refused";
 
 /// The groups in the order of the document.
 pub const GROUPS: &[Group] = &[
@@ -373,6 +373,10 @@ pub const NOT_FOLLOWED: &[(&str, &str)] = &[
         "not of the conventions: the number without which the count says little",
     ),
     (
+        "bucket boundaries",
+        "advised for explicit buckets: up to 10 s for requests and database operations. Exponential buckets of scale 3 have no limit that a duration here reaches",
+    ),
+    (
         "series from the start",
         "series of HEAD requests and of a second scheme begin with their first request, those of failed database operations with the first failure",
     ),
@@ -412,6 +416,17 @@ impl Sent {
         }
     }
 
+    /// Returns the number of series: points that differ in metric or attributes.
+    pub fn series(&self) -> usize {
+        let mut series = BTreeSet::new();
+        for metric in &self.metrics {
+            for attributes in points(metric).1 {
+                series.insert((metric.name.as_str(), format!("{attributes:?}")));
+            }
+        }
+        series.len()
+    }
+
     /// Returns the differences between what was sent and the groups of the table.
     pub fn differences<'a>(&self, groups: impl IntoIterator<Item = &'a Group>) -> Vec<String> {
         let mut differences = Vec::new();
@@ -448,33 +463,40 @@ impl Sent {
         unit: &str,
         differences: &mut Vec<String>,
     ) -> Vec<&[KeyValue]> {
-        let mut points: Vec<&[KeyValue]> = Vec::new();
+        let mut all: Vec<&[KeyValue]> = Vec::new();
         for metric in self.metrics.iter().filter(|metric| metric.name == name) {
-            let sent = match &metric.data {
-                Some(metric::Data::Sum(sum)) => {
-                    points.extend(sum.data_points.iter().map(|point| point.attributes.as_slice()));
-                    if sum.is_monotonic { Counter } else { UpDownCounter }
-                }
-                Some(metric::Data::Gauge(gauge)) => {
-                    points.extend(gauge.data_points.iter().map(|point| point.attributes.as_slice()));
-                    Gauge
-                }
-                Some(metric::Data::Histogram(histogram)) => {
-                    points.extend(histogram.data_points.iter().map(|point| point.attributes.as_slice()));
-                    Histogram
-                }
-                Some(metric::Data::ExponentialHistogram(histogram)) => {
-                    points.extend(histogram.data_points.iter().map(|point| point.attributes.as_slice()));
-                    Histogram
-                }
-                _ => continue,
-            };
-            if (sent, metric.unit.as_str()) != (instrument, unit) {
+            let (sent, points) = points(metric);
+            all.extend(points);
+            if (sent, metric.unit.as_str()) != (Some(instrument), unit) {
                 differences.push(format!("{name} is a {sent:?} in {}", metric.unit));
             }
         }
-        points
+        all
     }
+}
+
+/// Returns the kind of a metric and the attributes of its points.
+fn points(metric: &Metric) -> (Option<Instrument>, Vec<&[KeyValue]>) {
+    match &metric.data {
+        Some(metric::Data::Sum(sum)) => {
+            let instrument = if sum.is_monotonic { Counter } else { UpDownCounter };
+            (Some(instrument), attributes_of(&sum.data_points))
+        }
+        Some(metric::Data::Gauge(gauge)) => (Some(Gauge), attributes_of(&gauge.data_points)),
+        Some(metric::Data::Histogram(histogram)) => {
+            let points = histogram.data_points.iter().map(|point| point.attributes.as_slice());
+            (Some(Histogram), points.collect())
+        }
+        Some(metric::Data::ExponentialHistogram(histogram)) => {
+            let points = histogram.data_points.iter().map(|point| point.attributes.as_slice());
+            (Some(Histogram), points.collect())
+        }
+        Some(metric::Data::Summary(_)) | None => (None, Vec::new()),
+    }
+}
+
+fn attributes_of(points: &[NumberDataPoint]) -> Vec<&[KeyValue]> {
+    points.iter().map(|point| point.attributes.as_slice()).collect()
 }
 
 /// Compares the attributes of all spans, points or resources of a group with its rows.
