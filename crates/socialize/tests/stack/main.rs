@@ -40,6 +40,12 @@ const COMPOSE_FILE: &str = "SOCIALIZE_STACK_COMPOSE_FILE";
 /// Path of the build that leaks and panics on request.
 const LEAKING_PROGRAM: &str = "SOCIALIZE_LEAKING_PROGRAM";
 
+/// Directory for pictures of all dashboards. Without it none are taken.
+const PICTURES: &str = "SOCIALIZE_PICTURES";
+
+/// Gives time series a visible length.
+const BEFORE_PICTURES: Duration = Duration::from_mins(6);
+
 /// Directory of Grafana's dashboards.
 const DASHBOARDS: &str = "/etc/grafana/dashboards";
 
@@ -88,6 +94,12 @@ async fn everything_that_is_promised_is_seen() {
     tell("following a request through the stores");
     let seen = signals::check(&client, &prometheus).await;
 
+    #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
+    if let Some(directory) = std::env::var_os(PICTURES) {
+        tell("letting people work for a while, for the pictures");
+        tokio::time::sleep(BEFORE_PICTURES).await;
+        take_pictures(Path::new(&directory));
+    }
     for (program, _) in &mut stores {
         program.assert_running();
     }
@@ -104,6 +116,16 @@ async fn everything_that_is_promised_is_seen() {
     let _typed = Program::start("prometheus", typed, logs.path());
     metrics::check_types(&prometheus).await;
     tell("every metric has its type and unit");
+}
+
+/// Draws all dashboards with the data of this run.
+fn take_pictures(directory: &Path) {
+    let sketch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/dashboards/sketch.py");
+    let mut command = Command::new(sketch);
+    command.arg("--out").arg(directory).args(["--range", "10m"]);
+    command.args(["--prometheus", "http://prometheus:9090", "--loki", "http://loki:3100"]);
+    command.args(["--tempo", "http://tempo:3200"]);
+    assert!(command.status().expect("sketch.py").success(), "a dashboard could not be drawn");
 }
 
 /// The files of deploy/, rendered by the caller of the test.
