@@ -86,18 +86,25 @@ pub(super) async fn spans_taken_by_a_stranger(drills: &mut Drills) {
 
 pub(super) async fn collector_disk_full(drills: &mut Drills) {
     let drill = Drill {
-        cause: "the disk of the collector's queues is full",
+        cause: "Loki is stopped, and the disk of the collector's queues is full",
         fires: &["CollectorRefusing"],
         explained: &[
-            ("TelemetryMissing", "points are refused like all else"),
-            ("WorkerTelemetryMissing", "points are refused like all else"),
-            ("SamplerStale", "points are refused like all else"),
+            ("StackTargetDown", "Loki is stopped"),
             ("LogsNotArriving", "lines wait in their files"),
-            ("TracesNotArriving", "spans wait in the application"),
         ],
     };
     drills
-        .drill(drill, async |_| collector_disk::limit(Some(ROOM)), async |_, ()| collector_disk::limit(None))
+        .drill(
+            drill,
+            async |world| {
+                world.loki.stop();
+                collector_disk::limit(Some(ROOM));
+            },
+            async |world, ()| {
+                collector_disk::limit(None);
+                world.start_loki().await;
+            },
+        )
         .await;
 }
 
