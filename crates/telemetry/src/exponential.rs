@@ -41,6 +41,39 @@ const BOUNDS: [u64; BUCKETS_PER_OCTAVE as usize] = [
     0x000d_5818_dcfb_a487,
 ];
 
+/// The first bits of a mantissa choose a cell. No cell has more than one bound in it, so one
+/// comparison finds the bucket.
+const CELL_BITS: u32 = 4;
+const CELLS: usize = 1 << CELL_BITS;
+
+/// The number of bounds below a cell, and the bound in it.
+#[derive(Clone, Copy)]
+struct Cell {
+    below: i32,
+    bound: u64,
+}
+
+const CELL_OF: [Cell; CELLS] = {
+    let mut cells = [Cell { below: 0, bound: u64::MAX }; CELLS];
+    let mut position = 0;
+    while position < CELLS {
+        let start = (position as u64) << (MANTISSA_BITS - CELL_BITS);
+        let end = start + (1 << (MANTISSA_BITS - CELL_BITS));
+        let mut number = 0;
+        while number < BOUNDS.len() {
+            if BOUNDS[number] < start {
+                cells[position].below += 1;
+            } else if BOUNDS[number] < end {
+                assert!(cells[position].bound == u64::MAX, "two bounds are in one cell");
+                cells[position].bound = BOUNDS[number];
+            }
+            number += 1;
+        }
+        position += 1;
+    }
+    cells
+};
+
 /// Returns the index of the bucket of a value. Values that are not above zero, and `NaN`, have none.
 #[inline]
 pub fn index(value: f64) -> Option<i32> {
@@ -50,9 +83,18 @@ pub fn index(value: f64) -> Option<i32> {
     let bits = value.to_bits();
     let exponent = (bits >> MANTISSA_BITS) as i32 - EXPONENT_BIAS;
     let mantissa = bits & MANTISSA;
-    let above: i32 = BOUNDS.iter().map(|bound| i32::from(mantissa > *bound)).sum();
+    let cell = CELL_OF[(mantissa >> (MANTISSA_BITS - CELL_BITS)) as usize];
+    let above = cell.below + i32::from(mantissa > cell.bound);
     // A power of two is above none of the bounds and belongs to the bucket that it ends.
     Some((exponent * BUCKETS_PER_OCTAVE + above - 1).clamp(FIRST, LAST))
+}
+
+/// Returns the index of the bucket of a duration in seconds.
+#[inline]
+pub fn index_of_nanoseconds(nanoseconds: u64) -> Option<i32> {
+    // Cheaper than a division. 1e-9 is rounded up by less than half of the last digit of the product,
+    // so powers of two stay exact. Other bounds are irrational.
+    index(nanoseconds as f64 * 1e-9)
 }
 
 /// Returns the upper bound of a bucket.
@@ -131,6 +173,18 @@ mod tests {
     }
 
     #[test]
+    fn durations_that_are_powers_of_two_end_a_bucket() {
+        for exponent in -9..24 {
+            let nanoseconds = (1e9 * f64::from(exponent).exp2()) as u64;
+            assert_eq!(index_of_nanoseconds(nanoseconds), Some(exponent * BUCKETS_PER_OCTAVE - 1));
+            assert_eq!(index_of_nanoseconds(nanoseconds + 1), Some(exponent * BUCKETS_PER_OCTAVE));
+            assert_eq!(index_of_nanoseconds(nanoseconds - 1), Some(exponent * BUCKETS_PER_OCTAVE - 1));
+        }
+        assert_eq!(index_of_nanoseconds(0), None);
+        assert_eq!(index_of_nanoseconds(u64::MAX), index(u64::MAX as f64 / 1e9));
+    }
+
+    #[test]
     fn powers_of_two_end_a_bucket() {
         for exponent in EXPONENTS {
             let power = power_of_two(exponent);
@@ -180,6 +234,7 @@ mod tests {
             let seconds = nanoseconds as f64 / 1e9;
             let index = index(seconds).expect("a bucket");
             prop_assert_eq!(index, exact_index(seconds));
+            prop_assert_eq!(index_of_nanoseconds(nanoseconds), Some(index));
             // The bounds are rounded, so the value may be a rounding away.
             prop_assert!(upper_bound(index - 1) * (1.0 - 1e-15) < seconds);
             prop_assert!(seconds <= upper_bound(index) * (1.0 + 1e-15));

@@ -449,15 +449,15 @@ pub struct Exemplar {
 impl HistogramSeries {
     #[inline]
     fn record(&self, nanoseconds: u64, exemplar: Option<Exemplar>) {
-        self.sum_nanoseconds.fetch_add(nanoseconds, Relaxed);
-        // A division, because a multiplication by 1e-9 could round across a bound.
-        let Some(index) = exponential::index(nanoseconds as f64 / 1e9) else {
+        let Some(index) = exponential::index_of_nanoseconds(nanoseconds) else {
             self.zero.fetch_add(1, Relaxed);
             return;
         };
         let position = (index - exponential::FIRST) as usize;
         let part = self.parts[position / PART].get_or_init(Part::boxed);
+        // Both at the end: the processor overlaps nothing with an atomic addition.
         part.buckets[position % PART].fetch_add(1, Relaxed);
+        self.sum_nanoseconds.fetch_add(nanoseconds, Relaxed);
         if let Some(exemplar) = exemplar {
             part.keep_exemplar(position % PART / OCTAVE, exemplar);
         }

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::catalogue::{MetricKind, SeriesLabels, prometheus_label};
+use crate::catalogue::{MetricDescription, MetricKind, SeriesLabels, prometheus_label};
 use crate::meter::{Distribution, FamilySnapshot, Snapshot, Value};
 
 /// The media type of [`render`]'s output.
@@ -31,6 +31,17 @@ pub fn render(snapshot: &Snapshot) -> String {
     out
 }
 
+/// Returns the type of a metric on the page. The format reserves some suffixes for histograms, and
+/// type names for the types. Names of the conventions do not respect that, so such gauges are
+/// untyped.
+pub fn page_type(description: &MetricDescription) -> &'static str {
+    let name = description.prometheus_name();
+    let kind = description.kind.prometheus_type();
+    let is_reserved =
+        ["_bucket", "_count", "_sum"].iter().any(|suffix| name.ends_with(suffix)) || name.contains("_gauge_");
+    if kind == "gauge" && is_reserved { "untyped" } else { kind }
+}
+
 /// Compresses a page with gzip.
 pub fn compress(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
@@ -47,7 +58,7 @@ fn render_family(out: &mut String, family: &FamilySnapshot) {
         return;
     }
     let name = family.description.prometheus_name();
-    let kind = family.description.kind.prometheus_type();
+    let kind = page_type(&family.description);
     // Writing to a String cannot fail.
     let help = family.description.help.replace('\\', "\\\\").replace('\n', "\\n");
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");

@@ -15,7 +15,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
-use telemetry::{Sampler, exponential, names};
+use telemetry::{Sampler, exponential, names, prometheus};
 use test_support::{Answer, TestDatabase, assert_known_attributes};
 
 use crate::exposition::Exposition;
@@ -143,7 +143,7 @@ fn assert_exposition_follows_the_catalogue(scraped: &Exposition) {
     for family in &scraped.families {
         let declared = declared.iter().find(|metric| metric.prometheus_name() == family.name);
         let declared = declared.unwrap_or_else(|| panic!("{} is not in the catalogue", family.name));
-        assert_eq!((&family.help[..], &family.kind[..]), (declared.help, declared.kind.prometheus_type()));
+        assert_eq!((&family.help[..], &family.kind[..]), (declared.help, prometheus::page_type(declared)));
     }
 }
 

@@ -85,6 +85,7 @@ async fn everything_that_is_promised_is_seen() {
     let ours = metrics::check_ours(&prometheus).await;
     let peers = metrics::check_peers(&prometheus).await;
     let series = metrics::check_series(&prometheus).await;
+    metrics::check_page(&client).await;
     tell("looking at what is not ours");
     let strangers = strangers::check(&client, &prometheus, &metrics::documented()).await;
     tell("looking at rules");

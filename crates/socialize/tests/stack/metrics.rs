@@ -1,11 +1,14 @@
 //! Prometheus has exactly the metrics of the catalogue, under the documented names.
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 use domain::catalogue;
 use monitoring::metrics_document::{SERIES_PER_API_PROCESS, SERIES_PER_WORKER};
 use monitoring::peers;
 use monitoring::query::Scale;
+use reqwest::Client;
 use telemetry::catalogue::{MetricDescription, MetricKind, Unit};
 
 use crate::programs::{PATIENCE, eventually};
@@ -69,6 +72,24 @@ pub(crate) async fn check_types(prometheus: &Prometheus) {
         if missing.is_empty() { Ok(()) } else { Err(format!("missing: {missing:?}")) }
     })
     .await;
+}
+
+/// Asserts that `promtool check metrics` has no complaint about the page of a process.
+pub(crate) async fn check_page(client: &Client) {
+    let page = client.get("http://api:9464/metrics").send().await.expect("a response");
+    assert!(page.status().is_success(), "{}", page.status());
+    let page = page.text().await.expect("text");
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool");
+    promtool.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success() && said.is_empty(), "{}", String::from_utf8_lossy(&said));
 }
 
 /// A name with its type and unit, in Prometheus's terms.

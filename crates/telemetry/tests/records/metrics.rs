@@ -326,6 +326,8 @@ fn scraped(snapshot: &Snapshot) -> Vec<ScrapedFamily> {
         });
         let kind = match description.kind {
             MetricKind::Counter => "counter",
+            // The suffix is reserved for histograms.
+            MetricKind::UpDownCounter | MetricKind::Gauge if name.ends_with("_count") => "untyped",
             MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
