@@ -50,6 +50,11 @@ pub fn assert_known_attributes(span: &Span) {
         "collectors would replace the name {}",
         span.name
     );
+    assert_eq!(
+        span.dropped_attributes_count, 0,
+        "{} has more attributes than a record has room for",
+        span.name
+    );
     assert!(span.events.is_empty(), "collectors would remove the events of {}", span.name);
     assert!(
         span.links.iter().all(|link| link.attributes.is_empty()),
