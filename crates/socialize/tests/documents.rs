@@ -81,12 +81,12 @@ fn every_command_of_the_runbook_exists() {
     let runbook = fs::read_to_string(repository().join("docs/RUNBOOK.md")).expect("the document");
     let commands = commands(&runbook);
     for words in &commands {
-        let (names, options): (Vec<_>, Vec<_>) = words
-            .iter()
-            .filter(|word| word.chars().any(char::is_lowercase))
-            .partition(|word| !word.starts_with('-'));
+        let is_option = |word: &&String| word.starts_with('-');
+        let names = words.iter().take_while(|word| !is_option(word));
+        let names = names.filter(|word| word.chars().any(char::is_lowercase));
+        let options = words.iter().filter(is_option);
         let help = Command::new(env!("CARGO_BIN_EXE_socialize"))
-            .args(&names)
+            .args(names)
             .arg("--help")
             .output()
             .expect("the program can be run");

@@ -46,23 +46,23 @@ fn jobs_failing() -> Alert {
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A job failed in every attempt, or in a way that no further attempt would mend. It is kept, nobody works on it any more, and this fires until somebody decides what becomes of it. E-mails that their recipients' servers refuse are none of these.",
-            impact: "By kind: an e-mail that will not be sent, an item that will not be published.",
+            meaning: "A job failed in every attempt, or in a way that retries cannot fix. It is kept as a dead letter, and this alert fires until you retry or discard it. E-mails to invalid recipients do not count.",
+            impact: "By kind: an e-mail is not sent, or an item not published.",
             confirm: vec![
                 metrics("How many, by kind", &dead()),
                 metrics(
-                    "How runs end",
+                    "Outcomes of runs",
                     &select(&JOB_RUN_DURATION).count().increase(LONG).sum_by::<JobOutcome, _>(),
                 ),
                 Look::Logs("Why, in `error_cause`", lines(events::JOB_RUN).is(JobOutcome::Dead)),
                 Look::Traces("What the last runs did", spans().is(JobOutcome::Dead)),
             ],
             remedy: &[
-                "See what was given up and why: `socialize dead-letters list` in the container of the worker.",
-                "`send_email`: EmailDeliveryFailing. `publish_content_item`: PublishingFailing.",
-                "When the cause is gone: `socialize dead-letters retry --all --kind KIND`, or with single ids; `discard` what is not worth it.",
+                "See what failed and why: `docker compose exec worker socialize dead-letters list`.",
+                "Fix the cause. `send_email`: see EmailDeliveryFailing. `publish_content_item`: see PublishingFailing.",
+                "Then `docker compose exec worker socialize dead-letters retry --all --kind KIND`, or with single ids. `discard` instead of `retry` deletes jobs.",
             ],
-            escalate: "When `error_cause` is none of a dependency's: it is a defect.",
+            escalate: "If `error_cause` names no dependency: it is a defect.",
         },
         fires_without_data: false,
         cases: vec![
@@ -137,15 +137,15 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A background service that runs at fixed intervals has not succeeded three times in a row, in no process, although processes enqueue periodic jobs: its runs fail, take too long, or are not enqueued.",
-            impact: "By kind: `give_up_publishing`: items stay `scheduled` for ever. `expire_invites`: invites look pending. `clean_up_blobs` and `clean_up_tokens`: the disk and the tables fill up. `remind_stale_approvals`: reviewers get no reminders.",
+            meaning: "A periodic job has not succeeded for three periods in any process. Its runs fail, take too long, or are not enqueued.",
+            impact: "By kind: `give_up_publishing`: items stay `scheduled`. `expire_invites`: invites look pending. `clean_up_blobs` and `clean_up_tokens`: the disk and the tables fill up. `remind_stale_approvals`: reviewers get no reminders.",
             confirm: vec![
                 metrics(
                     "Seconds since the last success, by kind",
                     &select(&JOB_LAST_SUCCESS).highest(Duration::from_hours(6)).max_by::<JobKind, _>().age(),
                 ),
                 metrics(
-                    "How its runs end",
+                    "Outcomes of its runs",
                     &select(&JOB_RUN_DURATION)
                         .is_one_of(&[JobOutcome::Retry, JobOutcome::Dead, JobOutcome::LostLease])
                         .count()
@@ -156,11 +156,11 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
                 Look::Logs("Why, in `error_cause`", lines(events::JOB_RUN).at_least(Level::Warn)),
             ],
             remedy: &[
-                "Its runs fail: `error_cause` says why. `timeout`: there is more to do than one run manages; look for a lock or a missing index. `clean_up_blobs` with `denied`: the store's credentials may not delete.",
-                "There are no runs: `select * from periodic_jobs` shows when each is due. A time far ahead comes from a clock that was wrong; set `next_run_at` to `now()`.",
-                "Discard what was given up meanwhile, for its next tick does the work: `socialize dead-letters discard --all --kind KIND`.",
+                "Its runs fail: `error_cause` says why. `timeout`: one run cannot complete the work; look for a lock or a missing index. `clean_up_blobs` with `denied`: the credentials of the store do not allow deletion.",
+                "There are no runs: `select * from periodic_jobs` shows when each is due. If a wrong clock set a time far in the future, set `next_run_at` to `now()`.",
+                "Discard its dead letters, because the next run does their work: `docker compose exec worker socialize dead-letters discard --all --kind KIND`.",
             ],
-            escalate: "Within the working day, when runs fail of nothing that a dependency does.",
+            escalate: "Within the working day, if runs fail and no dependency does.",
         },
         fires_without_data: false,
         cases: periodic_cases(),
@@ -263,25 +263,22 @@ fn job_queue_lagging(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Jobs are due and nobody works on them, or there are more than workers can do.",
-            impact: "By kind: e-mails and publishing are late.",
+            meaning: "Jobs are due and no worker runs them, or there are more than the workers can run.",
+            impact: "E-mails or publishing are late, depending on the kind.",
             confirm: vec![
                 metrics("How many wait, by kind", &select(&JOB_QUEUE_DEPTH).now().max_by::<JobKind, _>()),
+                metrics("Duration of runs", &select(&JOB_RUN_DURATION).quantile_by::<JobKind, _>(0.95, LONG)),
                 metrics(
-                    "How long runs take",
-                    &select(&JOB_RUN_DURATION).quantile_by::<JobKind, _>(0.95, LONG),
-                ),
-                metrics(
-                    "When a run last succeeded, seconds ago",
+                    "Seconds since the last successful run",
                     &select(&JOB_LAST_SUCCESS).now().max_by::<JobKind, _>().age(),
                 ),
             ],
             remedy: &[
-                "No worker runs: see WorkerTelemetryMissing. A worker runs and its loop does not turn: see WorkerStalled.",
-                "Runs take long: the mail server or an endpoint is slow. Jobs of one workspace wait for each other and delay nobody else.",
-                "There is simply more to do: raise SOCIALIZE_JOB_CONCURRENCY or start another worker.",
+                "No worker runs: see WorkerTelemetryMissing. A worker runs but starts no jobs: see WorkerStalled.",
+                "Runs take long: the mail server or an endpoint is slow. Jobs of one workspace wait for each other, but delay no other.",
+                "There is more work: raise `SOCIALIZE_JOB_CONCURRENCY` in `deploy/settings.env`, or start another worker.",
             ],
-            escalate: "When the age keeps growing with workers that turn.",
+            escalate: "If the age keeps growing although workers run jobs.",
         },
         fires_without_data: false,
         cases: vec![

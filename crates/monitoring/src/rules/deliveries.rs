@@ -54,75 +54,110 @@ fn email_delivery_failing(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "E-mails are not delivered.".to_owned(),
         description:
-            "The mail server does not take {{ $value | humanizePercentage }} of e-mails, and not because of their recipients."
+            "{{ $value | humanizePercentage }} of e-mails fail, and not because of their recipients."
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "E-mails are late or were given up, and the reason is on our side: the mail server, the way to it, our account, our settings, or what we send. An e-mail counts once, however often it is tried. Addresses that do not exist and mailboxes that are full do not count. A greylisted e-mail counts when it has been refused for about ten minutes.",
-            impact: "Nobody can verify an address, reset a password or accept an invite; reviewers do not hear of what waits for them. Delayed e-mails are sent later, those that were given up are not.",
+            meaning: "E-mails are late or were given up, because of the mail server, the network, our account, our settings, or the e-mails themselves. Each e-mail counts once, however often it is tried. Unknown addresses and full mailboxes do not count, greylisted e-mails only after ten minutes.",
+            impact: "Users cannot register, reset passwords or accept invites, and reviewers are not told of waiting items. Delayed e-mails are sent later; those that were given up are not.",
             confirm: vec![
                 metrics(
-                    "What became of e-mails",
+                    "Results of e-mails",
                     &select(&EMAIL_MESSAGES).increase(LONG).sum_by::<EmailResult, _>(),
                 ),
                 metrics(
-                    "What came of attempts",
+                    "Outcomes of attempts",
                     &select(&EMAIL_DELIVERIES).increase(LONG).sum_by::<EmailOutcome, _>(),
                 ),
-                metrics("How many wait", &select(&JOB_QUEUE_DEPTH).is(JobKind::SendEmail).now().max()),
+                metrics(
+                    "Number of waiting e-mails",
+                    &select(&JOB_QUEUE_DEPTH).is(JobKind::SendEmail).now().max(),
+                ),
                 Look::Logs(
-                    "Why, in `error_cause`; the server's reply in `smtp_response_status_code`, and to what in `smtp_stage`",
+                    "Why: `error_cause`, with the server's reply in `smtp_response_status_code` and its stage in `smtp_stage`",
                     lines(events::EMAIL_DELIVERY).at_least(Level::Warn),
                 ),
             ],
             remedy: &[
-                "`socialize doctor` in the container of the worker tries the mail server: name, port, certificate, credentials; `socialize doctor --send-to ADDRESS` sends one. docs/FAULTS.md says what each reply means.",
-                "`unavailable`, `timeout`, `connection_refused`: the server is down or cannot be reached. E-mails are tried for a day.",
-                "`authentication_failed`: put the right credentials into the secret's file and restart.",
+                "Test the mail server: `docker compose exec worker socialize doctor` checks name, port, certificate and credentials, and names the remedy. `docker compose exec worker socialize doctor --send-to ADDRESS` also sends an e-mail. Then find the `error_cause` of the log lines above. crates/socialize/src/mail/replies.md has a table of replies.",
+                "`unavailable`, `timeout`, `connection_refused`, `connection_reset`: the server is down, unreachable or disconnects. Check its status page, `SOCIALIZE_SMTP_URL` in `deploy/settings.env` and the firewall. E-mails are retried for a day.",
+                "`dns_failure`: the host name in `SOCIALIZE_SMTP_URL` does not resolve. Correct it, or repair the resolver of the machine.",
+                "`tls_failure`: the certificate is expired, not trusted, or of another name. Have it renewed, use the name in the certificate, or name the certificate of a private authority in `SOCIALIZE_SMTP_CA_FILE`.",
+                "`authentication_failed`: write the password into `deploy/secrets/smtp_password` and check `SOCIALIZE_SMTP_USERNAME` in `deploy/settings.env`. Then `docker compose up --detach --force-recreate api worker`.",
                 "`rate_limited`, `storage_full`: a quota of our account. Wait, or have it raised.",
-                "`permission_denied`: the sender's address is not allowed, the account is closed, or our address is on a blocklist. After the repair, e-mails are sent at their next attempt, at most six hours later.",
-                "`outcome` is `refused`: the server refuses what is in the message, for good. Mend it, then `socialize dead-letters retry --all --kind KIND` with the kind `send_email`.",
+                "`permission_denied`: the sender's address (`SOCIALIZE_MAIL_FROM`) is not allowed, the account is closed, or our IP address is on a blocklist. Correct that with the provider.",
+                "`protocol`: the server does not understand us, or is no mail server. Check scheme and port in `SOCIALIZE_SMTP_URL`: `smtps://` has 465 by default, `smtp://` 587.",
+                "`outcome` is `refused`: the server rejects the contents of the e-mail. After the repair: `docker compose exec worker socialize dead-letters retry --all --kind send_email`.",
+                "All other e-mails are sent at their next attempt, at most six hours after the repair.",
             ],
-            escalate: "To whoever runs the mail server, when it takes nothing for half an hour.",
+            escalate: "To the operator of the mail server, when it accepts nothing for half an hour.",
         },
         fires_without_data: false,
-        cases: beside(rejected, vec![
-            case("all delivered", 30, mail("0+2x30", "0x30", "0x30"), silent()),
-            case("half fail", 30, mail("0+2x30", "0+1x30", "0+1x30"), fires("50%")),
-            case("two fail, and none is delivered", 20, mail("0x30", "0x10 2x20", "0x30"), silent()),
-            case("three fail, and none is delivered", 12, mail("0x30", "0x10 2x20", "0x10 1x20"), fires("100%")),
-            case("three fail, and one was delivered", 13, mail("0 1x60", "0x12 2x50", "0x12 1x50"), fires("75%"))
+        cases: beside(
+            rejected,
+            vec![
+                case("all delivered", 30, mail("0+2x30", "0x30", "0x30"), silent()),
+                case("half fail", 30, mail("0+2x30", "0+1x30", "0+1x30"), fires("50%")),
+                case("two fail, and none is delivered", 20, mail("0x30", "0x10 2x20", "0x30"), silent()),
+                case(
+                    "three fail, and none is delivered",
+                    12,
+                    mail("0x30", "0x10 2x20", "0x10 1x20"),
+                    fires("100%"),
+                ),
+                case(
+                    "three fail, and one was delivered",
+                    13,
+                    mail("0 1x60", "0x12 2x50", "0x12 1x50"),
+                    fires("75%"),
+                )
                 .then(36.5, fires("100%"))
                 .then(37.0, silent()),
-            case("a fifth", 30, mail("0+4x30", "0+1x30", "0x30"), silent()),
-            case("more than a fifth", 30, mail("0+39x30", "0+10x30", "0x30"), fires("20.41%")),
-            case(
-                "three failures among two successes, and older ones",
-                60,
-                mail("0x34 1x11 2x7 3x30", "0x34 1x11 2x7 4x30", "0x60"),
-                fires("60%"),
-            ),
-            case("two failures, and an older one", 60, mail("0 1x60", "0x34 1x11 2x7 3x30", "0x60"), silent()),
-            case(
-                "none is delivered for six hours, of which three fail, and older ones",
-                800,
-                mail("0x100 1x800", "0x200 1x299 2x149 4x400", "0x900"),
-                fires("100%"),
-            )
-            .long(),
-            case(
-                "none is delivered for six hours, of which two fail, and an older one",
-                700,
-                mail("0x100 1x800", "0x250 1x249 2x99 3x400", "0x900"),
-                silent(),
-            )
-            .long(),
-            case("three fail within five hours, and one is delivered", 345, mail("0x320 1x100", "0x10 1x149 2x149 3x100", "0x420"), silent())
+                case("a fifth", 30, mail("0+4x30", "0+1x30", "0x30"), silent()),
+                case("more than a fifth", 30, mail("0+39x30", "0+10x30", "0x30"), fires("20.41%")),
+                case(
+                    "three failures among two successes, and older ones",
+                    60,
+                    mail("0x34 1x11 2x7 3x30", "0x34 1x11 2x7 4x30", "0x60"),
+                    fires("60%"),
+                ),
+                case(
+                    "two failures, and an older one",
+                    60,
+                    mail("0 1x60", "0x34 1x11 2x7 3x30", "0x60"),
+                    silent(),
+                ),
+                case(
+                    "none is delivered for six hours, of which three fail, and older ones",
+                    800,
+                    mail("0x100 1x800", "0x200 1x299 2x149 4x400", "0x900"),
+                    fires("100%"),
+                )
                 .long(),
-            case("three fail, and one was delivered four hours before", 320, mail("0x80 1x400", "0x10 1x149 2x149 3x100", "0x420"), silent())
+                case(
+                    "none is delivered for six hours, of which two fail, and an older one",
+                    700,
+                    mail("0x100 1x800", "0x250 1x249 2x99 3x400", "0x900"),
+                    silent(),
+                )
                 .long(),
-            case("a restart resets the counts", 20, mail("0+2x10 0+2x10", "9x10 0x10", "0x20"), silent()),
-        ]),
+                case(
+                    "three fail within five hours, and one is delivered",
+                    345,
+                    mail("0x320 1x100", "0x10 1x149 2x149 3x100", "0x420"),
+                    silent(),
+                )
+                .long(),
+                case(
+                    "three fail, and one was delivered four hours before",
+                    320,
+                    mail("0x80 1x400", "0x10 1x149 2x149 3x100", "0x420"),
+                    silent(),
+                )
+                .long(),
+                case("a restart resets the counts", 20, mail("0+2x10 0+2x10", "9x10 0x10", "0x20"), silent()),
+            ],
+        ),
     }
 }
 
@@ -168,8 +203,8 @@ fn blob_storage_failing(scale: Scale) -> Alert {
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The directory or bucket of uploaded files fails, refuses, or answers too late.",
-            impact: "Attachments and screenshots cannot be uploaded or seen; items with attachments cannot be published. All else works.",
+            meaning: "The directory or bucket of uploaded files fails, denies access, or times out.",
+            impact: "Attachments and screenshots cannot be uploaded or opened. Everything else works.",
             confirm: vec![
                 metrics(
                     "What fails",
@@ -192,11 +227,11 @@ fn blob_storage_failing(scale: Scale) -> Alert {
                 Look::Logs("Why, in `error_cause`", lines(events::BLOB_OPERATION).at_least(Level::Warn)),
             ],
             remedy: &[
-                "`socialize doctor` in the container tries to write, read and delete a file and says what is wrong.",
-                "`denied`: credentials or rights of the directory changed. `unavailable`: the disk is full (DiskAlmostFull) or the bucket is down.",
-                "`corrupt`: a file is not what was stored. Stop writing and restore it from a backup.",
+                "`docker compose exec api socialize doctor` writes, reads and deletes a file, and names the remedy.",
+                "`denied`: credentials, or permissions of the directory, changed. `unavailable`: the disk is full (DiskAlmostFull) or the bucket is down.",
+                "`corrupt`: a file differs from what was stored. Check the disk, and restore the file from a backup.",
             ],
-            escalate: "To whoever runs the bucket; at once for `corrupt`.",
+            escalate: "To the operator of the bucket; at once for `corrupt`.",
         },
         fires_without_data: false,
         cases: vec![
@@ -267,12 +302,12 @@ fn blobs_missing(scale: Scale) -> Alert {
         condition: missing(scale.of(LONG)).above(0.0).text().to_owned(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: "Uploaded files are missing in the store.".to_owned(),
+        summary: "Uploaded files are missing from the store.".to_owned(),
         description: "About {{ $value | printf \"%.0f\" }} times within 15 minutes the store did not have a file that the database refers to.".to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A row of the database refers to a file that the store does not have. Only ids that rows refer to reach the store, and files are deleted half an hour after the last row that refers to them, so this is lost data or the wrong store.",
-            impact: "Those who ask for the file get an error. More may be missing than were asked for, and become more.",
+            meaning: "A row of the database refers to a file that the store does not have. A file is deleted only after its row, so data is lost, or this is the wrong store.",
+            impact: "Users who open the file get an error. More files may be missing than were opened, and the number may grow.",
             confirm: vec![
                 metrics("How often", &missing(LONG)),
                 Look::Logs(
@@ -282,12 +317,12 @@ fn blobs_missing(scale: Scale) -> Alert {
                 Look::Traces("In which requests", spans().is(BlobOutcome::NotFound)),
             ],
             remedy: &[
-                "All files are missing: the store is not the one that files were put into. Is the volume mounted, and are SOCIALIZE_BLOBS_DIRECTORY, or SOCIALIZE_S3_BUCKET and SOCIALIZE_S3_ENDPOINT, unchanged?",
-                "Some are missing: something else deletes them. Look for a lifecycle rule of the bucket, a clean-up of the disk, or a second deployment with the same store, and stop it.",
-                "The database was restored from a newer backup than the store, or the other way round: restore the store to the same time.",
-                "Restore the files by their ids from a backup or the bucket's versions. What cannot be restored has to be uploaded again: tell the customers, by the ids in the lines of the requests.",
+                "All files are missing: it is the wrong store. Check that the volume is mounted, and that `SOCIALIZE_BLOBS_DIRECTORY`, or `SOCIALIZE_S3_BUCKET` and `SOCIALIZE_S3_ENDPOINT`, are unchanged.",
+                "Some are missing: something else deletes them. Find and stop it: a lifecycle rule of the bucket, a clean-up of the disk, or a second deployment with the same store.",
+                "The database was restored, and the store was not: restore the store from the same backup.",
+                "Restore the files by their ids from a backup or the bucket's versions. Tell the customers what they must upload again; the lines of the requests have their ids.",
             ],
-            escalate: "At once: what is deleted now may still be in the bucket's versions, and not for long.",
+            escalate: "At once, because the bucket keeps deleted versions only for some time.",
         },
         fires_without_data: false,
         cases: vec![
@@ -345,22 +380,22 @@ fn publishing_failing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Most content items cannot be delivered to publishing endpoints.".to_owned(),
-        description: "At least {{ $value | humanizePercentage }} of the content items that were to be delivered within half an hour could not be.".to_owned(),
+        description: "At least {{ $value | humanizePercentage }} of the content items due within half an hour could not be delivered.".to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Endpoints of customers do not take what is delivered to them. One that fails is its owner's to mend; most of them at once is us. An item that is tried again makes up to seven attempts within half an hour, so a seventh of the failed attempts is the least number of items.",
-            impact: "Items are published late or not at all; their authors see `publish_failed`.",
+            meaning: "Customers' endpoints do not accept deliveries. If one endpoint fails, its owner must fix it; if most fail, the cause is probably here. An item has up to seven attempts within half an hour, so failed attempts are divided by seven.",
+            impact: "Items are published late or not at all, and become `publish_failed`.",
             confirm: vec![
-                metrics("What came of attempts", &select(&PUBLISHING_DELIVERIES).increase(LOW_TRAFFIC_WINDOW).sum_by::<PublishingOutcome, _>()),
-                Look::Logs("How calls fail, by `workspace_id`", lines(CLIENT_REQUEST).at_least(Level::Warn)),
-                Look::Traces("What the calls did", spans().is(domain::labels::Peer::PublishingEndpoint).failed()),
+                metrics("Outcomes of attempts", &select(&PUBLISHING_DELIVERIES).increase(LOW_TRAFFIC_WINDOW).sum_by::<PublishingOutcome, _>()),
+                Look::Logs("Failed calls, by `workspace_id`", lines(CLIENT_REQUEST).at_least(Level::Warn)),
+                Look::Traces("Traces of the calls", spans().is(domain::labels::Peer::PublishingEndpoint).failed()),
             ],
             remedy: &[
-                "All workspaces fail with `dns_failure`, `connection_refused` or `tls_failure`: this machine cannot reach the internet; look at its network, resolver and clock.",
-                "A single `workspace_id`: tell its managers; they see the reason in Socialize as well.",
-                "`4xx` from all: signatures are refused. Was the server's secret changed?",
+                "All workspaces fail with `dns_failure`, `connection_refused` or `tls_failure`: this machine cannot reach the Internet. Check its network, resolver and clock.",
+                "Only one `workspace_id`: tell its managers. They also see the reason in Socialize.",
+                "`4xx` from all: endpoints reject the signatures, because `deploy/secrets/server_secret` changed. Restore it.",
             ],
-            escalate: "When all fail and the network is well.",
+            escalate: "If all fail and the network works.",
         },
         fires_without_data: false,
         cases: vec![

@@ -44,25 +44,25 @@ fn postgres_unreachable(scale: Scale) -> Alert {
         condition: up().min().below(1.0).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: scale.of(LONG),
-        summary: "Postgres does not answer.".to_owned(),
-        description: "At least one process has not been able to ask Postgres anything for a minute."
+        summary: "Postgres does not respond.".to_owned(),
+        description: "The health check of Postgres has failed in at least one process for a minute."
             .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The health check of at least one process fails: connecting to Postgres, or `select 1`, takes too long or is refused.",
-            impact: "Every request that reaches such a process and needs the database answers 503. Processes stay up and go on by themselves when it is back.",
+            meaning: "In at least one process the health check fails: connecting to Postgres, or a query, is refused or times out.",
+            impact: "Requests that need the database return 503. Processes keep running and recover by themselves.",
             confirm: vec![
                 metrics("What each process says", &up().max_by::<Instance, _>()),
                 Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN).is(Dependency::Postgres)),
             ],
             remedy: &[
-                "Only one of several processes says so: look at the network of its host, then restart it.",
-                "`docker compose ps postgres` and `docker compose logs postgres`; start it when it has ended.",
-                "The disk is full: see DiskAlmostFull. Postgres starts again when there is room.",
-                "It runs and refuses: `too many clients` in its log means that `max_connections` is smaller than the pools of all processes; `password authentication failed` that the secret was changed on one side only.",
-                "`socialize doctor` in the container of the API tries the connection and says what is wrong.",
+                "`docker compose ps postgres` and `docker compose logs --tail 50 postgres` show why it stopped. Start it: `docker compose up --detach postgres`.",
+                "If only one of several processes reports it, check the network of its host, then restart the process.",
+                "The disk is full: see DiskAlmostFull. Postgres starts again when there is space.",
+                "It runs but refuses connections. `too many clients` in its log: `max_connections` is smaller than the pools of all processes. `password authentication failed`: the password changed on one side only.",
+                "`docker compose exec api socialize doctor` tests the connection and names the remedy.",
             ],
-            escalate: "At once when Postgres does not start: restoring is in deploy/README.md.",
+            escalate: "At once if Postgres does not start. To restore: deploy/README.md#back-up-and-restore.",
         },
         fires_without_data: false,
         cases: vec![
@@ -104,25 +104,25 @@ fn dependency_unreachable(scale: Scale) -> Alert {
         condition: up().below(1.0).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: format!("{} does not answer.", shown::<Dependency>()),
+        summary: format!("{} does not respond.", shown::<Dependency>()),
         description: format!(
             "A process has not been able to reach {} for five minutes.",
             shown::<Dependency>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The mail server or the blob store does not answer the health check of at least one process.",
-            impact: "`email`: e-mails wait in the outbox and are sent later. `blob_store`: uploads and downloads answer 503; all else works.",
+            meaning: "The health check of the mail server or the blob store fails in at least one process.",
+            impact: "`email`: e-mails wait and are sent later. `blob_store`: uploads and downloads return 503; everything else works.",
             confirm: vec![
                 metrics("Which", &up()),
                 Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN)),
             ],
             remedy: &[
-                "`socialize doctor` in the container tries each dependency and says what is wrong: name, port, certificate, credentials.",
-                "Look at the status page of the provider.",
-                "Credentials that ended: put new ones into the secret's file and restart.",
+                "`docker compose exec api socialize doctor` tests each dependency and names the fault: host name, port, certificate or credentials.",
+                "Check the status page of the provider.",
+                "Credentials expired: write new ones into `deploy/secrets/smtp_password` or `deploy/secrets/s3_secret_access_key`, then `docker compose up --detach --force-recreate api worker`.",
             ],
-            escalate: "To whoever runs the mail server or the bucket.",
+            escalate: "To the operator of the mail server or the bucket.",
         },
         fires_without_data: false,
         cases: vec![
@@ -187,14 +187,14 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: "A process does not know whether it reaches what it depends on.".to_owned(),
+        summary: "A health check of a process does not return.".to_owned(),
         description:
-            "{{ $value | printf \"%.0f\" }} processes run whose health checks have had no result for minutes."
+            "{{ $value | printf \"%.0f\" }} processes have had no result of a health check for minutes."
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A health check neither succeeds nor fails: it blocks its thread. The process itself runs.",
-            impact: "Readiness fails when the check is that of Postgres. PostgresUnreachable and DependencyUnreachable cannot fire for this process.",
+            meaning: "A health check neither succeeds nor fails; it blocks its thread. The process itself runs.",
+            impact: "If it is the check of Postgres, the process is not ready. PostgresUnreachable and DependencyUnreachable cannot fire for this process.",
             confirm: vec![
                 metrics("Results by process; each should have three", &results(TELEMETRY_MISSING_AFTER)),
                 metrics(
@@ -203,10 +203,10 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "`curl http://127.0.0.1:9464/health` on the host of the process shows which check has no result, and for how long.",
+                "`curl http://127.0.0.1:9464/health` (9465 for the worker) shows which check has no result, and for how long.",
                 "Restart the process.",
             ],
-            escalate: "It is a defect: note version and uptime of the process for the developers before restarting.",
+            escalate: "It is a defect. Before the restart, note version and uptime for the developers.",
         },
         fires_without_data: false,
         cases: vec![
@@ -266,8 +266,8 @@ fn database_slow(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The 95th percentile of all database operations has been above half a second for five minutes. It is usually below five milliseconds.",
-            impact: "Every request takes longer; soon the pool is starved and requests fail.",
+            meaning: "The 95th percentile of all database operations has been above half a second for five minutes. Usually it is below five milliseconds.",
+            impact: "Requests are slow. Soon connections run out and requests fail.",
             confirm: vec![
                 metrics(
                     "Which operations",
@@ -285,11 +285,11 @@ fn database_slow(scale: Scale) -> Alert {
                 Look::Traces("In which requests", spans().longer_than(500)),
             ],
             remedy: &[
-                "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, or a query by hand: `select pid, now() - query_start, state, wait_event_type, left(query, 60) from pg_stat_activity order by 2 desc`.",
-                "They wait for a lock (`wait_event_type` is `Lock`): find who holds it with `pg_blocking_pids(pid)` and end that with `pg_terminate_backend`.",
-                "One operation only: statistics are old (`analyze`), or an index is missing; tell the developers its name.",
+                "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, or manual queries: `select pid, now() - query_start, state, wait_event_type, left(query, 60) from pg_stat_activity order by 2 desc`.",
+                "They wait for a lock (`wait_event_type` is `Lock`): find its holder with `select pg_blocking_pids(PID)`, and end that session with `select pg_terminate_backend(PID)`.",
+                "Only one operation is slow: statistics are stale (run `analyze`), or an index is missing. Tell the developers its name.",
             ],
-            escalate: "When the machine is not busy and nothing holds a lock.",
+            escalate: "If the machine is idle and nothing holds a lock.",
         },
         fires_without_data: false,
         cases: vec![
@@ -335,21 +335,21 @@ fn connection_pool_starved(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Operations get no connection to Postgres in time.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} operations within five minutes waited in vain for a connection of the pool.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} operations within five minutes timed out waiting for a connection of the pool.".to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "All connections of the pool were in use for longer than SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT.",
-            impact: "The requests concerned answer 503.",
+            meaning: "All connections of the pool were in use for longer than `SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT`.",
+            impact: "The affected requests return 503.",
             confirm: vec![
                 metrics("Who waits", &select(&DB_CLIENT_CONNECTION_PENDING).now().max()),
                 metrics("What connections are doing", &select(&DB_CLIENT_OPERATION_DURATION).quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1)),
                 Look::Logs("Operations that failed", lines(events::DATABASE_OPERATION).is(DatabaseOperation::AcquireConnection).at_least(Level::Warn)),
             ],
             remedy: &[
-                "PostgresUnreachable or DatabaseSlow fire as well: mend that first.",
-                "Traffic has grown: raise SOCIALIZE_DATABASE_CONNECTIONS, and `max_connections` of Postgres above the sum of all processes.",
+                "A session that is `idle in transaction` occupies a connection: find and end it as for ConnectionPoolFull.",
+                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
             ],
-            escalate: "When the database is fast and traffic is usual: a transaction may be kept open; a developer needs a trace.",
+            escalate: "If the database is fast and traffic is usual: a transaction may stay open. Give a trace to a developer.",
         },
         fires_without_data: false,
         cases: vec![
@@ -393,12 +393,12 @@ fn connection_pool_full(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: "A process has used all its connections to Postgres for an hour.".to_owned(),
         description:
-            "On average {{ $value | humanizePercentage }} of the pool of a process were in use, for an hour."
+            "On average {{ $value | humanizePercentage }} of the pool of a process were in use for an hour."
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Hardly a connection of a process' pool has been idle for an hour.",
-            impact: "Requests wait for a connection. With a little more traffic they fail: see ConnectionPoolStarved.",
+            meaning: "Almost no connection of the pool of a process has been idle for an hour.",
+            impact: "Requests wait for connections. With more traffic they fail: see ConnectionPoolStarved.",
             confirm: vec![
                 metrics("Share in use, by process", &share(LONG)),
                 metrics(
@@ -415,10 +415,10 @@ fn connection_pool_full(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "Operations are slow: see DatabaseSlow.",
-                "`select pid, state, now() - xact_start, left(query, 60) from pg_stat_activity order by 3 desc nulls last`: a session that is `idle in transaction` keeps a connection for nothing; end it with `pg_terminate_backend(pid)`.",
-                "Traffic has grown: raise SOCIALIZE_DATABASE_CONNECTIONS, and `max_connections` of Postgres above the sum of all processes.",
+                "`select pid, state, now() - xact_start, left(query, 60) from pg_stat_activity order by 3 desc nulls last`: a session that is `idle in transaction` occupies a connection. End it with `select pg_terminate_backend(PID)`.",
+                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
             ],
-            escalate: "When the database is fast and traffic is usual: connections are not given back; a developer needs a trace.",
+            escalate: "If the database is fast and traffic is usual: connections are not returned. Give a trace to a developer.",
         },
         fires_without_data: false,
         cases: vec![

@@ -45,11 +45,11 @@ fn disk_series(available: &str) -> Vec<Series> {
 }
 
 const DISK_REMEDY: &[&str] = &[
-    "See what is large: `docker system df -v` lists volumes; `df -h` on the host.",
-    "Prometheus, Loki and Tempo delete the oldest by themselves; shorten their retention when they are the largest (deploy/README.md, Size).",
-    "Old images and build caches: `docker image prune`, `docker builder prune`.",
-    "Log files of the application are bounded by SOCIALIZE_LOG_FILE_MAX_BYTES and SOCIALIZE_LOG_FILE_KEEP.",
-    "Uploaded files are customers' and grow with them: give them a larger disk, or an S3 bucket.",
+    "Find what is large: `df -h`, and `docker system df -v` for volumes.",
+    "If Prometheus, Loki or Tempo is largest, shorten its retention in `deploy/prometheus/prometheus.yml`, `deploy/loki/loki.yaml` or `deploy/tempo/tempo.yaml`.",
+    "Delete old images and build caches: `docker image prune`, `docker builder prune`.",
+    "Log files of the application are limited by `SOCIALIZE_LOG_FILE_MAX_BYTES` and `SOCIALIZE_LOG_FILE_KEEP`.",
+    "Uploaded files grow with use: provide a larger disk or an S3 bucket.",
 ];
 
 fn disk_filling(scale: Scale) -> Alert {
@@ -61,20 +61,20 @@ fn disk_filling(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} is filling up.", shown::<Disk>()),
         description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the disk of {} can still be written. With the files of deploy/ Postgres and the stores of telemetry are on the same one.",
+            "{{{{ $value | humanizePercentage }}}} of the disk of {} is free. With the files of deploy/ Postgres and the stores of telemetry are on the same one.",
             shown::<Disk>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Less than 15 % of a disk is left to which the application writes.",
-            impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
+            meaning: "Less than 15 % of a disk that the application writes to is free.",
+            impact: "None yet. A full disk stops uploads and, if Postgres is on it, everything.",
             confirm: vec![
                 metrics("Share left, by process", &shares().min_by::<Instance, _>()),
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
                 metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
             ],
             remedy: DISK_REMEDY,
-            escalate: "Whoever can enlarge the disk, before DiskAlmostFull fires.",
+            escalate: "To those who can enlarge the disk, before DiskAlmostFull fires.",
         },
         fires_without_data: false,
         cases: vec![
@@ -98,22 +98,22 @@ fn disk_almost_full(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} is almost full.", shown::<Disk>()),
         description: format!(
-            "Only {{{{ $value | humanizePercentage }}}} of the disk of {} can still be written.",
+            "Only {{{{ $value | humanizePercentage }}}} of the disk of {} is free.",
             shown::<Disk>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Less than 5 % of a disk is left to which the application writes.",
-            impact: "Soon uploads fail, and when Postgres is on it, everything that writes.",
+            meaning: "Less than 5 % of a disk that the application writes to is free.",
+            impact: "Soon uploads fail, and if Postgres is on it, all writes.",
             confirm: vec![
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
                 Look::Logs(
-                    "What fails of it already",
+                    "What already fails",
                     lines(domain::events::DATABASE_OPERATION).at_least(Level::Warn),
                 ),
             ],
             remedy: DISK_REMEDY,
-            escalate: "At once whoever can enlarge the disk, when nothing can be deleted.",
+            escalate: "At once to those who can enlarge the disk, if nothing can be deleted.",
         },
         fires_without_data: false,
         cases: vec![
@@ -149,23 +149,23 @@ fn disk_full_soon(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} will be full within a day.", shown::<Disk>()),
         description: format!(
-            "More than half of the disk of {} is used, and at the pace of the last six hours the rest is used within a day.",
+            "More than half of the disk of {} is used. At the rate of the last six hours it is full within a day.",
             shown::<Disk>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "What is left of a disk shrinks so fast that it ends within 24 hours.",
-            impact: "None yet. A full disk stops uploads, e-mails and, when Postgres is on it, everything.",
+            meaning: "At the present rate the disk is full within 24 hours.",
+            impact: "None yet. A full disk stops uploads and, if Postgres is on it, everything.",
             confirm: vec![
                 metrics(
-                    "What will be left in a day, in bytes",
+                    "Free bytes in a day, predicted",
                     &available().predicted(DISK_TREND, DISK_FULL_WITHIN).min_by::<Disk, _>(),
                 ),
                 metrics("Share left, by process", &shares().min_by::<Instance, _>()),
                 metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
             ],
             remedy: DISK_REMEDY,
-            escalate: "Whoever can enlarge the disk, when what grows is wanted.",
+            escalate: "To those who can enlarge the disk, if the growth is wanted.",
         },
         fires_without_data: false,
         cases: vec![

@@ -64,28 +64,28 @@ fn worker_stalled(scale: Scale) -> Alert {
         condition: standing_still(scale, &[Loop::Worker]).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
-        summary: "A worker begins no jobs.".to_owned(),
+        summary: "A worker starts no jobs.".to_owned(),
         description: format!(
-            "The loop {} of a process has not completed a turn for {{{{ $value | humanizeDuration }}}}; it should every two seconds.",
+            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it should every two seconds.",
             shown::<Loop>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The loop that claims jobs does not turn in a process that lives and reports: it hangs, or each turn fails.",
-            impact: "People wait for what its jobs do: links in e-mails, posts at their time. Nothing happens while no other process works on jobs.",
+            meaning: "The loop that claims jobs hangs, or each iteration fails. The process itself reports metrics.",
+            impact: "E-mails and scheduled posts are late, unless another process runs jobs.",
             confirm: vec![
                 metrics(
                     "In which process",
                     &select(&LOOP_LAST_SUCCESS).is(Loop::Worker).lag().max_by::<Instance, _>(),
                 ),
                 metrics(
-                    "Whether turns fail",
+                    "Whether iterations fail",
                     &select(&LOOP_FAILURES).is(Loop::Worker).increase(LONG).sum_by::<Loop, _>(),
                 ),
                 Look::Logs("How they fail", lines(events::LOOP_FAILED).is(Loop::Worker)),
             ],
             remedy: STALLED_REMEDY,
-            escalate: "A loop that hangs is a defect: note the process' uptime and version for the developers before restarting.",
+            escalate: "A hanging loop is a defect. Before the restart, note version and uptime for the developers.",
         },
         fires_without_data: false,
         cases,
@@ -93,8 +93,8 @@ fn worker_stalled(scale: Scale) -> Alert {
 }
 
 const STALLED_REMEDY: &[&str] = &[
-    "Turns fail: `error_type` says why; most often Postgres (PostgresUnreachable).",
-    "Turns do not fail, the loop hangs: restart the process. What it had claimed is taken over when its lease ends.",
+    "Iterations fail: `error_type` says why. Usually Postgres is the cause: see PostgresUnreachable.",
+    "Iterations do not fail: the loop hangs. Restart the process: `docker compose restart worker`. Its jobs are taken over when their lease ends.",
 ];
 
 fn loop_stalled(scale: Scale) -> Alert {
@@ -115,22 +115,25 @@ fn loop_stalled(scale: Scale) -> Alert {
         condition: standing_still(scale, NOBODY_WAITS_FOR).text().to_owned(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
-        summary: format!("The loop {} stands still.", shown::<Loop>()),
+        summary: format!("The loop {} has stopped.", shown::<Loop>()),
         description: format!(
-            "The loop {} of a process has not completed a turn for {{{{ $value | humanizeDuration }}}}; it should every ten seconds.",
+            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it should every ten seconds.",
             shown::<Loop>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A background loop of a process that lives and reports does not turn: it hangs, or each turn fails. No user waits for it.",
-            impact: "By loop: `scheduler`: periodic work is not begun by this process. `job_listener`: jobs begin up to two seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: GaugesDrifted sees nothing.",
+            meaning: "A background loop hangs, or each iteration fails. The process itself reports metrics. No user waits for it.",
+            impact: "By loop: `scheduler`: this process starts no periodic jobs. `job_listener`: jobs start up to two seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: GaugesDrifted sees nothing.",
             confirm: vec![
                 metrics("In which process", &select(&LOOP_LAST_SUCCESS).lag().max_by::<Instance, _>()),
-                metrics("Whether turns fail", &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>()),
+                metrics(
+                    "Whether iterations fail",
+                    &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>(),
+                ),
                 Look::Logs("How they fail", lines(events::LOOP_FAILED)),
             ],
             remedy: STALLED_REMEDY,
-            escalate: "A loop that hangs is a defect: note the process' uptime and version for the developers before restarting.",
+            escalate: "A hanging loop is a defect. Before the restart, note version and uptime for the developers.",
         },
         fires_without_data: false,
         cases,
@@ -146,15 +149,15 @@ fn loop_failing(scale: Scale) -> Alert {
         condition: failures(scale.of(LONG)).at_least(super::thresholds::LOOP_FAILURES).text().to_owned(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: format!("Turns of the loop {} fail.", shown::<Loop>()),
+        summary: format!("Iterations of the loop {} fail.", shown::<Loop>()),
         description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} turns of the loop {} failed within 15 minutes.",
+            "About {{{{ $value | printf \"%.0f\" }}}} iterations of the loop {} failed within 15 minutes.",
             shown::<Loop>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Turns of a background loop end with an error or a panic; it goes on after a pause.",
-            impact: "None while others succeed; WorkerStalled and LoopStalled say when none do.",
+            meaning: "Iterations of a background loop end with an error or a panic. The loop continues after a pause.",
+            impact: "None while other iterations succeed. If none do, WorkerStalled or LoopStalled fires.",
             confirm: vec![
                 metrics("Which loops", &failures(LONG).above(0.0)),
                 Look::Logs("How they fail", lines(events::LOOP_FAILED)),
@@ -163,7 +166,7 @@ fn loop_failing(scale: Scale) -> Alert {
                 "`unavailable` and `timeout`: Postgres; see PostgresUnreachable and DatabaseSlow.",
                 "`panic`: a defect; see Panicked.",
             ],
-            escalate: "Within the working day, when Postgres is well.",
+            escalate: "Within the working day, if Postgres works.",
         },
         fires_without_data: false,
         cases: vec![
@@ -194,20 +197,20 @@ fn sampler_stale(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The workflow gauges are old.".to_owned(),
-        description: "No process has sampled the state of workflows for ten minutes; their numbers on the dashboards are old or missing.".to_owned(),
+        description: "No process has sampled the state of workflows for ten minutes. Their numbers on dashboards are old or missing.".to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "One process at a time samples how many things are in which state. None has succeeded for ten minutes.",
-            impact: "Users notice nothing. The gauges on Adoption are missing or old.",
+            meaning: "One process at a time counts items by state. None has succeeded for ten minutes.",
+            impact: "Users notice nothing. The gauges on the dashboard Adoption are old or missing.",
             confirm: vec![
                 metrics("How old the last sample is", &select(&SAMPLER_LAST_SUCCESS).now().max().age()),
                 metrics("Whether its loop fails", &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum()),
                 Look::Logs("How it fails", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
             ],
             remedy: &[
-                "Its loop fails: most often Postgres (PostgresUnreachable, DatabaseSlow).",
-                "No process works on jobs: see WorkerTelemetryMissing.",
-                "A session that hangs holds the lock: `select pid, state from pg_stat_activity where pid in (select pid from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
+                "The loop fails, usually because of Postgres: see PostgresUnreachable and DatabaseSlow.",
+                "No process runs jobs: see WorkerTelemetryMissing.",
+                "A hanging session holds the lock: `select pid, state from pg_stat_activity where pid in (select pid from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
             ],
             escalate: "Within the working day.",
         },
@@ -239,23 +242,23 @@ fn gauges_drifted(scale: Scale) -> Alert {
         condition: drift().above(0.0).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: format!("The gauge {} does not show what is in the database.", shown::<StatusGauge>()),
+        summary: format!("The gauge {} is wrong.", shown::<StatusGauge>()),
         description: format!(
             "The last exact comparison found the counts behind {} to be wrong by {{{{ $value | printf \"%.0f\" }}}} rows.",
             shown::<StatusGauge>()
         ),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "The counts that triggers keep differ from the table: rows were changed with triggers switched off, as by a restore.",
-            impact: "Users notice nothing. A gauge is wrong by so many.",
+            meaning: "The counts that triggers keep differ from the table. Usually rows were changed with triggers disabled, as by a restore.",
+            impact: "Users notice nothing. The gauge is wrong by that number.",
             confirm: vec![
                 metrics("By how many rows", &drift()),
                 Look::Logs("Since when", lines(events::GAUGE_DRIFTED)),
             ],
             remedy: &[
-                "`socialize gauges check` compares now, `socialize gauges repair` counts anew; see `socialize gauges --help`.",
+                "Compare now: `docker compose exec worker socialize gauges check`. Count again: `docker compose exec worker socialize gauges repair`.",
             ],
-            escalate: "When it drifts again without a restore: a trigger is missing.",
+            escalate: "If it drifts again without a restore: a trigger is missing.",
         },
         fires_without_data: false,
         cases: vec![

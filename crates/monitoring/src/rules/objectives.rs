@@ -134,12 +134,10 @@ struct About {
     cases: Vec<Case>,
 }
 
-const AVAILABILITY_MEANING: &str = "Of a thousand requests of four weeks 995 should succeed. The share that fails has been so high, for so long, that the promise will be broken; the short window shows that it goes on. At least twenty requests failed, and most of the long window was recorded.";
+const AVAILABILITY_MEANING: &str = "The objective is that 99.5 % of requests in four weeks succeed. The share of failures has been so high, for so long, that it will be missed. The short window shows that it continues. At least twenty requests failed, and most of the long window was recorded.";
 
-const AVAILABILITY_REMEDY: &[&str] = &[
-    "See HighErrorRate for how to find the cause.",
-    "Postpone releases that are not about this until the share is below one in two hundred.",
-];
+const AVAILABILITY_REMEDY: &[&str] =
+    &["Find the cause as for HighErrorRate.", "Postpone other releases until the share is below one in 200."];
 
 fn failing() -> [Look; 2] {
     let failed = requests().is_one_of(RequestFailure::OURS).count().increase(HOUR);
@@ -164,10 +162,10 @@ fn availability_burning_fast(scale: Scale) -> Alert {
         summary: "Failing requests use up the error budget within days.",
         what_is_bad: "fail",
         meaning: AVAILABILITY_MEANING,
-        impact: "Users see errors more often than was promised.",
+        impact: "Users see errors more often than the objective allows.",
         confirm: failing(),
         remedy: AVAILABILITY_REMEDY,
-        escalate: "When the cause is not found within half an hour.",
+        escalate: "If the cause is not found within half an hour.",
         cases: beside(postgres_answers, fast_cases()),
     };
     AVAILABILITY.alert(&AVAILABILITY.burns(scale, &FAST).unless_when(outage), scale, about)
@@ -180,10 +178,10 @@ fn availability_burning_slow(scale: Scale) -> Alert {
         summary: "Failing requests use up the error budget.",
         what_is_bad: "fail",
         meaning: AVAILABILITY_MEANING,
-        impact: "Users see errors more often than was promised.",
+        impact: "Users see errors more often than the objective allows.",
         confirm: failing(),
         remedy: AVAILABILITY_REMEDY,
-        escalate: "Within the week: something is worse than it was and stays so.",
+        escalate: "Within the week, because it does not pass by itself.",
         cases: burn_cases(&AVAILABILITY, &SLOW, LATER),
     };
     AVAILABILITY.alert(&AVAILABILITY.burns(scale, &SLOW), scale, about)
@@ -197,17 +195,17 @@ fn latency_burning(scale: Scale) -> Alert {
         severity: Severity::Warning,
         summary: "Slow requests use up the latency budget.",
         what_is_bad: "take longer than a second",
-        meaning: "Ninety-nine of a hundred requests of four weeks should be answered within a second. The share that is not has been so high, for so long, that the promise will be broken; the short window shows that it goes on. Files on their way are not counted.",
-        impact: "Many users wait.",
+        meaning: "The objective is that 99 % of requests in four weeks take less than a second. The share of slow requests has been so high, for so long, that it will be missed. The short window shows that it continues. File transfers do not count.",
+        impact: "Many requests are slow.",
         confirm: [
             metrics("Which routes are slow", &slow),
             Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
         ],
         remedy: &[
-            "See HighLatency for how to find the cause.",
-            "Postpone releases that are not about this until the share is below one in a hundred.",
+            "Find the cause as for HighLatency.",
+            "Postpone other releases until the share is below one in 100.",
         ],
-        escalate: "Within the week: something is slower than it was and stays so.",
+        escalate: "Within the week, because it does not pass by itself.",
         cases: burn_cases(&LATENCY, &[FAST, SLOW].concat(), LATER),
     };
     LATENCY.alert(&LATENCY.burns(scale, &[FAST, SLOW].concat()), scale, about)

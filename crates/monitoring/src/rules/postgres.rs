@@ -53,19 +53,19 @@ fn unwatched(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(LONG),
         keep_firing: Duration::ZERO,
-        summary: "The collector cannot ask Postgres for its statistics.".to_owned(),
+        summary: "The collector cannot read the statistics of Postgres.".to_owned(),
         description:
-            "The application reaches Postgres and the collector does not: its role or its way is missing."
+            "The application reaches Postgres, but the collector does not: its role or its network is missing."
                 .to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "The exporter in the collector logs in as `socialize_statistics` and is refused, or does not find Postgres.",
-            impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids are blind.",
+            meaning: "The exporter in the collector logs in as `socialize_statistics`. It is refused, or does not reach Postgres.",
+            impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids cannot fire.",
             confirm: vec![metrics("What the exporter says", &select(&PG_UP).now().max())],
             remedy: &[
-                "`docker compose logs postgres-statistics` says why the role could not be made; `docker compose up --detach postgres-statistics` tries again.",
-                "The password in `secrets/statistics_database_url` was changed: the same command sets it.",
-                "`docker compose logs alloy` has the exporter's own words.",
+                "`docker compose logs postgres-statistics` shows why the role could not be created. `docker compose up --detach postgres-statistics` tries again.",
+                "The password in `deploy/secrets/statistics_database_url` was changed: the same command sets it.",
+                "`docker compose logs alloy` has the errors of the exporter.",
             ],
             escalate: "Not needed.",
         },
@@ -100,17 +100,17 @@ fn connections_near_limit(scale: Scale) -> Alert {
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
             meaning: "More than 80 % of `max_connections` have been in use for five minutes. The last three are kept for superusers.",
-            impact: "None yet. At the limit, processes that start and pools that grow are refused, and requests answer 503.",
+            impact: "None yet. At the limit, new connections are refused, and requests return 503.",
             confirm: vec![
                 metrics("By state", &select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
                 metrics("By database", &select(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
             ],
             remedy: &[
-                "See whose they are: `select application_name, usename, state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc`.",
-                "`idle in transaction` for long: see PostgresTransactionOld.",
-                "They are Socialize's: the sum of SOCIALIZE_DATABASE_CONNECTIONS over all processes, and four more for each worker, must stay below `max_connections`. Lower the one or raise the other.",
+                "Find their owners: `select application_name, usename, state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc`.",
+                "`idle in transaction` for a long time: see PostgresTransactionOld.",
+                "They belong to Socialize: `max_connections` must exceed the sum in deploy/README.md#beyond-one-machine. Lower `SOCIALIZE_DATABASE_CONNECTIONS` or raise `max_connections`.",
             ],
-            escalate: "When connections of an unknown program grow.",
+            escalate: "If connections of an unknown program grow.",
         },
         fires_without_data: false,
         cases: vec![
@@ -139,25 +139,25 @@ fn old_transaction(scale: Scale) -> Alert {
         condition: oldest().above(scale.of(OLD_TRANSACTION).as_secs_f64()).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: "A transaction has been open for very long.".to_owned(),
+        summary: "A transaction has been open for more than two hours.".to_owned(),
         description: "The oldest transaction in Postgres has been open for more than two hours.".to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "Somebody began a transaction and did not end it. Requests and jobs of Socialize end theirs within seconds; a backup of a large database takes a while.",
-            impact: "None at first. While it is open, no vacuum can remove what was deleted or changed since: tables grow and become slow. If it holds locks, migrations and others wait for it.",
+            meaning: "A session began a transaction and has not ended it. Transactions of Socialize take seconds; a backup of a large database takes longer.",
+            impact: "None at first. While it is open, vacuum cannot remove dead rows, so tables grow and become slow. If it holds locks, other sessions wait.",
             confirm: vec![
                 metrics("Its age", &oldest()),
                 metrics(
-                    "Rows that wait to be removed",
+                    "Rows waiting for vacuum",
                     &select(&PG_DEAD_ROWS).now().max_by::<Table, _>().largest(5),
                 ),
             ],
             remedy: &[
                 "Find it: `select pid, now() - xact_start, state, application_name, client_addr from pg_stat_activity where xact_start is not null order by xact_start limit 5`.",
-                "`pg_dump` is a backup: let it end, and see that it is quicker than two hours.",
+                "`pg_dump` is a backup: let it finish, and make it faster.",
                 "`idle in transaction` of a shell or a tool: `select pg_terminate_backend(pid)`.",
             ],
-            escalate: "To the developers when its `application_name` is `socialize`.",
+            escalate: "To the developers, if its `application_name` is `socialize`.",
         },
         fires_without_data: false,
         cases: vec![
@@ -192,14 +192,14 @@ fn dead_rows(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(Duration::from_hours(1)),
         keep_firing: Duration::ZERO,
-        summary: format!("Dead rows pile up in {}.", shown::<Table>()),
+        summary: format!("Dead rows accumulate in {}.", shown::<Table>()),
         description: format!(
             "{{{{ $value | humanizePercentage }}}} of the rows of {} are dead and were not removed within an hour.",
             shown::<Table>()
         ),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "Autovacuum removes dead rows when they are a fifth of a table. It cannot, or does not come round to it.",
+            meaning: "Autovacuum removes dead rows when they are a fifth of a table. It cannot, or is too slow.",
             impact: "Queries on the table become slower, and it takes more disk.",
             confirm: vec![
                 metrics("Dead rows by table", &dead().largest(5)),
@@ -207,11 +207,11 @@ fn dead_rows(scale: Scale) -> Alert {
                 metrics("The age of the oldest transaction", &select(&PG_OLDEST_TRANSACTION).now().max()),
             ],
             remedy: &[
-                "A transaction that is open for long keeps them: see PostgresTransactionOld.",
-                "So does a replication slot that nobody reads: `select slot_name, active, xmin from pg_replication_slots`.",
-                "`vacuum (verbose, analyze) TABLE` by hand says what it could not remove and why.",
+                "An old transaction keeps them: see PostgresTransactionOld.",
+                "An unused replication slot keeps them: `select slot_name, active, xmin from pg_replication_slots`.",
+                "Run `vacuum (verbose, analyze) TABLE`. It shows what it cannot remove, and why.",
             ],
-            escalate: "When a vacuum by hand removes nothing and no transaction is old.",
+            escalate: "If a manual vacuum removes nothing and no transaction is old.",
         },
         fires_without_data: false,
         cases: vec![
@@ -245,13 +245,13 @@ fn transaction_ids(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The transaction ids of {} are running out.", shown::<Database>()),
         description: format!(
-            "The oldest transaction of {} that is not frozen is {{{{ $value | humanize }}}} transactions old. At two billion Postgres takes no more writes.",
+            "The oldest transaction of {} that is not frozen is {{{{ $value | humanize }}}} transactions old. At two billion Postgres stops accepting writes.",
             shown::<Database>()
         ),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "Autovacuum freezes old rows from 200 million transactions on. It has not been able to for as many again and more.",
-            impact: "None yet. Long before the end Postgres warns in its log; at the end everything that writes fails until somebody vacuums by hand.",
+            meaning: "Autovacuum freezes rows older than 200 million transactions. It has fallen far behind.",
+            impact: "None yet. Postgres first warns in its log. At the limit, all writes fail until a manual vacuum.",
             confirm: vec![
                 metrics("The age of each database", &age()),
                 metrics(
@@ -261,8 +261,8 @@ fn transaction_ids(scale: Scale) -> Alert {
                 metrics("The size of the write-ahead log", &select(&PG_WAL_SIZE).now().max()),
             ],
             remedy: &[
-                "What keeps dead rows keeps this too: see PostgresTransactionOld, replication slots and `select * from pg_prepared_xacts`.",
-                "`vacuumdb --all --freeze` in a quiet hour.",
+                "Find what blocks vacuum: see PostgresTransactionOld, replication slots, and `select * from pg_prepared_xacts`.",
+                "Then run `docker compose exec postgres vacuumdb --username=postgres --all --freeze` at a quiet time.",
             ],
             escalate: "Within the week.",
         },

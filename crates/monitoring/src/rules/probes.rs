@@ -57,19 +57,19 @@ fn api_unreachable(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The process is gone, hangs, or is not connected to the network of the collector. It is asked directly, so proxy and TLS are not the cause.",
-            impact: "No user gets a response.",
+            meaning: "The process has ended, hangs, or is not in the network of the collector. The probe is direct, so proxy and TLS are not the cause.",
+            impact: "The service is down for all users.",
             confirm: vec![
                 metrics("Status of the responses; 0 where there was none", &select(&PROBE_STATUS).now().max_by::<Probe, _>()),
                 metrics("How long it took", &select(&PROBE_DURATION).now().max_by::<Probe, _>()),
                 availability(),
             ],
             remedy: &[
-                "`docker compose ps api` and `docker compose logs api`: start it when it has ended.",
-                "It runs and `curl --max-time 5 http://127.0.0.1:8080/health/live` gets nothing: it hangs. Restart it: `docker compose restart api`.",
-                "Another deployment than that of deploy/: the collector asks `http://api:8080`. Give the API that name in the collector's network.",
+                "`docker compose ps api` and `docker compose logs --tail 50 api` show why it ended. Start it: `docker compose up --detach api`.",
+                "It runs, but `curl --max-time 5 http://127.0.0.1:8080/health/live` times out: it hangs. Restart it: `docker compose restart api`.",
+                "In a deployment other than `deploy/`: the collector probes `http://api:8080`. Give the API that name in the collector's network.",
             ],
-            escalate: "At once when a restart does not help.",
+            escalate: "At once, if a restart does not help.",
         },
         fires_without_data: false,
         cases: beside(probe(Probe::Public, "1x20", "200x20").into(), vec![
@@ -88,19 +88,18 @@ fn api_not_ready(scale: Scale) -> Alert {
         condition: status(Probe::Ready).at_least(400.0).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: "The API says that it cannot serve.".to_owned(),
+        summary: "The API is not ready.".to_owned(),
         description: "For five minutes the API has responded to its readiness check with {{ $value | printf \"%.0f\" }}.".to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The process runs, and Postgres does not answer it, or its migrations are not those of the version, or it is ending and does not end.",
+            meaning: "The process runs, but does not reach Postgres, or the database is not migrated or not suitable, or the process hangs while stopping.",
             impact: "Requests that need the database fail.",
             confirm: vec![metrics("Status of the responses", &select(&PROBE_STATUS).now().max_by::<Probe, _>())],
             remedy: &[
-                "`curl http://127.0.0.1:9464/health` says which check fails, and why.",
-                "PostgresUnreachable fires as well: mend that first.",
-                "Migrations: `docker compose logs migrate` says what failed; `docker compose up --detach` runs them again.",
+                "`curl http://127.0.0.1:9464/health` shows which check fails, and why.",
+                "Migrations: `docker compose logs migrate` shows what failed. `docker compose up --detach` runs them again.",
             ],
-            escalate: "When the detailed health says that all is well.",
+            escalate: "If `/health` shows no fault.",
         },
         fires_without_data: false,
         cases: vec![
@@ -124,14 +123,14 @@ fn public_url_unreachable(scale: Scale) -> Alert {
             .to_owned(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
-        summary: "Users do not reach the API, although it responds.".to_owned(),
+        summary: "Users cannot reach the API, although it responds.".to_owned(),
         description:
             "For two minutes requests to SOCIALIZE_PUBLIC_URL have failed, while the API itself responds."
                 .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
             meaning: "Something between users and the API is broken: the proxy, its certificate, DNS, or a firewall.",
-            impact: "No user gets a response.",
+            impact: "The service is down for all users.",
             confirm: vec![
                 metrics(
                     "Status of the responses; 0 where there was none",
@@ -140,12 +139,12 @@ fn public_url_unreachable(scale: Scale) -> Alert {
                 availability(),
             ],
             remedy: &[
-                "Ask as users do, from outside: `curl --verbose $SOCIALIZE_PUBLIC_URL/health/live` says whether DNS, TLS or the proxy fails.",
-                "A status of 502 or 504: the proxy does not reach the API. Compare its upstream with `docker compose ps api`.",
+                "From outside, with your public URL: `curl --verbose https://socialize.example.com/health/live` shows whether DNS, TLS or the proxy fails.",
+                "Status 502 or 504: the proxy does not reach the API. Compare its upstream with `docker compose ps api`.",
                 "The certificate has expired or is not trusted: see CertificateEnding.",
-                "It works from outside: the collector has no way out, or resolves the name otherwise. See \"Ask from outside\" in deploy/README.md.",
+                "It works from outside: the collector has no route, or resolves the name differently. See deploy/README.md#ask-from-outside.",
             ],
-            escalate: "Whoever runs the proxy or the domain.",
+            escalate: "To the operator of the proxy or the domain.",
         },
         fires_without_data: false,
         cases: vec![
@@ -213,14 +212,14 @@ fn probe_slow(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "Not the work of the API is slow but the way to it, or the process gets no processor.",
-            impact: "Every request is slower by as much.",
+            meaning: "The network or proxy is slow, or the process gets too little processor time. The request itself does no work.",
+            impact: "Every request is slower by that time.",
             confirm: vec![metrics("Both ways", &duration())],
             remedy: &[
-                "Only `public` is slow: proxy, TLS or DNS. `curl --write-out '%{time_namelookup} %{time_connect} %{time_appconnect} %{time_starttransfer}' --silent --output /dev/null` with the public URL says which.",
-                "`ready` is slow as well: look at the processor time of the host and the processes on the Telemetry dashboard.",
+                "Only `public` is slow: proxy, TLS or DNS. `curl --write-out '%{time_namelookup} %{time_connect} %{time_appconnect} %{time_starttransfer}' --silent --output /dev/null` with the public URL shows which.",
+                "`ready` is also slow: check the processor time of the host and of processes on the dashboard `Socialize: Telemetry`.",
             ],
-            escalate: "When HighLatency fires as well.",
+            escalate: "When HighLatency also fires.",
         },
         fires_without_data: false,
         cases: vec![
@@ -243,19 +242,19 @@ fn certificate_ending(scale: Scale) -> Alert {
         condition: left().below(scale.of(CERTIFICATE_ENDS_WITHIN).as_secs_f64()).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: "The certificate of the public URL ends soon.".to_owned(),
-        description: "The certificate that users see ends within 14 days and has not been renewed."
+        summary: "The certificate of the public URL expires soon.".to_owned(),
+        description: "The certificate of the public URL expires within 14 days and has not been renewed."
             .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "What renews the certificate has failed, or nothing does.",
-            impact: "None yet. When it ends, no browser and no program connects, and PublicUrlUnreachable fires.",
+            meaning: "Automatic renewal failed or does not exist.",
+            impact: "None yet. After expiry no client connects, and PublicUrlUnreachable fires.",
             confirm: vec![metrics("Seconds left", &left())],
             remedy: &[
-                "The log of the proxy says why renewing failed: a name that no longer leads here, port 80 closed, or a limit of the authority.",
-                "Renewed by hand: the proxy must read it again.",
+                "The log of the proxy shows why renewal failed: the name no longer resolves to this machine, port 80 is closed, or the authority limits requests.",
+                "If you renewed it manually, reload the proxy.",
             ],
-            escalate: "Whoever runs the proxy, when a week is left.",
+            escalate: "To the operator of the proxy, if a week is left.",
         },
         fires_without_data: false,
         cases: vec![
@@ -282,18 +281,18 @@ fn probes_missing(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
-        summary: "The collector does not ask whether the API can be reached.".to_owned(),
-        description: "The collector runs, and no result of its requests to the API has arrived for three minutes. ApiUnreachable and PublicUrlUnreachable cannot fire.".to_owned(),
+        summary: "The collector does not probe the API.".to_owned(),
+        description: "The collector runs, but no probe result has arrived for three minutes. ApiUnreachable and PublicUrlUnreachable cannot fire.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "The collector runs with another configuration, or what it measures does not reach Prometheus.",
-            impact: "Users notice nothing. If nobody reached the API, nobody would know before users say so.",
-            confirm: vec![metrics("What probes say", &select(&PROBE_SUCCESS).now().max_by::<Probe, _>())],
+            meaning: "The collector has another configuration, or its probe results do not reach Prometheus.",
+            impact: "Users notice nothing. If the API became unreachable, no alert would fire.",
+            confirm: vec![metrics("Results of probes", &select(&PROBE_SUCCESS).now().max_by::<Probe, _>())],
             remedy: &[
-                "A collector of your own: merge the receiver, the processors and the pipeline of probes from otelcol/config.yaml into its configuration.",
-                "TelemetryMissing fires as well: nothing that the collector sends arrives. Mend that first.",
+                "A collector of your own: merge the receiver, the processors and the pipeline of probes from `deploy/otelcol/config.yaml` into its configuration.",
+                "TelemetryMissing also fires: nothing from the collector arrives. Fix that first.",
             ],
-            escalate: "When the configuration is that of the release.",
+            escalate: "If the configuration is that of the release.",
         },
         fires_without_data: false,
         cases: beside(others, vec![

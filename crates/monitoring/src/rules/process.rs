@@ -39,23 +39,23 @@ fn process_hung(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("A process of role {} hangs.", shown::<Role>()),
         description: format!(
-            "A process of role {} still reports, but it had not turned its event loop for {{{{ $value | humanizeDuration }}}} when it last did.",
+            "A process of role {} still reports, but its heartbeat is {{{{ $value | humanizeDuration }}}} old.",
             shown::<Role>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "All worker threads of a process stand still. Metrics are sent by a thread of their own, so they go on, with the last heartbeat.",
-            impact: "`serve`: every request to this process times out. `work`: its jobs stand still until their leases end.",
+            meaning: "All worker threads of a process hang. A separate thread still sends metrics, with the last heartbeat.",
+            impact: "`serve`: all requests to this process time out. `work`: its jobs stop until their leases end.",
             confirm: vec![
                 metrics("Seconds without a turn, by process", &lag().max_by::<Instance, _>()),
                 Look::Logs("The last lines before it stopped", all_lines()),
             ],
             remedy: &[
-                "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) answers 503, because the operations listener has a thread of its own. The same path of the public listener does not answer at all.",
-                "Keep what a developer needs: on the host, `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan /proc/PID/task/*/stat`, and a core dump if there is room (`gcore PID`). `docker compose top api` names the PID.",
-                "`docker compose kill api && docker compose up --detach api`. It does not react to a polite end. Jobs that it had claimed are taken over when their leases end.",
+                "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) returns 503. The public listener does not respond.",
+                "Save data for developers. On the host: `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan /proc/PID/task/*/stat`, and, if the disk has space, a core dump (`gcore PID`). `docker compose top api` shows the PID.",
+                "Kill it, because it cannot stop gracefully: `docker compose kill api && docker compose up --detach api`. Its jobs are taken over when their leases end.",
             ],
-            escalate: "Always, after the restart: it is a defect.",
+            escalate: "Always, after the restart, because it is a defect.",
         },
         fires_without_data: false,
         cases: vec![
@@ -135,15 +135,15 @@ fn process_crash_looping(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: format!("Processes of role {} end soon after they start.", shown::<Role>()),
+        summary: format!("Processes of role {} exit soon after they start.", shown::<Role>()),
         description: format!(
-            "{{{{ $value | printf \"%.0f\" }}}} processes of role {} ended within half an hour of their start, all within the last hour.",
+            "{{{{ $value | printf \"%.0f\" }}}} processes of role {} exited within half an hour of their start, all within the last hour.",
             shown::<Role>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "A process crashes and is started again, over and over. Each end counts that came within half an hour of the start.",
-            impact: "`serve`: requests fail while it is away, and those that it was answering are lost. `work`: jobs are late, and begin anew.",
+            meaning: "A process repeatedly exits within half an hour of its start and is restarted.",
+            impact: "`serve`: requests fail meanwhile, and those in flight are lost. `work`: jobs are late and start again.",
             confirm: vec![
                 metrics(
                     "Seconds since the start, by process",
@@ -151,18 +151,18 @@ fn process_crash_looping(scale: Scale) -> Alert {
                 ),
                 metrics("Starts of named instances", &restarted(CRASH_WINDOW).max_by::<Role, _>()),
                 metrics(
-                    "The most memory that each had, in bytes",
+                    "Maximum memory of each, in bytes",
                     &select(&PROCESS_MEMORY_USAGE).highest(CRASH_WINDOW).max_by::<Instance, _>(),
                 ),
                 Look::Logs("Panics", lines(PANIC)),
                 Look::Logs("Starts and orderly ends", all_lines().about_processes()),
             ],
             remedy: &[
-                "`docker compose ps --all` shows how it ended, `docker compose logs --tail 50 api` its last words. `docker inspect --format '{{.State.OOMKilled}}' CONTAINER` says whether it took too much memory: raise `mem_limit`, or see MemoryGrowing.",
-                "It began with a deploy: go back to the version before.",
-                "Ends are orderly (`server.stopped`): something stops it, such as a probe of a container platform or several deploys in a row.",
+                "`docker compose ps --all` shows the exit code, `docker compose logs --tail 50 api` the last lines. `docker inspect --format '{{.State.OOMKilled}}' CONTAINER` shows whether it exceeded its memory: raise `mem_limit`, or see MemoryGrowing.",
+                "It began with a release: go back to the previous version, deploy/README.md#upgrade.",
+                "If the log has `server.stopped`, the exits are orderly: something stops it, such as a probe of a container platform.",
             ],
-            escalate: "When the version before crashes as well, or the same job or request is the last line each time.",
+            escalate: "If the previous version also crashes, or the last line is the same job or request each time.",
         },
         fires_without_data: false,
         cases: vec![
@@ -296,25 +296,25 @@ fn memory_growing(scale: Scale) -> Alert {
         condition: condition.max().text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: "The memory of a process grows and does not stop.".to_owned(),
-        description: "The least memory that a process needs has grown by {{ $value | humanize1024 }}B in six hours, and had in the six before.".to_owned(),
+        summary: "The memory of a process keeps growing.".to_owned(),
+        description: "The minimum memory of a process has grown by {{ $value | humanize1024 }}B in six hours, and also in the six hours before.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Physical memory of a process rises hour by hour: compared are the lowest values of an hour, so that bursts do not count.",
-            impact: "None until the limit of the container, where the process is ended: see ProcessCrashLooping.",
+            meaning: "The memory of a process grows hour by hour. The minimum of each hour is compared, so bursts do not count.",
+            impact: "None until the limit of the container. Then the kernel kills the process: see ProcessCrashLooping.",
             confirm: vec![
                 metrics("Memory by process, in bytes", &memory().now().max_by::<Instance, _>()),
                 metrics(
-                    "Tasks by process: they grow when work is never finished",
+                    "Tasks by process: they grow if work never finishes",
                     &select(&domain::catalogue::RUNTIME_TASKS).now().max_by::<Instance, _>(),
                 ),
                 metrics("Open files by process", &select(&PROCESS_FILE_DESCRIPTORS).now().max_by::<Instance, _>()),
             ],
             remedy: &[
-                "Restart the process before it reaches `mem_limit`; that gives you as long again.",
-                "Tasks or open files grow as well: clients that keep connections. Otherwise it is a leak.",
+                "Restart the process before it reaches `mem_limit`: `docker compose restart api`.",
+                "If tasks or open files also grow, clients keep connections open. Otherwise it is a leak.",
             ],
-            escalate: "Always: bring the curve of memory, tasks and open files since the start to a developer.",
+            escalate: "Always: give the graphs of memory, tasks and open files since the start to a developer.",
         },
         fires_without_data: false,
         cases: vec![
@@ -357,23 +357,22 @@ fn file_descriptors_running_out(scale: Scale) -> Alert {
         condition: share().max().above(FILE_DESCRIPTOR_SHARE).text().to_owned(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
-        summary: "A process can hardly open files and sockets any more.".to_owned(),
-        description:
-            "{{ $value | humanizePercentage }} of the files and sockets that a process may open are open."
-                .to_owned(),
+        summary: "A process is running out of file descriptors.".to_owned(),
+        description: "{{ $value | humanizePercentage }} of the file descriptors of a process are in use."
+            .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "The number of open files and sockets of a process is close to its limit (`ulimit -n`).",
-            impact: "At the limit no connection is accepted or made: new clients hang, uploads and database connections fail.",
+            impact: "At the limit, new clients hang, and uploads and database connections fail.",
             confirm: vec![
                 metrics("Share of the limit, by process", &share().max_by::<Instance, _>()),
                 metrics("How many are open, by process", &open().max_by::<Instance, _>()),
             ],
             remedy: &[
-                "Many clients: raise the limit (`ulimits: nofile` in the Compose file), and limit connections in the proxy.",
+                "Many clients: raise `ulimits: nofile` in the Compose file, and limit connections in the proxy.",
                 "It grows without more clients: on the host, `ls -l /proc/PID/fd | awk '{print $NF}' | sort | uniq -c | sort -n | tail` shows what is open. Restart the process.",
             ],
-            escalate: "When it grows without more clients: it is a leak.",
+            escalate: "If it grows without more clients, because it is a leak.",
         },
         fires_without_data: false,
         cases: vec![

@@ -53,7 +53,7 @@ fn failing_reasons() -> Look {
 
 pub(super) fn failing_lines() -> Look {
     Look::Logs(
-        "Each of them, with `error_cause` and the line of code",
+        "Each failure, with `error_cause` and the line of code",
         lines(SERVER_REQUEST).at_least(Level::Error),
     )
 }
@@ -64,10 +64,10 @@ fn failing_traces() -> Look {
 
 /// Remedies for failing requests, in the order to try them.
 const ERROR_REMEDY: &[&str] = &[
-    "PostgresUnreachable, ConnectionPoolStarved or BlobStorageFailing fire as well: mend that first.",
-    "`error_type` says what sort: `unavailable` and `timeout` are dependencies, `internal` and `panic` are faults of ours. `error_cause` in the log line is precise.",
-    "It began with a release (`socialize_build_info`): go back to the one before, see deploy/README.md. Migrations stay compatible with the release before.",
-    "One route only: tell the developers its `code_location` from a log line and a trace; the rest of the service is well.",
+    "PostgresUnreachable, ConnectionPoolStarved or BlobStorageFailing also fire: fix that first.",
+    "`error_type` gives the class: `unavailable` and `timeout` are dependencies, `internal` and `panic` are defects. `error_cause` in the log line is precise.",
+    "It began with a release (`socialize_build_info`): go back to the previous one, deploy/README.md#upgrade. It works with the new schema.",
+    "Only one route fails: give its `code_location` from a log line and a trace to the developers. The rest of the service works.",
 ];
 
 /// Requests that do not count for availability: they ask for paths that do not exist, even if that fails, are
@@ -121,36 +121,51 @@ fn high_error_rate(scale: Scale) -> Alert {
         pending: scale.of(Duration::from_mins(2)),
         keep_firing: scale.of(SHORT),
         summary: "Many requests fail.".to_owned(),
-        description: "{{ $value | humanizePercentage }} of requests within five minutes failed by a fault of the service.".to_owned(),
+        description:
+            "{{ $value | humanizePercentage }} of requests within five minutes failed because of the service."
+                .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "More than one request in twenty ended with an error that is the service's fault, and at least ten did. Requests that match no route, that were refused with 4xx or whose client went away count neither way.",
-            impact: "Users see errors and cannot finish what they do.",
+            meaning: "More than one request in twenty, and at least ten, failed because of the service. Requests without a route, refused with 4xx, or cancelled by the client do not count.",
+            impact: "Users see errors.",
             confirm: vec![failing_routes(), failing_reasons(), failing_lines(), failing_traces()],
             remedy: ERROR_REMEDY,
-            escalate: "After a quarter of an hour without a cause, or at once when nothing succeeds.",
+            escalate: "If the cause is not found within 15 minutes, or at once if all requests fail.",
         },
         fires_without_data: false,
-        cases: beside(of_strangers(), vec![
-            case("one request in twenty fails", 15, traffic("0+95x20", "0+5x20"), silent()),
-            case("a little more than one in twenty fails", 15, traffic("0+94x20", "0+6x20"), fires("6%")),
-            case("it begins to fail", 13, traffic("0+90x30", "0x10 20+20x20"), silent())
-                .then(13.5, silent())
-                .then(14.0, fires("15.09%")),
-            case("nine failures within five minutes", 15, traffic("0x20", "0+1.8x20"), silent()),
-            case(
-                "ten failures within five minutes, each fourth of another kind",
-                15,
-                failed_in_each_way(Answered::WELL, ["0+0.505x20"; 4]),
-                fires("100%"),
-            ),
-            case("a user who tries six times in vain", 15, traffic("0+0.25x20", "0x9 0+2x3 6x8"), silent()),
-            case("no requests at all", 15, traffic("5x20", "0x20"), silent()),
-            case("a restart resets the counts", 13, traffic("0+100x10 0+100x10", "400x10 0x10"), silent()),
-            case("it ends", 22, traffic("0+90x30", "0+10x15 150x15"), fires("5.263%"))
-                .then(22.5, fires("5.263%"))
-                .then(23.0, silent()),
-        ]),
+        cases: beside(
+            of_strangers(),
+            vec![
+                case("one request in twenty fails", 15, traffic("0+95x20", "0+5x20"), silent()),
+                case("a little more than one in twenty fails", 15, traffic("0+94x20", "0+6x20"), fires("6%")),
+                case("it begins to fail", 13, traffic("0+90x30", "0x10 20+20x20"), silent())
+                    .then(13.5, silent())
+                    .then(14.0, fires("15.09%")),
+                case("nine failures within five minutes", 15, traffic("0x20", "0+1.8x20"), silent()),
+                case(
+                    "ten failures within five minutes, each fourth of another kind",
+                    15,
+                    failed_in_each_way(Answered::WELL, ["0+0.505x20"; 4]),
+                    fires("100%"),
+                ),
+                case(
+                    "a user who tries six times in vain",
+                    15,
+                    traffic("0+0.25x20", "0x9 0+2x3 6x8"),
+                    silent(),
+                ),
+                case("no requests at all", 15, traffic("5x20", "0x20"), silent()),
+                case(
+                    "a restart resets the counts",
+                    13,
+                    traffic("0+100x10 0+100x10", "400x10 0x10"),
+                    silent(),
+                ),
+                case("it ends", 22, traffic("0+90x30", "0+10x15 150x15"), fires("5.263%"))
+                    .then(22.5, fires("5.263%"))
+                    .then(23.0, silent()),
+            ],
+        ),
     }
 }
 
@@ -167,12 +182,12 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: "Requests fail while there are few.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} requests failed by a fault of the service within half an hour of low traffic, in which no share says anything.".to_owned(),
+        summary: "Requests fail at low traffic.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} requests failed because of the service within half an hour of low traffic.".to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "Three requests failed within half an hour that had fewer than a thousand. At this traffic each is somebody's work.",
-            impact: "Single users see errors.",
+            meaning: "At least three of fewer than a thousand requests within half an hour failed. At low traffic a share of failures means little, so they are counted.",
+            impact: "Some users see errors.",
             confirm: vec![failing_routes(), failing_lines(), failing_traces()],
             remedy: ERROR_REMEDY,
             escalate: "Within the working day, with a trace.",
@@ -220,15 +235,15 @@ fn high_latency(scale: Scale) -> Alert {
         description: "One request in twenty takes longer than {{ $value | humanizeDuration }}.".to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The 95th percentile of requests has been above a second for five minutes, with at least twenty requests. Files on their way are not counted: how long they take depends on the client.",
-            impact: "Users wait, and give up.",
+            meaning: "The 95th percentile of requests has been above a second for five minutes, with at least twenty requests. File transfers do not count, because they depend on the client.",
+            impact: "Users wait.",
             confirm: vec![
                 metrics(
                     "Which routes are slow",
                     &requests().timed().quantile_by::<Route, _>(0.95, SHORT).above(SLOW_REQUEST.seconds()),
                 ),
                 metrics(
-                    "Whether the database is",
+                    "Whether the database is slow",
                     &select(&DB_CLIENT_OPERATION_DURATION)
                         .quantile_by::<DatabaseOperation, _>(0.95, SHORT)
                         .above(0.1),
@@ -240,11 +255,11 @@ fn high_latency(scale: Scale) -> Alert {
                 Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
             ],
             remedy: &[
-                "DatabaseSlow or ConnectionPoolStarved fire as well: mend that first.",
-                "All routes are slow: the machine is busy. Look at the processor on the dashboard, and at what else runs there; give it more, or start another API process.",
-                "Logging in is slow only: passwords are hashed a few at a time, and many people log in at once. It passes.",
+                "DatabaseSlow or ConnectionPoolStarved also fire: fix that first.",
+                "All routes are slow: the machine is busy. `docker stats --no-stream` shows which container. Add processors or start another API process: deploy/README.md#beyond-one-machine.",
+                "Only logging in is slow: many users log in at once, and few passwords are hashed at a time. It passes by itself.",
             ],
-            escalate: "Within the working day; at once when AvailabilityBudgetBurningFast fires as well.",
+            escalate: "Within the working day; at once if AvailabilityBudgetBurningFast also fires.",
         },
         fires_without_data: false,
         cases: beside(
@@ -289,21 +304,21 @@ fn panicked(scale: Scale) -> Alert {
         condition: panics(scale.of(LONG)).above(0.0).text().to_owned(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: "A part of the program crashed.".to_owned(),
+        summary: "The program panicked.".to_owned(),
         description: "{{ $value | printf \"%.0f\" }} panics within 15 minutes. Each is a defect.".to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "Code met a state that its author held impossible. The request, job or loop concerned ended; the process went on.",
-            impact: "The request concerned answered 500, or the job is tried again.",
+            meaning: "The code reached an impossible state. The request, job or loop ended; the process continued.",
+            impact: "The request returned 500, or the job is retried.",
             confirm: vec![
                 Look::Logs("Where in the code: `code_file` and `code_line`", lines(PANIC)),
                 failing_traces(),
             ],
             remedy: &[
-                "Nothing to do at night unless HighErrorRate fires as well.",
-                "Tell the developers `code_file`, `code_line`, the version, and a trace.",
+                "Nothing to do at night unless HighErrorRate also fires.",
+                "Give `code_file`, `code_line`, the version and a trace to the developers.",
             ],
-            escalate: "Within the working day; every panic is a defect to be mended.",
+            escalate: "Within the working day, because every panic is a defect.",
         },
         fires_without_data: false,
         cases: vec![

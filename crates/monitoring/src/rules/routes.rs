@@ -62,19 +62,18 @@ fn route_failing(scale: Scale) -> Alert {
         dashboard: DashboardUid::Api,
         runbook: Runbook {
             meaning: "More than half of the requests for one route failed: at least three within half an hour, or five within six hours.",
-            impact: "What this route is for does not work. The rest of the service may be well.",
+            impact: "The function of this route does not work. The rest of the service may work.",
             confirm: vec![
                 metrics("Which routes fail, and how often", &failed(LOW_TRAFFIC_WINDOW).above(0.0)),
                 failing_lines(),
                 Look::Traces("What each of them did", spans().of_requests().failed()),
             ],
             remedy: &[
-                "HighErrorRate or PostgresUnreachable fire as well: everything fails, mend that first.",
-                "A route on which files travel: see BlobStorageFailing.",
-                "It began with a release: go back to the one before, see deploy/README.md.",
-                "Otherwise tell the developers its `code_location` from a log line and a trace.",
+                "A route that transfers files: see BlobStorageFailing.",
+                "It began with a release: go back to the previous one, deploy/README.md#upgrade.",
+                "Otherwise give its `code_location` from a log line and a trace to the developers.",
             ],
-            escalate: "Within the working day; at once when people cannot log in or decide.",
+            escalate: "Within the working day; at once if users cannot log in or decide.",
         },
         fires_without_data: false,
         cases: beside(
@@ -176,11 +175,11 @@ fn workflow_failing(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "At least five attempts within six hours or a day, and not one success. Requests of callers who may not do this are not counted.",
-            impact: "A workflow that few people use does not work for any of them.",
+            meaning: "At least five requests within six hours or a day, and none succeeded. Requests without permission do not count.",
+            impact: "A rarely used workflow works for nobody.",
             confirm: vec![
                 metrics(
-                    "How these requests end",
+                    "Outcomes of these requests",
                     &requests()
                         .attempts()
                         .count()
@@ -192,10 +191,10 @@ fn workflow_failing(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "Status 5xx: see RouteFailing.",
-                "Status 4xx from several users: the frontend and the API disagree, most often after a release of one of them. Go back, or update the other.",
-                "Status 4xx from one user: somebody who writes a program against the API. Silence it until tomorrow.",
+                "Status 4xx from several users: frontend and API are incompatible, usually after a release of one. Go back, or update the other.",
+                "Status 4xx from one user: a developer tries the API. Silence the alert until tomorrow.",
             ],
-            escalate: "Within the working day, when several users are concerned.",
+            escalate: "Within the working day, if several users are affected.",
         },
         fires_without_data: false,
         cases: vec![
@@ -296,8 +295,8 @@ fn route_slow(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The 95th percentile of one route has been above a second within half an hour, with at least five slow requests. Files on their way are not counted.",
-            impact: "Users wait for what this route is for.",
+            meaning: "The 95th percentile of one route has been above a second within half an hour, with at least five slow requests. File transfers do not count.",
+            impact: "Users of this route wait.",
             confirm: vec![
                 metrics(
                     "Which routes are slow",
@@ -309,9 +308,8 @@ fn route_slow(scale: Scale) -> Alert {
                 Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
             ],
             remedy: &[
-                "HighLatency or DatabaseSlow fire as well: mend that first.",
-                "A trace shows which statement takes the time: a table has grown, and the statement lacks an index. Tell the developers its name.",
-                "Lists of one large customer: `organization_id` of the slow lines says whose.",
+                "A trace shows the slow statement. Usually a table has grown and an index is missing. Tell the developers the name of the statement.",
+                "Long lists of a large customer: `organization_id` in the slow lines shows whose.",
             ],
             escalate: "Within the working day.",
         },
@@ -368,18 +366,18 @@ fn files_slow(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: scale.of(LONG),
         summary: "Uploaded files are stored slowly.".to_owned(),
-        description: "The blob store takes longer than {{ $value | humanizeDuration }} for one part of a file in twenty.".to_owned(),
+        description: "The blob store takes longer than {{ $value | humanizeDuration }} for one in twenty parts of files.".to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Half of an upload's time may be the client's network, so uploads are judged by this: how long the store takes for what has arrived.",
-            impact: "Uploads take long, and fewer people can upload at once.",
+            meaning: "The blob store is slow. Only its part of an upload is measured, because the rest depends on the client's network.",
+            impact: "Uploads take long, and fewer users can upload at once.",
             confirm: vec![metrics(
                 "How long each operation takes",
                 &select(&BLOB_OPERATION_DURATION).quantile_by::<BlobOperation, _>(0.95, LOW_TRAFFIC_WINDOW),
             )],
             remedy: &[
-                "A directory: the disk is busy or failing; look at what else runs on the machine.",
-                "A bucket: look at the provider's status, and at the network between.",
+                "A directory: the disk is busy or failing. Check `iostat -x 5` and the kernel's log, `dmesg`.",
+                "A bucket: check the provider's status page and the network.",
             ],
             escalate: "Within the working day.",
         },

@@ -13,16 +13,16 @@ const INTRODUCTION: &str = "\
 
 <!-- Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules. -->
 
-What to do about each alert. Each query is a link that opens it in Grafana's Explore, for the last hour. In a log line `trace_id` leads to the
-trace, and it is the `request_id` that users see in an error.
+An alert fires. What do I do? Each query is a link to Grafana's Explore, for the last hour. The `trace_id` of a log line leads to its trace. Users
+see it as `request_id` in errors.
 
-Commands of `docker compose` are run in `deploy/` with both files: `docker compose -f compose.yaml -f compose.observability.yaml …`. Commands of
-`socialize` are run in a container: `docker compose exec worker socialize doctor`.
+Run `docker compose` in `deploy/`, where `.env` names both Compose files: deploy/README.md#start. Run `socialize` in a container:
+`docker compose exec worker socialize doctor`.
 
-First of all, when several alerts fire: TelemetryMissing and CollectorDown before all others, for they say whether the rest can be believed; then
-PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager tells nobody of an alert while one fires that explains it.
+If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry the other alerts cannot be trusted. Continue with
+PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager sends no notification of an alert while its cause fires.
 
-Charts show three kinds of marks: a release (a version or build that did not run before), the start of a process, and each alert while it fires.
+Charts mark releases (a new version or build), starts of processes, and each alert while it fires.
 
 ";
 
@@ -30,16 +30,16 @@ Charts show three kinds of marks: a release (a version or build that did not run
 const QUESTIONS: &str = "
 ## Who is affected?
 
-The dashboard `Socialize: API`, row \"Who is affected\", counts the organizations and users whose requests failed because of us in the
-dashboard's range, and lists those with most; a click on one shows its lines. Each section below that has lines of requests has
-the same as a link. Ids are all that telemetry knows; names and addresses are in the database:
+The row \"Who is affected\" of the dashboard `Socialize: API` counts the organizations and users with failed requests and lists those with
+most; a click on one shows its lines. Sections below link to the same lists. Telemetry contains only ids. Look up names and addresses in the database:
 `select id, name from organizations where id = …`, `select id, email from users where id = …`.
 
 ## What happened to a request?
 
-Users see a `request_id` in each error answer; so does whoever reads `X-Request-Id`. Put it into the box of the dashboard
-[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that holds the time of the request. It shows the lines of the request with its
-error code, cause and ids, the runs of the jobs that it caused, and its trace. Lines are kept for two weeks, traces for one.
+Users see a `request_id` in each error, and in the header `X-Request-Id`. Enter it in the dashboard
+[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that includes the time of the request. The dashboard shows the lines of the
+request with error code, cause and ids, the job runs that it caused, and its trace. Lines are kept for two weeks, traces for one. Without the
+stores, see docs/LOGGING.md#find-a-request-without-the-stores.
 
 ";
 
@@ -47,16 +47,16 @@ error code, cause and ids, the runs of the jobs that it caused, and its trace. L
 pub fn render() -> String {
     let groups = groups(Scale::REAL);
     let alerts = || groups.iter().flat_map(|group| &group.alerts);
-    let mut out = INTRODUCTION.to_owned();
+    let mut out = linked(INTRODUCTION);
     push_numbers(&mut out, &groups);
-    out.push_str("| alert | severity | says |\n|---|---|---|\n");
+    out.push_str("| alert | severity | meaning |\n|---|---|---|\n");
     for alert in alerts() {
         let (name, severity) = (alert.name, alert.severity.as_str());
         let says = without_templates(&alert.summary);
         push(&mut out, format_args!("| [{name}](#{}) | {severity} | {says} |\n", name.to_lowercase()));
     }
     out.push_str(&watchers::table(alerts()));
-    out.push_str(&QUESTIONS.replace("GRAFANA", GRAFANA));
+    out.push_str(&linked(&QUESTIONS.replace("GRAFANA", GRAFANA)));
     for alert in alerts() {
         push(&mut out, format_args!("## {}\n\n{}\n", alert.name, section(alert, GRAFANA)));
     }
@@ -75,14 +75,11 @@ fn push_numbers(out: &mut String, groups: &[Group]) {
     let told = severities(&not_held_back(with_explained(CAUSE)));
     push(
         out,
-        format_args!(
-            "| | alerts | notifications |\n|---|---|---|\n| all that there are | {} | |\n",
-            counted(&all)
-        ),
+        format_args!("| | alerts | notifications |\n|---|---|---|\n| all alerts | {} | |\n", counted(&all)),
     );
     push(
         out,
-        format_args!("| may fire in an outage of Postgres | {} | {} |\n\n", counted(&outage), counted(&told)),
+        format_args!("| can fire in an outage of Postgres | {} | {} |\n\n", counted(&outage), counted(&told)),
     );
 }
 
@@ -102,23 +99,19 @@ fn counted(severities: &[Severity]) -> String {
 pub fn section(alert: &Alert, grafana: &str) -> String {
     let mut out = String::new();
     let when = match alert.severity {
-        Severity::Critical => "critical: look now",
-        Severity::Warning => "warning: look within the working day",
-        Severity::Info => "info: look when there is time",
+        Severity::Critical => "critical: act now",
+        Severity::Warning => "warning: act within the working day",
+        Severity::Info => "info: look when convenient",
         Severity::None => "none: it always fires",
     };
     push(&mut out, format_args!("{when}. {}\n\n", without_templates(&alert.summary)));
-    push(&mut out, format_args!("**Meaning.** {}\n\n", alert.runbook.meaning));
-    push(&mut out, format_args!("**Impact.** {}\n\n", alert.runbook.impact));
+    // Grafana, which has no documents, shows their paths.
+    let text = |text: &str| if grafana.is_empty() { text.to_owned() } else { linked(text) };
+    push(&mut out, format_args!("**Impact.** {}\n\n", text(alert.runbook.impact)));
+    push(&mut out, format_args!("**Meaning.** {}\n\n", text(alert.runbook.meaning)));
     let explaining = explaining(alert.name);
     if !explaining.is_empty() {
-        push(
-            &mut out,
-            format_args!(
-                "**Explained by** {}, if it fires as well: mend that first.\n\n",
-                explaining.join(", ")
-            ),
-        );
+        push(&mut out, format_args!("**If {} also fires**, fix that first.\n\n", either(&explaining)));
     }
     push(
         &mut out,
@@ -137,9 +130,9 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
     }
     out.push_str("**Do**\n\n");
     for (number, step) in alert.runbook.remedy.iter().enumerate() {
-        push(&mut out, format_args!("{}. {step}\n", number + 1));
+        push(&mut out, format_args!("{}. {}\n", number + 1, text(step)));
     }
-    push(&mut out, format_args!("\n**Escalate.** {}\n", alert.runbook.escalate));
+    push(&mut out, format_args!("\n**Escalate.** {}\n", text(alert.runbook.escalate)));
     out
 }
 
@@ -177,15 +170,65 @@ fn durations(alert: &Alert) -> String {
         push(&mut out, format_args!(", for {}", duration_text(alert.pending)));
     }
     if !alert.keep_firing.is_zero() {
-        push(
-            &mut out,
-            format_args!(", and until {} after it was last true", duration_text(alert.keep_firing)),
-        );
+        push(&mut out, format_args!(" (keeps firing for {})", duration_text(alert.keep_firing)));
     }
     out
+}
+
+/// The names, with a comma or "or" in between.
+fn either(names: &[&str]) -> String {
+    match names {
+        [others @ .., last] if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.join(""),
+    }
+}
+
+/// The text with links from paths of documents, such as `docs/LOGGING.md#loss`.
+fn linked(text: &str) -> String {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "/._-#".contains(c);
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(is_path) {
+        let (before, word) = rest.split_at(start);
+        let (word, after) = word.split_at(word.find(|c| !is_path(c)).unwrap_or(word.len()));
+        // The end of a sentence.
+        let path = word.trim_end_matches('.');
+        out.push_str(before);
+        let is_document = path.contains(".md") && !before.ends_with("](");
+        match path.split_once('/').filter(|_| is_document) {
+            Some(("docs", name)) => push(&mut out, format_args!("[{path}]({name})")),
+            Some(("crates" | "deploy", _)) => push(&mut out, format_args!("[{path}](../{path})")),
+            _ => out.push_str(path),
+        }
+        out.push_str(&word[path.len()..]);
+        rest = after;
+    }
+    out + rest
 }
 
 /// A summary for all series of an alert at once: each label's name replaces its value.
 fn without_templates(summary: &str) -> String {
     summary.replace("{{ $labels.", "`").replace(" }}", "`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_documents_become_links() {
+        for (text, expected) in [
+            ("See docs/LOGGING.md.", "See [docs/LOGGING.md](LOGGING.md)."),
+            ("deploy/README.md#size says it.", "[deploy/README.md#size](../deploy/README.md#size) says it."),
+            ("[a](crates/b.md)", "[a](crates/b.md)"),
+            ("crates/a/b.md", "[crates/a/b.md](../crates/a/b.md)"),
+            (
+                "`deploy/compose.yaml` and `curl http://localhost:8080/x`...",
+                "`deploy/compose.yaml` and `curl http://localhost:8080/x`...",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(linked(text), expected);
+        }
+    }
 }

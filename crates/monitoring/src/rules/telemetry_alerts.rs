@@ -31,21 +31,21 @@ fn watchdog() -> Alert {
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "Alerts are evaluated and delivered.".to_owned(),
-        description: "This always fires. Give it a receiver that complains when it stops arriving."
+        description: "This always fires. Send it to a receiver that raises an alarm when it stops."
             .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Nothing is wrong: this alert fires all the time, so that its absence can be noticed.",
-            impact: "None while it fires. When it stops arriving, no other alert would arrive either.",
+            meaning: "Nothing is wrong. This alert always fires, so that a receiver can notice its absence.",
+            impact: "None while it fires. If it stops, no other alert would arrive either.",
             confirm: vec![metrics(
                 "Whether Prometheus evaluates its rules without errors",
                 &select(&RULE_EVALUATION_FAILURES).increase(SHORT).sum(),
             )],
             remedy: &[
-                "When the receiver reports that it stopped: look whether Prometheus and Alertmanager run and reach the receiver.",
-                "Alertmanager tells nobody until a receiver is named: see \"Notifications\" in deploy/README.md.",
+                "If the receiver reports that it stopped: `docker compose ps prometheus alertmanager`, and `docker compose logs alertmanager` for notifications that failed.",
+                "Alertmanager notifies nobody until you name receivers: deploy/README.md#notifications.",
             ],
-            escalate: "Nobody; the receiver that misses it decides.",
+            escalate: "Not needed; the receiver raises the alarm.",
         },
         fires_without_data: true,
         cases: vec![case("always", 1, vec![], fires(""))],
@@ -62,23 +62,22 @@ fn telemetry_missing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "No API process reports metrics.".to_owned(),
-        description: "No heartbeat of a process that serves requests has arrived for three minutes: either no process runs, or its metrics do not reach Prometheus. No other alert can be trusted meanwhile.".to_owned(),
+        description: "No heartbeat of a process that serves requests has arrived for three minutes: either no process runs, or its metrics do not reach Prometheus. Other alerts cannot be trusted.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "Every API process reports a heartbeat with its metrics. None has arrived for three minutes.",
-            impact: "Either users get no answers at all, or they do and nobody would notice if they did not.",
+            impact: "Either the API is down, or it works without monitoring, and no other alert would show a failure.",
             confirm: vec![
                 metrics("Processes that reported, and when they stopped", &heartbeat().now().count()),
                 metrics("Whether the collector answers Prometheus", &select(&UP).is(ScrapeJob::Collector).now().max()),
                 Look::Logs("The last lines that arrived, and whether sending failed", lines(events::EXPORT_FAILED)),
             ],
             remedy: &[
-                "Ask the service itself: `curl http://127.0.0.1:8080/health/ready`. If it does not answer, look at `docker compose ps` and `docker compose logs api`, and start it.",
-                "If it answers, telemetry is lost on the way: check that the collector runs (`docker compose ps alloy`), then `socialize doctor` in the container of the API, which tries the way to the collector and says what is wrong with it.",
-                "If CollectorDown fires as well, mend that first.",
-                "If Prometheus refuses points, its log says why: `docker compose logs prometheus`.",
+                "Check the API itself: `curl http://127.0.0.1:8080/health/ready`. If it does not respond: `docker compose ps`, `docker compose logs --tail 50 api`, then `docker compose up --detach`.",
+                "If it responds, telemetry does not arrive: check that the collector runs (`docker compose ps alloy`), then test the connection to it: `docker compose exec api socialize doctor`.",
+                "If Prometheus rejects points, its log says why: `docker compose logs prometheus`.",
             ],
-            escalate: "At once when the service itself does not answer and a restart does not help.",
+            escalate: "At once if the API does not respond and a restart does not help.",
         },
         fires_without_data: true,
         cases: vec![
@@ -105,8 +104,8 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
         description: "A worker reported within the last day, and none has for three minutes.".to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "There were workers that only work on jobs, and now none reports.",
-            impact: "E-mails, publishing and clean-ups wait, unless API processes work on jobs as well (they do by default; in deploy/compose.yaml the worker does).",
+            meaning: "A dedicated worker reported within the last day, and now none does.",
+            impact: "E-mails, publishing and clean-ups wait. With Docker Compose only the worker runs jobs; without `SOCIALIZE_SERVE_WORKS=false`, API processes run them too.",
             confirm: vec![
                 metrics(
                     "Workers that reported within the hour",
@@ -120,11 +119,11 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "`docker compose ps worker` and `docker compose logs worker`; start it when it has ended. Jobs that it had claimed are taken over when their lease ends.",
-                "If it runs, its telemetry is lost on the way: see TelemetryMissing.",
-                "If workers were removed on purpose, silence this alert for a day; then it forgets them.",
+                "`docker compose ps worker` and `docker compose logs --tail 50 worker` show why it stopped. Start it: `docker compose up --detach worker`. Its jobs are taken over when their lease ends.",
+                "If it runs, its telemetry does not arrive: see TelemetryMissing.",
+                "If you removed all workers on purpose, silence this alert for a day.",
             ],
-            escalate: "When the queue grows and no worker can be started.",
+            escalate: "If the queue grows and no worker starts.",
         },
         fires_without_data: false,
         cases: vec![
@@ -188,13 +187,13 @@ fn telemetry_dropped(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("The application drops {}.", shown::<Signal>()),
         description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} items of {} were lost in 15 minutes. What dashboards and searches show of that time is not complete.",
+            "About {{{{ $value | printf \"%.0f\" }}}} items of {} were lost in 15 minutes. Dashboards and searches are incomplete for that time.",
             shown::<Signal>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "The application recorded something that will never arrive: a queue was full, the collector refused it, or a disk was full. It counts each item.",
-            impact: "Users notice nothing. Searches and traces of that time have holes.",
+            meaning: "Recorded items will never arrive: a queue was full, the collector rejected them, or a disk was full. Each item is counted.",
+            impact: "Users notice nothing. Log lines, traces or points of that time are missing.",
             confirm: vec![
                 metrics("What was dropped, and why", &dropped(LONG).sum_by::<DropReason, _>()),
                 metrics(
@@ -206,10 +205,10 @@ fn telemetry_dropped(scale: Scale) -> Alert {
             remedy: &[
                 "`write_failed` for logs: the disk of the log file is full, or standard output is closed; see DiskFilling.",
                 "`queue_full` and `retries_exhausted`: the collector is down or too slow; see CollectorDown and CollectorQueueFilling.",
-                "`rejected`: the collector answered that it will not take the data. Its log says why; most often an older version, or another program on its port.",
-                "`buffer_full`: more was recorded in a moment than buffers hold. A level of `debug` does that; see docs/LOGGING.md to change it while running.",
+                "`rejected`: the collector rejected the data permanently. `docker compose logs alloy` says why. Usually its version is too old, or another program listens on its port.",
+                "`buffer_full`: a burst exceeded the buffers, as at log level `debug`. Lower the level: docs/LOGGING.md#change-the-level-at-run-time.",
             ],
-            escalate: "When it goes on for a day: bring the numbers by reason to a developer.",
+            escalate: "If it continues for a day: give the numbers by reason to a developer.",
         },
         fires_without_data: false,
         cases: vec![
@@ -245,18 +244,18 @@ fn rules_failing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Prometheus cannot evaluate its rules or read its configuration.".to_owned(),
-        description: "A rule failed within 15 minutes, or the configuration on disk is not the one in use. Alerts may be silent without reason.".to_owned(),
+        description: "A rule failed within 15 minutes, or the configuration on disk is not the one in use. Alerts may not fire.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Some alert was not evaluated, or a changed configuration was refused.",
-            impact: "An alert that should fire may not.",
+            meaning: "A rule failed, or Prometheus rejected a changed configuration.",
+            impact: "Alerts may not fire.",
             confirm: vec![metrics("Evaluations that failed", &failures(LONG)), metrics("Whether the last reload succeeded", &reloaded())],
             remedy: &[
                 "`docker compose logs prometheus` names the rule or the line of the configuration.",
-                "Check files before they are used: `docker compose exec prometheus promtool check config /etc/prometheus/prometheus.yml`.",
-                "Rules that were edited by hand: restore the files of this release.",
+                "Check the files: `docker compose exec prometheus promtool check config /etc/prometheus/prometheus.yml`.",
+                "If rules were edited by hand, restore them: `git checkout prometheus` in `deploy/`.",
             ],
-            escalate: "When the files are those of the release.",
+            escalate: "If the files are those of the release.",
         },
         fires_without_data: false,
         cases: vec![

@@ -70,12 +70,12 @@ fn core_usage_quiet(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(Duration::from_mins(10)),
         keep_firing: Duration::ZERO,
-        summary: "People do much less than a week ago.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} core actions within two hours: less than a fifth of the same hours a week ago.".to_owned(),
+        summary: "Users do much less than a week ago.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} core actions within two hours, less than a fifth of those in the same hours a week ago.".to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Organizations, workspaces, invites, content items, comments and decisions are created far more seldom than in the same hours a week ago, and in those an hour before and after, while telemetry arrives. Because of these neighbours no change of the clocks makes it fire.",
-            impact: "Perhaps none: a holiday. Perhaps nobody can work, for a reason that answers every request without an error.",
+            meaning: "Far fewer organizations, workspaces, invites, content items, comments and decisions are created than a week ago, while telemetry arrives. The hours before and after are compared too, because clocks change.",
+            impact: "Perhaps none, as on a holiday. Perhaps nobody can work, although no request fails.",
             confirm: vec![
                 metrics("Actions per second over the last two hours", &CORE_ACTIONS.average(QUIET_WINDOW)),
                 metrics("The same a week ago", &CORE_ACTIONS.average_before(QUIET_WINDOW, WEEK)),
@@ -83,12 +83,12 @@ fn core_usage_quiet(scale: Scale) -> Alert {
                 metrics("Which are made", &requests().count().increase(Duration::from_hours(1)).sum_by::<Route, _>().above(0.0)),
             ],
             remedy: &[
-                "No requests arrive: users cannot reach the service. Try the public address from outside; look at DNS, certificate and proxy.",
-                "Requests arrive and people cannot log in: see LoginsFailing, and whether e-mails arrive (EmailDeliveryFailing).",
-                "Requests arrive and one workflow has stopped: try it yourself. A release of the frontend is the usual reason.",
-                "A public holiday, or a week ago was special: silence it until tomorrow.",
+                "No requests arrive: users cannot reach the service. Try the public URL from outside. Check DNS, certificate and proxy.",
+                "Requests arrive, but users cannot log in: see LoginsFailing and EmailDeliveryFailing.",
+                "One workflow has stopped: try it yourself. Usually a release of the frontend broke it.",
+                "A holiday, or an unusual week before: silence the alert until tomorrow.",
             ],
-            escalate: "When you cannot do the workflow yourself either.",
+            escalate: "If the workflow fails for you too.",
         },
         fires_without_data: false,
         cases: vec![
@@ -134,15 +134,15 @@ fn workflow_quiet(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(Duration::from_mins(10)),
         keep_firing: Duration::ZERO,
-        summary: format!("Nobody uses the workflow {} any more.", shown::<Workflow>()),
+        summary: format!("Nobody uses the workflow {} today.", shown::<Workflow>()),
         description: format!(
             "Not one success of {} within a day, after at least ten on the same day a week ago.",
             shown::<Workflow>()
         ),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "One of the core workflows was used a week ago and is not used today, while telemetry arrives. In the sum of all workflows it would not show.",
-            impact: "Perhaps none. Perhaps nobody can do this any more, for a reason that answers every request without an error.",
+            meaning: "A core workflow was used a week ago and is not used today, while telemetry arrives.",
+            impact: "Perhaps none. Perhaps the workflow works for nobody, although no request fails.",
             confirm: vec![
                 metrics(
                     "Successes per second over the last day",
@@ -150,7 +150,7 @@ fn workflow_quiet(scale: Scale) -> Alert {
                 ),
                 metrics("The same a week ago", &WORKFLOW_ACTIONS.average_before(WORKFLOW_QUIET_WINDOW, WEEK)),
                 metrics(
-                    "Whether it is tried",
+                    "Whether users try it",
                     &requests()
                         .attempts()
                         .count()
@@ -160,12 +160,11 @@ fn workflow_quiet(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "WorkflowFailing or RouteFailing fire as well: it is tried and does not succeed.",
-                "CoreUsageQuiet fires as well: nobody does anything; see there.",
-                "It is not tried: try it yourself in the frontend. A release of the frontend is the usual reason.",
-                "A holiday, or one team that has finished: silence it until tomorrow.",
+                "WorkflowFailing or RouteFailing also fire: users try and fail.",
+                "Nobody tries it: try it yourself in the frontend. Usually a release of the frontend broke it.",
+                "A holiday, or a team that has finished: silence the alert until tomorrow.",
             ],
-            escalate: "When you cannot do it yourself either.",
+            escalate: "If it fails for you too.",
         },
         fires_without_data: false,
         cases: vec![
@@ -232,17 +231,17 @@ fn bug_reported(scale: Scale) -> Alert {
         description: "{{ $value | printf \"%.0f\" }} bug reports within 15 minutes. Their text is in Socialize, never in telemetry.".to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Somebody took the trouble to write what is wrong.",
-            impact: "At least one user; several reports within minutes are an outage that no other alert saw.",
+            meaning: "A user submitted feedback of kind `bug`.",
+            impact: "At least one user. Several reports within minutes suggest an outage that no other alert shows.",
             confirm: vec![
                 metrics("How many, by kind", &select(&FEEDBACK_REPORTS_SUBMITTED).increase(Duration::from_hours(24)).sum_by::<FeedbackKind, _>()),
                 Look::Logs("Who and when, by ids", lines(FEEDBACK_REPORTS_SUBMITTED.description().name).is(FeedbackKind::Bug)),
             ],
             remedy: &[
                 "Read it, as a platform operator: `GET /v1/feedback-reports?status=new`, and set its status to `triaged`.",
-                "`user_id` of the log line leads to what that user did before: search all lines for it.",
+                "`user_id` of the log line shows what the user did before: docs/LOGGING.md#query-the-stores.",
             ],
-            escalate: "To the developers, when it can be repeated.",
+            escalate: "To the developers, if it can be reproduced.",
         },
         fires_without_data: false,
         cases: vec![
@@ -274,14 +273,14 @@ fn logins_failing(scale: Scale) -> Alert {
         condition: condition.text().to_owned(),
         pending: scale.of(Duration::from_mins(5)),
         keep_firing: scale.of(BETWEEN_EVENTS),
-        summary: "Hardly anybody can log in.".to_owned(),
+        summary: "Most attempts to log in fail.".to_owned(),
         description:
-            "Only {{ $value | humanizePercentage }} of attempts to log in succeeded, within 15 minutes or, of few attempts, within an hour or a day."
+            "Only {{ $value | humanizePercentage }} of attempts to log in succeeded, within 15 minutes or, if there are few, within an hour or a day."
                 .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Of at least twenty attempts within a quarter of an hour four fifths failed, or all of at least five within an hour or a day.",
-            impact: "Either users cannot log in, or somebody tries passwords.",
+            meaning: "Four fifths of at least twenty attempts within 15 minutes failed, or all of at least five within an hour or a day.",
+            impact: "Users cannot log in, or an attacker guesses passwords.",
             confirm: vec![
                 metrics(
                     "Why they fail",
@@ -291,11 +290,11 @@ fn logins_failing(scale: Scale) -> Alert {
                 Look::Logs("The requests", lines(SERVER_REQUEST)),
             ],
             remedy: &[
-                "`rate_limited` and `invalid_credentials` from many accounts: somebody tries passwords. Limits hold them off; block the addresses at the proxy, whose log has them.",
-                "`invalid_credentials` of people who have just registered: they cannot confirm their addresses because e-mails do not arrive; see EmailDeliveryFailing.",
-                "`invalid_token` or `expired_token` for everybody: the server's secret was changed, or the clock of the machine is wrong.",
+                "`rate_limited` and `invalid_credentials` for many accounts: an attacker guesses passwords. Limits protect the accounts. Block the addresses at the proxy, whose log has them.",
+                "`invalid_credentials` of new users: they cannot confirm their addresses, because e-mails do not arrive. See EmailDeliveryFailing.",
+                "`invalid_token` or `expired_token` for all users: the server's secret changed, or the clock of the machine is wrong.",
             ],
-            escalate: "When users cannot log in and no e-mail fails.",
+            escalate: "If users cannot log in and e-mails arrive.",
         },
         fires_without_data: false,
         cases: vec![

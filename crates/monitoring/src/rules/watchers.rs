@@ -15,22 +15,22 @@ struct Watcher {
 const WATCHERS: &[Watcher] = &[
     Watcher {
         name: "The exporter of Postgres in Alloy, as a role that reads statistics only; Prometheus scrapes it",
-        watches: "Postgres from within: connections, locks, old transactions, dead rows, sizes, cache",
+        watches: "Postgres: connections, locks, old transactions, dead rows, sizes, cache",
         metrics: &["pg_"],
     },
     Watcher {
         name: "The exporter of the host in Alloy, from `/proc`; Prometheus scrapes it",
-        watches: "The host: processors, memory, disks at work, pressure, and what the kernel ends for want of memory, in any container",
+        watches: "The host: processors, memory, disk activity, pressure, and processes killed because memory ran out, in any container",
         metrics: &["node_"],
     },
     Watcher {
         name: "Probes from outside the application",
-        watches: "Whether anybody reaches it: proxy, TLS, name, certificate",
+        watches: "Whether it can be reached: proxy, TLS, DNS, certificate",
         metrics: &["probe_", "httpcheck_"],
     },
     Watcher {
         name: "Prometheus, Loki, Tempo, Grafana, Alertmanager and the collector themselves; Prometheus scrapes them",
-        watches: "The observability stack: whether it answers, what waits, what is lost and refused",
+        watches: "The observability stack: whether it responds, queues, losses and rejections",
         metrics: &[
             "up{",
             "otelcol_",
@@ -43,13 +43,13 @@ const WATCHERS: &[Watcher] = &[
         ],
     },
     Watcher {
-        name: "Whoever receives notifications: it notices when this alert stops arriving",
-        watches: "Prometheus and the way of notifications",
+        name: "The receiver of notifications, which notices if this alert stops",
+        watches: "Prometheus, Alertmanager and the delivery of notifications",
         metrics: &["vector(1)"],
     },
     Watcher {
         name: "The application, over OTLP through the collector",
-        watches: "Requests, workflows, jobs, e-mails, files, publishing; Postgres, mail server and blob store as it meets them; its \
+        watches: "Requests, workflows, jobs, e-mails, files, publishing; Postgres, mail server and blob store as it sees them; its \
                   processes and their disks; its own telemetry",
         metrics: &["socialize", "http_", "db_", "process_", "telemetry_", "target_info"],
     },
@@ -57,8 +57,8 @@ const WATCHERS: &[Watcher] = &[
 
 /// Things that no alert watches, stated so that nobody relies on them.
 const UNWATCHED: &str = "\
-Nobody watches processor and memory of single containers against their limits (cAdvisor would need the Docker socket and root), the network between
-hosts, backups, and what happens at customers' publishing endpoints after they answered.
+No alert covers processor and memory of single containers (cAdvisor would need the Docker socket and root), the network between hosts, backups, and
+what customers' publishing endpoints do after their response.
 ";
 
 impl Watcher {
@@ -85,8 +85,7 @@ pub(super) fn table<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
         by_watcher[asked].push(format!("[{}](#{})", alert.name, alert.name.to_lowercase()));
     }
     let mut out =
-        "\n## What is watched, and by whom\n\n| who says it | about what | alerts |\n|---|---|---|\n"
-            .to_owned();
+        "\n## What is monitored, and by what\n\n| source | subject | alerts |\n|---|---|---|\n".to_owned();
     for (watcher, alerts) in WATCHERS.iter().zip(&by_watcher) {
         let alerts = if alerts.is_empty() { "–".to_owned() } else { alerts.join(", ") };
         push(&mut out, format_args!("| {} | {} | {alerts} |\n", watcher.name, watcher.watches));

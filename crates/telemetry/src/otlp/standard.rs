@@ -44,7 +44,11 @@ const CONFIGURATION_FILE: &str =
 /// All variables of version 1.60 of the specification.
 pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(Honoured, &["OTEL_SDK_DISABLED"], "`true` sends nothing and reads no other variable"),
-    row(Honoured, &["OTEL_SERVICE_NAME"], "`service.name` of the resource"),
+    row(
+        Honoured,
+        &["OTEL_SERVICE_NAME"],
+        "`service.name` of the resource; by default `socialize-api` or `socialize-worker`",
+    ),
     row(Honoured, &["OTEL_RESOURCE_ATTRIBUTES"], "`key=value,key=value`, percent-encoded"),
     row(Refused, &["OTEL_ENTITIES"], "is not supported; put the attributes into OTEL_RESOURCE_ATTRIBUTES"),
     row(
@@ -55,9 +59,9 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(
         Honoured,
         &["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"],
-        "`always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`",
+        "`always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`; by default `parentbased_always_on`. The ratio is 1 by default",
     ),
-    row(Honoured, &["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"], "`otlp` or `none`"),
+    row(Honoured, &["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"], "`otlp` (default) or `none`"),
     row(
         Honoured,
         &["OTEL_LOGS_EXPORTER"],
@@ -79,7 +83,7 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
             "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
             "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
         ],
-        "`http/protobuf` or `grpc`",
+        "`http/protobuf` (default) or `grpc`",
     ),
     row(
         Honoured,
@@ -106,7 +110,7 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
             "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
             "OTEL_EXPORTER_OTLP_METRICS_COMPRESSION",
         ],
-        "`gzip` or `none`",
+        "`gzip` or `none` (default)",
     ),
     row(
         Honoured,
@@ -178,7 +182,7 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(
         Honoured,
         &["OTEL_METRICS_EXEMPLAR_FILTER"],
-        "`trace_based` or `always_off`; a request outside the sample has no span to show",
+        "`trace_based` (default) or `always_off`; a request outside the sample has no span to show",
     ),
     row(
         Honoured,
