@@ -37,7 +37,11 @@ impl Parameters {
         self
     }
 
-    async fn set(&self, session: &mut PgConnection) -> sqlx::Result<()> {
+    /// Sets the parameters of a session.
+    ///
+    /// # Errors
+    /// If the server refuses them.
+    pub(crate) async fn set(&self, session: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::raw_sql(AssertSqlSafe(self.0.as_str())).execute(session).await.map(drop)
     }
 }
@@ -61,18 +65,19 @@ pub(crate) fn pool(pool: PgPoolOptions, options: PgConnectOptions, parameters: P
     Pool::connect_lazy_with(pool, options)
 }
 
-/// Returns whether two connections get the same server session, as with a pooler in transaction or statement
-/// mode.
+/// Opens a session, and returns with it whether two connections get the same server session, as with a pooler
+/// in transaction or statement mode.
 ///
 /// # Errors
 /// If the server cannot be reached.
-pub(crate) async fn are_shared(options: &PgConnectOptions) -> sqlx::Result<bool> {
-    let mut first = PgConnection::connect_with(options).await?;
+pub(crate) async fn probe(options: &PgConnectOptions) -> sqlx::Result<(PgConnection, bool)> {
+    let connect = || PgConnection::connect_with(options);
+    let (mut first, mut second) = tokio::try_join!(connect(), connect())?;
+    // One after the other: a pooler gives two concurrent queries a session each.
     let one = process_id(&mut first).await?;
-    let mut second = PgConnection::connect_with(options).await?;
     let other = process_id(&mut second).await?;
-    let _ = tokio::join!(first.close(), second.close());
-    Ok(one == other)
+    let _ = second.close().await;
+    Ok((first, one == other))
 }
 
 /// Returns the process id of the server backend. Sent as a simple query, because in a shared session another

@@ -1,15 +1,14 @@
 //! Requirements on the database, checked by `serve` and `work` until they are met.
 //!
-//! A process on a database that is not suitable does not become ready, and tells its operator on standard error what `socialize doctor`
-//! would. Once the requirements were met they are not checked again: what fails later has signals of its own.
+//! A process on a database that is not suitable does not become ready, and prints what `socialize doctor` would.
+//! A process that was ready stays so: what fails later has signals of its own.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sqlx::postgres::PgConnectOptions;
-use telemetry::ErrorType;
+use sqlx::{Connection, PgConnection};
 
-use crate::database::DatabaseError;
 use crate::doctor::{Finding, requirements};
 
 /// Latest knowledge about the requirements. Clones share it.
@@ -45,25 +44,42 @@ impl Requirements {
         self.lock().findings.clone()
     }
 
-    /// Checks what was missing last time, and announces what is news.
+    /// Opens a session for a health check. Returns `None` if the database is not suitable.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub(crate) async fn refresh(&self, options: &PgConnectOptions) -> Result<(), ErrorType> {
-        if self.are_met() && self.missing().is_empty() {
-            return Ok(());
+    pub(crate) async fn session(&self, options: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
+        if !self.are_met() {
+            let looked = requirements::look(options).await?;
+            let (session, missing) = match looked {
+                Ok((session, facts)) => (Some(session), facts.missing()),
+                Err(pooler) => (None, vec![pooler]),
+            };
+            self.keep(missing);
+            return Ok(session.filter(|_| self.are_met()));
         }
-        let found = requirements::check(options).await;
-        let found = found.map_err(|error| DatabaseError::from(error).error_type)?;
-        let missing: Vec<Finding> = found.into_iter().filter(|finding| !finding.is_ok()).collect();
+        let mut session = PgConnection::connect_with(options).await?;
+        if !self.missing().is_empty() {
+            // It is ready without this, so a failure here must not count against the database.
+            if let Ok(facts) = requirements::ask(&mut session).await {
+                self.keep(facts.missing());
+            }
+        }
+        Ok(Some(session))
+    }
+
+    /// Announces what is news.
+    fn keep(&self, missing: Vec<Finding>) {
         let mut known = self.lock();
-        for finding in missing.iter().filter(|finding| !known.findings.contains(finding)) {
+        let news: Vec<Finding> =
+            missing.iter().filter(|finding| !known.findings.contains(finding)).cloned().collect();
+        known.are_met |= !missing.iter().any(Finding::is_failure);
+        known.findings = missing;
+        drop(known);
+        for finding in news {
             tracing::event!(name: "database.requirement_missing", tracing::Level::WARN, requirement = finding.check());
             announce(finding);
         }
-        known.are_met |= !missing.iter().any(Finding::is_failure);
-        known.findings = missing;
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -71,8 +87,11 @@ impl Requirements {
     }
 }
 
-/// Prints cause and remedy for the operator who starts the process. Log lines contain no prose, so they cannot say it.
-pub(crate) fn announce(finding: &Finding) {
-    // Where standard error is closed nobody is left to be told.
-    let _ = writeln!(std::io::stderr(), "{}: {}", finding.check(), finding.sentence());
+/// Prints cause and remedy for the operator who starts the process. Log lines contain no prose, so they cannot
+/// say it.
+pub(crate) fn announce(finding: Finding) {
+    // On a thread of its own, because whoever reads standard error may be stuck.
+    tokio::task::spawn_blocking(move || {
+        let _ = writeln!(std::io::stderr(), "{}: {}", finding.check(), finding.sentence());
+    });
 }

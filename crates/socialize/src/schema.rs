@@ -90,11 +90,13 @@ impl Schema {
         known.may_be_newer |= state == State::Right;
         known.is_accepted = state == State::Right || (state == State::Newer && known.may_be_newer);
         let finding = if known.is_accepted { finding.softened() } else { finding };
+        let is_accepted = known.is_accepted;
         known.finding = Some(finding.clone());
-        match (was_accepted, known.is_accepted) {
+        drop(known);
+        match (was_accepted, is_accepted) {
             (true, false) | (false, false) if was_accepted || is_new => {
                 tracing::event!(name: "database.schema_refused", tracing::Level::WARN, migrations.applied = applied);
-                requirements::announce(&finding);
+                requirements::announce(finding);
             }
             (false, true) if !is_new => {
                 tracing::event!(name: "database.schema_accepted", tracing::Level::INFO, migrations.applied = applied);

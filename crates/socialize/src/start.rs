@@ -234,12 +234,9 @@ impl Ping {
     /// Checks that the database responds and is suitable, and reads its schema.
     async fn send(&self) -> Result<(), ErrorType> {
         let failed = |error| DatabaseError::from(error).error_type;
-        self.requirements.refresh(&self.options).await?;
-        if !self.requirements.are_met() {
-            // It responds, and its schema does not matter yet.
-            return Ok(());
-        }
-        let mut connection = PgConnection::connect_with(&self.options).await.map_err(failed)?;
+        let session = self.requirements.session(&self.options).await.map_err(failed)?;
+        // Without a session it responds, and its schema does not matter yet.
+        let Some(mut connection) = session else { return Ok(()) };
         self.schema.refresh(&mut connection).await?;
         connection.close().await.map_err(failed)
     }

@@ -5,6 +5,7 @@
 //! belong to a customer.
 
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
 use http::StatusCode;
 
@@ -74,7 +75,7 @@ impl<P: Label> HttpClient<P> {
                     counter: None,
                 }
             };
-            let registered = registered_statuses().map(|status| outcome(Some(status), failure_of(status)));
+            let registered = REGISTERED.iter().map(|&status| outcome(Some(status), failure_of(status)));
             let unregistered = UNREGISTERED.iter().map(|error_type| outcome(None, *error_type));
             let failures = FAILURES.iter().map(|error_type| outcome(None, Some(*error_type)));
             Operation::new(OperationDescription {
@@ -128,11 +129,10 @@ impl Call<'_> {
             return Some(ErrorType::Protocol);
         }
         let error_type = failure_of(status);
-        let position = registered_statuses().position(|registered| registered == status);
-        let position = position.unwrap_or_else(|| {
+        let position = REGISTERED.binary_search(&status).unwrap_or_else(|_| {
             self.measurement.describe(|attributes| attributes.number(&STATUS_CODE, status.into()));
             let of_class = UNREGISTERED.iter().position(|failure| *failure == error_type);
-            registered_statuses().count() + of_class.unwrap_or_default()
+            REGISTERED.len() + of_class.unwrap_or_default()
         });
         self.measurement.finish(position);
         error_type
@@ -151,15 +151,15 @@ impl Call<'_> {
 
 fn failure_position(error_type: ErrorType) -> Option<usize> {
     let position = FAILURES.iter().position(|failure| *failure == error_type)?;
-    Some(registered_statuses().count() + UNREGISTERED.len() + position)
+    Some(REGISTERED.len() + UNREGISTERED.len() + position)
 }
 
-/// Returns the final statuses that are registered, a closed set.
-fn registered_statuses() -> impl Iterator<Item = u16> {
+/// The final statuses that are registered, a closed set, in ascending order.
+static REGISTERED: LazyLock<Box<[u16]>> = LazyLock::new(|| {
     let is_registered =
-        |status: u16| StatusCode::from_u16(status).is_ok_and(|s| s.canonical_reason().is_some());
-    (200..600).filter(move |status| is_registered(*status))
-}
+        |status: &u16| StatusCode::from_u16(*status).is_ok_and(|s| s.canonical_reason().is_some());
+    (200..600).filter(is_registered).collect()
+});
 
 /// Returns the failure that a final status means. Redirects are one, because nothing follows them.
 fn failure_of(status: u16) -> Option<ErrorType> {

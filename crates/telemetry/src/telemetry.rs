@@ -13,7 +13,7 @@ use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
 use crate::names::SERVICE_INSTANCE_ID;
 use crate::otlp::HistogramAggregation;
-use crate::otlp_encoding::{RequestFrame, Resource};
+use crate::otlp_encoding::{OpenScope, RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
 
@@ -102,12 +102,27 @@ struct Buffers {
     timestamp: TimestampText,
 }
 
-/// Encoded spans of one scope.
+/// Encoded spans of one scope, behind the head of a request, so that a request can be taken without
+/// copying its spans.
 #[derive(Default)]
 struct SpanBuffer {
+    /// Empty until the first span.
     bytes: Vec<u8>,
+    /// Length of the head.
+    head: usize,
     count: usize,
     scope: Option<InstrumentationScope>,
+    open: Option<OpenScope>,
+}
+
+impl SpanBuffer {
+    #[cold]
+    fn begin(&mut self, frame: &RequestFrame, scope: InstrumentationScope) {
+        frame.begin(&mut self.bytes);
+        self.open = Some(frame.begin_scope(&mut self.bytes, scope));
+        self.scope = Some(scope);
+        self.head = self.bytes.len();
+    }
 }
 
 /// Encoded spans that were taken from the buffers.
@@ -198,10 +213,12 @@ impl Telemetry {
             if before < SHARD_LIMIT {
                 let scope = record.operation.scope();
                 let buffer = &mut buffers.spans[scope.index()];
+                if buffer.bytes.is_empty() {
+                    buffer.begin(&self.inner.span_request, scope);
+                }
                 let length = buffer.bytes.len();
                 record.write_span(&mut buffer.bytes);
                 buffer.count += 1;
-                buffer.scope = Some(scope);
                 let after = before + buffer.bytes.len() - length;
                 buffers.span_bytes = after;
                 wake_spans = before < WAKE_AT && after >= WAKE_AT;
@@ -333,19 +350,19 @@ impl Telemetry {
                 let mut buffers = lock(&shard.0);
                 let buffer = &mut buffers.spans[index];
                 let Some(scope) = buffer.scope.filter(|_| buffer.count > 0) else { continue };
-                if taken.count > 0 && taken.request.len() + buffer.bytes.len() > limit {
+                let length = buffer.bytes.len() - buffer.head;
+                if taken.count > 0 && taken.request.len() + length > limit {
                     continue;
                 }
                 if taken.count == 0 {
                     taken.request.reserve(BUFFER);
-                    frame.begin(&mut taken.request);
+                    std::mem::swap(&mut taken.request, &mut buffer.bytes);
+                    open = buffer.open.take();
+                } else {
+                    open.get_or_insert_with(|| frame.begin_scope(&mut taken.request, scope));
+                    taken.request.extend_from_slice(&buffer.bytes[buffer.head..]);
                 }
-                if open.is_none() {
-                    open = Some(frame.begin_scope(&mut taken.request, scope));
-                }
-                taken.request.extend_from_slice(&buffer.bytes);
                 taken.count += std::mem::take(&mut buffer.count);
-                let length = buffer.bytes.len();
                 buffer.bytes.clear();
                 buffer.bytes.shrink_to(BUFFER);
                 buffers.span_bytes -= length;

@@ -383,7 +383,7 @@ fn database() -> Panel {
     let panel = PERCENTILES.iter().fold(panel, |panel, (q, name)| {
         panel.ask(Target::named(name, &select(&DB_CLIENT_OPERATION_DURATION).quantile(*q, RATE)))
     });
-    panel.ask(Target::named("failures", &failed))
+    panel.ask(Target::named("failures", &failed.or_zero()))
 }
 
 /// Returns the burn rate: the share of `bad` requests in a window, divided by the share that the

@@ -300,7 +300,7 @@ fn calls_by_class() -> Panel {
     Panel::time_series(
         34,
         "Calls to publishing endpoints",
-        "By class of status and error type, with the p95 of their duration. `dns_failure` and `connection_refused` of all at once: the way \
+        "By status and error type, with the p95 of their duration. `dns_failure` and `connection_refused` of all at once: the way \
          out of our network is closed.",
     )
     .width(8)
@@ -316,7 +316,7 @@ fn calls_by_class() -> Panel {
     .ask(Target::series(
         &calls().count().per_bar().sum_by_both::<ResponseStatus, CallFailure, _, _>().above(0.0).or_none(),
     ))
-    .ask(Target::named("p95 {{peer}}", &calls().quantile_by::<Peer, _>(0.95, RATE)))
+    .ask(Target::named("p95 {{service_peer_name}}", &calls().quantile_by::<Peer, _>(0.95, RATE)))
 }
 
 fn blobs() -> Panel {
@@ -446,7 +446,8 @@ fn operation_failures() -> Panel {
         46,
         "Operations that failed",
         "By kind of error. `unique_violation`, `foreign_key_violation`, `serialization_failure` and `deadlock` are normal: two users did \
-         the same. `cancelled`: the client went away. Everything else is a fault of ours or of Postgres.",
+         the same. `cancelled`: the client went away. Everything else is a fault of ours or of Postgres. The first failure of each kind \
+         after a start is not drawn: its series begins with it.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -454,7 +455,13 @@ fn operation_failures() -> Panel {
     .stacked_bars()
     .interval("1m")
     .ask(Target::series(
-        &select(&DB_CLIENT_OPERATION_DURATION).failed().count().per_bar().sum_by::<ErrorType, _>(),
+        &select(&DB_CLIENT_OPERATION_DURATION)
+            .failed()
+            .count()
+            .per_bar()
+            .sum_by::<ErrorType, _>()
+            .above(0.0)
+            .or_none(),
     ))
 }
 

@@ -38,7 +38,9 @@ fn closest<'a>(
         // Without a common metric, only the query language is alike.
         common.iter().any(|word| is_metric(word)).then(|| {
             let share = 100 * common.len() / asked.union(&shown).count();
-            (share + bonus(panel), uid, panel.id())
+            let shows_another_part = part_of_histogram(&asked).is_some_and(|part| !shown.contains(part));
+            let penalty = if shows_another_part { 25 } else { 0 };
+            (share as isize + bonus(panel) - penalty, uid, panel.id())
         })
     });
     // Of several panels with the same score, the first wins.
@@ -46,8 +48,14 @@ fn closest<'a>(
 }
 
 /// Returns extra score for charts, which show more about a period than a number does.
-fn bonus(panel: &Panel) -> usize {
+fn bonus(panel: &Panel) -> isize {
     if panel.is_chart() { 25 } else { 0 }
+}
+
+/// Returns the function that takes counts, durations or shares from a histogram: a panel that shows
+/// another part of it is about something else.
+fn part_of_histogram<'a>(words: &BTreeSet<&'a str>) -> Option<&'a str> {
+    words.iter().copied().find(|word| word.starts_with("histogram_"))
 }
 
 /// Returns the names of metrics, labels, values and functions.
@@ -85,6 +93,9 @@ mod tests {
         assert_eq!(panel("HostMemoryLow"), Some((DashboardUid::Infrastructure, 32)));
         assert_eq!(panel("CollectorQueueFilling"), Some((DashboardUid::Telemetry, 21)));
         assert_eq!(panel("LoopStalled"), Some((DashboardUid::Background, 21)));
+        // Counts of failures, and not durations of the same operations.
+        assert_eq!(panel("BlobsMissing"), Some((DashboardUid::Background, 35)));
+        assert_eq!(panel("DatabaseSlow"), Some((DashboardUid::Background, 45)));
         // The dashboard of the alert itself shows no burn rate.
         assert_eq!(panel("AvailabilityBudgetBurningFast"), Some((DashboardUid::Api, 52)));
     }

@@ -159,7 +159,7 @@ impl Variable {
                 choice,
                 "Route",
                 "Which routes the charts of requests show",
-                &format!("{requests}_count{{{APPLICATION_SERIES}}}"),
+                &format!("{requests}{{{APPLICATION_SERIES}}}"),
                 &prometheus_label(crate::query::Route::KEY),
             ),
             Choice::RequestId => Self::Text(TextVariable {

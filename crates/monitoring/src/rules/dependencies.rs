@@ -273,15 +273,6 @@ fn database_slow(scale: Scale) -> Alert {
                     "Which operations",
                     &operations().quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1),
                 ),
-                metrics(
-                    "Which fail",
-                    &operations()
-                        .failed()
-                        .count()
-                        .increase(SHORT)
-                        .sum_by::<DatabaseOperation, _>()
-                        .above(0.0),
-                ),
                 Look::Traces("In which requests", spans().longer_than(500)),
             ],
             remedy: &[

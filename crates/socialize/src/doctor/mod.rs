@@ -16,8 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
+use sqlx::Connection;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection};
 
 pub(crate) use self::finding::Finding;
 use crate::config::{DoctorArguments, Mistakes, Settings};
@@ -69,13 +69,10 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
 /// # Errors
 /// If the database does not respond.
 pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
-    // First, because behind such a pooler the other queries fail.
-    let pooler = requirements::pooler(options).await?;
-    if pooler.is_failure() {
-        return Ok(Some(pooler));
-    }
-    let mut session = PgConnection::connect_with(options).await?;
-    let facts = requirements::ask(&mut session).await?;
+    let (session, facts) = match requirements::look(options).await? {
+        Ok(looked) => looked,
+        Err(pooler) => return Ok(Some(pooler)),
+    };
     let _ = session.close().await;
     Ok([facts.encoding(), facts.writes(), facts.migrations()].into_iter().find(Finding::is_failure))
 }

@@ -1,10 +1,16 @@
 //! Requirements on the database, its server and its role, beyond being reachable. Each requirement is one finding.
 
+use std::time::Duration;
+
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
 use super::finding::Finding;
-use crate::database_sessions;
+use crate::database_sessions::{self, Parameters};
+use crate::start;
+
+/// Limit of each query.
+const LIMIT: Duration = Duration::from_secs(5);
 
 const ENCODING: &str = "encoding";
 const POOLER: &str = "pooler";
@@ -23,10 +29,31 @@ pub(crate) struct Facts {
     schema: Option<String>,
     /// True if the role may create tables in that schema.
     creates_tables: bool,
-    /// A table of that schema with another owner, quoted.
+    /// A table of ours with another owner, quoted.
     foreign_table: Option<String>,
-    /// A table of that schema whose rows the role may not read or write, quoted.
+    /// A table of ours whose rows the role may not read, quoted.
+    unreadable_table: Option<String>,
+    /// A table of ours whose rows the role may not read or write, quoted.
     forbidden_table: Option<String>,
+}
+
+/// Returns the names of all tables that the migrations create. Extensions and other applications may have
+/// tables in the same schema.
+fn own_tables() -> Vec<String> {
+    let migrator = start::migrator();
+    let statements = migrator.iter().flat_map(|migration| migration.sql.as_str().split(';'));
+    let names = statements.filter_map(|statement| {
+        let mut words = statement.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("create"));
+        let is_table = |word: &&str| word.eq_ignore_ascii_case("table");
+        let second = words.nth(1)?;
+        let name = if is_table(&second) {
+            words.next()?
+        } else {
+            words.next().filter(is_table).and(words.next())?
+        };
+        Some(name.trim_end_matches('(').to_owned())
+    });
+    names.collect()
 }
 
 /// Queries the server.
@@ -38,7 +65,7 @@ pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
         "with tables as (
              select quote_ident(relname) as name, oid, relowner from pg_class
              where relkind in ('r', 'p') and relnamespace = to_regnamespace(quote_ident(current_schema()))
-               and relname <> '_sqlx_migrations'
+               and relname = any($1)
          )
          select current_setting('server_encoding') as encoding,
                 current_setting('transaction_read_only')::bool as is_read_only,
@@ -46,13 +73,30 @@ pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
                 quote_ident(current_schema()) as schema,
                 coalesce(has_schema_privilege(current_schema(), 'create'), false) as creates_tables,
                 (select min(name) from tables where not pg_has_role(relowner, 'usage')) as foreign_table,
+                (select min(name) from tables where not has_table_privilege(oid, 'select')) as unreadable_table,
                 (select min(name) from tables
                  where not (has_table_privilege(oid, 'select') and has_table_privilege(oid, 'insert')
                             and has_table_privilege(oid, 'update') and has_table_privilege(oid, 'delete')))
                     as forbidden_table",
     )
+    .bind(own_tables())
     .fetch_one(session)
     .await
+}
+
+/// Opens a session and queries the server, or returns the finding about a pooler with which other queries fail.
+///
+/// # Errors
+/// If the server does not respond.
+pub(crate) async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<(PgConnection, Facts), Finding>> {
+    let (mut session, is_shared) = database_sessions::probe(options).await?;
+    if is_shared {
+        return Ok(Err(shared()));
+    }
+    // The server's own default may be shorter than this query takes.
+    Parameters::new(LIMIT).set(&mut session).await?;
+    let facts = ask(&mut session).await?;
+    Ok(Ok((session, facts)))
 }
 
 /// Checks that every connection has its own server session.
@@ -60,35 +104,30 @@ pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
 /// # Errors
 /// If the server does not respond.
 pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> {
-    Ok(if database_sessions::are_shared(options).await? {
-        Finding::failed(
-            POOLER,
-            "a pooler hands one session of Postgres to several connections, which loses locks, settings and notifications",
-            "set pool_mode = session in PgBouncer for this database, or name Postgres itself in SOCIALIZE_DATABASE_URL",
-        )
-    } else {
-        Finding::ok(POOLER, "every connection has a session of its own")
-    })
+    let (session, is_shared) = database_sessions::probe(options).await?;
+    let _ = session.close().await;
+    let own = || Finding::ok(POOLER, "every connection has a session of its own");
+    Ok(if is_shared { shared() } else { own() })
 }
 
-/// Checks the requirements of `serve` and `work`.
-///
-/// # Errors
-/// If the server does not respond.
-pub(crate) async fn check(options: &PgConnectOptions) -> sqlx::Result<Vec<Finding>> {
-    let pooler = pooler(options).await?;
-    if pooler.is_failure() {
-        // Behind such a pooler the other queries fail.
-        return Ok(vec![pooler]);
-    }
-    let mut session = PgConnection::connect_with(options).await?;
-    let facts = ask(&mut session).await?;
-    session.close().await?;
-    // Without writes users can still read, so this must not stop the service.
-    Ok(vec![pooler, facts.encoding(), facts.writes().softened(), facts.role()])
+fn shared() -> Finding {
+    Finding::failed(
+        POOLER,
+        "a pooler hands one session of Postgres to several connections, which loses locks, settings and notifications",
+        "set pool_mode = session in PgBouncer for this database, or name Postgres itself in SOCIALIZE_DATABASE_URL",
+    )
 }
 
 impl Facts {
+    /// Returns what `serve` and `work` lack. Only what they cannot do without is a failure: without writes users
+    /// can still read, and a right that is missing on one table fails few requests or none.
+    pub(crate) fn missing(&self) -> Vec<Finding> {
+        let cannot_read = self.schema.is_none() || self.unreadable_table.is_some();
+        let role = if cannot_read { self.role() } else { self.role().softened() };
+        let all = [self.encoding(), self.writes().softened(), role];
+        all.into_iter().filter(|finding| !finding.is_ok()).collect()
+    }
+
     /// Checks that every character can be stored.
     pub(crate) fn encoding(&self) -> Finding {
         if self.encoding == "UTF8" {
@@ -166,5 +205,19 @@ impl Facts {
                 "run as a superuser: `create schema if not exists public` and `grant usage, create on schema public to {role}`"
             ),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_known_from_the_migrations() {
+        let tables = own_tables();
+        for name in ["users", "jobs", "rate_limits", "audit_events", "organization_storage"] {
+            assert!(tables.iter().any(|table| table == name), "{name}: {tables:?}");
+        }
+        assert_eq!(tables.len(), 30, "{tables:?}");
     }
 }

@@ -112,16 +112,17 @@ impl OtlpSettings {
         if reader.disabled() {
             return Ok(None);
         }
+        let traces = reader.signal(&TRACES);
+        let metrics = reader.signal(&METRICS);
+        let nothing_wanted = traces.is_none() && metrics.is_none();
+        // A fleet may set the others for all its programs, and nothing depends on them here.
+        if nothing_wanted && reader.mistakes.is_empty() {
+            return Ok(None);
+        }
         reader.refuse();
         reader.check_fixed();
         let exemplar_filter = reader.get(EXEMPLAR_FILTER);
         let exemplars = reader.word(exemplar_filter, true, parse::exemplar_filter);
-        let traces = reader.signal(&TRACES);
-        let metrics = reader.signal(&METRICS);
-        let nothing_wanted = traces.is_none() && metrics.is_none();
-        if nothing_wanted && reader.mistakes.is_empty() {
-            return Ok(None);
-        }
         let histograms = reader.histograms();
         let sampler = reader.sampler();
         let resource = reader.resource();

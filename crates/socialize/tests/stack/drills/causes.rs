@@ -47,13 +47,14 @@ pub(super) async fn all(drills: &mut Drills) {
     silence(drills).await;
     queue_locked(drills).await;
     worker_killed(drills).await;
+    // First, while the files of the queues are small: later they have unused pages.
+    arrival::collector_disk_full(drills).await;
     loki_stopped(drills).await;
     collector_stopped(drills).await;
     rules_broken(drills).await;
     arrival::line_refused(drills).await;
     arrival::log_file_not_read(drills).await;
     arrival::spans_taken_by_a_stranger(drills).await;
-    arrival::collector_disk_full(drills).await;
     proxy_stopped(drills).await;
     certificate_ending(drills).await;
     api_stopped(drills).await;

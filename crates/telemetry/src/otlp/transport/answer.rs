@@ -38,6 +38,9 @@ pub(super) fn is_response(message: &[u8]) -> bool {
 /// Returns the number of rejected items of a response in JSON, which some backends send whatever
 /// the encoding of the request. Returns `None` if it is not a response of the protocol.
 pub(super) fn rejected_items_in_json(message: &[u8]) -> Option<u64> {
+    if message.is_empty() {
+        return Some(0);
+    }
     let response: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(message).ok()?;
     let Some(partial_success) = response.get("partialSuccess") else {
         return response.is_empty().then_some(0);
@@ -242,7 +245,7 @@ mod tests {
             (r#"{"partialSuccess":{"rejectedDataPoints":-3}}"#, Some(0)),
             (r#"{"error":"log in"}"#, None),
             (r#"[]"#, None),
-            ("", None),
+            ("", Some(0)),
             ("{", None),
         ];
         for (text, expected) in table {
