@@ -485,6 +485,18 @@ fn refused_variables_are_errors_even_without_an_endpoint() {
 }
 
 #[test]
+fn what_a_fleet_sets_for_all_its_programs_ends_no_start_where_nothing_is_sent() {
+    for variable in [
+        ("OTEL_LOGS_EXPORTER", "otlp"),
+        ("OTEL_PROPAGATORS", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta"),
+    ] {
+        assert!(read(&[variable]).unwrap().is_none(), "{variable:?}");
+        assert!(read(&[variable, ENDPOINT]).is_err(), "{variable:?}");
+    }
+}
+
+#[test]
 fn the_document_shows_the_table() {
     const BEGIN: &str = "<!-- Rendered from crates/telemetry/src/otlp/standard.rs -->\n";
     const END: &str = "<!-- End -->\n";

@@ -112,6 +112,7 @@ impl OtlpSettings {
         if reader.disabled() {
             return Ok(None);
         }
+        reader.refuse();
         let traces = reader.signal(&TRACES);
         let metrics = reader.signal(&METRICS);
         let nothing_wanted = traces.is_none() && metrics.is_none();
@@ -119,7 +120,6 @@ impl OtlpSettings {
         if nothing_wanted && reader.mistakes.is_empty() {
             return Ok(None);
         }
-        reader.refuse();
         reader.check_fixed();
         let exemplar_filter = reader.get(EXEMPLAR_FILTER);
         let exemplars = reader.word(exemplar_filter, true, parse::exemplar_filter);
