@@ -19,7 +19,7 @@ pub const RUNTIME: InstrumentationScope = InstrumentationScope::new(FIRST + 4, "
 /// Business facts, and the gauges that are sampled from the database.
 pub const USAGE: InstrumentationScope = InstrumentationScope::new(FIRST + 5, "socialize.usage");
 
-/// All scopes.
+/// Every scope under which spans and metrics are sent.
 pub const ALL: [InstrumentationScope; 10] =
     [PIPELINE, HTTP_SERVER, HTTP_CLIENT, PROCESS, DATABASE, QUEUE, EMAIL, BLOBS, RUNTIME, USAGE];
 

@@ -153,7 +153,7 @@ async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     (described, text).into_response()
 }
 
-/// Whether the caller asks for gzip, by name or by `*`, and does not give it the weight zero.
+/// Returns whether the client accepts gzip: by name or by `*`, with a weight above zero.
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.3>
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());

@@ -47,7 +47,7 @@ impl Requirements {
     /// Opens a session for a health check. Returns `None` if the database is not suitable.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not respond.
     pub(crate) async fn session(&self, options: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         if !self.are_met() {
             let looked = requirements::look(options).await?;

@@ -1,5 +1,5 @@
-//! How a request travelled: with which scheme the client sent it, and in which version of HTTP it
-//! arrived.
+//! Transport of a request: the scheme with which the client sent it, and the version of HTTP in
+//! which it arrived.
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, Version};

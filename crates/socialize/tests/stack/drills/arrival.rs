@@ -13,7 +13,7 @@ use super::{Drill, Drills};
 use crate::application::SECOND_API;
 use crate::collector_disk;
 
-/// What is left on the collector's disk: less than any batch takes.
+/// Bytes left on the collector's disk: fewer than any batch takes.
 const ROOM: u64 = 4096;
 
 pub(super) async fn line_refused(drills: &mut Drills) {

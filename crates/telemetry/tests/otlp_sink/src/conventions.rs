@@ -30,7 +30,7 @@ pub enum Level {
 /// The type of an attribute in the conventions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// A string.
+    /// A UTF-8 string.
     Text,
     /// A whole number.
     Integer,
@@ -59,7 +59,7 @@ pub enum Kind {
     Spans(SpanKind, &'static str),
     /// A metric: its kind of instrument and its unit.
     Metric(Instrument, &'static str),
-    /// The resource.
+    /// Attributes of the process that sends.
     Resource,
 }
 
@@ -72,7 +72,7 @@ pub enum Instrument {
     UpDownCounter,
     /// A current value.
     Gauge,
-    /// A distribution.
+    /// A distribution over buckets.
     Histogram,
 }
 
