@@ -24,6 +24,8 @@ use crate::app::App;
 use crate::database;
 use crate::workers;
 
+/// Minimum time that a claim under way has to end at shutdown.
+const LAST_CLAIM_LIMIT: Duration = Duration::from_secs(1);
 /// Maximum time for returning the remaining jobs at shutdown.
 const HAND_BACK_LIMIT: Duration = Duration::from_secs(2);
 /// Maximum delay after a failed comparison of gauges. It reads every row, so it must not be retried often.
@@ -213,11 +215,11 @@ impl Drop for Slot {
 
 impl WorkerHandle {
     /// Stops the worker: claims nothing more, lets running jobs finish until the deadline, and returns the
-    /// others to the queue.
+    /// others to the queue. It does so only when no claim is under way, which could take them again.
     pub async fn stop(mut self, deadline: Instant) {
         self.stopping.cancel();
         let loops_end = async { while self.loops.join_next().await.is_some() {} };
-        let _ = timeout_at(deadline, loops_end).await;
+        let _ = timeout_at(deadline.max(Instant::now() + LAST_CLAIM_LIMIT), loops_end).await;
         self.loops.shutdown().await;
         self.worker.runs.close();
         if timeout_at(deadline, self.worker.runs.wait()).await.is_err() {

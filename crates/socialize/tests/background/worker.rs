@@ -134,10 +134,12 @@ fn at_gate(gate: &Gate) -> WorkerSettings {
     })
 }
 
-/// Starts a worker whose job waits for the gate, and waits until it runs.
+/// Starts a worker whose job waits for the gate, and waits until it runs. Claims follow each other at once.
 async fn running_at_gate(test: &TestApp, id: JobId, heartbeat: Duration) -> (Gate, WorkerHandle) {
     let gate = Gate::closed();
-    let worker = Worker::start(test.app.clone(), WorkerSettings { heartbeat, ..at_gate(&gate) });
+    let poll_interval = Duration::ZERO;
+    let worker =
+        Worker::start(test.app.clone(), WorkerSettings { heartbeat, poll_interval, ..at_gate(&gate) });
     eventually("it runs", async || waiting(test, id).await.status == "running").await;
     (gate, worker)
 }
@@ -378,15 +380,16 @@ async fn what_a_crash_interrupts_runs_again() {
     let id = enqueued(&test, KIND).await;
     let (_gate, worker) = running_at_gate(&test, id, LEASE).await;
     drop(worker);
-    test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
-    let mut counts = test.run_due_jobs().await;
-    assert_eq!(counts.of(JobOutcome::LostLease), 1);
-    // A claim in flight during the crash may have succeeded.
-    if row(&test, id).await.is_some() {
+    let (mut lost, mut ok) = (0, 0);
+    // A claim under way during the crash may take the job once more, for another lease.
+    for _ in 0..2 {
         test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
-        counts = test.run_due_jobs().await;
+        let counts = test.run_due_jobs().await;
+        lost += counts.of(JobOutcome::LostLease);
+        ok += counts.of(JobOutcome::Ok);
     }
-    assert_eq!((counts.of(JobOutcome::Ok), row(&test, id).await), (1, None));
+    assert_eq!((ok, row(&test, id).await), (1, None));
+    assert!((1..=2).contains(&lost), "{lost}");
 }
 
 /// Backend process id of the listening connection, once there is one.
