@@ -46,7 +46,6 @@ impl<L: LabelSet> Fact<L> {
                 json::string(out, value);
             }
             attributes.write_json(out);
-            out.extend_from_slice(b"}\n");
         });
     }
 

@@ -285,7 +285,7 @@ impl Record<'_> {
         }
     }
 
-    /// Renders one JSON line, the second signal, from the end of its timestamp.
+    /// Renders one JSON line, the second signal, from the end of its timestamp to its last own field.
     pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
         let outcome = self.outcome();
         out.extend_from_slice(&outcome.line_before_ids);
@@ -298,7 +298,6 @@ impl Record<'_> {
             json::hex(out, &link.trace_id.0);
             out.extend_from_slice(b"\"");
         }
-        out.extend_from_slice(b"}\n");
     }
 
     /// Returns both ids as hexadecimal digits, with the text that separates them in a line.

@@ -231,8 +231,8 @@ impl Telemetry {
     }
 
     /// Writes a line that belongs to no operation, such as a business fact. The line begins with
-    /// the current time. `write` appends everything after the microseconds, from `Z` to the
-    /// newline.
+    /// the current time. `write` appends everything after the microseconds, from `Z` to the last
+    /// field.
     pub(crate) fn write_line(&self, level: Level, write: impl FnOnce(&mut Vec<u8>)) {
         if self.inner.settings.levels.enabled(level) {
             self.write_unfiltered(level, write);
@@ -252,7 +252,6 @@ impl Telemetry {
                 json::key(out, key);
                 json::string(out, &as_value(&setting.to_string()));
             }
-            out.extend_from_slice(b"}\n");
         });
         self.levels().set(setting);
     }
@@ -271,6 +270,8 @@ impl Telemetry {
 
     /// Appends a rendered line that has already passed its own filter, which may depend on targets.
     pub(crate) fn write_finished_line(&self, level: Level, line: &[u8]) {
+        debug_assert!(line.ends_with(LINE_END), "a line is a whole object");
+        let line = line.strip_suffix(LINE_END).unwrap_or(line);
         let mut buffers = self.shard();
         let wake = self.append_line(&mut buffers.lines, level, |out| out.extend_from_slice(line));
         drop(buffers);
@@ -278,6 +279,7 @@ impl Telemetry {
     }
 
     /// Appends one line if there is room, and returns whether the writer should be woken for it.
+    /// `write` appends everything but the end, which is the same for all lines.
     fn append_line(&self, lines: &mut Vec<u8>, level: Level, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         if lines.len() >= SHARD_LIMIT {
             self.inner.buffer_full[Signal::Logs.index()].fetch_add(1, Relaxed);
@@ -285,8 +287,6 @@ impl Telemetry {
         }
         let before = lines.len();
         write(lines);
-        debug_assert!(lines.ends_with(LINE_END), "a line is a whole object");
-        lines.truncate(lines.len() - LINE_END.len());
         lines.extend_from_slice(&self.inner.line_end);
         self.inner.lines.add(level, 1);
         level.index() >= Level::Error.index() || (before < WAKE_AT && lines.len() >= WAKE_AT)
