@@ -65,7 +65,9 @@ fn parts(text: &str) -> anyhow::Result<(&str, &str, &str)> {
 
 fn tables(report: &Report) -> String {
     let mut text = String::from(
-        "| | instructions, bare | instructions, all signals | added instructions | of these without the log line | added allocations |\n|---|---|---|---|---|---|\n",
+        "| | instructions, bare | instructions, all signals | added instructions | of these without the log line | \
+         added allocations |\n\
+         |---|---|---|---|---|---|\n",
     );
     for (route, title) in ROUTES {
         let (Some(bare), Some(with)) =
@@ -86,7 +88,9 @@ fn tables(report: &Report) -> String {
         let _ =
             writeln!(text, "| {title} | {bare} | {with} | {instructions} | {without_line} | {allocations} |");
     }
-    text.push_str("\n| JSON without work, with | added instructions | times those of Socialize | added allocations |\n|---|---|---|---|\n");
+    text.push_str("\n\
+                   | JSON without work, with | added instructions | times those of Socialize | added allocations |\n\
+                   |---|---|---|---|\n");
     for (variant, title) in SET_UPS {
         let (instructions, allocations) = added(report, Route::NoOpJson, *variant);
         let times = report.factor(Route::NoOpJson, *variant);

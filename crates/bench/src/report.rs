@@ -154,8 +154,9 @@ impl Report {
         }
         writeln!(
             out,
-            "\nPer request, over all threads. `at most` is for the variant above; `times` is how many times as many instructions \
-             as all_signals the usual crates add."
+            "\n\
+             Per request, over all threads. `at most` is for the variant above; `times` is how many times as many \
+             instructions as all_signals the usual crates add."
         )?;
         Ok(())
     }
@@ -186,8 +187,8 @@ impl Report {
             if factor < LEAST_FACTOR {
                 let name = variant.as_str();
                 problems.push(format!(
-                    "no_op_json: {name} adds {factor:.1} times the instructions of all signals; at least {LEAST_FACTOR} \
-                     times are promised"
+                    "no_op_json: {name} adds {factor:.1} times the instructions of all signals; at least \
+                     {LEAST_FACTOR} times are promised"
                 ));
             }
         }

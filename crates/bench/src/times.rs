@@ -84,7 +84,9 @@ pub(crate) fn compare_processor_time(
 pub(crate) fn print_head() -> anyhow::Result<()> {
     writeln!(
         std::io::stdout().lock(),
-        "\nProcessor time per request over HTTP, in microseconds of user and system (the cheapest of {} rounds in turns, for information):\n\
+        "\n\
+         Processor time per request over HTTP, in microseconds of user and system (the cheapest of {} rounds in turns, \
+         for information):\n\
          {:<20}{:>12}{:>14}{:>10}{:>10}{:>18}",
         STARTS * ROUNDS,
         "route",

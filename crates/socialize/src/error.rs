@@ -180,9 +180,11 @@ impl IntoResponse for Error {
             Self::Failed { error_type, location } => {
                 telemetry::current::fail(error_type, location);
                 match code {
-                    ErrorCode::Unavailable => ("Socialize is temporarily unavailable. Please try again shortly.".into(), Some(1)),
+                    ErrorCode::Unavailable => ("Socialize is temporarily unavailable. Please try again \
+                                                shortly.".into(), Some(1)),
                     ErrorCode::Timeout => ("The request took too long. Please try again.".into(), Some(1)),
-                    _ => ("Something went wrong on our side. Please try again, and mention the request id if it keeps happening.".into(), None),
+                    _ => ("Something went wrong on our side. Please try again, and mention the request id if it keeps \
+                           happening.".into(), None),
                 }
             }
         };

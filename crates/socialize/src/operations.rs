@@ -111,7 +111,8 @@ async fn require_own_host(State(hosts): State<OwnHosts>, request: Request, next:
     if is_own {
         return next.run(request).await;
     }
-    let problem = "This listener answers for localhost, loopback addresses, its own address and SOCIALIZE_OPERATIONS_HOSTS.\n";
+    let problem = "This listener answers for localhost, loopback addresses, its own address and \
+                   SOCIALIZE_OPERATIONS_HOSTS.\n";
     (StatusCode::MISDIRECTED_REQUEST, problem).into_response()
 }
 

@@ -53,13 +53,16 @@ impl QuotaSettings {
         let limit = self.limit(quota);
         let message = match quota {
             Quota::OrganizationsPerUser => format!(
-                "You have created {limit} organizations, and no more are allowed: delete one, or ask the operators of this Socialize."
+                "You have created {limit} organizations, and no more are allowed: delete one, or ask the operators of \
+                 this Socialize."
             ),
             Quota::WorkspacesPerOrganization => format!(
-                "The organization has {limit} workspaces, and no more are allowed: delete one, or ask the operators of this Socialize."
+                "The organization has {limit} workspaces, and no more are allowed: delete one, or ask the operators of \
+                 this Socialize."
             ),
             Quota::StoragePerOrganization => format!(
-                "The attachments of the organization may take {} MiB, and this one would exceed that: delete others, or ask the operators of this Socialize.",
+                "The attachments of the organization may take {} MiB, and this one would exceed that: delete others, \
+                 or ask the operators of this Socialize.",
                 limit >> 20
             ),
         };

@@ -128,7 +128,8 @@ pub(crate) async fn applied(connection: &mut PgConnection) -> sqlx::Result<Vec<A
 /// Reports that the table of migrations cannot be read.
 pub(crate) fn unreadable(error_type: ErrorType) -> Finding {
     let detail = format!("the table of migrations cannot be read: {}", error_type.as_str());
-    let remedy = "run as the owner of the tables: `grant select on _sqlx_migrations to` the role of SOCIALIZE_DATABASE_URL";
+    let remedy = "run as the owner of the tables: `grant select on _sqlx_migrations to` the role of \
+                  SOCIALIZE_DATABASE_URL";
     Finding::failed(CHECK, detail, remedy)
 }
 

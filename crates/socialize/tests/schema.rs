@@ -279,8 +279,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("content_items_current_revision_fkey", "update content_items set current_revision = 2"),
     (
         "publishing_endpoints_pkey",
-        "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at) \
-      select id, 'https://example.com', gen_random_uuid(), now(), now() from workspaces cross join generate_series(1, 2)",
+        "insert into publishing_endpoints (workspace_id, url, secret_id, created_at, updated_at) select id, \
+         'https://example.com', gen_random_uuid(), now(), now() from workspaces cross join generate_series(1, 2)",
     ),
     (
         "publishing_endpoints_previous_secret_whole",

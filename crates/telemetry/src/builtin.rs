@@ -87,7 +87,8 @@ pub const TRACEPARENT_MALFORMED: CounterMetric = CounterMetric::counter(
 pub const DROPPED: CounterMetric<(Signal, DropReason)> = CounterMetric::counter(
     "telemetry.items.dropped",
     Unit::Count("{item}"),
-    "Log lines, spans and metric points that were recorded but will never arrive, by reason. A point with the reason superseded costs resolution only: the newer one includes its counts.",
+    "Log lines, spans and metric points that were recorded but will never arrive, by reason. A point with the reason \
+     superseded costs resolution only: the newer one includes its counts.",
     "Can I trust what I see?",
 );
 

@@ -18,8 +18,8 @@ use crate::meter::{Distribution, FamilySnapshot, Snapshot, Value};
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The first line of the page, for people who compare it with what Prometheus has.
-const HEAD: &str = "\
-# Histograms have a bucket for each power of two here, and series that counted nothing are left out. OTLP is complete: see docs/METRICS.md.\n";
+const HEAD: &str = "# Histograms have a bucket for each power of two here, and series that counted nothing are left \
+                    out. OTLP is complete: see docs/METRICS.md.\n";
 
 /// Renders a snapshot as text.
 pub fn render(snapshot: &Snapshot) -> String {

@@ -328,7 +328,8 @@ fn exporters_of_statistics() -> [Item; 3] {
             ],
         ),
         comment(
-            "Nothing of the host is mounted for it: /proc of a container shows the host's processors, memory and disks.",
+            "Nothing of the host is mounted for it: /proc of a container shows the host's processors, memory and \
+             disks.",
             component(
                 "prometheus.exporter.unix",
                 "host",

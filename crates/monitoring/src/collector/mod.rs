@@ -25,7 +25,8 @@ use domain::recorded;
 
 /// First lines of both files, without the comment sign.
 const HEADING: &[&str] = &[
-    "Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/collector. Do not edit: change the code, for the same",
+    "Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/collector. Do not edit: change the \
+     code, for the same",
     "pipeline is rendered for Grafana Alloy and for the OpenTelemetry Collector.",
 ];
 

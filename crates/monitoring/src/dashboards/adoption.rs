@@ -70,8 +70,8 @@ fn per_hour() -> Panel {
     core_actions_over_time(
         2,
         "What users do, by the hour",
-        "A working day that stays empty while the service is healthy: people do not get through, or do not come. Try the workflow \
-         yourself before you ask them.",
+        "A working day that stays empty while the service is healthy: people do not get through, or do not come. Try \
+         the workflow yourself before you ask them.",
     )
     .width(16)
     .interval("1h")
@@ -95,7 +95,8 @@ fn active_workspaces() -> Panel {
     Panel::time_series(
         4,
         "Active workspaces",
-        "Workspaces in which a member changed something. When those of seven days fall while the service is healthy, teams are leaving.",
+        "Workspaces in which a member changed something. When those of seven days fall while the service is healthy, \
+         teams are leaving.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -108,7 +109,8 @@ fn week_over_week() -> Panel {
     Panel::time_series(
         5,
         "Content items created, against a week ago",
-        "The same hour of last week behind this one. Much less while telemetry is complete is what the alert on quiet usage looks for.",
+        "The same hour of last week behind this one. Much less while telemetry is complete is what the alert on quiet \
+         usage looks for.",
     )
     .width(12)
     .unit(Unit::Plain)
@@ -146,8 +148,8 @@ fn funnel() -> Panel {
     let panel = Panel::bars(
         7,
         "From registration to publication, last 7 days",
-        "How many took each step, whatever the dashboard's range. A step that falls behind the week before: try it yourself. Few confirm: \
-         look whether e-mails arrive.",
+        "How many took each step, whatever the dashboard's range. A step that falls behind the week before: try it \
+         yourself. Few confirm: look whether e-mails arrive.",
     );
     steps(panel, None)
 }
@@ -156,7 +158,8 @@ fn funnel_before() -> Panel {
     let panel = Panel::bars(
         9,
         "The 7 days before",
-        "The same a week earlier. Compare the shapes: a step that breaks off this week and did not last week is where people are lost.",
+        "The same a week earlier. Compare the shapes: a step that breaks off this week and did not last week is where \
+         people are lost.",
     );
     steps(panel, Some(A_WEEK))
 }
@@ -166,7 +169,8 @@ fn arrivals() -> Panel {
     Panel::time_series(
         8,
         "Arrivals, by the day",
-        "Registrations, confirmed addresses and first publications of the last four weeks, whatever the dashboard's range.",
+        "Registrations, confirmed addresses and first publications of the last four weeks, whatever the dashboard's \
+         range.",
     )
     .width(10)
     .unit(Unit::Plain)
@@ -202,7 +206,8 @@ fn items() -> Panel {
     Panel::time_series(
         22,
         "Content items on their way",
-        "Items that are neither published, rejected nor archived. One status that only grows is where the workflow is stuck.",
+        "Items that are neither published, rejected nor archived. One status that only grows is where the workflow is \
+         stuck.",
     )
     .width(10)
     .unit(Unit::Plain)
@@ -233,8 +238,8 @@ fn waiting() -> Panel {
     Panel::time_series(
         24,
         "Waiting for people",
-        "Items in approval for longer than three days (SOCIALIZE_APPROVAL_STALE_AFTER), and invites that nobody has accepted. Both rise \
-         when e-mails do not arrive.",
+        "Items in approval for longer than three days (SOCIALIZE_APPROVAL_STALE_AFTER), and invites that nobody has \
+         accepted. Both rise when e-mails do not arrive.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -247,8 +252,8 @@ fn publishing() -> Panel {
     Panel::time_series(
         25,
         "Publishing",
-        "Attempts to deliver items to their workspaces' endpoints. `deferred` is tried again; `failed` waits for a manager. The failures \
-         of one workspace are its own; those of all are ours.",
+        "Attempts to deliver items to their workspaces' endpoints. `deferred` is tried again; `failed` waits for a \
+         manager. The failures of one workspace are its own; those of all are ours.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -321,8 +326,8 @@ fn sample() -> Panel {
     Panel::stat(
         41,
         "Sample is old",
-        "How long ago the numbers of the database were sampled. Above ten minutes: the loop `gauge_sampler` on Background and \
-         dependencies says whether it fails.",
+        "How long ago the numbers of the database were sampled. Above ten minutes: the loop `gauge_sampler` on \
+         Background and dependencies says whether it fails.",
     )
     .width(4)
     .unit(Unit::Seconds)
@@ -336,7 +341,8 @@ fn drift() -> Panel {
     Panel::stat(
         42,
         "Rows miscounted",
-        "By how much the counts behind these gauges differ from their tables. Anything but 0: `socialize gauges repair`.",
+        "By how much the counts behind these gauges differ from their tables. Anything but 0: `socialize gauges \
+         repair`.",
     )
     .width(4)
     .unit(Unit::Count)
@@ -349,7 +355,8 @@ fn quotas() -> Panel {
     Panel::stat(
         44,
         "Largest share of a quota",
-        "How near the largest user or organization is to what it may use. Above 90 %: QuotaNear says how to find out who it is.",
+        "How near the largest user or organization is to what it may use. Above 90 %: QuotaNear says how to find out \
+         who it is.",
     )
     .width(4)
     .unit(Unit::Share)

@@ -85,7 +85,8 @@ fn availability() -> Panel {
     Panel::stat(
         2,
         "Answered without a fault of ours",
-        "The share of requests in the dashboard's range that did not fail because of us. \"Errors\" below says why the others did.",
+        "The share of requests in the dashboard's range that did not fail because of us. \"Errors\" below says why the \
+         others did.",
     )
     .width(6)
     .unit(Unit::Share)
@@ -113,8 +114,8 @@ fn active_now() -> Panel {
     Panel::stat(
         4,
         "Being answered",
-        "Requests in flight now. A number that only rises: something that they wait for does not answer; see the pool on Background and \
-         dependencies.",
+        "Requests in flight now. A number that only rises: something that they wait for does not answer; see the pool \
+         on Background and dependencies.",
     )
     .width(4)
     .unit(Unit::Count)
@@ -128,8 +129,8 @@ fn by_status() -> Panel {
     Panel::time_series(
         5,
         "Requests by status",
-        "4xx are the callers' mistakes: many at once usually come from one broken client. The line without a status are clients that \
-         went away before the answer.",
+        "4xx are the callers' mistakes: many at once usually come from one broken client. The line without a status \
+         are clients that went away before the answer.",
     )
     .width(6)
     .unit(Unit::RequestsPerSecond)
@@ -161,8 +162,8 @@ fn latency() -> Panel {
     let panel = Panel::time_series(
         7,
         "Latency",
-        "When only p99 rises, single routes or single requests are slow: see the table and the traces. When all rise together, look at \
-         Postgres and at the CPU of the processes.",
+        "When only p99 rises, single routes or single requests are slow: see the table and the traces. When all rise \
+         together, look at Postgres and at the CPU of the processes.",
     )
     .width(6)
     .unit(Unit::Seconds)
@@ -182,8 +183,9 @@ fn endpoints() -> Panel {
     Panel::table(
         21,
         "Endpoints",
-        "All endpoints that were used in the dashboard's range. Click a route for its slow traces, its failed traces, or its failed lines. \
-         \"Time spent\" is how many seconds all its requests took together: what pays to make faster.",
+        "All endpoints that were used in the dashboard's range. Click a route for its slow traces, its failed traces, \
+         or its failed lines. \"Time spent\" is how many seconds all its requests took together: what pays to make \
+         faster.",
     )
     .width(24)
     .ask(Target::table(&used()))
@@ -279,8 +281,8 @@ fn slowest() -> Panel {
     Panel::time_series(
         23,
         "Slowest routes, p95",
-        "The routes that were slowest in the dashboard's range. Routes that hash passwords or send files are slow by nature: compare with \
-         yesterday.",
+        "The routes that were slowest in the dashboard's range. Routes that hash passwords or send files are slow by \
+         nature: compare with yesterday.",
     )
     .width(12)
     .unit(Unit::Seconds)
@@ -306,8 +308,8 @@ fn by_code() -> Panel {
     Panel::bars(
         31,
         "Error answers by code",
-        "Answers in the dashboard's range, by the stable code that clients see. `internal`, `unavailable` and `timeout` are ours; \
-         `rate_limited` and `invalid_credentials` in numbers may be an attack.",
+        "Answers in the dashboard's range, by the stable code that clients see. `internal`, `unavailable` and \
+         `timeout` are ours; `rate_limited` and `invalid_credentials` in numbers may be an attack.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -326,8 +328,8 @@ fn server_errors() -> Panel {
     Panel::time_series(
         32,
         "Failures by error type",
-        "`unavailable`: a dependency is down. `timeout`: something is slow. `internal` and `panic`: a defect; take a line from the bottom \
-         and report it. `cancelled`: clients that went away, often because it took too long.",
+        "`unavailable`: a dependency is down. `timeout`: something is slow. `internal` and `panic`: a defect; take a \
+         line from the bottom and report it. `cancelled`: clients that went away, often because it took too long.",
     )
     .value_link(explore_traces(
         "Traces",
@@ -350,8 +352,8 @@ fn authentication() -> Panel {
     Panel::time_series(
         33,
         "Authentication failures by reason",
-        "`invalid_credentials` and `rate_limited` together: somebody guesses passwords. `invalid_token` after a restart: the server secret \
-         has changed. `reused_refresh_token`: a session may have been stolen; it was ended.",
+        "`invalid_credentials` and `rate_limited` together: somebody guesses passwords. `invalid_token` after a \
+         restart: the server secret has changed. `reused_refresh_token`: a session may have been stolen; it was ended.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -375,7 +377,8 @@ fn database() -> Panel {
     let panel = Panel::time_series(
         35,
         "Database operations",
-        "How long statements take, and how many fail. When requests are slow and these are not, the time goes elsewhere: open a trace.",
+        "How long statements take, and how many fail. When requests are slow and these are not, the time goes \
+         elsewhere: open a trace.",
     )
     .width(6)
     .unit(Unit::Seconds)
@@ -399,8 +402,9 @@ fn budget_left() -> Panel {
     Panel::stat(
         51,
         "Budget left, 28 days",
-        "How much of what the objectives allow in 28 days is left: 0.5 % of requests may fail, 1 % may take longer than a second. Below \
-         zero the objective is broken: postpone what is risky. Of all routes, environments and processes.",
+        "How much of what the objectives allow in 28 days is left: 0.5 % of requests may fail, 1 % may take longer \
+         than a second. Below zero the objective is broken: postpone what is risky. Of all routes, environments and \
+         processes.",
     )
     .width(6)
     .unit(Unit::Share)
@@ -441,8 +445,8 @@ fn burn_rate() -> Panel {
     let panel = burn_rates(
         52,
         "How fast the budget for failures burns",
-        "At 1 it lasts for exactly 28 days; at 14.4 for two, which wakes somebody. A short window that is high while the long one is not: it \
-         has just begun.",
+        "At 1 it lasts for exactly 28 days; at 14.4 for two, which wakes somebody. A short window that is high while \
+         the long one is not: it has just begun.",
     );
     BURN_WINDOWS.iter().fold(panel, |panel, (window, name)| {
         panel.ask(Target::named(name, &burn(&FAILED_REQUESTS, &REQUESTS, AVAILABILITY_OBJECTIVE, *window)))
@@ -453,7 +457,8 @@ fn slow_burn_rate() -> Panel {
     let panel = burn_rates(
         53,
         "How fast the budget for slow requests burns",
-        "The same for requests that take longer than a second. Slow ones never wake anybody: look which routes are slow, below.",
+        "The same for requests that take longer than a second. Slow ones never wake anybody: look which routes are \
+         slow, below.",
     );
     BURN_WINDOWS.iter().fold(panel, |panel, (window, name)| {
         panel.ask(Target::named(name, &burn(&SLOW_REQUESTS, &TIMED_REQUESTS, LATENCY_OBJECTIVE, *window)))
@@ -468,8 +473,8 @@ fn affected() -> Panel {
     Panel::stat(
         61,
         "Affected",
-        "How many organizations and users had a request that failed because of us, in the dashboard's range. One: look at what they \
-         have; many: it is ours.",
+        "How many organizations and users had a request that failed because of us, in the dashboard's range. One: look \
+         at what they have; many: it is ours.",
     )
     .width(6)
     .unit(Unit::Plain)
@@ -498,7 +503,8 @@ fn organizations() -> Panel {
     customers(
         62,
         "Organizations with most failed requests",
-        "By id, counted in the log lines of the dashboard's range. Requests that failed before the organization was known are not in it.",
+        "By id, counted in the log lines of the dashboard's range. Requests that failed before the organization was \
+         known are not in it.",
         Field::key(&keys::ORGANIZATION_ID),
     )
 }
@@ -507,7 +513,8 @@ fn users() -> Panel {
     customers(
         63,
         "Users with most failed requests",
-        "By id, counted in the log lines of the dashboard's range. `select email from users where id = …` says whom to write to.",
+        "By id, counted in the log lines of the dashboard's range. `select email from users where id = …` says whom to \
+         write to.",
         Field::key(&keys::USER_ID),
     )
 }
@@ -516,7 +523,8 @@ fn failed_traces() -> Panel {
     Panel::table(
         41,
         "Traces of failed requests",
-        "The newest ones in the dashboard's range; a trace appears half a minute after its request. Open one to see which operation failed.",
+        "The newest ones in the dashboard's range; a trace appears half a minute after its request. Open one to see \
+         which operation failed.",
     )
     .width(12)
     .when_nothing("No request failed")
@@ -561,7 +569,8 @@ fn failed_lines() -> Panel {
     Panel::logs(
         44,
         "Lines of failed requests",
-        "Method, route, status, code, cause, place in the source, milliseconds. Open a line for its ids and for the link to its trace.",
+        "Method, route, status, code, cause, place in the source, milliseconds. Open a line for its ids and for the \
+         link to its trace.",
     )
     .width(18)
     .when_nothing("No request failed")

@@ -60,7 +60,8 @@ fn dependencies() -> Panel {
     Panel::state_timeline(
         1,
         "Dependencies",
-        "When each answered its check. What was asked of it in a red stretch failed or waits; e-mails and jobs go on by themselves.",
+        "When each answered its check. What was asked of it in a red stretch failed or waits; e-mails and jobs go on \
+         by themselves.",
     )
     .width(10)
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
@@ -72,8 +73,8 @@ fn late() -> Panel {
     Panel::stat(
         2,
         "Oldest job is late",
-        "How long the job that is longest due has been waiting. Above a minute: workers are too few, blocked or gone; see \"How late\" for \
-         the kind of job.",
+        "How long the job that is longest due has been waiting. Above a minute: workers are too few, blocked or gone; \
+         see \"How late\" for the kind of job.",
     )
     .width(4)
     .unit(Unit::Seconds)
@@ -88,7 +89,8 @@ fn dead() -> Panel {
     Panel::stat(
         3,
         "Dead jobs",
-        "Jobs that were given up and wait for you: `socialize dead-letters list`, repair the cause, then retry or discard them.",
+        "Jobs that were given up and wait for you: `socialize dead-letters list`, repair the cause, then retry or \
+         discard them.",
     )
     .width(4)
     .unit(Unit::Count)
@@ -102,7 +104,8 @@ fn loops_now() -> Panel {
     Panel::bars(
         4,
         "Since the last turn of each loop",
-        "A loop that stands still does none of its work. Above a minute: restart the worker, and report the lines below.",
+        "A loop that stands still does none of its work. Above a minute: restart the worker, and report the lines \
+         below.",
     )
     .width(6)
     .unit(Unit::Seconds)
@@ -117,7 +120,8 @@ fn runs() -> Panel {
     Panel::time_series(
         11,
         "Runs by kind",
-        "How many jobs run. Periodic ones run at their times even when nobody uses the service; none at all means that no worker works.",
+        "How many jobs run. Periodic ones run at their times even when nobody uses the service; none at all means that \
+         no worker works.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -132,8 +136,8 @@ fn failures() -> Panel {
     Panel::time_series(
         12,
         "Runs that failed, by kind and outcome",
-        "`retry` is tried again later; `dead` waits for you; `lost_lease` took longer than it may or its process froze. The lines at the \
-         bottom have the cause.",
+        "`retry` is tried again later; `dead` waits for you; `lost_lease` took longer than it may or its process \
+         froze. The lines at the bottom have the cause.",
     )
     .value_link(explore_logs(
         "Lines",
@@ -174,7 +178,8 @@ fn depth() -> Panel {
     Panel::time_series(
         14,
         "Queue",
-        "Jobs that wait for their time or for a worker. Jobs whose time has not come are in it, so a high number alone is no trouble.",
+        "Jobs that wait for their time or for a worker. Jobs whose time has not come are in it, so a high number alone \
+         is no trouble.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -187,7 +192,8 @@ fn age() -> Panel {
     Panel::time_series(
         15,
         "How late",
-        "How long the oldest due job of each kind has been waiting. One kind: what it talks to is slow. All: too few workers, or none.",
+        "How long the oldest due job of each kind has been waiting. One kind: what it talks to is slow. All: too few \
+         workers, or none.",
     )
     .width(8)
     .unit(Unit::Seconds)
@@ -239,9 +245,9 @@ fn emails() -> Panel {
     Panel::time_series(
         31,
         "E-mails",
-        "Attempts to hand e-mails to the mail server. `deferred`: tried again. `rejected`: the recipient does not exist or takes nothing, \
-         which is not ours to mend. `refused`: given up because of what we sent. `withheld`: somebody \
-         caused more than the limits allow; the log says who.",
+        "Attempts to hand e-mails to the mail server. `deferred`: tried again. `rejected`: the recipient does not \
+         exist or takes nothing, which is not ours to mend. `refused`: given up because of what we sent. `withheld`: \
+         somebody caused more than the limits allow; the log says who.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -300,8 +306,8 @@ fn calls_by_class() -> Panel {
     Panel::time_series(
         34,
         "Calls to publishing endpoints",
-        "By status and error type, with the p95 of their duration. `dns_failure` and `connection_refused` of all at once: the way \
-         out of our network is closed.",
+        "By status and error type, with the p95 of their duration. `dns_failure` and `connection_refused` of all at \
+         once: the way out of our network is closed.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -323,8 +329,8 @@ fn blobs() -> Panel {
     Panel::time_series(
         35,
         "Blob store operations",
-        "`denied`: the credentials are wrong. `not_found` and `corrupt`: a file is lost; restore it. `unavailable` and `timeout`: the store \
-         or the way to it.",
+        "`denied`: the credentials are wrong. `not_found` and `corrupt`: a file is lost; restore it. `unavailable` and \
+         `timeout`: the store or the way to it.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -346,7 +352,8 @@ fn blob_latency() -> Panel {
     Panel::time_series(
         36,
         "Blob store, p95",
-        "How long each operation takes. Reading lasts as long as its client takes, so that one says nothing about the store.",
+        "How long each operation takes. Reading lasts as long as its client takes, so that one says nothing about the \
+         store.",
     )
     .width(8)
     .unit(Unit::Seconds)
@@ -362,8 +369,8 @@ fn pool() -> Panel {
     Panel::time_series(
         41,
         "Connections of the pools",
-        "All processes together. When `used` reaches the limit, operations wait: find the slow ones, or raise the limit and that of \
-         Postgres.",
+        "All processes together. When `used` reaches the limit, operations wait: find the slow ones, or raise the \
+         limit and that of Postgres.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -396,7 +403,8 @@ fn operation_latency() -> Panel {
     let panel = Panel::time_series(
         43,
         "Operations",
-        "How long database operations take. All slow: Postgres, its disk or its CPU. Only p99: single statements, see below.",
+        "How long database operations take. All slow: Postgres, its disk or its CPU. Only p99: single statements, see \
+         below.",
     )
     .width(8)
     .unit(Unit::Seconds);
@@ -412,7 +420,8 @@ fn busiest_operations() -> Panel {
     Panel::time_series(
         44,
         "Time spent, by operation",
-        "Seconds of database time per second, of the operations that took most in the dashboard's range: what pays to make faster.",
+        "Seconds of database time per second, of the operations that took most in the dashboard's range: what pays to \
+         make faster.",
     )
     .width(8)
     .unit(Unit::Seconds)
@@ -426,7 +435,8 @@ fn slowest_operations() -> Panel {
     Panel::bars(
         45,
         "Slowest operations, p95",
-        "Of those that ran in the dashboard's range. The name is found in the source; look at its plan with EXPLAIN ANALYZE.",
+        "Of those that ran in the dashboard's range. The name is found in the source; look at its plan with EXPLAIN \
+         ANALYZE.",
     )
     .value_link(explore_traces(
         "Traces",
@@ -445,9 +455,9 @@ fn operation_failures() -> Panel {
     Panel::time_series(
         46,
         "Operations that failed",
-        "By kind of error. `unique_violation`, `foreign_key_violation`, `serialization_failure` and `deadlock` are normal: two users did \
-         the same. `cancelled`: the client went away. Everything else is a fault of ours or of Postgres. The first failure of each kind \
-         after a start is not drawn: its series begins with it.",
+        "By kind of error. `unique_violation`, `foreign_key_violation`, `serialization_failure` and `deadlock` are \
+         normal: two users did the same. `cancelled`: the client went away. Everything else is a fault of ours or of \
+         Postgres. The first failure of each kind after a start is not drawn: its series begins with it.",
     )
     .width(8)
     .unit(Unit::Plain)

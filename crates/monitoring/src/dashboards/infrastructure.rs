@@ -69,7 +69,8 @@ fn watched() -> Panel {
     Panel::stat(
         1,
         "Postgres",
-        "Whether the collector can ask it. Down while the application works: the role of the collector is missing, see PostgresUnwatched.",
+        "Whether the collector can ask it. Down while the application works: the role of the collector is missing, see \
+         PostgresUnwatched.",
     )
     .width(3)
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
@@ -84,7 +85,8 @@ fn connections_now() -> Panel {
     Panel::stat(
         2,
         "Connections used",
-        "Of those that Postgres allows. Near the limit, processes that start are refused: lower the pools or raise `max_connections`.",
+        "Of those that Postgres allows. Near the limit, processes that start are refused: lower the pools or raise \
+         `max_connections`.",
     )
     .width(3)
     .unit(Unit::Share)
@@ -98,7 +100,8 @@ fn oldest_now() -> Panel {
     Panel::stat(
         3,
         "Oldest transaction",
-        "How long it has been open. Minutes are a backup or a tool; hours keep dead rows and grow every table that changes.",
+        "How long it has been open. Minutes are a backup or a tool; hours keep dead rows and grow every table that \
+         changes.",
     )
     .width(4)
     .unit(Unit::Seconds)
@@ -113,7 +116,8 @@ fn cache_now() -> Panel {
     Panel::stat(
         4,
         "Found in memory",
-        "Share of blocks that Postgres had in its own cache, over the dashboard's range. Low and slow: give it more memory.",
+        "Share of blocks that Postgres had in its own cache, over the dashboard's range. Low and slow: give it more \
+         memory.",
     )
     .width(4)
     .unit(Unit::Share)
@@ -169,8 +173,8 @@ fn kills_now() -> Panel {
     Panel::stat(
         7,
         "Ended for want of memory",
-        "Processes of the host that the kernel ended in the dashboard's range, of any container. The runbook's OutOfMemoryKill says \
-         how to find which.",
+        "Processes of the host that the kernel ended in the dashboard's range, of any container. The runbook's \
+         OutOfMemoryKill says how to find which.",
     )
     .width(3)
     .unit(Unit::Plain)
@@ -184,7 +188,8 @@ fn connections() -> Panel {
     Panel::time_series(
         11,
         "Connections by state",
-        "`idle` ones are the pools'. `idle in transaction` for longer than a moment: a program forgot to end one. The line is the limit.",
+        "`idle` ones are the pools'. `idle in transaction` for longer than a moment: a program forgot to end one. The \
+         line is the limit.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -200,7 +205,8 @@ fn waiting() -> Panel {
     Panel::time_series(
         12,
         "Waiting for locks",
-        "Connections that wait for a lock that another one holds, and deadlocks. `pg_blocking_pids(pid)` names who holds it.",
+        "Connections that wait for a lock that another one holds, and deadlocks. `pg_blocking_pids(pid)` names who \
+         holds it.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -217,7 +223,8 @@ fn oldest() -> Panel {
     Panel::time_series(
         13,
         "Oldest transaction",
-        "A slope is one transaction that stays open: find it with the query in the runbook under PostgresTransactionOld.",
+        "A slope is one transaction that stays open: find it with the query in the runbook under \
+         PostgresTransactionOld.",
     )
     .width(8)
     .unit(Unit::Seconds)
@@ -230,7 +237,8 @@ fn transactions() -> Panel {
     Panel::time_series(
         14,
         "Transactions",
-        "How many are committed and rolled back. Many rollbacks beside few commits: requests that fail, or a tool that retries.",
+        "How many are committed and rolled back. Many rollbacks beside few commits: requests that fail, or a tool that \
+         retries.",
     )
     .width(8)
     .unit(Unit::PerSecond)
@@ -247,7 +255,8 @@ fn cache() -> Panel {
     Panel::time_series(
         15,
         "Found in memory",
-        "Falls at a start, and when a query reads a large table. One that stays low: the database has outgrown the memory it has.",
+        "Falls at a start, and when a query reads a large table. One that stays low: the database has outgrown the \
+         memory it has.",
     )
     .width(8)
     .unit(Unit::Share)
@@ -274,7 +283,8 @@ fn dead_rows() -> Panel {
     Panel::time_series(
         17,
         "Dead rows, share of their table",
-        "Of the tables with ten thousand and more. They fall when autovacuum comes round; above the line it cannot: see PostgresDeadRows.",
+        "Of the tables with ten thousand and more. They fall when autovacuum comes round; above the line it cannot: \
+         see PostgresDeadRows.",
     )
     .width(8)
     .unit(Unit::Share)
@@ -329,7 +339,8 @@ fn ids() -> Panel {
     Panel::bars(
         21,
         "Age of transaction ids",
-        "Transactions since the oldest that is not frozen. Autovacuum begins at 200 million; at two billion nothing can be written.",
+        "Transactions since the oldest that is not frozen. Autovacuum begins at 200 million; at two billion nothing \
+         can be written.",
     )
     .width(10)
     .unit(Unit::Count)
@@ -343,8 +354,8 @@ fn processors() -> Panel {
     Panel::time_series(
         31,
         "Processors by what they do",
-        "Of all processors together. `steal` is what other machines of the same hypervisor take; `system` without `user` is the kernel's \
-         own work, such as for packets and files.",
+        "Of all processors together. `steal` is what other machines of the same hypervisor take; `system` without \
+         `user` is the kernel's own work, such as for packets and files.",
     )
     .width(8)
     .unit(Unit::Cpus)
@@ -357,7 +368,8 @@ fn memory() -> Panel {
     Panel::time_series(
         32,
         "Memory",
-        "What programs could still have, and all there is. A slope over days is a leak: compare with Memory on the Telemetry dashboard.",
+        "What programs could still have, and all there is. A slope over days is a leak: compare with Memory on the \
+         Telemetry dashboard.",
     )
     .width(8)
     .unit(Unit::Bytes)
@@ -372,8 +384,8 @@ fn pressure() -> Panel {
     Panel::time_series(
         33,
         "Work that waits",
-        "Share of the time in which something could not go on for want of a processor, memory or a disk. The one that is high is what \
-         the host has too little of.",
+        "Share of the time in which something could not go on for want of a processor, memory or a disk. The one that \
+         is high is what the host has too little of.",
     )
     .width(8)
     .unit(Unit::Share)
@@ -387,7 +399,8 @@ fn load() -> Panel {
     Panel::time_series(
         34,
         "Load",
-        "How much runs or wants to run, beside how many processors there are. Above for long: the host is too small, or something spins.",
+        "How much runs or wants to run, beside how many processors there are. Above for long: the host is too small, \
+         or something spins.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -402,8 +415,8 @@ fn disks() -> Panel {
     Panel::time_series(
         35,
         "Disks at work",
-        "Share of the time in which each disk was busy. At 100 % a spinning disk is at its end; others may do several things at once. How \
-         full they are is on the Telemetry dashboard.",
+        "Share of the time in which each disk was busy. At 100 % a spinning disk is at its end; others may do several \
+         things at once. How full they are is on the Telemetry dashboard.",
     )
     .width(8)
     .unit(Unit::Share)

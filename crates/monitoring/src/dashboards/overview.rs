@@ -54,8 +54,9 @@ fn heartbeat() -> Panel {
     Panel::stat(
         1,
         "Last heartbeat",
-        "How long ago a process of each role last showed that it is alive. Above a minute: look whether the container runs and read its \
-         last lines; if it runs, the way of its metrics is broken, so look at the collector on the Telemetry dashboard.",
+        "How long ago a process of each role last showed that it is alive. Above a minute: look whether the container \
+         runs and read its last lines; if it runs, the way of its metrics is broken, so look at the collector on the \
+         Telemetry dashboard.",
     )
     .width(4)
     .unit(Unit::Seconds)
@@ -71,8 +72,8 @@ fn availability() -> Panel {
     Panel::stat(
         2,
         "Answered without a fault of ours",
-        "The share of requests in the dashboard's range that did not fail because of us. Below 99.5 %: the API dashboard says which \
-         routes fail and why.",
+        "The share of requests in the dashboard's range that did not fail because of us. Below 99.5 %: the API \
+         dashboard says which routes fail and why.",
     )
     .width(4)
     .unit(Unit::Share)
@@ -87,8 +88,8 @@ fn latency_now() -> Panel {
     Panel::stat(
         3,
         "Latency, p95",
-        "19 of 20 requests in the dashboard's range took less. When it is high, the API dashboard names the slow routes, and Background \
-         and dependencies says whether Postgres is slow.",
+        "19 of 20 requests in the dashboard's range took less. When it is high, the API dashboard names the slow \
+         routes, and Background and dependencies says whether Postgres is slow.",
     )
     .width(3)
     .unit(Unit::Seconds)
@@ -102,8 +103,9 @@ fn dependencies() -> Panel {
     Panel::stat(
         4,
         "Dependencies",
-        "Whether each answers its check. Without Postgres nothing works. While the mail server or the blob store is down, e-mails wait \
-         and uploads fail; both go on by themselves. One that is missing is unknown: no check has a recent result.",
+        "Whether each answers its check. Without Postgres nothing works. While the mail server or the blob store is \
+         down, e-mails wait and uploads fail; both go on by themselves. One that is missing is unknown: no check has a \
+         recent result.",
     )
     .width(5)
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
@@ -117,8 +119,8 @@ fn dead_jobs() -> Panel {
     Panel::stat(
         5,
         "Dead jobs",
-        "Jobs that were given up and wait for an operator. `socialize dead-letters list` says why; repair the cause, then retry or \
-         discard them.",
+        "Jobs that were given up and wait for an operator. `socialize dead-letters list` says why; repair the cause, \
+         then retry or discard them.",
     )
     .width(3)
     .unit(Unit::Count)
@@ -132,7 +134,8 @@ fn panics() -> Panel {
     Panel::stat(
         6,
         "Panics",
-        "Defects of ours, also those that a request or a job survived. The log line `panic` names file and line; report it.",
+        "Defects of ours, also those that a request or a job survived. The log line `panic` names file and line; \
+         report it.",
     )
     .width(2)
     .unit(Unit::Plain)
@@ -146,7 +149,8 @@ fn version() -> Panel {
     Panel::stat(
         7,
         "Version",
-        "What is running, with its commit. Two of them for longer than an upgrade takes mean that a process was left behind.",
+        "What is running, with its commit. Two of them for longer than an upgrade takes mean that a process was left \
+         behind.",
     )
     .width(3)
     .names_only()
@@ -159,8 +163,8 @@ fn alerts() -> Panel {
     Panel::alerts(
         8,
         "Alerts",
-        "What fires or is about to. Each links to its section of the runbook. Empty is good only while the watchdog arrives at your \
-         receiver.",
+        "What fires or is about to. Each links to its section of the runbook. Empty is good only while the watchdog \
+         arrives at your receiver.",
         format!("{{severity!=\"{}\"}}", Severity::None.as_str()),
     )
     .width(8)
@@ -172,8 +176,8 @@ fn traffic() -> Panel {
     Panel::time_series(
         9,
         "Requests",
-        "How many requests come in, and how many of them fail because of us. None at all: look whether users can reach the service \
-         (proxy, certificate, name).",
+        "How many requests come in, and how many of them fail because of us. None at all: look whether users can reach \
+         the service (proxy, certificate, name).",
     )
     .width(8)
     .unit(Unit::RequestsPerSecond)
@@ -189,7 +193,8 @@ fn latency() -> Panel {
     let panel = Panel::time_series(
         10,
         "Latency",
-        "How long requests take. A median that rises points to Postgres or a busy machine; a p99 that rises alone, to single routes.",
+        "How long requests take. A median that rises points to Postgres or a busy machine; a p99 that rises alone, to \
+         single routes.",
     )
     .width(8)
     .unit(Unit::Seconds)
@@ -202,8 +207,8 @@ fn actions() -> Panel {
     core_actions_over_time(
         11,
         "What users do",
-        "The core workflows, counted after they were committed. Fewer than at the same time last week while requests come in: people do \
-         not get through. Try it yourself, then look at errors by code on the API dashboard.",
+        "The core workflows, counted after they were committed. Fewer than at the same time last week while requests \
+         come in: people do not get through. Try it yourself, then look at errors by code on the API dashboard.",
     )
     .width(10)
     .interval("5m")
@@ -217,7 +222,8 @@ fn log_ins() -> Panel {
     Panel::time_series(
         12,
         "Log-ins",
-        "Many failures with few successes: either log-in is broken or somebody guesses passwords. The API dashboard has the reasons.",
+        "Many failures with few successes: either log-in is broken or somebody guesses passwords. The API dashboard \
+         has the reasons.",
     )
     .width(6)
     .unit(Unit::Plain)
@@ -238,7 +244,8 @@ fn workflow() -> Panel {
     Panel::stat(
         13,
         "The workflow now",
-        "Sampled from the database. Items that wait for decisions for too long mean that reviewers do not come, or get no e-mails.",
+        "Sampled from the database. Items that wait for decisions for too long mean that reviewers do not come, or get \
+         no e-mails.",
     )
     .width(8)
     .unit(Unit::Count)
@@ -261,8 +268,8 @@ fn background_failures() -> Panel {
     Panel::time_series(
         14,
         "Background work that failed",
-        "Runs that will be tried again, were given up, or lost their lease, and how many seconds the oldest job is late. Lateness that \
-         only grows: no worker runs, or one kind of job blocks them.",
+        "Runs that will be tried again, were given up, or lost their lease, and how many seconds the oldest job is \
+         late. Lateness that only grows: no worker runs, or one kind of job blocks them.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -290,9 +297,9 @@ fn delivery_failures() -> Panel {
     Panel::time_series(
         15,
         "What others refused or did not answer",
-        "E-mails that are late or were given up and not because of their recipients, attempts that failed at customers' publishing \
-         endpoints, operations that failed at the blob store, and files that it does not have. A publishing endpoint is its customer's to \
-         repair, all else the operator's.",
+        "E-mails that are late or were given up and not because of their recipients, attempts that failed at \
+         customers' publishing endpoints, operations that failed at the blob store, and files that it does not have. A \
+         publishing endpoint is its customer's to repair, all else the operator's.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -311,8 +318,9 @@ fn trust() -> Panel {
     Panel::stat(
         16,
         "Can I trust this?",
-        "Telemetry that was dropped for good and attempts to send it that failed, in the dashboard's range, and how old the numbers \
-         sampled from the database are. Anything but zero and a minute: look at the Telemetry dashboard before you conclude anything.",
+        "Telemetry that was dropped for good and attempts to send it that failed, in the dashboard's range, and how \
+         old the numbers sampled from the database are. Anything but zero and a minute: look at the Telemetry \
+         dashboard before you conclude anything.",
     )
     .width(8)
     .unit(Unit::Plain)

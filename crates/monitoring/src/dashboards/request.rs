@@ -46,8 +46,9 @@ fn of_request() -> Panel {
     Panel::logs(
         1,
         "Lines of the request",
-        "Write the request_id of the error answer into the box above, and choose a range that holds the time of the request. Method, \
-         route, status, code, error type, cause, place in the source, milliseconds, organization, workspace, user.",
+        "Write the request_id of the error answer into the box above, and choose a range that holds the time of the \
+         request. Method, route, status, code, error type, cause, place in the source, milliseconds, organization, \
+         workspace, user.",
     )
     .width(24)
     .when_nothing("No line with this id in the range")
@@ -68,8 +69,8 @@ fn caused() -> Panel {
     Panel::logs(
         2,
         "What it caused later",
-        "Runs of the jobs that the request enqueued: kind, outcome, cause, id of the job, attempt, milliseconds. Each has a trace of its \
-         own, which its line leads to. A job without a line has not run yet, or after the range.",
+        "Runs of the jobs that the request enqueued: kind, outcome, cause, id of the job, attempt, milliseconds. Each \
+         has a trace of its own, which its line leads to. A job without a line has not run yet, or after the range.",
     )
     .width(24)
     .when_nothing("No job of this request ran in the range")
@@ -80,8 +81,8 @@ fn trace() -> Panel {
     Panel::table(
         3,
         "Its trace",
-        "Click the id to see where the time went. A trace appears half a minute after its request and is kept for a week; a sampled \
-         deployment has none for most requests.",
+        "Click the id to see where the time went. A trace appears half a minute after its request and is kept for a \
+         week; a sampled deployment has none for most requests.",
     )
     .width(24)
     .when_nothing("No trace with this id in the range")

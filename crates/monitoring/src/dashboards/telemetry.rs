@@ -55,8 +55,8 @@ fn scraped() -> Panel {
     Panel::stat(
         1,
         "The stack",
-        "Whether each program answers Prometheus. What is down shows nothing new; with the collector down nothing arrives at all, and \
-         waits in the processes and on disk until it is back.",
+        "Whether each program answers Prometheus. What is down shows nothing new; with the collector down nothing \
+         arrives at all, and waits in the processes and on disk until it is back.",
     )
     .width(10)
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
@@ -69,8 +69,8 @@ fn dropped_now() -> Panel {
     Panel::stat(
         2,
         "Dropped",
-        "Log lines, spans and points that will never arrive, in the dashboard's range. Anything but 0: what you see is incomplete; the \
-         reason is below.",
+        "Log lines, spans and points that will never arrive, in the dashboard's range. Anything but 0: what you see is \
+         incomplete; the reason is below.",
     )
     .width(3)
     .unit(Unit::Plain)
@@ -86,8 +86,8 @@ fn waiting_now() -> Panel {
     Panel::stat(
         3,
         "Collector's fullest queue",
-        "How full it is. Rising: the store behind it is down or too slow. At 100 % the collector takes nothing more, and processes begin to \
-         drop.",
+        "How full it is. Rising: the store behind it is down or too slow. At 100 % the collector takes nothing more, \
+         and processes begin to drop.",
     )
     .width(3)
     .unit(Unit::Share)
@@ -102,7 +102,8 @@ fn rules() -> Panel {
     Panel::stat(
         4,
         "Rules that failed",
-        "Evaluations of rules that failed in the dashboard's range: alerts that could not fire. Prometheus' log names the rule.",
+        "Evaluations of rules that failed in the dashboard's range: alerts that could not fire. Prometheus' log names \
+         the rule.",
     )
     .width(3)
     .unit(Unit::Plain)
@@ -120,8 +121,8 @@ fn series() -> Panel {
     Panel::stat(
         5,
         "Series",
-        "How many Prometheus holds in memory. A process of Socialize has some twenty-five thousand, whatever its users do; every \
-         restart leaves as many behind for up to three hours.",
+        "How many Prometheus holds in memory. A process of Socialize has some twenty-five thousand, whatever its users \
+         do; every restart leaves as many behind for up to three hours.",
     )
     .width(2)
     .unit(Unit::Count)
@@ -149,8 +150,8 @@ fn sent() -> Panel {
     Panel::time_series(
         11,
         "Sent by the processes",
-        "Spans and points that the collector took, lines that were written. One signal at zero while requests come in: its way is broken, \
-         or it is switched off by its OTEL_ variables.",
+        "Spans and points that the collector took, lines that were written. One signal at zero while requests come in: \
+         its way is broken, or it is switched off by its OTEL_ variables.",
     )
     .width(8)
     .unit(Unit::PerSecond)
@@ -162,8 +163,9 @@ fn dropped() -> Panel {
     Panel::time_series(
         12,
         "Dropped by the processes",
-        "`queue_full`, `superseded`, `retries_exhausted`: the collector was away for long. `rejected`: it or its token is set up wrongly. \
-         `write_failed`: the disk of the log file is full. `buffer_full`: more was recorded than could be carried away.",
+        "`queue_full`, `superseded`, `retries_exhausted`: the collector was away for long. `rejected`: it or its token \
+         is set up wrongly. `write_failed`: the disk of the log file is full. `buffer_full`: more was recorded than \
+         could be carried away.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -191,7 +193,8 @@ fn queue() -> Panel {
     Panel::time_series(
         14,
         "Waiting in the processes",
-        "Encoded telemetry that the collector has not taken yet. It is bounded: when it stays high, something will be dropped.",
+        "Encoded telemetry that the collector has not taken yet. It is bounded: when it stays high, something will be \
+         dropped.",
     )
     .width(8)
     .unit(Unit::Bytes)
@@ -220,7 +223,8 @@ fn stored_lines() -> Panel {
     Panel::time_series(
         16,
         "Lines in Loki, by level",
-        "The same lines as Loki has them: both charts should look alike. Fewer here: the collector does not read the log file, or waits.",
+        "The same lines as Loki has them: both charts should look alike. Fewer here: the collector does not read the \
+         log file, or waits.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -237,7 +241,8 @@ fn collector_queue() -> Panel {
     Panel::time_series(
         21,
         "Waiting in the collector",
-        "Bytes on its disk that a store has not taken yet, and the limit. They survive a restart. One queue that rises: its store is down.",
+        "Bytes on its disk that a store has not taken yet, and the limit. They survive a restart. One queue that \
+         rises: its store is down.",
     )
     .width(8)
     .unit(Unit::Bytes)
@@ -263,7 +268,8 @@ fn collector_failures() -> Panel {
     Panel::time_series(
         23,
         "Given up by the collector",
-        "What a store refused for good; what could only not be reached waits and is not in here. The collector's log has the status.",
+        "What a store refused for good; what could only not be reached waits and is not in here. The collector's log \
+         has the status.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -283,7 +289,8 @@ fn series_over_time() -> Panel {
     Panel::time_series(
         31,
         "Series in Prometheus",
-        "Steps are restarts. A slope is a label that is not closed, which our own metrics cannot have: look what else sends metrics here.",
+        "Steps are restarts. A slope is a label that is not closed, which our own metrics cannot have: look what else \
+         sends metrics here.",
     )
     .width(8)
     .unit(Unit::Count)
@@ -296,7 +303,8 @@ fn ingestion() -> Panel {
     Panel::time_series(
         32,
         "Taken by the stores",
-        "What fills the disks: lines to Loki, spans to Tempo, and samples to Prometheus, which takes one or two bytes for each.",
+        "What fills the disks: lines to Loki, spans to Tempo, and samples to Prometheus, which takes one or two bytes \
+         for each.",
     )
     .width(8)
     .unit(Unit::BytesPerSecond)
@@ -325,8 +333,8 @@ fn retention() -> Panel {
     Panel::time_series(
         34,
         "Metrics on disk",
-        "Size of Prometheus' blocks, and the size at which it deletes the oldest. At the limit, metrics go back less far than the \
-         retention time says.",
+        "Size of Prometheus' blocks, and the size at which it deletes the oldest. At the limit, metrics go back less \
+         far than the retention time says.",
     )
     .width(8)
     .unit(Unit::Bytes)
@@ -340,8 +348,8 @@ fn disks() -> Panel {
     Panel::time_series(
         35,
         "Room left on disks",
-        "Of the file systems that processes write to; in the default set-up Postgres and all stores share them. Below 15 %: shorten a \
-         retention, or give it more room, before Postgres stops.",
+        "Of the file systems that processes write to; in the default set-up Postgres and all stores share them. Below \
+         15 %: shorten a retention, or give it more room, before Postgres stops.",
     )
     .width(8)
     .unit(Unit::Share)
@@ -355,7 +363,8 @@ fn memory() -> Panel {
     Panel::time_series(
         36,
         "Memory of the stack",
-        "What seeing costs. Each program has a limit in deploy/compose.observability.yaml, at which it is ended and starts again.",
+        "What seeing costs. Each program has a limit in deploy/compose.observability.yaml, at which it is ended and \
+         starts again.",
     )
     .width(8)
     .unit(Unit::Bytes)
@@ -422,8 +431,8 @@ fn uptime() -> Panel {
     Panel::bars(
         45,
         "Up since",
-        "How long each process has been running. One that is young although nobody started it: it was ended; look at its last lines and \
-         at the kernel's log.",
+        "How long each process has been running. One that is young although nobody started it: it was ended; look at \
+         its last lines and at the kernel's log.",
     )
     .width(8)
     .unit(Unit::Age)
@@ -439,7 +448,8 @@ fn odd_input() -> Panel {
     Panel::time_series(
         46,
         "Panics and malformed trace contexts",
-        "A panic is a defect of ours: report file and line of its line. A malformed trace context comes from a caller or a proxy.",
+        "A panic is a defect of ours: report file and line of its line. A malformed trace context comes from a caller \
+         or a proxy.",
     )
     .width(8)
     .unit(Unit::Plain)
@@ -463,7 +473,8 @@ fn about_processes() -> Panel {
     Panel::logs(
         51,
         "What processes say about themselves",
-        "Starts, stops, panics, and telemetry that could not be sent or written. A start without a stop before it: the process was killed.",
+        "Starts, stops, panics, and telemetry that could not be sent or written. A start without a stop before it: the \
+         process was killed.",
     )
     .width(24)
     .when_nothing("Nothing was said")

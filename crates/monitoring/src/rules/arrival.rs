@@ -127,7 +127,8 @@ fn logs_not_arriving(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The collector does not read all log lines.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} lines that the application wrote within 30 minutes were not read by the collector. Searches do not find them.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} lines that the application wrote within 30 minutes were not \
+                      read by the collector. Searches do not find them.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "The collector reads fewer lines than the processes write.",
@@ -137,10 +138,15 @@ fn logs_not_arriving(scale: Scale) -> Alert {
                 metrics("Lines that the collector read", &select(taken).increase(ARRIVAL_WINDOW).sum()),
             ],
             remedy: &[
-                "A log file has a name that the collector does not read. It reads only `api….jsonl` and `worker….jsonl` in `/var/log/socialize`. `docker compose config | grep SOCIALIZE_LOG_FILE` shows the names. Correct the wrong one: `docker compose up --detach`.",
-                "A process has no log file, or not the collector's volume `logs`: compare both services in `docker compose config`.",
-                "The collector lacks permission: `docker compose logs alloy | grep -i 'permission denied'`. The files belong to group 10100, which it needs.",
-                "The collector stopped reading because a store accepts nothing: see CollectorQueueFilling and CollectorRefusing.",
+                "A log file has a name that the collector does not read. It reads only `api….jsonl` and \
+                 `worker….jsonl` in `/var/log/socialize`. `docker compose config | grep SOCIALIZE_LOG_FILE` shows the \
+                 names. Correct the wrong one: `docker compose up --detach`.",
+                "A process has no log file, or not the collector's volume `logs`: compare both services in `docker \
+                 compose config`.",
+                "The collector lacks permission: `docker compose logs alloy | grep -i 'permission denied'`. The files \
+                 belong to group 10100, which it needs.",
+                "The collector stopped reading because a store accepts nothing: see CollectorQueueFilling and \
+                 CollectorRefusing.",
             ],
             escalate: "If the names are correct and the collector logs no error.",
         },
@@ -158,18 +164,26 @@ fn traces_not_arriving(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The spans of the application do not reach the collector.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} spans that the application sent within 30 minutes were accepted by something other than the collector of this stack.".to_owned(),
+        description:
+            "About {{ $value | printf \"%.0f\" }} spans that the application sent within 30 minutes were accepted by \
+             something other than the collector of this stack."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "More spans of the application were accepted somewhere than by this collector.",
             impact: "Users notice nothing. Traces are missing in Tempo.",
             confirm: vec![
-                metrics("Spans that each process sent", &select(&EXPORTED).is(Signal::Traces).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>()),
+                metrics(
+                    "Spans that each process sent",
+                    &select(&EXPORTED).is(Signal::Traces).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>(),
+                ),
                 metrics("Spans that the collector took", &select(taken).increase(ARRIVAL_WINDOW).sum()),
             ],
             remedy: &[
-                "A process sends its spans elsewhere: compare `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and `OTEL_EXPORTER_OTLP_ENDPOINT` in `docker compose config`.",
-                "A proxy responds in place of the collector: `docker compose exec api socialize doctor` tests the connection.",
+                "A process sends its spans elsewhere: compare `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` and \
+                 `OTEL_EXPORTER_OTLP_ENDPOINT` in `docker compose config`.",
+                "A proxy responds in place of the collector: `docker compose exec api socialize doctor` tests the \
+                 connection.",
             ],
             escalate: "If the endpoint is the collector's: give both numbers to a developer.",
         },
@@ -195,11 +209,15 @@ fn collector_refusing(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The collector refuses telemetry.".to_owned(),
-        description: "The collector refused about {{ $value | printf \"%.0f\" }} items within 5 minutes. Lines are read again. Spans and points are sent again until the application's queue is full.".to_owned(),
+        description:
+            "The collector refused about {{ $value | printf \"%.0f\" }} items within 5 minutes. Lines are read again. \
+             Spans and points are sent again until the application's queue is full."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "For five minutes the collector has lacked memory or space in a queue.",
-            impact: "Users notice nothing. Dashboards lag behind, and spans and points may be lost: TelemetryDropped counts them.",
+            impact: "Users notice nothing. Dashboards lag behind, and spans and points may be lost: TelemetryDropped \
+                     counts them.",
             confirm: vec![
                 metrics("Lines", &select(&RECEIVER_REFUSED_LOG_RECORDS).increase(LONG).sum()),
                 metrics("Spans", &select(&RECEIVER_REFUSED_SPANS).increase(LONG).sum()),
@@ -207,7 +225,9 @@ fn collector_refusing(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "A queue is full: see CollectorQueueFilling for its store, and StackTargetDown.",
-                "No queue is full: the collector is at its memory limit. `docker compose logs alloy | grep -i memory` says so. Raise `limit` of its `memory_limiter` in `deploy/alloy/config.alloy` and its `mem_limit` in the overlay, or record less: deploy/README.md#size.",
+                "No queue is full: the collector is at its memory limit. `docker compose logs alloy | grep -i memory` \
+                 says so. Raise `limit` of its `memory_limiter` in `deploy/alloy/config.alloy` and its `mem_limit` in \
+                 the overlay, or record less: deploy/README.md#size.",
                 "The disk of its queues is full: `docker compose logs alloy` names the file that it cannot write.",
             ],
             escalate: "If no store is down and memory is short at usual traffic.",
@@ -249,17 +269,23 @@ fn store_discarding(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "A store received log lines or spans and discarded them. The label `reason` of its metric says why.",
-            impact: "Users notice nothing. Discarded items cannot be searched, unless the reason is a rate limit: then the collector sends them again.",
+            meaning: "A store received log lines or spans and discarded them. The label `reason` of its metric says \
+                      why.",
+            impact: "Users notice nothing. Discarded items cannot be searched, unless the reason is a rate limit: then \
+                     the collector sends them again.",
             confirm: vec![
                 metrics("Lines that Loki discarded", &select(&LOKI_DISCARDED).increase(LONG).sum()),
                 metrics("Spans that Tempo discarded", &select(&TEMPO_DISCARDED).increase(LONG).sum()),
             ],
             remedy: &[
-                "See the reason in Explore: `sum by (reason) (loki_discarded_samples_total)` or `sum by (reason) (tempo_discarded_spans_total)`.",
-                "`rate_limited`, `per_stream_rate_limit`: the rate exceeds a limit in `loki/loki.yaml` or `tempo/tempo.yaml`. The collector retries. Raise the log level to `warn`, or raise the limit.",
-                "`greater_than_max_sample_age`, `too_far_behind`: lines waited too long, as after an outage of days. They are lost.",
-                "`trace_too_large`, `live_traces_exceeded`: a trace has too many spans, or there are too many traces at once, for the limits in `tempo/tempo.yaml`.",
+                "See the reason in Explore: `sum by (reason) (loki_discarded_samples_total)` or `sum by (reason) \
+                 (tempo_discarded_spans_total)`.",
+                "`rate_limited`, `per_stream_rate_limit`: the rate exceeds a limit in `loki/loki.yaml` or \
+                 `tempo/tempo.yaml`. The collector retries. Raise the log level to `warn`, or raise the limit.",
+                "`greater_than_max_sample_age`, `too_far_behind`: lines waited too long, as after an outage of days. \
+                 They are lost.",
+                "`trace_too_large`, `live_traces_exceeded`: a trace has too many spans, or there are too many traces \
+                 at once, for the limits in `tempo/tempo.yaml`.",
             ],
             escalate: "If it continues and no limit explains it.",
         },

@@ -41,12 +41,14 @@ fn jobs_failing() -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("Jobs of kind {} were given up.", shown::<JobKind>()),
         description: format!(
-            "{{{{ $value | printf \"%.0f\" }}}} jobs of kind {} failed for good and have been neither retried nor discarded.",
+            "{{{{ $value | printf \"%.0f\" }}}} jobs of kind {} failed for good and have been neither retried nor \
+             discarded.",
             shown::<JobKind>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A job failed in every attempt, or in a way that retries cannot fix. It is kept as a dead letter, and this alert fires until you retry or discard it. E-mails to invalid recipients do not count.",
+            meaning: "A job failed in every attempt, or in a way that retries cannot fix. It is kept as a dead letter, \
+                      and this alert fires until you retry or discard it. E-mails to invalid recipients do not count.",
             impact: "By kind: an e-mail is not sent, or an item not published.",
             confirm: vec![
                 metrics("How many, by kind", &dead()),
@@ -60,7 +62,8 @@ fn jobs_failing() -> Alert {
             remedy: &[
                 "See what failed and why: `docker compose exec worker socialize dead-letters list`.",
                 "Fix the cause. `send_email`: see EmailDeliveryFailing. `publish_content_item`: see PublishingFailing.",
-                "Then `docker compose exec worker socialize dead-letters retry --all --kind KIND`, or with single ids. `discard` instead of `retry` deletes jobs.",
+                "Then `docker compose exec worker socialize dead-letters retry --all --kind KIND`, or with single ids. \
+                 `discard` instead of `retry` deletes jobs.",
             ],
             escalate: "If `error_cause` names no dependency: it is a defect.",
         },
@@ -137,8 +140,11 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A periodic job has not succeeded for three periods in any process. Its runs fail, take too long, or are not enqueued.",
-            impact: "By kind: `give_up_publishing`: items stay `scheduled`. `expire_invites`: invites look pending. `clean_up_blobs` and `clean_up_tokens`: the disk and the tables fill up. `remind_stale_approvals`: reviewers get no reminders.",
+            meaning: "A periodic job has not succeeded for three periods in any process. Its runs fail, take too long, \
+                      or are not enqueued.",
+            impact: "By kind: `give_up_publishing`: items stay `scheduled`. `expire_invites`: invites look pending. \
+                     `clean_up_blobs` and `clean_up_tokens`: the disk and the tables fill up. \
+                     `remind_stale_approvals`: reviewers get no reminders.",
             confirm: vec![
                 metrics(
                     "Seconds since the last success, by kind",
@@ -156,9 +162,13 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
                 Look::Logs("Why, in `error_cause`", lines(events::JOB_RUN).at_least(Level::Warn)),
             ],
             remedy: &[
-                "Its runs fail: `error_cause` says why. `timeout`: one run cannot complete the work; look for a lock or a missing index. `clean_up_blobs` with `denied`: the credentials of the store do not allow deletion.",
-                "There are no runs: `select * from periodic_jobs` shows when each is due. If a wrong clock set a time far in the future, set `next_run_at` to `now()`.",
-                "Discard its dead letters, because the next run does their work: `docker compose exec worker socialize dead-letters discard --all --kind KIND`.",
+                "Its runs fail: `error_cause` says why. `timeout`: one run cannot complete the work; look for a lock \
+                 or a missing index. `clean_up_blobs` with `denied`: the credentials of the store do not allow \
+                 deletion.",
+                "There are no runs: `select * from periodic_jobs` shows when each is due. If a wrong clock set a time \
+                 far in the future, set `next_run_at` to `now()`.",
+                "Discard its dead letters, because the next run does their work: `docker compose exec worker socialize \
+                 dead-letters discard --all --kind KIND`.",
             ],
             escalate: "Within the working day, if runs fail and no dependency does.",
         },
@@ -275,8 +285,10 @@ fn job_queue_lagging(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "No worker runs: see WorkerTelemetryMissing. A worker runs but starts no jobs: see WorkerStalled.",
-                "Runs take long: the mail server or an endpoint is slow. Jobs of one workspace wait for each other, but delay no other.",
-                "There is more work: raise `SOCIALIZE_JOB_CONCURRENCY` in `deploy/settings.env`, or start another worker.",
+                "Runs take long: the mail server or an endpoint is slow. Jobs of one workspace wait for each other, \
+                 but delay no other.",
+                "There is more work: raise `SOCIALIZE_JOB_CONCURRENCY` in `deploy/settings.env`, or start another \
+                 worker.",
             ],
             escalate: "If the age keeps growing although workers run jobs.",
         },

@@ -31,19 +31,31 @@ fn collector_down(scale: Scale) -> Alert {
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The collector does not respond.".to_owned(),
-        description: "Prometheus cannot reach the collector. Log lines wait in their files. The application keeps the newest spans and points in memory.".to_owned(),
+        description:
+            "Prometheus cannot reach the collector. Log lines wait in their files. The application keeps the newest \
+             spans and points in memory."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Prometheus could not scrape the collector for two minutes. All log lines, spans and metrics of the application go through it.",
-            impact: "Users notice nothing. Dashboards show nothing new. Log lines wait in their files, and the collector continues where it stopped reading. The application keeps the newest spans, about 35,000, and drops older ones. Counts stay complete, because metrics are cumulative; only their curves have a gap. deploy/README.md#size says what a killed collector loses.",
+            meaning: "Prometheus could not scrape the collector for two minutes. All log lines, spans and metrics of \
+                      the application go through it.",
+            impact: "Users notice nothing. Dashboards show nothing new. Log lines wait in their files, and the \
+                     collector continues where it stopped reading. The application keeps the newest spans, about \
+                     35,000, and drops older ones. Counts stay complete, because metrics are cumulative; only their \
+                     curves have a gap. deploy/README.md#size says what a killed collector loses.",
             confirm: vec![
                 metrics("Which programs respond to Prometheus", &select(&UP).now().max_by::<ScrapeJob, _>()),
-                metrics("How much waits in the application", &select(&telemetry::builtin::QUEUE_SIZE).now().max_by::<Signal, _>()),
+                metrics(
+                    "How much waits in the application",
+                    &select(&telemetry::builtin::QUEUE_SIZE).now().max_by::<Signal, _>(),
+                ),
             ],
             remedy: &[
-                "`docker compose ps alloy` shows whether it runs, `docker compose logs --tail 50 alloy` why not. For an invalid configuration the log names the line.",
+                "`docker compose ps alloy` shows whether it runs, `docker compose logs --tail 50 alloy` why not. For \
+                 an invalid configuration the log names the line.",
                 "Restart it: `docker compose restart alloy`. Its queues and file positions are on disk.",
-                "If it is killed repeatedly, check its memory: `docker inspect socialize-alloy-1 | grep OOMKilled`. If `true`, raise `mem_limit` and `GOMEMLIMIT` of `alloy` in `deploy/compose.observability.yaml`.",
+                "If it is killed repeatedly, check its memory: `docker inspect socialize-alloy-1 | grep OOMKilled`. If \
+                 `true`, raise `mem_limit` and `GOMEMLIMIT` of `alloy` in `deploy/compose.observability.yaml`.",
             ],
             escalate: "When it does not stay up for 15 minutes.",
         },
@@ -96,7 +108,8 @@ fn collector_queue_filling(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The collector's queue for {} is filling up.", shown::<Exporter>()),
         description: format!(
-            "The queue of {} is {{{{ $value | humanizePercentage }}}} full. When it is full, the collector stops reading log files and refuses what the application sends.",
+            "The queue of {} is {{{{ $value | humanizePercentage }}}} full. When it is full, the collector stops \
+             reading log files and refuses what the application sends.",
             shown::<Exporter>()
         ),
         dashboard: DashboardUid::Telemetry,
@@ -108,8 +121,10 @@ fn collector_queue_filling(scale: Scale) -> Alert {
                 metrics("Whether the store responds", &select(&UP).now().max_by::<ScrapeJob, _>()),
             ],
             remedy: &[
-                "The store is down (the exporter has its name): `docker compose up --detach STORE`. The queue then drains by itself.",
-                "The store is up: `docker compose logs --tail 50 alloy` shows its responses. `429` means a limit in its configuration, `503` that it is starting.",
+                "The store is down (the exporter has its name): `docker compose up --detach STORE`. The queue then \
+                 drains by itself.",
+                "The store is up: `docker compose logs --tail 50 alloy` shows its responses. `429` means a limit in \
+                 its configuration, `503` that it is starting.",
                 "The disk of the store is full: see DiskFilling.",
             ],
             escalate: "If the store is up and the queue still grows after an hour.",
@@ -204,12 +219,15 @@ fn collector_gave_up(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "A store rejected items permanently, and the collector dropped them. It retries all other failures indefinitely.",
+            meaning: "A store rejected items permanently, and the collector dropped them. It retries all other \
+                      failures indefinitely.",
             impact: "Users notice nothing. The dropped items cannot be searched.",
             confirm: vec![metrics("How much, by store", &rose(LONG))],
             remedy: &[
-                "`docker compose logs alloy | grep 'Dropping data' | grep -v 'interrupted due to shutdown'` shows the response of the store. Batches interrupted by a shutdown stay in the queue.",
-                "Loki, `timestamp too old`: lines waited longer than Loki accepts, after an outage of days. They are lost.",
+                "`docker compose logs alloy | grep 'Dropping data' | grep -v 'interrupted due to shutdown'` shows the \
+                 response of the store. Batches interrupted by a shutdown stay in the queue.",
+                "Loki, `timestamp too old`: lines waited longer than Loki accepts, after an outage of days. They are \
+                 lost.",
                 "Prometheus, `out of order` or `too old`: the same for points older than the out-of-order window.",
                 "Anything else: the versions of collector and store are incompatible. Go back to the pinned ones.",
             ],
@@ -258,7 +276,8 @@ fn stack_target_down(scale: Scale) -> Alert {
             impact: "Users notice nothing. Its data is not visible until it is back; the collector queues new data.",
             confirm: vec![metrics("Which programs respond to Prometheus", &up())],
             remedy: &[
-                "`docker compose ps` and `docker compose logs --tail 50 SERVICE`, then `docker compose restart SERVICE`.",
+                "`docker compose ps` and `docker compose logs --tail 50 SERVICE`, then `docker compose restart \
+                 SERVICE`.",
                 "If a store does not start after a full disk or a power failure, its log names the unreadable file.",
             ],
             escalate: "If a store does not start. Starting it with an empty volume loses only its history.",

@@ -58,8 +58,11 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "E-mails are late or were given up, because of the mail server, the network, our account, our settings, or the e-mails themselves. Each e-mail counts once, however often it is tried. Unknown addresses and full mailboxes do not count, greylisted e-mails only after ten minutes.",
-            impact: "Users cannot register, reset passwords or accept invites, and reviewers are not told of waiting items. Delayed e-mails are sent later; those that were given up are not.",
+            meaning: "E-mails are late or were given up, because of the mail server, the network, our account, our \
+                      settings, or the e-mails themselves. Each e-mail counts once, however often it is tried. Unknown \
+                      addresses and full mailboxes do not count, greylisted e-mails only after ten minutes.",
+            impact: "Users cannot register, reset passwords or accept invites, and reviewers are not told of waiting \
+                     items. Delayed e-mails are sent later; those that were given up are not.",
             confirm: vec![
                 metrics(
                     "Results of e-mails",
@@ -74,20 +77,33 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                     &select(&JOB_QUEUE_DEPTH).is(JobKind::SendEmail).now().max(),
                 ),
                 Look::Logs(
-                    "Why: `error_cause`, with the server's reply in `smtp_response_status_code` and its stage in `smtp_stage`",
+                    "Why: `error_cause`, with the server's reply in `smtp_response_status_code` and its stage in \
+                     `smtp_stage`",
                     lines(events::EMAIL_DELIVERY).at_least(Level::Warn),
                 ),
             ],
             remedy: &[
-                "Test the mail server: `docker compose exec worker socialize doctor` checks name, port, certificate and credentials, and names the remedy. `docker compose exec worker socialize doctor --send-to ADDRESS` also sends an e-mail. Then find the `error_cause` of the log lines above. crates/socialize/src/mail/replies.md has a table of replies.",
-                "`unavailable`, `timeout`, `connection_refused`, `connection_reset`: the server is down, unreachable or disconnects. Check its status page, `SOCIALIZE_SMTP_URL` in `deploy/settings.env` and the firewall. E-mails are retried for a day.",
-                "`dns_failure`: the host name in `SOCIALIZE_SMTP_URL` does not resolve. Correct it, or repair the resolver of the machine.",
-                "`tls_failure`: the certificate is expired, not trusted, or of another name. Have it renewed, use the name in the certificate, or name the certificate of a private authority in `SOCIALIZE_SMTP_CA_FILE`.",
-                "`authentication_failed`: write the password into `deploy/secrets/smtp_password` and check `SOCIALIZE_SMTP_USERNAME` in `deploy/settings.env`. Then `docker compose up --detach --force-recreate api worker`.",
+                "Test the mail server: `docker compose exec worker socialize doctor` checks name, port, certificate \
+                 and credentials, and names the remedy. `docker compose exec worker socialize doctor --send-to \
+                 ADDRESS` also sends an e-mail. Then find the `error_cause` of the log lines above. \
+                 crates/socialize/src/mail/replies.md has a table of replies.",
+                "`unavailable`, `timeout`, `connection_refused`, `connection_reset`: the server is down, unreachable \
+                 or disconnects. Check its status page, `SOCIALIZE_SMTP_URL` in `deploy/settings.env` and the \
+                 firewall. E-mails are retried for a day.",
+                "`dns_failure`: the host name in `SOCIALIZE_SMTP_URL` does not resolve. Correct it, or repair the \
+                 resolver of the machine.",
+                "`tls_failure`: the certificate is expired, not trusted, or of another name. Have it renewed, use the \
+                 name in the certificate, or name the certificate of a private authority in `SOCIALIZE_SMTP_CA_FILE`.",
+                "`authentication_failed`: write the password into `deploy/secrets/smtp_password` and check \
+                 `SOCIALIZE_SMTP_USERNAME` in `deploy/settings.env`. Then `docker compose up --detach --force-recreate \
+                 api worker`.",
                 "`rate_limited`, `storage_full`: a quota of our account. Wait, or have it raised.",
-                "`permission_denied`: the sender's address (`SOCIALIZE_MAIL_FROM`) is not allowed, the account is closed, or our IP address is on a blocklist. Correct that with the provider.",
-                "`protocol`: the server does not understand us, or is no mail server. Check scheme and port in `SOCIALIZE_SMTP_URL`: `smtps://` has 465 by default, `smtp://` 587.",
-                "`outcome` is `refused`: the server rejects the contents of the e-mail. After the repair: `docker compose exec worker socialize dead-letters retry --all --kind send_email`.",
+                "`permission_denied`: the sender's address (`SOCIALIZE_MAIL_FROM`) is not allowed, the account is \
+                 closed, or our IP address is on a blocklist. Correct that with the provider.",
+                "`protocol`: the server does not understand us, or is no mail server. Check scheme and port in \
+                 `SOCIALIZE_SMTP_URL`: `smtps://` has 465 by default, `smtp://` 587.",
+                "`outcome` is `refused`: the server rejects the contents of the e-mail. After the repair: `docker \
+                 compose exec worker socialize dead-letters retry --all --kind send_email`.",
                 "All other e-mails are sent at their next attempt, at most six hours after the repair.",
             ],
             escalate: "To the operator of the mail server, when it accepts nothing for half an hour.",
@@ -228,7 +244,8 @@ fn blob_storage_failing(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "`docker compose exec api socialize doctor` writes, reads and deletes a file, and names the remedy.",
-                "`denied`: credentials, or permissions of the directory, changed. `unavailable`: the disk is full (DiskAlmostFull) or the bucket is down.",
+                "`denied`: credentials, or permissions of the directory, changed. `unavailable`: the disk is full \
+                 (DiskAlmostFull) or the bucket is down.",
                 "`corrupt`: a file differs from what was stored. Check the disk, and restore the file from a backup.",
             ],
             escalate: "To the operator of the bucket; at once for `corrupt`.",
@@ -303,11 +320,16 @@ fn blobs_missing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Uploaded files are missing from the store.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} times within 15 minutes the store did not have a file that the database refers to.".to_owned(),
+        description:
+            "About {{ $value | printf \"%.0f\" }} times within 15 minutes the store did not have a file that the \
+             database refers to."
+                .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A row of the database refers to a file that the store does not have. A file is deleted only after its row, so data is lost, or this is the wrong store.",
-            impact: "Users who open the file get an error. More files may be missing than were opened, and the number may grow.",
+            meaning: "A row of the database refers to a file that the store does not have. A file is deleted only \
+                      after its row, so data is lost, or this is the wrong store.",
+            impact: "Users who open the file get an error. More files may be missing than were opened, and the number \
+                     may grow.",
             confirm: vec![
                 metrics("How often", &missing(LONG)),
                 Look::Logs(
@@ -317,22 +339,31 @@ fn blobs_missing(scale: Scale) -> Alert {
                 Look::Traces("In which requests", spans().is(BlobOutcome::NotFound)),
             ],
             remedy: &[
-                "All files are missing: it is the wrong store. Check that the volume is mounted, and that `SOCIALIZE_BLOBS_DIRECTORY`, or `SOCIALIZE_S3_BUCKET` and `SOCIALIZE_S3_ENDPOINT`, are unchanged.",
-                "Some are missing: something else deletes them. Find and stop it: a lifecycle rule of the bucket, a clean-up of the disk, or a second deployment with the same store.",
+                "All files are missing: it is the wrong store. Check that the volume is mounted, and that \
+                 `SOCIALIZE_BLOBS_DIRECTORY`, or `SOCIALIZE_S3_BUCKET` and `SOCIALIZE_S3_ENDPOINT`, are unchanged.",
+                "Some are missing: something else deletes them. Find and stop it: a lifecycle rule of the bucket, a \
+                 clean-up of the disk, or a second deployment with the same store.",
                 "The database was restored, and the store was not: restore the store from the same backup.",
-                "Restore the files by their ids from a backup or the bucket's versions. Tell the customers what they must upload again; the lines of the requests have their ids.",
+                "Restore the files by their ids from a backup or the bucket's versions. Tell the customers what they \
+                 must upload again; the lines of the requests have their ids.",
             ],
             escalate: "At once, because the bucket keeps deleted versions only for some time.",
         },
         fires_without_data: false,
         cases: vec![
             case("all files are there", 30, reads("0x30"), silent()),
-            case("one is not", 12, reads("0x10 1x40"), fires("1")).then(34.5, fires("1")).then(35.0, silent()),
+            case("one is not", 12, reads("0x10 1x40"), fires("1"))
+                .then(34.5, fires("1"))
+                .then(35.0, silent()),
             case("a restart resets the count", 20, reads("9x10 0x10"), silent()),
             case(
                 "one that is deleted is deleted already",
                 20,
-                vec![Series::count(&BLOB_OPERATION_DURATION, (BlobOperation::Delete, BlobOutcome::NotFound), "0+1x20")],
+                vec![Series::count(
+                    &BLOB_OPERATION_DURATION,
+                    (BlobOperation::Delete, BlobOutcome::NotFound),
+                    "0+1x20",
+                )],
                 silent(),
             ),
         ],
@@ -380,34 +411,59 @@ fn publishing_failing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Most content items cannot be delivered to publishing endpoints.".to_owned(),
-        description: "At least {{ $value | humanizePercentage }} of the content items due within half an hour could not be delivered.".to_owned(),
+        description:
+            "At least {{ $value | humanizePercentage }} of the content items due within half an hour could not be \
+             delivered."
+                .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "Customers' endpoints do not accept deliveries. If one endpoint fails, its owner must fix it; if most fail, the cause is probably here. An item has up to seven attempts within half an hour, so failed attempts are divided by seven.",
+            meaning: "Customers' endpoints do not accept deliveries. If one endpoint fails, its owner must fix it; if \
+                      most fail, the cause is probably here. An item has up to seven attempts within half an hour, so \
+                      failed attempts are divided by seven.",
             impact: "Items are published late or not at all, and become `publish_failed`.",
             confirm: vec![
-                metrics("Outcomes of attempts", &select(&PUBLISHING_DELIVERIES).increase(LOW_TRAFFIC_WINDOW).sum_by::<PublishingOutcome, _>()),
+                metrics(
+                    "Outcomes of attempts",
+                    &select(&PUBLISHING_DELIVERIES)
+                        .increase(LOW_TRAFFIC_WINDOW)
+                        .sum_by::<PublishingOutcome, _>(),
+                ),
                 Look::Logs("Failed calls, by `workspace_id`", lines(CLIENT_REQUEST).at_least(Level::Warn)),
-                Look::Traces("Traces of the calls", spans().is(domain::labels::Peer::PublishingEndpoint).failed()),
+                Look::Traces(
+                    "Traces of the calls",
+                    spans().is(domain::labels::Peer::PublishingEndpoint).failed(),
+                ),
             ],
             remedy: &[
-                "All workspaces fail with `dns_failure`, `connection_refused` or `tls_failure`: this machine cannot reach the Internet. Check its network, resolver and clock.",
+                "All workspaces fail with `dns_failure`, `connection_refused` or `tls_failure`: this machine cannot \
+                 reach the Internet. Check its network, resolver and clock.",
                 "Only one `workspace_id`: tell its managers. They also see the reason in Socialize.",
-                "`4xx` from all: endpoints reject the signatures, because `deploy/secrets/server_secret` changed. Restore it.",
+                "`4xx` from all: endpoints reject the signatures, because `deploy/secrets/server_secret` changed. \
+                 Restore it.",
             ],
             escalate: "If all fail and the network works.",
         },
         fires_without_data: false,
         cases: vec![
             case("all delivered", 40, deliveries("0+1x40", "0x40", "0x40"), silent()),
-            case("one item of one customer, again and again", 40, deliveries("0x40", "0x10 1x1 4x10 7x20", "0x40"), silent()),
+            case(
+                "one item of one customer, again and again",
+                40,
+                deliveries("0x40", "0x10 1x1 4x10 7x20", "0x40"),
+                silent(),
+            ),
             case("twenty attempts", 40, deliveries("0x40", "0x30 20x10", "0x40"), silent()),
             case("twenty-one attempts", 12, deliveries("0x90", "0x12 21x80", "0x90"), silent())
                 .then(13.0, fires("100%"))
                 .then(51.5, fires("100%"))
                 .then(52.0, silent()),
             case("two items are given up", 40, deliveries("0x40", "0x40", "0x30 2x10"), silent()),
-            case("two items are given up, and one is tried", 40, deliveries("0x40", "0x30 7x10", "0x30 2x10"), fires("100%")),
+            case(
+                "two items are given up, and one is tried",
+                40,
+                deliveries("0x40", "0x30 7x10", "0x30 2x10"),
+                fires("100%"),
+            ),
             case("half", 40, deliveries("0+1x40", "0x40", "0+1x40"), silent()),
             case("more than half", 40, deliveries("0+49x40", "0x40", "0+51x40"), fires("51%")),
             case("most of those that are tried", 40, deliveries("0+1x40", "0+21x40", "0x40"), fires("75%")),
@@ -423,7 +479,12 @@ fn publishing_failing(scale: Scale) -> Alert {
                 deliveries("0x90", "0x19 7x41 14x30", "0x19 2x45 3x30"),
                 silent(),
             ),
-            case("a restart resets the counts", 40, deliveries("0+1x20 0+1x20", "9x20 0x20", "0x40"), silent()),
+            case(
+                "a restart resets the counts",
+                40,
+                deliveries("0+1x20 0+1x20", "9x20 0x20", "0x40"),
+                silent(),
+            ),
         ],
     }
 }

@@ -49,17 +49,20 @@ fn postgres_unreachable(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "In at least one process the health check fails: connecting to Postgres, or a query, is refused or times out.",
+            meaning: "In at least one process the health check fails: connecting to Postgres, or a query, is refused \
+                      or times out.",
             impact: "Requests that need the database return 503. Processes keep running and recover by themselves.",
             confirm: vec![
                 metrics("What each process says", &up().max_by::<Instance, _>()),
                 Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN).is(Dependency::Postgres)),
             ],
             remedy: &[
-                "`docker compose ps postgres` and `docker compose logs --tail 50 postgres` show why it stopped. Start it: `docker compose up --detach postgres`.",
+                "`docker compose ps postgres` and `docker compose logs --tail 50 postgres` show why it stopped. Start \
+                 it: `docker compose up --detach postgres`.",
                 "If only one of several processes reports it, check the network of its host, then restart the process.",
                 "The disk is full: see DiskAlmostFull. Postgres starts again when there is space.",
-                "It runs but refuses connections. `too many clients` in its log: `max_connections` is smaller than the pools of all processes. `password authentication failed`: the password changed on one side only.",
+                "It runs but refuses connections. `too many clients` in its log: `max_connections` is smaller than the \
+                 pools of all processes. `password authentication failed`: the password changed on one side only.",
                 "`docker compose exec api socialize doctor` tests the connection and names the remedy.",
             ],
             escalate: "At once if Postgres does not start. To restore: deploy/README.md#back-up-and-restore.",
@@ -112,15 +115,18 @@ fn dependency_unreachable(scale: Scale) -> Alert {
         dashboard: DashboardUid::Background,
         runbook: Runbook {
             meaning: "The health check of the mail server or the blob store fails in at least one process.",
-            impact: "`email`: e-mails wait and are sent later. `blob_store`: uploads and downloads return 503; everything else works.",
+            impact: "`email`: e-mails wait and are sent later. `blob_store`: uploads and downloads return 503; \
+                     everything else works.",
             confirm: vec![
                 metrics("Which", &up()),
                 Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN)),
             ],
             remedy: &[
-                "`docker compose exec api socialize doctor` tests each dependency and names the fault: host name, port, certificate or credentials.",
+                "`docker compose exec api socialize doctor` tests each dependency and names the fault: host name, \
+                 port, certificate or credentials.",
                 "Check the status page of the provider.",
-                "Credentials expired: write new ones into `deploy/secrets/smtp_password` or `deploy/secrets/s3_secret_access_key`, then `docker compose up --detach --force-recreate api worker`.",
+                "Credentials expired: write new ones into `deploy/secrets/smtp_password` or \
+                 `deploy/secrets/s3_secret_access_key`, then `docker compose up --detach --force-recreate api worker`.",
             ],
             escalate: "To the operator of the mail server or the bucket.",
         },
@@ -194,7 +200,8 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
         dashboard: DashboardUid::Background,
         runbook: Runbook {
             meaning: "A health check neither succeeds nor fails; it blocks its thread. The process itself runs.",
-            impact: "If it is the check of Postgres, the process is not ready. PostgresUnreachable and DependencyUnreachable cannot fire for this process.",
+            impact: "If it is the check of Postgres, the process is not ready. PostgresUnreachable and \
+                     DependencyUnreachable cannot fire for this process.",
             confirm: vec![
                 metrics("Results by process; each should have three", &results(TELEMETRY_MISSING_AFTER)),
                 metrics(
@@ -203,7 +210,8 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "`curl http://127.0.0.1:9464/health` (9465 for the worker) shows which check has no result, and for how long.",
+                "`curl http://127.0.0.1:9464/health` (9465 for the worker) shows which check has no result, and for \
+                 how long.",
                 "Restart the process.",
             ],
             escalate: "It is a defect. Before the restart, note version and uptime for the developers.",
@@ -266,7 +274,8 @@ fn database_slow(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The 95th percentile of all database operations has been above half a second for five minutes. Usually it is below five milliseconds.",
+            meaning: "The 95th percentile of all database operations has been above half a second for five minutes. \
+                      Usually it is below five milliseconds.",
             impact: "Requests are slow. Soon connections run out and requests fail.",
             confirm: vec![
                 metrics(
@@ -276,9 +285,13 @@ fn database_slow(scale: Scale) -> Alert {
                 Look::Traces("In which requests", spans().longer_than(500)),
             ],
             remedy: &[
-                "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, or manual queries: `select pid, now() - query_start, state, wait_event_type, left(query, 60) from pg_stat_activity order by 2 desc`.",
-                "They wait for a lock (`wait_event_type` is `Lock`): find its holder with `select pg_blocking_pids(PID)`, and end that session with `select pg_terminate_backend(PID)`.",
-                "Only one operation is slow: statistics are stale (run `analyze`), or an index is missing. Tell the developers its name.",
+                "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, \
+                 or manual queries: `select pid, now() - query_start, state, wait_event_type, left(query, 60) from \
+                 pg_stat_activity order by 2 desc`.",
+                "They wait for a lock (`wait_event_type` is `Lock`): find its holder with `select \
+                 pg_blocking_pids(PID)`, and end that session with `select pg_terminate_backend(PID)`.",
+                "Only one operation is slow: statistics are stale (run `analyze`), or an index is missing. Tell the \
+                 developers its name.",
             ],
             escalate: "If the machine is idle and nothing holds a lock.",
         },
@@ -326,21 +339,37 @@ fn connection_pool_starved(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Operations get no connection to Postgres in time.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} operations within five minutes timed out waiting for a connection of the pool.".to_owned(),
+        description:
+            "About {{ $value | printf \"%.0f\" }} operations within five minutes timed out waiting for a connection of \
+             the pool."
+                .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
             meaning: "All connections of the pool were in use for longer than `SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT`.",
             impact: "The affected requests return 503.",
             confirm: vec![
                 metrics("Who waits", &select(&DB_CLIENT_CONNECTION_PENDING).now().max()),
-                metrics("What connections are doing", &select(&DB_CLIENT_OPERATION_DURATION).quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1)),
-                Look::Logs("Operations that failed", lines(events::DATABASE_OPERATION).is(DatabaseOperation::AcquireConnection).at_least(Level::Warn)),
+                metrics(
+                    "What connections are doing",
+                    &select(&DB_CLIENT_OPERATION_DURATION)
+                        .quantile_by::<DatabaseOperation, _>(0.95, SHORT)
+                        .above(0.1),
+                ),
+                Look::Logs(
+                    "Operations that failed",
+                    lines(events::DATABASE_OPERATION)
+                        .is(DatabaseOperation::AcquireConnection)
+                        .at_least(Level::Warn),
+                ),
             ],
             remedy: &[
-                "A session that is `idle in transaction` occupies a connection: find and end it as for ConnectionPoolFull.",
-                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
+                "A session that is `idle in transaction` occupies a connection: find and end it as for \
+                 ConnectionPoolFull.",
+                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and \
+                 `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
             ],
-            escalate: "If the database is fast and traffic is usual: a transaction may stay open. Give a trace to a developer.",
+            escalate: "If the database is fast and traffic is usual: a transaction may stay open. Give a trace to a \
+                       developer.",
         },
         fires_without_data: false,
         cases: vec![
@@ -406,10 +435,14 @@ fn connection_pool_full(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "Operations are slow: see DatabaseSlow.",
-                "`select pid, state, now() - xact_start, left(query, 60) from pg_stat_activity order by 3 desc nulls last`: a session that is `idle in transaction` occupies a connection. End it with `select pg_terminate_backend(PID)`.",
-                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
+                "`select pid, state, now() - xact_start, left(query, 60) from pg_stat_activity order by 3 desc nulls \
+                 last`: a session that is `idle in transaction` occupies a connection. End it with `select \
+                 pg_terminate_backend(PID)`.",
+                "Traffic has grown: raise `SOCIALIZE_DATABASE_CONNECTIONS` in `deploy/settings.env`, and \
+                 `max_connections` of Postgres: deploy/README.md#beyond-one-machine.",
             ],
-            escalate: "If the database is fast and traffic is usual: connections are not returned. Give a trace to a developer.",
+            escalate: "If the database is fast and traffic is usual: connections are not returned. Give a trace to a \
+                       developer.",
         },
         fires_without_data: false,
         cases: vec![

@@ -46,7 +46,8 @@ fn disk_series(available: &str) -> Vec<Series> {
 
 const DISK_REMEDY: &[&str] = &[
     "Find what is large: `df -h`, and `docker system df -v` for volumes.",
-    "If Prometheus, Loki or Tempo is largest, shorten its retention in `deploy/prometheus/prometheus.yml`, `deploy/loki/loki.yaml` or `deploy/tempo/tempo.yaml`.",
+    "If Prometheus, Loki or Tempo is largest, shorten its retention in `deploy/prometheus/prometheus.yml`, \
+     `deploy/loki/loki.yaml` or `deploy/tempo/tempo.yaml`.",
     "Delete old images and build caches: `docker image prune`, `docker builder prune`.",
     "Log files of the application are limited by `SOCIALIZE_LOG_FILE_MAX_BYTES` and `SOCIALIZE_LOG_FILE_KEEP`.",
     "Uploaded files grow with use: provide a larger disk or an S3 bucket.",
@@ -61,7 +62,8 @@ fn disk_filling(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} is filling up.", shown::<Disk>()),
         description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the disk of {} is free. With the files of deploy/ Postgres and the stores of telemetry are on the same one.",
+            "{{{{ $value | humanizePercentage }}}} of the disk of {} is free. With the files of deploy/ Postgres and \
+             the stores of telemetry are on the same one.",
             shown::<Disk>()
         ),
         dashboard: DashboardUid::Telemetry,

@@ -33,7 +33,8 @@ fn out_of_memory(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The kernel killed a process because memory ran out.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} processes of the host were killed within 15 minutes because a container or the host ran out of memory.".to_owned(),
+        description: "About {{ $value | printf \"%.0f\" }} processes of the host were killed within 15 minutes because \
+                      a container or the host ran out of memory.".to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
             meaning: "A container reached its `mem_limit`, or the host had no memory left. The kernel counts both.",
@@ -44,8 +45,10 @@ fn out_of_memory(scale: Scale) -> Alert {
                 metrics("Memory of Socialize", &select(&PROCESS_MEMORY_USAGE).now().max_by::<Instance, _>()),
             ],
             remedy: &[
-                "`docker inspect --format '{{.Name}} {{.State.OOMKilled}} {{.State.StartedAt}}' $(docker ps --all --quiet)` shows the container, `dmesg | grep -i 'killed process'` the process.",
-                "A container: raise its `mem_limit`, and `GOMEMLIMIT` with it, in a Compose file of your own. Usual sizes: deploy/README.md#size.",
+                "`docker inspect --format '{{.Name}} {{.State.OOMKilled}} {{.State.StartedAt}}' $(docker ps --all \
+                 --quiet)` shows the container, `dmesg | grep -i 'killed process'` the process.",
+                "A container: raise its `mem_limit`, and `GOMEMLIMIT` with it, in a Compose file of your own. Usual \
+                 sizes: deploy/README.md#size.",
                 "The host: see HostMemoryLow.",
             ],
             escalate: "To the developers, if it is a container of Socialize at less than 50 requests per second.",
@@ -76,7 +79,8 @@ fn memory_low(scale: Scale) -> Alert {
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
             meaning: "Less than 8 % of the memory has been available for 15 minutes. Caches count as available.",
-            impact: "Everything slows down, especially Postgres, which depends on the cache. Soon the kernel kills processes.",
+            impact: "Everything slows down, especially Postgres, which depends on the cache. Soon the kernel kills \
+                     processes.",
             confirm: vec![
                 metrics("Bytes available", &available()),
                 metrics("Pages swapped out", &select(&NODE_SWAPPED_OUT).rate(LONG).max()),

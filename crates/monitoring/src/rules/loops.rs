@@ -66,7 +66,8 @@ fn worker_stalled(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: "A worker starts no jobs.".to_owned(),
         description: format!(
-            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it should every two seconds.",
+            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it \
+             should every two seconds.",
             shown::<Loop>()
         ),
         dashboard: DashboardUid::Background,
@@ -94,7 +95,8 @@ fn worker_stalled(scale: Scale) -> Alert {
 
 const STALLED_REMEDY: &[&str] = &[
     "Iterations fail: `error_type` says why. Usually Postgres is the cause: see PostgresUnreachable.",
-    "Iterations do not fail: the loop hangs. Restart the process: `docker compose restart worker`. Its jobs are taken over when their lease ends.",
+    "Iterations do not fail: the loop hangs. Restart the process: `docker compose restart worker`. Its jobs are taken \
+     over when their lease ends.",
 ];
 
 fn loop_stalled(scale: Scale) -> Alert {
@@ -117,13 +119,17 @@ fn loop_stalled(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The loop {} has stopped.", shown::<Loop>()),
         description: format!(
-            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it should every ten seconds.",
+            "The loop {} of a process has not completed an iteration for {{{{ $value | humanizeDuration }}}}; it \
+             should every ten seconds.",
             shown::<Loop>()
         ),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "A background loop hangs, or each iteration fails. The process itself reports metrics. No user waits for it.",
-            impact: "By loop: `scheduler`: this process starts no periodic jobs. `job_listener`: jobs start up to two seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: GaugesDrifted sees nothing.",
+            meaning: "A background loop hangs, or each iteration fails. The process itself reports metrics. No user \
+                      waits for it.",
+            impact: "By loop: `scheduler`: this process starts no periodic jobs. `job_listener`: jobs start up to two \
+                     seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: \
+                     GaugesDrifted sees nothing.",
             confirm: vec![
                 metrics("In which process", &select(&LOOP_LAST_SUCCESS).lag().max_by::<Instance, _>()),
                 metrics(
@@ -197,20 +203,27 @@ fn sampler_stale(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The workflow gauges are old.".to_owned(),
-        description: "No process has sampled the state of workflows for ten minutes. Their numbers on dashboards are old or missing.".to_owned(),
+        description:
+            "No process has sampled the state of workflows for ten minutes. Their numbers on dashboards are old or \
+             missing."
+                .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
             meaning: "One process at a time counts items by state. None has succeeded for ten minutes.",
             impact: "Users notice nothing. The gauges on the dashboard Adoption are old or missing.",
             confirm: vec![
                 metrics("How old the last sample is", &select(&SAMPLER_LAST_SUCCESS).now().max().age()),
-                metrics("Whether its loop fails", &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum()),
+                metrics(
+                    "Whether its loop fails",
+                    &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum(),
+                ),
                 Look::Logs("How it fails", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
             ],
             remedy: &[
                 "The loop fails, usually because of Postgres: see PostgresUnreachable and DatabaseSlow.",
                 "No process runs jobs: see WorkerTelemetryMissing.",
-                "A hanging session holds the lock: `select pid, state from pg_stat_activity where pid in (select pid from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
+                "A hanging session holds the lock: `select pid, state from pg_stat_activity where pid in (select pid \
+                 from pg_locks where locktype = 'advisory')`, then `pg_terminate_backend(pid)`.",
             ],
             escalate: "Within the working day.",
         },
@@ -220,14 +233,32 @@ fn sampler_stale(scale: Scale) -> Alert {
             case("the sampler hangs", 30, sampled("0+60x5 300x25", "0+60x30"), fires("")),
             case("the last sample is ten minutes old", 30, sampled("0x9 0+60x30", "0+60x30"), silent()),
             case("eleven minutes old", 30, sampled("0x10 0+60x30", "0+60x30"), fires("")),
-            case("eleven minutes old for five minutes", 16, sampled("0x40", "0+60x40"), fires("")).then(15.5, silent()),
+            case("eleven minutes old for five minutes", 16, sampled("0x40", "0+60x40"), fires(""))
+                .then(15.5, silent()),
             case("nobody samples", 20, sampled("0+60x5 _x25", "0+60x30"), fires("")).then(19.5, silent()),
-            case("a process was there four minutes ago", 21, sampled("0+60x5 _x30", "0+60x17 _x30"), fires("")),
-            case("no process runs: TelemetryMissing says so", 22, sampled("0+60x5 _x30", "0+60x16 _x25"), silent())
-                .then(30.0, silent()),
-            case("the only process hangs: ProcessHung says so", 30, sampled("0+60x5 300x25", "0+60x5 300x25"), silent()),
-            case("the process is 20 seconds late", 30, sampled("0+60x5 300x25", "-20+60x30"), fires("")).in_real_time(),
-            case("the process is 45 seconds late", 30, sampled("0+60x5 300x25", "-45+60x30"), silent()).in_real_time(),
+            case(
+                "a process was there four minutes ago",
+                21,
+                sampled("0+60x5 _x30", "0+60x17 _x30"),
+                fires(""),
+            ),
+            case(
+                "no process runs: TelemetryMissing says so",
+                22,
+                sampled("0+60x5 _x30", "0+60x16 _x25"),
+                silent(),
+            )
+            .then(30.0, silent()),
+            case(
+                "the only process hangs: ProcessHung says so",
+                30,
+                sampled("0+60x5 300x25", "0+60x5 300x25"),
+                silent(),
+            ),
+            case("the process is 20 seconds late", 30, sampled("0+60x5 300x25", "-20+60x30"), fires(""))
+                .in_real_time(),
+            case("the process is 45 seconds late", 30, sampled("0+60x5 300x25", "-45+60x30"), silent())
+                .in_real_time(),
             case("another process takes over", 30, sampled("0+60x15 _x3 1080+60x12", "0+60x30"), silent()),
         ],
     }
@@ -244,19 +275,22 @@ fn gauges_drifted(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The gauge {} is wrong.", shown::<StatusGauge>()),
         description: format!(
-            "The last exact comparison found the counts behind {} to be wrong by {{{{ $value | printf \"%.0f\" }}}} rows.",
+            "The last exact comparison found the counts behind {} to be wrong by {{{{ $value | printf \"%.0f\" }}}} \
+             rows.",
             shown::<StatusGauge>()
         ),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "The counts that triggers keep differ from the table. Usually rows were changed with triggers disabled, as by a restore.",
+            meaning: "The counts that triggers keep differ from the table. Usually rows were changed with triggers \
+                      disabled, as by a restore.",
             impact: "Users notice nothing. The gauge is wrong by that number.",
             confirm: vec![
                 metrics("By how many rows", &drift()),
                 Look::Logs("Since when", lines(events::GAUGE_DRIFTED)),
             ],
             remedy: &[
-                "Compare now: `docker compose exec worker socialize gauges check`. Count again: `docker compose exec worker socialize gauges repair`.",
+                "Compare now: `docker compose exec worker socialize gauges check`. Count again: `docker compose exec \
+                 worker socialize gauges repair`.",
             ],
             escalate: "If it drifts again without a restore: a trigger is missing.",
         },

@@ -169,7 +169,8 @@ mod tests {
         let seldom = samples(&[within(1.0, "0x4 3x6")], 11, 5);
         assert_eq!(
             seldom,
-            "{{schema:3}} {{schema:3 count:3 sum:3 offset:0 buckets:[3]}} {{schema:3 count:3 sum:3 offset:0 buckets:[3]}}"
+            "{{schema:3}} {{schema:3 count:3 sum:3 offset:0 buckets:[3]}} {{schema:3 count:3 sum:3 offset:0 \
+             buckets:[3]}}"
         );
     }
 

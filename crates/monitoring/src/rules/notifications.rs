@@ -71,8 +71,9 @@ pub fn receivers() -> impl Iterator<Item = &'static str> {
 pub fn render(scale: Scale) -> String {
     let mut out = String::from(
         "# Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules.\n\
-         # Who is told of alerts, and how soon. Receivers of your own belong into receivers.yml, see \"Notifications\" in deploy/README.md.\n\
-         \nroute:\n  receiver: warning\n  group_by: [alertname, environment]\n  routes:\n",
+         # Who is told of alerts, and how soon. Receivers of your own belong into receivers.yml, see \"Notifications\" \
+         in deploy/README.md.\n\n\
+         route:\n  receiver: warning\n  group_by: [alertname, environment]\n  routes:\n",
     );
     for route in ROUTES {
         push(&mut out, format_args!("    # {}\n", route.about));
@@ -96,7 +97,11 @@ pub fn render(scale: Scale) -> String {
             push(&mut out, format_args!("    target_matchers: [{target}]\n    equal: [environment]\n"));
         }
     }
-    out.push_str("\n# Nobody. What stands from here to the end of the file is what receivers.yml replaces.\nreceivers:\n");
+    out.push_str(
+        "\n\
+         # Nobody. What stands from here to the end of the file is what receivers.yml replaces.\n\
+         receivers:\n",
+    );
     for receiver in receivers() {
         push(&mut out, format_args!("  - name: {receiver}\n"));
     }

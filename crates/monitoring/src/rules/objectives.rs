@@ -134,7 +134,10 @@ struct About {
     cases: Vec<Case>,
 }
 
-const AVAILABILITY_MEANING: &str = "The objective is that 99.5 % of requests in four weeks succeed. The share of failures has been so high, for so long, that it will be missed. The short window shows that it continues. At least twenty requests failed, and most of the long window was recorded.";
+const AVAILABILITY_MEANING: &str = "The objective is that 99.5 % of requests in four weeks succeed. The share of \
+                                    failures has been so high, for so long, that it will be missed. The short window \
+                                    shows that it continues. At least twenty requests failed, and most of the long \
+                                    window was recorded.";
 
 const AVAILABILITY_REMEDY: &[&str] =
     &["Find the cause as for HighErrorRate.", "Postpone other releases until the share is below one in 200."];
@@ -195,7 +198,9 @@ fn latency_burning(scale: Scale) -> Alert {
         severity: Severity::Warning,
         summary: "Slow requests use up the latency budget.",
         what_is_bad: "take longer than a second",
-        meaning: "The objective is that 99 % of requests in four weeks take less than a second. The share of slow requests has been so high, for so long, that it will be missed. The short window shows that it continues. File transfers do not count.",
+        meaning: "The objective is that 99 % of requests in four weeks take less than a second. The share of slow \
+                  requests has been so high, for so long, that it will be missed. The short window shows that it \
+                  continues. File transfers do not count.",
         impact: "Many requests are slow.",
         confirm: [
             metrics("Which routes are slow", &slow),

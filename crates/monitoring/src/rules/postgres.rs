@@ -59,11 +59,14 @@ fn unwatched(scale: Scale) -> Alert {
                 .to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "The exporter in the collector logs in as `socialize_statistics`. It is refused, or does not reach Postgres.",
-            impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids cannot fire.",
+            meaning: "The exporter in the collector logs in as `socialize_statistics`. It is refused, or does not \
+                      reach Postgres.",
+            impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids \
+                     cannot fire.",
             confirm: vec![metrics("What the exporter says", &select(&PG_UP).now().max())],
             remedy: &[
-                "`docker compose logs postgres-statistics` shows why the role could not be created. `docker compose up --detach postgres-statistics` tries again.",
+                "`docker compose logs postgres-statistics` shows why the role could not be created. `docker compose up \
+                 --detach postgres-statistics` tries again.",
                 "The password in `deploy/secrets/statistics_database_url` was changed: the same command sets it.",
                 "`docker compose logs alloy` has the errors of the exporter.",
             ],
@@ -99,16 +102,20 @@ fn connections_near_limit(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "More than 80 % of `max_connections` have been in use for five minutes. The last three are kept for superusers.",
+            meaning: "More than 80 % of `max_connections` have been in use for five minutes. The last three are kept \
+                      for superusers.",
             impact: "None yet. At the limit, new connections are refused, and requests return 503.",
             confirm: vec![
                 metrics("By state", &select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
                 metrics("By database", &select(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
             ],
             remedy: &[
-                "Find their owners: `select application_name, usename, state, count(*) from pg_stat_activity group by 1, 2, 3 order by 4 desc`.",
+                "Find their owners: `select application_name, usename, state, count(*) from pg_stat_activity group by \
+                 1, 2, 3 order by 4 desc`.",
                 "`idle in transaction` for a long time: see PostgresTransactionOld.",
-                "They belong to Socialize: `max_connections` must exceed the sum in deploy/README.md#beyond-one-machine. Lower `SOCIALIZE_DATABASE_CONNECTIONS` or raise `max_connections`.",
+                "They belong to Socialize: `max_connections` must exceed the sum in \
+                 deploy/README.md#beyond-one-machine. Lower `SOCIALIZE_DATABASE_CONNECTIONS` or raise \
+                 `max_connections`.",
             ],
             escalate: "If connections of an unknown program grow.",
         },
@@ -143,8 +150,10 @@ fn old_transaction(scale: Scale) -> Alert {
         description: "The oldest transaction in Postgres has been open for more than two hours.".to_owned(),
         dashboard: DashboardUid::Infrastructure,
         runbook: Runbook {
-            meaning: "A session began a transaction and has not ended it. Transactions of Socialize take seconds; a backup of a large database takes longer.",
-            impact: "None at first. While it is open, vacuum cannot remove dead rows, so tables grow and become slow. If it holds locks, other sessions wait.",
+            meaning: "A session began a transaction and has not ended it. Transactions of Socialize take seconds; a \
+                      backup of a large database takes longer.",
+            impact: "None at first. While it is open, vacuum cannot remove dead rows, so tables grow and become slow. \
+                     If it holds locks, other sessions wait.",
             confirm: vec![
                 metrics("Its age", &oldest()),
                 metrics(
@@ -153,7 +162,8 @@ fn old_transaction(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "Find it: `select pid, now() - xact_start, state, application_name, client_addr from pg_stat_activity where xact_start is not null order by xact_start limit 5`.",
+                "Find it: `select pid, now() - xact_start, state, application_name, client_addr from pg_stat_activity \
+                 where xact_start is not null order by xact_start limit 5`.",
                 "`pg_dump` is a backup: let it finish, and make it faster.",
                 "`idle in transaction` of a shell or a tool: `select pg_terminate_backend(pid)`.",
             ],
@@ -245,7 +255,8 @@ fn transaction_ids(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("The transaction ids of {} are running out.", shown::<Database>()),
         description: format!(
-            "The oldest transaction of {} that is not frozen is {{{{ $value | humanize }}}} transactions old. At two billion Postgres stops accepting writes.",
+            "The oldest transaction of {} that is not frozen is {{{{ $value | humanize }}}} transactions old. At two \
+             billion Postgres stops accepting writes.",
             shown::<Database>()
         ),
         dashboard: DashboardUid::Infrastructure,
@@ -261,7 +272,8 @@ fn transaction_ids(scale: Scale) -> Alert {
                 metrics("The size of the write-ahead log", &select(&PG_WAL_SIZE).now().max()),
             ],
             remedy: &[
-                "Find what blocks vacuum: see PostgresTransactionOld, replication slots, and `select * from pg_prepared_xacts`.",
+                "Find what blocks vacuum: see PostgresTransactionOld, replication slots, and `select * from \
+                 pg_prepared_xacts`.",
                 "Then run `docker compose exec postgres vacuumdb --username=postgres --all --freeze` at a quiet time.",
             ],
             escalate: "Within the week.",

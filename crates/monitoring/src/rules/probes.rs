@@ -53,11 +53,13 @@ fn api_unreachable(scale: Scale) -> Alert {
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The API does not respond.".to_owned(),
-        description: "For two minutes the collector has got no response from the API within five seconds, whatever its status."
+        description: "For two minutes the collector has got no response from the API within five seconds, whatever its \
+                      status."
             .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The process has ended, hangs, or is not in the network of the collector. The probe is direct, so proxy and TLS are not the cause.",
+            meaning: "The process has ended, hangs, or is not in the network of the collector. The probe is direct, so \
+                      proxy and TLS are not the cause.",
             impact: "The service is down for all users.",
             confirm: vec![
                 metrics("Status of the responses; 0 where there was none", &select(&PROBE_STATUS).now().max_by::<Probe, _>()),
@@ -65,9 +67,12 @@ fn api_unreachable(scale: Scale) -> Alert {
                 availability(),
             ],
             remedy: &[
-                "`docker compose ps api` and `docker compose logs --tail 50 api` show why it ended. Start it: `docker compose up --detach api`.",
-                "It runs, but `curl --max-time 5 http://127.0.0.1:8080/health/live` times out: it hangs. Restart it: `docker compose restart api`.",
-                "In a deployment other than `deploy/`: the collector probes `http://api:8080`. Give the API that name in the collector's network.",
+                "`docker compose ps api` and `docker compose logs --tail 50 api` show why it ended. Start it: `docker \
+                 compose up --detach api`.",
+                "It runs, but `curl --max-time 5 http://127.0.0.1:8080/health/live` times out: it hangs. Restart it: \
+                 `docker compose restart api`.",
+                "In a deployment other than `deploy/`: the collector probes `http://api:8080`. Give the API that name \
+                 in the collector's network.",
             ],
             escalate: "At once, if a restart does not help.",
         },
@@ -89,15 +94,22 @@ fn api_not_ready(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The API is not ready.".to_owned(),
-        description: "For five minutes the API has responded to its readiness check with {{ $value | printf \"%.0f\" }}.".to_owned(),
+        description:
+            "For five minutes the API has responded to its readiness check with {{ $value | printf \"%.0f\" }}."
+            .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The process runs, but does not reach Postgres, or the database is not migrated or not suitable, or the process hangs while stopping.",
+            meaning: "The process runs, but does not reach Postgres, or the database is not migrated or not suitable, \
+                      or the process hangs while stopping.",
             impact: "Requests that need the database fail.",
-            confirm: vec![metrics("Status of the responses", &select(&PROBE_STATUS).now().max_by::<Probe, _>())],
+            confirm: vec![metrics(
+                "Status of the responses",
+                &select(&PROBE_STATUS).now().max_by::<Probe, _>(),
+            )],
             remedy: &[
                 "`curl http://127.0.0.1:9464/health` shows which check fails, and why.",
-                "Migrations: `docker compose logs migrate` shows what failed. `docker compose up --detach` runs them again.",
+                "Migrations: `docker compose logs migrate` shows what failed. `docker compose up --detach` runs them \
+                 again.",
             ],
             escalate: "If `/health` shows no fault.",
         },
@@ -106,8 +118,18 @@ fn api_not_ready(scale: Scale) -> Alert {
             case("it is ready", 15, probe(Probe::Ready, "1x15", "200x15").into(), silent()),
             case("it is not ready", 11, probe(Probe::Ready, "1x5 0x10", "200x5 503x10").into(), fires("503"))
                 .then(10.5, silent()),
-            case("it does not respond at all", 15, probe(Probe::Ready, "1x5 0x10", "200x5 0x10").into(), silent()),
-            case("for four minutes", 12, probe(Probe::Ready, "1x5 0x3 1x10", "200x5 503x3 200x10").into(), silent()),
+            case(
+                "it does not respond at all",
+                15,
+                probe(Probe::Ready, "1x5 0x10", "200x5 0x10").into(),
+                silent(),
+            ),
+            case(
+                "for four minutes",
+                12,
+                probe(Probe::Ready, "1x5 0x3 1x10", "200x5 503x3 200x10").into(),
+                silent(),
+            ),
             case("the proxy says so", 15, probe(Probe::Public, "1x5 0x10", "200x5 502x10").into(), silent()),
         ],
     }
@@ -139,10 +161,13 @@ fn public_url_unreachable(scale: Scale) -> Alert {
                 availability(),
             ],
             remedy: &[
-                "From outside, with your public URL: `curl --verbose https://socialize.example.com/health/live` shows whether DNS, TLS or the proxy fails.",
-                "Status 502 or 504: the proxy does not reach the API. Compare its upstream with `docker compose ps api`.",
+                "From outside, with your public URL: `curl --verbose https://socialize.example.com/health/live` shows \
+                 whether DNS, TLS or the proxy fails.",
+                "Status 502 or 504: the proxy does not reach the API. Compare its upstream with `docker compose ps \
+                 api`.",
                 "The certificate has expired or is not trusted: see CertificateEnding.",
-                "It works from outside: the collector has no route, or resolves the name differently. See deploy/README.md#ask-from-outside.",
+                "It works from outside: the collector has no route, or resolves the name differently. See \
+                 deploy/README.md#ask-from-outside.",
             ],
             escalate: "To the operator of the proxy or the domain.",
         },
@@ -207,17 +232,22 @@ fn probe_slow(scale: Scale) -> Alert {
         keep_firing: Duration::ZERO,
         summary: format!("A request that does no work is slow ({}).", shown::<Probe>()),
         description: format!(
-            "For five minutes each probe of {} has taken longer than a second, the last one {{{{ $value | humanizeDuration }}}}.",
+            "For five minutes each probe of {} has taken longer than a second, the last one {{{{ $value | \
+             humanizeDuration }}}}.",
             shown::<Probe>()
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The network or proxy is slow, or the process gets too little processor time. The request itself does no work.",
+            meaning: "The network or proxy is slow, or the process gets too little processor time. The request itself \
+                      does no work.",
             impact: "Every request is slower by that time.",
             confirm: vec![metrics("Both ways", &duration())],
             remedy: &[
-                "Only `public` is slow: proxy, TLS or DNS. `curl --write-out '%{time_namelookup} %{time_connect} %{time_appconnect} %{time_starttransfer}' --silent --output /dev/null` with the public URL shows which.",
-                "`ready` is also slow: check the processor time of the host and of processes on the dashboard `Socialize: Telemetry`.",
+                "Only `public` is slow: proxy, TLS or DNS. `curl --write-out '%{time_namelookup} %{time_connect} \
+                 %{time_appconnect} %{time_starttransfer}' --silent --output /dev/null` with the public URL shows \
+                 which.",
+                "`ready` is also slow: check the processor time of the host and of processes on the dashboard \
+                 `Socialize: Telemetry`.",
             ],
             escalate: "When HighLatency also fires.",
         },
@@ -251,7 +281,8 @@ fn certificate_ending(scale: Scale) -> Alert {
             impact: "None yet. After expiry no client connects, and PublicUrlUnreachable fires.",
             confirm: vec![metrics("Seconds left", &left())],
             remedy: &[
-                "The log of the proxy shows why renewal failed: the name no longer resolves to this machine, port 80 is closed, or the authority limits requests.",
+                "The log of the proxy shows why renewal failed: the name no longer resolves to this machine, port 80 \
+                 is closed, or the authority limits requests.",
                 "If you renewed it manually, reload the proxy.",
             ],
             escalate: "To the operator of the proxy, if a week is left.",
@@ -282,29 +313,40 @@ fn probes_missing(scale: Scale) -> Alert {
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The collector does not probe the API.".to_owned(),
-        description: "The collector runs, but no probe result has arrived for three minutes. ApiUnreachable and PublicUrlUnreachable cannot fire.".to_owned(),
+        description:
+            "The collector runs, but no probe result has arrived for three minutes. ApiUnreachable and \
+             PublicUrlUnreachable cannot fire."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "The collector has another configuration, or its probe results do not reach Prometheus.",
             impact: "Users notice nothing. If the API became unreachable, no alert would fire.",
             confirm: vec![metrics("Results of probes", &select(&PROBE_SUCCESS).now().max_by::<Probe, _>())],
             remedy: &[
-                "A collector of your own: merge the receiver, the processors and the pipeline of probes from `deploy/otelcol/config.yaml` into its configuration.",
+                "A collector of your own: merge the receiver, the processors and the pipeline of probes from \
+                 `deploy/otelcol/config.yaml` into its configuration.",
                 "TelemetryMissing also fires: nothing from the collector arrives. Fix that first.",
             ],
             escalate: "If the configuration is that of the release.",
         },
         fires_without_data: false,
-        cases: beside(others, vec![
-            case("they arrive", 15, series("1x15"), silent()),
-            case("they arrive and fail", 15, series("0x15"), silent()),
-            case("they have stopped", 10, series("1x5 _x15"), fires_for(Probe::Ready, "")).then(9.5, silent()),
-            case(
-                "the collector is down, which is another alert",
-                15,
-                vec![Series::of(&PROBE_SUCCESS, Probe::Ready, "1x5 _x15"), Series::of(&UP, ScrapeJob::Collector, "1x5 0x15")],
-                silent(),
-            ),
-        ]),
+        cases: beside(
+            others,
+            vec![
+                case("they arrive", 15, series("1x15"), silent()),
+                case("they arrive and fail", 15, series("0x15"), silent()),
+                case("they have stopped", 10, series("1x5 _x15"), fires_for(Probe::Ready, ""))
+                    .then(9.5, silent()),
+                case(
+                    "the collector is down, which is another alert",
+                    15,
+                    vec![
+                        Series::of(&PROBE_SUCCESS, Probe::Ready, "1x5 _x15"),
+                        Series::of(&UP, ScrapeJob::Collector, "1x5 0x15"),
+                    ],
+                    silent(),
+                ),
+            ],
+        ),
     }
 }

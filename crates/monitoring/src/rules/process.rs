@@ -44,16 +44,21 @@ fn process_hung(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "All worker threads of a process hang. A separate thread still sends metrics, with the last heartbeat.",
+            meaning: "All worker threads of a process hang. A separate thread still sends metrics, with the last \
+                      heartbeat.",
             impact: "`serve`: all requests to this process time out. `work`: its jobs stop until their leases end.",
             confirm: vec![
                 metrics("Seconds without a turn, by process", &lag().max_by::<Instance, _>()),
                 Look::Logs("The last lines before it stopped", all_lines()),
             ],
             remedy: &[
-                "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) returns 503. The public listener does not respond.",
-                "Save data for developers. On the host: `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan /proc/PID/task/*/stat`, and, if the disk has space, a core dump (`gcore PID`). `docker compose top api` shows the PID.",
-                "Kill it, because it cannot stop gracefully: `docker compose kill api && docker compose up --detach api`. Its jobs are taken over when their leases end.",
+                "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) returns 503. The public \
+                 listener does not respond.",
+                "Save data for developers. On the host: `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan \
+                 /proc/PID/task/*/stat`, and, if the disk has space, a core dump (`gcore PID`). `docker compose top \
+                 api` shows the PID.",
+                "Kill it, because it cannot stop gracefully: `docker compose kill api && docker compose up --detach \
+                 api`. Its jobs are taken over when their leases end.",
             ],
             escalate: "Always, after the restart, because it is a defect.",
         },
@@ -137,13 +142,15 @@ fn process_crash_looping(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Processes of role {} exit soon after they start.", shown::<Role>()),
         description: format!(
-            "{{{{ $value | printf \"%.0f\" }}}} processes of role {} exited within half an hour of their start, all within the last hour.",
+            "{{{{ $value | printf \"%.0f\" }}}} processes of role {} exited within half an hour of their start, all \
+             within the last hour.",
             shown::<Role>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "A process repeatedly exits within half an hour of its start and is restarted.",
-            impact: "`serve`: requests fail meanwhile, and those in flight are lost. `work`: jobs are late and start again.",
+            impact: "`serve`: requests fail meanwhile, and those in flight are lost. `work`: jobs are late and start \
+                     again.",
             confirm: vec![
                 metrics(
                     "Seconds since the start, by process",
@@ -158,9 +165,12 @@ fn process_crash_looping(scale: Scale) -> Alert {
                 Look::Logs("Starts and orderly ends", all_lines().about_processes()),
             ],
             remedy: &[
-                "`docker compose ps --all` shows the exit code, `docker compose logs --tail 50 api` the last lines. `docker inspect --format '{{.State.OOMKilled}}' CONTAINER` shows whether it exceeded its memory: raise `mem_limit`, or see MemoryGrowing.",
+                "`docker compose ps --all` shows the exit code, `docker compose logs --tail 50 api` the last lines. \
+                 `docker inspect --format '{{.State.OOMKilled}}' CONTAINER` shows whether it exceeded its memory: \
+                 raise `mem_limit`, or see MemoryGrowing.",
                 "It began with a release: go back to the previous version, deploy/README.md#upgrade.",
-                "If the log has `server.stopped`, the exits are orderly: something stops it, such as a probe of a container platform.",
+                "If the log has `server.stopped`, the exits are orderly: something stops it, such as a probe of a \
+                 container platform.",
             ],
             escalate: "If the previous version also crashes, or the last line is the same job or request each time.",
         },
@@ -297,11 +307,14 @@ fn memory_growing(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The memory of a process keeps growing.".to_owned(),
-        description: "The minimum memory of a process has grown by {{ $value | humanize1024 }}B in six hours, and also in the six hours before.".to_owned(),
+        description: "The minimum memory of a process has grown by {{ $value | humanize1024 }}B in six hours, and also \
+                      in the six hours before.".to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "The memory of a process grows hour by hour. The minimum of each hour is compared, so bursts do not count.",
-            impact: "None until the limit of the container. Then the kernel kills the process: see ProcessCrashLooping.",
+            meaning: "The memory of a process grows hour by hour. The minimum of each hour is compared, so bursts do \
+                      not count.",
+            impact: "None until the limit of the container. Then the kernel kills the process: see \
+                     ProcessCrashLooping.",
             confirm: vec![
                 metrics("Memory by process, in bytes", &memory().now().max_by::<Instance, _>()),
                 metrics(
@@ -370,7 +383,8 @@ fn file_descriptors_running_out(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "Many clients: raise `ulimits: nofile` in the Compose file, and limit connections in the proxy.",
-                "It grows without more clients: on the host, `ls -l /proc/PID/fd | awk '{print $NF}' | sort | uniq -c | sort -n | tail` shows what is open. Restart the process.",
+                "It grows without more clients: on the host, `ls -l /proc/PID/fd | awk '{print $NF}' | sort | uniq -c \
+                 | sort -n | tail` shows what is open. Restart the process.",
             ],
             escalate: "If it grows without more clients, because it is a leak.",
         },

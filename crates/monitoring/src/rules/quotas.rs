@@ -28,12 +28,16 @@ fn quota_near(scale: Scale) -> Alert {
             .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "A user or organization uses more than 90 % of `SOCIALIZE_ORGANIZATIONS_PER_USER`, `SOCIALIZE_WORKSPACES_PER_ORGANIZATION` or `SOCIALIZE_STORAGE_PER_ORGANIZATION`.",
+            meaning: "A user or organization uses more than 90 % of `SOCIALIZE_ORGANIZATIONS_PER_USER`, \
+                      `SOCIALIZE_WORKSPACES_PER_ORGANIZATION` or `SOCIALIZE_STORAGE_PER_ORGANIZATION`.",
             impact: "At the quota, requests to add more get 403 `quota_reached`. Nobody else is affected.",
             confirm: vec![metrics("The largest share of each quota", &share())],
             remedy: &[
-                "Find the user or organization: `select organization_id, bytes from organization_storage order by bytes desc limit 5`, `select created_by, count(*) from organizations group by 1 order by 2 desc limit 5`, or `select organization_id, count(*) from workspaces group by 1 order by 2 desc limit 5`.",
-                "If the use is legitimate, check the free space of disk or bucket, raise the setting in `deploy/settings.env`, and run `docker compose up --detach`.",
+                "Find the user or organization: `select organization_id, bytes from organization_storage order by \
+                 bytes desc limit 5`, `select created_by, count(*) from organizations group by 1 order by 2 desc limit \
+                 5`, or `select organization_id, count(*) from workspaces group by 1 order by 2 desc limit 5`.",
+                "If the use is legitimate, check the free space of disk or bucket, raise the setting in \
+                 `deploy/settings.env`, and run `docker compose up --detach`.",
                 "If it is abuse, ask the user, or erase the account: docs/PRIVACY.md#erase-a-user.",
             ],
             escalate: "Not needed.",

@@ -65,9 +65,12 @@ fn failing_traces() -> Look {
 /// Remedies for failing requests, in the order to try them.
 const ERROR_REMEDY: &[&str] = &[
     "PostgresUnreachable, ConnectionPoolStarved or BlobStorageFailing also fire: fix that first.",
-    "`error_type` gives the class: `unavailable` and `timeout` are dependencies, `internal` and `panic` are defects. `error_cause` in the log line is precise.",
-    "It began with a release (`socialize_build_info`): go back to the previous one, deploy/README.md#upgrade. It works with the new schema.",
-    "Only one route fails: give its `code_location` from a log line and a trace to the developers. The rest of the service works.",
+    "`error_type` gives the class: `unavailable` and `timeout` are dependencies, `internal` and `panic` are defects. \
+     `error_cause` in the log line is precise.",
+    "It began with a release (`socialize_build_info`): go back to the previous one, deploy/README.md#upgrade. It works \
+     with the new schema.",
+    "Only one route fails: give its `code_location` from a log line and a trace to the developers. The rest of the \
+     service works.",
 ];
 
 /// Requests that do not count for availability: they ask for paths that do not exist, even if that fails, are
@@ -126,7 +129,8 @@ fn high_error_rate(scale: Scale) -> Alert {
                 .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "More than one request in twenty, and at least ten, failed because of the service. Requests without a route, refused with 4xx, or cancelled by the client do not count.",
+            meaning: "More than one request in twenty, and at least ten, failed because of the service. Requests \
+                      without a route, refused with 4xx, or cancelled by the client do not count.",
             impact: "Users see errors.",
             confirm: vec![failing_routes(), failing_reasons(), failing_lines(), failing_traces()],
             remedy: ERROR_REMEDY,
@@ -183,31 +187,43 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Requests fail at low traffic.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} requests failed because of the service within half an hour of low traffic.".to_owned(),
+        description:
+            "About {{ $value | printf \"%.0f\" }} requests failed because of the service within half an hour of low \
+             traffic."
+                .to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "At least three of fewer than a thousand requests within half an hour failed. At low traffic a share of failures means little, so they are counted.",
+            meaning: "At least three of fewer than a thousand requests within half an hour failed. At low traffic a \
+                      share of failures means little, so they are counted.",
             impact: "Some users see errors.",
             confirm: vec![failing_routes(), failing_lines(), failing_traces()],
             remedy: ERROR_REMEDY,
             escalate: "Within the working day, with a trace.",
         },
         fires_without_data: false,
-        cases: beside(of_strangers(), vec![
-            case("two failures", 40, few("0+5x40", "0x20 2x20"), silent()),
-            case("three failures of few requests", 40, few("0+5x70", "0x20 3x60"), fires("3"))
-                .then(59.5, fires("3"))
-                .then(60.0, silent()),
-            case(
-                "four failures, each of another kind",
-                40,
-                failed_in_each_way(Answered::WELL, ["0x20 1x20"; 4]),
-                fires("4"),
-            ),
-            case("three failures of nearly a thousand requests", 45, few("0+33x60", "0x20 3x40"), fires("3")),
-            case("three failures of a thousand requests", 40, few("0+33.5x40", "0x20 3x20"), silent()),
-            case("a restart resets the counts", 40, few("0+5x40", "9x20 0x20"), silent()),
-        ]),
+        cases: beside(
+            of_strangers(),
+            vec![
+                case("two failures", 40, few("0+5x40", "0x20 2x20"), silent()),
+                case("three failures of few requests", 40, few("0+5x70", "0x20 3x60"), fires("3"))
+                    .then(59.5, fires("3"))
+                    .then(60.0, silent()),
+                case(
+                    "four failures, each of another kind",
+                    40,
+                    failed_in_each_way(Answered::WELL, ["0x20 1x20"; 4]),
+                    fires("4"),
+                ),
+                case(
+                    "three failures of nearly a thousand requests",
+                    45,
+                    few("0+33x60", "0x20 3x40"),
+                    fires("3"),
+                ),
+                case("three failures of a thousand requests", 40, few("0+33.5x40", "0x20 3x20"), silent()),
+                case("a restart resets the counts", 40, few("0+5x40", "9x20 0x20"), silent()),
+            ],
+        ),
     }
 }
 
@@ -235,7 +251,8 @@ fn high_latency(scale: Scale) -> Alert {
         description: "One request in twenty takes longer than {{ $value | humanizeDuration }}.".to_owned(),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The 95th percentile of requests has been above a second for five minutes, with at least twenty requests. File transfers do not count, because they depend on the client.",
+            meaning: "The 95th percentile of requests has been above a second for five minutes, with at least twenty \
+                      requests. File transfers do not count, because they depend on the client.",
             impact: "Users wait.",
             confirm: vec![
                 metrics(
@@ -256,8 +273,10 @@ fn high_latency(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "DatabaseSlow or ConnectionPoolStarved also fire: fix that first.",
-                "All routes are slow: the machine is busy. `docker stats --no-stream` shows which container. Add processors or start another API process: deploy/README.md#beyond-one-machine.",
-                "Only logging in is slow: many users log in at once, and few passwords are hashed at a time. It passes by itself.",
+                "All routes are slow: the machine is busy. `docker stats --no-stream` shows which container. Add \
+                 processors or start another API process: deploy/README.md#beyond-one-machine.",
+                "Only logging in is slow: many users log in at once, and few passwords are hashed at a time. It passes \
+                 by itself.",
             ],
             escalate: "Within the working day; at once if AvailabilityBudgetBurningFast also fires.",
         },

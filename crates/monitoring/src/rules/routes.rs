@@ -56,12 +56,14 @@ fn route_failing(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Most requests for {} fail.", shown::<Route>()),
         description: format!(
-            "{{{{ $value | humanizePercentage }}}} of requests for {} failed by a fault of the service. Others may hide it in the share of all.",
+            "{{{{ $value | humanizePercentage }}}} of requests for {} failed by a fault of the service. Others may \
+             hide it in the share of all.",
             shown::<Route>()
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "More than half of the requests for one route failed: at least three within half an hour, or five within six hours.",
+            meaning: "More than half of the requests for one route failed: at least three within half an hour, or five \
+                      within six hours.",
             impact: "The function of this route does not work. The rest of the service may work.",
             confirm: vec![
                 metrics("Which routes fail, and how often", &failed(LOW_TRAFFIC_WINDOW).above(0.0)),
@@ -169,13 +171,15 @@ fn workflow_failing(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Nobody succeeds with {} {}.", shown::<RequestMethod>(), shown::<Route>()),
         description: format!(
-            "All of about {{{{ $value | printf \"%.0f\" }}}} requests {} {} within hours failed or were refused, and none succeeded.",
+            "All of about {{{{ $value | printf \"%.0f\" }}}} requests {} {} within hours failed or were refused, and \
+             none succeeded.",
             shown::<RequestMethod>(),
             shown::<Route>()
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "At least five requests within six hours or a day, and none succeeded. Requests without permission do not count.",
+            meaning: "At least five requests within six hours or a day, and none succeeded. Requests without \
+                      permission do not count.",
             impact: "A rarely used workflow works for nobody.",
             confirm: vec![
                 metrics(
@@ -191,7 +195,8 @@ fn workflow_failing(scale: Scale) -> Alert {
             ],
             remedy: &[
                 "Status 5xx: see RouteFailing.",
-                "Status 4xx from several users: frontend and API are incompatible, usually after a release of one. Go back, or update the other.",
+                "Status 4xx from several users: frontend and API are incompatible, usually after a release of one. Go \
+                 back, or update the other.",
                 "Status 4xx from one user: a developer tries the API. Silence the alert until tomorrow.",
             ],
             escalate: "Within the working day, if several users are affected.",
@@ -295,7 +300,8 @@ fn route_slow(scale: Scale) -> Alert {
         ),
         dashboard: DashboardUid::Api,
         runbook: Runbook {
-            meaning: "The 95th percentile of one route has been above a second within half an hour, with at least five slow requests. File transfers do not count.",
+            meaning: "The 95th percentile of one route has been above a second within half an hour, with at least five \
+                      slow requests. File transfers do not count.",
             impact: "Users of this route wait.",
             confirm: vec![
                 metrics(
@@ -308,7 +314,8 @@ fn route_slow(scale: Scale) -> Alert {
                 Look::Traces("Where their time goes", spans().of_requests().longer_than(1000)),
             ],
             remedy: &[
-                "A trace shows the slow statement. Usually a table has grown and an index is missing. Tell the developers the name of the statement.",
+                "A trace shows the slow statement. Usually a table has grown and an index is missing. Tell the \
+                 developers the name of the statement.",
                 "Long lists of a large customer: `organization_id` in the slow lines shows whose.",
             ],
             escalate: "Within the working day.",
@@ -366,10 +373,13 @@ fn files_slow(scale: Scale) -> Alert {
         pending: scale.of(SHORT),
         keep_firing: scale.of(LONG),
         summary: "Uploaded files are stored slowly.".to_owned(),
-        description: "The blob store takes longer than {{ $value | humanizeDuration }} for one in twenty parts of files.".to_owned(),
+        description:
+            "The blob store takes longer than {{ $value | humanizeDuration }} for one in twenty parts of files."
+                .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "The blob store is slow. Only its part of an upload is measured, because the rest depends on the client's network.",
+            meaning: "The blob store is slow. Only its part of an upload is measured, because the rest depends on the \
+                      client's network.",
             impact: "Uploads take long, and fewer users can upload at once.",
             confirm: vec![metrics(
                 "How long each operation takes",
@@ -382,19 +392,37 @@ fn files_slow(scale: Scale) -> Alert {
             escalate: "Within the working day.",
         },
         fires_without_data: false,
-        cases: beside(operations(BlobOperation::Get, "0x3000", MUCH), vec![
-            case("one in twenty just below the limit", 60, traffic("0+9.5x60", "0+10x60"), silent()),
-            case("one in twenty just above the limit", 60, traffic("0+9.4x60", "0+10x60"), fires("3.721s")),
-            case("few files, and others before", 60, traffic("0x60", "0x10 20x25 68x30"), silent()),
-            case("enough files, and fast ones before", 42, traffic("0x10 20x120", "0x10 20x25 71x100"), fires("3.983s"))
+        cases: beside(
+            operations(BlobOperation::Get, "0x3000", MUCH),
+            vec![
+                case("one in twenty just below the limit", 60, traffic("0+9.5x60", "0+10x60"), silent()),
+                case(
+                    "one in twenty just above the limit",
+                    60,
+                    traffic("0+9.4x60", "0+10x60"),
+                    fires("3.721s"),
+                ),
+                case("few files, and others before", 60, traffic("0x60", "0x10 20x25 68x30"), silent()),
+                case(
+                    "enough files, and fast ones before",
+                    42,
+                    traffic("0x10 20x120", "0x10 20x25 71x100"),
+                    fires("3.983s"),
+                )
                 .then(41.5, silent())
                 .then(60.0, fires("3.983s"))
                 .then(80.5, fires("3.983s"))
                 .then(81.0, silent()),
-            case("enough files, of which half come in parts that are fast", 60, {
-                let parts = operations(BlobOperation::PutPart, "0x35 12x30", "0x35 25x30");
-                [traffic("0x60", "0x35 25.1x30"), parts].concat()
-            }, fires("3.977s")),
-        ]),
+                case(
+                    "enough files, of which half come in parts that are fast",
+                    60,
+                    {
+                        let parts = operations(BlobOperation::PutPart, "0x35 12x30", "0x35 25x30");
+                        [traffic("0x60", "0x35 25.1x30"), parts].concat()
+                    },
+                    fires("3.977s"),
+                ),
+            ],
+        ),
     }
 }

@@ -42,7 +42,8 @@ fn watchdog() -> Alert {
                 &select(&RULE_EVALUATION_FAILURES).increase(SHORT).sum(),
             )],
             remedy: &[
-                "If the receiver reports that it stopped: `docker compose ps prometheus alertmanager`, and `docker compose logs alertmanager` for notifications that failed.",
+                "If the receiver reports that it stopped: `docker compose ps prometheus alertmanager`, and `docker \
+                 compose logs alertmanager` for notifications that failed.",
                 "Alertmanager notifies nobody until you name receivers: deploy/README.md#notifications.",
             ],
             escalate: "Not needed; the receiver raises the alarm.",
@@ -62,30 +63,67 @@ fn telemetry_missing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "No API process reports metrics.".to_owned(),
-        description: "No heartbeat of a process that serves requests has arrived for three minutes: either no process runs, or its metrics do not reach Prometheus. Other alerts cannot be trusted.".to_owned(),
+        description:
+            "No heartbeat of a process that serves requests has arrived for three minutes: either no process runs, or \
+             its metrics do not reach Prometheus. Other alerts cannot be trusted."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "Every API process reports a heartbeat with its metrics. None has arrived for three minutes.",
             impact: "Either the API is down, or it works without monitoring, and no other alert would show a failure.",
             confirm: vec![
                 metrics("Processes that reported, and when they stopped", &heartbeat().now().count()),
-                metrics("Whether the collector answers Prometheus", &select(&UP).is(ScrapeJob::Collector).now().max()),
-                Look::Logs("The last lines that arrived, and whether sending failed", lines(events::EXPORT_FAILED)),
+                metrics(
+                    "Whether the collector answers Prometheus",
+                    &select(&UP).is(ScrapeJob::Collector).now().max(),
+                ),
+                Look::Logs(
+                    "The last lines that arrived, and whether sending failed",
+                    lines(events::EXPORT_FAILED),
+                ),
             ],
             remedy: &[
-                "Check the API itself: `curl http://127.0.0.1:8080/health/ready`. If it does not respond: `docker compose ps`, `docker compose logs --tail 50 api`, then `docker compose up --detach`.",
-                "If it responds, telemetry does not arrive: check that the collector runs (`docker compose ps alloy`), then test the connection to it: `docker compose exec api socialize doctor`.",
+                "Check the API itself: `curl http://127.0.0.1:8080/health/ready`. If it does not respond: `docker \
+                 compose ps`, `docker compose logs --tail 50 api`, then `docker compose up --detach`.",
+                "If it responds, telemetry does not arrive: check that the collector runs (`docker compose ps alloy`), \
+                 then test the connection to it: `docker compose exec api socialize doctor`.",
                 "If Prometheus rejects points, its log says why: `docker compose logs prometheus`.",
             ],
             escalate: "At once if the API does not respond and a restart does not help.",
         },
         fires_without_data: true,
         cases: vec![
-            case("a process that reports", 10, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x10")], silent()),
-            case("a process that ended five minutes ago", 10, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")], fires_for(Role::Serve, "")),
-            case("a process that ended a moment ago", 8, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")], fires_for(Role::Serve, "")).then(7.5, silent()),
-            case("a restart that took two minutes", 7, vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _ _ 480")], silent()),
-            case("only a worker reports", 10, vec![Series::of(&HEARTBEAT, Role::Work, "0+60x10")], fires_for(Role::Serve, "")),
+            case(
+                "a process that reports",
+                10,
+                vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x10")],
+                silent(),
+            ),
+            case(
+                "a process that ended five minutes ago",
+                10,
+                vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")],
+                fires_for(Role::Serve, ""),
+            ),
+            case(
+                "a process that ended a moment ago",
+                8,
+                vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _x5")],
+                fires_for(Role::Serve, ""),
+            )
+            .then(7.5, silent()),
+            case(
+                "a restart that took two minutes",
+                7,
+                vec![Series::of(&HEARTBEAT, Role::Serve, "0+60x5 _ _ 480")],
+                silent(),
+            ),
+            case(
+                "only a worker reports",
+                10,
+                vec![Series::of(&HEARTBEAT, Role::Work, "0+60x10")],
+                fires_for(Role::Serve, ""),
+            ),
         ],
     }
 }
@@ -105,7 +143,8 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
         dashboard: DashboardUid::Background,
         runbook: Runbook {
             meaning: "A dedicated worker reported within the last day, and now none does.",
-            impact: "E-mails, publishing and clean-ups wait. With Docker Compose only the worker runs jobs; without `SOCIALIZE_SERVE_WORKS=false`, API processes run them too.",
+            impact: "E-mails, publishing and clean-ups wait. With Docker Compose only the worker runs jobs; without \
+                     `SOCIALIZE_SERVE_WORKS=false`, API processes run them too.",
             confirm: vec![
                 metrics(
                     "Workers that reported within the hour",
@@ -119,7 +158,8 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
                 ),
             ],
             remedy: &[
-                "`docker compose ps worker` and `docker compose logs --tail 50 worker` show why it stopped. Start it: `docker compose up --detach worker`. Its jobs are taken over when their lease ends.",
+                "`docker compose ps worker` and `docker compose logs --tail 50 worker` show why it stopped. Start it: \
+                 `docker compose up --detach worker`. Its jobs are taken over when their lease ends.",
                 "If it runs, its telemetry does not arrive: see TelemetryMissing.",
                 "If you removed all workers on purpose, silence this alert for a day.",
             ],
@@ -187,12 +227,14 @@ fn telemetry_dropped(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("The application drops {}.", shown::<Signal>()),
         description: format!(
-            "About {{{{ $value | printf \"%.0f\" }}}} items of {} were lost in 15 minutes. Dashboards and searches are incomplete for that time.",
+            "About {{{{ $value | printf \"%.0f\" }}}} items of {} were lost in 15 minutes. Dashboards and searches are \
+             incomplete for that time.",
             shown::<Signal>()
         ),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
-            meaning: "Recorded items will never arrive: a queue was full, the collector rejected them, or a disk was full. Each item is counted.",
+            meaning: "Recorded items will never arrive: a queue was full, the collector rejected them, or a disk was \
+                      full. Each item is counted.",
             impact: "Users notice nothing. Log lines, traces or points of that time are missing.",
             confirm: vec![
                 metrics("What was dropped, and why", &dropped(LONG).sum_by::<DropReason, _>()),
@@ -203,10 +245,14 @@ fn telemetry_dropped(scale: Scale) -> Alert {
                 Look::Logs("Why sending failed", lines(events::EXPORT_FAILED)),
             ],
             remedy: &[
-                "`write_failed` for logs: the disk of the log file is full, or standard output is closed; see DiskFilling.",
-                "`queue_full` and `retries_exhausted`: the collector is down or too slow; see CollectorDown and CollectorQueueFilling.",
-                "`rejected`: the collector rejected the data permanently. `docker compose logs alloy` says why. Usually its version is too old, or another program listens on its port.",
-                "`buffer_full`: a burst exceeded the buffers, as at log level `debug`. Lower the level: docs/LOGGING.md#change-the-level-at-run-time.",
+                "`write_failed` for logs: the disk of the log file is full, or standard output is closed; see \
+                 DiskFilling.",
+                "`queue_full` and `retries_exhausted`: the collector is down or too slow; see CollectorDown and \
+                 CollectorQueueFilling.",
+                "`rejected`: the collector rejected the data permanently. `docker compose logs alloy` says why. \
+                 Usually its version is too old, or another program listens on its port.",
+                "`buffer_full`: a burst exceeded the buffers, as at log level `debug`. Lower the level: \
+                 docs/LOGGING.md#change-the-level-at-run-time.",
             ],
             escalate: "If it continues for a day: give the numbers by reason to a developer.",
         },
@@ -244,25 +290,56 @@ fn rules_failing(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Prometheus cannot evaluate its rules or read its configuration.".to_owned(),
-        description: "A rule failed within 15 minutes, or the configuration on disk is not the one in use. Alerts may not fire.".to_owned(),
+        description:
+            "A rule failed within 15 minutes, or the configuration on disk is not the one in use. Alerts may not fire."
+                .to_owned(),
         dashboard: DashboardUid::Telemetry,
         runbook: Runbook {
             meaning: "A rule failed, or Prometheus rejected a changed configuration.",
             impact: "Alerts may not fire.",
-            confirm: vec![metrics("Evaluations that failed", &failures(LONG)), metrics("Whether the last reload succeeded", &reloaded())],
+            confirm: vec![
+                metrics("Evaluations that failed", &failures(LONG)),
+                metrics("Whether the last reload succeeded", &reloaded()),
+            ],
             remedy: &[
                 "`docker compose logs prometheus` names the rule or the line of the configuration.",
-                "Check the files: `docker compose exec prometheus promtool check config /etc/prometheus/prometheus.yml`.",
+                "Check the files: `docker compose exec prometheus promtool check config \
+                 /etc/prometheus/prometheus.yml`.",
                 "If rules were edited by hand, restore them: `git checkout prometheus` in `deploy/`.",
             ],
             escalate: "If the files are those of the release.",
         },
         fires_without_data: false,
         cases: vec![
-            case("rules are evaluated", 20, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x20"), Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x20")], silent()),
-            case("the first failure", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x40")], fires("")).then(34.5, fires("")).then(35.0, silent()),
-            case("a configuration that was refused", 12, vec![Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x10 0x10")], fires("")),
-            case("Prometheus restarts", 12, vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "4x10 0x10")], silent()),
+            case(
+                "rules are evaluated",
+                20,
+                vec![
+                    Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x20"),
+                    Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x20"),
+                ],
+                silent(),
+            ),
+            case(
+                "the first failure",
+                12,
+                vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "0x10 1x40")],
+                fires(""),
+            )
+            .then(34.5, fires(""))
+            .then(35.0, silent()),
+            case(
+                "a configuration that was refused",
+                12,
+                vec![Series::of(&CONFIG_RELOAD_SUCCESSFUL, ScrapeJob::Prometheus, "1x10 0x10")],
+                fires(""),
+            ),
+            case(
+                "Prometheus restarts",
+                12,
+                vec![Series::of(&RULE_EVALUATION_FAILURES, ScrapeJob::Prometheus, "4x10 0x10")],
+                silent(),
+            ),
         ],
     }
 }

@@ -71,19 +71,28 @@ fn core_usage_quiet(scale: Scale) -> Alert {
         pending: scale.of(Duration::from_mins(10)),
         keep_firing: Duration::ZERO,
         summary: "Users do much less than a week ago.".to_owned(),
-        description: "About {{ $value | printf \"%.0f\" }} core actions within two hours, less than a fifth of those in the same hours a week ago.".to_owned(),
+        description:
+            "About {{ $value | printf \"%.0f\" }} core actions within two hours, less than a fifth of those in the \
+             same hours a week ago."
+                .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Far fewer organizations, workspaces, invites, content items, comments and decisions are created than a week ago, while telemetry arrives. The hours before and after are compared too, because clocks change.",
+            meaning: "Far fewer organizations, workspaces, invites, content items, comments and decisions are created \
+                      than a week ago, while telemetry arrives. The hours before and after are compared too, because \
+                      clocks change.",
             impact: "Perhaps none, as on a holiday. Perhaps nobody can work, although no request fails.",
             confirm: vec![
                 metrics("Actions per second over the last two hours", &CORE_ACTIONS.average(QUIET_WINDOW)),
                 metrics("The same a week ago", &CORE_ACTIONS.average_before(QUIET_WINDOW, WEEK)),
                 metrics("Whether requests arrive at all", &REQUESTS.now()),
-                metrics("Which are made", &requests().count().increase(Duration::from_hours(1)).sum_by::<Route, _>().above(0.0)),
+                metrics(
+                    "Which are made",
+                    &requests().count().increase(Duration::from_hours(1)).sum_by::<Route, _>().above(0.0),
+                ),
             ],
             remedy: &[
-                "No requests arrive: users cannot reach the service. Try the public URL from outside. Check DNS, certificate and proxy.",
+                "No requests arrive: users cannot reach the service. Try the public URL from outside. Check DNS, \
+                 certificate and proxy.",
                 "Requests arrive, but users cannot log in: see LoginsFailing and EmailDeliveryFailing.",
                 "One workflow has stopped: try it yourself. Usually a release of the frontend broke it.",
                 "A holiday, or an unusual week before: silence the alert until tomorrow.",
@@ -93,20 +102,70 @@ fn core_usage_quiet(scale: Scale) -> Alert {
         fires_without_data: false,
         cases: vec![
             case("as busy as a week ago", WEEK_MINUTES + 200, with("0.1x10500", "0+60x10500"), silent()),
-            case("nothing happens any more", WEEK_MINUTES + 100, with("0.1x10080 0x420", "0+60x10500"), silent())
-                .then((WEEK_MINUTES + 102) as f64, silent())
-                .then((WEEK_MINUTES + 125) as f64, fires("0")),
-            case("a little more than a fifth", WEEK_MINUTES + 200, with("0.1x10080 0.0202x420", "0+60x10500"), silent()),
-            case("a little less than a fifth", WEEK_MINUTES + 200, with("0.1x10080 0.0198x420", "0+60x10500"), fires("143")),
-            case("nineteen actions a week ago", WEEK_MINUTES + 200, with("0.00264x10080 0x420", "0+60x10500"), silent()),
-            case("twenty-one actions a week ago", WEEK_MINUTES + 200, with("0.00292x10080 0x420", "0+60x10500"), fires("0")),
+            case(
+                "nothing happens any more",
+                WEEK_MINUTES + 100,
+                with("0.1x10080 0x420", "0+60x10500"),
+                silent(),
+            )
+            .then((WEEK_MINUTES + 102) as f64, silent())
+            .then((WEEK_MINUTES + 125) as f64, fires("0")),
+            case(
+                "a little more than a fifth",
+                WEEK_MINUTES + 200,
+                with("0.1x10080 0.0202x420", "0+60x10500"),
+                silent(),
+            ),
+            case(
+                "a little less than a fifth",
+                WEEK_MINUTES + 200,
+                with("0.1x10080 0.0198x420", "0+60x10500"),
+                fires("143"),
+            ),
+            case(
+                "nineteen actions a week ago",
+                WEEK_MINUTES + 200,
+                with("0.00264x10080 0x420", "0+60x10500"),
+                silent(),
+            ),
+            case(
+                "twenty-one actions a week ago",
+                WEEK_MINUTES + 200,
+                with("0.00292x10080 0x420", "0+60x10500"),
+                fires("0"),
+            ),
             // People work for eight hours from minute 600 on; in the week after the clock change, an hour
             // later or earlier.
-            case("the clocks were set back an hour", WEEK_MINUTES + 650, with("0x599 0.15x479 0x9659 0.15x479", "0+60x11400"), silent()),
-            case("the clocks were set forward an hour", WEEK_MINUTES + 1130, with("0x599 0.15x479 0x9539 0.15x479 0x400", "0+60x11600"), silent()),
-            case("telemetry is missing", WEEK_MINUTES + 200, with("0.1x10080 0x420", "0+60x10080 _x420"), silent()),
-            case("what was done is recorded for half an hour", WEEK_MINUTES + 230, with("0.1x10080 _x180 0x300", "0+60x10600"), silent()),
-            case("what was done is recorded for an hour and a quarter", WEEK_MINUTES + 275, with("0.1x10080 _x180 0x300", "0+60x10600"), fires("0")),
+            case(
+                "the clocks were set back an hour",
+                WEEK_MINUTES + 650,
+                with("0x599 0.15x479 0x9659 0.15x479", "0+60x11400"),
+                silent(),
+            ),
+            case(
+                "the clocks were set forward an hour",
+                WEEK_MINUTES + 1130,
+                with("0x599 0.15x479 0x9539 0.15x479 0x400", "0+60x11600"),
+                silent(),
+            ),
+            case(
+                "telemetry is missing",
+                WEEK_MINUTES + 200,
+                with("0.1x10080 0x420", "0+60x10080 _x420"),
+                silent(),
+            ),
+            case(
+                "what was done is recorded for half an hour",
+                WEEK_MINUTES + 230,
+                with("0.1x10080 _x180 0x300", "0+60x10600"),
+                silent(),
+            ),
+            case(
+                "what was done is recorded for an hour and a quarter",
+                WEEK_MINUTES + 275,
+                with("0.1x10080 _x180 0x300", "0+60x10600"),
+                fires("0"),
+            ),
             case("an installation of yesterday", 24 * 60, with("0.1x1000 0x440", "0+60x1440"), silent()),
         ],
     }
@@ -228,17 +287,29 @@ fn bug_reported(scale: Scale) -> Alert {
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "A user reported a bug.".to_owned(),
-        description: "{{ $value | printf \"%.0f\" }} bug reports within 15 minutes. Their text is in Socialize, never in telemetry.".to_owned(),
+        description:
+            "{{ $value | printf \"%.0f\" }} bug reports within 15 minutes. Their text is in Socialize, never in \
+             telemetry."
+                .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
             meaning: "A user submitted feedback of kind `bug`.",
             impact: "At least one user. Several reports within minutes suggest an outage that no other alert shows.",
             confirm: vec![
-                metrics("How many, by kind", &select(&FEEDBACK_REPORTS_SUBMITTED).increase(Duration::from_hours(24)).sum_by::<FeedbackKind, _>()),
-                Look::Logs("Who and when, by ids", lines(FEEDBACK_REPORTS_SUBMITTED.description().name).is(FeedbackKind::Bug)),
+                metrics(
+                    "How many, by kind",
+                    &select(&FEEDBACK_REPORTS_SUBMITTED)
+                        .increase(Duration::from_hours(24))
+                        .sum_by::<FeedbackKind, _>(),
+                ),
+                Look::Logs(
+                    "Who and when, by ids",
+                    lines(FEEDBACK_REPORTS_SUBMITTED.description().name).is(FeedbackKind::Bug),
+                ),
             ],
             remedy: &[
-                "Read it, as a platform operator: `GET /v1/feedback-reports?status=new`, and set its status to `triaged`.",
+                "Read it, as a platform operator: `GET /v1/feedback-reports?status=new`, and set its status to \
+                 `triaged`.",
                 "`user_id` of the log line shows what the user did before: docs/LOGGING.md#query-the-stores.",
             ],
             escalate: "To the developers, if it can be reproduced.",
@@ -247,7 +318,12 @@ fn bug_reported(scale: Scale) -> Alert {
         cases: vec![
             case("none", 20, bugs("0x20"), silent()),
             case("the first", 12, bugs("0x10 1x40"), fires("1")).then(34.5, fires("1")).then(35.0, silent()),
-            case("an idea", 12, vec![Series::of(&FEEDBACK_REPORTS_SUBMITTED, FeedbackKind::Idea, "0x10 1x10")], silent()),
+            case(
+                "an idea",
+                12,
+                vec![Series::of(&FEEDBACK_REPORTS_SUBMITTED, FeedbackKind::Idea, "0x10 1x10")],
+                silent(),
+            ),
             case("a restart resets the count", 12, bugs("5x10 0x10"), silent()),
         ],
     }
@@ -275,11 +351,13 @@ fn logins_failing(scale: Scale) -> Alert {
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Most attempts to log in fail.".to_owned(),
         description:
-            "Only {{ $value | humanizePercentage }} of attempts to log in succeeded, within 15 minutes or, if there are few, within an hour or a day."
+            "Only {{ $value | humanizePercentage }} of attempts to log in succeeded, within 15 minutes or, if there \
+             are few, within an hour or a day."
                 .to_owned(),
         dashboard: DashboardUid::Adoption,
         runbook: Runbook {
-            meaning: "Four fifths of at least twenty attempts within 15 minutes failed, or all of at least five within an hour or a day.",
+            meaning: "Four fifths of at least twenty attempts within 15 minutes failed, or all of at least five within \
+                      an hour or a day.",
             impact: "Users cannot log in, or an attacker guesses passwords.",
             confirm: vec![
                 metrics(
@@ -290,9 +368,12 @@ fn logins_failing(scale: Scale) -> Alert {
                 Look::Logs("The requests", lines(SERVER_REQUEST)),
             ],
             remedy: &[
-                "`rate_limited` and `invalid_credentials` for many accounts: an attacker guesses passwords. Limits protect the accounts. Block the addresses at the proxy, whose log has them.",
-                "`invalid_credentials` of new users: they cannot confirm their addresses, because e-mails do not arrive. See EmailDeliveryFailing.",
-                "`invalid_token` or `expired_token` for all users: the server's secret changed, or the clock of the machine is wrong.",
+                "`rate_limited` and `invalid_credentials` for many accounts: an attacker guesses passwords. Limits \
+                 protect the accounts. Block the addresses at the proxy, whose log has them.",
+                "`invalid_credentials` of new users: they cannot confirm their addresses, because e-mails do not \
+                 arrive. See EmailDeliveryFailing.",
+                "`invalid_token` or `expired_token` for all users: the server's secret changed, or the clock of the \
+                 machine is wrong.",
             ],
             escalate: "If users cannot log in and e-mails arrive.",
         },

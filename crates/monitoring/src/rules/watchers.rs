@@ -20,7 +20,8 @@ const WATCHERS: &[Watcher] = &[
     },
     Watcher {
         name: "The exporter of the host in Alloy, from `/proc`; Prometheus scrapes it",
-        watches: "The host: processors, memory, disk activity, pressure, and processes killed because memory ran out, in any container",
+        watches: "The host: processors, memory, disk activity, pressure, and processes killed because memory ran out, \
+                  in any container",
         metrics: &["node_"],
     },
     Watcher {
@@ -49,8 +50,8 @@ const WATCHERS: &[Watcher] = &[
     },
     Watcher {
         name: "The application, over OTLP through the collector",
-        watches: "Requests, workflows, jobs, e-mails, files, publishing; Postgres, mail server and blob store as it sees them; its \
-                  processes and their disks; its own telemetry",
+        watches: "Requests, workflows, jobs, e-mails, files, publishing; Postgres, mail server and blob store as it \
+                  sees them; its processes and their disks; its own telemetry",
         metrics: &["socialize", "http_", "db_", "process_", "telemetry_", "target_info"],
     },
 ];

@@ -19,9 +19,11 @@ pub struct Arguments {
     pub command: Command,
 }
 
-const AFTER_HELP: &str = "Telemetry is sent when OTEL_EXPORTER_OTLP_ENDPOINT names a collector, e.g. http://localhost:4318. docs/OTLP.md\n\
-lists the standard OTEL_* variables. Secrets are read from the environment or, with _FILE appended to the\n\
-variable's name, from a file.";
+const AFTER_HELP: &str = "Telemetry is sent when OTEL_EXPORTER_OTLP_ENDPOINT names a collector, e.g. \
+                          http://localhost:4318. docs/OTLP.md\n\
+                          lists the standard OTEL_* variables. Secrets are read from the environment or, with _FILE \
+                          appended to the\n\
+                          variable's name, from a file.";
 
 /// Roles and tasks of the single binary.
 #[derive(Subcommand)]

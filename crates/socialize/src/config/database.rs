@@ -58,14 +58,16 @@ fn problem(url: &Secret) -> Option<String> {
     if let Some(character) = unescaped(url.expose()) {
         let code = u32::from(character);
         return Some(format!(
-            "its password seems to contain an unescaped {character}, which ends the part that a password can be in; write %{code:02X} instead"
+            "its password seems to contain an unescaped {character}, which ends the part that a password can be in; \
+             write %{code:02X} instead"
         ));
     }
     if !is_postgres(url) {
         return Some("is not a URL such as postgres://user@host/database".to_owned());
     }
     if url.expose().parse::<PgConnectOptions>().is_err() {
-        let right = "has an option with an unknown value; sslmode is one of disable, allow, prefer, require, verify-ca, verify-full";
+        let right = "has an option with an unknown value; sslmode is one of disable, allow, prefer, require, \
+                     verify-ca, verify-full";
         return Some(right.to_owned());
     }
     None

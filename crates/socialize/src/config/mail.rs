@@ -79,7 +79,8 @@ fn smtp(
     });
     // Do not quote the URL, which may contain a password.
     let Some((host, port, encryption)) = server(url) else {
-        let right = "is none of smtps://HOST, smtp://HOST (which requires STARTTLS) and smtp://HOST?tls=none, each with or without a port";
+        let right = "is none of smtps://HOST, smtp://HOST (which requires STARTTLS) and smtp://HOST?tls=none, each \
+                     with or without a port";
         mistakes.add(URL, format!("{right}; name and password belong into {USERNAME} and {PASSWORD}"));
         return None;
     };

@@ -128,7 +128,12 @@ fn say_where(about: &About) {
     let About { documentation_url, health_url, metrics_url, mail_directory, log_file, .. } = about;
     let (mail, log) = (mail_directory.display(), log_file.display());
     Steps.say(&format!(
-        "\nAPI      {documentation_url}\nhealth   {health_url}\nmetrics  {metrics_url}\ne-mails  {mail}\nlog      {log}\n"
+        "\n\
+         API      {documentation_url}\n\
+         health   {health_url}\n\
+         metrics  {metrics_url}\n\
+         e-mails  {mail}\n\
+         log      {log}\n"
     ));
 }
 

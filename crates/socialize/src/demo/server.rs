@@ -105,8 +105,8 @@ impl Server {
         };
         let log = cluster.log_file().display();
         Err(anyhow!(
-            "the demo's own PostgreSQL has ended by itself, or somebody ended it. Its log says why: {log}. Nothing that was \
-             acknowledged is lost: start the demo again"
+            "the demo's own PostgreSQL has ended by itself, or somebody ended it. Its log says why: {log}. Nothing \
+             that was acknowledged is lost: start the demo again"
         ))
     }
 

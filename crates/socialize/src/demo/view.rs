@@ -220,7 +220,8 @@ fn plain_line(picture: &Picture) -> String {
     };
     let total = picture.driven.total();
     format!(
-        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} published  {} jobs queued  {counters}",
+        "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} \
+         published  {} jobs queued  {counters}",
         picture.elapsed.as_secs_f64(),
         picture.health.readiness,
         traffic.rate,

@@ -59,7 +59,8 @@ fn remedy(error_type: ErrorType, is_bucket: bool) -> &'static str {
     match (error_type, is_bucket) {
         (_, false) => "let Socialize write into SOCIALIZE_BLOBS_DIRECTORY, and see whether its disk is full",
         (ErrorType::AuthenticationFailed | ErrorType::PermissionDenied, true) => {
-            "correct SOCIALIZE_S3_ACCESS_KEY_ID and SOCIALIZE_S3_SECRET_ACCESS_KEY, or what the key may do with the bucket"
+            "correct SOCIALIZE_S3_ACCESS_KEY_ID and SOCIALIZE_S3_SECRET_ACCESS_KEY, or what the key may do with the \
+             bucket"
         }
         (ErrorType::NotFound | ErrorType::Rejected, true) => {
             "make the bucket, or correct SOCIALIZE_S3_BUCKET and SOCIALIZE_S3_PATH_STYLE"

@@ -158,7 +158,8 @@ fn remedy(error_type: ErrorType) -> &'static str {
         }
         ErrorType::Timeout => "see whether a firewall drops the connection, or Postgres is overloaded",
         ErrorType::Protocol => {
-            "name PostgreSQL in SOCIALIZE_DATABASE_URL: what answers there is something else, or a pooler that refuses the connection"
+            "name PostgreSQL in SOCIALIZE_DATABASE_URL: what answers there is something else, or a pooler that refuses \
+             the connection"
         }
         _ => "read the log of Postgres; the database of SOCIALIZE_DATABASE_URL must exist",
     }

@@ -81,7 +81,8 @@ fn remedy(error_type: ErrorType) -> &'static str {
     match error_type {
         ErrorType::AuthenticationFailed => "correct SOCIALIZE_SMTP_USERNAME and SOCIALIZE_SMTP_PASSWORD",
         ErrorType::TlsFailure => {
-            "use smtps:// for TLS from the first byte and smtp:// for STARTTLS; name a private authority in SOCIALIZE_SMTP_CA_FILE"
+            "use smtps:// for TLS from the first byte and smtp:// for STARTTLS; name a private authority in \
+             SOCIALIZE_SMTP_CA_FILE"
         }
         ErrorType::ConnectionRefused | ErrorType::DnsFailure => "correct host and port in SOCIALIZE_SMTP_URL",
         ErrorType::Timeout => "see whether a firewall drops the connection: providers often close port 25",

@@ -136,7 +136,8 @@ impl Facts {
         Finding::failed(
             ENCODING,
             format!("the database has the encoding {}, which cannot store every character", self.encoding),
-            "create another database by `createdb --template=template0 --encoding=UTF8 NAME`, and name it in SOCIALIZE_DATABASE_URL",
+            "create another database by `createdb --template=template0 --encoding=UTF8 NAME`, and name it in \
+             SOCIALIZE_DATABASE_URL",
         )
     }
 
@@ -148,7 +149,8 @@ impl Facts {
         Finding::failed(
             WRITES,
             "the database accepts no writes: it is a standby, or default_transaction_read_only is on",
-            "name the primary server in SOCIALIZE_DATABASE_URL, or `alter database … reset default_transaction_read_only`",
+            "name the primary server in SOCIALIZE_DATABASE_URL, or `alter database … reset \
+             default_transaction_read_only`",
         )
     }
 
@@ -161,7 +163,8 @@ impl Facts {
                 ROLE,
                 format!("the role {role} may not read and write the table {schema}.{table}"),
                 format!(
-                    "run as the owner of the tables: `grant select, insert, update, delete on all tables in schema {schema} to {role}`"
+                    "run as the owner of the tables: `grant select, insert, update, delete on all tables in schema \
+                     {schema} to {role}`"
                 ),
             );
         }
@@ -185,7 +188,8 @@ impl Facts {
                 ROLE,
                 format!("the role {role} may not create tables in the schema {schema}"),
                 format!(
-                    "run `socialize migrate` with the role that owns the schema, or as a superuser: `grant usage, create on schema {schema} to {role}`"
+                    "run `socialize migrate` with the role that owns the schema, or as a superuser: `grant usage, \
+                     create on schema {schema} to {role}`"
                 ),
             );
         }
@@ -202,7 +206,8 @@ impl Facts {
             ROLE,
             format!("the role {role} may use no schema of its search path"),
             format!(
-                "run as a superuser: `create schema if not exists public` and `grant usage, create on schema public to {role}`"
+                "run as a superuser: `create schema if not exists public` and `grant usage, create on schema public to \
+                 {role}`"
             ),
         )
     }

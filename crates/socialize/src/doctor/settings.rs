@@ -15,7 +15,8 @@ pub(super) fn check(settings: &Settings, variables: &[(String, String)]) -> Vec<
     if has_unescaped_at(&settings.database.url) {
         findings.push(Finding::warning(
             DATABASE_URL,
-            "the password in SOCIALIZE_DATABASE_URL contains an unescaped @; Socialize understands it, psql and pg_dump do not",
+            "the password in SOCIALIZE_DATABASE_URL contains an unescaped @; Socialize understands it, psql and \
+             pg_dump do not",
             "write %40 instead",
         ));
     }
@@ -42,7 +43,8 @@ fn proxies(addresses: &[IpNet], traces: &[IpNet]) -> Finding {
         networks => networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     };
     let detail = format!(
-        "X-Forwarded-For and X-Forwarded-Proto are believed from {}; traceparent is continued from {}, and linked to from everybody else",
+        "X-Forwarded-For and X-Forwarded-Proto are believed from {}; traceparent is continued from {}, and linked to \
+         from everybody else",
         named(addresses),
         named(traces)
     );

@@ -96,7 +96,8 @@ fn parse_key(headers: &HeaderMap) -> Result<Option<String>, Error> {
     match (visible, values.next()) {
         (Some(key), None) => Ok(Some(key.to_owned())),
         _ => {
-            let message = "Send one Idempotency-Key of 1 to 255 visible ASCII characters without spaces, such as a UUID.";
+            let message = "Send one Idempotency-Key of 1 to 255 visible ASCII characters without spaces, such as a \
+                           UUID.";
             Err(Error::refused(ErrorCode::MalformedRequest, message))
         }
     }

@@ -19,7 +19,8 @@ impl FromRequestParts<App> for IfMatch {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Error> {
         let lines: Vec<_> = parts.headers.get_all(header::IF_MATCH).iter().collect();
         if lines.is_empty() {
-            let message = "Send If-Match with the ETag of the version that you have read, so that you do not overwrite a concurrent change.";
+            let message = "Send If-Match with the ETag of the version that you have read, so that you do not overwrite \
+                           a concurrent change.";
             return Err(Error::refused(ErrorCode::PreconditionRequired, message));
         }
         let text: Result<Vec<&str>, _> = lines.into_iter().map(|line| line.to_str()).collect();

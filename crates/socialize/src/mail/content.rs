@@ -92,7 +92,8 @@ impl Content {
     pub fn already_registered(link: String) -> Self {
         Self {
             subject: "You have an account already",
-            opening: "somebody tried to register your e-mail address with Socialize, where you have an account already.",
+            opening: "somebody tried to register your e-mail address with Socialize, where you have an account \
+                      already.",
             quotes: Vec::new(),
             action: "Log in, or ask for a new password",
             link,
@@ -125,8 +126,8 @@ impl Content {
         let expires = expires_at.format("%-d %B %Y, %H:%M");
         Self {
             subject: "You are invited to a workspace",
-            opening: "somebody invites you to a workspace on Socialize, where teams get posts approved. They call themselves and the \
-                      workspace:",
+            opening: "somebody invites you to a workspace on Socialize, where teams get posts approved. They call \
+                      themselves and the workspace:",
             quotes: vec![
                 Quote::of("Invited by", inviter),
                 Quote::of("Workspace", workspace),
@@ -161,8 +162,9 @@ impl Content {
             quotes: post(workspace, title),
             action: "Read it and decide",
             link,
-            closing: "You get this e-mail, at most once a day for each post, because you are a reviewer in the workspace."
-                .to_owned(),
+            closing:
+                "You get this e-mail, at most once a day for each post, because you are a reviewer in the workspace."
+                    .to_owned(),
         }
     }
 

@@ -184,7 +184,8 @@ async fn delete_me(
         ErasureError::UnknownUser => user.session_ended(&app),
         ErasureError::OnlyOwner => Error::refused(
             ErrorCode::Conflict,
-            "You are the only owner of an organization with other members: make one of them an owner first, or delete it.",
+            "You are the only owner of an organization with other members: make one of them an owner first, or delete \
+             it.",
         ),
         ErasureError::Database(error) => error.into(),
     })?;

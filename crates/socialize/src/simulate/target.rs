@@ -18,7 +18,8 @@ pub struct Target {
 pub enum TargetError {
     /// The host is not this machine.
     #[error(
-        "{host} is not this machine ({address}). Simulated people load a Socialize and fill its database: add --i-own-this-host if you may do that"
+        "{host} is not this machine ({address}). Simulated people load a Socialize and fill its database: add \
+         --i-own-this-host if you may do that"
     )]
     Foreign {
         /// The host as given.

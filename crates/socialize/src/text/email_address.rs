@@ -126,7 +126,8 @@ fn problem_of_name(name: &str) -> Option<&'static str> {
     }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || NAME_CHARACTERS.as_bytes().contains(&byte)) {
         return Some(
-            "it has a character before the @ that addresses do not have; letters, digits and !#$%&'*+-/=?^_`{|}~. are possible",
+            "it has a character before the @ that addresses do not have; letters, digits and !#$%&'*+-/=?^_`{|}~. are \
+             possible",
         );
     }
     (name.len() > LONGEST_NAME).then_some("it may have at most 64 characters before the @")

@@ -75,7 +75,9 @@ impl utoipa::PartialSchema for Moment {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-            .description(Some("A time of RFC 3339 with its offset from UTC. It is kept to the microsecond; further digits are dropped. The leap second 23:59:60 of UTC is the first second of the next day."))
+            .description(Some("A time of RFC 3339 with its offset from UTC. It is kept to the microsecond; further \
+                               digits are dropped. The leap second 23:59:60 of UTC is the first second of the next \
+                               day."))
             .examples(["2026-12-01T09:00:00Z"])
             .into()
     }

@@ -178,8 +178,8 @@ impl utoipa::PartialSchema for Name {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .description(Some(
-                "A name on one line. Characters that are invisible or change the direction of text are refused, and so is anything \
-                 that mail programs turn into a link: a URL, an address, or a domain such as example.com.",
+                "A name on one line. Characters that are invisible or change the direction of text are refused, and so \
+                 is anything that mail programs turn into a link: a URL, an address, or a domain such as example.com.",
             ))
             .min_length(Some(*limits::DISPLAY_NAME.start()))
             .max_length(Some(*limits::DISPLAY_NAME.end()))

@@ -122,7 +122,8 @@ impl Behaviour {
             .run(
                 DatabaseOperation::RatePublishingEndpoint,
                 sqlx::query(
-                    "update publishing_endpoints set slowness = $3, has_answered = $4 where workspace_id = $1 and url = $2",
+                    "update publishing_endpoints set slowness = $3, has_answered = $4 where workspace_id = $1 and url \
+                     = $2",
                 )
                 .bind(publication.workspace)
                 .bind(&endpoint.url)

@@ -22,11 +22,13 @@ const EMAIL: &str = "gracemarker@example.com";
 
 /// Every row, file and e-mail that contains the marker, over all tables.
 async fn found(test: &TestApp) -> Vec<String> {
-    let tables: Vec<String> =
-        sqlx::query_scalar("select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE TABLE'")
-            .fetch_all(test.pool())
-            .await
-            .expect("tables");
+    let tables: Vec<String> = sqlx::query_scalar(
+        "select table_name::text from information_schema.tables where table_schema = 'public' and table_type = 'BASE \
+         TABLE'",
+    )
+    .fetch_all(test.pool())
+    .await
+    .expect("tables");
     assert!(tables.len() > 20, "{tables:?}");
     let mut found = Vec::new();
     for table in tables {

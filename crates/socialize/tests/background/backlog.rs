@@ -112,11 +112,13 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
     assert_eq!((counts.of(JobOutcome::LostLease), counts.total()), (1, 7));
     pool.close().await;
     eventually("its connections have ended", async || {
-        let others: i64 = sqlx::query_scalar("select count(*) from pg_stat_activity where datname = current_database() and application_name = $1")
-            .bind(NAME)
-            .fetch_one(&mut *connection)
-            .await
-            .expect("the activity of the server");
+        let others: i64 = sqlx::query_scalar(
+            "select count(*) from pg_stat_activity where datname = current_database() and application_name = $1",
+        )
+        .bind(NAME)
+        .fetch_one(&mut *connection)
+        .await
+        .expect("the activity of the server");
         others == 0
     })
     .await;

@@ -72,7 +72,8 @@ pub(crate) async fn registration(test: &TestApp) -> RegistrationId {
 async fn reset_link(test: &TestApp) -> (UserId, EmailTokenId) {
     let (user, id) = (test.user("ada").await, EmailTokenId::from(Uuid::now_v7()));
     sqlx::query(
-        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, 'reset_password', $3, $4)",
+        "insert into email_tokens (id, user_id, purpose, created_at, expires_at) values ($1, $2, 'reset_password', $3, \
+         $4)",
     )
     .bind(id)
     .bind(user)
@@ -208,14 +209,18 @@ async fn an_invite_is_sent_while_it_can_be_accepted() {
     execute(&test, rename, owner.uuid()).await;
     execute(&test, "update organizations set name = 'Größe & Co' where created_by = $1", owner.uuid()).await;
     // A name stored before names were checked.
-    let rename = "update workspaces set name = E'X\\r\\nBcc: x@y.example' where id = (select workspace_id from workspace_invites where id = $1)";
+    let rename = "update workspaces set name = E'X\\r\\nBcc: x@y.example' where id = (select workspace_id from \
+                  workspace_invites where id = $1)";
     execute(&test, rename, invite.uuid()).await;
     let (headers, text, html) = send(&test, Email::WorkspaceInvite { invite }).await;
     assert_eq!(headers["To"], "grace@example.com");
     assert_eq!(headers.get("Bcc"), None);
     assert!(text.starts_with("Hello,\n\nsomebody invites you to a workspace on Socialize"), "{text}");
-    let quoted = "\n\n> Invited by: Ada <b>\"L\"</b>\n> Workspace: (not shown here, because it contains a link or characters that cannot \
-                  be seen)\n> Organization: Größe & Co\n> Your role: reviewer\n\n";
+    let quoted = "\n\n\
+                  > Invited by: Ada <b>\"L\"</b>\n\
+                  > Workspace: (not shown here, because it contains a link or characters that cannot be seen)\n\
+                  > Organization: Größe & Co\n\
+                  > Your role: reviewer\n\n";
     assert!(text.contains(quoted), "{text}");
     assert!(text.contains("valid until 30 November 2026, 09:00 UTC"), "{text}");
     assert!(html.contains("Größe &#38; Co") && !html.contains("<b>"), "{html}");
@@ -346,7 +351,8 @@ async fn a_repeated_delivery_into_a_directory_replaces_the_first_one() {
     let id = enqueue_email(&test, Email::AlreadyRegistered { user }).await;
     test.run_due_jobs().await;
     let first = test.emails();
-    sqlx::query("insert into jobs (id, kind, payload, run_at, max_attempts, created_at) values ($1, 'send_email', $2, $3, 1, $3)")
+    sqlx::query("insert into jobs (id, kind, payload, run_at, max_attempts, created_at) values ($1, 'send_email', $2, \
+                 $3, 1, $3)")
         .bind(id)
         .bind(sqlx::types::Json(Email::AlreadyRegistered { user }))
         .bind(test.app.clock.now())

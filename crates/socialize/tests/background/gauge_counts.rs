@@ -39,11 +39,15 @@ const EXAMPLE: &str = "
     select add_workspace('00000000-0000-0000-0000-0000000000b0');
 ";
 
-const ADD: &str = "select add_item(gen_random_uuid(), (select id from workspaces limit 1), any_status()) from generate_series(1, 3)";
+const ADD: &str = "select add_item(gen_random_uuid(), (select id from workspaces limit 1), any_status()) from \
+                   generate_series(1, 3)";
 /// One of few ids, so that half of them exist.
-const UPSERT: &str = "select add_item(lpad(to_hex((random() * 20)::int), 32, '0')::uuid, (select id from workspaces limit 1), any_status())";
-const MOVE: &str = "update content_items set status = any_status() where id in (select id from content_items order by random() limit 3)";
-const EDIT: &str = "update content_items set version = version + 1 where id in (select id from content_items order by random() limit 3)";
+const UPSERT: &str = "select add_item(lpad(to_hex((random() * 20)::int), 32, '0')::uuid, (select id from workspaces \
+                      limit 1), any_status())";
+const MOVE: &str = "update content_items set status = any_status() where id in (select id from content_items order by \
+                    random() limit 3)";
+const EDIT: &str = "update content_items set version = version + 1 where id in (select id from content_items order by \
+                    random() limit 3)";
 const MERGE: &str = "merge into content_items as t using (select id from content_items order by random() limit 2) as s on t.id = s.id
      when matched and t.status = 'draft' then delete when matched then update set status = any_status()";
 const DELETE: &str =

@@ -201,7 +201,8 @@ async fn a_kind_of_another_version_is_left_alone() {
     let test = TestApp::start().await;
     let now = test.app.clock.now();
     sqlx::query(
-        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at) values ($1, 'of_tomorrow', '{}', $2, 3, $2)",
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at) values ($1, 'of_tomorrow', '{}', $2, \
+         3, $2)",
     )
     .bind(Uuid::now_v7())
     .bind(now)
@@ -245,7 +246,8 @@ async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
 async fn left_behind(test: &TestApp, attempts: i32) -> JobId {
     let id = enqueued(test, KIND).await;
     sqlx::query(
-        "update jobs set status = 'running', attempts = $2, lease_token = gen_random_uuid(), lease_expires_at = $3 where id = $1",
+        "update jobs set status = 'running', attempts = $2, lease_token = gen_random_uuid(), lease_expires_at = $3 \
+         where id = $1",
     )
     .bind(id)
     .bind(attempts)

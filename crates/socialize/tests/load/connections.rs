@@ -106,7 +106,15 @@ pub(crate) async fn broken_followups() -> Figure {
 async fn follow_up(address: SocketAddr) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    stream.write_all(b"POST /v1/organizations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 12\r\n\r\n").await?;
+    stream
+        .write_all(
+            b"POST /v1/organizations HTTP/1.1\r\n\
+              host: localhost\r\n\
+              content-type: application/json\r\n\
+              content-length: 12\r\n\
+              \r\n",
+        )
+        .await?;
     sleep(Duration::from_millis(5)).await;
     stream.write_all(br#"{"name":"A"}"#).await?;
     let refused = read_response(&mut stream).await?;

@@ -50,7 +50,8 @@ const MISTAKES: &[Mistake] = &[
     ),
     variable(
         &[("SOCIALIZE_DATABASE_URL", "postgres://u:hunter2/9@localhost/d")],
-        "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped /, which ends the part that a password can be in; write %2F",
+        "SOCIALIZE_DATABASE_URL: its password seems to contain an unescaped /, which ends the part that a password can \
+         be in; write %2F",
     ),
     // These would be valid URLs with the host `u`.
     variable(

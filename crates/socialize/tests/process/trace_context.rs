@@ -115,7 +115,8 @@ async fn who_is_believed_about_addresses_chooses_neither_ids_nor_sampling() {
     let report: Value = serde_json::from_str(&doctor.run().await.stdout).expect("a report");
     let checks = report["checks"].as_array().expect("checks");
     let proxies = checks.iter().find(|check| check["check"] == "proxies").expect("a finding");
-    let said = "X-Forwarded-For and X-Forwarded-Proto are believed from 10.0.0.1/32; traceparent is continued from 10.0.0.2/32, and linked to from everybody else";
+    let said = "X-Forwarded-For and X-Forwarded-Proto are believed from 10.0.0.1/32; traceparent is continued from \
+                10.0.0.2/32, and linked to from everybody else";
     assert_eq!((&proxies["verdict"], &proxies["detail"]), (&"ok".into(), &said.into()));
 }
 

@@ -310,7 +310,8 @@ impl TestApp {
         user: UserId,
         role: OrganizationRole,
     ) {
-        sqlx::query("insert into organization_members (organization_id, user_id, role, created_at) values ($1, $2, $3, $4)")
+        sqlx::query("insert into organization_members (organization_id, user_id, role, created_at) values ($1, $2, $3, \
+                     $4)")
             .bind(organization)
             .bind(user)
             .bind(role)

@@ -59,7 +59,8 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(
         Honoured,
         &["OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"],
-        "`always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`; by default `parentbased_always_on`. The ratio is 1 by default",
+        "`always_on`, `always_off`, `traceidratio`, or one of these after `parentbased_`; by default \
+         `parentbased_always_on`. The ratio is 1 by default",
     ),
     row(Honoured, &["OTEL_TRACES_EXPORTER", "OTEL_METRICS_EXPORTER"], "`otlp` (default) or `none`"),
     row(
@@ -74,7 +75,8 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
         ],
-        "`http://` or `https://` URL; nothing is sent without one. `/v1/traces` and `/v1/metrics` are appended to the first",
+        "`http://` or `https://` URL; nothing is sent without one. `/v1/traces` and `/v1/metrics` are appended to the \
+         first",
     ),
     row(
         Honoured,
@@ -177,7 +179,8 @@ pub const STANDARD_VARIABLES: &[StandardVariables] = &[
     row(
         Honoured,
         &["OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION"],
-        "`base2_exponential_bucket_histogram` (default) or `explicit_bucket_histogram`, with which queries need another setting of Prometheus: see METRICS.md",
+        "`base2_exponential_bucket_histogram` (default) or `explicit_bucket_histogram`, with which queries need \
+         another setting of Prometheus: see METRICS.md",
     ),
     row(
         Honoured,

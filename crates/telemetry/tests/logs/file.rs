@@ -294,23 +294,34 @@ fn mistakes_in_the_settings_are_explained() {
         ),
         (
             LogFileSettings { keep: 0, ..good.clone() },
-            "the number of log files to keep is 0: keep at least 1, so that a collector can finish reading it".to_owned(),
+            "the number of log files to keep is 0: keep at least 1, so that a collector can finish reading it"
+            .to_owned(),
         ),
         (
             good.clone(),
-            format!("the log file {} is being written by another process: give each process a file of its own", path.display()),
+            format!(
+                "the log file {} is being written by another process: give each process a file of its own",
+                path.display()
+            ),
         ),
         (
             LogFileSettings { path: "/".into(), ..good.clone() },
-            "the log file / is not a file name: name a file such as /var/log/socialize/serve.jsonl".to_owned(),
+            "the log file / is not a file name: name a file such as /var/log/socialize/serve.jsonl"
+                .to_owned(),
         ),
         (
             LogFileSettings { path: directory.path().to_path_buf(), ..good.clone() },
-            format!("cannot open the log file {} for appending: Is a directory (os error 21)", directory.path().display()),
+            format!(
+                "cannot open the log file {} for appending: Is a directory (os error 21)",
+                directory.path().display()
+            ),
         ),
         (
             LogFileSettings { path: inside_a_file, ..good.clone() },
-            format!("cannot create the directory {}/occupied of the log file: File exists (os error 17)", directory.path().display()),
+            format!(
+                "cannot create the directory {}/occupied of the log file: File exists (os error 17)",
+                directory.path().display()
+            ),
         ),
     ] {
         let settings = LogSettings { file: Some(settings), ..only_when_asked() };

@@ -22,7 +22,8 @@ fn a_request_is_one_aligned_line() {
     assert_eq!(
         pretty(false, &format!("{REQUEST}{job}")),
         concat!(
-            "07:31:00.123 INFO  http.server.request             12.3 ms 503  trace_id=4bf9 http.route=/v1/content-items/{id} error.type=timeout\n",
+            "07:31:00.123 INFO  http.server.request             12.3 ms 503  trace_id=4bf9 \
+             http.route=/v1/content-items/{id} error.type=timeout\n",
             "07:31:00.2Z  ERROR job.run                                      attempt=2\n",
         )
     );

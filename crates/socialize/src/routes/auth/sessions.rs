@@ -321,8 +321,8 @@ fn refuse_credentials(app: &App, attempt: &LoginAttempt) -> Error {
     };
     app.signals.login_attempted();
     app.signals.auth_failed(reason, attempt.account.as_ref().map(|account| account.id));
-    let message = "The e-mail address or the password is wrong, or the address is not confirmed yet. Whoever has just registered \
-                   finds a link in the mailbox. If you are sure of both, set a new password.";
+    let message = "The e-mail address or the password is wrong, or the address is not confirmed yet. Whoever has just \
+                   registered finds a link in the mailbox. If you are sure of both, set a new password.";
     Error::refused(ErrorCode::InvalidCredentials, message)
 }
 

@@ -206,7 +206,8 @@ impl LockedContentItem {
             .run(
                 DatabaseOperation::FindPublishedContentItem,
                 sqlx::query_scalar(
-                    "select not exists (select from content_items where workspace_id = $1 and published_at is not null)",
+                    "select not exists (select from content_items where workspace_id = $1 and published_at is not \
+                     null)",
                 )
                 .bind(self.item.summary.workspace_id)
                 .fetch_one(&mut **transaction),

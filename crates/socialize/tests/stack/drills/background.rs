@@ -92,7 +92,8 @@ pub(super) async fn backlogs_growing(drills: &mut Drills) {
         )
         insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
         select id, 1, 'A drill', 'A drill', created_by, now() from copies";
-    const REMOVE: &str = "delete from content_items where id in (select content_item_id from content_revisions where title = 'A drill')";
+    const REMOVE: &str = "delete from content_items where id in (select content_item_id from content_revisions where \
+                          title = 'A drill')";
     drills
         .drill(
             drill,
@@ -109,7 +110,8 @@ pub(super) async fn schedule_moved(drills: &mut Drills) {
         fires: &["PeriodicJobStalled{job_kind=give_up_publishing}"],
         explained: &[],
     };
-    const MOVE: &str = "update periodic_jobs set next_run_at = next_run_at + interval '1 year' where kind = 'give_up_publishing'";
+    const MOVE: &str = "update periodic_jobs set next_run_at = next_run_at + interval '1 year' where kind = \
+                        'give_up_publishing'";
     const MOVE_BACK: &str = "update periodic_jobs set next_run_at = now() where kind = 'give_up_publishing'";
     drills
         .drill(

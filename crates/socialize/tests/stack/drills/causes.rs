@@ -170,7 +170,8 @@ async fn gauges_drifted(drills: &mut Drills) {
         .drill(
             drill,
             async |world| {
-                let statement = "insert into gauge_transitions (gauge, to_status, count) values ('content_items', 'draft', 1)";
+                let statement = "insert into gauge_transitions (gauge, to_status, count) values ('content_items', \
+                                 'draft', 1)";
                 execute(world, statement).await;
             },
             async |world, ()| world.operate(&["gauges", "repair"]),

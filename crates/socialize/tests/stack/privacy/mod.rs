@@ -286,7 +286,8 @@ fn table(
     without_database: &Answers,
 ) -> String {
     let mut text = format!(
-        "{} operations, {} of them also without Postgres; {} markers, searched for in 8 forms.\n{} of {} lines in Loki, {} of {} traces in Tempo, {} series in Prometheus.\n\n",
+        "{} operations, {} of them also without Postgres; {} markers, searched for in 8 forms.\n\
+         {} of {} lines in Loki, {} of {} traces in Tempo, {} series in Prometheus.\n\n",
         answers.len(),
         without_database.len(),
         markers.count(),

@@ -353,8 +353,9 @@ pub const GROUPS: &[Group] = &[
 pub const NOT_FOLLOWED: &[(&str, &str)] = &[
     (
         "`messaging.*` for jobs",
-        "in development, and a job is no message: it is a row in the own database that waits for its time, is tried again and has an outcome. \
-         Runs are `CONSUMER` spans that link to the span that enqueued them; their metrics are `socialize.job.*`",
+        "in development, and a job is no message: it is a row in the own database that waits for its time, is tried \
+         again and has an outcome. Runs are `CONSUMER` spans that link to the span that enqueued them; their metrics \
+         are `socialize.job.*`",
     ),
     (
         "names of HTTP client spans",
@@ -374,11 +375,13 @@ pub const NOT_FOLLOWED: &[(&str, &str)] = &[
     ),
     (
         "bucket boundaries",
-        "advised for explicit buckets: up to 10 s for requests and database operations. Exponential buckets of scale 3 have no limit that a duration here reaches",
+        "advised for explicit buckets: up to 10 s for requests and database operations. Exponential buckets of scale 3 \
+         have no limit that a duration here reaches",
     ),
     (
         "series from the start",
-        "series of HEAD requests and of a second scheme begin with their first request, those of failed database operations with the first failure",
+        "series of HEAD requests and of a second scheme begin with their first request, those of failed database \
+         operations with the first failure",
     ),
 ];
 

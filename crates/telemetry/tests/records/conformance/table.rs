@@ -55,7 +55,8 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
                 "name",
                 Always,
                 "`telemetry.http_server`, `telemetry.http_client`, `telemetry.process` and `telemetry.pipeline`; \
-                 `socialize.database`, `socialize.queue`, `socialize.email`, `socialize.blobs`, `socialize.runtime` and `socialize.usage`",
+                 `socialize.database`, `socialize.queue`, `socialize.email`, `socialize.blobs`, `socialize.runtime` \
+                 and `socialize.usage`",
             ),
             ("version", Always, "the version of the crate"),
             ("attributes", Never, "there is nothing to say about it"),
@@ -72,7 +73,8 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
             (
                 "flags",
                 Always,
-                "the sampled flag, and whether the parent is remote: known in every case, set for requests of trusted callers",
+                "the sampled flag, and whether the parent is remote: known in every case, set for requests of trusted \
+                 callers",
             ),
             ("name", Always, "method and route template, or the kind of operation; never made from data"),
             (
