@@ -13,9 +13,6 @@ use telemetry::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use telemetry::otlp::HistogramAggregation;
 use telemetry::{Resource, SpanContext, SpanId, TraceId, exponential, metrics_request, prometheus};
 
-#[path = "../../crates/telemetry/tests/records/prometheus_text.rs"]
-mod prometheus_text;
-
 const NAMES: [&str; 3] =
     ["http.server.request.duration", "socialize.content_items.created", "process.memory.usage"];
 const LABEL_KEYS: &[&str] = &["http.route", "error.type"];
@@ -95,7 +92,7 @@ fuzz_target!(|input: Input| {
     }
     assert_eq!(read, points);
 
-    let scraped = prometheus_text::parse(&prometheus::render(&snapshot));
+    let scraped = exposition::parse(&prometheus::render(&snapshot));
     let mut scraped = scraped.iter();
     for family in &snapshot.families {
         let counted_nothing =

@@ -3,15 +3,6 @@
 //! Three processes serve as many requests as possible side by side: one with almost no telemetry, one whose
 //! collector accepts everything, and one whose collector accepts connections but never responds.
 
-#[path = "process/exposition.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod exposition;
-#[path = "process/harness.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod harness;
-#[path = "../../telemetry/tests/records/prometheus_text.rs"]
-mod prometheus_text;
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -22,13 +13,12 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::DefaultBodyLimit;
+use exposition::Exposition;
 use nix::sys::signal::Signal;
 use socialize::cluster::free_loopback_port;
 use tempfile::TempDir;
 use test_support::TestDatabase;
-
-use exposition::Exposition;
-use harness::{Launch, Process, eventually};
+use test_support::process::{Launch, Process, eventually};
 
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
 /// Maximum memory that telemetry may add, with either collector.

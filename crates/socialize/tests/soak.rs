@@ -1,21 +1,11 @@
 //! A day of load in ten minutes, which reveals per-request leaks. Run by `./test soak`.
 
-#[path = "process/exposition.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod exposition;
-#[path = "process/harness.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod harness;
-#[path = "../../telemetry/tests/records/prometheus_text.rs"]
-mod prometheus_text;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use test_support::TestDatabase;
-
-use harness::{Launch, Process, program};
+use test_support::process::{Launch, Process, program};
 
 /// Requests a second, far below what two cores can serve.
 const USUAL_RATE: f64 = 200.0;

@@ -10,13 +10,13 @@ use nix::sys::signal::Signal;
 use reqwest::{Client, Response};
 use serde_json::Value;
 use test_support::TestDatabase;
+use test_support::process::{Launch, User, longest_list};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::Figure;
-use crate::harness::{Launch, User, longest_list};
 
 const MIB: f64 = (1 << 20) as f64;
 

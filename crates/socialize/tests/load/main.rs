@@ -6,14 +6,6 @@
 mod claims;
 mod connections;
 mod emails;
-#[path = "../process/exposition.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod exposition;
-#[path = "../process/harness.rs"]
-#[expect(dead_code, reason = "shared with the tests of the process")]
-mod harness;
-#[path = "../../../telemetry/tests/records/prometheus_text.rs"]
-mod prometheus_text;
 mod publications;
 
 use std::collections::BTreeMap;

@@ -4,9 +4,8 @@ use std::process::{Command, Stdio};
 
 use http::Method;
 use serde_json::{Value, json};
+use test_support::process::{Launch, Process, User};
 use test_support::{TestDatabase, python_tool};
-
-use crate::harness::{Launch, Process, User};
 
 /// Checks of every response. Invalid input must be rejected; valid input need not be accepted, because the
 /// document cannot express, for example, which content item may be submitted now.

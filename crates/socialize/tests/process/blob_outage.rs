@@ -5,9 +5,8 @@ use std::net::TcpListener;
 
 use http::{Method, StatusCode};
 use serde_json::json;
+use test_support::process::{Launch, Process, User, eventually, read};
 use test_support::{Answer, S3_BUCKET, S3_KEY, S3Server, TestDatabase};
-
-use crate::harness::{Launch, Process, User, eventually, read};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n and so on";
 const OPERATIONS: &str = "socialize_blob_operation_duration_seconds_count";

@@ -6,15 +6,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use exposition::Exposition;
 use http::Method;
 use nix::sys::signal::Signal;
 use otlp_sink::{Answer as SinkAnswer, Export, OtlpSink};
 use serde_json::{Value, json};
 use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
-
-use crate::exposition::Exposition;
-use crate::harness::{Launch, Process, User, eventually};
+use test_support::process::{Launch, Process, User, eventually};
 
 /// Size of the queue of one signal.
 const QUEUE_BYTES: u64 = 8 << 20;

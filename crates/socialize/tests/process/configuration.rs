@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::harness::{Ended, Launch, program};
+use test_support::process::{Ended, Launch, program};
 
 /// No server listens there; the configuration is checked before any connection.
 const DATABASE_URL: &str = "postgres://socialize:database-password@127.0.0.1:1/socialize";

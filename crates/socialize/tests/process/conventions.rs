@@ -7,9 +7,8 @@ use otlp_sink::OtlpSink;
 use otlp_sink::conventions::{GROUPS, Group, Kind, Sent};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
+use test_support::process::{Launch, Process, User};
 use test_support::{Answer, TestDatabase};
-
-use crate::harness::{Launch, Process, User};
 
 const LIST: &str = "/v1/organizations";
 

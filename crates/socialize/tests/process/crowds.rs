@@ -7,12 +7,11 @@ use http::Method;
 use reqwest::{Client, Response};
 use serde_json::Value;
 use test_support::TestDatabase;
+use test_support::process::{Launch, PATIENCE, Process, User, eventually, longest_list};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-use crate::harness::{Launch, PATIENCE, Process, User, eventually, longest_list};
 
 /// Clients can connect from every address of the loopback network.
 fn stranger(last: usize) -> Ipv4Addr {

@@ -3,10 +3,9 @@
 use http::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use test_support::process::{Launch, Process, User, eventually};
 use test_support::{Answer, TestDatabase};
 use url::Url;
-
-use crate::harness::{Launch, Process, User, eventually};
 
 async fn execute(database: &TestDatabase, statement: String) {
     sqlx::query(AssertSqlSafe(statement)).execute(database.pool()).await.expect("a statement");

@@ -14,9 +14,8 @@ use serde_json::{Value, json};
 use socialize::cluster::{Cluster, ClusterSettings, Durability};
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
+use test_support::process::{Launch, Process, User, eventually};
 use tokio::task::JoinHandle;
-
-use crate::harness::{Launch, Process, User, eventually};
 
 /// Acquire timeout in these tests.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(1);

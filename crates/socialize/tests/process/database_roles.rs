@@ -5,10 +5,9 @@ use http::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use test_support::TestDatabase;
+use test_support::process::{Launch, User, program};
 use url::Url;
 use uuid::Uuid;
-
-use crate::harness::{Launch, User, program};
 
 /// The two roles with unique names, because roles belong to the whole server.
 struct Roles {

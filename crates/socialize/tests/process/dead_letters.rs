@@ -4,9 +4,8 @@
 use domain::ids::JobId;
 use serde_json::{Value, json};
 use test_support::TestDatabase;
+use test_support::process::{Ended, Launch, eventually, program};
 use uuid::Uuid;
-
-use crate::harness::{Ended, Launch, eventually, program};
 
 /// Part of every payload here, and of nothing else.
 const CONTENT: &str = "of-a-customer";

@@ -17,9 +17,8 @@ use socialize::cluster::InitializedCluster;
 use sqlx::PgPool;
 use tempfile::TempDir;
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, User, eventually};
 use uuid::Uuid;
-
-use crate::harness::{Launch, Process, User, eventually};
 
 /// A directory that the user of Postgres, who may differ from ours, can enter.
 fn directory() -> TempDir {

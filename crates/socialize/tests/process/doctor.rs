@@ -8,8 +8,7 @@ use otlp_sink::{Answer as SinkAnswer, OtlpSink};
 use serde_json::Value;
 use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, program};
+use test_support::process::{Launch, program};
 
 /// Result of a run: the exit code, and verdict and text by check.
 struct Findings {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, User, eventually};
 use tokio::net::TcpStream;
 
-use crate::harness::{Launch, Process, User, eventually};
 use crate::hostile_clients::{head, http2_client, lock_organizations, wait_for_active_requests};
 use crate::raw_connection::RawConnection;
 
@@ -44,7 +44,7 @@ async fn requests_under_way_are_answered_while_new_ones_go_elsewhere() {
             request.header("authorization", &user.authorization).json(&serde_json::json!({"name": "A"}));
         let under_way = tokio::spawn(async move {
             match over_http_2 {
-                true => crate::harness::read(request.send().await.expect("an answer")).await,
+                true => test_support::process::read(request.send().await.expect("an answer")).await,
                 false => RawConnection::send(address, creation).await.answer().await,
             }
         });

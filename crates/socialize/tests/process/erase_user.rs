@@ -3,8 +3,7 @@
 use http::Method;
 use serde_json::json;
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, User, eventually, program};
+use test_support::process::{Launch, User, eventually, program};
 
 #[tokio::test]
 async fn an_operator_erases_a_person_once_and_again() {

@@ -7,9 +7,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point}
 use otlp_sink::OtlpSink;
 use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
+use test_support::process::Launch;
 use tokio::time::Instant;
-
-use crate::harness::Launch;
 
 /// Longer than any test, so that only the first and the last collection are exported.
 const NEVER: (&str, &str) = ("OTEL_METRIC_EXPORT_INTERVAL", "3600000");

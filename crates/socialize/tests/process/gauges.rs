@@ -1,10 +1,9 @@
 //! Gauges of the database: exported by one of several processes, and `socialize gauges`.
 
+use exposition::Exposition;
 use nix::sys::signal::Signal;
 use test_support::TestDatabase;
-
-use crate::exposition::Exposition;
-use crate::harness::{Ended, Launch, Process, eventually, program};
+use test_support::process::{Ended, Launch, Process, eventually, program};
 
 const LAST_SUCCESS: &str = "socialize_sampler_last_success_time_seconds";
 const CONTENT_ITEMS: &str = "socialize_content_items";

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, User, eventually};
 
-use crate::harness::{Launch, Process, User, eventually};
 use crate::hostile_clients::{head, http2_client};
 use crate::raw_connection::RawConnection;
 

@@ -9,8 +9,8 @@ use otlp_sink::OtlpSink;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use test_support::TestDatabase;
+use test_support::process::{Launch, PATIENCE, Process, User, eventually};
 
-use crate::harness::{Launch, PATIENCE, Process, User, eventually};
 use crate::raw_connection::RawConnection;
 use crate::telemetry_over_otlp::{Received, values};
 
@@ -167,7 +167,7 @@ async fn headers_that_are_too_large_are_refused() {
     let client = http2_client();
     let url = format!("http://{}/nothing", process.public());
     let request = client.get(&url).header("x-large", "a".repeat(17_000));
-    let answer = crate::harness::read(request.send().await.expect("an answer")).await;
+    let answer = test_support::process::read(request.send().await.expect("an answer")).await;
     answer.expect_error(431, "headers_too_large");
     assert_undisturbed(&process).await;
     process.stop().await;
@@ -192,7 +192,7 @@ async fn http_2_without_negotiation_is_spoken() {
     while let Some(response) = streams.join_next().await {
         let response = response.expect("no panic");
         assert_eq!(response.version(), http::Version::HTTP_2);
-        let answer = crate::harness::read(response).await.expect_error(401, "unauthenticated");
+        let answer = test_support::process::read(response).await.expect_error(401, "unauthenticated");
         ids.insert(answer.header("x-request-id").expect("a request id").to_owned());
     }
     assert_eq!(ids.len(), 50);

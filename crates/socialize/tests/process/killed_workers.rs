@@ -19,10 +19,9 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use socialize::clock::Clock;
 use tempfile::TempDir;
+use test_support::process::{Launch, Process, User, eventually};
 use test_support::{TestDatabase, python_tool};
 use tokio::net::TcpListener;
-
-use crate::harness::{Launch, Process, User, eventually};
 
 const KILLS: usize = 50;
 /// Number of e-mails, and of items to be published.

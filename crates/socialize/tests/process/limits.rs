@@ -4,8 +4,7 @@ use http::Method;
 use serde_json::json;
 use sqlx::PgPool;
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, eventually};
+use test_support::process::{Launch, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_log_ins_are_counted_over_two_processes() {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, eventually};
 
-use crate::harness::{Launch, Process, eventually};
 use crate::raw_connection::RawConnection;
 
 async fn ask(process: &Process, request: &str) -> u16 {

@@ -1,8 +1,7 @@
 //! `socialize operator add`, `remove` and `list`
 
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, User, program};
+use test_support::process::{Launch, User, program};
 
 fn add(database_url: &str, email: &str) -> Launch {
     Launch::of(program(&["operator", "add", email])).variable("SOCIALIZE_DATABASE_URL", database_url)

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use http::Method;
 use serde_json::json;
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, User, eventually, read};
+use test_support::process::{Launch, User, eventually, read};
 
 /// Every file below a directory, with its permissions.
 fn files(directory: &Path) -> Vec<(PathBuf, u32)> {

@@ -9,10 +9,10 @@ use serde_json::json;
 use socialize::cluster::free_loopback_port;
 use tempfile::TempDir;
 use test_support::TestDatabase;
+use test_support::process::{Launch, User, eventually};
 use url::Url;
 
 use crate::doctor::finding;
-use crate::harness::{Launch, User, eventually};
 use crate::wrong_databases::serve_says_what_doctor_says;
 
 /// A PgBouncer with the settings of its package, except for `pool_mode`.

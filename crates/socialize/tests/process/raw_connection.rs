@@ -6,11 +6,10 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 use test_support::Answer;
+use test_support::process::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-use crate::harness::PATIENCE;
 
 pub(crate) struct RawConnection {
     stream: TcpStream,

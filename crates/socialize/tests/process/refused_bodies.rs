@@ -10,12 +10,11 @@ use futures_util::{StreamExt, stream};
 use http::Method;
 use reqwest::Client;
 use test_support::TestDatabase;
+use test_support::process::{Launch, PATIENCE, Process, User};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-
-use crate::harness::{Launch, PATIENCE, Process, User};
 
 /// Long enough for the server to respond before the body arrives.
 const PAUSE: Duration = Duration::from_millis(20);

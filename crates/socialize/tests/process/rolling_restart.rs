@@ -9,11 +9,10 @@ use nix::sys::signal::Signal;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use test_support::process::{Launch, Process, User, eventually};
 use test_support::{S3_BUCKET, S3_KEY, S3Server, TestDatabase};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-
-use crate::harness::{Launch, Process, User, eventually};
 
 /// Number of concurrent users.
 const PEOPLE: usize = 6;
@@ -94,7 +93,9 @@ async fn work_as(seen: &Seen, url: &str, user: &User) {
     let client = Client::builder().no_proxy().build().expect("a client");
     let call = async |request: RequestBuilder, expected: StatusCode| {
         let problem = match request.header("authorization", &user.authorization).send().await {
-            Ok(answer) if answer.status() == expected => return crate::harness::read(answer).await.body,
+            Ok(answer) if answer.status() == expected => {
+                return test_support::process::read(answer).await.body;
+            }
             Ok(answer) => format!("{} {}", answer.status(), answer.text().await.unwrap_or_default()),
             Err(error) => format!("{error:?}"),
         };

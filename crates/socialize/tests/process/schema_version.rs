@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, eventually};
 
 use crate::doctor::finding;
-use crate::harness::{Launch, Process, eventually};
 
 /// Schema state on the operations listener.
 async fn schema(process: &Process) -> Value {

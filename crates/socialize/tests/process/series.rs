@@ -9,8 +9,8 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use otlp_sink::{Export, OtlpSink};
 use telemetry::catalogue::MetricKind;
 use test_support::TestDatabase;
+use test_support::process::Launch;
 
-use crate::harness::Launch;
 use crate::telemetry_over_otlp::last_collection;
 
 /// Longer than any test, so that only the first and the last collection are sent.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use test_support::TestDatabase;
+use test_support::process::{Launch, Process, User, eventually};
 
-use crate::harness::{Launch, Process, User, eventually};
 use crate::hostile_clients::{head, lock_organizations, wait_for_active_requests};
 use crate::raw_connection::RawConnection;
 

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 use test_support::TestDatabase;
-
-use crate::harness::{Launch, program};
+use test_support::process::{Launch, program};
 
 #[tokio::test]
 async fn people_get_through_the_workflows() {

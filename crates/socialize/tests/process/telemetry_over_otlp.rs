@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
+use exposition::Exposition;
 use http::Method;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
@@ -16,10 +17,8 @@ use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
 use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
 use telemetry::{Sampler, exponential, names, prometheus};
+use test_support::process::{Launch, Process, User};
 use test_support::{Answer, TestDatabase, assert_known_attributes};
-
-use crate::exposition::Exposition;
-use crate::harness::{Launch, Process, User};
 
 const PROTOCOLS: [(&str, ReceivedBy); 2] = [("http/protobuf", ReceivedBy::Http), ("grpc", ReceivedBy::Grpc)];
 
@@ -99,7 +98,7 @@ async fn send(process: &Process, user: &User, case: &Case) -> Answer {
     if let Some(content_type) = case.content_type {
         request = request.header("content-type", content_type).body(case.body.clone());
     }
-    crate::harness::read(request.send().await.expect("an answer")).await
+    test_support::process::read(request.send().await.expect("an answer")).await
 }
 
 #[tokio::test]

@@ -3,9 +3,9 @@
 use http::Method;
 use otlp_sink::OtlpSink;
 use serde_json::Value;
+use test_support::process::{Launch, Process};
 use test_support::{Answer, TestDatabase};
 
-use crate::harness::{Launch, Process};
 use crate::telemetry_over_otlp::{Received, hex};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";

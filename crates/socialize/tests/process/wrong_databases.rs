@@ -5,10 +5,10 @@ use http::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use test_support::TestDatabase;
+use test_support::process::{Launch, User, eventually};
 use url::Url;
 
 use crate::doctor::finding;
-use crate::harness::{Launch, User, eventually};
 
 /// A database of the shared server, created with special options and dropped with the test.
 struct Wrong {

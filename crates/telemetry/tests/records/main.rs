@@ -7,7 +7,6 @@ mod generated;
 mod http_client;
 mod metrics;
 mod operations;
-mod prometheus_text;
 mod requests;
 mod support;
 mod trace_context;

@@ -1,7 +1,7 @@
 //! Round trip of generated metric values, sent and scraped: the decoded message and the parsed text
 //! equal the snapshot.
 
-use crate::prometheus_text::{Sample, ScrapedFamily, parse};
+use exposition::{Sample, ScrapedFamily, parse};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;

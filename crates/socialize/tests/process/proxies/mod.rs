@@ -10,11 +10,11 @@ use bytes::Bytes;
 use http::{Method, Version};
 use reqwest::{Body, Client, RequestBuilder};
 use serde_json::{Value, json};
+use test_support::process::{Launch, Process, User, eventually, read};
 use test_support::{Answer, TestDatabase};
 use tokio::sync::mpsc;
 
 use self::program::{Kind, Proxy};
-use crate::harness::{Launch, Process, User, eventually, read};
 
 /// Addresses of two clients. The proxy itself connects from 127.0.0.1.
 const ADA: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

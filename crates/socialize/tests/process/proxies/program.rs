@@ -8,8 +8,7 @@ use std::process::{Child, Command, Stdio};
 use reqwest::Client;
 use tempfile::TempDir;
 use test_support::cache_directory;
-
-use crate::harness::{PATIENCE, eventually};
+use test_support::process::{PATIENCE, eventually};
 
 const RECIPES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/proxies");
 /// Values in the recipes that the test replaces.

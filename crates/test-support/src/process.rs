@@ -1,6 +1,6 @@
 //! Starts the real program and observes it from outside.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::ids::{SessionId, UserId};
+use exposition::Exposition;
 use http::{HeaderMap, Method};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,19 +19,19 @@ use socialize::secret::Secret;
 use socialize::token::Tokens;
 use sqlx::PgPool;
 use tempfile::TempDir;
-use test_support::{Answer, assert_known_fields};
 use uuid::Uuid;
 
-use crate::exposition::Exposition;
+use crate::cache::variable;
+use crate::{Answer, assert_known_fields};
 
 /// Timeout for the slowest machine; a test that reaches it has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Signs the access tokens of every process in these tests.
-pub(crate) const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
+pub const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
 
 /// Waits until `condition` returns a value, and panics on timeout.
-pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition().await {
@@ -42,26 +43,26 @@ pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -
 }
 
 /// A command line with its complete environment: nothing is inherited.
-pub(crate) struct Launch {
+pub struct Launch {
     command: Command,
     mail: TempDir,
 }
 
 impl Launch {
     /// `socialize serve` on free ports, with all required settings.
-    pub(crate) fn serve(database_url: &str) -> Self {
+    pub fn serve(database_url: &str) -> Self {
         Self::role("serve", database_url)
     }
 
     /// Like [`Self::serve`], after running a shell script, such as one that changes limits.
-    pub(crate) fn serve_after(script: &str, database_url: &str) -> Self {
+    pub fn serve_after(script: &str, database_url: &str) -> Self {
         let mut command = bare(Command::new("/bin/sh"));
-        command.args(["-c", &format!("{script} && exec \"$0\" serve"), env!("CARGO_BIN_EXE_socialize")]);
+        command.arg("-c").arg(format!("{script} && exec \"$0\" serve")).arg(executable());
         Self::of(command).with_settings(database_url)
     }
 
     /// `socialize work` or another role with the same settings.
-    pub(crate) fn role(role: &str, database_url: &str) -> Self {
+    pub fn role(role: &str, database_url: &str) -> Self {
         Self::of(program(&[role])).with_settings(database_url)
     }
 
@@ -82,11 +83,12 @@ impl Launch {
     }
 
     /// Without jobs, for tests in which every operation must come from the test.
-    pub(crate) fn without_worker(self) -> Self {
+    pub fn without_worker(self) -> Self {
         self.variable("SOCIALIZE_SERVE_WORKS", "false")
     }
 
-    pub(crate) fn of(command: Command) -> Self {
+    /// A command without any settings.
+    pub fn of(command: Command) -> Self {
         Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
     }
 
@@ -96,28 +98,32 @@ impl Launch {
             .variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
     }
 
-    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+    /// Appends arguments.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
     }
 
-    pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    /// Sets an environment variable.
+    pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub(crate) fn without(mut self, name: &str) -> Self {
+    /// Removes an environment variable.
+    pub fn without(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
     }
 
-    pub(crate) fn variables(mut self, variables: &[(&str, &str)]) -> Self {
+    /// Sets several environment variables.
+    pub fn variables(mut self, variables: &[(&str, &str)]) -> Self {
         self.command.envs(variables.iter().copied());
         self
     }
 
     /// Starts the process and waits until it listens.
-    pub(crate) async fn start(self) -> Process {
+    pub async fn start(self) -> Process {
         let mut process = self.spawn();
         let started = eventually("the start of the process", async || {
             assert!(process.exit_status().is_none(), "it ended at start: {}", process.standard_error());
@@ -132,14 +138,14 @@ impl Launch {
     }
 
     /// Starts a server and waits until it is ready.
-    pub(crate) async fn start_ready(self) -> Process {
+    pub async fn start_ready(self) -> Process {
         let process = self.start().await;
         eventually("readiness", async || (process.ready().await == 200).then_some(())).await;
         process
     }
 
     /// Starts the process without waiting.
-    pub(crate) fn spawn(mut self) -> Process {
+    pub fn spawn(mut self) -> Process {
         let mut child = self.command.spawn().expect("the program can be started");
         let stdout = Output::collect(child.stdout.take().expect("a piped standard output"));
         let stderr = Output::collect(child.stderr.take().expect("a piped standard error"));
@@ -150,16 +156,21 @@ impl Launch {
     }
 
     /// Runs a process until it exits.
-    pub(crate) async fn run(self) -> Ended {
+    pub async fn run(self) -> Ended {
         let mut process = self.spawn();
         let status = process.wait_for_exit().await;
         Ended { status, stdout: process.stdout.whole_text(), stderr: process.stderr.whole_text() }
     }
 }
 
+/// The program under test. Cargo names it to the tests of its own package, which it builds with them.
+fn executable() -> OsString {
+    variable("CARGO_BIN_EXE_socialize").expect("a test of the package socialize, run by cargo")
+}
+
 /// The program with these arguments and an empty environment.
-pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = bare(Command::new(env!("CARGO_BIN_EXE_socialize")));
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = bare(Command::new(executable()));
     command.args(arguments);
     command
 }
@@ -172,14 +183,17 @@ fn bare(mut command: Command) -> Command {
 }
 
 /// Result of a process that has exited.
-pub(crate) struct Ended {
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// Everything that it wrote to standard output.
+    pub stdout: String,
+    /// Everything that it wrote to standard error.
+    pub stderr: String,
 }
 
 /// A running process. It is killed when dropped.
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     stdout: Output,
     stderr: Output,
@@ -190,25 +204,28 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    pub(crate) fn id(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Address of the public listener.
-    pub(crate) fn public(&self) -> SocketAddr {
+    pub fn public(&self) -> SocketAddr {
         self.public.expect("the process has said where it listens")
     }
 
     /// Address of the operations listener.
-    pub(crate) fn operations(&self) -> SocketAddr {
+    pub fn operations(&self) -> SocketAddr {
         self.operations.expect("the process has said where it listens")
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    /// Client that ignores proxies of the environment.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 
-    pub(crate) fn lines(&self) -> Vec<Value> {
+    /// Log lines so far.
+    pub fn lines(&self) -> Vec<Value> {
         let parse = |line: &String| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
         };
@@ -218,33 +235,29 @@ impl Process {
     }
 
     /// Every log line so far as raw text.
-    pub(crate) fn line_texts(&self) -> Vec<String> {
+    pub fn line_texts(&self) -> Vec<String> {
         self.stdout.lock().lines.clone()
     }
 
     /// Log lines of an event.
-    pub(crate) fn events(&self, event: &str) -> Vec<Value> {
+    pub fn events(&self, event: &str) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["event"] == event);
         lines
     }
 
-    pub(crate) async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    /// Waits for a log line.
+    pub async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.lines().into_iter().find(&is_it)).await
     }
 
-    pub(crate) fn standard_error(&self) -> String {
+    /// Standard error so far.
+    pub fn standard_error(&self) -> String {
         self.stderr.lock().lines.join("\n")
     }
 
     /// Sends a request to the public listener, with a JSON body unless it is `Null`.
-    pub(crate) async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &Value,
-    ) -> Answer {
+    pub async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
         let mut request = self.client.request(method, format!("http://{}{path}", self.public()));
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -256,36 +269,36 @@ impl Process {
     }
 
     /// Sends a `GET` request without further headers.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Answer {
         self.call(Method::GET, path, &[], &Value::Null).await
     }
 
     /// Sends a `GET` request to the operations listener.
-    pub(crate) async fn operations_get(&self, path: &str) -> Answer {
+    pub async fn operations_get(&self, path: &str) -> Answer {
         let url = format!("http://{}{path}", self.operations());
         read(self.client.get(url).send().await.expect("an answer")).await
     }
 
     /// Status of the public readiness probe.
-    pub(crate) async fn ready(&self) -> u16 {
+    pub async fn ready(&self) -> u16 {
         self.get("/health/ready").await.status.as_u16()
     }
 
     /// Current metrics.
-    pub(crate) async fn metrics(&self) -> Exposition {
+    pub async fn metrics(&self) -> Exposition {
         let answer = self.operations_get("/metrics").await.expect(200);
         Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))
     }
 
     /// Number of threads of the process whose name has this prefix.
-    pub(crate) fn threads_named(&self, prefix: &str) -> usize {
+    pub fn threads_named(&self, prefix: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a living process");
         let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
         names.filter(|name| name.starts_with(prefix)).count()
     }
 
     /// Resident memory of the process.
-    pub(crate) fn resident_bytes(&self) -> u64 {
+    pub fn resident_bytes(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a living process");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
@@ -293,17 +306,18 @@ impl Process {
         kibibytes << 10
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id().cast_signed()), signal).expect("the process exists");
     }
 
     /// Exit status, if it has exited.
-    pub(crate) fn exit_status(&mut self) -> Option<ExitStatus> {
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process is a child of this one")
     }
 
     /// Waits for the exit and for all output.
-    pub(crate) async fn wait_for_exit(&mut self) -> ExitStatus {
+    pub async fn wait_for_exit(&mut self) -> ExitStatus {
         let status = eventually("the end of the process", async || self.exit_status()).await;
         eventually("the end of its output", async || {
             (self.stdout.lock().has_ended && self.stderr.lock().has_ended).then_some(())
@@ -313,7 +327,7 @@ impl Process {
     }
 
     /// Asks it to stop and asserts that it exits without an error.
-    pub(crate) async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         self.signal(Signal::SIGTERM);
         let status = self.wait_for_exit().await;
         assert_eq!(status.code(), Some(0), "{status}: {}", self.standard_error());
@@ -336,7 +350,7 @@ impl Drop for Process {
 
 /// Creates a content item with the maximum number and length of revisions on a page, and returns the path of
 /// their list.
-pub(crate) async fn longest_list(process: &Process, user: &User, pool: &PgPool) -> String {
+pub async fn longest_list(process: &Process, user: &User, pool: &PgPool) -> String {
     let create = async |path: &str, body: Value| {
         let created = process.call(Method::POST, path, &[user.header()], &body).await.expect(201);
         created.body["id"].as_str().expect("an id").to_owned()
@@ -359,7 +373,7 @@ pub(crate) async fn longest_list(process: &Process, user: &User, pool: &PgPool) 
 }
 
 /// Reads the whole response.
-pub(crate) async fn read(response: reqwest::Response) -> Answer {
+pub async fn read(response: reqwest::Response) -> Answer {
     let (status, headers): (_, HeaderMap) = (response.status(), response.headers().clone());
     let bytes = response.bytes().await.expect("a whole body").to_vec();
     let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -399,18 +413,19 @@ impl Output {
 }
 
 /// A user with an access token.
-pub(crate) struct User {
-    pub(crate) authorization: String,
+pub struct User {
+    /// Value of the header `authorization`.
+    pub authorization: String,
 }
 
 impl User {
     /// Inserts a verified user with a session, without the cost of hashing a password.
-    pub(crate) async fn insert(pool: &PgPool) -> Self {
+    pub async fn insert(pool: &PgPool) -> Self {
         Self::insert_with(pool, SERVER_SECRET).await
     }
 
     /// Like [`Self::insert`], for a server with another secret.
-    pub(crate) async fn insert_with(pool: &PgPool, server_secret: &str) -> Self {
+    pub async fn insert_with(pool: &PgPool, server_secret: &str) -> Self {
         let id = UserId::from(Uuid::now_v7());
         let now = Clock::default().now();
         sqlx::query(
@@ -433,7 +448,7 @@ impl User {
     }
 
     /// Header that authenticates the user.
-    pub(crate) fn header(&self) -> (&str, &str) {
+    pub fn header(&self) -> (&str, &str) {
         ("authorization", &self.authorization)
     }
 }

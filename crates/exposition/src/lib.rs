@@ -1,20 +1,24 @@
-//! Strict parser of `/metrics`.
+//! Strict parser of `/metrics`, written independently of the renderer that it checks.
+
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::prometheus_text::{self, Sample, ScrapedFamily};
+pub use text::{Sample, ScrapedFamily, parse};
 
 /// Label names with their values.
 type Labels = BTreeMap<String, String>;
 
 /// The content of `/metrics`.
-pub(crate) struct Exposition {
-    pub(crate) families: Vec<ScrapedFamily>,
+pub struct Exposition {
+    /// Metrics in the order of the text.
+    pub families: Vec<ScrapedFamily>,
 }
 
 impl Exposition {
-    pub(crate) fn parse(text: &str) -> Self {
-        Self { families: prometheus_text::parse(text) }
+    /// Parses a whole response.
+    pub fn parse(text: &str) -> Self {
+        Self { families: text::parse(text) }
     }
 
     fn samples(&self) -> impl Iterator<Item = &Sample> {
@@ -23,7 +27,7 @@ impl Exposition {
 
     /// Value of the series with exactly these labels.
     #[track_caller]
-    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let is_it = |sample: &&Sample| {
             sample.name == name && sample.labels.len() == labels.len() && has(sample, labels)
         };
@@ -31,14 +35,14 @@ impl Exposition {
     }
 
     /// Sum of all series with at least these labels.
-    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let is_one = |sample: &&Sample| sample.name == name && has(sample, labels);
         self.samples().filter(is_one).map(|sample| sample.value).sum()
     }
 
     /// Checks the guarantees of the format: unique series, cumulative buckets, and a last bucket that equals
     /// the count.
-    pub(crate) fn assert_series_are_whole(&self) {
+    pub fn assert_series_are_whole(&self) {
         for family in &self.families {
             let series: BTreeSet<(&str, Labels)> =
                 family.samples.iter().map(|sample| (&sample.name[..], labels_of(sample))).collect();

@@ -107,7 +107,7 @@ enum Template {
 /// Returns the template with the current migrations, which the first test that needs it builds.
 async fn migrated_template(server: &SharedServer, maintenance: &mut PgConnection) -> String {
     // Migrations are read at run time, because the compiler would not notice a new file.
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../socialize/migrations");
     let migrator = Migrator::new(directory).await.expect("readable migrations");
     let mut hasher = DefaultHasher::new();
     for migration in migrator.iter() {

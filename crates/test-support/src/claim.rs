@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 use uuid::Uuid;
 
 /// The statement that the worker sends.
-const CLAIM: &str = include_str!("../../src/queue/claim.sql");
+const CLAIM: &str = include_str!("../../socialize/src/queue/claim.sql");
 
 /// Returns the statement that claims eight e-mails, and posts for 32 slots. `prefix` precedes it, such as
 /// `explain`.

@@ -556,7 +556,7 @@ pub fn render() -> String {
          \n\
          The tables have every required, conditionally required and recommended attribute of the groups that\n\
          concern Socialize. Those of level opt-in are not listed. Tests compare the tables with what a process\n\
-         sends (`crates/telemetry/tests/otlp_sink/src/conventions.rs`).\n",
+         sends (`crates/otlp-sink/src/conventions.rs`).\n",
     );
     for group in GROUPS {
         let name = if matches!(group.kind, Kind::Metric(..)) {

@@ -5,6 +5,7 @@ mod cache;
 mod claim;
 mod contract;
 mod database;
+pub mod process;
 mod recorded;
 mod s3_server;
 mod server;

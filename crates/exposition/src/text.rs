@@ -1,25 +1,35 @@
-//! A strict parser of the Prometheus text format.
+//! Lines of the Prometheus text format.
 
 /// One line with a value.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Sample {
-    pub(crate) name: String,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) value: f64,
+pub struct Sample {
+    /// Name with its suffix, such as `_bucket`.
+    pub name: String,
+    /// Labels in the order of the line.
+    pub labels: Vec<(String, String)>,
+    /// Value, which may be infinite or not a number.
+    pub value: f64,
 }
 
 /// One metric in the text format.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct ScrapedFamily {
-    pub(crate) name: String,
-    pub(crate) help: String,
-    pub(crate) kind: String,
-    pub(crate) samples: Vec<Sample>,
+pub struct ScrapedFamily {
+    /// Name without suffixes.
+    pub name: String,
+    /// Unescaped help text.
+    pub help: String,
+    /// Type, such as `counter`.
+    pub kind: String,
+    /// Lines in the order of the text.
+    pub samples: Vec<Sample>,
 }
 
 /// Parses the text format as strictly as its description allows:
 /// <https://prometheus.io/docs/instrumenting/exposition_formats/#text-format-details>.
-pub(crate) fn parse(text: &str) -> Vec<ScrapedFamily> {
+///
+/// # Panics
+/// If the text breaks a rule of the format.
+pub fn parse(text: &str) -> Vec<ScrapedFamily> {
     assert!(text.is_empty() || text.ends_with('\n'), "the last line must end with a line feed");
     let mut families: Vec<ScrapedFamily> = Vec::new();
     for line in text.split_terminator('\n') {
@@ -123,24 +133,29 @@ fn unescape(text: &str, is_label: bool) -> String {
     out
 }
 
-#[test]
-fn what_the_format_forbids_is_refused() {
-    let refused = [
-        "# HELP a b",
-        "a 1\n",
-        "# HELP a b\n# TYPE a number\n",
-        "# HELP a b\n# HELP a b\n",
-        "# HELP a b\\q\n",
-        "# HELP a b\n# TYPE a gauge\nb 1\n",
-        "# HELP a b\n# TYPE a gauge\na{b=\"c\"d\"} 1\n",
-        "# HELP a b\n# TYPE a gauge\na{b=\"c\",b=\"d\"} 1\n",
-        "# HELP a b\n# TYPE a gauge\na{b-c=\"d\"} 1\n",
-        "# HELP a b\n# TYPE a gauge\na inf\n",
-        "# HELP a b\n# TYPE a gauge\na  1\n",
-        "# HELP a b\n# TYPE a histogram\na 1\n",
-    ];
-    for text in refused {
-        let parsed = std::panic::catch_unwind(|| parse(text));
-        assert!(parsed.is_err(), "{text} was read as {parsed:?}");
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_format_forbids_is_refused() {
+        let refused = [
+            "# HELP a b",
+            "a 1\n",
+            "# HELP a b\n# TYPE a number\n",
+            "# HELP a b\n# HELP a b\n",
+            "# HELP a b\\q\n",
+            "# HELP a b\n# TYPE a gauge\nb 1\n",
+            "# HELP a b\n# TYPE a gauge\na{b=\"c\"d\"} 1\n",
+            "# HELP a b\n# TYPE a gauge\na{b=\"c\",b=\"d\"} 1\n",
+            "# HELP a b\n# TYPE a gauge\na{b-c=\"d\"} 1\n",
+            "# HELP a b\n# TYPE a gauge\na inf\n",
+            "# HELP a b\n# TYPE a gauge\na  1\n",
+            "# HELP a b\n# TYPE a histogram\na 1\n",
+        ];
+        for text in refused {
+            let parsed = std::panic::catch_unwind(|| parse(text));
+            assert!(parsed.is_err(), "{text} was read as {parsed:?}");
+        }
     }
 }
