@@ -108,17 +108,51 @@ impl Error {
         match self {
             Self::Refused { code, .. } => *code,
             Self::Abandoned => ErrorCode::MalformedRequest,
-            // A serialization failure or deadlock; a retry succeeds.
-            Self::Failed {
-                error_type: ErrorType::SerializationFailure | ErrorType::Deadlock | ErrorType::LockTimeout,
-                ..
-            } => ErrorCode::Unavailable,
-            Self::Failed { error_type, .. } => match telemetry::DatabaseOutcome::from(*error_type) {
-                telemetry::DatabaseOutcome::Unavailable => ErrorCode::Unavailable,
-                telemetry::DatabaseOutcome::Timeout => ErrorCode::Timeout,
-                _ => ErrorCode::Internal,
-            },
+            Self::Failed { error_type, .. } => code_of_failure(*error_type),
         }
+    }
+}
+
+/// Returns the code, and thereby the status, of a failure that the caller cannot fix. It depends on the failure
+/// alone: the outcomes under which metrics and lines group failures may change without changing the API.
+fn code_of_failure(error_type: ErrorType) -> ErrorCode {
+    match error_type {
+        ErrorType::Timeout | ErrorType::StatementTimeout => ErrorCode::Timeout,
+        // A dependency is down or has no room.
+        ErrorType::ConnectionRefused
+        | ErrorType::ConnectionReset
+        | ErrorType::DnsFailure
+        | ErrorType::TlsFailure
+        | ErrorType::Io
+        | ErrorType::Unavailable
+        | ErrorType::PoolTimeout
+        | ErrorType::PoolClosed
+        | ErrorType::ReadOnly
+        | ErrorType::TooManyConnections
+        // The transaction gave way to another one; a retry succeeds.
+        | ErrorType::SerializationFailure
+        | ErrorType::Deadlock
+        | ErrorType::LockTimeout => ErrorCode::Unavailable,
+        // Defects, and failures that a handler has to translate because a retry does not help.
+        ErrorType::Cancelled
+        | ErrorType::Panic
+        | ErrorType::Protocol
+        | ErrorType::UniqueViolation
+        | ErrorType::ForeignKeyViolation
+        | ErrorType::CheckViolation
+        | ErrorType::NotNullViolation
+        | ErrorType::DatabaseOther
+        | ErrorType::InvalidData
+        | ErrorType::Rejected
+        | ErrorType::AuthenticationFailed
+        | ErrorType::PermissionDenied
+        | ErrorType::NotFound
+        | ErrorType::ForbiddenAddress
+        | ErrorType::RateLimited
+        | ErrorType::StorageFull
+        | ErrorType::LostLease
+        | ErrorType::Stale
+        | ErrorType::Internal => ErrorCode::Internal,
     }
 }
 
@@ -444,12 +478,39 @@ pub mod answers {
 mod tests {
     use super::*;
 
+    /// Failures with another status than 500, written out again: neither a member of [`ErrorType`] that moves
+    /// nor a label that groups failures in another way may change the API unnoticed.
+    const STATUSES: &[(&str, u16, &str)] = &[
+        ("timeout", 503, "timeout"),
+        ("statement_timeout", 503, "timeout"),
+        ("connection_refused", 503, "unavailable"),
+        ("connection_reset", 503, "unavailable"),
+        ("dns_failure", 503, "unavailable"),
+        ("tls_failure", 503, "unavailable"),
+        ("io", 503, "unavailable"),
+        ("unavailable", 503, "unavailable"),
+        ("pool_timeout", 503, "unavailable"),
+        ("pool_closed", 503, "unavailable"),
+        ("read_only", 503, "unavailable"),
+        ("too_many_connections", 503, "unavailable"),
+        ("serialization_failure", 503, "unavailable"),
+        ("deadlock", 503, "unavailable"),
+        ("lock_timeout", 503, "unavailable"),
+    ];
+
     #[test]
-    fn a_transaction_that_gave_way_to_another_may_be_sent_again() {
-        for error_type in [ErrorType::SerializationFailure, ErrorType::Deadlock, ErrorType::LockTimeout] {
-            let response = Error::failed(error_type).into_response();
-            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{error_type:?}");
-            assert_eq!(response.headers()[header::RETRY_AFTER], "1", "{error_type:?}");
+    fn the_status_of_a_failure_follows_from_the_failure() {
+        for error_type in ErrorType::ALL {
+            let row = STATUSES.iter().find(|(name, ..)| *name == error_type.as_str());
+            let (status, code) = row.map_or((500, "internal"), |(_, status, code)| (*status, *code));
+            let error = Error::failed(*error_type);
+            assert_eq!(error.code().as_str(), code, "{error_type:?}");
+            let response = error.into_response();
+            assert_eq!(response.status(), status, "{error_type:?}");
+            let retry_after = response.headers().get(header::RETRY_AFTER).map(HeaderValue::as_bytes);
+            assert_eq!(retry_after, (status == 503).then_some(&b"1"[..]), "{error_type:?}");
         }
+        let exists = |name: &str| ErrorType::ALL.iter().any(|error_type| error_type.as_str() == name);
+        assert!(STATUSES.iter().all(|(name, ..)| exists(name)), "a row names no kind of failure");
     }
 }

@@ -117,10 +117,10 @@ pub type Result<T> = std::result::Result<T, BlobError>;
 impl From<BlobError> for Error {
     #[track_caller]
     fn from(BlobError(error_type): BlobError) -> Self {
-        Error::failed(match BlobOutcome::from(error_type) {
-            BlobOutcome::Timeout => ErrorType::Timeout,
+        Error::failed(match error_type {
+            ErrorType::Timeout => ErrorType::Timeout,
             // The file is lost or corrupt: a retry does not help.
-            BlobOutcome::NotFound | BlobOutcome::Corrupt => ErrorType::InvalidData,
+            ErrorType::NotFound | ErrorType::InvalidData => ErrorType::InvalidData,
             // A network or store failure; the operation's own record has the details.
             _ => ErrorType::Unavailable,
         })
