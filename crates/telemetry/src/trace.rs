@@ -46,7 +46,8 @@ impl SpanId {
 /// Returns 64 bits from a per-thread generator that is seeded once by the system.
 ///
 /// It is wyrand, which is far cheaper than a cryptographic generator. Trace ids are public and
-/// protect nothing.
+/// protect nothing. `fastrand` is the same generator, but seeds a thread's from the clock and the
+/// thread's number only, which two replicas can share; seeding it takes as much code as this.
 #[inline]
 fn random_bits() -> u64 {
     thread_local! {

@@ -4,6 +4,7 @@
 //! Envoy and most CDNs make it weak (`W/"7"`). Apache, Caddy and Jetty append the coding (`"7-gzip"`,
 //! `"7;gzip"`, `"7--br"`). Clients return the changed tag, and most proxies forward it unchanged. Our tags
 //! identify a version or a content, never an encoding, so all of these forms identify the same thing.
+//! `headers::IfMatch` compares strongly and in full, as the standard has it, and would refuse each of them.
 
 /// Codings of <https://www.iana.org/assignments/http-parameters> that proxies compress with.
 const CODINGS: &[&str] = &["x-gzip", "gzip", "br", "zstd", "deflate", "compress", "dcb", "dcz"];

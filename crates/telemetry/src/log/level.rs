@@ -89,6 +89,10 @@ fn threshold_name(threshold: Threshold) -> &'static str {
 
 /// A filter for log lines: a default level, and other levels for named targets, such as
 /// `info,sqlx=warn`.
+///
+/// `tracing_subscriber::filter::Targets` parses the same syntax, but its `sqlx` also matches
+/// `sqlx_core`, it accepts a target with two levels, it has no level `fatal`, and its errors do not
+/// name the valid values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LevelSetting {
     default: Threshold,
