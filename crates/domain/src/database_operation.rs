@@ -66,7 +66,6 @@ pub enum DatabaseOperation {
     FindWorkspaceInviteLimit,
     InsertWorkspaceInvite,
     ListWorkspaceInvites,
-    FindWorkspaceInvite,
     LockWorkspaceInvite,
     RevokeWorkspaceInvite,
     AcceptWorkspaceInvite,
@@ -153,8 +152,6 @@ pub enum DatabaseOperation {
     LockEmailRecipient,
     FindEmailLimits,
     InsertEmailLedger,
-    // Everything else.
-    CountFacts,
 }
 
 impl ClosedSet for DatabaseOperation {

@@ -27,6 +27,8 @@ pub const LINE_FIELDS: &[&str] = &[
     "fields.removed",
     "link.trace_id",
     "log.drop_reason",
+    "log.level",
+    "log.level.before",
     "log.lost_lines",
     "log.sink",
     "thread.name",

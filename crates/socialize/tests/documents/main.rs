@@ -1,4 +1,8 @@
-//! Checks that tests, commands and settings named in documents exist.
+//! Checks that what is declared and documented exists: tests, commands and settings that documents name, and
+//! declarations that the product uses.
+
+mod sources;
+mod unused;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,0 +1,113 @@
+//! Every declared operation, label, event, field and metric is used. A declaration that nothing uses would
+//! still become a series, an entry of the allow-list and a line in a document.
+
+use std::fmt::Debug;
+
+use domain::audit::AuditAction;
+use domain::database_operation::DatabaseOperation;
+use domain::labels::{
+    ActivityWindow, AuthFailureReason, BlobOperation, ConnectionPool, ConnectionState, DatabaseSystem,
+    Dependency, Disk, EmailLimit, EmailOutcome, EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, Peer,
+    PublishingEndpointChange, PublishingOutcome, Quota, Role, SmtpStage, StatusGauge,
+};
+use domain::recorded::EVENT_FIELDS;
+use telemetry::{ClosedSet, JobOutcome};
+
+use crate::sources::{File, files};
+
+/// Members of `T` that the product never names.
+fn unused_members<T: ClosedSet + Debug>(files: &[File]) -> Vec<String> {
+    let name = std::any::type_name::<T>().rsplit("::").next().expect("a name");
+    let is_used = |member: &str| {
+        let path = [name, "::", member].map(str::to_owned);
+        files.iter().any(|file| file.tokens.windows(3).any(|tokens| tokens == path))
+    };
+    let members = T::ALL.iter().map(|member| format!("{member:?}"));
+    members.filter(|member| !is_used(member)).map(|member| format!("{name}::{member}")).collect()
+}
+
+#[test]
+fn a_member_of_a_closed_set_is_used() {
+    let files = files(&["socialize"]);
+    let unused = [
+        unused_members::<ActivityWindow>(&files),
+        unused_members::<AuditAction>(&files),
+        unused_members::<AuthFailureReason>(&files),
+        unused_members::<BlobOperation>(&files),
+        unused_members::<ConnectionPool>(&files),
+        unused_members::<ConnectionState>(&files),
+        unused_members::<DatabaseOperation>(&files),
+        unused_members::<DatabaseSystem>(&files),
+        unused_members::<Dependency>(&files),
+        unused_members::<Disk>(&files),
+        unused_members::<EmailLimit>(&files),
+        unused_members::<EmailOutcome>(&files),
+        unused_members::<EmailResult>(&files),
+        unused_members::<EmailTemplate>(&files),
+        unused_members::<ErrorCode>(&files),
+        unused_members::<JobKind>(&files),
+        unused_members::<JobOutcome>(&files),
+        unused_members::<Loop>(&files),
+        unused_members::<Peer>(&files),
+        unused_members::<PublishingEndpointChange>(&files),
+        unused_members::<PublishingOutcome>(&files),
+        unused_members::<Quota>(&files),
+        unused_members::<Role>(&files),
+        unused_members::<SmtpStage>(&files),
+        unused_members::<StatusGauge>(&files),
+    ];
+    assert_eq!(unused.concat(), Vec::<String>::new());
+}
+
+/// Names of the constants whose type ends with `of_type`.
+fn constants<'a>(files: &'a [File], of_type: &str) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for file in files {
+        for tokens in file.tokens.windows(4) {
+            let is_declared = matches!(tokens[0].as_str(), "const" | "static") && tokens[2] == ":";
+            if is_declared && tokens[3].ends_with(of_type) {
+                names.push(tokens[1].as_str());
+            }
+        }
+    }
+    names
+}
+
+/// Counts how often a name occurs.
+fn occurrences(files: &[File], name: &str) -> usize {
+    files.iter().flat_map(|file| &file.tokens).filter(|token| *token == name).count()
+}
+
+#[test]
+fn a_metric_is_recorded() {
+    let files = files(&["telemetry", "domain", "socialize"]);
+    let metrics = constants(&files, "Metric");
+    assert!(metrics.len() > 40, "only {} metrics were found", metrics.len());
+    // Its declaration and its entry in the list of all metrics.
+    let unused = metrics.into_iter().filter(|name| occurrences(&files, name) < 3);
+    assert_eq!(unused.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_key_is_written() {
+    let files = files(&["domain", "socialize"]);
+    let keys = constants(&files, "Key");
+    assert!(keys.len() > 15, "only {} keys were found", keys.len());
+    // Its declaration and its entry in the list of allowed keys.
+    let unused = keys.into_iter().filter(|name| occurrences(&files, name) < 3);
+    assert_eq!(unused.collect::<Vec<_>>(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_field_of_an_event_is_written() {
+    let files = files(&["socialize"]);
+    let is_written = |field: &str| {
+        let writings = [format!("{field} = "), format!("\"{field}\" = ")];
+        files.iter().any(|file| {
+            let writes = |writing: &String| file.text.split(writing.as_str()).skip(1).count() > 0;
+            writings.iter().any(writes)
+        })
+    };
+    let unused: Vec<_> = EVENT_FIELDS.iter().filter(|field| !is_written(field)).collect();
+    assert_eq!(unused, Vec::<&&str>::new());
+}
