@@ -1,7 +1,7 @@
 //! E-mails are jobs: they are enqueued in the transaction that makes them necessary and sent by the worker.
 
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
-use domain::labels::{EmailTemplate, JobKind};
+use domain::labels::EmailTemplate;
 use domain::vocabulary::Decision;
 use serde::{Deserialize, Serialize};
 use telemetry::ClosedSet;
@@ -10,9 +10,6 @@ use crate::app::App;
 use crate::database::{self, Transaction};
 use crate::email_limits;
 use crate::queue::{JobOwner, NewJob, enqueue};
-
-/// Maximum number of delivery attempts; with backoff they span about a day.
-const MAX_ATTEMPTS: i32 = 12;
 
 /// An e-mail to be sent. Contains only ids: addresses, names and links are looked up or derived on sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,20 +73,7 @@ impl Email {
 
     /// Enqueues the e-mail; the worker sends it if the transaction commits.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
-        let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
-        enqueue(
-            app,
-            transaction,
-            NewJob {
-                kind,
-                payload: &self,
-                run_at: None,
-                owner: self.owner(),
-                max_attempts,
-                deduplication_key: None,
-            },
-        )
-        .await
+        enqueue(app, transaction, NewJob { owner: self.owner(), ..NewJob::of(&self) }).await
     }
 
     /// Enqueues an e-mail about a content item for each of `recipients`. Several e-mails about the same item
@@ -114,9 +98,8 @@ impl Email {
             };
             let deduplication_key =
                 Some(format!("{}:{content_item}:{recipient}:{decision}", template.as_str()));
-            let (kind, max_attempts) = (JobKind::SendEmail, MAX_ATTEMPTS);
             let owner = JobOwner::ContentItem(content_item);
-            let job = NewJob { kind, payload: &payload, run_at, owner, max_attempts, deduplication_key };
+            let job = NewJob { run_at, owner, deduplication_key, ..NewJob::of(&payload) };
             enqueue(app, transaction, job).await?;
         }
         Ok(())

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, WorkspaceId};
-use domain::labels::{ErrorCode, JobKind};
+use domain::labels::ErrorCode;
 use domain::signals::PublishedItem;
 use domain::vocabulary::ContentItemStatus;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,6 @@ use crate::error::Error;
 use crate::queue::{JobOwner, NewJob, enqueue_in_lane};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
 use crate::webhook::SigningSecret;
-
-/// Maximum number of delivery attempts; with backoff they span about a day.
-const MAX_ATTEMPTS: i32 = 12;
 
 /// A revision to deliver at a given time. Contains only ids: content and endpoint are looked up on delivery.
 ///
@@ -73,17 +70,15 @@ impl Publication {
     /// own, so a slow endpoint delays only its own deliveries.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
         let job = NewJob {
-            kind: JobKind::PublishContentItem,
-            payload: &self,
             // If it is already due by our clock, it must not wait for the database's clock.
             run_at: Some(self.scheduled_at).filter(|at| *at > app.clock.now()),
             owner: JobOwner::Workspace(self.workspace),
-            max_attempts: MAX_ATTEMPTS,
             deduplication_key: Some(format!(
                 "{}:{}",
                 self.content_item,
                 self.scheduled_at.timestamp_micros()
             )),
+            ..NewJob::of(&self)
         };
         enqueue_in_lane(app, transaction, job, self.workspace.uuid()).await
     }

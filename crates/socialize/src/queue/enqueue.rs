@@ -8,17 +8,37 @@ use serde::Serialize;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
+use super::job::JobType;
+use super::schedule;
 use crate::app::App;
 use crate::database::{self, Transaction};
 
 /// Channel that announces new jobs to workers.
 pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
 
-/// A job to be enqueued.
-pub struct NewJob<'a, P> {
-    pub kind: JobKind,
-    /// Ids only: the job looks up their rows when it runs, so the queue contains no customer's text.
-    pub payload: &'a P,
+/// A job to be enqueued. Its payload determines its kind.
+///
+/// ```
+/// use socialize::email::Email;
+/// use socialize::queue::NewJob;
+///
+/// fn job(email: &Email) -> NewJob<'_, Email> {
+///     NewJob::of(email)
+/// }
+/// ```
+///
+/// The payload of no kind does not compile:
+///
+/// ```compile_fail,E0277
+/// use domain::ids::UserId;
+/// use socialize::queue::NewJob;
+///
+/// fn job(user: &UserId) -> NewJob<'_, UserId> {
+///     NewJob::of(user)
+/// }
+/// ```
+pub struct NewJob<'a, J> {
+    pub payload: &'a J,
     /// Earliest start, by the database's clock; `None` means at once.
     pub run_at: Option<DateTime<Utc>>,
     pub owner: JobOwner,
@@ -26,6 +46,14 @@ pub struct NewJob<'a, P> {
     pub max_attempts: i32,
     /// While a job with this key waits or runs, no other is enqueued.
     pub deduplication_key: Option<String>,
+}
+
+impl<'a, J: JobType> NewJob<'a, J> {
+    /// A job that starts at once and belongs to no organization.
+    pub fn of(payload: &'a J) -> Self {
+        let (owner, max_attempts) = (JobOwner::Nobody, J::ATTEMPTS);
+        Self { payload, run_at: None, owner, max_attempts, deduplication_key: None }
+    }
 }
 
 /// Reference to the organization of a job. Organizations take turns, so none delays the others.
@@ -55,28 +83,41 @@ impl JobOwner {
 
 /// Inserts a job in the transaction that requires it, so that it exists exactly if the transaction commits,
 /// and wakes workers at the commit. The run's span will link to the current span.
-pub async fn enqueue<P: Serialize>(
+pub async fn enqueue<J: JobType>(
     app: &App,
     transaction: &mut Transaction,
-    job: NewJob<'_, P>,
+    job: NewJob<'_, J>,
 ) -> database::Result<()> {
-    insert(app, transaction, job, None).await
+    insert(app, transaction, J::KIND, job, None).await
 }
 
 /// Like [`enqueue`], for a job that waits for earlier jobs in its lane. A lane represents whatever can slow
 /// down jobs, such as one customer's server.
-pub async fn enqueue_in_lane<P: Serialize>(
+pub async fn enqueue_in_lane<J: JobType>(
     app: &App,
     transaction: &mut Transaction,
-    job: NewJob<'_, P>,
+    job: NewJob<'_, J>,
     lane: Uuid,
 ) -> database::Result<()> {
-    insert(app, transaction, job, Some(lane)).await
+    insert(app, transaction, J::KIND, job, Some(lane)).await
+}
+
+/// Enqueues a periodic job, which has no payload, unless one is waiting or running.
+pub(super) async fn enqueue_periodic(
+    app: &App,
+    transaction: &mut Transaction,
+    kind: JobKind,
+) -> database::Result<()> {
+    let (owner, max_attempts) = (JobOwner::Nobody, schedule::ATTEMPTS);
+    let deduplication_key = Some("periodic".to_owned());
+    let job = NewJob { payload: &(), run_at: None, owner, max_attempts, deduplication_key };
+    insert(app, transaction, kind, job, None).await
 }
 
 async fn insert<P: Serialize>(
     app: &App,
     transaction: &mut Transaction,
+    kind: JobKind,
     job: NewJob<'_, P>,
     lane: Option<Uuid>,
 ) -> database::Result<()> {
@@ -110,7 +151,7 @@ async fn insert<P: Serialize>(
                  select pg_notify($11, kind) from inserted",
             )
             .bind(JobId::from(Uuid::now_v7()))
-            .bind(job.kind.as_str())
+            .bind(kind.as_str())
             .bind(sqlx::types::Json(job.payload))
             .bind(job.deduplication_key)
             .bind(job.run_at)

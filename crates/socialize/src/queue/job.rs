@@ -1,14 +1,52 @@
-//! A claimed job.
+//! Kinds of jobs, and a claimed job.
 
 use std::time::Duration;
 
 use domain::ids::JobId;
 use domain::labels::JobKind;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use telemetry::{ErrorType, SpanContext};
 use uuid::Uuid;
 
+use super::schedule;
+use crate::app::App;
 use crate::database::DatabaseError;
+
+/// A kind of job. The type is the payload, so a job cannot be enqueued with the payload of another kind.
+///
+/// The payload contains only ids: the run looks up their rows, so the queue contains no customer's text.
+pub trait JobType: Serialize + DeserializeOwned + Send {
+    const KIND: JobKind;
+    const POLICY: JobPolicy;
+    /// Maximum number of attempts.
+    const ATTEMPTS: i32 = schedule::ATTEMPTS;
+
+    /// Makes one attempt.
+    ///
+    /// # Errors
+    /// States whether a retry makes sense.
+    fn run(self, app: &App, job: &Job) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// The rules and the work of a [`JobType`], for a worker that knows only the kind.
+pub struct JobEntry {
+    pub kind: JobKind,
+    pub policy: JobPolicy,
+    /// Parses the payload and makes one attempt.
+    pub run: fn(App, Job) -> BoxFuture<'static, Result<(), JobError>>,
+}
+
+impl JobEntry {
+    pub const fn of<J: JobType>() -> Self {
+        Self {
+            kind: J::KIND,
+            policy: J::POLICY,
+            run: |app, job| Box::pin(async move { job.payload::<J>()?.run(&app, &job).await }),
+        }
+    }
+}
 
 /// A job claimed by this process.
 #[derive(Clone)]
@@ -48,6 +86,11 @@ pub struct JobPolicy {
 }
 
 impl JobPolicy {
+    /// Rules of a kind that never runs twice at the same time in a process.
+    pub const fn alone(kind: JobKind, timeout: Duration) -> Self {
+        Self { concurrency: 1, is_shared: false, timeout, every: kind.period() }
+    }
+
     /// Returns the number of concurrent runs in a process with the setting `concurrency`. Runs that wait for
     /// remote servers hold no other resources, so they get more slots.
     pub(super) fn slots(&self, concurrency: usize) -> usize {

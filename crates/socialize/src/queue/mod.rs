@@ -27,7 +27,7 @@ mod worker;
 pub use backoff::backoff;
 pub(crate) use enqueue::NOTIFY_CHANNEL;
 pub use enqueue::{JobOwner, NewJob, enqueue, enqueue_in_lane};
-pub use job::{Job, JobError, JobPolicy};
+pub use job::{Job, JobEntry, JobError, JobPolicy, JobType};
 pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};
 pub use signals::JobSignals;
 pub use worker::{Handler, Worker, WorkerHandle, WorkerSettings};

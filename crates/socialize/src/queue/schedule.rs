@@ -5,13 +5,13 @@ use domain::labels::JobKind;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 
-use super::enqueue::{JobOwner, NewJob, enqueue};
+use super::enqueue::enqueue_periodic;
 use super::worker::WorkerSettings;
 use crate::app::App;
 use crate::database;
 
-/// Maximum number of attempts before the next tick takes over.
-const MAX_ATTEMPTS: i32 = 5;
+/// Maximum number of attempts of a periodic job before the next tick takes over.
+pub(super) const ATTEMPTS: i32 = 5;
 
 /// Enqueues every due periodic job. However many schedulers run, each tick is enqueued once: the row with the
 /// next time is updated in the transaction that enqueues, and only if it is due.
@@ -47,11 +47,7 @@ pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings)
         )
         .await?;
     for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
-        // One waiting or running job is enough.
-        let deduplication_key = Some("periodic".to_owned());
-        let (owner, max_attempts) = (JobOwner::Nobody, MAX_ATTEMPTS);
-        let job = NewJob { kind, payload: &(), run_at: None, owner, max_attempts, deduplication_key };
-        enqueue(app, &mut transaction, job).await?;
+        enqueue_periodic(app, &mut transaction, kind).await?;
     }
     app.database.commit(transaction).await
 }

@@ -72,7 +72,7 @@ impl Default for WorkerSettings {
             gauge_interval: Duration::from_secs(30),
             gauge_check_interval: Duration::from_secs(60 * 60),
             policy: workers::policy,
-            handler: Arc::new(|app, job| Box::pin(async move { workers::run(&app, &job).await })),
+            handler: Arc::new(workers::run),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Deletes unreferenced blobs: remains of failed uploads, and files of deleted rows.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
+use domain::labels::JobKind;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::blobs::{BlobError, delete_unreferenced};
-use crate::queue::JobError;
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 
 /// Number of blobs looked up at once.
 const BATCH: i64 = 100;
@@ -14,6 +18,19 @@ const BATCH: i64 = 100;
 /// Age at which an unreferenced upload counts as abandoned. Longer than the maximum duration of an upload;
 /// together with the job's period it is less than an hour.
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(30);
+
+/// Deletes unreferenced blobs periodically.
+#[derive(Serialize, Deserialize)]
+pub struct CleanUpBlobs;
+
+impl JobType for CleanUpBlobs {
+    const KIND: JobKind = JobKind::CleanUpBlobs;
+    const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
+
+    async fn run(self, app: &App, _: &Job) -> Result<(), JobError> {
+        run(app).await
+    }
+}
 
 /// Deletes all of them. A failure does not stop the others.
 ///

@@ -2,13 +2,17 @@
 //! not been used for long, ended or expired sessions, old entries of the e-mail ledger, invites closed long
 //! ago, and organizations without members.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::database_operation::DatabaseOperation;
+use domain::labels::JobKind;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::database;
 use crate::email_limits::LEDGER_KEPT;
-use crate::queue::JobError;
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 
 /// Maximum number of rows deleted by one statement, so that locks are held briefly.
 const BATCH: i64 = 1_000;
@@ -27,6 +31,19 @@ const CLOSED_INVITES_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Organizations without members belonged to people who were erased.
 const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// Deletes expired data periodically.
+#[derive(Serialize, Deserialize)]
+pub struct CleanUpTokens;
+
+impl JobType for CleanUpTokens {
+    const KIND: JobKind = JobKind::CleanUpTokens;
+    const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
+
+    async fn run(self, app: &App, _: &Job) -> Result<(), JobError> {
+        run(app).await
+    }
+}
 
 /// Deletes everything in batches.
 pub async fn run(app: &App) -> Result<(), JobError> {

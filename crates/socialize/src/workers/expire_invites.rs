@@ -1,12 +1,30 @@
 //! Marks expired invites. Acceptance checks the clock, so none is accepted in between.
 
+use std::time::Duration;
+
 use domain::database_operation::DatabaseOperation;
+use domain::labels::JobKind;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::database::DatabaseError;
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 
 /// Maximum number of invites per statement, so that locks are held briefly even after a long pause.
 const BATCH: i64 = 500;
+
+/// Marks expired invites periodically.
+#[derive(Serialize, Deserialize)]
+pub struct ExpireInvites;
+
+impl JobType for ExpireInvites {
+    const KIND: JobKind = JobKind::ExpireInvites;
+    const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(120));
+
+    async fn run(self, app: &App, _: &Job) -> Result<(), JobError> {
+        Ok(run(app).await.map(drop)?)
+    }
+}
 
 /// Marks every expired invite and returns their number. Invites that are being accepted or revoked are left
 /// to the next run.

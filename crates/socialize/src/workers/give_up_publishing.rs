@@ -1,24 +1,40 @@
 //! Gives up deliveries without a job: every attempt killed its worker, or an operator discarded the job.
 //! Without this their items would stay scheduled for a past time forever.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::approval::Action;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, WorkspaceId};
 use domain::labels::JobKind;
 use domain::vocabulary::PublishFailure;
+use serde::{Deserialize, Serialize};
 use telemetry::ClosedSet;
 
 use crate::app::App;
 use crate::database;
 use crate::publishing::Publication;
-use crate::queue::JobError;
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 use crate::routes::content_items::LockedContentItem;
 
 /// Time after which an overdue item is checked. Its job existed before its time.
 const OVERDUE: TimeDelta = TimeDelta::minutes(5);
 /// Maximum number of items per run. Normally there are none.
 const BATCH: i64 = 100;
+
+/// Gives up abandoned deliveries periodically.
+#[derive(Serialize, Deserialize)]
+pub struct GiveUpPublishing;
+
+impl JobType for GiveUpPublishing {
+    const KIND: JobKind = JobKind::GiveUpPublishing;
+    const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(60));
+
+    async fn run(self, app: &App, _: &Job) -> Result<(), JobError> {
+        run(app).await
+    }
+}
 
 /// Gives up all of them.
 pub async fn run(app: &App) -> Result<(), JobError> {

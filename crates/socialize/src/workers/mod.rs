@@ -8,43 +8,47 @@ pub mod publish_content_item;
 pub mod remind_stale_approvals;
 pub mod send_email;
 
-use std::time::Duration;
-
 use domain::labels::JobKind;
+use futures_util::future::BoxFuture;
 
 use crate::app::App;
-use crate::queue::{Job, JobError, JobPolicy};
+use crate::email::Email;
+use crate::publishing::Publication;
+use crate::queue::{Job, JobEntry, JobError, JobPolicy};
+
+/// The job of each kind.
+fn entry(kind: JobKind) -> JobEntry {
+    match kind {
+        JobKind::SendEmail => JobEntry::of::<Email>(),
+        JobKind::ExpireInvites => JobEntry::of::<expire_invites::ExpireInvites>(),
+        JobKind::CleanUpTokens => JobEntry::of::<clean_up_tokens::CleanUpTokens>(),
+        JobKind::CleanUpBlobs => JobEntry::of::<clean_up_blobs::CleanUpBlobs>(),
+        JobKind::RemindStaleApprovals => JobEntry::of::<remind_stale_approvals::RemindStaleApprovals>(),
+        JobKind::PublishContentItem => JobEntry::of::<Publication>(),
+        JobKind::GiveUpPublishing => JobEntry::of::<give_up_publishing::GiveUpPublishing>(),
+    }
+}
 
 /// Rules for running jobs of each kind. Periods are in [`JobKind::period`], because alerts need them as well.
 pub fn policy(kind: JobKind) -> JobPolicy {
-    let (concurrency, timeout) = match kind {
-        // The timeout exceeds the sum of the mail client's timeouts, so that those report the cause.
-        JobKind::SendEmail => (8, Duration::from_secs(180)),
-        JobKind::ExpireInvites => (1, Duration::from_secs(120)),
-        JobKind::CleanUpTokens | JobKind::CleanUpBlobs | JobKind::RemindStaleApprovals => {
-            (1, Duration::from_secs(300))
-        }
-        // The timeout exceeds those of the call. Each workspace has a lane, so a slow endpoint takes at most
-        // one slot.
-        JobKind::PublishContentItem => (128, Duration::from_secs(60)),
-        JobKind::GiveUpPublishing => (1, Duration::from_secs(60)),
-    };
-    let is_shared = kind == JobKind::PublishContentItem;
-    JobPolicy { concurrency, is_shared, timeout, every: kind.period() }
+    entry(kind).policy
 }
 
-/// Runs a job.
-///
-/// # Errors
-/// States whether a retry makes sense.
-pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
-    match job.kind {
-        JobKind::SendEmail => send_email::run(app, job).await,
-        JobKind::ExpireInvites => Ok(expire_invites::run(app).await.map(drop)?),
-        JobKind::CleanUpTokens => clean_up_tokens::run(app).await,
-        JobKind::CleanUpBlobs => clean_up_blobs::run(app).await,
-        JobKind::RemindStaleApprovals => Ok(remind_stale_approvals::run(app).await.map(drop)?),
-        JobKind::PublishContentItem => publish_content_item::run(app, job).await,
-        JobKind::GiveUpPublishing => give_up_publishing::run(app).await,
+/// Runs a job. An error states whether a retry makes sense.
+pub fn run(app: App, job: Job) -> BoxFuture<'static, Result<(), JobError>> {
+    (entry(job.kind).run)(app, job)
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::ClosedSet;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_own_job() {
+        for kind in JobKind::ALL {
+            assert_eq!(entry(*kind).kind, *kind);
+        }
     }
 }

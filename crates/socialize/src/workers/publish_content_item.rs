@@ -11,7 +11,7 @@ use bytes::Bytes;
 use chrono::SecondsFormat;
 use domain::approval::Action;
 use domain::database_operation::DatabaseOperation;
-use domain::labels::{Peer, PublishingOutcome};
+use domain::labels::{JobKind, Peer, PublishingOutcome};
 use domain::vocabulary::PublishFailure;
 use http::StatusCode;
 use serde_json::json;
@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::database;
 use crate::outbound::{Answer, Post};
 use crate::publishing::{Publication, StoredEndpoint};
-use crate::queue::{Job, JobError};
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
 use crate::webhook;
 
@@ -45,12 +45,26 @@ enum Verdict {
     GivenUp(PublishFailure),
 }
 
-/// Makes one attempt.
-///
-/// # Errors
-/// If another attempt is needed.
-pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
-    let publication: Publication = job.payload()?;
+impl JobType for Publication {
+    const KIND: JobKind = JobKind::PublishContentItem;
+    const POLICY: JobPolicy = JobPolicy {
+        // Each workspace has a lane, so a slow endpoint takes at most one slot.
+        concurrency: 128,
+        is_shared: true,
+        // Exceeds the timeouts of the call.
+        timeout: Duration::from_secs(60),
+        every: Self::KIND.period(),
+    };
+    // With backoff they span about a day.
+    const ATTEMPTS: i32 = 12;
+
+    async fn run(self, app: &App, job: &Job) -> Result<(), JobError> {
+        publish(app, job, self).await
+    }
+}
+
+/// Makes one attempt. Fails if another one is needed.
+async fn publish(app: &App, job: &Job, publication: Publication) -> Result<(), JobError> {
     let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };
     let is_last = job.attempt >= job.max_attempts;
     let answered = deliver(app, &publication, &delivery, is_last).await;

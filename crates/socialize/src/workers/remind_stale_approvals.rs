@@ -1,18 +1,36 @@
 //! Reminds reviewers by e-mail of stale content items, once a day and item until they have decided.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId};
+use domain::labels::JobKind;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::database;
 use crate::email::Email;
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 
 /// Maximum number of e-mails enqueued in one transaction.
 const BATCH: i64 = 200;
 
 /// Minimum time between two reminders to a reviewer about an item.
 const NOT_AGAIN_WITHIN: TimeDelta = TimeDelta::hours(24);
+
+/// Reminds reviewers periodically.
+#[derive(Serialize, Deserialize)]
+pub struct RemindStaleApprovals;
+
+impl JobType for RemindStaleApprovals {
+    const KIND: JobKind = JobKind::RemindStaleApprovals;
+    const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
+
+    async fn run(self, app: &App, _: &Job) -> Result<(), JobError> {
+        Ok(run(app).await.map(drop)?)
+    }
+}
 
 /// Enqueues the reminders that are due, and returns their number.
 ///

@@ -2,10 +2,12 @@
 //! that has become obsolete (its user is gone, its link was used, its invite revoked, its revision replaced)
 //! is not sent.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, OrganizationId, RegistrationId, UserId};
-use domain::labels::EmailResult;
+use domain::labels::{EmailResult, JobKind};
 use domain::vocabulary::{EmailTokenPurpose, WorkspaceRole};
 use sqlx::FromRow;
 
@@ -14,15 +16,28 @@ use crate::database;
 use crate::email::Email;
 use crate::email_limits::{self, Cause};
 use crate::mail::{Content, Letter};
-use crate::queue::{Job, JobError};
+use crate::queue::{Job, JobError, JobPolicy, JobType};
 use crate::token::LinkPurpose;
 
-/// Sends the e-mail of this job.
-///
-/// # Errors
-/// If it cannot be composed or delivered.
-pub async fn run(app: &App, job: &Job) -> Result<(), JobError> {
-    let email: Email = job.payload()?;
+impl JobType for Email {
+    const KIND: JobKind = JobKind::SendEmail;
+    const POLICY: JobPolicy = JobPolicy {
+        concurrency: 8,
+        is_shared: false,
+        // Exceeds the sum of the mail client's timeouts, so that those report the cause.
+        timeout: Duration::from_secs(180),
+        every: Self::KIND.period(),
+    };
+    // With backoff they span about a day.
+    const ATTEMPTS: i32 = 12;
+
+    async fn run(self, app: &App, job: &Job) -> Result<(), JobError> {
+        send(app, job, self).await
+    }
+}
+
+/// Sends the e-mail of this job. Fails if it cannot be composed or delivered.
+async fn send(app: &App, job: &Job, email: Email) -> Result<(), JobError> {
     let template = email.template();
     let Some((recipient, content, cause)) = compose(app, email).await? else { return Ok(()) };
     if let Err(limit) = email_limits::admit(app, job.id, template, &recipient, cause).await? {

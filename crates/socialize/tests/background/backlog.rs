@@ -3,6 +3,7 @@
 use domain::labels::JobKind;
 use serde_json::Value;
 use socialize::queue::{JobError, WorkerSettings, run_due_jobs_with};
+use socialize::workers::clean_up_tokens::CleanUpTokens;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, Row};
 use telemetry::{ErrorType, JobOutcome};
@@ -61,7 +62,6 @@ async fn a_claim_reads_as_much_of_a_large_backlog_as_of_a_small_one() {
 
 #[tokio::test]
 async fn no_statement_of_the_queue_reads_all_of_it() {
-    const KIND: JobKind = JobKind::CleanUpTokens;
     const NAME: &str = "backlog";
     let test = TestApp::start().await;
     let mut connection = test.pool().acquire().await.expect("a connection");
@@ -72,7 +72,7 @@ async fn no_statement_of_the_queue_reads_all_of_it() {
         analyze jobs";
     sqlx::raw_sql(statements).execute(&mut *connection).await.expect("dead letters");
     for _ in 0..6 {
-        enqueued(&test, KIND).await;
+        enqueued(&test, &CleanUpTokens).await;
     }
     sqlx::query(
         "update jobs set status = 'running', lease_token = gen_random_uuid(), lease_expires_at = run_at

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::publishing::{PATIENT, attempts, loopback, real_work};
 use crate::receiver::{Reaction, Receiver};
-use crate::support::{Gate, commit, eventually, job, migrate_to, runs, settings};
+use crate::support::{Gate, an_email, commit, eventually, job, migrate_to, runs, settings};
 
 /// An organization whose workspaces publish to one server.
 struct Customer {
@@ -205,12 +205,13 @@ async fn an_organization_with_many_e_mails_does_not_delay_those_of_others() {
     let (many, few) = (test.workspace(many, 1).await, test.workspace(few, 1).await);
     // The claim considers the first hundred jobs, or the first of each organization if there are more.
     for flood in [10, 150] {
-        let of = |workspace| NewJob { owner: JobOwner::Workspace(workspace), ..job(JobKind::SendEmail, &()) };
+        let email = an_email();
+        let of = |workspace| NewJob { owner: JobOwner::Workspace(workspace), ..job(&email) };
         for _ in 0..flood {
             commit(&test, of(many)).await;
         }
         test.app.clock.advance(TimeDelta::seconds(1));
-        let others = [commit(&test, of(few)).await, commit(&test, job(JobKind::SendEmail, &())).await];
+        let others = [commit(&test, of(few)).await, commit(&test, job(&email)).await];
         let order: Arc<Mutex<Vec<JobId>>> = Arc::default();
         let seen = order.clone();
         // Jobs claimed together are from different organizations.

@@ -8,6 +8,7 @@ use domain::labels::JobKind;
 use serde_json::json;
 use socialize::app::App;
 use socialize::queue::{JobError, JobPolicy, NewJob, Worker, WorkerSettings};
+use socialize::workers::clean_up_tokens::CleanUpTokens;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use tokio::time::Instant;
@@ -108,7 +109,7 @@ const DEAD: &str = "socialize.job.queue.dead";
 async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     let test = TestApp::start().await;
     assert_eq!(gauge(&test.app, DEPTH, &[("job.kind", "send_email")]), None, "nobody has looked yet");
-    let dead = enqueued(&test, KIND).await;
+    let dead = enqueued(&test, &CleanUpTokens).await;
     let worker = Worker::start(test.app.clone(), sampling());
     eventually("one is dead", async || {
         gauge(&test.app, DEAD, &[("job.kind", "clean_up_tokens")]) == Some(1.0)
@@ -117,7 +118,7 @@ async fn depth_age_and_dead_jobs_are_reported_for_every_kind() {
     worker.stop(Instant::now() + EVERY).await;
     // From now on no job is run, so that due jobs stay.
     let worker = Worker::start(test.app.clone(), WorkerSettings { concurrency: 0, ..sampling() });
-    let waits = NewJob { run_at: Some(test.app.clock.now() + TimeDelta::seconds(10)), ..job(KIND, &()) };
+    let waits = NewJob { run_at: Some(test.app.clock.now() + TimeDelta::seconds(10)), ..job(&CleanUpTokens) };
     assert_ne!(commit(&test, waits).await, dead);
     eventually("one waits", async || {
         gauge(&test.app, DEPTH, &[("job.kind", "clean_up_tokens")]) == Some(1.0)

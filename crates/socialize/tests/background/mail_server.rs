@@ -243,7 +243,7 @@ async fn a_repetition_after_a_crash_can_be_recognised() {
     let dies = WorkerSettings {
         handler: Arc::new(|app, job| {
             Box::pin(async move {
-                workers::run(&app, &job).await?;
+                workers::run(app, job).await?;
                 std::future::pending().await
             })
         }),
@@ -338,7 +338,7 @@ pub(crate) fn deferred_of(smtp: SmtpSettings, expected: ErrorType) -> impl Futur
         let test = TestApp::start_with_mail(Some(MailTransport::Smtp(smtp))).await;
         let user = test.user("ada").await;
         let email = Email::AlreadyRegistered { user };
-        let id = crate::support::commit(&test, job(JobKind::SendEmail, &email)).await;
+        let id = crate::support::commit(&test, job(&email)).await;
         assert_eq!(test.run_due_jobs().await.of(JobOutcome::Retry), 1, "at {caller}");
         let expected = telemetry::ClosedSet::as_str(expected);
         assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some(expected), "at {caller}");

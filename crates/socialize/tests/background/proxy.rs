@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::labels::JobKind;
 use serde_json::json;
 use socialize::queue::{Worker, WorkerSettings};
+use socialize::workers::clean_up_tokens::CleanUpTokens;
 use sqlx::postgres::PgPoolOptions;
 use telemetry::JobOutcome;
 use test_support::TestApp;
@@ -116,7 +117,7 @@ async fn sleepy_worker(
 async fn wakes(test: &TestApp, app: &socialize::app::App) {
     let before = runs(app, KIND, JobOutcome::Ok);
     for count in 1..=5 {
-        enqueued(test, KIND).await;
+        enqueued(test, &CleanUpTokens).await;
         eventually("it is woken", async || runs(app, KIND, JobOutcome::Ok) == before + count).await;
     }
 }

@@ -16,6 +16,7 @@ use socialize::clock::Clock;
 use socialize::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
 use socialize::queue::{NewJob, Worker, WorkerSettings, run_due_jobs};
 use socialize::workers;
+use socialize::workers::give_up_publishing::GiveUpPublishing;
 use telemetry::meter;
 use telemetry::{JobOutcome, SpanContext};
 use test_support::TestApp;
@@ -468,7 +469,7 @@ pub(crate) fn real_work() -> WorkerSettings {
     WorkerSettings {
         policy: |kind| socialize::queue::JobPolicy { every: None, ..workers::policy(kind) },
         concurrency: 4,
-        ..settings(async |app, job| workers::run(&app, &job).await)
+        ..settings(async |app, job| workers::run(app, job).await)
     }
 }
 
@@ -540,7 +541,7 @@ async fn deliveries_that_nobody_works_on_any_more_are_given_up() {
         .expect("waiting");
     let look = async |minutes| {
         test.app.clock.advance(TimeDelta::minutes(minutes));
-        commit(&test, NewJob { max_attempts: 1, ..job(JobKind::GiveUpPublishing, &()) }).await;
+        commit(&test, NewJob { max_attempts: 1, ..job(&GiveUpPublishing) }).await;
         assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
         team.read(&test, &abandoned).await
     };

@@ -8,11 +8,13 @@ use domain::ids::JobId;
 use domain::labels::JobKind;
 use serde_json::{Value, json};
 use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, WorkerSettings, enqueue, run_due_jobs_with};
+use socialize::workers::clean_up_tokens::CleanUpTokens;
+use socialize::workers::expire_invites::ExpireInvites;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::{TestApp, TestDatabase};
 use uuid::Uuid;
 
-use crate::support::{LEASE, commit, enqueued, job, migrate_to, row, runs, settings, waiting};
+use crate::support::{LEASE, an_email, commit, enqueued, job, migrate_to, row, runs, settings, waiting};
 
 const KIND: JobKind = JobKind::CleanUpTokens;
 
@@ -29,7 +31,7 @@ fn run_lines(test: &TestApp) -> Vec<Value> {
 async fn a_job_that_is_due_runs_once_and_is_gone() {
     let test = TestApp::start().await;
     assert_eq!(test.run_due_jobs().await.total(), 0);
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let counts = test.run_due_jobs().await;
     assert_eq!((counts.of(JobOutcome::Ok), counts.total()), (1, 1));
     assert_eq!((row(&test, id).await, test.run_due_jobs().await.total()), (None, 0));
@@ -46,7 +48,7 @@ async fn a_job_that_is_due_runs_once_and_is_gone() {
 async fn a_job_runs_not_before_its_time() {
     let test = TestApp::start().await;
     let run_at = test.app.clock.now() + TimeDelta::minutes(5);
-    commit(&test, NewJob { run_at: Some(run_at), ..job(KIND, &()) }).await;
+    commit(&test, NewJob { run_at: Some(run_at), ..job(&CleanUpTokens) }).await;
     test.app.clock.advance(TimeDelta::minutes(5) - TimeDelta::microseconds(1));
     assert_eq!(test.run_due_jobs().await.total(), 0);
     test.app.clock.advance(TimeDelta::microseconds(1));
@@ -57,7 +59,7 @@ async fn a_job_runs_not_before_its_time() {
 async fn a_job_exists_only_if_its_transaction_commits() {
     let test = TestApp::start().await;
     let mut transaction = test.app.database.begin().await.expect("a transaction");
-    enqueue(&test.app, &mut transaction, job(KIND, &())).await.expect("enqueued");
+    enqueue(&test.app, &mut transaction, job(&CleanUpTokens)).await.expect("enqueued");
     drop(transaction);
     assert_eq!(test.run_due_jobs().await.total(), 0);
 }
@@ -66,7 +68,7 @@ async fn a_job_exists_only_if_its_transaction_commits() {
 async fn a_failing_job_waits_longer_each_time_and_dies_after_its_last_attempt() {
     let test = TestApp::start().await;
     let fails = settings(async |_, _| Err(JobError::Retry(ErrorType::Unavailable)));
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     for (attempt, shortest, longest) in [(1, 3_750, 6_250), (2, 11_250, 18_750)] {
         let counts = run(&test, &fails).await;
         assert_eq!((counts.of(JobOutcome::Retry), counts.total()), (1, 1));
@@ -99,7 +101,7 @@ async fn a_failing_job_waits_longer_each_time_and_dies_after_its_last_attempt() 
 #[tokio::test]
 async fn a_job_that_cannot_succeed_dies_at_once() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let counts = run(&test, &settings(async |_, _| Err(JobError::Fail(ErrorType::Rejected)))).await;
     assert_eq!((counts.of(JobOutcome::Dead), counts.total()), (1, 1));
     let job = waiting(&test, id).await;
@@ -110,7 +112,7 @@ async fn a_job_that_cannot_succeed_dies_at_once() {
 #[tokio::test]
 async fn a_panic_is_a_failure_and_its_text_is_recorded_nowhere() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let panics = settings(async |_, _| panic_any("ada@example.com".to_owned()));
     assert_eq!(run(&test, &panics).await.of(JobOutcome::Retry), 1);
     assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("panic"));
@@ -122,7 +124,7 @@ async fn a_panic_is_a_failure_and_its_text_is_recorded_nowhere() {
 #[tokio::test]
 async fn a_job_that_hangs_is_ended() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let hangs = WorkerSettings {
         policy: |_| JobPolicy {
             concurrency: 1,
@@ -139,7 +141,9 @@ async fn a_job_that_hangs_is_ended() {
 #[tokio::test]
 async fn a_payload_that_nobody_understands_is_kept_for_the_operator() {
     let test = TestApp::start().await;
-    let id = commit(&test, job(JobKind::SendEmail, &json!({"template": "of tomorrow"}))).await;
+    let id = enqueued(&test, &an_email()).await;
+    let payload = "update jobs set payload = '{\"template\": \"of tomorrow\"}'";
+    sqlx::query(payload).execute(test.pool()).await.expect("a job of a later version");
     assert_eq!(test.run_due_jobs().await.of(JobOutcome::Dead), 1);
     assert_eq!(waiting(&test, id).await.last_error_type.as_deref(), Some("invalid_data"));
 }
@@ -147,7 +151,7 @@ async fn a_payload_that_nobody_understands_is_kept_for_the_operator() {
 #[tokio::test]
 async fn the_same_work_is_not_enqueued_twice() {
     let test = TestApp::start().await;
-    let keyed = || NewJob { deduplication_key: Some("k".to_owned()), ..job(KIND, &()) };
+    let keyed = || NewJob { deduplication_key: Some("k".to_owned()), ..job(&CleanUpTokens) };
     let count = async || -> i64 {
         sqlx::query_scalar("select count(*) from jobs").fetch_one(test.pool()).await.expect("a count")
     };
@@ -158,7 +162,7 @@ async fn the_same_work_is_not_enqueued_twice() {
     let running = settings(async |app, _| {
         let mut transaction = app.database.begin().await?;
         let deduplication_key = Some("k".to_owned());
-        let again = NewJob { deduplication_key, max_attempts: 1, ..job(KIND, &()) };
+        let again = NewJob { deduplication_key, max_attempts: 1, ..job(&CleanUpTokens) };
         enqueue(&app, &mut transaction, again).await?;
         app.database.commit(transaction).await?;
         Err(JobError::Fail(ErrorType::Rejected))
@@ -175,13 +179,13 @@ async fn the_same_work_is_not_enqueued_twice() {
 async fn a_run_is_linked_to_the_span_that_enqueued_it() {
     let test = TestApp::start().await;
     let inner = test.app.clone();
-    enqueued(&test, KIND).await;
+    enqueued(&test, &CleanUpTokens).await;
     let enqueues = settings(move |_, running| {
         let app = inner.clone();
         async move {
             if running.attempt == 1 && running.kind == KIND {
                 let mut transaction = app.database.begin().await?;
-                enqueue(&app, &mut transaction, job(JobKind::ExpireInvites, &())).await?;
+                enqueue(&app, &mut transaction, job(&ExpireInvites)).await?;
                 app.database.commit(transaction).await?;
             }
             Ok(())
@@ -224,10 +228,10 @@ async fn make_unreadable(test: &TestApp, id: JobId) {
 #[tokio::test]
 async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
     let test = TestApp::start().await;
-    let neighbours = [enqueued(&test, KIND).await, enqueued(&test, JobKind::SendEmail).await];
-    let unreadable = enqueued(&test, JobKind::SendEmail).await;
+    let neighbours = [enqueued(&test, &CleanUpTokens).await, enqueued(&test, &an_email()).await];
+    let unreadable = enqueued(&test, &an_email()).await;
     make_unreadable(&test, unreadable).await;
-    let others = [enqueued(&test, KIND).await, enqueued(&test, JobKind::SendEmail).await];
+    let others = [enqueued(&test, &CleanUpTokens).await, enqueued(&test, &an_email()).await];
     // The job's handler reads the payload.
     let reads = settings(async |_, job| job.payload::<Value>().map(drop));
     let counts = run(&test, &reads).await;
@@ -244,7 +248,7 @@ async fn a_row_that_cannot_be_read_touches_none_of_its_neighbours() {
 
 /// A job as a dead worker leaves it.
 async fn left_behind(test: &TestApp, attempts: i32) -> JobId {
-    let id = enqueued(test, KIND).await;
+    let id = enqueued(test, &CleanUpTokens).await;
     sqlx::query(
         "update jobs set status = 'running', attempts = $2, lease_token = gen_random_uuid(), lease_expires_at = $3 \
          where id = $1",

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, Utc};
-use domain::ids::JobId;
+use domain::ids::{JobId, UserId};
 use domain::labels::JobKind;
-use serde::Serialize;
 use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;
-use socialize::queue::{Job, JobError, JobOwner, JobPolicy, NewJob, WorkerSettings, enqueue};
+use socialize::email::Email;
+use socialize::queue::{Job, JobError, JobPolicy, JobType, NewJob, WorkerSettings, enqueue};
 use sqlx::migrate::Migrator;
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::meter::Value;
@@ -48,13 +48,18 @@ where
     }
 }
 
-/// A job that is due now.
-pub(crate) fn job<P>(kind: JobKind, payload: &P) -> NewJob<'_, P> {
-    NewJob { kind, payload, run_at: None, owner: JobOwner::Nobody, max_attempts: 3, deduplication_key: None }
+/// A job that is due now and has three attempts.
+pub(crate) fn job<J: JobType>(payload: &J) -> NewJob<'_, J> {
+    NewJob { max_attempts: 3, ..NewJob::of(payload) }
+}
+
+/// An e-mail for handlers that do not send it.
+pub(crate) fn an_email() -> Email {
+    Email::AlreadyRegistered { user: UserId::from(uuid::Uuid::nil()) }
 }
 
 /// Commits a job and returns its id.
-pub(crate) async fn commit<P: Serialize>(test: &TestApp, job: NewJob<'_, P>) -> JobId {
+pub(crate) async fn commit<J: JobType>(test: &TestApp, job: NewJob<'_, J>) -> JobId {
     let mut transaction = test.app.database.begin().await.expect("a transaction");
     enqueue(&test.app, &mut transaction, job).await.expect("enqueued");
     committed(test, transaction).await
@@ -68,9 +73,9 @@ pub(crate) async fn committed(test: &TestApp, mut transaction: Transaction) -> J
     id
 }
 
-/// Commits a job of this kind that is due now and has three attempts.
-pub(crate) async fn enqueued(test: &TestApp, kind: JobKind) -> JobId {
-    commit(test, job(kind, &())).await
+/// Commits a job that is due now and has three attempts.
+pub(crate) async fn enqueued<J: JobType>(test: &TestApp, payload: &J) -> JobId {
+    commit(test, job(payload)).await
 }
 
 /// A job's row.

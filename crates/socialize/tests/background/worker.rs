@@ -13,13 +13,15 @@ use socialize::clock::Clock;
 use socialize::queue::{
     JobError, JobPolicy, NewJob, Worker, WorkerHandle, WorkerSettings, enqueue, run_due_jobs_with,
 };
+use socialize::workers::clean_up_tokens::CleanUpTokens;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 
 use crate::support::{
-    Gate, LEASE, commit, committed, enqueued, eventually, job, operations, row, runs, settings, waiting,
+    Gate, LEASE, an_email, commit, committed, enqueued, eventually, job, operations, row, runs, settings,
+    waiting,
 };
 
 const KIND: JobKind = JobKind::CleanUpTokens;
@@ -47,7 +49,7 @@ async fn workers_never_run_the_same_job_at_once() {
         }
     };
     for _ in 0..150 {
-        enqueued(&test, KIND).await;
+        enqueued(&test, &CleanUpTokens).await;
     }
     let apps = [test.app.clone(), test.another_process(), test.another_process()];
     let workers = apps.clone().map(|app| Worker::start(app, busy()));
@@ -86,11 +88,11 @@ async fn a_kind_runs_as_often_at_once_as_it_may_and_holds_up_no_other() {
         })
     };
     for _ in 0..6 {
-        enqueued(&test, JobKind::SendEmail).await;
+        enqueued(&test, &an_email()).await;
     }
     let worker = Worker::start(test.app.clone(), limited);
     eventually("two are running", async || running.load(SeqCst) == 2).await;
-    enqueued(&test, KIND).await;
+    enqueued(&test, &CleanUpTokens).await;
     eventually("another kind has run", async || runs(&test.app, KIND, JobOutcome::Ok) == 1).await;
     gate.open();
     eventually("all have run", async || runs(&test.app, JobKind::SendEmail, JobOutcome::Ok) == 6).await;
@@ -105,7 +107,7 @@ async fn slots_that_become_free_together_are_all_filled_again() {
     const JOBS: usize = 25 * SLOTS;
     let test = TestApp::start().await;
     for _ in 0..JOBS {
-        enqueued(&test, KIND).await;
+        enqueued(&test, &CleanUpTokens).await;
     }
     // All eight run concurrently, or none of them ends.
     let barrier = Arc::new(Barrier::new(SLOTS));
@@ -147,7 +149,7 @@ async fn running_at_gate(test: &TestApp, id: JobId, heartbeat: Duration) -> (Gat
 #[tokio::test]
 async fn a_worker_that_was_frozen_cannot_touch_what_another_has_taken_over() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let first_gate = Gate::closed();
     let (app, first_settings) = (test.app.clone(), at_gate(&first_gate));
     let first = tokio::spawn(async move { run_due_jobs_with(&app, &first_settings).await });
@@ -187,7 +189,7 @@ async fn a_worker_that_was_frozen_cannot_touch_what_another_has_taken_over() {
 #[tokio::test]
 async fn a_failure_of_a_worker_that_was_frozen_does_not_count_either() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let gate = Gate::closed();
     let door = gate.clone();
     let fails = settings(move |_, _| {
@@ -246,7 +248,7 @@ async fn a_worker_whose_clock_is_wrong_takes_no_running_job() {
 /// Commits a job as this process would.
 async fn enqueued_by(test: &TestApp, app: &App, run_at: Option<DateTime<Utc>>) -> JobId {
     let mut transaction = app.database.begin().await.expect("a transaction");
-    enqueue(app, &mut transaction, NewJob { run_at, ..job(KIND, &()) }).await.expect("enqueued");
+    enqueue(app, &mut transaction, NewJob { run_at, ..job(&CleanUpTokens) }).await.expect("enqueued");
     committed(test, transaction).await
 }
 
@@ -314,7 +316,7 @@ async fn take_over(test: &TestApp, id: JobId) {
 #[tokio::test]
 async fn a_running_job_shows_signs_of_life() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (gate, worker) = running_at_gate(&test, id, Duration::from_millis(5)).await;
     let lease_end = || async { waiting(&test, id).await.lease_expires_at.expect("a lease") };
     let before = lease_end().await;
@@ -328,7 +330,7 @@ async fn a_running_job_shows_signs_of_life() {
 #[tokio::test]
 async fn work_ends_when_its_lease_is_found_to_be_lost() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (_gate, worker) = running_at_gate(&test, id, Duration::from_millis(5)).await;
     take_over(&test, id).await;
     // The gate stays closed, so the work itself never ends.
@@ -340,13 +342,13 @@ async fn work_ends_when_its_lease_is_found_to_be_lost() {
 #[tokio::test]
 async fn stopping_lets_running_jobs_end_and_claims_no_more() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (gate, worker) = running_at_gate(&test, id, LEASE).await;
     let claims = operations(&test.app, "claim_jobs");
     eventually("it goes on claiming", async || operations(&test.app, "claim_jobs") > claims).await;
     let stopping = tokio::spawn(worker.stop(far_future()));
     let opened = async {
-        let next = enqueued(&test, KIND).await;
+        let next = enqueued(&test, &CleanUpTokens).await;
         gate.open();
         next
     };
@@ -364,7 +366,7 @@ async fn stopping_lets_running_jobs_end_and_claims_no_more() {
 #[tokio::test]
 async fn what_has_not_ended_by_the_deadline_is_handed_back_at_no_cost() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (_gate, worker) = running_at_gate(&test, id, LEASE).await;
     worker.stop(Instant::now()).await;
     let job = waiting(&test, id).await;
@@ -377,7 +379,7 @@ async fn what_has_not_ended_by_the_deadline_is_handed_back_at_no_cost() {
 #[tokio::test]
 async fn what_a_crash_interrupts_runs_again() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (_gate, worker) = running_at_gate(&test, id, LEASE).await;
     drop(worker);
     let (mut lost, mut ok) = (0, 0);
@@ -412,7 +414,7 @@ async fn a_new_job_wakes_a_worker_that_would_not_look_for_an_hour() {
     eventually("it listens", async || listener(&test).await.is_some()).await;
     // The worker may find the first ones because it polls when it starts to listen, but not all five.
     for count in 1..=5 {
-        enqueued(&test, KIND).await;
+        enqueued(&test, &CleanUpTokens).await;
         eventually("it is woken", async || runs(&test.app, KIND, JobOutcome::Ok) == count).await;
     }
     // The connection is lost and re-established.
@@ -420,7 +422,7 @@ async fn a_new_job_wakes_a_worker_that_would_not_look_for_an_hour() {
     sqlx::query("select pg_terminate_backend($1)").bind(before).execute(test.pool()).await.expect("ended");
     eventually("it listens again", async || listener(&test).await.is_some_and(|pid| pid != before)).await;
     for count in 6..=10 {
-        enqueued(&test, KIND).await;
+        enqueued(&test, &CleanUpTokens).await;
         eventually("it is woken again", async || runs(&test.app, KIND, JobOutcome::Ok) == count).await;
     }
     worker.stop(far_future()).await;
@@ -431,7 +433,7 @@ async fn a_job_that_nobody_told_of_is_found_by_looking() {
     let test = TestApp::start().await;
     let worker = Worker::start(test.app.clone(), settings(async |_, _| Ok(())));
     let run_at = test.app.clock.now() + TimeDelta::hours(1);
-    commit(&test, NewJob { run_at: Some(run_at), ..job(KIND, &()) }).await;
+    commit(&test, NewJob { run_at: Some(run_at), ..job(&CleanUpTokens) }).await;
     let looked = operations(&test.app, "claim_jobs");
     eventually("it was looked for", async || operations(&test.app, "claim_jobs") > looked + 2).await;
     assert_eq!(runs(&test.app, KIND, JobOutcome::Ok), 0);
@@ -443,7 +445,7 @@ async fn a_job_that_nobody_told_of_is_found_by_looking() {
 #[tokio::test]
 async fn the_end_of_a_run_outlives_a_short_absence_of_the_database() {
     let test = TestApp::start().await;
-    let id = enqueued(&test, KIND).await;
+    let id = enqueued(&test, &CleanUpTokens).await;
     let (gate, worker) = running_at_gate(&test, id, LEASE).await;
     let rename = async |from: &str, to: &str| {
         let statement = format!("alter table {from} rename to {to}");
