@@ -183,8 +183,8 @@ async fn fill(test: &TestApp, items: i64) -> anyhow::Result<()> {
             "insert into content_items (id, workspace_id, channel, status, current_revision, scheduled_at, published_at,
                  status_entered_at, created_by, created_at, updated_at)
              select lpad(to_hex(n), 32, '0')::uuid, lpad(to_hex(1 + n % $3), 32, '0')::uuid, 'x',
-                    case when n <= 2 * $4 then 'in_approval' when n % 10 = 0 then 'archived' when n % 10 = 1 then 'draft'
-                         else 'published' end,
+                    case when n <= 2 * $4 then 'in_approval' when n % 10 = 0 then 'archived'
+                         when n % 10 = 1 then 'draft' else 'published' end,
                     1, $6, $6, $6 - case when n <= $4 then interval '80 hours' else interval '1 hour' end, $5,
                     $6 - n * interval '1 second', $6
              from generate_series($1, $2) as n",
@@ -199,7 +199,8 @@ async fn fill(test: &TestApp, items: i64) -> anyhow::Result<()> {
         .await?;
     }
     sqlx::query(
-        "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at, closed_at)
+        "insert into workspace_invites
+             (id, workspace_id, email, role, status, invited_by, created_at, expires_at, closed_at)
          select gen_random_uuid(), lpad(to_hex(1 + n % $1), 32, '0')::uuid, n || '@x.example', 'author',
                 case when n <= $2 then 'pending' else 'revoked' end, $3, $4 - interval '1 day', $4 + interval '3 days',
                 case when n > $2 then $4 end

@@ -14,8 +14,8 @@ const MOST_VALUES_LISTED: usize = 30;
 /// four kinds of server error, and an undocumented status.
 const UNDOCUMENTED_ANSWERS: usize = 6;
 
-/// Series of a process that serves the API and leaves jobs to others. A test of the application counts them, with those of
-/// gauges that have no value yet.
+/// Series of a process that serves the API and leaves jobs to others. A test of the application
+/// counts them, with those of gauges that have no value yet.
 pub const SERIES_PER_API_PROCESS: usize = 1_539;
 
 /// Series of a process that only works on jobs. The same test counts them.

@@ -141,7 +141,8 @@ pub async fn write(
             DatabaseOperation::InsertAuditEvents,
             sqlx::query(
                 "insert into audit_events
-                     (id, organization_id, workspace_id, actor_id, action, target_id, before, after, request_id, created_at)
+                     (id, organization_id, workspace_id, actor_id, action, target_id, before, after, request_id,
+                      created_at)
                  select id, $1, workspace_id, $2, action, target_id, before, after, $3, $4
                  from unnest($5::uuid[], $6::uuid[], $7::text[], $8::uuid[], $9::text[], $10::text[])
                      as change (id, workspace_id, action, target_id, before, after)",

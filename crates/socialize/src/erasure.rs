@@ -99,8 +99,9 @@ const ERASE_USER: [&str; 8] = [
     "delete from feedback_screenshots s using feedback_reports r
      where s.feedback_report_id = r.id and r.reporter_id = $1",
     "delete from approval_reminders where reviewer_id = $1",
-    "update users set email = 'erased-' || id || '@erased.invalid', display_name = 'Erased', password_hash = '$argon2id$erased',
-         email_verified_at = null, password_reset_at = null, is_operator = false, erased_at = $2
+    "update users set email = 'erased-' || id || '@erased.invalid', display_name = 'Erased',
+         password_hash = '$argon2id$erased', email_verified_at = null, password_reset_at = null,
+         is_operator = false, erased_at = $2
      where id = $1",
 ];
 

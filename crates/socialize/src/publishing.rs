@@ -111,8 +111,8 @@ impl StoredEndpoint {
             .run(
                 DatabaseOperation::FindPublishingEndpoint,
                 sqlx::query_as(
-                    "select url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness, has_answered,
-                            created_at, updated_at
+                    "select url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness,
+                            has_answered, created_at, updated_at
                      from publishing_endpoints where workspace_id = $1",
                 )
                 .bind(workspace_id)

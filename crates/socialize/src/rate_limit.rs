@@ -205,13 +205,17 @@ impl RateLimits {
                 sqlx::query_as(
                     "with account as (
                          select u.id, u.password_hash, u.password_reset_at,
-                             exists (select from known_networks k where k.user_id = u.id and k.network = $9) as knows_network
+                             exists (
+                                 select from known_networks k where k.user_id = u.id and k.network = $9
+                             ) as knows_network
                          from users u where u.email = $1 and u.email_verified_at is not null
                      ), client as materialized (
                          select count_event($3, $4, $5, $2) as free_at
                      ), whole as materialized (
-                         select client.free_at is null and not coalesce((select knows_network from account), false) as is_counted,
-                             case when client.free_at is null and not coalesce((select knows_network from account), false)
+                         select client.free_at is null
+                                 and not coalesce((select knows_network from account), false) as is_counted,
+                             case when client.free_at is null
+                                     and not coalesce((select knows_network from account), false)
                                  then count_event($6, $7, $8, $2) end as free_at
                          from client
                      )
@@ -304,7 +308,8 @@ impl RateLimits {
                     "with client as materialized (
                          select count_event($2, $3, $4, $1) as free_at
                      )
-                     select client.free_at, case when client.free_at is null then count_event($5, $6, $7, $1) end from client",
+                     select client.free_at, case when client.free_at is null then count_event($5, $6, $7, $1) end
+                     from client",
                 )
                 .bind(now)
                 .bind(codes(&of_the_client))

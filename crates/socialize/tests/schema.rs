@@ -231,13 +231,14 @@ const EXAMPLE: &str = "
     begin;
     insert into content_items
         (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at, updated_at)
-    values ('00000000-0000-0000-0000-00000000000c', '00000000-0000-0000-0000-00000000000b', 'x', 'in_approval', 1, now(),
-            '00000000-0000-0000-0000-000000000001', now(), now());
+    values ('00000000-0000-0000-0000-00000000000c', '00000000-0000-0000-0000-00000000000b', 'x', 'in_approval', 1,
+            now(), '00000000-0000-0000-0000-000000000001', now(), now());
     insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
     values ('00000000-0000-0000-0000-00000000000c', 1, 'Title', '', '00000000-0000-0000-0000-000000000001', now());
     commit;
     insert into sessions (id, user_id, created_at, expires_at)
-    values ('00000000-0000-0000-0000-00000000000d', '00000000-0000-0000-0000-000000000001', now(), now() + interval '1 day');
+    values ('00000000-0000-0000-0000-00000000000d', '00000000-0000-0000-0000-000000000001', now(),
+            now() + interval '1 day');
     insert into refresh_tokens (token_hash, session_id, issued_at)
     values (sha256('one'), '00000000-0000-0000-0000-00000000000d', now());
 ";

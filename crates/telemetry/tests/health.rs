@@ -170,7 +170,8 @@ async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
         assert_eq!(error_of(&health, Peer::Postgres), None);
         assert!(up());
     }
-    // A slow answer is waited for longer the second time, so that a busy machine is no outage. Refusals are known at once.
+    // A slow answer is waited for longer the second time, so that a busy machine is no outage.
+    // Refusals are known at once.
     postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
     let checks = postgres.checks();
     while postgres.checks() < checks + 2 {
@@ -325,7 +326,14 @@ async fn a_change_is_logged_once() {
     tokio::time::sleep(Duration::from_secs(30)).await;
     postgres.answers(Answer::Ok);
     tokio::time::sleep(Duration::from_secs(30)).await;
-    let at = |level: &str, event: &str| json!({"timestamp": "1970-01-01T00:00:00.000000Z", "level": level, "event": event, "dependency": "postgres"});
+    let at = |level: &str, event: &str| {
+        json!({
+            "timestamp": "1970-01-01T00:00:00.000000Z",
+            "level": level,
+            "event": event,
+            "dependency": "postgres",
+        })
+    };
     let mut down = at("warn", "dependency.down");
     down["error.type"] = json!("connection_refused");
     let lines = lines.0.lock().unwrap_or_else(PoisonError::into_inner);

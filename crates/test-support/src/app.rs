@@ -370,7 +370,8 @@ impl TestApp {
                  insert into content_items
                      (id, workspace_id, channel, status, current_revision, scheduled_at, status_entered_at, created_by,
                       created_at, updated_at)
-                 select gen_random_uuid(), $1, 'linkedin', 'scheduled', 1, $4, $4, $2, $4, $4 from generate_series(1, $3)
+                 select gen_random_uuid(), $1, 'linkedin', 'scheduled', 1, $4, $4, $2, $4, $4
+                 from generate_series(1, $3)
                  returning id
              ), revisions as (
                  insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
@@ -509,7 +510,8 @@ impl TestApp {
     /// transaction.
     pub async fn break_table(&self, table: &str) {
         let statement = format!(
-            "create function broken() returns trigger language plpgsql as $$ begin raise exception 'broken by a test'; end $$;
+            "create function broken() returns trigger language plpgsql as
+                 $$ begin raise exception 'broken by a test'; end $$;
              create constraint trigger broken after insert or update on {table} deferrable initially deferred
              for each row execute function broken()"
         );

@@ -32,7 +32,8 @@ pub fn claim_of_eight(prefix: &str) -> Query<'static, Postgres, PgArguments> {
 pub async fn insert_due_emails(connection: &mut PgConnection, emails: i32, organizations: i32) {
     sqlx::query(
         "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)
-         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(), md5((number % $2)::text)::uuid
+         select gen_random_uuid(), 'send_email', '{}', now() - interval '1 hour', 5, now(),
+             md5((number % $2)::text)::uuid
          from generate_series(1, $1) as number",
     )
     .bind(emails)

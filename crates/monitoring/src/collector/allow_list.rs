@@ -99,10 +99,12 @@ pub fn log_statements() -> Vec<Statements> {
     // At first the body holds the whole line; a line that is not JSON has only a body. A line that
     // arrives again has a time, and its body is the event.
     log.push(format!(
-        r#"set(log.body, "{UNPARSED_LINE}") where log.observed_time_unix_nano != 0 or not IsString(log.body) or not IsMatch(log.body, "{EVENT}")"#
+        "set(log.body, \"{UNPARSED_LINE}\") \
+         where log.observed_time_unix_nano != 0 or not IsString(log.body) or not IsMatch(log.body, \"{EVENT}\")"
     ));
     log.push(format!(
-        r#"set(log.body, log.attributes["event"]) where IsString(log.attributes["event"]) and IsMatch(log.attributes["event"], "{EVENT}")"#
+        "set(log.body, log.attributes[\"event\"]) \
+         where IsString(log.attributes[\"event\"]) and IsMatch(log.attributes[\"event\"], \"{EVENT}\")"
     ));
     // An unknown level is arbitrary text.
     log.push(r#"set(log.severity_text, "") where log.severity_number == 0"#.to_owned());
@@ -143,7 +145,8 @@ fn kept_attributes(context: &str, names: &BTreeSet<&'static str>) -> Vec<String>
         format!("keep_keys({context}.attributes, {})", list(names.iter().copied())),
         format!("truncate_all({context}.attributes, {LONGEST_VALUE})"),
         format!(
-            r#"replace_all_patterns({context}.attributes, "value", "(?s)^.*[^A-Za-z0-9{VALUE_PUNCTUATION}].*$", "{REDACTED}")"#
+            "replace_all_patterns({context}.attributes, \"value\", \
+             \"(?s)^.*[^A-Za-z0-9{VALUE_PUNCTUATION}].*$\", \"{REDACTED}\")"
         ),
     ]
 }

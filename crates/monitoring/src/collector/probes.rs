@@ -84,16 +84,20 @@ pub(super) fn translation() -> Vec<Statements> {
                     ready_url()
                 ),
                 format!(
-                    r#"set(datapoint.value_int, datapoint.attributes["http.status_code"]) where metric.name == "{status}" and datapoint.attributes["http.status_code"] != nil"#
+                    "set(datapoint.value_int, datapoint.attributes[\"http.status_code\"]) \
+                     where metric.name == \"{status}\" and datapoint.attributes[\"http.status_code\"] != nil"
                 ),
                 format!(
-                    r#"set(datapoint.value_int, 0) where metric.name == "{success}" and datapoint.attributes["http.status_class"] != "2xx""#
+                    "set(datapoint.value_int, 0) \
+                     where metric.name == \"{success}\" and datapoint.attributes[\"http.status_class\"] != \"2xx\""
                 ),
                 format!(
-                    r#"set(datapoint.value_double, Double(datapoint.value_int) / 1000.0) where metric.name == "{duration}""#
+                    "set(datapoint.value_double, Double(datapoint.value_int) / 1000.0) \
+                     where metric.name == \"{duration}\""
                 ),
                 format!(
-                    r#"set(datapoint.value_int, datapoint.value_int + UnixSeconds(Now())) where metric.name == "{expiry}""#
+                    "set(datapoint.value_int, datapoint.value_int + UnixSeconds(Now())) \
+                     where metric.name == \"{expiry}\""
                 ),
             ],
         },

@@ -210,7 +210,10 @@ fn endpoints() -> Panel {
     .except(Override::field(
         "Route",
         vec![Property::Links(vec![
-            explore_traces("Slow traces", &spans().of_requests().is_variable::<Route>(route).longer_than(SLOW_MILLISECONDS)),
+            explore_traces(
+                "Slow traces",
+                &spans().of_requests().is_variable::<Route>(route).longer_than(SLOW_MILLISECONDS),
+            ),
             explore_traces("Failed traces", &spans().of_requests().is_variable::<Route>(route).failed()),
             explore_traces("All traces", &spans().of_requests().is_variable::<Route>(route)),
             explore_logs(

@@ -91,7 +91,10 @@ fn connections_now() -> Panel {
     .width(3)
     .unit(Unit::Share)
     .decimals(0)
-    .thresholds(Color::Green, &[(POSTGRES_CONNECTION_SHARE / 2.0, Color::Orange), (POSTGRES_CONNECTION_SHARE, Color::Red)])
+    .thresholds(
+        Color::Green,
+        &[(POSTGRES_CONNECTION_SHARE / 2.0, Color::Orange), (POSTGRES_CONNECTION_SHARE, Color::Red)],
+    )
     .when_nothing(NOT_WATCHED)
     .ask(Target::instant_named("used", &used.share_of(select(&PG_MAX_CONNECTIONS).now().max())))
 }

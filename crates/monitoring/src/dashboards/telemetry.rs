@@ -62,7 +62,9 @@ fn scraped() -> Panel {
     .mapping(Mapping::values(&[("0", "down", Color::Red), ("1", "up", Color::Green)]))
     .thresholds(Color::Red, &[(1.0, Color::Green)])
     .when_nothing("Prometheus scrapes nothing")
-    .ask(Target::instant(&select(&UP).is_one_of(<ScrapeJob as telemetry::ClosedSet>::ALL).now().min_by::<ScrapeJob, _>()))
+    .ask(Target::instant(
+        &select(&UP).is_one_of(<ScrapeJob as telemetry::ClosedSet>::ALL).now().min_by::<ScrapeJob, _>(),
+    ))
 }
 
 fn dropped_now() -> Panel {

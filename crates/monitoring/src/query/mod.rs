@@ -11,7 +11,10 @@
 //! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
 //! assert_eq!(
 //!     dead.above(0.0).text(),
-//!     r#"sum by (job_kind) (histogram_count(increase(socialize_job_run_duration_seconds{job=~"socialize/.+",outcome="dead"}[5m]))) > 0"#
+//!     concat!(
+//!         "sum by (job_kind) (histogram_count(increase(socialize_job_run_duration_seconds",
+//!         r#"{job=~"socialize/.+",outcome="dead"}[5m]))) > 0"#
+//!     )
 //! );
 //! ```
 //!

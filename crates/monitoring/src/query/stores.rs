@@ -292,7 +292,10 @@ mod tests {
             lines(events::JOB_RUN).is(JobOutcome::Dead).is_not(JobKind::SendEmail).at_least(Level::Warn);
         assert_eq!(
             dead.text(),
-            r#"{service_namespace="socialize"} |= `job.run` | outcome=`dead` | job_kind!=`send_email` | severity_number >= 13"#
+            concat!(
+                r#"{service_namespace="socialize"} |= `job.run` | outcome=`dead` "#,
+                "| job_kind!=`send_email` | severity_number >= 13"
+            )
         );
     }
 
@@ -301,7 +304,10 @@ mod tests {
         let fields = [Field::label::<RequestMethod>(), Field::label::<Route>(), Field::key(&keys::USER_ID)];
         assert_eq!(
             all_lines().showing(&fields).text(),
-            r#"{service_namespace="socialize"} | line_format `{{__line__}} {{.http_request_method}} {{.http_route}} {{.user_id}}`"#
+            concat!(
+                r#"{service_namespace="socialize"} "#,
+                "| line_format `{{__line__}} {{.http_request_method}} {{.http_route}} {{.user_id}}`"
+            )
         );
         assert_eq!(
             lines(events::JOB_RUN).count_by(Field::ERROR_CAUSE),
@@ -333,11 +339,19 @@ mod tests {
         assert!(failed.name_customers() && !lines(events::JOB_RUN).name_customers());
         assert_eq!(
             failed.most_affected(Field::key(&keys::ORGANIZATION_ID), 10),
-            r#"topk(10, sum by (organization_id) (count_over_time({service_namespace="socialize"} |= `http.server.request` | severity_number >= 17 | organization_id!=`` [$__range])))"#
+            concat!(
+                "topk(10, sum by (organization_id) (count_over_time(",
+                r#"{service_namespace="socialize"} |= `http.server.request` "#,
+                "| severity_number >= 17 | organization_id!=`` [$__range])))"
+            )
         );
         assert_eq!(
             failed.number_affected(Field::key(&keys::USER_ID)),
-            r#"count(sum by (user_id) (count_over_time({service_namespace="socialize"} |= `http.server.request` | severity_number >= 17 | user_id!=`` [$__range])))"#
+            concat!(
+                "count(sum by (user_id) (count_over_time(",
+                r#"{service_namespace="socialize"} |= `http.server.request` "#,
+                "| severity_number >= 17 | user_id!=`` [$__range])))"
+            )
         );
     }
 

@@ -134,7 +134,10 @@ fn logs_not_arriving(scale: Scale) -> Alert {
             meaning: "The collector reads fewer lines than the processes write.",
             impact: "Users notice nothing. Lines are missing in searches, possibly all of a process.",
             confirm: vec![
-                metrics("Lines that each process wrote", &select(&EXPORTED).is(Signal::Logs).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>()),
+                metrics(
+                    "Lines that each process wrote",
+                    &select(&EXPORTED).is(Signal::Logs).increase(ARRIVAL_WINDOW).sum_by::<Instance, _>(),
+                ),
                 metrics("Lines that the collector read", &select(taken).increase(ARRIVAL_WINDOW).sum()),
             ],
             remedy: &[

@@ -62,7 +62,10 @@ fn api_unreachable(scale: Scale) -> Alert {
                       proxy and TLS are not the cause.",
             impact: "The service is down for all users.",
             confirm: vec![
-                metrics("Status of the responses; 0 where there was none", &select(&PROBE_STATUS).now().max_by::<Probe, _>()),
+                metrics(
+                    "Status of the responses; 0 where there was none",
+                    &select(&PROBE_STATUS).now().max_by::<Probe, _>(),
+                ),
                 metrics("How long it took", &select(&PROBE_DURATION).now().max_by::<Probe, _>()),
                 availability(),
             ],

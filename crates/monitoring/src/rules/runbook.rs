@@ -13,14 +13,18 @@ const INTRODUCTION: &str = "\
 
 <!-- Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules. -->
 
-An alert fires. What do I do? Each query is a link to Grafana's Explore, for the last hour. The `trace_id` of a log line leads to its trace. Users
+An alert fires. What do I do? Each query is a link to Grafana's Explore, for the last hour. The \
+`trace_id` of a log line leads to its trace. Users
 see it as `request_id` in errors.
 
-Run `docker compose` in `deploy/`, where `.env` names both Compose files: deploy/README.md#start. Run `socialize` in a container:
+Run `docker compose` in `deploy/`, where `.env` names both Compose files: deploy/README.md#start. \
+Run `socialize` in a container:
 `docker compose exec worker socialize doctor`.
 
-If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry the other alerts cannot be trusted. Continue with
-PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager sends no notification of an alert while its cause fires.
+If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry \
+the other alerts cannot be trusted. Continue with
+PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager sends no notification \
+of an alert while its cause fires.
 
 Charts mark releases (a new version or build), starts of processes, and each alert while it fires.
 
@@ -30,15 +34,19 @@ Charts mark releases (a new version or build), starts of processes, and each ale
 const QUESTIONS: &str = "
 ## Who is affected?
 
-The row \"Who is affected\" of the dashboard `Socialize: API` counts the organizations and users with failed requests and lists those with
-most; a click on one shows its lines. Sections below link to the same lists. Telemetry contains only ids. Look up names and addresses in the database:
+The row \"Who is affected\" of the dashboard `Socialize: API` counts the organizations and users \
+with failed requests and lists those with
+most; a click on one shows its lines. Sections below link to the same lists. Telemetry contains \
+only ids. Look up names and addresses in the database:
 `select id, name from organizations where id = …`, `select id, email from users where id = …`.
 
 ## What happened to a request?
 
 Users see a `request_id` in each error, and in the header `X-Request-Id`. Enter it in the dashboard
-[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that includes the time of the request. The dashboard shows the lines of the
-request with error code, cause and ids, the job runs that it caused, and its trace. Lines are kept for two weeks, traces for one. Without the
+[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that includes the time of \
+the request. The dashboard shows the lines of the
+request with error code, cause and ids, the job runs that it caused, and its trace. Lines are kept \
+for two weeks, traces for one. Without the
 stores, see docs/LOGGING.md#find-a-request-without-the-stores.
 
 ";

@@ -381,7 +381,12 @@ fn logins_failing(scale: Scale) -> Alert {
         cases: vec![
             case("a little more than a fifth succeeds", 30, logins("0+100x30", "0+21x30"), silent()),
             case("a little less than a fifth succeeds", 30, logins("0+100x30", "0+19x30"), fires("19%")),
-            case("nineteen attempts, of which one succeeds, and others before", 40, logins("0x10 20x19 38.5x20", "0x10 10x19 11x10"), silent()),
+            case(
+                "nineteen attempts, of which one succeeds, and others before",
+                40,
+                logins("0x10 20x19 38.5x20", "0x10 10x19 11x10"),
+                silent(),
+            ),
             case("twenty attempts, of which one succeeds", 36, logins("0x30 20x40", "0x30 1x40"), fires("5%"))
                 .then(35.5, silent())
                 .then(54.5, fires("5%"))
@@ -390,10 +395,33 @@ fn logins_failing(scale: Scale) -> Alert {
             case("five attempts in vain, and a success before", 140, logins("0x100 5x100", "0x60 1x200"), fires("0%"))
                 .then(135.0, fires("0%"))
                 .then(175.0, silent()),
-            case("five attempts in vain, and a success within the hour", 140, logins("0x120 5x100", "0x100 1x200"), silent()),
-            case("five attempts of a day in vain, and a success before", 1900, logins("0x500 1x300 2x300 3x300 4x200 5x400", "0x300 1x2000"), fires("0%")).long(),
-            case("four attempts of a day in vain, and one before", 1900, logins("0x300 1x500 2x300 3x300 4x200 5x400", "0x100 1x2000"), silent()).long(),
-            case("five attempts of a day, and a success fourteen hours ago", 1600, logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x760 1x1100"), silent()).long(),
+            case(
+                "five attempts in vain, and a success within the hour",
+                140,
+                logins("0x120 5x100", "0x100 1x200"),
+                silent(),
+            ),
+            case(
+                "five attempts of a day in vain, and a success before",
+                1900,
+                logins("0x500 1x300 2x300 3x300 4x200 5x400", "0x300 1x2000"),
+                fires("0%"),
+            )
+            .long(),
+            case(
+                "four attempts of a day in vain, and one before",
+                1900,
+                logins("0x300 1x500 2x300 3x300 4x200 5x400", "0x100 1x2000"),
+                silent(),
+            )
+            .long(),
+            case(
+                "five attempts of a day, and a success fourteen hours ago",
+                1600,
+                logins("0x300 1x300 2x300 3x300 4x200 5x200", "0x760 1x1100"),
+                silent(),
+            )
+            .long(),
             case("a restart resets the counts", 30, logins("0+10x15 0+10x15", "0+9x15 0+9x15"), silent()),
         ],
     }

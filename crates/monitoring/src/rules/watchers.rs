@@ -58,7 +58,8 @@ const WATCHERS: &[Watcher] = &[
 
 /// Things that no alert watches, stated so that nobody relies on them.
 const UNWATCHED: &str = "\
-No alert covers processor and memory of single containers (cAdvisor would need the Docker socket and root), the network between hosts, backups, and
+No alert covers processor and memory of single containers (cAdvisor would need the Docker socket \
+and root), the network between hosts, backups, and
 what customers' publishing endpoints do after their response.
 ";
 

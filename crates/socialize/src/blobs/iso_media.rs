@@ -220,7 +220,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_file_panics(sizes in prop::collection::vec(any::<u32>(), 0..4), bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn no_file_panics(
+            sizes in prop::collection::vec(any::<u32>(), 0..4),
+            bytes in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
             let mut file = ftyp(b"isom", &[]);
             for size in sizes {
                 file.extend([&(size % 24).to_be_bytes()[..], b"free", &bytes].concat());

@@ -119,7 +119,8 @@ pub enum DeadLettersCommand {
         #[arg(long, value_name = "KIND", value_parser = job_kind())]
         kind: Option<JobKind>,
         /// Maximum number of jobs
-        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+        #[arg(value_parser = clap::value_parser!(i64).range(1..=100_000))]
         limit: i64,
         /// Print the result as JSON
         #[arg(long)]

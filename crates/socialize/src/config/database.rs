@@ -147,7 +147,8 @@ mod tests {
         #[test]
         fn every_password_is_understood_or_refused(password in "[a-z0-9/?#@:&=%+ ]{1,12}") {
             let url = Secret::new(format!("postgres://name:{password}@host:5432/database"));
-            let understood = Url::parse(url.expose()).is_ok_and(|url| url.host_str() == Some("host") && url.path() == "/database");
+            let understood = Url::parse(url.expose())
+                .is_ok_and(|url| url.host_str() == Some("host") && url.path() == "/database");
             prop_assert!(understood || problem(&url).is_some(), "{password}");
             prop_assert_eq!(unescaped(url.expose()).is_some(), password.contains(['/', '?', '#']), "{}", password);
         }

@@ -134,7 +134,9 @@ pub async fn give_back(database: &Database, selection: &Selection) -> database::
             sqlx::query_as(
                 "with chosen as materialized (
                      select id, kind, deduplication_key,
-                            row_number() over (partition by kind, coalesce(deduplication_key, id::text) order by id) as place
+                            row_number() over (
+                                partition by kind, coalesce(deduplication_key, id::text) order by id
+                            ) as place
                      from jobs
                      where status = 'dead' and ($1::uuid[] is null or id = any ($1)) and ($2::text is null or kind = $2)
                  ), given_back as (

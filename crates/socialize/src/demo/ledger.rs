@@ -23,7 +23,8 @@ const COUNT: &str = "
     union all select 'workspaces', '', count(*) from workspaces where id >= $1
     union all select 'workspace_invites', '', count(*) from workspace_invites where id >= $1
     union all select 'content_items', '', count(*) from content_items where id >= $1
-    union all select 'published content_items', '', count(*) from content_items where id >= $1 and published_at is not null
+    union all select 'published content_items', '', count(*) from content_items
+        where id >= $1 and published_at is not null
     union all select 'comments', '', count(*) from comments where id >= $1
     union all select 'approval_decisions', decision, count(*) from approval_decisions where id >= $1 group by decision
     union all select 'feedback_reports', kind, count(*) from feedback_reports where id >= $1 group by kind

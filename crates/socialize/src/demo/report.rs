@@ -115,7 +115,8 @@ impl Report {
                 "emails": {"delivered": emails.delivered, "deferred": emails.deferred, "refused": emails.refused},
                 "files": {"stored": files.stored, "read": files.read, "failed": files.failed},
                 "posts": {
-                    "delivered": posts.delivered, "deferred": posts.deferred, "failed": posts.failed, "taken": posts.taken,
+                    "delivered": posts.delivered, "deferred": posts.deferred, "failed": posts.failed,
+                    "taken": posts.taken,
                 },
                 "jobs": {"ok": jobs.ok, "not_ok": jobs.not_ok, "queued": jobs.depth, "dead": jobs.dead},
                 "telemetry_dropped": dropped,

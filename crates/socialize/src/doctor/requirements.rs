@@ -25,7 +25,8 @@ pub(crate) struct Facts {
     is_read_only: bool,
     /// Name of the role, quoted for SQL.
     role: String,
-    /// The schema in which new tables are created, quoted; `None` if no schema of the search path exists or may be used.
+    /// The schema in which new tables are created, quoted; `None` if no schema of the search path
+    /// exists or may be used.
     schema: Option<String>,
     /// True if the role may create tables in that schema.
     creates_tables: bool,

@@ -192,7 +192,10 @@ mod tests {
             version in 1_i64..,
             asked in 1_i64..,
             weak in any::<bool>(),
-            codings in prop::collection::vec((prop::sample::select(SEPARATORS), prop::sample::select(CODINGS)), 0..=MOST_CODINGS),
+            codings in prop::collection::vec(
+                (prop::sample::select(SEPARATORS), prop::sample::select(CODINGS)),
+                0..=MOST_CODINGS,
+            ),
         ) {
             let codings: String = codings.iter().map(|(separator, coding)| format!("{separator}{coding}")).collect();
             let header = format!("{}\"{asked}{codings}\"", if weak { "W/" } else { "" });

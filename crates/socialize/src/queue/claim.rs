@@ -107,7 +107,8 @@ pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcom
             sqlx::query(
                 "with expired as materialized (
                      select id from jobs
-                     where status = 'running' and lease_expires_at <= coalesce($1, statement_timestamp()) and kind = any ($2)
+                     where status = 'running' and lease_expires_at <= coalesce($1, statement_timestamp())
+                         and kind = any ($2)
                      order by lease_expires_at limit $3 for update skip locked
                  )
                  update jobs

@@ -19,7 +19,9 @@ pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database
             sqlx::query_as(
                 "select kind,
                         count(*) filter (where status <> 'dead'),
-                        greatest(0, coalesce(extract(epoch from coalesce($1, statement_timestamp()) - min(run_at) filter (where status = 'queued')), 0))::float8,
+                        greatest(0, coalesce(extract(epoch from
+                            coalesce($1, statement_timestamp()) - min(run_at) filter (where status = 'queued')
+                        ), 0))::float8,
                         count(*) filter (where status = 'dead')
                  from jobs group by kind",
             )

@@ -129,18 +129,20 @@ async fn insert<P: Serialize>(
             sqlx::query(
                 "with inserted as (
                      insert into jobs
-                         (id, kind, payload, deduplication_key, run_at, max_attempts, trace_id, span_id, sampled, created_at, lane,
-                          organization_id)
+                         (id, kind, payload, deduplication_key, run_at, max_attempts, trace_id, span_id, sampled,
+                          created_at, lane, organization_id)
                      values ($1, $2, $3, $4, coalesce($5, $10, statement_timestamp()), $6, $7, $8, $9,
                          coalesce($10, statement_timestamp()), $12,
                          case $13
                              when 'workspace' then (select organization_id from workspaces where id = $14)
                              when 'content_item' then (
-                                 select w.organization_id from content_items i join workspaces w on w.id = i.workspace_id
+                                 select w.organization_id
+                                 from content_items i join workspaces w on w.id = i.workspace_id
                                  where i.id = $14
                              )
                              when 'invite' then (
-                                 select w.organization_id from workspace_invites i join workspaces w on w.id = i.workspace_id
+                                 select w.organization_id
+                                 from workspace_invites i join workspaces w on w.id = i.workspace_id
                                  where i.id = $14
                              )
                          end)

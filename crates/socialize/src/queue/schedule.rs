@@ -37,7 +37,8 @@ pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings)
                  )
                  update periodic_jobs set next_run_at = periodic.next_run_at
                  from periodic
-                 where periodic_jobs.kind = periodic.kind and periodic_jobs.next_run_at <= coalesce($3, statement_timestamp())
+                 where periodic_jobs.kind = periodic.kind
+                     and periodic_jobs.next_run_at <= coalesce($3, statement_timestamp())
                  returning periodic_jobs.kind",
             )
             .bind(kinds)

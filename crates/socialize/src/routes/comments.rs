@@ -161,12 +161,16 @@ struct CommentPath {
 ///
 /// Its author and the managers of the workspace may do this.
 #[utoipa::path(
-    delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments/{comment_id}", tag = "comments",
+    delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/comments/{comment_id}",
+    tag = "comments",
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("comment_id" = CommentId, Path),
     ),
-    responses((status = 204, description = "The comment is deleted."), answers::Authenticated, answers::Forbidden, answers::NotFound),
+    responses(
+        (status = 204, description = "The comment is deleted."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn delete_comment(

@@ -109,7 +109,8 @@ async fn submit_feedback_report(
         .run(
             DatabaseOperation::InsertFeedbackReport,
             sqlx::query(
-                "insert into feedback_reports (id, reporter_id, organization_id, kind, status, body, created_at, updated_at)
+                "insert into feedback_reports
+                     (id, reporter_id, organization_id, kind, status, body, created_at, updated_at)
                  select $1, s.user_id, $3, $4, $5, $6, $7, $7 from sessions s
                  where s.id = $8 and s.user_id = $2 and s.ended_at is null and s.expires_at > $7",
             )
@@ -249,7 +250,9 @@ async fn list_feedback_reports(
                 order: "created_at desc, id desc",
                 limit: "$6",
                 "select f.id, f.kind, f.status, f.body, f.organization_id, f.created_at, f.updated_at,
-                         exists (select from feedback_screenshots s where s.feedback_report_id = f.id) as has_screenshot,
+                         exists (
+                             select from feedback_screenshots s where s.feedback_report_id = f.id
+                         ) as has_screenshot,
                          f.reporter_id, u.display_name as reporter_name, u.email as reporter_email, f.triaged_by
                      from feedback_reports f join users u on u.id = f.reporter_id
                      where ($1::text is null or f.status = $1)

@@ -75,12 +75,14 @@ async fn list_organization_members(
         .run(
             DatabaseOperation::ListOrganizationMembers,
             sqlx::query_as(
-                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role, m.created_at
+                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role,
+                     m.created_at
                  from organization_members m join users u on u.id = m.user_id
                  where m.organization_id = $1
                      and ($5 or u.id = $6 or exists (
                          select from workspace_members mine
-                         left join workspace_members theirs on theirs.workspace_id = mine.workspace_id and theirs.user_id = m.user_id
+                         left join workspace_members theirs
+                             on theirs.workspace_id = mine.workspace_id and theirs.user_id = m.user_id
                          where mine.organization_id = $1 and mine.user_id = $6
                              and (theirs.user_id is not null or m.role in ('owner', 'admin'))
                      ))

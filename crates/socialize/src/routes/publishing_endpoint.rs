@@ -100,7 +100,10 @@ async fn read_publishing_endpoint(
     request_body = NewPublishingEndpoint,
     responses(
         (status = 200, body = PublishingEndpointWithSecret, description = "The endpoint was replaced."),
-        (status = 201, body = PublishingEndpointWithSecret, description = "The endpoint was created, with a new secret."),
+        (
+            status = 201, body = PublishingEndpointWithSecret,
+            description = "The endpoint was created, with a new secret."
+        ),
         answers::Write,
     ),
     security(("access_token" = []))
@@ -125,8 +128,8 @@ async fn set_publishing_endpoint(
                  on conflict (workspace_id) do update set url = $2, disabled_at = null, updated_at = $4,
                      slowness = case when publishing_endpoints.url = $2 then publishing_endpoints.slowness else 0 end,
                      has_answered = publishing_endpoints.has_answered and publishing_endpoints.url = $2
-                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness, has_answered,
-                     created_at, updated_at, (select url from earlier) as url_before",
+                 returning url, secret_id, previous_secret_id, previous_secret_until, disabled_at, slowness,
+                     has_answered, created_at, updated_at, (select url from earlier) as url_before",
             )
             .bind(member.workspace_id)
             .bind(url.as_str())

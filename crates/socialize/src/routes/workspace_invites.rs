@@ -116,7 +116,11 @@ pub struct InviteQuery {
     responses(
         (status = 201, body = WorkspaceInvite),
         answers::Change,
-        (status = 429, body = ErrorBody, description = "Too many invites by the caller, into this workspace, of this organization, or to this address."),
+        (
+            status = 429, body = ErrorBody,
+            description = "Too many invites by the caller, into this workspace, of this organization, or to this \
+                           address."
+        ),
     ),
     security(("access_token" = []))
 )]
@@ -452,7 +456,8 @@ async fn check_limits(
                      (select i.created_at from workspace_invites i join workspaces w on w.id = i.workspace_id
                       where w.organization_id = $5 and i.created_at > $9
                       order by i.created_at desc offset $6 - 1 limit 1),
-                     (select created_at from workspace_invites where email_recipient_key(email) = email_recipient_key($7)
+                     (select created_at from workspace_invites
+                      where email_recipient_key(email) = email_recipient_key($7)
                       order by created_at desc offset $8 - 1 limit 1)",
             )
             .bind(member.workspace_id)

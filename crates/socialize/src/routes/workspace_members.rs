@@ -130,7 +130,8 @@ async fn add_workspace_member(
                      values ($1, $2, $3, $4, $5) on conflict (workspace_id, user_id) do nothing
                      returning user_id, role, created_at
                  )
-                 select m.user_id, u.display_name, case when $6 or u.id = $7 then u.email end as email, m.role, m.created_at
+                 select m.user_id, u.display_name, case when $6 or u.id = $7 then u.email end as email, m.role,
+                     m.created_at
                  from added m join users u on u.id = m.user_id",
             )
             .bind(caller.workspace_id)
@@ -178,7 +179,8 @@ async fn list_workspace_members(
         .run(
             DatabaseOperation::ListWorkspaceMembers,
             sqlx::query_as(
-                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role, m.created_at
+                "select m.user_id, u.display_name, case when $5 or u.id = $6 then u.email end as email, m.role,
+                     m.created_at
                  from workspace_members m join users u on u.id = m.user_id
                  where m.workspace_id = $1
                      and ($2::timestamptz is null or (m.created_at, m.user_id) < ($2, $3))
@@ -229,7 +231,8 @@ async fn change_workspace_member(
                  )
                  update workspace_members m set role = $3 from users u, before
                  where m.workspace_id = $1 and m.user_id = $2 and u.id = m.user_id
-                 returning before.role as role_before, m.user_id, u.display_name, case when $4 or u.id = $5 then u.email end as email, m.role, m.created_at",
+                 returning before.role as role_before, m.user_id, u.display_name,
+                     case when $4 or u.id = $5 then u.email end as email, m.role, m.created_at",
             )
             .bind(caller.workspace_id)
             .bind(user_id)

@@ -252,8 +252,9 @@ async fn change_workspace(
                      required_approvals = coalesce($4, before.required_approvals),
                      allow_self_approval = coalesce($5, before.allow_self_approval)
                  from before where w.id = before.id
-                 returning w.id, w.organization_id, w.name, w.required_approvals, w.allow_self_approval, $2 as role, w.created_at,
-                     before.required_approvals as approvals_before, before.allow_self_approval as self_approval_before",
+                 returning w.id, w.organization_id, w.name, w.required_approvals, w.allow_self_approval, $2 as role,
+                     w.created_at, before.required_approvals as approvals_before,
+                     before.allow_self_approval as self_approval_before",
             )
             .bind(member.workspace_id)
             .bind(member.role)

@@ -40,7 +40,8 @@ const LONGEST_LABEL: usize = 63;
 /// nor an attribute of a span or a line,
 ///
 /// ```compile_fail,E0277
-/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, socialize::text::EmailAddress::parse("ada@example.com").unwrap());
+/// let address = socialize::text::EmailAddress::parse("ada@example.com").unwrap();
+/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, address);
 /// ```
 ///
 /// nor a label of a metric.
@@ -212,7 +213,12 @@ mod tests {
             domain in "[a-zA-Z0-9.\\-]{0,12}",
             odd in "[ -~äé例]{0,3}",
         ) {
-            for text in [format!("{name}@{domain}"), format!("{name}{odd}@{domain}"), format!("{name}@{odd}{domain}"), format!(" {name}@{domain}{odd}")] {
+            for text in [
+                format!("{name}@{domain}"),
+                format!("{name}{odd}@{domain}"),
+                format!("{name}@{odd}{domain}"),
+                format!(" {name}@{domain}{odd}"),
+            ] {
                 let parsed = EmailAddress::parse(&text);
                 prop_assert_eq!(parsed.is_ok(), is_accepted(&text), "{}: {:?}", text, parsed.err());
             }

@@ -51,7 +51,11 @@ impl<const MIN: usize, const MAX: usize> utoipa::PartialSchema for Text<MIN, MAX
         let text = if MIN > 0 {
             // Matches what `parse` accepts: at least one character other than white space, and no control
             // characters.
-            text.min_length(Some(MIN)).pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))
+            text.min_length(Some(MIN)).pattern(Some(concat!(
+                r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*",
+                r"[^\s\x00-\x1F\x7F-\x9F]",
+                r"[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
+            )))
         } else {
             text.pattern(Some(r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"))
         };

@@ -64,7 +64,8 @@ pub async fn run(app: &App) -> database::Result<usize> {
                        )
                        and not exists (
                            select from approval_reminders before
-                           where before.content_item_id = i.id and before.reviewer_id = m.user_id and before.reminded_at > $3
+                           where before.content_item_id = i.id and before.reviewer_id = m.user_id
+                             and before.reminded_at > $3
                        )
                      order by i.status_entered_at, i.id, m.user_id limit $4
                      on conflict (content_item_id, reviewer_id) do update

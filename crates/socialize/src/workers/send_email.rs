@@ -227,7 +227,8 @@ async fn find_invite(app: &App, invite: InviteId) -> database::Result<Option<Inv
                  join workspaces w on w.id = i.workspace_id
                  join organizations o on o.id = w.organization_id
                  join users u on u.id = i.invited_by
-                 where i.id = $1 and i.status = 'pending' and i.expires_at > $2 and may_invite(i.invited_by, i.workspace_id)",
+                 where i.id = $1 and i.status = 'pending' and i.expires_at > $2
+                     and may_invite(i.invited_by, i.workspace_id)",
             )
             .bind(invite)
             .bind(app.clock.now())
@@ -259,7 +260,8 @@ async fn find_undecided_reviewer(
                      and (w.allow_self_approval or u.id <> r.author_id)
                      and not exists (
                          select from approval_decisions d
-                         where d.content_item_id = i.id and d.revision_number = i.current_revision and d.reviewer_id = u.id
+                         where d.content_item_id = i.id and d.revision_number = i.current_revision
+                             and d.reviewer_id = u.id
                      )",
             )
             .bind(content_item)
@@ -282,7 +284,8 @@ async fn find_author(
             DatabaseOperation::FindEmailRecipient,
             sqlx::query_as(
                 "select u.email, w.name as workspace, r.title, w.organization_id, (
-                     select reviewer_id from approval_decisions d where d.content_item_id = i.id order by d.created_at desc limit 1
+                     select reviewer_id from approval_decisions d where d.content_item_id = i.id
+                     order by d.created_at desc limit 1
                  ) as actor
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision

@@ -92,7 +92,8 @@ async fn the_limit_of_a_mailbox_holds_over_organizations() {
 async fn invites(team: &Team, workspace: WorkspaceId, inviter: UserId, count: i32) {
     sqlx::query(
         "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
-         select gen_random_uuid(), $1, gen_random_uuid() || '@example.com', 'author', 'pending', $2, $3, $3 + interval '7 days'
+         select gen_random_uuid(), $1, gen_random_uuid() || '@example.com', 'author', 'pending', $2, $3,
+             $3 + interval '7 days'
          from generate_series(1, $4)",
     )
     .bind(workspace)

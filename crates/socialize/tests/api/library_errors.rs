@@ -14,10 +14,17 @@ const WRITTEN: &str = "writtenbyacustomer";
 
 /// Statements whose errors quote the text, and the remaining error type.
 const REFUSED: &[(&str, &str)] = &[
-    ("insert into users (id, email, display_name, password_hash, created_at)
-          select gen_random_uuid(), $1 || '@example.com', 'Ada', '$argon2id$', now() from generate_series(1, 2)", "unique_violation"),
-    ("insert into jobs (id, kind, payload, run_at, max_attempts, created_at)
-          values (gen_random_uuid(), upper($1), '{}', now(), 1, now())", "check_violation"),
+    (
+        "insert into users (id, email, display_name, password_hash, created_at)
+          select gen_random_uuid(), $1 || '@example.com', 'Ada', '$argon2id$', now()
+          from generate_series(1, 2)",
+        "unique_violation",
+    ),
+    (
+        "insert into jobs (id, kind, payload, run_at, max_attempts, created_at)
+          values (gen_random_uuid(), upper($1), '{}', now(), 1, now())",
+        "check_violation",
+    ),
     ("select $1::text::uuid", "invalid_data"),
     ("select $1::text::jsonb", "invalid_data"),
     ("select ($1::text)::integer", "invalid_data"),

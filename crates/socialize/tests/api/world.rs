@@ -287,7 +287,9 @@ impl<'a> World<'a> {
 /// The smallest PNG: one transparent pixel.
 pub(crate) const PNG: &[u8] = b"\x89PNG\r\n\
                                 \x1a\n\
-                                \0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
+                                \0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+                                \0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\
+                                \0\0\0\0IEND\xaeB`\x82";
 
 fn new_email() -> String {
     format!("somebody-{}@example.com", Uuid::new_v4().simple())

@@ -76,11 +76,14 @@ async fn sessions_go_when_they_expire_or_ended_a_week_ago_with_their_tokens() {
              insert into sessions (id, user_id, created_at, expires_at, ended_at, ended_reason)
              values (gen_random_uuid(), $1, $2 - interval '60 days', $2, null, null),
                     (gen_random_uuid(), $1, $2 - interval '60 days', $2 + interval '1 second', null, null),
-                    (gen_random_uuid(), $1, $2 - interval '60 days', $2 + interval '1 day', $2 - interval '7 days', 'logged_out'),
-                    (gen_random_uuid(), $1, $2 - interval '60 days', $2 + interval '1 day', $2 - interval '6 days', 'refresh_token_reused')
+                    (gen_random_uuid(), $1, $2 - interval '60 days', $2 + interval '1 day',
+                     $2 - interval '7 days', 'logged_out'),
+                    (gen_random_uuid(), $1, $2 - interval '60 days', $2 + interval '1 day',
+                     $2 - interval '6 days', 'refresh_token_reused')
              returning id
          )
-         insert into refresh_tokens (token_hash, session_id, issued_at) select sha256(id::text::bytea), id, $2 from made",
+         insert into refresh_tokens (token_hash, session_id, issued_at)
+         select sha256(id::text::bytea), id, $2 from made",
     )
     .await;
     clean_up_tokens::run(&test.app).await.expect("cleaned up");

@@ -245,7 +245,9 @@ pub(crate) async fn item_in_approval(test: &TestApp) -> (ContentItemId, Workspac
     let id = ContentItemId::from(Uuid::now_v7());
     let mut transaction = test.pool().begin().await.expect("a transaction");
     sqlx::query(
-        "insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at, updated_at)
+        "insert into content_items
+             (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at,
+              updated_at)
          values ($1, $2, 'linkedin', 'in_approval', 2, $4, $3, $4, $4)",
     )
     .bind(id)

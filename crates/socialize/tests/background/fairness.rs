@@ -138,9 +138,10 @@ const ENDPOINTS: &str = "
     select id, 'https://example.com', gen_random_uuid(), now(), now() from workspaces;
     begin;
     insert into content_items
-        (id, workspace_id, channel, status, current_revision, published_at, status_entered_at, created_by, created_at, updated_at)
-    values ('00000000-0000-0000-0000-0000000000c1', '00000000-0000-0000-0000-0000000000b1', 'x', 'published', 1, now(), now(),
-            '00000000-0000-0000-0000-000000000001', now(), now());
+        (id, workspace_id, channel, status, current_revision, published_at, status_entered_at, created_by, created_at,
+         updated_at)
+    values ('00000000-0000-0000-0000-0000000000c1', '00000000-0000-0000-0000-0000000000b1', 'x', 'published', 1,
+            now(), now(), '00000000-0000-0000-0000-000000000001', now(), now());
     insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
     values ('00000000-0000-0000-0000-0000000000c1', 1, 'Title', '', '00000000-0000-0000-0000-000000000001', now());
     commit;

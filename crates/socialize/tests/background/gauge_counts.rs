@@ -23,7 +23,8 @@ const EXAMPLE: &str = "
         insert into content_items
             (id, workspace_id, channel, status, current_revision, scheduled_at, published_at, status_entered_at,
              created_by, created_at, updated_at)
-        values (item, workspace, 'x', initial, 1, now(), now(), now(), '00000000-0000-0000-0000-000000000001', now(), now())
+        values (item, workspace, 'x', initial, 1, now(), now(), now(), '00000000-0000-0000-0000-000000000001',
+                now(), now())
         on conflict (id) do update set status = excluded.status;
         insert into content_revisions (content_item_id, number, title, body, author_id, created_at)
         values (item, 1, 'T', '', '00000000-0000-0000-0000-000000000001', now())
@@ -48,7 +49,8 @@ const MOVE: &str = "update content_items set status = any_status() where id in (
                     random() limit 3)";
 const EDIT: &str = "update content_items set version = version + 1 where id in (select id from content_items order by \
                     random() limit 3)";
-const MERGE: &str = "merge into content_items as t using (select id from content_items order by random() limit 2) as s on t.id = s.id
+const MERGE: &str = "merge into content_items as t
+     using (select id from content_items order by random() limit 2) as s on t.id = s.id
      when matched and t.status = 'draft' then delete when matched then update set status = any_status()";
 const DELETE: &str =
     "delete from content_items where id in (select id from content_items order by random() limit 2)";
@@ -187,7 +189,8 @@ async fn a_status_that_another_trigger_changes_is_counted() {
     let test = TestApp::start().await;
     sqlx::raw_sql(EXAMPLE).execute(test.pool()).await.expect("an example");
     sqlx::raw_sql(
-        "create function archive() returns trigger language plpgsql as $$ begin new.status := 'archived'; return new; end $$;
+        "create function archive() returns trigger language plpgsql as
+             $$ begin new.status := 'archived'; return new; end $$;
          create trigger archive before update on content_items for each row execute function archive();",
     )
     .execute(test.pool())

@@ -75,8 +75,9 @@ async fn every_state_is_reported_also_when_nothing_is_in_it() {
 async fn item(test: &TestApp, status: ContentItemStatus, entered_before: TimeDelta) {
     sqlx::query(
         "with item as (
-             insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by,
-                 created_at, updated_at)
+             insert into content_items
+                 (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at,
+                  updated_at)
              select gen_random_uuid(), w.id, 'x', $1, 1, $2, o.created_by, $2, $2
              from workspaces w join organizations o on o.id = w.organization_id order by w.created_at, w.id limit 1
              returning id, created_by
@@ -117,12 +118,14 @@ async fn samples_say_what_the_database_holds() {
     // Pending and valid, pending and expired, revoked.
     execute(
         &test,
-        "insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at, closed_at)
+        "insert into workspace_invites
+             (id, workspace_id, email, role, status, invited_by, created_at, expires_at, closed_at)
          select gen_random_uuid(), w.id, email, 'author', status, o.created_by, $1 - interval '8 days',
              $1 + hours * interval '1 hour', case when status = 'revoked' then $1 end
          from (select id, organization_id from workspaces limit 1) w
          join organizations o on o.id = w.organization_id,
-         (values ('a@x.example', 'pending', 1), ('b@x.example', 'pending', 0), ('c@x.example', 'revoked', 1)) as i (email, status, hours)",
+         (values ('a@x.example', 'pending', 1), ('b@x.example', 'pending', 0), ('c@x.example', 'revoked', 1))
+             as i (email, status, hours)",
     )
     .await;
     let worker = Worker::start(test.app.clone(), sampling());

@@ -142,9 +142,11 @@ async fn more_reminders_than_fit_into_a_batch_are_sent_in_one_run_and_once_by_tw
     let (item, ..) = item_in_approval(&test).await;
     sqlx::query(
         "with copies as (
-             insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by,
-                 created_at, updated_at)
-             select gen_random_uuid(), workspace_id, channel, status, 1, status_entered_at, created_by, created_at, updated_at
+             insert into content_items
+                 (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at,
+                  updated_at)
+             select gen_random_uuid(), workspace_id, channel, status, 1, status_entered_at, created_by, created_at,
+                 updated_at
              from content_items, generate_series(1, 420) where id = $1
              returning id, created_by, created_at
          )

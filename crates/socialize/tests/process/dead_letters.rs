@@ -25,8 +25,9 @@ async fn json_of(database: &TestDatabase, arguments: &[&str]) -> Value {
 async fn dead(database: &TestDatabase, kind: &str, minutes: i32, deduplication_key: Option<&str>) -> JobId {
     let id = JobId::from(Uuid::now_v7());
     sqlx::query(
-        "insert into jobs (id, kind, payload, deduplication_key, status, run_at, attempts, max_attempts, trace_id, span_id,
-             sampled, created_at, finished_at, last_error_type)
+        "insert into jobs
+             (id, kind, payload, deduplication_key, status, run_at, attempts, max_attempts, trace_id, span_id,
+              sampled, created_at, finished_at, last_error_type)
          values ($1, $2, jsonb_build_object('token', $3), $4, 'dead', now(), 12, 12,
              '\\x0102030405060708090a0b0c0d0e0f10', '\\x0102030405060708', true, '2026-11-23T08:00:00Z',
              '2026-11-23T09:00:00Z'::timestamptz - $5 * interval '1 minute', 'connection_refused')",

@@ -163,7 +163,8 @@ async fn a_refusal_before_the_body_leaves_the_connection_in_order() {
     let user = User::insert(database.pool()).await;
     let mut process = Launch::serve(database.url()).start_ready().await;
     let post = |status, path| Refusal::new(process.public(), status, Method::POST, path);
-    let attachments = "/v1/workspaces/0198c0de-0000-7000-8000-000000000000/content-items/0198c0de-0000-7000-8000-000000000000/attachments";
+    let attachments = "/v1/workspaces/0198c0de-0000-7000-8000-000000000000\
+                       /content-items/0198c0de-0000-7000-8000-000000000000/attachments";
     assert_no_follow_up_breaks(&[
         post(401, "/v1/organizations"),
         post(401, "/v1/organizations").header("authorization", "Bearer nonsense"),

@@ -112,7 +112,8 @@ pub(crate) async fn check(
     let arrived = [
         format!(r#"max(alloy_build_info{{job="{ALLOY_JOB}"}})"#),
         format!(
-            r#"sum(histogram_count(rate(http_server_request_duration_seconds{{job="{NAMESPACE}/{SERVICE}"}}[1m]))) > {IMPOSSIBLE}"#
+            "sum(histogram_count(rate(http_server_request_duration_seconds{{job=\"{NAMESPACE}/{SERVICE}\"}}[1m]))) \
+             > {IMPOSSIBLE}"
         ),
     ];
     for query in &arrived {

@@ -68,7 +68,12 @@ fn a_named_event_of_ours_becomes_a_line_with_its_allowed_fields() {
 #[test]
 fn a_library_event_is_named_by_its_place_and_not_by_its_words() {
     let (lines, text) = lines_of(|| {
-        tracing::error!(name: "anna", target: "lettre::transport", email = "anna@example.com", "no mailbox anna@example.com");
+        tracing::error!(
+            name: "anna",
+            target: "lettre::transport",
+            email = "anna@example.com",
+            "no mailbox anna@example.com"
+        );
     });
     assert_eq!(lines[0]["event"], "library.event");
     assert_eq!(lines[0]["code.target"], "lettre::transport");
@@ -134,7 +139,14 @@ fn the_ids_of_the_current_operation_are_added() {
 #[test]
 fn an_event_cannot_overwrite_what_every_line_has() {
     let (_, text) = lines_of(|| {
-        tracing::info!(name: "kinds", level = "fatal", timestamp = "never", message = "hidden", attempt = 1, attempt = 2);
+        tracing::info!(
+            name: "kinds",
+            level = "fatal",
+            timestamp = "never",
+            message = "hidden",
+            attempt = 1,
+            attempt = 2
+        );
     });
     for name in ["level", "timestamp", "attempt"] {
         assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{name} in {text}");
@@ -252,7 +264,9 @@ proptest! {
 
     #[test]
     fn every_number_survives(whole in any::<i64>(), natural in any::<u64>(), real in any::<f64>()) {
-        let (lines, text) = lines_of(|| tracing::info!(name: "numbers", attempt = whole, bytes = natural, ratio = real));
+        let (lines, text) = lines_of(|| {
+            tracing::info!(name: "numbers", attempt = whole, bytes = natural, ratio = real);
+        });
         prop_assert_eq!(&lines[0]["attempt"], &json!(whole));
         prop_assert_eq!(&lines[0]["bytes"], &json!(natural));
         // The tests' JSON parser rounds, so compare the text.

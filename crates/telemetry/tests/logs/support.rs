@@ -85,7 +85,8 @@ pub(crate) fn parse_lines(text: &str) -> Vec<Value> {
 
 pub(crate) fn numbered_line(number: u64) -> String {
     format!(
-        "{{\"timestamp\":\"2026-11-23T07:31:00.{number:06}Z\",\"level\":\"info\",\"event\":\"counted\",\"number\":{number}}}\n"
+        "{{\"timestamp\":\"2026-11-23T07:31:00.{number:06}Z\",\"level\":\"info\",\"event\":\"counted\",\
+         \"number\":{number}}}\n"
     )
 }
 

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 use serde_json::Value;
 use telemetry::builtin::{HTTP_SERVER_REQUEST_DURATION, Signal};
 use telemetry::instrumentation_scope::PIPELINE;
@@ -192,7 +194,7 @@ fn spans_are_taken_in_portions_without_tearing_one() {
         if portion.count == 0 {
             break;
         }
-        let decoded = <opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest as prost::Message>::decode(&portion.request[..]);
+        let decoded = ExportTraceServiceRequest::decode(&portion.request[..]);
         let decoded = decoded.expect("a decodable request");
         let spans = &decoded.resource_spans[0].scope_spans[0].spans;
         assert_eq!(spans.len(), portion.count);

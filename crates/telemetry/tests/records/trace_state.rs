@@ -88,7 +88,9 @@ proptest! {
     }
 
     #[test]
-    fn members_survive(members in proptest::collection::btree_map("[a-z0-9][a-z0-9_*/-]{0,20}", "[!-+.-<>-~]{1,20}", 1..12)) {
+    fn members_survive(
+        members in proptest::collection::btree_map("[a-z0-9][a-z0-9_*/-]{0,20}", "[!-+.-<>-~]{1,20}", 1..12),
+    ) {
         let text = members.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
         let expected = (text.len() <= LONGEST).then_some(text.clone());
         let parsed = parse(&[&text]).unwrap();

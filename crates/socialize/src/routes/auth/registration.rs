@@ -145,7 +145,10 @@ async fn insert_pending(
     post, path = "/v1/auth/resend-verification", tag = "authentication",
     request_body = EmailRequest,
     responses(
-        (status = 202, body = Accepted, description = "If a registration of the address is pending, it gets an e-mail."),
+        (
+            status = 202, body = Accepted,
+            description = "If a registration of the address is pending, it gets an e-mail."
+        ),
         answers::PublicWrite, answers::RateLimited,
     )
 )]
@@ -188,7 +191,10 @@ async fn resend_verification(
     request_body = LinkToken,
     responses(
         (status = 204, description = "The address is confirmed; its user can log in."),
-        (status = 410, body = ErrorBody, description = "The link was used, has expired or is incomplete, or the address has an account."),
+        (
+            status = 410, body = ErrorBody,
+            description = "The link was used, has expired or is incomplete, or the address has an account."
+        ),
         answers::PublicWrite,
     )
 )]

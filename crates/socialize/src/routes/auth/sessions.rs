@@ -139,7 +139,10 @@ fn hash_refresh_token(token: &Secret) -> [u8; 32] {
     request_body = Credentials,
     responses(
         (status = 200, body = SessionTokens, description = "A session has begun."),
-        (status = 401, body = ErrorBody, description = "Wrong e-mail address or password, or the address is not confirmed."),
+        (
+            status = 401, body = ErrorBody,
+            description = "Wrong e-mail address or password, or the address is not confirmed."
+        ),
         answers::PublicWrite, answers::RateLimited,
     )
 )]

@@ -102,7 +102,10 @@ pub(super) struct AttachmentQuery {
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
-        (status = 201, body = Attachment, headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))),
+        (
+            status = 201, body = Attachment,
+            headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))
+        ),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::FileBody, answers::Conflict,
         answers::Precondition, answers::KeyReused, answers::RateLimited,
     ),
@@ -177,7 +180,8 @@ async fn attach(
         .run(
             DatabaseOperation::InsertAttachment,
             sqlx::query(
-                "insert into attachments (id, content_item_id, file_name, media_type, size, checksum, uploaded_by, created_at)
+                "insert into attachments
+                     (id, content_item_id, file_name, media_type, size, checksum, uploaded_by, created_at)
                  select $1, $2, $3, $4, $5, $6, $7, $8 where lock_organization_storage($9) + $5 <= $10",
             )
             .bind(attachment.id)
@@ -304,7 +308,8 @@ pub(super) struct AttachmentPath {
 ///
 /// Supports a single `Range`, and `If-None-Match`.
 #[utoipa::path(
-    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
+    get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}",
+    tag = "attachments",
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("attachment_id" = AttachmentId, Path),
@@ -348,14 +353,18 @@ pub(super) async fn download_attachment(
 ///
 /// This is an edit: it creates a new revision and makes the item a draft again.
 #[utoipa::path(
-    delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}", tag = "attachments",
+    delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments/{attachment_id}",
+    tag = "attachments",
     params(
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("attachment_id" = AttachmentId, Path),
         ("if-match" = String, Header, description = "The ETag of the content item's current version."),
     ),
     responses(
-        (status = 204, description = "The attachment is deleted.", headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))),
+        (
+            status = 204, description = "The attachment is deleted.",
+            headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))
+        ),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest, answers::Conflict,
         answers::Precondition,
     ),

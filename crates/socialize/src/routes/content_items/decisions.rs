@@ -104,7 +104,8 @@ pub(super) async fn submit_approval_decision(
         .run(
             DatabaseOperation::InsertApprovalDecision,
             sqlx::query(
-                "insert into approval_decisions (id, content_item_id, revision_number, reviewer_id, decision, note, created_at)
+                "insert into approval_decisions
+                     (id, content_item_id, revision_number, reviewer_id, decision, note, created_at)
                  values ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(submitted.id)

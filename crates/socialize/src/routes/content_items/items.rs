@@ -154,8 +154,8 @@ pub(super) async fn list_content_items(
             DatabaseOperation::ListContentItems,
             sqlx::query_as(
                 "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title,
-                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at, i.publish_failure,
-                     i.created_at, i.updated_at, i.version
+                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
+                     i.publish_failure, i.created_at, i.updated_at, i.version
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
                  where i.workspace_id = $1
@@ -201,8 +201,8 @@ pub(super) async fn read_content_item(
             DatabaseOperation::FindContentItem,
             sqlx::query_as(
                 "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title, r.body,
-                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at, i.publish_failure,
-                     i.created_at, i.updated_at, i.version
+                     i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
+                     i.publish_failure, i.created_at, i.updated_at, i.version
                  from content_items i
                  join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
                  where i.id = $1 and i.workspace_id = $2",
@@ -238,7 +238,10 @@ pub(super) struct ContentItemEdit {
     ),
     request_body = ContentItemEdit,
     responses(
-        (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of the next edit."))),
+        (
+            status = 200, body = ContentItem,
+            headers(("etag" = String, description = "Value for If-Match of the next edit."))
+        ),
         answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
         answers::Precondition,
     ),

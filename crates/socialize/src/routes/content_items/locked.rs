@@ -81,8 +81,8 @@ impl LockedContentItem {
                 sqlx::query_as(
                     "select i.id, i.workspace_id, i.channel, i.status, i.current_revision as revision, r.title, r.body,
                          i.created_by as author_id, r.author_id as revision_author_id, i.scheduled_at, i.published_at,
-                         i.publish_failure, i.created_at, i.updated_at, i.version, i.publishing_started_at, w.required_approvals,
-                         w.allow_self_approval
+                         i.publish_failure, i.created_at, i.updated_at, i.version, i.publishing_started_at,
+                         w.required_approvals, w.allow_self_approval
                      from content_items i
                      join content_revisions r on r.content_item_id = i.id and r.number = i.current_revision
                      join workspaces w on w.id = i.workspace_id

@@ -65,13 +65,21 @@ async fn bring_about(test: &TestApp, state: State, email: &str, password_hash: &
     let now = test.app.clock.now();
     let statements: &[&'static str] = match state {
         State::Unknown => &[],
-        State::Pending => &["insert into pending_registrations (id, email, display_name, password_hash, created_at, expires_at)
+        State::Pending => &["insert into pending_registrations
+                                 (id, email, display_name, password_hash, created_at, expires_at)
                              values (gen_random_uuid(), $1, 'Ada', $2, $3, $3 + interval '1 day')"],
-        State::Verified | State::Locked => &["insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
-                              values (gen_random_uuid(), $1, 'Ada', $2, $3, $3)"],
-        State::Invited => &["with inviter as (select $2::text as unused, created_by, w.id from organizations o join workspaces w on w.organization_id = o.id limit 1)
-                             insert into workspace_invites (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
-                             select gen_random_uuid(), id, $1, 'author', 'pending', created_by, $3, $3 + interval '1 day' from inviter"],
+        State::Verified | State::Locked => &["insert into users
+                                 (id, email, display_name, password_hash, email_verified_at, created_at)
+                             values (gen_random_uuid(), $1, 'Ada', $2, $3, $3)"],
+        State::Invited => &["with inviter as (
+                                 select $2::text as unused, created_by, w.id
+                                 from organizations o join workspaces w on w.organization_id = o.id limit 1
+                             )
+                             insert into workspace_invites
+                                 (id, workspace_id, email, role, status, invited_by, created_at, expires_at)
+                             select gen_random_uuid(), id, $1, 'author', 'pending', created_by, $3,
+                                 $3 + interval '1 day'
+                             from inviter"],
         State::Erased => &["insert into users (id, email, display_name, password_hash, created_at)
                             select id, 'erased-' || id || '@erased.invalid', 'Erased', $2, $3
                             from (select gen_random_uuid() as id, $1::text as email) erased"],

@@ -29,12 +29,19 @@ const BEFORE: &str = "
                  ('00000000-0000-0000-0000-000000000005', 'late@example.com', null)) as people (id, email, verified_at);
     insert into email_tokens (id, user_id, purpose, created_at, expires_at, used_at)
     select id::uuid, user_id::uuid, purpose, now() - age::interval, now() - age::interval + interval '1 day', used_at
-    from (values ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-000000000001', 'verify_email', '2 days', now()),
-                 ('00000000-0000-0000-0000-0000000000a2', '00000000-0000-0000-0000-000000000001', 'reset_password', '1 hour', null),
-                 ('00000000-0000-0000-0000-0000000000a3', '00000000-0000-0000-0000-000000000003', 'verify_email', '3 hours', null),
-                 ('00000000-0000-0000-0000-0000000000a4', '00000000-0000-0000-0000-000000000004', 'verify_email', '3 hours', null),
-                 ('00000000-0000-0000-0000-0000000000a5', '00000000-0000-0000-0000-000000000004', 'verify_email', '2 hours', null),
-                 ('00000000-0000-0000-0000-0000000000a6', '00000000-0000-0000-0000-000000000005', 'verify_email', '3 days', null)
+    from (values
+             ('00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-000000000001',
+              'verify_email', '2 days', now()),
+             ('00000000-0000-0000-0000-0000000000a2', '00000000-0000-0000-0000-000000000001',
+              'reset_password', '1 hour', null),
+             ('00000000-0000-0000-0000-0000000000a3', '00000000-0000-0000-0000-000000000003',
+              'verify_email', '3 hours', null),
+             ('00000000-0000-0000-0000-0000000000a4', '00000000-0000-0000-0000-000000000004',
+              'verify_email', '3 hours', null),
+             ('00000000-0000-0000-0000-0000000000a5', '00000000-0000-0000-0000-000000000004',
+              'verify_email', '2 hours', null),
+             ('00000000-0000-0000-0000-0000000000a6', '00000000-0000-0000-0000-000000000005',
+              'verify_email', '3 days', null)
          ) as links (id, user_id, purpose, age, used_at);
     insert into organizations (id, name, created_by, created_at)
     values ('00000000-0000-0000-0000-00000000000a', 'Example', '00000000-0000-0000-0000-000000000002', now());

@@ -232,7 +232,11 @@ async fn submitting_asks_those_who_may_decide() {
     team.act(other_author, &item, "submit").await.expect(200);
 
     // Neither other authors nor the revision's author are notified.
-    let asked = |reviewer| json!({"template": "approval_requested", "content_item": id_of(&item), "revision": 2, "reviewer": reviewer});
+    let asked = |reviewer| {
+        json!({
+            "template": "approval_requested", "content_item": id_of(&item), "revision": 2, "reviewer": reviewer,
+        })
+    };
     assert_eq!(team.emails().await, [asked(team.manager), asked(team.reviewer)]);
 }
 
@@ -383,7 +387,8 @@ async fn publishing_is_left_to_the_worker_and_marking_is_not() {
         .await
         .expect("jobs");
     let expected = json!({
-        "workspace": team.workspace, "content_item": id_of(&delivered), "revision": 1, "scheduled_at": "2026-11-23T09:00:00Z",
+        "workspace": team.workspace, "content_item": id_of(&delivered), "revision": 1,
+        "scheduled_at": "2026-11-23T09:00:00Z",
     });
     assert_eq!(jobs, [expected]);
     let draft = team.draft().await;

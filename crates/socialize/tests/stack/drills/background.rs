@@ -83,7 +83,9 @@ pub(super) async fn backlogs_growing(drills: &mut Drills) {
     // Copies of the user's item, with a title that identifies them.
     const COPY: &str = "with original as (select * from content_items order by created_at limit 1),
         copies as (
-            insert into content_items (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at, updated_at)
+            insert into content_items
+                (id, workspace_id, channel, status, current_revision, status_entered_at, created_by, created_at,
+                 updated_at)
             select gen_random_uuid(), workspace_id, channel,
                    case when number <= 12 then 'publish_failed' else 'in_approval' end, 1,
                    now() - interval '7 days', created_by, now(), now()

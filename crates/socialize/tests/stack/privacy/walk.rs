@@ -13,7 +13,9 @@ use crate::application::API;
 
 const PNG: &[u8] = b"\x89PNG\r\n\
                      \x1a\n\
-                     \0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\0\0\0\0IEND\xaeB`\x82";
+                     \0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\
+                     \0\0\0\rIDATx\x9cc\xfc\xcf\xc0P\x0f\0\x04\x85\x01\x80\x84\xa9\x8c!\
+                     \0\0\0\0IEND\xaeB`\x82";
 
 const ITEMS: &str = "/v1/workspaces/{workspace_id}/content-items";
 
@@ -284,7 +286,8 @@ impl<'a> Walk<'a> {
     async fn prepare_deletion(&self, operation: &Operation, prepared: &mut Prepared) {
         match operation.path.as_str() {
             "/v1/workspaces/{workspace_id}" => {
-                let workspace = json!({"name": self.markers.at("name of a workspace to delete"), "required_approvals": 1});
+                let name = self.markers.at("name of a workspace to delete");
+                let workspace = json!({"name": name, "required_approvals": 1});
                 let path = format!("/v1/organizations/{}/workspaces", self.organization);
                 prepared.path.insert("workspace_id", self.make("POST", &path, workspace).await);
             }

@@ -284,10 +284,16 @@ mod tests {
         #[test]
         fn refused_items_are_read_from_both_messages(rejected: i64, text in ".{0,40}") {
             let traces = ExportTraceServiceResponse {
-                partial_success: Some(ExportTracePartialSuccess { rejected_spans: rejected, error_message: text.clone() }),
+                partial_success: Some(ExportTracePartialSuccess {
+                    rejected_spans: rejected,
+                    error_message: text.clone(),
+                }),
             };
             let metrics = ExportMetricsServiceResponse {
-                partial_success: Some(ExportMetricsPartialSuccess { rejected_data_points: rejected, error_message: text }),
+                partial_success: Some(ExportMetricsPartialSuccess {
+                    rejected_data_points: rejected,
+                    error_message: text,
+                }),
             };
             let expected = u64::try_from(rejected).unwrap_or(0);
             prop_assert_eq!(rejected_items(&traces.encode_to_vec()), expected);
