@@ -127,7 +127,7 @@ def ask_loki(target, times, arguments):
 
 def ask_tempo(target, times, arguments):
     answer = fetch(arguments.tempo, "/api/search",
-                   {"q": target["query"], "start": times.start, "end": times.end, "limit": target.get("limit", 20)})
+                   {"q": times.fill_in(target["query"]), "start": times.start, "end": times.end, "limit": target.get("limit", 20)})
     return answer.get("traces", [])
 
 

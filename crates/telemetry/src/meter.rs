@@ -152,25 +152,35 @@ impl Meter {
 
     /// Returns every metric and its points, in order of registration.
     pub fn snapshot(&self) -> Snapshot {
-        self.snapshot_part(&mut SnapshotPosition::default(), usize::MAX)
+        self.snapshot_part(&mut SnapshotReader::default(), usize::MAX)
     }
 
     /// Returns the next part of a snapshot, with at most `most_points` points, and advances
-    /// `position`. After the last part, `position` is at the start again. Labels are copied, so a
+    /// `reader`. After the last part, `reader` is at the start again. Labels are copied, so a
     /// part takes less memory than a whole snapshot.
-    pub fn snapshot_part(&self, position: &mut SnapshotPosition, most_points: usize) -> Snapshot {
+    pub fn snapshot_part(&self, reader: &mut SnapshotReader, most_points: usize) -> Snapshot {
         let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let SnapshotReader { position, read, previous, .. } = reader;
+        read.resize(families.len(), 0);
         let mut part = Vec::new();
         let mut room = most_points;
         while room > 0
             && let Some(family) = families.get(position.family)
         {
-            let series = family.series[position.series..].iter().take(room);
-            room -= series.len();
-            position.series += series.len();
-            let points =
-                series.filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect();
-            part.push(FamilySnapshot { description: family.description, points });
+            let first = position.series;
+            let end = family.series.len().min(first.saturating_add(room));
+            let points_of = |series: &[(SeriesLabels, Source)]| -> Vec<_> {
+                series.iter().filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect()
+            };
+            let known = read[position.family].clamp(first, end);
+            let mut points = points_of(&family.series[first..known]);
+            let new = points_of(&family.series[known..end]);
+            let new_points = new.len();
+            points.extend(new);
+            part.push(FamilySnapshot { description: family.description, points, new_points });
+            room -= end - first;
+            position.series = end;
+            read[position.family] = end.max(read[position.family]);
             if position.series == family.series.len() {
                 *position = SnapshotPosition { family: position.family + 1, series: 0 };
             }
@@ -178,7 +188,11 @@ impl Meter {
         if position.family == families.len() {
             *position = SnapshotPosition::default();
         }
-        Snapshot { families: part, started_unix_nanoseconds: self.started_unix_nanoseconds }
+        Snapshot {
+            families: part,
+            started_unix_nanoseconds: self.started_unix_nanoseconds,
+            previous_unix_nanoseconds: *previous,
+        }
     }
 
     fn register(
@@ -518,15 +532,32 @@ impl Source {
 /// The position at which the next part of a snapshot begins. Metrics and series are only ever
 /// appended, so it stays valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SnapshotPosition {
+struct SnapshotPosition {
     family: usize,
     series: usize,
 }
 
-impl SnapshotPosition {
-    /// Returns whether the position is at the start: nothing has been read yet, or everything.
-    pub fn is_start(self) -> bool {
-        self == Self::default()
+/// Reads one snapshot after the other, part by part, and remembers which series it has read.
+#[derive(Clone, Debug, Default)]
+pub struct SnapshotReader {
+    position: SnapshotPosition,
+    /// Number of series of each family that were read.
+    read: Vec<usize>,
+    /// Time of the current snapshot, and of the one before.
+    current: Option<u64>,
+    previous: Option<u64>,
+}
+
+impl SnapshotReader {
+    /// Begins a snapshot, even if the one before has not been read to its end.
+    pub fn begin(&mut self, now_unix_nanoseconds: u64) {
+        self.position = SnapshotPosition::default();
+        self.previous = self.current.replace(now_unix_nanoseconds);
+    }
+
+    /// Returns whether nothing of the snapshot has been read yet, or everything.
+    pub fn is_at_start(&self) -> bool {
+        self.position == SnapshotPosition::default()
     }
 }
 
@@ -537,6 +568,8 @@ pub struct Snapshot {
     pub families: Vec<FamilySnapshot>,
     /// The start time of every cumulative point.
     pub started_unix_nanoseconds: u64,
+    /// Time of the snapshot that the same reader took before, if there is one.
+    pub previous_unix_nanoseconds: Option<u64>,
 }
 
 /// The values of one metric at one moment.
@@ -546,6 +579,8 @@ pub struct FamilySnapshot {
     pub description: MetricDescription,
     /// Every series with its value.
     pub points: Vec<(SeriesLabels, Value)>,
+    /// Number of points, at the end, of series that the reader had not read before.
+    pub new_points: usize,
 }
 
 /// The value of one series.

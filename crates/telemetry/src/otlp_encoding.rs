@@ -128,6 +128,10 @@ fn end_message(out: &mut [u8], length_at: usize) {
 
 /// Encodes a snapshot as a complete `ExportMetricsServiceRequest` into an empty buffer, and returns
 /// its number of points.
+///
+/// A cumulative series that has begun since the previous snapshot gets two points: zero at that
+/// time, and its value. Otherwise rates would miss what it counted first, such as all failures of
+/// a short outage.
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,
@@ -137,7 +141,11 @@ pub fn metrics_request(
 ) -> usize {
     let frame = RequestFrame::new(resource);
     let mut points = 0;
-    let times = Times { start: snapshot.started_unix_nanoseconds, now: now_unix_nanoseconds };
+    let times = Times {
+        start: snapshot.started_unix_nanoseconds,
+        previous: snapshot.previous_unix_nanoseconds,
+        now: now_unix_nanoseconds,
+    };
     frame.begin(out);
     // Leave out metrics without points: they say nothing, and some receivers reject them.
     let families: Vec<_> = snapshot.families.iter().filter(|family| !family.points.is_empty()).collect();
@@ -152,8 +160,7 @@ pub fn metrics_request(
     for scope in scopes {
         let open = frame.begin_scope(out, scope);
         for family in families.iter().filter(|family| scope_of(family) == scope) {
-            points += family.points.len();
-            message_field(out, 2, |out| encode_metric(out, family, histograms, times));
+            message_field(out, 2, |out| points += encode_metric(out, family, histograms, times));
         }
         frame.end_scope(out, open);
     }
@@ -164,18 +171,66 @@ pub fn metrics_request(
 #[derive(Clone, Copy)]
 struct Times {
     start: u64,
+    /// Time of the previous snapshot.
+    previous: Option<u64>,
     now: u64,
 }
 
-fn encode_metric(out: &mut Vec<u8>, family: &FamilySnapshot, histograms: HistogramAggregation, times: Times) {
+/// Passes the points of a metric to `encode`, with zeros before those of new series. Returns their
+/// number.
+fn encode_points(
+    out: &mut Vec<u8>,
+    family: &FamilySnapshot,
+    times: Times,
+    encode: impl Fn(&mut Vec<u8>, &SeriesLabels, &Value, Times),
+) -> usize {
+    let is_cumulative = matches!(family.description.kind, MetricKind::Counter | MetricKind::Histogram);
+    let known = family.points.len() - family.new_points;
+    let mut count = 0;
+    let mut point = |labels: &SeriesLabels, value: &Value, times: Times| {
+        count += 1;
+        message_field(out, 1, |out| encode(out, labels, value, times));
+    };
+    for (position, (labels, value)) in family.points.iter().enumerate() {
+        if is_cumulative
+            && position >= known
+            && let Some(previous) = times.previous
+            && let Some(zero) = zero_before(value)
+        {
+            point(labels, &zero, Times { now: previous, ..times });
+        }
+        point(labels, value, times);
+    }
+    count
+}
+
+/// Returns the zero from which a value rose, or `None` for zero itself.
+fn zero_before(value: &Value) -> Option<Value> {
+    match value {
+        Value::Integer(number) => (*number != 0).then_some(Value::Integer(0)),
+        Value::Number(number) => (*number != 0.0).then_some(Value::Number(0.0)),
+        Value::Distribution(distribution) => {
+            (distribution.count() > 0).then(|| Value::Distribution(Distribution::default()))
+        }
+    }
+}
+
+/// Encodes a metric and returns its number of points.
+fn encode_metric(
+    out: &mut Vec<u8>,
+    family: &FamilySnapshot,
+    histograms: HistogramAggregation,
+    times: Times,
+) -> usize {
     let description = &family.description;
+    let mut points = 0;
     bytes_field(out, 1, description.name.as_bytes());
     bytes_field(out, 2, description.help.as_bytes());
     bytes_field(out, 3, description.unit.as_str().as_bytes());
     match description.kind {
-        MetricKind::Gauge => message_field(out, 5, |out| encode_numbers(out, family, times)),
+        MetricKind::Gauge => message_field(out, 5, |out| points = encode_numbers(out, family, times)),
         MetricKind::Counter | MetricKind::UpDownCounter => message_field(out, 7, |out| {
-            encode_numbers(out, family, times);
+            points = encode_numbers(out, family, times);
             uint_field(out, 2, CUMULATIVE);
             uint_field(out, 3, u64::from(description.kind == MetricKind::Counter));
         }),
@@ -185,39 +240,38 @@ fn encode_metric(out: &mut Vec<u8>, family: &FamilySnapshot, histograms: Histogr
                 HistogramAggregation::Explicit => 9,
             };
             message_field(out, field, |out| {
-                for (labels, value) in &family.points {
-                    let Value::Distribution(distribution) = value else { continue };
-                    message_field(out, 1, |out| match histograms {
+                points = encode_points(out, family, times, |out, labels, value, times| {
+                    let Value::Distribution(distribution) = value else { return };
+                    match histograms {
                         HistogramAggregation::Exponential => {
                             encode_exponential(out, labels, distribution, times);
                         }
                         HistogramAggregation::Explicit => {
                             encode_explicit(out, labels, description.bounds, distribution, times);
                         }
-                    });
-                }
+                    }
+                });
                 uint_field(out, 2, CUMULATIVE);
             });
         }
     }
+    points
 }
 
-fn encode_numbers(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) {
-    for (labels, value) in &family.points {
-        message_field(out, 1, |out| {
-            encode_labels(out, 7, labels);
-            // A gauge has no start time.
-            if family.description.kind != MetricKind::Gauge {
-                fixed64_field(out, 2, times.start);
-            }
-            fixed64_field(out, 3, times.now);
-            match value {
-                Value::Integer(number) => fixed64_field(out, 6, *number as u64),
-                Value::Number(number) => double_field(out, 4, *number),
-                Value::Distribution(_) => {}
-            }
-        });
-    }
+fn encode_numbers(out: &mut Vec<u8>, family: &FamilySnapshot, times: Times) -> usize {
+    encode_points(out, family, times, |out, labels, value, times| {
+        encode_labels(out, 7, labels);
+        // A gauge has no start time.
+        if family.description.kind != MetricKind::Gauge {
+            fixed64_field(out, 2, times.start);
+        }
+        fixed64_field(out, 3, times.now);
+        match value {
+            Value::Integer(number) => fixed64_field(out, 6, *number as u64),
+            Value::Number(number) => double_field(out, 4, *number),
+            Value::Distribution(_) => {}
+        }
+    })
 }
 
 /// Encodes a point with buckets by powers of two. While it has counted nothing, it has no buckets and

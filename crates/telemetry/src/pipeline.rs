@@ -12,7 +12,7 @@ use crate::log::{
     Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
     LogWriterHandle, PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
 };
-use crate::meter::SnapshotPosition;
+use crate::meter::SnapshotReader;
 use crate::otlp::{
     self, BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
@@ -102,7 +102,7 @@ impl Pipeline {
             senders.push(SignalSender::start(Signal::Traces, traces, source, &trace_link, warn)?);
         }
         if let Some(metrics) = &settings.metrics {
-            let source = Arc::new(Points { telemetry: telemetry.clone(), position: Mutex::default() });
+            let source = Arc::new(Points { telemetry: telemetry.clone(), reader: Mutex::default() });
             senders.push(SignalSender::start(Signal::Metrics, metrics, source, &metric_link, warn)?);
         }
         let metrics = settings.metrics.is_some().then(|| metric_link.clone());
@@ -201,28 +201,28 @@ impl BatchSource for Spans {
 /// Iterates over the points of all metrics, one request at a time.
 struct Points {
     telemetry: Telemetry,
-    position: Mutex<SnapshotPosition>,
+    reader: Mutex<SnapshotReader>,
 }
 
 impl BatchSource for Points {
     fn begin(&self) {
-        *self.position() = SnapshotPosition::default();
+        self.reader().begin(self.telemetry.now().unix_nanoseconds());
     }
 
     fn take(&self, into: &mut Vec<u8>) -> BatchItems {
-        let mut position = self.position();
-        let part = self.telemetry.meter().snapshot_part(&mut position, POINTS_PER_REQUEST);
+        let mut reader = self.reader();
+        let part = self.telemetry.meter().snapshot_part(&mut reader, POINTS_PER_REQUEST);
         let now = self.telemetry.now().unix_nanoseconds();
         let points =
             metrics_request(self.telemetry.resource(), &part, self.telemetry.histograms(), now, into);
-        let more = if position.is_start() { More::Nothing } else { More::Later };
+        let more = if reader.is_at_start() { More::Nothing } else { More::Later };
         BatchItems { items: points as u64, more }
     }
 }
 
 impl Points {
-    fn position(&self) -> MutexGuard<'_, SnapshotPosition> {
-        self.position.lock().unwrap_or_else(PoisonError::into_inner)
+    fn reader(&self) -> MutexGuard<'_, SnapshotReader> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

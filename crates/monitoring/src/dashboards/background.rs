@@ -457,7 +457,7 @@ fn operation_failures() -> Panel {
         "Operations that failed",
         "By kind of error. `unique_violation`, `foreign_key_violation`, `serialization_failure` and `deadlock` are \
          normal: two users did the same. `cancelled`: the client went away. Everything else is a fault of ours or of \
-         Postgres. The first failure of each kind after a start is not drawn: its series begins with it.",
+         Postgres.",
     )
     .width(8)
     .unit(Unit::Plain)

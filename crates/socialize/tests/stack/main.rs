@@ -88,6 +88,8 @@ async fn everything_that_is_promised_is_seen() {
     metrics::check_page(&client).await;
     tell("looking at what is not ours");
     let strangers = strangers::check(&client, &prometheus, &metrics::documented()).await;
+    tell("counting the failures of the outage");
+    metrics::check_failures(&prometheus).await;
     tell("looking at rules");
     let rules = metrics::check_rules(&prometheus).await;
     tell("looking at panels");
@@ -99,7 +101,7 @@ async fn everything_that_is_promised_is_seen() {
     if let Some(directory) = std::env::var_os(PICTURES) {
         tell("letting people work for a while, for the pictures");
         tokio::time::sleep(BEFORE_PICTURES).await;
-        take_pictures(Path::new(&directory));
+        take_pictures(Path::new(&directory), &signals::request_with_job(&client).await);
     }
     for (program, _) in &mut stores {
         program.assert_running();
@@ -119,13 +121,13 @@ async fn everything_that_is_promised_is_seen() {
     tell("every metric has its type and unit");
 }
 
-/// Draws all dashboards with the data of this run.
-fn take_pictures(directory: &Path) {
+/// Draws all dashboards with the data of this run; the one about a single request shows `request`.
+fn take_pictures(directory: &Path, request: &str) {
     let sketch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/dashboards/sketch.py");
     let mut command = Command::new(sketch);
     command.arg("--out").arg(directory).args(["--range", "10m"]);
     command.args(["--prometheus", "http://prometheus:9090", "--loki", "http://loki:3100"]);
-    command.args(["--tempo", "http://tempo:3200"]);
+    command.args(["--tempo", "http://tempo:3200", "--set", &format!("request_id={request}")]);
     assert!(command.status().expect("sketch.py").success(), "a dashboard could not be drawn");
 }
 

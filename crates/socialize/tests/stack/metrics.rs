@@ -138,6 +138,22 @@ pub(crate) async fn check_series(prometheus: &Prometheus) -> Vec<(String, u64)> 
     prometheus.series_by_name().await.expect("the series of each metric")
 }
 
+/// Failed database operations, whose series begin with the first failure.
+const FAILED_OPERATIONS: &str = r#"db_client_operation_duration_seconds{error_type!=""}"#;
+
+/// Checks that increases contain the failures of an outage of some seconds from the first one on, although
+/// their series began with them.
+pub(crate) async fn check_failures(prometheus: &Prometheus) {
+    eventually("that all failed database operations are in an increase", async || {
+        let all = prometheus.number(&format!("sum(histogram_count({FAILED_OPERATIONS}))")).await?;
+        let increase = format!("sum(histogram_count(increase({FAILED_OPERATIONS}[15m])))");
+        let increase = prometheus.number(&increase).await?;
+        let is_whole = all > 0.0 && increase > 0.95 * all;
+        if is_whole { Ok(()) } else { Err(format!("{all} failures, an increase of {increase}")) }
+    })
+    .await;
+}
+
 /// Asserts that every rule is loaded and evaluated without an error, and that the watchdog fires.
 pub(crate) async fn check_rules(prometheus: &Prometheus) -> Rules {
     // Some rules are first evaluated minutes after the start. promtool has evaluated them.

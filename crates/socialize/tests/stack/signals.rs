@@ -39,6 +39,9 @@ pub(crate) struct Line {
     pub(crate) metadata: Value,
 }
 
+/// Lines of jobs that requests enqueued.
+const JOBS_OF_REQUESTS: &str = r#"{service_name="socialize-worker"} | link_trace_id != "" | job_id != """#;
+
 /// Looks up a trace from an exemplar in Prometheus, follows requests that enqueued a job from their line in
 /// Loki to their trace in Tempo and on to the job's trace, and checks the contents of lines.
 pub(crate) async fn check(client: &Client, prometheus: &Prometheus) -> Seen {
@@ -94,10 +97,9 @@ async fn check_lines(client: &Client) -> (usize, usize) {
 
 /// A job's line names the request that enqueued it.
 async fn check_traces(client: &Client) -> usize {
-    let jobs = r#"{service_name="socialize-worker"} | link_trace_id != "" | job_id != """#;
     let what = "a request and the job that it enqueued, in Loki and in Tempo";
     eventually(what, async || {
-        let jobs = lines(client, jobs).await?;
+        let jobs = lines(client, JOBS_OF_REQUESTS).await?;
         let mut reason = format!("{} lines of jobs with a link", jobs.len());
         for job in jobs.iter().take(20) {
             let field = |name: &str| job.metadata[name].as_str().unwrap_or_default().to_owned();
@@ -109,6 +111,13 @@ async fn check_traces(client: &Client) -> usize {
         Err(reason)
     })
     .await
+}
+
+/// Returns the id of a recent request whose job has run.
+pub(crate) async fn request_with_job(client: &Client) -> String {
+    let jobs = lines(client, JOBS_OF_REQUESTS).await.expect("lines");
+    let link = jobs.iter().find_map(|job| job.metadata["link_trace_id"].as_str());
+    link.expect("a job that a request enqueued").to_owned()
 }
 
 /// Checks the request's line, its trace with spans of the request and of the database, and the job's trace,
