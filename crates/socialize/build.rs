@@ -13,8 +13,12 @@ const COMMIT: &str = "SOCIALIZE_COMMIT";
 /// Everything that determines the program's behaviour, relative to the repository's root.
 const SOURCES: &[&str] = &[
     "Cargo.lock",
+    "crates/catalogue/Cargo.toml",
+    "crates/catalogue/src",
     "crates/domain/Cargo.toml",
     "crates/domain/src",
+    "crates/signal/Cargo.toml",
+    "crates/signal/src",
     "crates/telemetry/Cargo.toml",
     "crates/telemetry/src",
     "crates/socialize/Cargo.toml",

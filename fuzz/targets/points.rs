@@ -8,10 +8,11 @@ use libfuzzer_sys::fuzz_target;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use prost::Message;
-use telemetry::catalogue::{DURATION_BOUNDS, MetricDescription, MetricKind, Unit};
+use signal::exponential;
+use signal::metric::{DURATION_BOUNDS, MetricDescription, MetricKind, Unit};
 use telemetry::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use telemetry::otlp::HistogramAggregation;
-use telemetry::{Resource, SpanContext, SpanId, TraceId, exponential, metrics_request, prometheus};
+use telemetry::{Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
 
 const NAMES: [&str; 3] =
     ["http.server.request.duration", "socialize.content_items.created", "process.memory.usage"];

@@ -4,11 +4,11 @@
 
 use std::hint::black_box;
 
-use domain::catalogue::{DATABASE_FAILURE_KEYS, DB_CLIENT_OPERATION_DURATION};
-use domain::database_operation::DatabaseOperation;
-use domain::events;
-use domain::labels::{DatabaseSystem, JobKind, Peer};
-use telemetry::catalogue::Label;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::events;
+use catalogue::labels::{DatabaseSystem, JobKind, Peer};
+use catalogue::metrics::{DATABASE_FAILURE_KEYS, DB_CLIENT_OPERATION_DURATION};
+use signal::metric::Label;
 use telemetry::http_client::HttpClient;
 use telemetry::record::SpanKind;
 use telemetry::{
@@ -63,7 +63,7 @@ fn database_operations(telemetry: &Telemetry) -> Operations<DatabaseOperation, D
     let family = FamilyDescription {
         event: events::DATABASE_OPERATION,
         span_kind: SpanKind::Client,
-        scope: domain::scopes::DATABASE,
+        scope: catalogue::scopes::DATABASE,
         attributes: vec![(DatabaseSystem::KEY, DatabaseSystem::Postgresql.as_str().into())],
     };
     let labels = |operation| (operation, DatabaseSystem::Postgresql);

@@ -8,7 +8,7 @@ use axum::routing::get;
 use clap::Args;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 use telemetry::log::{LogFormat, LogSettings, PanicText};
 use telemetry::otlp::{Endpoint, Protocol, SignalSettings};
 use telemetry::{Pipeline, PipelineSettings, Telemetry};
@@ -76,7 +76,7 @@ impl Served {
             log: LogSettings { stdout: Some(LogFormat::Json), ..LogSettings::default() },
             traces: Some(signal(Signal::Traces, "/v1/traces")?),
             metrics: Some(signal(Signal::Metrics, "/v1/metrics")?),
-            allowed_fields: telemetry::PIPELINE_FIELDS,
+            allowed_fields: signal::names::PIPELINE_FIELDS,
             own_targets: &["bench", "telemetry"],
             panic_text: PanicText::Hidden,
         };

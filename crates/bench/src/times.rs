@@ -16,9 +16,9 @@ use anyhow::{Context, ensure};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use bytes::Bytes;
-use domain::catalogue::{AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{AuthFailureReason, DatabaseSystem};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{AuthFailureReason, DatabaseSystem};
+use catalogue::metrics::{AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
 use telemetry::meter::Exemplar;
 use telemetry::{Meter, SpanContext, SpanId, TraceId};
 

@@ -21,10 +21,10 @@ use axum::extract::State;
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
+use catalogue::metrics;
 use clap::{Args, ValueEnum};
-use domain::catalogue;
-use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
 use http::{Method, Request, StatusCode};
 use serde::Serialize;
 use socialize::database::Database;
@@ -188,7 +188,7 @@ impl Variant {
                     attribute("service.version", env!("CARGO_PKG_VERSION")),
                     attribute("service.instance.id", "0190a5a0-0000-7000-8000-000000000000"),
                 ],
-                scopes: domain::scopes::OF_METRICS,
+                scopes: catalogue::scopes::OF_METRICS,
             },
         };
         (self != Self::None).then_some(settings)
@@ -386,10 +386,10 @@ pub(crate) fn operations_of_jobs(telemetry: &Telemetry) -> Operations<JobKind, J
     let family = FamilyDescription {
         event: "socialize.job.run",
         span_kind: SpanKind::Consumer,
-        scope: domain::scopes::QUEUE,
+        scope: catalogue::scopes::QUEUE,
         attributes: Vec::new(),
     };
-    Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION)
+    Operations::timed(telemetry, family, &metrics::JOB_RUN_DURATION)
 }
 
 async fn work() -> ((), JobOutcome, Option<ErrorType>) {

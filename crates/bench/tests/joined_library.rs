@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
 use prost::Message;
-use telemetry::catalogue::Label;
+use signal::metric::Label;
 use telemetry::current::{self, TraceContext};
 use telemetry::http_client::HttpClient;
 use telemetry::http_server::{HttpServer, HttpServerSettings, UrlScheme};

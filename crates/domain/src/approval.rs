@@ -25,17 +25,16 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use signal::ClosedSet;
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use utoipa::ToSchema;
 
 use crate::ids::UserId;
 use crate::vocabulary::{ContentItemStatus, Decision};
 
 /// The number of a revision of one content item; the first is 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "i32", into = "i32")]
-#[schema(minimum = 1)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(minimum = 1))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
 pub struct RevisionNumber(pub i32);
 
@@ -70,9 +69,9 @@ impl From<RevisionNumber> for i32 {
 }
 
 /// Number of reviewers that have to approve a revision, from 1 to 5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i32", into = "i32")]
-#[schema(minimum = 1, maximum = 5)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(minimum = 1, maximum = 5))]
 pub struct RequiredApprovals(i32);
 
 impl RequiredApprovals {

@@ -1,17 +1,16 @@
 //! Changes of permissions, and of the settings that protect approval. Each one leaves a log line
 //! and a row that owners can list.
 
+use serde::Serialize;
+use signal::ClosedSet;
+use signal::metric::Label;
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use telemetry::catalogue::Label;
-use utoipa::ToSchema;
 
 /// The kinds of recorded changes.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, serde::Serialize, ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum AuditAction {
     /// A user became a member of the organization.

@@ -50,7 +50,7 @@ pub const fn triage(from: FeedbackStatus, to: FeedbackStatus) -> Result<(), Tria
 
 #[cfg(test)]
 mod tests {
-    use telemetry::ClosedSet;
+    use signal::ClosedSet;
 
     use super::*;
 

@@ -7,8 +7,6 @@ use std::str::FromStr;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::{RefOr, Schema};
 use uuid::Uuid;
 
 /// Primary key of `users`.
@@ -66,7 +64,7 @@ impl<T: Entity> Id<T> {
     }
 }
 
-impl<T: Entity> telemetry::Identifier for Id<T> {
+impl<T: Entity> signal::Identifier for Id<T> {
     fn uuid(self) -> Uuid {
         self.uuid
     }
@@ -125,18 +123,29 @@ impl<T: Entity> fmt::Debug for Id<T> {
     }
 }
 
-impl<T: Entity> utoipa::PartialSchema for Id<T> {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
-            .into()
-    }
-}
+/// Documents ids as UUIDs in the OpenAPI document.
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
 
-impl<T: Entity> utoipa::ToSchema for Id<T> {
-    fn name() -> std::borrow::Cow<'static, str> {
-        T::ID_NAME.into()
+    use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+    use utoipa::openapi::{RefOr, Schema};
+
+    use super::{Entity, Id};
+
+    impl<T: Entity> utoipa::PartialSchema for Id<T> {
+        fn schema() -> RefOr<Schema> {
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)))
+                .into()
+        }
+    }
+
+    impl<T: Entity> utoipa::ToSchema for Id<T> {
+        fn name() -> Cow<'static, str> {
+            T::ID_NAME.into()
+        }
     }
 }
 
@@ -303,8 +312,6 @@ pub mod entity {
 
 #[cfg(test)]
 mod tests {
-    use utoipa::{PartialSchema, ToSchema};
-
     use super::*;
 
     const TEXT: &str = "018f3f5e-7c1a-7b3a-9d2e-0123456789ab";
@@ -325,8 +332,11 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "schema")]
     #[test]
     fn an_id_is_documented_under_its_own_name_as_a_uuid() {
+        use utoipa::{PartialSchema, ToSchema};
+
         assert_eq!(ContentItemId::name(), "ContentItemId");
         assert_eq!(
             serde_json::to_value(ContentItemId::schema()).unwrap(),

@@ -6,9 +6,9 @@ use std::marker::PhantomData;
 
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
+use signal::ClosedSet;
+use signal::metric::Label;
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use utoipa::ToSchema;
 
 /// Returns the value of a closed set that has this name.
 ///
@@ -52,9 +52,10 @@ impl<T: ClosedSet> Visitor<'_> for Name<T> {
 }
 
 /// Role of a member in an organization, which determines their permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum OrganizationRole {
     /// May do everything, including managing other owners.
@@ -84,9 +85,10 @@ impl<'de> Deserialize<'de> for OrganizationRole {
 }
 
 /// Role of a member in a workspace, which determines their permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum WorkspaceRole {
     /// Manages members, invites, settings and scheduling, and may do all that authors and reviewers
@@ -117,9 +119,10 @@ impl<'de> Deserialize<'de> for WorkspaceRole {
 }
 
 /// Reasons why the delivery of a content item was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum PublishFailure {
     /// The workspace had no publishing endpoint at the scheduled time.
@@ -150,9 +153,10 @@ impl ClosedSet for PublishFailure {
 }
 
 /// Status of a content item on its way to publication; `approval` holds the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum ContentItemStatus {
     /// An author is writing it.
@@ -187,6 +191,10 @@ impl ClosedSet for ContentItemStatus {
     }
 }
 
+impl Label for ContentItemStatus {
+    const KEY: &'static str = "status";
+}
+
 impl<'de> Deserialize<'de> for ContentItemStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Name(PhantomData))
@@ -194,9 +202,10 @@ impl<'de> Deserialize<'de> for ContentItemStatus {
 }
 
 /// The social network that a content item is written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Channel {
     /// The network at instagram.com.
@@ -232,9 +241,10 @@ impl<'de> Deserialize<'de> for Channel {
 }
 
 /// One reviewer's verdict on one revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Decision {
     /// The revision may be published as it is.
@@ -257,6 +267,10 @@ impl ClosedSet for Decision {
     }
 }
 
+impl Label for Decision {
+    const KEY: &'static str = "decision";
+}
+
 impl<'de> Deserialize<'de> for Decision {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Name(PhantomData))
@@ -264,9 +278,10 @@ impl<'de> Deserialize<'de> for Decision {
 }
 
 /// Status of a workspace invite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum InviteStatus {
     /// The invite was e-mailed and can still be used.
@@ -298,9 +313,10 @@ impl<'de> Deserialize<'de> for InviteStatus {
 }
 
 /// Subject of a feedback report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum FeedbackKind {
     /// A user reports that something does not work.
@@ -325,6 +341,10 @@ impl ClosedSet for FeedbackKind {
     }
 }
 
+impl Label for FeedbackKind {
+    const KEY: &'static str = "kind";
+}
+
 impl<'de> Deserialize<'de> for FeedbackKind {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Name(PhantomData))
@@ -332,9 +352,10 @@ impl<'de> Deserialize<'de> for FeedbackKind {
 }
 
 /// Progress of the operators on a feedback report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum FeedbackStatus {
     /// No operator has read it yet.
@@ -361,6 +382,10 @@ impl ClosedSet for FeedbackStatus {
     }
 }
 
+impl Label for FeedbackStatus {
+    const KEY: &'static str = "status";
+}
+
 impl<'de> Deserialize<'de> for FeedbackStatus {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Name(PhantomData))
@@ -368,9 +393,10 @@ impl<'de> Deserialize<'de> for FeedbackStatus {
 }
 
 /// Reasons why a session, which is one family of refresh tokens, ended before it expired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum SessionEndReason {
     /// The user logged out.
@@ -402,9 +428,10 @@ impl<'de> Deserialize<'de> for SessionEndReason {
 }
 
 /// Purposes of the link in an e-mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum EmailTokenPurpose {
     /// Confirms an address. Only versions before migration 0011 write it; registrations have had
@@ -433,7 +460,8 @@ impl<'de> Deserialize<'de> for EmailTokenPurpose {
 }
 
 /// Type of an uploaded file, detected from its content. Other types cannot be uploaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]
 pub enum MediaType {
     /// An image in `image/png`.
@@ -492,9 +520,10 @@ impl<'de> Deserialize<'de> for MediaType {
 }
 
 /// Status of a job in the queue. A job that succeeded is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum JobStatus {
     /// It waits for its time and for a worker.
@@ -528,14 +557,11 @@ mod tests {
     use std::fmt::Debug;
 
     use serde::de::DeserializeOwned;
-    use utoipa::PartialSchema;
-    use utoipa::openapi::RefOr;
-    use utoipa::openapi::schema::Schema;
 
     use super::*;
 
-    /// Serde, `as_str`, `parse`, `index`, the OpenAPI schema and `ALL` agree about every value.
-    fn agrees<T: ClosedSet + Debug + Serialize + DeserializeOwned + PartialSchema>() {
+    /// Serde, `as_str`, `parse`, `index` and `ALL` agree about every value.
+    fn agrees<T: ClosedSet + Debug + Serialize + DeserializeOwned + Documented>() {
         for (position, value) in T::ALL.iter().copied().enumerate() {
             let json = serde_json::json!(value.as_str());
             assert_eq!(value.index(), position);
@@ -543,10 +569,31 @@ mod tests {
             assert_eq!(serde_json::to_value(value).unwrap(), json);
             assert_eq!(serde_json::from_value::<T>(json).unwrap(), value);
         }
-        let RefOr::T(Schema::Object(schema)) = T::schema() else { panic!("an enum has an object schema") };
-        let documented = schema.enum_values.expect("an enum documents its values");
-        let names: Vec<_> = T::ALL.iter().map(|value| serde_json::json!(value.as_str())).collect();
-        assert_eq!(documented, names);
+        T::is_documented();
+    }
+
+    /// Compares the OpenAPI schema with the values, if this build has schemas.
+    trait Documented: ClosedSet {
+        fn is_documented();
+    }
+
+    #[cfg(feature = "schema")]
+    impl<T: ClosedSet + utoipa::PartialSchema> Documented for T {
+        fn is_documented() {
+            use utoipa::openapi::{RefOr, Schema};
+
+            let RefOr::T(Schema::Object(schema)) = T::schema() else {
+                panic!("an enum has an object schema")
+            };
+            let documented = schema.enum_values.expect("an enum documents its values");
+            let names: Vec<_> = T::ALL.iter().map(|value| serde_json::json!(value.as_str())).collect();
+            assert_eq!(documented, names);
+        }
+    }
+
+    #[cfg(not(feature = "schema"))]
+    impl<T: ClosedSet> Documented for T {
+        fn is_documented() {}
     }
 
     #[test]

@@ -9,7 +9,7 @@ use domain::approval::{
 use domain::ids::UserId;
 use domain::vocabulary::{ContentItemStatus, Decision};
 use proptest::prelude::*;
-use telemetry::ClosedSet;
+use signal::ClosedSet;
 use uuid::Uuid;
 
 /// Few users, so that the same one often acts twice.

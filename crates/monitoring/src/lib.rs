@@ -1,7 +1,7 @@
 //! Dashboards, rules, runbook and collector configuration, written in Rust from the signal
 //! catalogue and rendered into committed files.
 //!
-//! Start reading at [`query`]: a query is built from the constants of [`domain::catalogue`]. So a
+//! Start reading at [`query`]: a query is built from the constants of [`catalogue::metrics`]. So a
 //! query that names a metric, a label or a value that Socialize does not emit does not compile.
 //! [`files`] lists everything that is rendered.
 

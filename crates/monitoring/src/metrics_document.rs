@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use domain::{catalogue, scopes};
-use telemetry::catalogue::{MetricDescription, MetricKind, prometheus_label};
-use telemetry::instrumentation_scope::of_metric;
+use catalogue::{metrics, scopes};
+use signal::instrumentation_scope::of_metric;
+use signal::metric::{MetricDescription, MetricKind, prometheus_label};
 
 /// Maximum number of values that are listed; more are counted instead.
 const MOST_VALUES_LISTED: usize = 30;
@@ -24,7 +24,7 @@ pub const SERIES_PER_WORKER: usize = 554;
 const INTRODUCTION: &str = "\
 # Metrics
 
-<!-- Rendered by `cargo run -p monitoring -- write` from crates/domain/src/catalogue.rs. -->
+<!-- Rendered by `cargo run -p monitoring -- write` from crates/catalogue/src/metrics.rs. -->
 
 Which metrics does Socialize emit, and what do they say?
 
@@ -74,7 +74,7 @@ work; quantiles are still exact to a factor of two only.
 
 /// Renders the document.
 pub fn render() -> String {
-    let metrics = catalogue::all();
+    let metrics = metrics::all();
     let mut out = INTRODUCTION.to_owned();
     line(&mut out, &format!("- Series per API process: {SERIES_PER_API_PROCESS}"));
     line(&mut out, &format!("- Series per worker: {SERIES_PER_WORKER}"));
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn every_metric_has_a_section() {
         let document = render();
-        for metric in catalogue::all() {
+        for metric in metrics::all() {
             assert!(document.contains(&format!("\n## {}\n", metric.name)), "{}", metric.name);
             assert!(document.contains(&metric.prometheus_name()), "{}", metric.name);
         }

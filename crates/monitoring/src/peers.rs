@@ -4,11 +4,11 @@
 //! They are typed like our own, so queries are built in the same way. The compiler cannot know
 //! whether those programs really emit them, so `./test stack` looks each one up in a running stack.
 
-use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use telemetry::catalogue::{
+use signal::ClosedSet;
+use signal::metric::{
     CounterMetric, GaugeMetric, IsCounter, IsGauge, Label, LabelSet, Metric, MetricDescription, Unit,
 };
+use strum::{IntoStaticStr, VariantArray};
 
 /// A metric of another program. Queries select it by name only; queries about the application also
 /// select its job.
@@ -324,7 +324,7 @@ const OUR_NAMESPACES: [&str; 2] = ["socialize", "telemetry"];
 /// every scrape.
 pub fn names_of_ours() -> String {
     let of_namespace = |name: &str| OUR_NAMESPACES.iter().any(|space| name.starts_with(&format!("{space}_")));
-    let names = domain::catalogue::all().into_iter().map(|metric| metric.prometheus_name());
+    let names = catalogue::metrics::all().into_iter().map(|metric| metric.prometheus_name());
     let others: Vec<String> = names.filter(|name| !of_namespace(name)).collect();
     // Suffixes of a histogram's series.
     let parts = "(_bucket|_count|_sum)?";

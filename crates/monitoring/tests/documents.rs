@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use domain::database_operation::DatabaseOperation;
-use domain::events::JOB_RUN;
-use domain::signals::keys;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::events::JOB_RUN;
+use catalogue::keys;
 use monitoring::files;
 use monitoring::query::{Field, all_lines, lines, spans};
-use telemetry::JobOutcome;
-use telemetry::events::SERVER_REQUEST;
-use telemetry::log::Level;
+use signal::events::SERVER_REQUEST;
+use signal::{JobOutcome, Level};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const USER: &str = "0193a5b0-7c1e-7d3a-9a52-1f2e3d4c5b6a";

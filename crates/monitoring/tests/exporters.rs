@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use monitoring::exporters::{self, HOST_COLLECTORS, POSTGRES_COLLECTORS};
 use monitoring::{dashboards, files, rules};
-use telemetry::catalogue::MetricDescription;
+use signal::metric::MetricDescription;
 
 const POSTGRES: &str = include_str!("exporters/postgres.txt");
 const HOST: &str = include_str!("exporters/host.txt");
@@ -130,7 +130,7 @@ fn every_series_and_every_notification_says_which_deployment_it_is_about() {
     let prometheus = read("deploy/prometheus/prometheus.yml");
     let promoted = format!(
         "promote_resource_attributes: [{}]\n",
-        domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME
+        catalogue::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME
     );
     assert!(prometheus.contains(&promoted));
     assert!(prometheus.contains("external_labels:\n    environment: ${SOCIALIZE_ENVIRONMENT}\n"));

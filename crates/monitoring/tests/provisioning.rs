@@ -1,6 +1,6 @@
 //! Grafana's hand-written data sources refer only to things that exist.
 
-use domain::catalogue;
+use catalogue::metrics;
 use monitoring::files;
 
 const DATA_SOURCES: &str = "deploy/grafana/provisioning/datasources/datasources.yaml";
@@ -17,14 +17,14 @@ fn every_metric_and_label_of_a_link_is_in_the_catalogue() {
     for query in queries {
         let (_, selector) = query.split_once("rate(").expect("a rate");
         let (name, rest) = selector.split_once('{').expect("labels");
-        let metric = catalogue::all().into_iter().find(|metric| metric.prometheus_name() == name);
+        let metric = metrics::all().into_iter().find(|metric| metric.prometheus_name() == name);
         let metric = metric.unwrap_or_else(|| panic!("{name} is not in the catalogue"));
         let (_, attribute) = rest.split_once("__span.tags[\"").expect("an attribute of the span");
         let (attribute, _) = attribute.split_once('"').expect("its end");
         assert!(metric.label_keys.contains(&attribute), "{name} has no label {attribute}");
-        assert!(domain::recorded::span_attributes().contains(attribute), "no span has {attribute}");
+        assert!(catalogue::recorded::span_attributes().contains(attribute), "no span has {attribute}");
         let label = rest.split_once('=').expect("a label").0;
-        assert_eq!(label, telemetry::catalogue::prometheus_label(attribute));
+        assert_eq!(label, signal::metric::prometheus_label(attribute));
     }
 }
 

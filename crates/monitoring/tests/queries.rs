@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{ConnectionState, JobKind, Loop, Role};
+use catalogue::metrics::{
     DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_OPERATION_DURATION, HEARTBEAT, JOB_QUEUE_DEPTH, JOB_RUN_DURATION,
     LOOP_FAILURES, LOOP_LAST_SUCCESS, ORGANIZATIONS_CREATED,
 };
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{ConnectionState, JobKind, Loop, Role};
 use monitoring::query::{
     BuildCommit, BuildVersion, CallFailure, Grouping, Instance, Limit, Recording, RequestFailure,
     RequestMethod, ResponseStatus, Route, Total, Vector, Window, builds, calls, requests, select,
 };
-use telemetry::{ErrorType, JobOutcome};
+use signal::{ErrorType, JobOutcome};
 
 const FIVE_MINUTES: Duration = Duration::from_mins(5);
 const A_WEEK: Duration = Duration::from_hours(7 * 24);

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::catalogue;
+use catalogue::metrics;
 use monitoring::{files, peers};
-use telemetry::ClosedSet;
+use signal::ClosedSet;
 
 /// Page of a real Alloy that ran deploy/alloy/config.alloy.
 const ALLOY: &str = include_str!("fixtures/alloy_metrics.txt");
@@ -26,7 +26,7 @@ fn names(page: &str) -> BTreeSet<&str> {
 /// Name of the application's metric that a series belongs to, if there is one.
 fn metric_of_ours(series: &str) -> Option<String> {
     let whole = PARTS.iter().find_map(|part| series.strip_suffix(part));
-    let names = catalogue::all().into_iter().map(|metric| metric.prometheus_name());
+    let names = metrics::all().into_iter().map(|metric| metric.prometheus_name());
     names.into_iter().find(|name| name == series || whole == Some(name))
 }
 
@@ -55,7 +55,7 @@ fn the_expression_has_every_name_of_the_catalogue() {
         list.split('|').map(str::to_owned).collect()
     };
     let (namespaces, names) = (list(namespaces), list(names));
-    for metric in catalogue::all() {
+    for metric in metrics::all() {
         let name = metric.prometheus_name();
         let of_namespace = namespaces.iter().any(|namespace| name.starts_with(&format!("{namespace}_")));
         assert!(of_namespace || names.contains(&name), "{name}");

@@ -1,7 +1,7 @@
 //! Last activity of workspaces.
 
+use catalogue::database_operation::DatabaseOperation;
 use chrono::TimeDelta;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::WorkspaceId;
 
 use crate::app::App;

@@ -5,8 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::labels::Dependency;
-use domain::signals::Signals;
+use catalogue::labels::Dependency;
 use telemetry::Telemetry;
 use telemetry::health::{Health, Readiness};
 use url::Url;
@@ -23,6 +22,7 @@ use crate::quotas::QuotaSettings;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::requirements::Requirements;
 use crate::schema::Schema;
+use crate::signals::Signals;
 use crate::token::Tokens;
 
 /// The application's state; cheap to clone.

@@ -1,17 +1,18 @@
 //! Audit: each change of rights or of the protection of approval writes a row in its own transaction, and a
 //! log line after the commit.
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{AuditEventId, OrganizationId, UserId, WorkspaceId};
-use domain::signals::{Signals, keys};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use sqlx::PgConnection;
 use telemetry::{Attributes, ClosedSet, Key};
 use uuid::Uuid;
 
 use crate::database::{self, Database};
+use crate::signals::Signals;
 
 /// Value of an audited property before or after a change.
 #[derive(Clone)]

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
 use sqlx::PgConnection;
 
 use crate::app::App;

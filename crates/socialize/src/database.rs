@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::catalogue;
-use domain::database_operation::DatabaseOperation;
-use domain::events;
-use domain::labels::{ConnectionPool, ConnectionState, DatabaseSystem, ErrorCode};
-use domain::scopes;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::events;
+use catalogue::labels::{ConnectionPool, ConnectionState, DatabaseSystem, ErrorCode};
+use catalogue::metrics;
+use catalogue::scopes;
 use futures_util::FutureExt;
+use signal::metric::Label;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres};
-use telemetry::catalogue::Label;
 use telemetry::meter::{BoundHistogram, BoundUpDownCounter};
 use telemetry::record::SpanKind;
 use telemetry::{
@@ -192,7 +192,7 @@ impl Database {
         };
         let timeouts = Arc::new(AtomicU64::new(0));
         let observed = pool.clone();
-        meter.observe(&catalogue::DB_CLIENT_CONNECTION_COUNT, move |(state, _)| {
+        meter.observe(&metrics::DB_CLIENT_CONNECTION_COUNT, move |(state, _)| {
             let idle = observed.num_idle().min(observed.size() as usize) as f64;
             Some(match state {
                 ConnectionState::Idle => idle,
@@ -200,23 +200,23 @@ impl Database {
             })
         });
         let max = f64::from(pool.options().get_max_connections());
-        meter.observe(&catalogue::DB_CLIENT_CONNECTION_MAX, move |_| Some(max));
+        meter.observe(&metrics::DB_CLIENT_CONNECTION_MAX, move |_| Some(max));
         let counted = timeouts.clone();
-        meter.observe(&catalogue::DB_CLIENT_CONNECTION_TIMEOUTS, move |_| Some(counted.load(Relaxed) as f64));
+        meter.observe(&metrics::DB_CLIENT_CONNECTION_TIMEOUTS, move |_| Some(counted.load(Relaxed) as f64));
         let inner = Inner {
             operations: Operations::timed_by_cause(
                 telemetry,
                 family,
-                &catalogue::DB_CLIENT_OPERATION_DURATION,
+                &metrics::DB_CLIENT_OPERATION_DURATION,
                 |operation| (operation, DatabaseSystem::Postgresql),
-                catalogue::DATABASE_FAILURE_KEYS,
+                metrics::DATABASE_FAILURE_KEYS,
             )
             .tallied(),
             wait_time: meter
-                .histogram(&catalogue::DB_CLIENT_CONNECTION_WAIT_TIME)
+                .histogram(&metrics::DB_CLIENT_CONNECTION_WAIT_TIME)
                 .bind(ConnectionPool::Socialize),
             pending: meter
-                .up_down_counter(&catalogue::DB_CLIENT_CONNECTION_PENDING)
+                .up_down_counter(&metrics::DB_CLIENT_CONNECTION_PENDING)
                 .bind(ConnectionPool::Socialize),
             timeouts,
             statement_timeout,

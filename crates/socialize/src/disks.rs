@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::catalogue;
-use domain::labels::Disk;
+use catalogue::labels::Disk;
+use catalogue::metrics;
 use nix::sys::statvfs::statvfs;
 use telemetry::{ClosedSet, Telemetry};
 
@@ -48,9 +48,9 @@ pub(crate) fn report(telemetry: &Telemetry, settings: &Settings) {
     let known =
         move |rooms: &Rooms, disk: Disk| rooms.lock().unwrap_or_else(PoisonError::into_inner)[disk.index()];
     let seen = rooms.clone();
-    telemetry.meter().observe(&catalogue::DISK_SIZE, move |disk| Some(known(&seen, disk)?.size));
+    telemetry.meter().observe(&metrics::DISK_SIZE, move |disk| Some(known(&seen, disk)?.size));
     let seen = rooms.clone();
-    telemetry.meter().observe(&catalogue::DISK_AVAILABLE, move |disk| Some(known(&seen, disk)?.available));
+    telemetry.meter().observe(&metrics::DISK_AVAILABLE, move |disk| Some(known(&seen, disk)?.available));
     for (disk, path) in paths {
         tokio::spawn(watch(disk, path, rooms.clone()));
     }

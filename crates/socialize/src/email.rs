@@ -1,7 +1,7 @@
 //! E-mails are jobs: they are enqueued in the transaction that makes them necessary and sent by the worker.
 
+use catalogue::labels::EmailTemplate;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, RegistrationId, UserId};
-use domain::labels::EmailTemplate;
 use domain::vocabulary::Decision;
 use serde::{Deserialize, Serialize};
 use telemetry::ClosedSet;

@@ -4,10 +4,10 @@
 //! creation (`routes/workspace_invites.rs`), where the user can be told. An e-mail over a limit is not sent:
 //! its content is in the application as well.
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{EmailLimit, EmailTemplate};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, JobId, OrganizationId, UserId};
-use domain::labels::{EmailLimit, EmailTemplate};
 use telemetry::ClosedSet;
 
 use crate::app::App;

@@ -3,9 +3,9 @@
 //!
 //! `docs/PRIVACY.md` lists both. Erasure is idempotent, so it can be repeated after an interruption.
 
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use sqlx::PgConnection;

@@ -6,9 +6,9 @@ use std::panic::Location;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use catalogue::labels::ErrorCode;
 use domain::approval::Refusal;
 use domain::feedback::TriageRefusal;
-use domain::labels::ErrorCode;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use telemetry::http_server::{Abandoned, REQUEST_ID};

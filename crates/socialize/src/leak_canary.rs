@@ -4,11 +4,10 @@
 //! They also show what a leak requires: a type that lies about being a closed set, memory that is never
 //! freed, and series created while serving requests.
 
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
+use catalogue::keys;
+use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
 use telemetry::{ClosedSet, Telemetry, current};
 use tokio::runtime::Handle;
-
-use domain::signals::keys;
 
 #[cfg(not(debug_assertions))]
 compile_error!(

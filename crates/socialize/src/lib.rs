@@ -49,6 +49,7 @@ pub mod routes;
 pub mod schema;
 pub mod secret;
 pub mod serve;
+pub mod signals;
 pub mod simulate;
 pub mod start;
 pub mod text;

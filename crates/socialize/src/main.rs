@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use catalogue::labels::Role;
 use clap::Parser;
-use domain::labels::Role;
 use nix::sys::stat::{Mode, umask};
 use socialize::command;
 use socialize::config::{self, Arguments, Command, DemoSettings, GaugesCommand, Settings, SimulateSettings};

@@ -1,9 +1,9 @@
 //! Platform operators, who triage feedback reports. They are managed on the server's command line, never by a
 //! request.
 
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, Utc};
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
 use sqlx::PgConnection;
 

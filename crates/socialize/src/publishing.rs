@@ -1,11 +1,10 @@
 //! Deliveries of content items to the publishing endpoints of their workspaces: job payloads and endpoint
 //! lookup.
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::ErrorCode;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, WorkspaceId};
-use domain::labels::ErrorCode;
-use domain::signals::PublishedItem;
 use domain::vocabulary::ContentItemStatus;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -16,6 +15,7 @@ use crate::database::{self, Transaction};
 use crate::error::Error;
 use crate::queue::{JobOwner, NewJob, enqueue_in_lane};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
+use crate::signals::PublishedItem;
 use crate::webhook::SigningSecret;
 
 /// A revision to deliver at a given time. Contains only ids: content and endpoint are looked up on delivery.

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
+use catalogue::labels::{ErrorCode, Quota};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::UserId;
-use domain::labels::{ErrorCode, Quota};
 
 use crate::error::Error;
 

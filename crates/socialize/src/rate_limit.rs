@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
 use sqlx::postgres::types::PgInterval;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};

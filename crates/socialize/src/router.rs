@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use axum::{Extension, Router};
 use bytes::Bytes;
-use domain::labels::ErrorCode;
+use catalogue::labels::ErrorCode;
 use http::{Method, header};
 use telemetry::ErrorType;
 use telemetry::http_server::{

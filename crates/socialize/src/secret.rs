@@ -33,13 +33,13 @@ use serde::{Deserialize, Deserializer};
 /// nor an attribute of a span or a line,
 ///
 /// ```compile_fail,E0277
-/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, socialize::secret::Secret::new("token"));
+/// telemetry::Attributes::default().name(&catalogue::keys::CHANNEL, socialize::secret::Secret::new("token"));
 /// ```
 ///
 /// nor a label of a metric.
 ///
 /// ```compile_fail,E0308
-/// fn count(counter: &telemetry::meter::Counter<domain::labels::JobKind>) {
+/// fn count(counter: &telemetry::meter::Counter<catalogue::labels::JobKind>) {
 ///     counter.add(socialize::secret::Secret::new("token"), 1);
 /// }
 /// ```

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use domain::labels::Role;
+use catalogue::labels::Role;
 use telemetry::log::LogWriterHandle;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;

@@ -4,18 +4,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use domain::catalogue;
-use domain::labels::{Dependency, Role};
-use domain::recorded::{self, resource};
-use domain::signals::{self, Signals};
+use catalogue::labels::{Dependency, Role};
+use catalogue::recorded::{self, resource};
+use catalogue::{keys, metrics, scopes};
+use signal::names::PIPELINE_FIELDS;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use telemetry::health::{DependencyState, Health, HealthSettings};
 use telemetry::log::{LevelFilter, LogSettings, PanicText};
-use telemetry::{
-    ClosedSet, ErrorType, PIPELINE_FIELDS, Pipeline, PipelineSettings, Resource, Telemetry, TelemetrySettings,
-};
+use telemetry::{ClosedSet, ErrorType, Pipeline, PipelineSettings, Resource, Telemetry, TelemetrySettings};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
@@ -35,6 +33,7 @@ use crate::queue::JobSignals;
 use crate::rate_limit::RateLimits;
 use crate::requirements::Requirements;
 use crate::schema::Schema;
+use crate::signals::Signals;
 use crate::token::Tokens;
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -153,12 +152,12 @@ fn resource(settings: &Settings, role: Role) -> Resource {
             attributes.push((key.to_owned(), value));
         }
     }
-    Resource { attributes, scopes: domain::scopes::OF_METRICS }
+    Resource { attributes, scopes: scopes::OF_METRICS }
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {
-    let names = signals::allowed_keys().map(|key| key.0);
-    let allowed = [&names[..], recorded::EVENT_FIELDS, PIPELINE_FIELDS].concat();
+    let fields = recorded::EVENT_FIELDS.iter().chain(PIPELINE_FIELDS).copied();
+    let allowed: Vec<&str> = keys::names().chain(fields).collect();
     PipelineSettings {
         log: LogSettings {
             stdout: settings.log.stdout,
@@ -244,7 +243,7 @@ impl Ping {
 
 fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
     let health = health.clone();
-    telemetry.meter().observe(&catalogue::DEPENDENCY_UP, move |dependency| {
+    telemetry.meter().observe(&metrics::DEPENDENCY_UP, move |dependency| {
         match health.state(dependency)? {
             DependencyState::Up => Some(1.0),
             DependencyState::Down => Some(0.0),
@@ -257,12 +256,12 @@ fn report_health(telemetry: &Telemetry, health: &Health<Dependency>) {
 /// Reports build, start time and heartbeat.
 fn report_role(telemetry: &Telemetry, role: Role) {
     let labels = vec![("version", VERSION.to_owned()), ("commit", COMMIT.to_owned())];
-    telemetry.meter().observe_series(&catalogue::BUILD_INFO, labels, || Some(1.0));
+    telemetry.meter().observe_series(&metrics::BUILD_INFO, labels, || Some(1.0));
     let runtime = Handle::current().metrics();
-    telemetry.meter().observe(&catalogue::RUNTIME_TASKS, move |()| Some(runtime.num_alive_tasks() as f64));
+    telemetry.meter().observe(&metrics::RUNTIME_TASKS, move |()| Some(runtime.num_alive_tasks() as f64));
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let (started, heartbeat) =
-        (telemetry.meter().gauge(&catalogue::STARTED), telemetry.meter().gauge(&catalogue::HEARTBEAT));
+        (telemetry.meter().gauge(&metrics::STARTED), telemetry.meter().gauge(&metrics::HEARTBEAT));
     // Set before the first collection, which is the only one of a short-lived process.
     started.set(role, now());
     heartbeat.set(role, now());

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use catalogue::labels::Role;
 use clap::Parser;
-use domain::labels::Role;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use otlp_sink::OtlpSink;
 use reqwest::{Client, StatusCode};

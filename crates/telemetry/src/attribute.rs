@@ -3,20 +3,11 @@
 
 use std::panic::Location;
 
+use signal::{ClosedSet, Identifier, Key};
 use uuid::Uuid;
 
 use crate::protobuf::FixedFields;
-use crate::{ClosedSet, json, protobuf};
-
-/// The name of an attribute. It is declared as a constant, so a name is never built from data.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Key(pub &'static str);
-
-/// Implemented by typed ids, the only identifiers that can become an attribute.
-pub trait Identifier: Copy {
-    /// Returns the id's value.
-    fn uuid(self) -> Uuid;
-}
+use crate::{json, protobuf};
 
 /// The value of an attribute. There is no variant for text, so customer content cannot become one.
 #[derive(Clone, Copy, Debug)]

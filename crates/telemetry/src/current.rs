@@ -15,9 +15,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+use signal::Key;
 
 use crate::ErrorType;
-use crate::attribute::{Attributes, Key};
+use crate::attribute::Attributes;
 use crate::measurement::Identity;
 use crate::record::{Operation, Record};
 use crate::trace::SpanContext;

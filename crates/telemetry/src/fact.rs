@@ -1,10 +1,11 @@
 //! Business facts: user actions, counted and logged by one call.
 
+use signal::metric::{CounterMetric, LabelSet};
+use signal::{ClosedSet, Level};
+
 use crate::attribute::Attributes;
-use crate::catalogue::{CounterMetric, LabelSet};
-use crate::log::Level;
 use crate::meter::Counter;
-use crate::{ClosedSet, Telemetry, current, json};
+use crate::{Telemetry, current, json};
 
 /// One kind of fact: a counter and a log event of the same name.
 pub struct Fact<L = ()> {

@@ -21,7 +21,7 @@ mod report;
 
 pub use report::{DependencyDetail, DependencyState, HealthDetail, Readiness};
 
-use crate::{ClosedSet, ErrorType, events};
+use signal::{ClosedSet, ErrorType, events};
 
 /// Interval and time limits of dependency checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

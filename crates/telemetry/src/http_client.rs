@@ -8,17 +8,17 @@ use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 use http::StatusCode;
+use signal::builtin::HTTP_CLIENT_REQUEST_DURATION;
+use signal::metric::Label;
+use signal::{ClosedSet, ErrorType, Key, Level, events, instrumentation_scope};
 
-use crate::attribute::{Attributes, Key};
-use crate::builtin::HTTP_CLIENT_REQUEST_DURATION;
-use crate::catalogue::Label;
-use crate::log::Level;
+use crate::Telemetry;
+use crate::attribute::Attributes;
 use crate::measurement::Measurement;
 use crate::operations::ERROR_CAUSE;
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::trace::SpanContext;
 use crate::trace_state::TraceState;
-use crate::{ClosedSet, ErrorType, Telemetry, events, instrumentation_scope};
 
 static STATUS_CODE: Key = Key("http.response.status_code");
 

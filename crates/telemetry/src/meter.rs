@@ -9,12 +9,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::attribute::Attributes;
-use crate::catalogue::{
+use signal::exponential;
+use signal::metric::{
     ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, MetricKind,
     SeriesLabels, UpDownCounterMetric,
 };
-use crate::exponential;
+
+use crate::attribute::Attributes;
 use crate::trace::SpanContext;
 
 /// Builds instruments from their declarations and takes snapshots of all of them.
@@ -98,7 +99,7 @@ impl Meter {
     /// every label combination, must not block, and returns `None` if there is no value.
     pub fn observe<L: LabelSet, K>(
         &self,
-        metric: &crate::catalogue::Metric<L, K>,
+        metric: &signal::metric::Metric<L, K>,
         read: impl Fn(L) -> Option<f64> + Send + Sync + 'static,
     ) {
         let read = Arc::new(read);
@@ -113,7 +114,7 @@ impl Meter {
     /// instance.
     pub fn observe_series<K>(
         &self,
-        metric: &crate::catalogue::Metric<ClosedAtStart, K>,
+        metric: &signal::metric::Metric<ClosedAtStart, K>,
         labels: SeriesLabels,
         read: impl Fn() -> Option<f64> + Send + Sync + 'static,
     ) {
@@ -123,7 +124,7 @@ impl Meter {
     /// Returns a series of a histogram whose labels are closed at start, creating it if necessary.
     pub fn histogram_series(
         &self,
-        metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsHistogram>,
+        metric: &signal::metric::Metric<ClosedAtStart, signal::metric::IsHistogram>,
         labels: SeriesLabels,
     ) -> BoundHistogram {
         self.histogram_of(metric.description(), labels)
@@ -141,7 +142,7 @@ impl Meter {
     /// necessary.
     pub fn up_down_counter_series(
         &self,
-        metric: &crate::catalogue::Metric<ClosedAtStart, crate::catalogue::IsUpDownCounter>,
+        metric: &signal::metric::Metric<ClosedAtStart, signal::metric::IsUpDownCounter>,
         labels: SeriesLabels,
     ) -> BoundUpDownCounter {
         match self.add_series(metric.description(), labels, Source::UpDownCounter(Arc::default())) {
@@ -228,6 +229,27 @@ impl Meter {
 }
 
 /// A counter of events.
+///
+/// ```
+/// # use signal::metric::LabelSet;
+/// fn count<L: LabelSet>(counter: &telemetry::meter::Counter<L>, labels: L) {
+///     counter.add(labels, 1);
+/// }
+/// ```
+///
+/// Text is no label:
+///
+/// ```compile_fail,E0599
+/// fn count(counter: &telemetry::meter::Counter<String>) {
+///     counter.add(String::from("what somebody wrote"), 1);
+/// }
+/// ```
+///
+/// ```compile_fail,E0599
+/// fn count(counter: &telemetry::meter::Counter<&'static str>) {
+///     counter.add("any text", 1);
+/// }
+/// ```
 pub struct Counter<L = ()> {
     series: Box<[Arc<AtomicU64>]>,
     labels: PhantomData<fn(L)>,
@@ -717,16 +739,5 @@ impl Snapshot {
         let points =
             self.families.iter().filter(|family| family.description.name == name).flat_map(|f| &f.points);
         points.map(|(_, value)| if let Value::Integer(count) = value { *count } else { 0 }).sum()
-    }
-}
-
-impl MetricKind {
-    /// Returns the type's name in the Prometheus text format.
-    pub const fn prometheus_type(self) -> &'static str {
-        match self {
-            MetricKind::Counter => "counter",
-            MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
-            MetricKind::Histogram => "histogram",
-        }
     }
 }

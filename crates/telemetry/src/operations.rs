@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
+use signal::metric::{CounterMetric, HistogramMetric, Label, LabelSet, SeriesLabels};
+use signal::{ErrorType, InstrumentationScope, Key, Outcome, SqlState};
 
-use crate::attribute::{Attributes, Key};
-use crate::catalogue::{CounterMetric, HistogramMetric, Label, LabelSet, SeriesLabels};
+use crate::Telemetry;
+use crate::attribute::Attributes;
 use crate::current::{self, Scope};
-use crate::log::Level;
 use crate::measurement::{Identity, Measurement};
 use crate::meter::{BoundCounter, SeriesByAttributes};
 use crate::record::{
     Constants, DurationSeries, Operation, OperationDescription, OutcomeDescription, SpanKind,
 };
 use crate::trace::SpanContext;
-use crate::{ErrorType, InstrumentationScope, Telemetry};
 
 /// The precise error type, where the outcome is coarser.
 pub(crate) static ERROR_CAUSE: Key = Key("error.cause");
@@ -27,18 +27,8 @@ pub(crate) static ERROR_CAUSE: Key = Key("error.cause");
 /// The error type, where the outcome does not say it.
 pub(crate) static ERROR_TYPE: Key = Key("error.type");
 
-/// The outcomes of a family of operations. A member whose [`as_str`](crate::ClosedSet::as_str) is
-/// empty has no label, as the conventions demand of `error.type` when there was no error.
-pub trait Outcome: Label {
-    /// The outcome of an operation whose future was dropped before it ended.
-    const ABANDONED: Self;
-
-    /// Returns the level of the log line.
-    fn level(self) -> Level;
-
-    /// Returns whether the span's status is `ERROR`.
-    fn is_error(self) -> bool;
-}
+/// The code of a failed database operation.
+static DB_RESPONSE_STATUS_CODE: Key = Key("db.response.status_code");
 
 /// Details of a failure that a record carries beside its outcome.
 pub trait Cause {
@@ -49,6 +39,24 @@ pub trait Cause {
 impl Cause for ErrorType {
     fn describe(&self, attributes: &mut Attributes) {
         attributes.name(&ERROR_CAUSE, *self);
+    }
+}
+
+/// The failure of a database operation: its kind, and its code if the database responded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatabaseCause {
+    /// The kind of failure.
+    pub error_type: ErrorType,
+    /// The code of the response.
+    pub sql_state: Option<SqlState>,
+}
+
+impl Cause for DatabaseCause {
+    fn describe(&self, attributes: &mut Attributes) {
+        attributes.name(&ERROR_TYPE, self.error_type);
+        if let Some(sql_state) = self.sql_state {
+            attributes.name(&DB_RESPONSE_STATUS_CODE, sql_state);
+        }
     }
 }
 

@@ -3,9 +3,10 @@
 //! Field numbers: `opentelemetry/proto/{trace,metrics,common,resource}/v1` and `collector/*/v1` of
 //! opentelemetry-proto 1.x.
 
-use crate::catalogue::{MetricKind, SeriesLabels};
-use crate::exponential;
-use crate::instrumentation_scope::{InstrumentationScope, ScopesOfMetrics, of_metric};
+use signal::exponential;
+use signal::instrumentation_scope::{InstrumentationScope, ScopesOfMetrics, of_metric};
+use signal::metric::{MetricKind, SeriesLabels};
+
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use crate::otlp::HistogramAggregation;
 use crate::protobuf::{

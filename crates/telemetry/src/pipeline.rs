@@ -7,7 +7,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::builtin::{self, CpuMode, DropReason, Signal};
+use signal::builtin::{self, CpuMode, DropReason, Signal};
+use signal::{ClosedSet, events};
+
 use crate::log::{
     Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
     LogWriterHandle, PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
@@ -18,7 +20,7 @@ use crate::otlp::{
 };
 use crate::process::ProcessSample;
 use crate::telemetry::BUFFER;
-use crate::{ClosedSet, Telemetry, current, events, metrics_request};
+use crate::{Telemetry, current, metrics_request};
 
 /// Approximate size of a trace export request; the spans of one thread are never split. The queue
 /// has room for several requests, and each stays below the 4 MiB that a collector accepts by
@@ -164,10 +166,6 @@ fn warn(warning: SenderWarning) {
         dropped_items = warning.dropped_items,
     );
 }
-
-/// Field names of the pipeline's own events, for the allow-list.
-pub const PIPELINE_FIELDS: &[&str] =
-    &["signal", "failure", "status", "failed_requests", "dropped_items", "dependency", "error.type"];
 
 struct Lines(Telemetry);
 

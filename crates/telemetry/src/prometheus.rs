@@ -10,8 +10,8 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use signal::metric::{MetricDescription, MetricKind, SeriesLabels, prometheus_label};
 
-use crate::catalogue::{MetricDescription, MetricKind, SeriesLabels, prometheus_label};
 use crate::meter::{Distribution, FamilySnapshot, Snapshot, Value};
 
 /// The media type of [`render`]'s output.

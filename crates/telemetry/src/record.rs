@@ -7,14 +7,15 @@
 
 use std::sync::Arc;
 
+use signal::{ClosedSet, InstrumentationScope, Level};
+
 use crate::attribute::Attributes;
 use crate::clock::Timestamp;
-use crate::log::Level;
 use crate::meter::{BoundCounter, BoundHistogram, Exemplar, SeriesByAttributes};
 use crate::protobuf::FixedFields;
 use crate::trace::{SpanContext, SpanId, TraceId};
 use crate::trace_state::TraceState;
-use crate::{ClosedSet, InstrumentationScope, json, protobuf};
+use crate::{json, protobuf};
 
 /// OTLP span kinds, with their protobuf numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,14 +4,15 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use crate::ClosedSet;
+use signal::ClosedSet;
+use signal::builtin::{self, Signal};
+use signal::names::SERVICE_INSTANCE_ID;
+
 use crate::InstrumentationScope;
-use crate::builtin::{self, Signal};
 use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
 use crate::json;
 use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
-use crate::names::SERVICE_INSTANCE_ID;
 use crate::otlp::HistogramAggregation;
 use crate::otlp_encoding::{OpenScope, RequestFrame, Resource};
 use crate::record::Record;

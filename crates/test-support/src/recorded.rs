@@ -1,12 +1,13 @@
 //! Checks that lines and spans contain only names from the collector's allow-list.
 
-use domain::recorded;
+use catalogue::recorded;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::Value;
-use telemetry::{Telemetry, names};
+use signal::names;
+use telemetry::Telemetry;
 
 /// Panics if a line has an unknown field, or a value that the collector would replace.
 pub fn assert_known_fields(line: &Value) {
@@ -18,7 +19,7 @@ pub fn assert_known_fields(line: &Value) {
         );
         assert!(
             known.contains(&name[..]) || names::LINE_HEAD.contains(&&name[..]),
-            "the field {name} is missing in domain::recorded: collectors would remove it from {line}"
+            "the field {name} is missing in catalogue::recorded: collectors would remove it from {line}"
         );
     }
 }
@@ -29,7 +30,7 @@ pub fn assert_known_attributes(span: &Span) {
     for attribute in &span.attributes {
         assert!(
             known.contains(&attribute.key[..]),
-            "the attribute {} is missing in domain::recorded: collectors would remove it from {}",
+            "the attribute {} is missing in catalogue::recorded: collectors would remove it from {}",
             attribute.key,
             span.name
         );

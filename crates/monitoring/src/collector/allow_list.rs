@@ -13,9 +13,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::recorded::{LONGEST_VALUE, VALUE_PUNCTUATION};
-use domain::{catalogue, recorded, scopes};
-use telemetry::InstrumentationScope;
+use catalogue::recorded::{LONGEST_VALUE, VALUE_PUNCTUATION};
+use catalogue::{metrics, recorded, scopes};
+use signal::InstrumentationScope;
 
 /// Replaces text that is not allowed.
 const REDACTED: &str = "redacted";
@@ -43,7 +43,7 @@ pub struct Conditions {
 
 /// Drops metrics that are not in the catalogue.
 pub fn dropped_metrics() -> Conditions {
-    let names = catalogue::all().into_iter().map(|metric| metric.name);
+    let names = metrics::all().into_iter().map(|metric| metric.name);
     let condition = format!("not ContainsValue({}, metric.name)", list(names));
     Conditions { context: "metric", conditions: vec![condition] }
 }
@@ -55,7 +55,7 @@ pub fn dropped_span_events() -> Conditions {
 
 /// Returns the statements that clean metrics.
 pub fn metric_statements() -> Vec<Statements> {
-    let metrics = catalogue::all();
+    let metrics = metrics::all();
     let units: BTreeSet<&str> = metrics.iter().map(|metric| metric.unit.as_str()).collect();
     let helps = metrics.iter().map(|metric| metric.help);
     vec![
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn every_metric_of_the_catalogue_passes() {
         let dropped = &dropped_metrics().conditions[0];
-        for metric in catalogue::all() {
+        for metric in metrics::all() {
             assert!(dropped.contains(&format!("\"{}\"", metric.name)), "{}", metric.name);
         }
     }

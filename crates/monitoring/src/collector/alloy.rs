@@ -4,11 +4,9 @@
 
 use std::fmt::Write;
 
-use domain::recorded::{SERVICE_NAMESPACE, resource};
-use telemetry::ClosedSet;
-use telemetry::catalogue::Label;
-
-use crate::exporters::{HOST_COLLECTORS, POSTGRES_COLLECTORS};
+use catalogue::recorded::{SERVICE_NAMESPACE, resource};
+use signal::ClosedSet;
+use signal::metric::Label;
 
 use super::allow_list::{self, Conditions, Statements};
 use super::probes;
@@ -17,6 +15,7 @@ use super::{
     LONGEST_LINE, MEMORY_LIMIT_MIB, MEMORY_SPIKE_MIB, METRIC_STORE, OTLP_GRPC, OTLP_HTTP, QUEUE_BYTES,
     STORES, Setting, Store, TRACE_STORE, line_operators, log_file_patterns,
 };
+use crate::exporters::{HOST_COLLECTORS, POSTGRES_COLLECTORS};
 use crate::peers::Probe;
 
 /// File with the URL through which the collector reads Postgres's statistics.

@@ -20,8 +20,8 @@ mod probes;
 pub use alloy::render as render_alloy;
 pub use open_telemetry::render as render_open_telemetry;
 
-use domain::labels::Role;
-use domain::recorded;
+use catalogue::labels::Role;
+use catalogue::recorded;
 
 /// First lines of both files, without the comment sign.
 const HEADING: &[&str] = &[

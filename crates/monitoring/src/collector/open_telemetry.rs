@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use domain::recorded::{SERVICE_NAMESPACE, resource};
+use catalogue::recorded::{SERVICE_NAMESPACE, resource};
 
 use super::allow_list::{self, Conditions, Statements};
 use super::probes;

@@ -5,9 +5,9 @@
 //! receiver's metrics are translated to the exporter's, so rules and dashboards use one set of
 //! names.
 
-use domain::recorded::resource;
-use telemetry::ClosedSet;
-use telemetry::catalogue::{Label, MetricDescription};
+use catalogue::recorded::resource;
+use signal::ClosedSet;
+use signal::metric::{Label, MetricDescription};
 
 use super::allow_list::{Conditions, Statements, list};
 use crate::peers::{PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_JOB, PROBE_STATUS, PROBE_SUCCESS, Probe};

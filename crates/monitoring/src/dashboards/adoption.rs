@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::keys;
+use catalogue::labels::{
+    ActivityWindow, ContentItemStatus, Decision, FeedbackKind, FeedbackStatus, PublishingEndpointChange,
+    PublishingOutcome, Quota, StatusGauge,
+};
+use catalogue::metrics::{
     APPROVAL_DECISIONS_SUBMITTED, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, CONTENT_ITEMS,
     CONTENT_ITEMS_CREATED, CONTENT_ITEMS_STALE_IN_APPROVAL, FEEDBACK_REPORTS, FEEDBACK_REPORTS_SUBMITTED,
     GAUGE_DRIFT, ORGANIZATIONS_CREATED, PUBLISHING_DELIVERIES, PUBLISHING_ENDPOINTS_CHANGED,
     QUOTA_LARGEST_SHARE, SAMPLER_LAST_SUCCESS, USERS_REGISTERED, USERS_VERIFIED, WORKSPACE_INVITES_PENDING,
     WORKSPACES_ACTIVE, WORKSPACES_CREATED, WORKSPACES_FIRST_PUBLISHED,
 };
-use domain::labels::{ActivityWindow, PublishingEndpointChange, PublishingOutcome, Quota, StatusGauge};
-use domain::signals::keys;
-use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
-use telemetry::catalogue::CounterMetric;
+use signal::metric::CounterMetric;
 
 use super::{Count, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Property, Target, Unit};

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{API_ERRORS, AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
-use domain::labels::{AuthFailureReason, ErrorCode};
-use domain::signals::keys;
-use telemetry::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
-use telemetry::catalogue::IsHistogram;
-use telemetry::events;
-use telemetry::log::Level;
+use catalogue::keys;
+use catalogue::labels::{AuthFailureReason, ErrorCode};
+use catalogue::metrics::{API_ERRORS, AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
+use signal::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
+use signal::metric::IsHistogram;
+use signal::{Level, events};
 
 use super::{PERCENTILES, RANGE, RATE, percentiles_of};
 use crate::grafana::{
@@ -344,7 +343,7 @@ fn server_errors() -> Panel {
     .stacked_bars()
     .ask(Target::series(
         &requests()
-            .is_one_of(<RequestFailure as telemetry::ClosedSet>::ALL)
+            .is_one_of(<RequestFailure as signal::ClosedSet>::ALL)
             .count()
             .per_bar()
             .sum_by::<RequestFailure, _>(),

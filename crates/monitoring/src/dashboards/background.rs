@@ -1,21 +1,20 @@
 //! Progress of background work, and availability of the services that we depend on.
 
-use domain::catalogue::{
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::events::{EMAIL_DELIVERY, JOB_RUN};
+use catalogue::keys;
+use catalogue::labels::{
+    BlobOperation, BlobOutcome, ConnectionState, Dependency, EmailOutcome, EmailTemplate, JobKind, Loop,
+    Peer, PublishingOutcome,
+};
+use catalogue::metrics::{
     BLOB_OPERATION_DURATION, DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_MAX,
     DB_CLIENT_CONNECTION_PENDING, DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_CONNECTION_WAIT_TIME,
     DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP, EMAIL_DELIVERIES, EMAILS_WITHHELD, JOB_LAST_SUCCESS,
     JOB_QUEUE_DEAD, JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, LOOP_FAILURES,
     LOOP_LAST_SUCCESS, PUBLISHING_DELIVERIES,
 };
-use domain::database_operation::DatabaseOperation;
-use domain::events::{EMAIL_DELIVERY, JOB_RUN};
-use domain::labels::{
-    BlobOperation, BlobOutcome, ConnectionState, Dependency, EmailOutcome, EmailTemplate, JobKind, Loop,
-    Peer, PublishingOutcome,
-};
-use domain::signals::keys;
-use telemetry::log::Level;
-use telemetry::{ErrorType, JobOutcome, events};
+use signal::{ErrorType, JobOutcome, Level, events};
 
 use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{

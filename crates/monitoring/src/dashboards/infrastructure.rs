@@ -1,6 +1,6 @@
 //! Is Postgres or the host the cause? Metrics of both, from exporters in the collector.
 
-use telemetry::ClosedSet;
+use signal::ClosedSet;
 
 use super::{RANGE, RATE};
 use crate::exporters::{

@@ -3,8 +3,8 @@
 //! *Overview* shows on one screen whether the system is healthy and whether users succeed. The
 //! others show where and why not.
 
-use ::telemetry::catalogue::{CounterMetric, IsCounter, IsHistogram};
-use domain::catalogue;
+use catalogue::metrics;
+use signal::metric::{CounterMetric, IsCounter, IsHistogram};
 
 use crate::files::GeneratedFile;
 use crate::grafana::{Dashboard, Panel, Target, Unit};
@@ -87,13 +87,13 @@ impl Count {
 fn core_actions(count: Count) -> Vec<(&'static str, Vector<Total>)> {
     let of = |metric: &CounterMetric| count.of(&select(metric)).sum();
     vec![
-        ("organizations", of(&catalogue::ORGANIZATIONS_CREATED)),
-        ("workspaces", of(&catalogue::WORKSPACES_CREATED)),
-        ("invites", of(&catalogue::WORKSPACE_INVITES_CREATED)),
-        ("content items", of(&catalogue::CONTENT_ITEMS_CREATED)),
-        ("decisions", count.of(&select(&catalogue::APPROVAL_DECISIONS_SUBMITTED)).sum()),
-        ("comments", of(&catalogue::COMMENTS_CREATED)),
-        ("feedback reports", count.of(&select(&catalogue::FEEDBACK_REPORTS_SUBMITTED)).sum()),
+        ("organizations", of(&metrics::ORGANIZATIONS_CREATED)),
+        ("workspaces", of(&metrics::WORKSPACES_CREATED)),
+        ("invites", of(&metrics::WORKSPACE_INVITES_CREATED)),
+        ("content items", of(&metrics::CONTENT_ITEMS_CREATED)),
+        ("decisions", count.of(&select(&metrics::APPROVAL_DECISIONS_SUBMITTED)).sum()),
+        ("comments", of(&metrics::COMMENTS_CREATED)),
+        ("feedback reports", count.of(&select(&metrics::FEEDBACK_REPORTS_SUBMITTED)).sum()),
     ]
 }
 

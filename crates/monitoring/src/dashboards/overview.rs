@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::labels::{
+    ActivityWindow, BlobOutcome, ContentItemStatus, Dependency, JobKind, PublishingOutcome, Role,
+};
+use catalogue::metrics::{
     AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, BLOB_OPERATION_DURATION, CONTENT_ITEMS,
     CONTENT_ITEMS_STALE_IN_APPROVAL, DEPENDENCY_UP, EMAIL_MESSAGES, HEARTBEAT, JOB_QUEUE_DEAD,
     JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION, PUBLISHING_DELIVERIES, SAMPLER_LAST_SUCCESS,
     WORKSPACE_INVITES_PENDING, WORKSPACES_ACTIVE,
 };
-use domain::labels::{ActivityWindow, BlobOutcome, Dependency, JobKind, PublishingOutcome, Role};
-use domain::vocabulary::ContentItemStatus;
-use telemetry::JobOutcome;
-use telemetry::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
+use signal::JobOutcome;
+use signal::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
 use super::{RANGE, RATE, core_actions_over_time, percentiles_of};
 use crate::grafana::{

@@ -1,9 +1,9 @@
 //! The path of one request. A user sends its id, which every error response contains and which is its
 //! trace id.
 
-use domain::labels::{EmailTemplate, JobKind};
-use domain::signals::keys;
-use telemetry::JobOutcome;
+use catalogue::keys;
+use catalogue::labels::{EmailTemplate, JobKind};
+use signal::JobOutcome;
 
 use crate::grafana::{Band, Choice, Dashboard, Panel, Target, explore_trace};
 use crate::query::{Field, RequestFailure, RequestMethod, Route, all_lines, spans};

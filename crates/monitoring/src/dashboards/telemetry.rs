@@ -1,14 +1,14 @@
 //! Can I trust what I see? The path of telemetry from the process through the collector to the
 //! stores, and its cost.
 
-use domain::catalogue::{BUILD_INFO, DISK_AVAILABLE, DISK_SIZE, HEARTBEAT, RUNTIME_TASKS};
-use domain::labels::{Disk, Role};
-use telemetry::builtin::{
+use catalogue::labels::{Disk, Role};
+use catalogue::metrics::{BUILD_INFO, DISK_AVAILABLE, DISK_SIZE, HEARTBEAT, RUNTIME_TASKS};
+use signal::Level;
+use signal::builtin::{
     CpuMode, DROPPED, DropReason, EXPORT_FAILURES, EXPORTED, LOG_LINES, PANICS, PROCESS_CPU_TIME,
     PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_USAGE, PROCESS_THREAD_COUNT, PROCESS_UPTIME, QUEUE_SIZE, Signal,
     TRACEPARENT_MALFORMED,
 };
-use telemetry::log::Level;
 
 use super::{RANGE, RATE};
 use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
@@ -63,7 +63,7 @@ fn scraped() -> Panel {
     .thresholds(Color::Red, &[(1.0, Color::Green)])
     .when_nothing("Prometheus scrapes nothing")
     .ask(Target::instant(
-        &select(&UP).is_one_of(<ScrapeJob as telemetry::ClosedSet>::ALL).now().min_by::<ScrapeJob, _>(),
+        &select(&UP).is_one_of(<ScrapeJob as signal::ClosedSet>::ALL).now().min_by::<ScrapeJob, _>(),
     ))
 }
 

@@ -1,9 +1,9 @@
 //! Labels of the exporters' metrics. Most values come from the database or the machine; those that
 //! queries select by are closed sets.
 
+use signal::ClosedSet;
+use signal::metric::Label;
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use telemetry::catalogue::Label;
 
 use crate::query::{HasLabel, LabelName, Only};
 

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use telemetry::catalogue::{IsCounter, IsGauge, MetricDescription, MetricKind, Unit};
+use signal::metric::{IsCounter, IsGauge, MetricDescription, MetricKind, Unit};
 
 mod labels;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use telemetry::builtin::PROCESS_UPTIME;
+use signal::builtin::PROCESS_UPTIME;
 
 use super::choice::narrow_series;
 use super::target::DataSourceRef;

@@ -3,15 +3,15 @@
 //! Panels do not name environment and process: every query about the application is narrowed when
 //! its dashboard is rendered. So no query can forget to.
 
+use catalogue::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
 use serde::Serialize;
+use signal::metric::prometheus_label;
 
 use super::DataSource;
 use super::target::DataSourceRef;
 use crate::query::{
     APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Environment, Instance, LabelName,
 };
-use domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
-use telemetry::catalogue::prometheus_label;
 
 /// A variable that can be chosen at the top of a dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,8 +138,8 @@ struct ChosenText {
 
 impl Variable {
     pub(super) fn of(choice: Choice) -> Self {
-        let build = domain::catalogue::BUILD_INFO.description().prometheus_name();
-        let requests = telemetry::builtin::HTTP_SERVER_REQUEST_DURATION.description().prometheus_name();
+        let build = catalogue::metrics::BUILD_INFO.description().prometheus_name();
+        let requests = signal::builtin::HTTP_SERVER_REQUEST_DURATION.description().prometheus_name();
         match choice {
             Choice::Environment => Self::values(
                 choice,

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use telemetry::catalogue::prometheus_label;
+use signal::metric::prometheus_label;
 
 use super::choice::{narrow_lines, narrow_spans};
 use super::target::DataSourceRef;

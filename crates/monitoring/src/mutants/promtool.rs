@@ -1,6 +1,6 @@
 //! Runs promtool for several mutants at once, because most of its time is its startup.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -53,20 +53,40 @@ fn in_parallel(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow:
     Ok(results.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat())
 }
 
+/// A directory of one run, deleted with its files when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    /// Each process tests a mutant only once per stage, so the name is unique.
+    fn create(stage: usize, first: usize) -> std::io::Result<Self> {
+        let name = format!("mutants-{}-{stage}-{first}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What is left over is small, and the system cleans it up.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 fn test(mutants: &[Mutant], positions: &[usize], stage: usize) -> anyhow::Result<Verdicts> {
-    let directory = tempfile::tempdir()?;
+    let directory = Directory::create(stage, positions[0])?;
     // At low priority, so that the machine stays usable during the minutes of a run.
     let mut promtool = Command::new("nice");
     promtool
         .args(["promtool", "test", "rules", "--junit", REPORT])
-        .current_dir(&directory)
+        .current_dir(&directory.0)
         .env("GOMAXPROCS", "1");
     for position in positions {
-        write(directory.path(), *position, &mutants[*position], stage)?;
+        write(&directory.0, *position, &mutants[*position], stage)?;
         promtool.arg(test_file_name(*position));
     }
     let output = promtool.output().context("promtool cannot be run")?;
-    let report = std::fs::read_to_string(directory.path().join(REPORT));
+    let report = std::fs::read_to_string(directory.0.join(REPORT));
     let report = report.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let verdict = |position: &usize| {
         // All cases of a rule may belong to another stage.

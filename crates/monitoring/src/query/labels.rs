@@ -2,10 +2,10 @@
 
 use std::marker::PhantomData;
 
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{DatabaseSystem, Peer};
-use telemetry::catalogue::{Label, LabelSet, prometheus_label};
-use telemetry::{ClosedSet, ErrorType};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{DatabaseSystem, Peer};
+use signal::metric::{Label, LabelSet, prometheus_label};
+use signal::{ClosedSet, ErrorType};
 
 /// A label by which results can be grouped. Every [`Label`] is one; the values of others are known
 /// only to a running process.
@@ -55,7 +55,7 @@ impl LabelName for Instance {
 pub enum Environment {}
 
 impl LabelName for Environment {
-    const KEY: &'static str = domain::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
+    const KEY: &'static str = catalogue::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
 }
 
 /// The labels of `http.server.request.duration`.

@@ -2,10 +2,10 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use domain::catalogue::JOB_RUN_DURATION;
-//! use domain::labels::JobKind;
+//! use catalogue::metrics::JOB_RUN_DURATION;
+//! use catalogue::labels::JobKind;
 //! use monitoring::query::select;
-//! use telemetry::JobOutcome;
+//! use signal::JobOutcome;
 //!
 //! const WINDOW: Duration = Duration::from_mins(5);
 //! let dead = select(&JOB_RUN_DURATION).is(JobOutcome::Dead).count().increase(WINDOW).sum_by::<JobKind, _>();
@@ -21,48 +21,48 @@
 //! Names that Socialize does not emit do not compile. A metric that is not in the catalogue:
 //!
 //! ```compile_fail,E0425
-//! monitoring::query::select(&domain::catalogue::JOB_WALK_DURATION);
+//! monitoring::query::select(&catalogue::metrics::JOB_WALK_DURATION);
 //! ```
 //!
 //! A label that the metric does not have:
 //!
 //! ```compile_fail,E0277
-//! use domain::{catalogue::JOB_RUN_DURATION, labels::EmailTemplate};
+//! use catalogue::{metrics::JOB_RUN_DURATION, labels::EmailTemplate};
 //! monitoring::query::select(&JOB_RUN_DURATION).is(EmailTemplate::VerifyEmail);
 //! ```
 //!
 //! A label that the metric does not have, to group by:
 //!
 //! ```compile_fail,E0277
-//! use domain::{catalogue::LOOP_LAST_SUCCESS, labels::JobKind};
+//! use catalogue::{metrics::LOOP_LAST_SUCCESS, labels::JobKind};
 //! monitoring::query::select(&LOOP_LAST_SUCCESS).now().sum_by::<JobKind, _>();
 //! ```
 //!
 //! A value that the label does not have:
 //!
 //! ```compile_fail,E0599
-//! use domain::catalogue::JOB_RUN_DURATION;
-//! monitoring::query::select(&JOB_RUN_DURATION).is(telemetry::JobOutcome::Lost);
+//! use catalogue::metrics::JOB_RUN_DURATION;
+//! monitoring::query::select(&JOB_RUN_DURATION).is(signal::JobOutcome::Lost);
 //! ```
 //!
 //! The rate of a gauge:
 //!
 //! ```compile_fail,E0599
-//! use domain::catalogue::JOB_QUEUE_DEPTH;
+//! use catalogue::metrics::JOB_QUEUE_DEPTH;
 //! monitoring::query::select(&JOB_QUEUE_DEPTH).rate(std::time::Duration::from_mins(5));
 //! ```
 //!
 //! The current value of a counter, which depends on the start time of its process:
 //!
 //! ```compile_fail,E0599
-//! use domain::catalogue::LOOP_FAILURES;
+//! use catalogue::metrics::LOOP_FAILURES;
 //! monitoring::query::select(&LOOP_FAILURES).now();
 //! ```
 //!
 //! A quantile of something that is not a histogram:
 //!
 //! ```compile_fail,E0599
-//! use domain::catalogue::LOOP_FAILURES;
+//! use catalogue::metrics::LOOP_FAILURES;
 //! monitoring::query::select(&LOOP_FAILURES).quantile(0.95, std::time::Duration::from_mins(5));
 //! ```
 //!
@@ -78,7 +78,7 @@
 //! empty result:
 //!
 //! ```compile_fail,E0308
-//! use domain::{catalogue::{JOB_QUEUE_DEPTH, LOOP_LAST_SUCCESS}, labels::{JobKind, Loop}};
+//! use catalogue::{metrics::{JOB_QUEUE_DEPTH, LOOP_LAST_SUCCESS}, labels::{JobKind, Loop}};
 //! use monitoring::query::select;
 //! let depth = select(&JOB_QUEUE_DEPTH).now().sum_by::<JobKind, _>();
 //! depth.and(select(&LOOP_LAST_SUCCESS).now().sum_by::<Loop, _>());
@@ -87,7 +87,7 @@
 //! Grouping by two labels of which the metric has only one:
 //!
 //! ```compile_fail,E0277
-//! use domain::{catalogue::LOOP_FAILURES, labels::{JobKind, Loop}};
+//! use catalogue::{metrics::LOOP_FAILURES, labels::{JobKind, Loop}};
 //! use monitoring::query::{Window, select};
 //! select(&LOOP_FAILURES).increase(Window::Range).sum_by_both::<Loop, JobKind, _, _>();
 //! ```

@@ -3,13 +3,12 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use domain::catalogue::BUILD_INFO;
-use telemetry::builtin::{HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURATION};
-use telemetry::catalogue::{
+use catalogue::metrics::BUILD_INFO;
+use signal::builtin::{HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURATION};
+use signal::metric::{
     IsCounter, IsGauge, IsHistogram, IsUpDownCounter, Label, Metric, MetricDescription, prometheus_label,
 };
-
-use telemetry::{ClosedSet, DatabaseOutcome, ErrorType};
+use signal::{ClosedSet, DatabaseOutcome, ErrorType};
 
 use super::labels::{
     AlertName, AlertSeverity, Both, Build, ClientCall, DatabaseCall, RequestFailure, ResponseStatus, Route,

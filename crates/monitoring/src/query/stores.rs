@@ -1,9 +1,8 @@
 //! Queries for log lines in Loki and for spans in Tempo, built from the names of events, fields and
 //! values.
 
-use telemetry::Key;
-use telemetry::catalogue::{Label, prometheus_label};
-use telemetry::log::Level;
+use signal::metric::{Label, prometheus_label};
+use signal::{Key, Level};
 
 use super::{LabelName, Route};
 use crate::grafana::Choice;
@@ -149,7 +148,7 @@ impl Lines {
     /// Returns whether the lines name a customer, as those of requests and of publishing do.
     pub fn name_customers(&self) -> bool {
         let events =
-            [telemetry::events::SERVER_REQUEST, domain::catalogue::PUBLISHING_DELIVERIES.description().name];
+            [signal::events::SERVER_REQUEST, catalogue::metrics::PUBLISHING_DELIVERIES.description().name];
         events.iter().any(|event| self.0.contains(&format!("|= `{event}`")))
     }
 
@@ -278,10 +277,10 @@ impl Spans {
 
 #[cfg(test)]
 mod tests {
-    use domain::events;
-    use domain::labels::JobKind;
-    use domain::signals::keys;
-    use telemetry::JobOutcome;
+    use catalogue::events;
+    use catalogue::keys;
+    use catalogue::labels::JobKind;
+    use signal::JobOutcome;
 
     use super::*;
     use crate::query::RequestMethod;
@@ -330,12 +329,12 @@ mod tests {
             assert!(chosen.ends_with(&format!("=\"{NAMESPACE}\"")), "{chosen}");
         }
         assert_eq!(APPLICATION_SERIES, format!("job=~\"{NAMESPACE}/.+\""));
-        assert_eq!(NAMESPACE, domain::recorded::SERVICE_NAMESPACE);
+        assert_eq!(NAMESPACE, catalogue::recorded::SERVICE_NAMESPACE);
     }
 
     #[test]
     fn customers_are_counted_in_the_lines_that_name_them() {
-        let failed = lines(telemetry::events::SERVER_REQUEST).at_least(Level::Error);
+        let failed = lines(signal::events::SERVER_REQUEST).at_least(Level::Error);
         assert!(failed.name_customers() && !lines(events::JOB_RUN).name_customers());
         assert_eq!(
             failed.most_affected(Field::key(&keys::ORGANIZATION_ID), 10),

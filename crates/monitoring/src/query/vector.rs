@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use telemetry::catalogue::{Label, prometheus_label};
+use signal::metric::{Label, prometheus_label};
 
 use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
 

@@ -5,8 +5,10 @@
 //! ([`collector_refusing`]), a growing queue in the collector (`CollectorQueueFilling`), items that it
 //! dropped (`CollectorGaveUp`), and items that a store discarded ([`store_discarding`]).
 
-use telemetry::ClosedSet;
-use telemetry::builtin::{EXPORTED, Signal};
+use std::time::Duration;
+
+use signal::ClosedSet;
+use signal::builtin::{EXPORTED, Signal};
 
 use super::cases::{MUCH, beside, case, fires, fires_for, silent};
 use super::collector_alerts::{counted_cases, was_scraped};
@@ -18,7 +20,6 @@ use crate::peers::{
     TEMPO_DISCARDED, UP,
 };
 use crate::query::{Instance, Scale, Total, Vector, select};
-use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::events;
+use catalogue::labels::{JobKind, Loop};
+use catalogue::metrics::{
     JOB_LAST_SUCCESS, JOB_QUEUE_DEAD, JOB_QUEUE_DEPTH, JOB_QUEUE_OLDEST_AGE, JOB_RUN_DURATION,
     LOOP_LAST_SUCCESS,
 };
-use domain::events;
-use domain::labels::{JobKind, Loop};
-use telemetry::log::Level;
-use telemetry::{ClosedSet, JobOutcome};
+use signal::{ClosedSet, JobOutcome, Level};
 
 use super::cases::{Case, case, fires_for, fires_for_time, silent};
 use super::thresholds::{LONG, LOOP_AGE, QUEUE_AGE, SHORT, SHORTEST_LOOP_AGE};

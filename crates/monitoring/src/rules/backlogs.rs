@@ -5,12 +5,11 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{CONTENT_ITEMS, CONTENT_ITEMS_STALE_IN_APPROVAL, PUBLISHING_DELIVERIES};
-use domain::events;
-use domain::labels::{JobKind, PublishingOutcome};
-use domain::vocabulary::ContentItemStatus;
-use telemetry::events::CLIENT_REQUEST;
-use telemetry::log::Level;
+use catalogue::events;
+use catalogue::labels::{ContentItemStatus, JobKind, PublishingOutcome};
+use catalogue::metrics::{CONTENT_ITEMS, CONTENT_ITEMS_STALE_IN_APPROVAL, PUBLISHING_DELIVERIES};
+use signal::Level;
+use signal::events::CLIENT_REQUEST;
 
 use super::cases::{MUCH, beside, case, fires, silent};
 use super::thresholds::{

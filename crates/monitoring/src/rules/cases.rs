@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use telemetry::ClosedSet;
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-use telemetry::catalogue::{
-    IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label,
-};
+use signal::ClosedSet;
+use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
+use signal::metric::{IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescription, prometheus_label};
 
 use super::native::Within;
 use crate::query::{

@@ -4,8 +4,8 @@
 //! An effect may have another reason as well. The dashboards show it meanwhile, and a notification is sent if
 //! it still fires when the cause has resolved.
 
-use domain::labels::{Dependency, Disk, JobKind, Role};
-use telemetry::catalogue::{Label, prometheus_label};
+use catalogue::labels::{Dependency, Disk, JobKind, Role};
+use signal::metric::{Label, prometheus_label};
 
 use super::{Alert, groups};
 use crate::peers::{Exporter, ScrapeJob};
@@ -202,7 +202,7 @@ pub fn causes() -> Vec<Cause> {
             [
                 (only("DiskFilling", Disk::Logs), "it is the same disk"),
                 (only("DiskFullSoon", Disk::Logs), "it is the same disk"),
-                (only("TelemetryDropped", telemetry::builtin::Signal::Logs), "log lines cannot be written"),
+                (only("TelemetryDropped", signal::builtin::Signal::Logs), "log lines cannot be written"),
             ],
         ),
     ];

@@ -1,6 +1,8 @@
 //! Alerts about the collector and the stores of telemetry.
 
-use telemetry::builtin::Signal;
+use std::time::Duration;
+
+use signal::builtin::Signal;
 
 use super::cases::{Case, case, fires, fires_for, silent};
 use super::thresholds::{BETWEEN_EVENTS, COLLECTOR_QUEUE_SHARE, LONG, SHORT, TARGET_DOWN_FOR};
@@ -10,7 +12,6 @@ use crate::peers::{
     EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, Exporter, ScrapeJob, UP,
 };
 use crate::query::{Scale, Total, Vector, select};
-use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![
@@ -47,7 +48,7 @@ fn collector_down(scale: Scale) -> Alert {
                 metrics("Which programs respond to Prometheus", &select(&UP).now().max_by::<ScrapeJob, _>()),
                 metrics(
                     "How much waits in the application",
-                    &select(&telemetry::builtin::QUEUE_SIZE).now().max_by::<Signal, _>(),
+                    &select(&signal::builtin::QUEUE_SIZE).now().max_by::<Signal, _>(),
                 ),
             ],
             remedy: &[

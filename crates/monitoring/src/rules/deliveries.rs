@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::events;
+use catalogue::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailResult, JobKind, PublishingOutcome};
+use catalogue::metrics::{
     BLOB_OPERATION_DURATION, EMAIL_DELIVERIES, EMAIL_MESSAGES, JOB_QUEUE_DEPTH, PUBLISHING_DELIVERIES,
 };
-use domain::events;
-use domain::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailResult, JobKind, PublishingOutcome};
-use telemetry::events::CLIENT_REQUEST;
-use telemetry::log::Level;
+use signal::Level;
+use signal::events::CLIENT_REQUEST;
 
 use super::cases::{MUCH, beside, case, fires, silent};
 use super::thresholds::{
@@ -431,7 +431,7 @@ fn publishing_failing(scale: Scale) -> Alert {
                 Look::Logs("Failed calls, by `workspace_id`", lines(CLIENT_REQUEST).at_least(Level::Warn)),
                 Look::Traces(
                     "Traces of the calls",
-                    spans().is(domain::labels::Peer::PublishingEndpoint).failed(),
+                    spans().is(catalogue::labels::Peer::PublishingEndpoint).failed(),
                 ),
             ],
             remedy: &[

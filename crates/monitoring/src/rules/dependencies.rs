@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::events;
+use catalogue::labels::{ConnectionPool, ConnectionState, DatabaseSystem, Dependency, Role};
+use catalogue::metrics::{
     DB_CLIENT_CONNECTION_COUNT, DB_CLIENT_CONNECTION_MAX, DB_CLIENT_CONNECTION_PENDING,
     DB_CLIENT_CONNECTION_TIMEOUTS, DB_CLIENT_OPERATION_DURATION, DEPENDENCY_UP, HEARTBEAT,
 };
-use domain::database_operation::DatabaseOperation;
-use domain::events;
-use domain::labels::{ConnectionPool, ConnectionState, DatabaseSystem, Dependency, Role};
-use telemetry::ClosedSet;
-use telemetry::events::DEPENDENCY_DOWN;
-use telemetry::log::Level;
+use signal::events::DEPENDENCY_DOWN;
+use signal::{ClosedSet, Level};
 
 use super::cases::{case, fires, fires_for, silent};
 use super::thresholds::{

@@ -1,9 +1,11 @@
 //! Alerts about disks that fill up. Shares are per process and disk, because hosts have disks of different
 //! sizes.
 
-use domain::catalogue::{DISK_AVAILABLE, DISK_SIZE};
-use domain::labels::Disk;
-use telemetry::log::Level;
+use std::time::Duration;
+
+use catalogue::labels::Disk;
+use catalogue::metrics::{DISK_AVAILABLE, DISK_SIZE};
+use signal::Level;
 
 use super::cases::{case, fires_for, silent};
 use super::thresholds::{
@@ -14,7 +16,6 @@ use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
 use crate::peers::PROMETHEUS_BLOCKS_SIZE;
 use crate::query::{Instance, Samples, Scale, Vector, lines, select};
 use crate::rules::Look;
-use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![disk_filling(scale), disk_almost_full(scale), disk_full_soon(scale)]
@@ -111,7 +112,7 @@ fn disk_almost_full(scale: Scale) -> Alert {
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
                 Look::Logs(
                     "What already fails",
-                    lines(domain::events::DATABASE_OPERATION).at_least(Level::Warn),
+                    lines(catalogue::events::DATABASE_OPERATION).at_least(Level::Warn),
                 ),
             ],
             remedy: DISK_REMEDY,

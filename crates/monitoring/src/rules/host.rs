@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use telemetry::builtin::PROCESS_MEMORY_USAGE;
+use signal::builtin::PROCESS_MEMORY_USAGE;
 
 use super::cases::{case, fires, silent};
 use super::postgres::scraped;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{GAUGE_DRIFT, HEARTBEAT, LOOP_FAILURES, LOOP_LAST_SUCCESS, SAMPLER_LAST_SUCCESS};
-use domain::events;
-use domain::labels::{Loop, Role, StatusGauge};
+use catalogue::events;
+use catalogue::labels::{Loop, Role, StatusGauge};
+use catalogue::metrics::{GAUGE_DRIFT, HEARTBEAT, LOOP_FAILURES, LOOP_LAST_SUCCESS, SAMPLER_LAST_SUCCESS};
 
 use super::cases::{case, fires, fires_for, fires_for_time, silent};
 use super::thresholds::{

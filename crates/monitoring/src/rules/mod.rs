@@ -182,7 +182,7 @@ impl Alert {
 
 /// Template that inserts a label's value into the text of an alert.
 pub fn shown<A: LabelName>() -> String {
-    format!("{{{{ $labels.{} }}}}", telemetry::catalogue::prometheus_label(A::KEY))
+    format!("{{{{ $labels.{} }}}}", signal::metric::prometheus_label(A::KEY))
 }
 
 /// A group of alerts with the same evaluation interval.

@@ -1,6 +1,6 @@
 //! Native histograms in promtool's notation, made of plain counts of observations.
 
-use telemetry::exponential;
+use signal::exponential;
 
 /// Observations that took no longer than some seconds, as counts over time.
 #[derive(Clone, Debug)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::catalogue::DEPENDENCY_UP;
-use domain::labels::Dependency;
+use catalogue::labels::Dependency;
+use catalogue::metrics::DEPENDENCY_UP;
 
 use super::cases::{Case, Length, Moment, beside, case, fires_with, silent};
 use super::requests::failing_lines;

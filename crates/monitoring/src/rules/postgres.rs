@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use domain::catalogue::DEPENDENCY_UP;
-use domain::labels::Dependency;
+use catalogue::labels::Dependency;
+use catalogue::metrics::DEPENDENCY_UP;
 
 use super::cases::{Pace, case, fires, silent};
 use super::thresholds::{

@@ -1,5 +1,7 @@
 //! Alerts about reachability of the API, by requests that the collector makes itself: they need no traffic.
 
+use std::time::Duration;
+
 use super::cases::{beside, case, fires, fires_for, silent};
 use super::thresholds::{
     CERTIFICATE_ENDS_WITHIN, PROBES_MISSING_AFTER, SHORT, SLOW_PROBE_SECONDS, TARGET_DOWN_FOR,
@@ -9,7 +11,6 @@ use crate::peers::{
     PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_STATUS, PROBE_SUCCESS, Probe, ScrapeJob, UP,
 };
 use crate::query::{Scale, Total, Vector, select};
-use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![

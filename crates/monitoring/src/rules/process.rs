@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{HEARTBEAT, STARTED};
-use domain::labels::Role;
-use telemetry::builtin::{
+use catalogue::labels::Role;
+use catalogue::metrics::{HEARTBEAT, STARTED};
+use signal::builtin::{
     PROCESS_FILE_DESCRIPTOR_LIMIT, PROCESS_FILE_DESCRIPTORS, PROCESS_MEMORY_USAGE, PROCESS_UPTIME,
 };
-use telemetry::events::PANIC;
+use signal::events::PANIC;
 
 use super::cases::{case, fires, fires_for, fires_for_time, silent};
 use super::thresholds::{
@@ -319,7 +319,7 @@ fn memory_growing(scale: Scale) -> Alert {
                 metrics("Memory by process, in bytes", &memory().now().max_by::<Instance, _>()),
                 metrics(
                     "Tasks by process: they grow if work never finishes",
-                    &select(&domain::catalogue::RUNTIME_TASKS).now().max_by::<Instance, _>(),
+                    &select(&catalogue::metrics::RUNTIME_TASKS).now().max_by::<Instance, _>(),
                 ),
                 metrics("Open files by process", &select(&PROCESS_FILE_DESCRIPTORS).now().max_by::<Instance, _>()),
             ],

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::catalogue::QUOTA_LARGEST_SHARE;
-use domain::labels::Quota;
+use catalogue::labels::Quota;
+use catalogue::metrics::QUOTA_LARGEST_SHARE;
 
 use super::cases::{case, fires_for, silent};
 use super::thresholds::{BACKLOG_PENDING, QUOTA_SHARE};

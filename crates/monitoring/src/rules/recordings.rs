@@ -1,12 +1,12 @@
 //! Recording rules for the long windows of alerts: a few sums instead of thousands of series.
 
-use domain::catalogue::{
+use catalogue::metrics::{
     APPROVAL_DECISIONS_SUBMITTED, COMMENTS_CREATED, CONTENT_ITEMS_CREATED, ORGANIZATIONS_CREATED,
     WORKSPACE_INVITES_CREATED, WORKSPACES_CREATED,
 };
+use signal::ClosedSet;
+use signal::metric::{CounterMetric, Label, LabelSet};
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use telemetry::catalogue::{CounterMetric, Label, LabelSet};
 
 use super::thresholds::{SHORT, SLOW_REQUEST};
 use crate::query::{Recording, RequestFailure, Scale, Total, Vector, requests, select};

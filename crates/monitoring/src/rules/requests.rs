@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::catalogue::DB_CLIENT_OPERATION_DURATION;
-use domain::database_operation::DatabaseOperation;
-use telemetry::builtin::{PANICS, PROCESS_CPU_TIME};
-use telemetry::events::{PANIC, SERVER_REQUEST};
-use telemetry::log::Level;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::metrics::DB_CLIENT_OPERATION_DURATION;
+use signal::Level;
+use signal::builtin::{PANICS, PROCESS_CPU_TIME};
+use signal::events::{PANIC, SERVER_REQUEST};
 
 use super::cases::{Answered, MUCH, beside, case, fires, silent};
 use super::thresholds::{

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::catalogue::BLOB_OPERATION_DURATION;
-use domain::labels::{BlobOperation, BlobOutcome};
-use telemetry::events::SERVER_REQUEST;
+use catalogue::labels::{BlobOperation, BlobOutcome};
+use catalogue::metrics::BLOB_OPERATION_DURATION;
+use signal::events::SERVER_REQUEST;
 
 use super::cases::{Answered, MUCH, beside, case, fires, fires_on, fires_on_method, silent};
 use super::requests::{failed_in_each_way, failing_lines, of_strangers, slow_strangers, slow_traffic};

@@ -1,6 +1,6 @@
 //! `docs/RUNBOOK.md`: one section for each alert.
 
-use domain::signals::keys;
+use catalogue::keys;
 
 use super::causes::{explaining, not_held_back, with_explained};
 use super::rule_file::{GRAFANA, push};

@@ -1,9 +1,11 @@
 //! Alerts about telemetry itself: without it, silence of the other alerts proves nothing.
 
-use domain::catalogue::HEARTBEAT;
-use domain::labels::Role;
-use telemetry::builtin::{DROPPED, DropReason, Signal};
-use telemetry::events;
+use std::time::Duration;
+
+use catalogue::labels::Role;
+use catalogue::metrics::HEARTBEAT;
+use signal::builtin::{DROPPED, DropReason, Signal};
+use signal::events;
 
 use super::cases::{case, fires, fires_for, silent};
 use super::thresholds::{BETWEEN_EVENTS, LONG, SHORT, TELEMETRY_MISSING_AFTER, WORKER_FORGOTTEN_AFTER};
@@ -11,7 +13,6 @@ use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
 use crate::peers::{CONFIG_RELOAD_SUCCESSFUL, RULE_EVALUATION_FAILURES, ScrapeJob, UP};
 use crate::query::{Scale, Total, Vector, lines, select};
 use crate::rules::Look;
-use std::time::Duration;
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![
@@ -152,9 +153,9 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
                 ),
                 metrics(
                     "Whether jobs pile up",
-                    &select(&domain::catalogue::JOB_QUEUE_OLDEST_AGE)
+                    &select(&catalogue::metrics::JOB_QUEUE_OLDEST_AGE)
                         .now()
-                        .max_by::<domain::labels::JobKind, _>(),
+                        .max_by::<catalogue::labels::JobKind, _>(),
                 ),
             ],
             remedy: &[
@@ -240,7 +241,7 @@ fn telemetry_dropped(scale: Scale) -> Alert {
                 metrics("What was dropped, and why", &dropped(LONG).sum_by::<DropReason, _>()),
                 metrics(
                     "Attempts to send that failed",
-                    &select(&telemetry::builtin::EXPORT_FAILURES).increase(LONG).sum_by::<Signal, _>(),
+                    &select(&signal::builtin::EXPORT_FAILURES).increase(LONG).sum_by::<Signal, _>(),
                 ),
                 Look::Logs("Why sending failed", lines(events::EXPORT_FAILED)),
             ],

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use domain::catalogue::{
+use catalogue::labels::{AuthFailureReason, FeedbackKind, Role};
+use catalogue::metrics::{
     AUTH_FAILURES, AUTH_LOGIN_ATTEMPTS, AUTH_LOGIN_SUCCESSES, FEEDBACK_REPORTS_SUBMITTED, HEARTBEAT,
 };
-use domain::labels::{AuthFailureReason, Role};
-use domain::vocabulary::FeedbackKind;
-use telemetry::events::SERVER_REQUEST;
+use signal::events::SERVER_REQUEST;
 
 use super::cases::{case, fires, fires_for, silent};
 use super::thresholds::{

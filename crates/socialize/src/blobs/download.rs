@@ -2,9 +2,9 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use catalogue::keys;
+use catalogue::labels::{BlobOperation, BlobOutcome};
 use domain::ids::BlobId;
-use domain::labels::{BlobOperation, BlobOutcome};
-use domain::signals::keys;
 use futures_util::{StreamExt, stream};
 use object_store::GetResult;
 use sha2::{Digest, Sha256};

@@ -21,11 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::catalogue;
-use domain::events;
+use catalogue::events;
+use catalogue::keys;
+use catalogue::labels::{BlobOperation, BlobOutcome};
+use catalogue::metrics;
 use domain::ids::BlobId;
-use domain::labels::{BlobOperation, BlobOutcome};
-use domain::signals::keys;
 use futures_util::FutureExt;
 use telemetry::record::SpanKind;
 use telemetry::{ErrorType, FamilyDescription, Operations, Telemetry};
@@ -156,13 +156,13 @@ impl Blobs {
         let family = FamilyDescription {
             event: events::BLOB_OPERATION,
             span_kind: SpanKind::Client,
-            scope: domain::scopes::BLOBS,
+            scope: catalogue::scopes::BLOBS,
             attributes: Vec::new(),
         };
         let inner = Inner {
             store: Store::new(settings.store, settings.timeouts)?,
             timeouts: settings.timeouts,
-            operations: Operations::timed(telemetry, family, &catalogue::BLOB_OPERATION_DURATION),
+            operations: Operations::timed(telemetry, family, &metrics::BLOB_OPERATION_DURATION),
             uploads: Slots::new(settings.uploads_at_once),
             is_down: Box::new(is_down),
             well_until: Mutex::new(None),

@@ -1,6 +1,6 @@
 //! Blobs without a referring row, and their deletion.
 
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
 
 use crate::app::App;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Buf, Bytes, BytesMut};
+use catalogue::labels::ErrorCode;
 use domain::ids::BlobId;
-use domain::labels::ErrorCode;
 use domain::vocabulary::MediaType;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;

@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
+use catalogue::labels::JobKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use catalogue::labels::JobKind;
 use chrono::{DateTime, SecondsFormat, Utc};
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use serde_json::{Value, json};
 
 use super::{DeadLetter, Selection, delete, find, find_newest, give_back};

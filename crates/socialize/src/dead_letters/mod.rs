@@ -4,10 +4,10 @@
 
 mod command;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use sqlx::FromRow;
 use telemetry::ClosedSet;
 

@@ -1,10 +1,10 @@
 //! Contents of the database as reported by the gauges.
 
-use domain::catalogue;
-use domain::labels::{ActivityWindow, JobKind, StatusGauge};
+use catalogue::labels::{ActivityWindow, JobKind, StatusGauge};
+use catalogue::metrics;
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
+use signal::metric::{Label, LabelSet, MetricDescription};
 use telemetry::ClosedSet;
-use telemetry::catalogue::{Label, LabelSet, MetricDescription};
 use telemetry::meter::{Snapshot, Value};
 
 /// A sample, and the last comparison of its counts.
@@ -26,13 +26,13 @@ impl Gauges {
     /// Returns `None` if no process has sampled.
     pub(super) fn read(snapshot: &Snapshot) -> Option<Self> {
         let unlabelled = |metric: MetricDescription| read(snapshot, metric, &[]);
-        let active = |window| one(snapshot, catalogue::WORKSPACES_ACTIVE.description(), window);
-        let drift = |gauge: &StatusGauge| one(snapshot, catalogue::GAUGE_DRIFT.description(), *gauge);
+        let active = |window| one(snapshot, metrics::WORKSPACES_ACTIVE.description(), window);
+        let drift = |gauge: &StatusGauge| one(snapshot, metrics::GAUGE_DRIFT.description(), *gauge);
         Some(Self {
-            content_items: all::<ContentItemStatus>(snapshot, catalogue::CONTENT_ITEMS.description())?,
-            feedback_reports: all::<FeedbackStatus>(snapshot, catalogue::FEEDBACK_REPORTS.description())?,
-            invites_pending: unlabelled(catalogue::WORKSPACE_INVITES_PENDING.description())?,
-            stale_in_approval: unlabelled(catalogue::CONTENT_ITEMS_STALE_IN_APPROVAL.description())?,
+            content_items: all::<ContentItemStatus>(snapshot, metrics::CONTENT_ITEMS.description())?,
+            feedback_reports: all::<FeedbackStatus>(snapshot, metrics::FEEDBACK_REPORTS.description())?,
+            invites_pending: unlabelled(metrics::WORKSPACE_INVITES_PENDING.description())?,
+            stale_in_approval: unlabelled(metrics::CONTENT_ITEMS_STALE_IN_APPROVAL.description())?,
             workspaces_active: (active(ActivityWindow::Day)?, active(ActivityWindow::Week)?),
             drift: StatusGauge::ALL.iter().map(drift).sum(),
         })
@@ -41,7 +41,7 @@ impl Gauges {
 
 /// Dead letters by kind, without kinds that have none.
 pub(super) fn dead_letters(snapshot: &Snapshot) -> Vec<(&'static str, u64)> {
-    let dead = all::<JobKind>(snapshot, catalogue::JOB_QUEUE_DEAD.description()).unwrap_or_default();
+    let dead = all::<JobKind>(snapshot, metrics::JOB_QUEUE_DEAD.description()).unwrap_or_default();
     dead.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use domain::catalogue;
-use domain::labels::{BlobOperation, BlobOutcome, EmailOutcome, EmailTemplate, JobKind, PublishingOutcome};
-use telemetry::catalogue::{Label, MetricDescription};
+use catalogue::labels::{
+    BlobOperation, BlobOutcome, EmailOutcome, EmailTemplate, JobKind, PublishingOutcome,
+};
+use catalogue::metrics;
+use signal::builtin;
+use signal::metric::{Label, MetricDescription};
 use telemetry::health::HealthDetail;
 use telemetry::meter::{Snapshot, Value};
-use telemetry::{ClosedSet, JobOutcome, Outcome, builtin};
+use telemetry::{ClosedSet, JobOutcome, Outcome};
 use tokio::time::Instant;
 
 use super::gauges::{Gauges, dead_letters};
@@ -155,10 +158,9 @@ fn jobs(snapshot: &Snapshot) -> Jobs {
     let all = |metric: MetricDescription| {
         JobKind::ALL.iter().filter_map(|kind| read(metric, kind)).reduce(|sum, value| sum + value)
     };
-    let ages =
-        JobKind::ALL.iter().filter_map(|kind| read(catalogue::JOB_QUEUE_OLDEST_AGE.description(), kind));
+    let ages = JobKind::ALL.iter().filter_map(|kind| read(metrics::JOB_QUEUE_OLDEST_AGE.description(), kind));
     let (mut ok, mut not_ok) = (0, 0);
-    let name = catalogue::JOB_RUN_DURATION.description().name;
+    let name = metrics::JOB_RUN_DURATION.description().name;
     let families = snapshot.families.iter().filter(|family| family.description.name == name);
     for (labels, value) in families.flat_map(|family| &family.points) {
         let Value::Distribution(runs) = value else { continue };
@@ -168,16 +170,16 @@ fn jobs(snapshot: &Snapshot) -> Jobs {
         *(if is_ok { &mut ok } else { &mut not_ok }) += runs.count();
     }
     Jobs {
-        depth: all(catalogue::JOB_QUEUE_DEPTH.description()).map(|depth| depth as u64),
+        depth: all(metrics::JOB_QUEUE_DEPTH.description()).map(|depth| depth as u64),
         oldest_age: ages.reduce(f64::max).and_then(|age| Duration::try_from_secs_f64(age).ok()),
-        dead: all(catalogue::JOB_QUEUE_DEAD.description()).map(|dead| dead as u64),
+        dead: all(metrics::JOB_QUEUE_DEAD.description()).map(|dead| dead as u64),
         ok,
         not_ok,
     }
 }
 
 fn emails(snapshot: &Snapshot) -> Emails {
-    let name = catalogue::EMAIL_DELIVERIES.description().name;
+    let name = metrics::EMAIL_DELIVERIES.description().name;
     let count = |outcome: EmailOutcome| {
         let of_template = |template: &EmailTemplate| {
             let labels = [(EmailTemplate::KEY, template.as_str()), (EmailOutcome::KEY, outcome.as_str())];
@@ -196,7 +198,7 @@ fn emails(snapshot: &Snapshot) -> Emails {
 }
 
 fn files(snapshot: &Snapshot) -> Files {
-    let name = catalogue::BLOB_OPERATION_DURATION.description().name;
+    let name = metrics::BLOB_OPERATION_DURATION.description().name;
     let count = |operation: BlobOperation, outcome: BlobOutcome| {
         let labels = [(BlobOperation::KEY, operation.as_str()), (BlobOutcome::KEY, outcome.as_str())];
         match snapshot.value(name, &labels) {
@@ -216,7 +218,7 @@ fn files(snapshot: &Snapshot) -> Files {
 }
 
 fn posts(snapshot: &Snapshot, taken: u64) -> Posts {
-    let name = catalogue::PUBLISHING_DELIVERIES.description().name;
+    let name = metrics::PUBLISHING_DELIVERIES.description().name;
     let count = |outcome: PublishingOutcome| match snapshot
         .value(name, &[(PublishingOutcome::KEY, outcome.as_str())])
     {

@@ -144,7 +144,7 @@ fn usage_json(count: &UsageCount) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use domain::catalogue;
+    use catalogue::metrics;
     use domain::vocabulary::Decision;
     use telemetry::{Telemetry, TelemetrySettings};
 
@@ -158,13 +158,13 @@ mod tests {
     fn counted() -> Telemetry {
         let telemetry = Telemetry::new(TelemetrySettings::default());
         let meter = telemetry.meter();
-        meter.counter(&catalogue::ORGANIZATIONS_CREATED).add((), 1);
-        let decisions = meter.counter(&catalogue::APPROVAL_DECISIONS_SUBMITTED);
+        meter.counter(&metrics::ORGANIZATIONS_CREATED).add((), 1);
+        let decisions = meter.counter(&metrics::APPROVAL_DECISIONS_SUBMITTED);
         decisions.add(Decision::Approve, 2);
         decisions.add(Decision::Reject, 1);
-        meter.counter(&catalogue::AUTH_LOGIN_ATTEMPTS).add((), 5);
-        let reason = domain::labels::AuthFailureReason::InvalidCredentials;
-        meter.counter(&catalogue::AUTH_FAILURES).add(reason, 2);
+        meter.counter(&metrics::AUTH_LOGIN_ATTEMPTS).add((), 5);
+        let reason = catalogue::labels::AuthFailureReason::InvalidCredentials;
+        meter.counter(&metrics::AUTH_FAILURES).add(reason, 2);
         telemetry
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use domain::labels::Role;
+use catalogue::labels::Role;
 use telemetry::health::Readiness;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use telemetry::builtin;
+use signal::builtin;
 use telemetry::meter::{Distribution, Snapshot, Value};
 
 /// Window of rates and quantiles.
@@ -125,7 +125,7 @@ impl TrafficMeter {
 
 #[cfg(test)]
 mod tests {
-    use telemetry::exponential;
+    use signal::exponential;
 
     use super::*;
 

@@ -1,11 +1,11 @@
 //! Compares each usage counter with the facts that it counts. The facts come from the database, or from the
 //! simulation if the database does not store them.
 
-use domain::catalogue;
-use domain::labels::{AuthFailureReason, PublishingOutcome};
+use catalogue::labels::{AuthFailureReason, PublishingOutcome};
+use catalogue::metrics;
 use domain::vocabulary::{Decision, FeedbackKind};
+use signal::metric::{Label, MetricDescription};
 use telemetry::ClosedSet;
-use telemetry::catalogue::{Label, MetricDescription};
 use telemetry::meter::{Snapshot, Value};
 
 use super::ledger::{Facts, PUBLISHED};
@@ -68,13 +68,13 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
         at_least: false,
     };
     let mut counts = vec![
-        unlabelled("organizations", catalogue::ORGANIZATIONS_CREATED.description(), "organizations"),
-        unlabelled("workspaces", catalogue::WORKSPACES_CREATED.description(), "workspaces"),
-        unlabelled("invites", catalogue::WORKSPACE_INVITES_CREATED.description(), "workspace_invites"),
-        unlabelled("content items", catalogue::CONTENT_ITEMS_CREATED.description(), "content_items"),
-        unlabelled("comments", catalogue::COMMENTS_CREATED.description(), "comments"),
+        unlabelled("organizations", metrics::ORGANIZATIONS_CREATED.description(), "organizations"),
+        unlabelled("workspaces", metrics::WORKSPACES_CREATED.description(), "workspaces"),
+        unlabelled("invites", metrics::WORKSPACE_INVITES_CREATED.description(), "workspace_invites"),
+        unlabelled("content items", metrics::CONTENT_ITEMS_CREATED.description(), "content_items"),
+        unlabelled("comments", metrics::COMMENTS_CREATED.description(), "comments"),
     ];
-    let decisions = catalogue::APPROVAL_DECISIONS_SUBMITTED.description();
+    let decisions = metrics::APPROVAL_DECISIONS_SUBMITTED.description();
     counts.extend(Decision::ALL.iter().map(|decision| {
         let title = match decision {
             Decision::Approve => "approvals",
@@ -83,7 +83,7 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
         };
         labelled(snapshot, facts, title, decisions, *decision, "approval_decisions")
     }));
-    let reports = catalogue::FEEDBACK_REPORTS_SUBMITTED.description();
+    let reports = metrics::FEEDBACK_REPORTS_SUBMITTED.description();
     counts.extend(FeedbackKind::ALL.iter().map(|kind| {
         let title = match kind {
             FeedbackKind::Bug => "feedback: bugs",
@@ -95,7 +95,7 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
     }));
     // Nobody in the demo publishes manually.
     let delivered = (PublishingOutcome::KEY, PublishingOutcome::Delivered.as_str());
-    let deliveries = catalogue::PUBLISHING_DELIVERIES.description().name;
+    let deliveries = metrics::PUBLISHING_DELIVERIES.description().name;
     counts.push(UsageCount {
         metric: deliveries,
         label: Some(delivered),
@@ -105,7 +105,7 @@ pub(super) fn usage(snapshot: &Snapshot, facts: &Facts, driven: DrivenFacts) -> 
         counted_in: PUBLISHED,
         at_least: false,
     });
-    counts.push(unlabelled("logins", catalogue::AUTH_LOGIN_SUCCESSES.description(), "sessions"));
+    counts.push(unlabelled("logins", metrics::AUTH_LOGIN_SUCCESSES.description(), "sessions"));
     counts.extend(login_counts(snapshot, driven));
     counts
 }
@@ -143,7 +143,7 @@ fn login_counts(snapshot: &Snapshot, driven: DrivenFacts) -> [UsageCount; 2] {
         at_least: driven.others_called,
     };
     let (attempts, failures) =
-        (catalogue::AUTH_LOGIN_ATTEMPTS.description(), catalogue::AUTH_FAILURES.description());
+        (metrics::AUTH_LOGIN_ATTEMPTS.description(), metrics::AUTH_FAILURES.description());
     [
         count("login attempts", attempts, None, driven.login_attempts),
         count("wrong passwords", failures, Some(reason), driven.wrong_passwords),

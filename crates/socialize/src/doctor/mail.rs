@@ -1,8 +1,8 @@
 //! Check of the mail server, up to the point at which it would accept an e-mail. An e-mail is sent
 //! only on request.
 
+use catalogue::labels::EmailTemplate;
 use domain::ids::JobId;
-use domain::labels::EmailTemplate;
 use telemetry::{ClosedSet, ErrorType, Telemetry, TelemetrySettings};
 use url::Url;
 use uuid::Uuid;

@@ -1,6 +1,6 @@
 //! Check of the collector: sends one span and one point, and reports its responses.
 
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 use telemetry::otlp::{ExportFailure, OtlpSettings, ProbeAnswer, Protocol, SignalSettings, probe};
 use telemetry::{ClosedSet, Resource};
 
@@ -129,5 +129,5 @@ fn resource() -> Resource {
         ("service.version", VERSION),
     ];
     let attributes = attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
-    Resource { attributes, scopes: domain::scopes::OF_METRICS }
+    Resource { attributes, scopes: catalogue::scopes::OF_METRICS }
 }

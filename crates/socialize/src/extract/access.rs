@@ -5,9 +5,9 @@
 use std::marker::PhantomData;
 
 use axum::extract::FromRequestParts;
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use domain::ids::{OrganizationId, UserId, WorkspaceId};
-use domain::signals::{Actor, keys};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::request::Parts;
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::{CurrentUser, Parameters};
 use crate::app::App;
 use crate::error::Error;
+use crate::signals::Actor;
 
 /// Required role in the organization.
 pub trait OrganizationPermission: Send {

@@ -2,7 +2,7 @@
 
 use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
-use domain::labels::ErrorCode;
+use catalogue::labels::ErrorCode;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;

@@ -3,9 +3,9 @@
 
 use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::ErrorCode;
 use domain::ids::{SessionId, UserId};
-use domain::labels::ErrorCode;
 use domain::limits;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};

@@ -2,7 +2,7 @@
 //! that it is based on, so nobody overwrites a change that they have not seen.
 
 use axum::extract::FromRequestParts;
-use domain::labels::ErrorCode;
+use catalogue::labels::ErrorCode;
 use http::header;
 use http::request::Parts;
 

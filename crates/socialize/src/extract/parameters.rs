@@ -1,7 +1,7 @@
 //! Path and query parameters, with errors in the common format.
 
 use axum::extract::{FromRequestParts, Path};
-use domain::labels::ErrorCode;
+use catalogue::labels::ErrorCode;
 use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use domain::labels::ErrorCode;
+use catalogue::labels::ErrorCode;
 use http::header;
 
 use crate::app::App;

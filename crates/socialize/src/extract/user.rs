@@ -5,10 +5,10 @@
 //! the members of organizations and workspaces, and in handlers that take a [`CurrentUser`].
 
 use axum::extract::FromRequestParts;
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::{AuthFailureReason, ErrorCode};
 use domain::ids::{SessionId, UserId};
-use domain::labels::{AuthFailureReason, ErrorCode};
-use domain::signals::keys;
 use http::request::Parts;
 use http::{Method, header};
 use sqlx::PgConnection;

@@ -1,6 +1,6 @@
 //! Folding of transitions into totals, which keeps samples cheap.
 
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
 use sqlx::PgConnection;
 
 use crate::database::{self, Database};

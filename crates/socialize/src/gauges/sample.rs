@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{Quota, StatusGauge};
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{Quota, StatusGauge};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus, parse};
 use sqlx::PgConnection;
 use telemetry::ClosedSet;

@@ -1,9 +1,9 @@
 //! Instruments of the gauges.
 
+use catalogue::events;
+use catalogue::labels::{ActivityWindow, Quota, StatusGauge};
+use catalogue::metrics;
 use chrono::{DateTime, Utc};
-use domain::catalogue;
-use domain::events;
-use domain::labels::{ActivityWindow, Quota, StatusGauge};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use telemetry::meter::Gauge;
 use telemetry::{ClosedSet, Telemetry};
@@ -28,14 +28,14 @@ impl GaugeSignals {
     pub fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         Self {
-            content_items: meter.gauge(&catalogue::CONTENT_ITEMS),
-            feedback_reports: meter.gauge(&catalogue::FEEDBACK_REPORTS),
-            invites_pending: meter.gauge(&catalogue::WORKSPACE_INVITES_PENDING),
-            stale_in_approval: meter.gauge(&catalogue::CONTENT_ITEMS_STALE_IN_APPROVAL),
-            workspaces_active: meter.gauge(&catalogue::WORKSPACES_ACTIVE),
-            quota_largest_share: meter.gauge(&catalogue::QUOTA_LARGEST_SHARE),
-            last_success: meter.gauge(&catalogue::SAMPLER_LAST_SUCCESS),
-            drift: meter.gauge(&catalogue::GAUGE_DRIFT),
+            content_items: meter.gauge(&metrics::CONTENT_ITEMS),
+            feedback_reports: meter.gauge(&metrics::FEEDBACK_REPORTS),
+            invites_pending: meter.gauge(&metrics::WORKSPACE_INVITES_PENDING),
+            stale_in_approval: meter.gauge(&metrics::CONTENT_ITEMS_STALE_IN_APPROVAL),
+            workspaces_active: meter.gauge(&metrics::WORKSPACES_ACTIVE),
+            quota_largest_share: meter.gauge(&metrics::QUOTA_LARGEST_SHARE),
+            last_success: meter.gauge(&metrics::SAMPLER_LAST_SUCCESS),
+            drift: meter.gauge(&metrics::GAUGE_DRIFT),
         }
     }
 

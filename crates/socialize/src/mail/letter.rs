@@ -1,8 +1,8 @@
 //! An e-mail that is ready to be sent.
 
+use catalogue::labels::EmailTemplate;
 use chrono::{DateTime, Utc};
 use domain::ids::JobId;
-use domain::labels::EmailTemplate;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};

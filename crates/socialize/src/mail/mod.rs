@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::catalogue;
-use domain::events;
-use domain::labels::{EmailOutcome, EmailResult, EmailTemplate};
+use catalogue::events;
+use catalogue::labels::{EmailOutcome, EmailResult, EmailTemplate};
+use catalogue::metrics;
 use lettre::message::Mailbox;
 use telemetry::meter::Counter;
 use telemetry::record::SpanKind;
@@ -145,7 +145,7 @@ impl Mail {
         let family = FamilyDescription {
             event: events::EMAIL_DELIVERY,
             span_kind: SpanKind::Client,
-            scope: domain::scopes::EMAIL,
+            scope: catalogue::scopes::EMAIL,
             attributes: Vec::new(),
         };
         let transport = match settings.transport {
@@ -154,8 +154,8 @@ impl Mail {
             }
             MailTransport::Directory(path) => Transport::Directory(Directory::create(path)?),
         };
-        let deliveries = Operations::counted(telemetry, family, &catalogue::EMAIL_DELIVERIES);
-        let messages = telemetry.meter().counter(&catalogue::EMAIL_MESSAGES);
+        let deliveries = Operations::counted(telemetry, family, &metrics::EMAIL_DELIVERIES);
+        let messages = telemetry.meter().counter(&metrics::EMAIL_MESSAGES);
         Ok(Self { inner: Arc::new(Inner { from: settings.from, transport, deliveries, messages }) })
     }
 

@@ -7,7 +7,7 @@
 //! 3463), and by the habits of providers where they deviate. The table in `replies.md` is the
 //! specification: the test reads it.
 
-use domain::labels::SmtpStage;
+use catalogue::labels::SmtpStage;
 use telemetry::ErrorType;
 
 use super::undelivered::{Fault, Prospect, Undelivered};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::labels::{EmailOutcome, EmailResult, SmtpStage};
-use domain::signals::keys;
+use catalogue::keys;
+use catalogue::labels::{EmailOutcome, EmailResult, SmtpStage};
 use telemetry::{Attributes, Cause, ErrorType};
 
 use crate::queue::JobError;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use domain::vocabulary::{JobStatus, parse};
 use sqlx::Row;
 use sqlx::postgres::PgRow;

@@ -1,7 +1,7 @@
 //! Samples of the queue.
 
-use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use domain::vocabulary::parse;
 use sqlx::PgConnection;
 use telemetry::ClosedSet;

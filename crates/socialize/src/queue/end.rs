@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
 use telemetry::{ClosedSet, ErrorType};
 
 use super::enqueue::NOTIFY_CHANNEL;

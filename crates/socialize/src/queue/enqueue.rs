@@ -1,9 +1,9 @@
 //! Enqueues jobs.
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, InviteId, JobId, WorkspaceId};
-use domain::labels::JobKind;
 use serde::Serialize;
 use telemetry::ClosedSet;
 use uuid::Uuid;

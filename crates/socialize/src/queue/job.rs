@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

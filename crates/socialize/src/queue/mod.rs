@@ -5,7 +5,7 @@
 //! job holds no locks in the database. So a job runs at least once, and handlers must make repetitions
 //! recognisable.
 //!
-//! [`Worker::start`] runs the loops of [`Loop`](domain::labels::Loop): the worker claims and runs jobs, the
+//! [`Worker::start`] runs the loops of [`Loop`](catalogue::labels::Loop): the worker claims and runs jobs, the
 //! listener wakes it, the scheduler enqueues periodic jobs, and the samplers read gauges from the database.
 //! [`run_due_jobs`] runs due jobs once, for tests.
 

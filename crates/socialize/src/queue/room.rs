@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use catalogue::labels::JobKind;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use catalogue::keys;
 use domain::ids::JobId;
-use domain::signals::keys;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use telemetry::{Attributes, ClosedSet, ErrorType, JobOutcome};

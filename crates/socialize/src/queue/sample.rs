@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use domain::database_operation::DatabaseOperation;
-use domain::labels::Loop;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::Loop;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 

@@ -1,7 +1,7 @@
 //! Enqueues periodic jobs.
 
-use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 

@@ -1,10 +1,10 @@
 //! Signals of background work.
 
+use catalogue::events;
+use catalogue::labels::{JobKind, Loop};
+use catalogue::metrics;
+use catalogue::scopes;
 use chrono::{DateTime, Utc};
-use domain::catalogue;
-use domain::events;
-use domain::labels::{JobKind, Loop};
-use domain::scopes;
 use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
 use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
@@ -39,13 +39,13 @@ impl JobSignals {
             attributes: Vec::new(),
         };
         Self {
-            runs: Operations::timed(telemetry, family, &catalogue::JOB_RUN_DURATION),
-            depth: meter.gauge(&catalogue::JOB_QUEUE_DEPTH),
-            oldest_age: meter.gauge(&catalogue::JOB_QUEUE_OLDEST_AGE),
-            dead: meter.gauge(&catalogue::JOB_QUEUE_DEAD),
-            job_last_success: meter.gauge(&catalogue::JOB_LAST_SUCCESS),
-            loop_last_success: meter.gauge(&catalogue::LOOP_LAST_SUCCESS),
-            loop_failures: meter.counter(&catalogue::LOOP_FAILURES),
+            runs: Operations::timed(telemetry, family, &metrics::JOB_RUN_DURATION),
+            depth: meter.gauge(&metrics::JOB_QUEUE_DEPTH),
+            oldest_age: meter.gauge(&metrics::JOB_QUEUE_OLDEST_AGE),
+            dead: meter.gauge(&metrics::JOB_QUEUE_DEAD),
+            job_last_success: meter.gauge(&metrics::JOB_LAST_SUCCESS),
+            loop_last_success: meter.gauge(&metrics::LOOP_LAST_SUCCESS),
+            loop_failures: meter.counter(&metrics::LOOP_FAILURES),
         }
     }
 

@@ -4,8 +4,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::events;
-use domain::labels::Loop;
+use catalogue::events;
+use catalogue::labels::Loop;
 use futures_util::FutureExt;
 use telemetry::{ClosedSet, ErrorType};
 use tokio::sync::Notify;

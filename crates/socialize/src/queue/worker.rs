@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalogue::labels::{JobKind, Loop};
 use domain::ids::JobId;
-use domain::labels::{JobKind, Loop};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;

@@ -3,12 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
 use domain::approval::Refusal;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{CommentId, ContentItemId, UserId, WorkspaceId};
 use domain::limits;
-use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, WorkspaceRole};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! Permanent deletion of items, workspaces, organizations and accounts.
 
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::ErrorCode;
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, OrganizationId, WorkspaceId};
-use domain::labels::ErrorCode;
-use domain::signals::keys;
 use domain::vocabulary::WorkspaceRole;
 use http::StatusCode;
 use serde::Deserialize;

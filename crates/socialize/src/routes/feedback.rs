@@ -3,12 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::feedback::triage;
 use domain::ids::{FeedbackReportId, OrganizationId, UserId};
 use domain::limits;
-use domain::signals::{Actor, keys};
 use domain::vocabulary::{FeedbackKind, FeedbackStatus, OrganizationRole};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -21,6 +21,7 @@ use super::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
+use crate::signals::Actor;
 use crate::text::Text;
 
 pub fn router() -> OpenApiRouter<App> {

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::UserId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

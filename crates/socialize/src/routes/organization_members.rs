@@ -2,10 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::ErrorCode;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{OrganizationId, UserId, WorkspaceId};
-use domain::labels::ErrorCode;
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

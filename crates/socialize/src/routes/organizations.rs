@@ -3,11 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::Quota;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::OrganizationId;
-use domain::labels::Quota;
-use domain::signals::Actor;
 use domain::vocabulary::OrganizationRole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +19,7 @@ use crate::app::App;
 use crate::audit;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query};
+use crate::signals::Actor;
 use crate::text::Name;
 
 pub fn router() -> OpenApiRouter<App> {

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::PublishingEndpointChange;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::WorkspaceId;
-use domain::labels::PublishingEndpointChange;
 use domain::limits;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::FeedbackReportId;
 use domain::limits;
-use domain::signals::keys;
 use domain::vocabulary::MediaType;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

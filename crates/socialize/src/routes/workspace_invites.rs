@@ -4,11 +4,11 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::ErrorCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
-use domain::labels::ErrorCode;
-use domain::signals::keys;
 use domain::vocabulary::{InviteStatus, OrganizationRole, WorkspaceRole};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -4,10 +4,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::ErrorCode;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{UserId, WorkspaceId};
-use domain::labels::ErrorCode;
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};

@@ -3,13 +3,12 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::Quota;
 use chrono::{DateTime, Utc};
 use domain::approval::RequiredApprovals;
 use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{OrganizationId, WorkspaceId};
-use domain::labels::Quota;
-use domain::signals::Actor;
 use domain::vocabulary::WorkspaceRole;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,6 +25,7 @@ use crate::extract::{
     Body, Created, Idempotent, Manager, OrganizationAdmin, OrganizationMember, OrganizationPermission, Query,
     WorkspaceMember,
 };
+use crate::signals::Actor;
 use crate::text::Name;
 
 pub fn router() -> OpenApiRouter<App> {

@@ -41,13 +41,13 @@ const LONGEST_LABEL: usize = 63;
 ///
 /// ```compile_fail,E0277
 /// let address = socialize::text::EmailAddress::parse("ada@example.com").unwrap();
-/// telemetry::Attributes::default().name(&domain::signals::keys::CHANNEL, address);
+/// telemetry::Attributes::default().name(&catalogue::keys::CHANNEL, address);
 /// ```
 ///
 /// nor a label of a metric.
 ///
 /// ```compile_fail,E0308
-/// fn count(counter: &telemetry::meter::Counter<domain::labels::JobKind>) {
+/// fn count(counter: &telemetry::meter::Counter<catalogue::labels::JobKind>) {
 ///     counter.add(socialize::text::EmailAddress::parse("ada@example.com").unwrap(), 1);
 /// }
 /// ```

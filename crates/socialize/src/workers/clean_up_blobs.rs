@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use chrono::TimeDelta;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
-use domain::labels::JobKind;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;

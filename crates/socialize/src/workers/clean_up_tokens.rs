@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;

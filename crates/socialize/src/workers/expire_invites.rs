@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::database_operation::DatabaseOperation;
-use domain::labels::JobKind;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::approval::Action;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, WorkspaceId};
-use domain::labels::JobKind;
 use domain::vocabulary::PublishFailure;
 use serde::{Deserialize, Serialize};
 use telemetry::ClosedSet;

@@ -8,7 +8,7 @@ pub mod publish_content_item;
 pub mod remind_stale_approvals;
 pub mod send_email;
 
-use domain::labels::JobKind;
+use catalogue::labels::JobKind;
 use futures_util::future::BoxFuture;
 
 use crate::app::App;

@@ -8,10 +8,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{JobKind, Peer, PublishingOutcome};
 use chrono::SecondsFormat;
 use domain::approval::Action;
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{JobKind, Peer, PublishingOutcome};
 use domain::vocabulary::PublishFailure;
 use http::StatusCode;
 use serde_json::json;

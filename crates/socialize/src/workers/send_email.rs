@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{EmailResult, JobKind};
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, OrganizationId, RegistrationId, UserId};
-use domain::labels::{EmailResult, JobKind};
 use domain::vocabulary::{EmailTokenPurpose, WorkspaceRole};
 use sqlx::FromRow;
 

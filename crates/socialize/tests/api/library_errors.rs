@@ -3,7 +3,7 @@
 //!
 //! Tests of other peers are listed in docs/PRIVACY.md.
 
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
 use serde_json::{Value, json};
 use socialize::error::Error;
 use telemetry::ClosedSet;

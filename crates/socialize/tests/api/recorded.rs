@@ -21,7 +21,7 @@ fn known_names_pass() {
 }
 
 #[test]
-#[should_panic(expected = "missing in domain::recorded")]
+#[should_panic(expected = "missing in catalogue::recorded")]
 fn an_unknown_field_of_a_line_fails() {
     assert_known_fields(&json!({"event": "job.run", "email": "somebody"}));
 }
@@ -33,7 +33,7 @@ fn text_in_a_known_field_fails() {
 }
 
 #[test]
-#[should_panic(expected = "missing in domain::recorded")]
+#[should_panic(expected = "missing in catalogue::recorded")]
 fn an_unknown_attribute_of_a_span_fails() {
     assert_known_attributes(&span_with("enduser.email"));
 }

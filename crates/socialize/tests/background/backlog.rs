@@ -1,6 +1,6 @@
 //! The queue's statements cost the same with a large backlog as with a small one.
 
-use domain::labels::JobKind;
+use catalogue::labels::JobKind;
 use serde_json::Value;
 use socialize::queue::{JobError, WorkerSettings, run_due_jobs_with};
 use socialize::workers::clean_up_tokens::CleanUpTokens;

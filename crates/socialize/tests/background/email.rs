@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use catalogue::labels::{EmailResult, JobKind};
 use chrono::TimeDelta;
 use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, RegistrationId, UserId, WorkspaceId};
-use domain::labels::{EmailResult, JobKind};
 use domain::vocabulary::{Decision, WorkspaceRole};
 use mail_parser::{Message, MessageParser};
 use serde_json::Value as Json;

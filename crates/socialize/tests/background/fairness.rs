@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use chrono::TimeDelta;
 use domain::ids::{JobId, OrganizationId, UserId, WorkspaceId};
-use domain::labels::JobKind;
 use domain::vocabulary::WorkspaceRole;
 use http::Method;
 use serde_json::json;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use catalogue::labels::StatusGauge;
 use chrono::TimeDelta;
-use domain::labels::StatusGauge;
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use serde_json::json;
 use socialize::app::App;

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::labels::JobKind;
 use serde_json::json;
 use socialize::app::App;
 use socialize::queue::{JobError, JobPolicy, NewJob, Worker, WorkerSettings};

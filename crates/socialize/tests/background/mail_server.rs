@@ -6,9 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
+use catalogue::labels::JobKind;
 use chrono::TimeDelta;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use serde::Deserialize;
 use serde_json::json;
 use socialize::email::Email;

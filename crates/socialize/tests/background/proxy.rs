@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
-use domain::labels::JobKind;
+use catalogue::labels::JobKind;
 use serde_json::json;
 use socialize::queue::{Worker, WorkerSettings};
 use socialize::workers::clean_up_tokens::CleanUpTokens;

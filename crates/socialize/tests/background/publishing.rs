@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use catalogue::labels::JobKind;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
-use domain::labels::JobKind;
 use domain::vocabulary::WorkspaceRole;
 use hmac::{Hmac, KeyInit, Mac};
 use http::Method;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::labels::JobKind;
 use serde_json::{Value, json};
 use socialize::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
 use telemetry::JobOutcome;

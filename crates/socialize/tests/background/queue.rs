@@ -3,9 +3,9 @@
 use std::panic::panic_any;
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use chrono::TimeDelta;
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use serde_json::{Value, json};
 use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, WorkerSettings, enqueue, run_due_jobs_with};
 use socialize::workers::clean_up_tokens::CleanUpTokens;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use catalogue::labels::JobKind;
 use chrono::{DateTime, Utc};
 use domain::ids::{JobId, UserId};
-use domain::labels::JobKind;
 use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;

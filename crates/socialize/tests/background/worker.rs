@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::JobId;
-use domain::labels::JobKind;
 use socialize::app::App;
 use socialize::clock::Clock;
 use socialize::queue::{

@@ -3,14 +3,14 @@
 
 use std::fmt::Debug;
 
-use domain::audit::AuditAction;
-use domain::database_operation::DatabaseOperation;
-use domain::labels::{
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::labels::{
     ActivityWindow, AuthFailureReason, BlobOperation, ConnectionPool, ConnectionState, DatabaseSystem,
     Dependency, Disk, EmailLimit, EmailOutcome, EmailResult, EmailTemplate, ErrorCode, JobKind, Loop, Peer,
     PublishingEndpointChange, PublishingOutcome, Quota, Role, SmtpStage, StatusGauge,
 };
-use domain::recorded::EVENT_FIELDS;
+use catalogue::recorded::EVENT_FIELDS;
+use domain::audit::AuditAction;
 use telemetry::{ClosedSet, JobOutcome};
 
 use crate::sources::{File, files};

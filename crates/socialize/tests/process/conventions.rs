@@ -58,7 +58,7 @@ async fn a_process_sends_the_attributes_of_the_conventions() {
         .filter(|group| matches!(group.kind, Kind::Metric(..)))
         .map(|group| group.name)
         .collect();
-    let declared = domain::catalogue::all();
+    let declared = catalogue::metrics::all();
     let conventional = ["http.", "db.", "process."];
     for metric in declared.iter().filter(|metric| conventional.iter().any(|b| metric.name.starts_with(b))) {
         let is_ours = metric.name == "process.unix.file_descriptor.limit";

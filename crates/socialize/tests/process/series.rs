@@ -7,7 +7,7 @@ use flate2::write::GzEncoder;
 use monitoring::metrics_document::{SERIES_PER_API_PROCESS, SERIES_PER_WORKER};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use otlp_sink::{Export, OtlpSink};
-use telemetry::catalogue::MetricKind;
+use signal::metric::MetricKind;
 use test_support::TestDatabase;
 use test_support::process::Launch;
 
@@ -43,7 +43,7 @@ async fn the_document_says_how_many_series_a_process_has() {
                 _ => 0,
             })
             .sum();
-        let gauges = domain::catalogue::all().into_iter().filter(|metric| metric.kind == MetricKind::Gauge);
+        let gauges = catalogue::metrics::all().into_iter().filter(|metric| metric.kind == MetricKind::Gauge);
         let registered = gauges.filter(|gauge| {
             let name = gauge.prometheus_name();
             page.families.iter().any(|family| family.name == name)

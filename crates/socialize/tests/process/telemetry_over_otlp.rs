@@ -15,8 +15,9 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use otlp_sink::{OtlpSink, ReceivedBy};
 use serde_json::{Value, json};
-use telemetry::catalogue::{MetricDescription, MetricKind, SeriesLabels};
-use telemetry::{Sampler, exponential, names, prometheus};
+use signal::metric::{MetricDescription, MetricKind, SeriesLabels};
+use signal::{exponential, names};
+use telemetry::{Sampler, prometheus};
 use test_support::process::{Launch, Process, User};
 use test_support::{Answer, TestDatabase, assert_known_attributes};
 
@@ -138,7 +139,7 @@ async fn line_span_and_point_of_every_request_agree_over_both_protocols() {
 
 fn assert_exposition_follows_the_catalogue(scraped: &Exposition) {
     scraped.assert_series_are_whole();
-    let declared = domain::catalogue::all();
+    let declared = catalogue::metrics::all();
     for family in &scraped.families {
         let declared = declared.iter().find(|metric| metric.prometheus_name() == family.name);
         let declared = declared.unwrap_or_else(|| panic!("{} is not in the catalogue", family.name));
@@ -360,7 +361,7 @@ const SAMPLED: &[&str] = &[
 const OF_WORKERS: &[&str] = &["socialize.job.run.duration", "socialize.email.deliveries"];
 
 fn assert_metrics_follow_the_catalogue(received: &Received) {
-    let catalogue = domain::catalogue::all();
+    let catalogue = catalogue::metrics::all();
     let declared: BTreeSet<&str> = catalogue.iter().map(|metric| metric.name).collect();
     let names: BTreeSet<&str> = received.metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(names.len(), received.metrics.len(), "each metric once");

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use domain::catalogue;
+use catalogue::metrics;
 use monitoring::metrics_document::{SERIES_PER_API_PROCESS, SERIES_PER_WORKER};
 use monitoring::peers;
 use monitoring::query::Scale;
 use reqwest::Client;
-use telemetry::catalogue::{MetricDescription, MetricKind, Unit};
+use signal::metric::{MetricDescription, MetricKind, Unit};
 
 use crate::programs::{PATIENCE, eventually};
 use crate::prometheus::{OURS, Prometheus};
@@ -33,12 +33,12 @@ pub(crate) struct Rules {
 
 /// Prometheus names of every catalogue metric.
 pub(crate) fn documented() -> BTreeSet<String> {
-    catalogue::all().iter().map(MetricDescription::prometheus_name).collect()
+    metrics::all().iter().map(MetricDescription::prometheus_name).collect()
 }
 
 /// Asserts that Prometheus has every catalogue metric and no other. Returns their number.
 pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
-    let metrics = catalogue::all();
+    let metrics = metrics::all();
     let documented = documented();
     eventually("that every metric of the catalogue is in Prometheus", async || {
         let there = prometheus.names(OURS).await?;
@@ -58,7 +58,7 @@ pub(crate) async fn check_ours(prometheus: &Prometheus) -> usize {
 /// Asserts the type and unit of every catalogue metric: Prometheus shows both as labels with this flag.
 pub(crate) async fn check_types(prometheus: &Prometheus) {
     let typed = r#"group by (__name__, __type__, __unit__) ({job=~"socialize/.+", __type__!=""})"#;
-    let documented: BTreeSet<TypedName> = catalogue::all().iter().map(typed_name_of).collect();
+    let documented: BTreeSet<TypedName> = metrics::all().iter().map(typed_name_of).collect();
     eventually("that every metric has its type and unit in Prometheus", async || {
         let mut there = BTreeSet::new();
         for series in prometheus.instant(typed).await? {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use reqwest::Client;
 use serde_json::Value;
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-use telemetry::catalogue::prometheus_label;
+use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
+use signal::metric::prometheus_label;
 
 use crate::programs::eventually;
 use crate::prometheus::{Prometheus, get, now};
@@ -69,9 +69,9 @@ async fn check_labels(client: &Client) -> usize {
 
 /// Checks that a line contains only the name of its event and the application's allowed fields.
 async fn check_lines(client: &Client) -> (usize, usize) {
-    let allowed: BTreeSet<String> = domain::recorded::line_fields()
+    let allowed: BTreeSet<String> = catalogue::recorded::line_fields()
         .into_iter()
-        .chain(domain::recorded::resource::ALL)
+        .chain(catalogue::recorded::resource::ALL)
         .map(prometheus_label)
         .chain(ADDED_BY_LOKI.iter().map(|key| (*key).to_owned()))
         .collect();

@@ -1,8 +1,7 @@
 //! Values in which health is reported.
 
 use serde::Serialize;
-
-use crate::ClosedSet;
+use signal::ClosedSet;
 
 /// Readiness of the process to serve requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

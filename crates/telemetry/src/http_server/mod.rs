@@ -24,21 +24,21 @@ use futures_util::future::CatchUnwind;
 use http::{HeaderName, HeaderValue, Request, Version};
 use ipnet::IpNet;
 use pin_project_lite::pin_project;
+use signal::builtin::TRACEPARENT_MALFORMED;
+use signal::{ErrorType, Key};
 use tower::Service;
 
 pub use self::route::RouteDescription;
 use self::route::{CANCELLED, MethodOnRoute, Observed, Route};
 use self::transport::Transport;
 pub use self::transport::UrlScheme;
-use crate::attribute::Key;
-use crate::builtin::TRACEPARENT_MALFORMED;
 use crate::current::{self, Scope};
 use crate::measurement::Identity;
 use crate::meter::{Counter, InFlight};
 use crate::operations::ERROR_CAUSE;
 use crate::trace::{SpanContext, TraceId};
 use crate::trace_state::TraceState;
-use crate::{ErrorType, Telemetry, json};
+use crate::{Telemetry, json};
 
 /// The response header that carries the request id, which is the trace id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

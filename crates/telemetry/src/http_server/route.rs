@@ -4,14 +4,13 @@
 use std::sync::OnceLock;
 
 use http::{Method, StatusCode};
+use signal::builtin::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
+use signal::metric::Label;
+use signal::{ClosedSet, ErrorType, Level, events, instrumentation_scope};
 
 use super::transport::{Transport, UrlScheme};
-use crate::builtin::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
-use crate::catalogue::Label;
-use crate::log::Level;
 use crate::meter::{BoundUpDownCounter, Meter};
 use crate::record::{Constants, Operation, OperationDescription, OutcomeDescription, SpanKind};
-use crate::{ClosedSet, ErrorType, events, instrumentation_scope};
 
 /// The methods that the conventions know. Any other is recorded as [`OTHER_METHOD`].
 const KNOWN_METHODS: &[&str] =

@@ -3,9 +3,8 @@
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, Version};
-
-use crate::ClosedSet;
-use crate::catalogue::Label;
+use signal::ClosedSet;
+use signal::metric::Label;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 

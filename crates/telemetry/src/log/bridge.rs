@@ -15,7 +15,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
-use super::level::{Level, LevelFilter, is_this_thread_silent, is_within};
+use super::level::{LevelFilter, is_this_thread_silent, is_within, of_tracing};
 use super::line;
 
 /// Event name of lines from libraries.
@@ -105,12 +105,12 @@ impl TracingBridge {
     }
 
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && self.filter.enabled_for(Level::from(*metadata.level()), metadata.target())
+        metadata.is_event() && self.filter.enabled_for(of_tracing(*metadata.level()), metadata.target())
     }
 
     fn render(&self, event: &Event<'_>, out: &mut Vec<u8>) -> Level {
         let metadata = event.metadata();
-        let level = Level::from(*metadata.level());
+        let level = of_tracing(*metadata.level());
         let is_own = self.settings.own_targets.iter().any(|path| is_within(metadata.target(), path));
         // `tracing` names anonymous events after their source location: "event src/file.rs:12".
         let is_named = is_own && line::is_identifier(metadata.name());

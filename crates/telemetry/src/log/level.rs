@@ -1,4 +1,4 @@
-//! Severity of log lines, and a filter that an operator can change at run time.
+//! The filter for log lines, which an operator can change at run time.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,68 +6,16 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::ClosedSet;
+use signal::{ClosedSet, Level};
 
-/// Severity of a log line, in ascending order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
-    /// Every step, for tracking down one fault.
-    Trace,
-    /// Details that only developers need.
-    Debug,
-    /// Events that an operator wants to be able to look up.
-    Info,
-    /// Something is wrong, but the application handled it.
-    Warn,
-    /// An operation failed.
-    Error,
-    /// The process cannot continue.
-    Fatal,
-}
-
-impl ClosedSet for Level {
-    const ALL: &'static [Self] =
-        &[Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-            Self::Fatal => "fatal",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Level {
-    /// Returns the severity number that OpenTelemetry assigns to this level.
-    pub fn severity_number(self) -> u8 {
-        match self {
-            Self::Trace => 1,
-            Self::Debug => 5,
-            Self::Info => 9,
-            Self::Warn => 13,
-            Self::Error => 17,
-            Self::Fatal => 21,
-        }
-    }
-}
-
-impl From<tracing::Level> for Level {
-    fn from(level: tracing::Level) -> Self {
-        match level {
-            tracing::Level::TRACE => Self::Trace,
-            tracing::Level::DEBUG => Self::Debug,
-            tracing::Level::INFO => Self::Info,
-            tracing::Level::WARN => Self::Warn,
-            tracing::Level::ERROR => Self::Error,
-        }
+/// Returns the severity of an event of `tracing`.
+pub(super) fn of_tracing(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::TRACE => Level::Trace,
+        tracing::Level::DEBUG => Level::Debug,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::WARN => Level::Warn,
+        tracing::Level::ERROR => Level::Error,
     }
 }
 

@@ -7,9 +7,10 @@ use std::io::Write;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
+use signal::ClosedSet;
 
-use super::level::Level;
-use crate::{ClosedSet, json};
+use super::Level;
+use crate::json;
 
 /// Maximum length of a string value.
 pub(crate) const LONGEST_IDENTIFIER: usize = 100;

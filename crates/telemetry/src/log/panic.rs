@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use signal::{ClosedSet, ErrorType, events};
+
+use super::Level;
 use super::bridge::LogOutput;
-use super::level::Level;
 use super::line;
 use super::writer::LogWriterHandle;
-use crate::{ClosedSet, ErrorType, events};
 
 /// Maximum time that a panicking thread waits for its line to be written, since the process may be
 /// about to end.

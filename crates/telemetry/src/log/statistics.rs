@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::ClosedSet;
+use signal::ClosedSet;
 
 /// A destination of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

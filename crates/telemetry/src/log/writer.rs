@@ -12,14 +12,15 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
+use signal::ClosedSet;
+
+use super::Level;
 use super::console::{Console, ConsoleOutputs, enlarge_pipe};
 use super::file::RotatingFile;
-use super::level::Level;
 use super::line;
 use super::pretty::PrettyPrinter;
 use super::settings::{LogError, LogFormat, LogSettings};
 use super::statistics::{LogDropReason, LogSink, LogStatistics};
-use crate::ClosedSet;
 
 /// Maximum time that dropping a [`LogWriter`] waits for the last lines.
 const DROP_DEADLINE: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use signal::builtin::{DropReason, Signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout, timeout_at};
 
@@ -13,7 +14,6 @@ use super::pacing::Pacing;
 use super::queue::{Batch, BatchQueue};
 use super::transport::{Reply, Transport};
 use super::{BatchSource, ExportFailure, More, SenderLink, SenderWarning, SignalSettings};
-use crate::builtin::{DropReason, Signal};
 
 /// Maximum number of attempts to send one batch. A collector that does not accept it by then never
 /// will, and other batches may be waiting behind it.

@@ -6,7 +6,7 @@
 //! application fills buffers, and a sender empties them.
 //!
 //! Every item is accounted for: it is sent, dropped for one
-//! [`DropReason`](crate::builtin::DropReason), or still pending. [`SenderStatistics`] shows the
+//! [`DropReason`](signal::builtin::DropReason), or still pending. [`SenderStatistics`] shows the
 //! three counts at one instant.
 //!
 //! Three features are absent on purpose. Proxies: `HTTP_PROXY` and its relatives are not read,

@@ -4,15 +4,14 @@
 use std::io;
 
 use bytes::Bytes;
+use signal::builtin::{self, Signal};
+use signal::{Level, instrumentation_scope};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::transport::{self, Reply};
 use super::{Endpoint, ExportFailure, HistogramAggregation, Protocol, SignalSettings, StartError};
-use crate::builtin::{self, Signal};
-use crate::instrumentation_scope;
-use crate::log::Level;
 use crate::otlp_encoding::metrics_request;
 use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::{Measurement, Resource, Telemetry, TelemetrySettings};

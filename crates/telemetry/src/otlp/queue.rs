@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flate2::write::DeflateDecoder;
 use flate2::{Compress, Compression, FlushCompress};
+use signal::builtin::{DropReason, Signal};
 
 use super::settings::MAXIMUM_REQUEST_BYTES;
 use super::{ExportFailure, SenderStatistics};
-use crate::builtin::{DropReason, Signal};
 
 /// Minimum size of requests that are compressed while they wait. Spans of one program are so
 /// similar that five or more fit into the space of one. So a collector may be away for longer, or

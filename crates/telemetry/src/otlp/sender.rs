@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use signal::ClosedSet as _;
+use signal::builtin::Signal;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::export_loop::ExportLoop;
 use super::{ExportFailure, SenderStatistics, SignalSettings, transport};
-use crate::ClosedSet as _;
-use crate::builtin::Signal;
 
 /// Divisor of the time until the shutdown deadline: the caller keeps that share for waiting until
 /// the last counts are final.
@@ -175,7 +175,7 @@ impl SignalSender {
 /// deadline.
 ///
 /// Items that could not be sent are counted as dropped by
-/// [`DropReason::Shutdown`](crate::builtin::DropReason::Shutdown). A sender whose collector is
+/// [`DropReason::Shutdown`](signal::builtin::DropReason::Shutdown). A sender whose collector is
 /// known to be unreachable stops immediately. Blocks the calling thread, so call it where nothing
 /// else must run.
 pub fn shutdown(senders: impl IntoIterator<Item = SignalSender>, deadline: Instant) {

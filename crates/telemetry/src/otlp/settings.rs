@@ -6,11 +6,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use signal::builtin::Signal;
 use url::Url;
 
 use super::{ClientIdentity, RetryPauses, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
-use crate::builtin::Signal;
 
 /// Default limit of the collector for one gRPC message. Its HTTP receiver allows more.
 pub(super) const MAXIMUM_REQUEST_BYTES: usize = 4 * 1024 * 1024;

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::ClosedSet;
-use crate::builtin::DropReason;
+use signal::ClosedSet;
+use signal::builtin::DropReason;
 
 /// Kinds of failure of a request to the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

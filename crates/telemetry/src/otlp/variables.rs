@@ -12,6 +12,8 @@ mod parse;
 use std::borrow::Cow;
 use std::path::Path;
 
+use signal::builtin::Signal;
+
 use self::parse::Parsed;
 use super::certificates::IdentityError;
 use super::settings::{
@@ -21,7 +23,6 @@ use super::settings::{
 use super::standard::{STANDARD_VARIABLES, Treatment};
 use super::{ClientIdentity, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
-use crate::builtin::Signal;
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";

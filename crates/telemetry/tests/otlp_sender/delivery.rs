@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use otlp_sink::{Answer, Export, OtlpSink, ReceivedBy};
 use prost::Message as _;
-use telemetry::builtin::{DropReason, Signal};
+use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{ExportFailure, Protocol, SignalSettings};
 
 use crate::harness::{PATIENCE, PROTOCOLS, Rig, metrics_request, settings, trace_request, wait_until};

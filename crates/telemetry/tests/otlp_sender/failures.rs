@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use otlp_sink::{Answer, OtlpSink};
-use telemetry::builtin::{DropReason, Signal};
+use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{ExportFailure, ProbeAnswer, Protocol, probe};
 
 use crate::harness::{PROTOCOLS, Rig, settings};

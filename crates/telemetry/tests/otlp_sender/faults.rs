@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use otlp_sink::{Answer, OtlpSink};
 use prost::Message as _;
-use telemetry::builtin::{DropReason, Signal};
+use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{ExportFailure, Protocol, SignalSettings};
 
 use crate::harness::{

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message as _;
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 use telemetry::otlp::{
     BatchItems, BatchSource, More, OtlpSettings, Protocol, RetryPauses, SenderCounts, SenderLink,
     SenderWarning, SignalSender, SignalSettings,

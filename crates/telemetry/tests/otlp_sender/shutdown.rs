@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use otlp_sink::{Answer, OtlpSink};
-use telemetry::builtin::{DropReason, Signal};
+use signal::builtin::{DropReason, Signal};
 use telemetry::otlp::{
     BatchItems, BatchSource, ExportFailure, Protocol, SenderLink, SignalSender, SignalSettings,
 };

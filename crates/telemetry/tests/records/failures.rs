@@ -3,7 +3,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
-use telemetry::catalogue::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
+use signal::metric::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
 use telemetry::record::SpanKind;
 use telemetry::{
     ClosedSet, DatabaseCause, DatabaseOutcome, ErrorType, FamilyDescription, InstrumentationScope, Key,

@@ -9,8 +9,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
-use telemetry::builtin::HTTP_SERVER_REQUEST_DURATION;
-use telemetry::instrumentation_scope::PIPELINE;
+use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
+use signal::instrumentation_scope::PIPELINE;
 use telemetry::log::Level;
 use telemetry::record::{
     Constant, Constants, Operation, OperationDescription, OutcomeDescription, Record, SpanKind,

@@ -2,7 +2,7 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::Value;
-use telemetry::catalogue::Label;
+use signal::metric::Label;
 use telemetry::http_client::HttpClient;
 use telemetry::{ClosedSet, ErrorType, Telemetry};
 

@@ -15,20 +15,17 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use prost::Message;
-use telemetry::builtin::{
+use signal::builtin::{
     EXPORTED, HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION, LOG_LINES, PANICS, PROCESS_UPTIME,
     Signal,
 };
-use telemetry::catalogue::{
-    DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit,
-};
-use telemetry::instrumentation_scope::{ScopesOfMetrics, of_metric};
+use signal::exponential;
+use signal::instrumentation_scope::{ScopesOfMetrics, of_metric};
+use signal::metric::{DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit};
 use telemetry::log::Level;
 use telemetry::meter::{self, Distribution, FamilySnapshot, Snapshot, SnapshotReader, Value};
 use telemetry::otlp::HistogramAggregation;
-use telemetry::{
-    ClosedSet, Meter, Resource, SpanContext, SpanId, TraceId, exponential, metrics_request, prometheus,
-};
+use telemetry::{ClosedSet, Meter, Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
 
 const NAMES: [&str; 6] = [
     "http.server.request.duration",

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use http::Method;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use serde_json::Value;
-use telemetry::catalogue::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
+use signal::metric::{HistogramMetric, LONG_DURATION_BOUNDS, Label};
 use telemetry::http_server::{
     HttpServer, HttpServerService, HttpServerSettings, RouteDescription, UrlScheme,
 };

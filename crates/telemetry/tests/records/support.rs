@@ -11,9 +11,10 @@ use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, Met
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Map, Value};
+use signal::exponential;
 use telemetry::log::{Level, LevelFilter};
 use telemetry::otlp::HistogramAggregation;
-use telemetry::{Resource, Telemetry, TelemetrySettings, exponential, metrics_request};
+use telemetry::{Resource, Telemetry, TelemetrySettings, metrics_request};
 
 /// Bits of a span's flags: `SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK`,
 /// `SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK` and the sampled flag.

@@ -9,8 +9,8 @@ mod sessions;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use catalogue::labels::ErrorCode;
 use chrono::TimeDelta;
-use domain::labels::ErrorCode;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,10 +1,10 @@
 //! Password reset by e-mail.
 
 use axum::extract::State;
-use domain::database_operation::DatabaseOperation;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::AuthFailureReason;
 use domain::ids::{EmailTokenId, UserId};
-use domain::labels::AuthFailureReason;
-use domain::signals::keys;
 use domain::vocabulary::{EmailTokenPurpose, SessionEndReason};
 use http::StatusCode;
 use serde::Deserialize;

@@ -5,11 +5,11 @@
 //! link never confirms somebody else's registration.
 
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::AuthFailureReason;
 use chrono::{DateTime, Utc};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{RegistrationId, UserId};
-use domain::labels::AuthFailureReason;
-use domain::signals::keys;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;

@@ -6,13 +6,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
+use catalogue::labels::{ErrorCode, Quota};
 use chrono::{DateTime, Utc};
 use domain::approval::{Action, ApprovalState};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{AttachmentId, ContentItemId, OrganizationId, UserId, WorkspaceId};
-use domain::labels::{ErrorCode, Quota};
 use domain::limits;
-use domain::signals::keys;
 use domain::vocabulary::MediaType;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};

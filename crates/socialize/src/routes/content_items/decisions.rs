@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, Utc};
 use domain::approval::{Action, RevisionNumber};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ApprovalDecisionId, ContentItemId, UserId, WorkspaceId};
 use domain::limits;
 use domain::vocabulary::{ContentItemStatus, Decision};

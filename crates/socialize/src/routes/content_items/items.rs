@@ -3,10 +3,10 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use domain::approval::{Action, ApprovalState};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
-use domain::signals::keys;
 use domain::vocabulary::{Channel, ContentItemStatus};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};

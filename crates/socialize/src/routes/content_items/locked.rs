@@ -1,10 +1,10 @@
 //! A content item locked from reading to writing, so that nobody else changes it meanwhile.
 
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
 use domain::approval::{Action, ApprovalRules, ApprovalState, RecordedDecision, RequiredApprovals};
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
-use domain::signals::keys;
 use domain::vocabulary::{ContentItemStatus, Decision, PublishFailure};
 
 use super::ContentItem;

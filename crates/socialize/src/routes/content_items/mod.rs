@@ -13,12 +13,12 @@ mod workflow;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
+use catalogue::database_operation::DatabaseOperation;
+use catalogue::keys;
 use chrono::{DateTime, Utc};
 use domain::approval::RevisionNumber;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::limits;
-use domain::signals::keys;
 use domain::vocabulary::{Channel, ContentItemStatus, PublishFailure};
 use http::header;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, Utc};
 use domain::approval::RevisionNumber;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -1,8 +1,8 @@
 //! Submitting and archiving content items. Decisions and publishing have files of their own.
 
 use axum::extract::State;
+use catalogue::database_operation::DatabaseOperation;
 use domain::approval::Action;
-use domain::database_operation::DatabaseOperation;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::vocabulary::WorkspaceRole;
 

@@ -398,7 +398,7 @@ async fn no_session_begins_with_a_password_that_was_just_replaced() {
 #[tokio::test]
 async fn every_reason_has_a_series_from_the_start() {
     let test = TestApp::start().await;
-    for reason in domain::labels::AuthFailureReason::ALL {
+    for reason in catalogue::labels::AuthFailureReason::ALL {
         assert_eq!(failures(&test, reason.as_str()), 0);
     }
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::catalogue;
+use catalogue::metrics;
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
 use serde_json::Value;
-use telemetry::catalogue::MetricDescription;
+use signal::metric::MetricDescription;
 
 use super::written::LineId;
 use crate::prometheus::{Prometheus, get, now};
@@ -150,7 +150,7 @@ fn all_points() -> String {
         let name = metric.prometheus_name();
         format!(r#"(sum(count_over_time({name}{{job="socialize/socialize-api"}}[{ALWAYS}])) or vector(0))"#)
     };
-    let metrics = catalogue::all();
+    let metrics = metrics::all();
     let counts: Vec<String> = metrics.iter().map(of_metric).collect();
     counts.join(" + ")
 }

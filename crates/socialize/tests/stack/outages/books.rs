@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use signal::builtin::Signal;
 use telemetry::ClosedSet;
-use telemetry::builtin::Signal;
 
 use super::arrived::{self, Points, Spans};
 use super::load::Asked;

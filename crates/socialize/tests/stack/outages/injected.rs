@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SecondsFormat};
 use http::StatusCode;
 use serde_json::{Value, json};
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 
 use super::world::World;
 use crate::programs::eventually;

@@ -25,7 +25,7 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use prost::Message;
 use reqwest::Client;
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 use tokio::net::TcpListener;
 
 /// Response of the relay.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use telemetry::builtin::Signal;
+use signal::builtin::Signal;
 
 use super::world::World;
 use crate::programs::{Program, eventually};

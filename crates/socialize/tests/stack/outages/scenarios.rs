@@ -6,8 +6,8 @@ use monitoring::peers::{
     EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
 };
 use nix::sys::signal::Signal as ProcessSignal;
+use signal::builtin::Signal;
 use telemetry::ClosedSet;
-use telemetry::builtin::Signal;
 
 use super::relay::Answer;
 use super::world::World;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use nix::sys::signal::Signal as ProcessSignal;
 use reqwest::Client;
+use signal::builtin::Signal;
 use telemetry::ClosedSet;
-use telemetry::builtin::Signal;
 
 use super::relay::{Answer, Relay, Sent};
 use crate::application::{Application, Build};

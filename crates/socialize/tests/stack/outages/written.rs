@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use chrono::DateTime;
 use reqwest::Client;
 use serde_json::Value;
+use signal::builtin::Signal;
 use telemetry::ClosedSet;
-use telemetry::builtin::Signal;
 
 /// Directory of the application's log files for the collector.
 const LOG_DIRECTORY: &str = "/var/log/socialize";

@@ -1,5 +1,9 @@
 //! OTLP over gRPC.
 
+use std::error::Error;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderMap, StatusCode, header};
 use bytes::{Buf as _, BufMut as _, Bytes};
@@ -7,9 +11,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use std::error::Error;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use signal::builtin::Signal;
 use tonic::body::Body;
 use tonic::client::Grpc;
 use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -20,7 +22,6 @@ use tower::{BoxError, Service, service_fn};
 
 use super::super::{Compression, SignalSettings, StartError};
 use super::{Reply, Transport, USER_AGENT, answer, unreached};
-use crate::builtin::Signal;
 
 pub(super) struct GrpcTransport {
     endpoint: Endpoint,

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use signal::builtin::Signal;
 
 use super::{ExportFailure, Protocol, SignalSettings, StartError};
-use crate::builtin::Signal;
 
 /// Identifies the sender, in the form that the OTLP specification requires.
 const USER_AGENT: &str = concat!("OTel-OTLP-Exporter-Rust/", env!("CARGO_PKG_VERSION"));

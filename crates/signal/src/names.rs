@@ -1,4 +1,4 @@
-//! Names of span attributes and log fields that this crate sets.
+//! Names of span attributes and log fields that `telemetry` sets.
 //!
 //! A filter that accepts only known names, such as the collector's allow-list, takes them from here
 //! and adds the application's.
@@ -18,7 +18,7 @@ pub const SPAN_ATTRIBUTES: &[&str] = &[
     "url.scheme",
 ];
 
-/// Fields of log lines only, besides [`LINE_HEAD`] and [`PIPELINE_FIELDS`](crate::PIPELINE_FIELDS).
+/// Fields of log lines only, besides [`LINE_HEAD`] and [`PIPELINE_FIELDS`].
 pub const LINE_FIELDS: &[&str] = &[
     "code.file",
     "code.line",
@@ -33,6 +33,10 @@ pub const LINE_FIELDS: &[&str] = &[
     "log.sink",
     "thread.name",
 ];
+
+/// Field names of the events of telemetry's own pipeline, for the allow-list.
+pub const PIPELINE_FIELDS: &[&str] =
+    &["signal", "failure", "status", "failed_requests", "dropped_items", "dependency", "error.type"];
 
 /// Fields of every log line: time, level, event, the span it belongs to, and the process that wrote
 /// it.

@@ -9,27 +9,6 @@ use std::marker::PhantomData;
 use crate::{ClosedSet, exponential};
 
 /// A closed set that is used as a metric label.
-///
-/// ```
-/// # use telemetry::catalogue::LabelSet;
-/// fn count<L: LabelSet>(counter: &telemetry::meter::Counter<L>, labels: L) {
-///     counter.add(labels, 1);
-/// }
-/// ```
-///
-/// Text is not a label:
-///
-/// ```compile_fail,E0599
-/// fn count(counter: &telemetry::meter::Counter<String>) {
-///     counter.add(String::from("what somebody wrote"), 1);
-/// }
-/// ```
-///
-/// ```compile_fail,E0599
-/// fn count(counter: &telemetry::meter::Counter<&'static str>) {
-///     counter.add("any text", 1);
-/// }
-/// ```
 pub trait Label: ClosedSet {
     /// The attribute name, in OpenTelemetry's dotted spelling.
     const KEY: &'static str;
@@ -71,6 +50,7 @@ impl LabelSet for () {
     const SERIES: usize = 1;
     const KEYS: &'static [&'static str] = &[];
 
+    #[inline]
     fn series_index(self) -> usize {
         0
     }
@@ -127,6 +107,17 @@ pub enum MetricKind {
     Gauge,
     /// A distribution of durations.
     Histogram,
+}
+
+impl MetricKind {
+    /// Returns the type's name in the Prometheus text format.
+    pub const fn prometheus_type(self) -> &'static str {
+        match self {
+            MetricKind::Counter => "counter",
+            MetricKind::UpDownCounter | MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        }
+    }
 }
 
 /// UCUM units, as OpenTelemetry writes them.

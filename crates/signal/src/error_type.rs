@@ -7,7 +7,7 @@
 use std::io;
 
 use crate::ClosedSet;
-use crate::catalogue::Label;
+use crate::metric::Label;
 
 /// The kind of a failure, recorded as `error.type` in log lines, spans and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -22,7 +22,7 @@ pub const FIRST: i32 = EXPONENTS.start * BUCKETS_PER_OCTAVE;
 pub const LAST: i32 = EXPONENTS.end * BUCKETS_PER_OCTAVE - 1;
 
 /// Number of buckets.
-pub(crate) const BUCKETS: usize = (LAST - FIRST + 1) as usize;
+pub const BUCKETS: usize = (LAST - FIRST + 1) as usize;
 
 const MANTISSA_BITS: u32 = f64::MANTISSA_DIGITS - 1;
 const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;

@@ -1,9 +1,20 @@
-//! Outcomes of database operations and job runs.
+//! Outcomes of operations.
 
-use crate::catalogue::Label;
-use crate::log::Level;
-use crate::operations::Outcome;
-use crate::{ClosedSet, ErrorType};
+use crate::metric::Label;
+use crate::{ClosedSet, ErrorType, Level};
+
+/// The outcomes of a family of operations. A member whose [`as_str`](crate::ClosedSet::as_str) is
+/// empty has no label, as the conventions demand of `error.type` when there was no error.
+pub trait Outcome: Label {
+    /// The outcome of an operation whose future was dropped before it ended.
+    const ABANDONED: Self;
+
+    /// Returns the level of the log line.
+    fn level(self) -> Level;
+
+    /// Returns whether the span's status is `ERROR`.
+    fn is_error(self) -> bool;
+}
 
 /// The outcome of a database operation, which decides the level of its line and the status of its
 /// span. Records name the [`ErrorType`] and the code of the response instead.

@@ -1,8 +1,8 @@
 //! Instrumentation scopes: the subsystem that records a span or a metric. Those of requests, calls,
 //! the process and the pipeline belong to `telemetry` itself.
 
-use telemetry::InstrumentationScope;
-use telemetry::instrumentation_scope::{HTTP_CLIENT, HTTP_SERVER, PIPELINE, PROCESS, ScopesOfMetrics};
+use signal::InstrumentationScope;
+use signal::instrumentation_scope::{HTTP_CLIENT, HTTP_SERVER, PIPELINE, PROCESS, ScopesOfMetrics};
 
 const FIRST: u8 = InstrumentationScope::FIRST_OF_PROGRAM;
 
@@ -43,13 +43,13 @@ pub const OF_METRICS: ScopesOfMetrics = &[
 mod tests {
     use std::collections::HashSet;
 
-    use telemetry::instrumentation_scope::of_metric;
+    use signal::instrumentation_scope::of_metric;
 
     use super::*;
 
     #[test]
     fn every_metric_has_a_scope_and_every_scope_a_metric() {
-        let metrics = crate::catalogue::all();
+        let metrics = crate::metrics::all();
         let names: HashSet<&str> = ALL.map(InstrumentationScope::name).into();
         assert_eq!(names.len(), ALL.len());
         let used: HashSet<&str> =

@@ -4,65 +4,18 @@
 //! A call neither fails nor waits, so nothing can come between the commit and its signal. The
 //! counters are for monitoring; the database is the ledger.
 
+use catalogue::labels::{
+    AuthFailureReason, EmailLimit, ErrorCode, PublishingEndpointChange, PublishingOutcome,
+};
+use catalogue::{keys, metrics};
+use domain::audit::AuditAction;
+use domain::ids::{
+    CommentId, ContentItemId, FeedbackReportId, InviteId, OrganizationId, UserId, WorkspaceId,
+};
+use domain::vocabulary::{Channel, Decision, FeedbackKind, PublishFailure, WorkspaceRole};
 use telemetry::log::Level;
 use telemetry::meter::Counter;
-use telemetry::{Attributes, Fact, Key, Telemetry};
-
-use crate::audit::AuditAction;
-use crate::catalogue;
-use crate::ids::{CommentId, ContentItemId, FeedbackReportId, InviteId, OrganizationId, UserId, WorkspaceId};
-use crate::labels::{AuthFailureReason, EmailLimit, ErrorCode, PublishingEndpointChange, PublishingOutcome};
-use crate::vocabulary::{Channel, Decision, FeedbackKind, PublishFailure, WorkspaceRole};
-
-/// Names of the attributes for ids and closed values.
-pub mod keys {
-    use telemetry::Key;
-
-    /// The user who acted.
-    pub static USER_ID: Key = Key("user.id");
-    /// The organization, which is the customer.
-    pub static ORGANIZATION_ID: Key = Key("organization.id");
-    /// The workspace in which it happened.
-    pub static WORKSPACE_ID: Key = Key("workspace.id");
-    /// The affected content item.
-    pub static CONTENT_ITEM_ID: Key = Key("content_item.id");
-    /// The number of the affected revision.
-    pub static CONTENT_ITEM_REVISION: Key = Key("content_item.revision");
-    /// The new comment.
-    pub static COMMENT_ID: Key = Key("comment.id");
-    /// The affected attachment.
-    pub static ATTACHMENT_ID: Key = Key("attachment.id");
-    /// The affected invite.
-    pub static INVITE_ID: Key = Key("workspace_invite.id");
-    /// The affected feedback report.
-    pub static FEEDBACK_REPORT_ID: Key = Key("feedback_report.id");
-    /// The blob of an attachment, which has the attachment's id, or of a screenshot.
-    pub static BLOB_ID: Key = Key("blob.id");
-    /// The job that ran.
-    pub static JOB_ID: Key = Key("job.id");
-    /// The number of the attempt at the job, from 1.
-    pub static JOB_ATTEMPT: Key = Key("job.attempt");
-    /// The mail server's reply code, if it did not accept an e-mail.
-    pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
-    /// The stage of the SMTP session in which it failed.
-    pub static SMTP_STAGE: Key = Key("smtp.stage");
-    /// The network that a content item is written for.
-    pub static CHANNEL: Key = Key("channel");
-    /// The reason why a delivery was given up.
-    pub static PUBLISH_FAILURE: Key = Key("publish_failure");
-    /// The role that an invite grants.
-    pub static WORKSPACE_ROLE: Key = Key("workspace.role");
-    /// The row in the audit log.
-    pub static AUDIT_EVENT_ID: Key = Key("audit.event.id");
-    /// The user or thing whose permissions or settings changed.
-    pub static AUDIT_TARGET_ID: Key = Key("audit.target.id");
-    /// The value before the change.
-    pub static AUDIT_BEFORE: Key = Key("audit.before");
-    /// The value after the change.
-    pub static AUDIT_AFTER: Key = Key("audit.after");
-    /// The stable code of an error response.
-    pub static ERROR_CODE: Key = Key("error.code");
-}
+use telemetry::{Attributes, Fact, Telemetry};
 
 /// The ids of the acting user, as far as they are known.
 #[derive(Clone, Copy, Debug)]
@@ -134,24 +87,24 @@ impl Signals {
     /// Creates every instrument; all series start at 0.
     pub fn new(telemetry: &Telemetry) -> Self {
         Self {
-            users_registered: Fact::new(telemetry, &catalogue::USERS_REGISTERED),
-            users_verified: Fact::new(telemetry, &catalogue::USERS_VERIFIED),
-            workspaces_first_published: Fact::new(telemetry, &catalogue::WORKSPACES_FIRST_PUBLISHED),
-            organizations_created: Fact::new(telemetry, &catalogue::ORGANIZATIONS_CREATED),
-            workspaces_created: Fact::new(telemetry, &catalogue::WORKSPACES_CREATED),
-            workspace_invites_created: Fact::new(telemetry, &catalogue::WORKSPACE_INVITES_CREATED),
-            content_items_created: Fact::new(telemetry, &catalogue::CONTENT_ITEMS_CREATED),
-            comments_created: Fact::new(telemetry, &catalogue::COMMENTS_CREATED),
-            approval_decisions_submitted: Fact::new(telemetry, &catalogue::APPROVAL_DECISIONS_SUBMITTED),
-            feedback_reports_submitted: Fact::new(telemetry, &catalogue::FEEDBACK_REPORTS_SUBMITTED),
-            publishing_deliveries: Fact::new(telemetry, &catalogue::PUBLISHING_DELIVERIES),
-            publishing_endpoints_changed: Fact::new(telemetry, &catalogue::PUBLISHING_ENDPOINTS_CHANGED),
-            audit_events: Fact::new(telemetry, &catalogue::AUDIT_EVENTS),
-            emails_withheld: Fact::new(telemetry, &catalogue::EMAILS_WITHHELD),
-            auth_login_attempts: telemetry.meter().counter(&catalogue::AUTH_LOGIN_ATTEMPTS),
-            auth_login_successes: Fact::new(telemetry, &catalogue::AUTH_LOGIN_SUCCESSES),
-            auth_failures: Fact::new(telemetry, &catalogue::AUTH_FAILURES),
-            api_errors: telemetry.meter().counter(&catalogue::API_ERRORS),
+            users_registered: Fact::new(telemetry, &metrics::USERS_REGISTERED),
+            users_verified: Fact::new(telemetry, &metrics::USERS_VERIFIED),
+            workspaces_first_published: Fact::new(telemetry, &metrics::WORKSPACES_FIRST_PUBLISHED),
+            organizations_created: Fact::new(telemetry, &metrics::ORGANIZATIONS_CREATED),
+            workspaces_created: Fact::new(telemetry, &metrics::WORKSPACES_CREATED),
+            workspace_invites_created: Fact::new(telemetry, &metrics::WORKSPACE_INVITES_CREATED),
+            content_items_created: Fact::new(telemetry, &metrics::CONTENT_ITEMS_CREATED),
+            comments_created: Fact::new(telemetry, &metrics::COMMENTS_CREATED),
+            approval_decisions_submitted: Fact::new(telemetry, &metrics::APPROVAL_DECISIONS_SUBMITTED),
+            feedback_reports_submitted: Fact::new(telemetry, &metrics::FEEDBACK_REPORTS_SUBMITTED),
+            publishing_deliveries: Fact::new(telemetry, &metrics::PUBLISHING_DELIVERIES),
+            publishing_endpoints_changed: Fact::new(telemetry, &metrics::PUBLISHING_ENDPOINTS_CHANGED),
+            audit_events: Fact::new(telemetry, &metrics::AUDIT_EVENTS),
+            emails_withheld: Fact::new(telemetry, &metrics::EMAILS_WITHHELD),
+            auth_login_attempts: telemetry.meter().counter(&metrics::AUTH_LOGIN_ATTEMPTS),
+            auth_login_successes: Fact::new(telemetry, &metrics::AUTH_LOGIN_SUCCESSES),
+            auth_failures: Fact::new(telemetry, &metrics::AUTH_FAILURES),
+            api_errors: telemetry.meter().counter(&metrics::API_ERRORS),
         }
     }
 
@@ -302,33 +255,4 @@ impl Signals {
         self.api_errors.add(code, 1);
         telemetry::current::set(|attributes| attributes.name(&keys::ERROR_CODE, code));
     }
-}
-
-/// Returns the id keys that logs may carry besides those of records, for the allow-list of the
-/// tracing bridge.
-pub fn allowed_keys() -> [&'static Key; 22] {
-    [
-        &keys::USER_ID,
-        &keys::ORGANIZATION_ID,
-        &keys::WORKSPACE_ID,
-        &keys::CONTENT_ITEM_ID,
-        &keys::CONTENT_ITEM_REVISION,
-        &keys::COMMENT_ID,
-        &keys::ATTACHMENT_ID,
-        &keys::BLOB_ID,
-        &keys::INVITE_ID,
-        &keys::FEEDBACK_REPORT_ID,
-        &keys::JOB_ID,
-        &keys::JOB_ATTEMPT,
-        &keys::SMTP_STATUS_CODE,
-        &keys::SMTP_STAGE,
-        &keys::CHANNEL,
-        &keys::PUBLISH_FAILURE,
-        &keys::WORKSPACE_ROLE,
-        &keys::AUDIT_EVENT_ID,
-        &keys::AUDIT_TARGET_ID,
-        &keys::AUDIT_BEFORE,
-        &keys::AUDIT_AFTER,
-        &keys::ERROR_CODE,
-    ]
 }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use telemetry::{PIPELINE_FIELDS, builtin, names};
+use signal::names::PIPELINE_FIELDS;
+use signal::{builtin, names};
 
-use crate::catalogue;
 use crate::labels::Role;
-use crate::signals;
+use crate::{keys, metrics};
 
 /// Names of the resource attributes that identify a process.
 pub mod resource {
@@ -105,29 +105,28 @@ pub fn is_value(text: &str) -> bool {
 pub fn span_attributes() -> BTreeSet<&'static str> {
     // Spans carry the labels of their family's metric.
     let families = [
-        catalogue::DB_CLIENT_OPERATION_DURATION.description(),
-        catalogue::JOB_RUN_DURATION.description(),
-        catalogue::EMAIL_DELIVERIES.description(),
-        catalogue::BLOB_OPERATION_DURATION.description(),
+        metrics::DB_CLIENT_OPERATION_DURATION.description(),
+        metrics::JOB_RUN_DURATION.description(),
+        metrics::EMAIL_DELIVERIES.description(),
+        metrics::BLOB_OPERATION_DURATION.description(),
         builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
         builtin::HTTP_SERVER_REQUEST_DURATION.description(),
     ];
     let labels = families.iter().flat_map(|family| family.label_keys);
-    let keys = signals::allowed_keys().map(|key| key.0);
-    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys).collect()
+    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys::names()).collect()
 }
 
 /// Returns every name that a field of a log line can have, besides [`names::LINE_HEAD`].
 pub fn line_fields() -> BTreeSet<&'static str> {
     // The line of a business fact carries the labels of its counter.
     let facts = [
-        catalogue::APPROVAL_DECISIONS_SUBMITTED.description(),
-        catalogue::AUDIT_EVENTS.description(),
-        catalogue::AUTH_FAILURES.description(),
-        catalogue::EMAILS_WITHHELD.description(),
-        catalogue::FEEDBACK_REPORTS_SUBMITTED.description(),
-        catalogue::PUBLISHING_DELIVERIES.description(),
-        catalogue::PUBLISHING_ENDPOINTS_CHANGED.description(),
+        metrics::APPROVAL_DECISIONS_SUBMITTED.description(),
+        metrics::AUDIT_EVENTS.description(),
+        metrics::AUTH_FAILURES.description(),
+        metrics::EMAILS_WITHHELD.description(),
+        metrics::FEEDBACK_REPORTS_SUBMITTED.description(),
+        metrics::PUBLISHING_DELIVERIES.description(),
+        metrics::PUBLISHING_ENDPOINTS_CHANGED.description(),
     ];
     let labels = facts.iter().flat_map(|fact| fact.label_keys);
     let names = labels.chain(EVENT_FIELDS).chain(PIPELINE_FIELDS).chain(names::LINE_FIELDS).copied();
@@ -136,7 +135,7 @@ pub fn line_fields() -> BTreeSet<&'static str> {
 
 /// Returns every name that a label of a metric can have.
 pub fn metric_labels() -> BTreeSet<&'static str> {
-    catalogue::all().iter().flat_map(|metric| metric.label_keys).copied().collect()
+    metrics::all().iter().flat_map(|metric| metric.label_keys).copied().collect()
 }
 
 #[cfg(test)]
@@ -156,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_label_has_values_that_pass() {
-        for metric in catalogue::all() {
+        for metric in metrics::all() {
             for labels in metric.all_series.map(|all_series| all_series()).unwrap_or_default() {
                 for (name, value) in labels {
                     assert!(is_value(&value), "{} {name}={value}", metric.name);

@@ -4,21 +4,20 @@
 //! Instruments are built only from these constants. So an undeclared metric cannot be emitted, and
 //! a dashboard can only name declared ones.
 
-use telemetry::JobOutcome;
-use telemetry::builtin;
-use telemetry::catalogue::{
+use domain::audit::AuditAction;
+use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
+use signal::metric::{
     ClosedAtStart, CounterMetric, DATABASE_BOUNDS, GaugeMetric, HistogramMetric, IsGauge, IsHistogram,
     LONG_DURATION_BOUNDS, Label, Metric, MetricDescription, MetricKind, Unit, UpDownCounterMetric,
 };
+use signal::{JobOutcome, builtin};
 
-use crate::audit::AuditAction;
 use crate::database_operation::DatabaseOperation;
 use crate::labels::{
     ActivityWindow, AuthFailureReason, BlobOperation, BlobOutcome, ConnectionPool, ConnectionState,
     DatabaseSystem, Dependency, Disk, EmailLimit, EmailOutcome, EmailResult, EmailTemplate, ErrorCode,
     JobKind, Loop, PublishingEndpointChange, PublishingOutcome, Quota, Role, StatusGauge,
 };
-use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 const ARE_WORKFLOWS_USED: &str = "Are real users exercising the core workflows?";
 const DO_NEW_USERS_ARRIVE: &str = "Do new users get from registration to their first publication?";

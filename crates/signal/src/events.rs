@@ -1,4 +1,4 @@
-//! Names of the log events that this crate writes, about itself and about the operations it knows.
+//! Names of the log events that `telemetry` writes, about itself and about the operations it knows.
 
 /// An HTTP request was served.
 pub const SERVER_REQUEST: &str = "http.server.request";

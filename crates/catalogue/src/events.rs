@@ -1,4 +1,4 @@
-//! Names of the log events of operations, besides those of [`telemetry::events`]. The event of a
+//! Names of the log events of operations, besides those of [`signal::events`]. The event of a
 //! business fact has the name of its counter.
 
 /// A database operation ended.

@@ -1,8 +1,8 @@
 //! Names of all statements and transaction steps that Socialize sends to its database.
 
+use signal::ClosedSet;
+use signal::metric::Label;
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::ClosedSet;
-use telemetry::catalogue::Label;
 
 /// A named database operation. The name becomes its span's name and its `db.query.summary`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]

@@ -3,12 +3,6 @@
 //! <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 
 use crate::ClosedSet;
-use crate::attribute::{Attributes, Key};
-use crate::error_type::ErrorType;
-use crate::operations::{Cause, ERROR_TYPE};
-
-/// The attribute for the code of a failed database operation.
-pub(crate) static DB_RESPONSE_STATUS_CODE: Key = Key("db.response.status_code");
 
 /// Codes that tell an operator more than their class, and the code of each class, which stands for
 /// all its other codes. Sorted for binary search.
@@ -55,24 +49,6 @@ impl ClosedSet for SqlState {
 
     fn index(self) -> usize {
         usize::from(self.0)
-    }
-}
-
-/// The failure of a database operation: its kind, and its code if the database responded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DatabaseCause {
-    /// The kind of failure.
-    pub error_type: ErrorType,
-    /// The code of the response.
-    pub sql_state: Option<SqlState>,
-}
-
-impl Cause for DatabaseCause {
-    fn describe(&self, attributes: &mut Attributes) {
-        attributes.name(&ERROR_TYPE, self.error_type);
-        if let Some(sql_state) = self.sql_state {
-            attributes.name(&DB_RESPONSE_STATUS_CODE, sql_state);
-        }
     }
 }
 

@@ -1,13 +1,13 @@
-//! Closed sets for signals only: values of labels, span names and log fields.
+//! Closed sets whose members are values of labels, span names and log fields. Those of the domain
+//! are declared there.
 
 use std::time::Duration;
 
+pub use domain::audit::AuditAction;
+pub use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
+use signal::metric::Label;
+use signal::{ClosedSet, ErrorType, Level, Outcome};
 use strum::{IntoStaticStr, VariantArray};
-use telemetry::catalogue::Label;
-use telemetry::log::Level;
-use telemetry::{ClosedSet, ErrorType, Outcome};
-
-use crate::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
 
 /// Kinds of background jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
@@ -769,20 +769,4 @@ impl ClosedSet for ConnectionPool {
 
 impl Label for ConnectionPool {
     const KEY: &'static str = "db.client.connection.pool.name";
-}
-
-impl Label for Decision {
-    const KEY: &'static str = "decision";
-}
-
-impl Label for ContentItemStatus {
-    const KEY: &'static str = "status";
-}
-
-impl Label for FeedbackStatus {
-    const KEY: &'static str = "status";
-}
-
-impl Label for FeedbackKind {
-    const KEY: &'static str = "kind";
 }

@@ -22,12 +22,12 @@ impl InstrumentationScope {
         Self { index, name }
     }
 
-    /// The lowest index that this crate does not use itself.
+    /// The lowest index that `telemetry` does not use itself.
     pub const FIRST_OF_PROGRAM: u8 = 4;
 
     /// Returns the index, which is below [`MOST`](Self::MOST).
     #[inline]
-    pub(crate) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         usize::from(self.index)
     }
 

@@ -1,15 +1,10 @@
-//! Metrics that this crate itself records, and the closed sets that label them.
+//! Metrics that `telemetry` itself records, and the closed sets that label them.
 
-use crate::ClosedSet;
-use crate::catalogue::{
+use crate::metric::{
     ClosedAtStart, CounterMetric, DURATION_BOUNDS, GaugeMetric, IsHistogram, IsUpDownCounter, Label, Metric,
     MetricKind, Unit, UpDownCounterMetric,
 };
-use crate::log::Level;
-
-impl Label for Level {
-    const KEY: &'static str = "level";
-}
+use crate::{ClosedSet, Level};
 
 /// The kinds of telemetry that leave the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
