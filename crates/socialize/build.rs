@@ -17,6 +17,8 @@ const SOURCES: &[&str] = &[
     "crates/catalogue/src",
     "crates/domain/Cargo.toml",
     "crates/domain/src",
+    "crates/signal-derive/Cargo.toml",
+    "crates/signal-derive/src",
     "crates/signal/Cargo.toml",
     "crates/signal/src",
     "crates/telemetry/Cargo.toml",

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::metrics::v1::{metric, number_data_point};
 use prost::Message;
 use signal::exponential;
-use signal::metric::{DURATION_BOUNDS, MetricDescription, MetricKind, Unit};
+use signal::metric::{Carrier, DURATION_BOUNDS, MetricDescription, MetricKind, Unit};
 use telemetry::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
 use telemetry::otlp::HistogramAggregation;
 use telemetry::{Resource, SpanContext, SpanId, TraceId, metrics_request, prometheus};
@@ -153,6 +153,7 @@ fn snapshot(family: &Family, name: &'static str) -> FamilySnapshot {
             question: "Is it encoded well?",
             label_keys: LABEL_KEYS,
             all_series: None,
+            carrier: Carrier::Points,
             bounds: if kind == MetricKind::Histogram { DURATION_BOUNDS } else { &[] },
         },
         points: points.collect(),

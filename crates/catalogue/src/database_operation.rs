@@ -1,12 +1,10 @@
 //! Names of all statements and transaction steps that Socialize sends to its database.
 
 use signal::ClosedSet;
-use signal::metric::Label;
-use strum::{IntoStaticStr, VariantArray};
 
 /// A named database operation. The name becomes its span's name and its `db.query.summary`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("db.query.summary")]
 #[expect(missing_docs, reason = "each name is what the operation does, in words")]
 pub enum DatabaseOperation {
     // The pool and transactions.
@@ -152,20 +150,4 @@ pub enum DatabaseOperation {
     LockEmailRecipient,
     FindEmailLimits,
     InsertEmailLedger,
-}
-
-impl ClosedSet for DatabaseOperation {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for DatabaseOperation {
-    const KEY: &'static str = "db.query.summary";
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 pub use domain::audit::AuditAction;
 pub use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};
-use signal::metric::Label;
 use signal::{ClosedSet, ErrorType, Level, Outcome};
-use strum::{IntoStaticStr, VariantArray};
 
 /// Kinds of background jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+// Not `job`, which Prometheus reserves for the service that a series comes from.
+#[label("job.kind")]
 pub enum JobKind {
     /// Hands one e-mail of the outbox to the mail server.
     SendEmail,
@@ -30,8 +29,8 @@ pub enum JobKind {
 }
 
 /// The e-mails that Socialize sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("template")]
 pub enum EmailTemplate {
     /// Asks a new user to confirm the address.
     VerifyEmail,
@@ -52,8 +51,8 @@ pub enum EmailTemplate {
 }
 
 /// Outcome of one attempt to deliver an e-mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("outcome")]
 pub enum EmailOutcome {
     /// The mail server accepted it.
     Delivered,
@@ -66,8 +65,8 @@ pub enum EmailOutcome {
 }
 
 /// Result of an e-mail over all delivery attempts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("result")]
 pub enum EmailResult {
     /// The mail server accepted it.
     Delivered,
@@ -83,8 +82,7 @@ pub enum EmailResult {
 
 /// The stage of an SMTP session in which it failed. A reply means different things at different
 /// stages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum SmtpStage {
     /// Name resolution, connection, greeting and TLS.
     Connect,
@@ -99,8 +97,8 @@ pub enum SmtpStage {
 }
 
 /// The limit that withheld an e-mail caused by another user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("limit")]
 pub enum EmailLimit {
     /// Limit of e-mails to one mailbox.
     Recipient,
@@ -111,16 +109,16 @@ pub enum EmailLimit {
 }
 
 /// Services that Socialize calls over HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("service.peer.name")]
 pub enum Peer {
     /// A workspace's publishing endpoint.
     PublishingEndpoint,
 }
 
 /// Outcome of an attempt to deliver a content item to its workspace's publishing endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("outcome")]
 pub enum PublishingOutcome {
     /// The endpoint accepted it.
     Delivered,
@@ -131,8 +129,8 @@ pub enum PublishingOutcome {
 }
 
 /// Changes that a manager makes to a publishing endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("change")]
 pub enum PublishingEndpointChange {
     /// The workspace had no endpoint before.
     Created,
@@ -145,8 +143,8 @@ pub enum PublishingEndpointChange {
 }
 
 /// Reasons why a caller was not authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("reason")]
 pub enum AuthFailureReason {
     /// The password is wrong, or the address has no confirmed account. These are one reason, as
     /// they are one response.
@@ -170,8 +168,8 @@ pub enum AuthFailureReason {
 }
 
 /// Services without which Socialize cannot work, or not fully.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("dependency")]
 pub enum Dependency {
     /// The Postgres database.
     Postgres,
@@ -183,8 +181,8 @@ pub enum Dependency {
 
 /// Operations on the blob store. A small file is stored at once; a larger one in parts, so that at
 /// most one part is in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("operation")]
 pub enum BlobOperation {
     /// Stores a whole blob.
     Put,
@@ -205,8 +203,8 @@ pub enum BlobOperation {
 }
 
 /// Outcome of an operation on the blob store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("outcome")]
 pub enum BlobOutcome {
     /// The operation succeeded.
     Ok,
@@ -227,8 +225,8 @@ pub enum BlobOutcome {
 }
 
 /// Background loops that run as long as the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("loop")]
 pub enum Loop {
     /// Claims and runs jobs.
     Worker,
@@ -245,8 +243,8 @@ pub enum Loop {
 }
 
 /// Tables whose rows are counted by status incrementally.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("gauge")]
 pub enum StatusGauge {
     /// Content items by [`ContentItemStatus`].
     ContentItems,
@@ -255,8 +253,8 @@ pub enum StatusGauge {
 }
 
 /// Amounts that one user or organization may not exceed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("quota")]
 pub enum Quota {
     /// Organizations that a user has created.
     OrganizationsPerUser,
@@ -267,19 +265,20 @@ pub enum Quota {
 }
 
 /// Time windows in which activity is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("window")]
 pub enum ActivityWindow {
     /// The last 24 hours.
-    #[strum(serialize = "24h")]
+    #[spelling("24h")]
     Day,
     /// The last seven days.
-    #[strum(serialize = "7d")]
+    #[spelling("7d")]
     Week,
 }
 
 /// Roles of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("role")]
 pub enum Role {
     /// Serves requests and works on jobs.
     Serve,
@@ -288,8 +287,8 @@ pub enum Role {
 }
 
 /// Directories to which a process writes files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("disk")]
 pub enum Disk {
     /// The directory of the log file.
     Logs,
@@ -298,8 +297,8 @@ pub enum Disk {
 }
 
 /// The states of a pooled connection, as the semantic conventions name them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("db.client.connection.state")]
 pub enum ConnectionState {
     /// Idle: available to the next operation.
     Idle,
@@ -308,24 +307,24 @@ pub enum ConnectionState {
 }
 
 /// The database system, as the semantic conventions name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("db.system.name")]
 pub enum DatabaseSystem {
     /// PostgreSQL.
     Postgresql,
 }
 
 /// The pools of connections to the database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("db.client.connection.pool.name")]
 pub enum ConnectionPool {
     /// The only pool of a process.
     Socialize,
 }
 
 /// Stable codes of error responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("code")]
 pub enum ErrorCode {
     /// 400: the request cannot be read.
     MalformedRequest,
@@ -381,16 +380,6 @@ pub enum ErrorCode {
     Timeout,
 }
 
-impl ClosedSet for JobKind {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 impl JobKind {
     /// Returns the interval at which the scheduler enqueues such jobs; `None` for jobs that are
     /// enqueued on demand.
@@ -404,39 +393,6 @@ impl JobKind {
             Self::CleanUpTokens | Self::RemindStaleApprovals => Some(Duration::from_hours(1)),
         }
     }
-}
-
-impl Label for JobKind {
-    /// Not `job`, which Prometheus reserves for the service that a series comes from.
-    const KEY: &'static str = "job.kind";
-}
-
-impl ClosedSet for EmailTemplate {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for EmailTemplate {
-    const KEY: &'static str = "template";
-}
-
-impl ClosedSet for EmailOutcome {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for EmailOutcome {
-    const KEY: &'static str = "outcome";
 }
 
 impl Outcome for EmailOutcome {
@@ -454,142 +410,6 @@ impl Outcome for EmailOutcome {
     fn is_error(self) -> bool {
         matches!(self, Self::Deferred | Self::Refused)
     }
-}
-
-impl ClosedSet for EmailResult {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for EmailResult {
-    const KEY: &'static str = "result";
-}
-
-impl ClosedSet for SmtpStage {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl ClosedSet for Peer {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Peer {
-    const KEY: &'static str = "service.peer.name";
-}
-
-impl ClosedSet for PublishingOutcome {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for PublishingOutcome {
-    const KEY: &'static str = "outcome";
-}
-
-impl ClosedSet for PublishingEndpointChange {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for PublishingEndpointChange {
-    const KEY: &'static str = "change";
-}
-
-impl ClosedSet for EmailLimit {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for EmailLimit {
-    const KEY: &'static str = "limit";
-}
-
-impl ClosedSet for AuthFailureReason {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for AuthFailureReason {
-    const KEY: &'static str = "reason";
-}
-
-impl ClosedSet for Dependency {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Dependency {
-    const KEY: &'static str = "dependency";
-}
-
-impl ClosedSet for BlobOperation {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for BlobOperation {
-    const KEY: &'static str = "operation";
-}
-
-impl ClosedSet for BlobOutcome {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for BlobOutcome {
-    const KEY: &'static str = "outcome";
 }
 
 impl Outcome for BlobOutcome {
@@ -629,144 +449,4 @@ impl From<ErrorType> for BlobOutcome {
             _ => Self::Other,
         }
     }
-}
-
-impl ClosedSet for Loop {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Loop {
-    const KEY: &'static str = "loop";
-}
-
-impl ClosedSet for StatusGauge {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for StatusGauge {
-    const KEY: &'static str = "gauge";
-}
-
-impl ClosedSet for Quota {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Quota {
-    const KEY: &'static str = "quota";
-}
-
-impl ClosedSet for ActivityWindow {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ActivityWindow {
-    const KEY: &'static str = "window";
-}
-
-impl ClosedSet for Role {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Role {
-    const KEY: &'static str = "role";
-}
-
-impl ClosedSet for Disk {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Disk {
-    const KEY: &'static str = "disk";
-}
-
-impl ClosedSet for ErrorCode {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ErrorCode {
-    const KEY: &'static str = "code";
-}
-
-impl ClosedSet for ConnectionState {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ConnectionState {
-    const KEY: &'static str = "db.client.connection.state";
-}
-
-impl ClosedSet for DatabaseSystem {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for DatabaseSystem {
-    const KEY: &'static str = "db.system.name";
-}
-
-impl ClosedSet for ConnectionPool {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ConnectionPool {
-    const KEY: &'static str = "db.client.connection.pool.name";
 }

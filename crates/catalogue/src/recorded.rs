@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use signal::names::PIPELINE_FIELDS;
-use signal::{builtin, names};
+use signal::metric::Carrier;
+use signal::names::{self, PIPELINE_FIELDS};
 
 use crate::labels::Role;
 use crate::{keys, metrics};
@@ -101,36 +101,21 @@ pub fn is_value(text: &str) -> bool {
     text.len() <= LONGEST_VALUE && text.chars().all(allowed)
 }
 
+/// Returns the labels of all metrics that this signal carries as well.
+fn labels_on(carrier: Carrier) -> impl Iterator<Item = &'static str> {
+    let carried = metrics::all().into_iter().filter(move |metric| metric.carrier == carrier);
+    carried.flat_map(|metric| metric.label_keys).copied()
+}
+
 /// Returns every name that a span attribute can have.
 pub fn span_attributes() -> BTreeSet<&'static str> {
-    // Spans carry the labels of their family's metric.
-    let families = [
-        metrics::DB_CLIENT_OPERATION_DURATION.description(),
-        metrics::JOB_RUN_DURATION.description(),
-        metrics::EMAIL_DELIVERIES.description(),
-        metrics::BLOB_OPERATION_DURATION.description(),
-        builtin::HTTP_CLIENT_REQUEST_DURATION.description(),
-        builtin::HTTP_SERVER_REQUEST_DURATION.description(),
-    ];
-    let labels = families.iter().flat_map(|family| family.label_keys);
-    labels.chain(names::SPAN_ATTRIBUTES).copied().chain(keys::names()).collect()
+    labels_on(Carrier::Spans).chain([names::SPAN_ATTRIBUTES, keys::NAMES].concat()).collect()
 }
 
 /// Returns every name that a field of a log line can have, besides [`names::LINE_HEAD`].
 pub fn line_fields() -> BTreeSet<&'static str> {
-    // The line of a business fact carries the labels of its counter.
-    let facts = [
-        metrics::APPROVAL_DECISIONS_SUBMITTED.description(),
-        metrics::AUDIT_EVENTS.description(),
-        metrics::AUTH_FAILURES.description(),
-        metrics::EMAILS_WITHHELD.description(),
-        metrics::FEEDBACK_REPORTS_SUBMITTED.description(),
-        metrics::PUBLISHING_DELIVERIES.description(),
-        metrics::PUBLISHING_ENDPOINTS_CHANGED.description(),
-    ];
-    let labels = facts.iter().flat_map(|fact| fact.label_keys);
-    let names = labels.chain(EVENT_FIELDS).chain(PIPELINE_FIELDS).chain(names::LINE_FIELDS).copied();
-    names.chain(span_attributes()).collect()
+    let names = [EVENT_FIELDS, PIPELINE_FIELDS, names::LINE_FIELDS].concat();
+    labels_on(Carrier::Lines).chain(names).chain(span_attributes()).collect()
 }
 
 /// Returns every name that a label of a metric can have.

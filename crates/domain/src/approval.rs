@@ -23,10 +23,11 @@
 //!
 //! A change of a workspace's rules changes no status: the new rules apply from the next decision.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use signal::ClosedSet;
-use strum::{IntoStaticStr, VariantArray};
 
 use crate::ids::UserId;
 use crate::vocabulary::{ContentItemStatus, Decision};
@@ -50,9 +51,16 @@ impl RevisionNumber {
 }
 
 /// The error for a revision number below 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected the number of a revision, from 1")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSuchRevisionNumber;
+
+impl fmt::Display for NoSuchRevisionNumber {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("expected the number of a revision, from 1")
+    }
+}
+
+impl std::error::Error for NoSuchRevisionNumber {}
 
 impl TryFrom<i32> for RevisionNumber {
     type Error = NoSuchRevisionNumber;
@@ -88,9 +96,16 @@ impl RequiredApprovals {
 }
 
 /// The error for a number outside 1 to 5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a number of required approvals from 1 to 5")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequiredApprovalsOutOfRange;
+
+impl fmt::Display for RequiredApprovalsOutOfRange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("expected a number of required approvals from 1 to 5")
+    }
+}
+
+impl std::error::Error for RequiredApprovalsOutOfRange {}
 
 impl TryFrom<i32> for RequiredApprovals {
     type Error = RequiredApprovalsOutOfRange;
@@ -193,8 +208,7 @@ pub enum Action {
 
 /// The reason why an action is not possible. The API returns it with the code `transition_refused`
 /// and its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum Refusal {
     /// Nothing can be done with an archived item.
     Archived,
@@ -257,18 +271,6 @@ impl Refusal {
             Self::PublishingNotStarted => "The delivery of the content item has not begun.",
             Self::NotPublishFailed => "Only a content item whose publishing failed can be retried.",
         }
-    }
-}
-
-impl ClosedSet for Refusal {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
     }
 }
 

@@ -3,12 +3,10 @@
 
 use serde::Serialize;
 use signal::ClosedSet;
-use signal::metric::Label;
-use strum::{IntoStaticStr, VariantArray};
 
 /// The kinds of recorded changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
+#[label("audit.action")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -46,20 +44,4 @@ pub enum AuditAction {
     OperatorRemoved,
     /// A user account was erased.
     UserErased,
-}
-
-impl ClosedSet for AuditAction {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for AuditAction {
-    const KEY: &'static str = "audit.action";
 }

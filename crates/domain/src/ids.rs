@@ -77,9 +77,16 @@ impl<T: Entity> From<Uuid> for Id<T> {
 }
 
 /// The error for text that is not an id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a UUID such as 018f3f5e-7c1a-7b3a-9d2e-0123456789ab")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnId;
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("expected a UUID such as 018f3f5e-7c1a-7b3a-9d2e-0123456789ab")
+    }
+}
+
+impl std::error::Error for NotAnId {}
 
 impl<T: Entity> FromStr for Id<T> {
     type Err = NotAnId;

@@ -7,8 +7,6 @@ use std::marker::PhantomData;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use signal::ClosedSet;
-use signal::metric::Label;
-use strum::{IntoStaticStr, VariantArray};
 
 /// Returns the value of a closed set that has this name.
 ///
@@ -22,12 +20,19 @@ pub fn parse<T: ClosedSet>(name: &str) -> Result<T, UnknownValue> {
 /// The error for a name that is not in a closed set.
 ///
 /// It lists the valid names and does not repeat the given one, which may be anything.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected one of: {}", allowed.join(", "))]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownValue {
     /// Names of all valid values.
     pub allowed: Vec<&'static str>,
 }
+
+impl fmt::Display for UnknownValue {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "expected one of: {}", self.allowed.join(", "))
+    }
+}
+
+impl std::error::Error for UnknownValue {}
 
 impl UnknownValue {
     fn of<T: ClosedSet>() -> Self {
@@ -51,9 +56,34 @@ impl<T: ClosedSet> Visitor<'_> for Name<T> {
     }
 }
 
+/// Implements `Deserialize` for closed sets by means of [`Name`].
+macro_rules! deserialize_by_name {
+    ($($set:ty),+ $(,)?) => {$(
+        impl<'de> Deserialize<'de> for $set {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_str(Name(PhantomData))
+            }
+        }
+    )+};
+}
+
+deserialize_by_name!(
+    OrganizationRole,
+    WorkspaceRole,
+    ContentItemStatus,
+    Channel,
+    Decision,
+    InviteStatus,
+    FeedbackKind,
+    FeedbackStatus,
+    SessionEndReason,
+    EmailTokenPurpose,
+    MediaType,
+    JobStatus,
+);
+
 /// Role of a member in an organization, which determines their permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -66,27 +96,8 @@ pub enum OrganizationRole {
     Member,
 }
 
-impl ClosedSet for OrganizationRole {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for OrganizationRole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Role of a member in a workspace, which determines their permissions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -100,27 +111,8 @@ pub enum WorkspaceRole {
     Reviewer,
 }
 
-impl ClosedSet for WorkspaceRole {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for WorkspaceRole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Reasons why the delivery of a content item was given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -140,21 +132,9 @@ pub enum PublishFailure {
     Interrupted,
 }
 
-impl ClosedSet for PublishFailure {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 /// Status of a content item on its way to publication; `approval` holds the rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
+#[label("status")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -179,31 +159,8 @@ pub enum ContentItemStatus {
     Archived,
 }
 
-impl ClosedSet for ContentItemStatus {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ContentItemStatus {
-    const KEY: &'static str = "status";
-}
-
-impl<'de> Deserialize<'de> for ContentItemStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// The social network that a content item is written for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -222,27 +179,9 @@ pub enum Channel {
     Other,
 }
 
-impl ClosedSet for Channel {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for Channel {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// One reviewer's verdict on one revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
+#[label("decision")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -255,31 +194,8 @@ pub enum Decision {
     Reject,
 }
 
-impl ClosedSet for Decision {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Decision {
-    const KEY: &'static str = "decision";
-}
-
-impl<'de> Deserialize<'de> for Decision {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Status of a workspace invite.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -294,27 +210,9 @@ pub enum InviteStatus {
     Expired,
 }
 
-impl ClosedSet for InviteStatus {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for InviteStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Subject of a feedback report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
+#[label("kind")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -329,31 +227,9 @@ pub enum FeedbackKind {
     Other,
 }
 
-impl ClosedSet for FeedbackKind {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for FeedbackKind {
-    const KEY: &'static str = "kind";
-}
-
-impl<'de> Deserialize<'de> for FeedbackKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Progress of the operators on a feedback report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
+#[label("status")]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -370,31 +246,8 @@ pub enum FeedbackStatus {
     Dismissed,
 }
 
-impl ClosedSet for FeedbackStatus {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for FeedbackStatus {
-    const KEY: &'static str = "status";
-}
-
-impl<'de> Deserialize<'de> for FeedbackStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Reasons why a session, which is one family of refresh tokens, ended before it expired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -409,27 +262,8 @@ pub enum SessionEndReason {
     TooManySessions,
 }
 
-impl ClosedSet for SessionEndReason {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for SessionEndReason {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Purposes of the link in an e-mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -441,56 +275,38 @@ pub enum EmailTokenPurpose {
     ResetPassword,
 }
 
-impl ClosedSet for EmailTokenPurpose {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for EmailTokenPurpose {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Type of an uploaded file, detected from its content. Other types cannot be uploaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text"))]
 pub enum MediaType {
     /// An image in `image/png`.
-    #[strum(serialize = "image/png")]
+    #[spelling("image/png")]
     #[serde(rename = "image/png")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/png"))]
     Png,
     /// An image in `image/jpeg`.
-    #[strum(serialize = "image/jpeg")]
+    #[spelling("image/jpeg")]
     #[serde(rename = "image/jpeg")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/jpeg"))]
     Jpeg,
     /// An image, possibly animated, in `image/gif`.
-    #[strum(serialize = "image/gif")]
+    #[spelling("image/gif")]
     #[serde(rename = "image/gif")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/gif"))]
     Gif,
     /// An image in `image/webp`.
-    #[strum(serialize = "image/webp")]
+    #[spelling("image/webp")]
     #[serde(rename = "image/webp")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "image/webp"))]
     Webp,
     /// A video in `video/mp4`.
-    #[strum(serialize = "video/mp4")]
+    #[spelling("video/mp4")]
     #[serde(rename = "video/mp4")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "video/mp4"))]
     Mp4,
     /// A document in `application/pdf`.
-    #[strum(serialize = "application/pdf")]
+    #[spelling("application/pdf")]
     #[serde(rename = "application/pdf")]
     #[cfg_attr(feature = "sqlx", sqlx(rename = "application/pdf"))]
     Pdf,
@@ -501,27 +317,8 @@ impl MediaType {
     pub const SCREENSHOTS: &'static [Self] = &[Self::Png, Self::Jpeg, Self::Webp];
 }
 
-impl ClosedSet for MediaType {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for MediaType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
-}
-
 /// Status of a job in the queue. A job that succeeded is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray, Serialize)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "snake_case"))]
@@ -532,24 +329,6 @@ pub enum JobStatus {
     Running,
     /// It was given up and is kept for the operator.
     Dead,
-}
-
-impl ClosedSet for JobStatus {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl<'de> Deserialize<'de> for JobStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Name(PhantomData))
-    }
 }
 
 #[cfg(test)]

@@ -6,9 +6,8 @@
 
 use signal::ClosedSet;
 use signal::metric::{
-    CounterMetric, GaugeMetric, IsCounter, IsGauge, Label, LabelSet, Metric, MetricDescription, Unit,
+    CounterMetric, GaugeMetric, IsCounter, IsGauge, LabelSet, Metric, MetricDescription, Unit,
 };
-use strum::{IntoStaticStr, VariantArray};
 
 /// A metric of another program. Queries select it by name only; queries about the application also
 /// select its job.
@@ -30,8 +29,8 @@ impl<L, K> ForeignMetric<L, K> {
 const CAN_I_TRUST: &str = "Can I trust what I see?";
 
 /// Jobs that Prometheus scrapes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("job")]
 pub enum ScrapeJob {
     /// Prometheus itself.
     Prometheus,
@@ -47,71 +46,27 @@ pub enum ScrapeJob {
     Grafana,
 }
 
-impl ClosedSet for ScrapeJob {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ScrapeJob {
-    const KEY: &'static str = "job";
-}
-
 /// Exporters of the collector, named by the store that they send to. Prometheus shortens the
 /// exporter's name to its end, because Alloy and the Collector use different prefixes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("exporter")]
 pub enum Exporter {
     /// Sends metrics to Prometheus.
-    #[strum(serialize = "prometheus")]
     Prometheus,
     /// Sends log lines to Loki.
-    #[strum(serialize = "loki")]
     Loki,
     /// Sends spans to Tempo.
-    #[strum(serialize = "tempo")]
     Tempo,
 }
 
-impl ClosedSet for Exporter {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Exporter {
-    const KEY: &'static str = "exporter";
-}
-
 /// Probes of the collector, by the path that they take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("probe")]
 pub enum Probe {
     /// The API directly: can it serve requests?
     Ready,
     /// The API at its public address: do proxy, TLS and DNS lead to it?
     Public,
-}
-
-impl ClosedSet for Probe {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Probe {
-    const KEY: &'static str = "probe";
 }
 
 /// The `job` label of probes in Prometheus.

@@ -7,10 +7,10 @@
 use std::io;
 
 use crate::ClosedSet;
-use crate::metric::Label;
 
 /// The kind of a failure, recorded as `error.type` in log lines, spans and metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("error.type")]
 pub enum ErrorType {
     /// The operation took longer than its limit.
     Timeout,
@@ -80,92 +80,6 @@ pub enum ErrorType {
     Stale,
     /// A fault of our own that has no kind of its own yet.
     Internal,
-}
-
-impl ClosedSet for ErrorType {
-    const ALL: &'static [Self] = &[
-        Self::Timeout,
-        Self::Cancelled,
-        Self::Panic,
-        Self::ConnectionRefused,
-        Self::ConnectionReset,
-        Self::DnsFailure,
-        Self::TlsFailure,
-        Self::Io,
-        Self::Protocol,
-        Self::Unavailable,
-        Self::PoolTimeout,
-        Self::PoolClosed,
-        Self::UniqueViolation,
-        Self::ForeignKeyViolation,
-        Self::CheckViolation,
-        Self::NotNullViolation,
-        Self::SerializationFailure,
-        Self::Deadlock,
-        Self::LockTimeout,
-        Self::StatementTimeout,
-        Self::ReadOnly,
-        Self::TooManyConnections,
-        Self::DatabaseOther,
-        Self::InvalidData,
-        Self::Rejected,
-        Self::AuthenticationFailed,
-        Self::PermissionDenied,
-        Self::NotFound,
-        Self::ForbiddenAddress,
-        Self::RateLimited,
-        Self::StorageFull,
-        Self::LostLease,
-        Self::Stale,
-        Self::Internal,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::Cancelled => "cancelled",
-            Self::Panic => "panic",
-            Self::ConnectionRefused => "connection_refused",
-            Self::ConnectionReset => "connection_reset",
-            Self::DnsFailure => "dns_failure",
-            Self::TlsFailure => "tls_failure",
-            Self::Io => "io",
-            Self::Protocol => "protocol",
-            Self::Unavailable => "unavailable",
-            Self::PoolTimeout => "pool_timeout",
-            Self::PoolClosed => "pool_closed",
-            Self::UniqueViolation => "unique_violation",
-            Self::ForeignKeyViolation => "foreign_key_violation",
-            Self::CheckViolation => "check_violation",
-            Self::NotNullViolation => "not_null_violation",
-            Self::SerializationFailure => "serialization_failure",
-            Self::Deadlock => "deadlock",
-            Self::LockTimeout => "lock_timeout",
-            Self::StatementTimeout => "statement_timeout",
-            Self::ReadOnly => "read_only",
-            Self::TooManyConnections => "too_many_connections",
-            Self::DatabaseOther => "database_other",
-            Self::InvalidData => "invalid_data",
-            Self::Rejected => "rejected",
-            Self::AuthenticationFailed => "authentication_failed",
-            Self::PermissionDenied => "permission_denied",
-            Self::NotFound => "not_found",
-            Self::ForbiddenAddress => "forbidden_address",
-            Self::RateLimited => "rate_limited",
-            Self::StorageFull => "storage_full",
-            Self::LostLease => "lost_lease",
-            Self::Stale => "stale",
-            Self::Internal => "internal",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for ErrorType {
-    const KEY: &'static str = "error.type";
 }
 
 impl ErrorType {

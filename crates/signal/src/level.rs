@@ -1,10 +1,10 @@
 //! Severity of log lines.
 
 use crate::ClosedSet;
-use crate::metric::Label;
 
 /// Severity of a log line, in ascending order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ClosedSet)]
+#[label("level")]
 pub enum Level {
     /// Every step, for tracking down one fault.
     Trace,
@@ -20,26 +20,6 @@ pub enum Level {
     Fatal,
 }
 
-impl ClosedSet for Level {
-    const ALL: &'static [Self] =
-        &[Self::Trace, Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Fatal];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-            Self::Fatal => "fatal",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 impl Level {
     /// Returns the severity number that OpenTelemetry assigns to this level.
     pub fn severity_number(self) -> u8 {
@@ -52,8 +32,4 @@ impl Level {
             Self::Fatal => 21,
         }
     }
-}
-
-impl Label for Level {
-    const KEY: &'static str = "level";
 }

@@ -4,6 +4,9 @@
 //! `telemetry` records them, and whatever reads signals, such as dashboards, names them by the same
 //! declarations.
 
+// The derived code names this crate.
+extern crate self as signal;
+
 mod attribute;
 pub mod builtin;
 mod closed_set;
@@ -23,4 +26,5 @@ pub use error_type::ErrorType;
 pub use instrumentation_scope::InstrumentationScope;
 pub use level::Level;
 pub use outcome::{DatabaseOutcome, JobOutcome, Outcome};
+pub use signal_derive::ClosedSet;
 pub use sql_state::SqlState;

@@ -145,6 +145,17 @@ impl Unit {
     }
 }
 
+/// The signals that carry the labels of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// Only the metric's points.
+    Points,
+    /// Also the log line of a business fact.
+    Lines,
+    /// Also span and log line of an operation.
+    Spans,
+}
+
 /// One row of the catalogue, without the type of its labels.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricDescription {
@@ -163,6 +174,8 @@ pub struct MetricDescription {
     /// Every series of a metric whose labels are closed by type. `None` where the series are closed
     /// at start: HTTP routes and their documented statuses.
     pub all_series: Option<fn() -> Vec<SeriesLabels>>,
+    /// The signals that carry the labels.
+    pub carrier: Carrier,
     /// Bounds in seconds, powers of two, for readers that know only classic buckets. Empty for kinds
     /// other than histograms.
     pub bounds: &'static [f64],
@@ -251,6 +264,13 @@ impl<L, K> Metric<L, K> {
         self.description
     }
 
+    /// Declares that operations record the metric, so that their spans and lines have its labels.
+    #[must_use]
+    pub const fn of_operations(mut self) -> Self {
+        self.description.carrier = Carrier::Spans;
+        self
+    }
+
     const fn new(
         name: &'static str,
         kind: MetricKind,
@@ -261,8 +281,9 @@ impl<L, K> Metric<L, K> {
         bounds: &'static [f64],
     ) -> Self {
         let (label_keys, all_series) = labels;
+        let carrier = Carrier::Points;
         let description =
-            MetricDescription { name, kind, unit, help, question, label_keys, all_series, bounds };
+            MetricDescription { name, kind, unit, help, question, label_keys, all_series, carrier, bounds };
         Self { description, types: PhantomData }
     }
 }
@@ -281,6 +302,13 @@ impl<L: LabelSet> CounterMetric<L> {
     /// Declares a counter.
     pub const fn counter(name: &'static str, unit: Unit, help: &'static str, question: &'static str) -> Self {
         Self::new(name, MetricKind::Counter, unit, help, question, (L::KEYS, Some(L::all_series)), &[])
+    }
+
+    /// Declares the counter of a business fact, whose line has the counter's name and labels.
+    pub const fn fact(name: &'static str, unit: Unit, help: &'static str, question: &'static str) -> Self {
+        let mut metric = Self::counter(name, unit, help, question);
+        metric.description.carrier = Carrier::Lines;
+        metric
     }
 }
 
@@ -332,4 +360,33 @@ impl<K> Metric<ClosedAtStart, K> {
     ) -> Self {
         Self::new(name, kind, unit, help, question, (label_keys, None), bounds)
     }
+}
+
+/// Declares metrics, and a list of them that misses none.
+///
+/// ```
+/// use signal::metric::{CounterMetric, Unit};
+///
+/// signal::metrics! {
+///     /// Everything about the weather.
+///     pub const WEATHER;
+///
+///     /// Rain drops.
+///     pub const DROPS: CounterMetric =
+///         CounterMetric::counter("weather.drops", Unit::Count("{drop}"), "Rain drops.", "Does it rain?");
+/// }
+///
+/// assert_eq!(WEATHER[0].name, DROPS.description().name);
+/// ```
+#[macro_export]
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        $visibility:vis const $list:ident;
+        $($(#[$meta:meta])* pub const $name:ident: $type:ty = $declaration:expr;)+
+    ) => {
+        $($(#[$meta])* pub const $name: $type = $declaration;)+
+        $(#[$about])*
+        $visibility const $list: &[$crate::metric::MetricDescription] = &[$($name.description()),+];
+    };
 }

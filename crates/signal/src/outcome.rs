@@ -18,9 +18,11 @@ pub trait Outcome: Label {
 
 /// The outcome of a database operation, which decides the level of its line and the status of its
 /// span. Records name the [`ErrorType`] and the code of the response instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ClosedSet)]
+#[label("error.type")]
 pub enum DatabaseOutcome {
     /// The operation succeeded.
+    #[spelling("")]
     Ok,
     /// The database could not be reached, or the pool had no connection.
     Unavailable,
@@ -32,30 +34,6 @@ pub enum DatabaseOutcome {
     Cancelled,
     /// Any other error; it indicates a defect.
     Other,
-}
-
-impl ClosedSet for DatabaseOutcome {
-    const ALL: &'static [Self] =
-        &[Self::Ok, Self::Unavailable, Self::Timeout, Self::Conflict, Self::Cancelled, Self::Other];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Conflict => "conflict",
-            Self::Cancelled => "cancelled",
-            Self::Other => "other",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for DatabaseOutcome {
-    const KEY: &'static str = "error.type";
 }
 
 impl Outcome for DatabaseOutcome {
@@ -100,7 +78,8 @@ impl From<ErrorType> for DatabaseOutcome {
 }
 
 /// The outcome of one run of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ClosedSet)]
+#[label("outcome")]
 pub enum JobOutcome {
     /// The job is done.
     Ok,
@@ -116,30 +95,6 @@ pub enum JobOutcome {
     LostLease,
     /// The process is shutting down, and the job went back to the queue.
     HandedBack,
-}
-
-impl ClosedSet for JobOutcome {
-    const ALL: &'static [Self] =
-        &[Self::Ok, Self::Rejected, Self::Retry, Self::Dead, Self::LostLease, Self::HandedBack];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Rejected => "rejected",
-            Self::Retry => "retry",
-            Self::Dead => "dead",
-            Self::LostLease => "lost_lease",
-            Self::HandedBack => "handed_back",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for JobOutcome {
-    const KEY: &'static str = "outcome";
 }
 
 impl Outcome for JobOutcome {

@@ -156,8 +156,7 @@ fn resource(settings: &Settings, role: Role) -> Resource {
 }
 
 fn pipeline_settings(settings: &Settings) -> PipelineSettings {
-    let fields = recorded::EVENT_FIELDS.iter().chain(PIPELINE_FIELDS).copied();
-    let allowed: Vec<&str> = keys::names().chain(fields).collect();
+    let allowed = [keys::NAMES, recorded::EVENT_FIELDS, PIPELINE_FIELDS].concat();
     PipelineSettings {
         log: LogSettings {
             stdout: settings.log.stdout,

@@ -1,6 +1,6 @@
 //! Business facts: user actions, counted and logged by one call.
 
-use signal::metric::{CounterMetric, LabelSet};
+use signal::metric::{Carrier, CounterMetric, LabelSet, MetricDescription};
 use signal::{ClosedSet, Level};
 
 use crate::attribute::Attributes;
@@ -16,9 +16,14 @@ pub struct Fact<L = ()> {
 
 impl<L: LabelSet> Fact<L> {
     /// Creates the counter. The event has the counter's name.
+    ///
+    /// # Panics
+    /// Panics if the metric was not declared as that of a fact: the allow-list would lack its labels.
     pub fn new(telemetry: &Telemetry, metric: &CounterMetric<L>) -> Self {
+        let MetricDescription { name, carrier, .. } = metric.description();
+        assert_eq!(carrier, Carrier::Lines, "{name} is not declared by CounterMetric::fact");
         let counter = telemetry.meter().counter(metric);
-        Self { telemetry: telemetry.clone(), event: metric.description().name, counter }
+        Self { telemetry: telemetry.clone(), event: name, counter }
     }
 
     /// Increments the counter and writes one line, with the ids from `describe` and those of the

@@ -11,8 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use signal::exponential;
 use signal::metric::{
-    ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, MetricKind,
-    SeriesLabels, UpDownCounterMetric,
+    ClosedAtStart, CounterMetric, GaugeMetric, HistogramMetric, LabelSet, MetricDescription, SeriesLabels,
+    UpDownCounterMetric,
 };
 
 use crate::attribute::Attributes;

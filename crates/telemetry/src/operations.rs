@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use signal::metric::{CounterMetric, HistogramMetric, Label, LabelSet, SeriesLabels};
+use signal::metric::{
+    Carrier, CounterMetric, HistogramMetric, Label, LabelSet, MetricDescription, SeriesLabels,
+};
 use signal::{ErrorType, InstrumentationScope, Key, Outcome, SqlState};
 
 use crate::Telemetry;
@@ -97,9 +99,15 @@ fn attributes_of<O: Outcome>(outcome: O) -> Constants {
     }
 }
 
+/// Panics if the metric was not declared as one of operations: the allow-list would lack its labels.
+fn check_carrier(metric: &MetricDescription) {
+    assert_eq!(metric.carrier, Carrier::Spans, "{} is not declared as `of_operations`", metric.name);
+}
+
 impl<K: Label, O: Outcome> Operations<K, O> {
     /// Creates a family whose durations are recorded in a histogram.
     pub fn timed(telemetry: &Telemetry, family: FamilyDescription, metric: &HistogramMetric<(K, O)>) -> Self {
+        check_carrier(&metric.description());
         let histogram = telemetry.meter().histogram(metric);
         Self::build(telemetry, family, |kind, outcome| Recorder {
             attributes: attributes_of(outcome),
@@ -119,6 +127,7 @@ impl<K: Label, O: Outcome> Operations<K, O> {
         labels: impl Fn(K) -> L,
         failure_keys: &'static [&'static str],
     ) -> Self {
+        check_carrier(&metric.description());
         let meter = telemetry.meter();
         let histogram = meter.histogram(metric);
         let failures = |labels: SeriesLabels, keys| {
@@ -146,6 +155,7 @@ impl<K: Label, O: Outcome> Operations<K, O> {
 
     /// Creates a family whose operations are counted but not timed.
     pub fn counted(telemetry: &Telemetry, family: FamilyDescription, metric: &CounterMetric<(K, O)>) -> Self {
+        check_carrier(&metric.description());
         let counter = telemetry.meter().counter(metric);
         Self::build(telemetry, family, |kind, outcome| Recorder {
             attributes: attributes_of(outcome),

@@ -9,27 +9,11 @@ use telemetry::health::{DependencyState, Health, HealthSettings, Readiness};
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::{ClosedSet, ErrorType};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ClosedSet)]
 enum Peer {
     Postgres,
     Smtp,
     Blob,
-}
-
-impl ClosedSet for Peer {
-    const ALL: &'static [Self] = &[Self::Postgres, Self::Smtp, Self::Blob];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Smtp => "smtp",
-            Self::Blob => "blob",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// The scripted result of a dependency check.

@@ -14,6 +14,7 @@ use catalogue::metrics::{
     QUOTA_LARGEST_SHARE, SAMPLER_LAST_SUCCESS, USERS_REGISTERED, USERS_VERIFIED, WORKSPACE_INVITES_PENDING,
     WORKSPACES_ACTIVE, WORKSPACES_CREATED, WORKSPACES_FIRST_PUBLISHED,
 };
+use signal::ClosedSet;
 use signal::metric::CounterMetric;
 
 use super::{Count, RANGE, core_actions, core_actions_over_time};
@@ -192,7 +193,7 @@ fn items_now() -> Panel {
         .decimals(0)
         .color(Color::Blue)
         .when_nothing("Not sampled")
-        .except(Override::color(ContentItemStatus::PublishFailed.into(), Color::Orange))
+        .except(Override::color(ContentItemStatus::PublishFailed.as_str(), Color::Orange))
         .ask(Target::instant(&select(&CONTENT_ITEMS).now().max_by::<ContentItemStatus, _>()))
 }
 

@@ -2,8 +2,6 @@
 //! queries select by are closed sets.
 
 use signal::ClosedSet;
-use signal::metric::Label;
-use strum::{IntoStaticStr, VariantArray};
 
 use crate::query::{HasLabel, LabelName, Only};
 
@@ -79,82 +77,39 @@ impl LabelName for Device {
 impl HasLabel<Device, Only> for OfDevice {}
 
 /// Databases that every server has and the application does not use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("datname")]
 pub enum Maintenance {
     /// The unmodified template.
-    #[strum(serialize = "template0")]
     Template0,
     /// The template of new databases.
-    #[strum(serialize = "template1")]
     Template1,
     /// The default database of tools.
-    #[strum(serialize = "postgres")]
     Postgres,
-}
-
-impl ClosedSet for Maintenance {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Maintenance {
-    const KEY: &'static str = "datname";
 }
 
 impl HasLabel<Maintenance, Only> for OfDatabase {}
 
 /// Event that a connection waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("wait_event_type")]
 pub enum Waiting {
     /// A lock held by another connection.
-    #[strum(serialize = "Lock")]
+    #[spelling("Lock")]
     Lock,
-}
-
-impl ClosedSet for Waiting {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Waiting {
-    const KEY: &'static str = "wait_event_type";
 }
 
 impl HasLabel<Waiting, Only> for OfBackends {}
 
 /// Modes of a processor without work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("mode")]
 pub enum Unused {
     /// The processor has nothing to do.
-    #[strum(serialize = "idle")]
     Idle,
     /// The processor has nothing to do until a disk responds.
-    #[strum(serialize = "iowait")]
+    #[spelling("iowait")]
     WaitingForDisk,
-}
-
-impl ClosedSet for Unused {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Unused {
-    const KEY: &'static str = "mode";
 }
 
 impl HasLabel<Unused, Only> for OfProcessor {}

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use signal::metric::{IsCounter, IsGauge, MetricDescription, MetricKind, Unit};
+use signal::metric::{Carrier, IsCounter, IsGauge, MetricDescription, MetricKind, Unit};
 
 mod labels;
 
@@ -41,6 +41,7 @@ impl<L, K> ExporterMetric<L, K> {
             question: "Is Postgres or the host the cause?",
             label_keys: &[],
             all_series: None,
+            carrier: Carrier::Points,
             bounds: &[],
         }
     }

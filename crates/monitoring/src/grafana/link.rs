@@ -1,6 +1,7 @@
 //! Links from a panel, an alert or the runbook to dashboards and to Explore.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::fmt::Write;
+
 use serde::Serialize;
 use signal::metric::prometheus_label;
 
@@ -161,17 +162,28 @@ fn path(source: DataSource, query: impl Serialize, from: &str, to: &str) -> Stri
 /// Percent-encodes a text except for `${…}`, which Grafana replaces before the browser reads the
 /// link.
 fn encode_except_variables(text: &str) -> String {
-    const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
         let end = rest[start..].find('}').map_or(rest.len(), |length| start + length + 1);
-        out.extend(utf8_percent_encode(&rest[..start], RESERVED));
+        percent_encode(&mut out, &rest[..start]);
         out.push_str(&rest[start..end]);
         rest = &rest[end..];
     }
-    out.extend(utf8_percent_encode(rest, RESERVED));
+    percent_encode(&mut out, rest);
     out
+}
+
+/// Appends a text with every byte escaped that RFC 3986 does not call unreserved.
+fn percent_encode(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@ use catalogue::metrics::{
     WORKSPACE_INVITES_CREATED, WORKSPACES_CREATED,
 };
 use signal::ClosedSet;
-use signal::metric::{CounterMetric, Label, LabelSet};
-use strum::{IntoStaticStr, VariantArray};
+use signal::metric::{CounterMetric, LabelSet};
 
 use super::thresholds::{SHORT, SLOW_REQUEST};
 use crate::query::{Recording, RequestFailure, Scale, Total, Vector, requests, select};
@@ -44,8 +43,8 @@ pub const SLOW_REQUESTS: Recording<Total> = Recording {
 };
 
 /// Core workflows of users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
+#[label("workflow")]
 pub enum Workflow {
     /// A user founds an organization.
     CreateOrganization,
@@ -59,20 +58,6 @@ pub enum Workflow {
     Comment,
     /// A reviewer decides.
     Decide,
-}
-
-impl ClosedSet for Workflow {
-    const ALL: &'static [Self] = Self::VARIANTS;
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Workflow {
-    const KEY: &'static str = "workflow";
 }
 
 impl Workflow {

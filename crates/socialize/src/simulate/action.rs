@@ -1,13 +1,11 @@
 //! Actions of simulated people, and the responses that are expected.
 
-use strum::{IntoStaticStr, VariantArray};
 use telemetry::ClosedSet;
 
 use super::client::{Answer, Failure};
 
 /// One action of a person, which is one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ClosedSet)]
 pub enum Action {
     Register,
     /// Opens the link that confirms the address.
@@ -130,18 +128,6 @@ impl Action {
     /// Returns whether this is an attempt to log in with e-mail address and password.
     pub fn is_login_attempt(self) -> bool {
         matches!(self, Self::LogIn | Self::MistypePassword)
-    }
-}
-
-impl ClosedSet for Action {
-    const ALL: &'static [Self] = Self::VARIANTS;
-
-    fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    fn index(self) -> usize {
-        self as usize
     }
 }
 

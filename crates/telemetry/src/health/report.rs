@@ -4,7 +4,7 @@ use serde::Serialize;
 use signal::ClosedSet;
 
 /// Readiness of the process to serve requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum Readiness {
     /// Requests are served.
     Ready,
@@ -16,23 +16,6 @@ pub enum Readiness {
     Unavailable,
 }
 
-impl ClosedSet for Readiness {
-    const ALL: &'static [Self] = &[Self::Ready, Self::Starting, Self::Draining, Self::Unavailable];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Starting => "starting",
-            Self::Draining => "draining",
-            Self::Unavailable => "unavailable",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 impl Readiness {
     /// Returns whether requests may be sent to this process.
     pub fn is_ready(self) -> bool {
@@ -41,7 +24,7 @@ impl Readiness {
 }
 
 /// The state of a dependency, from its latest check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum DependencyState {
     /// A check succeeded, and no two in a row have failed since.
     Up,
@@ -49,22 +32,6 @@ pub enum DependencyState {
     Down,
     /// The first check is still running, or the last result is stale.
     Unknown,
-}
-
-impl ClosedSet for DependencyState {
-    const ALL: &'static [Self] = &[Self::Up, Self::Down, Self::Unknown];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Down => "down",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// The health report of the private listener. It contains closed values and numbers only.

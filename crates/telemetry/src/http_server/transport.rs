@@ -4,37 +4,18 @@
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, Version};
 use signal::ClosedSet;
-use signal::metric::Label;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The scheme with which a client sent its request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ClosedSet)]
+#[label("url.scheme")]
 pub enum UrlScheme {
     /// Without encryption.
     #[default]
     Http,
     /// Encrypted, as far as the proxy in front of this process.
     Https,
-}
-
-impl ClosedSet for UrlScheme {
-    const ALL: &'static [Self] = &[Self::Http, Self::Https];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for UrlScheme {
-    const KEY: &'static str = "url.scheme";
 }
 
 impl UrlScheme {

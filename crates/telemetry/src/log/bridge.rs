@@ -15,6 +15,7 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, Registry};
 
+use super::Level;
 use super::level::{LevelFilter, is_this_thread_silent, is_within, of_tracing};
 use super::line;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use signal::ClosedSet;
 
 /// A destination of log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum LogSink {
     /// Standard output of the process.
     Stdout,
@@ -13,23 +13,8 @@ pub enum LogSink {
     File,
 }
 
-impl ClosedSet for LogSink {
-    const ALL: &'static [Self] = &[Self::Stdout, Self::File];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::File => "file",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
 /// Reasons why a log line was not written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum LogDropReason {
     /// The disk, the quota or the maximum file size is exhausted.
     StorageFull,
@@ -39,23 +24,6 @@ pub enum LogDropReason {
     Blocked,
     /// Any other failure of the operating system.
     Io,
-}
-
-impl ClosedSet for LogDropReason {
-    const ALL: &'static [Self] = &[Self::StorageFull, Self::Closed, Self::Blocked, Self::Io];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::StorageFull => "storage_full",
-            Self::Closed => "closed",
-            Self::Blocked => "blocked",
-            Self::Io => "io",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 impl LogDropReason {

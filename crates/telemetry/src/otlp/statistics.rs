@@ -6,15 +6,17 @@ use signal::ClosedSet;
 use signal::builtin::DropReason;
 
 /// Kinds of failure of a request to the collector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum ExportFailure {
     /// The request timed out.
     Timeout,
     /// The host name of the collector could not be resolved.
+    #[spelling("dns_failure")]
     NameResolution,
     /// Nothing listens on the collector's port.
     ConnectionRefused,
     /// No trusted TLS connection could be established.
+    #[spelling("tls_failure")]
     Tls,
     /// The peer does not speak the protocol: HTTP/1 instead of HTTP/2 or the reverse.
     WrongProtocol,
@@ -30,42 +32,6 @@ pub enum ExportFailure {
     NotOtlp,
     /// The collector rejected some of the items.
     PartlyRejected,
-}
-
-impl ClosedSet for ExportFailure {
-    const ALL: &'static [Self] = &[
-        Self::Timeout,
-        Self::NameResolution,
-        Self::ConnectionRefused,
-        Self::Tls,
-        Self::WrongProtocol,
-        Self::Connection,
-        Self::Unavailable,
-        Self::Rejected,
-        Self::Redirected,
-        Self::NotOtlp,
-        Self::PartlyRejected,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Timeout => "timeout",
-            Self::NameResolution => "dns_failure",
-            Self::ConnectionRefused => "connection_refused",
-            Self::Tls => "tls_failure",
-            Self::WrongProtocol => "wrong_protocol",
-            Self::Connection => "connection",
-            Self::Unavailable => "unavailable",
-            Self::Rejected => "rejected",
-            Self::Redirected => "redirected",
-            Self::NotOtlp => "not_otlp",
-            Self::PartlyRejected => "partly_rejected",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
 }
 
 /// All counts of one sender at one instant.

@@ -17,36 +17,16 @@ use crate::support::{
 
 const DURATION: &str = "db.client.operation.duration";
 const QUERY_DURATION: HistogramMetric<Query> =
-    HistogramMetric::histogram(DURATION, "Help.", "Question?", LONG_DURATION_BOUNDS).with_failures(&[
-        Query::KEY,
-        "error.type",
-        "db.response.status_code",
-    ]);
+    HistogramMetric::histogram(DURATION, "Help.", "Question?", LONG_DURATION_BOUNDS)
+        .with_failures(&[Query::KEY, "error.type", "db.response.status_code"])
+        .of_operations();
 const SCOPE: InstrumentationScope = InstrumentationScope::new(4, "records.database");
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ClosedSet)]
+#[label("db.query.summary")]
 enum Query {
     ReadRow,
     InsertRow,
-}
-
-impl ClosedSet for Query {
-    const ALL: &'static [Self] = &[Self::ReadRow, Self::InsertRow];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadRow => "read_row",
-            Self::InsertRow => "insert_row",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Query {
-    const KEY: &'static str = "db.query.summary";
 }
 
 fn queries(telemetry: &Telemetry) -> Operations<Query, DatabaseOutcome> {

@@ -21,7 +21,9 @@ use signal::builtin::{
 };
 use signal::exponential;
 use signal::instrumentation_scope::{ScopesOfMetrics, of_metric};
-use signal::metric::{DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit};
+use signal::metric::{
+    Carrier, DATABASE_BOUNDS, DURATION_BOUNDS, MetricDescription, MetricKind, SeriesLabels, Unit,
+};
 use telemetry::log::Level;
 use telemetry::meter::{self, Distribution, FamilySnapshot, Snapshot, SnapshotReader, Value};
 use telemetry::otlp::HistogramAggregation;
@@ -123,6 +125,7 @@ fn any_family(name: &'static str) -> impl Strategy<Value = FamilySnapshot> {
                 question: "Is it encoded well?",
                 label_keys: LABEL_KEYS,
                 all_series: None,
+                carrier: Carrier::Points,
                 bounds,
             },
             new_points: points.len(),
@@ -624,6 +627,7 @@ fn names_are_translated_as_prometheus_translates_them() {
             question: "Question?",
             label_keys: &[],
             all_series: None,
+            carrier: Carrier::Points,
             bounds: &[],
         };
         assert_eq!(description.prometheus_name(), expected);

@@ -34,37 +34,21 @@ const DATABASE: InstrumentationScope = InstrumentationScope::new(4, "records.dat
 const QUEUE: InstrumentationScope = InstrumentationScope::new(5, "records.queue");
 
 const QUERY_DURATION: HistogramMetric<(Query, DatabaseOutcome)> =
-    HistogramMetric::histogram("db.client.operation.duration", "Help.", "Question?", LONG_DURATION_BOUNDS);
+    HistogramMetric::histogram("db.client.operation.duration", "Help.", "Question?", LONG_DURATION_BOUNDS)
+        .of_operations();
 
 const JOB_DURATION: HistogramMetric<(Job, JobOutcome)> =
-    HistogramMetric::histogram("job.run.duration", "Help.", "Question?", LONG_DURATION_BOUNDS);
+    HistogramMetric::histogram("job.run.duration", "Help.", "Question?", LONG_DURATION_BOUNDS)
+        .of_operations();
 
 static ROW_ID: Key = Key("row.id");
 static ATTEMPT: Key = Key("job.attempt");
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ClosedSet)]
+#[label("db.operation.name")]
 enum Query {
     ReadRow,
     InsertRow,
-}
-
-impl ClosedSet for Query {
-    const ALL: &'static [Self] = &[Self::ReadRow, Self::InsertRow];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadRow => "read_row",
-            Self::InsertRow => "insert_row",
-        }
-    }
-
-    fn index(self) -> usize {
-        self as usize
-    }
-}
-
-impl Label for Query {
-    const KEY: &'static str = "db.operation.name";
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
