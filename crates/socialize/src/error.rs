@@ -337,14 +337,6 @@ pub mod answers {
     pub struct KeyReused;
     /// The route requires `If-Match`: 412, 428.
     pub struct Precondition;
-    /// A route with typed path or query parameters: 400, 401, 403, 404, 500, 503.
-    pub struct Read;
-    /// A route that takes a JSON body: [`Read`] plus 408, 413, 415, 422.
-    pub struct Write;
-    /// A route that changes state without a body: [`Read`] plus 409.
-    pub struct Act;
-    /// A route that takes a JSON body and can conflict: [`Write`] plus 409.
-    pub struct Change;
     /// A rate-limited route: 429.
     pub struct RateLimited;
     /// A public route that takes a JSON body: 400, 408, 413, 415, 422, 500, 503.
@@ -428,36 +420,6 @@ pub mod answers {
     impl utoipa::IntoResponses for Precondition {
         fn responses() -> BTreeMap<String, RefOr<Response>> {
             documented(&[VERSION_MISMATCH, PRECONDITION_REQUIRED])
-        }
-    }
-
-    impl utoipa::IntoResponses for Read {
-        fn responses() -> BTreeMap<String, RefOr<Response>> {
-            documented(&[BAD_REQUEST, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, INTERNAL, UNAVAILABLE])
-        }
-    }
-
-    impl utoipa::IntoResponses for Write {
-        fn responses() -> BTreeMap<String, RefOr<Response>> {
-            let mut all = Read::responses();
-            all.extend(documented(&[REQUEST_TIMEOUT, TOO_LARGE, MEDIA_TYPE, INVALID]));
-            all
-        }
-    }
-
-    impl utoipa::IntoResponses for Act {
-        fn responses() -> BTreeMap<String, RefOr<Response>> {
-            let mut all = Read::responses();
-            all.extend(documented(&[CONFLICT]));
-            all
-        }
-    }
-
-    impl utoipa::IntoResponses for Change {
-        fn responses() -> BTreeMap<String, RefOr<Response>> {
-            let mut all = Write::responses();
-            all.extend(documented(&[CONFLICT]));
-            all
         }
     }
 

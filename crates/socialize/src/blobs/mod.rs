@@ -278,3 +278,24 @@ impl Blobs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use telemetry::ClosedSet;
+
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_failure_of_the_store_follows_from_the_failure() {
+        for error_type in ErrorType::ALL {
+            let expected = match error_type.as_str() {
+                // The file is gone or changed.
+                "not_found" | "invalid_data" => 500,
+                _ => 503,
+            };
+            let response = Error::from(BlobError(*error_type)).into_response();
+            assert_eq!(response.status(), expected, "{error_type:?}");
+        }
+    }
+}

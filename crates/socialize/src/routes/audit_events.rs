@@ -48,7 +48,10 @@ pub struct AuditEvent {
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/audit-events", tag = "organizations",
     params(("organization_id" = OrganizationId, Path), PageQuery),
-    responses((status = 200, body = Page<AuditEvent>), answers::Read),
+    responses(
+        (status = 200, body = Page<AuditEvent>),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest,
+    ),
     security(("access_token" = []))
 )]
 async fn list_audit_events(

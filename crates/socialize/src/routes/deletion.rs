@@ -45,7 +45,10 @@ struct ContentItemPath {
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}", tag = "content items",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    responses((status = 204, description = "The content item is deleted."), answers::Act),
+    responses(
+        (status = 204, description = "The content item is deleted."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
     security(("access_token" = []))
 )]
 async fn delete_content_item(
@@ -85,7 +88,10 @@ async fn delete_content_item(
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 204, description = "The workspace is deleted."), answers::Read),
+    responses(
+        (status = 204, description = "The workspace is deleted."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn delete_workspace(
@@ -126,7 +132,10 @@ async fn delete_workspace(
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
-    responses((status = 204, description = "The organization is deleted."), answers::Read),
+    responses(
+        (status = 204, description = "The organization is deleted."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn delete_organization(

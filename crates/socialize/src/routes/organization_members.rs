@@ -60,7 +60,10 @@ struct MemberPath {
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/members", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), PageQuery),
-    responses((status = 200, body = Page<OrganizationMembership>), answers::Read),
+    responses(
+        (status = 200, body = Page<OrganizationMembership>),
+        answers::Authenticated, answers::NotFound, answers::BadRequest,
+    ),
     security(("access_token" = []))
 )]
 async fn list_organization_members(
@@ -114,7 +117,10 @@ async fn list_organization_members(
     patch, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
     request_body = OrganizationMembershipChange,
-    responses((status = 200, body = OrganizationMembership), answers::Change),
+    responses(
+        (status = 200, body = OrganizationMembership),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+    ),
     security(("access_token" = []))
 )]
 async fn change_organization_member(
@@ -163,7 +169,10 @@ async fn change_organization_member(
 #[utoipa::path(
     delete, path = "/v1/organizations/{organization_id}/members/{user_id}", tag = "organization members",
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
-    responses((status = 204, description = "No longer a member."), answers::Act),
+    responses(
+        (status = 204, description = "No longer a member."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
     security(("access_token" = []))
 )]
 async fn remove_organization_member(

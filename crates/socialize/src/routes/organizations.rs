@@ -58,7 +58,10 @@ pub struct Organization {
     post, path = "/v1/organizations", tag = "organizations",
     params(("idempotency-key" = Option<String>, Header, description = "Makes repetition safe.")),
     request_body = NewOrganization,
-    responses((status = 201, body = Organization), answers::Change),
+    responses(
+        (status = 201, body = Organization),
+        answers::Authenticated, answers::Forbidden, answers::JsonBody,
+    ),
     security(("access_token" = []))
 )]
 async fn create_organization(
@@ -133,7 +136,7 @@ async fn create_organization(
 #[utoipa::path(
     get, path = "/v1/organizations", tag = "organizations",
     params(PageQuery),
-    responses((status = 200, body = Page<Organization>), answers::Read),
+    responses((status = 200, body = Page<Organization>), answers::Authenticated, answers::BadRequest),
     security(("access_token" = []))
 )]
 async fn list_organizations(
@@ -175,7 +178,7 @@ async fn list_organizations(
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
-    responses((status = 200, body = Organization), answers::Read),
+    responses((status = 200, body = Organization), answers::Authenticated, answers::NotFound),
     security(("access_token" = []))
 )]
 async fn read_organization(
@@ -203,7 +206,10 @@ async fn read_organization(
     patch, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
     request_body = OrganizationChange,
-    responses((status = 200, body = Organization), answers::Write),
+    responses(
+        (status = 200, body = Organization),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+    ),
     security(("access_token" = []))
 )]
 async fn change_organization(

@@ -76,7 +76,10 @@ impl PublishingEndpoint {
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 200, body = PublishingEndpoint), answers::Read),
+    responses(
+        (status = 200, body = PublishingEndpoint),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn read_publishing_endpoint(
@@ -104,7 +107,7 @@ async fn read_publishing_endpoint(
             status = 201, body = PublishingEndpointWithSecret,
             description = "The endpoint was created, with a new secret."
         ),
-        answers::Write,
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -164,7 +167,10 @@ async fn set_publishing_endpoint(
 #[utoipa::path(
     post, path = "/v1/workspaces/{workspace_id}/publishing-endpoint/rotate-secret", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 200, body = PublishingEndpointWithSecret), answers::Read),
+    responses(
+        (status = 200, body = PublishingEndpointWithSecret),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn rotate_publishing_secret(
@@ -210,7 +216,10 @@ async fn rotate_publishing_secret(
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/publishing-endpoint", tag = "publishing",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 204, description = "The publishing endpoint is deleted."), answers::Read),
+    responses(
+        (status = 204, description = "The publishing endpoint is deleted."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn delete_publishing_endpoint(

@@ -115,7 +115,7 @@ pub struct InviteQuery {
     request_body = NewWorkspaceInvite,
     responses(
         (status = 201, body = WorkspaceInvite),
-        answers::Change,
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
         (
             status = 429, body = ErrorBody,
             description = "Too many invites by the caller, into this workspace, of this organization, or to this \
@@ -213,7 +213,10 @@ async fn create_workspace_invite(
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/invites", tag = "workspace invites",
     params(("workspace_id" = WorkspaceId, Path), InviteQuery),
-    responses((status = 200, body = Page<WorkspaceInvite>), answers::Read),
+    responses(
+        (status = 200, body = Page<WorkspaceInvite>),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest,
+    ),
     security(("access_token" = []))
 )]
 async fn list_workspace_invites(
@@ -260,7 +263,10 @@ async fn list_workspace_invites(
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/invites/{invite_id}", tag = "workspace invites",
     params(("workspace_id" = WorkspaceId, Path), ("invite_id" = InviteId, Path)),
-    responses((status = 204, description = "Its link does not work."), answers::Act),
+    responses(
+        (status = 204, description = "Its link does not work."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+    ),
     security(("access_token" = []))
 )]
 async fn revoke_workspace_invite(
@@ -316,7 +322,7 @@ async fn revoke_workspace_invite(
     request_body = WorkspaceInviteAcceptance,
     responses(
         (status = 201, body = AcceptedWorkspaceInvite),
-        answers::Write,
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
         (status = 410, body = ErrorBody, description = "It was accepted, revoked or has expired."),
     ),
     security(("access_token" = []))

@@ -74,7 +74,10 @@ struct MemberPath {
         ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
     ),
     request_body = NewWorkspaceMembership,
-    responses((status = 201, body = WorkspaceMembership), answers::Change),
+    responses(
+        (status = 201, body = WorkspaceMembership),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+    ),
     security(("access_token" = []))
 )]
 async fn add_workspace_member(
@@ -164,7 +167,10 @@ async fn add_workspace_member(
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/members", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), PageQuery),
-    responses((status = 200, body = Page<WorkspaceMembership>), answers::Read),
+    responses(
+        (status = 200, body = Page<WorkspaceMembership>),
+        answers::Authenticated, answers::NotFound, answers::BadRequest,
+    ),
     security(("access_token" = []))
 )]
 async fn list_workspace_members(
@@ -207,7 +213,10 @@ async fn list_workspace_members(
     patch, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
     request_body = WorkspaceMembershipChange,
-    responses((status = 200, body = WorkspaceMembership), answers::Write),
+    responses(
+        (status = 200, body = WorkspaceMembership),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+    ),
     security(("access_token" = []))
 )]
 async fn change_workspace_member(
@@ -274,7 +283,10 @@ fn author<P>(caller: &WorkspaceMember<P>, now: DateTime<Utc>) -> audit::Author {
 #[utoipa::path(
     delete, path = "/v1/workspaces/{workspace_id}/members/{user_id}", tag = "workspace members",
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
-    responses((status = 204, description = "No longer a member."), answers::Read),
+    responses(
+        (status = 204, description = "No longer a member."),
+        answers::Authenticated, answers::Forbidden, answers::NotFound,
+    ),
     security(("access_token" = []))
 )]
 async fn remove_workspace_member(

@@ -80,7 +80,10 @@ pub struct Workspace {
         ("idempotency-key" = Option<String>, Header, description = "Makes repetition safe."),
     ),
     request_body = NewWorkspace,
-    responses((status = 201, body = Workspace), answers::Write),
+    responses(
+        (status = 201, body = Workspace),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+    ),
     security(("access_token" = []))
 )]
 async fn create_workspace(
@@ -161,7 +164,10 @@ async fn create_workspace(
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}/workspaces", tag = "workspaces",
     params(("organization_id" = OrganizationId, Path), PageQuery),
-    responses((status = 200, body = Page<Workspace>), answers::Read),
+    responses(
+        (status = 200, body = Page<Workspace>),
+        answers::Authenticated, answers::NotFound, answers::BadRequest,
+    ),
     security(("access_token" = []))
 )]
 async fn list_workspaces(
@@ -202,7 +208,7 @@ async fn list_workspaces(
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 200, body = Workspace), answers::Read),
+    responses((status = 200, body = Workspace), answers::Authenticated, answers::NotFound),
     security(("access_token" = []))
 )]
 async fn read_workspace(State(app): State<App>, member: WorkspaceMember) -> Result<Json<Workspace>, Error> {
@@ -230,7 +236,10 @@ async fn read_workspace(State(app): State<App>, member: WorkspaceMember) -> Resu
     patch, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
     request_body = WorkspaceChange,
-    responses((status = 200, body = Workspace), answers::Write),
+    responses(
+        (status = 200, body = Workspace),
+        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+    ),
     security(("access_token" = []))
 )]
 async fn change_workspace(

@@ -1,7 +1,8 @@
-//! Checks that what is declared and documented exists: tests, commands and settings that documents name, and
-//! declarations that the product uses.
+//! Checks that what is declared and documented exists: tests, commands and settings that documents name,
+//! statuses of the API document, and declarations that the product uses.
 
 mod sources;
+mod statuses;
 mod unused;
 
 use std::collections::BTreeSet;
