@@ -1,7 +1,7 @@
 # Requirements of ./demo and ./test. Both source this file; it is not a program.
 # shellcheck shell=bash
 
-# The major versions that crates/socialize/src/cluster/ supports.
+# The major versions that crates/cluster/ supports.
 oldest_postgres=15
 newest_postgres=18
 

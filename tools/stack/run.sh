@@ -20,7 +20,7 @@ has jq || install_packages "Reading Compose files" jq
 built() {
     local target=$1 program
     shift
-    cargo "$@" --locked --package socialize --message-format=json >"$scratch/messages" || return
+    cargo "$@" --locked --message-format=json >"$scratch/messages" || return
     program=$(jq --raw-output --arg target "$target" \
         'select(.reason == "compiler-artifact" and .target.name == $target and .executable) | .executable' "$scratch/messages" | tail -n 1)
     [[ -x $program ]] || fail "cargo built no $target."
@@ -29,13 +29,15 @@ built() {
 
 if [[ $test == privacy::* || $test == drills::* ]]; then
     echo "Building Socialize with a leak, a panic and a hang."
-    leaking=$(built socialize build --bin socialize --features leak-canary)
+    leaking=$(built socialize build --package socialize --bin socialize --features leak-canary)
     # The next build replaces this file.
     cp "$leaking" "$scratch/leaking"
     export SOCIALIZE_LEAKING_PROGRAM=$scratch/leaking
 fi
 echo "Building the test."
-program=$(built stack test --test stack --no-run)
+program=$(built stack test --package socialize --test stack --no-run)
+SOCIALIZE_LABORATORY=$(built laboratory build --package laboratory --bin laboratory)
+export SOCIALIZE_LABORATORY
 
 "$stack/render.sh" --file deploy/compose.yaml --file deploy/compose.observability.yaml >"$scratch/compose.json"
 SOCIALIZE_STACK_COMPOSE_FILE=$scratch/compose.json \

@@ -6,19 +6,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::Parser;
 use domain::ids::UserId;
 use http::StatusCode;
 use telemetry::{Telemetry, TelemetrySettings};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{ChosenDeadLetters, DeadLettersCommand, OperatorCommand, Settings};
+use crate::config::{self, ChosenDeadLetters, DeadLettersCommand, OperatorCommand, Settings};
 use crate::config::{DatabaseSettings, Mistakes};
 use crate::database::Database;
 use crate::dead_letters::{self, Format, Selection};
 use crate::erasure::{self, Succession};
 use crate::gauges::{self, Difference};
 use crate::mail;
+use crate::memory;
 use crate::operators::{self, Operator};
 use crate::start;
 use crate::text::EmailAddress;
@@ -26,8 +28,32 @@ use crate::text::EmailAddress;
 /// Exit code for errors in the configuration or on the command line.
 const EXIT_MISTAKE: u8 = 2;
 
+/// Parses the command line, runs the command, and returns the exit code of the process. `work` gets the
+/// arguments and the environment.
+pub fn run<A: Parser>(
+    work: impl AsyncFnOnce(A, Vec<(String, String)>) -> anyhow::Result<ExitCode>,
+) -> ExitCode {
+    memory::give_back_large_blocks();
+    // Before parsing flags, which read the environment as well.
+    let variables = match config::environment() {
+        Ok(variables) => variables,
+        Err(mistakes) => return report(&mistakes.into()),
+    };
+    let arguments = A::parse();
+    // The process's only cryptography provider. Installing fails only if it is already installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&anyhow::Error::from(error)),
+    };
+    let result = runtime.block_on(work(arguments, variables));
+    // Blocking tasks that still run must not delay the exit.
+    runtime.shutdown_background();
+    result.unwrap_or_else(|error| report(&error))
+}
+
 /// Prints the error of a command and returns its exit code: 2 for configuration errors, 1 for all others.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     let is_mistake = error.is::<Mistakes>();
     let text = if is_mistake { error.to_string() } else { format!("Error: {error:#}") };
     // If standard error is closed, the message is lost.

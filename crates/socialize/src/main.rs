@@ -3,33 +3,12 @@
 use std::process::ExitCode;
 
 use catalogue::labels::Role;
-use clap::Parser;
 use nix::sys::stat::{Mode, umask};
 use socialize::command;
-use socialize::config::{self, Arguments, Command, DemoSettings, GaugesCommand, Settings, SimulateSettings};
-use socialize::memory;
+use socialize::config::{Arguments, Command, GaugesCommand, Settings};
 
 fn main() -> ExitCode {
-    memory::give_back_large_blocks();
-    // Before parsing flags, which read the environment as well.
-    let variables = match config::environment() {
-        Ok(variables) => variables,
-        Err(mistakes) => return command::report(&mistakes.into()),
-    };
-    let arguments = Arguments::parse();
-    // The process's only cryptography provider. Installing fails only if it is already installed.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return command::report(&anyhow::Error::from(error)),
-    };
-    let result = runtime.block_on(run(arguments.command, &variables));
-    // Blocking tasks that still run must not delay the exit.
-    runtime.shutdown_background();
-    match result {
-        Ok(code) => code,
-        Err(error) => command::report(&error),
-    }
+    command::run(async |arguments: Arguments, variables| run(arguments.command, &variables).await)
 }
 
 async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
@@ -47,12 +26,6 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Migrate(arguments) => {
             let database = Settings::check_database(&arguments, variables)?;
             command::migrate(&database).await?;
-        }
-        Command::Demo(arguments) => {
-            return socialize::demo::run(DemoSettings::check(&arguments, variables)?).await;
-        }
-        Command::Simulate(arguments) => {
-            return socialize::simulate::run(SimulateSettings::check(&arguments)?).await;
         }
         Command::Operator { command } => return command::manage_operators(command, variables).await,
         Command::EraseUser { user, settings } => {

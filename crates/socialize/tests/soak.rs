@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use test_support::TestDatabase;
-use test_support::process::{Launch, Process, program};
+use test_support::process::{Launch, Process};
 
 /// Requests a second, far below what two cores can serve.
 const USUAL_RATE: f64 = 200.0;
@@ -80,7 +80,10 @@ async fn nothing_grows() {
         .await;
     let minutes = setting("SOAK_MINUTES", 10.0);
     let rate = setting("SOAK_RATE", USUAL_RATE);
-    let simulation = Launch::of(program(&["simulate", "--seed", "1"])).arguments(&[
+    let simulation = Launch::laboratory(&[
+        "simulate",
+        "--seed",
+        "1",
         "--target",
         &format!("http://{}", process.public()),
         "--mail-directory",

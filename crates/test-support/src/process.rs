@@ -87,6 +87,11 @@ impl Launch {
         self.variable("SOCIALIZE_SERVE_WORKS", "false")
     }
 
+    /// The laboratory with these arguments.
+    pub fn laboratory(arguments: &[&str]) -> Self {
+        Self::of(bare(Command::new(laboratory()))).arguments(arguments)
+    }
+
     /// A command without any settings.
     pub fn of(command: Command) -> Self {
         Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
@@ -173,6 +178,12 @@ pub fn program(arguments: &[&str]) -> Command {
     let mut command = bare(Command::new(executable()));
     command.args(arguments);
     command
+}
+
+/// The laboratory's program. Cargo builds for a test only the programs of its own package, so the script that
+/// runs the test builds it and names it here.
+pub fn laboratory() -> OsString {
+    variable("SOCIALIZE_LABORATORY").expect("SOCIALIZE_LABORATORY, which ./test sets for this test")
 }
 
 /// A command that inherits nothing and whose output is captured.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use socialize::cluster::{
+use cluster::{
     ClusterError, ClusterSettings, Durability, InitializedCluster, PARENT_VARIABLE, free_loopback_port,
 };
 

@@ -50,13 +50,7 @@ impl Mistakes {
     }
 
     /// Parses a value, or returns the default if there is none.
-    pub(super) fn parse<T: FromStr>(
-        &mut self,
-        setting: &str,
-        value: Option<&str>,
-        default: T,
-        right: &str,
-    ) -> T {
+    pub fn parse<T: FromStr>(&mut self, setting: &str, value: Option<&str>, default: T, right: &str) -> T {
         let Some(value) = value else { return default };
         value.trim().parse().unwrap_or_else(|_| {
             self.add(setting, format!("{value:?} is not {right}"));
@@ -65,7 +59,7 @@ impl Mistakes {
     }
 
     /// Parses a duration such as `500ms`, `15s` or `2m` and checks its bounds.
-    pub(super) fn duration(
+    pub fn duration(
         &mut self,
         setting: &str,
         value: Option<&str>,

@@ -74,7 +74,7 @@ fn problem(url: &Secret) -> Option<String> {
 }
 
 /// Returns whether it is a PostgreSQL URL.
-pub(super) fn is_postgres(url: &Secret) -> bool {
+pub fn is_postgres(url: &Secret) -> bool {
     Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "postgres" | "postgresql"))
 }
 

@@ -5,19 +5,18 @@ mod arguments;
 mod blobs;
 mod check;
 mod database;
-mod demo;
 mod environment;
 mod mail;
 mod publishing;
 mod settings;
 
 pub use arguments::{
-    Arguments, ChosenDeadLetters, Command, DeadLettersCommand, DemoArguments, DoctorArguments, GaugesCommand,
-    OperatorCommand, ServeArguments, SimulateArguments,
+    Arguments, ChosenDeadLetters, Command, DeadLettersCommand, DoctorArguments, GaugesCommand,
+    OperatorCommand, ServeArguments,
 };
 pub use check::Mistakes;
 pub(crate) use database::has_unescaped_at;
-pub use demo::{Behaviour, DemoSettings, SimulateSettings};
+pub use database::is_postgres;
 pub use environment::environment;
 pub(crate) use settings::SECRETS;
 pub use settings::{DatabaseSettings, ListenSettings, LogOutputSettings, Settings};

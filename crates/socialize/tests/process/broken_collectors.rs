@@ -6,12 +6,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use cluster::free_loopback_port;
 use exposition::Exposition;
 use http::Method;
 use nix::sys::signal::Signal;
 use otlp_sink::{Answer as SinkAnswer, Export, OtlpSink};
 use serde_json::{Value, json};
-use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
 use test_support::process::{Launch, Process, User, eventually};
 

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use cluster::{Cluster, ClusterSettings, Durability};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
-use socialize::cluster::{Cluster, ClusterSettings, Durability};
 use sqlx::postgres::PgPoolOptions;
 use tempfile::TempDir;
 use test_support::process::{Launch, Process, User, eventually};

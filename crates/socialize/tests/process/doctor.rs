@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::path::Path;
 
+use cluster::free_loopback_port;
 use otlp_sink::{Answer as SinkAnswer, OtlpSink};
 use serde_json::Value;
-use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
 use test_support::process::{Launch, program};
 

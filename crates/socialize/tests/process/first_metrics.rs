@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cluster::free_loopback_port;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point};
 use otlp_sink::OtlpSink;
-use socialize::cluster::free_loopback_port;
 use test_support::TestDatabase;
 use test_support::process::Launch;
 use tokio::time::Instant;

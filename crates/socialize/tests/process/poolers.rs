@@ -4,9 +4,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use cluster::free_loopback_port;
 use http::Method;
 use serde_json::json;
-use socialize::cluster::free_loopback_port;
 use tempfile::TempDir;
 use test_support::TestDatabase;
 use test_support::process::{Launch, User, eventually};

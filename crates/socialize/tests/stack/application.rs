@@ -4,8 +4,8 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::process::Command;
 
+use cluster::{Cluster, ClusterSettings, Durability};
 use reqwest::Client;
-use socialize::cluster::{Cluster, ClusterSettings, Durability};
 
 use crate::compose::{Compose, SECRETS};
 use crate::programs::Program;

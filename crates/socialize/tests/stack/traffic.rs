@@ -10,7 +10,6 @@ use axum::routing::post;
 use http::StatusCode;
 use reqwest::Client;
 use serde_json::json;
-use socialize::simulate::GONE_ENDPOINT;
 use tokio::net::TcpListener;
 
 use crate::application::{API, Application, BLOBS_DIRECTORY, MAIL_DIRECTORY};
@@ -21,6 +20,9 @@ pub(crate) const RATE: &str = "12";
 
 /// Duration of each fault: longer than the delays between attempts, shorter than users' patience.
 const TROUBLE: Duration = Duration::from_secs(4);
+
+/// Path of the endpoint that has ceased to exist, as in `crates/laboratory/src/simulate/team.rs`.
+const GONE_ENDPOINT: &str = "gone";
 
 /// One post in this many fails at the first attempt.
 const UNSTEADY: usize = 5;
@@ -48,7 +50,7 @@ impl People {
             Router::new().route(&format!("/{GONE_ENDPOINT}"), post(gone)).route("/{endpoint}", post(take));
         tokio::spawn(async move { axum::serve(listener, router).await });
 
-        let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+        let mut command = Command::new(test_support::process::laboratory());
         command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);
         command.args(["--publishing-endpoint", &endpoint, "--rate", RATE, "--for", "1h", "--seed", "7"]);
         Self { simulation: Program::start("people", command, logs) }

@@ -77,7 +77,7 @@ async fn nobody_there(drills: &mut Drills) {
 async fn people_at_work(drills: &mut Drills) {
     let explained = &[("BugReported", "some of the simulated people report bugs")];
     let people = async |world: &mut World| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+        let mut command = Command::new(test_support::process::laboratory());
         command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);
         // They exit before the time is over.
         command.args(["--rate", "12", "--for", "50s", "--seed", "7"]);
@@ -330,7 +330,7 @@ async fn endpoint_failing(drills: &mut Drills) {
                 };
                 let router = Router::new().fallback(answer);
                 tokio::spawn(async move { axum::serve(listener, router).await });
-                let mut command = Command::new(env!("CARGO_BIN_EXE_socialize"));
+                let mut command = Command::new(test_support::process::laboratory());
                 command.arg("simulate").args(["--target", API, "--mail-directory", MAIL_DIRECTORY]);
                 command.args([
                     "--publishing-endpoint",

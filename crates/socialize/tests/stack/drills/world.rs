@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use cluster::DatabaseUrl;
 use monitoring::files::write_rules;
 use monitoring::query::{Recording, Scale, Total};
 use reqwest::Client;
-use socialize::cluster::DatabaseUrl;
 
 use super::alerts::Alerts;
 use super::mail_server::MailServer;

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use cluster::Cluster;
 use futures_util::{StreamExt, stream};
 use reqwest::Client;
 use serde_json::Value;
-use socialize::cluster::Cluster;
 
 use super::peers::Peers;
 use crate::application::{API, Application, Build};

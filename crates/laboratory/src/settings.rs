@@ -1,0 +1,248 @@
+//! Checked settings of `demo` and `simulate`.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socialize::config::{Mistakes, ServeArguments, Settings, is_postgres};
+use socialize::secret::Secret;
+use url::Url;
+
+use crate::arguments::{DemoArguments, SimulateArguments};
+
+/// All settings of `demo`.
+pub(crate) struct DemoSettings {
+    /// Duration of the demo; `None` to run until interrupted.
+    pub duration: Option<Duration>,
+    /// Path of the report.
+    pub report: Option<PathBuf>,
+    /// Directory of the database, e-mails and logs.
+    pub data_directory: PathBuf,
+    /// URL of a server to use instead of the bundled one.
+    pub database_url: Option<Secret>,
+    /// Directory of the Postgres programs.
+    pub postgres_binaries: Option<PathBuf>,
+    /// Rate and seed of the simulated people.
+    pub behaviour: Behaviour,
+    /// If true, plain lines are printed instead of the live view.
+    pub plain: bool,
+    /// Settings of the server. Database and secret are known only when the data directory is open,
+    /// and are set then.
+    pub serve: Settings,
+}
+
+/// All settings of `simulate`.
+pub(crate) struct SimulateSettings {
+    /// Base URL of the Socialize that is used.
+    pub target: Url,
+    /// Directory of the simulated people's e-mails.
+    pub mail_directory: PathBuf,
+    /// Duration of the simulation.
+    pub duration: Duration,
+    /// Path of the report.
+    pub report: Option<PathBuf>,
+    /// Base URL of the workspaces' publishing endpoints.
+    pub publishes_to: Option<String>,
+    /// Rate and seed of the simulated people.
+    pub behaviour: Behaviour,
+    /// If true, the target may be another machine.
+    pub any_host: bool,
+}
+
+/// Behaviour of simulated people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Behaviour {
+    /// Rate of all people together, in actions a second.
+    pub rate: f64,
+    /// Seed of their choices.
+    pub seed: u64,
+}
+
+/// From slow enough to watch, to the highest rate that one machine can be expected to serve.
+const RATES: RangeInclusive<f64> = 0.1..=2_000.0;
+/// From a second to a year.
+const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(365 * 24 * 3600);
+const DEFAULT_RATE: f64 = 20.0;
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+const DEFAULT_OPERATIONS_LISTEN: &str = "127.0.0.1:9464";
+
+impl DemoSettings {
+    /// Checks all settings and reports all errors together. From the environment, only the
+    /// variables of OpenTelemetry are used: the demo runs its own server, to which settings for
+    /// another one must not apply.
+    ///
+    /// # Errors
+    /// Returns all errors, none of which quotes a secret.
+    pub(crate) fn check(arguments: &DemoArguments, variables: &[(String, String)]) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let duration = arguments
+            .duration
+            .as_deref()
+            .map(|value| mistakes.duration("--for", Some(value), *LENGTHS.start(), LENGTHS));
+        let behaviour = behaviour(&mut mistakes, arguments.rate.as_deref(), arguments.seed.as_deref());
+        let public = address(&mut mistakes, "--listen", arguments.listen.as_deref(), DEFAULT_LISTEN);
+        let operations = address(
+            &mut mistakes,
+            "--operations-listen",
+            arguments.operations_listen.as_deref(),
+            DEFAULT_OPERATIONS_LISTEN,
+        );
+        if public == operations && public.port() != 0 {
+            mistakes.add("--operations-listen", "must differ from --listen: it is private");
+        }
+        let database_url = arguments.database_url.as_ref().map(Secret::new);
+        if let Some(url) = &database_url
+            && !is_postgres(url)
+        {
+            mistakes.add("DATABASE_URL", "is not a URL such as postgres://user@host/database");
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Self {
+            duration,
+            report: arguments.json.clone(),
+            data_directory: arguments.data_directory.clone(),
+            database_url,
+            postgres_binaries: arguments.postgres_binaries.clone(),
+            behaviour,
+            plain: arguments.plain,
+            serve: serve(arguments, public, operations, variables)?,
+        })
+    }
+}
+
+/// Builds the settings of the demo's server with the same checks as for any other.
+fn serve(
+    arguments: &DemoArguments,
+    public: SocketAddr,
+    operations: SocketAddr,
+    variables: &[(String, String)],
+) -> Result<Settings, Mistakes> {
+    let text = |path: PathBuf| path.to_string_lossy().into_owned();
+    let directory = &arguments.data_directory;
+    let arguments = ServeArguments {
+        database_url: Some("postgres://filled.in.later/socialize".to_owned()),
+        listen: Some(public.to_string()),
+        operations_listen: Some(operations.to_string()),
+        mail_directory: Some(text(directory.join("mail"))),
+        blobs_directory: Some(text(directory.join("blobs"))),
+        mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
+        // The demo's own receiver of posts.
+        publishing_allowed_networks: Some("127.0.0.1".to_owned()),
+        // There is no load balancer.
+        drain_delay: Some("0s".to_owned()),
+        // Short, because somebody is watching the screen.
+        gauge_interval: Some("1s".to_owned()),
+        gauge_check_interval: Some("10s".to_owned()),
+        // The demo itself writes to standard output.
+        log_format: Some("none".to_owned()),
+        log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
+        environment: Some("demo".to_owned()),
+        // A few simulated people do the work of many.
+        organizations_per_user: Some("1000000".to_owned()),
+        writes_per_user: Some("1000000".to_owned()),
+        ..ServeArguments::default()
+    };
+    let telemetry = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned();
+    let secret = ("SOCIALIZE_SECRET".to_owned(), "filled in when the data directory is open".to_owned());
+    Settings::check(&arguments, &telemetry.chain([secret]).collect::<Vec<_>>())
+}
+
+impl SimulateSettings {
+    /// Checks all settings and reports all errors together.
+    ///
+    /// # Errors
+    /// Returns all errors.
+    pub(crate) fn check(arguments: &SimulateArguments) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        let duration = mistakes.duration("--for", Some(&arguments.duration), *LENGTHS.start(), LENGTHS);
+        let behaviour = behaviour(&mut mistakes, arguments.rate.as_deref(), arguments.seed.as_deref());
+        let target = Url::parse(&arguments.target)
+            .ok()
+            .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        if target.is_none() {
+            mistakes.add(
+                "--target",
+                format!("{:?} is not a URL such as http://127.0.0.1:8080", arguments.target),
+            );
+        }
+        if !arguments.mail_directory.is_dir() {
+            let path = arguments.mail_directory.display();
+            let right = "it must be the directory that the target's SOCIALIZE_MAIL_DIRECTORY names";
+            mistakes.add("--mail-directory", format!("{path} is no directory: {right}"));
+        }
+        let endpoint = arguments.publishing_endpoint.as_deref();
+        let publishes_to = endpoint.map(|url| url.trim_end_matches('/').to_owned());
+        let is_url = |url: &String| {
+            Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none())
+        };
+        if let Some(url) = publishes_to.as_ref().filter(|url| !is_url(url)) {
+            mistakes
+                .add("--publishing-endpoint", format!("{url:?} is not a URL such as http://127.0.0.1:9000"));
+        }
+        let settings = target.map(|target| Self {
+            target,
+            mail_directory: arguments.mail_directory.clone(),
+            duration,
+            report: arguments.json.clone(),
+            publishes_to,
+            behaviour,
+            any_host: arguments.i_own_this_host,
+        });
+        mistakes.or(settings)
+    }
+}
+
+fn behaviour(mistakes: &mut Mistakes, rate: Option<&str>, seed: Option<&str>) -> Behaviour {
+    let right = format!("a number from {} to {}", RATES.start(), RATES.end());
+    let rate = mistakes.parse("--rate", rate, DEFAULT_RATE, &right);
+    if !RATES.contains(&rate) {
+        mistakes.add("--rate", format!("{rate} is not {right}"));
+    }
+    // Short enough to retype.
+    let random = u64::from(rand::random::<u16>());
+    let seed = mistakes.parse("--seed", seed, random, "a whole number");
+    Behaviour { rate, seed }
+}
+
+fn address(mistakes: &mut Mistakes, flag: &str, value: Option<&str>, default: &str) -> SocketAddr {
+    let fallback = SocketAddr::from(([127, 0, 0, 1], 0));
+    mistakes.parse(flag, Some(value.unwrap_or(default)), fallback, "an address such as 127.0.0.1:8080")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let arguments = DemoArguments {
+            duration: Some("soon".to_owned()),
+            rate: Some("0".to_owned()),
+            seed: Some("-1".to_owned()),
+            listen: Some("here".to_owned()),
+            database_url: Some("postgres at home".to_owned()),
+            ..DemoArguments::default()
+        };
+        let mistakes = DemoSettings::check(&arguments, &[]).err().expect("mistakes").to_string();
+        for setting in ["--for:", "--rate:", "--seed:", "--listen:", "DATABASE_URL:"] {
+            assert!(mistakes.contains(setting), "{setting} is missing in {mistakes}");
+        }
+        assert!(!mistakes.contains("at home"), "a database URL holds a password: {mistakes}");
+    }
+
+    #[test]
+    fn only_variables_of_opentelemetry_reach_the_demo() {
+        let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let variables = [
+            variable("SOCIALIZE_DATABASE_URL", "postgres://production.example/socialize"),
+            variable("SOCIALIZE_UNKNOWN", "1"),
+            variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4317"),
+        ];
+        let settings = DemoSettings::check(&DemoArguments::default(), &variables).expect("settings");
+        assert!(settings.serve.otlp.is_some());
+        assert!(!settings.serve.database.url.expose().contains("production"));
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests of the program as people run it.
+
+mod demo;
+mod simulate;
