@@ -17,7 +17,7 @@ use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
 use crate::outbound::Outbound;
 use crate::passwords::{PasswordHashing, Passwords};
-use crate::queue::JobSignals;
+use crate::queue::Queue;
 use crate::quotas::QuotaSettings;
 use crate::rate_limit::{RateLimitSettings, RateLimits};
 use crate::requirements::Requirements;
@@ -37,8 +37,8 @@ pub struct AppState {
     pub telemetry: Telemetry,
     /// Counts and logs business facts.
     pub signals: Signals,
-    /// Metrics and log lines of background work.
-    pub jobs: JobSignals,
+    /// Background work.
+    pub queue: Queue,
     /// Gauges sampled from the database.
     pub gauges: GaugeSignals,
     pub mail: Mail,
@@ -99,6 +99,12 @@ impl App {
 
     pub fn new(state: AppState) -> Self {
         Self { inner: Arc::new(state) }
+    }
+}
+
+impl AsRef<Queue> for App {
+    fn as_ref(&self) -> &Queue {
+        &self.queue
     }
 }
 

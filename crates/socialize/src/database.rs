@@ -5,10 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use catalogue::database_operation::DatabaseOperation;
-use catalogue::events;
-use catalogue::labels::{ConnectionPool, ConnectionState, DatabaseSystem, ErrorCode};
-use catalogue::metrics;
-use catalogue::scopes;
+use catalogue::labels::{ConnectionPool, ConnectionState, DatabaseSystem};
+use catalogue::{events, metrics, scopes};
 use futures_util::FutureExt;
 use signal::metric::Label;
 use sqlx::pool::PoolConnection;
@@ -19,8 +17,6 @@ use telemetry::record::SpanKind;
 use telemetry::{
     ClosedSet, DatabaseCause, DatabaseOutcome, ErrorType, FamilyDescription, Operations, SqlState, Telemetry,
 };
-
-use crate::error::Error;
 
 /// The server cancels slow statements itself. If it has not responded this long after its limit, it is frozen
 /// or unreachable.
@@ -154,22 +150,6 @@ impl From<sqlx::Error> for DatabaseError {
         let sql_state = response.and_then(|response| SqlState::from_code(&response.code()?));
         let constraint = response.and_then(|response| response.constraint().map(str::to_owned));
         Self { error_type, sql_state, constraint }
-    }
-}
-
-/// Foreign keys to the caller, in statements that run without looking up the caller first.
-const REFERENCES_TO_THE_CALLER: [&str; 3] =
-    ["organizations_created_by_fkey", "feedback_reports_reporter_id_fkey", "idempotency_keys_user_id_fkey"];
-
-impl From<DatabaseError> for Error {
-    #[track_caller]
-    fn from(error: DatabaseError) -> Self {
-        // The token is valid but its account no longer exists, for example after restoring an older backup.
-        if REFERENCES_TO_THE_CALLER.iter().any(|constraint| error.violates(constraint)) {
-            let message = "The account of this access token does not exist.";
-            return Error::refused(ErrorCode::Unauthenticated, message);
-        }
-        Error::failed(error.error_type)
     }
 }
 

@@ -11,7 +11,6 @@ use nix::sys::statvfs::statvfs;
 use telemetry::{ClosedSet, Telemetry};
 
 use crate::blobs::BlobStoreSettings;
-use crate::config::Settings;
 
 /// Interval at which a disk is measured.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -34,14 +33,14 @@ impl Room {
 
 type Rooms = Arc<Mutex<[Option<Room>; Disk::ALL.len()]>>;
 
-/// Reports the disks of these settings as long as the process lives. A setting that is not on disk has no
+/// Reports the disks of the log file and the blobs as long as the process lives. What is not on disk has no
 /// series.
-pub(crate) fn report(telemetry: &Telemetry, settings: &Settings) {
+pub(crate) fn report(telemetry: &Telemetry, log_file: Option<&Path>, blobs: &BlobStoreSettings) {
     let mut paths = Vec::new();
-    if let Some(file) = &settings.log.file {
-        paths.push((Disk::Logs, directory_of(&file.path)));
+    if let Some(file) = log_file {
+        paths.push((Disk::Logs, directory_of(file)));
     }
-    if let BlobStoreSettings::Directory(directory) = &settings.blobs.store {
+    if let BlobStoreSettings::Directory(directory) = blobs {
         paths.push((Disk::Blobs, directory.clone()));
     }
     let rooms = Rooms::default();

@@ -73,7 +73,7 @@ impl Email {
 
     /// Enqueues the e-mail; the worker sends it if the transaction commits.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
-        enqueue(app, transaction, NewJob { owner: self.owner(), ..NewJob::of(&self) }).await
+        enqueue(&app.queue, transaction, NewJob { owner: self.owner(), ..NewJob::of(&self) }).await
     }
 
     /// Enqueues an e-mail about a content item for each of `recipients`. Several e-mails about the same item
@@ -100,7 +100,7 @@ impl Email {
                 Some(format!("{}:{content_item}:{recipient}:{decision}", template.as_str()));
             let owner = JobOwner::ContentItem(content_item);
             let job = NewJob { run_at, owner, deduplication_key, ..NewJob::of(&payload) };
-            enqueue(app, transaction, job).await?;
+            enqueue(&app.queue, transaction, job).await?;
         }
         Ok(())
     }

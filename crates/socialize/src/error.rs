@@ -15,6 +15,12 @@ use telemetry::http_server::{Abandoned, REQUEST_ID};
 use telemetry::{ClosedSet, ErrorType, TraceId};
 use utoipa::ToSchema;
 
+use crate::blobs::BlobError;
+use crate::database::DatabaseError;
+use crate::passwords::HashingError;
+use crate::quotas::QuotaReached;
+use crate::rate_limit::LimitError;
+
 /// Message for a client whose body ended before it was complete.
 const INCOMPLETE_BODY: &str = "The body ended before it was complete.";
 
@@ -165,6 +171,60 @@ impl From<Refusal> for Error {
 impl From<TriageRefusal> for Error {
     fn from(refusal: TriageRefusal) -> Self {
         Self::refused(ErrorCode::TransitionRefused, refusal.message())
+    }
+}
+
+/// Foreign keys to the caller, in statements that run without looking up the caller first.
+const REFERENCES_TO_THE_CALLER: [&str; 3] =
+    ["organizations_created_by_fkey", "feedback_reports_reporter_id_fkey", "idempotency_keys_user_id_fkey"];
+
+impl From<DatabaseError> for Error {
+    #[track_caller]
+    fn from(error: DatabaseError) -> Self {
+        // The token is valid but its account no longer exists, for example after restoring an older backup.
+        if REFERENCES_TO_THE_CALLER.iter().any(|constraint| error.violates(constraint)) {
+            let message = "The account of this access token does not exist.";
+            return Error::refused(ErrorCode::Unauthenticated, message);
+        }
+        Error::failed(error.error_type)
+    }
+}
+
+impl From<BlobError> for Error {
+    #[track_caller]
+    fn from(BlobError(error_type): BlobError) -> Self {
+        Error::failed(match error_type {
+            ErrorType::Timeout => ErrorType::Timeout,
+            // The file is lost or corrupt: a retry does not help.
+            ErrorType::NotFound | ErrorType::InvalidData => ErrorType::InvalidData,
+            // A network or store failure; the operation's own record has the details.
+            _ => ErrorType::Unavailable,
+        })
+    }
+}
+
+impl From<HashingError> for Error {
+    #[track_caller]
+    fn from(HashingError(error_type): HashingError) -> Self {
+        Error::failed(error_type)
+    }
+}
+
+impl From<LimitError> for Error {
+    #[track_caller]
+    fn from(error: LimitError) -> Self {
+        match error {
+            LimitError::Reached { message, retry_after_seconds } => {
+                Error::rate_limited(message, retry_after_seconds)
+            }
+            LimitError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<QuotaReached> for Error {
+    fn from(QuotaReached(message): QuotaReached) -> Self {
+        Error::refused(ErrorCode::QuotaReached, message)
     }
 }
 
@@ -474,5 +534,18 @@ mod tests {
         }
         let exists = |name: &str| ErrorType::ALL.iter().any(|error_type| error_type.as_str() == name);
         assert!(STATUSES.iter().all(|(name, ..)| exists(name)), "a row names no kind of failure");
+    }
+
+    #[test]
+    fn the_status_of_a_failure_of_the_store_follows_from_the_failure() {
+        for error_type in ErrorType::ALL {
+            let expected = match error_type.as_str() {
+                // The file is gone or changed.
+                "not_found" | "invalid_data" => 500,
+                _ => 503,
+            };
+            let response = Error::from(BlobError(*error_type)).into_response();
+            assert_eq!(response.status(), expected, "{error_type:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::config::Settings;
+use crate::config::{FEWEST_CONNECTIONS, Settings};
 use crate::listener::ConnectionLimits;
 
 /// Files needed besides client connections and those that settings imply: outbound calls, log files, the
@@ -13,8 +13,6 @@ use crate::listener::ConnectionLimits;
 const RESERVE: usize = 128;
 /// Maximum number of client connections that one process serves well.
 const MOST_CONNECTIONS: usize = 2_000;
-/// Minimum number of client connections.
-pub(crate) const FEWEST_CONNECTIONS: usize = 16;
 /// One client network may hold one in this many connections.
 const SHARE_OF_ONE_CLIENT: usize = 4;
 

@@ -37,8 +37,8 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::listener::{End, Services, Shares, accept};
 use crate::routes::health::{live, ready};
-use crate::start::{COMMIT, VERSION};
 use crate::unreadable::UnreadableRecorder;
+use crate::version::{COMMIT, VERSION};
 
 /// Maximum time for the listener to shut down.
 const END_LIMIT: Duration = Duration::from_secs(1);

@@ -13,16 +13,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
-use serde::{Deserialize, Deserializer};
 use telemetry::ErrorType;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::{RefOr, Schema};
 
-use crate::error::Error;
-use crate::extract::ClientAddress;
+use crate::client_address::ClientAddress;
 use crate::fair_queue::{FairQueue, Turn};
 use crate::secret::Secret;
-use crate::text::EmailAddress;
 
 /// Cost of password hashing, and its concurrency.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +67,10 @@ struct StoredHash {
     output: Output,
 }
 
+/// Reason why no hash was computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashingError(pub ErrorType);
+
 /// Result of comparing a password with a stored hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verification {
@@ -104,15 +103,15 @@ impl Passwords {
     ///
     /// # Errors
     /// If the queue is full.
-    pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, Error> {
-        self.turns.turn(client).await.ok_or_else(|| Error::failed(ErrorType::Unavailable))
+    pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, HashingError> {
+        self.turns.turn(client).await.ok_or_else(|| HashingError(ErrorType::Unavailable))
     }
 
     /// Hashes a password with a new salt and returns a PHC string.
     ///
     /// # Errors
     /// If the process is shutting down.
-    pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, Error> {
+    pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, HashingError> {
         let password = password.clone();
         self.compute(turn, move |hasher| hasher.hash(&password)).await
     }
@@ -126,7 +125,7 @@ impl Passwords {
         turn: HashingTurn,
         password: &Secret,
         stored: Option<&Secret>,
-    ) -> Result<Verification, Error> {
+    ) -> Result<Verification, HashingError> {
         let (password, stored) = (password.clone(), stored.cloned());
         self.compute(turn, move |hasher| hasher.verify(&password, stored.as_ref())).await
     }
@@ -140,8 +139,8 @@ impl Passwords {
     async fn compute<T: Send + 'static>(
         &self,
         turn: HashingTurn,
-        work: impl FnOnce(&Hasher) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl FnOnce(&Hasher) -> Result<T, HashingError> + Send + 'static,
+    ) -> Result<T, HashingError> {
         let hasher = self.hasher.clone();
         let computing = tokio::task::spawn_blocking(move || {
             // Held until the memory is free again, even if the client has disconnected.
@@ -151,20 +150,20 @@ impl Passwords {
         match computing.await {
             Ok(result) => result,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_shutting_down) => Err(Error::failed(ErrorType::Unavailable)),
+            Err(_shutting_down) => Err(HashingError(ErrorType::Unavailable)),
         }
     }
 }
 
 impl Hasher {
-    fn hash(&self, password: &Secret) -> Result<Secret, Error> {
+    fn hash(&self, password: &Secret) -> Result<Secret, HashingError> {
         let salt = Salt::generate();
         let output = self.output(&self.argon2, password, &salt, Params::DEFAULT_OUTPUT_LEN)?;
         let hash = StoredHash { argon2: self.argon2.clone(), salt, output };
-        hash.to_text().map(Secret::new).map_err(|_| Error::failed(ErrorType::Internal))
+        hash.to_text().map(Secret::new).map_err(|_| HashingError(ErrorType::Internal))
     }
 
-    fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, Error> {
+    fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verification, HashingError> {
         // An unreadable stored hash matches no password; only a reset helps.
         let stored = stored.and_then(|stored| StoredHash::parse(stored.expose()));
         let compared = stored.as_ref().unwrap_or(&self.nobodys_hash);
@@ -186,7 +185,7 @@ impl Hasher {
         password: &Secret,
         salt: &Salt,
         length: usize,
-    ) -> Result<Output, Error> {
+    ) -> Result<Output, HashingError> {
         self.computed.fetch_add(1, Relaxed);
         let idle = || self.idle_memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut memory = idle().pop().unwrap_or_default();
@@ -199,7 +198,7 @@ impl Hasher {
         let computed = argon2.hash_password_into_with_memory(bytes, salt, &mut output, &mut memory[..]);
         idle().push(memory);
         let output = computed.ok().and_then(|()| Output::new(&output).ok());
-        output.ok_or_else(|| Error::failed(ErrorType::Internal))
+        output.ok_or_else(|| HashingError(ErrorType::Internal))
     }
 }
 
@@ -224,108 +223,6 @@ impl StoredHash {
     }
 }
 
-/// A new password. Only its length is required: rules about kinds of characters lead to passwords that are
-/// hard to remember and easy to guess.
-#[derive(Clone)]
-pub struct NewPassword(Secret);
-
-const MIN_CHARACTERS: usize = 10;
-const MAX_CHARACTERS: usize = 128;
-
-/// The most common passwords of sufficient length.
-const COMMON: &[&str] = &[
-    "0123456789",
-    "0987654321",
-    "1234567890",
-    "1234567891",
-    "12345678910",
-    "123456789a",
-    "123123123123",
-    "1q2w3e4r5t",
-    "1q2w3e4r5t6y",
-    "1qaz2wsx3edc",
-    "abcd123456",
-    "abcdefghij",
-    "administrator",
-    "asdfghjkl;",
-    "changeme123",
-    "football123",
-    "iloveyou123",
-    "letmein123",
-    "password01",
-    "password12",
-    "password123",
-    "password1234",
-    "password12345",
-    "passwordpassword",
-    "q1w2e3r4t5",
-    "qwerty1234",
-    "qwerty12345",
-    "qwerty123456",
-    "qwertyuiop",
-    "welcome123",
-];
-
-impl NewPassword {
-    /// Validates a password. The error says what would be valid and never quotes the password.
-    ///
-    /// # Errors
-    /// If it is too short, too long, or a common password.
-    pub fn parse(password: Secret) -> Result<Self, String> {
-        let text = password.expose();
-        let length = text.chars().count();
-        if !(MIN_CHARACTERS..=MAX_CHARACTERS).contains(&length) {
-            return Err(format!("must have {MIN_CHARACTERS} to {MAX_CHARACTERS} characters, not {length}"));
-        }
-        let mut characters = text.chars();
-        let first = characters.next();
-        if characters.all(|character| Some(character) == first) {
-            return Err("must not be one character repeated".to_owned());
-        }
-        if COMMON.contains(&text.to_lowercase().as_str()) {
-            return Err("is one of the most common passwords: choose another, such as a few words".to_owned());
-        }
-        Ok(Self(password))
-    }
-
-    /// Rejects a password that equals the address.
-    ///
-    /// # Errors
-    /// If it does.
-    pub fn check_differs_from(&self, email: &EmailAddress) -> Result<(), Error> {
-        if self.0.expose().trim().eq_ignore_ascii_case(email.as_str()) {
-            return Err(Error::invalid_field("password", "must not be the e-mail address"));
-        }
-        Ok(())
-    }
-
-    pub fn secret(&self) -> &Secret {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for NewPassword {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::parse(Secret::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-    }
-}
-
-impl utoipa::PartialSchema for NewPassword {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
-            .description(Some(
-                "Not one character repeated, none of the most common ones, not the e-mail address.",
-            ))
-            .min_length(Some(MIN_CHARACTERS))
-            .max_length(Some(MAX_CHARACTERS))
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for NewPassword {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,7 +233,7 @@ mod tests {
     }
 
     /// Hashes on behalf of one client.
-    async fn hashed(passwords: &Passwords, password: &Secret) -> Result<Secret, Error> {
+    async fn hashed(passwords: &Passwords, password: &Secret) -> Result<Secret, HashingError> {
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
         passwords.hash(passwords.turn(client).await?, password).await
     }
@@ -386,7 +283,7 @@ mod tests {
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
         let taken = passwords.turn(client).await.expect("the only turn");
         let refused = hashed(&passwords, &Secret::new("correct horse battery")).await;
-        assert!(matches!(refused, Err(Error::Failed { error_type: ErrorType::Unavailable, .. })));
+        assert!(matches!(refused, Err(HashingError(ErrorType::Unavailable))));
         assert_eq!(passwords.computed(), 0);
         drop(taken);
         hashed(&passwords, &Secret::new("correct horse battery")).await.expect("room again");
@@ -418,20 +315,5 @@ mod tests {
     fn impossible_parameters_are_refused_at_start() {
         assert!(Passwords::new(PasswordHashing { memory_kib: 1, ..cheap() }).is_err());
         assert!(Passwords::new(PasswordHashing { at_once: 0, ..cheap() }).is_err());
-    }
-
-    #[test]
-    fn new_passwords_are_judged_by_length_and_commonness() {
-        let problem = |text: &str| NewPassword::parse(Secret::new(text)).err().unwrap_or_default();
-        assert_eq!(problem("nine char"), "must have 10 to 128 characters, not 9");
-        assert_eq!(problem(&"ab".repeat(65)), "must have 10 to 128 characters, not 130");
-        assert_eq!(problem("ßßßßßßßßßß"), "must not be one character repeated");
-        assert!(problem("PassWord123").contains("most common"));
-        for good in ["correct horse", "ten  chars", "пароль-пароль", &"ab".repeat(64)] {
-            assert_eq!(problem(good), "");
-        }
-        for common in COMMON {
-            assert!((MIN_CHARACTERS..=MAX_CHARACTERS).contains(&common.len()), "{common} cannot be chosen");
-        }
     }
 }

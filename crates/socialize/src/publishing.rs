@@ -80,7 +80,7 @@ impl Publication {
             )),
             ..NewJob::of(&self)
         };
-        enqueue_in_lane(app, transaction, job, self.workspace.uuid()).await
+        enqueue_in_lane(&app.queue, transaction, job, self.workspace.uuid()).await
     }
 }
 

@@ -7,11 +7,9 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
-use catalogue::labels::{ErrorCode, Quota};
+use catalogue::labels::Quota;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::UserId;
-
-use crate::error::Error;
 
 /// Settings. The defaults are far above what a legitimate team needs.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +21,9 @@ pub struct QuotaSettings {
     /// Maximum size of all attachments of one organization, in bytes.
     pub storage_per_organization: u64,
 }
+
+/// A quota that is used up, with the message for the user.
+pub struct QuotaReached(pub String);
 
 impl Default for QuotaSettings {
     fn default() -> Self {
@@ -48,8 +49,8 @@ impl QuotaSettings {
         i64::try_from(self.limit(quota)).unwrap_or(i64::MAX)
     }
 
-    /// The error of a request that would exceed a quota.
-    pub fn reached(&self, quota: Quota) -> Error {
+    /// The refusal of a request that would exceed a quota.
+    pub fn reached(&self, quota: Quota) -> QuotaReached {
         let limit = self.limit(quota);
         let message = match quota {
             Quota::OrganizationsPerUser => format!(
@@ -66,7 +67,7 @@ impl QuotaSettings {
                 limit >> 20
             ),
         };
-        Error::refused(ErrorCode::QuotaReached, message)
+        QuotaReached(message)
     }
 }
 

@@ -20,10 +20,9 @@ use domain::ids::UserId;
 use sqlx::postgres::types::PgInterval;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::database::{self, Database};
-use crate::error::Error;
-use crate::extract::ClientAddress;
 use crate::quotas::{PORTIONS, Portions};
 use crate::text::EmailAddress;
 use crate::token::Tokens;
@@ -133,6 +132,23 @@ pub enum LoginRefusal {
     Failed(database::DatabaseError),
 }
 
+/// Reasons not to count an action.
+pub enum LimitError {
+    /// There were too many.
+    Reached {
+        message: &'static str,
+        /// Seconds after which a retry makes sense; at least 1.
+        retry_after_seconds: u64,
+    },
+    Failed(database::DatabaseError),
+}
+
+impl From<database::DatabaseError> for LimitError {
+    fn from(error: database::DatabaseError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LimitReached {
     /// Seconds after which a retry makes sense; at least 1.
@@ -144,6 +160,10 @@ impl LimitReached {
     pub fn until(free_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let milliseconds = u64::try_from((free_at - now).num_milliseconds()).unwrap_or_default();
         Self { retry_after_seconds: milliseconds.div_ceil(1000).max(1) }
+    }
+
+    fn saying(self, message: &'static str) -> LimitError {
+        LimitError::Reached { message, retry_after_seconds: self.retry_after_seconds }
     }
 }
 
@@ -281,7 +301,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// If the client's network has caused too many.
-    pub async fn count_email(&self, email: &EmailAddress, client: ClientAddress) -> Result<bool, Error> {
+    pub async fn count_email(&self, email: &EmailAddress, client: ClientAddress) -> Result<bool, LimitError> {
         let now = self.clock.now();
         let address = email.as_str().as_bytes();
         let Limit { count, window } = self.settings.emails_to_one_address;
@@ -324,7 +344,7 @@ impl RateLimits {
         if let Some(free_at) = client_free_at {
             let message =
                 "Too many e-mails were requested from your network. Please wait before trying again.";
-            return Err(Error::rate_limited(message, LimitReached::until(free_at, now).retry_after_seconds));
+            return Err(LimitReached::until(free_at, now).saying(message));
         }
         Ok(recipient_free_at.is_none())
     }
@@ -333,7 +353,7 @@ impl RateLimits {
     ///
     /// # Errors
     /// If the user has sent too many, or the database fails.
-    pub async fn count_write(&self, user: UserId) -> Result<(), Error> {
+    pub async fn count_write(&self, user: UserId) -> Result<(), LimitError> {
         let Limit { count, window } = self.settings.writes;
         let portion = NonZeroUsize::new(count.get() / PORTIONS).unwrap_or(NonZeroUsize::MIN);
         if self.portions.take(user, portion, window, self.clock.now()) {
@@ -353,13 +373,13 @@ impl RateLimits {
     ///
     /// # Errors
     /// If the user has sent too many, or the database fails.
-    pub async fn count_report(&self, user: UserId) -> Result<(), Error> {
+    pub async fn count_report(&self, user: UserId) -> Result<(), LimitError> {
         let code = self.code(b"reports of", &[user.uuid().as_bytes()]);
         let message = "You have sent many feedback reports. Please wait before sending another.";
         self.count_action(Subject { code, limit: self.settings.reports }, message).await
     }
 
-    async fn count_action(&self, subject: Subject, refusal: &'static str) -> Result<(), Error> {
+    async fn count_action(&self, subject: Subject, refusal: &'static str) -> Result<(), LimitError> {
         let now = self.clock.now();
         let subjects = [subject];
         let mut connection = self.database.acquire().await?;
@@ -377,9 +397,7 @@ impl RateLimits {
             .await?;
         match free_at {
             None => Ok(()),
-            Some(free_at) => {
-                Err(Error::rate_limited(refusal, LimitReached::until(free_at, now).retry_after_seconds))
-            }
+            Some(free_at) => Err(LimitReached::until(free_at, now).saying(refusal)),
         }
     }
 

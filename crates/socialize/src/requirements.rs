@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
-use crate::doctor::{Finding, requirements};
+use crate::facts;
+use crate::finding::Finding;
 
 /// Latest knowledge about the requirements. Clones share it.
 #[derive(Clone)]
@@ -50,7 +51,7 @@ impl Requirements {
     /// If the database does not respond.
     pub(crate) async fn session(&self, options: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         if !self.are_met() {
-            let looked = requirements::look(options).await?;
+            let looked = facts::look(options).await?;
             let (session, missing) = match looked {
                 Ok((session, facts)) => (Some(session), facts.missing()),
                 Err(pooler) => (None, vec![pooler]),
@@ -61,7 +62,7 @@ impl Requirements {
         let mut session = PgConnection::connect_with(options).await?;
         if !self.missing().is_empty() {
             // It is ready without this, so a failure here must not count against the database.
-            if let Ok(facts) = requirements::ask(&mut session).await {
+            if let Ok(facts) = facts::ask(&mut session).await {
                 self.keep(facts.missing());
             }
         }

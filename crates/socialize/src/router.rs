@@ -45,6 +45,7 @@ fn api() -> OpenApiRouter<App> {
         .merge(routes::workspace_members::router())
         .merge(routes::workspace_invites::router())
         .merge(routes::content_items::router())
+        .merge(routes::publishing::router())
         .merge(routes::publishing_endpoint::router())
         .merge(routes::comments::router())
         .merge(routes::feedback::router())

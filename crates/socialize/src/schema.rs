@@ -10,9 +10,9 @@ use sqlx::PgConnection;
 use telemetry::{ClosedSet, ErrorType};
 
 use crate::database::DatabaseError;
-use crate::doctor::finding::Finding;
+use crate::finding::Finding;
+use crate::migrations::migrator;
 use crate::requirements;
-use crate::start;
 
 /// Name of the check, in reports of `doctor` and on the operations listener.
 pub(crate) const CHECK: &str = "migrations";
@@ -136,7 +136,7 @@ pub(crate) fn unreadable(error_type: ErrorType) -> Finding {
 /// Compares the database's migrations with those of this version. `obstacle` is the reason why the role
 /// cannot migrate.
 pub(crate) fn compare(applied: &[Applied], obstacle: Option<&Finding>) -> Found {
-    let ours = start::migrator();
+    let ours = migrator();
     let find = |version: i64| applied.iter().find(|(applied, ..)| *applied == version);
     let found = |state, detail: String, remedy: &str| Found {
         finding: Finding::failed(CHECK, detail, remedy),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn all() -> Vec<(i64, bool, Vec<u8>)> {
-        start::migrator().iter().map(|m| (m.version, true, m.checksum.to_vec())).collect()
+        migrator().iter().map(|m| (m.version, true, m.checksum.to_vec())).collect()
     }
 
     #[test]

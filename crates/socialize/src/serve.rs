@@ -15,13 +15,15 @@ use tokio::time::Instant;
 use crate::app::App;
 use crate::client_networks::warn_at_start;
 use crate::config::{ListenSettings, Settings};
+use crate::error::overloaded_response;
 use crate::interrupts::{self, Interrupts};
-use crate::listener::{ConnectionLimits, End, Shares, accept};
-use crate::open_files;
+use crate::listener::{ConnectionLimits, End, Shares, accept, until_dropped};
 use crate::operations::{self, OwnHosts};
-use crate::queue::{Worker, WorkerSettings};
-use crate::router;
-use crate::start::{Started, VERSION, start};
+use crate::queue::Worker;
+use crate::start::{Started, start};
+use crate::version::VERSION;
+use crate::workers::WorkerSettings;
+use crate::{open_files, router};
 
 /// Number of lease renewals within one lease.
 const SIGNS_OF_LIFE: u32 = 4;
@@ -99,7 +101,7 @@ pub async fn run_until(
     let public = public.map(|(listener, services)| {
         let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
         let end = End { announced: stopped.clone(), closed };
-        let shares = Shares::limited(limits, &settings.listen.trusted_peers);
+        let shares = Shares::limited(limits, &settings.listen.trusted_peers, overloaded_response);
         tokio::spawn(accept(listener, services, shares, end, settings.shutdown_timeout))
     });
     let works = role == Role::Work || settings.serve_works;
@@ -175,12 +177,6 @@ fn announce(listening: &Listening, settings: &ListenSettings, open_files: usize,
 
 async fn bind(address: SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("{setting}: cannot listen on {address}"))
-}
-
-/// Waits until the sender is dropped.
-pub(crate) async fn until_dropped(mut stopped: watch::Receiver<()>) {
-    // Nothing is ever sent: an error means that the sender was dropped.
-    while stopped.changed().await.is_ok() {}
 }
 
 /// Ends `delay` after the stop. Meanwhile readiness fails but requests are served, so that load balancers

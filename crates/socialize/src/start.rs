@@ -8,7 +8,6 @@ use catalogue::labels::{Dependency, Role};
 use catalogue::recorded::{self, resource};
 use catalogue::{keys, metrics, scopes};
 use signal::names::PIPELINE_FIELDS;
-use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection, PgConnection};
 use telemetry::health::{DependencyState, Health, HealthSettings};
@@ -23,23 +22,19 @@ use crate::clock::Clock;
 use crate::config::{DatabaseSettings, Settings};
 use crate::database::{Database, DatabaseError, Pool};
 use crate::database_sessions::{self, Parameters};
-use crate::disks;
-use crate::doctor;
 use crate::gauges::GaugeSignals;
 use crate::mail::Mail;
+use crate::migrations::migrator;
 use crate::outbound::Outbound;
 use crate::passwords::Passwords;
-use crate::queue::JobSignals;
+use crate::queue::Queue;
 use crate::rate_limit::RateLimits;
 use crate::requirements::Requirements;
 use crate::schema::Schema;
 use crate::signals::Signals;
 use crate::token::Tokens;
-
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Source of this build: the commit, or a digest of the sources if the builder gave none. See `build.rs`.
-pub const COMMIT: &str = env!("SOCIALIZE_COMMIT");
+use crate::version::{COMMIT, VERSION};
+use crate::{disks, facts};
 
 /// A started application with its telemetry threads.
 pub struct Started {
@@ -77,7 +72,8 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let health = health.get_or_init(checks).clone();
     report_health(&telemetry, &health);
 
-    disks::report(&telemetry, settings);
+    let log_file = settings.log.file.as_ref().map(|file| file.path.as_path());
+    disks::report(&telemetry, log_file, &settings.blobs.store);
 
     let outbound = Outbound::new(&settings.outbound, &telemetry)?;
     let clock = Clock::default();
@@ -96,7 +92,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let tokens = Tokens::new(&settings.server_secret);
     let app = App::new(AppState {
         signals: Signals::new(&telemetry),
-        jobs: JobSignals::new(&telemetry),
+        queue: Queue::new(&telemetry, &database, &clock),
         gauges: GaugeSignals::new(&telemetry),
         mail,
         blobs,
@@ -285,18 +281,13 @@ pub async fn connect(
     database_sessions::open(&options, &Parameters::new(statement_timeout)).await.map_err(reduced)
 }
 
-/// The migrations of this version.
-pub(crate) fn migrator() -> Migrator {
-    sqlx::migrate!()
-}
-
 /// Migrates the database to the schema of this version and returns the number of applied migrations.
 ///
 /// # Errors
 /// If the database cannot be reached or a migration fails.
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let options = connect_options(settings)?;
-    if let Some(obstacle) = doctor::obstacle_to_migrations(&options).await.map_err(reduced)? {
+    if let Some(obstacle) = facts::obstacle_to_migrations(&options).await.map_err(reduced)? {
         anyhow::bail!("{}", obstacle.sentence());
     }
     // Migrations may take longer than any statement of a request.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use crate::client_address::ClientAddress;
 use crate::counts::Counts;
-use crate::extract::ClientAddress;
 
 /// Smaller responses are not counted: a connection can hold only few of them.
 pub(crate) const COUNTED_FROM: u64 = 16 << 10;

@@ -22,7 +22,7 @@ use socialize::gauges::GaugeSignals;
 use socialize::mail::{Mail, MailSettings, MailTransport};
 use socialize::outbound::{Lookup, Outbound, OutboundSettings};
 use socialize::passwords::{PasswordHashing, Passwords};
-use socialize::queue::{JobSignals, RunCounts, run_due_jobs};
+use socialize::queue::{Queue, RunCounts};
 use socialize::quotas::QuotaSettings;
 use socialize::rate_limit::{RateLimitSettings, RateLimits};
 use socialize::requirements::Requirements;
@@ -30,6 +30,7 @@ use socialize::schema::Schema;
 use socialize::secret::Secret;
 use socialize::signals::Signals;
 use socialize::token::Tokens;
+use socialize::workers::run_due_jobs;
 use telemetry::health::{Health, HealthSettings};
 use telemetry::http_server::HttpServerService;
 use telemetry::meter::Snapshot;
@@ -563,10 +564,10 @@ fn build(
     App::new(AppState {
         passwords: Passwords::new(settings.password_hashing).expect("possible parameters"),
         rate_limits: RateLimits::new(&settings.rate_limits, &database, &tokens, &clock),
+        queue: Queue::new(&telemetry, &database, &clock),
         settings,
         database,
         signals: Signals::new(&telemetry),
-        jobs: JobSignals::new(&telemetry),
         gauges: GaugeSignals::new(&telemetry),
         blobs: Blobs::new(blobs, &telemetry, move || blob_store_is_down.load(Ordering::Relaxed))
             .expect("a store"),

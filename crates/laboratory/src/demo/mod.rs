@@ -23,7 +23,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use socialize::clock::Clock;
 use socialize::interrupts::Interrupts;
-use socialize::start::VERSION;
+use socialize::version::VERSION;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use socialize::gauges::Difference;
-use socialize::start::VERSION;
+use socialize::version::VERSION;
 
 use super::picture::{Picture, Posts};
 use super::traffic::Requests;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
 use socialize::secret::Secret;
-use socialize::start::VERSION;
+use socialize::version::VERSION;
 use uuid::Uuid;
 
 use super::target::Target;

@@ -1,18 +1,21 @@
 //! Reads a blob to its end and verifies its content.
 
+use std::ops::Range;
+
 use axum::body::Body;
 use bytes::Bytes;
 use catalogue::keys;
 use catalogue::labels::{BlobOperation, BlobOutcome};
 use domain::ids::BlobId;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use object_store::GetResult;
 use sha2::{Digest, Sha256};
 use telemetry::ErrorType;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{BlobError, Blobs, Result};
+use super::Blobs;
+use super::error::{BlobError, Result};
 
 /// Number of pieces buffered for a client that is slower than the store.
 const PIECES_AHEAD: usize = 2;
@@ -21,10 +24,27 @@ const CLIENT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A blob, or a range of it, before reading.
 pub struct FoundBlob {
-    pub(super) blobs: Blobs,
-    pub(super) blob: BlobId,
-    pub(super) length: u64,
-    pub(super) content: GetResult,
+    blobs: Blobs,
+    blob: BlobId,
+    length: u64,
+    content: GetResult,
+}
+
+impl Blobs {
+    /// Opens a blob of this size, or a range of it.
+    ///
+    /// # Errors
+    /// If it does not exist, it has another size, or the store fails.
+    pub async fn get(&self, blob: BlobId, size: u64, range: Option<Range<u64>>) -> Result<FoundBlob> {
+        self.require_up()?;
+        let length = range.as_ref().map_or(size, |range| range.end - range.start);
+        let finding = self
+            .inner
+            .store
+            .get(blob, size, range)
+            .map(|found| found.map(|content| FoundBlob { blobs: self.clone(), blob, length, content }));
+        self.observe(BlobOperation::Get, blob, self.inner.timeouts.answer, finding).await
+    }
 }
 
 impl FoundBlob {

@@ -6,7 +6,7 @@ use domain::vocabulary::MediaType;
 use super::iso_media::is_mp4;
 
 /// The type of a file with this beginning, if it may be uploaded.
-pub(super) fn recognise(beginning: &[u8]) -> Option<MediaType> {
+pub(crate) fn recognise(beginning: &[u8]) -> Option<MediaType> {
     let found = [
         (is_png(beginning), MediaType::Png),
         (beginning.starts_with(b"\xff\xd8\xff"), MediaType::Jpeg),

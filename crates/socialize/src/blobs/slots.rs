@@ -4,12 +4,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::ids::{OrganizationId, UserId};
-use telemetry::ErrorType;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use crate::counts::Counts;
-use crate::error::Error;
 
 /// One user, and one organization, may hold one in this many slots.
 const PART_OF_ONE_USER: usize = 4;
@@ -37,18 +35,18 @@ struct State {
 }
 
 /// The right to upload; released on drop.
-pub(super) struct Slot<'a> {
+pub(crate) struct Slot<'a> {
     slots: &'a Slots,
     uploader: Uploader,
 }
 
 /// Reason for not getting a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Taken {
+pub(crate) enum NoSlot {
     /// All slots are in use.
-    ByAll,
+    ForAnybody,
     /// This user or organization has used up its share.
-    ByUploader,
+    ForUploader,
 }
 
 impl Slots {
@@ -60,7 +58,7 @@ impl Slots {
     ///
     /// # Errors
     /// If none is free by the deadline, in total or within the share of this uploader.
-    pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, Error> {
+    pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, NoSlot> {
         loop {
             // Subscribes before the check, so that no release is missed.
             let freed = self.freed.notified();
@@ -69,28 +67,22 @@ impl Slots {
                 Err(taken) => taken,
             };
             if timeout_at(deadline, freed).await.is_err() {
-                return Err(match taken {
-                    Taken::ByAll => Error::failed(ErrorType::Unavailable),
-                    Taken::ByUploader => Error::rate_limited(
-                        "You or your organization have too many concurrent uploads. Try again when some have finished.",
-                        10,
-                    ),
-                });
+                return Err(taken);
             }
         }
     }
 
-    fn try_take(&self, uploader: Uploader) -> Result<Slot<'_>, Taken> {
+    fn try_take(&self, uploader: Uploader) -> Result<Slot<'_>, NoSlot> {
         let mut state = self.lock();
         let Uploader { user_id, organization_id } = uploader;
         let share = |part: usize| (self.all / part).max(1) as u64;
         let of_user = state.by_user.of(&user_id);
         let of_organization = organization_id.map_or(0, |id| state.by_organization.of(&id));
         if of_user >= share(PART_OF_ONE_USER) || of_organization >= share(PART_OF_ONE_ORGANIZATION) {
-            return Err(Taken::ByUploader);
+            return Err(NoSlot::ForUploader);
         }
         if state.taken >= self.all {
-            return Err(Taken::ByAll);
+            return Err(NoSlot::ForAnybody);
         }
         state.taken += 1;
         state.by_user.add(user_id, 1);
@@ -141,12 +133,12 @@ mod tests {
             taken.extend(slots);
             refused.into_iter().filter_map(Result::err).collect::<Vec<_>>()
         };
-        assert_eq!(take(1, 1, 3), [Taken::ByUploader]);
+        assert_eq!(take(1, 1, 3), [NoSlot::ForUploader]);
         assert_eq!(take(2, 1, 2), []);
-        assert_eq!(take(3, 1, 1), [Taken::ByUploader], "the organization has its share");
+        assert_eq!(take(3, 1, 1), [NoSlot::ForUploader], "the organization has its share");
         assert_eq!(take(4, 2, 2), []);
         assert_eq!(take(5, 3, 2), []);
-        assert_eq!(take(6, 4, 1), [Taken::ByAll]);
+        assert_eq!(take(6, 4, 1), [NoSlot::ForAnybody]);
         drop(taken);
         let state = slots.lock();
         assert_eq!((state.taken, state.by_user.len(), state.by_organization.len()), (0, 0, 0));
@@ -157,7 +149,7 @@ mod tests {
         let slots = Slots::new(1);
         let slot = slots.try_take(uploader(1, 1)).ok();
         assert!(slot.is_some());
-        assert_eq!(slots.try_take(uploader(2, 2)).err(), Some(Taken::ByAll));
+        assert_eq!(slots.try_take(uploader(2, 2)).err(), Some(NoSlot::ForAnybody));
     }
 
     #[tokio::test(start_paused = true)]

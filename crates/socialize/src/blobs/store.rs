@@ -20,7 +20,8 @@ use object_store::{
 };
 use telemetry::ErrorType;
 
-use super::{BlobError, BlobSetupError, BlobStoreSettings, BlobTimeouts, Result, S3Settings};
+use super::error::{BlobError, Result};
+use super::settings::{BlobSetupError, BlobStoreSettings, BlobTimeouts, S3Settings};
 
 /// Minimum size of a part in S3, unless it is the last.
 const S3_PART: usize = 5 << 20;

@@ -7,7 +7,7 @@ use object_store::Error;
 use object_store::client::{HttpError, HttpErrorKind};
 use telemetry::ErrorType;
 
-use super::BlobError;
+use super::error::BlobError;
 
 impl From<Error> for BlobError {
     fn from(error: Error) -> Self {

@@ -2,21 +2,22 @@
 
 use catalogue::database_operation::DatabaseOperation;
 use domain::ids::BlobId;
+use telemetry::ErrorType;
 
-use crate::app::App;
-use crate::database::{self, Transaction};
-use crate::error::Error;
-use crate::queue::JobError;
+use super::Blobs;
+use super::error::BlobError;
+use crate::clock::Clock;
+use crate::database::{self, Database, DatabaseError, Transaction};
 
 /// Records a blob that is about to be stored.
-pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
-    let mut connection = app.database.acquire().await?;
-    app.database
+pub(crate) async fn note(database: &Database, clock: &Clock, blob: BlobId) -> database::Result<()> {
+    let mut connection = database.acquire().await?;
+    database
         .run(
             DatabaseOperation::InsertUnreferencedBlob,
             sqlx::query("insert into unreferenced_blobs (blob_id, created_at) values ($1, $2)")
                 .bind(blob)
-                .bind(app.clock.now())
+                .bind(clock.now())
                 .execute(&mut *connection),
         )
         .await?;
@@ -24,9 +25,9 @@ pub(super) async fn note(app: &App, blob: BlobId) -> database::Result<()> {
 }
 
 /// Records the store's id of the multipart upload.
-pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> database::Result<()> {
-    let mut connection = app.database.acquire().await?;
-    app.database
+pub(crate) async fn note_parts(database: &Database, blob: BlobId, parts_id: &str) -> database::Result<()> {
+    let mut connection = database.acquire().await?;
+    database
         .run(
             DatabaseOperation::UpdateUnreferencedBlob,
             sqlx::query("update unreferenced_blobs set parts_id = $2 where blob_id = $1")
@@ -38,17 +39,14 @@ pub(super) async fn note_parts(app: &App, blob: BlobId, parts_id: &str) -> datab
     Ok(())
 }
 
-/// Removes the record, in the transaction that inserts the referring row.
-///
-/// # Errors
-/// If the clean-up has already treated the blob as abandoned, or the database fails.
-pub(super) async fn forget_referenced(
-    app: &App,
+/// Removes the record, in the transaction that inserts the referring row. Returns `false` if the clean-up has
+/// already treated the blob as abandoned.
+pub(crate) async fn forget_referenced(
+    database: &Database,
     transaction: &mut Transaction,
     blob: BlobId,
-) -> Result<(), Error> {
-    let deleted = app
-        .database
+) -> database::Result<bool> {
+    let deleted = database
         .run(
             DatabaseOperation::DeleteUnreferencedBlob,
             sqlx::query("delete from unreferenced_blobs where blob_id = $1 and not is_abandoned")
@@ -56,7 +54,7 @@ pub(super) async fn forget_referenced(
                 .execute(&mut **transaction),
         )
         .await?;
-    if deleted.rows_affected() == 1 { Ok(()) } else { Err(Error::failed(telemetry::ErrorType::Timeout)) }
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// Deletes an unreferenced blob and its record. A blob that a transaction has just referred to stays: both
@@ -64,10 +62,14 @@ pub(super) async fn forget_referenced(
 ///
 /// # Errors
 /// If the database or the store fails; the rest is deleted the next time.
-pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError> {
-    let mut connection = app.database.acquire().await?;
-    let abandoned: Option<Option<String>> = app
-        .database
+pub(crate) async fn delete_unreferenced(
+    database: &Database,
+    blobs: &Blobs,
+    blob: BlobId,
+) -> Result<(), ErrorType> {
+    let failed = |error: DatabaseError| error.error_type;
+    let mut connection = database.acquire().await.map_err(failed)?;
+    let abandoned: Option<Option<String>> = database
         .run(
             DatabaseOperation::AbandonUnreferencedBlob,
             sqlx::query_scalar(
@@ -76,23 +78,25 @@ pub async fn delete_unreferenced(app: &App, blob: BlobId) -> Result<(), JobError
             .bind(blob)
             .fetch_optional(&mut *connection),
         )
-        .await?;
+        .await
+        .map_err(failed)?;
     let Some(parts_id) = abandoned else { return Ok(()) };
     // No database connection is held during a request to the store.
     drop(connection);
-    let retry = |super::BlobError(error_type)| JobError::Retry(error_type);
+    let kept = |BlobError(error_type)| error_type;
     if let Some(parts_id) = parts_id {
-        app.blobs.abort_parts(blob, &parts_id).await.map_err(retry)?;
+        blobs.abort_parts(blob, &parts_id).await.map_err(kept)?;
     }
-    app.blobs.delete(blob).await.map_err(retry)?;
-    let mut connection = app.database.acquire().await?;
-    app.database
+    blobs.delete(blob).await.map_err(kept)?;
+    let mut connection = database.acquire().await.map_err(failed)?;
+    database
         .run(
             DatabaseOperation::DeleteUnreferencedBlob,
             sqlx::query("delete from unreferenced_blobs where blob_id = $1")
                 .bind(blob)
                 .execute(&mut *connection),
         )
-        .await?;
+        .await
+        .map_err(failed)?;
     Ok(())
 }

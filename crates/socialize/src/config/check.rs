@@ -11,6 +11,11 @@ use ipnet::IpNet;
 
 use crate::secret::Secret;
 
+/// A longer duration is probably a wrong unit, and Postgres rejects limits of more than some weeks.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// A limit of zero would reject everything, or mean "none" to Postgres.
+pub(super) const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
+
 /// All errors of a configuration.
 #[derive(Debug, Default)]
 pub struct Mistakes {

@@ -6,9 +6,22 @@ use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
 use super::arguments::ServeArguments;
-use super::check::Mistakes;
-use super::settings::{DatabaseSettings, TIME_LIMIT};
+use super::check::{Mistakes, TIME_LIMIT};
 use crate::secret::Secret;
+
+/// Connection settings of Postgres.
+pub struct DatabaseSettings {
+    /// Connection URL, which contains a password.
+    pub url: Secret,
+    /// Maximum number of connections.
+    pub connections: u32,
+    /// Maximum time that a request waits for a connection.
+    pub acquire_timeout: Duration,
+    /// Maximum duration of a statement.
+    pub statement_timeout: Duration,
+    /// If true, a newer version may have migrated the database.
+    pub may_be_newer: bool,
+}
 
 const URL: &str = "SOCIALIZE_DATABASE_URL";
 

@@ -15,8 +15,9 @@ pub use arguments::{
     OperatorCommand, ServeArguments,
 };
 pub use check::Mistakes;
+pub use database::DatabaseSettings;
 pub(crate) use database::has_unescaped_at;
 pub use database::is_postgres;
 pub use environment::environment;
-pub(crate) use settings::SECRETS;
-pub use settings::{DatabaseSettings, ListenSettings, LogOutputSettings, Settings};
+pub(crate) use settings::{FEWEST_CONNECTIONS, SECRETS};
+pub use settings::{ListenSettings, LogOutputSettings, Settings};

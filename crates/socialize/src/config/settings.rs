@@ -15,19 +15,21 @@ use url::Url;
 
 use super::arguments::{Arguments, ServeArguments};
 use super::blobs::blobs;
-use super::check::Mistakes;
-use super::database::database;
+use super::check::{LONGEST, Mistakes, TIME_LIMIT};
+use super::database::{DatabaseSettings, database};
 use super::mail::mail;
 use super::publishing::publishing;
 use crate::blobs::BlobSettings;
 use crate::mail::MailSettings;
-use crate::open_files::FEWEST_CONNECTIONS;
 use crate::outbound::OutboundSettings;
 use crate::passwords::PasswordHashing;
-use crate::queue::WorkerSettings;
+use crate::queue::LEASE;
 use crate::quotas::QuotaSettings;
 use crate::rate_limit::{Limit, RateLimitSettings};
 use crate::secret::Secret;
+
+/// Minimum number of client connections.
+pub(crate) const FEWEST_CONNECTIONS: usize = 16;
 
 /// Secrets in the environment. They have no flags, because every user of the machine can read command lines.
 pub(crate) const SECRETS: &[&str] =
@@ -35,11 +37,6 @@ pub(crate) const SECRETS: &[&str] =
 
 /// Minimum length of a server secret. Shorter ones can be guessed offline from any access token.
 const SECRET_CHARACTERS: usize = 32;
-
-/// A longer duration is probably a wrong unit, and Postgres rejects limits of more than some weeks.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// A limit of zero would reject everything, or mean "none" to Postgres.
-pub(super) const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
 
 /// A gauge that is sampled less than once an hour would describe the past.
 const GAUGE_INTERVAL: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
@@ -97,20 +94,6 @@ pub struct Settings {
     pub otlp: Option<OtlpSettings>,
     /// Value of `deployment.environment.name`.
     pub environment: String,
-}
-
-/// Connection settings of Postgres.
-pub struct DatabaseSettings {
-    /// Connection URL, which contains a password.
-    pub url: Secret,
-    /// Maximum number of connections.
-    pub connections: u32,
-    /// Maximum time that a request waits for a connection.
-    pub acquire_timeout: Duration,
-    /// Maximum duration of a statement.
-    pub statement_timeout: Duration,
-    /// If true, a newer version may have migrated the database.
-    pub may_be_newer: bool,
 }
 
 /// Addresses and limits of the listeners.
@@ -202,7 +185,7 @@ impl Settings {
         let job_lease = mistakes.duration(
             "SOCIALIZE_JOB_LEASE",
             arguments.job_lease.as_deref(),
-            WorkerSettings::default().lease,
+            LEASE,
             Duration::from_secs(1)..=Duration::from_secs(60 * 60),
         );
         let drain_delay = mistakes.duration(

@@ -6,8 +6,8 @@ use domain::ids::BlobId;
 use telemetry::{ClosedSet, ErrorType, Telemetry, TelemetrySettings};
 use uuid::Uuid;
 
-use super::finding::Finding;
 use crate::blobs::{BlobError, BlobSettings, BlobStoreSettings, Blobs};
+use crate::finding::Finding;
 
 const BLOBS: &str = "blobs";
 const CONTENT: &[u8] = b"written by socialize doctor";

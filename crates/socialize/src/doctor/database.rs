@@ -6,13 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
 use telemetry::{ClosedSet, ErrorType};
 
-use super::finding::Finding;
-use super::requirements;
-use crate::client_networks;
 use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::DatabaseError;
-use crate::{schema, start};
+use crate::finding::Finding;
+use crate::{client_networks, facts, schema, start};
 
 const DATABASE: &str = "database";
 const CLOCK: &str = "clock";
@@ -39,7 +37,7 @@ pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> 
         skipped(Finding::failed(DATABASE, detail, remedy(error_type)), "the database does not answer")
     };
     let pooler = match start::connect_options(settings) {
-        Ok(options) => within(requirements::pooler(&options)).await,
+        Ok(options) => within(facts::pooler(&options)).await,
         Err(_) => Err(ErrorType::InvalidData),
     };
     match pooler {
@@ -60,14 +58,14 @@ pub(super) async fn check(settings: &DatabaseSettings, trusts_a_proxy: bool) -> 
 /// Checks the contents of the database.
 async fn inside(mut connection: PgConnection, trusts_a_proxy: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let facts = within(requirements::ask(&mut connection)).await;
+    let facts = within(facts::ask(&mut connection)).await;
     let obstacle = match &facts {
         Ok(facts) => {
             findings.extend([facts.encoding(), facts.writes(), facts.role()]);
             Some(facts.migrations()).filter(Finding::is_failure)
         }
         Err(error_type) => {
-            findings.push(Finding::skipped(requirements::ROLE, error_type.as_str()));
+            findings.push(Finding::skipped(facts::ROLE, error_type.as_str()));
             None
         }
     };

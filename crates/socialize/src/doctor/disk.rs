@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::statvfs;
 
-use super::finding::Finding;
 use crate::blobs::BlobStoreSettings;
 use crate::config::Settings;
+use crate::finding::Finding;
 use crate::mail::MailTransport;
 
 const DISK: &str = "disk";

@@ -7,10 +7,9 @@ use telemetry::{ClosedSet, ErrorType, Telemetry, TelemetrySettings};
 use url::Url;
 use uuid::Uuid;
 
-use super::finding::Finding;
 use crate::clock::Clock;
+use crate::finding::Finding;
 use crate::mail::{Content, Fault, Letter, Mail, MailSettings, MailTransport, Prospect, Undelivered};
-use crate::queue::JobError;
 use crate::text::EmailAddress;
 
 const MAIL: &str = "mail";
@@ -63,7 +62,7 @@ pub(super) async fn check(
 }
 
 async fn send_test(mail: &Mail, public_url: &Url, recipient: &EmailAddress) -> Result<(), Undelivered> {
-    let failure = |error: JobError| Undelivered::new(Fault::Ours, Prospect::Never, error.error_type());
+    let failure = |error_type| Undelivered::new(Fault::Ours, Prospect::Never, error_type);
     let content = Content::test(public_url.to_string());
     let letter = Letter {
         job: JobId::from(Uuid::now_v7()),

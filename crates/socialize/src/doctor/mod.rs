@@ -4,10 +4,8 @@
 mod blobs;
 mod database;
 mod disk;
-pub(crate) mod finding;
 mod mail;
 mod open_files;
-pub(crate) mod requirements;
 mod settings;
 mod telemetry;
 
@@ -16,11 +14,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use sqlx::Connection;
-use sqlx::postgres::PgConnectOptions;
-
-pub(crate) use self::finding::Finding;
 use crate::config::{DoctorArguments, Mistakes, Settings};
+use crate::finding::Finding;
 use crate::text::EmailAddress;
 
 /// At least one check failed.
@@ -62,19 +57,6 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
         report.add(finding)?;
     }
     report.end()
-}
-
-/// Returns the requirement of `migrate` that this database fails, if any.
-///
-/// # Errors
-/// If the database does not respond.
-pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
-    let (session, facts) = match requirements::look(options).await? {
-        Ok(looked) => looked,
-        Err(pooler) => return Ok(Some(pooler)),
-    };
-    let _ = session.close().await;
-    Ok([facts.encoding(), facts.writes(), facts.migrations()].into_iter().find(Finding::is_failure))
 }
 
 fn checked(

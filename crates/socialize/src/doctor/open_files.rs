@@ -1,7 +1,7 @@
 //! The limit of open files, and the connections that it leaves to clients.
 
-use super::finding::Finding;
 use crate::config::Settings;
+use crate::finding::Finding;
 use crate::open_files;
 
 const CHECK: &str = "open_files";

@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 
-use super::finding::Finding;
 use crate::config::{SECRETS, Settings, has_unescaped_at};
+use crate::finding::Finding;
 
 const PROXIES: &str = "proxies";
 const DATABASE_URL: &str = "database_url";

@@ -4,8 +4,8 @@ use signal::builtin::Signal;
 use telemetry::otlp::{ExportFailure, OtlpSettings, ProbeAnswer, Protocol, SignalSettings, probe};
 use telemetry::{ClosedSet, Resource};
 
-use super::finding::Finding;
-use crate::start::VERSION;
+use crate::finding::Finding;
+use crate::version::VERSION;
 
 /// Sends a span and a point to their endpoints.
 pub(super) async fn check(settings: Option<&OtlpSettings>) -> [Finding; 2] {

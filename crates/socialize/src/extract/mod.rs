@@ -16,7 +16,6 @@ pub use access::{
     OrganizationRoleAny, Owner, Reviewer, WorkspaceMember, WorkspacePermission,
 };
 pub use body::Body;
-pub use client_address::ClientAddress;
 pub use entity_tags::{EntityTags, etag};
 pub use idempotency::{Created, IdempotencyKey, Idempotent};
 pub use if_match::IfMatch;

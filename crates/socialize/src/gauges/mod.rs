@@ -5,6 +5,7 @@
 //! them (see [`queue`](crate::queue)). A process that stops sampling stops reporting.
 
 mod check;
+mod counts;
 mod fold;
 mod sample;
 mod signals;
@@ -12,6 +13,6 @@ mod signals;
 pub(crate) use check::COMPARISON_LIMIT;
 pub use check::{Difference, compare, repair};
 pub use fold::fold;
-pub(crate) use sample::sample;
 pub use sample::{COUNTS_BY_STATUS, OTHER_COUNTS};
+pub(crate) use sample::{GaugeLimits, sample};
 pub use signals::GaugeSignals;

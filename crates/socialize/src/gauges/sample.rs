@@ -4,15 +4,17 @@
 use std::time::Duration;
 
 use catalogue::database_operation::DatabaseOperation;
-use catalogue::labels::{Quota, StatusGauge};
+use catalogue::labels::StatusGauge;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus, parse};
 use sqlx::PgConnection;
 use telemetry::ClosedSet;
 
+use super::counts::Sample;
 use super::fold::fold;
-use crate::app::App;
+use super::signals::GaugeSignals;
 use crate::database::{self, Database};
+use crate::quotas::QuotaSettings;
 
 /// Number of rows with each status, by gauge.
 pub const COUNTS_BY_STATUS: &str = "select gauge, status, count from gauge_counts";
@@ -31,28 +33,28 @@ const LARGEST_USES: &str =
             (select coalesce(max(count), 0) from (select count(*) from workspaces group by organization_id) as owned),
             (select coalesce(max(bytes), 0) from organization_storage)";
 
-/// Counts at one moment. Counts by status are indexed by the status.
-#[derive(Default)]
-pub(super) struct Sample {
-    pub(super) content_items: [i64; ContentItemStatus::ALL.len()],
-    pub(super) feedback_reports: [i64; FeedbackStatus::ALL.len()],
-    pub(super) invites_pending: i64,
-    pub(super) stale_in_approval: i64,
-    pub(super) workspaces_active_for_a_day: i64,
-    pub(super) workspaces_active_for_a_week: i64,
-    /// By the index of the [`Quota`].
-    pub(super) largest_uses: [i64; Quota::ALL.len()],
+/// Limits that gauges are relative to.
+#[derive(Clone, Copy)]
+pub(crate) struct GaugeLimits<'a> {
+    pub(crate) quotas: &'a QuotaSettings,
+    /// Time in approval after which a content item counts as stale.
+    pub(crate) approval_stale_after: Duration,
 }
 
 /// Reports a sample, and then folds transitions so that the next sample is cheaper.
 ///
 /// # Errors
 /// Returns an error if the database fails.
-pub(crate) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
-    let now = app.clock.now();
-    let sample = read(&app.database, connection, now, app.settings.approval_stale_after).await?;
-    app.gauges.sampled(&sample, &app.settings.quotas, now);
-    fold(&app.database, connection).await?;
+pub(crate) async fn sample(
+    database: &Database,
+    connection: &mut PgConnection,
+    signals: &GaugeSignals,
+    limits: GaugeLimits<'_>,
+    now: DateTime<Utc>,
+) -> database::Result<()> {
+    let sample = read(database, connection, now, limits.approval_stale_after).await?;
+    signals.sampled(&sample, limits.quotas, now);
+    fold(database, connection).await?;
     Ok(())
 }
 

@@ -1,15 +1,14 @@
 //! Instruments of the gauges.
 
-use catalogue::events;
 use catalogue::labels::{ActivityWindow, Quota, StatusGauge};
-use catalogue::metrics;
+use catalogue::{events, metrics};
 use chrono::{DateTime, Utc};
 use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use telemetry::meter::Gauge;
 use telemetry::{ClosedSet, Telemetry};
 
 use super::check::Difference;
-use super::sample::Sample;
+use super::counts::Sample;
 use crate::quotas::QuotaSettings;
 
 /// The instruments that samples and comparisons set. They report nothing before the first one.

@@ -32,8 +32,7 @@ use self::places::{Connection, Place, Places};
 pub(crate) use self::request_body::RequestBody;
 use self::request_body::Unread;
 use self::response_body::{ResponseBody, while_read};
-use crate::error::overloaded_response;
-use crate::extract::ClientAddress;
+use crate::client_address::ClientAddress;
 use crate::unreadable::{Progress, RefusingStream, UnreadableRecorder};
 use crate::unsent::{COUNTED_FROM, Held, UnsentResponses};
 
@@ -104,6 +103,12 @@ pub(crate) struct End {
     pub(crate) closed: watch::Receiver<()>,
 }
 
+/// Waits until the sender is dropped.
+pub(crate) async fn until_dropped(mut stopped: watch::Receiver<()>) {
+    // Nothing is ever sent: an error means that the sender was dropped.
+    while stopped.changed().await.is_ok() {}
+}
+
 impl End {
     fn is_announced(&self) -> bool {
         self.announced.has_changed().is_err()
@@ -115,14 +120,18 @@ impl End {
 pub(crate) struct Shares {
     places: Places,
     /// `None` if nothing is counted.
-    unsent: Option<UnsentResponses>,
+    unsent: Option<(UnsentResponses, Overloaded)>,
 }
+
+/// Creates the response that replaces one for which there is no memory, with the request id that is already
+/// assigned.
+pub(crate) type Overloaded = fn(Option<HeaderValue>) -> Response;
 
 impl Shares {
     /// For users. Networks of `trusted` proxies stand for many clients.
-    pub(crate) fn limited(limits: ConnectionLimits, trusted: &[IpNet]) -> Self {
+    pub(crate) fn limited(limits: ConnectionLimits, trusted: &[IpNet], overloaded: Overloaded) -> Self {
         let places = Places::new(limits, trusted.to_vec());
-        Self { places, unsent: Some(UnsentResponses::default()) }
+        Self { places, unsent: Some((UnsentResponses::default(), overloaded)) }
     }
 
     /// For a listener that only the operator reaches.
@@ -143,7 +152,7 @@ pub(crate) async fn accept<S: Answering>(
     let mut connections = JoinSet::new();
     let streams = TaskTracker::new();
     let closing = CancellationToken::new();
-    let mut closed = Box::pin(crate::serve::until_dropped(end.closed.clone()));
+    let mut closed = Box::pin(until_dropped(end.closed.clone()));
     loop {
         let connection = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -307,20 +316,20 @@ async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
 /// Reserves memory for a response, or replaces the response if there is none.
 async fn hold(
     answer: Response,
-    unsent: Option<UnsentResponses>,
+    unsent: Option<(UnsentResponses, Overloaded)>,
     client: ClientAddress,
     connection: &Arc<Connection>,
 ) -> (Response, Option<Arc<Held>>) {
     // Bodies of unknown size are read from a file piece by piece.
     let size = answer.body().size_hint().exact().filter(|size| *size >= COUNTED_FROM);
-    let (Some(unsent), Some(size)) = (unsent, size) else { return (answer, None) };
+    let (Some((unsent, overloaded)), Some(size)) = (unsent, size) else { return (answer, None) };
     match unsent.hold(client, size).await {
         Some(held) => {
             let connection = connection.clone();
             held.give_up_by(move || connection.kill());
             (answer, Some(held))
         }
-        None => (overloaded_response(answer.headers().get(REQUEST_ID).cloned()), None),
+        None => (overloaded(answer.headers().get(REQUEST_ID).cloned()), None),
     }
 }
 

@@ -15,8 +15,8 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
+use crate::client_address::ClientAddress;
 use crate::counts::Counts;
-use crate::extract::ClientAddress;
 
 /// Minimum time between two log lines about the limit.
 const NOTICE_INTERVAL: Duration = Duration::from_secs(60);

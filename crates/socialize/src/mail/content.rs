@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use domain::vocabulary::{Decision, WorkspaceRole};
 use telemetry::{ClosedSet, ErrorType};
 
-use crate::queue::JobError;
 use crate::text::can_be_shown;
 
 /// The content of an e-mail: an opening paragraph, optional quotations, one link, and a closing
@@ -191,20 +190,20 @@ impl Content {
     ///
     /// # Errors
     /// Never in practice, because it writes to memory.
-    pub fn text(&self) -> Result<String, JobError> {
+    pub fn text(&self) -> Result<String, ErrorType> {
         let Self { subject: _, opening, quotes, action, link, closing } = self;
         let template = TextTemplate { opening, quotes, action, link, closing };
-        template.render().map_err(|_| JobError::Fail(ErrorType::Internal))
+        template.render().map_err(|_| ErrorType::Internal)
     }
 
     /// Renders the HTML, with customers' text escaped.
     ///
     /// # Errors
     /// Never in practice, because it writes to memory.
-    pub fn html(&self) -> Result<String, JobError> {
+    pub fn html(&self) -> Result<String, ErrorType> {
         let Self { subject: _, opening, quotes, action, link, closing } = self;
         let template = HtmlTemplate { opening, quotes, action, link, closing };
-        template.render().map_err(|_| JobError::Fail(ErrorType::Internal))
+        template.render().map_err(|_| ErrorType::Internal)
     }
 }
 

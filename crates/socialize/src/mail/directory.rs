@@ -9,7 +9,7 @@ use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
 
-use super::MailSetupError;
+use super::settings::MailSetupError;
 use super::undelivered::{Fault, Prospect, Undelivered};
 
 pub(super) struct Directory {

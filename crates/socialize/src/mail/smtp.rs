@@ -22,8 +22,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use super::reply::{EnhancedCode, Reply, judge};
+use super::settings::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
 use super::undelivered::{Fault, Prospect, Undelivered};
-use super::{MailSetupError, SmtpEncryption, SmtpSettings, SmtpTimeouts};
 use crate::causes::cause;
 
 /// Maximum idle time of a connection; most servers close it themselves after some minutes.

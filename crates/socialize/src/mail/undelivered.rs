@@ -1,12 +1,8 @@
 //! Failures of e-mail delivery: whose fault each is, and what follows.
 
-use std::time::Duration;
-
 use catalogue::keys;
 use catalogue::labels::{EmailOutcome, EmailResult, SmtpStage};
 use telemetry::{Attributes, Cause, ErrorType};
-
-use crate::queue::JobError;
 
 /// The attempt at which a temporary failure counts as a delay. It is about a minute after the first
 /// attempt, longer than a mail server takes to restart.
@@ -14,9 +10,6 @@ const OUTAGE_AT_ATTEMPT: i32 = 4;
 /// The same for servers that may be greylisting, about ten minutes after the first attempt.
 /// Greylists accept the second attempt after one to five minutes.
 const GREYLISTED_AT_ATTEMPT: i32 = 6;
-/// Minimum pause before a retry if an operator has to act first.
-const OPERATOR_NEEDS: Duration = Duration::from_mins(5);
-
 /// The side that caused a failure to deliver an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -93,17 +86,6 @@ impl Undelivered {
             Fault::Ours => (attempt == delayed_at).then_some(EmailResult::Delayed),
         }
     }
-
-    /// Returns what the queue does with the job after this attempt.
-    pub fn job_error(&self, attempt: i32, max_attempts: i32) -> JobError {
-        match (self.fault, self.prospect) {
-            (Fault::Recipient, Prospect::Never) => JobError::Reject(self.error_type),
-            (Fault::Recipient, _) if attempt >= max_attempts => JobError::Reject(self.error_type),
-            (Fault::Ours, Prospect::Never) => JobError::Fail(self.error_type),
-            (Fault::Ours, Prospect::NeedsChange) => JobError::RetryAfter(self.error_type, OPERATOR_NEEDS),
-            _ => JobError::Retry(self.error_type),
-        }
-    }
 }
 
 impl Cause for Undelivered {
@@ -147,15 +129,5 @@ mod tests {
             assert_eq!(results(Fault::Recipient, prospect), [(12, Rejected)], "{prospect:?}");
         }
         assert_eq!(results(Fault::Recipient, Prospect::Never), [(1, Rejected)]);
-    }
-
-    #[test]
-    fn what_is_the_recipients_fault_leaves_no_dead_letter() {
-        for prospect in [Prospect::Passing, Prospect::Greylisting, Prospect::NeedsChange, Prospect::Never] {
-            let failure = Undelivered::new(Fault::Recipient, prospect, ErrorType::Rejected);
-            assert_eq!(failure.job_error(ATTEMPTS, ATTEMPTS), JobError::Reject(ErrorType::Rejected));
-        }
-        let full = Undelivered::new(Fault::Recipient, Prospect::Passing, ErrorType::StorageFull);
-        assert_eq!(full.job_error(ATTEMPTS - 1, ATTEMPTS), JobError::Retry(ErrorType::StorageFull));
     }
 }

@@ -28,7 +28,7 @@ pub use self::resolver::{Lookup, system_lookup};
 use self::addresses::AddressRules;
 use self::resolver::{GuardedResolver, ResolveError};
 use crate::causes::cause;
-use crate::start::VERSION;
+use crate::version::VERSION;
 
 /// Number of bytes of a response body that are read and discarded, so that a peer that is still sending does
 /// not see a reset.

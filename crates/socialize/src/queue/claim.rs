@@ -11,21 +11,13 @@ use sqlx::postgres::PgRow;
 use telemetry::{ClosedSet, ErrorType, JobOutcome, SpanContext, SpanId, TraceId};
 use uuid::Uuid;
 
-use super::job::Job;
-use super::room::Vacancies;
-use super::run::describe;
-use crate::app::App;
+use super::handle::Queue;
+use super::job::{Job, describe};
+use super::room::{Claimed, Vacancies};
 use crate::database;
 
 /// Maximum number of expired leases recovered per iteration; more than any crash leaves behind.
 const RECOVERED_AT_ONCE: i64 = 1_000;
-
-/// Result of a claim.
-pub(super) struct Claimed {
-    pub(super) jobs: Vec<Job>,
-    /// Kinds with more due jobs than were considered, whether or not as many were claimed as requested.
-    pub(super) crowded: Vec<JobKind>,
-}
 
 /// Claims jobs that are due by the database's clock, at most as many of each kind as there are free slots, in
 /// one statement for all kinds.
@@ -36,18 +28,22 @@ pub(super) struct Claimed {
 ///
 /// The attempt is counted here and not at its end, so that a job that crashes its process uses up its
 /// attempts. Rows that another worker is claiming are skipped.
-pub(super) async fn claim(app: &App, vacancies: &Vacancies, lease: Duration) -> database::Result<Claimed> {
+pub(super) async fn claim(
+    queue: &Queue,
+    vacancies: &Vacancies,
+    lease: Duration,
+) -> database::Result<Claimed> {
     let Vacancies { free, shares, running } = vacancies;
     let lease_token = Uuid::new_v4();
-    let mut connection = app.database.acquire().await?;
-    let rows = app
+    let mut connection = queue.database.acquire().await?;
+    let rows = queue
         .database
         .run(
             DatabaseOperation::ClaimJobs,
             sqlx::query(include_str!("claim.sql"))
                 .bind(column(free, |(kind, _)| kind.as_str()))
                 .bind(column(free, |(_, free)| count(*free)))
-                .bind(app.clock.for_database())
+                .bind(queue.clock.for_database())
                 .bind(lease_token)
                 .bind(lease.as_secs_f64())
                 .bind(column(shares, |share| share.kind.as_str()))
@@ -97,10 +93,10 @@ fn count(count: usize) -> i64 {
 /// Returns jobs with an expired lease to the queue, and gives up those without attempts left. Reported here
 /// because the lease's holder is dead, frozen or cut off; a worker that was only frozen reports it once more
 /// on waking.
-pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcome>> {
+pub(super) async fn recover_expired(queue: &Queue) -> database::Result<Vec<JobOutcome>> {
     let kinds: Vec<&str> = JobKind::ALL.iter().map(|kind| kind.as_str()).collect();
-    let mut connection = app.database.acquire().await?;
-    let rows = app
+    let mut connection = queue.database.acquire().await?;
+    let rows = queue
         .database
         .run(
             DatabaseOperation::RecoverExpiredJobs,
@@ -118,7 +114,7 @@ pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcom
                  where id = any (array (select id from expired))
                  returning id, kind, attempts, status, trace_id, span_id, sampled",
             )
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .bind(kinds)
             .bind(RECOVERED_AT_ONCE)
             .bind(ErrorType::LostLease.as_str())
@@ -135,7 +131,11 @@ pub(super) async fn recover_expired(app: &App) -> database::Result<Vec<JobOutcom
             _ => JobOutcome::LostLease,
         };
         let ended = async { ((), outcome, Some(ErrorType::LostLease)) };
-        app.jobs.runs.run(kind, cause(&row)?, |attributes| describe(attributes, id, attempt), ended).await;
+        queue
+            .signals
+            .runs
+            .run(kind, cause(&row)?, |attributes| describe(attributes, id, attempt), ended)
+            .await;
         outcomes.push(outcome);
     }
     Ok(outcomes)

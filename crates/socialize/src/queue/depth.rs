@@ -1,18 +1,45 @@
 //! Samples of the queue.
 
+use std::time::Duration;
+
 use catalogue::database_operation::DatabaseOperation;
-use catalogue::labels::JobKind;
+use catalogue::labels::{JobKind, Loop};
 use domain::vocabulary::parse;
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use telemetry::ClosedSet;
 
+use super::handle::Queue;
 use super::signals::QueueSample;
-use crate::app::App;
 use crate::database;
+use crate::sampler::Sample;
 
-/// Reports depth, age and dead letters of every kind.
-pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database::Result<()> {
-    let rows: Vec<(String, i64, f64, i64)> = app
+/// Depth, age and dead letters of every kind.
+pub(super) struct QueueDepth {
+    pub(super) queue: Queue,
+    pub(super) every: Duration,
+}
+
+impl Sample for QueueDepth {
+    fn its_loop(&self) -> Loop {
+        Loop::QueueSampler
+    }
+
+    fn every(&self) -> Duration {
+        self.every
+    }
+
+    fn take<'a>(&'a self, connection: &'a mut PgConnection) -> BoxFuture<'a, database::Result<()>> {
+        Box::pin(report(&self.queue, connection))
+    }
+
+    fn report_nothing(&self) {
+        self.queue.signals.queue_unknown();
+    }
+}
+
+async fn report(queue: &Queue, connection: &mut PgConnection) -> database::Result<()> {
+    let rows: Vec<(String, i64, f64, i64)> = queue
         .database
         .run(
             DatabaseOperation::SampleQueue,
@@ -25,7 +52,7 @@ pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database
                         count(*) filter (where status = 'dead')
                  from jobs group by kind",
             )
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .fetch_all(&mut *connection),
         )
         .await?;
@@ -36,6 +63,6 @@ pub(super) async fn sample(app: &App, connection: &mut PgConnection) -> database
             samples[kind.index()] = QueueSample { depth, oldest_age_seconds, dead };
         }
     }
-    app.jobs.queue_sampled(|kind| samples[kind.index()]);
+    queue.signals.queue_sampled(|kind| samples[kind.index()]);
     Ok(())
 }

@@ -6,8 +6,8 @@ use catalogue::database_operation::DatabaseOperation;
 use telemetry::{ClosedSet, ErrorType};
 
 use super::enqueue::NOTIFY_CHANNEL;
+use super::handle::Queue;
 use super::job::Job;
-use crate::app::App;
 use crate::database;
 
 /// End of a run.
@@ -25,19 +25,19 @@ pub(super) enum End {
 
 impl End {
     /// Writes the end to the database; returns `false` if another worker has taken over the job.
-    pub(super) async fn write(self, app: &App, job: &Job) -> database::Result<bool> {
+    pub(super) async fn write(self, queue: &Queue, job: &Job) -> database::Result<bool> {
         match self {
-            Self::Finished => finish(app, job).await,
-            Self::Retried(wait, error_type) => retry(app, job, wait, error_type).await,
-            Self::Buried(error_type) => bury(app, job, error_type).await,
-            Self::HandedBack => hand_back(app, job).await,
+            Self::Finished => finish(queue, job).await,
+            Self::Retried(wait, error_type) => retry(queue, job, wait, error_type).await,
+            Self::Buried(error_type) => bury(queue, job, error_type).await,
+            Self::HandedBack => hand_back(queue, job).await,
         }
     }
 }
 
-pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> database::Result<bool> {
-    let mut connection = app.database.acquire().await?;
-    let extended = app
+pub(super) async fn extend_lease(queue: &Queue, job: &Job, lease: Duration) -> database::Result<bool> {
+    let mut connection = queue.database.acquire().await?;
+    let extended = queue
         .database
         .run(
             DatabaseOperation::ExtendJobLease,
@@ -48,7 +48,7 @@ pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> datab
             )
             .bind(job.id)
             .bind(job.lease_token)
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .bind(lease.as_secs_f64())
             .execute(&mut *connection),
         )
@@ -56,9 +56,9 @@ pub(super) async fn extend_lease(app: &App, job: &Job, lease: Duration) -> datab
     Ok(extended.rows_affected() == 1)
 }
 
-async fn finish(app: &App, job: &Job) -> database::Result<bool> {
-    let mut connection = app.database.acquire().await?;
-    let finished = app
+async fn finish(queue: &Queue, job: &Job) -> database::Result<bool> {
+    let mut connection = queue.database.acquire().await?;
+    let finished = queue
         .database
         .run(
             DatabaseOperation::FinishJob,
@@ -71,9 +71,9 @@ async fn finish(app: &App, job: &Job) -> database::Result<bool> {
     Ok(finished.rows_affected() == 1)
 }
 
-async fn retry(app: &App, job: &Job, wait: Duration, error_type: ErrorType) -> database::Result<bool> {
-    let mut connection = app.database.acquire().await?;
-    let retried = app
+async fn retry(queue: &Queue, job: &Job, wait: Duration, error_type: ErrorType) -> database::Result<bool> {
+    let mut connection = queue.database.acquire().await?;
+    let retried = queue
         .database
         .run(
             DatabaseOperation::RetryJob,
@@ -85,7 +85,7 @@ async fn retry(app: &App, job: &Job, wait: Duration, error_type: ErrorType) -> d
             )
             .bind(job.id)
             .bind(job.lease_token)
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .bind(wait.as_secs_f64())
             .bind(error_type.as_str())
             .execute(&mut *connection),
@@ -94,9 +94,9 @@ async fn retry(app: &App, job: &Job, wait: Duration, error_type: ErrorType) -> d
     Ok(retried.rows_affected() == 1)
 }
 
-async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<bool> {
-    let mut connection = app.database.acquire().await?;
-    let buried = app
+async fn bury(queue: &Queue, job: &Job, error_type: ErrorType) -> database::Result<bool> {
+    let mut connection = queue.database.acquire().await?;
+    let buried = queue
         .database
         .run(
             DatabaseOperation::BuryJob,
@@ -108,7 +108,7 @@ async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<b
             )
             .bind(job.id)
             .bind(job.lease_token)
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .bind(error_type.as_str())
             .execute(&mut *connection),
         )
@@ -117,9 +117,9 @@ async fn bury(app: &App, job: &Job, error_type: ErrorType) -> database::Result<b
 }
 
 /// Does not count the attempt, because the job did not fail. Notifies other workers at once.
-async fn hand_back(app: &App, job: &Job) -> database::Result<bool> {
-    let mut connection = app.database.acquire().await?;
-    let handed_back = app
+async fn hand_back(queue: &Queue, job: &Job) -> database::Result<bool> {
+    let mut connection = queue.database.acquire().await?;
+    let handed_back = queue
         .database
         .run(
             DatabaseOperation::HandBackJob,

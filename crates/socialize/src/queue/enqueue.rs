@@ -8,9 +8,8 @@ use serde::Serialize;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-use super::job::JobType;
-use super::schedule;
-use crate::app::App;
+use super::handle::Queue;
+use super::job::{JobType, PERIODIC_ATTEMPTS};
 use crate::database::{self, Transaction};
 
 /// Channel that announces new jobs to workers.
@@ -84,38 +83,38 @@ impl JobOwner {
 /// Inserts a job in the transaction that requires it, so that it exists exactly if the transaction commits,
 /// and wakes workers at the commit. The run's span will link to the current span.
 pub async fn enqueue<J: JobType>(
-    app: &App,
+    queue: &Queue,
     transaction: &mut Transaction,
     job: NewJob<'_, J>,
 ) -> database::Result<()> {
-    insert(app, transaction, J::KIND, job, None).await
+    insert(queue, transaction, J::KIND, job, None).await
 }
 
 /// Like [`enqueue`], for a job that waits for earlier jobs in its lane. A lane represents whatever can slow
 /// down jobs, such as one customer's server.
 pub async fn enqueue_in_lane<J: JobType>(
-    app: &App,
+    queue: &Queue,
     transaction: &mut Transaction,
     job: NewJob<'_, J>,
     lane: Uuid,
 ) -> database::Result<()> {
-    insert(app, transaction, J::KIND, job, Some(lane)).await
+    insert(queue, transaction, J::KIND, job, Some(lane)).await
 }
 
 /// Enqueues a periodic job, which has no payload, unless one is waiting or running.
 pub(super) async fn enqueue_periodic(
-    app: &App,
+    queue: &Queue,
     transaction: &mut Transaction,
     kind: JobKind,
 ) -> database::Result<()> {
-    let (owner, max_attempts) = (JobOwner::Nobody, schedule::ATTEMPTS);
+    let (owner, max_attempts) = (JobOwner::Nobody, PERIODIC_ATTEMPTS);
     let deduplication_key = Some("periodic".to_owned());
     let job = NewJob { payload: &(), run_at: None, owner, max_attempts, deduplication_key };
-    insert(app, transaction, kind, job, None).await
+    insert(queue, transaction, kind, job, None).await
 }
 
 async fn insert<P: Serialize>(
-    app: &App,
+    queue: &Queue,
     transaction: &mut Transaction,
     kind: JobKind,
     job: NewJob<'_, P>,
@@ -123,7 +122,7 @@ async fn insert<P: Serialize>(
 ) -> database::Result<()> {
     let context = telemetry::current::context();
     let (owner, owner_id) = job.owner.parameters();
-    app.database
+    queue.database
         .run(
             DatabaseOperation::EnqueueJob,
             sqlx::query(
@@ -161,7 +160,7 @@ async fn insert<P: Serialize>(
             .bind(context.map(|context| context.trace_id.0.to_vec()))
             .bind(context.map(|context| context.span_id.0.to_vec()))
             .bind(context.map(|context| context.sampled))
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .bind(NOTIFY_CHANNEL)
             .bind(lane)
             .bind(owner)

@@ -2,48 +2,54 @@
 
 use std::time::Duration;
 
+use catalogue::keys;
 use catalogue::labels::JobKind;
 use domain::ids::JobId;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use telemetry::{ErrorType, SpanContext};
+use telemetry::{Attributes, ErrorType, SpanContext};
 use uuid::Uuid;
 
-use super::schedule;
-use crate::app::App;
+use super::handle::State;
 use crate::database::DatabaseError;
+
+/// Maximum number of attempts of a periodic job before the next tick takes over.
+pub(super) const PERIODIC_ATTEMPTS: i32 = 5;
 
 /// A kind of job. The type is the payload, so a job cannot be enqueued with the payload of another kind.
 ///
 /// The payload contains only ids: the run looks up their rows, so the queue contains no customer's text.
 pub trait JobType: Serialize + DeserializeOwned + Send {
+    /// What its runs need.
+    type State: State;
+
     const KIND: JobKind;
     const POLICY: JobPolicy;
     /// Maximum number of attempts.
-    const ATTEMPTS: i32 = schedule::ATTEMPTS;
+    const ATTEMPTS: i32 = PERIODIC_ATTEMPTS;
 
     /// Makes one attempt.
     ///
     /// # Errors
     /// States whether a retry makes sense.
-    fn run(self, app: &App, job: &Job) -> impl Future<Output = Result<(), JobError>> + Send;
+    fn run(self, state: &Self::State, job: &Job) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
 /// The rules and the work of a [`JobType`], for a worker that knows only the kind.
-pub struct JobEntry {
+pub struct JobEntry<S> {
     pub kind: JobKind,
     pub policy: JobPolicy,
     /// Parses the payload and makes one attempt.
-    pub run: fn(App, Job) -> BoxFuture<'static, Result<(), JobError>>,
+    pub run: fn(S, Job) -> BoxFuture<'static, Result<(), JobError>>,
 }
 
-impl JobEntry {
-    pub const fn of<J: JobType>() -> Self {
+impl<S: State> JobEntry<S> {
+    pub const fn of<J: JobType<State = S>>() -> Self {
         Self {
             kind: J::KIND,
             policy: J::POLICY,
-            run: |app, job| Box::pin(async move { job.payload::<J>()?.run(&app, &job).await }),
+            run: |state, job| Box::pin(async move { job.payload::<J>()?.run(&state, &job).await }),
         }
     }
 }
@@ -70,6 +76,12 @@ pub struct Job {
     pub(super) lease_token: Uuid,
     /// The span that enqueued it.
     pub(super) cause: Option<SpanContext>,
+}
+
+/// Attributes of every record of a run.
+pub(super) fn describe(attributes: &mut Attributes, id: JobId, attempt: i32) {
+    attributes.id(&keys::JOB_ID, id);
+    attributes.number(&keys::JOB_ATTEMPT, attempt.unsigned_abs().into());
 }
 
 /// Rules for running jobs of a kind.

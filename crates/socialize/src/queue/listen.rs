@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::enqueue::NOTIFY_CHANNEL;
-use crate::app::App;
+use super::handle::Queue;
 use crate::database::{self, DatabaseError};
 
 /// Channel of these probes.
@@ -27,7 +27,7 @@ const SHORTEST_LIFE: Duration = Duration::from_millis(500);
 
 /// Listens on a connection outside the pool, so that requests lose none.
 pub(super) struct JobListener {
-    app: App,
+    queue: Queue,
     /// Duration of one iteration.
     interval: Duration,
     connection: Option<Listening>,
@@ -39,8 +39,8 @@ struct Listening {
 }
 
 impl JobListener {
-    pub(super) fn new(app: App, interval: Duration) -> Self {
-        Self { app, interval, connection: None }
+    pub(super) fn new(queue: Queue, interval: Duration) -> Self {
+        Self { queue, interval, connection: None }
     }
 
     /// Connects, or listens for a while and probes the connection. Calls `wake` for every notification, and
@@ -64,7 +64,7 @@ impl JobListener {
 
     async fn connect(&self, wake: &Notify) -> database::Result<Listening> {
         let connecting = async {
-            let options = self.app.database.pool().connect_options().as_ref().clone();
+            let options = self.queue.database.pool().connect_options().as_ref().clone();
             let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
             let mut connection = PgListener::connect_with(&pool).await?;
             connection.eager_reconnect(false);

@@ -7,19 +7,20 @@
 //!
 //! [`Worker::start`] runs the loops of [`Loop`](catalogue::labels::Loop): the worker claims and runs jobs, the
 //! listener wakes it, the scheduler enqueues periodic jobs, and the samplers read gauges from the database.
-//! [`run_due_jobs`] runs due jobs once, for tests.
+//! [`run_due_jobs_with`] runs due jobs once, for tests.
 
 mod backoff;
 mod claim;
 mod depth;
 mod end;
 mod enqueue;
+mod handle;
 mod job;
 mod listen;
 mod room;
 mod run;
-mod sample;
 mod schedule;
+mod settings;
 mod signals;
 mod supervise;
 mod worker;
@@ -27,7 +28,8 @@ mod worker;
 pub use backoff::backoff;
 pub(crate) use enqueue::NOTIFY_CHANNEL;
 pub use enqueue::{JobOwner, NewJob, enqueue, enqueue_in_lane};
+pub use handle::{Queue, State};
 pub use job::{Job, JobEntry, JobError, JobPolicy, JobType};
-pub use run::{RunCounts, run_due_jobs, run_due_jobs_with};
-pub use signals::JobSignals;
-pub use worker::{Handler, Worker, WorkerHandle, WorkerSettings};
+pub use run::{RunCounts, run_due_jobs_with};
+pub use settings::{Handler, LEASE, Samples, WorkerSettings};
+pub use worker::{Worker, WorkerHandle};

@@ -11,8 +11,7 @@ use domain::ids::JobId;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-use super::claim::Claimed;
-use super::job::JobPolicy;
+use super::job::{Job, JobPolicy};
 
 /// The slots of a process. One lock guards all of them, so a slot that is freed during a claim is either
 /// counted by the claim or triggers the next one.
@@ -96,6 +95,13 @@ pub(super) struct Vacancies {
     pub(super) free: Vec<(JobKind, usize)>,
     pub(super) shares: Vec<Share>,
     pub(super) running: Vec<Running>,
+}
+
+/// Result of a claim.
+pub(super) struct Claimed {
+    pub(super) jobs: Vec<Job>,
+    /// Kinds with more due jobs than were considered, whether or not as many were claimed as requested.
+    pub(super) crowded: Vec<JobKind>,
 }
 
 impl Room {

@@ -4,8 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use catalogue::keys;
-use domain::ids::JobId;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use telemetry::{Attributes, ClosedSet, ErrorType, JobOutcome};
@@ -15,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::backoff::backoff;
 use super::claim::{claim, recover_expired};
 use super::end::{End, extend_lease};
-use super::job::{Job, JobError};
+use super::handle::{Queue, State};
+use super::job::{Job, JobError, describe};
 use super::room::Room;
-use super::worker::WorkerSettings;
-use crate::app::App;
+use super::settings::WorkerSettings;
 use crate::database;
 
 /// Delay before writing the end of a run again after the database failed.
@@ -53,36 +51,32 @@ impl Lease {
 
 /// Runs a claimed job and returns its outcome. `claimed` is a moment before the claim. When `hand_back` is
 /// cancelled, the work is abandoned and the job returns to the queue.
-pub(super) async fn run_job(
-    app: &App,
+pub(super) async fn run_job<S: State>(
+    state: &S,
     job: &Job,
-    settings: &WorkerSettings,
+    settings: &WorkerSettings<S>,
     claimed: Instant,
     hand_back: &CancellationToken,
 ) -> JobOutcome {
+    let queue = state.as_ref();
     let work = async {
         let lease = Lease::until(claimed + settings.lease);
-        let ending = attempt(app, job, settings, &lease, hand_back).await;
-        let (outcome, error_type) = conclude(app, job, ending, &lease).await;
+        let ending = attempt(state, job, settings, &lease, hand_back).await;
+        let (outcome, error_type) = conclude(queue, job, ending, &lease).await;
         (outcome, outcome, error_type)
     };
-    app.jobs.runs.run(job.kind, job.cause, |attributes| describe(attributes, job.id, job.attempt), work).await
+    let describe = |attributes: &mut Attributes| describe(attributes, job.id, job.attempt);
+    queue.signals.runs.run(job.kind, job.cause, describe, work).await
 }
 
-/// Attributes of every record of a run.
-pub(super) fn describe(attributes: &mut Attributes, id: JobId, attempt: i32) {
-    attributes.id(&keys::JOB_ID, id);
-    attributes.number(&keys::JOB_ATTEMPT, attempt.unsigned_abs().into());
-}
-
-async fn attempt(
-    app: &App,
+async fn attempt<S: State>(
+    state: &S,
     job: &Job,
-    settings: &WorkerSettings,
+    settings: &WorkerSettings<S>,
     lease: &Lease,
     hand_back: &CancellationToken,
 ) -> Ending {
-    let handler = async { (settings.handler)(app.clone(), job.clone()).await };
+    let handler = async { (settings.handler)(state.clone(), job.clone()).await };
     // A panicking handler drops its connections and its transaction.
     let handler = AssertUnwindSafe(handler).catch_unwind();
     tokio::select! {
@@ -93,13 +87,13 @@ async fn attempt(
             Ok(Err(_panic)) => Ending::Failed(JobError::Retry(ErrorType::Panic)),
             Err(_elapsed) => Ending::Failed(JobError::Retry(ErrorType::Timeout)),
         },
-        () = keep_lease(app, job, settings, lease) => Ending::LeaseLost,
+        () = keep_lease(state.as_ref(), job, settings, lease) => Ending::LeaseLost,
         () = hand_back.cancelled() => Ending::Interrupted,
     }
 }
 
 /// Extends the lease repeatedly; ends when the job belongs, or may belong, to another worker.
-async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lease) {
+async fn keep_lease<S>(queue: &Queue, job: &Job, settings: &WorkerSettings<S>, lease: &Lease) {
     loop {
         let now = Instant::now();
         if now >= lease.end() {
@@ -108,7 +102,7 @@ async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lea
         sleep(settings.heartbeat.min(lease.end() - now)).await;
         let asked = Instant::now();
         let remaining = lease.end().saturating_duration_since(asked);
-        match timeout(remaining, extend_lease(app, job, settings.lease)).await {
+        match timeout(remaining, extend_lease(queue, job, settings.lease)).await {
             Ok(Ok(true)) => lease.extend_to(asked + settings.lease),
             Ok(Ok(false)) | Err(_) => return,
             // The database is unreachable; the operation has its own log line. There may be time for another
@@ -118,7 +112,12 @@ async fn keep_lease(app: &App, job: &Job, settings: &WorkerSettings, lease: &Lea
     }
 }
 
-async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOutcome, Option<ErrorType>) {
+async fn conclude(
+    queue: &Queue,
+    job: &Job,
+    ending: Ending,
+    lease: &Lease,
+) -> (JobOutcome, Option<ErrorType>) {
     let (outcome, error_type, end) = match ending {
         Ending::Done => (JobOutcome::Ok, None, End::Finished),
         Ending::Failed(JobError::Reject(error_type)) => {
@@ -140,10 +139,10 @@ async fn conclude(app: &App, job: &Job, ending: Ending, lease: &Lease) -> (JobOu
     };
     let mut pause = WRITE_AGAIN_AFTER;
     loop {
-        match end.write(app, job).await {
+        match end.write(queue, job).await {
             Ok(true) => {
                 if outcome == JobOutcome::Ok {
-                    app.jobs.job_succeeded(job.kind, app.clock.now());
+                    queue.signals.job_succeeded(job.kind, queue.clock.now());
                 }
                 return (outcome, error_type);
             }
@@ -185,28 +184,24 @@ impl RunCounts {
 ///
 /// # Errors
 /// If the database fails to hand out jobs.
-pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
-    run_due_jobs_with(app, &WorkerSettings::default()).await
-}
-
-/// Like [`run_due_jobs`], with these settings.
-///
-/// # Errors
-/// If the database fails to hand out jobs.
-pub async fn run_due_jobs_with(app: &App, settings: &WorkerSettings) -> database::Result<RunCounts> {
+pub async fn run_due_jobs_with<S: State>(
+    state: &S,
+    settings: &WorkerSettings<S>,
+) -> database::Result<RunCounts> {
+    let queue = state.as_ref();
     let vacancies = Room::new(settings.policy, usize::MAX).vacancies();
     let never = CancellationToken::new();
     let mut counts = RunCounts::default();
     loop {
-        for outcome in recover_expired(app).await? {
+        for outcome in recover_expired(queue).await? {
             counts.add(outcome);
         }
         let claimed = Instant::now();
-        let jobs = claim(app, &vacancies, settings.lease).await?.jobs;
+        let jobs = claim(queue, &vacancies, settings.lease).await?.jobs;
         if jobs.is_empty() {
             return Ok(counts);
         }
-        let runs = jobs.iter().map(|job| run_job(app, job, settings, claimed, &never));
+        let runs = jobs.iter().map(|job| run_job(state, job, settings, claimed, &never));
         for outcome in join_all(runs).await {
             counts.add(outcome);
         }

@@ -6,24 +6,24 @@ use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 
 use super::enqueue::enqueue_periodic;
-use super::worker::WorkerSettings;
-use crate::app::App;
+use super::handle::Queue;
+use super::job::JobPolicy;
 use crate::database;
-
-/// Maximum number of attempts of a periodic job before the next tick takes over.
-pub(super) const ATTEMPTS: i32 = 5;
 
 /// Enqueues every due periodic job. However many schedulers run, each tick is enqueued once: the row with the
 /// next time is updated in the transaction that enqueues, and only if it is due.
 ///
 /// A new kind starts one period after it is first seen. Missed ticks are not made up for: one run catches up.
-pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings) -> database::Result<()> {
-    let periodic = JobKind::ALL.iter().filter_map(|kind| Some((*kind, (settings.policy)(*kind).every?)));
+pub(super) async fn schedule_periodic_jobs(
+    queue: &Queue,
+    policy: fn(JobKind) -> JobPolicy,
+) -> database::Result<()> {
+    let periodic = JobKind::ALL.iter().filter_map(|kind| Some((*kind, policy(*kind).every?)));
     let (kinds, periods): (Vec<&str>, Vec<f64>) =
         periodic.map(|(kind, every)| (kind.as_str(), every.as_secs_f64())).unzip();
 
-    let mut transaction = app.database.begin().await?;
-    let due: Vec<String> = app
+    let mut transaction = queue.database.begin().await?;
+    let due: Vec<String> = queue
         .database
         .run(
             DatabaseOperation::SchedulePeriodicJobs,
@@ -43,12 +43,12 @@ pub(super) async fn schedule_periodic_jobs(app: &App, settings: &WorkerSettings)
             )
             .bind(kinds)
             .bind(periods)
-            .bind(app.clock.for_database())
+            .bind(queue.clock.for_database())
             .fetch_all(&mut *transaction),
         )
         .await?;
     for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
-        enqueue_periodic(app, &mut transaction, kind).await?;
+        enqueue_periodic(queue, &mut transaction, kind).await?;
     }
-    app.database.commit(transaction).await
+    queue.database.commit(transaction).await
 }

@@ -1,17 +1,14 @@
 //! Signals of background work.
 
-use catalogue::events;
 use catalogue::labels::{JobKind, Loop};
-use catalogue::metrics;
-use catalogue::scopes;
+use catalogue::{events, metrics, scopes};
 use chrono::{DateTime, Utc};
 use telemetry::meter::{Counter, Gauge};
 use telemetry::record::SpanKind;
 use telemetry::{ClosedSet, FamilyDescription, JobOutcome, Operations, Telemetry};
 
-/// The instruments of the queue. Created once per process, even without a worker, so that every series
-/// exists.
-pub struct JobSignals {
+/// The instruments of the queue.
+pub(super) struct JobSignals {
     pub(super) runs: Operations<JobKind, JobOutcome>,
     depth: Gauge<JobKind>,
     oldest_age: Gauge<JobKind>,
@@ -30,7 +27,7 @@ pub(super) struct QueueSample {
 }
 
 impl JobSignals {
-    pub fn new(telemetry: &Telemetry) -> Self {
+    pub(super) fn new(telemetry: &Telemetry) -> Self {
         let meter = telemetry.meter();
         let family = FamilyDescription {
             event: events::JOB_RUN,

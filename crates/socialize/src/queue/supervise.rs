@@ -11,7 +11,7 @@ use telemetry::{ClosedSet, ErrorType};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use super::handle::Queue;
 use crate::database;
 
 /// Delay after the first failure; it doubles with each further one.
@@ -22,7 +22,7 @@ pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// Supervises one loop. A failing loop shows in four ways: an error line, its failure counter, the time of
 /// its last success, and its missing work.
 pub(super) struct Supervisor {
-    pub(super) app: App,
+    pub(super) queue: Queue,
     pub(super) which: Loop,
     /// Maximum time between two successful iterations.
     pub(super) interval: Duration,
@@ -52,7 +52,7 @@ impl Supervisor {
             tracing::info!(name: "loop.recovered", loop = self.which.as_str(), "a loop turns again");
         }
         self.failures = 0;
-        self.app.jobs.loop_succeeded(self.which, self.app.clock.now());
+        self.queue.signals.loop_succeeded(self.which, self.queue.clock.now());
         tokio::select! {
             () = tokio::time::sleep(self.interval) => {}
             () = self.wake.notified() => {}
@@ -68,7 +68,7 @@ impl Supervisor {
             error.r#type = error_type.as_str(),
             "a turn of a loop failed"
         );
-        self.app.jobs.loop_failed(self.which);
+        self.queue.signals.loop_failed(self.which);
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.longest_pause);
         self.failures = self.failures.saturating_add(1);
         tokio::select! {

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde_json::json;
 
 use crate::app::App;
-use crate::start::VERSION;
+use crate::version::VERSION;
 
 pub fn router() -> Router<App> {
     Router::new()

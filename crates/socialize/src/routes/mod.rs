@@ -12,6 +12,7 @@ pub mod me;
 pub mod organization_members;
 pub mod organizations;
 pub mod page;
+pub mod publishing;
 pub mod publishing_endpoint;
 pub mod screenshots;
 pub mod workspace_invites;

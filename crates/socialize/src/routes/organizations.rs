@@ -100,7 +100,7 @@ async fn create_organization(
         .await?;
     if inserted.rows_affected() == 0 {
         user.require_session(&app, &mut transaction).await?;
-        return Err(app.settings.quotas.reached(Quota::OrganizationsPerUser));
+        return Err(app.settings.quotas.reached(Quota::OrganizationsPerUser).into());
     }
     app.database
         .run(

@@ -16,9 +16,10 @@ use utoipa_axum::routes;
 
 use super::files::{self, File, FileRequest};
 use crate::app::App;
-use crate::blobs::{StoredBlob, UploadRules, Uploader, store_upload};
+use crate::blobs::Uploader;
 use crate::error::{Error, answers};
 use crate::extract::{CurrentUser, Parameters, Upload};
+use crate::uploads::{StoredBlob, UploadRules, store_upload};
 
 pub fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(put_screenshot, download_screenshot))

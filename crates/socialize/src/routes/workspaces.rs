@@ -121,7 +121,7 @@ async fn create_workspace(
         )
         .await?;
     if inserted.rows_affected() == 0 {
-        return Err(app.settings.quotas.reached(Quota::WorkspacesPerOrganization));
+        return Err(app.settings.quotas.reached(Quota::WorkspacesPerOrganization).into());
     }
     app.database
         .run(

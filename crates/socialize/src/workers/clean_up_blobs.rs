@@ -9,7 +9,8 @@ use domain::ids::BlobId;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::blobs::{BlobError, delete_unreferenced};
+use crate::blobs::BlobError;
+use crate::blobs::unreferenced::delete_unreferenced;
 use crate::queue::{Job, JobError, JobPolicy, JobType};
 
 /// Number of blobs looked up at once.
@@ -24,6 +25,8 @@ pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(30);
 pub struct CleanUpBlobs;
 
 impl JobType for CleanUpBlobs {
+    type State = App;
+
     const KIND: JobKind = JobKind::CleanUpBlobs;
     const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
 
@@ -44,8 +47,8 @@ pub async fn run(app: &App) -> Result<(), JobError> {
         for blob in &blobs {
             // A store that is down is not called for each of them.
             app.blobs.require_up().map_err(|BlobError(error_type)| JobError::Retry(error_type))?;
-            if let Err(error) = delete_unreferenced(app, *blob).await {
-                failure = Some(error);
+            if let Err(error) = delete_unreferenced(&app.database, &app.blobs, *blob).await {
+                failure = Some(JobError::Retry(error));
             }
         }
         after = blobs.last().copied();

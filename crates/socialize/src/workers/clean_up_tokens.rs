@@ -37,6 +37,8 @@ const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
 pub struct CleanUpTokens;
 
 impl JobType for CleanUpTokens {
+    type State = App;
+
     const KIND: JobKind = JobKind::CleanUpTokens;
     const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
 

@@ -18,6 +18,8 @@ const BATCH: i64 = 500;
 pub struct ExpireInvites;
 
 impl JobType for ExpireInvites {
+    type State = App;
+
     const KIND: JobKind = JobKind::ExpireInvites;
     const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(120));
 

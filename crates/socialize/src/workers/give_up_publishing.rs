@@ -28,6 +28,8 @@ const BATCH: i64 = 100;
 pub struct GiveUpPublishing;
 
 impl JobType for GiveUpPublishing {
+    type State = App;
+
     const KIND: JobKind = JobKind::GiveUpPublishing;
     const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(60));
 

@@ -8,16 +8,40 @@ pub mod publish_content_item;
 pub mod remind_stale_approvals;
 pub mod send_email;
 
+mod samples;
+
+use std::sync::Arc;
+
 use catalogue::labels::JobKind;
 use futures_util::future::BoxFuture;
 
+pub use self::samples::samples;
 use crate::app::App;
+use crate::database;
 use crate::email::Email;
 use crate::publishing::Publication;
-use crate::queue::{Job, JobEntry, JobError, JobPolicy};
+use crate::queue::{self, Job, JobEntry, JobError, JobPolicy, RunCounts, run_due_jobs_with};
+
+/// Settings of the application's worker.
+pub type WorkerSettings = queue::WorkerSettings<App>;
+
+impl Default for WorkerSettings {
+    /// The settings of production.
+    fn default() -> Self {
+        Self::new(policy, Arc::new(run), samples)
+    }
+}
+
+/// Runs all due jobs with the settings of production; see [`run_due_jobs_with`].
+///
+/// # Errors
+/// If the database fails to hand out jobs.
+pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
+    run_due_jobs_with(app, &WorkerSettings::default()).await
+}
 
 /// The job of each kind.
-fn entry(kind: JobKind) -> JobEntry {
+fn entry(kind: JobKind) -> JobEntry<App> {
     match kind {
         JobKind::SendEmail => JobEntry::of::<Email>(),
         JobKind::ExpireInvites => JobEntry::of::<expire_invites::ExpireInvites>(),

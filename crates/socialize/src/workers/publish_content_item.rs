@@ -19,12 +19,11 @@ use telemetry::ErrorType;
 use url::Url;
 
 use crate::app::App;
-use crate::database;
 use crate::outbound::{Answer, Post};
 use crate::publishing::{Publication, StoredEndpoint};
 use crate::queue::{Job, JobError, JobPolicy, JobType};
 use crate::routes::content_items::{ContentItem, LockedContentItem};
-use crate::webhook;
+use crate::{database, webhook};
 
 /// Maximum `Retry-After` that is honoured. Longer ones would stretch a day of attempts to a week.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
@@ -46,6 +45,8 @@ enum Verdict {
 }
 
 impl JobType for Publication {
+    type State = App;
+
     const KIND: JobKind = JobKind::PublishContentItem;
     const POLICY: JobPolicy = JobPolicy {
         // Each workspace has a lane, so a slow endpoint takes at most one slot.

@@ -24,6 +24,8 @@ const NOT_AGAIN_WITHIN: TimeDelta = TimeDelta::hours(24);
 pub struct RemindStaleApprovals;
 
 impl JobType for RemindStaleApprovals {
+    type State = App;
+
     const KIND: JobKind = JobKind::RemindStaleApprovals;
     const POLICY: JobPolicy = JobPolicy::alone(Self::KIND, Duration::from_secs(300));
 

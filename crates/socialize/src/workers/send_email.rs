@@ -15,11 +15,16 @@ use crate::app::App;
 use crate::database;
 use crate::email::Email;
 use crate::email_limits::{self, Cause};
-use crate::mail::{Content, Letter};
+use crate::mail::{Content, Fault, Letter, Prospect, Undelivered};
 use crate::queue::{Job, JobError, JobPolicy, JobType};
 use crate::token::LinkPurpose;
 
+/// Minimum pause before a retry if an operator has to act first.
+const OPERATOR_NEEDS: Duration = Duration::from_mins(5);
+
 impl JobType for Email {
+    type State = App;
+
     const KIND: JobKind = JobKind::SendEmail;
     const POLICY: JobPolicy = JobPolicy {
         concurrency: 8,
@@ -50,8 +55,8 @@ async fn send(app: &App, job: &Job, email: Email) -> Result<(), JobError> {
         date: app.clock.now(),
         recipient,
         subject: content.subject,
-        text: content.text()?,
-        html: content.html()?,
+        text: content.text().map_err(JobError::Fail)?,
+        html: content.html().map_err(JobError::Fail)?,
     };
     let (attempt, max_attempts) = (job.attempt, job.max_attempts);
     let delivered = app.mail.deliver(&letter).await;
@@ -62,7 +67,18 @@ async fn send(app: &App, job: &Job, email: Email) -> Result<(), JobError> {
     if let Some(result) = result {
         app.mail.came_to(result);
     }
-    delivered.map_err(|failure| failure.job_error(attempt, max_attempts))
+    delivered.map_err(|failure| job_error(failure, attempt, max_attempts))
+}
+
+/// Returns what the queue does with the job after this attempt.
+fn job_error(failure: Undelivered, attempt: i32, max_attempts: i32) -> JobError {
+    match (failure.fault, failure.prospect) {
+        (Fault::Recipient, Prospect::Never) => JobError::Reject(failure.error_type),
+        (Fault::Recipient, _) if attempt >= max_attempts => JobError::Reject(failure.error_type),
+        (Fault::Ours, Prospect::Never) => JobError::Fail(failure.error_type),
+        (Fault::Ours, Prospect::NeedsChange) => JobError::RetryAfter(failure.error_type, OPERATOR_NEEDS),
+        _ => JobError::Retry(failure.error_type),
+    }
 }
 
 /// Returns the recipient's address, the content, and the cause; `None` if the e-mail is obsolete.
@@ -314,4 +330,23 @@ fn token_link(app: &App, path: &str, purpose: LinkPurpose, id: uuid::Uuid) -> St
 
 fn content_item_link(app: &App, content_item: ContentItemId) -> String {
     link(app, &format!("content-items/{content_item}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use telemetry::ErrorType;
+
+    use super::*;
+
+    const ATTEMPTS: i32 = 12;
+
+    #[test]
+    fn what_is_the_recipients_fault_leaves_no_dead_letter() {
+        for prospect in [Prospect::Passing, Prospect::Greylisting, Prospect::NeedsChange, Prospect::Never] {
+            let failure = Undelivered::new(Fault::Recipient, prospect, ErrorType::Rejected);
+            assert_eq!(job_error(failure, ATTEMPTS, ATTEMPTS), JobError::Reject(ErrorType::Rejected));
+        }
+        let full = Undelivered::new(Fault::Recipient, Prospect::Passing, ErrorType::StorageFull);
+        assert_eq!(job_error(full, ATTEMPTS - 1, ATTEMPTS), JobError::Retry(ErrorType::StorageFull));
+    }
 }

@@ -9,7 +9,7 @@ use http::Method;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
 use socialize::mail::MailTransport;
-use socialize::queue::run_due_jobs;
+use socialize::workers::run_due_jobs;
 use telemetry::{JobOutcome, meter};
 use test_support::{Answer, TestApp};
 

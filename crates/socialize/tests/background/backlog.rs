@@ -2,7 +2,8 @@
 
 use catalogue::labels::JobKind;
 use serde_json::Value;
-use socialize::queue::{JobError, WorkerSettings, run_due_jobs_with};
+use socialize::queue::{JobError, run_due_jobs_with};
+use socialize::workers::WorkerSettings;
 use socialize::workers::clean_up_tokens::CleanUpTokens;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, Row};

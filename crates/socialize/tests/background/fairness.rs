@@ -9,10 +9,10 @@ use domain::ids::{JobId, OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::WorkspaceRole;
 use http::Method;
 use serde_json::json;
+use socialize::app::App;
 use socialize::outbound::{OutboundSettings, OutboundTimeouts};
-use socialize::queue::{
-    JobOwner, JobPolicy, NewJob, Worker, WorkerHandle, WorkerSettings, run_due_jobs_with,
-};
+use socialize::queue::{JobOwner, JobPolicy, NewJob, Worker, WorkerHandle, run_due_jobs_with};
+use socialize::workers::WorkerSettings;
 use telemetry::JobOutcome;
 use test_support::{TestApp, TestDatabase};
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ impl Customer {
 }
 
 /// A worker with two concurrent jobs of a kind, and thus eight deliveries.
-fn worker(test: &TestApp) -> WorkerHandle {
+fn worker(test: &TestApp) -> WorkerHandle<App> {
     Worker::start(test.app.clone(), WorkerSettings { concurrency: 2, ..real_work() })
 }
 

@@ -8,7 +8,8 @@ use domain::vocabulary::{ContentItemStatus, FeedbackStatus};
 use serde_json::json;
 use socialize::app::App;
 use socialize::gauges::repair;
-use socialize::queue::{Worker, WorkerSettings};
+use socialize::queue::Worker;
+use socialize::workers::WorkerSettings;
 use telemetry::ClosedSet;
 use test_support::TestApp;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ fn sampling() -> WorkerSettings {
     }
 }
 
-async fn stop(worker: socialize::queue::WorkerHandle) {
+async fn stop(worker: socialize::queue::WorkerHandle<socialize::app::App>) {
     worker.stop(Instant::now() + Duration::from_secs(60)).await;
 }
 

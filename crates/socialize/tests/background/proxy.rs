@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use catalogue::labels::JobKind;
 use serde_json::json;
-use socialize::queue::{Worker, WorkerSettings};
+use socialize::queue::Worker;
+use socialize::workers::WorkerSettings;
 use socialize::workers::clean_up_tokens::CleanUpTokens;
 use sqlx::postgres::PgPoolOptions;
 use telemetry::JobOutcome;
@@ -99,7 +100,7 @@ async fn sleepy_worker(
     test: &TestApp,
     treatment: Treatment,
     listen_interval: Duration,
-) -> (Proxy, socialize::app::App, socialize::queue::WorkerHandle) {
+) -> (Proxy, socialize::app::App, socialize::queue::WorkerHandle<socialize::app::App>) {
     let options = test.pool().connect_options().as_ref().clone();
     let upstream = (options.get_host().to_owned(), options.get_port());
     let proxy = Proxy::start(upstream, treatment).await;

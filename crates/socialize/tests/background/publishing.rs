@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use socialize::clock::Clock;
 use socialize::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
-use socialize::queue::{NewJob, Worker, WorkerSettings, run_due_jobs};
+use socialize::queue::{NewJob, Worker};
 use socialize::workers;
 use socialize::workers::give_up_publishing::GiveUpPublishing;
-use telemetry::meter;
-use telemetry::{JobOutcome, SpanContext};
+use socialize::workers::{WorkerSettings, run_due_jobs};
+use telemetry::{JobOutcome, SpanContext, meter};
 use test_support::TestApp;
 use tokio::time::Instant;
 

@@ -7,7 +7,8 @@ use catalogue::labels::JobKind;
 use chrono::TimeDelta;
 use domain::ids::JobId;
 use serde_json::{Value, json};
-use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, WorkerSettings, enqueue, run_due_jobs_with};
+use socialize::queue::{JobError, JobPolicy, NewJob, RunCounts, enqueue, run_due_jobs_with};
+use socialize::workers::WorkerSettings;
 use socialize::workers::clean_up_tokens::CleanUpTokens;
 use socialize::workers::expire_invites::ExpireInvites;
 use telemetry::{ErrorType, JobOutcome};
@@ -59,7 +60,7 @@ async fn a_job_runs_not_before_its_time() {
 async fn a_job_exists_only_if_its_transaction_commits() {
     let test = TestApp::start().await;
     let mut transaction = test.app.database.begin().await.expect("a transaction");
-    enqueue(&test.app, &mut transaction, job(&CleanUpTokens)).await.expect("enqueued");
+    enqueue(&test.app.queue, &mut transaction, job(&CleanUpTokens)).await.expect("enqueued");
     drop(transaction);
     assert_eq!(test.run_due_jobs().await.total(), 0);
 }
@@ -163,7 +164,7 @@ async fn the_same_work_is_not_enqueued_twice() {
         let mut transaction = app.database.begin().await?;
         let deduplication_key = Some("k".to_owned());
         let again = NewJob { deduplication_key, max_attempts: 1, ..job(&CleanUpTokens) };
-        enqueue(&app, &mut transaction, again).await?;
+        enqueue(&app.queue, &mut transaction, again).await?;
         app.database.commit(transaction).await?;
         Err(JobError::Fail(ErrorType::Rejected))
     });
@@ -185,7 +186,7 @@ async fn a_run_is_linked_to_the_span_that_enqueued_it() {
         async move {
             if running.attempt == 1 && running.kind == KIND {
                 let mut transaction = app.database.begin().await?;
-                enqueue(&app, &mut transaction, job(&ExpireInvites)).await?;
+                enqueue(&app.queue, &mut transaction, job(&ExpireInvites)).await?;
                 app.database.commit(transaction).await?;
             }
             Ok(())

@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 use socialize::app::App;
 use socialize::database::Transaction;
 use socialize::email::Email;
-use socialize::queue::{Job, JobError, JobPolicy, JobType, NewJob, WorkerSettings, enqueue};
+use socialize::queue::{Job, JobError, JobPolicy, JobType, NewJob, enqueue};
+use socialize::workers::{WorkerSettings, samples};
 use sqlx::migrate::Migrator;
 use telemetry::log::{Level, LevelFilter, LogOutput, TracingBridge, TracingBridgeSettings};
 use telemetry::meter::Value;
@@ -45,6 +46,7 @@ where
             every: None,
         },
         handler: Arc::new(move |app, job| Box::pin(handler(app, job))),
+        samples,
     }
 }
 
@@ -61,7 +63,7 @@ pub(crate) fn an_email() -> Email {
 /// Commits a job and returns its id.
 pub(crate) async fn commit<J: JobType>(test: &TestApp, job: NewJob<'_, J>) -> JobId {
     let mut transaction = test.app.database.begin().await.expect("a transaction");
-    enqueue(&test.app, &mut transaction, job).await.expect("enqueued");
+    enqueue(&test.app.queue, &mut transaction, job).await.expect("enqueued");
     committed(test, transaction).await
 }
 

@@ -10,9 +10,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::JobId;
 use socialize::app::App;
 use socialize::clock::Clock;
-use socialize::queue::{
-    JobError, JobPolicy, NewJob, Worker, WorkerHandle, WorkerSettings, enqueue, run_due_jobs_with,
-};
+use socialize::queue::{JobError, JobPolicy, NewJob, Worker, WorkerHandle, enqueue, run_due_jobs_with};
+use socialize::workers::WorkerSettings;
 use socialize::workers::clean_up_tokens::CleanUpTokens;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
@@ -137,7 +136,7 @@ fn at_gate(gate: &Gate) -> WorkerSettings {
 }
 
 /// Starts a worker whose job waits for the gate, and waits until it runs. Claims follow each other at once.
-async fn running_at_gate(test: &TestApp, id: JobId, heartbeat: Duration) -> (Gate, WorkerHandle) {
+async fn running_at_gate(test: &TestApp, id: JobId, heartbeat: Duration) -> (Gate, WorkerHandle<App>) {
     let gate = Gate::closed();
     let poll_interval = Duration::ZERO;
     let worker =
@@ -248,7 +247,7 @@ async fn a_worker_whose_clock_is_wrong_takes_no_running_job() {
 /// Commits a job as this process would.
 async fn enqueued_by(test: &TestApp, app: &App, run_at: Option<DateTime<Utc>>) -> JobId {
     let mut transaction = app.database.begin().await.expect("a transaction");
-    enqueue(app, &mut transaction, NewJob { run_at, ..job(&CleanUpTokens) }).await.expect("enqueued");
+    enqueue(&app.queue, &mut transaction, NewJob { run_at, ..job(&CleanUpTokens) }).await.expect("enqueued");
     committed(test, transaction).await
 }
 

@@ -1,6 +1,8 @@
 //! Checks that what is declared and documented exists: tests, commands and settings that documents name,
 //! statuses of the API document, and declarations that the product uses.
 
+mod module_graph;
+mod modules;
 mod sources;
 mod statuses;
 mod unused;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use socialize::queue::{Worker, WorkerSettings};
+use socialize::queue::Worker;
+use socialize::workers::WorkerSettings;
 use test_support::TestApp;
 use tokio::time::sleep;
 

@@ -13,12 +13,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Accepted, EmailRequest, RESET_LINK_LIFETIME, link_expired};
+use super::links::{Accepted, EmailRequest, RESET_LINK_LIFETIME, link_expired};
+use super::new_password::NewPassword;
 use crate::app::App;
+use crate::client_address::ClientAddress;
 use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
-use crate::extract::{Body, ClientAddress};
-use crate::passwords::NewPassword;
+use crate::extract::Body;
 use crate::secret::Secret;
 use crate::token::LinkPurpose;
 

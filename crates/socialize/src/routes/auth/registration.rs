@@ -17,13 +17,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{Accepted, EmailRequest, LinkToken, VERIFICATION_LINK_LIFETIME, link_expired};
+use super::links::{Accepted, EmailRequest, LinkToken, VERIFICATION_LINK_LIFETIME, link_expired};
+use super::new_password::NewPassword;
 use crate::app::App;
+use crate::client_address::ClientAddress;
 use crate::database::Transaction;
 use crate::email::Email;
 use crate::error::{Error, ErrorBody, answers};
-use crate::extract::{Body, ClientAddress};
-use crate::passwords::NewPassword;
+use crate::extract::Body;
 use crate::secret::Secret;
 use crate::text::{EmailAddress, Name};
 use crate::token::LinkPurpose;

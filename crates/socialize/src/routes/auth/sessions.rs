@@ -26,16 +26,19 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::SESSION_LIFETIME;
 use crate::app::App;
+use crate::client_address::ClientAddress;
 use crate::database::Transaction;
 use crate::error::{Error, ErrorBody, answers};
-use crate::extract::{Body, ClientAddress};
+use crate::extract::Body;
 use crate::passwords::{HashingTurn, Verification};
 use crate::rate_limit::{Account, LimitReached, LoginAttempt, LoginRefusal};
 use crate::secret::Secret;
 use crate::text::EmailAddress;
 use crate::token::ACCESS_TOKEN_LIFETIME;
+
+/// Maximum lifetime of a session, however often it is refreshed.
+const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 
 /// Period in which a used refresh token may be repeated once, if its successor is unused.
 const REPETITION_WINDOW: TimeDelta = TimeDelta::seconds(30);

@@ -19,11 +19,11 @@ use serde::{Deserialize, Serialize};
 use telemetry::ClosedSet;
 use utoipa::{IntoParams, ToSchema};
 
+use super::item::{ContentItemPath, find_status};
 use super::locked::LockedContentItem;
 use super::revisions::insert_revision;
-use super::{ContentItemPath, find_status};
 use crate::app::App;
-use crate::blobs::{StoredBlob, UploadRules, Uploader, store_upload};
+use crate::blobs::Uploader;
 use crate::database::Transaction;
 use crate::error::{Error, answers};
 use crate::extract::{
@@ -31,6 +31,7 @@ use crate::extract::{
 };
 use crate::routes::files::{self, File, FileRequest};
 use crate::text::Text;
+use crate::uploads::{StoredBlob, UploadRules, store_upload};
 
 const RULES: UploadRules = UploadRules { max_bytes: limits::ATTACHMENT_BYTES, media_types: MediaType::ALL };
 
@@ -198,7 +199,7 @@ async fn attach(
         )
         .await?;
     if inserted.rows_affected() == 0 {
-        return Err(app.settings.quotas.reached(Quota::StoragePerOrganization));
+        return Err(app.settings.quotas.reached(Quota::StoragePerOrganization).into());
     }
     let etag = edit.save(app, &mut transaction).await?;
     telemetry::current::set(|attributes| attributes.id(&keys::ATTACHMENT_ID, attachment.id));
@@ -251,7 +252,7 @@ impl Edit {
             )
             .await?;
         if stored >= app.settings.quotas.parameter(Quota::StoragePerOrganization) {
-            return Err(app.settings.quotas.reached(Quota::StoragePerOrganization));
+            return Err(app.settings.quotas.reached(Quota::StoragePerOrganization).into());
         }
         if count < limits::ATTACHMENTS {
             return Ok(());

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::item::{ContentItemPath, find_status};
 use super::locked::LockedContentItem;
-use super::{ContentItemPath, find_status};
 use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, answers};

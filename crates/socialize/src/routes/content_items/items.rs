@@ -12,9 +12,9 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::item::{ContentBody, ContentItem, ContentItemPath, ContentItemSummary, Title};
 use super::locked::LockedContentItem;
 use super::revisions::insert_revision;
-use super::{ContentBody, ContentItem, ContentItemPath, ContentItemSummary, Title};
 use crate::activity::touch_workspace;
 use crate::app::App;
 use crate::error::{Error, answers};

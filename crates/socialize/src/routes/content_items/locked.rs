@@ -7,7 +7,7 @@ use domain::approval::{Action, ApprovalRules, ApprovalState, RecordedDecision, R
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::vocabulary::{ContentItemStatus, Decision, PublishFailure};
 
-use super::ContentItem;
+use super::item::ContentItem;
 use crate::activity::touch_workspace;
 use crate::app::App;
 use crate::database::{self, Transaction};
@@ -39,7 +39,7 @@ impl LockedContentItem {
     ///
     /// # Errors
     /// If the workspace has no such item, or the database fails.
-    pub(super) async fn lock(
+    pub(crate) async fn lock(
         app: &App,
         transaction: &mut Transaction,
         workspace_id: WorkspaceId,
@@ -128,12 +128,12 @@ impl LockedContentItem {
     ///
     /// # Errors
     /// If the state machine does not allow the action.
-    pub(super) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
+    pub(crate) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
         Ok(self.state.apply(action, self.rules, now)?)
     }
 
     /// Writes the item with its new state, records activity in the workspace, and returns the item.
-    pub(super) async fn save(
+    pub(crate) async fn save(
         self,
         app: &App,
         transaction: &mut Transaction,

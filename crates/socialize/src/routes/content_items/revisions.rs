@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ContentItem, ContentItemPath, find_status};
+use super::item::{ContentItem, ContentItemPath, find_status};
 use crate::app::App;
 use crate::database::{self, Transaction};
 use crate::error::{Error, answers};

@@ -6,8 +6,8 @@ use domain::approval::Action;
 use domain::ids::{ContentItemId, UserId, WorkspaceId};
 use domain::vocabulary::WorkspaceRole;
 
+use super::item::{ContentItem, ContentItemPath};
 use super::locked::LockedContentItem;
-use super::{ContentItem, ContentItemPath};
 use crate::app::App;
 use crate::email::Email;
 use crate::error::{Error, answers};

@@ -14,14 +14,12 @@ use domain::vocabulary::MediaType;
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use sha2::{Digest, Sha256};
-use telemetry::ClosedSet;
+use telemetry::{ClosedSet, ErrorType};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
-use super::media_type::recognise;
-use super::slots::Uploader;
-use super::{PartialBlob, unreferenced};
 use crate::app::App;
+use crate::blobs::{NoSlot, PartialBlob, Uploader, recognise, unreferenced};
 use crate::database::Transaction;
 use crate::error::Error;
 use crate::extract::Upload;
@@ -52,13 +50,14 @@ impl StoredBlob {
     /// # Errors
     /// If the clean-up has already treated the file as abandoned, or the database fails.
     pub async fn reference(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
-        unreferenced::forget_referenced(app, transaction, self.id).await
+        let was_unreferenced = unreferenced::forget_referenced(&app.database, transaction, self.id).await?;
+        if was_unreferenced { Ok(()) } else { Err(Error::failed(ErrorType::Timeout)) }
     }
 
     /// Deletes the blob unless a row refers to it. If that fails, the clean-up deletes it later.
     pub async fn discard(self, app: &App) {
         // The failure has a record of its own.
-        let _ = unreferenced::delete_unreferenced(app, self.id).await;
+        let _ = unreferenced::delete_unreferenced(&app.database, &app.blobs, self.id).await;
     }
 }
 
@@ -79,8 +78,8 @@ pub async fn store_upload(
     }
     let deadline = Instant::now() + app.settings.upload_timeout;
     // Each upload has memory for one part, so their number is limited.
-    let waiting = app.blobs.inner.uploads.take(uploader, Instant::now() + app.settings.body_timeout);
-    let _slot = waiting.await?;
+    let waiting = app.blobs.slot(uploader, Instant::now() + app.settings.body_timeout);
+    let _slot = waiting.await.map_err(no_slot)?;
 
     let mut incoming = Incoming {
         body: upload.body,
@@ -112,20 +111,20 @@ async fn receive(app: &App, incoming: &mut Incoming, rules: UploadRules) -> Resu
         .filter(|media_type| rules.media_types.contains(media_type))
         .ok_or_else(|| other_type(rules))?;
     let id = BlobId::from(Uuid::now_v7());
-    unreferenced::note(app, id).await?;
+    unreferenced::note(&app.database, &app.clock, id).await?;
     if incoming.is_at_end {
         app.blobs.put(id, beginning).await?;
     } else {
         let mut partial = app.blobs.begin_parts(id).await?;
         if let Some(parts_id) = partial.parts_id() {
-            unreferenced::note_parts(app, id, parts_id).await?;
+            unreferenced::note_parts(&app.database, id, parts_id).await?;
         }
         match receive_parts(app, incoming, rules, &mut partial, beginning).await {
             Ok(()) => app.blobs.complete_parts(partial).await?,
             Err(refusal @ (Error::Refused { .. } | Error::Abandoned)) => {
                 // The parts stay on disk while the file is open.
                 drop(partial);
-                let _ = unreferenced::delete_unreferenced(app, id).await;
+                let _ = unreferenced::delete_unreferenced(&app.database, &app.blobs, id).await;
                 return Err(refusal);
             }
             Err(failure) => return Err(failure),
@@ -236,6 +235,16 @@ impl Incoming {
                 _ => return,
             }
         }
+    }
+}
+
+fn no_slot(reason: NoSlot) -> Error {
+    match reason {
+        NoSlot::ForAnybody => Error::failed(ErrorType::Unavailable),
+        NoSlot::ForUploader => Error::rate_limited(
+            "You or your organization have too many concurrent uploads. Try again when some have finished.",
+            10,
+        ),
     }
 }
 

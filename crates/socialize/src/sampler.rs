@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use catalogue::database_operation::DatabaseOperation;
 use catalogue::labels::Loop;
+use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use tokio::time::Instant;
 
-use super::depth;
-use crate::app::App;
-use crate::database::{self, DatabaseError};
+use crate::database::{self, Database, DatabaseError};
 use crate::database_sessions::{self, Parameters};
-use crate::gauges;
 
 /// Maximum interval between attempts to become the sampler.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
@@ -24,55 +22,67 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// more there are.
 const LARGEST_SHARE: u32 = 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
-    /// Jobs in the queue.
-    Queue,
-    /// Numbers of domain objects by state.
-    Gauges,
-    /// Differences between those counts and the tables.
-    GaugeDrift,
+/// Advisory lock of the first loop; the others follow it.
+const FIRST_LOCK: i64 = 0x736f_6369_616c_697a;
+
+/// A sample that one of all processes takes.
+pub trait Sample: Send + Sync {
+    /// The loop that takes it.
+    fn its_loop(&self) -> Loop;
+
+    /// Interval between two samples.
+    fn every(&self) -> Duration;
+
+    /// Maximum duration of its statements, if it differs from that of requests.
+    fn statement_timeout(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Maximum delay after a failed iteration, if it differs from that of other loops.
+    fn longest_pause(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Reads and reports one sample.
+    fn take<'a>(&'a self, connection: &'a mut PgConnection) -> BoxFuture<'a, database::Result<()>>;
+
+    /// Stops reporting, because the sample is unknown or another process reports it.
+    fn report_nothing(&self);
 }
 
-impl Subject {
-    pub(super) fn its_loop(self) -> Loop {
-        match self {
-            Self::Queue => Loop::QueueSampler,
-            Self::Gauges => Loop::GaugeSampler,
-            Self::GaugeDrift => Loop::GaugeChecker,
-        }
-    }
-
-    /// Advisory lock held by the sampler among all processes.
-    fn lock(self) -> i64 {
-        0x736f_6369_616c_697a + self as i64
-    }
+/// Returns the advisory lock that the sampler of a loop holds among all processes.
+fn lock_of(which: Loop) -> i64 {
+    let place = match which {
+        Loop::GaugeSampler => 1,
+        Loop::GaugeChecker => 2,
+        _ => 0,
+    };
+    FIRST_LOCK + place
 }
 
 /// Samples while it holds the lock. The lock belongs to the connection that also reads the samples, so a
 /// sampler that has lost the lock cannot read another sample.
-pub(super) struct Sampler {
-    app: App,
-    subject: Subject,
-    every: Duration,
+pub(crate) struct Sampler {
+    database: Database,
+    sample: Box<dyn Sample>,
     next: Instant,
     connection: Option<PgConnection>,
     is_holder: bool,
 }
 
 impl Sampler {
-    pub(super) fn new(app: App, subject: Subject, every: Duration) -> Self {
-        Self { app, subject, every, next: Instant::now(), connection: None, is_holder: false }
+    pub(crate) fn new(database: Database, sample: Box<dyn Sample>) -> Self {
+        Self { database, sample, next: Instant::now(), connection: None, is_holder: false }
     }
 
     /// Interval between iterations.
-    pub(super) fn look_every(&self) -> Duration {
-        self.every.min(LONGEST_LOOK)
+    pub(crate) fn look_every(&self) -> Duration {
+        self.sample.every().min(LONGEST_LOOK)
     }
 
     /// One iteration: samples if it is time and no other process does. While another process samples, this
     /// one reports nothing.
-    pub(super) async fn turn(&mut self) -> database::Result<()> {
+    pub(crate) async fn turn(&mut self) -> database::Result<()> {
         // Taken out, so that a failed connection is dropped.
         let result = match self.connection.take() {
             Some(connection) => self.look(connection).await,
@@ -85,18 +95,15 @@ impl Sampler {
             }
         };
         if result.is_err() || !self.is_holder {
-            self.report_nothing();
+            self.sample.report_nothing();
         }
         result
     }
 
     async fn connect(&self) -> database::Result<PgConnection> {
-        let limit = match self.subject {
-            Subject::GaugeDrift => gauges::COMPARISON_LIMIT,
-            Subject::Queue | Subject::Gauges => self.app.database.statement_timeout(),
-        };
+        let limit = self.sample.statement_timeout().unwrap_or(self.database.statement_timeout());
         let parameters = Parameters::new(limit).ending_idle_after(self.look_every() + SILENCE);
-        let options = self.app.database.pool().connect_options();
+        let options = self.database.pool().connect_options();
         database_sessions::open(&options, &parameters).await.map_err(DatabaseError::from)
     }
 
@@ -104,46 +111,26 @@ impl Sampler {
         let now = Instant::now();
         if !self.is_holder {
             let lock = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-                .bind(self.subject.lock())
+                .bind(lock_of(self.sample.its_loop()))
                 .fetch_one(&mut connection);
-            self.is_holder = self.app.database.run(DatabaseOperation::LockSampler, lock).await?;
+            self.is_holder = self.database.run(DatabaseOperation::LockSampler, lock).await?;
             // Nobody reports now, so sample at once.
             self.next = now;
         } else if now < self.next {
             let alive = sqlx::query("select 1").execute(&mut connection);
-            self.app.database.run(DatabaseOperation::KeepSamplerLock, alive).await?;
+            self.database.run(DatabaseOperation::KeepSamplerLock, alive).await?;
         }
         if self.is_holder && now >= self.next {
-            self.sample(&mut connection).await?;
-            self.next = now + self.every.max(now.elapsed() * LARGEST_SHARE);
+            self.sample.take(&mut connection).await?;
+            self.next = now + self.sample.every().max(now.elapsed() * LARGEST_SHARE);
         }
         self.connection = Some(connection);
         Ok(())
-    }
-
-    async fn sample(&self, connection: &mut PgConnection) -> database::Result<()> {
-        match self.subject {
-            Subject::Queue => depth::sample(&self.app, connection).await,
-            Subject::Gauges => gauges::sample(&self.app, connection).await,
-            Subject::GaugeDrift => {
-                let differences = gauges::compare(&self.app.database, connection).await?;
-                self.app.gauges.compared(&differences);
-                Ok(())
-            }
-        }
-    }
-
-    fn report_nothing(&self) {
-        match self.subject {
-            Subject::Queue => self.app.jobs.queue_unknown(),
-            Subject::Gauges => self.app.gauges.sample_unknown(),
-            Subject::GaugeDrift => self.app.gauges.drift_unknown(),
-        }
     }
 }
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        self.report_nothing();
+        self.sample.report_nothing();
     }
 }

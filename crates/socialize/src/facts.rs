@@ -5,16 +5,16 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 
-use super::finding::Finding;
 use crate::database_sessions::{self, Parameters};
-use crate::start;
+use crate::finding::Finding;
+use crate::migrations::migrator;
 
 /// Limit of each query.
 const LIMIT: Duration = Duration::from_secs(5);
 
 const ENCODING: &str = "encoding";
 const POOLER: &str = "pooler";
-pub(super) const ROLE: &str = "role";
+pub(crate) const ROLE: &str = "role";
 const WRITES: &str = "writes";
 
 /// Properties of the database and the role.
@@ -41,7 +41,7 @@ pub(crate) struct Facts {
 /// Returns the names of all tables that the migrations create. Extensions and other applications may have
 /// tables in the same schema.
 fn own_tables() -> Vec<String> {
-    let migrator = start::migrator();
+    let migrator = migrator();
     let statements = migrator.iter().flat_map(|migration| migration.sql.as_str().split(';'));
     let names = statements.filter_map(|statement| {
         let mut words = statement.split_whitespace().skip_while(|word| !word.eq_ignore_ascii_case("create"));
@@ -109,6 +109,19 @@ pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> 
     let _ = session.close().await;
     let own = || Finding::ok(POOLER, "every connection has a session of its own");
     Ok(if is_shared { shared() } else { own() })
+}
+
+/// Returns the requirement of `migrate` that this database fails, if any.
+///
+/// # Errors
+/// If the database does not respond.
+pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
+    let (session, facts) = match look(options).await? {
+        Ok(looked) => looked,
+        Err(pooler) => return Ok(Some(pooler)),
+    };
+    let _ = session.close().await;
+    Ok([facts.encoding(), facts.writes(), facts.migrations()].into_iter().find(Finding::is_failure))
 }
 
 fn shared() -> Finding {

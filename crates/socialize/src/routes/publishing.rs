@@ -7,9 +7,10 @@ use domain::ids::{ContentItemId, WorkspaceId};
 use domain::vocabulary::ContentItemStatus;
 use serde::Deserialize;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::locked::LockedContentItem;
-use super::{ContentItem, ContentItemPath};
+use super::content_items::{ContentItem, ContentItemPath, LockedContentItem};
 use crate::app::App;
 use crate::error::{Error, answers};
 use crate::extract::{Body, Manager, Parameters, WorkspaceMember};
@@ -19,9 +20,17 @@ use crate::text::Moment;
 /// Maximum time ahead for which an item can be scheduled.
 const MAX_SCHEDULE_AHEAD: Months = Months::new(12);
 
+pub fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(schedule_content_item))
+        .routes(routes!(unschedule_content_item))
+        .routes(routes!(publish_content_item))
+        .routes(routes!(mark_content_item_published))
+}
+
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Schedule {
+struct Schedule {
     /// In the future, and at most a year ahead.
     scheduled_at: Moment,
 }
@@ -39,7 +48,7 @@ pub(super) struct Schedule {
     ),
     security(("access_token" = []))
 )]
-pub(super) async fn schedule_content_item(
+async fn schedule_content_item(
     State(app): State<App>,
     member: WorkspaceMember<Manager>,
     Parameters(path): Parameters<ContentItemPath>,
@@ -68,7 +77,7 @@ pub(super) async fn schedule_content_item(
     ),
     security(("access_token" = []))
 )]
-pub(super) async fn unschedule_content_item(
+async fn unschedule_content_item(
     State(app): State<App>,
     member: WorkspaceMember<Manager>,
     Parameters(path): Parameters<ContentItemPath>,
@@ -99,7 +108,7 @@ pub(super) async fn unschedule_content_item(
     ),
     security(("access_token" = []))
 )]
-pub(super) async fn publish_content_item(
+async fn publish_content_item(
     State(app): State<App>,
     member: WorkspaceMember<Manager>,
     Parameters(path): Parameters<ContentItemPath>,
@@ -119,7 +128,7 @@ pub(super) async fn publish_content_item(
     ),
     security(("access_token" = []))
 )]
-pub(super) async fn mark_content_item_published(
+async fn mark_content_item_published(
     State(app): State<App>,
     member: WorkspaceMember<Manager>,
     Parameters(path): Parameters<ContentItemPath>,
