@@ -49,7 +49,9 @@ fuzz_target!(|input: Input| {
         .zip(NAMES)
         .map(|(family, name)| snapshot(family, name))
         .collect();
-    let snapshot = Snapshot { families, started_unix_nanoseconds: input.started };
+    // Without zeros before new series, so that points and series correspond; a property test has them.
+    let snapshot =
+        Snapshot { families, started_unix_nanoseconds: input.started, previous_unix_nanoseconds: None };
     let mut bytes = Vec::new();
     let histograms = HistogramAggregation::Exponential;
     let points = metrics_request(&Resource::default(), &snapshot, histograms, input.now, &mut bytes);
@@ -157,6 +159,7 @@ fn snapshot(family: &Family, name: &'static str) -> FamilySnapshot {
             bounds: if kind == MetricKind::Histogram { DURATION_BOUNDS } else { &[] },
         },
         points: points.collect(),
+        new_points: 0,
     }
 }
 

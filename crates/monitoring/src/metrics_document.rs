@@ -34,11 +34,11 @@ const CONVENTIONS: &str = "
 Used or not, a process has them from the start, at zero. Before it takes requests or jobs it sends
 one collection of all of them, so its first event is an increase. It waits at most a second for
 that. Where the collector does not take that collection, events until the first one that it takes
-are counted but are no increase. Exceptions: each way in which a database operation fails, and HEAD
-on a route, have series from the first event on. The collection with that event also contains a zero
-with the time of the collection before, so that it is an increase, too. A gauge has no series while
-its value is not known. A label that is empty is absent. Labels are never ids and never text of
-users.
+are counted but are no increase. Exceptions: each way in which a database operation fails, HEAD on a
+route, and a second scheme have series from the first event on. The collection with that event also
+contains a zero with the time of the collection before, so that it is an increase, too, unless that
+collection is lost. A gauge has no series while its value is not known. A label that is empty is
+absent. Labels are never ids and never text of users.
 
 The first name is OpenTelemetry's; beside it is the name in Prometheus.
 

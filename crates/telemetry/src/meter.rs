@@ -163,6 +163,10 @@ impl Meter {
         let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let SnapshotReader { position, read, previous, .. } = reader;
         read.resize(families.len(), 0);
+        let (previous, existed) = match previous {
+            Some(Beginning { unix_nanoseconds, series }) => (Some(*unix_nanoseconds), series.as_slice()),
+            None => (None, &[][..]),
+        };
         let mut part = Vec::new();
         let mut room = most_points;
         while room > 0
@@ -173,7 +177,8 @@ impl Meter {
             let points_of = |series: &[(SeriesLabels, Source)]| -> Vec<_> {
                 series.iter().filter_map(|(labels, source)| Some((labels.clone(), source.read()?))).collect()
             };
-            let known = read[position.family].clamp(first, end);
+            let existed = existed.get(position.family).copied().unwrap_or_default();
+            let known = existed.max(read[position.family]).clamp(first, end);
             let mut points = points_of(&family.series[first..known]);
             let new = points_of(&family.series[known..end]);
             let new_points = new.len();
@@ -192,8 +197,17 @@ impl Meter {
         Snapshot {
             families: part,
             started_unix_nanoseconds: self.started_unix_nanoseconds,
-            previous_unix_nanoseconds: *previous,
+            previous_unix_nanoseconds: previous,
         }
+    }
+
+    /// Begins a snapshot, even if the reader has not read the one before to its end.
+    pub fn begin_snapshot(&self, reader: &mut SnapshotReader, now_unix_nanoseconds: u64) {
+        let families = self.families.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let series = families.iter().map(|family| family.series.len()).collect();
+        reader.position = SnapshotPosition::default();
+        reader.previous =
+            reader.current.replace(Beginning { unix_nanoseconds: now_unix_nanoseconds, series });
     }
 
     fn register(
@@ -559,24 +573,25 @@ struct SnapshotPosition {
     series: usize,
 }
 
-/// Reads one snapshot after the other, part by part, and remembers which series it has read.
+/// Reads one snapshot after the other, part by part, and knows which series began between them.
 #[derive(Clone, Debug, Default)]
 pub struct SnapshotReader {
     position: SnapshotPosition,
     /// Number of series of each family that were read.
     read: Vec<usize>,
-    /// Time of the current snapshot, and of the one before.
-    current: Option<u64>,
-    previous: Option<u64>,
+    current: Option<Beginning>,
+    previous: Option<Beginning>,
+}
+
+/// The moment at which a snapshot began.
+#[derive(Clone, Debug)]
+struct Beginning {
+    unix_nanoseconds: u64,
+    /// Number of series of each family that existed.
+    series: Vec<usize>,
 }
 
 impl SnapshotReader {
-    /// Begins a snapshot, even if the one before has not been read to its end.
-    pub fn begin(&mut self, now_unix_nanoseconds: u64) {
-        self.position = SnapshotPosition::default();
-        self.previous = self.current.replace(now_unix_nanoseconds);
-    }
-
     /// Returns whether nothing of the snapshot has been read yet, or everything.
     pub fn is_at_start(&self) -> bool {
         self.position == SnapshotPosition::default()
@@ -590,7 +605,7 @@ pub struct Snapshot {
     pub families: Vec<FamilySnapshot>,
     /// The start time of every cumulative point.
     pub started_unix_nanoseconds: u64,
-    /// Time of the snapshot that the same reader took before, if there is one.
+    /// Time at which the same reader began the snapshot before, if there is one.
     pub previous_unix_nanoseconds: Option<u64>,
 }
 
@@ -601,7 +616,7 @@ pub struct FamilySnapshot {
     pub description: MetricDescription,
     /// Every series with its value.
     pub points: Vec<(SeriesLabels, Value)>,
-    /// Number of points, at the end, of series that the reader had not read before.
+    /// Number of points, at the end, of series that did not exist when the snapshot before began.
     pub new_points: usize,
 }
 

@@ -130,9 +130,9 @@ fn end_message(out: &mut [u8], length_at: usize) {
 /// Encodes a snapshot as a complete `ExportMetricsServiceRequest` into an empty buffer, and returns
 /// its number of points.
 ///
-/// A cumulative series that has begun since the previous snapshot gets two points: zero at that
+/// A series that counts and has begun since the previous snapshot gets two points: zero at that
 /// time, and its value. Otherwise rates would miss what it counted first, such as all failures of
-/// a short outage.
+/// a short outage. If the request is lost, so is the zero.
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,
@@ -185,7 +185,9 @@ fn encode_points(
     times: Times,
     encode: impl Fn(&mut Vec<u8>, &SeriesLabels, &Value, Times),
 ) -> usize {
-    let is_cumulative = matches!(family.description.kind, MetricKind::Counter | MetricKind::Histogram);
+    let is_monotonic = matches!(family.description.kind, MetricKind::Counter | MetricKind::Histogram);
+    // The clock may have been set back.
+    let previous = times.previous.filter(|previous| is_monotonic && *previous < times.now);
     let known = family.points.len() - family.new_points;
     let mut count = 0;
     let mut point = |labels: &SeriesLabels, value: &Value, times: Times| {
@@ -193,9 +195,8 @@ fn encode_points(
         message_field(out, 1, |out| encode(out, labels, value, times));
     };
     for (position, (labels, value)) in family.points.iter().enumerate() {
-        if is_cumulative
-            && position >= known
-            && let Some(previous) = times.previous
+        if position >= known
+            && let Some(previous) = previous
             && let Some(zero) = zero_before(value)
         {
             point(labels, &zero, Times { now: previous, ..times });

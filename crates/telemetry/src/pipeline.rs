@@ -27,7 +27,7 @@ use crate::{Telemetry, current, metrics_request};
 /// default.
 const TRACE_REQUEST_BYTES: usize = BUFFER;
 
-/// Maximum number of points in a metrics export request. Sending all points at once would take ten
+/// Maximum number of series in a metrics export request. Sending all points at once would take ten
 /// times the memory, and a process keeps its peak memory.
 const POINTS_PER_REQUEST: usize = 256;
 
@@ -204,7 +204,8 @@ struct Points {
 
 impl BatchSource for Points {
     fn begin(&self) {
-        self.reader().begin(self.telemetry.now().unix_nanoseconds());
+        let now = self.telemetry.now().unix_nanoseconds();
+        self.telemetry.meter().begin_snapshot(&mut self.reader(), now);
     }
 
     fn take(&self, into: &mut Vec<u8>) -> BatchItems {

@@ -165,7 +165,7 @@ impl<S: State> Drop for Slot<S> {
 
 impl<S: State> WorkerHandle<S> {
     /// Stops the worker: claims nothing more, lets running jobs finish until the deadline, and returns the
-    /// others to the queue. It does so only when no claim is under way, which could take them again.
+    /// others to the queue. A claim under way could take those again, so it gets a second to end.
     pub async fn stop(mut self, deadline: Instant) {
         self.stopping.cancel();
         let loops_end = async { while self.loops.join_next().await.is_some() {} };

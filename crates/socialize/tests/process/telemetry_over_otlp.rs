@@ -218,7 +218,25 @@ pub(crate) fn last_collection(requests: Vec<ExportMetricsServiceRequest>) -> Vec
             }
         }
     }
+    collection.iter_mut().for_each(keep_newest);
     collection
+}
+
+/// Removes the zeros before series that began late.
+fn keep_newest(metric: &mut Metric) {
+    fn newest<P>(points: &mut Vec<P>, attributes: impl Fn(&P) -> &[KeyValue]) {
+        let mut seen = BTreeSet::new();
+        points.reverse();
+        points.retain(|point| seen.insert(format!("{:?}", attributes(point))));
+        points.reverse();
+    }
+    match metric.data.as_mut() {
+        Some(metric::Data::Sum(sum)) => newest(&mut sum.data_points, |point| &point.attributes),
+        Some(metric::Data::ExponentialHistogram(histogram)) => {
+            newest(&mut histogram.data_points, |point| &point.attributes);
+        }
+        _ => {}
+    }
 }
 
 fn append(begun: &mut Metric, rest: Metric) {

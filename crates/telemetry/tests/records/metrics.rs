@@ -116,7 +116,7 @@ fn any_family(name: &'static str) -> impl Strategy<Value = FamilySnapshot> {
     declaration.prop_flat_map(move |(kind, unit, help, bounds)| {
         let value =
             if kind == MetricKind::Histogram { any_distribution().boxed() } else { any_number().boxed() };
-        vec((any_labels(), value), 0..4).prop_map(move |points| FamilySnapshot {
+        (vec((any_labels(), value), 0..4), 0..4_usize).prop_map(move |(points, new)| FamilySnapshot {
             description: MetricDescription {
                 name,
                 kind,
@@ -128,7 +128,7 @@ fn any_family(name: &'static str) -> impl Strategy<Value = FamilySnapshot> {
                 carrier: Carrier::Points,
                 bounds,
             },
-            new_points: points.len(),
+            new_points: new.min(points.len()),
             points,
         })
     })
@@ -136,10 +136,11 @@ fn any_family(name: &'static str) -> impl Strategy<Value = FamilySnapshot> {
 
 fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let families = NAMES.map(|name| option::of(any_family(name)));
-    (families, any::<u64>()).prop_map(|(families, started_unix_nanoseconds)| Snapshot {
+    let times = (any::<u64>(), option::of(any::<u64>()));
+    (families, times).prop_map(|(families, (started_unix_nanoseconds, previous_unix_nanoseconds))| Snapshot {
         families: families.into_iter().flatten().collect(),
         started_unix_nanoseconds,
-        previous_unix_nanoseconds: None,
+        previous_unix_nanoseconds,
     })
 }
 
@@ -165,6 +166,34 @@ fn protocol_labels(labels: &SeriesLabels) -> Vec<KeyValue> {
     labels.iter().map(label).collect()
 }
 
+/// The points of a metric with their times. A series that counted something since it began has a zero
+/// before.
+fn timed(family: &FamilySnapshot, previous: Option<u64>, now: u64) -> Vec<(&SeriesLabels, Value, u64)> {
+    let counts = matches!(family.description.kind, MetricKind::Counter | MetricKind::Histogram);
+    let known = family.points.len() - family.new_points;
+    let mut timed = Vec::new();
+    for (position, (labels, value)) in family.points.iter().enumerate() {
+        let zero = match value {
+            Value::Integer(_) => Value::Integer(0),
+            Value::Number(_) => Value::Number(0.0),
+            Value::Distribution(_) => Value::Distribution(Distribution::default()),
+        };
+        let is_zero = match value {
+            Value::Distribution(distribution) => distribution.count() == 0,
+            value => *value == zero,
+        };
+        if let Some(previous) = previous.filter(|previous| *previous < now)
+            && counts
+            && position >= known
+            && !is_zero
+        {
+            timed.push((labels, zero, previous));
+        }
+        timed.push((labels, value.clone(), now));
+    }
+    timed
+}
+
 /// Builds the message that the protocol requires for a snapshot, with the official types.
 fn protocol_request(
     resource: &Resource,
@@ -173,10 +202,10 @@ fn protocol_request(
     now: u64,
 ) -> ExportMetricsServiceRequest {
     let start = snapshot.started_unix_nanoseconds;
-    let number = |(labels, value): &(SeriesLabels, Value), start: u64| NumberDataPoint {
+    let number = |(labels, value, time): &(&SeriesLabels, Value, u64), start: u64| NumberDataPoint {
         attributes: protocol_labels(labels),
         start_time_unix_nano: start,
-        time_unix_nano: now,
+        time_unix_nano: *time,
         value: Some(match value {
             Value::Integer(number) => number_data_point::Value::AsInt(*number),
             Value::Number(number) => number_data_point::Value::AsDouble(*number),
@@ -194,13 +223,13 @@ fn protocol_request(
         };
         distribution.exemplars.iter().map(exemplar).collect()
     };
-    let exponential = |(labels, value): &(SeriesLabels, Value)| {
+    let exponential = |(labels, value, time): &(&SeriesLabels, Value, u64)| {
         let Value::Distribution(distribution) = value else { unreachable!("histograms have distributions") };
         let buckets = || Buckets { offset: distribution.first, bucket_counts: distribution.buckets.clone() };
         ExponentialHistogramDataPoint {
             attributes: protocol_labels(labels),
             start_time_unix_nano: start,
-            time_unix_nano: now,
+            time_unix_nano: *time,
             count: distribution.zero + distribution.buckets.iter().sum::<u64>(),
             sum: (distribution.count() > 0).then_some(distribution.sum_nanoseconds as f64 / 1e9),
             scale: 3,
@@ -210,7 +239,7 @@ fn protocol_request(
             ..ExponentialHistogramDataPoint::default()
         }
     };
-    let explicit = |(labels, value): &(SeriesLabels, Value), bounds: &[f64]| {
+    let explicit = |(labels, value, time): &(&SeriesLabels, Value, u64), bounds: &[f64]| {
         let Value::Distribution(distribution) = value else { unreachable!("histograms have distributions") };
         let mut bucket_counts = vec![0; bounds.len() + 1];
         bucket_counts[0] = distribution.zero;
@@ -222,7 +251,7 @@ fn protocol_request(
         HistogramDataPoint {
             attributes: protocol_labels(labels),
             start_time_unix_nano: start,
-            time_unix_nano: now,
+            time_unix_nano: *time,
             count: bucket_counts.iter().sum(),
             sum: Some(distribution.sum_nanoseconds as f64 / 1e9),
             bucket_counts,
@@ -234,7 +263,8 @@ fn protocol_request(
     let cumulative = AggregationTemporality::Cumulative as i32;
     let encoded = |family: &FamilySnapshot| {
         let description = &family.description;
-        let points = family.points.iter();
+        let points = timed(family, snapshot.previous_unix_nanoseconds, now);
+        let points = points.iter();
         let data = match description.kind {
             MetricKind::Counter | MetricKind::UpDownCounter => metric::Data::Sum(Sum {
                 data_points: points.map(|point| number(point, start)).collect(),
@@ -351,7 +381,9 @@ proptest! {
             let points = metrics_request(&resource, &snapshot, histograms, now, &mut bytes);
             let decoded = ExportMetricsServiceRequest::decode(&bytes[..]).expect("a decodable request");
             prop_assert_eq!(decoded, protocol_request(&resource, &snapshot, histograms, now));
-            prop_assert_eq!(points, snapshot.families.iter().map(|family| family.points.len()).sum::<usize>());
+            let previous = snapshot.previous_unix_nanoseconds;
+            let expected = snapshot.families.iter().map(|family| timed(family, previous, now).len());
+            prop_assert_eq!(points, expected.sum::<usize>());
         }
     }
 
@@ -512,7 +544,7 @@ fn the_parts_of_a_snapshot_are_the_whole() {
 
 /// The counts of a metric's points in the next collection, with their times.
 fn collected(meter: &Meter, reader: &mut SnapshotReader, name: &str, now: u64) -> Vec<(u64, u64)> {
-    reader.begin(now);
+    meter.begin_snapshot(reader, now);
     let mut bytes = Vec::new();
     let snapshot = meter.snapshot_part(reader, usize::MAX);
     let resource = Resource::default();
@@ -593,12 +625,33 @@ fn a_late_series_is_found_in_parts_and_after_an_unfinished_collection() {
     };
     series(0);
     series(1);
-    reader.begin(100);
+    meter.begin_snapshot(&mut reader, 100);
     // The collector is slow: the next collection begins before this one has been read.
     meter.snapshot_part(&mut reader, 1);
     series(2);
-    let expected = [(200, 1), (100, 0), (200, 1), (100, 0), (200, 1)];
-    assert_eq!(collected(&meter, &mut reader, name, 200), expected);
+    let expected = [(200, 1), (200, 1), (100, 0), (200, 1)];
+    assert_eq!(collected(&meter, &mut reader, name, 200), expected, "the second one began before");
+}
+
+#[test]
+fn no_zero_comes_after_its_value() {
+    let name = PANICS.description().name;
+    let (meter, mut reader) = (Meter::default(), SnapshotReader::default());
+    collected(&meter, &mut reader, name, 100);
+    meter.counter(&PANICS).add((), 2);
+    assert_eq!(collected(&meter, &mut reader, name, 50), [(50, 2)], "the clock was set back");
+}
+
+#[test]
+fn a_series_that_begins_while_it_is_read_has_one_zero() {
+    let name = HTTP_SERVER_REQUEST_DURATION.description().name;
+    let (meter, mut reader) = (Meter::default(), SnapshotReader::default());
+    collected(&meter, &mut reader, name, 100);
+    meter.begin_snapshot(&mut reader, 200);
+    meter.histogram_series(&HTTP_SERVER_REQUEST_DURATION, Vec::new()).record(1, None);
+    let part = meter.snapshot_part(&mut reader, usize::MAX);
+    assert_eq!((part.families[0].new_points, part.previous_unix_nanoseconds), (1, Some(100)));
+    assert_eq!(collected(&meter, &mut reader, name, 300), [(300, 1)]);
 }
 
 #[test]

@@ -190,7 +190,11 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     (
         "Sum",
         &[
-            ("data_points", Always, "one for every series from the start, also while it is zero"),
+            (
+                "data_points",
+                Always,
+                "one for every series, also while it is zero, and a zero before a series that begins late",
+            ),
             ("aggregation_temporality", Always, "`CUMULATIVE`"),
             ("is_monotonic", Sometimes, "for counters; up-down counters are not"),
         ],
@@ -198,14 +202,22 @@ pub(super) const TABLE: &[(&str, &[Row])] = &[
     (
         "Histogram",
         &[
-            ("data_points", Always, "one for every series from the start, also while it is empty"),
+            (
+                "data_points",
+                Always,
+                "one for every series, also while it is empty, and a zero before a series that begins late",
+            ),
             ("aggregation_temporality", Always, "`CUMULATIVE`"),
         ],
     ),
     (
         "ExponentialHistogram",
         &[
-            ("data_points", Always, "one for every series from the start, also while it is empty"),
+            (
+                "data_points",
+                Always,
+                "one for every series, also while it is empty, and a zero before a series that begins late",
+            ),
             ("aggregation_temporality", Always, "`CUMULATIVE`"),
         ],
     ),
