@@ -104,7 +104,7 @@ impl Passwords {
     /// # Errors
     /// If the queue is full.
     pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, HashingError> {
-        self.turns.turn(client).await.ok_or_else(|| HashingError(ErrorType::Unavailable))
+        self.turns.turn(client).await.ok_or(HashingError(ErrorType::Unavailable))
     }
 
     /// Hashes a password with a new salt and returns a PHC string.
@@ -198,7 +198,7 @@ impl Hasher {
         let computed = argon2.hash_password_into_with_memory(bytes, salt, &mut output, &mut memory[..]);
         idle().push(memory);
         let output = computed.ok().and_then(|()| Output::new(&output).ok());
-        output.ok_or_else(|| HashingError(ErrorType::Internal))
+        output.ok_or(HashingError(ErrorType::Internal))
     }
 }
 

@@ -50,8 +50,8 @@ fn tokens(text: &str) -> Vec<String> {
         let length = if rest.starts_with("//") {
             rest = rest.split_once('\n').map_or("", |(_, after)| after).trim_start();
             continue;
-        } else if rest.starts_with("r#\"") {
-            rest[3..].find("\"#").map_or(rest.len(), |end| end + 5)
+        } else if let Some(content) = rest.strip_prefix("r#\"") {
+            content.find("\"#").map_or(rest.len(), |end| end + 5)
         } else if first == '"' {
             string_length(rest)
         } else if rest.starts_with("'\\") {
@@ -201,7 +201,7 @@ impl Program {
 }
 
 /// Returns the types that these tokens name.
-pub(crate) fn types(tokens: &[String]) -> impl Iterator<Item = &str> {
+pub(crate) fn types(tokens: &[String]) -> impl DoubleEndedIterator<Item = &str> {
     tokens.iter().map(String::as_str).filter(|token| is_type(token))
 }
 

@@ -16,11 +16,6 @@ use crate::sources::{File, Function, Program, files, group, types};
 /// Statuses of every route: it can panic, and exceed its time limit.
 const OF_EVERY_ROUTE: [u16; 2] = [500, 503];
 
-/// Errors of the domain and the code into which `?` and `into` convert them. A failed database or blob store is one
-/// of [`OF_EVERY_ROUTE`].
-const CONVERTED: &[(&str, ErrorCode)] =
-    &[("Refusal", ErrorCode::TransitionRefused), ("TriageRefusal", ErrorCode::TransitionRefused)];
-
 /// Permissions that no member lacks.
 const OF_EVERYBODY: [&str; 2] = ["Member", "OrganizationRoleAny"];
 
@@ -65,10 +60,11 @@ fn names(tokens: &[String], name: &str) -> bool {
     tokens.iter().any(|token| token == name)
 }
 
-/// Returns the codes of errors of the domain that these tokens name.
-fn converted(tokens: &[String]) -> impl Iterator<Item = String> + '_ {
-    let named = CONVERTED.iter().filter(|(name, _)| names(tokens, name));
-    named.map(|(_, code)| format!("{code:?}"))
+/// The functions by which `?` and `into` make an error of the API of another type, by that type.
+fn conversions(program: &Program) -> Vec<(&str, usize)> {
+    let from = program.methods("Error", "from");
+    let argument = |index: usize| types(&program.functions[index].signature).rfind(|name| *name != "Self");
+    from.filter_map(|index| Some((argument(index)?, index))).collect()
 }
 
 /// Returns whether this call is never made on this route although its extractor contains it.
@@ -93,6 +89,11 @@ fn possible(program: &Program, route: &Route) -> BTreeSet<u16> {
     let methods = |owner| extracting.iter().flat_map(move |name| program.methods(owner, name));
     let extractors = types(&handler.signature).flat_map(methods);
     let mut reached: BTreeSet<usize> = extractors.chain([route.handler]).collect();
+    let conversions = conversions(program);
+    let converting = |tokens: &[String]| {
+        let named = conversions.iter().filter(|(name, _)| names(tokens, name));
+        named.map(|(_, index)| *index).collect::<Vec<_>>()
+    };
     let mut codes = BTreeSet::new();
     loop {
         let before = (held.len(), reached.len());
@@ -100,7 +101,7 @@ fn possible(program: &Program, route: &Route) -> BTreeSet<u16> {
         for index in reached.clone() {
             let function = &program.functions[index];
             held.extend(types(&function.body).map(str::to_owned));
-            codes.extend(converted(&function.body));
+            reached.extend(converting(&function.body));
             let named = function.body.windows(3).filter(|tokens| tokens[0] == "ErrorCode");
             codes.extend(named.map(|tokens| tokens[2].clone()));
             for position in &function.calls {
@@ -110,7 +111,7 @@ fn possible(program: &Program, route: &Route) -> BTreeSet<u16> {
                         continue;
                     }
                     held.extend(types(&target.signature).map(str::to_owned));
-                    codes.extend(converted(&target.signature));
+                    reached.extend(converting(&target.signature));
                     if can_fail(target) {
                         reached.insert(called);
                     }
