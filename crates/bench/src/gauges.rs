@@ -16,7 +16,7 @@ use domain::vocabulary::WorkspaceRole;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use socialize::app::App;
-use socialize::gauges::{COUNTS_BY_STATUS, OTHER_COUNTS, fold};
+use socialize::platform::gauges::{COUNTS_BY_STATUS, OTHER_COUNTS, fold};
 use sqlx::{AssertSqlSafe, PgPool};
 use telemetry::http_server::HttpServerService;
 use test_support::TestApp;
@@ -392,7 +392,7 @@ impl<'a> Client<'a> {
         let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
         // The test's own router would validate every response against the OpenAPI document.
         let app = test.another_process();
-        let router = socialize::router::service(app.clone());
+        let router = socialize::run::router::service(app.clone());
         let path = format!("/v1/workspaces/{workspace}/content-items");
         let edited =
             sqlx::query_scalar("select id from content_items limit 1").fetch_one(test.pool()).await?;

@@ -91,7 +91,7 @@ impl Options {
 
 fn main() -> anyhow::Result<ExitCode> {
     // The same setting as in the application, so that memory costs the same.
-    socialize::memory::give_back_large_blocks();
+    socialize::platform::memory::give_back_large_blocks();
     let Arguments { options, command } = Arguments::parse();
     match command {
         Some(Command::Measured(workload)) => {

@@ -27,8 +27,8 @@ use catalogue::metrics;
 use clap::{Args, ValueEnum};
 use http::{Method, Request, StatusCode};
 use serde::Serialize;
-use socialize::database::Database;
-use socialize::error::{Error, panic_response};
+use socialize::http::error::{Error, panic_response};
+use socialize::platform::database::Database;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use telemetry::http_server::{
@@ -291,7 +291,7 @@ pub(crate) fn observed(router: Router, route: Route, telemetry: &Telemetry) -> H
         unmatched_statuses: vec![404],
         panic_response,
     };
-    let mut described = socialize::router::described();
+    let mut described = socialize::run::router::described();
     let path = format!("/{}", route.as_str());
     described.push(RouteDescription { method: Method::GET, route: path, statuses: vec![200, 404] });
     HttpServer::new(telemetry, settings).observe(router, &described, &[])

@@ -9,7 +9,7 @@ mod simulate;
 
 use std::process::ExitCode;
 
-use socialize::command;
+use socialize::run::command;
 
 use arguments::{Arguments, Command};
 use settings::{DemoSettings, SimulateSettings};

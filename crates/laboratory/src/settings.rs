@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use socialize::config::{Mistakes, ServeArguments, Settings, is_postgres};
-use socialize::secret::Secret;
+use socialize::platform::secret::Secret;
+use socialize::run::config::{Mistakes, ServeArguments, Settings, is_postgres};
 use url::Url;
 
 use crate::arguments::{DemoArguments, SimulateArguments};

@@ -10,20 +10,20 @@ use telemetry::Telemetry;
 use telemetry::health::{Health, Readiness};
 use url::Url;
 
-use crate::blobs::Blobs;
-use crate::clock::Clock;
-use crate::database::Database;
-use crate::gauges::GaugeSignals;
-use crate::mail::Mail;
-use crate::outbound::Outbound;
-use crate::passwords::{PasswordHashing, Passwords};
+use crate::platform::blobs::Blobs;
+use crate::platform::clock::Clock;
+use crate::platform::database::Database;
+use crate::platform::database::requirements::Requirements;
+use crate::platform::database::schema::Schema;
+use crate::platform::gauges::GaugeSignals;
+use crate::platform::mail::Mail;
+use crate::platform::outbound::Outbound;
+use crate::platform::passwords::{PasswordHashing, Passwords};
+use crate::platform::quotas::QuotaSettings;
+use crate::platform::rate_limit::{RateLimitSettings, RateLimits};
+use crate::platform::signals::Signals;
+use crate::platform::token::Tokens;
 use crate::queue::Queue;
-use crate::quotas::QuotaSettings;
-use crate::rate_limit::{RateLimitSettings, RateLimits};
-use crate::requirements::Requirements;
-use crate::schema::Schema;
-use crate::signals::Signals;
-use crate::token::Tokens;
 
 /// The application's state; cheap to clone.
 #[derive(Clone)]

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use catalogue::labels::Role;
 use nix::sys::stat::{Mode, umask};
-use socialize::command;
-use socialize::config::{Arguments, Command, GaugesCommand, Settings};
+use socialize::run::command;
+use socialize::run::config::{Arguments, Command, GaugesCommand, Settings};
 
 fn main() -> ExitCode {
     command::run(async |arguments: Arguments, variables| run(arguments.command, &variables).await)
@@ -18,10 +18,10 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
     }
     match command {
         Command::Serve(arguments) => {
-            return socialize::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await;
+            return socialize::run::serve::run(Settings::check(&arguments, variables)?, Role::Serve).await;
         }
         Command::Work(arguments) => {
-            return socialize::serve::run(Settings::check(&arguments, variables)?, Role::Work).await;
+            return socialize::run::serve::run(Settings::check(&arguments, variables)?, Role::Work).await;
         }
         Command::Migrate(arguments) => {
             let database = Settings::check_database(&arguments, variables)?;
@@ -39,7 +39,7 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Gauges { command: GaugesCommand::Repair { settings } } => {
             command::repair_gauges(&Settings::check_database(&settings, variables)?).await?;
         }
-        Command::Doctor(arguments) => return socialize::doctor::run(&arguments, variables).await,
+        Command::Doctor(arguments) => return socialize::run::doctor::run(&arguments, variables).await,
         Command::Openapi => command::print_openapi()?,
         Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,
     }

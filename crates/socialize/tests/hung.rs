@@ -11,8 +11,8 @@ use opentelemetry_proto::tonic::metrics::v1::{Metric, metric, number_data_point}
 use otlp_sink::OtlpSink;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
-use socialize::config::{Arguments, Command, Settings};
-use socialize::{command, serve};
+use socialize::run::config::{Arguments, Command, Settings};
+use socialize::run::{command, serve};
 use test_support::TestDatabase;
 use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};

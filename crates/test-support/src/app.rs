@@ -15,22 +15,22 @@ use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 use socialize::app::{App, AppSettings, AppState};
-use socialize::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, Blobs};
-use socialize::clock::Clock;
-use socialize::database::Database;
-use socialize::gauges::GaugeSignals;
-use socialize::mail::{Mail, MailSettings, MailTransport};
-use socialize::outbound::{Lookup, Outbound, OutboundSettings};
-use socialize::passwords::{PasswordHashing, Passwords};
+use socialize::platform::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, Blobs};
+use socialize::platform::clock::Clock;
+use socialize::platform::database::Database;
+use socialize::platform::database::requirements::Requirements;
+use socialize::platform::database::schema::Schema;
+use socialize::platform::gauges::GaugeSignals;
+use socialize::platform::mail::{Mail, MailSettings, MailTransport};
+use socialize::platform::outbound::{Lookup, Outbound, OutboundSettings};
+use socialize::platform::passwords::{PasswordHashing, Passwords};
+use socialize::platform::quotas::QuotaSettings;
+use socialize::platform::rate_limit::{RateLimitSettings, RateLimits};
+use socialize::platform::secret::Secret;
+use socialize::platform::signals::Signals;
+use socialize::platform::token::Tokens;
 use socialize::queue::{Queue, RunCounts};
-use socialize::quotas::QuotaSettings;
-use socialize::rate_limit::{RateLimitSettings, RateLimits};
-use socialize::requirements::Requirements;
-use socialize::schema::Schema;
-use socialize::secret::Secret;
-use socialize::signals::Signals;
-use socialize::token::Tokens;
-use socialize::workers::run_due_jobs;
+use socialize::run::workers::run_due_jobs;
 use telemetry::health::{Health, HealthSettings};
 use telemetry::http_server::HttpServerService;
 use telemetry::meter::Snapshot;
@@ -132,7 +132,7 @@ impl TestApp {
     /// Like [`start`](Self::start), with settings for publishing endpoints. Without `lookup`, the
     /// system resolves names.
     pub async fn start_with_outbound(settings: OutboundSettings, lookup: Option<Lookup>) -> Self {
-        let lookup = lookup.unwrap_or_else(socialize::outbound::system_lookup);
+        let lookup = lookup.unwrap_or_else(socialize::platform::outbound::system_lookup);
         Self::start_as(|_| (), None, None, (settings, lookup)).await
     }
 
@@ -159,7 +159,7 @@ impl TestApp {
         let blob_store_is_down = Arc::new(AtomicBool::new(false));
         let blobs = (blobs, blob_store_is_down.clone());
         let app = build(database.pool(), Clock::fixed(now), transport, blobs, &outbound, change);
-        let router = socialize::router::service(app.clone());
+        let router = socialize::run::router::service(app.clone());
         Self { app, router, database, emails, blobs: directory, blob_store_is_down, outbound }
     }
 

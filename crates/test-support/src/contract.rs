@@ -69,7 +69,7 @@ impl Contract {
     }
 
     fn read() -> Self {
-        let document = serde_json::to_value(socialize::router::document()).expect("a document");
+        let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
         let mut compiler = Compiler::new();
         compiler.enable_format_assertions();
         compiler.add_resource(DOCUMENT, document.clone()).expect("a resource");

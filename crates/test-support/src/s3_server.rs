@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use socialize::blobs::S3Settings;
-use socialize::secret::Secret;
+use socialize::platform::blobs::S3Settings;
+use socialize::platform::secret::Secret;
 use tempfile::TempDir;
 
 use crate::python_tool;

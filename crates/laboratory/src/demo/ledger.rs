@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use socialize::gauges::Difference;
-use socialize::secret::Secret;
+use socialize::platform::gauges::Difference;
+use socialize::platform::secret::Secret;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;
 use uuid::Uuid;

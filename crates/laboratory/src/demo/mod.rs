@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use socialize::clock::Clock;
-use socialize::interrupts::Interrupts;
-use socialize::version::VERSION;
+use socialize::platform::clock::Clock;
+use socialize::platform::interrupts::Interrupts;
+use socialize::platform::version::VERSION;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

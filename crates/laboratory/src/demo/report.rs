@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use socialize::gauges::Difference;
-use socialize::version::VERSION;
+use socialize::platform::gauges::Difference;
+use socialize::platform::version::VERSION;
 
 use super::picture::{Picture, Posts};
 use super::traffic::Requests;

@@ -12,7 +12,7 @@ use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_ra
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
-use socialize::interrupts::Interrupts;
+use socialize::platform::interrupts::Interrupts;
 use tokio::sync::watch;
 
 use super::About;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::Value;
-use socialize::secret::Secret;
-use socialize::version::VERSION;
+use socialize::platform::secret::Secret;
+use socialize::platform::version::VERSION;
 use uuid::Uuid;
 
 use super::target::Target;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
-use socialize::clock::Clock;
-use socialize::interrupts::Interrupts;
+use socialize::platform::clock::Clock;
+use socialize::platform::interrupts::Interrupts;
 use telemetry::ClosedSet;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep};

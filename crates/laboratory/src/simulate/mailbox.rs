@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mail_parser::MessageParser;
-use socialize::secret::Secret;
+use socialize::platform::secret::Secret;
 use tokio::sync::mpsc;
 
 /// Minimum pause between two scans of the directory.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
-use socialize::secret::Secret;
+use socialize::platform::secret::Secret;
 
 use super::action::{Action, Judgement};
 use super::client::Answer;

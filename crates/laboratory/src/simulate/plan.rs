@@ -5,7 +5,7 @@ use http::Method;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use serde_json::json;
-use socialize::secret::Secret;
+use socialize::platform::secret::Secret;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 

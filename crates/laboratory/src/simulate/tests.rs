@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use socialize::secret::Secret;
+use socialize::platform::secret::Secret;
 use uuid::Uuid;
 
 use super::action::{Action, Judgement};

@@ -86,7 +86,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 "Test the mail server: `docker compose exec worker socialize doctor` checks name, port, certificate \
                  and credentials, and names the remedy. `docker compose exec worker socialize doctor --send-to \
                  ADDRESS` also sends an e-mail. Then find the `error_cause` of the log lines above. \
-                 crates/socialize/src/mail/replies.md has a table of replies.",
+                 crates/socialize/src/platform/mail/replies.md has a table of replies.",
                 "`unavailable`, `timeout`, `connection_refused`, `connection_reset`: the server is down, unreachable \
                  or disconnects. Check its status page, `SOCIALIZE_SMTP_URL` in `deploy/settings.env` and the \
                  firewall. E-mails are retried for a day.",

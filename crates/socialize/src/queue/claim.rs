@@ -11,10 +11,10 @@ use sqlx::postgres::PgRow;
 use telemetry::{ClosedSet, ErrorType, JobOutcome, SpanContext, SpanId, TraceId};
 use uuid::Uuid;
 
-use super::handle::Queue;
-use super::job::{Job, describe};
-use super::room::{Claimed, Vacancies};
-use crate::database;
+use crate::platform::database;
+use crate::queue::handle::Queue;
+use crate::queue::job::{Job, describe};
+use crate::queue::room::{Claimed, Vacancies};
 
 /// Maximum number of expired leases recovered per iteration; more than any crash leaves behind.
 const RECOVERED_AT_ONCE: i64 = 1_000;
@@ -22,7 +22,7 @@ const RECOVERED_AT_ONCE: i64 = 1_000;
 /// Claims jobs that are due by the database's clock, at most as many of each kind as there are free slots, in
 /// one statement for all kinds.
 ///
-/// Organizations take turns, so those with many jobs do not delay others; see [`Room`](super::room::Room) for
+/// Organizations take turns, so those with many jobs do not delay others; see [`Room`](crate::queue::room::Room) for
 /// their shares. Only the first job of each lane is claimed, and none of a busy lane: so a lane never takes
 /// the slots of others, however long it is.
 ///

@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
 use telemetry::ClosedSet;
 
-use super::handle::Queue;
-use super::signals::QueueSample;
-use crate::database;
-use crate::sampler::Sample;
+use crate::platform::database;
+use crate::platform::sampler::Sample;
+use crate::queue::handle::Queue;
+use crate::queue::signals::QueueSample;
 
 /// Depth, age and dead letters of every kind.
 pub(super) struct QueueDepth {

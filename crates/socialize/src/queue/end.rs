@@ -5,10 +5,10 @@ use std::time::Duration;
 use catalogue::database_operation::DatabaseOperation;
 use telemetry::{ClosedSet, ErrorType};
 
-use super::enqueue::NOTIFY_CHANNEL;
-use super::handle::Queue;
-use super::job::Job;
-use crate::database;
+use crate::platform::database;
+use crate::queue::enqueue::NOTIFY_CHANNEL;
+use crate::queue::handle::Queue;
+use crate::queue::job::Job;
 
 /// End of a run.
 #[derive(Clone, Copy, Debug)]

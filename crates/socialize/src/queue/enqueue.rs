@@ -8,9 +8,9 @@ use serde::Serialize;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-use super::handle::Queue;
-use super::job::{JobType, PERIODIC_ATTEMPTS};
-use crate::database::{self, Transaction};
+use crate::platform::database::{self, Transaction};
+use crate::queue::handle::Queue;
+use crate::queue::job::{JobType, PERIODIC_ATTEMPTS};
 
 /// Channel that announces new jobs to workers.
 pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
@@ -18,7 +18,7 @@ pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
 /// A job to be enqueued. Its payload determines its kind.
 ///
 /// ```
-/// use socialize::email::Email;
+/// use socialize::features::email::Email;
 /// use socialize::queue::NewJob;
 ///
 /// fn job(email: &Email) -> NewJob<'_, Email> {

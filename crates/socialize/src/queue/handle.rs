@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use telemetry::Telemetry;
 
-use super::signals::JobSignals;
-use crate::clock::Clock;
-use crate::database::Database;
+use crate::platform::clock::Clock;
+use crate::platform::database::Database;
+use crate::queue::signals::JobSignals;
 
 /// The queue of this process. Clones share its signals.
 #[derive(Clone)]

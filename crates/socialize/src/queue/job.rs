@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use telemetry::{Attributes, ErrorType, SpanContext};
 use uuid::Uuid;
 
-use super::handle::State;
-use crate::database::DatabaseError;
+use crate::platform::database::DatabaseError;
+use crate::queue::handle::State;
 
 /// Maximum number of attempts of a periodic job before the next tick takes over.
 pub(super) const PERIODIC_ATTEMPTS: i32 = 5;

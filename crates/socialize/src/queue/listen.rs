@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::enqueue::NOTIFY_CHANNEL;
-use super::handle::Queue;
-use crate::database::{self, DatabaseError};
+use crate::platform::database::{self, DatabaseError};
+use crate::queue::enqueue::NOTIFY_CHANNEL;
+use crate::queue::handle::Queue;
 
 /// Channel of these probes.
 const PROOF_CHANNEL: &str = "socialize_listener";

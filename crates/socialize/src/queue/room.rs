@@ -11,7 +11,7 @@ use domain::ids::JobId;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-use super::job::{Job, JobPolicy};
+use crate::queue::job::{Job, JobPolicy};
 
 /// The slots of a process. One lock guards all of them, so a slot that is freed during a claim is either
 /// counted by the claim or triggers the next one.

@@ -10,14 +10,14 @@ use telemetry::{Attributes, ClosedSet, ErrorType, JobOutcome};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::backoff;
-use super::claim::{claim, recover_expired};
-use super::end::{End, extend_lease};
-use super::handle::{Queue, State};
-use super::job::{Job, JobError, describe};
-use super::room::Room;
-use super::settings::WorkerSettings;
-use crate::database;
+use crate::platform::database;
+use crate::queue::backoff::backoff;
+use crate::queue::claim::{claim, recover_expired};
+use crate::queue::end::{End, extend_lease};
+use crate::queue::handle::{Queue, State};
+use crate::queue::job::{Job, JobError, describe};
+use crate::queue::room::Room;
+use crate::queue::settings::WorkerSettings;
 
 /// Delay before writing the end of a run again after the database failed.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(200);

@@ -5,10 +5,10 @@ use catalogue::labels::JobKind;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 
-use super::enqueue::enqueue_periodic;
-use super::handle::Queue;
-use super::job::JobPolicy;
-use crate::database;
+use crate::platform::database;
+use crate::queue::enqueue::enqueue_periodic;
+use crate::queue::handle::Queue;
+use crate::queue::job::JobPolicy;
 
 /// Enqueues every due periodic job. However many schedulers run, each tick is enqueued once: the row with the
 /// next time is updated in the transaction that enqueues, and only if it is due.

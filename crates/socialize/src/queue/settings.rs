@@ -6,8 +6,8 @@ use std::time::Duration;
 use catalogue::labels::JobKind;
 use futures_util::future::BoxFuture;
 
-use super::job::{Job, JobError, JobPolicy};
-use crate::sampler::Sample;
+use crate::platform::sampler::Sample;
+use crate::queue::job::{Job, JobError, JobPolicy};
 
 /// Validity of a lease in production.
 pub const LEASE: Duration = Duration::from_secs(60);

@@ -11,8 +11,8 @@ use telemetry::{ClosedSet, ErrorType};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::handle::Queue;
-use crate::database;
+use crate::platform::database;
+use crate::queue::handle::Queue;
 
 /// Delay after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

@@ -11,17 +11,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::claim::{claim, recover_expired};
-use super::depth::QueueDepth;
-use super::handle::{Queue, State};
-use super::listen::JobListener;
-use super::room::Room;
-use super::run::run_job;
-use super::schedule::schedule_periodic_jobs;
-use super::settings::WorkerSettings;
-use super::supervise::{LONGEST_PAUSE, Supervisor};
-use crate::database;
-use crate::sampler::{Sample, Sampler};
+use crate::platform::database;
+use crate::platform::sampler::{Sample, Sampler};
+use crate::queue::claim::{claim, recover_expired};
+use crate::queue::depth::QueueDepth;
+use crate::queue::handle::{Queue, State};
+use crate::queue::listen::JobListener;
+use crate::queue::room::Room;
+use crate::queue::run::run_job;
+use crate::queue::schedule::schedule_periodic_jobs;
+use crate::queue::settings::WorkerSettings;
+use crate::queue::supervise::{LONGEST_PAUSE, Supervisor};
 
 /// Minimum time that a claim under way has to end at shutdown.
 const LAST_CLAIM_LIMIT: Duration = Duration::from_secs(1);

@@ -137,7 +137,7 @@ impl Row {
 
 /// The operations of the OpenAPI document, and whether they require an access token.
 fn documented() -> Vec<(String, bool)> {
-    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
     let mut operations = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {

@@ -5,8 +5,8 @@ use domain::ids::{InviteId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::Method;
 use serde_json::{Value, json};
-use socialize::activity::touch_workspace;
-use socialize::token::LinkPurpose;
+use socialize::features::workspaces::activity::touch_workspace;
+use socialize::platform::token::LinkPurpose;
 use test_support::TestApp;
 
 async fn touch(test: &TestApp, workspace: WorkspaceId) {

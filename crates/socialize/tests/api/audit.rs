@@ -4,7 +4,7 @@ use domain::ids::{OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::Method;
 use serde_json::{Value, json};
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use test_support::{Answer, TestApp};
 
 struct Team {

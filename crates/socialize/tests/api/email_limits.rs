@@ -8,8 +8,8 @@ use domain::vocabulary::WorkspaceRole;
 use http::Method;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
-use socialize::mail::MailTransport;
-use socialize::workers::run_due_jobs;
+use socialize::platform::mail::MailTransport;
+use socialize::run::workers::run_due_jobs;
 use telemetry::{JobOutcome, meter};
 use test_support::{Answer, TestApp};
 
@@ -269,6 +269,6 @@ async fn a_repeated_delivery_counts_once_and_the_ledger_forgets() {
         .expect("entries");
     assert!(!entries.contains("example.com"), "the ledger has no addresses: {entries}");
     team.test.app.clock.advance(TimeDelta::days(1));
-    socialize::workers::clean_up_tokens::run(&team.test.app).await.expect("cleaned up");
+    socialize::features::auth::clean_up_tokens::run(&team.test.app).await.expect("cleaned up");
     assert_eq!(team.rows("email_ledger").await, 0);
 }

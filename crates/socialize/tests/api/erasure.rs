@@ -7,9 +7,10 @@ use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::Method;
 use mail_parser::MessageParser;
 use serde_json::{Value, json};
-use socialize::erasure::{self, Erased, ErasureError, Succession};
-use socialize::token::LinkPurpose;
-use socialize::workers::{clean_up_blobs, clean_up_tokens};
+use socialize::features::auth::clean_up_tokens;
+use socialize::features::erasure::{self, Erased, ErasureError, Succession};
+use socialize::features::files::clean_up_blobs;
+use socialize::platform::token::LinkPurpose;
 use test_support::TestApp;
 
 use crate::auth::{self, PASSWORD};

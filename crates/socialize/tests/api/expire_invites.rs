@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use domain::vocabulary::WorkspaceRole;
 use serde_json::json;
-use socialize::workers::expire_invites;
+use socialize::features::workspaces::expire_invites;
 use test_support::TestApp;
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use catalogue::database_operation::DatabaseOperation;
 use serde_json::{Value, json};
-use socialize::error::Error;
+use socialize::http::error::Error;
 use telemetry::ClosedSet;
 use test_support::{TestApp, assert_known_fields};
 
@@ -55,7 +55,7 @@ async fn what_postgres_quotes_is_recorded_nowhere() {
 #[tokio::test]
 async fn what_a_parser_quotes_is_recorded_nowhere() {
     let payload = json!({"template": WRITTEN});
-    let said = serde_json::from_value::<socialize::email::Email>(payload.clone())
+    let said = serde_json::from_value::<socialize::features::email::Email>(payload.clone())
         .expect_err("no e-mail")
         .to_string();
     assert!(said.contains(WRITTEN), "the error quotes nothing, so nothing is shown: {said}");

@@ -1,7 +1,7 @@
 //! Management of platform operators.
 
 use domain::ids::UserId;
-use socialize::operators::{self, OperatorError};
+use socialize::run::operators::{self, OperatorError};
 use test_support::TestApp;
 
 use crate::auth;

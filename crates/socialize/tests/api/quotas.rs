@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use chrono::TimeDelta;
 use http::Method;
 use serde_json::json;
-use socialize::rate_limit::Limit;
+use socialize::platform::rate_limit::Limit;
 use test_support::TestApp;
 
 use crate::content::Team;

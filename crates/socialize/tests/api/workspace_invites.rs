@@ -5,7 +5,7 @@ use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};
 use domain::vocabulary::{OrganizationRole, WorkspaceRole};
 use http::Method;
 use serde_json::{Value, json};
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use test_support::{Answer, TestApp};
 
 const CREATED: &str = "socialize.workspace_invites.created";

@@ -2,9 +2,9 @@
 
 use catalogue::labels::JobKind;
 use serde_json::Value;
+use socialize::features::auth::clean_up_tokens::CleanUpTokens;
 use socialize::queue::{JobError, run_due_jobs_with};
-use socialize::workers::WorkerSettings;
-use socialize::workers::clean_up_tokens::CleanUpTokens;
+use socialize::run::workers::WorkerSettings;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, Row};
 use telemetry::{ErrorType, JobOutcome};

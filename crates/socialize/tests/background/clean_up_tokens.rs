@@ -1,7 +1,7 @@
 //! Clean-up of expired data, and of nothing else.
 
 use chrono::TimeDelta;
-use socialize::workers::clean_up_tokens;
+use socialize::features::auth::clean_up_tokens;
 use test_support::TestApp;
 
 async fn count(test: &TestApp, table: &str) -> i64 {

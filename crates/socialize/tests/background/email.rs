@@ -8,9 +8,9 @@ use domain::ids::{ContentItemId, EmailTokenId, InviteId, JobId, RegistrationId, 
 use domain::vocabulary::{Decision, WorkspaceRole};
 use mail_parser::{Message, MessageParser};
 use serde_json::Value as Json;
-use socialize::email::Email;
-use socialize::mail::MailTransport;
-use socialize::token::LinkPurpose;
+use socialize::features::email::Email;
+use socialize::platform::mail::MailTransport;
+use socialize::platform::token::LinkPurpose;
 use telemetry::meter::Value;
 use telemetry::{ClosedSet, ErrorType, JobOutcome};
 use test_support::TestApp;

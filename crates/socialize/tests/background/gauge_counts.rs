@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use socialize::gauges::{Difference, compare, fold, repair};
+use socialize::platform::gauges::{Difference, compare, fold, repair};
 use sqlx::{PgConnection, PgPool};
 use test_support::TestApp;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use socialize::email::Email;
-use socialize::mail::{MailTransport, SmtpEncryption, SmtpSettings, SmtpTimeouts};
-use socialize::secret::Secret;
+use socialize::features::email::Email;
+use socialize::platform::mail::{MailTransport, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+use socialize::platform::secret::Secret;
 use telemetry::{ErrorType, JobOutcome};
 use test_support::TestApp;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};

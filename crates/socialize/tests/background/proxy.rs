@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use catalogue::labels::JobKind;
 use serde_json::json;
+use socialize::features::auth::clean_up_tokens::CleanUpTokens;
 use socialize::queue::Worker;
-use socialize::workers::WorkerSettings;
-use socialize::workers::clean_up_tokens::CleanUpTokens;
+use socialize::run::workers::WorkerSettings;
 use sqlx::postgres::PgPoolOptions;
 use telemetry::JobOutcome;
 use test_support::TestApp;

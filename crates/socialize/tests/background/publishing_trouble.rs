@@ -5,7 +5,7 @@ use std::time::Duration;
 use catalogue::labels::JobKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use socialize::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
+use socialize::platform::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
 use telemetry::JobOutcome;
 use test_support::TestApp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -4,8 +4,8 @@ use chrono::TimeDelta;
 use domain::ids::{ContentItemId, UserId};
 use domain::vocabulary::{Decision, WorkspaceRole};
 use mail_parser::MessageParser;
-use socialize::email::Email;
-use socialize::workers::remind_stale_approvals;
+use socialize::features::content::remind_stale_approvals;
+use socialize::features::email::Email;
 use test_support::TestApp;
 use uuid::Uuid;
 

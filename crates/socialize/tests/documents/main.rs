@@ -127,7 +127,7 @@ fn references(value: &serde_json::Value, into: &mut BTreeSet<String>) {
 
 #[test]
 fn every_reference_of_the_openapi_document_leads_somewhere() {
-    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
     let mut found = BTreeSet::new();
     references(&document, &mut found);
     assert!(found.len() > 20, "only {} references", found.len());

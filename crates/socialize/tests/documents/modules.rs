@@ -13,24 +13,21 @@ const PENDING: &[(&str, &str)] = &[
     ("telemetry", ""),
     ("telemetry", "otlp"),
     ("telemetry", "otlp::transport"),
-    ("otlp_sink", ""),
     ("otlp-sink", ""),
     ("monitoring", ""),
     ("monitoring", "dashboards"),
     ("monitoring", "grafana"),
     ("monitoring", "mutants"),
     ("monitoring", "rules"),
-    ("socialize", ""),
-    ("socialize", "cluster"),
-    ("socialize", "demo"),
-    ("socialize", "simulate"),
-    ("laboratory", "cluster"),
+    ("cluster", ""),
     ("laboratory", "demo"),
     ("laboratory", "simulate"),
-    ("support", ""),
     ("test-support", ""),
     ("bench", ""),
 ];
+
+/// The layers of the server, from the lowest. A module may use those of its own layer and of lower ones.
+const LAYERS: &[&str] = &["platform", "queue", "app", "http", "features", "run"];
 
 /// All crates below a directory, with the directories of their sources.
 fn crates(directory: &Path, into: &mut Vec<(String, PathBuf)>) {
@@ -61,6 +58,23 @@ fn no_module_takes_part_in_a_cycle() {
         }
     }
     assert!(cycles.is_empty(), "modules use each other:\n{}", cycles.join("\n"));
+}
+
+#[test]
+fn the_layers_of_the_server_are_used_downwards() {
+    let graph = Graph::read(&repository().join("crates/socialize/src"));
+    let layer = |module: &[String]| {
+        let name = module.first()?;
+        Some(LAYERS.iter().position(|layer| layer == name).unwrap_or_else(|| panic!("{name} is no layer")))
+    };
+    let upwards: Vec<String> = graph
+        .edges()
+        .filter(|(from, to)| layer(from).zip(layer(to)).is_some_and(|(from, to)| from < to))
+        .map(|(from, to)| format!("{} uses {}", from.join("::"), to.join("::")))
+        .collect();
+    assert!(upwards.is_empty(), "a lower layer uses a higher one:\n{}", upwards.join("\n"));
+    let used = |name: &str| graph.edges().any(|(_, to)| to.first().is_some_and(|first| first == name));
+    assert!(LAYERS.iter().all(|name| used(name)), "a layer is not there");
 }
 
 /// Cycles of a crate with these files.

@@ -123,12 +123,12 @@ fn possible(program: &Program, route: &Route) -> BTreeSet<u16> {
         }
     }
     let found = ErrorCode::ALL.iter().filter(|code| codes.contains(&format!("{code:?}")));
-    found.map(|code| socialize::error::status(*code).as_u16()).chain(OF_EVERY_ROUTE).collect()
+    found.map(|code| socialize::http::error::status(*code).as_u16()).chain(OF_EVERY_ROUTE).collect()
 }
 
 /// The error statuses of each operation in the API document.
 fn documented() -> BTreeMap<(String, String), BTreeSet<u16>> {
-    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
     let mut operations = BTreeMap::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use socialize::queue::Worker;
-use socialize::workers::WorkerSettings;
+use socialize::run::workers::WorkerSettings;
 use test_support::TestApp;
 use tokio::time::sleep;
 

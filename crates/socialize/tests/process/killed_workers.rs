@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use socialize::clock::Clock;
+use socialize::platform::clock::Clock;
 use tempfile::TempDir;
 use test_support::process::{Launch, Process, User, eventually};
 use test_support::{TestDatabase, python_tool};

@@ -446,7 +446,7 @@ fn assert_every_documented_answer_has_a_series(points: &[ExponentialHistogramDat
         labels.extend(error_type.map(|error_type| ("error.type", Value::from(error_type))));
         expected.insert(format!("{:?}", attributes_of(&labels)));
     };
-    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
     let methods_without_route =
         ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "_OTHER"];
     let mut described: Vec<(String, String, Vec<u16>)> = methods_without_route

@@ -113,7 +113,7 @@ struct Replicas<'a> {
 
 impl<'a> Replicas<'a> {
     fn of(one: &'a TestApp) -> Self {
-        Self { one, other: socialize::router::service(one.another_process()) }
+        Self { one, other: socialize::run::router::service(one.another_process()) }
     }
 
     /// Logs in at one of them and returns the status.

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::vocabulary::WorkspaceRole;
 use futures_util::future::join_all;
 use serde_json::json;
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use telemetry::ClosedSet;
 use test_support::TestApp;
 

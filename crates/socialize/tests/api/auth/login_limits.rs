@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Request;
 use serde_json::json;
-use socialize::passwords::PasswordHashing;
+use socialize::platform::passwords::PasswordHashing;
 use test_support::TestApp;
 
 use super::*;

@@ -14,7 +14,7 @@ mod sessions;
 use domain::ids::UserId;
 use http::Method;
 use serde_json::{Value, json};
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use telemetry::meter;
 use test_support::{Answer, TestApp};
 use uuid::Uuid;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::json;
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use test_support::TestApp;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Credentials and addresses are never recorded.
 
 use serde_json::json;
-use socialize::token::LinkPurpose;
+use socialize::platform::token::LinkPurpose;
 use test_support::TestApp;
 
 use super::*;

@@ -6,9 +6,9 @@ use std::pin::pin;
 use chrono::TimeDelta;
 use futures_util::future::select;
 use serde_json::json;
-use socialize::passwords::{PasswordHashing, Passwords};
-use socialize::secret::Secret;
-use socialize::token::LinkPurpose;
+use socialize::platform::passwords::{PasswordHashing, Passwords};
+use socialize::platform::secret::Secret;
+use socialize::platform::token::LinkPurpose;
 use telemetry::ClosedSet;
 use test_support::TestApp;
 

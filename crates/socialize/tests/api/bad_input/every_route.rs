@@ -153,7 +153,7 @@ fn shortened(body: &[u8]) -> String {
 }
 
 fn documented(row: &Row) -> (Value, Value) {
-    let document = serde_json::to_value(socialize::router::document()).expect("a document");
+    let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
     let operation = document["paths"][row.path][row.method.as_str().to_ascii_lowercase()].clone();
     (document, operation)
 }

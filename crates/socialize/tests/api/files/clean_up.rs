@@ -5,7 +5,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use futures_util::stream;
 use http::Method;
-use socialize::workers::clean_up_blobs;
+use socialize::features::files::clean_up_blobs;
 use tokio::sync::mpsc;
 
 use super::{MIB, MP4, attach, file, nothing_stays, operations, picture, request};
@@ -61,7 +61,8 @@ async fn an_abandoned_upload_is_cleaned_up_within_an_hour() {
     team.test.app.clock.advance(clean_up_blobs::ABANDONED_AFTER);
     clean_up_blobs::run(&team.test.app).await.expect("cleaned up");
     assert_eq!((team.rows("unreferenced_blobs").await, team.test.stored_files().len()), (0, 1));
-    let every = socialize::workers::policy(catalogue::labels::JobKind::CleanUpBlobs).every.expect("periodic");
+    let every =
+        socialize::run::workers::policy(catalogue::labels::JobKind::CleanUpBlobs).every.expect("periodic");
     let longest = clean_up_blobs::ABANDONED_AFTER + TimeDelta::from_std(every).expect("short");
     assert!(longest < TimeDelta::hours(1), "{longest}");
     team.test.get(team.author, &kept).await.expect(200);

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::Method;
 use serde_json::{Value, json};
-use socialize::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, S3Settings};
-use socialize::secret::Secret;
-use socialize::workers::clean_up_blobs;
+use socialize::features::files::clean_up_blobs;
+use socialize::platform::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, S3Settings};
+use socialize::platform::secret::Secret;
 use telemetry::ErrorType;
 use test_support::{S3_BUCKET, S3_KEY, S3Server, TestApp, s3_at};
 

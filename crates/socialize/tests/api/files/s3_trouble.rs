@@ -14,8 +14,8 @@ use futures_util::{StreamExt, stream};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::Value;
-use socialize::blobs::BlobTimeouts;
-use socialize::workers::clean_up_blobs;
+use socialize::features::files::clean_up_blobs;
+use socialize::platform::blobs::BlobTimeouts;
 use telemetry::ErrorType;
 use test_support::s3_at;
 

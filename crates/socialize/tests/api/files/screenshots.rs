@@ -59,7 +59,7 @@ async fn a_screenshot_replaces_the_one_before() {
     let read = test.get(reporter, &format!("{report}/screenshot")).await.expect(200);
     assert_eq!((&read.bytes[..], read.header("content-type")), (WEBP, Some("image/webp")));
     assert_eq!((test.stored_files().len(), rows(&test, "unreferenced_blobs").await), (3, 2));
-    socialize::workers::clean_up_blobs::run(&test.app).await.expect("cleaned up");
+    socialize::features::files::clean_up_blobs::run(&test.app).await.expect("cleaned up");
     assert_eq!((test.stored_files().len(), rows(&test, "unreferenced_blobs").await), (1, 0));
     test.get(reporter, &format!("{report}/screenshot")).await.expect(200);
 }

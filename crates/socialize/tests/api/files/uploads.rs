@@ -279,7 +279,7 @@ async fn a_deleted_attachment_is_gone_and_so_is_its_file() {
     delete(team.author, "*").await.expect_error(404, "not_found");
 
     assert_eq!(team.test.stored_files().len(), 1);
-    socialize::workers::clean_up_blobs::run(&team.test.app).await.expect("cleaned up");
+    socialize::features::files::clean_up_blobs::run(&team.test.app).await.expect("cleaned up");
     nothing_stays(&team).await;
     assert_eq!(operations(&team.test, "delete", "ok"), 1);
 }

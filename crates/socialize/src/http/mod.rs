@@ -1,0 +1,6 @@
+//! What all routes have in common: extractors, errors, pages of lists, health.
+
+pub mod error;
+pub mod extract;
+pub mod health;
+pub mod page;

@@ -1,0 +1,136 @@
+//! Settings of e-mail.
+
+use std::path::PathBuf;
+
+use lettre::message::Mailbox;
+use url::Url;
+
+use super::arguments::ServeArguments;
+use super::check::Mistakes;
+use crate::platform::mail::{MailSettings, MailTransport, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+
+const URL: &str = "SOCIALIZE_SMTP_URL";
+const DIRECTORY: &str = "SOCIALIZE_MAIL_DIRECTORY";
+const FROM: &str = "SOCIALIZE_MAIL_FROM";
+const USERNAME: &str = "SOCIALIZE_SMTP_USERNAME";
+const PASSWORD: &str = "SOCIALIZE_SMTP_PASSWORD";
+
+/// Checks the settings. `password` is the one from the environment.
+pub(super) fn mail(
+    mistakes: &mut Mistakes,
+    arguments: &ServeArguments,
+    password: Option<String>,
+) -> Option<MailSettings> {
+    let from = from(mistakes, arguments.mail_from.as_deref());
+    let transport = match (&arguments.smtp_url, &arguments.mail_directory) {
+        (Some(url), None) => smtp(mistakes, arguments, url, password).map(MailTransport::Smtp),
+        (None, Some(directory)) => Some(MailTransport::Directory(PathBuf::from(directory))),
+        (Some(_), Some(_)) => {
+            mistakes.add(URL, format!("is given as well as {DIRECTORY}: remove one of them"));
+            None
+        }
+        (None, None) => {
+            let right = format!("is required, e.g. smtps://mail.example.com, or else {DIRECTORY}");
+            mistakes.add(URL, right);
+            None
+        }
+    };
+    from.zip(transport).map(|(from, transport)| MailSettings { from, transport })
+}
+
+fn from(mistakes: &mut Mistakes, value: Option<&str>) -> Option<Mailbox> {
+    let right = "e.g. \"Socialize <socialize@example.com>\"";
+    let Some(value) = value else {
+        mistakes.add(FROM, format!("is required, {right}"));
+        return None;
+    };
+    let from = value.parse().ok();
+    if from.is_none() {
+        mistakes.add(FROM, format!("{value:?} is not an address, {right}"));
+    }
+    from
+}
+
+fn smtp(
+    mistakes: &mut Mistakes,
+    arguments: &ServeArguments,
+    url: &str,
+    password: Option<String>,
+) -> Option<SmtpSettings> {
+    let password = mistakes.secret(PASSWORD, password.as_deref(), arguments.smtp_password_file.as_deref());
+    let credentials = match (&arguments.smtp_username, password) {
+        (Some(name), Some(password)) => Some((name.clone(), password)),
+        (None, None) => None,
+        (Some(_), None) => {
+            mistakes.add(PASSWORD, format!("is required where {USERNAME} is given"));
+            None
+        }
+        (None, Some(_)) => {
+            mistakes.add(USERNAME, format!("is required where {PASSWORD} is given"));
+            None
+        }
+    };
+    let extra_root_certificates = arguments.smtp_ca_file.as_ref().and_then(|file| {
+        let read = std::fs::read(file);
+        if let Err(error) = &read {
+            mistakes.add("SOCIALIZE_SMTP_CA_FILE", format!("{file} cannot be read: {}", error.kind()));
+        }
+        read.ok()
+    });
+    // Do not quote the URL, which may contain a password.
+    let Some((host, port, encryption)) = server(url) else {
+        let right = "is none of smtps://HOST, smtp://HOST (which requires STARTTLS) and smtp://HOST?tls=none, each \
+                     with or without a port";
+        mistakes.add(URL, format!("{right}; name and password belong into {USERNAME} and {PASSWORD}"));
+        return None;
+    };
+    let timeouts = SmtpTimeouts::default();
+    Some(SmtpSettings { host, port, encryption, credentials, extra_root_certificates, timeouts })
+}
+
+fn server(url: &str) -> Option<(String, u16, SmtpEncryption)> {
+    let url = Url::parse(url).ok()?;
+    let (encryption, default_port) = match (url.scheme(), url.query()) {
+        ("smtps", None) => (SmtpEncryption::Tls, 465),
+        ("smtp", None) => (SmtpEncryption::StartTls, 587),
+        ("smtp", Some("tls=none")) => (SmtpEncryption::None, 25),
+        _ => return None,
+    };
+    let is_bare = url.username().is_empty()
+        && url.password().is_none()
+        && matches!(url.path(), "" | "/")
+        && url.fragment().is_none();
+    // An IPv6 address has brackets in a URL and nowhere else.
+    let host = url.host_str().filter(|host| is_bare && !host.is_empty())?.trim_matches(['[', ']']);
+    Some((host.to_owned(), url.port().unwrap_or(default_port), encryption))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_says_how_the_connection_is_encrypted() {
+        let server = |url: &str| server(url);
+        let some = |host: &str, port, encryption| Some((host.to_owned(), port, encryption));
+        assert_eq!(server("smtps://mail.example.com"), some("mail.example.com", 465, SmtpEncryption::Tls));
+        assert_eq!(
+            server("smtp://mail.example.com"),
+            some("mail.example.com", 587, SmtpEncryption::StartTls)
+        );
+        assert_eq!(server("smtp://localhost:1025?tls=none"), some("localhost", 1025, SmtpEncryption::None));
+        assert_eq!(server("smtp://[::1]:25/?tls=none"), some("::1", 25, SmtpEncryption::None));
+        for wrong in [
+            "mail.example.com",
+            "http://mail.example.com",
+            "smtp://",
+            "smtp://mail.example.com?tls=maybe",
+            "smtps://mail.example.com?tls=none",
+            "smtp://name:password@mail.example.com",
+            "smtp://mail.example.com/inbox",
+            "",
+        ] {
+            assert_eq!(server(wrong), None, "{wrong}");
+        }
+    }
+}
