@@ -1,7 +1,8 @@
 //! One typed record per operation, rendered as a log line, a span and metric points.
 //!
 //! This crate knows nothing about the application's domain: its names and label values arrive as
-//! closed sets and declarations, whose types are those of [`signal`]. Start reading at [`record`], where a record becomes three signals.
+//! closed sets and declarations, whose types are those of [`signal`]. Start reading at [`record`],
+//! where a record becomes three signals.
 
 mod attribute;
 mod clock;

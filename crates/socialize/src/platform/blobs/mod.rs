@@ -1,7 +1,7 @@
 //! Store of uploaded files: a directory or an S3 bucket, with the ids of the referring rows as names.
 //!
 //! A blob is stored before the referring row is committed, and deleted after that row is gone;
-//! `unreferenced_blobs` lists those in between (see [`unreferenced`]). Blobs are immutable. Uploads and
+//! `unreferenced_blobs` lists those in between (see `unreferenced.rs`). Blobs are immutable. Uploads and
 //! downloads hold at most one part in memory.
 //!
 //! The store's messages stay in this module: they quote keys and signatures.

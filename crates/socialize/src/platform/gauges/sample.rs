@@ -27,7 +27,7 @@ pub const OTHER_COUNTS: &str =
             (select count(*) from workspaces where last_active_at > $3),
             (select count(*) from workspaces where last_active_at > $4)";
 
-/// Selects the largest use of each quota by a user or organization, in the order of [`Quota::ALL`].
+/// Selects the largest use of each quota by a user or organization, in the order of `Quota::ALL`.
 const LARGEST_USES: &str =
     "select (select coalesce(max(count), 0) from (select count(*) from organizations group by created_by) as created),
             (select coalesce(max(count), 0) from (select count(*) from workspaces group by organization_id) as owned),
