@@ -27,16 +27,17 @@ built() {
     echo "$program"
 }
 
+# With the features of the whole workspace, as in the step tests, so that no dependency is compiled again.
 if [[ $test == privacy::* || $test == drills::* ]]; then
     echo "Building Socialize with a leak, a panic and a hang."
-    leaking=$(built socialize build --package socialize --bin socialize --features leak-canary)
+    leaking=$(built socialize build --workspace --bin socialize --features socialize/leak-canary)
     # The next build replaces this file.
     cp "$leaking" "$scratch/leaking"
     export SOCIALIZE_LEAKING_PROGRAM=$scratch/leaking
 fi
 echo "Building the test."
-program=$(built stack test --package socialize --test stack --no-run)
-SOCIALIZE_LABORATORY=$(built laboratory build --package laboratory --bin laboratory)
+program=$(built stack test --workspace --test stack --no-run)
+SOCIALIZE_LABORATORY=$(built laboratory build --workspace --bin laboratory)
 export SOCIALIZE_LABORATORY
 
 "$stack/render.sh" --file deploy/compose.yaml --file deploy/compose.observability.yaml >"$scratch/compose.json"
