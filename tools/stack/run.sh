@@ -27,17 +27,18 @@ built() {
     echo "$program"
 }
 
-# With the features of the whole workspace, as in the step tests, so that no dependency is compiled again.
+# Programs are built as for tests of the whole workspace, as in the step tests: any other choice has other features of its
+# dependencies, and would compile all of them again.
 if [[ $test == privacy::* || $test == drills::* ]]; then
     echo "Building Socialize with a leak, a panic and a hang."
-    leaking=$(built socialize build --workspace --bin socialize --features socialize/leak-canary)
+    leaking=$(built socialize test --workspace --test stack --no-run --features socialize/leak-canary)
     # The next build replaces this file.
     cp "$leaking" "$scratch/leaking"
     export SOCIALIZE_LEAKING_PROGRAM=$scratch/leaking
 fi
 echo "Building the test."
 program=$(built stack test --workspace --test stack --no-run)
-SOCIALIZE_LABORATORY=$(built laboratory build --workspace --bin laboratory)
+SOCIALIZE_LABORATORY=$(built laboratory test --workspace --test process --no-run)
 export SOCIALIZE_LABORATORY
 
 "$stack/render.sh" --file deploy/compose.yaml --file deploy/compose.observability.yaml >"$scratch/compose.json"
