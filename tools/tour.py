@@ -27,7 +27,7 @@ def commands():
     """The blocks of shell commands, each with the heading of its section."""
     heading, blocks = "", []
     text = (REPOSITORY / "docs/TOUR.md").read_text()
-    for part in re.finditer(r"^## (?P<heading>.+)$|^```sh\n(?P<block>.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for part in re.finditer(r"^## (?P<heading>[^\n]+)$|^```sh\n(?P<block>.*?)^```$", text, re.MULTILINE | re.DOTALL):
         if part["heading"]:
             heading = part["heading"]
         else:
