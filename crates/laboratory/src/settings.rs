@@ -143,6 +143,7 @@ fn serve(
         // A few simulated people do the work of many.
         organizations_per_user: Some("1000000".to_owned()),
         writes_per_user: Some("1000000".to_owned()),
+        reports_per_user: Some("1000000".to_owned()),
         ..ServeArguments::default()
     };
     let telemetry = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned();
