@@ -97,6 +97,7 @@
 //! Prometheus is expected to hold one deployment of Socialize.
 
 mod duration;
+mod expression;
 mod labels;
 mod selector;
 mod stores;
@@ -104,6 +105,10 @@ mod vector;
 mod window;
 
 pub use duration::{Scale, duration_text};
+pub use expression::{
+    Aggregation, Expression, HistogramFunction, MatchOperator, Matcher, Operator, RangeFunction, Selection,
+    Source,
+};
 pub use labels::{
     AlertName, AlertSeverity, Both, Build, BuildCommit, BuildVersion, CallFailure, ClientCall, Environment,
     First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource,

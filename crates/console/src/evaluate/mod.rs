@@ -1,0 +1,1 @@
+//! Evaluation of the expressions of panels and rules over stored series.

@@ -1,0 +1,17 @@
+//! The console: dashboards, alerts, log lines and traces in a browser, without Docker.
+//!
+//! A process of its own receives the OTLP export of the application and follows its log files. It
+//! keeps both in a store of bounded size, evaluates the rules and panels of `monitoring`, and
+//! renders pages on the server.
+//!
+//! ```text
+//! receive ─► store::metrics ─► evaluate ─► rules, pages
+//!         ─► store::spans   ─────────────► pages
+//! follow  ─► store::lines   ─────────────► pages
+//! ```
+
+pub mod evaluate;
+pub mod pages;
+pub mod receive;
+pub mod rules;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Reception of metrics and spans by OTLP over HTTP.

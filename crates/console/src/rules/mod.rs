@@ -1,0 +1,1 @@
+//! Evaluation of recordings and alerts at their intervals.

@@ -1,0 +1,5 @@
+//! Samples of series.
+
+mod samples;
+
+pub use samples::{Histogram, Labels, MetricSource, Points, SeriesId};

@@ -1,0 +1,74 @@
+//! Series and samples as the evaluator reads them.
+
+use std::sync::Arc;
+
+/// The labels of a series or a result, sorted by name, without the metric's name and without empty
+/// values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Labels(Arc<[(Arc<str>, Arc<str>)]>);
+
+impl Labels {
+    /// Creates labels from names and values in any order. Empty values are left out, because
+    /// Prometheus treats them as absent.
+    pub fn new(labels: impl IntoIterator<Item = (Arc<str>, Arc<str>)>) -> Self {
+        let mut labels: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        labels.sort();
+        Self(labels.into())
+    }
+
+    /// Returns the value of a label; empty if there is none.
+    pub fn get(&self, name: &str) -> &str {
+        let found = self.0.binary_search_by(|(key, _)| (**key).cmp(name));
+        found.map_or("", |position| &self.0[position].1)
+    }
+
+    /// Returns names and values in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+/// Identifies a series within one store, for as long as the store is borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SeriesId(pub u32);
+
+/// A native histogram with the scale [`signal::exponential::SCALE`]. All observations are positive
+/// or zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Number of observations.
+    pub count: f64,
+    /// Sum of the observed values.
+    pub sum: f64,
+    /// Number of observations of zero.
+    pub zero_count: f64,
+    /// Number of observations in each bucket that is not empty, with its index in OTLP's numbering,
+    /// in rising order.
+    pub buckets: Vec<(i32, f64)>,
+}
+
+/// Samples of one series, oldest first. Times are Unix times in milliseconds.
+#[derive(Clone, Debug)]
+pub enum Points {
+    /// Numbers.
+    Numbers(Vec<(i64, f64)>),
+    /// Histograms.
+    Histograms(Vec<(i64, Arc<Histogram>)>),
+}
+
+/// A store of series that the evaluator reads.
+pub trait MetricSource {
+    /// Returns the series of a metric, by its name as Prometheus spells it.
+    fn series(&self, name: &str) -> Vec<SeriesId>;
+
+    /// Returns the labels of a series.
+    fn labels(&self, series: SeriesId) -> &Labels;
+
+    /// Returns the samples of a series after one time, until and including another, in Unix
+    /// milliseconds.
+    fn read(&self, series: SeriesId, after: i64, until: i64) -> Points;
+
+    /// Returns the time since which the store has all samples of a series, in Unix milliseconds.
+    /// What is older is rolled up to one sample for each five minutes.
+    fn complete_since(&self, series: SeriesId) -> i64;
+}

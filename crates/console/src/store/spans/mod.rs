@@ -1,0 +1,1 @@
+//! Spans in packed blocks, indexed by trace.

@@ -1,0 +1,415 @@
+//! PromQL as data: the expressions that queries of panels and rules are made of.
+//!
+//! [`Display`](fmt::Display) renders the text for Prometheus; the console evaluates the same tree.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Window, duration_text};
+
+/// A PromQL expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expression {
+    /// A number.
+    Number(f64),
+    /// The distance between two points of a panel in milliseconds, which Grafana inserts.
+    IntervalMilliseconds,
+    /// The time of the evaluation as a Unix time in seconds.
+    Time,
+    /// A vector of one number without labels.
+    Constant(f64),
+    /// The newest sample of each selected series.
+    Instant(Selection),
+    /// A function of the samples of each selected series within a window.
+    Range {
+        /// The function.
+        function: RangeFunction,
+        /// The series.
+        of: Selection,
+        /// The window, which ends at the time of the evaluation.
+        window: Window,
+    },
+    /// The time of the newest sample of each selected series.
+    Timestamp(Selection),
+    /// A number that is taken out of each histogram.
+    Histogram {
+        /// The function.
+        function: HistogramFunction,
+        /// The histograms.
+        of: Box<Self>,
+    },
+    /// The same samples with one more label, unless they have it already.
+    Labelled {
+        /// The samples.
+        of: Box<Self>,
+        /// Name of the label.
+        label: String,
+        /// Its value.
+        value: String,
+    },
+    /// One sample for each group of samples.
+    Aggregate {
+        /// The function.
+        aggregation: Aggregation,
+        /// Labels that distinguish the groups. If there are none, all samples are one group.
+        by: Vec<String>,
+        /// The samples.
+        of: Box<Self>,
+    },
+    /// An operation on the samples of two expressions.
+    Binary {
+        /// Left operand.
+        left: Box<Self>,
+        /// The operator.
+        operator: Operator,
+        /// Labels by which samples of both sides match: `on (…)`. `None` stands for all labels.
+        on: Option<Vec<String>>,
+        /// Right operand.
+        right: Box<Self>,
+    },
+    /// The same expression in parentheses.
+    Parentheses(Box<Self>),
+}
+
+/// A selection of series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Name of the metric as Prometheus spells it.
+    pub name: String,
+    /// The program that the series come from.
+    pub source: Source,
+    /// Conditions that all hold.
+    pub matchers: Vec<Matcher>,
+    /// Set if the series are read as they were this long before the evaluation.
+    pub offset: Option<Duration>,
+    /// Set if the series are read at the end of the panel's range, at every point of the panel.
+    pub at_end: bool,
+}
+
+/// The program that series come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Socialize.
+    Application,
+    /// Rules: recordings, and the states of alerts.
+    Rules,
+    /// Another program, such as the collector or an exporter.
+    Other,
+}
+
+/// A condition on the value of a label. A label that a series does not have is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Matcher {
+    /// Name of the label as Prometheus spells it.
+    pub label: String,
+    /// The comparison.
+    pub operator: MatchOperator,
+    /// A value or a regular expression, which may be a variable of Grafana.
+    pub value: String,
+}
+
+/// A comparison of a label's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchOperator {
+    /// The value is the same.
+    Equal,
+    /// The value is another.
+    NotEqual,
+    /// The whole value matches a regular expression.
+    Matches,
+    /// The whole value does not match a regular expression.
+    MatchesNot,
+}
+
+/// A function of the samples within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeFunction {
+    /// Increase of a counter or histogram per second.
+    Rate,
+    /// Increase of a counter or histogram.
+    Increase,
+    /// Mean of the samples.
+    Average,
+    /// Smallest sample.
+    Min,
+    /// Largest sample.
+    Max,
+    /// Sum of the samples.
+    Sum,
+    /// Number of samples.
+    Count,
+    /// Number of changes of the value.
+    Changes,
+    /// 1 if no series has a sample.
+    Absent,
+    /// Value that a straight line through the samples reaches this many seconds after the evaluation.
+    Predict(u64),
+}
+
+/// A number that is taken out of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HistogramFunction {
+    /// Number of observations.
+    Count,
+    /// Sum of all observed values.
+    Sum,
+    /// The value that this share of the observations does not exceed.
+    Quantile(f64),
+    /// The share of observations above a value.
+    FractionAbove(f64),
+}
+
+/// An aggregation of samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregation {
+    /// Sum of the values.
+    Sum,
+    /// Smallest value.
+    Min,
+    /// Largest value.
+    Max,
+    /// Number of samples.
+    Count,
+    /// The samples with the largest values, of which it keeps this many.
+    Largest(u8),
+}
+
+/// A binary operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    /// `+`
+    Plus,
+    /// `-`
+    Minus,
+    /// `*`
+    Times,
+    /// `/`
+    DividedBy,
+    /// `>`: keeps what is above.
+    Above,
+    /// `>=`: keeps what is not below.
+    AtLeast,
+    /// `<`: keeps what is below.
+    Below,
+    /// `==`: keeps what is equal.
+    Equals,
+    /// `and`: keeps what the right side has, too.
+    And,
+    /// `or`: adds what only the right side has.
+    Or,
+    /// `unless`: keeps what the right side does not have.
+    Unless,
+}
+
+impl Expression {
+    /// Returns this expression in parentheses.
+    #[must_use]
+    pub fn in_parentheses(self) -> Self {
+        Self::Parentheses(Box::new(self))
+    }
+
+    /// Combines two expressions whose samples match by all labels.
+    #[must_use]
+    pub fn binary(self, operator: Operator, right: Self) -> Self {
+        Self::Binary { left: Box::new(self), operator, on: None, right: Box::new(right) }
+    }
+
+    /// Combines two expressions whose samples match by these labels.
+    #[must_use]
+    pub fn binary_on(self, operator: Operator, on: Vec<String>, right: Self) -> Self {
+        Self::Binary { left: Box::new(self), operator, on: Some(on), right: Box::new(right) }
+    }
+
+    /// Aggregates the samples of each group.
+    #[must_use]
+    pub fn aggregate(self, aggregation: Aggregation, by: Vec<String>) -> Self {
+        Self::Aggregate { aggregation, by, of: Box::new(self) }
+    }
+
+    /// Takes a number out of each histogram.
+    #[must_use]
+    pub fn histogram(self, function: HistogramFunction) -> Self {
+        Self::Histogram { function, of: Box::new(self) }
+    }
+
+    /// Adds a label to samples that do not have it.
+    #[must_use]
+    pub fn labelled(self, label: String, value: &str) -> Self {
+        Self::Labelled { of: Box::new(self), label, value: value.to_owned() }
+    }
+
+    /// Calls `visit` with each selection of series.
+    pub fn for_each_selection<'a>(&'a self, visit: &mut impl FnMut(&'a Selection)) {
+        match self {
+            Self::Number(_) | Self::IntervalMilliseconds | Self::Time | Self::Constant(_) => {}
+            Self::Instant(selection) | Self::Timestamp(selection) | Self::Range { of: selection, .. } => {
+                visit(selection);
+            }
+            Self::Histogram { of, .. }
+            | Self::Labelled { of, .. }
+            | Self::Aggregate { of, .. }
+            | Self::Parentheses(of) => of.for_each_selection(visit),
+            Self::Binary { left, right, .. } => {
+                left.for_each_selection(visit);
+                right.for_each_selection(visit);
+            }
+        }
+    }
+
+    /// Changes each selection of series.
+    pub fn change_selections(&mut self, change: &mut impl FnMut(&mut Selection)) {
+        match self {
+            Self::Number(_) | Self::IntervalMilliseconds | Self::Time | Self::Constant(_) => {}
+            Self::Instant(selection) | Self::Timestamp(selection) | Self::Range { of: selection, .. } => {
+                change(selection);
+            }
+            Self::Histogram { of, .. }
+            | Self::Labelled { of, .. }
+            | Self::Aggregate { of, .. }
+            | Self::Parentheses(of) => of.change_selections(change),
+            Self::Binary { left, right, .. } => {
+                left.change_selections(change);
+                right.change_selections(change);
+            }
+        }
+    }
+}
+
+impl Selection {
+    /// Writes the selection, with a window if it is read over one.
+    fn write(&self, f: &mut fmt::Formatter<'_>, window: Option<Window>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        for (position, matcher) in self.matchers.iter().enumerate() {
+            f.write_str(if position == 0 { "{" } else { "," })?;
+            write!(f, "{matcher}")?;
+        }
+        if !self.matchers.is_empty() {
+            f.write_str("}")?;
+        }
+        if let Some(window) = window {
+            write!(f, "[{}]", window.text())?;
+        }
+        if self.at_end {
+            f.write_str(" @ end()")?;
+        }
+        match self.offset {
+            Some(ago) => write!(f, " offset {}", duration_text(ago)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, None)
+    }
+}
+
+impl fmt::Display for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operator = match self.operator {
+            MatchOperator::Equal => "=",
+            MatchOperator::NotEqual => "!=",
+            MatchOperator::Matches => "=~",
+            MatchOperator::MatchesNot => "!~",
+        };
+        write!(f, "{}{operator}\"{}\"", self.label, self.value)
+    }
+}
+
+impl RangeFunction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rate => "rate",
+            Self::Increase => "increase",
+            Self::Average => "avg_over_time",
+            Self::Min => "min_over_time",
+            Self::Max => "max_over_time",
+            Self::Sum => "sum_over_time",
+            Self::Count => "count_over_time",
+            Self::Changes => "changes",
+            Self::Absent => "absent_over_time",
+            Self::Predict(_) => "predict_linear",
+        }
+    }
+}
+
+impl Operator {
+    fn symbol(self) -> &'static str {
+        match self {
+            Self::Plus => "+",
+            Self::Minus => "-",
+            Self::Times => "*",
+            Self::DividedBy => "/",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Below => "<",
+            Self::Equals => "==",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+        }
+    }
+
+    /// Returns whether the operator keeps or drops samples by their values.
+    pub fn compares(self) -> bool {
+        matches!(self, Self::Above | Self::AtLeast | Self::Below | Self::Equals)
+    }
+}
+
+impl fmt::Display for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::IntervalMilliseconds => f.write_str("$__interval_ms"),
+            Self::Time => f.write_str("time()"),
+            Self::Constant(number) => write!(f, "vector({number})"),
+            Self::Instant(selection) => write!(f, "{selection}"),
+            Self::Range { function, of, window } => {
+                write!(f, "{}(", function.name())?;
+                of.write(f, Some(*window))?;
+                match function {
+                    RangeFunction::Predict(seconds) => write!(f, ", {seconds})"),
+                    _ => f.write_str(")"),
+                }
+            }
+            Self::Timestamp(selection) => write!(f, "timestamp({selection})"),
+            Self::Histogram { function, of } => match function {
+                HistogramFunction::Count => write!(f, "histogram_count({of})"),
+                HistogramFunction::Sum => write!(f, "histogram_sum({of})"),
+                HistogramFunction::Quantile(q) => write!(f, "histogram_quantile({q}, {of})"),
+                HistogramFunction::FractionAbove(limit) => {
+                    write!(f, "histogram_fraction({limit}, +Inf, {of})")
+                }
+            },
+            Self::Labelled { of, label, value } => {
+                write!(f, "label_replace({of}, \"{label}\", \"{value}\", \"\", \"\")")
+            }
+            Self::Aggregate { aggregation, by, of } => {
+                let name = match aggregation {
+                    Aggregation::Sum => "sum",
+                    Aggregation::Min => "min",
+                    Aggregation::Max => "max",
+                    Aggregation::Count => "count",
+                    Aggregation::Largest(_) => "topk",
+                };
+                f.write_str(name)?;
+                if !by.is_empty() {
+                    write!(f, " by ({}) ", by.join(", "))?;
+                }
+                match aggregation {
+                    Aggregation::Largest(most) => write!(f, "({most}, {of})"),
+                    _ => write!(f, "({of})"),
+                }
+            }
+            Self::Binary { left, operator, on, right } => {
+                write!(f, "{left} {}", operator.symbol())?;
+                if let Some(on) = on {
+                    write!(f, " on ({})", on.join(", "))?;
+                }
+                write!(f, " {right}")
+            }
+            Self::Parentheses(inside) => write!(f, "({inside})"),
+        }
+    }
+}
