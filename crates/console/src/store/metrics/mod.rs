@@ -2,4 +2,4 @@
 
 mod samples;
 
-pub use samples::{Histogram, Labels, MetricSource, Points, SeriesId};
+pub use samples::{Histogram, Labels, MetricSource, Points, STALE, SeriesId, is_stale};

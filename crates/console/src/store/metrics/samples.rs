@@ -47,6 +47,17 @@ pub struct Histogram {
     pub buckets: Vec<(i32, f64)>,
 }
 
+/// Marks the end of a series: an instant selector finds nothing after it, although older samples are
+/// still within its lookback, and a window leaves it out. Prometheus uses the same bit pattern.
+///
+/// Compare with [`is_stale`]: as any NaN it does not equal itself.
+pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+/// Returns whether a sample is [`STALE`]. Every other NaN is a value.
+pub fn is_stale(value: f64) -> bool {
+    value.to_bits() == STALE.to_bits()
+}
+
 /// Samples of one series, oldest first. Times are Unix times in milliseconds.
 #[derive(Clone, Debug)]
 pub enum Points {
