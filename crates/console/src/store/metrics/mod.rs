@@ -1,5 +1,11 @@
 //! Samples of series.
 
 mod samples;
+mod store;
+mod usage;
+mod write;
 
 pub use samples::{Histogram, Labels, MetricSource, Points, STALE, SeriesId, is_stale};
+pub use store::MetricStore;
+pub use usage::{Limits, Usage};
+pub use write::{Appended, DropReason, Dropped, Origin, Sample, Value};

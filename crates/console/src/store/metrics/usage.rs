@@ -1,0 +1,68 @@
+//! Limits of the store, and its use of them.
+
+use std::time::Duration;
+
+use super::Dropped;
+
+/// Limits of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum memory in bytes.
+    pub memory: usize,
+    /// Maximum size of the files in bytes.
+    pub disk: u64,
+    /// Maximum number of series.
+    pub series: usize,
+    /// Maximum number of labels of a series.
+    pub labels: usize,
+    /// Maximum length of a name or the value of a label in bytes.
+    pub text: usize,
+    /// Maximum number of buckets of a histogram that are not empty.
+    pub buckets: usize,
+    /// Time for which all samples of processes are kept.
+    pub full: Duration,
+    /// Time for which samples of rules and rolled-up samples are kept.
+    pub rolled: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        const DAY: Duration = Duration::from_secs(24 * 3600);
+        Self {
+            memory: 32 * MIB,
+            disk: 128 * MIB as u64,
+            series: 20_000,
+            labels: 32,
+            text: 1024,
+            buckets: 640,
+            full: 2 * DAY,
+            rolled: 30 * DAY,
+        }
+    }
+}
+
+/// Use of a store. Times are Unix times in milliseconds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Usage {
+    /// The limits.
+    pub limits: Limits,
+    /// Memory in use, in bytes.
+    pub memory: usize,
+    /// Size of the files in bytes.
+    pub disk: u64,
+    /// Number of series.
+    pub series: usize,
+    /// Number of samples in memory.
+    pub samples: u64,
+    /// Time of the oldest sample that is not rolled up.
+    pub oldest_full: Option<i64>,
+    /// Time of the oldest sample.
+    pub oldest: Option<i64>,
+    /// Time of the newest sample.
+    pub newest: Option<i64>,
+    /// Samples that were refused since the start.
+    pub dropped: Dropped,
+    /// Messages about files that could not be read or written, newest last.
+    pub problems: Vec<String>,
+}
