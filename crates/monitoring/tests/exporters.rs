@@ -41,11 +41,11 @@ fn queries() -> Vec<String> {
     let mut queries = Vec::new();
     for (_, dashboard) in dashboards::all() {
         for panel in dashboard.panels() {
-            queries.extend(panel.expressions().map(str::to_owned));
+            queries.extend(panel.targets().iter().map(monitoring::grafana::Target::text));
         }
     }
     let alerts = rules::groups(monitoring::query::Scale::REAL).into_iter().flat_map(|group| group.alerts);
-    queries.extend(alerts.map(|alert| alert.condition));
+    queries.extend(alerts.map(|alert| alert.condition.to_string()));
     queries
 }
 

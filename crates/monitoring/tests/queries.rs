@@ -20,7 +20,7 @@ const A_WEEK: Duration = Duration::from_hours(7 * 24);
 #[track_caller]
 fn renders<G: Grouping>(query: &Vector<G>, expected: &str) {
     assert_eq!(query.text(), expected);
-    promql_parser::parser::parse(query.text()).expect("it is PromQL");
+    promql_parser::parser::parse(&query.text()).expect("it is PromQL");
 }
 
 #[test]

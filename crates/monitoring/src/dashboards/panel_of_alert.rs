@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
 use super::without_runbook;
-use crate::grafana::{Dashboard, Panel};
+use crate::grafana::{Dashboard, Panel, Target};
 use crate::query::Scale;
 use crate::rules::{Alert, DashboardUid, groups};
 
@@ -17,7 +17,8 @@ pub fn panel_of_alert(alert: &Alert) -> Option<(DashboardUid, u16)> {
         let dashboards = without_runbook();
         let closest = |alert: &Alert| {
             let own = dashboards.iter().filter(|(_, dashboard)| dashboard.uid == alert.dashboard);
-            closest(own, &alert.condition).or_else(|| closest(dashboards.iter(), &alert.condition))
+            let condition = alert.condition.to_string();
+            closest(own, &condition).or_else(|| closest(dashboards.iter(), &condition))
         };
         let alerts = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts);
         alerts.map(|alert| (alert.name, closest(&alert))).collect()
@@ -33,7 +34,8 @@ fn closest<'a>(
     let asked = words(condition.split(" unless on () ").next().unwrap_or_default());
     let panels = dashboards.flat_map(|(_, dashboard)| dashboard.panels().map(|panel| (dashboard.uid, panel)));
     let alike = panels.filter_map(|(uid, panel)| {
-        let shown: BTreeSet<&str> = panel.expressions().flat_map(words).collect();
+        let texts: Vec<String> = panel.targets().iter().map(Target::text).collect();
+        let shown: BTreeSet<&str> = texts.iter().flat_map(|text| words(text)).collect();
         let common: Vec<&&str> = asked.intersection(&shown).collect();
         // Without a common metric, only the query language is alike.
         common.iter().any(|word| is_metric(word)).then(|| {

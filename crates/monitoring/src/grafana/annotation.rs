@@ -78,7 +78,7 @@ impl Annotation {
     }
 
     fn of<G: Grouping>(mark: &Mark, query: &Vector<G>, choices: &[Choice]) -> Self {
-        let expr = narrow_series(query.text(), choices);
+        let expr = narrow_series(query.expression(), choices).to_string();
         Self {
             name: mark.name,
             datasource: DataSource::Prometheus.reference(),

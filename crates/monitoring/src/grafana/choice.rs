@@ -10,7 +10,8 @@ use signal::metric::prometheus_label;
 use super::DataSource;
 use super::target::DataSourceRef;
 use crate::query::{
-    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Environment, Instance, LabelName,
+    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Environment, Expression, Instance, LabelName,
+    MatchOperator, Matcher, Source,
 };
 
 /// A variable that can be chosen at the top of a dashboard.
@@ -45,18 +46,28 @@ impl Choice {
     }
 }
 
-/// Narrows a PromQL expression to the chosen environment and processes.
-pub(super) fn narrow_series(expression: &str, choices: &[Choice]) -> String {
-    let mut matchers = APPLICATION_SERIES.to_owned();
-    for choice in choices {
-        let label = match choice {
-            Choice::Environment => prometheus_label(Environment::KEY),
-            Choice::Instance => prometheus_label(Instance::KEY),
-            Choice::Route | Choice::RequestId => continue,
-        };
-        matchers.push_str(&format!(",{label}=~\"{}\"", choice.variable()));
-    }
-    expression.replace(APPLICATION_SERIES, &matchers)
+/// Narrows a PromQL expression to the chosen environment and processes. Only series of the application have
+/// these labels.
+pub(super) fn narrow_series(expression: &Expression, choices: &[Choice]) -> Expression {
+    let matchers: Vec<Matcher> = choices
+        .iter()
+        .filter_map(|choice| {
+            let label = match choice {
+                Choice::Environment => Environment::KEY,
+                Choice::Instance => Instance::KEY,
+                Choice::Route | Choice::RequestId => return None,
+            };
+            Some(Matcher::new(&prometheus_label(label), MatchOperator::Matches, choice.variable()))
+        })
+        .collect();
+    let mut narrowed = expression.clone();
+    narrowed.change_selections(&mut |selection| {
+        if selection.source == Source::Application {
+            // After `job`, which is the first.
+            selection.matchers.splice(1..1, matchers.iter().cloned());
+        }
+    });
+    narrowed
 }
 
 /// Narrows a LogQL expression to the chosen environment, which `variable` refers to.
@@ -204,21 +215,29 @@ impl Variable {
 
 #[cfg(test)]
 mod tests {
+    use catalogue::labels::Loop;
+    use catalogue::metrics::{JOB_QUEUE_DEPTH, LOOP_FAILURES};
+
     use super::*;
+    use crate::peers::{ScrapeJob, UP};
+    use crate::query::{Window, select};
 
     #[test]
     fn queries_about_the_application_are_narrowed_to_what_is_chosen() {
-        let ours = format!("sum(a{{{APPLICATION_SERIES}}}) / sum(b{{{APPLICATION_SERIES},c=\"d\"}})");
+        let requests = select(&LOOP_FAILURES).is(Loop::Worker).rate(Window::RateInterval).sum();
+        let ours = requests.over(select(&JOB_QUEUE_DEPTH).now().sum());
         let narrow = format!(
             r#"{APPLICATION_SERIES},deployment_environment_name=~"$environment",instance=~"$instance""#
         );
-        assert_eq!(
-            narrow_series(&ours, Choice::PROCESSES),
-            format!("sum(a{{{narrow}}}) / sum(b{{{narrow},c=\"d\"}})")
+        let narrowed = narrow_series(ours.expression(), Choice::PROCESSES).to_string();
+        let expected = format!(
+            "sum(rate(socialize_loop_failures_total{{{narrow},loop=\"worker\"}}[$__rate_interval])) / \
+             sum(socialize_job_queue_depth{{{narrow}}})"
         );
-        assert_eq!(narrow_series(&ours, &[Choice::RequestId]), ours);
-        let peers = r#"up{job="loki"}"#;
-        assert_eq!(narrow_series(peers, Choice::PROCESSES), peers);
+        assert_eq!(narrowed, expected);
+        assert_eq!(&narrow_series(ours.expression(), &[Choice::RequestId]), ours.expression());
+        let peers = select(&UP).is(ScrapeJob::Loki).now().max();
+        assert_eq!(&narrow_series(peers.expression(), Choice::PROCESSES), peers.expression());
     }
 
     #[test]

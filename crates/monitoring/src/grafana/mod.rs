@@ -21,5 +21,5 @@ pub use dashboard::{Band, Dashboard};
 pub use field::{Cell, Color, Mapping, Override, Property, Threshold, Unit};
 pub use link::{Explore, Link, explore_logs, explore_trace, explore_traces, value_of_series};
 pub use panel::Panel;
-pub use target::{DataSource, Target};
+pub use target::{DataSource, Format, Query, Target};
 pub use transformation::Transformation;

@@ -138,9 +138,9 @@ impl Panel {
         self.kind == "timeseries"
     }
 
-    /// Returns the queries, before they are narrowed to the chosen environment and processes.
-    pub fn expressions(&self) -> impl Iterator<Item = &str> {
-        self.targets.iter().map(Target::expression)
+    /// Returns the queries.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
     }
 
     /// Sets the width, of 24 columns.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::Choice;
 use super::choice::{narrow_lines, narrow_series, narrow_spans};
-use crate::query::{Distribution, Grouping, Lines, Spans, Vector};
+use crate::query::{Distribution, Expression, Grouping, Lines, Spans, Vector};
 
 /// The stores, by their names in `deploy/grafana/provisioning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,29 +46,72 @@ pub struct Target {
     exemplars: bool,
 }
 
+/// A query as data.
 #[derive(Clone, Debug)]
-enum Query {
-    Prometheus { expr: String, legend: String, instant: bool, format: &'static str },
-    Lines { expr: String, most: u16 },
-    LineCount { expr: String, legend: String, instant: bool },
-    Traces { query: String, limit: u8 },
+pub enum Query {
+    /// Series of metrics.
+    Series {
+        /// The query.
+        expression: Expression,
+        /// Name of each series, which may contain `{{label}}`.
+        legend: String,
+        /// True for one value at the end of the range, false for a value at each point of the panel.
+        instant: bool,
+        /// What becomes of the series.
+        format: Format,
+    },
+    /// The newest log lines.
+    Lines {
+        /// LogQL.
+        expr: String,
+        /// Maximum number of lines.
+        most: u16,
+    },
+    /// Numbers of log lines.
+    LineCount {
+        /// LogQL.
+        expr: String,
+        /// Name of each series, which may contain `{{label}}`.
+        legend: String,
+        /// True for one value at the end of the range, false for a value at each point of the panel.
+        instant: bool,
+    },
+    /// The newest traces.
+    Traces {
+        /// TraceQL.
+        query: String,
+        /// Maximum number of traces.
+        limit: u8,
+    },
+}
+
+/// What becomes of the series of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One line, bar or number each.
+    TimeSeries,
+    /// One table row each.
+    Table,
+    /// A histogram, of which each bucket is drawn.
+    Heatmap,
 }
 
 impl Target {
-    fn prometheus(expr: &str, legend: String, instant: bool, format: &'static str) -> Self {
-        let query = Query::Prometheus { expr: expr.to_owned(), legend, instant, format };
+    fn prometheus(expression: &Expression, legend: String, instant: bool, format: Format) -> Self {
+        let query = Query::Series { expression: expression.clone(), legend, instant, format };
         Self { source: DataSource::Prometheus, query, exemplars: false }
     }
 
     /// Queries one series per group, named after the values of its labels.
     pub fn series<G: Grouping>(query: &Vector<G>) -> Self {
         let labels: Vec<String> = G::keys().iter().map(|key| format!("{{{{{key}}}}}")).collect();
-        Self::prometheus(query.text(), labels.join(" "), false, "time_series")
+        Self::prometheus(query.expression(), labels.join(" "), false, Format::TimeSeries)
     }
 
     /// Queries series named by a legend, which may contain `{{label}}`.
     pub fn named<G: Grouping>(legend: &str, query: &Vector<G>) -> Self {
-        Self::prometheus(query.text(), legend.to_owned(), false, "time_series")
+        Self::prometheus(query.expression(), legend.to_owned(), false, Format::TimeSeries)
     }
 
     /// Adds exemplars: dots for single durations, which lead to their traces.
@@ -80,7 +123,7 @@ impl Target {
     /// Queries the value at the end of the range, for each group.
     pub fn instant<G: Grouping>(query: &Vector<G>) -> Self {
         let mut target = Self::series(query);
-        if let Query::Prometheus { instant, .. } = &mut target.query {
+        if let Query::Series { instant, .. } = &mut target.query {
             *instant = true;
         }
         target
@@ -88,17 +131,17 @@ impl Target {
 
     /// Queries the value at the end of the range, under a name.
     pub fn instant_named<G: Grouping>(legend: &str, query: &Vector<G>) -> Self {
-        Self::prometheus(query.text(), legend.to_owned(), true, "time_series")
+        Self::prometheus(query.expression(), legend.to_owned(), true, Format::TimeSeries)
     }
 
     /// Queries one table row per group, at the end of the range.
     pub fn table<G: Grouping>(query: &Vector<G>) -> Self {
-        Self::prometheus(query.text(), String::new(), true, "table")
+        Self::prometheus(query.expression(), String::new(), true, Format::Table)
     }
 
     /// Queries a histogram, of which Grafana draws every bucket.
     pub fn heatmap(query: &Distribution) -> Self {
-        Self::prometheus(query.text(), "__auto".to_owned(), false, "heatmap")
+        Self::prometheus(query.expression(), "__auto".to_owned(), false, Format::Heatmap)
     }
 
     /// Queries the newest of these lines.
@@ -131,37 +174,66 @@ impl Target {
         }
     }
 
+    /// Returns the store that it asks.
+    pub fn source(&self) -> DataSource {
+        self.source
+    }
+
     /// Returns the query, before it is narrowed to the chosen environment and processes.
-    pub fn expression(&self) -> &str {
-        match &self.query {
-            Query::Prometheus { expr, .. } | Query::Lines { expr, .. } | Query::LineCount { expr, .. } => {
-                expr
+    pub fn query(&self) -> &Query {
+        &self.query
+    }
+
+    /// Returns the query, narrowed to the environment and processes that are chosen by these variables.
+    pub fn narrowed(&self, choices: &[Choice]) -> Query {
+        let environment = Choice::Environment.variable();
+        let mut query = self.query.clone();
+        match &mut query {
+            Query::Series { expression, .. } => *expression = narrow_series(expression, choices),
+            Query::Lines { expr, .. } | Query::LineCount { expr, .. } => {
+                *expr = narrow_lines(expr, choices, environment);
             }
-            Query::Traces { query, .. } => query,
+            Query::Traces { query, .. } => *query = narrow_spans(query, choices, environment),
+        }
+        query
+    }
+
+    /// Returns whether exemplars are wanted: dots for single durations, which lead to their traces.
+    pub fn shows_exemplars(&self) -> bool {
+        self.exemplars
+    }
+
+    /// Returns the text of the query, before it is narrowed to the chosen environment and processes.
+    pub fn text(&self) -> String {
+        match &self.query {
+            Query::Series { expression, .. } => expression.to_string(),
+            Query::Lines { expr, .. } | Query::LineCount { expr, .. } => expr.clone(),
+            Query::Traces { query, .. } => query.clone(),
         }
     }
 
     /// Returns Grafana's JSON. `ref_id` is the letter that identifies the query within its panel.
     pub(super) fn render(&self, ref_id: char, choices: &[Choice]) -> TargetJson {
         let datasource = self.source.reference();
-        let environment = Choice::Environment.variable();
-        match self.query.clone() {
-            Query::Prometheus { expr, legend, instant, format } => TargetJson::Prometheus(PrometheusTarget {
-                ref_id,
-                datasource,
-                editor_mode: "code",
-                expr: narrow_series(&expr, choices),
-                legend_format: legend,
-                format,
-                instant,
-                range: !instant,
-                exemplar: self.exemplars,
-            }),
+        match self.narrowed(choices) {
+            Query::Series { expression, legend, instant, format } => {
+                TargetJson::Prometheus(PrometheusTarget {
+                    ref_id,
+                    datasource,
+                    editor_mode: "code",
+                    expr: expression.to_string(),
+                    legend_format: legend,
+                    format,
+                    instant,
+                    range: !instant,
+                    exemplar: self.exemplars,
+                })
+            }
             Query::Lines { expr, most } => TargetJson::Loki(LokiTarget {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr: narrow_lines(&expr, choices, environment),
+                expr,
                 query_type: "range",
                 legend_format: None,
                 max_lines: Some(most),
@@ -170,7 +242,7 @@ impl Target {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr: narrow_lines(&expr, choices, environment),
+                expr,
                 query_type: if instant { "instant" } else { "range" },
                 legend_format: Some(legend),
                 max_lines: None,
@@ -179,7 +251,7 @@ impl Target {
                 ref_id,
                 datasource,
                 query_type: "traceql",
-                query: narrow_spans(&query, choices, environment),
+                query,
                 limit,
                 table_type: "traces",
                 filters: [],
@@ -204,7 +276,7 @@ pub(super) struct PrometheusTarget {
     editor_mode: &'static str,
     expr: String,
     legend_format: String,
-    format: &'static str,
+    format: Format,
     instant: bool,
     range: bool,
     exemplar: bool,

@@ -270,7 +270,7 @@ fn seconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
     use crate::query::Scale;
-    use crate::rules::{groups, recorded};
+    use crate::rules::{groups, recordings};
 
     fn texts(expression: &str) -> Vec<String> {
         changes(expression).into_iter().map(|changed| changed.text).collect()
@@ -320,10 +320,10 @@ mod tests {
     #[test]
     fn every_change_of_every_rule_can_be_read() {
         let alerts = groups(Scale::REAL).into_iter().flat_map(|group| group.alerts);
-        let recorded = recorded(Scale::REAL).into_iter().map(|(_, expression)| expression);
+        let recorded = recordings(Scale::REAL).rules.into_iter().map(|rule| rule.expression);
         let mut all = 0;
         for expression in alerts.map(|alert| alert.condition).chain(recorded) {
-            for changed in changes(&expression) {
+            for changed in changes(&expression.to_string()) {
                 all += 1;
                 promql_parser::parser::parse(&changed.text)
                     .unwrap_or_else(|error| panic!("{}: {error}: {}", changed.change, changed.text));

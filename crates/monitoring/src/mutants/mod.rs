@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::query::{Scale, duration_text};
 use crate::rules::equivalent_mutants::{self, Equivalent};
-use crate::rules::{Alert, Case, Length, RECORDED, groups, recorded, recording_cases, render_few, test_file};
+use crate::rules::{
+    Alert, Case, Length, RECORDED, groups, recording_cases, recordings, render_few, test_file,
+};
 
 /// Options of `./test mutants`.
 #[derive(Debug, Default)]
@@ -127,7 +129,11 @@ fn unknown_equivalents(mutants: &[Mutant]) -> Vec<String> {
 }
 
 fn all() -> Vec<Mutant> {
-    let recorded = recorded(Scale::REAL);
+    let recorded: Vec<(&'static str, String)> = recordings(Scale::REAL)
+        .rules
+        .into_iter()
+        .map(|rule| (rule.name, rule.expression.to_string()))
+        .collect();
     let mut mutants: Vec<Mutant> =
         recorded.iter().flat_map(|(name, expression)| of_recording(name, expression, &recorded)).collect();
     for group in groups(Scale::REAL) {
@@ -142,31 +148,33 @@ type Recorded = [(&'static str, String)];
 
 fn of_alert(mut alert: Alert, every: Duration) -> Vec<Mutant> {
     let (tests, takes_days) = (tests(&alert, every), takes_days(&alert));
-    let mutant = |alert: &Alert, change: String| Mutant {
+    let condition = alert.condition.to_string();
+    let mutant = |alert: &Alert, condition: &str, change: String| Mutant {
         rule: alert.name,
         change,
-        rules: render_few(&[], &[alert], every),
+        rules: render_few(&[], &[(alert, condition)], every),
         tests: tests.clone(),
         takes_days,
     };
     let mut mutants = vec![];
-    let condition = alert.condition.clone();
     for changed in expression::changes(&condition) {
-        alert.condition = changed.text;
-        mutants.push(mutant(&alert, changed.change));
+        mutants.push(mutant(&alert, &changed.text, changed.change));
     }
-    alert.condition = condition;
     let pending = alert.pending;
     for other in other_durations(pending) {
         alert.pending = other;
-        mutants.push(mutant(&alert, format!("for {} becomes {}", spelled(pending), spelled(other))));
+        mutants.push(mutant(
+            &alert,
+            &condition,
+            format!("for {} becomes {}", spelled(pending), spelled(other)),
+        ));
     }
     alert.pending = pending;
     let keep_firing = alert.keep_firing;
     for other in other_durations(keep_firing) {
         alert.keep_firing = other;
         let change = format!("keep_firing_for {} becomes {}", spelled(keep_firing), spelled(other));
-        mutants.push(mutant(&alert, change));
+        mutants.push(mutant(&alert, &condition, change));
     }
     mutants
 }

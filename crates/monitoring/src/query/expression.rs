@@ -238,22 +238,36 @@ impl Expression {
         Self::Labelled { of: Box::new(self), label, value: value.to_owned() }
     }
 
-    /// Calls `visit` with each selection of series.
-    pub fn for_each_selection<'a>(&'a self, visit: &mut impl FnMut(&'a Selection)) {
+    /// Calls `visit` with this expression and each expression inside it, from the outside to the inside.
+    pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
+        visit(self);
         match self {
-            Self::Number(_) | Self::IntervalMilliseconds | Self::Time | Self::Constant(_) => {}
-            Self::Instant(selection) | Self::Timestamp(selection) | Self::Range { of: selection, .. } => {
-                visit(selection);
-            }
+            Self::Number(_)
+            | Self::IntervalMilliseconds
+            | Self::Time
+            | Self::Constant(_)
+            | Self::Instant(_)
+            | Self::Timestamp(_)
+            | Self::Range { .. } => {}
             Self::Histogram { of, .. }
             | Self::Labelled { of, .. }
             | Self::Aggregate { of, .. }
-            | Self::Parentheses(of) => of.for_each_selection(visit),
+            | Self::Parentheses(of) => of.for_each(visit),
             Self::Binary { left, right, .. } => {
-                left.for_each_selection(visit);
-                right.for_each_selection(visit);
+                left.for_each(visit);
+                right.for_each(visit);
             }
         }
+    }
+
+    /// Calls `visit` with each selection of series.
+    pub fn for_each_selection<'a>(&'a self, visit: &mut impl FnMut(&'a Selection)) {
+        self.for_each(&mut |part| match part {
+            Self::Instant(selection) | Self::Timestamp(selection) | Self::Range { of: selection, .. } => {
+                visit(selection);
+            }
+            _ => {}
+        });
     }
 
     /// Changes each selection of series.
@@ -272,6 +286,13 @@ impl Expression {
                 right.change_selections(change);
             }
         }
+    }
+}
+
+impl Matcher {
+    /// Returns a condition on the value of a label.
+    pub fn new(label: &str, operator: MatchOperator, value: &str) -> Self {
+        Self { label: label.to_owned(), operator, value: value.to_owned() }
     }
 }
 

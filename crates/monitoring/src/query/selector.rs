@@ -13,8 +13,11 @@ use signal::{ClosedSet, DatabaseOutcome, ErrorType};
 use super::labels::{
     AlertName, AlertSeverity, Both, Build, ClientCall, DatabaseCall, RequestFailure, ResponseStatus, Route,
 };
-use super::stores::APPLICATION_SERIES;
-use super::{Grouping, HasLabel, LabelName, Samples, ServerRequest, Vector, Window, duration_text};
+use super::stores::NAMESPACE;
+use super::{
+    Aggregation, Expression, Grouping, HasLabel, HistogramFunction, LabelName, MatchOperator, Matcher,
+    Operator, RangeFunction, Samples, Selection, ServerRequest, Source, Vector, Window,
+};
 use crate::exporters::ExporterMetric;
 use crate::grafana::Choice;
 use crate::peers::ForeignMetric;
@@ -27,8 +30,8 @@ pub trait Queried {
     type Labels;
     /// The metric's kind: `IsCounter`, `IsUpDownCounter`, `IsGauge` or `IsHistogram`.
     type Kind;
-    /// True if the application sends it. Otherwise the name alone must identify the program.
-    const OF_APPLICATION: bool;
+    /// The program that sends it. If it is not the application, the name alone must identify it.
+    const SOURCE: Source;
 
     /// Returns the declaration without its types.
     fn description(&self) -> MetricDescription;
@@ -37,7 +40,7 @@ pub trait Queried {
 impl<L, K> Queried for Metric<L, K> {
     type Labels = L;
     type Kind = K;
-    const OF_APPLICATION: bool = true;
+    const SOURCE: Source = Source::Application;
 
     fn description(&self) -> MetricDescription {
         self.description()
@@ -47,7 +50,7 @@ impl<L, K> Queried for Metric<L, K> {
 impl<L, K> Queried for ForeignMetric<L, K> {
     type Labels = L;
     type Kind = K;
-    const OF_APPLICATION: bool = false;
+    const SOURCE: Source = Source::Other;
 
     fn description(&self) -> MetricDescription {
         self.0.description()
@@ -57,7 +60,7 @@ impl<L, K> Queried for ForeignMetric<L, K> {
 impl<L, K> Queried for ExporterMetric<L, K> {
     type Labels = L;
     type Kind = K;
-    const OF_APPLICATION: bool = false;
+    const SOURCE: Source = Source::Other;
 
     fn description(&self) -> MetricDescription {
         self.description()
@@ -66,44 +69,40 @@ impl<L, K> Queried for ExporterMetric<L, K> {
 
 /// A selection of series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
-    metric: MetricDescription,
+    selection: Selection,
     /// The function that takes a number out of each histogram, of which Prometheus stores one series
     /// instead of a series for each bucket.
-    of_histogram: Option<&'static str>,
-    matchers: Vec<String>,
-    offset: Option<Duration>,
-    at_end: bool,
+    of_histogram: Option<HistogramFunction>,
     types: PhantomData<fn(L, K)>,
 }
 
 /// Selects all series of a metric, from every process of its program.
 pub fn select<M: Queried>(metric: &M) -> Selector<M::Labels, M::Kind> {
-    let matchers = if M::OF_APPLICATION { application() } else { Vec::new() };
-    Selector { matchers, ..Selector::all(metric.description()) }
+    Selector::all(metric.description(), M::SOURCE)
 }
 
-/// Returns matchers for the application's own series. Prometheus builds `job` from
+/// Returns the matcher for the application's own series. Prometheus builds `job` from
 /// `service.namespace` and `service.name`.
-fn application() -> Vec<String> {
-    vec![APPLICATION_SERIES.to_owned()]
+fn of_application() -> Matcher {
+    Matcher::new("job", MatchOperator::Matches, &format!("{NAMESPACE}/.+"))
 }
 
 /// Selects requests to routes of the API. Requests that match no route are excluded, because most
 /// come from scanners. [`unmatched_requests`] selects them separately, so that they can neither
 /// hide failures nor make low traffic look high.
 pub fn requests() -> Selector<ServerRequest, IsHistogram> {
-    every_request().matching::<Route>("!=", "")
+    every_request().matching::<Route>(MatchOperator::NotEqual, "")
 }
 
 /// Selects requests that match no route.
 pub fn unmatched_requests() -> Selector<ServerRequest, IsHistogram> {
-    every_request().matching::<Route>("=", "")
+    every_request().matching::<Route>(MatchOperator::Equal, "")
 }
 
 /// Selects all series of `http.server.request.duration`. The catalogue cannot type its labels,
 /// because routes are closed only at start.
 fn every_request() -> Selector<ServerRequest, IsHistogram> {
-    Selector { matchers: application(), ..Selector::all(HTTP_SERVER_REQUEST_DURATION.description()) }
+    Selector::all(HTTP_SERVER_REQUEST_DURATION.description(), Source::Application)
 }
 
 /// Path segments of routes that transfer files. The duration of such a request depends on the
@@ -116,7 +115,7 @@ impl<K> Selector<ServerRequest, K> {
     /// requests, because anybody can send the others.
     #[must_use]
     pub fn served(self) -> Self {
-        self.matching::<ResponseStatus>("!~", "4..").is_not(RequestFailure::Cancelled)
+        self.matching::<ResponseStatus>(MatchOperator::MatchesNot, "4..").is_not(RequestFailure::Cancelled)
     }
 
     /// Keeps only requests whose duration says something about the service, without refusals and
@@ -126,21 +125,22 @@ impl<K> Selector<ServerRequest, K> {
         let files =
             FILE_SEGMENTS.iter().flat_map(|segment| [format!(".+/{segment}"), format!(".+/{segment}/.+")]);
         let files = files.collect::<Vec<_>>().join("|");
-        self.matching::<ResponseStatus>("!~", "4..").matching::<Route>("!~", &files)
+        self.matching::<ResponseStatus>(MatchOperator::MatchesNot, "4..")
+            .matching::<Route>(MatchOperator::MatchesNot, &files)
     }
 
     /// Keeps only successful requests.
     #[must_use]
     pub fn succeeded(self) -> Self {
-        self.matching::<ResponseStatus>("=~", "[23]..")
+        self.matching::<ResponseStatus>(MatchOperator::Matches, "[23]..")
     }
 
     /// Keeps only attempts to use a workflow. It excludes requests that were forbidden, not found
     /// or rate-limited, and authentication, which strangers attempt as well.
     #[must_use]
     pub fn attempts(self) -> Self {
-        self.matching::<ResponseStatus>("!~", "401|403|404|405|429")
-            .matching::<Route>("!~", "/v1/auth/.+")
+        self.matching::<ResponseStatus>(MatchOperator::MatchesNot, "401|403|404|405|429")
+            .matching::<Route>(MatchOperator::MatchesNot, "/v1/auth/.+")
             .is_not(RequestFailure::Cancelled)
     }
 }
@@ -152,7 +152,7 @@ impl<K> Selector<DatabaseCall, K> {
     /// Keeps only operations that failed.
     #[must_use]
     pub fn failed(self) -> Self {
-        self.matching::<ErrorType>("!=", "")
+        self.matching::<ErrorType>(MatchOperator::NotEqual, "")
     }
 
     /// Keeps only operations that failed and should not have.
@@ -166,29 +166,35 @@ impl<K> Selector<DatabaseCall, K> {
 
 /// Selects all series of `http.client.request.duration`: outgoing calls.
 pub fn calls() -> Selector<ClientCall, IsHistogram> {
-    Selector { matchers: application(), ..Selector::all(HTTP_CLIENT_REQUEST_DURATION.description()) }
+    Selector::all(HTTP_CLIENT_REQUEST_DURATION.description(), Source::Application)
 }
 
 /// Selects all series of `socialize.build.info`.
 pub fn builds() -> Selector<Build, IsGauge> {
-    Selector { matchers: application(), ..Selector::all(BUILD_INFO.description()) }
+    Selector::all(BUILD_INFO.description(), Source::Application)
 }
 
 /// Returns the firing alerts, as Prometheus records them.
 pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
     let never = crate::rules::Severity::None.as_str();
-    Vector::call(format!(
-        "count by ({}, {severity}) (ALERTS{{alertstate=\"firing\",{severity}!=\"{never}\"}})",
-        AlertName::KEY,
-        severity = AlertSeverity::KEY
-    ))
+    let states = Selection {
+        name: "ALERTS".to_owned(),
+        source: Source::Rules,
+        matchers: vec![
+            Matcher::new("alertstate", MatchOperator::Equal, "firing"),
+            Matcher::new(AlertSeverity::KEY, MatchOperator::NotEqual, never),
+        ],
+        offset: None,
+        at_end: false,
+    };
+    Samples::<Both<AlertName, AlertSeverity>>::new(Expression::Instant(states)).by(Aggregation::Count)
 }
 
 impl<K> Selector<ServerRequest, K> {
     /// Keeps only the routes that are chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
-        self.matching::<Route>("=~", Choice::Route.variable())
+        self.matching::<Route>(MatchOperator::Matches, Choice::Route.variable())
     }
 }
 
@@ -224,44 +230,25 @@ impl Limit {
 /// Written by hand, because the derived implementation requires the labels to be `Clone`.
 impl<L, K> Clone for Selector<L, K> {
     fn clone(&self) -> Self {
-        Self {
-            metric: self.metric,
-            of_histogram: self.of_histogram,
-            matchers: self.matchers.clone(),
-            offset: self.offset,
-            at_end: self.at_end,
-            types: PhantomData,
-        }
+        Self { selection: self.selection.clone(), of_histogram: self.of_histogram, types: PhantomData }
     }
 }
 
 impl<L, K> Selector<L, K> {
-    fn all(metric: MetricDescription) -> Self {
-        Self {
-            metric,
-            of_histogram: None,
-            matchers: Vec::new(),
-            offset: None,
-            at_end: false,
-            types: PhantomData,
-        }
+    fn all(metric: MetricDescription, source: Source) -> Self {
+        let matchers = if source == Source::Application { vec![of_application()] } else { Vec::new() };
+        let name = metric.prometheus_name();
+        let selection = Selection { name, source, matchers, offset: None, at_end: false };
+        Self { selection, of_histogram: None, types: PhantomData }
     }
 
-    fn matching<A: LabelName>(mut self, operator: &str, value: &str) -> Self {
-        let label = prometheus_label(A::KEY);
-        self.matchers.push(format!("{label}{operator}\"{value}\""));
+    fn matching<A: LabelName>(mut self, operator: MatchOperator, value: &str) -> Self {
+        self.selection.matchers.push(Matcher::new(&prometheus_label(A::KEY), operator, value));
         self
     }
 
-    fn number<P>(self, of_histogram: &'static str) -> Selector<L, P> {
-        Selector {
-            metric: self.metric,
-            of_histogram: Some(of_histogram),
-            matchers: self.matchers,
-            offset: self.offset,
-            at_end: self.at_end,
-            types: PhantomData,
-        }
+    fn number<P>(self, of_histogram: HistogramFunction) -> Selector<L, P> {
+        Selector { selection: self.selection, of_histogram: Some(of_histogram), types: PhantomData }
     }
 
     /// Keeps only series with this value.
@@ -270,7 +257,7 @@ impl<L, K> Selector<L, K> {
     where
         L: HasLabel<A, P>,
     {
-        self.matching::<A>("=", value.as_str())
+        self.matching::<A>(MatchOperator::Equal, value.as_str())
     }
 
     /// Keeps only series without this value.
@@ -279,7 +266,7 @@ impl<L, K> Selector<L, K> {
     where
         L: HasLabel<A, P>,
     {
-        self.matching::<A>("!=", value.as_str())
+        self.matching::<A>(MatchOperator::NotEqual, value.as_str())
     }
 
     /// Keeps only series with one of these values.
@@ -288,7 +275,7 @@ impl<L, K> Selector<L, K> {
     where
         L: HasLabel<A, P>,
     {
-        self.matching::<A>("=~", &alternatives(values))
+        self.matching::<A>(MatchOperator::Matches, &alternatives(values))
     }
 
     /// Keeps only series with none of these values.
@@ -297,13 +284,13 @@ impl<L, K> Selector<L, K> {
     where
         L: HasLabel<A, P>,
     {
-        self.matching::<A>("!~", &alternatives(values))
+        self.matching::<A>(MatchOperator::MatchesNot, &alternatives(values))
     }
 
     /// Reads the series as they were this long ago.
     #[must_use]
     pub fn offset(mut self, ago: Duration) -> Self {
-        self.offset = Some(ago);
+        self.selection.offset = Some(ago);
         self
     }
 
@@ -311,43 +298,31 @@ impl<L, K> Selector<L, K> {
     /// selection based on it is the same along the whole chart.
     #[must_use]
     pub fn at_end(mut self) -> Self {
-        self.at_end = true;
+        self.selection.at_end = true;
         self
     }
 
-    fn text(&self, range: Option<Window>) -> String {
-        let mut text = self.metric.prometheus_name();
-        if !self.matchers.is_empty() {
-            text.push_str(&format!("{{{}}}", self.matchers.join(",")));
-        }
-        if let Some(range) = range {
-            text.push_str(&format!("[{}]", range.text()));
-        }
-        if self.at_end {
-            text.push_str(" @ end()");
-        }
-        if let Some(ago) = self.offset {
-            text.push_str(&format!(" offset {}", duration_text(ago)));
-        }
-        text
+    fn instant(&self) -> Expression {
+        self.taken_out(Expression::Instant(self.selection.clone()))
     }
 
-    fn over(&self, function: &str, range: impl Into<Window>) -> String {
-        self.taken_out(format!("{function}({})", self.text(Some(range.into()))))
+    fn over(&self, function: RangeFunction, window: impl Into<Window>) -> Expression {
+        let of = self.selection.clone();
+        self.taken_out(Expression::Range { function, of, window: window.into() })
     }
 
     /// Returns the number that is wanted of histograms, and everything else as it is.
-    fn taken_out(&self, text: String) -> String {
+    fn taken_out(&self, samples: Expression) -> Expression {
         match self.of_histogram {
-            Some(function) => format!("{function}({text})"),
-            None => text,
+            Some(function) => samples.histogram(function),
+            None => samples,
         }
     }
 
     /// Returns 1 if no such series had a sample within the window. Telemetry is pushed, so this is
     /// the only trace of a process that is gone.
     pub fn absent_over(&self, window: impl Into<Window>) -> Vector<super::Total> {
-        Vector::call(self.over("absent_over_time", window))
+        Vector::new(self.over(RangeFunction::Absent, window))
     }
 }
 
@@ -358,7 +333,7 @@ impl<L, K> Selector<L, K> {
     where
         L: HasLabel<A, P>,
     {
-        Vector::call(self.is(value).over("absent_over_time", window))
+        Vector::new(self.is(value).over(RangeFunction::Absent, window))
     }
 }
 
@@ -372,7 +347,7 @@ fn alternatives<A: Label>(values: &[A]) -> String {
 impl<L> Selector<L, IsCounter> {
     /// Returns events per second over a window.
     pub fn rate(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("rate", window))
+        Samples::new(self.over(RangeFunction::Rate, window))
     }
 
     /// Returns series that exist now and did not exist at the beginning of a window. Counters of
@@ -380,9 +355,8 @@ impl<L> Selector<L, IsCounter> {
     /// After an outage of Prometheus every series looks new, so a rule must also check that the
     /// target was scraped then.
     pub fn began_within(&self, window: Duration) -> Samples<L> {
-        let before = Self { offset: Some(window), ..self.clone() };
-        let [now, before] = [self, &before].map(|series| series.taken_out(series.text(None)));
-        Samples::new(format!("{now} unless {before}"))
+        let before = self.clone().offset(window);
+        Samples::new(self.instant().binary(Operator::Unless, before.instant()))
     }
 
     /// Returns events between two points of a panel, each event in exactly one bar.
@@ -391,63 +365,67 @@ impl<L> Selector<L, IsCounter> {
     /// the first of the next. With a point every 15 seconds, that is a quarter of the events of a
     /// minute. The window of a rate reaches back to the point before the bar.
     pub fn per_bar(&self) -> Samples<L> {
-        Samples::new(format!("{} * $__interval_ms / 1000", self.over("rate", Window::RateInterval)))
+        let milliseconds = self
+            .over(RangeFunction::Rate, Window::RateInterval)
+            .binary(Operator::Times, Expression::IntervalMilliseconds);
+        Samples::new(milliseconds.binary(Operator::DividedBy, Expression::Number(1000.0)))
     }
 
     /// Returns events within a window.
     pub fn increase(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("increase", window))
+        Samples::new(self.over(RangeFunction::Increase, window))
     }
 }
 
 impl<L, K: Level> Selector<L, K> {
     /// Returns the current values.
     pub fn now(&self) -> Samples<L> {
-        Samples::new(self.text(None))
+        Samples::new(self.instant())
     }
 
     /// Returns the time between the value, a Unix time, and its sample's own time. So a process
     /// that has ended does not appear to lag.
     pub fn lag(&self) -> Samples<L> {
-        Samples::new(format!("timestamp({0}) - {0}", self.text(None)))
+        let time = Expression::Timestamp(self.selection.clone());
+        Samples::new(time.binary(Operator::Minus, self.instant()))
     }
 
     /// Returns the ages of values that are recent Unix times. Values of processes that have ended
     /// exceed the limit and are left out.
     pub fn ages_below(&self, limit: Duration) -> Samples<L> {
-        Samples::new(format!("time() - {} < {}", self.text(None), limit.as_secs()))
+        let age = Expression::Time.binary(Operator::Minus, self.instant());
+        Samples::new(age.binary(Operator::Below, Expression::Number(limit.as_secs_f64())))
     }
 
     /// Returns the mean over a window. For a value of 0 or 1, that is the share of time in which it
     /// was 1.
     pub fn average(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("avg_over_time", window))
+        Samples::new(self.over(RangeFunction::Average, window))
     }
 
     /// Returns the minimum within a window.
     pub fn lowest(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("min_over_time", window))
+        Samples::new(self.over(RangeFunction::Min, window))
     }
 
     /// Returns the maximum within a window.
     pub fn highest(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("max_over_time", window))
+        Samples::new(self.over(RangeFunction::Max, window))
     }
 
     /// Returns the number of changes of the value within a window.
     pub fn changes(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("changes", window))
+        Samples::new(self.over(RangeFunction::Changes, window))
     }
 
     /// Returns the value that a linear extrapolation of the window predicts after `ahead`.
     pub fn predicted(&self, window: Duration, ahead: Duration) -> Samples<L> {
-        let range = self.text(Some(window.into()));
-        Samples::new(format!("predict_linear({range}, {})", ahead.as_secs()))
+        Samples::new(self.over(RangeFunction::Predict(ahead.as_secs()), window))
     }
 
     /// Returns the number of samples within a window.
     pub fn samples_in(&self, window: impl Into<Window>) -> Samples<L> {
-        Samples::new(self.over("count_over_time", window))
+        Samples::new(self.over(RangeFunction::Count, window))
     }
 }
 
@@ -456,18 +434,18 @@ impl<L, K: Level> Selector<L, K> {
 impl<L> Selector<L, IsHistogram> {
     /// Counts the recorded durations.
     pub fn count(self) -> Selector<L, IsCounter> {
-        self.number("histogram_count")
+        self.number(HistogramFunction::Count)
     }
 
     /// Sums the recorded durations, in seconds.
     pub fn seconds(self) -> Selector<L, IsCounter> {
-        self.number("histogram_sum")
+        self.number(HistogramFunction::Sum)
     }
 
     /// Returns the number per second of durations above a limit. It is NaN while there are series
     /// but no durations, and NaN passes no comparison.
     pub fn rate_above(&self, limit: Limit, window: impl Into<Window>) -> Vector<super::Total> {
-        self.above(limit, "rate", window)
+        self.above(limit, RangeFunction::Rate, window)
     }
 
     /// Returns the number of durations above a limit within a window, for each value of a label. It
@@ -476,14 +454,19 @@ impl<L> Selector<L, IsHistogram> {
     where
         L: HasLabel<A, P>,
     {
-        self.above(limit, "increase", window)
+        self.above(limit, RangeFunction::Increase, window)
     }
 
-    fn above<G: Grouping>(&self, limit: Limit, function: &str, window: impl Into<Window>) -> Vector<G> {
+    fn above<G: Grouping>(
+        &self,
+        limit: Limit,
+        function: RangeFunction,
+        window: impl Into<Window>,
+    ) -> Vector<G> {
         let durations = self.sum::<G>(function, window);
-        let share: Vector<G> =
-            Vector::call(format!("histogram_fraction({}, +Inf, {durations})", limit.seconds()));
-        share.multiplied_by(Vector::call(format!("histogram_count({durations})")))
+        let share = durations.clone().histogram(HistogramFunction::FractionAbove(limit.seconds()));
+        let number = durations.histogram(HistogramFunction::Count);
+        Vector::new(share.binary(Operator::Times, number))
     }
 
     /// Returns the quantile `q` of the durations.
@@ -512,32 +495,34 @@ impl<L> Selector<L, IsHistogram> {
     }
 
     fn quantile_of<G: Grouping>(self, q: f64, window: impl Into<Window>) -> Vector<G> {
-        Vector::call(format!("histogram_quantile({q}, {})", self.sum::<G>("rate", window)))
+        let durations = self.sum::<G>(RangeFunction::Rate, window);
+        Vector::new(durations.histogram(HistogramFunction::Quantile(q)))
     }
 
-    /// Returns the text of one histogram for each group.
-    fn sum<G: Grouping>(&self, function: &str, window: impl Into<Window>) -> String {
-        let durations = self.over(function, window);
-        match G::keys() {
-            keys if keys.is_empty() => format!("sum({durations})"),
-            keys => format!("sum by ({}) ({durations})", keys.join(", ")),
-        }
+    /// Returns one histogram for each group.
+    fn sum<G: Grouping>(&self, function: RangeFunction, window: impl Into<Window>) -> Expression {
+        self.over(function, window).aggregate(Aggregation::Sum, G::keys())
     }
 
     /// Returns one histogram of all durations, for a heat map.
     pub fn distribution(self, window: impl Into<Window>) -> Distribution {
-        Distribution { text: self.sum::<super::Total>("increase", window) }
+        Distribution { expression: self.sum::<super::Total>(RangeFunction::Increase, window) }
     }
 }
 
 /// A query whose result is a histogram at each point in time.
 pub struct Distribution {
-    text: String,
+    expression: Expression,
 }
 
 impl Distribution {
+    /// Returns the query as data.
+    pub fn expression(&self) -> &Expression {
+        &self.expression
+    }
+
     /// Returns the PromQL text.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> String {
+        self.expression.to_string()
     }
 }

@@ -5,97 +5,107 @@ use std::time::Duration;
 
 use signal::metric::{Label, prometheus_label};
 
-use super::{Both, Grouping, HasLabel, LabelName, Scale, Total, Window, duration_text};
+use super::{
+    Aggregation, Both, Expression, Grouping, HasLabel, LabelName, Operator, RangeFunction, Scale, Selection,
+    Source, Total, Window,
+};
+
+/// Keeps values above zero.
+fn above_zero(values: Expression) -> Expression {
+    values.binary(Operator::Above, Expression::Number(0.0))
+}
 
 /// Samples of every process with all their labels. Two of them can be combined only if their
 /// metrics have the same labels; Prometheus then matches series of the same process. Other metrics
 /// must be aggregated first.
 pub struct Samples<L> {
-    text: String,
+    expression: Expression,
     labels: PhantomData<fn(L)>,
 }
 
 impl<L> Samples<L> {
-    pub(super) fn new(text: String) -> Self {
-        Self { text, labels: PhantomData }
+    pub(super) fn new(expression: Expression) -> Self {
+        Self { expression, labels: PhantomData }
     }
 
-    fn total(&self, aggregation: &str) -> Vector<Total> {
-        Vector::call(format!("{aggregation}({})", self.text))
+    fn total(&self, aggregation: Aggregation) -> Vector<Total> {
+        self.by(aggregation)
     }
 
-    fn by<G: Grouping>(&self, aggregation: &str) -> Vector<G> {
-        Vector::call(format!("{aggregation} by ({}) ({})", G::keys().join(", "), self.text))
+    pub(super) fn by<G: Grouping>(&self, aggregation: Aggregation) -> Vector<G> {
+        Vector::new(self.expression.clone().aggregate(aggregation, G::keys()))
     }
 
-    fn operand(&self) -> String {
-        if self.text.contains(' ') { format!("({})", self.text) } else { self.text.clone() }
+    /// Returns the expression in parentheses if its text has more than one word.
+    fn operand(&self) -> Expression {
+        let expression = self.expression.clone();
+        if expression.to_string().contains(' ') { expression.in_parentheses() } else { expression }
     }
 
-    fn with(&self, operator: &str, other: &str) -> Self {
-        Self::new(format!("{} {operator} {other}", self.operand()))
+    fn with(&self, operator: Operator, other: Expression) -> Self {
+        Self::new(self.operand().binary(operator, other))
     }
 
     /// Subtracts the other's series from the matching ones.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
-        self.with("-", &other.operand())
+        self.with(Operator::Minus, other.operand())
     }
 
     /// Divides each series by the matching one of `whole`.
     #[must_use]
     pub fn share_of(&self, whole: &Self) -> Self {
-        self.with("/", &format!("({} > 0)", whole.operand()))
+        self.with(Operator::DividedBy, above_zero(whole.operand()).in_parentheses())
     }
 
     /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
     #[must_use]
     pub fn over(&self, whole: &Self) -> Self {
-        self.with("/", &whole.operand())
+        self.with(Operator::DividedBy, whole.operand())
     }
 
     /// Keeps values above a threshold.
     #[must_use]
     pub fn above(&self, threshold: f64) -> Self {
-        self.with(">", &threshold.to_string())
+        self.with(Operator::Above, Expression::Number(threshold))
     }
 
     /// Keeps values below a threshold.
     #[must_use]
     pub fn below(&self, threshold: f64) -> Self {
-        self.with("<", &threshold.to_string())
+        self.with(Operator::Below, Expression::Number(threshold))
     }
 
     /// Keeps series that also exist in the other.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
-        self.with("and", &other.operand())
+        self.with(Operator::And, other.operand())
     }
 
     /// Keeps series that do not exist in the other.
     #[must_use]
     pub fn unless(&self, other: &Self) -> Self {
-        self.with("unless", &other.operand())
+        self.with(Operator::Unless, other.operand())
     }
 
     /// Sums all series.
     pub fn sum(&self) -> Vector<Total> {
-        self.total("sum")
+        self.total(Aggregation::Sum)
     }
 
     /// Returns the maximum of all series.
     pub fn max(&self) -> Vector<Total> {
-        self.total("max")
+        self.total(Aggregation::Max)
     }
 
     /// Returns the minimum of all series.
     pub fn min(&self) -> Vector<Total> {
-        self.total("min")
+        self.total(Aggregation::Min)
     }
 
     /// Returns the number of series.
     pub fn count(&self) -> Vector<Total> {
-        self.total("count")
+        self.total(Aggregation::Count)
     }
 
     /// Sums the series for each value of a label.
@@ -103,7 +113,7 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P>,
     {
-        self.by("sum")
+        self.by(Aggregation::Sum)
     }
 
     /// Returns the maximum for each value of a label.
@@ -111,7 +121,7 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P>,
     {
-        self.by("max")
+        self.by(Aggregation::Max)
     }
 
     /// Returns the minimum for each value of a label.
@@ -119,7 +129,7 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P>,
     {
-        self.by("min")
+        self.by(Aggregation::Min)
     }
 
     /// Counts the series for each value of a label.
@@ -127,7 +137,7 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P>,
     {
-        self.by("count")
+        self.by(Aggregation::Count)
     }
 
     /// Counts the series for each combination of two labels.
@@ -135,7 +145,7 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P> + HasLabel<B, Q>,
     {
-        self.by("count")
+        self.by(Aggregation::Count)
     }
 
     /// Sums the series for each combination of two labels.
@@ -143,96 +153,107 @@ impl<L> Samples<L> {
     where
         L: HasLabel<A, P> + HasLabel<B, Q>,
     {
-        self.by("sum")
+        self.by(Aggregation::Sum)
     }
 }
 
 /// One series for each group of `G`.
 pub struct Vector<G> {
-    text: String,
-    /// True if the expression can be an operand without parentheses.
-    closed: bool,
+    expression: Expression,
     grouping: PhantomData<fn(G)>,
 }
 
 impl Vector<Total> {
     /// Returns the constant 1.
     pub fn always() -> Self {
-        Self::call("vector(1)".to_owned())
+        Self::new(Expression::Constant(1.0))
     }
 
     /// Returns zero if there is no series.
     pub fn or_zero(&self) -> Self {
-        self.with("or", "vector(0)")
+        self.with(Operator::Or, Expression::Constant(0.0))
     }
 
     /// Adds a label with this value, so that results about different metrics can be combined.
     pub fn labelled<A: Label>(&self, value: A) -> Vector<A> {
-        let key = prometheus_label(A::KEY);
-        Vector::call(format!("label_replace({}, \"{key}\", \"{}\", \"\", \"\")", self.text, value.as_str()))
+        Vector::new(self.expression.clone().labelled(prometheus_label(A::KEY), value.as_str()))
     }
 }
 
 impl<G: Grouping> Vector<G> {
     /// Returns an empty result.
     pub fn nothing() -> Self {
-        Self::operation("vector(0) > 0".to_owned())
+        Self::new(above_zero(Expression::Constant(0.0)))
     }
 
-    pub(super) fn call(text: String) -> Self {
-        Self { text, closed: true, grouping: PhantomData }
+    pub(super) fn new(expression: Expression) -> Self {
+        Self { expression, grouping: PhantomData }
     }
 
-    fn operation(text: String) -> Self {
-        Self { text, closed: false, grouping: PhantomData }
+    /// Returns the expression, in parentheses if it is an operation itself.
+    fn operand(&self) -> Expression {
+        let expression = self.expression.clone();
+        match expression {
+            Expression::Binary { .. } => expression.in_parentheses(),
+            _ => expression,
+        }
     }
 
-    fn operand(&self) -> String {
-        if self.closed { self.text.clone() } else { format!("({})", self.text) }
+    fn with(&self, operator: Operator, other: Expression) -> Self {
+        Self::new(self.operand().binary(operator, other))
     }
 
-    fn with(&self, operator: &str, other: &str) -> Self {
-        Self::operation(format!("{} {operator} {other}", self.operand()))
+    fn with_on(&self, operator: Operator, on: Vec<String>, other: Expression) -> Self {
+        Self::new(self.operand().binary_on(operator, on, other))
+    }
+
+    fn aggregated(&self, aggregation: Aggregation) -> Expression {
+        self.expression.clone().aggregate(aggregation, Vec::new())
+    }
+
+    /// Returns the query as data.
+    pub fn expression(&self) -> &Expression {
+        &self.expression
+    }
+
+    /// Returns the query as data.
+    pub fn into_expression(self) -> Expression {
+        self.expression
     }
 
     /// Returns the PromQL text.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn text(&self) -> String {
+        self.expression.to_string()
     }
 
     /// Adds the other's values group by group.
     pub fn plus(&self, other: Self) -> Self {
-        self.with("+", &other.operand())
+        self.with(Operator::Plus, other.operand())
     }
 
     /// Subtracts the other's values group by group.
     pub fn minus(&self, other: Self) -> Self {
-        self.with("-", &other.operand())
+        self.with(Operator::Minus, other.operand())
     }
 
     /// Multiplies by a factor.
     pub fn times(&self, factor: f64) -> Self {
-        self.with("*", &factor.to_string())
+        self.with(Operator::Times, Expression::Number(factor))
     }
 
     /// Divides by a number.
     pub fn divided_by(&self, divisor: f64) -> Self {
-        self.with("/", &divisor.to_string())
-    }
-
-    /// Multiplies by the other's values group by group.
-    pub(super) fn multiplied_by(&self, other: Self) -> Self {
-        self.with("*", &other.operand())
+        self.with(Operator::DividedBy, Expression::Number(divisor))
     }
 
     /// Divides by `whole`. The result is empty where `whole` is not above zero.
     pub fn share_of(&self, whole: Self) -> Self {
-        self.with("/", &format!("({} > 0)", whole.operand()))
+        self.with(Operator::DividedBy, above_zero(whole.operand()).in_parentheses())
     }
 
     /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
     pub fn over(&self, whole: Self) -> Self {
-        self.with("/", &whole.operand())
+        self.with(Operator::DividedBy, whole.operand())
     }
 
     /// Returns a zero for the group `none` while there is no series.
@@ -242,97 +263,98 @@ impl<G: Grouping> Vector<G> {
     pub fn or_none(&self) -> Self {
         let keys = G::keys();
         assert!(!keys.is_empty(), "a total has no group that could be called none");
-        self.with("or on ()", &format!("label_replace(vector(0), \"{}\", \"none\", \"\", \"\")", keys[0]))
+        let none = Expression::Constant(0.0).labelled(keys[0].clone(), "none");
+        self.with_on(Operator::Or, Vec::new(), none)
     }
 
     /// Returns one minus the share.
     pub fn rest(&self) -> Self {
-        Self::operation(format!("1 - {}", self.operand()))
+        Self::new(Expression::Number(1.0).binary(Operator::Minus, self.operand()))
     }
 
     /// Keeps the groups with the largest values.
     pub fn largest(&self, groups: u8) -> Self {
-        Self::call(format!("topk({groups}, {})", self.text))
+        Self::new(self.aggregated(Aggregation::Largest(groups)))
     }
 
     /// Returns the seconds since the Unix time that is the value.
     pub fn age(&self) -> Self {
-        Self::operation(format!("time() - {}", self.operand()))
+        Self::new(Expression::Time.binary(Operator::Minus, self.operand()))
     }
 
     /// Returns the seconds until the Unix time that is the value.
     pub fn until(&self) -> Self {
-        Self::operation(format!("{} - time()", self.operand()))
+        self.with(Operator::Minus, Expression::Time)
     }
 
     /// Keeps values above a threshold.
     pub fn above(&self, threshold: f64) -> Self {
-        self.with(">", &threshold.to_string())
+        self.with(Operator::Above, Expression::Number(threshold))
     }
 
     /// Keeps values above the other's for the same group.
     pub fn above_that(&self, other: Self) -> Self {
-        self.with(">", &other.operand())
+        self.with(Operator::Above, other.operand())
     }
 
     /// Returns the maximum of all groups.
     pub fn largest_of_all(&self) -> Vector<Total> {
-        Vector::call(format!("max({})", self.text))
+        Vector::new(self.aggregated(Aggregation::Max))
     }
 
     /// Returns the number of groups.
     pub fn groups(&self) -> Vector<Total> {
-        Vector::call(format!("count({})", self.text))
+        Vector::new(self.aggregated(Aggregation::Count))
     }
 
     /// Keeps values that are not below a threshold.
     pub fn at_least(&self, threshold: f64) -> Self {
-        self.with(">=", &threshold.to_string())
+        self.with(Operator::AtLeast, Expression::Number(threshold))
     }
 
     /// Keeps values below a threshold.
     pub fn below(&self, threshold: f64) -> Self {
-        self.with("<", &threshold.to_string())
+        self.with(Operator::Below, Expression::Number(threshold))
     }
 
     /// Keeps values below the other's for the same group.
     pub fn below_that(&self, other: Self) -> Self {
-        self.with("<", &other.operand())
+        self.with(Operator::Below, other.operand())
     }
 
     /// Keeps values that are exactly this.
     pub fn equals(&self, value: f64) -> Self {
-        self.with("==", &value.to_string())
+        self.with(Operator::Equals, Expression::Number(value))
     }
 
     /// Keeps groups that also exist in the other.
     pub fn and(&self, other: Self) -> Self {
-        self.with(&format!("and on ({})", G::keys().join(", ")), &other.operand())
+        self.with_on(Operator::And, G::keys(), other.operand())
     }
 
     /// Keeps groups that do not exist in the other.
     pub fn unless(&self, other: Self) -> Self {
-        self.with(&format!("unless on ({})", G::keys().join(", ")), &other.operand())
+        self.with_on(Operator::Unless, G::keys(), other.operand())
     }
 
     /// Adds those groups of the other that do not exist here.
     pub fn or(&self, other: Self) -> Self {
-        self.with(&format!("or on ({})", G::keys().join(", ")), &other.operand())
+        self.with_on(Operator::Or, G::keys(), other.operand())
     }
 
     /// Keeps all groups while the other has a series.
     pub fn when(&self, other: Vector<Total>) -> Self {
-        self.with("and on ()", &other.operand())
+        self.with_on(Operator::And, Vec::new(), other.operand())
     }
 
     /// Sums all groups.
     pub fn total(&self) -> Vector<Total> {
-        Vector::call(format!("sum({})", self.text))
+        Vector::new(self.aggregated(Aggregation::Sum))
     }
 
     /// Keeps all groups while the other has no series.
     pub fn unless_when(&self, other: Vector<Total>) -> Self {
-        self.with("unless on ()", &other.operand())
+        self.with_on(Operator::Unless, Vec::new(), other.operand())
     }
 }
 
@@ -345,30 +367,44 @@ pub struct Recording<G> {
 }
 
 impl<G: Grouping> Recording<G> {
+    fn series(&self) -> Selection {
+        Selection {
+            name: self.name.to_owned(),
+            source: Source::Rules,
+            matchers: Vec::new(),
+            offset: None,
+            at_end: false,
+        }
+    }
+
+    fn over(&self, function: RangeFunction, window: impl Into<Window>) -> Vector<G> {
+        Vector::new(Expression::Range { function, of: self.series(), window: window.into() })
+    }
+
     /// Reads the current values.
     pub fn now(&self) -> Vector<G> {
-        Vector::call(self.name.to_owned())
+        Vector::new(Expression::Instant(self.series()))
     }
 
     /// Returns the mean over a window.
     pub fn average(&self, window: impl Into<Window>) -> Vector<G> {
-        Vector::call(format!("avg_over_time({}[{}])", self.name, window.into().text()))
+        self.over(RangeFunction::Average, window)
     }
 
     /// Returns the mean over a window, as it was this long ago.
     pub fn average_before(&self, window: Duration, ago: Duration) -> Vector<G> {
-        let (window, ago) = (duration_text(window), duration_text(ago));
-        Vector::call(format!("avg_over_time({}[{window}] offset {ago})", self.name))
+        let of = Selection { offset: Some(ago), ..self.series() };
+        Vector::new(Expression::Range { function: RangeFunction::Average, of, window: window.into() })
     }
 
     /// Sums all samples within a window. For a rate recorded at fixed intervals, this sum times the
     /// interval is the number of events, even if the window reaches back before the first sample.
     pub fn total(&self, window: Duration) -> Vector<G> {
-        Vector::call(format!("sum_over_time({}[{}])", self.name, duration_text(window)))
+        self.over(RangeFunction::Sum, window)
     }
 
     /// Returns the number of samples within a window.
     pub fn samples_in(&self, window: impl Into<Window>) -> Vector<G> {
-        Vector::call(format!("count_over_time({}[{}])", self.name, window.into().text()))
+        self.over(RangeFunction::Count, window)
     }
 }

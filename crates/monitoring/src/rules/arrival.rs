@@ -19,7 +19,7 @@ use crate::peers::{
     RECEIVER_REFUSED_LOG_RECORDS, RECEIVER_REFUSED_METRIC_POINTS, RECEIVER_REFUSED_SPANS, ScrapeJob,
     TEMPO_DISCARDED, UP,
 };
-use crate::query::{Instance, Scale, Total, Vector, select};
+use crate::query::{Expression, Instance, Scale, Total, Vector, select};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
     vec![
@@ -44,7 +44,7 @@ fn missing(signal: Signal, taken: &Taken, window: Duration) -> Vector<Total> {
 
 /// The missing items, if they exceed the difference between two scrapes. The collector's count is known only
 /// while Prometheus scrapes it, so a scrape must have succeeded both now and at the beginning of the window.
-fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
+fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> Expression {
     let window = scale.of(ARRIVAL_WINDOW);
     let missing = missing(signal, taken, window);
     let share = missing.over(recorded(signal, window)).above(MISSING_SHARE);
@@ -53,7 +53,7 @@ fn not_arriving(signal: Signal, taken: &Taken, scale: Scale) -> String {
         .when(share)
         .when(select(&UP).is(ScrapeJob::Collector).now().max().equals(1.0))
         .when(was_scraped(ScrapeJob::Collector, window - scale.of(SHORT)));
-    condition.text().to_owned()
+    condition.into_expression()
 }
 
 fn cases(signal: Signal, taken: &'static Taken) -> Vec<Case> {
@@ -209,7 +209,7 @@ fn collector_refusing(scale: Scale) -> Alert {
     Alert {
         name: "CollectorRefusing",
         severity: Severity::Warning,
-        condition: refused(scale.of(SHORT)).above(0.0).text().to_owned(),
+        condition: refused(scale.of(SHORT)).above(0.0).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The collector refuses telemetry.".to_owned(),
@@ -263,7 +263,7 @@ fn store_discarding(scale: Scale) -> Alert {
     Alert {
         name: "StoreDiscarding",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("{} discards received data.", shown::<ScrapeJob>()),

@@ -35,7 +35,7 @@ fn jobs_failing() -> Alert {
     Alert {
         name: "JobsFailing",
         severity: Severity::Warning,
-        condition: dead().above(0.0).text().to_owned(),
+        condition: dead().above(0.0).into_expression(),
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: format!("Jobs of kind {} were given up.", shown::<JobKind>()),
@@ -129,7 +129,7 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
     Alert {
         name: "PeriodicJobStalled",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("The periodic job {} does not succeed.", shown::<JobKind>()),
@@ -262,7 +262,7 @@ fn job_queue_lagging(scale: Scale) -> Alert {
     Alert {
         name: "JobQueueLagging",
         severity: Severity::Warning,
-        condition: age().above(scale.of(QUEUE_AGE).as_secs_f64()).text().to_owned(),
+        condition: age().above(scale.of(QUEUE_AGE).as_secs_f64()).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("Jobs of kind {} wait too long.", shown::<JobKind>()),

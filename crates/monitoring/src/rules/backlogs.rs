@@ -48,7 +48,7 @@ fn items_not_published(scale: Scale) -> Alert {
     Alert {
         name: "ItemsNotPublished",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(BACKLOG_PENDING),
         keep_firing: Duration::ZERO,
         summary: "Many content items end as publish_failed.".to_owned(),
@@ -131,7 +131,7 @@ fn approvals_stale(scale: Scale) -> Alert {
     Alert {
         name: "ApprovalsStale",
         severity: Severity::Info,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(BACKLOG_PENDING),
         keep_firing: Duration::ZERO,
         summary: "Reviewers have stopped deciding.".to_owned(),

@@ -8,7 +8,7 @@ use signal::metric::{IsGauge, IsHistogram, Label, LabelSet, Metric, MetricDescri
 
 use super::native::Within;
 use crate::query::{
-    LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Total,
+    LabelName, Queried, Recording, RequestFailure, RequestMethod, ResponseStatus, Route, Source, Total,
 };
 
 /// A situation, and the series of the alert that fire in it.
@@ -141,7 +141,7 @@ pub enum Pace {
 impl Series {
     /// A series of a metric.
     pub fn of<M: Queried<Labels = L>, L: LabelSet>(metric: &M, labels: L, values: &str) -> Self {
-        let source = if M::OF_APPLICATION { OURS } else { THEIRS };
+        let source = if M::SOURCE == Source::Application { OURS } else { THEIRS };
         Self::plain(name_of(&metric.description(), source, labels.pairs()), values.to_owned())
     }
 

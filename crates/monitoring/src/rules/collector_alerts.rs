@@ -28,7 +28,7 @@ fn collector_down(scale: Scale) -> Alert {
     Alert {
         name: "CollectorDown",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The collector does not respond.".to_owned(),
@@ -104,7 +104,7 @@ fn collector_queue_filling(scale: Scale) -> Alert {
     Alert {
         name: "CollectorQueueFilling",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("The collector's queue for {} is filling up.", shown::<Exporter>()),
@@ -210,7 +210,7 @@ fn collector_gave_up(scale: Scale) -> Alert {
     Alert {
         name: "CollectorGaveUp",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("The collector dropped items that {} rejected.", shown::<Exporter>()),
@@ -263,7 +263,7 @@ fn stack_target_down(scale: Scale) -> Alert {
     Alert {
         name: "StackTargetDown",
         severity: Severity::Warning,
-        condition: up().below(1.0).text().to_owned(),
+        condition: up().below(1.0).into_expression(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: format!("{} does not respond to Prometheus.", shown::<ScrapeJob>()),

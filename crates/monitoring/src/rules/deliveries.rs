@@ -49,7 +49,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
     Alert {
         name: "EmailDeliveryFailing",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "E-mails are not delivered.".to_owned(),
@@ -210,7 +210,7 @@ fn blob_storage_failing(scale: Scale) -> Alert {
     Alert {
         name: "BlobStorageFailing",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Uploaded files cannot be stored or read.".to_owned(),
@@ -316,7 +316,7 @@ fn blobs_missing(scale: Scale) -> Alert {
     Alert {
         name: "BlobsMissing",
         severity: Severity::Critical,
-        condition: missing(scale.of(LONG)).above(0.0).text().to_owned(),
+        condition: missing(scale.of(LONG)).above(0.0).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Uploaded files are missing from the store.".to_owned(),
@@ -407,7 +407,7 @@ fn publishing_failing(scale: Scale) -> Alert {
     Alert {
         name: "PublishingFailing",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Most content items cannot be delivered to publishing endpoints.".to_owned(),

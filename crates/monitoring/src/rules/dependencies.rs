@@ -40,7 +40,7 @@ fn postgres_unreachable(scale: Scale) -> Alert {
     Alert {
         name: "PostgresUnreachable",
         severity: Severity::Critical,
-        condition: up().min().below(1.0).text().to_owned(),
+        condition: up().min().below(1.0).into_expression(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: scale.of(LONG),
         summary: "Postgres does not respond.".to_owned(),
@@ -103,7 +103,7 @@ fn dependency_unreachable(scale: Scale) -> Alert {
     Alert {
         name: "DependencyUnreachable",
         severity: Severity::Warning,
-        condition: up().below(1.0).text().to_owned(),
+        condition: up().below(1.0).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("{} does not respond.", shown::<Dependency>()),
@@ -189,7 +189,7 @@ fn dependency_check_stuck(scale: Scale) -> Alert {
     Alert {
         name: "DependencyCheckStuck",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "A health check of a process does not return.".to_owned(),
@@ -265,7 +265,7 @@ fn database_slow(scale: Scale) -> Alert {
     Alert {
         name: "DatabaseSlow",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(SHORT),
         summary: "Database operations are slow.".to_owned(),
@@ -334,7 +334,7 @@ fn connection_pool_starved(scale: Scale) -> Alert {
     Alert {
         name: "ConnectionPoolStarved",
         severity: Severity::Warning,
-        condition: timeouts(scale.of(SHORT)).at_least(POOL_TIMEOUTS).text().to_owned(),
+        condition: timeouts(scale.of(SHORT)).at_least(POOL_TIMEOUTS).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Operations get no connection to Postgres in time.".to_owned(),
@@ -407,7 +407,7 @@ fn connection_pool_full(scale: Scale) -> Alert {
     Alert {
         name: "ConnectionPoolFull",
         severity: Severity::Warning,
-        condition: share(scale.of(LONG)).largest_of_all().at_least(POOL_FULL_SHARE).text().to_owned(),
+        condition: share(scale.of(LONG)).largest_of_all().at_least(POOL_FULL_SHARE).into_expression(),
         pending: scale.of(POOL_FULL_FOR),
         keep_firing: Duration::ZERO,
         summary: "A process has used all its connections to Postgres for an hour.".to_owned(),

@@ -58,7 +58,7 @@ fn disk_filling(scale: Scale) -> Alert {
     Alert {
         name: "DiskFilling",
         severity: Severity::Warning,
-        condition: disk_share(DISK_LOW_SHARE).text().to_owned(),
+        condition: disk_share(DISK_LOW_SHARE).into_expression(),
         pending: scale.of(LONG),
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} is filling up.", shown::<Disk>()),
@@ -96,7 +96,7 @@ fn disk_almost_full(scale: Scale) -> Alert {
     Alert {
         name: "DiskAlmostFull",
         severity: Severity::Critical,
-        condition: disk_share(DISK_CRITICAL_SHARE).text().to_owned(),
+        condition: disk_share(DISK_CRITICAL_SHARE).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} is almost full.", shown::<Disk>()),
@@ -147,7 +147,7 @@ fn disk_full_soon(scale: Scale) -> Alert {
     Alert {
         name: "DiskFullSoon",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_mins(30)),
         keep_firing: Duration::ZERO,
         summary: format!("The disk of {} will be full within a day.", shown::<Disk>()),

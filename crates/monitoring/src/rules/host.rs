@@ -29,7 +29,7 @@ fn out_of_memory(scale: Scale) -> Alert {
     Alert {
         name: "OutOfMemoryKill",
         severity: Severity::Warning,
-        condition: kills(scale.of(LONG)).at_least(1.0).text().to_owned(),
+        condition: kills(scale.of(LONG)).at_least(1.0).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The kernel killed a process because memory ran out.".to_owned(),
@@ -71,7 +71,7 @@ fn memory_low(scale: Scale) -> Alert {
     Alert {
         name: "HostMemoryLow",
         severity: Severity::Warning,
-        condition: available().over(total()).below(HOST_MEMORY_SHARE).text().to_owned(),
+        condition: available().over(total()).below(HOST_MEMORY_SHARE).into_expression(),
         pending: scale.of(LONG),
         keep_firing: Duration::ZERO,
         summary: "The host is almost out of memory.".to_owned(),

@@ -61,7 +61,7 @@ fn worker_stalled(scale: Scale) -> Alert {
     Alert {
         name: "WorkerStalled",
         severity: Severity::Critical,
-        condition: standing_still(scale, &[Loop::Worker]).text().to_owned(),
+        condition: standing_still(scale, &[Loop::Worker]).into_expression(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
         summary: "A worker starts no jobs.".to_owned(),
@@ -114,7 +114,7 @@ fn loop_stalled(scale: Scale) -> Alert {
     Alert {
         name: "LoopStalled",
         severity: Severity::Warning,
-        condition: standing_still(scale, NOBODY_WAITS_FOR).text().to_owned(),
+        condition: standing_still(scale, NOBODY_WAITS_FOR).into_expression(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
         summary: format!("The loop {} has stopped.", shown::<Loop>()),
@@ -152,7 +152,7 @@ fn loop_failing(scale: Scale) -> Alert {
     Alert {
         name: "LoopFailing",
         severity: Severity::Warning,
-        condition: failures(scale.of(LONG)).at_least(super::thresholds::LOOP_FAILURES).text().to_owned(),
+        condition: failures(scale.of(LONG)).at_least(super::thresholds::LOOP_FAILURES).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Iterations of the loop {} fail.", shown::<Loop>()),
@@ -199,7 +199,7 @@ fn sampler_stale(scale: Scale) -> Alert {
     Alert {
         name: "SamplerStale",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The workflow gauges are old.".to_owned(),
@@ -270,7 +270,7 @@ fn gauges_drifted(scale: Scale) -> Alert {
     Alert {
         name: "GaugesDrifted",
         severity: Severity::Info,
-        condition: drift().above(0.0).text().to_owned(),
+        condition: drift().above(0.0).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("The gauge {} is wrong.", shown::<StatusGauge>()),

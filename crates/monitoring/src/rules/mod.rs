@@ -37,16 +37,17 @@ mod watchers;
 
 use std::time::Duration;
 
-use crate::query::{Grouping, LabelName, Lines, Scale, Spans, Vector};
+use crate::query::{Expression, Grouping, LabelName, Lines, Scale, Spans, Vector};
 
 pub use cases::{Answered, Case, Expected, Length, Moment, Pace, Series, Shown, Values};
 pub use deliveries::{EMAIL_FAILED, STORE_FAILED};
 pub use native::Within;
 pub use recordings::{
-    CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, SLOW_REQUESTS, TIMED_REQUESTS, WORKFLOW_ACTIONS, Workflow,
+    CORE_ACTIONS, FAILED_REQUESTS, REQUESTS, RecordingGroup, RecordingRule, SLOW_REQUESTS, TIMED_REQUESTS,
+    WORKFLOW_ACTIONS, Workflow, recordings,
 };
+pub(crate) use rule_file::render_few;
 pub use rule_file::{RuleFile, render as render_rules};
-pub(crate) use rule_file::{recorded, render_few};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 
@@ -115,7 +116,7 @@ impl DashboardUid {
 /// A query of the runbook, rendered as a link to Grafana's Explore.
 pub enum Look {
     /// Queries metrics.
-    Metrics(&'static str, String),
+    Metrics(&'static str, Expression),
     /// Queries log lines.
     Logs(&'static str, Lines),
     /// Queries traces.
@@ -124,7 +125,7 @@ pub enum Look {
 
 /// Builds a metrics query with an explanation of its result.
 pub fn metrics<G: Grouping>(says: &'static str, query: &Vector<G>) -> Look {
-    Look::Metrics(says, query.text().to_owned())
+    Look::Metrics(says, query.expression().clone())
 }
 
 /// The runbook section for an operator who has just been paged.
@@ -147,8 +148,8 @@ pub struct Alert {
     pub name: &'static str,
     /// Its urgency.
     pub severity: Severity,
-    /// The PromQL condition.
-    pub condition: String,
+    /// The condition.
+    pub condition: Expression,
     /// Pending period: the condition must hold this long before the alert fires.
     pub pending: Duration,
     /// Time that the alert keeps firing after the condition last held, if gaps would resolve it falsely.
@@ -295,8 +296,9 @@ mod tests {
 
     #[test]
     fn a_scaled_rule_differs_in_windows_only() {
-        let expressions =
-            |scale| groups(scale).into_iter().flat_map(|group| group.alerts).map(|alert| alert.condition);
+        let expressions = |scale| {
+            groups(scale).into_iter().flat_map(|group| group.alerts).map(|alert| alert.condition.to_string())
+        };
         let without_windows = |expression: String| {
             let mut out = String::new();
             let mut in_window = false;

@@ -91,7 +91,7 @@ impl Objective {
         Alert {
             name: about.name,
             severity: about.severity,
-            condition: burns.text().to_owned(),
+            condition: burns.expression().clone(),
             pending: scale.of(Duration::from_mins(2)),
             keep_firing: scale.of(LONG),
             summary: about.summary.to_owned(),

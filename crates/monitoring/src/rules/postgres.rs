@@ -50,7 +50,7 @@ fn unwatched(scale: Scale) -> Alert {
     Alert {
         name: "PostgresUnwatched",
         severity: Severity::Info,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(LONG),
         keep_firing: Duration::ZERO,
         summary: "The collector cannot read the statistics of Postgres.".to_owned(),
@@ -94,7 +94,7 @@ fn connections_near_limit(scale: Scale) -> Alert {
     Alert {
         name: "PostgresConnectionsNearLimit",
         severity: Severity::Warning,
-        condition: used().over(limit()).above(POSTGRES_CONNECTION_SHARE).text().to_owned(),
+        condition: used().over(limit()).above(POSTGRES_CONNECTION_SHARE).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(SHORT),
         summary: "Postgres is running out of connections.".to_owned(),
@@ -143,7 +143,7 @@ fn old_transaction(scale: Scale) -> Alert {
     Alert {
         name: "PostgresTransactionOld",
         severity: Severity::Warning,
-        condition: oldest().above(scale.of(OLD_TRANSACTION).as_secs_f64()).text().to_owned(),
+        condition: oldest().above(scale.of(OLD_TRANSACTION).as_secs_f64()).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "A transaction has been open for more than two hours.".to_owned(),
@@ -199,7 +199,7 @@ fn dead_rows(scale: Scale) -> Alert {
     Alert {
         name: "PostgresDeadRows",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_hours(1)),
         keep_firing: Duration::ZERO,
         summary: format!("Dead rows accumulate in {}.", shown::<Table>()),
@@ -250,7 +250,7 @@ fn transaction_ids(scale: Scale) -> Alert {
     Alert {
         name: "PostgresTransactionIdsRunOut",
         severity: Severity::Warning,
-        condition: age().above(TRANSACTION_ID_AGE).text().to_owned(),
+        condition: age().above(TRANSACTION_ID_AGE).into_expression(),
         pending: scale.of(LONG),
         keep_firing: Duration::ZERO,
         summary: format!("The transaction ids of {} are running out.", shown::<Database>()),

@@ -50,7 +50,7 @@ fn api_unreachable(scale: Scale) -> Alert {
     Alert {
         name: "ApiUnreachable",
         severity: Severity::Critical,
-        condition: fails(Probe::Ready).unless(status(Probe::Ready).above(0.0)).text().to_owned(),
+        condition: fails(Probe::Ready).unless(status(Probe::Ready).above(0.0)).into_expression(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The API does not respond.".to_owned(),
@@ -94,7 +94,7 @@ fn api_not_ready(scale: Scale) -> Alert {
     Alert {
         name: "ApiNotReady",
         severity: Severity::Warning,
-        condition: status(Probe::Ready).at_least(400.0).text().to_owned(),
+        condition: status(Probe::Ready).at_least(400.0).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The API is not ready.".to_owned(),
@@ -145,8 +145,7 @@ fn public_url_unreachable(scale: Scale) -> Alert {
         severity: Severity::Critical,
         condition: fails(Probe::Public)
             .and(select(&PROBE_STATUS).is(Probe::Ready).now().max().above(0.0))
-            .text()
-            .to_owned(),
+            .into_expression(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "Users cannot reach the API, although it responds.".to_owned(),
@@ -231,7 +230,7 @@ fn probe_slow(scale: Scale) -> Alert {
     Alert {
         name: "ProbeSlow",
         severity: Severity::Warning,
-        condition: duration().above(SLOW_PROBE_SECONDS).text().to_owned(),
+        condition: duration().above(SLOW_PROBE_SECONDS).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: format!("A request that does no work is slow ({}).", shown::<Probe>()),
@@ -273,7 +272,7 @@ fn certificate_ending(scale: Scale) -> Alert {
     Alert {
         name: "CertificateEnding",
         severity: Severity::Warning,
-        condition: left().below(scale.of(CERTIFICATE_ENDS_WITHIN).as_secs_f64()).text().to_owned(),
+        condition: left().below(scale.of(CERTIFICATE_ENDS_WITHIN).as_secs_f64()).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "The certificate of the public URL expires soon.".to_owned(),
@@ -313,7 +312,7 @@ fn probes_missing(scale: Scale) -> Alert {
     Alert {
         name: "ProbesMissing",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(TARGET_DOWN_FOR),
         keep_firing: Duration::ZERO,
         summary: "The collector does not probe the API.".to_owned(),

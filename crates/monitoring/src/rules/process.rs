@@ -34,7 +34,7 @@ fn process_hung(scale: Scale) -> Alert {
     Alert {
         name: "ProcessHung",
         severity: Severity::Critical,
-        condition: lag().max_by::<Role, _>().above(longest).text().to_owned(),
+        condition: lag().max_by::<Role, _>().above(longest).into_expression(),
         pending: scale.of(Duration::from_mins(1)),
         keep_firing: Duration::ZERO,
         summary: format!("A process of role {} hangs.", shown::<Role>()),
@@ -137,7 +137,7 @@ fn process_crash_looping(scale: Scale) -> Alert {
     Alert {
         name: "ProcessCrashLooping",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Processes of role {} exit soon after they start.", shown::<Role>()),
@@ -303,7 +303,7 @@ fn memory_growing(scale: Scale) -> Alert {
     Alert {
         name: "MemoryGrowing",
         severity: Severity::Warning,
-        condition: condition.max().text().to_owned(),
+        condition: condition.max().into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The memory of a process keeps growing.".to_owned(),
@@ -367,7 +367,7 @@ fn file_descriptors_running_out(scale: Scale) -> Alert {
     Alert {
         name: "FileDescriptorsRunningOut",
         severity: Severity::Warning,
-        condition: share().max().above(FILE_DESCRIPTOR_SHARE).text().to_owned(),
+        condition: share().max().above(FILE_DESCRIPTOR_SHARE).into_expression(),
         pending: scale.of(SHORT),
         keep_firing: Duration::ZERO,
         summary: "A process is running out of file descriptors.".to_owned(),

@@ -20,7 +20,7 @@ fn quota_near(scale: Scale) -> Alert {
     Alert {
         name: "QuotaNear",
         severity: Severity::Info,
-        condition: share().above(QUOTA_SHARE).text().to_owned(),
+        condition: share().above(QUOTA_SHARE).into_expression(),
         pending: scale.of(BACKLOG_PENDING),
         keep_firing: Duration::ZERO,
         summary: "A customer has almost used up the quota {{ $labels.quota }}.".to_owned(),

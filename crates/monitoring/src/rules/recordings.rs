@@ -1,5 +1,7 @@
 //! Recording rules for the long windows of alerts: a few sums instead of thousands of series.
 
+use std::time::Duration;
+
 use catalogue::metrics::{
     APPROVAL_DECISIONS_SUBMITTED, COMMENTS_CREATED, CONTENT_ITEMS_CREATED, ORGANIZATIONS_CREATED,
     WORKSPACE_INVITES_CREATED, WORKSPACES_CREATED,
@@ -7,8 +9,27 @@ use catalogue::metrics::{
 use signal::ClosedSet;
 use signal::metric::{CounterMetric, LabelSet};
 
+use super::RECORDED;
 use super::thresholds::{SHORT, SLOW_REQUEST};
-use crate::query::{Recording, RequestFailure, Scale, Total, Vector, requests, select};
+use crate::query::{Expression, Grouping, Recording, RequestFailure, Scale, Total, Vector, requests, select};
+
+/// The group of all recording rules.
+pub struct RecordingGroup {
+    /// The name of the group and of its file.
+    pub name: &'static str,
+    /// Evaluation interval at real scale.
+    pub every: Duration,
+    /// The rules, in the order of their evaluation.
+    pub rules: Vec<RecordingRule>,
+}
+
+/// A recording rule at some scale.
+pub struct RecordingRule {
+    /// Name of the series that it writes.
+    pub name: &'static str,
+    /// The query whose result it stores.
+    pub expression: Expression,
+}
 
 /// Requests per second that count for availability: the denominator of the error ratio.
 pub const REQUESTS: Recording<Total> = Recording {
@@ -92,17 +113,19 @@ pub const CORE_ACTIONS: Recording<Total> = Recording {
     query: |scale| (WORKFLOW_ACTIONS.query)(scale).total(),
 };
 
-/// Name and expression of each recording.
-pub(super) fn all(scale: Scale) -> [(&'static str, String); 6] {
-    fn kept<G: crate::query::Grouping>(recording: &Recording<G>, scale: Scale) -> (&'static str, String) {
-        (recording.name, (recording.query)(scale).text().to_owned())
+/// All recordings. Each one can read those above it.
+pub fn recordings(scale: Scale) -> RecordingGroup {
+    fn rule<G: Grouping>(recording: &Recording<G>, scale: Scale) -> RecordingRule {
+        let expression = (recording.query)(scale).into_expression();
+        RecordingRule { name: recording.name, expression }
     }
-    [
-        kept(&REQUESTS, scale),
-        kept(&FAILED_REQUESTS, scale),
-        kept(&TIMED_REQUESTS, scale),
-        kept(&SLOW_REQUESTS, scale),
-        kept(&WORKFLOW_ACTIONS, scale),
-        kept(&CORE_ACTIONS, scale),
-    ]
+    let rules = vec![
+        rule(&REQUESTS, scale),
+        rule(&FAILED_REQUESTS, scale),
+        rule(&TIMED_REQUESTS, scale),
+        rule(&SLOW_REQUESTS, scale),
+        rule(&WORKFLOW_ACTIONS, scale),
+        rule(&CORE_ACTIONS, scale),
+    ];
+    RecordingGroup { name: "recordings", every: RECORDED, rules }
 }

@@ -120,7 +120,7 @@ fn high_error_rate(scale: Scale) -> Alert {
     Alert {
         name: "HighErrorRate",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_mins(2)),
         keep_firing: scale.of(SHORT),
         summary: "Many requests fail.".to_owned(),
@@ -183,7 +183,7 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
     Alert {
         name: "ErrorsAtLowTraffic",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Requests fail at low traffic.".to_owned(),
@@ -244,7 +244,7 @@ fn high_latency(scale: Scale) -> Alert {
     Alert {
         name: "HighLatency",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(SHORT),
         summary: "Requests are slow.".to_owned(),
@@ -320,7 +320,7 @@ fn panicked(scale: Scale) -> Alert {
     Alert {
         name: "Panicked",
         severity: Severity::Warning,
-        condition: panics(scale.of(LONG)).above(0.0).text().to_owned(),
+        condition: panics(scale.of(LONG)).above(0.0).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "The program panicked.".to_owned(),

@@ -51,7 +51,7 @@ fn route_failing(scale: Scale) -> Alert {
     Alert {
         name: "RouteFailing",
         severity: Severity::Warning,
-        condition: often.or(seldom).text().to_owned(),
+        condition: often.or(seldom).into_expression(),
         pending: scale.of(Duration::from_mins(2)),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Most requests for {} fail.", shown::<Route>()),
@@ -166,7 +166,7 @@ fn workflow_failing(scale: Scale) -> Alert {
     Alert {
         name: "WorkflowFailing",
         severity: Severity::Warning,
-        condition: within_hours.or(within_days).text().to_owned(),
+        condition: within_hours.or(within_days).into_expression(),
         pending: scale.of(Duration::from_mins(5)),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("Nobody succeeds with {} {}.", shown::<RequestMethod>(), shown::<Route>()),
@@ -290,7 +290,7 @@ fn route_slow(scale: Scale) -> Alert {
     Alert {
         name: "RouteSlow",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(LONG),
         summary: format!("Requests for {} are slow.", shown::<Route>()),
@@ -369,7 +369,7 @@ fn files_slow(scale: Scale) -> Alert {
     Alert {
         name: "BlobStorageSlow",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(SHORT),
         keep_firing: scale.of(LONG),
         summary: "Uploaded files are stored slowly.".to_owned(),

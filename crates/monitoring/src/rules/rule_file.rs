@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Alert, DashboardUid, Group, RECORDED, groups, recordings};
 use crate::dashboards::panel_of_alert;
-use crate::query::{Scale, duration_text};
+use crate::query::{Expression, Scale, Window, duration_text};
 
 /// Address at which the overlay publishes Grafana.
 pub(super) const GRAFANA: &str = "http://localhost:3000";
@@ -32,16 +32,12 @@ pub fn render(scale: Scale) -> Vec<RuleFile> {
     std::iter::once(recordings).chain(alerts).collect()
 }
 
-/// Names and expressions of the recordings.
-pub(crate) fn recorded(scale: Scale) -> Vec<(&'static str, String)> {
-    recordings::all(scale).into()
-}
-
 fn render_recordings(scale: Scale) -> String {
-    let mut out =
-        beginning("Sums that alerts look back over for hours and days.", "recordings", interval(scale));
-    for (name, expression) in recorded(scale) {
-        render_recording(&mut out, name, &expression);
+    let group = recordings(scale);
+    let every = scale.of(group.every);
+    let mut out = beginning("Sums that alerts look back over for hours and days.", group.name, every);
+    for rule in group.rules {
+        render_recording(&mut out, rule.name, &rule.expression.to_string());
     }
     out
 }
@@ -51,14 +47,14 @@ fn render_recording(out: &mut String, name: &str, expression: &str) {
     block(out, "        ", "expr", expression);
 }
 
-/// Renders a few rules as a file of their own.
-pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], every: Duration) -> String {
+/// Renders a few rules as a file of their own. Each recording and each alert has its expression with it.
+pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[(&Alert, &str)], every: Duration) -> String {
     let mut out = beginning("A few rules.", "few", every);
     for (name, expression) in recorded {
         render_recording(&mut out, name, expression);
     }
-    for alert in alerts {
-        render_alert(&mut out, alert);
+    for (alert, condition) in alerts {
+        render_alert(&mut out, alert, condition);
     }
     out
 }
@@ -66,7 +62,7 @@ pub(crate) fn render_few(recorded: &[(&str, &str)], alerts: &[&Alert], every: Du
 fn render_group(group: &Group, scale: Scale) -> String {
     let mut out = beginning(group.about, group.name, scale.of(group.every));
     for alert in &group.alerts {
-        render_alert(&mut out, alert);
+        render_alert(&mut out, alert, &alert.condition.to_string());
     }
     out
 }
@@ -79,9 +75,9 @@ fn beginning(about: &str, name: &str, every: Duration) -> String {
     )
 }
 
-fn render_alert(out: &mut String, alert: &Alert) {
+fn render_alert(out: &mut String, alert: &Alert, condition: &str) {
     push(out, format_args!("      - alert: {}\n", alert.name));
-    block(out, "        ", "expr", &alert.condition);
+    block(out, "        ", "expr", condition);
     for (key, duration) in [("for", alert.pending), ("keep_firing_for", alert.keep_firing)] {
         if !duration.is_zero() {
             push(out, format_args!("        {key}: {}\n", duration_text(duration)));
@@ -121,22 +117,15 @@ fn panel_url(alert: &Alert) -> String {
     format!("{}?{panel}from=now-{range}&to=now", dashboard_url(dashboard))
 }
 
-/// The longest window of an expression, such as one hour in `rate(x[1h])`.
-fn longest_window(expression: &str) -> Duration {
-    let windows = expression.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
-    let seconds = |text: &str| {
-        let (number, unit) = text.split_at(text.len().checked_sub(1)?);
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            "w" => 7 * 24 * 60 * 60,
-            _ => return None,
-        };
-        Some(number.parse::<u64>().ok()? * unit)
-    };
-    Duration::from_secs(windows.filter_map(|(window, _)| seconds(window)).max().unwrap_or_default())
+/// The longest fixed window of an expression, such as one hour in `rate(x[1h])`.
+fn longest_window(expression: &Expression) -> Duration {
+    let mut longest = Duration::ZERO;
+    expression.for_each(&mut |part| {
+        if let Expression::Range { window: Window::Fixed(window), .. } = part {
+            longest = longest.max(*window);
+        }
+    });
+    longest
 }
 
 fn dashboard_url(dashboard: DashboardUid) -> String {
@@ -155,14 +144,16 @@ pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use catalogue::metrics::HEARTBEAT;
+
     use super::*;
+    use crate::query::select;
 
     #[test]
     fn a_chart_reaches_back_as_far_as_the_condition() {
-        assert_eq!(longest_window("up < 1"), Duration::ZERO);
-        assert_eq!(
-            longest_window("avg_over_time(a[1h]) / avg_over_time(b[3d]) > x[5m]"),
-            Duration::from_hours(72)
-        );
+        let queries = |window: Duration| select(&HEARTBEAT).average(window).max();
+        assert_eq!(longest_window(select(&HEARTBEAT).now().max().below(1.0).expression()), Duration::ZERO);
+        let both = queries(Duration::from_hours(1)).over(queries(Duration::from_hours(72))).above(1.0);
+        assert_eq!(longest_window(both.expression()), Duration::from_hours(72));
     }
 }

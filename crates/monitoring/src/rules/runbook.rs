@@ -157,7 +157,9 @@ fn customers(look: &Look) -> Option<&Lines> {
 
 fn push_look(out: &mut String, look: &Look, grafana: &str) {
     let (says, language, query, explore) = match look {
-        Look::Metrics(says, query) => (says, "promql", query.clone(), Explore::Metrics(query.clone())),
+        Look::Metrics(says, query) => {
+            (says, "promql", query.to_string(), Explore::Metrics(query.to_string()))
+        }
         Look::Logs(says, lines) => {
             let query = lines.text().to_owned();
             (says, "logql", query.clone(), Explore::Logs(query))

@@ -28,7 +28,7 @@ fn watchdog() -> Alert {
     Alert {
         name: "Watchdog",
         severity: Severity::None,
-        condition: Vector::<Total>::always().text().to_owned(),
+        condition: Vector::<Total>::always().into_expression(),
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "Alerts are evaluated and delivered.".to_owned(),
@@ -60,7 +60,7 @@ fn telemetry_missing(scale: Scale) -> Alert {
     Alert {
         name: "TelemetryMissing",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "No API process reports metrics.".to_owned(),
@@ -136,7 +136,7 @@ fn worker_telemetry_missing(scale: Scale) -> Alert {
     Alert {
         name: "WorkerTelemetryMissing",
         severity: Severity::Critical,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: Duration::ZERO,
         summary: "No worker reports metrics any more.".to_owned(),
@@ -223,7 +223,7 @@ fn telemetry_dropped(scale: Scale) -> Alert {
     Alert {
         name: "TelemetryDropped",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: format!("The application drops {}.", shown::<Signal>()),
@@ -287,7 +287,7 @@ fn rules_failing(scale: Scale) -> Alert {
     Alert {
         name: "RulesFailing",
         severity: Severity::Warning,
-        condition: failures(scale.of(LONG)).above(0.0).or(reloaded().below(1.0)).text().to_owned(),
+        condition: failures(scale.of(LONG)).above(0.0).or(reloaded().below(1.0)).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Prometheus cannot evaluate its rules or read its configuration.".to_owned(),

@@ -66,7 +66,7 @@ fn core_usage_quiet(scale: Scale) -> Alert {
     Alert {
         name: "CoreUsageQuiet",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_mins(10)),
         keep_firing: Duration::ZERO,
         summary: "Users do much less than a week ago.".to_owned(),
@@ -189,7 +189,7 @@ fn workflow_quiet(scale: Scale) -> Alert {
     Alert {
         name: "WorkflowQuiet",
         severity: Severity::Info,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_mins(10)),
         keep_firing: Duration::ZERO,
         summary: format!("Nobody uses the workflow {} today.", shown::<Workflow>()),
@@ -282,7 +282,7 @@ fn bug_reported(scale: Scale) -> Alert {
     Alert {
         name: "BugReported",
         severity: Severity::Info,
-        condition: reported(scale.of(LONG)).above(0.0).text().to_owned(),
+        condition: reported(scale.of(LONG)).above(0.0).into_expression(),
         pending: Duration::ZERO,
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "A user reported a bug.".to_owned(),
@@ -345,7 +345,7 @@ fn logins_failing(scale: Scale) -> Alert {
     Alert {
         name: "LoginsFailing",
         severity: Severity::Warning,
-        condition: condition.text().to_owned(),
+        condition: condition.into_expression(),
         pending: scale.of(Duration::from_mins(5)),
         keep_firing: scale.of(BETWEEN_EVENTS),
         summary: "Most attempts to log in fail.".to_owned(),

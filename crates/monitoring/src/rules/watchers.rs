@@ -82,8 +82,9 @@ impl Watcher {
 pub(super) fn table<'a>(alerts: impl Iterator<Item = &'a Alert>) -> String {
     let mut by_watcher: Vec<Vec<String>> = WATCHERS.iter().map(|_| Vec::new()).collect();
     for alert in alerts {
-        let asked = WATCHERS.iter().position(|watcher| watcher.is_asked(&alert.condition));
-        let asked = asked.unwrap_or_else(|| panic!("{}: nobody says {}", alert.name, alert.condition));
+        let condition = alert.condition.to_string();
+        let asked = WATCHERS.iter().position(|watcher| watcher.is_asked(&condition));
+        let asked = asked.unwrap_or_else(|| panic!("{}: nobody says {condition}", alert.name));
         by_watcher[asked].push(format!("[{}](#{})", alert.name, alert.name.to_lowercase()));
     }
     let mut out =
