@@ -11,6 +11,7 @@
 //! ```
 
 pub mod evaluate;
+pub mod follow;
 pub mod pages;
 pub mod receive;
 pub mod rules;

@@ -1,1 +1,13 @@
 //! Log lines in packed blocks.
+
+mod line;
+mod parse;
+mod search;
+mod store;
+mod usage;
+
+pub use line::{LINK_TRACE_ID, Line, Position, SPAN_ID, TRACE_ID};
+pub use parse::LineParser;
+pub use search::{Counts, Found, Groups, LEVELS, LineCondition, Search};
+pub use store::LineStore;
+pub use usage::{LineRefusal, LineUsage};

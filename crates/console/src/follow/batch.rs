@@ -1,0 +1,54 @@
+//! What was read from log files, and how far.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::store::lines::{Line, LineRefusal, LineStore};
+
+/// Lines that were read, roughly in the order of their times.
+#[derive(Debug, Default, PartialEq)]
+pub struct Batch {
+    /// The lines.
+    pub lines: Vec<Line>,
+    /// Number of lines that were refused, by reason.
+    pub refused: BTreeMap<LineRefusal, u64>,
+}
+
+impl Batch {
+    /// Adds the lines and the numbers of refused ones to a store.
+    pub fn store_in(self, store: &mut LineStore) {
+        store.append(self.lines);
+        for (reason, count) in self.refused {
+            store.refuse(reason, count);
+        }
+    }
+
+    /// Returns whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.refused.is_empty()
+    }
+}
+
+/// A file that is followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowedFile {
+    /// Path at which it was last seen.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub size: u64,
+    /// Position in bytes at which reading began.
+    pub begun_at: u64,
+    /// Position in bytes up to which it was read.
+    pub read: u64,
+}
+
+/// State of following.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FollowStatus {
+    /// The files, in the order of their paths.
+    pub files: Vec<FollowedFile>,
+    /// Files and directories that cannot be read, with the reason.
+    pub problems: Vec<(PathBuf, String)>,
+    /// If true, the lines that were there at the start have been read.
+    pub is_caught_up: bool,
+}

@@ -1,0 +1,20 @@
+//! Tail of log files.
+//!
+//! The files are the durable copy of the lines, so nothing is remembered on disk: a start reads the
+//! newest lines again, as far as they fit into memory.
+
+mod backlog;
+mod batch;
+mod cutter;
+mod follower;
+mod pattern;
+mod run;
+mod tailed;
+
+pub use batch::{Batch, FollowStatus, FollowedFile};
+pub use follower::Follower;
+pub use pattern::{NoPattern, Pattern};
+pub use run::run;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Conditions on lines, and results of searches.
+
+use signal::{ClosedSet, Level};
+
+use super::line::{LINK_TRACE_ID, Line, Position, TRACE_ID};
+use crate::store::ValueTest;
+
+/// Number of levels.
+pub const LEVELS: usize = Level::ALL.len();
+
+/// A condition on a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LineCondition {
+    /// The line has at least this level.
+    AtLeast(Level),
+    /// The name of the event passes.
+    Event(ValueTest),
+    /// A field passes.
+    Field(String, ValueTest),
+    /// The line belongs to this trace, or was caused by it.
+    Trace(String),
+    /// Any field, or the event, has exactly this value.
+    AnyField(String),
+}
+
+impl LineCondition {
+    /// Returns whether a line fulfils the condition.
+    pub fn accepts(&self, line: &Line) -> bool {
+        match self {
+            Self::AtLeast(level) => line.level >= *level,
+            Self::Event(test) => test.accepts_text(&line.event),
+            Self::Field(name, test) => test.accepts(line.field(name)),
+            Self::Trace(id) => {
+                !id.is_empty() && (line.text(TRACE_ID) == *id || line.text(LINK_TRACE_ID) == *id)
+            }
+            Self::AnyField(value) => {
+                *line.event == **value || line.fields.iter().any(|(_, field)| field.text() == *value)
+            }
+        }
+    }
+}
+
+/// A search for lines. All conditions must be fulfilled.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Unix time in microseconds of the first instant that is searched.
+    pub from: i64,
+    /// Unix time in microseconds of the first instant after those that are searched.
+    pub until: i64,
+    /// Conditions of which all must be fulfilled.
+    pub conditions: Vec<LineCondition>,
+    /// Maximum number of lines in the result.
+    pub most: usize,
+    /// Only lines before this position, to continue after the last line of an earlier result.
+    pub before: Option<Position>,
+    /// Only lines read after the one with this number, for the live tail.
+    pub newer_than: Option<u64>,
+}
+
+impl Search {
+    /// Creates a search that finds the newest hundred lines in a range of Unix microseconds.
+    pub fn new(from: i64, until: i64) -> Self {
+        Self { from, until, conditions: Vec::new(), most: 100, before: None, newer_than: None }
+    }
+
+    /// Adds a condition.
+    #[must_use]
+    pub fn with(mut self, condition: LineCondition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+}
+
+/// A line that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Its position, to continue from.
+    pub position: Position,
+    /// The line.
+    pub line: Line,
+}
+
+/// Number of lines over time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Unix time in microseconds at which the first step begins.
+    pub from: i64,
+    /// Length of a step in microseconds.
+    pub step: i64,
+    /// Number of lines in each step, by the index of their level.
+    pub steps: Vec<[u64; LEVELS]>,
+}
+
+/// Number of lines by the value of a field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// The values of most lines with their number, the most first.
+    pub top: Vec<(String, u64)>,
+    /// Number of distinct values.
+    pub distinct: usize,
+    /// If true, there were too many distinct values: there are at least this many.
+    pub is_capped: bool,
+    /// Number of lines that have the field.
+    pub with_field: u64,
+    /// Number of lines that were found, with or without the field.
+    pub lines: u64,
+}

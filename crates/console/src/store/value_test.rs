@@ -1,0 +1,58 @@
+//! Tests of values in conditions.
+
+use super::field_value::FieldValue;
+
+/// A test of the value of a field, of an attribute, or of an event's name. Values are compared as
+/// text: a status is `500`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValueTest {
+    /// The value is there and equal.
+    Is(String),
+    /// The value is another, or there is none.
+    IsNot(String),
+    /// The value is one of these.
+    OneOf(Vec<String>),
+    /// The value is none of these, or there is none.
+    NoneOf(Vec<String>),
+    /// The value begins with this text.
+    BeginsWith(String),
+    /// The value begins with one of these texts.
+    BeginsWithOneOf(Vec<String>),
+    /// The value is a number of at least this size.
+    AtLeast(f64),
+    /// There is a value that is not empty.
+    Exists,
+    /// There is no value, or it is empty.
+    Absent,
+}
+
+impl ValueTest {
+    /// Returns whether a text passes.
+    pub fn accepts_text(&self, value: &str) -> bool {
+        match self {
+            Self::Is(wanted) => wanted == value,
+            Self::IsNot(other) => other != value,
+            Self::OneOf(wanted) => wanted.iter().any(|wanted| wanted == value),
+            Self::NoneOf(others) => others.iter().all(|other| other != value),
+            Self::BeginsWith(start) => value.starts_with(start),
+            Self::BeginsWithOneOf(starts) => starts.iter().any(|start| value.starts_with(start)),
+            Self::AtLeast(least) => value.parse().is_ok_and(|value: f64| value >= *least),
+            Self::Exists => !value.is_empty(),
+            Self::Absent => value.is_empty(),
+        }
+    }
+
+    /// Returns whether a value passes, or its absence.
+    pub fn accepts(&self, value: Option<&FieldValue>) -> bool {
+        match (self, value) {
+            (_, None) => self.accepts_absence(),
+            (Self::AtLeast(least), Some(value)) => value.number().is_some_and(|number| number >= *least),
+            (_, Some(value)) => self.accepts_text(&value.text()),
+        }
+    }
+
+    /// Returns whether it passes that there is no value, as it does in Loki for an empty value.
+    pub fn accepts_absence(&self) -> bool {
+        self.accepts_text("")
+    }
+}
