@@ -10,9 +10,19 @@
 //! follow  ─► store::lines   ─────────────► pages
 //! ```
 
+pub mod access;
+pub mod calendar;
 pub mod evaluate;
 pub mod follow;
+mod listener;
 pub mod pages;
 pub mod receive;
 pub mod rules;
+mod run;
+pub mod settings;
+pub mod state;
 pub mod store;
+
+pub use listener::serve;
+pub use run::run;
+pub use settings::{ConfigurationErrors, ConsoleArguments, Settings};

@@ -1,1 +1,42 @@
 //! Pages, rendered on the server.
+//!
+//! A page is a file here and a template. To add one:
+//!
+//! 1. Write `templates/NAME.html` that begins with `{% extends "layout.html" %}` and fills `{% block content %}`.
+//! 2. Write `pages/NAME.rs` with the template's struct, whose field `layout: Layout` comes from
+//!    `Layout::new("Title", view, console)`, plus `.with_range(…)`, `.with_refresh(…)`, `.with_choice(…)` as needed;
+//!    `pub(super) fn routes() -> Router<SharedConsole>`; and a handler:
+//!
+//!    ```ignore
+//!    async fn logs(State(console): State<SharedConsole>, view: View) -> Response {
+//!        answer(console, view, render).await
+//!    }
+//!    fn render(console: &Console, view: &View) -> Result<Logs, Problem> { … }
+//!    ```
+//!
+//!    `render` runs on a thread for computations, a few at a time. It reads parameters by
+//!    `view.parameter("level")`, makes addresses by `view.with(&[("level", "error")])` and `view.link("/traces", &[…])`,
+//!    and returns `Problem::bad_request("…").hint("…")` or `Problem::not_found("…")` for what is wrong.
+//! 3. Add `mod NAME;` below and `.merge(NAME::routes())` in `router.rs`. The navigation is in `layout.rs`.
+//!
+//! Inline styles and scripts are forbidden by the content security policy. Styles go to `assets/style.css`
+//! (variables and classes are listed at its top), behaviour to `assets/console.js`.
+
+mod answer;
+mod assets;
+mod extract;
+mod layout;
+mod locked;
+mod overview;
+mod problem;
+mod range;
+mod router;
+mod security;
+mod view;
+
+pub use answer::answer;
+pub use layout::{Anchor, Choice, Layout};
+pub use problem::Problem;
+pub use range::TimeRange;
+pub use router::router;
+pub use view::{View, address};

@@ -1,0 +1,17 @@
+//! Host names and token that admit a request to the pages.
+
+mod hosts;
+mod token;
+
+pub use hosts::OwnHosts;
+pub use token::{Token, TokenDigest};
+
+/// Who may see the pages.
+pub struct Access {
+    /// Host names that are answered.
+    pub hosts: OwnHosts,
+    /// Digest of the token.
+    pub token: TokenDigest,
+    /// Name of the cookie. It contains the port, because browsers share cookies among all ports of a host.
+    pub cookie: String,
+}

@@ -1,0 +1,8 @@
+//! Protection of the pages: own hosts only, a token that becomes a cookie, and headers that forbid
+//! everything that the pages do not need.
+
+mod guard;
+mod headers;
+
+pub(super) use guard::guard;
+pub(super) use headers::add_headers;

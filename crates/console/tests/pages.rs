@@ -1,0 +1,140 @@
+//! The pages through their router: who is let in, what every response carries, and what wrong addresses get.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, Response, StatusCode, header};
+use console::access::{Access, OwnHosts, Token};
+use console::pages::router;
+use console::state::{Console, Facts};
+use tower::ServiceExt;
+
+const NOW: i64 = 1_796_047_509_000;
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn pages() -> Router {
+    let access = Access {
+        hosts: OwnHosts::new("127.0.0.1:3001".parse().expect("address"), &[]),
+        token: Token::configured(TOKEN).digest(),
+        cookie: "socialize_console_3001".to_owned(),
+    };
+    let facts = Facts { otlp_address: "127.0.0.1:4318".to_owned(), started_at: NOW, ..Facts::default() };
+    router(Arc::new(Console::new(access, facts, Arc::new(|| NOW))))
+}
+
+async fn send(method: Method, path: &str, headers: &[(header::HeaderName, &str)]) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(name, *value);
+    }
+    pages().oneshot(request.body(Body::empty()).expect("request")).await.expect("response")
+}
+
+async fn open(path: &str) -> (StatusCode, String) {
+    let cookie = format!("other=1; socialize_console_3001={TOKEN}");
+    let response =
+        send(Method::GET, path, &[(header::HOST, "localhost:3001"), (header::COOKIE, &cookie)]).await;
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 8 << 20).await.expect("body");
+    (status, String::from_utf8(body.to_vec()).expect("text"))
+}
+
+#[tokio::test]
+async fn only_own_hosts_are_answered() {
+    for path in ["/", "/health/live", "/assets/0/style.css", &format!("/?token={TOKEN}")] {
+        let response = send(Method::GET, path, &[(header::HOST, "evil.example")]).await;
+        assert_eq!(response.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_can_be_changed() {
+    for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        let response = send(method.clone(), "/", &[(header::HOST, "localhost")]).await;
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
+        assert_eq!(response.headers()[header::ALLOW], "GET, HEAD");
+    }
+}
+
+#[tokio::test]
+async fn without_the_token_there_is_only_the_way_to_the_link() {
+    for path in ["/", "/alerts", "/?token=wrong", "/logs?token=", "/missing"] {
+        let response = send(Method::GET, path, &[(header::HOST, "localhost")]).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert!(response.headers().get(header::SET_COOKIE).is_none());
+    }
+    let wrong = [(header::HOST, "localhost"), (header::COOKIE, "socialize_console_3001=wrong")];
+    assert_eq!(send(Method::GET, "/", &wrong).await.status(), StatusCode::UNAUTHORIZED);
+    let live = send(Method::GET, "/health/live", &[(header::HOST, "localhost")]).await;
+    assert_eq!(live.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_token_is_exchanged_for_a_cookie_and_leaves_the_address() {
+    let path = format!("/alerts?range=6h&token={TOKEN}");
+    let response = send(Method::GET, &path, &[(header::HOST, "localhost")]).await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    assert_eq!(response.headers()[header::LOCATION], "/alerts?range=6h");
+    let cookie = response.headers()[header::SET_COOKIE].to_str().expect("cookie");
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict; Path=/"), "{cookie}");
+    // A second slash would make the path a host.
+    let path = format!("//evil.example/?token={TOKEN}");
+    let response = send(Method::GET, &path, &[(header::HOST, "localhost")]).await;
+    if response.status() == StatusCode::SEE_OTHER {
+        let location = response.headers()[header::LOCATION].to_str().expect("location");
+        assert!(!location.starts_with("//"), "{location}");
+    }
+}
+
+#[tokio::test]
+async fn every_response_forbids_what_no_page_needs() {
+    let cases = [("/", "localhost"), ("/health/live", "localhost"), ("/missing", "evil.example")];
+    for (path, host) in cases {
+        let response = send(Method::GET, path, &[(header::HOST, host)]).await;
+        let headers = response.headers();
+        let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("policy");
+        assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
+        assert_eq!(headers["cross-origin-opener-policy"], "same-origin");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+    }
+}
+
+#[tokio::test]
+async fn assets_are_kept_for_good_under_an_address_of_their_content() {
+    let (_, page) = open("/").await;
+    let start = page.find("/assets/").expect("style sheet");
+    let path: String = page[start..].chars().take_while(|letter| *letter != '"').collect();
+    let response = send(Method::GET, &path, &[(header::HOST, "localhost")]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(response.headers()[header::CACHE_CONTROL].to_str().expect("rule").contains("immutable"));
+    let outdated = send(Method::GET, "/assets/0123/style.css", &[(header::HOST, "localhost")]).await;
+    assert_eq!(outdated.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn no_page_has_inline_code() {
+    let (_, page) = open("/").await;
+    assert!(!page.contains("style=\"") && !page.contains("onclick") && !page.contains("<style"));
+}
+
+#[tokio::test]
+async fn wrong_addresses_get_a_page_that_says_what_would_be_right() {
+    let cases = [
+        ("/missing", StatusCode::NOT_FOUND, "/missing"),
+        ("/?range=5h", StatusCode::BAD_REQUEST, "15m, 1h, 6h"),
+        ("/?from=yesterday", StatusCode::BAD_REQUEST, "from=yesterday"),
+        ("/?range=1h&from=0", StatusCode::BAD_REQUEST, "both"),
+        ("/?refresh=1", StatusCode::BAD_REQUEST, "10, 30"),
+        ("/?q=%ff", StatusCode::BAD_REQUEST, "encoded"),
+        ("/?range=%3Cscript%3E", StatusCode::BAD_REQUEST, "&#60;script&#62;"),
+    ];
+    for (path, status, text) in cases {
+        let (found, page) = open(path).await;
+        assert_eq!(found, status, "{path}");
+        assert!(page.contains(text), "{path}: {page}");
+    }
+}
