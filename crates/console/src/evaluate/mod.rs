@@ -1,1 +1,32 @@
-//! Evaluation of the expressions of panels and rules over stored series.
+//! Evaluation of the expressions of panels and rules over stored series, with the semantics of
+//! Prometheus 3.14.
+//!
+//! An expression is evaluated for all steps of a range at once. Each selected series is read once,
+//! windows advance along its samples, and an aggregation consumes one series after the other, so
+//! memory depends on the result and not on the number of series. What cannot be answered as
+//! Prometheus would is a [`Refusal`].
+
+mod aggregate;
+mod combine;
+mod context;
+mod engine;
+mod extrapolate;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod histogram;
+mod over_time;
+mod quantile;
+mod refusal;
+mod result;
+mod row;
+mod samples;
+mod selection;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod windows;
+
+pub use context::{Context, Range};
+pub use engine::{evaluate, evaluate_at};
+pub use refusal::Refusal;
+pub use result::{ResultSeries, ResultValues};

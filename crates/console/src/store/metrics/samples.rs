@@ -22,6 +22,17 @@ impl Labels {
         found.map_or("", |position| &self.0[position].1)
     }
 
+    /// Returns the labels with these names.
+    pub fn only(&self, names: &[String]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| names.iter().any(|other| **other == **name)).cloned().collect())
+    }
+
+    /// Returns the labels with one set to a value, or removed if the value is empty.
+    pub fn with(&self, name: &str, value: &str) -> Self {
+        let others = self.0.iter().filter(|(key, _)| **key != *name).cloned();
+        Self::new(others.chain([(name.into(), value.into())]))
+    }
+
     /// Returns names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, &**value))

@@ -1,0 +1,95 @@
+//! The range of an evaluation and the values of Grafana's variables.
+
+use std::time::Duration;
+
+use super::Refusal;
+
+/// Largest number of steps of one evaluation, as in Prometheus.
+const MOST_STEPS: i64 = 11_000;
+
+/// Grafana's lower bound for the window of rates, in samples.
+const FEWEST_SAMPLES_OF_RATE: u32 = 4;
+
+/// The times at which an expression is evaluated, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first time.
+    pub start: i64,
+    /// The last time is the last step that is not after it.
+    pub end: i64,
+    /// The distance of two times; irrelevant if start and end are equal.
+    pub step: i64,
+}
+
+impl Range {
+    /// Returns the range of one time only.
+    pub fn instant(at: i64) -> Self {
+        Self { start: at, end: at, step: 1 }
+    }
+
+    /// Returns the number of steps.
+    ///
+    /// # Errors
+    /// Fails if there are too many steps, or none.
+    pub fn steps(self) -> Result<usize, Refusal> {
+        if self.step <= 0 || self.end < self.start {
+            return Err(Refusal::EmptyRange);
+        }
+        let steps = self.end.saturating_sub(self.start) / self.step;
+        if steps >= MOST_STEPS {
+            return Err(Refusal::TooManySteps { most: MOST_STEPS });
+        }
+        usize::try_from(steps + 1).map_err(|_| Refusal::EmptyRange)
+    }
+
+    /// Returns the time of a step.
+    pub(super) fn at(self, step: usize) -> i64 {
+        self.start.saturating_add(i64::try_from(step).unwrap_or(i64::MAX).saturating_mul(self.step))
+    }
+}
+
+/// What an expression depends on beside the samples.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The times of the evaluation.
+    pub range: Range,
+    /// Grafana's `$__interval`: the distance of two points of a panel.
+    pub interval: Duration,
+    /// Grafana's `$__rate_interval`.
+    pub rate_interval: Duration,
+    /// Grafana's `$__range`.
+    pub whole_range: Duration,
+    /// Returns the regular expression that stands for a variable of the dashboard. A variable
+    /// without a value matches everything.
+    pub variables: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl<'a> Context<'a> {
+    /// Returns the context of a rule, which is evaluated at one time and has no variables.
+    pub fn rule(at: i64) -> Self {
+        Self {
+            range: Range::instant(at),
+            interval: Duration::ZERO,
+            rate_interval: Duration::ZERO,
+            whole_range: Duration::ZERO,
+            variables: &|_| None,
+        }
+    }
+
+    /// Returns the context of a panel whose series are sampled every `resolution`, with the windows
+    /// that Grafana would choose.
+    pub fn panel(range: Range, resolution: Duration, variables: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        let interval = milliseconds(range.step);
+        Self {
+            range,
+            interval,
+            rate_interval: (interval + resolution).max(resolution * FEWEST_SAMPLES_OF_RATE),
+            whole_range: milliseconds(range.end.saturating_sub(range.start)),
+            variables,
+        }
+    }
+}
+
+fn milliseconds(length: i64) -> Duration {
+    Duration::from_millis(u64::try_from(length).unwrap_or(0))
+}

@@ -1,0 +1,254 @@
+//! Evaluation of expressions.
+
+use monitoring::query::{Expression, HistogramFunction, RangeFunction, Selection, Window as Length};
+
+use super::aggregate::Groups;
+use super::combine::combine;
+use super::row::{Row, Value, Values, merged};
+use super::samples;
+use super::selection::{labels_of_absent, select};
+use super::windows::{Windows, seconds};
+use super::{Context, Refusal, ResultSeries, quantile};
+use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE};
+
+/// How old the newest sample of a series may be, in milliseconds.
+const LOOKBACK: i64 = 5 * 60 * 1000;
+
+/// The largest size of intermediate results, in numbers of eight bytes.
+const LARGEST: usize = 4 << 20;
+
+/// Evaluates an expression at each step of the context's range.
+///
+/// The results are sorted by their labels. A number has one result without labels.
+///
+/// # Errors
+/// Fails if the expression cannot be answered exactly, or not in bounded memory.
+pub fn evaluate<S: MetricSource>(
+    source: &S,
+    expression: &Expression,
+    context: &Context<'_>,
+) -> Result<Vec<ResultSeries>, Refusal> {
+    let steps = context.range.steps()?;
+    let mut engine = Engine { source, context, steps, left: LARGEST };
+    let rows = match engine.value(expression, true)? {
+        Value::Scalar(numbers) => {
+            vec![Row { labels: Labels::default(), values: Values::Numbers(numbers) }]
+        }
+        Value::Rows(rows) => merged(rows)?,
+    };
+    Ok(rows.into_iter().map(Row::into_result).collect())
+}
+
+/// Evaluates an expression of a rule at one time.
+///
+/// Series of histograms are left out.
+///
+/// # Errors
+/// Fails if the expression cannot be answered exactly.
+pub fn evaluate_at<S: MetricSource>(
+    source: &S,
+    expression: &Expression,
+    at: i64,
+) -> Result<Vec<(Labels, f64)>, Refusal> {
+    let results = evaluate(source, expression, &Context::rule(at))?;
+    let value = |series: ResultSeries| {
+        let number = series.numbers().first().copied().flatten()?;
+        Some((series.labels, number))
+    };
+    Ok(results.into_iter().filter_map(value).collect())
+}
+
+/// Receives one series after the other.
+type Visit<'v> = &'v mut dyn FnMut(Row) -> Result<(), Refusal>;
+
+struct Engine<'a, S> {
+    source: &'a S,
+    context: &'a Context<'a>,
+    steps: usize,
+    /// Memory that intermediate results may still take, in numbers.
+    left: usize,
+}
+
+impl<S: MetricSource> Engine<'_, S> {
+    fn spend(&mut self, size: usize) -> Result<(), Refusal> {
+        self.left = self.left.checked_sub(size).ok_or(Refusal::TooLarge)?;
+        Ok(())
+    }
+
+    /// Evaluates an expression. Histograms have no buckets unless `detailed` is set.
+    fn value(&mut self, expression: &Expression, detailed: bool) -> Result<Value, Refusal> {
+        let number = |number| Ok(Value::Scalar(vec![number; self.steps]));
+        match expression {
+            Expression::Number(value) => number(*value),
+            Expression::IntervalMilliseconds => number(self.context.interval.as_secs_f64() * 1000.0),
+            Expression::Time => {
+                let range = self.context.range;
+                Ok(Value::Scalar((0..self.steps).map(|step| seconds(range.at(step))).collect()))
+            }
+            Expression::Parentheses(of) => self.value(of, detailed),
+            Expression::Binary { left, operator, on, right } => {
+                let detailed = detailed || operator.compares();
+                let left = self.value(left, detailed)?;
+                let right = self.value(right, detailed)?;
+                combine(left, *operator, on.as_deref(), right, self.steps)
+            }
+            _ => {
+                let mut rows = Vec::new();
+                let mut left = self.left;
+                self.each_row(expression, detailed, &mut |row| {
+                    left = left.checked_sub(row.values.size()).ok_or(Refusal::TooLarge)?;
+                    rows.push(row);
+                    Ok(())
+                })?;
+                self.left = self.left.min(left);
+                Ok(Value::Rows(rows))
+            }
+        }
+    }
+
+    /// Calls `visit` with each series of the result.
+    fn each_row(&mut self, expression: &Expression, detailed: bool, visit: Visit<'_>) -> Result<(), Refusal> {
+        match expression {
+            Expression::Constant(number) => {
+                visit(Row { labels: Labels::default(), values: Values::Numbers(vec![*number; self.steps]) })
+            }
+            Expression::Instant(selection) => self.newest(selection, visit),
+            Expression::Timestamp(selection) => self.times(selection, visit),
+            Expression::Range { function: RangeFunction::Absent, of, window } => {
+                self.absent(of, *window, visit)
+            }
+            Expression::Range { function, of, window } => self.over(*function, of, *window, detailed, visit),
+            Expression::Histogram { function, of } => {
+                let detailed = !matches!(function, HistogramFunction::Count | HistogramFunction::Sum);
+                self.each_row(of, detailed, &mut |row| taken_out(*function, row, visit))
+            }
+            Expression::Labelled { of, label, value } => {
+                let mut rows = Vec::new();
+                self.each_row(of, detailed, &mut |row| {
+                    rows.push(Row { labels: row.labels.with(label, value), ..row });
+                    Ok(())
+                })?;
+                merged(rows)?.into_iter().try_for_each(visit)
+            }
+            Expression::Aggregate { aggregation, by, of } => {
+                let mut groups = Groups::new(*aggregation, by, self.steps);
+                let most = self.left;
+                self.each_row(of, detailed, &mut |row| {
+                    groups.add(row);
+                    if groups.size() > most { Err(Refusal::TooLarge) } else { Ok(()) }
+                })?;
+                self.spend(groups.size())?;
+                groups.rows().into_iter().try_for_each(visit)
+            }
+            _ => match self.value(expression, detailed)? {
+                Value::Rows(rows) => rows.into_iter().try_for_each(visit),
+                Value::Scalar(_) => Err(Refusal::NotSeries),
+            },
+        }
+    }
+
+    fn windows(&self, selection: &Selection, length: i64) -> Windows {
+        let offset = selection.offset.map_or(0, |ago| i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
+        Windows { range: self.context.range, steps: self.steps, length, offset, at_end: selection.at_end }
+    }
+
+    /// Reads the newest sample of each series at each step.
+    fn newest(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
+        let windows = self.windows(selection, LOOKBACK);
+        self.each_series(selection, &windows, |labels, points, _| {
+            let values = samples::newest(&points, &windows);
+            if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
+        })
+    }
+
+    /// Reads the time of the newest sample of each series at each step.
+    fn times(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
+        let windows = self.windows(selection, LOOKBACK);
+        self.each_series(selection, &windows, |labels, points, _| {
+            let values = samples::times(&points, &windows);
+            if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
+        })
+    }
+
+    /// Evaluates a function of the samples within a window.
+    fn over(
+        &self,
+        function: RangeFunction,
+        selection: &Selection,
+        window: Length,
+        detailed: bool,
+        visit: Visit<'_>,
+    ) -> Result<(), Refusal> {
+        let windows = self.windows(selection, self.length(window)?);
+        self.each_series(selection, &windows, |labels, points, complete_since| {
+            let points = samples::without_marks(points);
+            samples::check_resolution(function, &points, windows.length, complete_since)?;
+            let values = samples::over(function, &points, &windows, detailed);
+            if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
+        })
+    }
+
+    /// Returns 1 at each step at which no series has a sample within the window.
+    fn absent(&self, selection: &Selection, window: Length, visit: Visit<'_>) -> Result<(), Refusal> {
+        let mut absent = vec![1.0; self.steps];
+        self.over(RangeFunction::Absent, selection, window, false, &mut |row| {
+            for (step, absent) in absent.iter_mut().enumerate() {
+                if row.values.is_at(step) {
+                    *absent = STALE;
+                }
+            }
+            Ok(())
+        })?;
+        let values = Values::Numbers(absent);
+        if values.is_empty() {
+            return Ok(());
+        }
+        visit(Row { labels: labels_of_absent(selection), values })
+    }
+
+    fn length(&self, window: Length) -> Result<i64, Refusal> {
+        let length = match window {
+            Length::Fixed(length) => length,
+            Length::RateInterval => self.context.rate_interval,
+            Length::Range => self.context.whole_range,
+        };
+        let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
+        if length == 0 { Err(Refusal::NoWindow) } else { Ok(length) }
+    }
+
+    /// Reads each selected series once.
+    fn each_series(
+        &self,
+        selection: &Selection,
+        windows: &Windows,
+        mut each: impl FnMut(&Labels, Points, i64) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let whole = windows.whole();
+        for series in select(self.source, selection, self.context)? {
+            let points = self.source.read(series, whole.after, whole.until);
+            each(self.source.labels(series), points, self.source.complete_since(series))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes a number out of each histogram.
+fn taken_out(function: HistogramFunction, row: Row, visit: Visit<'_>) -> Result<(), Refusal> {
+    let histograms = match row.values {
+        Values::Histograms(histograms) => histograms,
+        Values::Numbers(_) => {
+            let of_buckets =
+                matches!(function, HistogramFunction::Quantile(_) | HistogramFunction::FractionAbove(_));
+            let classic = of_buckets && !row.labels.get("le").is_empty();
+            return if classic { Err(Refusal::ClassicHistogram) } else { Ok(()) };
+        }
+    };
+    let number = |histogram: &Histogram| match function {
+        HistogramFunction::Count => histogram.count,
+        HistogramFunction::Sum => histogram.sum,
+        HistogramFunction::Quantile(share) => quantile::quantile(share, histogram),
+        HistogramFunction::FractionAbove(value) => quantile::fraction_above(value, histogram),
+    };
+    let numbers = histograms.iter().map(|histogram| histogram.as_deref().map_or(STALE, number));
+    visit(Row { labels: row.labels, values: Values::Numbers(numbers.collect()) })
+}

@@ -1,0 +1,86 @@
+//! Increase of counters, extrapolated to the whole window.
+
+use std::sync::Arc;
+
+use super::histogram::{Histogram, change, is_reset};
+use super::row::Values;
+use super::windows::{Window, Windows, seconds};
+
+/// A window of which samples are further away from its edge than this many average distances is not
+/// covered by them.
+const COVERED: f64 = 1.1;
+
+/// Returns the increase of a counter within each window, per second if `per_second` is set.
+pub(super) fn numbers(points: &[(i64, f64)], windows: &Windows, per_second: bool) -> Values {
+    let resets: Vec<usize> = (1..points.len()).filter(|i| points[*i].1 < points[*i - 1].1).collect();
+    let mut result = Values::no_numbers(windows.steps);
+    windows.for_each(points, |step, window, inside| {
+        let [(first_at, first), .., (last_at, last)] = points[inside.clone()] else { return };
+        let mut increase = last - first;
+        for reset in within(&resets, &inside) {
+            increase += points[reset - 1].1;
+        }
+        let before = (increase > 0.0 && first >= 0.0).then(|| first / increase);
+        let factor = factor((first_at, last_at), inside.len(), window, before);
+        result[step] = increase * if per_second { factor / window.seconds() } else { factor };
+    });
+    Values::Numbers(result)
+}
+
+/// Returns the increase of a histogram within each window, per second if `per_second` is set,
+/// without its buckets unless `detailed` is set.
+pub(super) fn histograms(
+    points: &[(i64, Arc<Histogram>)],
+    windows: &Windows,
+    per_second: bool,
+    detailed: bool,
+) -> Values {
+    let resets: Vec<usize> =
+        (1..points.len()).filter(|i| is_reset(&points[*i - 1].1, &points[*i].1)).collect();
+    let mut result = vec![None; windows.steps];
+    windows.for_each(points, |step, window, inside| {
+        let [(first_at, first), .., (last_at, last)] = &points[inside.clone()] else { return };
+        let before_resets = within(&resets, &inside).map(|reset| &*points[reset - 1].1);
+        let mut increase = change(first, last, before_resets, detailed);
+        let before = (increase.count > 0.0 && first.count >= 0.0).then(|| first.count / increase.count);
+        let factor = factor((*first_at, *last_at), inside.len(), window, before);
+        increase.scale(if per_second { factor / window.seconds() } else { factor });
+        result[step] = Some(Arc::new(increase));
+    });
+    Values::Histograms(result)
+}
+
+/// Returns the positions of resets between two samples of a window.
+fn within<'a>(resets: &'a [usize], inside: &std::ops::Range<usize>) -> impl Iterator<Item = usize> + use<'a> {
+    let (start, end) = (inside.start, inside.end);
+    let from = resets.partition_point(|reset| *reset <= start);
+    resets[from..].iter().copied().take_while(move |reset| *reset < end)
+}
+
+/// Returns the factor from the increase between two samples to that within the window.
+///
+/// The increase is extended to an edge of the window if the sample next to it is about as close as
+/// samples are to each other, and by half of their distance otherwise. It is not extended to before
+/// the counter was zero: `before` is its first value relative to the increase, if that counts.
+fn factor(samples: (i64, i64), count: usize, window: Window, before: Option<f64>) -> f64 {
+    let (first, last) = samples;
+    let sampled = seconds(last - first);
+    #[expect(clippy::cast_precision_loss, reason = "windows have few samples")]
+    let average = sampled / (count - 1) as f64;
+    let threshold = average * COVERED;
+    let mut to_start = seconds(first - window.after);
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if let Some(before) = before {
+        let to_zero = sampled * before;
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    let mut to_end = seconds(window.until - last);
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled }
+}

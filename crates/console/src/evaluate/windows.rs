@@ -1,0 +1,68 @@
+//! Windows that advance along the samples of a series.
+
+use super::Range;
+
+/// The time of a window: after one time, until and including another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) after: i64,
+    pub(super) until: i64,
+}
+
+impl Window {
+    /// Returns the length in seconds.
+    pub(super) fn seconds(self) -> f64 {
+        seconds(self.until - self.after)
+    }
+}
+
+pub(super) fn seconds(milliseconds: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "Unix times in milliseconds have 41 bits")]
+    let milliseconds = milliseconds as f64;
+    milliseconds / 1000.0
+}
+
+/// The windows of all steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Windows {
+    pub(super) range: Range,
+    pub(super) steps: usize,
+    /// Length in milliseconds.
+    pub(super) length: i64,
+    /// How long before each step the windows end.
+    pub(super) offset: i64,
+    /// Set if all windows end at the end of the range.
+    pub(super) at_end: bool,
+}
+
+impl Windows {
+    pub(super) fn window(&self, step: usize) -> Window {
+        let at = if self.at_end { self.range.end } else { self.range.at(step) };
+        let until = at.saturating_sub(self.offset);
+        Window { after: until.saturating_sub(self.length), until }
+    }
+
+    /// Returns the time that covers all windows.
+    pub(super) fn whole(&self) -> Window {
+        Window { after: self.window(0).after, until: self.window(self.steps - 1).until }
+    }
+
+    /// Calls `each` for each step with the positions of the samples within its window.
+    pub(super) fn for_each<P>(
+        &self,
+        points: &[(i64, P)],
+        mut each: impl FnMut(usize, Window, std::ops::Range<usize>),
+    ) {
+        let (mut from, mut to) = (0, 0);
+        for step in 0..self.steps {
+            let window = self.window(step);
+            while to < points.len() && points[to].0 <= window.until {
+                to += 1;
+            }
+            while from < to && points[from].0 <= window.after {
+                from += 1;
+            }
+            each(step, window, from..to);
+        }
+    }
+}
