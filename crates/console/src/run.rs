@@ -2,21 +2,30 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::interval;
 
 use crate::access::{Access, OwnHosts, Token};
+use crate::follow::{self, Batch, FollowStatus, Follower};
 use crate::listener::serve;
 use crate::pages::router;
 use crate::settings::Settings;
-use crate::state::{Clock, Console, Facts, SharedConsole};
+use crate::state::{Clock, Console, Facts, SharedConsole, Stores, write};
+use crate::store::lines::LineStore;
+use crate::store::metrics::{Limits, MetricStore};
+use crate::store::spans::SpanStore;
 
 /// Maximum number of open connections to the pages.
 const CONNECTIONS: usize = 64;
+/// Interval at which log files are read.
+const POLL: Duration = Duration::from_millis(500);
+/// Bytes of log files that are read at the start. They fill the store of lines.
+const LINES_AT_START: u64 = 128 << 20;
 
 /// Runs the console until SIGTERM or SIGINT. Prints the link to standard error once.
 ///
@@ -34,19 +43,40 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let facts = Facts {
         otlp_address: settings.otlp_address.to_string(),
-        logs: settings.logs.clone(),
+        logs: settings.log_names.clone(),
         alertmanager: settings.alertmanager.as_ref().map(ToString::to_string),
         environment: settings.environment.clone(),
         started_at: clock(),
     };
-    let console: SharedConsole = Arc::new(Console::new(access, facts, clock));
+    let patterns = settings.logs.clone();
+    let stores = open_stores(&settings, clock())?;
+    let (status, followed) = watch::channel(FollowStatus::default());
+    let console: SharedConsole = Arc::new(Console::with_stores(access, facts, clock, stores, followed));
+    let deliver = {
+        let console = SharedConsole::clone(&console);
+        move |batch: Batch| batch.store_in(&mut write(console.lines()))
+    };
+    let following =
+        tokio::spawn(follow::run(Follower::new(patterns, LINES_AT_START), interval(POLL), deliver, status));
     let (end, ended) = watch::channel(());
     let serving = tokio::spawn(serve(pages, router(SharedConsole::clone(&console)), CONNECTIONS, ended));
     announce(address, &token);
     stop_request().await?;
     drop(end);
     serving.await.context("the listener of the pages failed")?;
-    Ok(())
+    following.abort();
+    write(console.metrics()).flush();
+    write(console.spans()).flush().context("the traces cannot be written")
+}
+
+fn open_stores(settings: &Settings, now: i64) -> anyhow::Result<Stores> {
+    let directory = |name: &str| settings.data.join(name);
+    let problem = || format!("the data directory {} cannot be used", settings.data.display());
+    Ok(Stores {
+        metrics: MetricStore::open(&directory("metrics"), Limits::default(), now).with_context(problem)?,
+        lines: LineStore::default(),
+        spans: SpanStore::open(&directory("spans")).with_context(problem)?,
+    })
 }
 
 async fn bind(address: SocketAddr, of: &str, setting: &str) -> anyhow::Result<TcpListener> {

@@ -9,6 +9,8 @@ use clap::Args;
 use http::Uri;
 use http::uri::Authority;
 
+use crate::follow::Pattern;
+
 /// Minimum length of a configured token.
 const TOKEN_LENGTH: usize = 20;
 
@@ -56,7 +58,9 @@ pub struct Settings {
     /// Directory of the stores.
     pub data: PathBuf,
     /// Patterns of log files.
-    pub logs: Vec<String>,
+    pub logs: Vec<Pattern>,
+    /// The patterns as they were written.
+    pub log_names: Vec<String>,
     /// Base URL of an Alertmanager.
     pub alertmanager: Option<Uri>,
     /// Additional host names, in lower case and without a port.
@@ -98,15 +102,14 @@ impl TryFrom<ConsoleArguments> for Settings {
             arguments.alertmanager.as_deref().map(|url| errors.keep(alertmanager(url))).unwrap_or_default();
         let hosts = arguments.hosts.iter().filter_map(|name| errors.keep(host_name(name))).collect();
         let token = arguments.token_file.map(|file| errors.keep(token_of(&file))).unwrap_or_default();
-        if let Some(pattern) = arguments.logs.iter().find(|pattern| pattern.trim().is_empty()) {
-            errors.keep::<()>(Err(format!("SOCIALIZE_CONSOLE_LOGS: {pattern:?} is no pattern of files")));
-        }
+        let logs = arguments.logs.iter().filter_map(|text| errors.keep(pattern(text))).collect();
         match (address, otlp_address, errors.0.is_empty()) {
             (Some(address), Some(otlp_address), true) => Ok(Self {
                 address,
                 otlp_address,
                 data: arguments.data,
-                logs: arguments.logs,
+                logs,
+                log_names: arguments.logs,
                 alertmanager,
                 hosts,
                 token,
@@ -130,6 +133,10 @@ fn socket_address(name: &str, text: &str) -> Result<SocketAddr, String> {
     let text = text.replacen("localhost:", "127.0.0.1:", 1);
     text.parse()
         .map_err(|_| format!("{name}: {text:?} is no IP address with a port; 127.0.0.1:3001 would be one"))
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    text.parse().map_err(|error| format!("SOCIALIZE_CONSOLE_LOGS: {error}"))
 }
 
 fn alertmanager(url: &str) -> Result<Uri, String> {

@@ -2,12 +2,18 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::follow::FollowStatus;
+use crate::store::lines::LineStore;
+use crate::store::metrics::{Limits, MetricStore};
+use crate::store::spans::SpanStore;
 
 /// Maximum number of pages that are rendered at once. Others wait.
 const RENDERINGS: usize = 3;
+/// Maximum number of pages that follow the log live at once.
+const TAILS: usize = 4;
 
 /// The console, shared by all handlers and loops.
 pub type SharedConsole = Arc<Console>;
@@ -30,18 +36,91 @@ pub struct Facts {
     pub started_at: i64,
 }
 
+/// What the console keeps.
+pub struct Stores {
+    /// Metrics.
+    pub metrics: MetricStore,
+    /// Log lines.
+    pub lines: LineStore,
+    /// Spans.
+    pub spans: SpanStore,
+}
+
+impl Stores {
+    /// Creates empty stores that keep nothing on disk.
+    pub fn in_memory() -> Self {
+        Self {
+            metrics: MetricStore::in_memory(Limits::default()),
+            lines: LineStore::default(),
+            spans: SpanStore::in_memory(),
+        }
+    }
+}
+
 /// State of the console.
 pub struct Console {
     access: Access,
     facts: Facts,
     clock: Clock,
     renderings: Semaphore,
+    tails: Arc<Semaphore>,
+    metrics: RwLock<MetricStore>,
+    lines: RwLock<LineStore>,
+    spans: RwLock<SpanStore>,
+    followed: watch::Receiver<FollowStatus>,
 }
 
 impl Console {
-    /// Creates the state.
+    /// Creates the state with empty stores.
     pub fn new(access: Access, facts: Facts, clock: Clock) -> Self {
-        Self { access, facts, clock, renderings: Semaphore::new(RENDERINGS) }
+        let (_, followed) = watch::channel(FollowStatus::default());
+        Self::with_stores(access, facts, clock, Stores::in_memory(), followed)
+    }
+
+    /// Creates the state with these stores. The follower of log files reports its status to `followed`.
+    pub fn with_stores(
+        access: Access,
+        facts: Facts,
+        clock: Clock,
+        stores: Stores,
+        followed: watch::Receiver<FollowStatus>,
+    ) -> Self {
+        Self {
+            access,
+            facts,
+            clock,
+            renderings: Semaphore::new(RENDERINGS),
+            tails: Arc::new(Semaphore::new(TAILS)),
+            metrics: RwLock::new(stores.metrics),
+            lines: RwLock::new(stores.lines),
+            spans: RwLock::new(stores.spans),
+            followed,
+        }
+    }
+
+    /// Returns the store of metrics.
+    pub fn metrics(&self) -> &RwLock<MetricStore> {
+        &self.metrics
+    }
+
+    /// Returns the store of log lines.
+    pub fn lines(&self) -> &RwLock<LineStore> {
+        &self.lines
+    }
+
+    /// Returns the store of spans.
+    pub fn spans(&self) -> &RwLock<SpanStore> {
+        &self.spans
+    }
+
+    /// Returns the permits of live tails.
+    pub fn tails(&self) -> &Arc<Semaphore> {
+        &self.tails
+    }
+
+    /// Returns the log files that are followed.
+    pub fn followed(&self) -> FollowStatus {
+        self.followed.borrow().clone()
     }
 
     /// Returns who may see the pages.
