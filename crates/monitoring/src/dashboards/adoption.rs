@@ -18,7 +18,7 @@ use signal::ClosedSet;
 use signal::metric::CounterMetric;
 
 use super::{Count, RANGE, core_actions, core_actions_over_time};
-use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Property, Target, Unit};
+use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Period, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{QUOTA_SHARE, SAMPLE_AGE};
@@ -33,8 +33,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Adoption,
         title: "Socialize: Adoption",
         description: "What do people do, and does the workflow flow?",
-        from: "now-7d",
-        refresh: "5m",
+        range: Period::Days(7),
+        refresh: Some(Period::Minutes(5)),
         choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(4, vec![totals()]),
@@ -77,7 +77,7 @@ fn per_hour() -> Panel {
          the workflow yourself before you ask them.",
     )
     .width(16)
-    .interval("1h")
+    .interval(Period::Hours(1))
     .when_nothing(FIRST_HOUR)
     .legend_totals()
 }
@@ -89,9 +89,9 @@ fn per_day() -> Panel {
         "The last four weeks, whatever the dashboard's range, as far as metrics are kept.",
     )
     .width(12)
-    .interval("1d")
+    .interval(Period::Days(1))
     .when_nothing("Bars appear when their day is over")
-    .looking_back("28d")
+    .looking_back(Period::Days(28))
 }
 
 fn active_workspaces() -> Panel {
@@ -118,7 +118,7 @@ fn week_over_week() -> Panel {
     .width(12)
     .unit(Unit::Plain)
     .decimals(0)
-    .interval("1h")
+    .interval(Period::Hours(1))
     .when_nothing(FIRST_HOUR)
     .except(Override::field("a week ago", vec![Property::FillOpacity(25), Property::Color(Color::Neutral)]))
     .except(Override::color("now", Color::Blue))
@@ -178,8 +178,8 @@ fn arrivals() -> Panel {
     .width(10)
     .unit(Unit::Plain)
     .decimals(0)
-    .interval("1d")
-    .looking_back("28d")
+    .interval(Period::Days(1))
+    .looking_back(Period::Days(28))
     .when_nothing("Points appear when their day is over")
     .ask(Target::named("registered", &per_day(&USERS_REGISTERED)))
     .ask(Target::named("confirmed", &per_day(&USERS_VERIFIED)))
@@ -229,7 +229,7 @@ fn decisions() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1h")
+    .interval(Period::Hours(1))
     .when_nothing(FIRST_HOUR)
     .except(Override::color("approve", Color::Green))
     .except(Override::color("request_changes", Color::Yellow))
@@ -262,7 +262,7 @@ fn publishing() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1h")
+    .interval(Period::Hours(1))
     .when_nothing(FIRST_HOUR)
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
@@ -290,7 +290,7 @@ fn log_ins() -> Panel {
         .unit(Unit::Plain)
         .decimals(0)
         .stacked_bars()
-        .interval("1h")
+        .interval(Period::Hours(1))
         .when_nothing(FIRST_HOUR)
         .except(Override::color("succeeded", Color::Green))
         .except(Override::color("failed", Color::Orange))
@@ -308,7 +308,7 @@ fn feedback_submitted() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1h")
+    .interval(Period::Hours(1))
     .when_nothing(FIRST_HOUR)
     .except(Override::color("bug", Color::Red))
     .ask(Target::series(&select(&FEEDBACK_REPORTS_SUBMITTED).per_bar().sum_by::<FeedbackKind, _>()))

@@ -11,7 +11,7 @@ use signal::{Level, events};
 
 use super::{PERCENTILES, RANGE, RATE, percentiles_of};
 use crate::grafana::{
-    Band, Cell, Choice, Color, Dashboard, Override, Panel, Property, Target, Transformation, Unit,
+    Band, Cell, Choice, Color, Dashboard, Override, Panel, Period, Property, Target, Transformation, Unit,
     explore_logs, explore_traces, value_of_series,
 };
 use crate::query::{
@@ -31,8 +31,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Api,
         title: "Socialize: API",
         description: "Which requests fail or are slow, where, and why?",
-        from: "now-3h",
-        refresh: "30s",
+        range: Period::Hours(3),
+        refresh: Some(Period::Seconds(30)),
         choices: &[Choice::Environment, Choice::Instance, Choice::Route],
         bands: vec![
             Band::Panels(4, vec![rate_now(), availability(), percentiles_now(), active_now()]),
@@ -439,7 +439,7 @@ fn burn_rates(id: u16, title: &'static str, description: &'static str) -> Panel 
         .decimals(1)
         .thresholds(Color::Green, &[(1.0, Color::Orange), (14.4, Color::Red)])
         .at_least_to(2.0)
-        .interval("1m")
+        .interval(Period::Minutes(1))
         .when_nothing("No requests")
 }
 

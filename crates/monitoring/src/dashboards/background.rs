@@ -18,8 +18,8 @@ use signal::{ErrorType, JobOutcome, Level, events};
 
 use super::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
-    Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit, explore_logs, explore_traces,
-    value_of_series,
+    Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit, explore_logs,
+    explore_traces, value_of_series,
 };
 use crate::query::{CallFailure, Field, ResponseStatus, all_lines, calls, lines, select, spans};
 use crate::rules::DashboardUid;
@@ -33,8 +33,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Background,
         title: "Socialize: Background and dependencies",
         description: "Does background work get done, and do the others answer that we depend on?",
-        from: "now-3h",
-        refresh: "30s",
+        range: Period::Hours(3),
+        refresh: Some(Period::Seconds(30)),
         choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(5, vec![dependencies(), late(), dead(), loops_now()]),
@@ -126,7 +126,7 @@ fn runs() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(&select(&JOB_RUN_DURATION).count().per_bar().sum_by::<JobKind, _>()))
 }
 
@@ -150,7 +150,7 @@ fn failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(
         &select(&JOB_RUN_DURATION)
             .is_one_of(&failed)
@@ -236,7 +236,7 @@ fn loop_failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(&select(&LOOP_FAILURES).per_bar().sum_by::<Loop, _>()))
 }
 
@@ -252,7 +252,7 @@ fn emails() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("rejected", Color::Blue))
@@ -294,7 +294,7 @@ fn publishing() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("delivered", Color::Green))
     .except(Override::color("deferred", Color::Orange))
     .except(Override::color("failed", Color::Red))
@@ -312,7 +312,7 @@ fn calls_by_class() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::class_of_status("2", Color::Green))
     .except(Override::class_of_status("3", Color::Blue))
     .except(Override::class_of_status("4", Color::Yellow))
@@ -335,7 +335,7 @@ fn blobs() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("ok", Color::Green))
     .ask(Target::series(
         &select(&BLOB_OPERATION_DURATION)
@@ -390,7 +390,7 @@ fn waiting() -> Panel {
     .width(8)
     .unit(Unit::Plain)
     .decimals(0)
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("got none in time", Color::Red))
     .except(Override::line_on_the_right("wait, p95", Unit::Seconds))
     .ask(Target::named("waiting", &select(&DB_CLIENT_CONNECTION_PENDING).now().sum()))
@@ -462,7 +462,7 @@ fn operation_failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(
         &select(&DB_CLIENT_OPERATION_DURATION)
             .failed()

@@ -11,7 +11,7 @@ use crate::exporters::{
     PG_MAX_CONNECTIONS, PG_OLDEST_TRANSACTION, PG_ROLLBACKS, PG_TABLE_SIZE, PG_TEMPORARY_BYTES,
     PG_TRANSACTION_ID_AGE, PG_UP, PG_WAL_SIZE, ProcessorMode, Table, Unused, Waiting,
 };
-use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Target, Unit};
+use crate::grafana::{Band, Color, Dashboard, Link, Mapping, Override, Panel, Period, Target, Unit};
 use crate::query::{Samples, Total, Vector, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{
@@ -33,8 +33,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Infrastructure,
         title: "Socialize: Postgres and host",
         description: "Is Postgres or the host the cause?",
-        from: "now-6h",
-        refresh: "1m",
+        range: Period::Hours(6),
+        refresh: Some(Period::Minutes(1)),
         choices: &[],
         bands: vec![
             Band::Panels(
@@ -214,7 +214,7 @@ fn waiting() -> Panel {
     .width(8)
     .unit(Unit::Plain)
     .decimals(0)
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .when_nothing(NOT_WATCHED)
     .except(Override::color("waiting", Color::Orange))
     .except(Override::color("deadlocks", Color::Red))

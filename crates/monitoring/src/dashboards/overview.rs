@@ -16,7 +16,7 @@ use signal::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
 use super::{RANGE, RATE, core_actions_over_time, percentiles_of};
 use crate::grafana::{
-    Band, Choice, Color, Dashboard, Link, Mapping, Override, Panel, Property, Target, Unit,
+    Band, Choice, Color, Dashboard, Link, Mapping, Override, Panel, Period, Property, Target, Unit,
 };
 use crate::query::{BuildCommit, BuildVersion, RequestFailure, builds, requests, select};
 use crate::rules::thresholds::{AVAILABILITY_OBJECTIVE, SAMPLE_AGE, SLOW_REQUEST, TELEMETRY_MISSING_AFTER};
@@ -27,8 +27,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Overview,
         title: "Socialize: Overview",
         description: "Is it healthy, and do real users get through the core workflows?",
-        from: "now-6h",
-        refresh: "30s",
+        range: Period::Hours(6),
+        refresh: Some(Period::Seconds(30)),
         choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(
@@ -212,7 +212,7 @@ fn actions() -> Panel {
          come in: people do not get through. Try it yourself, then look at errors by code on the API dashboard.",
     )
     .width(10)
-    .interval("5m")
+    .interval(Period::Minutes(5))
     .when_nothing("Bars appear when their five minutes are over")
     .link(Link::dashboard("Adoption", DashboardUid::Adoption))
 }
@@ -230,7 +230,7 @@ fn log_ins() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("5m")
+    .interval(Period::Minutes(5))
     .when_nothing("Bars appear when their five minutes are over")
     .link(Link::dashboard("API", DashboardUid::Api))
     .except(Override::color("succeeded", Color::Green))
@@ -276,7 +276,7 @@ fn background_failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .except(Override::color("given up", Color::Red))
     .except(Override::color("tried again", Color::Orange))
@@ -306,7 +306,7 @@ fn delivery_failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .link(Link::dashboard("Background and dependencies", DashboardUid::Background))
     .ask(Target::named("e-mails", &emails.sum()))
     .ask(Target::named("publishing", &publishing.sum()))

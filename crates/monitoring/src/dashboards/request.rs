@@ -5,7 +5,7 @@ use catalogue::keys;
 use catalogue::labels::{EmailTemplate, JobKind};
 use signal::JobOutcome;
 
-use crate::grafana::{Band, Choice, Dashboard, Panel, Target, explore_trace};
+use crate::grafana::{Band, Choice, Dashboard, Panel, Period, Target, explore_trace};
 use crate::query::{Field, RequestFailure, RequestMethod, Route, all_lines, spans};
 use crate::rules::DashboardUid;
 
@@ -14,8 +14,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Request,
         title: "Socialize: Request",
         description: "What happened to the request with this id, and what did it cause later?",
-        from: "now-24h",
-        refresh: "",
+        range: Period::Hours(24),
+        refresh: None,
         choices: &[Choice::RequestId],
         bands: vec![
             Band::Panels(9, vec![of_request()]),

@@ -1,7 +1,7 @@
 //! The *Runbook* dashboard: the text of `docs/RUNBOOK.md`, one panel per alert. Alerts link to it,
 //! so a person on call reads the text for the running version without searching a repository.
 
-use crate::grafana::{Band, Dashboard, Panel};
+use crate::grafana::{Band, Dashboard, Panel, Period};
 use crate::query::Scale;
 use crate::rules::{Alert, DashboardUid, groups, runbook_section};
 
@@ -22,8 +22,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Runbook,
         title: "Runbook",
         description: "What to do about each alert. The same as docs/RUNBOOK.md.",
-        from: "now-1h",
-        refresh: "",
+        range: Period::Hours(1),
+        refresh: None,
         choices: &[],
         bands,
     }

@@ -11,7 +11,7 @@ use signal::builtin::{
 };
 
 use super::{RANGE, RATE};
-use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Target, Unit};
+use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit};
 use crate::peers::{
     ALLOY_MEMORY, COLLECTOR_MEMORY, CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE,
     EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
@@ -29,8 +29,8 @@ pub(super) fn dashboard() -> Dashboard {
         uid: DashboardUid::Telemetry,
         title: "Socialize: Telemetry",
         description: "Can I trust what I see, and what does seeing cost?",
-        from: "now-3h",
-        refresh: "30s",
+        range: Period::Hours(3),
+        refresh: Some(Period::Seconds(30)),
         choices: Choice::PROCESSES,
         bands: vec![
             Band::Panels(4, vec![scraped(), dropped_now(), waiting_now(), rules(), series(), processes()]),
@@ -173,7 +173,7 @@ fn dropped() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(&dropped().sum_by_both::<Signal, DropReason, _, _>().above(0.0).or_none()))
 }
 
@@ -187,7 +187,7 @@ fn failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::series(&select(&EXPORT_FAILURES).per_bar().sum_by::<Signal, _>()))
 }
 
@@ -214,7 +214,7 @@ fn log_levels() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("warn", Color::Orange))
     .except(Override::color("error", Color::Red))
     .except(Override::color("info", Color::Green))
@@ -232,7 +232,7 @@ fn stored_lines() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("warn", Color::Orange))
     .except(Override::color("error", Color::Red))
     .except(Override::color("info", Color::Green))
@@ -277,7 +277,7 @@ fn collector_failures() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::named(
         "log lines",
         &select(&EXPORTER_SEND_FAILED_LOG_RECORDS).per_bar().sum().or_zero(),
@@ -326,7 +326,7 @@ fn refused() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .ask(Target::named("log lines", &select(&LOKI_DISCARDED).per_bar().sum().or_zero()))
     .ask(Target::named("spans", &select(&TEMPO_DISCARDED).per_bar().sum().or_zero()))
 }
@@ -457,7 +457,7 @@ fn odd_input() -> Panel {
     .unit(Unit::Plain)
     .decimals(0)
     .stacked_bars()
-    .interval("1m")
+    .interval(Period::Minutes(1))
     .except(Override::color("panics", Color::Red))
     .ask(Target::named("panics", &panics))
     .ask(Target::named("malformed trace contexts", &malformed))

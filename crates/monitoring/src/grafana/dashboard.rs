@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::annotation::Annotation;
 use super::choice::Variable;
 use super::panel_json::{GridPosition, PanelJson};
-use super::{Choice, Panel};
+use super::{Choice, Panel, Period};
 use crate::rules::DashboardUid;
 
 /// Version of Grafana's dashboard JSON, from `@grafana/schema`.
@@ -23,11 +23,11 @@ pub struct Dashboard {
     pub title: &'static str,
     /// Purpose of the dashboard, in one sentence.
     pub description: &'static str,
-    /// Initial time range, in Grafana's syntax: `now-6h`.
-    pub from: &'static str,
-    /// Refresh interval in Grafana's syntax. Empty for never: a dashboard of days does not change
-    /// within half a minute, and its queries are expensive.
-    pub refresh: &'static str,
+    /// Initial time range, which ends now.
+    pub range: Period,
+    /// Refresh interval. A dashboard of days does not change within half a minute, and its queries are
+    /// expensive.
+    pub refresh: Option<Period>,
     /// Variables at its top.
     pub choices: &'static [Choice],
     /// Rows of panels, from top to bottom.
@@ -73,8 +73,8 @@ impl Dashboard {
             schema_version: SCHEMA_VERSION,
             editable: false,
             graph_tooltip: 1,
-            refresh: self.refresh,
-            time: TimeRange { from: self.from, to: "now" },
+            refresh: self.refresh.map(Period::text).unwrap_or_default(),
+            time: TimeRange { from: format!("now-{}", self.range.text()), to: "now" },
             timezone: "browser",
             links: [DashboardLinks::ALL],
             annotations: Annotations { list: Annotation::all(self.choices) },
@@ -129,7 +129,7 @@ struct DashboardJson<'a> {
     schema_version: u8,
     editable: bool,
     graph_tooltip: u8,
-    refresh: &'static str,
+    refresh: String,
     time: TimeRange,
     timezone: &'static str,
     links: [DashboardLinks; 1],
@@ -140,7 +140,7 @@ struct DashboardJson<'a> {
 
 #[derive(Serialize)]
 struct TimeRange {
-    from: &'static str,
+    from: String,
     to: &'static str,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Unit;
+use super::unit::Unit;
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

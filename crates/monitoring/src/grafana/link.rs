@@ -28,11 +28,13 @@ impl Link {
         Self { title: title.to_owned(), url, target_blank: false }
     }
 
-    pub(super) fn title(&self) -> &str {
+    /// Returns the title.
+    pub fn title(&self) -> &str {
         &self.title
     }
 
-    pub(super) fn url(&self) -> &str {
+    /// Returns the address in Grafana.
+    pub fn url(&self) -> &str {
         &self.url
     }
 }

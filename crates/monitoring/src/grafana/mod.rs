@@ -6,20 +6,30 @@
 
 mod annotation;
 mod choice;
+mod color;
 mod dashboard;
 mod field;
 mod heatmap;
+mod kind;
 mod link;
+mod mapping;
 mod options;
 mod panel;
 mod panel_json;
+mod period;
 mod target;
 mod transformation;
+mod unit;
 
 pub use choice::Choice;
+pub use color::{Color, ColorMode, Threshold, Thresholds};
 pub use dashboard::{Band, Dashboard};
-pub use field::{Cell, Color, Mapping, Override, Property, Threshold, Unit};
+pub use field::{Axis, Cell, DrawStyle, Override, Property, Stacked};
+pub use kind::{AlertFilter, Chart, ChartStyle, Legend, LegendNumber, Markdown, PanelKind, Stat, Table};
 pub use link::{Explore, Link, explore_logs, explore_trace, explore_traces, value_of_series};
-pub use panel::Panel;
+pub use mapping::{Mapping, MappingResult};
+pub use panel::{Panel, ValueDisplay};
+pub use period::Period;
 pub use target::{DataSource, Format, Query, Target};
 pub use transformation::Transformation;
+pub use unit::Unit;

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::heatmap::HeatmapOptions;
+use super::kind::{Chart, ChartStyle, Legend, LegendNumber, PanelKind, Stat, Table};
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
@@ -16,6 +17,28 @@ pub(super) enum Options {
     Logs(LogsOptions),
     AlertList(AlertListOptions),
     Text(TextOptions),
+}
+
+impl Options {
+    /// Returns the options of a kind of panel.
+    pub(super) fn of(kind: &PanelKind) -> Self {
+        match kind {
+            PanelKind::TimeSeries(chart) => Self::TimeSeries(TimeSeriesOptions {
+                legend: LegendOptions::of(chart.legend()),
+                tooltip: Tooltip::ALL_SERIES,
+            }),
+            PanelKind::StateTimeline => Self::StateTimeline(StateTimelineOptions::DEFAULT),
+            PanelKind::Stat(stat) => Self::Stat(StatOptions::of(stat)),
+            PanelKind::Bars => Self::BarGauge(BarGaugeOptions::DEFAULT),
+            PanelKind::Table(table) => Self::Table(TableOptions::of(table)),
+            PanelKind::Heatmap => Self::Heatmap(HeatmapOptions::DURATIONS),
+            PanelKind::Logs => Self::Logs(LogsOptions::DEFAULT),
+            PanelKind::Alerts(filter) => {
+                Self::AlertList(AlertListOptions::firing(filter.labels().to_owned()))
+            }
+            PanelKind::Text(text) => Self::Text(TextOptions::markdown(text.content().to_owned())),
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -38,15 +61,27 @@ pub(super) enum Custom {
     Table(TableCustom),
 }
 
+impl Custom {
+    /// Returns the options of the values of a kind of panel.
+    pub(super) fn of(kind: &PanelKind) -> Option<Self> {
+        match kind {
+            PanelKind::TimeSeries(chart) => Some(Self::TimeSeries(TimeSeriesCustom::of(chart))),
+            PanelKind::StateTimeline => Some(Self::StateTimeline(StateTimelineCustom::DEFAULT)),
+            PanelKind::Table(_) => Some(Self::Table(TableCustom::DEFAULT)),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct TimeSeriesOptions {
-    pub(super) legend: Legend,
+    pub(super) legend: LegendOptions,
     pub(super) tooltip: Tooltip,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Legend {
+pub(super) struct LegendOptions {
     pub(super) calcs: Vec<&'static str>,
     pub(super) display_mode: &'static str,
     pub(super) placement: &'static str,
@@ -57,7 +92,7 @@ pub(super) struct Legend {
     pub(super) sort_desc: Option<bool>,
 }
 
-impl Legend {
+impl LegendOptions {
     pub(super) const BELOW: Self = Self::below(true);
     pub(super) const NONE: Self = Self::below(false);
 
@@ -66,15 +101,22 @@ impl Legend {
         Self { calcs: Vec::new(), display_mode, placement, show_legend, sort_by: None, sort_desc: None }
     }
 
-    /// A legend table at the side, sorted by one of Grafana's calculations, whose column title is
-    /// also given.
-    pub(super) fn table(calculation: &'static str, title: &'static str) -> Self {
+    fn of(legend: Legend) -> Self {
+        let number = match legend {
+            Legend::Names => return Self::BELOW,
+            Legend::Table(number) => number,
+        };
+        let calculation = match number {
+            LegendNumber::Total => "sum",
+            LegendNumber::Max => "max",
+            LegendNumber::Last => "lastNotNull",
+        };
         Self {
             calcs: vec![calculation],
             display_mode: "table",
             placement: "right",
             show_legend: true,
-            sort_by: Some(title),
+            sort_by: Some(number.title()),
             sort_desc: Some(true),
         }
     }
@@ -109,7 +151,7 @@ pub(super) struct TimeSeriesCustom {
 }
 
 impl TimeSeriesCustom {
-    pub(super) const LINES: Self = Self {
+    const LINES: Self = Self {
         draw_style: "line",
         line_width: 1,
         fill_opacity: 8,
@@ -118,15 +160,46 @@ impl TimeSeriesCustom {
         bar_width_factor: None,
         axis_soft_min: 0.0,
         axis_soft_max: None,
-        stacking: Stacking { mode: "none", group: "A" },
+        stacking: Stacking::NONE,
         thresholds_style: ThresholdsStyle { mode: "off" },
     };
+
+    fn of(chart: &Chart) -> Self {
+        let style = match chart.style() {
+            ChartStyle::Lines => Self::LINES,
+            ChartStyle::StackedAreas => Self {
+                // With lines, a part of zero would be drawn as a line on top of the others.
+                line_width: 0,
+                fill_opacity: 60,
+                show_points: "never",
+                stacking: Stacking::NORMAL,
+                ..Self::LINES
+            },
+            ChartStyle::StackedBars => Self {
+                draw_style: "bars",
+                // A bar ends at its point, because it counts what happened before.
+                bar_alignment: Some(-1),
+                bar_width_factor: Some(0.95),
+                fill_opacity: 80,
+                show_points: "never",
+                stacking: Stacking::NORMAL,
+                ..Self::LINES
+            },
+        };
+        let mode = if chart.shows_thresholds() { "dashed" } else { "off" };
+        Self { axis_soft_max: chart.soft_max(), thresholds_style: ThresholdsStyle { mode }, ..style }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Stacking {
-    pub(super) mode: &'static str,
-    pub(super) group: &'static str,
+    mode: &'static str,
+    group: &'static str,
+}
+
+impl Stacking {
+    pub(super) const NONE: Self = Self { mode: "none", group: "A" };
+    const NORMAL: Self = Self { mode: "normal", group: "A" };
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -141,7 +214,7 @@ pub(super) struct StateTimelineOptions {
     merge_values: bool,
     row_height: f64,
     show_value: &'static str,
-    legend: Legend,
+    legend: LegendOptions,
     tooltip: Tooltip,
 }
 
@@ -151,7 +224,7 @@ impl StateTimelineOptions {
         merge_values: true,
         row_height: 0.8,
         show_value: "auto",
-        legend: Legend::NONE,
+        legend: LegendOptions::NONE,
         tooltip: Tooltip::ALL_SERIES,
     };
 }
@@ -181,36 +254,38 @@ impl ReduceOptions {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct StatOptions {
-    pub(super) color_mode: &'static str,
-    pub(super) graph_mode: &'static str,
+    color_mode: &'static str,
+    graph_mode: &'static str,
     justify_mode: &'static str,
     orientation: &'static str,
     percent_change_color_mode: &'static str,
     reduce_options: ReduceOptions,
     show_percent_change: bool,
-    pub(super) text_mode: &'static str,
+    text_mode: &'static str,
     wide_layout: bool,
 }
 
 impl StatOptions {
-    pub(super) const DEFAULT: Self = Self {
-        color_mode: "value",
-        graph_mode: "none",
-        justify_mode: "auto",
-        orientation: "auto",
-        percent_change_color_mode: "standard",
-        reduce_options: ReduceOptions::LAST,
-        show_percent_change: false,
-        text_mode: "auto",
-        wide_layout: true,
-    };
+    fn of(stat: &Stat) -> Self {
+        Self {
+            color_mode: if stat.paints_background() { "background" } else { "value" },
+            graph_mode: if stat.has_graph() { "area" } else { "none" },
+            justify_mode: "auto",
+            orientation: "auto",
+            percent_change_color_mode: "standard",
+            reduce_options: ReduceOptions::LAST,
+            show_percent_change: false,
+            text_mode: if stat.names_only() { "name" } else { "auto" },
+            wide_layout: true,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BarGaugeOptions {
     display_mode: &'static str,
-    legend: Legend,
+    legend: LegendOptions,
     max_viz_height: u16,
     min_viz_height: u16,
     min_viz_width: u16,
@@ -225,7 +300,7 @@ pub(super) struct BarGaugeOptions {
 impl BarGaugeOptions {
     pub(super) const DEFAULT: Self = Self {
         display_mode: "basic",
-        legend: Legend::NONE,
+        legend: LegendOptions::NONE,
         max_viz_height: 24,
         min_viz_height: 12,
         min_viz_width: 8,
@@ -244,19 +319,21 @@ pub(super) struct TableOptions {
     cell_height: &'static str,
     frame_index: u8,
     show_header: bool,
-    pub(super) sort_by: Vec<SortBy>,
+    sort_by: Vec<SortBy>,
 }
 
 impl TableOptions {
-    pub(super) const DEFAULT: Self =
-        Self { cell_height: "sm", frame_index: 0, show_header: true, sort_by: Vec::new() };
+    fn of(table: &Table) -> Self {
+        let sort_by = table.sorted_by().map(|column| SortBy { display_name: column.to_owned(), desc: true });
+        Self { cell_height: "sm", frame_index: 0, show_header: true, sort_by: sort_by.into_iter().collect() }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SortBy {
-    pub(super) display_name: String,
-    pub(super) desc: bool,
+    display_name: String,
+    desc: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]

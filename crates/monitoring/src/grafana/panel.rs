@@ -1,51 +1,55 @@
 //! A panel, from its queries to the display of their results.
 
-use super::field::{ColorMode, Thresholds};
-use super::heatmap::HeatmapOptions;
-use super::options::{
-    AlertListOptions, BarGaugeOptions, Custom, Legend, LogsOptions, Options, SortBy, StatOptions,
-    StateTimelineCustom, StateTimelineOptions, TableCustom, TableOptions, TextOptions, TimeSeriesCustom,
-    TimeSeriesOptions, Tooltip,
-};
+use super::color::{Color, ColorMode, Thresholds};
+use super::kind::{AlertFilter, Chart, ChartStyle, Legend, LegendNumber, Markdown, PanelKind, Stat, Table};
+use super::options::{Custom, Options};
 use super::panel_json::{Defaults, FieldConfig, GridPosition, PanelJson, PanelLink};
-use super::{Choice, Color, Link, Mapping, Override, Target, Transformation, Unit};
+use super::{Choice, Link, Mapping, Override, Period, Target, Transformation, Unit};
 
 /// One panel of a dashboard.
 #[derive(Clone, Debug)]
 pub struct Panel {
     pub(super) id: u16,
     pub(super) title: &'static str,
-    kind: &'static str,
+    kind: PanelKind,
     description: &'static str,
     pub(super) width: u8,
     targets: Vec<Target>,
-    unit: Option<Unit>,
-    decimals: Option<u8>,
-    min: Option<f64>,
-    max: Option<f64>,
-    no_value: Option<&'static str>,
-    thresholds: Thresholds,
-    color: ColorMode,
-    mappings: Vec<Mapping>,
-    field_links: Vec<Link>,
+    values: ValueDisplay,
     overrides: Vec<Override>,
-    custom: Option<Custom>,
-    options: Options,
     transformations: Vec<Transformation>,
-    interval: Option<&'static str>,
-    time_from: Option<&'static str>,
+    interval: Option<Period>,
+    looking_back: Option<Period>,
     links: Vec<Link>,
 }
 
+/// How a panel shows values.
+#[derive(Clone, Debug)]
+pub struct ValueDisplay {
+    /// The unit, if it is not a plain number.
+    pub unit: Option<Unit>,
+    /// Number of decimals, if it does not follow from the value.
+    pub decimals: Option<u8>,
+    /// Smallest value of the scale, if it does not follow from the values.
+    pub min: Option<f64>,
+    /// Largest value of the scale, if it does not follow from the values.
+    pub max: Option<f64>,
+    /// Text that replaces missing data.
+    pub nothing: Option<&'static str>,
+    /// The scale of colors.
+    pub thresholds: Thresholds,
+    /// How values get their colors.
+    pub color: ColorMode,
+    /// Texts that replace values. The first that fits wins.
+    pub mappings: Vec<Mapping>,
+    /// Links of each value.
+    pub links: Vec<Link>,
+}
+
 impl Panel {
-    fn new(
-        kind: &'static str,
-        id: u16,
-        title: &'static str,
-        description: &'static str,
-        options: Options,
-        custom: Option<Custom>,
-    ) -> Self {
+    fn new(kind: PanelKind, id: u16, title: &'static str, description: &'static str) -> Self {
+        let color =
+            if matches!(kind, PanelKind::TimeSeries(_)) { ColorMode::Palette } else { ColorMode::Thresholds };
         Self {
             id,
             title,
@@ -53,21 +57,21 @@ impl Panel {
             description,
             width: 6,
             targets: Vec::new(),
-            unit: None,
-            decimals: None,
-            min: None,
-            max: None,
-            no_value: None,
-            thresholds: Thresholds::new(Color::Green, &[]),
-            color: ColorMode::THRESHOLDS,
-            mappings: Vec::new(),
-            field_links: Vec::new(),
+            values: ValueDisplay {
+                unit: None,
+                decimals: None,
+                min: None,
+                max: None,
+                nothing: None,
+                thresholds: Thresholds::new(Color::Green, &[]),
+                color,
+                mappings: Vec::new(),
+                links: Vec::new(),
+            },
             overrides: Vec::new(),
-            custom,
-            options,
             transformations: Vec::new(),
             interval: None,
-            time_from: None,
+            looking_back: None,
             links: Vec::new(),
         }
     }
@@ -75,57 +79,50 @@ impl Panel {
     /// Creates a panel of lines over time. The id must never change, because links refer to it; the
     /// description says what to do.
     pub fn time_series(id: u16, title: &'static str, description: &'static str) -> Self {
-        let options = TimeSeriesOptions { legend: Legend::BELOW, tooltip: Tooltip::ALL_SERIES };
-        let custom = Custom::TimeSeries(TimeSeriesCustom::LINES);
-        let panel =
-            Self::new("timeseries", id, title, description, Options::TimeSeries(options), Some(custom));
-        Self { color: ColorMode::PALETTE, ..panel }
+        Self::new(PanelKind::TimeSeries(Chart::LINES), id, title, description)
     }
 
     /// Creates a panel of states over time.
     pub fn state_timeline(id: u16, title: &'static str, description: &'static str) -> Self {
-        let options = Options::StateTimeline(StateTimelineOptions::DEFAULT);
-        let custom = Custom::StateTimeline(StateTimelineCustom::DEFAULT);
-        Self::new("state-timeline", id, title, description, options, Some(custom))
+        Self::new(PanelKind::StateTimeline, id, title, description)
     }
 
     /// Creates a panel of large numbers.
     pub fn stat(id: u16, title: &'static str, description: &'static str) -> Self {
-        Self::new("stat", id, title, description, Options::Stat(StatOptions::DEFAULT), None)
+        Self::new(PanelKind::Stat(Stat::DEFAULT), id, title, description)
     }
 
     /// Creates a panel of horizontal bars.
     pub fn bars(id: u16, title: &'static str, description: &'static str) -> Self {
-        let options = Options::BarGauge(BarGaugeOptions::DEFAULT);
-        let panel = Self::new("bargauge", id, title, description, options, None);
-        Self { min: Some(0.0), ..panel }
+        let mut panel = Self::new(PanelKind::Bars, id, title, description);
+        panel.values.min = Some(0.0);
+        panel
     }
 
     /// Creates a panel with a table.
     pub fn table(id: u16, title: &'static str, description: &'static str) -> Self {
-        let options = Options::Table(TableOptions::DEFAULT);
-        Self::new("table", id, title, description, options, Some(Custom::Table(TableCustom::DEFAULT)))
+        Self::new(PanelKind::Table(Table { sorted_by: None }), id, title, description)
     }
 
     /// Creates a heat map of the distribution of durations over time.
     pub fn heatmap(id: u16, title: &'static str, description: &'static str) -> Self {
-        Self::new("heatmap", id, title, description, Options::Heatmap(HeatmapOptions::DURATIONS), None)
+        Self::new(PanelKind::Heatmap, id, title, description)
     }
 
     /// Creates a panel of log lines.
     pub fn logs(id: u16, title: &'static str, description: &'static str) -> Self {
-        Self::new("logs", id, title, description, Options::Logs(LogsOptions::DEFAULT), None)
+        Self::new(PanelKind::Logs, id, title, description)
     }
 
     /// Creates a list of the firing and pending alerts whose labels match.
     pub fn alerts(id: u16, title: &'static str, description: &'static str, label_filter: String) -> Self {
-        let options = Options::AlertList(AlertListOptions::firing(label_filter));
-        Self::new("alertlist", id, title, description, options, None)
+        let kind = PanelKind::Alerts(AlertFilter { labels: label_filter });
+        Self::new(kind, id, title, description)
     }
 
     /// Creates a panel with Markdown text.
     pub fn text(id: u16, title: &'static str, description: &'static str, markdown: String) -> Self {
-        Self::new("text", id, title, description, Options::Text(TextOptions::markdown(markdown)), None)
+        Self::new(PanelKind::Text(Markdown { content: markdown }), id, title, description)
     }
 
     /// Returns the id that links refer to.
@@ -133,9 +130,59 @@ impl Panel {
         self.id
     }
 
+    /// Returns the kind, with the settings that only it has.
+    pub fn kind(&self) -> &PanelKind {
+        &self.kind
+    }
+
     /// Returns whether the panel shows values over time.
     pub fn is_chart(&self) -> bool {
-        self.kind == "timeseries"
+        matches!(self.kind, PanelKind::TimeSeries(_))
+    }
+
+    /// Returns the title.
+    pub fn title(&self) -> &'static str {
+        self.title
+    }
+
+    /// Returns the description, which says what to do.
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// Returns the width, of 24 columns.
+    pub fn columns(&self) -> u8 {
+        self.width
+    }
+
+    /// Returns how values are shown.
+    pub fn values(&self) -> &ValueDisplay {
+        &self.values
+    }
+
+    /// Returns what single series or columns show in another way. Later ones win.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// Returns the transformations of the results, in order.
+    pub fn transformations(&self) -> &[Transformation] {
+        &self.transformations
+    }
+
+    /// Returns the minimum distance of two points.
+    pub fn least_interval(&self) -> Option<Period> {
+        self.interval
+    }
+
+    /// Returns the fixed time range before now, if the panel does not follow the dashboard's range.
+    pub fn fixed_range(&self) -> Option<Period> {
+        self.looking_back
+    }
+
+    /// Returns the links of the panel itself.
+    pub fn links(&self) -> &[Link] {
+        &self.links
     }
 
     /// Returns the queries.
@@ -158,27 +205,30 @@ impl Panel {
 
     /// Sets the unit of the values.
     #[must_use]
-    pub fn unit(self, unit: Unit) -> Self {
-        Self { unit: Some(unit), ..self }
+    pub fn unit(mut self, unit: Unit) -> Self {
+        self.values.unit = Some(unit);
+        self
     }
 
     /// Sets the number of decimals.
     #[must_use]
-    pub fn decimals(self, decimals: u8) -> Self {
-        Self { decimals: Some(decimals), ..self }
+    pub fn decimals(mut self, decimals: u8) -> Self {
+        self.values.decimals = Some(decimals);
+        self
     }
 
     /// Sets the scale of the values from zero to `max`.
     #[must_use]
-    pub fn up_to(self, max: f64) -> Self {
-        Self { min: Some(0.0), max: Some(max), ..self }
+    pub fn up_to(mut self, max: f64) -> Self {
+        (self.values.min, self.values.max) = (Some(0.0), Some(max));
+        self
     }
 
     /// Extends the axis to this value even if no data reaches it, so that small changes look small.
     #[must_use]
     pub fn at_least_to(mut self, value: f64) -> Self {
-        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            custom.axis_soft_max = Some(value);
+        if let PanelKind::TimeSeries(chart) = &mut self.kind {
+            chart.soft_max = Some(value);
         }
         self
     }
@@ -186,8 +236,8 @@ impl Panel {
     /// Sets the text that replaces missing data.
     #[must_use]
     pub fn when_nothing(mut self, text: &'static str) -> Self {
-        self.no_value = Some(text);
-        self.mappings.push(Mapping::nothing(text));
+        self.values.nothing = Some(text);
+        self.values.mappings.push(Mapping::nothing(text));
         self
     }
 
@@ -195,30 +245,31 @@ impl Panel {
     /// lines.
     #[must_use]
     pub fn thresholds(mut self, base: Color, steps: &[(f64, Color)]) -> Self {
-        self.thresholds = Thresholds::new(base, steps);
-        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            custom.thresholds_style.mode = "dashed";
+        self.values.thresholds = Thresholds::new(base, steps);
+        if let PanelKind::TimeSeries(chart) = &mut self.kind {
+            chart.shows_thresholds = true;
         }
         self
     }
 
     /// Sets one color for all values.
     #[must_use]
-    pub fn color(self, color: Color) -> Self {
-        Self { color: ColorMode::fixed(color), ..self }
+    pub fn color(mut self, color: Color) -> Self {
+        self.values.color = ColorMode::Fixed(color);
+        self
     }
 
     /// Adds texts that replace values.
     #[must_use]
     pub fn mapping(mut self, mapping: Mapping) -> Self {
-        self.mappings.push(mapping);
+        self.values.mappings.push(mapping);
         self
     }
 
     /// Adds a link to the values.
     #[must_use]
     pub fn value_link(mut self, link: Link) -> Self {
-        self.field_links.push(link);
+        self.values.links.push(link);
         self
     }
 
@@ -245,42 +296,33 @@ impl Panel {
 
     /// Sets the minimum distance of two points.
     #[must_use]
-    pub fn interval(self, interval: &'static str) -> Self {
+    pub fn interval(self, interval: Period) -> Self {
         Self { interval: Some(interval), ..self }
     }
 
     /// Sets a fixed time range, whatever the dashboard's range.
     #[must_use]
-    pub fn looking_back(self, time: &'static str) -> Self {
-        Self { time_from: Some(time), ..self }
+    pub fn looking_back(self, period: Period) -> Self {
+        Self { looking_back: Some(period), ..self }
     }
 
     /// Draws stacked bars instead of lines. A bar is at least four points of a metric wide, because
     /// a narrower one would count nothing.
     #[must_use]
     pub fn stacked_bars(mut self) -> Self {
-        self.interval = self.interval.or(Some("1m"));
-        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            custom.draw_style = "bars";
-            // A bar ends at its point, because it counts what happened before.
-            custom.bar_alignment = Some(-1);
-            custom.bar_width_factor = Some(0.95);
-            custom.fill_opacity = 80;
-            custom.show_points = "never";
-            custom.stacking.mode = "normal";
-        }
-        self
+        self.interval = self.interval.or(Some(Period::Minutes(1)));
+        self.style(ChartStyle::StackedBars)
     }
 
     /// Draws stacked areas instead of lines.
     #[must_use]
-    pub fn stacked(mut self) -> Self {
-        if let Some(Custom::TimeSeries(custom)) = &mut self.custom {
-            // With lines, a part of zero would be drawn as a line on top of the others.
-            custom.line_width = 0;
-            custom.fill_opacity = 60;
-            custom.show_points = "never";
-            custom.stacking.mode = "normal";
+    pub fn stacked(self) -> Self {
+        self.style(ChartStyle::StackedAreas)
+    }
+
+    fn style(mut self, style: ChartStyle) -> Self {
+        if let PanelKind::TimeSeries(chart) = &mut self.kind {
+            chart.style = style;
         }
         self
     }
@@ -288,24 +330,24 @@ impl Panel {
     /// Adds a legend table with the total of each series.
     #[must_use]
     pub fn legend_totals(self) -> Self {
-        self.legend(Legend::table("sum", "Total"))
+        self.legend(LegendNumber::Total)
     }
 
     /// Adds a legend table with the maximum of each series.
     #[must_use]
     pub fn legend_maxima(self) -> Self {
-        self.legend(Legend::table("max", "Max"))
+        self.legend(LegendNumber::Max)
     }
 
     /// Adds a legend table with the last value of each series.
     #[must_use]
     pub fn legend_last(self) -> Self {
-        self.legend(Legend::table("lastNotNull", "Last *"))
+        self.legend(LegendNumber::Last)
     }
 
-    fn legend(mut self, legend: Legend) -> Self {
-        if let Options::TimeSeries(options) = &mut self.options {
-            options.legend = legend;
+    fn legend(mut self, number: LegendNumber) -> Self {
+        if let PanelKind::TimeSeries(chart) = &mut self.kind {
+            chart.legend = Legend::Table(number);
         }
         self
     }
@@ -313,8 +355,8 @@ impl Panel {
     /// Paints the whole panel in the color of its value.
     #[must_use]
     pub fn background(mut self) -> Self {
-        if let Options::Stat(options) = &mut self.options {
-            options.color_mode = "background";
+        if let PanelKind::Stat(stat) = &mut self.kind {
+            stat.paints_background = true;
         }
         self
     }
@@ -322,8 +364,8 @@ impl Panel {
     /// Draws the history of the number behind it.
     #[must_use]
     pub fn with_graph(mut self) -> Self {
-        if let Options::Stat(options) = &mut self.options {
-            options.graph_mode = "area";
+        if let PanelKind::Stat(stat) = &mut self.kind {
+            stat.has_graph = true;
         }
         self
     }
@@ -331,8 +373,8 @@ impl Panel {
     /// Shows the names of the series instead of their values.
     #[must_use]
     pub fn names_only(mut self) -> Self {
-        if let Options::Stat(options) = &mut self.options {
-            options.text_mode = "name";
+        if let PanelKind::Stat(stat) = &mut self.kind {
+            stat.names_only = true;
         }
         self
     }
@@ -340,40 +382,41 @@ impl Panel {
     /// Sorts the rows of a table by this column, in descending order.
     #[must_use]
     pub fn sorted_by(mut self, column: &str) -> Self {
-        if let Options::Table(options) = &mut self.options {
-            options.sort_by = vec![SortBy { display_name: column.to_owned(), desc: true }];
+        if let PanelKind::Table(table) = &mut self.kind {
+            table.sorted_by = Some(column.to_owned());
         }
         self
     }
 
     pub(super) fn render(&self, x: u8, y: u16, height: u8, choices: &[Choice]) -> PanelJson<'_> {
+        let values = &self.values;
         PanelJson {
             id: self.id,
-            r#type: self.kind,
+            r#type: self.kind.name(),
             title: self.title,
             description: self.description,
             grid_pos: GridPosition { h: height, w: self.width, x, y },
-            datasource: self.targets.first().map(|target| target.source.reference()),
+            datasource: self.targets.first().map(|target| target.source().reference()),
             targets: ('A'..='Z').zip(&self.targets).map(|(id, target)| target.render(id, choices)).collect(),
             field_config: FieldConfig {
                 defaults: Defaults {
-                    unit: self.unit,
-                    decimals: self.decimals,
-                    min: self.min,
-                    max: self.max,
-                    no_value: self.no_value,
-                    color: &self.color,
-                    thresholds: &self.thresholds,
-                    mappings: &self.mappings,
-                    links: &self.field_links,
-                    custom: self.custom.as_ref(),
+                    unit: values.unit,
+                    decimals: values.decimals,
+                    min: values.min,
+                    max: values.max,
+                    no_value: values.nothing,
+                    color: &values.color,
+                    thresholds: &values.thresholds,
+                    mappings: &values.mappings,
+                    links: &values.links,
+                    custom: Custom::of(&self.kind),
                 },
                 overrides: &self.overrides,
             },
-            options: &self.options,
+            options: Options::of(&self.kind),
             transformations: &self.transformations,
             interval: self.interval,
-            time_from: self.time_from,
+            time_from: self.looking_back,
             links: self.links.iter().map(PanelLink::new).collect(),
         }
     }

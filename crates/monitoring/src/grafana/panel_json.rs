@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use super::field::{ColorMode, Thresholds};
+use super::color::{ColorMode, Thresholds};
 use super::options::{Custom, Options};
 use super::target::{DataSourceRef, TargetJson};
-use super::{Link, Mapping, Override, Transformation, Unit};
+use super::{Link, Mapping, Override, Period, Transformation, Unit};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,13 +19,13 @@ pub(super) struct PanelJson<'a> {
     pub(super) datasource: Option<DataSourceRef>,
     pub(super) targets: Vec<TargetJson>,
     pub(super) field_config: FieldConfig<'a>,
-    pub(super) options: &'a Options,
+    pub(super) options: Options,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) transformations: &'a [Transformation],
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) interval: Option<&'static str>,
+    pub(super) interval: Option<Period>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) time_from: Option<&'static str>,
+    pub(super) time_from: Option<Period>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) links: Vec<PanelLink<'a>>,
 }
@@ -64,7 +64,7 @@ pub(super) struct Defaults<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) links: &'a [Link],
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) custom: Option<&'a Custom>,
+    pub(super) custom: Option<Custom>,
 }
 
 /// A link of a panel has the same form as a dashboard's.
