@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::exemplars::ExemplarStore;
 use super::{
-    Appended, DropReason, Dropped, Histogram, Labels, Limits, MetricSource, Origin, Points, Sample, SeriesId,
-    Usage, Value,
+    Appended, DropReason, Dropped, Exemplar, Exemplars, Histogram, Labels, Limits, MetricSource, Origin,
+    Points, Sample, SeriesId, Usage, Value,
 };
 
 /// Samples of all series, within [`Limits`].
@@ -16,6 +17,7 @@ pub struct MetricStore {
     series: Vec<Series>,
     by_key: HashMap<(Arc<str>, Labels), SeriesId>,
     by_name: HashMap<Arc<str>, Vec<SeriesId>>,
+    exemplars: ExemplarStore,
     dropped: Dropped,
 }
 
@@ -33,6 +35,7 @@ impl MetricStore {
             series: Vec::new(),
             by_key: HashMap::new(),
             by_name: HashMap::new(),
+            exemplars: ExemplarStore::default(),
             dropped: Dropped::default(),
         }
     }
@@ -97,6 +100,20 @@ impl MetricStore {
         self.by_key.insert(key, id);
         self.by_name.entry(name).or_default().push(id);
         Ok(id)
+    }
+
+    /// Keeps examples of series that have samples.
+    pub fn append_exemplars(&mut self, exemplars: Vec<Exemplars>) {
+        for Exemplars { name, labels, exemplars } in exemplars {
+            if let Some(id) = self.by_key.get(&(name, labels)) {
+                self.exemplars.add(*id, exemplars);
+            }
+        }
+    }
+
+    /// Returns the newest examples of a series, oldest first.
+    pub fn exemplars(&self, series: SeriesId) -> impl Iterator<Item = &Exemplar> {
+        self.exemplars.get(series)
     }
 
     /// Rolls up and removes what is too old. Call it about once a minute.
