@@ -25,12 +25,12 @@ fn the_examples_of_logging_ask_for_what_exists() {
     let text = std::fs::read_to_string(files::repository().join("docs/LOGGING.md")).expect("the document");
     let failed = || lines(SERVER_REQUEST).at_least(Level::Error);
     let logql = [
-        failed().text().to_owned(),
-        all_lines().of_trace(TRACE).text().to_owned(),
-        all_lines().caused_by_trace(TRACE).text().to_owned(),
-        failed().most_affected(Field::key(&keys::ORGANIZATION_ID), 10),
-        all_lines().of_users().is_variable(Field::key(&keys::USER_ID), USER).text().to_owned(),
-        lines(JOB_RUN).is(JobOutcome::Dead).text().to_owned(),
+        failed().text(),
+        all_lines().of_trace(TRACE).text(),
+        all_lines().caused_by_trace(TRACE).text(),
+        failed().most_affected(Field::key(&keys::ORGANIZATION_ID), 10).text(),
+        all_lines().of_users().is_variable(Field::key(&keys::USER_ID), USER).text(),
+        lines(JOB_RUN).is(JobOutcome::Dead).text(),
     ];
     assert_eq!(blocks(&text, "logql"), logql.into());
     let traceql = [

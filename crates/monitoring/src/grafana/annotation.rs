@@ -7,11 +7,8 @@ use signal::builtin::PROCESS_UPTIME;
 
 use super::choice::narrow_series;
 use super::target::DataSourceRef;
-use super::{Choice, DataSource};
-use crate::query::{BuildCommit, BuildVersion, Grouping, Instance, Vector, builds, firing_alerts, select};
-
-/// Minimum distance of two points. Shorter events may be missed.
-const STEP: &str = "60s";
+use super::{Choice, Color, DataSource, Period};
+use crate::query::{BuildCommit, BuildVersion, Expression, Instance, builds, firing_alerts, select};
 
 /// Age up to which a process counts as new: two steps, so that none is missed.
 const YOUNG: Duration = Duration::from_mins(2);
@@ -24,10 +21,10 @@ pub(super) struct Annotation {
     datasource: DataSourceRef,
     enable: bool,
     hide: bool,
-    icon_color: &'static str,
+    icon_color: Color,
     target: AnnotationTarget,
     expr: String,
-    step: &'static str,
+    step: Period,
     title_format: &'static str,
     text_format: &'static str,
 }
@@ -37,48 +34,78 @@ pub(super) struct Annotation {
 struct AnnotationTarget {
     ref_id: &'static str,
     expr: String,
-    interval: &'static str,
+    interval: Period,
     legend_format: &'static str,
 }
 
-/// Appearance of one kind of annotation.
-struct Mark {
-    name: &'static str,
-    color: &'static str,
-    title: &'static str,
-    text: &'static str,
+/// What the charts of a dashboard mark, at the times at which a query has series.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// Name of the kind of mark.
+    pub name: &'static str,
+    /// Its color.
+    pub color: Color,
+    /// Title of one mark, which may contain `{{label}}`.
+    pub title: &'static str,
+    /// Text of one mark, which may contain `{{label}}`.
+    pub text: &'static str,
+    /// The query. Each series is a mark, which lasts as long as the series has values.
+    pub expression: Expression,
+}
+
+/// Minimum distance of two points of a query for marks. Shorter events may be missed.
+pub const MARK_STEP: Period = Period::Seconds(60);
+
+/// Returns what charts mark: releases, starts of processes, and alerts that fire.
+pub fn marks(choices: &[Choice]) -> Vec<Mark> {
+    vec![releases(choices), restarts(choices), alerts()]
+}
+
+/// Marks the times at which a new version begins to run. Every build knows its commit or the
+/// digest of its sources, so two builds of the same version differ.
+fn releases(choices: &[Choice]) -> Mark {
+    let shortly_before = Duration::from_mins(5);
+    let now = builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>();
+    let before = builds().offset(shortly_before).now().count_by_both::<BuildVersion, BuildCommit, _, _>();
+    Mark {
+        name: "Releases",
+        color: Color::Blue,
+        title: "Release {{version}}",
+        text: "{{commit}}",
+        expression: narrow_series(now.unless(before).expression(), choices),
+    }
+}
+
+/// Marks the start times of processes.
+fn restarts(choices: &[Choice]) -> Mark {
+    let uptime = select(&PROCESS_UPTIME).now().min_by::<Instance, _>();
+    Mark {
+        name: "Starts",
+        color: Color::Purple,
+        title: "{{instance}} started",
+        text: "",
+        expression: narrow_series(uptime.below(YOUNG.as_secs_f64()).expression(), choices),
+    }
+}
+
+/// Marks the periods in which an alert fires.
+fn alerts() -> Mark {
+    Mark {
+        name: "Alerts",
+        color: Color::Red,
+        title: "{{alertname}}",
+        text: "{{severity}}",
+        expression: firing_alerts().into_expression(),
+    }
 }
 
 impl Annotation {
     pub(super) fn all(choices: &[Choice]) -> Vec<Self> {
-        vec![Self::releases(choices), Self::restarts(choices), Self::alerts()]
+        marks(choices).into_iter().map(Self::of).collect()
     }
 
-    /// Marks the times at which a new version begins to run. Every build knows its commit or the
-    /// digest of its sources, so two builds of the same version differ.
-    fn releases(choices: &[Choice]) -> Self {
-        let shortly_before = Duration::from_mins(5);
-        let now = builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>();
-        let before = builds().offset(shortly_before).now().count_by_both::<BuildVersion, BuildCommit, _, _>();
-        let mark = Mark { name: "Releases", color: "blue", title: "Release {{version}}", text: "{{commit}}" };
-        Self::of(&mark, &now.unless(before), choices)
-    }
-
-    /// Marks the start times of processes.
-    fn restarts(choices: &[Choice]) -> Self {
-        let uptime = select(&PROCESS_UPTIME).now().min_by::<Instance, _>();
-        let mark = Mark { name: "Starts", color: "purple", title: "{{instance}} started", text: "" };
-        Self::of(&mark, &uptime.below(YOUNG.as_secs_f64()), choices)
-    }
-
-    /// Marks the periods in which an alert fires.
-    fn alerts() -> Self {
-        let mark = Mark { name: "Alerts", color: "red", title: "{{alertname}}", text: "{{severity}}" };
-        Self::of(&mark, &firing_alerts(), &[])
-    }
-
-    fn of<G: Grouping>(mark: &Mark, query: &Vector<G>, choices: &[Choice]) -> Self {
-        let expr = narrow_series(query.expression(), choices).to_string();
+    fn of(mark: Mark) -> Self {
+        let expr = mark.expression.to_string();
         Self {
             name: mark.name,
             datasource: DataSource::Prometheus.reference(),
@@ -88,11 +115,11 @@ impl Annotation {
             target: AnnotationTarget {
                 ref_id: mark.name,
                 expr: expr.clone(),
-                interval: STEP,
+                interval: MARK_STEP,
                 legend_format: mark.title,
             },
             expr,
-            step: STEP,
+            step: MARK_STEP,
             title_format: mark.title,
             text_format: mark.text,
         }

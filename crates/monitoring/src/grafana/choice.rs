@@ -3,48 +3,15 @@
 //! Panels do not name environment and process: every query about the application is narrowed when
 //! its dashboard is rendered. So no query can forget to.
 
-use catalogue::recorded::resource::DEPLOYMENT_ENVIRONMENT_NAME;
 use serde::Serialize;
 use signal::metric::prometheus_label;
 
 use super::DataSource;
 use super::target::DataSourceRef;
 use crate::query::{
-    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Environment, Expression, Instance, LabelName,
-    MatchOperator, Matcher, Source,
+    APPLICATION_SERIES, Choice, Environment, Expression, Instance, LabelName, Lines, MatchOperator, Matcher,
+    Source, Spans,
 };
-
-/// A variable that can be chosen at the top of a dashboard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Deployments, by the operator's name for them.
-    Environment,
-    /// Processes, by `service.instance.id`.
-    Instance,
-    /// Route templates.
-    Route,
-    /// A request id, as shown to users.
-    RequestId,
-}
-
-impl Choice {
-    /// The variables that narrow charts about the application.
-    pub const PROCESSES: &'static [Self] = &[Self::Environment, Self::Instance];
-
-    /// Returns the name of the variable in queries.
-    pub const fn variable(self) -> &'static str {
-        match self {
-            Self::Environment => "$environment",
-            Self::Instance => "$instance",
-            Self::Route => "$route",
-            Self::RequestId => "${request_id}",
-        }
-    }
-
-    fn name(self) -> &'static str {
-        self.variable().trim_matches(['$', '{', '}'])
-    }
-}
 
 /// Narrows a PromQL expression to the chosen environment and processes. Only series of the application have
 /// these labels.
@@ -70,22 +37,16 @@ pub(super) fn narrow_series(expression: &Expression, choices: &[Choice]) -> Expr
     narrowed
 }
 
-/// Narrows a LogQL expression to the chosen environment, which `variable` refers to.
-pub(super) fn narrow_lines(expression: &str, choices: &[Choice], variable: &str) -> String {
-    if !choices.contains(&Choice::Environment) {
-        return expression.to_owned();
-    }
-    let label = prometheus_label(Environment::KEY);
-    expression.replace(APPLICATION_LINES, &format!("{APPLICATION_LINES}, {label}=~\"{variable}\""))
+/// Narrows a query to the chosen environment, which `variable` refers to. Processes are chosen in charts only.
+pub(super) fn narrow_lines(lines: &Lines, choices: &[Choice], variable: &'static str) -> Lines {
+    let lines = lines.clone();
+    if choices.contains(&Choice::Environment) { lines.in_environment(variable) } else { lines }
 }
 
-/// Narrows a TraceQL expression to the chosen environment, which `variable` refers to.
-pub(super) fn narrow_spans(expression: &str, choices: &[Choice], variable: &str) -> String {
-    if !choices.contains(&Choice::Environment) {
-        return expression.to_owned();
-    }
-    let condition = format!("{APPLICATION_SPANS} && resource.{DEPLOYMENT_ENVIRONMENT_NAME}=~\"{variable}\"");
-    expression.replace(APPLICATION_SPANS, &condition)
+/// Narrows a query to the chosen environment, which `variable` refers to.
+pub(super) fn narrow_spans(spans: &Spans, choices: &[Choice], variable: &'static str) -> Spans {
+    let spans = spans.clone();
+    if choices.contains(&Choice::Environment) { spans.in_environment(variable) } else { spans }
 }
 
 /// A variable in Grafana's JSON.
@@ -220,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::peers::{ScrapeJob, UP};
-    use crate::query::{Window, select};
+    use crate::query::{Window, all_lines, select, spans};
 
     #[test]
     fn queries_about_the_application_are_narrowed_to_what_is_chosen() {
@@ -242,16 +203,10 @@ mod tests {
 
     #[test]
     fn lines_and_traces_are_narrowed_to_the_environment() {
-        let lines = crate::query::all_lines().text().to_owned();
-        assert_eq!(
-            narrow_lines(&lines, Choice::PROCESSES, "$environment"),
-            r#"{service_namespace="socialize", deployment_environment_name=~"$environment"}"#
-        );
-        assert_eq!(narrow_lines(&lines, &[], "$environment"), lines);
-        let spans = crate::query::spans().text();
-        assert_eq!(
-            narrow_spans(&spans, Choice::PROCESSES, "x"),
-            r#"{resource.service.namespace="socialize" && resource.deployment.environment.name=~"x"}"#
-        );
+        let narrowed = narrow_lines(&all_lines(), Choice::PROCESSES, "$environment");
+        assert_eq!(narrowed, all_lines().in_environment("$environment"));
+        assert_eq!(narrow_lines(&all_lines(), &[], "$environment"), all_lines());
+        assert_eq!(narrow_spans(&spans(), Choice::PROCESSES, "x"), spans().in_environment("x"));
+        assert_eq!(narrow_spans(&spans(), &[Choice::RequestId], "x"), spans());
     }
 }

@@ -18,19 +18,39 @@ pub struct Link {
     title: String,
     url: String,
     target_blank: bool,
+    #[serde(skip)]
+    destination: Destination,
+}
+
+/// What a link shows. Values may be variables of Grafana: [`value_of_series`], or `${__data.fields.Name}` for
+/// the value of a column in the same row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// A dashboard, with the same time range.
+    Dashboard(DashboardUid),
+    /// Log lines.
+    Lines(Lines),
+    /// Traces.
+    Traces(Spans),
+    /// The trace with this id.
+    Trace(String),
 }
 
 impl Link {
     /// Links to a dashboard, with the same time range.
     pub fn dashboard(title: &str, uid: DashboardUid) -> Self {
-        let uid = uid.as_str();
-        let url = format!("/d/{uid}?${{__url_time_range}}");
-        Self { title: title.to_owned(), url, target_blank: false }
+        let url = format!("/d/{}?${{__url_time_range}}", uid.as_str());
+        Self { title: title.to_owned(), url, target_blank: false, destination: Destination::Dashboard(uid) }
     }
 
     /// Returns the title.
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// Returns what the link shows.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
     }
 
     /// Returns the address in Grafana.
@@ -50,24 +70,24 @@ const ENVIRONMENT: &str = "${environment:pipe}";
 
 /// Links to these traces in Explore.
 pub fn explore_traces(title: &str, spans: &Spans) -> Link {
-    let query = narrow_spans(&spans.text(), Choice::PROCESSES, ENVIRONMENT);
-    of_panel(title, &Explore::Traces(query))
+    let query = narrow_spans(spans, Choice::PROCESSES, ENVIRONMENT);
+    of_panel(title, &Explore::Traces(query.text()), Destination::Traces(spans.clone()))
 }
 
 /// Links to these lines in Explore.
 pub fn explore_logs(title: &str, lines: &Lines) -> Link {
-    let query = narrow_lines(lines.text(), Choice::PROCESSES, ENVIRONMENT);
-    of_panel(title, &Explore::Logs(query))
+    let query = narrow_lines(lines, Choice::PROCESSES, ENVIRONMENT);
+    of_panel(title, &Explore::Logs(query.text()), Destination::Lines(lines.clone()))
 }
 
 /// Links to the trace with this id in Explore.
 pub fn explore_trace(title: &str, id: &str) -> Link {
-    of_panel(title, &Explore::Traces(id.to_owned()))
+    of_panel(title, &Explore::Traces(id.to_owned()), Destination::Trace(id.to_owned()))
 }
 
-fn of_panel(title: &str, query: &Explore) -> Link {
+fn of_panel(title: &str, query: &Explore, destination: Destination) -> Link {
     let url = query.path("${__from}", "${__to}");
-    Link { title: title.to_owned(), url, target_blank: true }
+    Link { title: title.to_owned(), url, target_blank: true, destination }
 }
 
 /// A query to be opened in Explore.

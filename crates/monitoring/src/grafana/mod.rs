@@ -21,12 +21,13 @@ mod target;
 mod transformation;
 mod unit;
 
-pub use choice::Choice;
+pub use crate::query::Choice;
+pub use annotation::{MARK_STEP, Mark, marks};
 pub use color::{Color, ColorMode, Threshold, Thresholds};
 pub use dashboard::{Band, Dashboard};
 pub use field::{Axis, Cell, DrawStyle, Override, Property, Stacked};
 pub use kind::{AlertFilter, Chart, ChartStyle, Legend, LegendNumber, Markdown, PanelKind, Stat, Table};
-pub use link::{Explore, Link, explore_logs, explore_trace, explore_traces, value_of_series};
+pub use link::{Destination, Explore, Link, explore_logs, explore_trace, explore_traces, value_of_series};
 pub use mapping::{Mapping, MappingResult};
 pub use panel::{Panel, ValueDisplay};
 pub use period::Period;

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::Choice;
 use super::choice::{narrow_lines, narrow_series, narrow_spans};
-use crate::query::{Distribution, Expression, Grouping, Lines, Spans, Vector};
+use crate::query::{Choice, Distribution, Expression, Grouping, LineQuery, Lines, Spans, Vector};
 
 /// The stores, by their names in `deploy/grafana/provisioning`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,15 +61,15 @@ pub enum Query {
     },
     /// The newest log lines.
     Lines {
-        /// LogQL.
-        expr: String,
+        /// The query.
+        lines: Lines,
         /// Maximum number of lines.
         most: u16,
     },
     /// Numbers of log lines.
     LineCount {
-        /// LogQL.
-        expr: String,
+        /// The query.
+        query: LineQuery,
         /// Name of each series, which may contain `{{label}}`.
         legend: String,
         /// True for one value at the end of the range, false for a value at each point of the panel.
@@ -78,8 +77,8 @@ pub enum Query {
     },
     /// The newest traces.
     Traces {
-        /// TraceQL.
-        query: String,
+        /// The query.
+        spans: Spans,
         /// Maximum number of traces.
         limit: u8,
     },
@@ -148,20 +147,20 @@ impl Target {
     pub fn lines(lines: &Lines) -> Self {
         Self {
             source: DataSource::Loki,
-            query: Query::Lines { expr: lines.text().to_owned(), most: 200 },
+            query: Query::Lines { lines: lines.clone(), most: 200 },
             exemplars: false,
         }
     }
 
     /// Queries a LogQL metric at the end of the range.
-    pub fn line_counts(expr: String, legend: &str) -> Self {
-        let query = Query::LineCount { expr, legend: legend.to_owned(), instant: true };
+    pub fn line_counts(query: LineQuery, legend: &str) -> Self {
+        let query = Query::LineCount { query, legend: legend.to_owned(), instant: true };
         Self { source: DataSource::Loki, query, exemplars: false }
     }
 
     /// Queries a LogQL metric over time.
-    pub fn line_rates(expr: String, legend: &str) -> Self {
-        let query = Query::LineCount { expr, legend: legend.to_owned(), instant: false };
+    pub fn line_rates(query: LineQuery, legend: &str) -> Self {
+        let query = Query::LineCount { query, legend: legend.to_owned(), instant: false };
         Self { source: DataSource::Loki, query, exemplars: false }
     }
 
@@ -169,7 +168,7 @@ impl Target {
     pub fn traces(spans: &Spans) -> Self {
         Self {
             source: DataSource::Tempo,
-            query: Query::Traces { query: spans.text(), limit: 20 },
+            query: Query::Traces { spans: spans.clone(), limit: 20 },
             exemplars: false,
         }
     }
@@ -190,10 +189,13 @@ impl Target {
         let mut query = self.query.clone();
         match &mut query {
             Query::Series { expression, .. } => *expression = narrow_series(expression, choices),
-            Query::Lines { expr, .. } | Query::LineCount { expr, .. } => {
-                *expr = narrow_lines(expr, choices, environment);
+            Query::Lines { lines, .. } => *lines = narrow_lines(lines, choices, environment),
+            Query::LineCount { query, .. } => {
+                if choices.contains(&Choice::Environment) {
+                    *query = query.clone().in_environment(environment);
+                }
             }
-            Query::Traces { query, .. } => *query = narrow_spans(query, choices, environment),
+            Query::Traces { spans, .. } => *spans = narrow_spans(spans, choices, environment),
         }
         query
     }
@@ -207,8 +209,9 @@ impl Target {
     pub fn text(&self) -> String {
         match &self.query {
             Query::Series { expression, .. } => expression.to_string(),
-            Query::Lines { expr, .. } | Query::LineCount { expr, .. } => expr.clone(),
-            Query::Traces { query, .. } => query.clone(),
+            Query::Lines { lines, .. } => lines.text(),
+            Query::LineCount { query, .. } => query.text(),
+            Query::Traces { spans, .. } => spans.text(),
         }
     }
 
@@ -229,29 +232,29 @@ impl Target {
                     exemplar: self.exemplars,
                 })
             }
-            Query::Lines { expr, most } => TargetJson::Loki(LokiTarget {
+            Query::Lines { lines, most } => TargetJson::Loki(LokiTarget {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr,
+                expr: lines.text(),
                 query_type: "range",
                 legend_format: None,
                 max_lines: Some(most),
             }),
-            Query::LineCount { expr, legend, instant } => TargetJson::Loki(LokiTarget {
+            Query::LineCount { query, legend, instant } => TargetJson::Loki(LokiTarget {
                 ref_id,
                 datasource,
                 editor_mode: "code",
-                expr,
+                expr: query.text(),
                 query_type: if instant { "instant" } else { "range" },
                 legend_format: Some(legend),
                 max_lines: None,
             }),
-            Query::Traces { query, limit } => TargetJson::Tempo(TempoTarget {
+            Query::Traces { spans, limit } => TargetJson::Tempo(TempoTarget {
                 ref_id,
                 datasource,
                 query_type: "traceql",
-                query,
+                query: spans.text(),
                 limit,
                 table_type: "traces",
                 filters: [],

@@ -326,15 +326,20 @@ impl fmt::Display for Selection {
     }
 }
 
+impl MatchOperator {
+    pub(super) const fn symbol(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::NotEqual => "!=",
+            Self::Matches => "=~",
+            Self::MatchesNot => "!~",
+        }
+    }
+}
+
 impl fmt::Display for Matcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let operator = match self.operator {
-            MatchOperator::Equal => "=",
-            MatchOperator::NotEqual => "!=",
-            MatchOperator::Matches => "=~",
-            MatchOperator::MatchesNot => "!~",
-        };
-        write!(f, "{}{operator}\"{}\"", self.label, self.value)
+        write!(f, "{}{}\"{}\"", self.label, self.operator.symbol(), self.value)
     }
 }
 

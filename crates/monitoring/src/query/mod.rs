@@ -96,30 +96,34 @@
 //! `http_server_request_duration_seconds`: each query about the application selects its `job`. One
 //! Prometheus is expected to hold one deployment of Socialize.
 
+mod choice;
 mod duration;
 mod expression;
+mod field;
 mod labels;
+mod lines;
 mod selector;
-mod stores;
+mod spans;
 mod vector;
 mod window;
 
+pub use choice::Choice;
 pub use duration::{Scale, duration_text};
 pub use expression::{
     Aggregation, Expression, HistogramFunction, MatchOperator, Matcher, Operator, RangeFunction, Selection,
     Source,
 };
+pub use field::Field;
 pub use labels::{
     AlertName, AlertSeverity, Both, Build, BuildCommit, BuildVersion, CallFailure, ClientCall, Environment,
     First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource,
     ResponseStatus, Route, Second, ServerRequest, Total,
 };
+pub use lines::{LineCondition, LineQuery, Lines, all_lines, lines};
 pub use selector::{
-    Distribution, FILE_SEGMENTS, Level, Limit, Queried, Selector, builds, calls, firing_alerts, requests,
-    select, unmatched_requests,
+    APPLICATION_SERIES, Distribution, FILE_SEGMENTS, Level, Limit, Queried, Selector, builds, calls,
+    firing_alerts, requests, select, unmatched_requests,
 };
-pub use stores::{
-    APPLICATION_LINES, APPLICATION_SERIES, APPLICATION_SPANS, Field, Lines, Spans, all_lines, lines, spans,
-};
+pub use spans::{SpanCondition, Spans, spans};
 pub use vector::{Recording, Samples, Vector};
 pub use window::Window;

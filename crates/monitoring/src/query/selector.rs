@@ -10,16 +10,16 @@ use signal::metric::{
 };
 use signal::{ClosedSet, DatabaseOutcome, ErrorType};
 
+use super::choice::Choice;
 use super::labels::{
     AlertName, AlertSeverity, Both, Build, ClientCall, DatabaseCall, RequestFailure, ResponseStatus, Route,
 };
-use super::stores::NAMESPACE;
+use super::lines::NAMESPACE;
 use super::{
     Aggregation, Expression, Grouping, HasLabel, HistogramFunction, LabelName, MatchOperator, Matcher,
     Operator, RangeFunction, Samples, Selection, ServerRequest, Source, Vector, Window,
 };
 use crate::exporters::ExporterMetric;
-use crate::grafana::Choice;
 use crate::peers::ForeignMetric;
 
 /// A metric that a query can name. Its type tells whether it is the application's. So a query about
@@ -80,6 +80,10 @@ pub struct Selector<L, K> {
 pub fn select<M: Queried>(metric: &M) -> Selector<M::Labels, M::Kind> {
     Selector::all(metric.description(), M::SOURCE)
 }
+
+/// PromQL matcher for the application's series, whose `job` is built from `service.namespace` and
+/// `service.name`.
+pub const APPLICATION_SERIES: &str = "job=~\"socialize/.+\"";
 
 /// Returns the matcher for the application's own series. Prometheus builds `job` from
 /// `service.namespace` and `service.name`.
@@ -524,5 +528,15 @@ impl Distribution {
     /// Returns the PromQL text.
     pub fn text(&self) -> String {
         self.expression.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_is_chosen_by_its_namespace() {
+        assert_eq!(of_application().to_string(), APPLICATION_SERIES);
     }
 }

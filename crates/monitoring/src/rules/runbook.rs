@@ -132,7 +132,7 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
     if let Some(lines) = alert.runbook.confirm.iter().find_map(customers) {
         out.push_str("**Who is affected**\n\n");
         for (says, field) in [("Organizations", &keys::ORGANIZATION_ID), ("Users", &keys::USER_ID)] {
-            let query = lines.most_affected(Field::key(field), MOST_AFFECTED);
+            let query = lines.most_affected(Field::key(field), MOST_AFFECTED).text();
             push_query(&mut out, says, "logql", &query, &Explore::Logs(query.clone()), grafana);
         }
     }
@@ -161,7 +161,7 @@ fn push_look(out: &mut String, look: &Look, grafana: &str) {
             (says, "promql", query.to_string(), Explore::Metrics(query.to_string()))
         }
         Look::Logs(says, lines) => {
-            let query = lines.text().to_owned();
+            let query = lines.text();
             (says, "logql", query.clone(), Explore::Logs(query))
         }
         Look::Traces(says, spans) => (says, "traceql", spans.text(), Explore::Traces(spans.text())),

@@ -1,0 +1,408 @@
+//! Queries for log lines, which render to LogQL.
+
+use std::fmt::{self, Write};
+
+use signal::Level;
+use signal::metric::{Label, prometheus_label};
+
+use super::choice::Choice;
+use super::expression::MatchOperator;
+use super::field::Field;
+use super::labels::{Environment, LabelName, Route};
+
+/// The namespace of every line and span of Socialize, as the collector sends it.
+pub(super) const NAMESPACE: &str = "socialize";
+
+/// LogQL matcher for the application's lines.
+const APPLICATION_LINES: &str = "service_namespace=\"socialize\"";
+
+/// Loki's name for a line's level as the application wrote it.
+const LEVEL: &str = "severity_text";
+
+/// Beginnings of the events of processes about themselves.
+const ABOUT_PROCESSES: &[&str] = &["server", "telemetry", "log", "panic"];
+
+/// A query for log lines, newest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    conditions: Vec<LineCondition>,
+    environment: Option<&'static str>,
+    shown: Vec<Field>,
+}
+
+/// A condition on a log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineCondition {
+    /// The event has this name.
+    Event(&'static str),
+    /// The event has another name.
+    NotEvent(&'static str),
+    /// The event is a business fact.
+    BusinessFact,
+    /// The name of the event begins with one of these.
+    EventBegins(&'static [&'static str]),
+    /// The level is this one or a more severe one.
+    AtLeast(Level),
+    /// A comparison of a field. A field that the line does not have is empty.
+    Field {
+        /// The field.
+        field: Field,
+        /// The comparison.
+        operator: MatchOperator,
+        /// A value, a regular expression, or a variable of Grafana.
+        value: String,
+    },
+}
+
+/// Selects the log lines of one event. The stored line is the event's name; everything else is
+/// structured metadata.
+pub fn lines(event: &'static str) -> Lines {
+    all_lines().when(LineCondition::Event(event))
+}
+
+/// Selects the log lines of all events.
+pub fn all_lines() -> Lines {
+    Lines { conditions: Vec::new(), environment: None, shown: Vec::new() }
+}
+
+impl Lines {
+    /// Keeps only lines with this value.
+    #[must_use]
+    pub fn is<A: Label>(self, value: A) -> Self {
+        self.matching(Field::label::<A>(), MatchOperator::Equal, value.as_str())
+    }
+
+    /// Keeps only lines without this value.
+    #[must_use]
+    pub fn is_not<A: Label>(self, value: A) -> Self {
+        self.matching(Field::label::<A>(), MatchOperator::NotEqual, value.as_str())
+    }
+
+    /// Keeps only lines of at least this level.
+    #[must_use]
+    pub fn at_least(self, level: Level) -> Self {
+        self.when(LineCondition::AtLeast(level))
+    }
+
+    /// Keeps only lines of other events.
+    #[must_use]
+    pub fn not(self, event: &'static str) -> Self {
+        self.when(LineCondition::NotEvent(event))
+    }
+
+    /// Keeps only business facts. Their names begin alike, as those of their counters do.
+    #[must_use]
+    pub fn of_users(self) -> Self {
+        self.when(LineCondition::BusinessFact)
+    }
+
+    /// Keeps only lines of processes about themselves: starts, stops, panics and lost telemetry.
+    #[must_use]
+    pub fn about_processes(self) -> Self {
+        self.when(LineCondition::EventBegins(ABOUT_PROCESSES))
+    }
+
+    /// Keeps only lines whose field equals a variable of Grafana, such as the clicked value.
+    #[must_use]
+    pub fn is_variable(self, field: Field, variable: &str) -> Self {
+        self.matching(field, MatchOperator::Equal, variable)
+    }
+
+    /// Keeps only lines of the trace that a variable of Grafana names. Matches nothing while the
+    /// variable is empty.
+    #[must_use]
+    pub fn of_trace(self, variable: &str) -> Self {
+        self.is_variable(Field::TRACE, variable).with(Field::TRACE)
+    }
+
+    /// Keeps only lines of later operations that the trace caused, such as jobs. Matches nothing
+    /// while the variable is empty.
+    #[must_use]
+    pub fn caused_by_trace(self, variable: &str) -> Self {
+        self.is_variable(Field::LINKED_TRACE, variable).with(Field::LINKED_TRACE)
+    }
+
+    /// Returns whether the lines name a customer, as those of requests and of publishing do.
+    pub fn name_customers(&self) -> bool {
+        let events =
+            [signal::events::SERVER_REQUEST, catalogue::metrics::PUBLISHING_DELIVERIES.description().name];
+        events.iter().any(|event| self.conditions.contains(&LineCondition::Event(event)))
+    }
+
+    /// Keeps only lines of requests to the routes that are chosen at the top of the dashboard.
+    #[must_use]
+    pub fn of_chosen_routes(self) -> Self {
+        self.matching(Field::label::<Route>(), MatchOperator::Matches, Choice::Route.variable())
+    }
+
+    /// Keeps only lines that have a field.
+    #[must_use]
+    pub fn with(self, field: Field) -> Self {
+        self.matching(field, MatchOperator::NotEqual, "")
+    }
+
+    /// Keeps only lines of the environments that a variable of Grafana names.
+    #[must_use]
+    pub fn in_environment(self, variable: &'static str) -> Self {
+        Self { environment: Some(variable), ..self }
+    }
+
+    /// Shows fields after the event, so that a line can be read without opening it.
+    #[must_use]
+    pub fn showing(mut self, fields: &[Field]) -> Self {
+        self.shown.extend(fields);
+        self
+    }
+
+    /// Counts the lines over the range of a dashboard, by a field.
+    pub fn count_by(&self, field: Field) -> LineQuery {
+        LineQuery::CountBy { lines: self.clone(), field }
+    }
+
+    /// Returns the values of a field that occur in most lines over the range of a dashboard, such
+    /// as the customers that a failure affects.
+    pub fn most_affected(&self, field: Field, most: u8) -> LineQuery {
+        LineQuery::MostAffected { lines: self.clone().with(field), field, most }
+    }
+
+    /// Returns the number of distinct values of a field over the range of a dashboard.
+    pub fn number_affected(&self, field: Field) -> LineQuery {
+        LineQuery::NumberAffected { lines: self.clone().with(field), field }
+    }
+
+    /// Counts the lines at each point of a panel, by level.
+    pub fn count_by_level(&self) -> LineQuery {
+        LineQuery::CountByLevel { lines: self.clone() }
+    }
+
+    fn matching(self, field: Field, operator: MatchOperator, value: &str) -> Self {
+        self.when(LineCondition::Field { field, operator, value: value.to_owned() })
+    }
+
+    fn when(mut self, condition: LineCondition) -> Self {
+        self.conditions.push(condition);
+        self
+    }
+
+    /// Returns the conditions, which all hold.
+    pub fn conditions(&self) -> &[LineCondition] {
+        &self.conditions
+    }
+
+    /// Returns the fields that are shown after the event.
+    pub fn shown(&self) -> &[Field] {
+        &self.shown
+    }
+
+    /// Returns the LogQL text.
+    pub fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{APPLICATION_LINES}")?;
+        if let Some(variable) = self.environment {
+            write!(f, ", {}=~\"{variable}\"", prometheus_label(Environment::KEY))?;
+        }
+        f.write_char('}')?;
+        for condition in &self.conditions {
+            write!(f, " {condition}")?;
+        }
+        if !self.shown.is_empty() {
+            f.write_str(" | line_format `{{__line__}}")?;
+            for field in &self.shown {
+                write!(f, " {{{{.{}}}}}", field.metadata())?;
+            }
+            f.write_char('`')?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for LineCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(name) => write!(f, "|= `{name}`"),
+            Self::NotEvent(name) => write!(f, "!= `{name}`"),
+            Self::BusinessFact => write!(f, "|= `{NAMESPACE}.`"),
+            Self::EventBegins(beginnings) => write!(f, "|~ `^({})`", beginnings.join("|")),
+            Self::AtLeast(level) => write!(f, "| severity_number >= {}", level.severity_number()),
+            Self::Field { field, operator, value } => {
+                // A variable with several values contains backslashes, which raw quotes would double.
+                let quote = match operator {
+                    MatchOperator::Equal | MatchOperator::NotEqual => '`',
+                    MatchOperator::Matches | MatchOperator::MatchesNot => '"',
+                };
+                write!(f, "| {}{}{quote}{value}{quote}", field.metadata(), operator.symbol())
+            }
+        }
+    }
+}
+
+/// A query for numbers of log lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineQuery {
+    /// Number of lines within the range of a dashboard, for each value of a field.
+    CountBy {
+        /// The counted lines.
+        lines: Lines,
+        /// The field.
+        field: Field,
+    },
+    /// The values of a field that occur in most lines within the range of a dashboard.
+    MostAffected {
+        /// The counted lines, all of which have the field.
+        lines: Lines,
+        /// The field.
+        field: Field,
+        /// Maximum number of values.
+        most: u8,
+    },
+    /// Number of distinct values of a field within the range of a dashboard.
+    NumberAffected {
+        /// The counted lines, all of which have the field.
+        lines: Lines,
+        /// The field.
+        field: Field,
+    },
+    /// Number of lines between two points of a panel, for each level.
+    CountByLevel {
+        /// The counted lines.
+        lines: Lines,
+    },
+}
+
+impl LineQuery {
+    /// Returns the counted lines.
+    pub fn lines(&self) -> &Lines {
+        match self {
+            Self::CountBy { lines, .. }
+            | Self::MostAffected { lines, .. }
+            | Self::NumberAffected { lines, .. }
+            | Self::CountByLevel { lines } => lines,
+        }
+    }
+
+    /// Keeps only lines of the environments that a variable of Grafana names.
+    #[must_use]
+    pub fn in_environment(mut self, variable: &'static str) -> Self {
+        match &mut self {
+            Self::CountBy { lines, .. }
+            | Self::MostAffected { lines, .. }
+            | Self::NumberAffected { lines, .. }
+            | Self::CountByLevel { lines } => lines.environment = Some(variable),
+        }
+        self
+    }
+
+    /// Returns the LogQL text.
+    pub fn text(&self) -> String {
+        let in_range = |lines, field: &Field| {
+            format!("sum by ({}) (count_over_time({lines} [$__range]))", field.metadata())
+        };
+        match self {
+            Self::CountBy { lines, field } => in_range(lines, field),
+            Self::MostAffected { lines, field, most } => format!("topk({most}, {})", in_range(lines, field)),
+            Self::NumberAffected { lines, field } => format!("count({})", in_range(lines, field)),
+            Self::CountByLevel { lines } => format!("sum by ({LEVEL}) (count_over_time({lines} [$__auto]))"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catalogue::events;
+    use catalogue::keys;
+    use catalogue::labels::JobKind;
+    use signal::JobOutcome;
+
+    use super::*;
+    use crate::query::RequestMethod;
+
+    #[test]
+    fn lines_are_chosen_by_event_field_and_severity() {
+        let dead =
+            lines(events::JOB_RUN).is(JobOutcome::Dead).is_not(JobKind::SendEmail).at_least(Level::Warn);
+        assert_eq!(
+            dead.text(),
+            concat!(
+                r#"{service_namespace="socialize"} |= `job.run` | outcome=`dead` "#,
+                "| job_kind!=`send_email` | severity_number >= 13"
+            )
+        );
+    }
+
+    #[test]
+    fn lines_can_be_shown_and_counted_by_field() {
+        let fields = [Field::label::<RequestMethod>(), Field::label::<Route>(), Field::key(&keys::USER_ID)];
+        assert_eq!(
+            all_lines().showing(&fields).text(),
+            concat!(
+                r#"{service_namespace="socialize"} "#,
+                "| line_format `{{__line__}} {{.http_request_method}} {{.http_route}} {{.user_id}}`"
+            )
+        );
+        assert_eq!(
+            lines(events::JOB_RUN).count_by(Field::ERROR_CAUSE).text(),
+            r#"sum by (error_cause) (count_over_time({service_namespace="socialize"} |= `job.run` [$__range]))"#
+        );
+        let variable = "${__data.fields.Route}";
+        assert_eq!(
+            all_lines().not(events::JOB_RUN).is_variable(Field::label::<Route>(), variable).text(),
+            r#"{service_namespace="socialize"} != `job.run` | http_route=`${__data.fields.Route}`"#
+        );
+    }
+
+    #[test]
+    fn customers_are_counted_in_the_lines_that_name_them() {
+        let failed = lines(signal::events::SERVER_REQUEST).at_least(Level::Error);
+        assert!(failed.name_customers() && !lines(events::JOB_RUN).name_customers());
+        assert_eq!(
+            failed.most_affected(Field::key(&keys::ORGANIZATION_ID), 10).text(),
+            concat!(
+                "topk(10, sum by (organization_id) (count_over_time(",
+                r#"{service_namespace="socialize"} |= `http.server.request` "#,
+                "| severity_number >= 17 | organization_id!=`` [$__range])))"
+            )
+        );
+        assert_eq!(
+            failed.number_affected(Field::key(&keys::USER_ID)).text(),
+            concat!(
+                "count(sum by (user_id) (count_over_time(",
+                r#"{service_namespace="socialize"} |= `http.server.request` "#,
+                "| severity_number >= 17 | user_id!=`` [$__range])))"
+            )
+        );
+    }
+
+    #[test]
+    fn an_empty_box_chooses_nothing() {
+        assert_eq!(
+            all_lines().of_trace("${request_id}").text(),
+            r#"{service_namespace="socialize"} | trace_id=`${request_id}` | trace_id!=``"#
+        );
+        assert_eq!(
+            all_lines().caused_by_trace("${request_id}").text(),
+            r#"{service_namespace="socialize"} | link_trace_id=`${request_id}` | link_trace_id!=``"#
+        );
+    }
+
+    #[test]
+    fn lines_are_narrowed_to_the_environment() {
+        let failed = all_lines().at_least(Level::Error).in_environment("$environment");
+        let narrowed = r#"{service_namespace="socialize", deployment_environment_name=~"$environment"}"#;
+        assert_eq!(failed.text(), format!("{narrowed} | severity_number >= 17"));
+        assert_eq!(
+            all_lines().count_by_level().in_environment("$environment").text(),
+            format!("sum by (severity_text) (count_over_time({narrowed} [$__auto]))")
+        );
+    }
+
+    #[test]
+    fn the_application_is_chosen_by_its_namespace() {
+        assert!(APPLICATION_LINES.ends_with(&format!("=\"{NAMESPACE}\"")));
+        assert_eq!(NAMESPACE, catalogue::recorded::SERVICE_NAMESPACE);
+    }
+}
