@@ -203,7 +203,7 @@ fn a_restart_reads_the_newest_lines_of_all_files() {
     for event in missing {
         assert!(events.contains(&event.as_str()), "{event}");
     }
-    logs.append("api.jsonl", &line(3001, "new"));
+    logs.append("api.jsonl", &line(3002, "new"));
     logs.append("api.000001.jsonl", &line(3001, "old"));
     assert_eq!(logs.events(), "old new");
 }

@@ -3,6 +3,7 @@
 mod field_value;
 pub mod lines;
 pub mod metrics;
+mod packed;
 pub mod spans;
 mod value_test;
 

@@ -1,9 +1,13 @@
 //! Log lines in packed blocks.
 
+mod block;
 mod line;
 mod parse;
+mod scan;
 mod search;
 mod store;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use line::{LINK_TRACE_ID, Line, Position, SPAN_ID, TRACE_ID};

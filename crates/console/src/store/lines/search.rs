@@ -31,7 +31,8 @@ impl LineCondition {
             Self::Event(test) => test.accepts_text(&line.event),
             Self::Field(name, test) => test.accepts(line.field(name)),
             Self::Trace(id) => {
-                !id.is_empty() && (line.text(TRACE_ID) == *id || line.text(LINK_TRACE_ID) == *id)
+                let names = |name: &str| [TRACE_ID, LINK_TRACE_ID].contains(&name);
+                !id.is_empty() && line.fields.iter().any(|(name, value)| names(name) && value.text() == *id)
             }
             Self::AnyField(value) => {
                 *line.event == **value || line.fields.iter().any(|(_, field)| field.text() == *value)

@@ -1,22 +1,34 @@
 //! The store of lines.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use signal::ClosedSet;
 use tokio::sync::watch;
 
-use super::line::{Line, Position};
+use super::block::{Block, OpenBlock, Row, Summary, View};
+use super::line::Line;
+use super::scan::Scan;
 use super::search::{Counts, Found, Groups, LEVELS, Search};
 use super::usage::{LineRefusal, LineUsage};
+use crate::store::packed::Shared;
 
 /// Maximum number of steps of counts over time.
 const MOST_STEPS: i64 = 2000;
+/// Maximum number of distinct values that are counted.
+const MOST_GROUPS: usize = 50_000;
 
-/// Log lines in memory, within a bound. The files that they were read from are the durable copy.
+/// Log lines in packed blocks, within a bound of memory. The files that they were read from are the
+/// durable copy.
 #[derive(Debug)]
 pub struct LineStore {
-    lines: Vec<Line>,
+    /// In the order of reading.
+    blocks: Vec<Block>,
+    open: OpenBlock,
+    bytes: usize,
     bound: usize,
+    evicted: u64,
+    /// Time up to which lines may be missing because they made room.
+    evicted_until: Option<i64>,
     refused: [u64; LineRefusal::ALL.len()],
     appended: watch::Sender<u64>,
 }
@@ -33,13 +45,50 @@ impl LineStore {
 
     /// Creates an empty store that uses at most `bound` bytes of memory.
     pub fn new(bound: usize) -> Self {
-        Self { lines: Vec::new(), bound, refused: Default::default(), appended: watch::Sender::new(0) }
+        Self {
+            blocks: Vec::new(),
+            open: OpenBlock::new(1),
+            bytes: 0,
+            bound,
+            evicted: 0,
+            evicted_until: None,
+            refused: Default::default(),
+            appended: watch::Sender::new(0),
+        }
     }
 
     /// Adds lines, in any order of their times.
     pub fn append(&mut self, lines: impl IntoIterator<Item = Line>) {
-        self.lines.extend(lines);
-        self.appended.send_replace(self.lines.len() as u64);
+        for line in lines {
+            self.open.append(&line);
+            if self.open.is_full() {
+                self.pack();
+            }
+        }
+        let next = self.open.summary.first + u64::from(self.open.summary.lines);
+        self.appended.send_replace(next - 1);
+    }
+
+    fn pack(&mut self) {
+        let next = self.open.summary.last() + 1;
+        let block = std::mem::replace(&mut self.open, OpenBlock::new(next)).pack();
+        self.bytes += block.bytes();
+        self.blocks.push(block);
+        while self.bytes + self.open.bytes() > self.bound {
+            let oldest = self.blocks.iter().enumerate().min_by_key(|(_, block)| block.summary.newest);
+            let Some((place, _)) = oldest else { break };
+            let block = self.blocks.remove(place);
+            self.bytes -= block.bytes();
+            self.evicted += u64::from(block.summary.lines);
+            self.evicted_until = self.evicted_until.max(Some(block.summary.newest));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn pack_now(&mut self) {
+        if !self.open.is_empty() {
+            self.pack();
+        }
     }
 
     /// Counts lines that were not kept.
@@ -55,10 +104,33 @@ impl LineStore {
 
     /// Returns the newest lines that fulfil a search, newest first.
     pub fn search(&self, search: &Search) -> Vec<Found> {
-        let mut found: Vec<Found> =
-            self.matching(search).map(|(position, line)| Found { position, line: line.clone() }).collect();
-        found.sort_unstable_by_key(|found| std::cmp::Reverse(found.position));
-        found.truncate(search.most);
+        let scan = Scan::new(search);
+        let mut found: Vec<Found> = Vec::new();
+        for block in self.newest_first() {
+            let limit = found.last().filter(|_| found.len() >= search.most).map(|found| found.position);
+            if search.most == 0 || limit.is_some_and(|limit| limit.at > block.summary().newest) {
+                break;
+            }
+            if !scan.may_have(block.summary()) {
+                continue;
+            }
+            block.read(|view| {
+                let mut rows = Vec::new();
+                scan.rows(block.summary().first, view, |row| {
+                    if limit.is_none_or(|limit| row.position > limit) {
+                        rows.push(row);
+                    }
+                });
+                rows.sort_unstable_by_key(|row: &Row<'_>| Reverse(row.position));
+                rows.truncate(search.most);
+                let mut shared = Shared::default();
+                let line =
+                    |row: Row<'_>| Some(Found { position: row.position, line: view.line(row, &mut shared)? });
+                found.extend(rows.into_iter().filter_map(line));
+            });
+            found.sort_unstable_by_key(|found| Reverse(found.position));
+            found.truncate(search.most);
+        }
         found
     }
 
@@ -68,11 +140,25 @@ impl LineStore {
         let step = step.max(length.div_euclid(MOST_STEPS)).max(1);
         let number = length.saturating_add(step - 1) / step;
         let mut steps = vec![[0; LEVELS]; usize::try_from(number).unwrap_or(0)];
-        for (position, line) in self.matching(search) {
-            let index = usize::try_from((position.at - search.from) / step).unwrap_or(usize::MAX);
-            if let Some(counts) = steps.get_mut(index) {
-                counts[line.level.index()] += 1;
+        let index = |at: i64| usize::try_from((at - search.from) / step).unwrap_or(usize::MAX);
+        let scan = Scan::new(search);
+        for block in self.newest_first().into_iter().filter(|block| scan.may_have(block.summary())) {
+            let summary = block.summary();
+            if scan.has_all(summary) && index(summary.oldest) == index(summary.newest) {
+                if let Some(counts) = steps.get_mut(index(summary.oldest)) {
+                    for (level, count) in summary.levels.iter().enumerate() {
+                        counts[level] += if scan.accepts_level(level) { u64::from(*count) } else { 0 };
+                    }
+                }
+                continue;
             }
+            block.read(|view| {
+                scan.rows(summary.first, view, |row| {
+                    if let Some(counts) = steps.get_mut(index(row.position.at)) {
+                        counts[view.shapes[row.shape].level as usize] += 1;
+                    }
+                });
+            });
         }
         Counts { from: search.from, step, steps }
     }
@@ -81,48 +167,93 @@ impl LineStore {
     pub fn groups(&self, search: &Search, field: &str, most: usize) -> Groups {
         let mut counts: HashMap<String, u64> = HashMap::new();
         let mut groups = Groups::default();
-        for (_, line) in self.matching(search) {
-            groups.lines += 1;
-            let value = line.text(field);
-            if !value.is_empty() {
-                groups.with_field += 1;
-                *counts.entry(value.into_owned()).or_default() += 1;
-            }
+        let scan = Scan::new(search);
+        for block in self.newest_first().into_iter().filter(|block| scan.may_have(block.summary())) {
+            block.read(|view| {
+                let place = |fields: &[(u32, _)]| {
+                    fields.iter().position(|(name, _)| view.texts.get(*name as usize) == Some(&field))
+                };
+                let places: Vec<_> = view.shapes.iter().map(|shape| place(&shape.fields)).collect();
+                scan.rows(block.summary().first, view, |row| {
+                    groups.lines += 1;
+                    let value = places[row.shape].and_then(|place| view.text_of(row, place));
+                    let Some(value) = value.filter(|value| !value.is_empty()) else { return };
+                    groups.with_field += 1;
+                    if let Some(count) = counts.get_mut(&value) {
+                        *count += 1;
+                    } else if counts.len() < MOST_GROUPS {
+                        counts.insert(value, 1);
+                    } else {
+                        groups.is_capped = true;
+                    }
+                });
+            });
         }
         groups.distinct = counts.len();
         groups.top = counts.into_iter().collect();
-        groups.top.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        groups.top.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         groups.top.truncate(most);
         groups
     }
 
-    fn matching<'a>(&'a self, search: &'a Search) -> impl Iterator<Item = (Position, &'a Line)> {
-        self.lines.iter().zip(1..).filter_map(move |(line, number)| {
-            let position = Position { at: line.at, number };
-            let is_wanted = (search.from..search.until).contains(&line.at)
-                && search.before.is_none_or(|before| position < before)
-                && search.newer_than.is_none_or(|last| number > last)
-                && search.conditions.iter().all(|condition| condition.accepts(line));
-            is_wanted.then_some((position, line))
-        })
+    fn newest_first(&self) -> Vec<AnyBlock<'_>> {
+        let mut blocks: Vec<_> = self.blocks.iter().map(AnyBlock::Packed).collect();
+        if !self.open.is_empty() {
+            blocks.push(AnyBlock::Open(&self.open));
+        }
+        blocks.sort_by_key(|block| Reverse(block.summary().newest));
+        blocks
     }
 
-    /// Returns the Unix time in microseconds since which the store has lines.
+    fn summaries(&self) -> impl Iterator<Item = &Summary> {
+        let open = Some(&self.open.summary).filter(|summary| summary.lines > 0);
+        self.blocks.iter().map(|block| &block.summary).chain(open)
+    }
+
+    /// Returns the Unix time in microseconds since which the store has all lines that were read.
     pub fn oldest(&self) -> Option<i64> {
-        self.lines.iter().map(|line| line.at).min()
+        let oldest = self.summaries().map(|summary| summary.oldest).min()?;
+        Some(self.evicted_until.map_or(oldest, |until| until.max(oldest)))
     }
 
     /// Returns what the store holds and what it refused.
     pub fn usage(&self) -> LineUsage {
         let refused = LineRefusal::ALL.iter().map(|reason| (*reason, self.refused[*reason as usize]));
         LineUsage {
-            lines: self.lines.len() as u64,
-            bytes: 0,
+            lines: self.summaries().map(|summary| u64::from(summary.lines)).sum(),
+            bytes: self.bytes + self.open.bytes(),
             bound: self.bound,
             oldest: self.oldest(),
-            newest: self.lines.iter().map(|line| line.at).max(),
-            evicted: 0,
+            newest: self.summaries().map(|summary| summary.newest).max(),
+            evicted: self.evicted,
             refused: refused.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+/// A block, packed or not.
+enum AnyBlock<'a> {
+    Packed(&'a Block),
+    Open(&'a OpenBlock),
+}
+
+impl AnyBlock<'_> {
+    fn summary(&self) -> &Summary {
+        match self {
+            Self::Packed(block) => &block.summary,
+            Self::Open(block) => &block.summary,
+        }
+    }
+
+    fn read(&self, read: impl FnOnce(&View<'_>)) {
+        match self {
+            Self::Open(block) => read(&block.view()),
+            Self::Packed(block) => {
+                let bytes = block.inflate().unwrap_or_default();
+                if let Some(view) = View::read(&bytes) {
+                    read(&view);
+                }
+            }
         }
     }
 }
