@@ -54,8 +54,8 @@ pub fn host_name() -> Option<String> {
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// Three numbers of two files are all that is needed. `procfs` would parse and allocate every field
-/// of both at each export, and add its crates below everything that uses telemetry.
+/// Reads only the fields that are exported. `procfs` would parse and allocate every field of both
+/// files at each export, and add its crates below everything that uses telemetry.
 #[cfg(target_os = "linux")]
 mod linux {
     use std::fs;

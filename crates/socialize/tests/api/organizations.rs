@@ -51,6 +51,30 @@ async fn a_refused_or_failed_creation_is_not_counted() {
     assert_eq!((test.count(CREATED), rows(&test).await), (0, 0));
 }
 
+/// The trigger raises what Postgres raises when it cannot extend a file.
+#[tokio::test]
+async fn while_the_disk_of_postgres_is_full_writes_are_refused_for_now() {
+    let test = TestApp::start().await;
+    let user = test.user("ada").await;
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as
+           $$ begin raise exception 'could not extend file' using errcode = 'disk_full'; end $$;
+         create trigger refuse before insert on organizations execute function refuse()",
+    )
+    .execute(test.pool())
+    .await
+    .expect("a trigger");
+    let refused = test.post(user, "/v1/organizations", json!({"name": "A"})).await;
+    let refused = refused.expect_error(503, "unavailable");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!((test.count(CREATED), rows(&test).await), (0, 0));
+    let lines = test.log_lines();
+    let request =
+        lines.iter().find(|line| line["http.route"] == "/v1/organizations").expect("a line of the request");
+    assert_eq!(request["error.cause"], "storage_full");
+    test.get(user, "/v1/organizations").await.expect(200);
+}
+
 #[tokio::test]
 async fn a_repeated_idempotency_key_gets_the_first_answer() {
     let test = TestApp::start().await;
