@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use console::settings::ConsoleArguments;
 
 /// Shows Socialize at work.
 #[derive(Parser)]
@@ -21,6 +22,9 @@ pub(crate) enum Command {
     Demo(Box<DemoArguments>),
     /// Let simulated teams use a running Socialize
     Simulate(Box<SimulateArguments>),
+    /// Run the console until standard input ends; the demo does
+    #[command(hide = true)]
+    Console(Box<ConsoleArguments>),
 }
 
 /// Settings of the `demo` command.
@@ -53,6 +57,9 @@ pub(crate) struct DemoArguments {
     /// Address of the private operations listener [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDRESS")]
     pub operations_listen: Option<String>,
+    /// Address of the console, or `none` [default: 127.0.0.1:3001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub console_listen: Option<String>,
     /// Print plain lines instead of the live view
     #[arg(long)]
     pub plain: bool,

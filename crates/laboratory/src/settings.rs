@@ -1,6 +1,6 @@
 //! Checked settings of `demo` and `simulate`.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,9 +27,23 @@ pub(crate) struct DemoSettings {
     pub behaviour: Behaviour,
     /// If true, plain lines are printed instead of the live view.
     pub plain: bool,
+    /// The console; `None` if it is not wanted, or if telemetry is sent elsewhere.
+    pub console: Option<ConsoleOfDemo>,
     /// Settings of the server. Database and secret are known only when the data directory is open,
     /// and are set then.
     pub serve: Settings,
+}
+
+/// Settings of the demo's console.
+pub(crate) struct ConsoleOfDemo {
+    /// Address of the pages.
+    pub address: SocketAddr,
+    /// Address to which the server sends its telemetry.
+    pub otlp_address: SocketAddr,
+    /// Directory of the console's store.
+    pub data: PathBuf,
+    /// Pattern of the server's log files.
+    pub logs: PathBuf,
 }
 
 /// All settings of `simulate`.
@@ -66,6 +80,11 @@ const LENGTHS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::fro
 const DEFAULT_RATE: f64 = 20.0;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_OPERATIONS_LISTEN: &str = "127.0.0.1:9464";
+const DEFAULT_CONSOLE_LISTEN: &str = "127.0.0.1:3001";
+/// Port of OTLP over HTTP.
+const OTLP_PORT: u16 = 4318;
+/// Value of `--console-listen` for no console.
+const NO_CONSOLE: &str = "none";
 
 impl DemoSettings {
     /// Checks all settings and reports all errors together. From the environment, only the
@@ -91,6 +110,7 @@ impl DemoSettings {
         if public == operations && public.port() != 0 {
             mistakes.add("--operations-listen", "must differ from --listen: it is private");
         }
+        let console = console(&mut mistakes, arguments, variables);
         let database_url = arguments.database_url.as_ref().map(Secret::new);
         if let Some(url) = &database_url
             && !is_postgres(url)
@@ -108,9 +128,37 @@ impl DemoSettings {
             postgres_binaries: arguments.postgres_binaries.clone(),
             behaviour,
             plain: arguments.plain,
-            serve: serve(arguments, public, operations, variables)?,
+            serve: serve(arguments, public, operations, console.as_ref(), variables)?,
+            console,
         })
     }
+}
+
+/// Returns the settings of the console, unless it is not wanted or telemetry is sent elsewhere.
+fn console(
+    mistakes: &mut Mistakes,
+    arguments: &DemoArguments,
+    variables: &[(String, String)],
+) -> Option<ConsoleOfDemo> {
+    let listen = arguments.console_listen.as_deref();
+    let sends_elsewhere = variables.iter().any(|(name, value)| {
+        name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT") && !value.is_empty()
+    });
+    if listen == Some(NO_CONSOLE) || sends_elsewhere {
+        return None;
+    }
+    let directory = &arguments.data_directory;
+    Some(ConsoleOfDemo {
+        address: address(mistakes, "--console-listen", listen, DEFAULT_CONSOLE_LISTEN),
+        otlp_address: free_address(OTLP_PORT).or_else(|| free_address(0))?,
+        data: directory.join("console"),
+        logs: directory.join("logs").join("socialize*.jsonl"),
+    })
+}
+
+/// Returns a loopback address with this port, or any if it is zero, unless it is taken.
+fn free_address(port: u16) -> Option<SocketAddr> {
+    TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
 }
 
 /// Builds the settings of the demo's server with the same checks as for any other.
@@ -118,6 +166,7 @@ fn serve(
     arguments: &DemoArguments,
     public: SocketAddr,
     operations: SocketAddr,
+    console: Option<&ConsoleOfDemo>,
     variables: &[(String, String)],
 ) -> Result<Settings, Mistakes> {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
@@ -146,7 +195,19 @@ fn serve(
         reports_per_user: Some("1000000".to_owned()),
         ..ServeArguments::default()
     };
-    let telemetry = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned();
+    let to_console = console.into_iter().flat_map(|console| {
+        let variable = |name: &str, value: String| (name.to_owned(), value);
+        [
+            variable("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", console.otlp_address)),
+            // Short, because somebody is watching the screen.
+            variable("OTEL_METRIC_EXPORT_INTERVAL", "5000".to_owned()),
+            // Series continue when the demo is started again.
+            variable("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=demo".to_owned()),
+        ]
+    });
+    let given: Vec<_> = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned().collect();
+    let to_console = to_console.filter(|(name, _)| given.iter().all(|(other, _)| other != name));
+    let telemetry = to_console.chain(given.clone());
     let secret = ("SOCIALIZE_SECRET".to_owned(), "filled in when the data directory is open".to_owned());
     Settings::check(&arguments, &telemetry.chain([secret]).collect::<Vec<_>>())
 }

@@ -12,8 +12,8 @@ fn main() -> ExitCode {
 }
 
 async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
-    if matches!(command, Command::Serve(_) | Command::Work(_)) {
-        // Uploads are private to this user. The log writer sets wider permissions for log files itself.
+    if matches!(command, Command::Serve(_) | Command::Work(_) | Command::Console(_)) {
+        // Uploads and telemetry are private to this user. The log writer sets wider permissions for log files itself.
         umask(Mode::S_IRWXG | Mode::S_IRWXO);
     }
     match command {
@@ -40,6 +40,7 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
             command::repair_gauges(&Settings::check_database(&settings, variables)?).await?;
         }
         Command::Doctor(arguments) => return socialize::run::doctor::run(&arguments, variables).await,
+        Command::Console(arguments) => console::run(command::check_console(*arguments)?).await?,
         Command::Openapi => command::print_openapi()?,
         Command::Healthcheck { operations_listen } => return command::check_health(&operations_listen).await,
     }

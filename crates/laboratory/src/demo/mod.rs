@@ -3,6 +3,7 @@
 //! It starts a bundled Postgres, serves the API and works on jobs in this process, lets simulated teams use
 //! it over HTTP, and shows an operator's view. At the end it compares the usage counters with the database.
 
+mod console;
 mod gauges;
 mod ledger;
 mod log_tail;
@@ -50,6 +51,7 @@ struct About {
     version: &'static str,
     behaviour: Behaviour,
     duration: Option<Duration>,
+    console_url: Option<String>,
     documentation_url: String,
     health_url: String,
     metrics_url: String,
@@ -90,6 +92,7 @@ async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result
         version: VERSION,
         behaviour,
         duration,
+        console_url: server.console_url(),
         documentation_url: format!("{}/docs", server.public_url),
         health_url: format!("{}/health", server.operations_url),
         metrics_url: format!("{}/metrics", server.operations_url),
@@ -125,10 +128,13 @@ async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result
 }
 
 fn say_where(about: &About) {
-    let About { documentation_url, health_url, metrics_url, mail_directory, log_file, .. } = about;
+    let About { console_url, documentation_url, health_url, metrics_url, mail_directory, log_file, .. } =
+        about;
     let (mail, log) = (mail_directory.display(), log_file.display());
+    let console = console_url.as_deref().unwrap_or("not started: telemetry is sent elsewhere, or not wanted");
     Steps.say(&format!(
         "\n\
+         console  {console}\n\
          API      {documentation_url}\n\
          health   {health_url}\n\
          metrics  {metrics_url}\n\

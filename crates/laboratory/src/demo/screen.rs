@@ -15,7 +15,7 @@ use crate::settings::Behaviour;
 
 const USAGE_WIDTH: u16 = 39;
 const TITLE_HEIGHT: u16 = 1;
-const FOOTER_HEIGHT: u16 = 4;
+const FOOTER_HEIGHT: u16 = 5;
 const GAUGES_HEIGHT: u16 = 6;
 /// Width of the API's numbers; the chart gets the rest.
 const NUMBERS_WIDTH: u16 = 29;
@@ -289,7 +289,9 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, about: &About) {
     let link = |name: &'static str, place: &str| {
         Line::from(vec![format!(" {name:<9}").dim(), place.to_owned().into()])
     };
+    let console = about.console_url.as_deref().unwrap_or("not started");
     let mut lines = vec![
+        link("console", console),
         link("API", &about.documentation_url),
         link("metrics", &format!("{}   health {}", about.metrics_url, about.health_url)),
         link("files", &format!("{}   {}", about.mail_directory.display(), about.log_file.display())),

@@ -18,6 +18,7 @@ use telemetry::health::Readiness;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::console::ConsoleProcess;
 use super::ledger::Ledger;
 use super::steps::Steps;
 use crate::settings::DemoSettings;
@@ -34,6 +35,7 @@ pub(super) struct Server {
     /// Dropped to stop the server.
     stop: Option<watch::Sender<()>>,
     running: JoinHandle<anyhow::Result<()>>,
+    console: Option<ConsoleProcess>,
     /// `None` if an existing server is used.
     cluster: Option<Cluster>,
 }
@@ -41,7 +43,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts all parts in sequence.
     pub(super) async fn start(settings: DemoSettings, steps: &Steps) -> anyhow::Result<Self> {
-        let DemoSettings { data_directory, mut serve, .. } = settings;
+        let DemoSettings { data_directory, console, mut serve, .. } = settings;
         let cluster = match &settings.database_url {
             Some(_) => None,
             None => {
@@ -61,6 +63,9 @@ impl Server {
         };
         require_free(serve.listen.public, "--listen")?;
         require_free(serve.listen.operations, "--operations-listen")?;
+        if let Some(console) = &console {
+            require_free(console.address, "--console-listen")?;
+        }
 
         let prepare = async {
             if let Some(cluster) = &cluster {
@@ -73,6 +78,13 @@ impl Server {
             applied => format!(" ({applied} migrations applied)"),
         };
         steps.take("Preparing the database", prepare, applied).await?;
+        let console = match console {
+            Some(settings) => {
+                let start = ConsoleProcess::start(&settings);
+                Some(steps.take("Starting the console", start, |_| String::new()).await?)
+            }
+            None => None,
+        };
         let ledger = Ledger::open(serve.database.url.clone());
         let (stop, stopped) = watch::channel(());
         let (listening, running) =
@@ -86,8 +98,14 @@ impl Server {
             ledger,
             stop: Some(stop),
             running,
+            console,
             cluster,
         })
+    }
+
+    /// URL that opens the console.
+    pub(super) fn console_url(&self) -> Option<String> {
+        self.console.as_ref().map(|console| console.link.clone())
     }
 
     /// Returns if the server ends unexpectedly.
@@ -117,8 +135,11 @@ impl Server {
         (&mut self.running).await.context("Socialize failed")?
     }
 
-    /// Stops Postgres, after the drain.
+    /// Stops the console and Postgres, after the drain.
     pub(super) async fn stop(self, steps: &Steps) -> anyhow::Result<()> {
+        if let Some(console) = self.console {
+            console.stop().await;
+        }
         let Some(cluster) = self.cluster else { return Ok(()) };
         // An open connection would delay the stop.
         drop(self.ledger);

@@ -32,6 +32,7 @@ fn demo(data_directory: &Path, arguments: &[&str]) -> Launch {
     let mut command = Command::new(env!("CARGO_BIN_EXE_laboratory"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("DATABASE_URL");
     command.args(["demo", "--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
+    command.args(["--console-listen", "127.0.0.1:0"]);
     command.arg("--data-directory").arg(data_directory).args(arguments);
     Launch::of(command)
 }
@@ -245,6 +246,7 @@ async fn a_terminal_that_is_closed_ends_the_demo_in_good_order() {
     let mut command = Command::new("python3");
     command.args(["-c", TERMINAL, program, "demo", "--rate", "5", "--data-directory"]).arg(&data);
     command.args(["--listen", "127.0.0.1:0", "--operations-listen", "127.0.0.1:0"]);
+    command.args(["--console-listen", "127.0.0.1:0"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env_remove("DATABASE_URL").env("TERM", "xterm-256color");
     let mut terminal = Launch::of(command).spawn();
@@ -333,11 +335,14 @@ async fn a_taken_port_is_explained() {
     let directory = directory();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
-    for flag in ["--listen", "--operations-listen"] {
-        let other = if flag == "--listen" { "--operations-listen" } else { "--listen" };
+    const FLAGS: [&str; 3] = ["--listen", "--operations-listen", "--console-listen"];
+    for flag in FLAGS {
         let mut command = Command::new(env!("CARGO_BIN_EXE_laboratory"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.args(["demo", "--plain", flag, &address, other, "127.0.0.1:0"]);
+        command.args(["demo", "--plain", flag, &address]);
+        for other in FLAGS.iter().filter(|other| **other != flag) {
+            command.args([other, "127.0.0.1:0"]);
+        }
         command.args(["--database-url", database.url(), "--data-directory"]).arg(directory.path());
         let ended = Launch::of(command).run().await;
         assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);

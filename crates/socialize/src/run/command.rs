@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use console::settings::ConsoleArguments;
 use domain::ids::UserId;
 use http::StatusCode;
 use telemetry::{Telemetry, TelemetrySettings};
@@ -231,6 +232,21 @@ fn print_differences(differences: &[Difference]) -> anyhow::Result<()> {
 /// If standard output cannot be written.
 pub fn print_openapi() -> anyhow::Result<()> {
     print(&crate::run::router::document().to_pretty_json()?)
+}
+
+/// Checks the settings of `socialize console`.
+///
+/// # Errors
+/// Returns all errors.
+pub fn check_console(arguments: ConsoleArguments) -> Result<console::settings::Settings, Mistakes> {
+    console::settings::Settings::try_from(arguments).map_err(|errors| {
+        let mut mistakes = Mistakes::default();
+        for error in &errors.0 {
+            let (setting, problem) = error.split_once(": ").unwrap_or(("console", error));
+            mistakes.add(setting, problem);
+        }
+        mistakes
+    })
 }
 
 /// `socialize healthcheck`

@@ -4,6 +4,7 @@
 use catalogue::labels::JobKind;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use console::settings::ConsoleArguments;
 use domain::ids::JobId;
 use domain::vocabulary::parse;
 use telemetry::ClosedSet;
@@ -61,6 +62,9 @@ pub enum Command {
     },
     /// Check the configuration and all dependencies, and print what to do: exit code 0, 1 or 2
     Doctor(Box<DoctorArguments>),
+    /// Show dashboards, alerts, log lines and traces in a browser: receives the telemetry of other
+    /// processes
+    Console(Box<ConsoleArguments>),
     /// Print the OpenAPI document
     Openapi,
     /// Check through the operations listener whether the process is ready: exit code 0 or 1, for
