@@ -22,6 +22,9 @@ source "$repository/tools/stack/overlay/data.sh"
 # shellcheck source=tools/stack/overlay/network.sh
 source "$repository/tools/stack/overlay/network.sh"
 
+# shellcheck source=tools/stack/overlay/console.sh
+source "$repository/tools/stack/overlay/console.sh"
+
 # The files must not depend on this machine's environment.
 compose() {
     env -i PATH="$PATH" DOCKER_HOST="$DOCKER_HOST" DOCKER_CONFIG="$DOCKER_CONFIG" \
@@ -344,5 +347,11 @@ check "The overlay is removed and added again under requests" overlay_goes_and_c
 check "\`down\` and \`up\` of everything" everything_goes_and_comes
 check "The user is there afterwards" user_is_there
 check "What was in Prometheus, Loki and Tempo is there afterwards" eventually 60 telemetry_survived
+must "The light overlay takes its place: all healthy" light_overlay_is_added
+check "The console opens" console_opens
+must "A request through the published port" create_organization
+check "what the console shows of it" eventually 60 request_in_console
+check "The console is confined" console_is_confined
+check "The console is killed, and has it still" console_survives_a_kill
 
 report

@@ -25,6 +25,8 @@ pub fn router(console: SharedConsole) -> Router {
         .merge(overview::routes())
         .merge(assets::routes())
         .route("/health/live", get(|| async { "live\n" }))
+        // `socialize healthcheck` asks for this one.
+        .route("/health/ready", get(|| async { "ready\n" }))
         .fallback(missing)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, DEADLINE))
         .layer(from_fn_with_state(SharedConsole::clone(&console), guard))

@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 use crate::pages::locked::locked_page;
 use crate::state::SharedConsole;
 
-/// Path of the health check, which needs no token: containers call it, and it says nothing.
-const LIVE: &str = "/health/live";
+/// Paths of the health checks, which need no token: containers call them, and they say nothing.
+const HEALTH: &str = "/health/";
 /// Path of style sheet, script and icon. They are the same for everybody, and the page about the missing
 /// token needs them.
 const ASSETS: &str = "/assets/";
@@ -29,7 +29,7 @@ pub(crate) async fn guard(State(console): State<SharedConsole>, request: Request
         return (StatusCode::METHOD_NOT_ALLOWED, allow, problem).into_response();
     }
     let path = request.uri().path();
-    if path == LIVE || path.starts_with(ASSETS) {
+    if path.starts_with(HEALTH) || path.starts_with(ASSETS) {
         return next.run(request).await;
     }
     if let Some(token) = token_in(request.uri()) {
