@@ -47,7 +47,7 @@ pub use recordings::{
     WORKFLOW_ACTIONS, Workflow, recordings,
 };
 pub(crate) use rule_file::render_few;
-pub use rule_file::{RuleFile, render as render_rules};
+pub use rule_file::{RuleFile, annotations, render as render_rules};
 pub use runbook::{render as render_runbook, section as runbook_section};
 pub use test_file::render as render_tests;
 

@@ -91,7 +91,7 @@ fn render_alert(out: &mut String, alert: &Alert, condition: &str) {
 }
 
 /// The annotations of an alert, in order.
-pub(super) fn annotations(alert: &Alert) -> [(&'static str, String); 4] {
+pub fn annotations(alert: &Alert) -> [(&'static str, String); 4] {
     [
         ("summary", alert.summary.clone()),
         ("description", alert.description.clone()),
