@@ -1,22 +1,15 @@
 //! Every rendered file, and the check that the repository has its current version.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 
+pub use crate::generated::{GeneratedFile, repository};
 use crate::query::Scale;
 use crate::{collector, dashboards, metrics_document, rules};
 
 /// Directory of Prometheus's files.
 const PROMETHEUS: &str = "deploy/prometheus/";
-
-/// A file that is rendered and committed.
-pub struct GeneratedFile {
-    /// Path relative to the root of the repository.
-    pub path: String,
-    /// The rendered text.
-    pub content: String,
-}
 
 /// Renders all files.
 pub fn all() -> Vec<GeneratedFile> {
@@ -45,11 +38,6 @@ pub fn rules(scale: Scale) -> Vec<GeneratedFile> {
     };
     let rules = rules::render_rules(scale).into_iter().map(rule_file);
     rules.chain(rules::render_tests(scale).into_iter().map(test_file)).collect()
-}
-
-/// Returns the root of the repository that this was built from.
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Renders all files below `repository`.

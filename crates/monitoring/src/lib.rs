@@ -6,12 +6,16 @@
 //! [`files`] lists everything that is rendered.
 
 pub mod collector;
+mod dashboard_uid;
 pub mod dashboards;
 pub mod exporters;
 pub mod files;
+mod generated;
 pub mod grafana;
 pub mod metrics_document;
 pub mod mutants;
 pub mod peers;
+mod prometheus;
 pub mod query;
 pub mod rules;
+mod severity;

@@ -9,6 +9,8 @@ use signal::metric::{
     CounterMetric, GaugeMetric, IsCounter, IsGauge, LabelSet, Metric, MetricDescription, Unit,
 };
 
+use crate::query::{Queried, Source};
+
 /// A metric of another program. Queries select it by name only; queries about the application also
 /// select its job.
 pub struct ForeignMetric<L, K>(pub(crate) Metric<L, K>);
@@ -21,6 +23,16 @@ pub type ForeignCounter<L> = ForeignMetric<L, IsCounter>;
 impl<L, K> ForeignMetric<L, K> {
     /// Returns the declaration without its label type.
     pub const fn description(&self) -> MetricDescription {
+        self.0.description()
+    }
+}
+
+impl<L, K> Queried for ForeignMetric<L, K> {
+    type Labels = L;
+    type Kind = K;
+    const SOURCE: Source = Source::Other;
+
+    fn description(&self) -> MetricDescription {
         self.0.description()
     }
 }

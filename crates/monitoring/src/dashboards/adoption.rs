@@ -17,7 +17,7 @@ use catalogue::metrics::{
 use signal::ClosedSet;
 use signal::metric::CounterMetric;
 
-use super::{Count, RANGE, core_actions, core_actions_over_time};
+use super::parts::{Count, RANGE, core_actions, core_actions_over_time};
 use crate::grafana::{Band, Choice, Color, Dashboard, Override, Panel, Period, Property, Target, Unit};
 use crate::query::{Field, all_lines, select};
 use crate::rules::DashboardUid;

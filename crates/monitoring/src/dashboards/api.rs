@@ -9,7 +9,7 @@ use signal::builtin::HTTP_SERVER_ACTIVE_REQUESTS;
 use signal::metric::IsHistogram;
 use signal::{Level, events};
 
-use super::{PERCENTILES, RANGE, RATE, percentiles_of};
+use super::parts::{PERCENTILES, RANGE, RATE, percentiles_of};
 use crate::grafana::{
     Band, Cell, Choice, Color, Dashboard, Override, Panel, Period, Property, Target, Transformation, Unit,
     explore_logs, explore_traces, value_of_series,

@@ -16,7 +16,7 @@ use catalogue::metrics::{
 };
 use signal::{ErrorType, JobOutcome, Level, events};
 
-use super::{PERCENTILES, RANGE, RATE};
+use super::parts::{PERCENTILES, RANGE, RATE};
 use crate::grafana::{
     Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit, explore_logs,
     explore_traces, value_of_series,

@@ -2,7 +2,7 @@
 
 use signal::ClosedSet;
 
-use super::{RANGE, RATE};
+use super::parts::{RANGE, RATE};
 use crate::exporters::{
     BackendState, Database, Device, LockMode, Maintenance, NODE_CPU, NODE_CPU_PRESSURE, NODE_DISK_BUSY,
     NODE_DISK_PRESSURE, NODE_LOAD, NODE_MEMORY_AVAILABLE, NODE_MEMORY_PRESSURE, NODE_MEMORY_TOTAL,

@@ -14,7 +14,7 @@ use catalogue::metrics::{
 use signal::JobOutcome;
 use signal::builtin::{DROPPED, EXPORT_FAILURES, PANICS};
 
-use super::{RANGE, RATE, core_actions_over_time, percentiles_of};
+use super::parts::{RANGE, RATE, core_actions_over_time, percentiles_of};
 use crate::grafana::{
     Band, Choice, Color, Dashboard, Link, Mapping, Override, Panel, Period, Property, Target, Unit,
 };

@@ -10,7 +10,7 @@ use signal::builtin::{
     TRACEPARENT_MALFORMED,
 };
 
-use super::{RANGE, RATE};
+use super::parts::{RANGE, RATE};
 use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit};
 use crate::peers::{
     ALLOY_MEMORY, COLLECTOR_MEMORY, CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE,

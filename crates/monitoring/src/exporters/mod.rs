@@ -10,6 +10,8 @@ use signal::metric::{Carrier, IsCounter, IsGauge, MetricDescription, MetricKind,
 
 mod labels;
 
+use crate::query::{Queried, Source};
+
 pub use labels::{
     BackendState, Database, Device, LockMode, Maintenance, OfBackends, OfDatabase, OfDevice, OfLocks,
     OfProcessor, OfTable, ProcessorMode, Table, Unused, Waiting, Whole,
@@ -44,6 +46,16 @@ impl<L, K> ExporterMetric<L, K> {
             carrier: Carrier::Points,
             bounds: &[],
         }
+    }
+}
+
+impl<L, K> Queried for ExporterMetric<L, K> {
+    type Labels = L;
+    type Kind = K;
+    const SOURCE: Source = Source::Other;
+
+    fn description(&self) -> MetricDescription {
+        self.description()
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Serialize;
 use signal::builtin::PROCESS_UPTIME;
 
-use super::choice::narrow_series;
-use super::target::DataSourceRef;
-use super::{Choice, Color, DataSource, Period};
-use crate::query::{BuildCommit, BuildVersion, Expression, Instance, builds, firing_alerts, select};
+use super::data_source::{DataSource, DataSourceRef};
+use super::narrow::narrow_series;
+use super::{Color, Period};
+use crate::query::{BuildCommit, BuildVersion, Choice, Expression, Instance, builds, firing_alerts, select};
 
 /// Age up to which a process counts as new: two steps, so that none is missed.
 const YOUNG: Duration = Duration::from_mins(2);

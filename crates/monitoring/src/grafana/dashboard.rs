@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::annotation::Annotation;
-use super::choice::Variable;
 use super::panel_json::{GridPosition, PanelJson};
+use super::variable::Variable;
 use super::{Choice, Panel, Period};
-use crate::rules::DashboardUid;
+use crate::dashboard_uid::DashboardUid;
 
 /// Version of Grafana's dashboard JSON, from `@grafana/schema`.
 const SCHEMA_VERSION: u8 = 42;

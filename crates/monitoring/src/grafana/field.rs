@@ -3,10 +3,11 @@
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
+use super::chart_options::Stacking;
 use super::color::{Color, ColorMode, Thresholds};
 use super::link::Link;
 use super::mapping::Mapping;
-use super::options::{CellOptions, Stacking};
+use super::options::CellOptions;
 use super::unit::Unit;
 
 /// Deviations of one field from the others.

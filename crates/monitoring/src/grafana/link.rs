@@ -5,11 +5,10 @@ use std::fmt::Write;
 use serde::Serialize;
 use signal::metric::prometheus_label;
 
-use super::choice::{narrow_lines, narrow_spans};
-use super::target::DataSourceRef;
-use super::{Choice, DataSource};
-use crate::query::{LabelName, Lines, Spans};
-use crate::rules::DashboardUid;
+use super::data_source::{DataSource, DataSourceRef};
+use super::narrow::{narrow_lines, narrow_spans};
+use crate::dashboard_uid::DashboardUid;
+use crate::query::{Choice, LabelName, Lines, Spans};
 
 /// A link of a panel or of its values.
 #[derive(Clone, Debug, Serialize)]

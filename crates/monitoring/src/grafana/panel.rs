@@ -4,6 +4,7 @@ use super::color::{Color, ColorMode, Thresholds};
 use super::kind::{AlertFilter, Chart, ChartStyle, Legend, LegendNumber, Markdown, PanelKind, Stat, Table};
 use super::options::{Custom, Options};
 use super::panel_json::{Defaults, FieldConfig, GridPosition, PanelJson, PanelLink};
+use super::values::ValueDisplay;
 use super::{Choice, Link, Mapping, Override, Period, Target, Transformation, Unit};
 
 /// One panel of a dashboard.
@@ -23,29 +24,6 @@ pub struct Panel {
     links: Vec<Link>,
 }
 
-/// How a panel shows values.
-#[derive(Clone, Debug)]
-pub struct ValueDisplay {
-    /// The unit, if it is not a plain number.
-    pub unit: Option<Unit>,
-    /// Number of decimals, if it does not follow from the value.
-    pub decimals: Option<u8>,
-    /// Smallest value of the scale, if it does not follow from the values.
-    pub min: Option<f64>,
-    /// Largest value of the scale, if it does not follow from the values.
-    pub max: Option<f64>,
-    /// Text that replaces missing data.
-    pub nothing: Option<&'static str>,
-    /// The scale of colors.
-    pub thresholds: Thresholds,
-    /// How values get their colors.
-    pub color: ColorMode,
-    /// Texts that replace values. The first that fits wins.
-    pub mappings: Vec<Mapping>,
-    /// Links of each value.
-    pub links: Vec<Link>,
-}
-
 impl Panel {
     fn new(kind: PanelKind, id: u16, title: &'static str, description: &'static str) -> Self {
         let color =
@@ -57,17 +35,7 @@ impl Panel {
             description,
             width: 6,
             targets: Vec::new(),
-            values: ValueDisplay {
-                unit: None,
-                decimals: None,
-                min: None,
-                max: None,
-                nothing: None,
-                thresholds: Thresholds::new(Color::Green, &[]),
-                color,
-                mappings: Vec::new(),
-                links: Vec::new(),
-            },
+            values: ValueDisplay::new(color),
             overrides: Vec::new(),
             transformations: Vec::new(),
             interval: None,

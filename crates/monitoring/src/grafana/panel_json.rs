@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::color::{ColorMode, Thresholds};
+use super::data_source::DataSourceRef;
 use super::options::{Custom, Options};
-use super::target::{DataSourceRef, TargetJson};
+use super::target::TargetJson;
 use super::{Link, Mapping, Override, Period, Transformation, Unit};
 
 #[derive(Serialize)]

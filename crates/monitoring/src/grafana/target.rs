@@ -2,40 +2,9 @@
 
 use serde::Serialize;
 
-use super::choice::{narrow_lines, narrow_series, narrow_spans};
+use super::data_source::{DataSource, DataSourceRef};
+use super::narrow::{narrow_lines, narrow_series, narrow_spans};
 use crate::query::{Choice, Distribution, Expression, Grouping, LineQuery, Lines, Spans, Vector};
-
-/// The stores, by their names in `deploy/grafana/provisioning`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DataSource {
-    /// The store of metrics.
-    Prometheus,
-    /// The store of log lines.
-    Loki,
-    /// The store of traces.
-    Tempo,
-}
-
-impl DataSource {
-    /// Returns the fixed identifier, which is also the name of the store's type.
-    pub const fn uid(self) -> &'static str {
-        match self {
-            Self::Prometheus => "prometheus",
-            Self::Loki => "loki",
-            Self::Tempo => "tempo",
-        }
-    }
-
-    pub(super) const fn reference(self) -> DataSourceRef {
-        DataSourceRef { r#type: self.uid(), uid: self.uid() }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct DataSourceRef {
-    r#type: &'static str,
-    uid: &'static str,
-}
 
 /// One query of a panel.
 #[derive(Clone, Debug)]

@@ -4,17 +4,19 @@
 //! equivalent and `rules/equivalent_mutants.rs` lists it with the reason. promtool must be in the `PATH`.
 
 mod expression;
+mod mutant;
 mod promtool;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mutant::{Mutant, Tests};
+
+use crate::prometheus::{render_few, test_file};
 use crate::query::{Scale, duration_text};
 use crate::rules::equivalent_mutants::{self, Equivalent};
-use crate::rules::{
-    Alert, Case, Length, RECORDED, groups, recording_cases, recordings, render_few, test_file,
-};
+use crate::rules::{Alert, Case, Length, RECORDED, groups, recording_cases, recordings};
 
 /// Options of `./test mutants`.
 #[derive(Debug, Default)]
@@ -30,33 +32,6 @@ pub struct Options {
 /// Minimum share of mutants that are caught or known to be equivalent. The goal is 0.95: raise it with each
 /// added case.
 const LEAST_SHARE: f64 = 0.4;
-
-/// A mutated rule with its tests.
-struct Mutant {
-    rule: &'static str,
-    change: String,
-    /// The rule file with the mutation.
-    rules: String,
-    /// Its tests, the cheapest first.
-    tests: Vec<Tests>,
-    /// True if some of them last days.
-    takes_days: bool,
-}
-
-/// Some tests of a rule.
-#[derive(Clone)]
-struct Tests {
-    /// Evaluation interval of the rule.
-    every: Duration,
-    /// The test file without its beginning.
-    text: String,
-}
-
-impl Mutant {
-    fn equivalent(&self) -> Option<&'static Equivalent> {
-        equivalent_mutants::ALL.iter().find(|known| known.rule == self.rule && known.change == self.change)
-    }
-}
 
 /// Tests each mutant.
 ///

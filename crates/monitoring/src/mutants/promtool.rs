@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use anyhow::Context;
 
-use super::{Mutant, Tests};
-use crate::rules::test_file;
+use super::mutant::{Mutant, Tests};
+use crate::prometheus::test_file;
 
 const REPORT: &str = "report.xml";
 

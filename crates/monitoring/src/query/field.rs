@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn fields_without_a_constant_of_the_application_are_documented() {
-        let document = std::fs::read_to_string(crate::files::repository().join("docs/LOGGING.md"))
+        let document = std::fs::read_to_string(crate::generated::repository().join("docs/LOGGING.md"))
             .expect("the document can be read");
         for field in Field::OTHERS {
             assert!(document.contains(&format!("`{}`", field.0)), "{field:?}");

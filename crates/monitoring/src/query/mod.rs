@@ -1,4 +1,7 @@
-//! PromQL from typed metrics, labels and label values.
+//! Queries as data, from typed metrics, labels and label values.
+//!
+//! [`Expression`], [`Lines`] and [`Spans`] render to PromQL, LogQL and TraceQL. The console evaluates
+//! them without a parser.
 //!
 //! ```
 //! use std::time::Duration;
@@ -101,7 +104,10 @@ mod duration;
 mod expression;
 mod field;
 mod labels;
+mod line_query;
 mod lines;
+mod promql;
+mod recording;
 mod selector;
 mod spans;
 mod vector;
@@ -119,11 +125,13 @@ pub use labels::{
     First, Grouping, HasLabel, Instance, LabelName, Only, RequestFailure, RequestMethod, Resource,
     ResponseStatus, Route, Second, ServerRequest, Total,
 };
-pub use lines::{LineCondition, LineQuery, Lines, all_lines, lines};
+pub use line_query::LineQuery;
+pub use lines::{LineCondition, Lines, all_lines, lines};
+pub use recording::Recording;
 pub use selector::{
     APPLICATION_SERIES, Distribution, FILE_SEGMENTS, Level, Limit, Queried, Selector, builds, calls,
     firing_alerts, requests, select, unmatched_requests,
 };
 pub use spans::{SpanCondition, Spans, spans};
-pub use vector::{Recording, Samples, Vector};
+pub use vector::{Samples, Vector};
 pub use window::Window;

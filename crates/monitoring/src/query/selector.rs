@@ -19,8 +19,6 @@ use super::{
     Aggregation, Expression, Grouping, HasLabel, HistogramFunction, LabelName, MatchOperator, Matcher,
     Operator, RangeFunction, Samples, Selection, ServerRequest, Source, Vector, Window,
 };
-use crate::exporters::ExporterMetric;
-use crate::peers::ForeignMetric;
 
 /// A metric that a query can name. Its type tells whether it is the application's. So a query about
 /// the application cannot count series of the same name from another program, such as Alloy's own
@@ -41,26 +39,6 @@ impl<L, K> Queried for Metric<L, K> {
     type Labels = L;
     type Kind = K;
     const SOURCE: Source = Source::Application;
-
-    fn description(&self) -> MetricDescription {
-        self.description()
-    }
-}
-
-impl<L, K> Queried for ForeignMetric<L, K> {
-    type Labels = L;
-    type Kind = K;
-    const SOURCE: Source = Source::Other;
-
-    fn description(&self) -> MetricDescription {
-        self.0.description()
-    }
-}
-
-impl<L, K> Queried for ExporterMetric<L, K> {
-    type Labels = L;
-    type Kind = K;
-    const SOURCE: Source = Source::Other;
 
     fn description(&self) -> MetricDescription {
         self.description()
@@ -180,7 +158,7 @@ pub fn builds() -> Selector<Build, IsGauge> {
 
 /// Returns the firing alerts, as Prometheus records them.
 pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
-    let never = crate::rules::Severity::None.as_str();
+    let never = crate::severity::Severity::None.as_str();
     let states = Selection {
         name: "ALERTS".to_owned(),
         source: Source::Rules,

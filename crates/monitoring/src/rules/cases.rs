@@ -66,7 +66,7 @@ impl Case {
 }
 
 /// A situation evaluated after so many minutes.
-pub(super) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
+pub(crate) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
     Case {
         name,
         series,

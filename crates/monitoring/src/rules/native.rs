@@ -15,7 +15,7 @@ pub struct Within {
 type Moment = Vec<f64>;
 
 /// Returns the histograms of every minute, or of every so many minutes, until a last one. The bounds have to rise.
-pub(super) fn samples(observed: &[Within], minutes: u64, every: usize) -> String {
+pub(crate) fn samples(observed: &[Within], minutes: u64, every: usize) -> String {
     let most = minutes as usize + 1;
     let counts: Vec<Vec<Option<f64>>> =
         observed.iter().map(|within| expanded(&within.counts, most)).collect();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Severity;
 use super::causes::{Series, causes};
-use super::rule_file::push;
+use super::text::push;
 use crate::query::{Scale, duration_text};
 
 /// A route. Alerts with equal values of these labels share a notification.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use catalogue::labels::Dependency;
 use catalogue::metrics::DEPENDENCY_UP;
 
+use super::alert::interval;
 use super::cases::{Case, Length, Moment, beside, case, fires_with, silent};
 use super::requests::failing_lines;
-use super::rule_file::interval;
 use super::thresholds::{
     AVAILABILITY_OBJECTIVE, FEWEST_BUDGET_FAILURES, LATENCY_OBJECTIVE, LONG, SLOW_REQUEST, WINDOW_COVERAGE,
 };

@@ -11,7 +11,7 @@ const LOW: &str = "alloy";
 const HIGH: &str = "tempo";
 
 /// Series of other programs beside those of a case, for so many minutes.
-pub(super) fn beside(series: &[Series], minutes: u64) -> Vec<Series> {
+pub(crate) fn beside(series: &[Series], minutes: u64) -> Vec<Series> {
     let ours = series.iter().filter(|series| series.name.contains(APPLICATION));
     ours.flat_map(|series| twins(series, minutes)).collect()
 }

@@ -3,7 +3,7 @@
 use catalogue::keys;
 
 use super::causes::{explaining, not_held_back, with_explained};
-use super::rule_file::{GRAFANA, push};
+use super::text::{GRAFANA, push};
 use super::{Alert, Group, Look, Severity, groups, watchers};
 use crate::grafana::Explore;
 use crate::query::{Field, Lines, Scale, duration_text};

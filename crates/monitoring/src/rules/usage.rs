@@ -38,7 +38,7 @@ fn actions<G: Grouping>(rate: Vector<G>, window: Duration) -> Vector<G> {
 
 /// Half of the samples of a window: with fewer, silence may be that of Prometheus.
 fn most_samples(window: Duration, scale: Scale) -> f64 {
-    let evaluations = (window.as_secs() / super::rule_file::interval(scale).as_secs()) as f64;
+    let evaluations = (window.as_secs() / super::alert::interval(scale).as_secs()) as f64;
     evaluations / 2.0
 }
 

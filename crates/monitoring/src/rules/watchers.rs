@@ -1,7 +1,7 @@
 //! A table of what each alert watches, with each alert listed once.
 
 use super::Alert;
-use super::rule_file::push;
+use super::text::push;
 
 /// A source of signals, recognised by the metrics that a condition queries, and what it watches. The first
 /// match owns the alert, because many conditions also query the application's heartbeat.

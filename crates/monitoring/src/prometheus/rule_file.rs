@@ -1,19 +1,11 @@
 //! The rule files of Prometheus.
 
-use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Alert, DashboardUid, Group, RECORDED, groups, recordings};
 use crate::dashboards::panel_of_alert;
 use crate::query::{Expression, Scale, Window, duration_text};
-
-/// Address at which the overlay publishes Grafana.
-pub(super) const GRAFANA: &str = "http://localhost:3000";
-
-/// Distance between two recorded samples.
-pub(super) fn interval(scale: Scale) -> Duration {
-    scale.of(RECORDED)
-}
+use crate::rules::text::{GRAFANA, block, push};
+use crate::rules::{Alert, DashboardUid, Group, groups, recordings};
 
 /// One rule file: the recordings, or the alerts of a group.
 pub struct RuleFile {
@@ -130,16 +122,6 @@ fn longest_window(expression: &Expression) -> Duration {
 
 fn dashboard_url(dashboard: DashboardUid) -> String {
     format!("{GRAFANA}/d/{}", dashboard.as_str())
-}
-
-/// Writes a text as a YAML literal block, which needs no quoting.
-pub(super) fn block(out: &mut String, indent: &str, key: &str, text: &str) {
-    push(out, format_args!("{indent}{key}: |-\n{indent}  {text}\n"));
-}
-
-pub(super) fn push(out: &mut String, arguments: std::fmt::Arguments<'_>) {
-    // Writing to a string cannot fail.
-    let _ = out.write_fmt(arguments);
 }
 
 #[cfg(test)]

@@ -1,14 +1,17 @@
 //! Renders tests for `promtool test rules`: every case of every alert, at the same scale as the rules.
 
-use super::cases::{Length, Moment, Pace, case};
-use super::recording_cases::{self, RecordingCase};
-use super::rule_file::{annotations, block, interval, push};
-use super::{Alert, Case, Expected, Group, LATER, RuleFile, Series, Shown, Values, groups};
-use super::{native, other_programs};
-use crate::query::{Scale, duration_text};
-
 use std::sync::LazyLock;
 use std::time::Duration;
+
+use super::rule_file::{RuleFile, annotations};
+use crate::query::{Scale, duration_text};
+use crate::rules::cases::case;
+use crate::rules::recording_cases::{self, RecordingCase};
+use crate::rules::text::{block, push};
+use crate::rules::{
+    Alert, Case, Expected, Group, LATER, Length, Moment, Pace, Series, Shown, Values, groups, interval,
+    native, other_programs,
+};
 
 /// Interval between samples.
 const STEP: Duration = Duration::from_mins(1);
