@@ -12,8 +12,10 @@
 
 pub mod access;
 pub mod calendar;
+pub mod chart;
 pub mod evaluate;
 pub mod follow;
+mod keep;
 mod listener;
 pub mod pages;
 pub mod receive;

@@ -8,12 +8,15 @@ use anyhow::Context;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use crate::access::{Access, OwnHosts, Token};
 use crate::follow::{self, Batch, FollowStatus, Follower};
+use crate::keep::{flush, maintain};
 use crate::listener::serve;
 use crate::pages::router;
+use crate::receive::{self, Sink};
 use crate::settings::Settings;
 use crate::state::{Clock, Console, Facts, SharedConsole, Stores, write};
 use crate::store::lines::LineStore;
@@ -34,6 +37,7 @@ const LINES_AT_START: u64 = 128 << 20;
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock: Clock = Arc::new(now);
     let pages = bind(settings.address, "the pages", "SOCIALIZE_CONSOLE_ADDRESS").await?;
+    let receiver = bind(settings.otlp_address, "the OTLP receiver", "SOCIALIZE_CONSOLE_OTLP_ADDRESS").await?;
     let address = pages.local_addr()?;
     let token = settings.token.as_deref().map_or_else(Token::random, Token::configured);
     let access = Access {
@@ -42,31 +46,37 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         cookie: format!("socialize_console_{}", address.port()),
     };
     let facts = Facts {
-        otlp_address: settings.otlp_address.to_string(),
+        otlp_address: receiver.local_addr()?.to_string(),
         logs: settings.log_names.clone(),
         alertmanager: settings.alertmanager.as_ref().map(ToString::to_string),
         environment: settings.environment.clone(),
         started_at: clock(),
     };
-    let patterns = settings.logs.clone();
     let stores = open_stores(&settings, clock())?;
     let (status, followed) = watch::channel(FollowStatus::default());
-    let console: SharedConsole = Arc::new(Console::with_stores(access, facts, clock, stores, followed));
+    let console = Console::with_stores(access, facts, Clock::clone(&clock), stores, followed);
+    let console: SharedConsole = Arc::new(console);
     let deliver = {
         let console = SharedConsole::clone(&console);
         move |batch: Batch| batch.store_in(&mut write(console.lines()))
     };
-    let following =
-        tokio::spawn(follow::run(Follower::new(patterns, LINES_AT_START), interval(POLL), deliver, status));
+    let follower = Follower::new(settings.logs, LINES_AT_START);
+    let mut background = JoinSet::new();
+    background.spawn(async move {
+        // It ends only if the threads of the runtime end.
+        let _ = follow::run(follower, interval(POLL), deliver, status).await;
+    });
+    let sink: Arc<dyn Sink> = Arc::clone(&console) as _;
+    background.spawn(receive::serve(receiver, sink, clock));
+    background.spawn(maintain(SharedConsole::clone(&console)));
     let (end, ended) = watch::channel(());
     let serving = tokio::spawn(serve(pages, router(SharedConsole::clone(&console)), CONNECTIONS, ended));
     announce(address, &token);
     stop_request().await?;
     drop(end);
     serving.await.context("the listener of the pages failed")?;
-    following.abort();
-    write(console.metrics()).flush();
-    write(console.spans()).flush().context("the traces cannot be written")
+    background.shutdown().await;
+    tokio::task::spawn_blocking(move || flush(&console)).await?.context("the traces cannot be written")
 }
 
 fn open_stores(settings: &Settings, now: i64) -> anyhow::Result<Stores> {
