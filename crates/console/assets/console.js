@@ -19,3 +19,36 @@ document.addEventListener('keydown', event => {
   if (event.key !== 'Escape') return;
   for (const menu of menus) if (menu.open) { menu.open = false; menu.querySelector('summary').focus(); }
 });
+
+// The live tail of the log: the server renders new lines, which are put on top.
+const tail = document.getElementById('tail');
+if (tail) {
+  const MOST = 500;
+  const list = document.getElementById('lines');
+  const state = document.querySelector('.tail-state');
+  let stream = null;
+  const stop = text => {
+    stream.close();
+    stream = null;
+    tail.textContent = 'Follow live';
+    tail.setAttribute('aria-pressed', 'false');
+    state.textContent = text;
+  };
+  const start = () => {
+    stream = new EventSource(tail.dataset.tail);
+    tail.textContent = 'Stop following';
+    tail.setAttribute('aria-pressed', 'true');
+    state.textContent = 'Following. New lines appear on top.';
+    stream.onmessage = event => {
+      const known = new Set(list.children);
+      list.insertAdjacentHTML('afterbegin', event.data);
+      for (const line of list.children) if (!known.has(line)) line.classList.add('fresh'); else break;
+      while (list.children.length > MOST) list.lastElementChild.remove();
+    };
+    stream.onerror = () => {
+      if (stream.readyState === EventSource.CLOSED) stop('The console does not let another page follow. Stop the tail in another window first.');
+    };
+  };
+  tail.hidden = false;
+  tail.addEventListener('click', () => stream ? stop('') : start());
+}

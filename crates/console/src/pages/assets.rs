@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::state::SharedConsole;
 
-const STYLE: &str = include_str!("../../assets/style.css");
+const STYLE: &str = concat!(include_str!("../../assets/style.css"), include_str!("../../assets/explore.css"));
 const SCRIPT: &str = include_str!("../../assets/console.js");
 const ICON: &str = include_str!("../../assets/icon.svg");
 

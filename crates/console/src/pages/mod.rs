@@ -22,17 +22,27 @@
 //! Inline styles and scripts are forbidden by the content security policy. Styles go to `assets/style.css`
 //! (variables and classes are listed at its top), behaviour to `assets/console.js`.
 
+mod about;
+mod affected;
 mod answer;
 mod assets;
 mod extract;
+mod identifiers;
 mod layout;
+mod line_view;
 mod locked;
+mod logs;
+mod nothing;
 mod overview;
 mod problem;
+mod processes;
 mod range;
+mod requests;
 mod router;
 mod security;
+mod traces;
 mod view;
+mod words;
 
 pub use answer::answer;
 pub use layout::{Anchor, Choice, Layout};

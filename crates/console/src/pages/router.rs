@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::problem::Problem;
 use super::security::{add_headers, guard};
 use super::view::View;
-use super::{assets, overview};
+use super::{about, affected, assets, logs, overview, requests, traces};
 use crate::state::SharedConsole;
 
 /// Maximum time for a page, including the wait for its turn. A live tail is a stream, whose head is quick.
@@ -23,6 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub fn router(console: SharedConsole) -> Router {
     Router::new()
         .merge(overview::routes())
+        .merge(logs::routes())
+        .merge(traces::routes())
+        .merge(requests::routes())
+        .merge(affected::routes())
+        .merge(about::routes())
         .merge(assets::routes())
         .route("/health/live", get(|| async { "live\n" }))
         // `socialize healthcheck` asks for this one.

@@ -18,6 +18,8 @@ pub enum ValueTest {
     BeginsWith(String),
     /// The value begins with one of these texts.
     BeginsWithOneOf(Vec<String>),
+    /// The value contains this text, which is in lower case.
+    Contains(String),
     /// The value is a number of at least this size.
     AtLeast(f64),
     /// There is a value that is not empty.
@@ -36,6 +38,7 @@ impl ValueTest {
             Self::NoneOf(others) => others.iter().all(|other| other != value),
             Self::BeginsWith(start) => value.starts_with(start),
             Self::BeginsWithOneOf(starts) => starts.iter().any(|start| value.starts_with(start)),
+            Self::Contains(text) => value.to_lowercase().contains(text),
             Self::AtLeast(least) => value.parse().is_ok_and(|value: f64| value >= *least),
             Self::Exists => !value.is_empty(),
             Self::Absent => value.is_empty(),

@@ -25,6 +25,7 @@ impl<'a> Scan<'a> {
             LineCondition::Trace(id) | LineCondition::AnyField(id) => {
                 Matcher::new(&ValueTest::Is(id.clone()))
             }
+            LineCondition::Contains(text) => Matcher::new(&ValueTest::Contains(text.clone())),
         };
         Self { search, matchers: search.conditions.iter().map(matcher).collect() }
     }
@@ -121,7 +122,8 @@ impl<'a> Scan<'a> {
                     is_possible
                 }
                 LineCondition::AnyField(value) if value == event => true,
-                LineCondition::AnyField(_) => {
+                LineCondition::Contains(_) if matcher.test().accepts_text(event) => true,
+                LineCondition::AnyField(_) | LineCondition::Contains(_) => {
                     let checked = Check::new(&shape.fields, matcher, |_, _| true);
                     let is_possible = checked.is_some();
                     checks.extend(checked);

@@ -21,6 +21,8 @@ pub enum LineCondition {
     Trace(String),
     /// Any field, or the event, has exactly this value.
     AnyField(String),
+    /// Any field, or the event, contains this text, which is in lower case.
+    Contains(String),
 }
 
 impl LineCondition {
@@ -36,6 +38,11 @@ impl LineCondition {
             }
             Self::AnyField(value) => {
                 *line.event == **value || line.fields.iter().any(|(_, field)| field.text() == *value)
+            }
+            Self::Contains(text) => {
+                let test = ValueTest::Contains(text.clone());
+                test.accepts_text(&line.event)
+                    || line.fields.iter().any(|(_, field)| test.accepts(Some(field)))
             }
         }
     }

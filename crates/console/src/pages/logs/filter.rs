@@ -1,0 +1,246 @@
+//! The filter of a search for lines, as the address has it.
+
+use std::collections::BTreeSet;
+
+use catalogue::labels::{BlobOutcome, EmailOutcome, PublishingOutcome};
+use signal::metric::Carrier;
+use signal::{ClosedSet, JobOutcome, Level};
+
+use crate::pages::identifiers::Identifier;
+use crate::pages::problem::Problem;
+use crate::pages::view::{View, address};
+use crate::store::ValueTest;
+use crate::store::lines::LineCondition;
+
+/// Maximum number of conditions on fields.
+const MOST_CONDITIONS: usize = 12;
+
+/// A filter of lines. What is empty lets everything through.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LogFilter {
+    /// Text that the event or a field contains.
+    pub text: String,
+    /// Least level.
+    pub level: Option<Level>,
+    /// Name of the event.
+    pub event: String,
+    /// Routes of requests.
+    pub routes: Vec<String>,
+    /// Processes.
+    pub instances: Vec<String>,
+    /// Outcome of jobs, deliveries and operations.
+    pub outcome: String,
+    /// Id of a trace, user, organization or another thing.
+    pub id: Option<Identifier>,
+    /// Values that fields must have.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A part of a filter, with the address of the search without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ActivePart {
+    /// What is filtered, such as `event`.
+    pub name: String,
+    /// The wanted value.
+    pub value: String,
+    /// Address of the search without this part.
+    pub without: String,
+}
+
+impl LogFilter {
+    /// Reads the filter from the parameters of an address.
+    ///
+    /// # Errors
+    /// A page that says which parameter is wrong and what would be right.
+    pub(crate) fn read(view: &View) -> Result<Self, Problem> {
+        let text = |name: &str| view.parameter(name).map(str::trim).unwrap_or_default().to_owned();
+        let several = |name: &'static str| view.parameters_named(name).map(str::to_owned).collect();
+        let fields: Vec<_> = view.parameters_named("where").map(condition).collect::<Result<_, _>>()?;
+        if fields.len() > MOST_CONDITIONS {
+            let count = fields.len();
+            return Err(Problem::bad_request(format!("The address has {count} conditions on fields."))
+                .hint(format!("At most {MOST_CONDITIONS} are possible.")));
+        }
+        Ok(Self {
+            text: text("text"),
+            level: view.parameter("level").map(level).transpose()?,
+            event: text("event"),
+            routes: several("route"),
+            instances: several("instance"),
+            outcome: text("outcome"),
+            id: view.parameter("id").map(Identifier::parse).transpose()?,
+            fields,
+        })
+    }
+
+    /// Returns the conditions on lines.
+    pub(crate) fn conditions(&self) -> Vec<LineCondition> {
+        let mut conditions = Vec::new();
+        conditions.extend(self.level.map(LineCondition::AtLeast));
+        conditions.extend(self.id.as_ref().map(|id| match id {
+            Identifier::Trace(trace) => LineCondition::Trace(trace.to_string()),
+            Identifier::Thing(text) => LineCondition::AnyField(text.clone()),
+        }));
+        if !self.event.is_empty() {
+            conditions.push(LineCondition::Event(ValueTest::Is(self.event.clone())));
+        }
+        let field = |name: &str, test| LineCondition::Field(name.to_owned(), test);
+        if !self.routes.is_empty() {
+            conditions.push(field("http.route", ValueTest::OneOf(self.routes.clone())));
+        }
+        if !self.instances.is_empty() {
+            conditions
+                .push(field(signal::names::SERVICE_INSTANCE_ID, ValueTest::OneOf(self.instances.clone())));
+        }
+        if !self.outcome.is_empty() {
+            conditions.push(field("outcome", ValueTest::Is(self.outcome.clone())));
+        }
+        conditions.extend(self.fields.iter().map(|(name, value)| field(name, ValueTest::Is(value.clone()))));
+        if !self.text.is_empty() {
+            conditions.push(LineCondition::Contains(self.text.to_lowercase()));
+        }
+        conditions
+    }
+
+    /// Returns the parts that are set.
+    pub(crate) fn active(&self, view: &View) -> Vec<ActivePart> {
+        let mut active = Vec::new();
+        let mut add = |parameter: &str, raw: &str, name: &str, value: &str| {
+            let kept = view.parameters().iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let kept = kept.filter(|(name, value)| *name != "before" && (*name, *value) != (parameter, raw));
+            let without = address(&view.path, kept);
+            active.push(ActivePart { name: name.to_owned(), value: value.to_owned(), without });
+        };
+        for (parameter, raw) in view.parameters().iter().filter(|(_, value)| !value.is_empty()) {
+            match parameter.as_str() {
+                "where" => {
+                    let (name, value) = raw.split_once(':').unwrap_or((raw, ""));
+                    add(parameter, raw, name, value);
+                }
+                "level" => add(parameter, raw, "level at least", raw),
+                "text" => add(parameter, raw, "contains", raw),
+                "event" | "route" | "instance" | "outcome" | "id" => add(parameter, raw, parameter, raw),
+                _ => {}
+            }
+        }
+        active
+    }
+}
+
+/// Reads a condition on a field: its name, a colon and the wanted value.
+fn condition(text: &str) -> Result<(String, String), Problem> {
+    let is_name = |name: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
+        !name.is_empty() && name.chars().all(allowed)
+    };
+    match text.split_once(':') {
+        Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(Problem::bad_request(format!("where={text} is no condition on a field."))
+            .hint("A condition is the name of a field, a colon and its value: where=error.type:timeout.")),
+    }
+}
+
+fn level(text: &str) -> Result<Level, Problem> {
+    let found = Level::ALL.iter().copied().find(|level| level.as_str() == text);
+    found.ok_or_else(|| {
+        let levels: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
+        Problem::bad_request(format!("level={text} is no level."))
+            .hint(format!("Levels are {}.", levels.join(", ")))
+    })
+}
+
+/// Returns the names of all events that are known in advance, for suggestions.
+pub(crate) fn events() -> BTreeSet<&'static str> {
+    use catalogue::events;
+    let operations = [
+        signal::events::SERVER_REQUEST,
+        events::DATABASE_OPERATION,
+        events::JOB_RUN,
+        events::EMAIL_DELIVERY,
+        events::BLOB_OPERATION,
+        events::LOOP_FAILED,
+        events::GAUGE_DRIFTED,
+        "panic",
+        "server.started",
+        "server.stopped",
+        "telemetry.export.failed",
+        "dependency.down",
+    ];
+    let facts = catalogue::metrics::all().into_iter().filter(|metric| metric.carrier == Carrier::Lines);
+    facts.map(|metric| metric.name).chain(operations).collect()
+}
+
+/// Returns all outcomes, for suggestions.
+pub(crate) fn outcomes() -> BTreeSet<&'static str> {
+    fn spellings<S: ClosedSet>() -> impl Iterator<Item = &'static str> {
+        S::ALL.iter().map(|outcome| outcome.as_str())
+    }
+    spellings::<JobOutcome>()
+        .chain(spellings::<EmailOutcome>())
+        .chain(spellings::<BlobOutcome>())
+        .chain(spellings::<PublishingOutcome>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn view(pairs: &[(&str, &str)]) -> View {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        View::read("/logs", pairs.collect(), 1_796_047_509_000).unwrap()
+    }
+
+    #[test]
+    fn each_parameter_is_a_condition() {
+        let view = view(&[
+            ("level", "warn"),
+            ("id", TRACE),
+            ("event", " job.run "),
+            ("route", "/a"),
+            ("route", "/b"),
+            ("outcome", ""),
+            ("where", "error.type:a:b"),
+            ("text", "Mail"),
+        ]);
+        let conditions = LogFilter::read(&view).map_err(|_| "problem").unwrap().conditions();
+        let expected = [
+            LineCondition::AtLeast(Level::Warn),
+            LineCondition::Trace(TRACE.to_owned()),
+            LineCondition::Event(ValueTest::Is("job.run".to_owned())),
+            LineCondition::Field(
+                "http.route".to_owned(),
+                ValueTest::OneOf(vec!["/a".to_owned(), "/b".to_owned()]),
+            ),
+            LineCondition::Field("error.type".to_owned(), ValueTest::Is("a:b".to_owned())),
+            LineCondition::Contains("mail".to_owned()),
+        ];
+        assert_eq!(conditions, expected);
+    }
+
+    #[test]
+    fn each_part_can_be_removed() {
+        let view = view(&[("range", "6h"), ("where", "a:1"), ("where", "b:2"), ("before", "9-9")]);
+        let active = LogFilter::read(&view).map_err(|_| "problem").unwrap().active(&view);
+        let shown: Vec<_> = active.iter().map(|part| (part.name.as_str(), part.without.as_str())).collect();
+        assert_eq!(shown, [("a", "/logs?range=6h&where=b:2"), ("b", "/logs?range=6h&where=a:1")]);
+    }
+
+    #[test]
+    fn wrong_parameters_are_refused() {
+        let cases = [("level", "loud"), ("where", "x"), ("where", "a b:c"), ("id", "7")];
+        for (name, value) in cases {
+            assert!(LogFilter::read(&view(&[(name, value)])).is_err(), "{name}={value}");
+        }
+        let many: Vec<(&str, &str)> = (0..13).map(|_| ("where", "a:b")).collect();
+        assert!(LogFilter::read(&view(&many)).is_err());
+    }
+
+    #[test]
+    fn suggestions_are_those_of_the_application() {
+        assert!(events().contains("http.server.request") && events().contains("socialize.comments.created"));
+        assert!(outcomes().contains("dead"));
+    }
+}
