@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::store::metrics::{Histogram, Labels, MetricSource, Points, SeriesId};
 
 /// Series in memory.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Fixture {
     series: Vec<(String, Labels, Points)>,
     /// The time before which samples are rolled up.

@@ -15,6 +15,8 @@ mod extrapolate;
 pub(crate) mod fixture;
 mod histogram;
 mod over_time;
+#[cfg(test)]
+mod properties;
 mod quantile;
 mod refusal;
 mod result;
