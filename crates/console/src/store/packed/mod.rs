@@ -9,7 +9,7 @@ mod matcher;
 mod strings;
 mod value;
 
-pub(in crate::store) use bytes::{Reader, put_signed, put_varint};
+pub(in crate::store) use bytes::{Reader, put_bytes, put_signed, put_varint};
 pub(in crate::store) use deflate::{deflate, inflate};
 pub(in crate::store) use matcher::{Check, Matcher};
 pub(in crate::store) use strings::{Shared, Strings};

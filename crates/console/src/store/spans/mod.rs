@@ -1,9 +1,15 @@
 //! Spans in packed blocks.
 
+mod block;
+mod encode;
 mod ids;
+mod scan;
 mod search;
+mod segments;
 mod span;
 mod store;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod usage;
 
