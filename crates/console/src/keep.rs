@@ -8,13 +8,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::receive::{Collection, RefusedSpans, Sink};
 use crate::state::{Console, SharedConsole, write};
-use crate::store::metrics::{Appended, Exemplars};
+use crate::store::metrics::{Appended, Exemplars, Origin};
 
 /// Interval at which the stores write to disk. A crash loses at most twice this.
 const FLUSH: Duration = Duration::from_secs(10);
 
 impl Sink for Console {
     fn append_metrics(&self, collection: Collection) -> Appended {
+        if let Origin::Process { instance, .. } = &collection.origin {
+            write(self.clocks()).compare(instance, collection.at, self.now());
+        }
         write(self.metrics()).append(&collection.origin, collection.at, collection.samples)
     }
 

@@ -13,6 +13,7 @@
 pub mod access;
 pub mod calendar;
 pub mod chart;
+mod clocks;
 pub mod evaluate;
 pub mod follow;
 mod keep;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::clocks::Clocks;
 use crate::follow::FollowStatus;
 use crate::store::lines::LineStore;
 use crate::store::metrics::{Limits, MetricStore};
@@ -67,6 +68,7 @@ pub struct Console {
     metrics: RwLock<MetricStore>,
     lines: RwLock<LineStore>,
     spans: RwLock<SpanStore>,
+    clocks: RwLock<Clocks>,
     followed: watch::Receiver<FollowStatus>,
 }
 
@@ -94,6 +96,7 @@ impl Console {
             metrics: RwLock::new(stores.metrics),
             lines: RwLock::new(stores.lines),
             spans: RwLock::new(stores.spans),
+            clocks: RwLock::default(),
             followed,
         }
     }
@@ -111,6 +114,11 @@ impl Console {
     /// Returns the store of spans.
     pub fn spans(&self) -> &RwLock<SpanStore> {
         &self.spans
+    }
+
+    /// Returns the clocks of the processes that report.
+    pub(crate) fn clocks(&self) -> &RwLock<Clocks> {
+        &self.clocks
     }
 
     /// Returns the permits of live tails.

@@ -174,7 +174,8 @@ async fn traces_are_listed_and_drawn() {
     shows(&console, "/traces", &["2 traces in the last 1 h", "POST /v1/content-items", "38 ms"]).await;
     shows(&console, "/traces?sort=slowest&least=50ms", &["send_email", "slowest first"]).await;
     let texts = [
-        "took 38 ms and failed: timeout. insert_content_item failed within it after 31 ms: timeout.",
+        "POST /v1/content-items took 38 ms and failed: timeout.",
+        "insert_content_item failed within it after 31 ms: timeout.",
         "1 database operation took 31 ms of it (82 %)",
         "socialize.comments.created",
         "What it caused later",
@@ -197,7 +198,7 @@ async fn a_request_tells_what_happened_and_to_whom() {
         "1 operation in 31 ms (81 %)",
         USER,
         ORGANIZATION,
-        "22 requests failed on this route with unavailable within the minute around it, of 8 organizations.",
+        "22 requests failed on this route with unavailable within the minute around it, from 8 organizations.",
         "job.run",
         "Open its trace",
     ];

@@ -71,7 +71,7 @@ async fn about(State(console): State<SharedConsole>, view: View) -> Response {
 fn render(console: &Console, view: &View) -> Result<About, Problem> {
     let (metrics, processes) = {
         let metrics = read(console.metrics());
-        (metrics.usage(), processes(&*metrics, view.now))
+        (metrics.usage(), processes(&*metrics, &read(console.clocks()), view.now))
     };
     let lines = read(console.lines()).usage();
     let spans = read(console.spans()).usage();
@@ -126,9 +126,9 @@ fn kept_metrics(usage: &Usage, now: i64) -> Kept {
     Kept {
         name: "Metrics",
         amount: format!(
-            "{} of {}, {}",
+            "{} of {} series, {}",
             words::count(usage.series as u64),
-            words::counted(usage.limits.series as u64, "series").replace("seriess", "series"),
+            words::count(usage.limits.series as u64),
             words::counted(usage.samples, "sample")
         ),
         since: vec![

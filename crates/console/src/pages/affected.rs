@@ -70,7 +70,7 @@ async fn affected(State(console): State<SharedConsole>, view: View) -> Response 
 
 fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     let mut filter = LogFilter::read(view)?;
-    let level = *filter.level.get_or_insert(Level::Error);
+    let level = least_level(&mut filter);
     let range = view.range_or("1h");
     let mut search = Search::new(range.from * 1000, range.until * 1000 + 1000);
     search.conditions = filter.conditions();
@@ -81,9 +81,10 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     };
     let total = who[0].lines;
     let condition = condition(&filter);
+    let narrowed = |path: &str, name: &str, value: &str| narrowed(view, path, level, name, value);
     let link = |field: &str, value: &str| match WHO.iter().any(|(known, ..)| *known == field) {
-        true => narrowed(view, "/logs", level, "id", value),
-        false => narrowed(view, "/affected", level, "where", &format!("{field}:{value}")),
+        true => narrowed("/logs", "id", value),
+        false => narrowed("/affected", "where", &format!("{field}:{value}")),
     };
     let mut tables: Vec<Table> = Vec::new();
     for ((field, noun, heading), groups) in WHO.iter().zip(&who) {
@@ -98,10 +99,10 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
         sentence: sentence(total, &who, &condition, &range.text()),
         class: if total > 0 { "bad" } else { "good" },
         route: filter.routes.first().cloned().unwrap_or_default(),
-        levels: Level::ALL.iter().map(|known| (known.as_str(), *known == level)).collect(),
+        levels: Level::ALL.iter().map(|known| (known.as_str(), level == Some(*known))).collect(),
         kept: kept(view),
         tables,
-        lines_address: narrowed(view, "/logs", level, "before", ""),
+        lines_address: narrowed("/logs", "before", ""),
         nothing: Nothing {
             searched: format!("No line {condition} in {}.", range.text()),
             since: nothing::since("lines", oldest.map(|at| at / 1000), view.now),
@@ -118,8 +119,18 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     })
 }
 
+/// Returns the least level that is counted. Without any other condition than a route, failed requests are meant.
+fn least_level(filter: &mut LogFilter) -> Option<Level> {
+    let route_only = LogFilter { routes: filter.routes.clone(), ..LogFilter::default() };
+    if *filter == route_only {
+        filter.level = Some(Level::Error);
+        filter.events = vec![signal::events::SERVER_REQUEST.to_owned()];
+    }
+    filter.level
+}
+
 /// Returns the address of a page with the present conditions and one more.
-fn narrowed(view: &View, path: &str, level: Level, name: &str, value: &str) -> String {
+fn narrowed(view: &View, path: &str, level: Option<Level>, name: &str, value: &str) -> String {
     let kept = view.parameters().iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let kept = kept.filter(|(known, known_value)| {
         *known != "level"
@@ -127,7 +138,10 @@ fn narrowed(view: &View, path: &str, level: Level, name: &str, value: &str) -> S
             && (*known, *known_value) != (name, value)
             && !(*known == "id" && name == "id")
     });
-    super::view::address(path, kept.chain([("level", level.as_str()), (name, value)]))
+    super::view::address(
+        path,
+        kept.chain([("level", level.map_or("", |level| level.as_str())), (name, value)]),
+    )
 }
 
 fn kept(view: &View) -> Vec<(String, String)> {
@@ -136,12 +150,10 @@ fn kept(view: &View) -> Vec<(String, String)> {
 }
 
 fn condition(filter: &LogFilter) -> String {
-    let level = filter.level.map_or("any", |level| level.as_str());
-    let mut parts = vec![format!("of at least level {level}")];
+    let mut parts = Vec::new();
+    parts.extend(filter.level.map(|level| format!("of at least level {}", level.as_str())));
     parts.extend(filter.routes.iter().map(|route| format!("on route {route}")));
-    if !filter.event.is_empty() {
-        parts.push(format!("of event {}", filter.event));
-    }
+    parts.extend(filter.events.iter().map(|event| format!("of event {event}")));
     if !filter.outcome.is_empty() {
         parts.push(format!("with outcome {}", filter.outcome));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::line_view::precise;
 use super::words;
+use crate::clocks::Clocks;
 use crate::store::metrics::{MetricSource, Points};
 
 /// The metric whose labels are the version and the commit of a process.
@@ -13,8 +14,8 @@ const DAY: i64 = 86_400_000;
 /// Age of the newest sample from which a process is silent, in milliseconds. It is four times the default
 /// interval of the export.
 const SILENT: i64 = 60_000;
-/// Difference of clocks that is worth a warning, in milliseconds.
-const AHEAD: i64 = 2_000;
+/// Difference of clocks that is worth a warning, in milliseconds. A loaded machine needs less to send.
+const DIFFERENCE: i64 = 2_000;
 
 /// A process that reported within a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +28,14 @@ pub(crate) struct Process {
     pub version: String,
     /// Time of its newest sample.
     pub newest: String,
-    /// Class of the state.
-    pub class: &'static str,
-    /// Whether it reports, and whether its clock agrees.
-    pub state: String,
+    /// Whether it reports: class and text.
+    pub state: (&'static str, String),
+    /// Whether its clock agrees with the console's: class and text.
+    pub clock: (&'static str, String),
 }
 
 /// Returns the processes, those that reported last first.
-pub(crate) fn processes(metrics: &impl MetricSource, now: i64) -> Vec<Process> {
+pub(crate) fn processes(metrics: &impl MetricSource, clocks: &Clocks, now: i64) -> Vec<Process> {
     let mut found: BTreeMap<(String, String), (i64, String)> = BTreeMap::new();
     for series in metrics.series(BUILD_INFO) {
         let Some(newest) = newest(&metrics.read(series, now - DAY, i64::MAX)) else { continue };
@@ -50,9 +51,13 @@ pub(crate) fn processes(metrics: &impl MetricSource, now: i64) -> Vec<Process> {
     processes.sort_by_key(|(_, (newest, _))| std::cmp::Reverse(*newest));
     processes
         .into_iter()
-        .map(|((job, instance), (newest, version))| {
-            let (class, state) = state(now - newest);
-            Process { job, instance, version, newest: precise(newest.saturating_mul(1000)), class, state }
+        .map(|((job, instance), (newest, version))| Process {
+            clock: clock(clocks.ahead(&instance), now - newest),
+            state: state(now - newest),
+            newest: precise(newest.saturating_mul(1000)),
+            job,
+            instance,
+            version,
         })
         .collect()
 }
@@ -64,14 +69,26 @@ fn newest(points: &Points) -> Option<i64> {
     }
 }
 
-/// Judges the age of the newest sample. A sample from the future tells that a clock is wrong.
 fn state(age: i64) -> (&'static str, String) {
-    let text = words::duration(age.unsigned_abs().saturating_mul(1_000_000));
     match age {
-        age if age < -AHEAD => ("warn", format!("its clock is {text} ahead of the console's")),
-        age if age > SILENT => ("warn", format!("silent for {text}, or its clock is behind")),
+        age if age > SILENT => ("warn", format!("silent for {}", duration(age))),
         _ => ("good", "reports".to_owned()),
     }
+}
+
+/// Judges the difference of the clocks. A process that has not reported since the start of the console is known
+/// to be ahead if its newest sample is from the future.
+fn clock(ahead: Option<i64>, age: i64) -> (&'static str, String) {
+    match ahead.or((age < -DIFFERENCE).then_some(-age)) {
+        None => ("", "unknown".to_owned()),
+        Some(ahead) if ahead > DIFFERENCE => ("warn", format!("{} ahead", duration(ahead))),
+        Some(ahead) if ahead < -DIFFERENCE => ("warn", format!("{} behind", duration(ahead))),
+        Some(_) => ("good", "agrees".to_owned()),
+    }
+}
+
+fn duration(ms: i64) -> String {
+    words::duration(ms.unsigned_abs().saturating_mul(1_000_000))
 }
 
 #[cfg(test)]
@@ -102,16 +119,22 @@ mod tests {
         report(&mut store, "b", "1.0.0", NOW - 20_000);
         report(&mut store, "b", "1.1.0", NOW - 5_000);
         report(&mut store, "c", "1.1.0", NOW + 9_000);
-        let found = processes(&store, NOW);
-        let shown: Vec<_> = found
+        let mut clocks = Clocks::default();
+        clocks.compare(&"b".into(), NOW - 5_100, NOW - 5_000);
+        clocks.compare(&"a".into(), NOW - 90_000, NOW - 80_000);
+        let found = processes(&store, &clocks, NOW);
+        let shown: Vec<String> = found
             .iter()
-            .map(|process| (process.instance.as_str(), process.version.as_str(), process.class))
+            .map(|process| {
+                let Process { instance, version, state, clock, .. } = process;
+                format!("{instance}: {version}, {}, {}", state.1, clock.1)
+            })
             .collect();
-        assert_eq!(
-            shown,
-            [("c", "1.1.0 abc1234", "warn"), ("b", "1.1.0 abc1234", "good"), ("a", "1.0.0 abc1234", "warn")]
-        );
-        assert_eq!(found[0].state, "its clock is 9 s ahead of the console's");
-        assert_eq!(found[2].state, "silent for 1 min 30 s, or its clock is behind");
+        let expected = [
+            "c: 1.1.0 abc1234, reports, 9 s ahead",
+            "b: 1.1.0 abc1234, reports, agrees",
+            "a: 1.0.0 abc1234, silent for 1 min 30 s, 10 s behind",
+        ];
+        assert_eq!(shown, expected);
     }
 }

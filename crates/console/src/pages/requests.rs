@@ -257,7 +257,7 @@ fn counted(console: &Console, what: &str, search: &Search, address: String, view
     let sentence = match (groups.lines, groups.distinct as u64) {
         (0 | 1, _) => requests,
         (_, 0) => format!("{requests}. None of them names an organization."),
-        (_, organizations) => format!("{requests}, of {}.", words::counted(organizations, "organization")),
+        (_, organizations) => format!("{requests}, from {}.", words::counted(organizations, "organization")),
     };
     let customers = groups.top.into_iter().map(|(id, count)| {
         let address = view.link("/logs", &[("id", &id), ("route", ""), ("level", "warn")]);

@@ -3,6 +3,9 @@
 /// Returns a duration with three significant digits, such as `12.3 ms` or `2 min 5 s`.
 pub(crate) fn duration(nanoseconds: u64) -> String {
     const UNITS: [(f64, &str); 3] = [(1e9, "s"), (1e6, "ms"), (1e3, "µs")];
+    if nanoseconds == 0 {
+        return "0".to_owned();
+    }
     let seconds = nanoseconds / 1_000_000_000;
     if seconds >= 60 {
         return long_duration(seconds);
@@ -120,7 +123,7 @@ mod tests {
     #[test]
     fn durations_have_three_digits() {
         let cases = [
-            (0, "0 ns"),
+            (0, "0"),
             (850, "850 ns"),
             (1_000, "1 µs"),
             (999_700, "1 ms"),

@@ -22,8 +22,8 @@ pub(crate) struct LogFilter {
     pub text: String,
     /// Least level.
     pub level: Option<Level>,
-    /// Name of the event.
-    pub event: String,
+    /// Names of events. A line must pass each of them.
+    pub events: Vec<String>,
     /// Routes of requests.
     pub routes: Vec<String>,
     /// Processes.
@@ -64,7 +64,7 @@ impl LogFilter {
         Ok(Self {
             text: text("text"),
             level: view.parameter("level").map(level).transpose()?,
-            event: text("event"),
+            events: several("event"),
             routes: several("route"),
             instances: several("instance"),
             outcome: text("outcome"),
@@ -81,9 +81,7 @@ impl LogFilter {
             Identifier::Trace(trace) => LineCondition::Trace(trace.to_string()),
             Identifier::Thing(text) => LineCondition::AnyField(text.clone()),
         }));
-        if !self.event.is_empty() {
-            conditions.push(LineCondition::Event(ValueTest::Is(self.event.clone())));
-        }
+        conditions.extend(self.events.iter().map(|event| LineCondition::Event(event_test(event))));
         let field = |name: &str, test| LineCondition::Field(name.to_owned(), test);
         if !self.routes.is_empty() {
             conditions.push(field("http.route", ValueTest::OneOf(self.routes.clone())));
@@ -95,7 +93,7 @@ impl LogFilter {
         if !self.outcome.is_empty() {
             conditions.push(field("outcome", ValueTest::Is(self.outcome.clone())));
         }
-        conditions.extend(self.fields.iter().map(|(name, value)| field(name, ValueTest::Is(value.clone()))));
+        conditions.extend(self.fields.iter().map(|(name, value)| field(name, field_test(value))));
         if !self.text.is_empty() {
             conditions.push(LineCondition::Contains(self.text.to_lowercase()));
         }
@@ -114,7 +112,7 @@ impl LogFilter {
         for (parameter, raw) in view.parameters().iter().filter(|(_, value)| !value.is_empty()) {
             match parameter.as_str() {
                 "where" => {
-                    let (name, value) = raw.split_once(':').unwrap_or((raw, ""));
+                    let (name, value) = raw.split_once([':', '=']).unwrap_or((raw, ""));
                     add(parameter, raw, name, value);
                 }
                 "level" => add(parameter, raw, "level at least", raw),
@@ -127,13 +125,38 @@ impl LogFilter {
     }
 }
 
-/// Reads a condition on a field: its name, a colon and the wanted value.
+/// Reads an event's name, several with commas between them, a beginning with `*` after it, or with `!` before it
+/// a name that is not wanted.
+fn event_test(text: &str) -> ValueTest {
+    if let Some(other) = text.strip_prefix('!') {
+        return ValueTest::IsNot(other.to_owned());
+    }
+    let names = || text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    if names().all(|name| name.ends_with('*')) {
+        return ValueTest::BeginsWithOneOf(
+            names().map(|name| name.trim_end_matches('*').to_owned()).collect(),
+        );
+    }
+    ValueTest::OneOf(names().map(str::to_owned).collect())
+}
+
+/// Reads a wanted value, `*` for any value, or with `!` before it a value that is not wanted.
+fn field_test(text: &str) -> ValueTest {
+    match text.strip_prefix('!') {
+        Some(other) => ValueTest::IsNot(other.to_owned()),
+        None if text == "*" => ValueTest::Exists,
+        None => ValueTest::Is(text.to_owned()),
+    }
+}
+
+/// Reads a condition on a field: its name, a colon and the wanted value. An equals sign instead of the colon is
+/// accepted, because people write it.
 fn condition(text: &str) -> Result<(String, String), Problem> {
     let is_name = |name: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
         !name.is_empty() && name.chars().all(allowed)
     };
-    match text.split_once(':') {
+    match text.split_once([':', '=']) {
         Some((name, value)) if is_name(name) => Ok((name.to_owned(), value.to_owned())),
         _ => Err(Problem::bad_request(format!("where={text} is no condition on a field."))
             .hint("A condition is the name of a field, a colon and its value: where=error.type:timeout.")),
@@ -209,7 +232,7 @@ mod tests {
         let expected = [
             LineCondition::AtLeast(Level::Warn),
             LineCondition::Trace(TRACE.to_owned()),
-            LineCondition::Event(ValueTest::Is("job.run".to_owned())),
+            LineCondition::Event(ValueTest::OneOf(vec!["job.run".to_owned()])),
             LineCondition::Field(
                 "http.route".to_owned(),
                 ValueTest::OneOf(vec!["/a".to_owned(), "/b".to_owned()]),
@@ -218,6 +241,28 @@ mod tests {
             LineCondition::Contains("mail".to_owned()),
         ];
         assert_eq!(conditions, expected);
+    }
+
+    #[test]
+    fn events_and_values_can_be_patterns() {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let events = [
+            ("!db.client.operation", ValueTest::IsNot("db.client.operation".to_owned())),
+            ("server*, log*", ValueTest::BeginsWithOneOf(owned(&["server", "log"]))),
+            ("panic,job.run", ValueTest::OneOf(owned(&["panic", "job.run"]))),
+        ];
+        for (text, test) in events {
+            assert_eq!(event_test(text), test, "{text}");
+        }
+        let values = [
+            ("*", ValueTest::Exists),
+            ("!ok", ValueTest::IsNot("ok".to_owned())),
+            ("ok", ValueTest::Is("ok".to_owned())),
+        ];
+        for (text, test) in values {
+            assert_eq!(field_test(text), test, "{text}");
+        }
+        assert_eq!(condition("a=b:c").map_err(|_| "problem"), Ok(("a".to_owned(), "b:c".to_owned())));
     }
 
     #[test]

@@ -13,6 +13,9 @@ const HEIGHT: f64 = 72.0;
 const FILL: f64 = 0.82;
 /// Lengths of a step in seconds.
 const STEPS: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200];
+/// Distances between labels of times in seconds.
+const TICKS: [i64; 14] =
+    [10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 172_800];
 /// Maximum number of bars.
 const BARS: i64 = 72;
 
@@ -118,15 +121,21 @@ fn kept(view: &View) -> Vec<(&str, &str)> {
     parameters.filter(|(name, _)| FILTERS.contains(name)).collect()
 }
 
-/// Returns four times, evenly spaced.
+/// Returns at most six round times, not too close to the edges.
 fn ticks(counts: &Counts) -> Vec<(String, String)> {
     let length = counts.step * i64::try_from(counts.steps.len()).unwrap_or(0);
-    let label = |at: i64| if length > 2 * 86_400_000_000 { calendar::day(at) } else { calendar::clock(at) };
-    (0..4)
-        .map(|part| {
-            let at = (counts.from + length * part / 4) / 1000;
-            (format!("{}%", part * 25), label(at))
-        })
+    let step = TICKS.into_iter().find(|step| length <= step * 6_000_000).unwrap_or(5 * 86_400) * 1_000_000;
+    let first = counts.from.div_euclid(step) + 1;
+    let label = |at: i64| match step {
+        86_400_000_000.. => calendar::day(at),
+        ..60_000_000 => calendar::clock_with_seconds(at),
+        _ => calendar::clock(at),
+    };
+    (first..first + 7)
+        .map(|number| number * step)
+        .map(|at| ((at - counts.from) as f64 / length.max(1) as f64 * 100.0, label(at / 1000)))
+        .filter(|(left, _)| (2.0..98.0).contains(left))
+        .map(|(left, text)| (format!("{left:.2}%"), text))
         .collect()
 }
 
@@ -192,6 +201,14 @@ mod tests {
             histogram.summary,
             "60 lines: 10 at level error and 50 at level info. Most, 40, within 1 min from 2026-11-30 14:01:00."
         );
+    }
+
+    #[test]
+    fn labels_of_times_are_round() {
+        let from = 1_796_047_509_000_000 - 3_600_000_000;
+        let counts = Counts { from, step: 60_000_000, steps: vec![[0; LEVELS]; 60] };
+        let texts: Vec<String> = ticks(&counts).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["13:10", "13:20", "13:30", "13:40", "13:50", "14:00"]);
     }
 
     #[test]

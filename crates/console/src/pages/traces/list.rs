@@ -155,7 +155,7 @@ fn row(trace: &TraceSummary, longest: u64, address: String) -> TraceRow {
         service: trace.root.service.to_string(),
         duration: words::duration(duration(trace)),
         bar: format!("{:.2}%", (duration(trace) as f64 / longest as f64 * 100.0).max(0.5)),
-        spans: words::counted(trace.spans as u64, "span"),
+        spans: words::count(trace.spans as u64),
         failed_spans: trace.failed_spans,
         status_class: if status.is_empty() { "soft" } else { class_of_status(&status) },
         status: if status.is_empty() { outcome } else { status },

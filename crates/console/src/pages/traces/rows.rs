@@ -164,7 +164,7 @@ fn span_row(
     let (label, anchor) = if right < 85.0 { (right, "start") } else { (row.left, "end") };
     // A bar over the whole width has room for its duration inside only.
     let (label, anchor) =
-        if anchor == "end" && row.left < 15.0 { (100.0, "inside") } else { (label, anchor) };
+        if anchor == "end" && row.left < 15.0 { (right, "inside") } else { (label, anchor) };
     let offset = |at: u64| words::duration(at.saturating_sub(waterfall.start));
     SpanRow {
         indent: row.depth.min(DEEPEST),
@@ -208,7 +208,8 @@ pub(crate) fn error(span: &Span) -> String {
     }
     match known.is_empty() && span.failed {
         true => "failed".to_owned(),
-        false => known.join(", "),
+        false if known.len() > 1 => format!("{} ({})", known[0], known[1..].join(", ")),
+        false => known.concat(),
     }
 }
 

@@ -13,13 +13,10 @@ pub(crate) struct Effects {
     pub failed: usize,
 }
 
-/// Returns the most important facts of a trace. `root` is the first span without a known parent.
-pub(crate) fn sentence(spans: &[Span], root: &Span, effects: Effects) -> String {
-    let mut sentences = vec![operation(root)];
-    sentences.extend(deepest_failure(spans, root));
-    sentences.extend(database(spans, root));
-    sentences.extend(caused(effects));
-    sentences.join(" ")
+/// Returns the most important fact of a trace, and the others. `root` is the first span without a known parent.
+pub(crate) fn sentences(spans: &[Span], root: &Span, effects: Effects) -> (String, String) {
+    let others = [deepest_failure(spans, root), database(spans, root), caused(effects)];
+    (operation(root), others.into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
 fn operation(root: &Span) -> String {
@@ -138,11 +135,12 @@ mod tests {
             &[("db.query.summary", "insert_content_item".into()), ("error.type", "timeout".into())],
         );
         let spans = [root.clone(), query];
+        let (first, others) = sentences(&spans, &root, Effects { runs: 2, failed: 1 });
+        assert_eq!(first, "POST /v1/content-items took 38 ms and answered 503, because of unavailable.");
         assert_eq!(
-            sentence(&spans, &root, Effects { runs: 2, failed: 1 }),
-            "POST /v1/content-items took 38 ms and answered 503, because of unavailable. insert_content_item failed \
-             within it after 31 ms: timeout. 1 database operation took 31 ms of it (82 %), insert_content_item. It \
-             caused 2 job runs, of which 1 failed."
+            others,
+            "insert_content_item failed within it after 31 ms: timeout. 1 database operation took 31 ms of it (82 %), \
+             insert_content_item. It caused 2 job runs, of which 1 failed."
         );
     }
 
@@ -174,7 +172,7 @@ mod tests {
             (span(1, "sample", SpanKind::Internal, 1, &[]), "sample took 1 ms."),
         ];
         for (root, expected) in cases {
-            assert_eq!(sentence(std::slice::from_ref(&root), &root, Effects::default()), expected);
+            assert_eq!(sentences(std::slice::from_ref(&root), &root, Effects::default()).0, expected);
         }
     }
 }

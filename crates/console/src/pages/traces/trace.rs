@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::list::microseconds;
 use super::rows::{Entry, MOST_SPANS, rows, waterfall};
-use super::summary::{Effects, sentence};
+use super::summary::{Effects, sentences};
 use crate::calendar;
 use crate::pages::identifiers;
 use crate::pages::layout::Layout;
@@ -31,6 +31,7 @@ struct Trace {
     id: String,
     is_failed: bool,
     sentence: String,
+    details: String,
     facts: Vec<(&'static str, String)>,
     ticks: Vec<(String, String)>,
     entries: Vec<Entry>,
@@ -85,12 +86,14 @@ fn render(console: &Console, view: &View, id: &str) -> Result<Trace, Problem> {
     let effects = Effects { runs: linked.len(), failed: linked.iter().filter(|span| span.failed).count() };
     let fall = waterfall(&spans);
     let root = fall.rows.first().map(|row| &spans[row.span]);
+    let (sentence, details) = root.map(|root| sentences(&spans, root, effects)).unwrap_or_default();
     let cause = |(other, spans): &(TraceId, Vec<Span>)| cause(*other, spans, view);
     let left_out = spans.len().saturating_sub(MOST_SPANS) as u64;
     Ok(Trace {
         id: id.to_string(),
         is_failed: spans.iter().any(|span| span.failed),
-        sentence: root.map(|root| sentence(&spans, root, effects)).unwrap_or_default(),
+        sentence,
+        details,
         facts: root.map(|root| facts(&spans, root, own.len())).unwrap_or_default(),
         ticks: fall
             .ticks()
