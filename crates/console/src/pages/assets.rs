@@ -12,7 +12,11 @@ use sha2::{Digest, Sha256};
 
 use crate::state::SharedConsole;
 
-const STYLE: &str = concat!(include_str!("../../assets/style.css"), include_str!("../../assets/explore.css"));
+const STYLE: &str = concat!(
+    include_str!("../../assets/style.css"),
+    include_str!("../../assets/explore.css"),
+    include_str!("../../assets/alerts.css")
+);
 const SCRIPT: &str = include_str!("../../assets/console.js");
 const ICON: &str = include_str!("../../assets/icon.svg");
 
