@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use monitoring::query::Scale;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::clocks::Clocks;
 use crate::follow::FollowStatus;
-use crate::rules::RuleEngine;
 use crate::store::lines::LineStore;
 use crate::store::metrics::{Limits, MetricStore};
 use crate::store::spans::SpanStore;
@@ -47,8 +45,6 @@ pub struct Stores {
     pub lines: LineStore,
     /// Spans.
     pub spans: SpanStore,
-    /// Rules with their states.
-    pub rules: RuleEngine,
 }
 
 impl Stores {
@@ -58,7 +54,6 @@ impl Stores {
             metrics: MetricStore::in_memory(Limits::default()),
             lines: LineStore::default(),
             spans: SpanStore::in_memory(),
-            rules: RuleEngine::in_memory(Scale::REAL),
         }
     }
 }
@@ -74,7 +69,6 @@ pub struct Console {
     lines: RwLock<LineStore>,
     spans: RwLock<SpanStore>,
     clocks: RwLock<Clocks>,
-    rules: RwLock<RuleEngine>,
     followed: watch::Receiver<FollowStatus>,
 }
 
@@ -103,7 +97,6 @@ impl Console {
             lines: RwLock::new(stores.lines),
             spans: RwLock::new(stores.spans),
             clocks: RwLock::default(),
-            rules: RwLock::new(stores.rules),
             followed,
         }
     }
@@ -126,12 +119,6 @@ impl Console {
     /// Returns the clocks of the processes that report.
     pub(crate) fn clocks(&self) -> &RwLock<Clocks> {
         &self.clocks
-    }
-
-    /// Returns the rules. Evaluation locks the metrics while it holds this lock, so take this one first or
-    /// never hold both.
-    pub fn rules(&self) -> &RwLock<RuleEngine> {
-        &self.rules
     }
 
     /// Returns the permits of live tails.

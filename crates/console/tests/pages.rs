@@ -6,35 +6,57 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, Response, StatusCode, header};
 use console::access::{Access, OwnHosts, Token};
+use console::follow::FollowStatus;
 use console::pages::router;
-use console::state::{Console, Facts};
+use console::state::{Console, Facts, Stores};
+use tokio::sync::watch;
 use tower::ServiceExt;
+
+mod showcase;
 
 const NOW: i64 = 1_796_047_509_000;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 fn pages() -> Router {
+    pages_with(Stores::in_memory())
+}
+
+fn pages_with(stores: Stores) -> Router {
     let access = Access {
         hosts: OwnHosts::new("127.0.0.1:3001".parse().expect("address"), &[]),
         token: Token::configured(TOKEN).digest(),
         cookie: "socialize_console_3001".to_owned(),
     };
     let facts = Facts { otlp_address: "127.0.0.1:4318".to_owned(), started_at: NOW, ..Facts::default() };
-    router(Arc::new(Console::new(access, facts, Arc::new(|| NOW))))
+    let (_, followed) = watch::channel(FollowStatus::default());
+    router(Arc::new(Console::with_stores(access, facts, Arc::new(|| NOW), stores, followed)))
 }
 
 async fn send(method: Method, path: &str, headers: &[(header::HeaderName, &str)]) -> Response<Body> {
+    send_to(pages(), method, path, headers).await
+}
+
+async fn send_to(
+    pages: Router,
+    method: Method,
+    path: &str,
+    headers: &[(header::HeaderName, &str)],
+) -> Response<Body> {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(name, *value);
     }
-    pages().oneshot(request.body(Body::empty()).expect("request")).await.expect("response")
+    pages.oneshot(request.body(Body::empty()).expect("request")).await.expect("response")
 }
 
 async fn open(path: &str) -> (StatusCode, String) {
+    open_at(pages(), path).await
+}
+
+async fn open_at(pages: Router, path: &str) -> (StatusCode, String) {
     let cookie = format!("other=1; socialize_console_3001={TOKEN}");
-    let response =
-        send(Method::GET, path, &[(header::HOST, "localhost:3001"), (header::COOKIE, &cookie)]).await;
+    let headers = [(header::HOST, "localhost:3001"), (header::COOKIE, cookie.as_str())];
+    let response = send_to(pages, Method::GET, path, &headers).await;
     let status = response.status();
     let body = to_bytes(response.into_body(), 8 << 20).await.expect("body");
     (status, String::from_utf8(body.to_vec()).expect("text"))
@@ -135,5 +157,64 @@ async fn wrong_addresses_get_a_page_that_says_what_would_be_right() {
         let (found, page) = open(path).await;
         assert_eq!(found, status, "{path}");
         assert!(page.contains(text), "{path}: {page}");
+    }
+}
+
+const DASHBOARDS: [&str; 7] =
+    ["overview", "api", "adoption", "background", "infrastructure", "telemetry", "runbook"];
+
+#[tokio::test]
+async fn every_dashboard_says_why_it_is_empty() {
+    for name in DASHBOARDS {
+        let (status, page) = open(&format!("/dashboards/{name}")).await;
+        assert_eq!(status, StatusCode::OK, "{name}");
+        assert!(name == "runbook" || page.contains("class=\"nothing\""), "{name}");
+        assert!(!page.contains("style=\"") && !page.contains("NaN"), "{name}");
+    }
+    let (_, page) = open("/").await;
+    assert!(page.contains("Nothing has reported yet.") && page.contains("127.0.0.1:4318"), "{page}");
+    let (_, page) = open("/dashboards/infrastructure").await;
+    assert!(page.contains("programs of the full stack"), "{page}");
+}
+
+#[tokio::test]
+async fn every_dashboard_shows_what_was_reported() {
+    let pages = pages_with(showcase::stores(NOW, 1));
+    for name in DASHBOARDS {
+        for range in ["15m", "1h", "30d"] {
+            let (status, page) = open_at(pages.clone(), &format!("/dashboards/{name}?range={range}")).await;
+            assert_eq!(status, StatusCode::OK, "{name}");
+            assert!(!page.contains("NaN") && !page.contains("style=\""), "{name}");
+            let is_about_others = matches!(name, "infrastructure" | "runbook");
+            assert!(is_about_others || page.contains("<svg"), "{name} {range}");
+        }
+    }
+    let (_, page) = open_at(pages.clone(), "/").await;
+    assert!(page.contains("Everything is healthy.") && page.contains("2 processes report"), "{page}");
+    let (_, page) = open_at(pages.clone(), "/dashboards/api?route=%2Fv1%2Fme").await;
+    assert!(
+        page.contains("<option value=\"/v1/me\" selected>") && !page.contains("/v1/sessions</a>"),
+        "{page}"
+    );
+    let (status, page) = open_at(pages, "/dashboards/overview/9").await;
+    assert!(status == StatusCode::OK && page.contains("<th scope=\"col\" class=\"num\">Mean</th>"), "{page}");
+}
+
+#[tokio::test]
+async fn silence_is_said_first() {
+    let stores = showcase::stores(NOW - 10 * 60_000, 1);
+    let (_, page) = open_at(pages_with(stores), "/").await;
+    assert!(page.contains("Nothing has reported for 10 min."), "{page}");
+}
+
+#[tokio::test]
+async fn missing_dashboards_and_panels_are_named() {
+    for (path, text) in [
+        ("/dashboards/nothing", "overview, api"),
+        ("/dashboards/api/9999", "no panel 9999"),
+        ("/dashboards/api/x", "no panel x"),
+    ] {
+        let (status, page) = open(path).await;
+        assert!(status == StatusCode::NOT_FOUND && page.contains(text), "{path}: {page}");
     }
 }

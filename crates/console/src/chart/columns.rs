@@ -1,12 +1,12 @@
 //! Reduction of many points to few columns without losing a spike.
 
 /// A point: its index among all points, and its value.
-pub type Indexed = (usize, Option<f64>);
+pub(super) type Indexed = (usize, Option<f64>);
 
 /// Reduces values to at most `columns` columns, of which each keeps its smallest and its largest value in
 /// their order. Values that already fit are kept as they are. A column whose values are all unknown stays a
 /// gap.
-pub fn reduce(values: &[Option<f64>], columns: usize) -> Vec<Indexed> {
+pub(super) fn reduce(values: &[Option<f64>], columns: usize) -> Vec<Indexed> {
     let known = |value: Option<f64>| value.filter(|value| value.is_finite());
     if columns == 0 || values.len() <= columns * 2 {
         return values.iter().copied().map(known).enumerate().collect();

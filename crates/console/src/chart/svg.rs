@@ -19,12 +19,12 @@ pub fn escape(text: &str) -> String {
 }
 
 /// JSON that can stand in a `script` element: nothing in it can end the element.
-pub fn json_for_script(value: &impl serde::Serialize) -> String {
+pub(super) fn json_for_script(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()).replace('<', "\\u003c")
 }
 
 /// Appends a coordinate with one decimal, without what is not needed.
-pub fn push_coordinate(out: &mut String, value: f64) {
+pub(super) fn push_coordinate(out: &mut String, value: f64) {
     let tenths = (value * 10.0).round() as i64;
     if tenths < 0 {
         out.push('-');
@@ -37,7 +37,7 @@ pub fn push_coordinate(out: &mut String, value: f64) {
 }
 
 /// Appends a letter of a path and two coordinates.
-pub fn push_point(out: &mut String, letter: char, x: f64, y: f64) {
+pub(super) fn push_point(out: &mut String, letter: char, x: f64, y: f64) {
     out.push(letter);
     push_coordinate(out, x);
     out.push(' ');
@@ -45,7 +45,7 @@ pub fn push_point(out: &mut String, letter: char, x: f64, y: f64) {
 }
 
 /// Appends a rectangle to a path.
-pub fn push_rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64) {
+pub(super) fn push_rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64) {
     push_point(out, 'M', x, y);
     out.push('h');
     push_coordinate(out, width);
@@ -57,7 +57,7 @@ pub fn push_rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64)
 }
 
 /// Returns a share of the width as text: `12.5%`.
-pub fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let mut text = String::new();
     push_coordinate(&mut text, share * 100.0);
     text.push('%');

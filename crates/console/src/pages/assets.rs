@@ -14,10 +14,10 @@ use crate::state::SharedConsole;
 
 const STYLE: &str = concat!(
     include_str!("../../assets/style.css"),
-    include_str!("../../assets/explore.css"),
-    include_str!("../../assets/alerts.css")
+    include_str!("../../assets/charts.css"),
+    include_str!("../../assets/explore.css")
 );
-const SCRIPT: &str = include_str!("../../assets/console.js");
+const SCRIPT: &str = concat!(include_str!("../../assets/console.js"), include_str!("../../assets/charts.js"));
 const ICON: &str = include_str!("../../assets/icon.svg");
 
 static DIGEST: LazyLock<String> = LazyLock::new(|| {

@@ -1,7 +1,10 @@
 //! What surrounds every page: navigation, time range and refresh. Templates extend `layout.html` and have
 //! a field `layout`.
 
+use monitoring::grafana::Dashboard;
+
 use super::assets::Assets;
+use super::dashboard_list::{name_of, names, title_of};
 use super::range::{RANGES, TimeRange};
 use super::view::{REFRESHES, View};
 use crate::calendar;
@@ -28,6 +31,8 @@ pub struct Anchor {
     pub current: bool,
     /// Lower-case name for style sheets.
     pub class: String,
+    /// Links below it.
+    pub inner: Vec<Anchor>,
 }
 
 /// A choice of values in the bar above a page.
@@ -41,6 +46,22 @@ pub struct Choice {
     pub all: &'static str,
     /// Values, and whether each is chosen.
     pub values: Vec<(String, bool)>,
+}
+
+/// Returns links to the dashboards.
+fn dashboards(view: &View) -> Vec<Anchor> {
+    let link = |dashboard: &Dashboard| {
+        let path = format!("/dashboards/{}", name_of(dashboard.uid));
+        Anchor {
+            text: title_of(dashboard).to_owned(),
+            address: view.link(&path, &[]),
+            current: view.path == path || view.path.starts_with(&format!("{path}/")),
+            class: String::new(),
+            inner: Vec::new(),
+        }
+    };
+    // The page "/" shows the one named overview.
+    names().iter().filter(|dashboard| name_of(dashboard.uid) != "overview").map(link).collect()
 }
 
 /// What surrounds a page.
@@ -87,6 +108,7 @@ impl Layout {
             address: view.link(path, &[]),
             current: path.trim_start_matches('/') == section,
             class: text.to_lowercase(),
+            inner: if *path == "/dashboards" { dashboards(view) } else { Vec::new() },
         });
         Self {
             title: title.to_owned(),
@@ -122,6 +144,7 @@ impl Layout {
             address: view.with(&[("from", ""), ("until", ""), ("before", ""), ("range", name)]),
             current: range.name == Some(name),
             class: String::new(),
+            inner: Vec::new(),
         };
         self.ranges = RANGES.iter().map(link).collect();
         self.range_text = range.text();
@@ -146,6 +169,7 @@ impl Layout {
             address: view.with(&[("refresh", &seconds.to_string())]),
             current: seconds == self.refresh,
             class: String::new(),
+            inner: Vec::new(),
         };
         self.refreshes = std::iter::once(0).chain(REFRESHES).map(link).collect();
         self

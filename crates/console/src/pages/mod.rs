@@ -24,10 +24,12 @@
 
 mod about;
 mod affected;
-mod alerts;
 mod answer;
 mod assets;
+mod dashboard_list;
+mod dashboards;
 mod extract;
+mod health;
 mod identifiers;
 mod layout;
 mod line_view;

@@ -7,26 +7,24 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::answer::answer;
+use super::dashboard_list::named;
+use super::dashboards::{BandView, Screen, add_choices, bands, chosen};
+use super::health::{FiringAlert, Verdict, firing, verdict};
 use super::layout::Layout;
 use super::problem::Problem;
 use super::view::View;
-use crate::calendar;
 use crate::state::{Console, SharedConsole};
+
+/// Seconds between two refreshes.
+const REFRESH: u32 = 30;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct Overview {
     layout: Layout,
     verdict: Verdict,
-    facts: Vec<(&'static str, String)>,
-}
-
-/// The state of the whole system in one sentence.
-struct Verdict {
-    /// `good`, `warning`, `bad` or `unknown`.
-    class: &'static str,
-    sentence: String,
-    reason: String,
+    firing: Vec<FiringAlert>,
+    bands: Vec<BandView>,
 }
 
 /// Serves the overview.
@@ -39,19 +37,16 @@ async fn overview(State(console): State<SharedConsole>, view: View) -> Response 
 }
 
 fn render(console: &Console, view: &View) -> Result<Overview, Problem> {
-    let facts = console.facts();
-    let range = view.range_or("6h");
-    let verdict = Verdict {
-        class: "unknown",
-        sentence: "Nothing has reported yet.".to_owned(),
-        reason: format!("Send metrics and traces by OTLP over HTTP to {}.", facts.otlp_address),
-    };
-    let facts = vec![
-        ("Receives at", facts.otlp_address.clone()),
-        ("Follows", if facts.logs.is_empty() { "no log files".to_owned() } else { facts.logs.join(", ") }),
-        ("Notifies", facts.alertmanager.clone().unwrap_or_else(|| "nobody".to_owned())),
-        ("Runs for", calendar::duration(view.now - facts.started_at)),
-    ];
-    let layout = Layout::new("Overview", view, console).with_range(view, range).with_refresh(view, 30);
-    Ok(Overview { layout, verdict, facts })
+    let dashboard =
+        named("overview").ok_or_else(|| Problem::internal("The overview dashboard is missing."))?;
+    let chosen = chosen(console, view, dashboard.choices);
+    let path = "/dashboards/overview".to_owned();
+    let screen = Screen::new(console, view, view.range_or("6h"), dashboard.choices, chosen.clone(), path);
+    let firing = firing(&screen);
+    let verdict = verdict(&screen, &firing);
+    let bands = bands(dashboard, &screen);
+    let layout =
+        Layout::new("Overview", view, console).with_range(view, screen.range).with_refresh(view, REFRESH);
+    drop(screen);
+    Ok(Overview { layout: add_choices(layout, console, dashboard.choices, &chosen), verdict, firing, bands })
 }

@@ -40,6 +40,12 @@ impl TimeRange {
         Some(Self { from: now - length, until: now, name: Some(name) })
     }
 
+    /// Returns the shortest range that pages offer and that is at least this long.
+    pub fn at_least(length: i64, now: i64) -> Self {
+        let found = RANGES.iter().find(|(_, _, known)| *known >= length).unwrap_or(&RANGES[RANGES.len() - 1]);
+        Self { from: now - found.2, until: now, name: Some(found.0) }
+    }
+
     /// Returns the last hour.
     pub fn hour(now: i64) -> Self {
         Self { from: now - HOUR, until: now, name: Some("1h") }

@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::problem::Problem;
 use super::security::{add_headers, guard};
 use super::view::View;
-use super::{about, affected, alerts, assets, logs, overview, requests, traces};
+use super::{about, affected, assets, dashboards, logs, overview, requests, traces};
 use crate::state::SharedConsole;
 
 /// Maximum time for a page, including the wait for its turn. A live tail is a stream, whose head is quick.
@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub fn router(console: SharedConsole) -> Router {
     Router::new()
         .merge(overview::routes())
-        .merge(alerts::routes())
+        .merge(dashboards::routes())
         .merge(logs::routes())
         .merge(traces::routes())
         .merge(requests::routes())

@@ -1,0 +1,20 @@
+//! A series of a chart over time.
+
+use monitoring::grafana::Unit;
+
+use super::color::ColorClass;
+
+/// A series of a chart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// Its name.
+    pub name: String,
+    /// Its color.
+    pub color: ColorClass,
+    /// Its value at each point.
+    pub values: Vec<Option<f64>>,
+    /// Whether it is a line even if the others are stacked.
+    pub is_line: bool,
+    /// The unit of its own axis on the right, if it has one.
+    pub right: Option<Unit>,
+}

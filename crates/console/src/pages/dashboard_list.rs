@@ -1,0 +1,32 @@
+//! The dashboards, built once.
+
+use std::sync::LazyLock;
+
+use monitoring::grafana::Dashboard;
+use monitoring::rules::DashboardUid;
+
+static ALL: LazyLock<Vec<Dashboard>> = LazyLock::new(|| {
+    let all = monitoring::dashboards::all().into_iter().map(|(_, dashboard)| dashboard);
+    // A request has a page of its own.
+    all.filter(|dashboard| !matches!(dashboard.uid, DashboardUid::Request)).collect()
+});
+
+/// Returns the name of a dashboard in addresses.
+pub(crate) fn name_of(uid: DashboardUid) -> &'static str {
+    uid.as_str().trim_start_matches("socialize-")
+}
+
+/// Returns the title without what all have in common.
+pub(crate) fn title_of(dashboard: &Dashboard) -> &'static str {
+    dashboard.title.trim_start_matches("Socialize: ")
+}
+
+/// Returns all dashboards.
+pub(crate) fn names() -> &'static [Dashboard] {
+    &ALL
+}
+
+/// Returns the dashboard with this name in addresses.
+pub(crate) fn named(name: &str) -> Option<&'static Dashboard> {
+    ALL.iter().find(|dashboard| name_of(dashboard.uid) == name)
+}

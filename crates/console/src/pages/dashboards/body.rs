@@ -1,0 +1,45 @@
+//! What a panel shows below its title.
+
+/// Content of a panel.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    /// HTML, with a summary in words and a table of the series.
+    Shown {
+        /// The HTML.
+        html: String,
+        /// The content in words.
+        summary: String,
+        /// Series and their numbers.
+        rows: Vec<SeriesRow>,
+    },
+    /// Why there is nothing.
+    Nothing(String),
+}
+
+impl Body {
+    /// Creates a body that says everything by itself.
+    pub(crate) fn plain(html: String) -> Self {
+        Self::Shown { html, summary: String::new(), rows: Vec::new() }
+    }
+}
+
+/// A series in the table below a chart.
+#[derive(Clone, Debug)]
+pub(crate) struct SeriesRow {
+    /// Its name.
+    pub name: String,
+    /// Class of its color.
+    pub color: &'static str,
+    /// Smallest value.
+    pub least: String,
+    /// Mean of the known values.
+    pub mean: String,
+    /// Largest value.
+    pub most: String,
+    /// Last known value.
+    pub last: String,
+    /// The number of the legend, if it has one.
+    pub number: String,
+    /// Value by which the legend is sorted.
+    pub rank: f64,
+}

@@ -1,0 +1,203 @@
+//! What all panels of a page share: the time range, the chosen values and the stores.
+
+use std::sync::RwLockReadGuard;
+use std::time::Duration;
+
+use monitoring::grafana::{MARK_STEP, Panel, marks};
+use monitoring::query::{Choice, Expression};
+
+use crate::chart::{ColorClass, TimeMark, Times, point_distance};
+use crate::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate};
+use crate::pages::range::TimeRange;
+use crate::pages::view::View;
+use crate::state::{Console, read};
+use crate::store::metrics::{Labels, MetricStore};
+
+/// Interval at which processes export their metrics.
+const RESOLUTION: Duration = Duration::from_secs(15);
+/// Points of a chart for each of 24 columns of width.
+const POINTS_OF_COLUMN: i64 = 24;
+/// Bars of a chart for each of 24 columns of width.
+const BARS_OF_COLUMN: i64 = 6;
+/// Most marks of a chart. More of them would hide the data.
+const MARKS: usize = 24;
+/// Most points of the queries for marks.
+const MARK_POINTS: i64 = 5000;
+
+/// A page with panels.
+pub(crate) struct Screen<'a> {
+    /// State of the console.
+    pub console: &'a Console,
+    /// Address of the page.
+    pub view: &'a View,
+    /// Time range of the page.
+    pub range: TimeRange,
+    /// Variables of the dashboard.
+    pub choices: &'static [Choice],
+    /// Values that are chosen for each variable: none stands for all.
+    pub chosen: Vec<(Choice, Vec<String>)>,
+    /// Metrics. They stay the same for all panels of a page.
+    pub metrics: RwLockReadGuard<'a, MetricStore>,
+    /// Time of the newest sample of any series.
+    pub newest: Option<i64>,
+    /// Path of the dashboard.
+    pub path: String,
+    /// Marks of all charts.
+    pub marks: Vec<TimeMark>,
+}
+
+impl<'a> Screen<'a> {
+    /// Creates a page for a time range.
+    pub(crate) fn new(
+        console: &'a Console,
+        view: &'a View,
+        range: TimeRange,
+        choices: &'static [Choice],
+        chosen: Vec<(Choice, Vec<String>)>,
+        path: String,
+    ) -> Self {
+        let metrics = read(console.metrics());
+        let newest = metrics.usage().newest;
+        let mut screen =
+            Self { console, view, range, choices, chosen, metrics, newest, path, marks: Vec::new() };
+        screen.marks = screen.find_marks();
+        screen
+    }
+
+    /// Returns the range of a panel, which may have one of its own.
+    pub(crate) fn range_of(&self, panel: &Panel) -> TimeRange {
+        let Some(period) = panel.fixed_range() else { return self.range };
+        let length = i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX);
+        TimeRange { from: self.range.until - length, until: self.range.until, name: None }
+    }
+
+    /// Returns the times of a panel's points.
+    pub(crate) fn times(&self, panel: &Panel, is_bars: bool, columns: u8) -> Times {
+        let range = self.range_of(panel);
+        let of_column = if is_bars { BARS_OF_COLUMN } else { POINTS_OF_COLUMN };
+        let least = panel.least_interval().map_or(0, |period| period.duration().as_millis());
+        let least = i64::try_from(least).unwrap_or(0);
+        let step = point_distance(range.length(), i64::from(columns) * of_column).max(least).max(1000);
+        // Round times, so that points stay the same when the page refreshes.
+        let start = range.from.div_euclid(step) * step + step;
+        let end = (range.until.div_euclid(step) * step).max(start + step);
+        Times { start, end, step }
+    }
+
+    /// Evaluates a query at each point.
+    pub(crate) fn over_time(
+        &self,
+        expression: &Expression,
+        times: Times,
+    ) -> Result<Vec<ResultSeries>, Refusal> {
+        let variables = |name: &str| self.variable(name);
+        let range = Range { start: times.start, end: times.end, step: times.step };
+        evaluate(&*self.metrics, expression, &Context::panel(range, RESOLUTION, &variables))
+    }
+
+    /// Evaluates a query at the end of the panel's range.
+    pub(crate) fn at_end(
+        &self,
+        panel: &Panel,
+        expression: &Expression,
+    ) -> Result<Vec<(Labels, f64)>, Refusal> {
+        let range = self.range_of(panel);
+        let variables = |name: &str| self.variable(name);
+        let whole = Duration::from_millis(u64::try_from(range.length()).unwrap_or(0));
+        let context = Context {
+            range: Range::instant(range.until),
+            whole_range: whole,
+            interval: whole,
+            rate_interval: (RESOLUTION * 4).max(whole / 100),
+            variables: &variables,
+        };
+        let results = evaluate(&*self.metrics, expression, &context)?;
+        let last = |series: ResultSeries| {
+            let value = series.numbers().last().copied().flatten()?;
+            Some((series.labels, value))
+        };
+        Ok(results.into_iter().filter_map(last).collect())
+    }
+
+    /// Returns the regular expression for a variable. `None` matches everything.
+    fn variable(&self, name: &str) -> Option<String> {
+        let (_, values) = self.chosen.iter().find(|(choice, _)| choice.name() == name)?;
+        let values: Vec<String> = values.iter().map(|value| literal(value)).collect();
+        (!values.is_empty()).then(|| values.join("|"))
+    }
+
+    /// Returns the values that are chosen for a variable.
+    pub(crate) fn chosen(&self, choice: Choice) -> &[String] {
+        self.chosen.iter().find(|(known, _)| *known == choice).map_or(&[], |(_, values)| values)
+    }
+
+    fn find_marks(&self) -> Vec<TimeMark> {
+        let least = i64::try_from(MARK_STEP.duration().as_millis()).unwrap_or(60_000);
+        let step = least.max(self.range.length() / MARK_POINTS);
+        let start = self.range.from.div_euclid(step) * step;
+        let times = Times { start, end: self.range.until, step };
+        let mut found = Vec::new();
+        // Alerts are marked on the page about alerts; here they would hide the data.
+        for mark in marks(self.choices).into_iter().filter(|mark| mark.name != "Alerts") {
+            let results = self.over_time(&mark.expression, times).unwrap_or_default();
+            for series in results {
+                let ResultValues::Numbers(values) = &series.values else { continue };
+                let begins =
+                    values.windows(2).enumerate().filter(|(_, pair)| pair[0].is_none() && pair[1].is_some());
+                let text = with_labels(mark.title, &series.labels);
+                found.extend(begins.map(|(index, _)| TimeMark {
+                    at: times.at(index + 1),
+                    text: text.clone(),
+                    color: ColorClass::from(mark.color),
+                }));
+            }
+        }
+        found.sort_by_key(|mark| mark.at);
+        let surplus = found.len().saturating_sub(MARKS);
+        found.split_off(surplus)
+    }
+}
+
+/// Escapes what has a meaning in regular expressions.
+fn literal(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for letter in value.chars() {
+        if r"\.+*?()|[]{}^$".contains(letter) {
+            out.push('\\');
+        }
+        out.push(letter);
+    }
+    out
+}
+
+/// Replaces `{{label}}` by the values of labels.
+pub(crate) fn with_labels(text: &str, labels: &Labels) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((name, after)) = after.split_once("}}") else { break };
+        out.push_str(before);
+        let name = signal::metric::prometheus_label(name.trim());
+        out.push_str(labels.get(&name));
+        rest = after;
+    }
+    out.push_str(rest);
+    out.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_series_come_from_their_labels() {
+        let labels = Labels::new([("http_route".into(), "/a".into()), ("q".into(), "p95".into())]);
+        assert_eq!(with_labels("{{http.route}} {{ q }}!", &labels), "/a p95!");
+        assert_eq!(with_labels("{{missing}} of {{", &labels), "of {{");
+    }
+
+    #[test]
+    fn chosen_values_are_no_patterns() {
+        assert_eq!(literal("/items/{id}.*"), r"/items/\{id\}\.\*");
+    }
+}

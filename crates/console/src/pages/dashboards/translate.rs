@@ -1,0 +1,163 @@
+//! Queries for lines and traces of panels and their links, in the form of the stores and of addresses.
+
+use std::fmt::Display;
+
+use monitoring::grafana::{Destination, Link};
+use monitoring::query::{
+    Choice, LineCondition as Wanted, Lines, MatchOperator, SpanCondition as WantedSpan, Spans,
+};
+
+use signal::ClosedSet;
+
+use super::screen::Screen;
+use crate::pages::dashboard_list::name_of;
+use crate::store::ValueTest;
+use crate::store::lines::{LINK_TRACE_ID, LineCondition, Search};
+use crate::store::spans::{SpanCondition, SpanKind, SpanSearch};
+
+/// Beginning of the names of business facts.
+const FACTS: &str = "socialize.";
+
+/// Returns the search for lines.
+pub(crate) fn search(lines: &Lines, screen: &Screen<'_>, most: usize) -> Search {
+    let mut search = Search::new(screen.range.from * 1000, screen.range.until * 1000);
+    search.most = most;
+    search.conditions = lines.conditions().iter().filter_map(|wanted| condition(wanted, screen)).collect();
+    search
+}
+
+fn condition(wanted: &Wanted, screen: &Screen<'_>) -> Option<LineCondition> {
+    Some(match wanted {
+        Wanted::Event(name) => LineCondition::Event(ValueTest::Is((*name).to_owned())),
+        Wanted::NotEvent(name) => LineCondition::Event(ValueTest::IsNot((*name).to_owned())),
+        Wanted::BusinessFact => LineCondition::Event(ValueTest::BeginsWith(FACTS.to_owned())),
+        Wanted::EventBegins(beginnings) => {
+            let beginnings = beginnings.iter().map(|beginning| (*beginning).to_owned());
+            LineCondition::Event(ValueTest::BeginsWithOneOf(beginnings.collect()))
+        }
+        Wanted::AtLeast(level) => LineCondition::AtLeast(*level),
+        Wanted::Field { field, operator, value } => {
+            LineCondition::Field(field_name(field.name()).to_owned(), test(*operator, value, screen)?)
+        }
+    })
+}
+
+/// Returns the name under which the store keeps a field.
+pub(crate) fn field_name(name: &'static str) -> &'static str {
+    if name == "link_trace_id" { LINK_TRACE_ID } else { name }
+}
+
+/// Returns the test of a value; `None` if everything passes.
+fn test(operator: MatchOperator, value: &str, screen: &Screen<'_>) -> Option<ValueTest> {
+    if let Some(choice) = [Choice::Route, Choice::Instance, Choice::Environment]
+        .into_iter()
+        .find(|choice| choice.variable() == value)
+    {
+        let chosen = screen.chosen(choice);
+        return (!chosen.is_empty()).then(|| ValueTest::OneOf(chosen.to_vec()));
+    }
+    let value = value.to_owned();
+    Some(match operator {
+        MatchOperator::Equal | MatchOperator::Matches => ValueTest::Is(value),
+        MatchOperator::NotEqual | MatchOperator::MatchesNot if value.is_empty() => ValueTest::Exists,
+        MatchOperator::NotEqual | MatchOperator::MatchesNot => ValueTest::IsNot(value),
+    })
+}
+
+/// Returns the search for traces.
+pub(crate) fn span_search(spans: &Spans, screen: &Screen<'_>, most: usize) -> SpanSearch {
+    let nanoseconds = |ms: i64| u64::try_from(ms).unwrap_or(0).saturating_mul(1_000_000);
+    let mut search = SpanSearch::new(nanoseconds(screen.range.from), nanoseconds(screen.range.until));
+    search.most = most;
+    search.conditions =
+        spans.conditions().iter().filter_map(|wanted| span_condition(wanted, screen)).collect();
+    search
+}
+
+fn span_condition(wanted: &WantedSpan, screen: &Screen<'_>) -> Option<SpanCondition> {
+    Some(match wanted {
+        WantedSpan::IsRequest => SpanCondition::Kind(SpanKind::Server),
+        WantedSpan::IsJob => SpanCondition::Kind(SpanKind::Consumer),
+        WantedSpan::Failed => SpanCondition::Failed,
+        WantedSpan::LongerThan(ms) => SpanCondition::AtLeastNs(ms * 1_000_000),
+        WantedSpan::Attribute { name, operator, value } => {
+            SpanCondition::Attribute((*name).to_owned(), test(*operator, value, screen)?)
+        }
+        // Only the dashboard about one request has it, which is a page of its own here.
+        WantedSpan::Trace(_) => return None,
+    })
+}
+
+/// Returns the address of a link. `value` returns what stands for a variable of Grafana: the value of a label
+/// or column with this name.
+pub(crate) fn address(link: &Link, screen: &Screen<'_>, value: &dyn Fn(&str) -> Option<String>) -> String {
+    let resolve = |text: &str| match variable(text) {
+        Some(name) => value(name).unwrap_or_default(),
+        None => text.to_owned(),
+    };
+    match link.destination() {
+        Destination::Dashboard(uid) => screen.view.link(&format!("/dashboards/{}", name_of(*uid)), &[]),
+        Destination::Trace(id) => format!("/traces/{}", resolve(id)),
+        Destination::Lines(lines) => lines_address(lines, screen, &resolve),
+        Destination::Traces(spans) => traces_address(spans, screen, &resolve),
+    }
+}
+
+fn lines_address(lines: &Lines, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    for wanted in lines.conditions() {
+        match wanted {
+            Wanted::Event(name) => parameters.push(("event", (*name).to_owned())),
+            Wanted::AtLeast(level) => parameters.push(("level", level.as_str().to_owned())),
+            Wanted::Field { field, operator: MatchOperator::Equal, value } => {
+                let value = resolve(value);
+                match field.name() {
+                    "http.route" => parameters.push(("route", value)),
+                    "outcome" => parameters.push(("outcome", value)),
+                    name => parameters.push(("where", format!("{}:{value}", field_name(name)))),
+                }
+            }
+            // The page has no filter for these; it shows somewhat more.
+            Wanted::Field { .. } | Wanted::NotEvent(_) | Wanted::BusinessFact | Wanted::EventBegins(_) => {}
+        }
+    }
+    link(screen, "/logs", &parameters)
+}
+
+fn traces_address(spans: &Spans, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    for wanted in spans.conditions() {
+        match wanted {
+            WantedSpan::IsRequest => parameters.push(("kind", "request".to_owned())),
+            WantedSpan::IsJob => parameters.push(("kind", "job".to_owned())),
+            WantedSpan::Failed => parameters.push(("failed", "1".to_owned())),
+            WantedSpan::LongerThan(ms) => parameters.push(("least", format!("{ms}ms"))),
+            WantedSpan::Trace(id) => parameters.push(("id", resolve(id))),
+            WantedSpan::Attribute { name, operator: MatchOperator::Equal, value } => match *name {
+                "http.route" => parameters.push(("route", resolve(value))),
+                "job.kind" => parameters.push(("job", resolve(value))),
+                _ => {}
+            },
+            WantedSpan::Attribute { .. } => {}
+        }
+    }
+    link(screen, "/traces", &parameters)
+}
+
+fn link(screen: &Screen<'_>, path: &str, parameters: &[(&str, String)]) -> String {
+    let parameters: Vec<(&str, &str)> =
+        parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    screen.view.link(path, &parameters)
+}
+
+/// Returns the name of the label or column that a variable of Grafana stands for.
+fn variable(text: &str) -> Option<&str> {
+    let inside = text.strip_prefix("${")?.strip_suffix('}')?;
+    inside.strip_prefix("__field.labels.").or_else(|| inside.strip_prefix("__data.fields."))
+}
+
+/// Returns a number of items in words.
+pub(crate) fn counted(number: impl Display, noun: &str) -> String {
+    let number = number.to_string();
+    if number == "1" { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}

@@ -1,0 +1,51 @@
+//! Templates of parts of panels.
+
+use askama::Template;
+
+use crate::pages::line_view::LineView;
+
+/// Log lines in a panel.
+#[derive(Template)]
+#[template(path = "panel_lines.html")]
+pub(crate) struct LinesView<'a> {
+    /// Title of the panel.
+    pub label: &'a str,
+    /// The lines, newest first.
+    pub rows: Vec<PanelLine>,
+}
+
+/// A log line in a panel.
+pub(crate) struct PanelLine {
+    /// The line.
+    pub line: LineView,
+}
+
+/// Traces in a panel.
+#[derive(Template)]
+#[template(path = "panel_traces.html")]
+pub(crate) struct TracesView<'a> {
+    /// Title of the panel.
+    pub label: &'a str,
+    /// The traces, newest first.
+    pub rows: Vec<PanelTrace>,
+}
+
+/// A trace in a panel.
+pub(crate) struct PanelTrace {
+    /// Time of its beginning.
+    pub time: String,
+    /// The same for machines.
+    pub machine_time: String,
+    /// Address of its page.
+    pub address: String,
+    /// Name of its first span.
+    pub name: String,
+    /// Name of the span that was searched for, if it is another one.
+    pub found: String,
+    /// Whether a span failed.
+    pub failed: bool,
+    /// Number of spans.
+    pub spans: usize,
+    /// Its duration.
+    pub duration: String,
+}

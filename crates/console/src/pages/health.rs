@@ -1,0 +1,120 @@
+//! Healthy or not, in one sentence with the reason.
+
+use monitoring::query::{Instance, RequestFailure, builds, firing_alerts, requests};
+use monitoring::rules::Severity;
+
+use super::dashboards::Screen;
+use crate::calendar;
+use crate::chart::digits;
+use crate::evaluate::evaluate_at;
+use crate::store::metrics::Labels;
+
+/// Age of the newest sample from which telemetry counts as missing, in milliseconds.
+const MISSING: i64 = 2 * 60_000;
+/// Most names in a sentence.
+const NAMES: usize = 4;
+
+/// The state of the whole system in one sentence.
+pub(crate) struct Verdict {
+    /// `good`, `warning`, `bad` or `unknown`.
+    pub class: &'static str,
+    /// The sentence.
+    pub sentence: String,
+    /// The reason.
+    pub reason: String,
+}
+
+/// An alert that fires.
+pub(crate) struct FiringAlert {
+    /// Its name.
+    pub name: String,
+    /// Its severity.
+    pub severity: String,
+    /// Class of the severity.
+    pub class: &'static str,
+    /// Address of its entry on the page about alerts.
+    pub address: String,
+}
+
+/// Returns the alerts that fire now, the most severe first.
+pub(crate) fn firing(screen: &Screen<'_>) -> Vec<FiringAlert> {
+    let found = evaluate_at(&*screen.metrics, firing_alerts().expression(), screen.view.now);
+    let alert = |(labels, _): &(Labels, f64)| {
+        let (name, severity) = (labels.get("alertname").to_owned(), labels.get("severity").to_owned());
+        let class = if severity == Severity::Critical.as_str() { "bad" } else { "alert" };
+        let address = format!("{}#{name}", screen.view.link("/alerts", &[]));
+        FiringAlert { name, severity, class, address }
+    };
+    let mut alerts: Vec<FiringAlert> = found.unwrap_or_default().iter().map(alert).collect();
+    alerts.sort_by(|a, b| (a.class != "bad", &a.name).cmp(&(b.class != "bad", &b.name)));
+    alerts
+}
+
+/// Judges the whole system.
+pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
+    let Some(newest) = screen.newest else {
+        let address = &screen.console.facts().otlp_address;
+        return Verdict {
+            class: "unknown",
+            sentence: "Nothing has reported yet.".to_owned(),
+            reason: format!(
+                "Send metrics and traces by OTLP over HTTP to {address}: SOCIALIZE_OTLP_ENDPOINT=http://{address}"
+            ),
+        };
+    };
+    let silent = screen.view.now - newest;
+    if silent > MISSING {
+        return Verdict {
+            class: "bad",
+            sentence: format!("Nothing has reported for {}.", calendar::duration(silent)),
+            reason: "No process runs, or none reaches the console. What follows is the state before that."
+                .to_owned(),
+        };
+    }
+    let count = firing.len();
+    if count > 0 {
+        let urgent = firing.iter().any(|alert| alert.class == "bad");
+        let mut names: Vec<&str> = firing.iter().map(|alert| alert.name.as_str()).collect();
+        names.dedup();
+        let more = names.len().saturating_sub(NAMES);
+        let mut reason = names.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+        if more > 0 {
+            reason.push_str(&format!(" and {more} more"));
+        }
+        let sentence = match (count, urgent) {
+            (1, true) => "One alert fires, and it is urgent.".to_owned(),
+            (1, false) => "One alert fires.".to_owned(),
+            (_, true) => format!("{count} alerts fire, some of them urgent."),
+            (_, false) => format!("{count} alerts fire."),
+        };
+        return Verdict {
+            class: if urgent { "bad" } else { "warning" },
+            sentence,
+            reason: format!("{reason}."),
+        };
+    }
+    Verdict { class: "good", sentence: "Everything is healthy.".to_owned(), reason: reasons(screen) }
+}
+
+fn reasons(screen: &Screen<'_>) -> String {
+    let now = screen.view.now;
+    let processes = evaluate_at(&*screen.metrics, builds().now().count_by::<Instance, _>().expression(), now);
+    let processes = processes.unwrap_or_default().len();
+    let mut reasons = vec!["no alert fires".to_owned()];
+    reasons.push(if processes == 1 {
+        "one process reports".to_owned()
+    } else {
+        format!("{processes} processes report")
+    });
+    let window = std::time::Duration::from_secs(3600);
+    let failed = requests().is_one_of(RequestFailure::OURS).count().increase(window).sum();
+    let share = failed.share_of(requests().served().count().increase(window).sum()).rest();
+    let share = evaluate_at(&*screen.metrics, share.expression(), now).unwrap_or_default();
+    if let Some((_, share)) = share.first().filter(|(_, share)| share.is_finite()) {
+        let percent = digits((share * 10_000.0).floor() / 100.0, Some(2));
+        reasons.push(format!("{percent}% of the requests of the last hour had no fault of ours"));
+    }
+    let text = reasons.join(", ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
