@@ -1,10 +1,28 @@
 //! Samples of series.
+//!
+//! ```text
+//! append ─► clock of an origin ─► columns that grow ─► blocks ─► rolled-up blocks
+//!               └► journal                                └► files of blocks
+//! ```
 
+mod block;
+mod clock;
+mod column;
 mod exemplars;
+mod files;
+mod growing;
+mod histograms;
+mod numbers;
+mod registry;
+mod retention;
 mod samples;
 mod store;
 mod usage;
+mod varint;
 mod write;
+
+#[cfg(test)]
+mod tests;
 
 pub use exemplars::{Exemplar, Exemplars};
 pub use samples::{Histogram, Labels, MetricSource, Points, STALE, SeriesId, is_stale};

@@ -2,29 +2,40 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 
+use super::clock::Clock;
+use super::column::Kind;
 use super::exemplars::ExemplarStore;
+use super::files::Files;
+use super::registry::{Key, Place, Registry};
+use super::retention;
 use super::{
-    Appended, DropReason, Dropped, Exemplar, Exemplars, Histogram, Labels, Limits, MetricSource, Origin,
-    Points, Sample, SeriesId, Usage, Value,
+    Appended, DropReason, Dropped, Exemplar, Exemplars, Labels, Limits, MetricSource, Origin, Points, Sample,
+    SeriesId, Usage, Value,
 };
 
+/// Maximum number of origins.
+const MOST_CLOCKS: usize = 256;
+
+/// A process that has reported nothing for so long, in milliseconds, makes room for others.
+const ENDED_MS: i64 = 60 * 60 * 1000;
+
 /// Samples of all series, within [`Limits`].
+///
+/// Each origin has one clock, which its series share. Samples are kept in blocks of encoded columns;
+/// blocks of processes that are older than [`Limits::full`] are rolled up: the last sample of each five
+/// minutes stays, of counters, gauges and histograms alike.
 #[derive(Debug)]
 pub struct MetricStore {
-    limits: Limits,
-    series: Vec<Series>,
-    by_key: HashMap<(Arc<str>, Labels), SeriesId>,
-    by_name: HashMap<Arc<str>, Vec<SeriesId>>,
+    pub(super) limits: Limits,
+    pub(super) clocks: Vec<Option<Clock>>,
+    by_origin: HashMap<Origin, u32>,
+    pub(super) registry: Registry,
     exemplars: ExemplarStore,
     dropped: Dropped,
-}
-
-#[derive(Debug)]
-struct Series {
-    labels: Labels,
-    points: Points,
+    files: Option<Files>,
+    /// Time of the last maintenance, in Unix milliseconds.
+    now: i64,
 }
 
 impl MetricStore {
@@ -32,156 +43,306 @@ impl MetricStore {
     pub fn in_memory(limits: Limits) -> Self {
         Self {
             limits,
-            series: Vec::new(),
-            by_key: HashMap::new(),
-            by_name: HashMap::new(),
+            clocks: Vec::new(),
+            by_origin: HashMap::new(),
+            registry: Registry::default(),
             exemplars: ExemplarStore::default(),
             dropped: Dropped::default(),
+            files: None,
+            now: 0,
         }
     }
 
     /// Opens the store in a directory, which it creates. Files that cannot be read are set aside, so
-    /// it fails only if the directory cannot be used.
+    /// it fails only if the directory cannot be used. `now` is a Unix time in milliseconds.
     ///
     /// # Errors
     /// Returns an error if the directory cannot be created or read.
-    pub fn open(directory: &Path, limits: Limits, _now: i64) -> std::io::Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        Ok(Self::in_memory(limits))
+    pub fn open(directory: &Path, limits: Limits, now: i64) -> std::io::Result<Self> {
+        let mut store = Self::in_memory(limits);
+        let files = Files::open(directory, &mut store, now)?;
+        store.files = Some(files);
+        store.maintain(now);
+        Ok(store)
     }
 
     /// Appends the samples that an origin collected at one time, in Unix milliseconds.
+    ///
+    /// The parts of one collection can be appended one by one, with times up to a second apart: they
+    /// get the time of the first part.
     pub fn append(
         &mut self,
-        _origin: &Origin,
+        origin: &Origin,
         at: i64,
         samples: impl IntoIterator<Item = Sample>,
     ) -> Appended {
         let mut appended = Appended::default();
+        let mut placed = Vec::new();
+        let clock = self.clock_of(origin, at);
         for sample in samples {
-            match self.append_sample(at, sample) {
-                Ok(()) => appended.accepted += 1,
+            let kind = Kind::of(&sample.value);
+            let placing = self.check(&sample).and_then(|()| {
+                let key = Key { name: sample.name, labels: sample.labels, kind };
+                self.place(clock.ok_or(DropReason::TooManySeries)?, &key, at)
+            });
+            match placing {
+                Ok((series, slot)) => placed.push((series, slot, kind, sample.value)),
                 Err(reason) => appended.refused.add(reason, 1),
             }
+        }
+        if let Some(clock) = clock {
+            self.push(clock, at, &placed, &mut appended);
         }
         self.dropped.add_all(&appended.refused);
         appended
     }
 
-    fn append_sample(&mut self, at: i64, sample: Sample) -> Result<(), DropReason> {
-        let id = self.find_or_create(sample.name, sample.labels, &sample.value)?;
-        match (&mut self.series[id.0 as usize].points, sample.value) {
-            (Points::Numbers(points), Value::Number(number)) => push(points, at, number),
-            (Points::Histograms(points), Value::Histogram(histogram)) => push(points, at, histogram),
-            _ => Err(DropReason::OtherKind),
+    fn push(
+        &mut self,
+        index: u32,
+        at: i64,
+        placed: &[(SeriesId, u32, Kind, Value)],
+        appended: &mut Appended,
+    ) {
+        let Some(Some(clock)) = self.clocks.get_mut(index as usize) else { return };
+        let slots: Vec<u32> = placed.iter().map(|(_, slot, ..)| *slot).collect();
+        let tick = if slots.is_empty() { None } else { clock.tick(at, &slots) };
+        let Some(tick) = tick else {
+            return appended.refused.add(DropReason::OutOfOrder, placed.len() as u64);
+        };
+        let mut accepted = Vec::with_capacity(placed.len());
+        for (series, slot, kind, value) in placed {
+            match clock.push(*slot, *kind, tick, value) {
+                Ok(()) => accepted.push((*series, *slot, value)),
+                Err(reason) => appended.refused.add(reason, 1),
+            }
+        }
+        appended.accepted += accepted.len() as u64;
+        for (series, ..) in &accepted {
+            self.registry.touch(*series, index, tick.at);
+        }
+        if let Some(files) = &mut self.files {
+            files.add_collection(clock, &self.registry, tick.at, &mut accepted);
         }
     }
 
-    fn find_or_create(
-        &mut self,
-        name: Arc<str>,
-        labels: Labels,
-        value: &Value,
-    ) -> Result<SeriesId, DropReason> {
-        let key = (name, labels);
-        if let Some(id) = self.by_key.get(&key) {
-            return Ok(*id);
+    fn check(&self, sample: &Sample) -> Result<(), DropReason> {
+        let limits = &self.limits;
+        if sample.labels.iter().count() > limits.labels {
+            return Err(DropReason::TooManyLabels);
         }
-        if self.series.len() >= self.limits.series {
-            return Err(DropReason::TooManySeries);
+        let is_long = |text: &str| text.len() > limits.text;
+        if is_long(&sample.name) || sample.labels.iter().any(|(name, value)| is_long(name) || is_long(value))
+        {
+            return Err(DropReason::TooLong);
         }
-        let (name, labels) = key.clone();
-        let id = SeriesId(self.series.len() as u32);
-        let points = match value {
-            Value::Number(_) => Points::Numbers(Vec::new()),
-            Value::Histogram(_) => Points::Histograms(Vec::<(i64, Arc<Histogram>)>::new()),
+        match &sample.value {
+            Value::Histogram(histogram) if histogram.buckets.len() > limits.buckets => {
+                Err(DropReason::TooManyBuckets)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the clock of an origin, or `None` if there are too many.
+    pub(super) fn clock_of(&mut self, origin: &Origin, at: i64) -> Option<u32> {
+        if let Some(clock) = self.by_origin.get(origin) {
+            return Some(*clock);
+        }
+        if self.by_origin.len() >= MOST_CLOCKS && !self.remove_ended(at, None) {
+            return None;
+        }
+        let clock = Clock::new(origin.clone(), self.registry.next_serial());
+        let index = match self.clocks.iter().position(Option::is_none) {
+            Some(free) => free,
+            None => {
+                self.clocks.push(None);
+                self.clocks.len() - 1
+            }
         };
-        self.series.push(Series { labels, points });
-        self.by_key.insert(key, id);
-        self.by_name.entry(name).or_default().push(id);
-        Ok(id)
+        self.clocks[index] = Some(clock);
+        self.by_origin.insert(origin.clone(), index as u32);
+        Some(index as u32)
+    }
+
+    /// Returns a series, which it creates if necessary, and its slot in a clock.
+    pub(super) fn place(&mut self, clock: u32, key: &Key, at: i64) -> Result<(SeriesId, u32), DropReason> {
+        let id = match self.registry.find(key) {
+            Some(id) => id,
+            None => {
+                if self.registry.len() >= self.limits.series && !self.remove_ended(at, Some(clock)) {
+                    return Err(DropReason::TooManySeries);
+                }
+                self.registry.create(key)
+            }
+        };
+        let Some(entry) = self.registry.get_mut(id) else { return Err(DropReason::TooManySeries) };
+        if let Some(place) = entry.place_in(clock) {
+            return Ok((id, place.slot));
+        }
+        if !entry.has_room() || entry.newest() >= at {
+            return Err(DropReason::OutOfOrder);
+        }
+        let Some(Some(of)) = self.clocks.get_mut(clock as usize) else {
+            return Err(DropReason::TooManySeries);
+        };
+        let slot = of.add_slot(id);
+        entry.places.push(Place { clock, slot, newest: i64::MIN });
+        Ok((id, slot))
+    }
+
+    /// Removes the process that ended the longest ago, and returns whether there is one.
+    fn remove_ended(&mut self, now: i64, except: Option<u32>) -> bool {
+        let ended = |clock: &Clock| {
+            let newest = clock.newest().filter(|newest| now.saturating_sub(*newest) >= ENDED_MS);
+            newest.filter(|_| !clock.is_of_rules())
+        };
+        let clocks = self
+            .clocks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, clock)| Some((ended(clock.as_ref()?)?, index)));
+        let Some((_, index)) = clocks.filter(|(_, index)| Some(*index as u32) != except).min() else {
+            return false;
+        };
+        self.remove_clock(index);
+        true
+    }
+
+    fn remove_clock(&mut self, index: usize) {
+        let Some(clock) = self.clocks[index].take() else { return };
+        self.by_origin.remove(&clock.origin);
+        for series in clock.slots.into_iter().flatten() {
+            self.leave(series, index as u32);
+        }
+        self.registry.forget_texts();
+    }
+
+    /// Removes a place of a series, and the series if that was its last.
+    fn leave(&mut self, series: SeriesId, clock: u32) {
+        let Some(entry) = self.registry.get_mut(series) else { return };
+        entry.places.retain(|place| place.clock != clock);
+        if entry.places.is_empty() {
+            self.registry.remove(series);
+            self.exemplars.remove(series);
+        }
     }
 
     /// Keeps examples of series that have samples.
     pub fn append_exemplars(&mut self, exemplars: Vec<Exemplars>) {
         for Exemplars { name, labels, exemplars } in exemplars {
-            if let Some(id) = self.by_key.get(&(name, labels)) {
-                self.exemplars.add(*id, exemplars);
+            let key = |kind| Key { name: name.clone(), labels: labels.clone(), kind };
+            let find = |kind| self.registry.find(&key(kind));
+            if let Some(id) = find(Kind::Histograms).or_else(|| find(Kind::Numbers)) {
+                self.exemplars.add(id, exemplars);
             }
         }
     }
 
-    /// Returns the newest examples of a series, oldest first.
+    /// Returns the newest examples of a series, oldest first. They are lost with a restart.
     pub fn exemplars(&self, series: SeriesId) -> impl Iterator<Item = &Exemplar> {
         self.exemplars.get(series)
     }
 
-    /// Rolls up and removes what is too old. Call it about once a minute.
-    pub fn maintain(&mut self, _now: i64) {}
+    /// Rolls up and removes what is too old or too much. Call it about once a minute.
+    pub fn maintain(&mut self, now: i64) {
+        self.now = now;
+        for clock in self.clocks.iter_mut().flatten() {
+            retention::keep_within_time(clock, &self.limits, now);
+        }
+        let memory = self.memory();
+        if memory > self.limits.memory {
+            retention::keep_within_memory(&mut self.clocks, self.limits.memory, memory - self.limits.memory);
+        }
+        for index in 0..self.clocks.len() {
+            self.free_slots(index);
+        }
+        self.registry.forget_texts();
+    }
 
-    /// Writes to disk what was appended since the last call. Call it at least every 15 seconds.
-    pub fn flush(&mut self) {}
+    fn free_slots(&mut self, index: usize) {
+        let Some(clock) = &mut self.clocks[index] else { return };
+        let registry = &self.registry;
+        let newest = |series| {
+            let entry = registry.get(series);
+            let place = entry.and_then(|entry| entry.places.iter().find(|place| place.clock == index as u32));
+            place.map_or(i64::MIN, |place| place.newest)
+        };
+        let freed = retention::free_slots(clock, newest);
+        let is_empty = clock.oldest().is_none();
+        for series in freed {
+            self.leave(series, index as u32);
+        }
+        if is_empty {
+            self.remove_clock(index);
+        }
+    }
+
+    /// Writes to disk what was appended since the last call. Call it at least every 15 seconds, after
+    /// [`maintain`](Self::maintain). A failure is reported by [`usage`](Self::usage); the store goes on
+    /// in memory.
+    pub fn flush(&mut self) {
+        if let Some(files) = &mut self.files {
+            files.flush(&mut self.clocks, &self.registry, &self.limits, self.now);
+        }
+    }
+
+    fn memory(&self) -> usize {
+        let clocks = self.clocks.iter().flatten();
+        let clocks = clocks.map(|clock| clock.rolled_memory() + clock.full_memory() + clock.growing_memory());
+        let files = self.files.as_ref().map_or(0, Files::memory);
+        clocks.sum::<usize>() + self.registry.memory() + self.exemplars.memory() + files
+    }
 
     /// Returns the use of the limits.
     pub fn usage(&self) -> Usage {
-        let times = |points: &Points| match points {
-            Points::Numbers(points) => points.first().zip(points.last()).map(|(a, b)| (a.0, b.0)),
-            Points::Histograms(points) => points.first().zip(points.last()).map(|(a, b)| (a.0, b.0)),
-        };
-        let count = |points: &Points| match points {
-            Points::Numbers(points) => points.len(),
-            Points::Histograms(points) => points.len(),
-        };
-        let oldest =
-            self.series.iter().filter_map(|series| times(&series.points)).map(|(first, _)| first).min();
-        let newest =
-            self.series.iter().filter_map(|series| times(&series.points)).map(|(_, last)| last).max();
+        let clocks = || self.clocks.iter().flatten();
+        let problems = self.files.iter().flat_map(Files::problems).cloned().collect();
         Usage {
             limits: self.limits,
-            memory: 0,
-            disk: 0,
-            series: self.series.len(),
-            samples: self.series.iter().map(|series| count(&series.points) as u64).sum(),
-            oldest_full: oldest,
-            oldest,
-            newest,
+            memory: self.memory(),
+            disk: self.files.as_ref().map_or(0, Files::bytes),
+            series: self.registry.len(),
+            samples: clocks().map(Clock::samples).sum(),
+            oldest_full: clocks().filter(|clock| !clock.is_of_rules()).filter_map(Clock::oldest_full).min(),
+            oldest: clocks().filter_map(Clock::oldest).min(),
+            newest: clocks().filter_map(Clock::newest).max(),
             dropped: self.dropped,
-            problems: Vec::new(),
+            problems,
         }
     }
-}
-
-fn push<T>(points: &mut Vec<(i64, T)>, at: i64, value: T) -> Result<(), DropReason> {
-    if points.last().is_some_and(|(last, _)| *last >= at) {
-        return Err(DropReason::OutOfOrder);
-    }
-    points.push((at, value));
-    Ok(())
-}
-
-fn between<T: Clone>(points: &[(i64, T)], after: i64, until: i64) -> Vec<(i64, T)> {
-    let first = points.partition_point(|(at, _)| *at <= after);
-    let end = points.partition_point(|(at, _)| *at <= until).max(first);
-    points[first..end].to_vec()
 }
 
 impl MetricSource for MetricStore {
     fn series(&self, name: &str) -> Vec<SeriesId> {
-        self.by_name.get(name).cloned().unwrap_or_default()
+        self.registry.named(name).to_vec()
     }
 
     fn labels(&self, series: SeriesId) -> &Labels {
-        &self.series[series.0 as usize].labels
+        static NONE: std::sync::LazyLock<Labels> = std::sync::LazyLock::new(Labels::default);
+        self.registry.get(series).map_or(&NONE, |entry| &entry.key.labels)
     }
 
     fn read(&self, series: SeriesId, after: i64, until: i64) -> Points {
-        match &self.series[series.0 as usize].points {
-            Points::Numbers(points) => Points::Numbers(between(points, after, until)),
-            Points::Histograms(points) => Points::Histograms(between(points, after, until)),
+        let Some(entry) = self.registry.get(series) else { return Points::Numbers(Vec::new()) };
+        let mut points = entry.key.kind.no_points();
+        for place in &entry.places {
+            if let Some(Some(clock)) = self.clocks.get(place.clock as usize) {
+                clock.read(place.slot as usize, after, until, &mut points);
+            }
         }
+        if entry.places.len() > 1 {
+            match &mut points {
+                Points::Numbers(points) => points.sort_by_key(|(at, _)| *at),
+                Points::Histograms(points) => points.sort_by_key(|(at, _)| *at),
+            }
+        }
+        points
     }
 
-    fn complete_since(&self, _series: SeriesId) -> i64 {
-        i64::MIN
+    fn complete_since(&self, series: SeriesId) -> i64 {
+        let places = self.registry.get(series).map_or(&[][..], |entry| &entry.places);
+        let clocks = places.iter().filter_map(|place| self.clocks.get(place.clock as usize)?.as_ref());
+        clocks.filter_map(|clock| clock.complete_since).max().unwrap_or(i64::MIN)
     }
 }

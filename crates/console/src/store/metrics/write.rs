@@ -65,22 +65,14 @@ pub enum DropReason {
     TooLong,
     /// The series has a sample of that time, or a newer one.
     OutOfOrder,
-    /// The series has numbers and the sample is a histogram, or the reverse.
-    OtherKind,
     /// The histogram has more buckets than a histogram may have.
     TooManyBuckets,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 6] = [
-        Self::TooManySeries,
-        Self::TooManyLabels,
-        Self::TooLong,
-        Self::OutOfOrder,
-        Self::OtherKind,
-        Self::TooManyBuckets,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::TooManySeries, Self::TooManyLabels, Self::TooLong, Self::OutOfOrder, Self::TooManyBuckets];
 
     /// Returns the reason as a sentence for the page and for the sender.
     pub fn sentence(self) -> &'static str {
@@ -89,7 +81,6 @@ impl DropReason {
             Self::TooManyLabels => "The series has too many labels.",
             Self::TooLong => "A name or the value of a label is too long.",
             Self::OutOfOrder => "The series already has a sample of that time or a newer one.",
-            Self::OtherKind => "The series has samples of another kind: numbers and histograms do not mix.",
             Self::TooManyBuckets => "The histogram has too many buckets.",
         }
     }

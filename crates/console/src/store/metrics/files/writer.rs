@@ -1,0 +1,145 @@
+//! A file that is appended to.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::directory::{self, FileKind};
+use super::frame::{self, HEADER};
+use super::records::Written;
+use crate::store::metrics::Origin;
+
+/// Bytes that are kept for a file that cannot be written, before they are given up.
+const MOST_PENDING: usize = 8 << 20;
+
+/// A file that is complete.
+#[derive(Debug)]
+pub(super) struct Archive {
+    pub(super) kind: FileKind,
+    pub(super) path: PathBuf,
+    pub(super) bytes: u64,
+    /// Time of the newest sample of each origin.
+    pub(super) newest: HashMap<Origin, i64>,
+}
+
+impl Archive {
+    /// Returns the age of the newest sample, in milliseconds.
+    pub(super) fn age(&self, now: i64) -> i64 {
+        self.newest.values().max().map_or(i64::MAX, |newest| now.saturating_sub(*newest))
+    }
+}
+
+/// Writes files of one kind, one after the other.
+#[derive(Debug)]
+pub(super) struct Writer {
+    directory: PathBuf,
+    kind: FileKind,
+    number: u64,
+    file: Option<File>,
+    bytes: u64,
+    created: i64,
+    is_synced: bool,
+    pub(super) pending: Vec<u8>,
+    pub(super) written: Written,
+    pub(super) newest: HashMap<Origin, i64>,
+}
+
+impl Writer {
+    pub(super) fn new(directory: &Path, kind: FileKind, number: u64) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            kind,
+            number,
+            file: None,
+            bytes: 0,
+            created: 0,
+            is_synced: true,
+            pending: Vec::new(),
+            written: Written::default(),
+            newest: HashMap::new(),
+        }
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.pending.capacity() + self.written.memory()
+    }
+
+    fn path(&self) -> PathBuf {
+        directory::path_of(&self.directory, self.kind, self.number)
+    }
+
+    /// Writes what is pending as one frame.
+    pub(super) fn flush(&mut self, now: i64) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let written = self.try_flush(now);
+        match &written {
+            Ok(()) => self.pending.clear(),
+            Err(_) if self.pending.len() > MOST_PENDING => self.abandon(),
+            Err(_) => {}
+        }
+        written
+    }
+
+    fn try_flush(&mut self, now: i64) -> io::Result<()> {
+        let frame = frame::encode(&self.pending)?;
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let path = directory::path_of(&self.directory, self.kind, self.number);
+                (self.created, self.bytes) = (now, HEADER.len() as u64);
+                self.file.insert(directory::create(&path)?)
+            }
+        };
+        self.is_synced = false;
+        if let Err(error) = file.write_all(&frame) {
+            // What was written of the frame would be in the way of the next one.
+            file.set_len(self.bytes)?;
+            return Err(error);
+        }
+        self.bytes += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Gives up what is pending. The next file does not refer to it.
+    fn abandon(&mut self) {
+        self.pending = Vec::new();
+        self.written = Written::default();
+    }
+
+    /// Makes the file survive a crash of the machine.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if let Some(file) = &self.file
+            && !self.is_synced
+        {
+            file.sync_data()?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
+    /// Completes the file if it is large or old, and returns it.
+    pub(super) fn close_if(&mut self, most_bytes: u64, longest: i64, now: i64) -> Option<Archive> {
+        let is_full = self.bytes >= most_bytes || now.saturating_sub(self.created) >= longest;
+        if self.file.is_none() || !is_full || !self.pending.is_empty() {
+            return None;
+        }
+        let archive = Archive {
+            kind: self.kind,
+            path: self.path(),
+            bytes: self.bytes,
+            newest: std::mem::take(&mut self.newest),
+        };
+        self.file = None;
+        self.bytes = 0;
+        self.number += 1;
+        self.written = Written::default();
+        Some(archive)
+    }
+}
