@@ -233,3 +233,23 @@ fn a_missing_directory_is_reported_and_found_later() {
     assert_eq!(logs.events(), "a");
     assert_eq!(logs.follower.status().problems, []);
 }
+
+#[tokio::test]
+async fn the_task_delivers_at_each_tick_until_nobody_watches() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("api.jsonl"), line(1, "a")).unwrap();
+    let follower = follower(directory.path(), &["api.jsonl"], 1 << 20);
+    let (sender, mut batches) = tokio::sync::mpsc::unbounded_channel();
+    let (status, mut watched) = tokio::sync::watch::channel(FollowStatus::default());
+    let ticks = tokio::time::interval(std::time::Duration::from_millis(1));
+    let deliver = move |batch: Batch| sender.send(batch).unwrap();
+    let task = tokio::spawn(run(follower, ticks, deliver, status));
+    assert_eq!(&*batches.recv().await.unwrap().lines[0].event, "a");
+    watched.changed().await.unwrap();
+    assert!(watched.borrow().is_caught_up);
+    let mut file = OpenOptions::new().append(true).open(directory.path().join("api.jsonl")).unwrap();
+    file.write_all(line(2, "b").as_bytes()).unwrap();
+    assert_eq!(&*batches.recv().await.unwrap().lines[0].event, "b");
+    drop(watched);
+    task.await.unwrap().unwrap();
+}

@@ -85,11 +85,11 @@ impl OpenBlock {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.body.len() >= BLOCK || self.summary.lines >= MOST_LINES
+        self.body.len() >= BLOCK || self.strings.bytes() >= 4 * BLOCK || self.summary.lines >= MOST_LINES
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.body.capacity()
+        self.body.capacity() + self.strings.bytes()
     }
 
     pub(super) fn append(&mut self, line: &Line) {

@@ -140,7 +140,7 @@ impl LineStore {
         let step = step.max(length.div_euclid(MOST_STEPS)).max(1);
         let number = length.saturating_add(step - 1) / step;
         let mut steps = vec![[0; LEVELS]; usize::try_from(number).unwrap_or(0)];
-        let index = |at: i64| usize::try_from((at - search.from) / step).unwrap_or(usize::MAX);
+        let index = |at: i64| usize::try_from(at.saturating_sub(search.from) / step).unwrap_or(usize::MAX);
         let scan = Scan::new(search);
         for block in self.newest_first().into_iter().filter(|block| scan.may_have(block.summary())) {
             let summary = block.summary();

@@ -185,3 +185,15 @@ fn a_search_with_too_many_conditions_finds_nothing() {
     search.conditions = vec![LineCondition::AnyField("a".to_owned()); 65];
     assert_eq!(store.search(&search), []);
 }
+
+#[test]
+fn many_names_of_fields_stay_within_the_bound() {
+    let mut store = LineStore::new(2 << 20);
+    for number in 0..20_000 {
+        let mut line = plain(number, "a");
+        line.fields.push((format!("{number:01000}").into(), true.into()));
+        store.append([line]);
+        assert!(store.usage().bytes <= 3 << 20);
+    }
+    assert_eq!(store.usage().lines + store.usage().evicted, 20_000);
+}

@@ -15,6 +15,7 @@ const LONGEST: usize = 128;
 pub(in crate::store) struct Strings {
     indexes: HashMap<Arc<str>, u32>,
     texts: Vec<Arc<str>>,
+    bytes: usize,
 }
 
 impl Strings {
@@ -24,6 +25,7 @@ impl Strings {
             return *index;
         }
         let index = self.texts.len() as u32;
+        self.bytes += text.len();
         let text: Arc<str> = text.into();
         self.texts.push(text.clone());
         self.indexes.insert(text, index);
@@ -33,6 +35,11 @@ impl Strings {
     /// Returns whether a value should be written into the table.
     pub(in crate::store) fn wants(&self, text: &str) -> bool {
         text.len() <= LONGEST && (self.texts.len() < MOST || self.indexes.contains_key(text))
+    }
+
+    /// Returns the bytes of all texts.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(in crate::store) fn texts(&self) -> Vec<&str> {

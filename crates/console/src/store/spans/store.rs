@@ -13,7 +13,7 @@ use super::ids::TraceId;
 use super::scan::{Scan, Starts};
 use super::search::{SpanSearch, TraceSummary, summarize};
 use super::segments::Segments;
-use super::span::Span;
+use super::span::{Attributes, Span};
 use super::translate::translate;
 use super::usage::{SpanLosses, SpanUsage};
 use crate::store::packed::Shared;
@@ -379,6 +379,13 @@ fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
 
 /// Returns roughly the bytes that a span uses while it is not packed.
 fn size_of_span(span: &Span) -> usize {
-    let texts = span.attributes.iter().map(|(_, value)| 40 + value.text().len());
-    size_of::<Span>() + texts.sum::<usize>() + span.links.len() * 24 + span.events.len() * 128
+    let texts = |attributes: &Attributes| -> usize {
+        attributes.iter().map(|(name, value)| 40 + name.len() + value.text().len()).sum()
+    };
+    let events = span.events.iter().map(|event| 64 + event.name.len() + texts(&event.attributes));
+    size_of::<Span>()
+        + span.name.len()
+        + texts(&span.attributes)
+        + span.links.len() * 24
+        + events.sum::<usize>()
 }

@@ -216,7 +216,7 @@ fn files(directory: &Path, ending: &str) -> Vec<std::path::PathBuf> {
 #[test]
 fn bounds_are_kept_in_memory_and_on_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let (bound, disk_bound) = (32 << 10, 128 << 10);
+    let (bound, disk_bound) = (96 << 10, 128 << 10);
     let mut store = SpanStore::open_bounded(directory.path(), bound, disk_bound).unwrap();
     for number in 0..100 {
         store.append_spans(spans(number * 100..number * 100 + 100));
