@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use monitoring::query::Scale;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::access::{Access, OwnHosts, Token};
 use crate::follow::{self, Batch, FollowStatus, Follower};
@@ -17,6 +18,7 @@ use crate::keep::{flush, maintain};
 use crate::listener::serve;
 use crate::pages::router;
 use crate::receive::{self, Sink};
+use crate::rules::{Alertmanager, RuleEngine};
 use crate::settings::Settings;
 use crate::state::{Clock, Console, Facts, SharedConsole, Stores, write};
 use crate::store::lines::LineStore;
@@ -25,6 +27,8 @@ use crate::store::spans::SpanStore;
 
 /// Maximum number of open connections to the pages.
 const CONNECTIONS: usize = 64;
+/// Interval at which due rules are looked for.
+const TURN: Duration = Duration::from_secs(1);
 /// Interval at which log files are read.
 const POLL: Duration = Duration::from_millis(500);
 /// Bytes of log files that are read at the start. They fill the store of lines.
@@ -69,6 +73,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let sink: Arc<dyn Sink> = Arc::clone(&console) as _;
     background.spawn(receive::serve(receiver, sink, clock));
     background.spawn(maintain(SharedConsole::clone(&console)));
+    background.spawn(evaluate_rules(SharedConsole::clone(&console)));
+    if let Some(base) = &settings.alertmanager {
+        let alertmanager = Alertmanager::new(base).map_err(anyhow::Error::msg)?;
+        write(console.rules()).notify(
+            base.to_string(),
+            format!("http://{address}"),
+            settings.environment.clone(),
+        );
+        background.spawn(notify(SharedConsole::clone(&console), alertmanager));
+    }
     let (end, ended) = watch::channel(());
     let serving = tokio::spawn(serve(pages, router(SharedConsole::clone(&console)), CONNECTIONS, ended));
     announce(address, &token);
@@ -76,6 +90,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     drop(end);
     serving.await.context("the listener of the pages failed")?;
     background.shutdown().await;
+    write(console.rules()).save(console.now());
     tokio::task::spawn_blocking(move || flush(&console)).await?.context("the traces cannot be written")
 }
 
@@ -86,7 +101,33 @@ fn open_stores(settings: &Settings, now: i64) -> anyhow::Result<Stores> {
         metrics: MetricStore::open(&directory("metrics"), Limits::default(), now).with_context(problem)?,
         lines: LineStore::default(),
         spans: SpanStore::open(&directory("spans")).with_context(problem)?,
+        rules: RuleEngine::open(&settings.data, Scale::REAL, now),
     })
+}
+
+/// Evaluates the rules that are due, every second.
+async fn evaluate_rules(console: SharedConsole) {
+    let mut turns = interval(TURN);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        turns.tick().await;
+        let console = SharedConsole::clone(&console);
+        let evaluated = tokio::task::spawn_blocking(move || {
+            write(console.rules()).tick(console.now(), &mut console.metrics());
+        });
+        // A panic is printed by the panic hook; the next turn goes on.
+        let _ = evaluated.await;
+    }
+}
+
+/// Hands alerts to the Alertmanager, beside the evaluation, which must not wait for it.
+async fn notify(console: SharedConsole, alertmanager: Alertmanager) {
+    let mut turns = interval(TURN);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        turns.tick().await;
+        alertmanager.deliver(console.rules(), console.now()).await;
+    }
 }
 
 async fn bind(address: SocketAddr, of: &str, setting: &str) -> anyhow::Result<TcpListener> {

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use monitoring::query::Scale;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::clocks::Clocks;
 use crate::follow::FollowStatus;
+use crate::rules::RuleEngine;
 use crate::store::lines::LineStore;
 use crate::store::metrics::{Limits, MetricStore};
 use crate::store::spans::SpanStore;
@@ -45,6 +47,8 @@ pub struct Stores {
     pub lines: LineStore,
     /// Spans.
     pub spans: SpanStore,
+    /// Rules with their states.
+    pub rules: RuleEngine,
 }
 
 impl Stores {
@@ -54,6 +58,7 @@ impl Stores {
             metrics: MetricStore::in_memory(Limits::default()),
             lines: LineStore::default(),
             spans: SpanStore::in_memory(),
+            rules: RuleEngine::in_memory(Scale::REAL),
         }
     }
 }
@@ -69,6 +74,7 @@ pub struct Console {
     lines: RwLock<LineStore>,
     spans: RwLock<SpanStore>,
     clocks: RwLock<Clocks>,
+    rules: RwLock<RuleEngine>,
     followed: watch::Receiver<FollowStatus>,
 }
 
@@ -97,6 +103,7 @@ impl Console {
             lines: RwLock::new(stores.lines),
             spans: RwLock::new(stores.spans),
             clocks: RwLock::default(),
+            rules: RwLock::new(stores.rules),
             followed,
         }
     }
@@ -119,6 +126,12 @@ impl Console {
     /// Returns the clocks of the processes that report.
     pub(crate) fn clocks(&self) -> &RwLock<Clocks> {
         &self.clocks
+    }
+
+    /// Returns the rules. Evaluation locks the metrics while it holds this lock, so take this one first or
+    /// never hold both.
+    pub fn rules(&self) -> &RwLock<RuleEngine> {
+        &self.rules
     }
 
     /// Returns the permits of live tails.

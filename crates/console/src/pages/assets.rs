@@ -15,7 +15,8 @@ use crate::state::SharedConsole;
 const STYLE: &str = concat!(
     include_str!("../../assets/style.css"),
     include_str!("../../assets/charts.css"),
-    include_str!("../../assets/explore.css")
+    include_str!("../../assets/explore.css"),
+    include_str!("../../assets/alerts.css")
 );
 const SCRIPT: &str = concat!(include_str!("../../assets/console.js"), include_str!("../../assets/charts.js"));
 const ICON: &str = include_str!("../../assets/icon.svg");

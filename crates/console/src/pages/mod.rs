@@ -24,6 +24,7 @@
 
 mod about;
 mod affected;
+mod alerts;
 mod answer;
 mod assets;
 mod dashboard_list;

@@ -13,7 +13,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::problem::Problem;
 use super::security::{add_headers, guard};
 use super::view::View;
-use super::{about, affected, assets, dashboards, logs, overview, requests, traces};
+use super::{about, affected, alerts, assets, dashboards, logs, overview, requests, traces};
 use crate::state::SharedConsole;
 
 /// Maximum time for a page, including the wait for its turn. A live tail is a stream, whose head is quick.
@@ -24,6 +24,7 @@ pub fn router(console: SharedConsole) -> Router {
     Router::new()
         .merge(overview::routes())
         .merge(dashboards::routes())
+        .merge(alerts::routes())
         .merge(logs::routes())
         .merge(traces::routes())
         .merge(requests::routes())

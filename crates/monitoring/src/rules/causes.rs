@@ -227,7 +227,7 @@ pub fn explained_by(alert: &str) -> Vec<(Series, &'static str)> {
 }
 
 /// Names of the alerts that explain this one.
-pub(super) fn explaining(alert: &str) -> Vec<&'static str> {
+pub fn explaining(alert: &str) -> Vec<&'static str> {
     let explains = |cause: &Cause| cause.explains.iter().any(|(series, _)| series.alert == alert);
     let mut names: Vec<&str> = causes().into_iter().filter(explains).map(|cause| cause.alert.alert).collect();
     names.dedup();

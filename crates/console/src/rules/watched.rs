@@ -1,0 +1,30 @@
+//! Which alerts the console can watch.
+
+use monitoring::query::Source;
+use monitoring::rules::Alert;
+
+/// Reason shown for alerts about programs that only the full stack has.
+const OTHER_PROGRAMS: &str = "It is about a program of the full stack (collector, Prometheus, Loki, Tempo, Grafana, \
+                              Alertmanager or an exporter), whose metrics the console does not receive.";
+
+/// Reason shown for alerts that compare the application with such a program.
+const COMPARED: &str = "It compares the application with a program of the full stack (collector or an exporter), \
+                        whose metrics the console does not receive.";
+
+/// Returns why the console does not watch an alert; `None` if it does.
+///
+/// An alert whose condition reads any series of another program is not watched. Without that series
+/// most of these conditions never hold, and the others always do, so neither silence nor alarm
+/// would mean anything.
+pub fn reason_unwatched(alert: &Alert) -> Option<&'static str> {
+    let (mut ours, mut theirs) = (false, false);
+    alert.condition.for_each_selection(&mut |selection| match selection.source {
+        Source::Other => theirs = true,
+        Source::Application | Source::Rules => ours = true,
+    });
+    match (theirs, ours) {
+        (false, _) => None,
+        (true, false) => Some(OTHER_PROGRAMS),
+        (true, true) => Some(COMPARED),
+    }
+}
