@@ -1,5 +1,6 @@
 //! Delivery of notifications to an Alertmanager by HTTP.
 
+use std::pin::pin;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -95,13 +96,12 @@ impl Alertmanager {
                 status => Err(format!("it responded with {}", status.as_u16())),
             }
         };
-        // The connection makes progress only while it is polled. Only the head of the response matters.
+        // The connection makes progress only while it is polled. It can end before the response is read.
+        let mut response = pin!(response);
         tokio::select! {
-            response = response => response,
-            ended = connection => match ended {
-                Ok(()) => Err("it closed the connection without a response".to_owned()),
-                Err(error) => Err(failed(&error)),
-            },
+            biased;
+            response = &mut response => response,
+            _ = connection => response.await,
         }
     }
 }

@@ -269,10 +269,7 @@ fn nothing_fires_falsely_without_data() {
     let errors: Vec<_> = engine.alerts().filter_map(|rule| rule.error.as_ref()).collect();
     assert!(errors.is_empty(), "{errors:?}");
     let active: BTreeSet<&str> = engine.states().iter().map(|state| state.alert).collect();
-    assert_eq!(
-        active.into_iter().collect::<Vec<_>>(),
-        ["TelemetryMissing", "Watchdog", "WorkerTelemetryMissing"]
-    );
+    assert_eq!(active.into_iter().collect::<Vec<_>>(), ["TelemetryMissing", "Watchdog"]);
     // The series of rules are in the store, and end when the rule has no result.
     let store = store.read().expect("a lock");
     assert!(!store.series("ALERTS").is_empty());
