@@ -127,7 +127,10 @@ async fn links_lead_to_pages() {
     for alert in groups(Scale::REAL).iter().flat_map(|group| &group.alerts) {
         let (_, page) = open(&console, &format!("/alerts/{}", alert.name)).await;
         for address in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
-            if ["/logs?", "/traces?", "/affected?"].iter().any(|path| address.starts_with(path)) {
+            if ["/logs?", "/traces?", "/affected?", "/dashboards/"]
+                .iter()
+                .any(|path| address.starts_with(path))
+            {
                 let (status, problem) =
                     open(&console, &address.replace("&#38;", "&").replace("&amp;", "&")).await;
                 assert_eq!(status, StatusCode::OK, "{}: {address}: {problem}", alert.name);

@@ -15,6 +15,7 @@ use super::timeline::{self, Row};
 use super::{definition, label_text, severity_class};
 use crate::calendar;
 use crate::evaluate::evaluate_at;
+use crate::pages::dashboard_list::{name_of, named, title_of};
 use crate::pages::{Layout, Problem, View, answer};
 use crate::rules::{AlertRule, Event, KEPT, Phase};
 use crate::state::{Console, SharedConsole, read};
@@ -243,11 +244,10 @@ fn change(rule: &AlertRule, event: &Event) -> Change {
 /// Returns the name and address of the panel that shows what the alert is about.
 fn panel(alert: &Alert, view: &View) -> Option<(String, String)> {
     let (uid, id) = panel_of_alert(alert)?;
-    let dashboards = monitoring::dashboards::all();
-    let (_, dashboard) = dashboards.iter().find(|(_, dashboard)| dashboard.uid == uid)?;
+    let dashboard = named(name_of(uid))?;
     let panel = dashboard.panels().find(|panel| panel.id() == id)?;
-    let address = view.link(&format!("/dashboards/{}", uid.as_str()), &[("panel", &id.to_string())]);
-    Some((format!("{}: {}", dashboard.title, panel.title()), address))
+    let address = view.link(&format!("/dashboards/{}/{id}", name_of(uid)), &[]);
+    Some((format!("{}: {}", title_of(dashboard), panel.title()), address))
 }
 
 fn query(look: &Look, view: &View) -> Query {

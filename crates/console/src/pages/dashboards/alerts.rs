@@ -23,11 +23,11 @@ pub(crate) fn body(screen: &Screen<'_>) -> Body {
     for (labels, _) in &alerts {
         let (name, severity) = (escape(labels.get("alertname")), escape(labels.get("severity")));
         let class = if severity == "critical" || severity == "page" { "bad" } else { "alert" };
-        let address = escape(&screen.view.link("/alerts", &[]));
+        let address = escape(&screen.view.link(&format!("/alerts/{name}"), &[]));
         // Writing into a string cannot fail.
         let _ = write!(
             html,
-            "<li><span class=\"chip {class}\">{severity}</span><a href=\"{address}#{name}\">{name}</a></li>"
+            "<li><span class=\"chip {class}\">{severity}</span><a href=\"{address}\">{name}</a></li>"
         );
     }
     html.push_str("</ul>");
