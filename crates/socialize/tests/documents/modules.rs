@@ -14,7 +14,6 @@ const PENDING: &[(&str, &str)] = &[
     ("telemetry", "otlp"),
     ("telemetry", "otlp::transport"),
     ("otlp-sink", ""),
-    ("cluster", ""),
     ("laboratory", "demo"),
     ("laboratory", "simulate"),
     ("test-support", ""),
