@@ -12,7 +12,6 @@ use crate::repository;
 const PENDING: &[(&str, &str)] = &[
     ("laboratory", "demo"),
     ("laboratory", "simulate"),
-    ("test-support", ""),
     ("bench", ""),
 ];
 
