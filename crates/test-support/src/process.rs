@@ -49,7 +49,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Prepares `socialize serve` on free ports, with all required settings.
+    /// `socialize serve` on free ports, with all required settings.
     pub fn serve(database_url: &str) -> Self {
         Self::role("serve", database_url)
     }
@@ -61,12 +61,12 @@ impl Launch {
         Self::of(command).with_settings(database_url)
     }
 
-    /// Prepares `socialize work` or another role with the same settings.
+    /// `socialize work` or another role with the same settings.
     pub fn role(role: &str, database_url: &str) -> Self {
         Self::of(program(&[role])).with_settings(database_url)
     }
 
-    /// Adds all required settings. No load balancer is in front of these processes, so they need no drain delay.
+    /// All required settings. No load balancer is in front of these processes, so they need no drain delay.
     fn with_settings(self, database_url: &str) -> Self {
         self.variable("SOCIALIZE_DRAIN_DELAY", "0s")
             .variable("SOCIALIZE_DATABASE_URL", database_url)
@@ -82,17 +82,17 @@ impl Launch {
             .with_mail_directory()
     }
 
-    /// Makes the server run no jobs, for tests in which every operation must come from the test.
+    /// Without jobs, for tests in which every operation must come from the test.
     pub fn without_worker(self) -> Self {
         self.variable("SOCIALIZE_SERVE_WORKS", "false")
     }
 
-    /// Prepares the laboratory with these arguments and no settings.
+    /// The laboratory with these arguments.
     pub fn laboratory(arguments: &[&str]) -> Self {
         Self::of(bare(Command::new(laboratory()))).arguments(arguments)
     }
 
-    /// Wraps a command without adding settings.
+    /// A command without any settings.
     pub fn of(command: Command) -> Self {
         Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
     }
@@ -103,25 +103,25 @@ impl Launch {
             .variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
     }
 
-    /// Appends these arguments to earlier ones.
+    /// Appends arguments.
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// Sets an environment variable, replacing an earlier value.
+    /// Sets an environment variable.
     pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Removes an environment variable that was set before.
+    /// Removes an environment variable.
     pub fn without(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
     }
 
-    /// Like [`Self::variable`], for several.
+    /// Sets several environment variables.
     pub fn variables(mut self, variables: &[(&str, &str)]) -> Self {
         self.command.envs(variables.iter().copied());
         self
@@ -149,7 +149,7 @@ impl Launch {
         process
     }
 
-    /// Starts the process without waiting until it listens. It may also end by itself.
+    /// Starts the process without waiting.
     pub fn spawn(mut self) -> Process {
         let mut child = self.command.spawn().expect("the program can be started");
         let stdout = Output::collect(child.stdout.take().expect("a piped standard output"));
@@ -160,7 +160,7 @@ impl Launch {
         Process { child, stdout, stderr, public: None, operations: None, client, _mail: self.mail }
     }
 
-    /// Runs the process until it exits by itself, and returns all its output.
+    /// Runs a process until it exits.
     pub async fn run(self) -> Ended {
         let mut process = self.spawn();
         let status = process.wait_for_exit().await;
@@ -168,25 +168,25 @@ impl Launch {
     }
 }
 
-/// Returns the program under test. Cargo names it to the tests of its own package, which it builds with them.
+/// The program under test. Cargo names it to the tests of its own package, which it builds with them.
 fn executable() -> OsString {
     variable("CARGO_BIN_EXE_socialize").expect("a test of the package socialize, run by cargo")
 }
 
-/// Returns the program with these arguments and an empty environment.
+/// The program with these arguments and an empty environment.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = bare(Command::new(executable()));
     command.args(arguments);
     command
 }
 
-/// Returns the laboratory's program. Cargo builds for a test only the programs of its own package, so the script that
+/// The laboratory's program. Cargo builds for a test only the programs of its own package, so the script that
 /// runs the test builds it and names it here.
 pub fn laboratory() -> OsString {
     variable("SOCIALIZE_LABORATORY").expect("SOCIALIZE_LABORATORY, which ./test sets for this test")
 }
 
-/// Makes a command inherit nothing and captures its output.
+/// A command that inherits nothing and whose output is captured.
 fn bare(mut command: Command) -> Command {
     command.env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -195,7 +195,7 @@ fn bare(mut command: Command) -> Command {
 
 /// Result of a process that has exited.
 pub struct Ended {
-    /// Its code, or the signal that ended it.
+    /// Its exit status.
     pub status: ExitStatus,
     /// Everything that it wrote to standard output.
     pub stdout: String,
@@ -215,27 +215,27 @@ pub struct Process {
 }
 
 impl Process {
-    /// Returns the id under which the kernel knows the process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Returns the address of the public listener. Panics if the process has not logged it yet.
+    /// Address of the public listener.
     pub fn public(&self) -> SocketAddr {
         self.public.expect("the process has said where it listens")
     }
 
-    /// Returns the address of the operations listener. Panics if the process has not logged it yet.
+    /// Address of the operations listener.
     pub fn operations(&self) -> SocketAddr {
         self.operations.expect("the process has said where it listens")
     }
 
-    /// Returns the client that all requests to the process use. It ignores proxies of the environment.
+    /// Client that ignores proxies of the environment.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Returns all log lines so far. Panics if one is not JSON or has an unknown field.
+    /// Log lines so far.
     pub fn lines(&self) -> Vec<Value> {
         let parse = |line: &String| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
@@ -245,24 +245,24 @@ impl Process {
         lines
     }
 
-    /// Returns all log lines so far as raw text, unchecked.
+    /// Every log line so far as raw text.
     pub fn line_texts(&self) -> Vec<String> {
         self.stdout.lock().lines.clone()
     }
 
-    /// Returns the log lines so far that have this event.
+    /// Log lines of an event.
     pub fn events(&self, event: &str) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["event"] == event);
         lines
     }
 
-    /// Waits for a log line that satisfies `is_it`, and returns it.
+    /// Waits for a log line.
     pub async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.lines().into_iter().find(&is_it)).await
     }
 
-    /// Returns everything written to standard error so far.
+    /// Standard error so far.
     pub fn standard_error(&self) -> String {
         self.stderr.lock().lines.join("\n")
     }
@@ -290,25 +290,25 @@ impl Process {
         read(self.client.get(url).send().await.expect("an answer")).await
     }
 
-    /// Returns the HTTP status of the public readiness probe.
+    /// Status of the public readiness probe.
     pub async fn ready(&self) -> u16 {
         self.get("/health/ready").await.status.as_u16()
     }
 
-    /// Returns the current metrics, read strictly.
+    /// Current metrics.
     pub async fn metrics(&self) -> Exposition {
         let answer = self.operations_get("/metrics").await.expect(200);
         Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))
     }
 
-    /// Returns the number of the process's threads whose name has this prefix.
+    /// Number of threads of the process whose name has this prefix.
     pub fn threads_named(&self, prefix: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a living process");
         let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
         names.filter(|name| name.starts_with(prefix)).count()
     }
 
-    /// Returns the resident memory of the process.
+    /// Resident memory of the process.
     pub fn resident_bytes(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a living process");
@@ -317,12 +317,12 @@ impl Process {
         kibibytes << 10
     }
 
-    /// Sends a signal without waiting for its effect.
+    /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id().cast_signed()), signal).expect("the process exists");
     }
 
-    /// Returns the exit status, or `None` while the process runs.
+    /// Exit status, if it has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process is a child of this one")
     }
@@ -458,7 +458,7 @@ impl User {
         Self { authorization: format!("Bearer {}", token.expose()) }
     }
 
-    /// Returns the header that authenticates the user.
+    /// Header that authenticates the user.
     pub fn header(&self) -> (&str, &str) {
         ("authorization", &self.authorization)
     }

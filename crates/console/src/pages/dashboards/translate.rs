@@ -7,10 +7,9 @@ use monitoring::query::{
     Choice, LineCondition as Wanted, Lines, MatchOperator, SpanCondition as WantedSpan, Spans,
 };
 
-use signal::ClosedSet;
-
 use super::screen::Screen;
 use crate::pages::dashboard_list::name_of;
+use crate::pages::logs;
 use crate::store::ValueTest;
 use crate::store::lines::{LINK_TRACE_ID, LineCondition, Search};
 use crate::store::spans::{SpanCondition, SpanKind, SpanSearch};
@@ -104,24 +103,7 @@ pub(crate) fn address(link: &Link, screen: &Screen<'_>, value: &dyn Fn(&str) -> 
 }
 
 fn lines_address(lines: &Lines, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {
-    let mut parameters: Vec<(&str, String)> = Vec::new();
-    for wanted in lines.conditions() {
-        match wanted {
-            Wanted::Event(name) => parameters.push(("event", (*name).to_owned())),
-            Wanted::AtLeast(level) => parameters.push(("level", level.as_str().to_owned())),
-            Wanted::Field { field, operator: MatchOperator::Equal, value } => {
-                let value = resolve(value);
-                match field.name() {
-                    "http.route" => parameters.push(("route", value)),
-                    "outcome" => parameters.push(("outcome", value)),
-                    name => parameters.push(("where", format!("{}:{value}", field_name(name)))),
-                }
-            }
-            // The page has no filter for these; it shows somewhat more.
-            Wanted::Field { .. } | Wanted::NotEvent(_) | Wanted::BusinessFact | Wanted::EventBegins(_) => {}
-        }
-    }
-    link(screen, "/logs", &parameters)
+    link(screen, "/logs", &logs::parameters(lines, &|text| Some(resolve(text))))
 }
 
 fn traces_address(spans: &Spans, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use catalogue::labels::{BlobOutcome, EmailOutcome, PublishingOutcome};
+use monitoring::query::{LineCondition as Wanted, MatchOperator};
 use signal::metric::Carrier;
 use signal::{ClosedSet, JobOutcome, Level};
 
@@ -10,7 +11,7 @@ use crate::pages::identifiers::Identifier;
 use crate::pages::problem::Problem;
 use crate::pages::view::{View, address};
 use crate::store::ValueTest;
-use crate::store::lines::LineCondition;
+use crate::store::lines::{LINK_TRACE_ID, LineCondition};
 
 /// Maximum number of conditions on fields.
 const MOST_CONDITIONS: usize = 12;
@@ -123,6 +124,33 @@ impl LogFilter {
         }
         active
     }
+}
+
+/// Returns the parameters of the search for the lines of a query. `resolve` replaces the variables of a dashboard;
+/// a condition whose value it does not know is left out.
+pub(crate) fn parameters(
+    query: &monitoring::query::Lines,
+    resolve: &dyn Fn(&str) -> Option<String>,
+) -> Vec<(&'static str, String)> {
+    let parameter = |wanted: &Wanted| match wanted {
+        Wanted::Event(name) => Some(("event", (*name).to_owned())),
+        Wanted::NotEvent(name) => Some(("event", format!("!{name}"))),
+        Wanted::BusinessFact => Some(("event", "socialize.*".to_owned())),
+        Wanted::EventBegins(beginnings) => Some(("event", format!("{}*", beginnings.join("*,")))),
+        Wanted::AtLeast(level) => Some(("level", level.as_str().to_owned())),
+        Wanted::Field { field, operator, value } => {
+            let name = if field.name() == "link_trace_id" { LINK_TRACE_ID } else { field.name() };
+            let value = resolve(value)?;
+            match operator {
+                MatchOperator::Equal if name == "http.route" => Some(("route", value)),
+                MatchOperator::Equal => Some(("where", format!("{name}:{value}"))),
+                MatchOperator::NotEqual if value.is_empty() => Some(("where", format!("{name}:*"))),
+                MatchOperator::NotEqual => Some(("where", format!("{name}:!{value}"))),
+                MatchOperator::Matches | MatchOperator::MatchesNot => None,
+            }
+        }
+    };
+    query.conditions().iter().filter_map(parameter).collect()
 }
 
 /// Reads an event's name, several with commas between them, a beginning with `*` after it, or with `!` before it
@@ -263,6 +291,27 @@ mod tests {
             assert_eq!(field_test(text), test, "{text}");
         }
         assert_eq!(condition("a=b:c").map_err(|_| "problem"), Ok(("a".to_owned(), "b:c".to_owned())));
+    }
+
+    #[test]
+    fn queries_of_dashboards_become_addresses() {
+        use monitoring::query::{Field, all_lines, lines};
+        let cases = [
+            (all_lines().of_users(), "event=socialize.*"),
+            (all_lines().about_processes(), "event=server*,telemetry*,log*,panic*"),
+            (
+                lines("job.run").is(JobOutcome::Dead).at_least(Level::Warn),
+                "event=job.run where=outcome:dead level=warn",
+            ),
+            (all_lines().not("panic").with(Field::STATUS), "event=!panic where=http.response.status_code:*"),
+            (all_lines().of_trace("$id"), "where=trace_id:*"),
+        ];
+        for (query, expected) in cases {
+            let resolve = |value: &str| (!value.contains('$')).then(|| value.to_owned());
+            let found: Vec<String> =
+                parameters(&query, &resolve).iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert_eq!(found.join(" "), expected);
+        }
     }
 
     #[test]

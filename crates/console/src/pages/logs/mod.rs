@@ -10,7 +10,7 @@ use axum::routing::get;
 
 use crate::state::SharedConsole;
 
-pub(super) use filter::LogFilter;
+pub(super) use filter::{LogFilter, parameters};
 
 /// Serves the search and the tail.
 pub(super) fn routes() -> Router<SharedConsole> {
