@@ -80,6 +80,8 @@ has jq || install_packages "Checking Compose files" jq
 check "prepare.sh notices what Docker Compose changes in settings.env" "$repository/tools/stack/settings_file.sh"
 check "compose.yaml" render compose.yaml
 cp "$scratch/output" "$scratch/base.json"
+check "compose.yaml with compose.console.yaml" render compose.yaml compose.console.yaml
+check "the light overlay changes nothing of the base" only_adds "$scratch/base.json" "$scratch/output"
 check "compose.yaml with compose.observability.yaml" render compose.yaml compose.observability.yaml
 cp "$scratch/output" "$scratch/merged.json"
 check "compose.yaml with both overlays and compose.public-probe.yaml" \

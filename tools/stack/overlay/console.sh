@@ -1,5 +1,5 @@
 # Checks of the light overlay, compose.console.yaml. prove.sh sources this file; it is not a program.
-# shellcheck shell=bash disable=SC2154 # prove.sh says where the deployment is, and which services it has
+# shellcheck shell=bash disable=SC2154,SC2034,SC2317 # prove.sh says where the deployment is, and calls this
 
 console=http://127.0.0.1:3001
 
