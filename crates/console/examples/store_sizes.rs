@@ -137,7 +137,7 @@ fn trace(number: u64, random: &mut Random) -> Vec<Span> {
             end_ns: at + length,
             failed: random.below(200) == 0,
             attributes,
-            links: if is_root && number % 10 == 0 {
+            links: if is_root && number.is_multiple_of(10) {
                 vec![Link { trace_id, span_id: root }]
             } else {
                 Vec::new()
@@ -217,7 +217,7 @@ fn spans() -> std::io::Result<()> {
         last = trace.first().map(|span| span.trace_id);
         let start = Instant::now();
         store.append_spans(trace);
-        if number % 1000 == 0 {
+        if number.is_multiple_of(1000) {
             store.flush()?;
         }
         storing += start.elapsed();

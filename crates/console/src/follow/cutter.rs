@@ -90,7 +90,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lines_do_not_depend_on_the_pieces(text in "[ab\n]{0,40}", sizes in prop::collection::vec(1_usize..5, 0..40)) {
+        fn lines_do_not_depend_on_the_pieces(
+            text in "[ab\n]{0,40}",
+            sizes in prop::collection::vec(1_usize..5, 0..40),
+        ) {
             let mut pieces = Vec::new();
             let mut rest = text.as_bytes();
             for size in sizes {
@@ -100,8 +103,8 @@ mod tests {
             }
             pieces.push(rest);
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-            let expected: Vec<_> =
-                whole.split('\n').filter(|line| !line.is_empty()).map(|line| Some(line.as_bytes().to_vec())).collect();
+            let lines = whole.split('\n').filter(|line| !line.is_empty());
+            let expected: Vec<_> = lines.map(|line| Some(line.as_bytes().to_vec())).collect();
             prop_assert_eq!(cut(&mut Cutter::default(), &pieces), expected);
         }
     }
