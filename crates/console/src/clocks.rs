@@ -8,19 +8,19 @@ const MOST: usize = 256;
 
 /// Differences of clocks in milliseconds, by the instance of the process.
 #[derive(Debug, Default)]
-pub struct Clocks(HashMap<Arc<str>, i64>);
+pub(crate) struct Clocks(HashMap<Arc<str>, i64>);
 
 impl Clocks {
     /// Compares the time of a collection with that of its arrival, both in Unix milliseconds. A process sends as
     /// soon as it has collected, so more than the time of the transport is a difference of the clocks.
-    pub fn compare(&mut self, instance: &Arc<str>, at: i64, arrived: i64) {
+    pub(crate) fn compare(&mut self, instance: &Arc<str>, at: i64, arrived: i64) {
         if self.0.len() < MOST || self.0.contains_key(instance) {
             self.0.insert(Arc::clone(instance), at.saturating_sub(arrived));
         }
     }
 
     /// Returns by how many milliseconds the clock of a process is ahead; negative if it is behind.
-    pub fn ahead(&self, instance: &str) -> Option<i64> {
+    pub(crate) fn ahead(&self, instance: &str) -> Option<i64> {
         self.0.get(instance).copied()
     }
 }
