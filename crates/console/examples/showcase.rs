@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use console::access::{Access, OwnHosts, Token};
 use console::follow::FollowStatus;
-use console::state::{Console, Facts};
+use console::state::{Console, Facts, write};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -27,6 +27,10 @@ async fn main() -> anyhow::Result<()> {
     let (_, followed) = watch::channel(FollowStatus::default());
     let stores = showcase::stores(now, hours);
     let console = Console::with_stores(access, facts, Arc::new(move || now), stores, followed);
+    // Alerts need some evaluations to become firing.
+    for minute in (0..15).rev() {
+        write(console.rules()).evaluate_all(now - minute * 60_000, &mut console.metrics());
+    }
     let (_end, ended) = watch::channel(());
     console::serve(listener, console::pages::router(Arc::new(console)), 64, ended).await;
     Ok(())

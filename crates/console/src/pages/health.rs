@@ -32,7 +32,7 @@ pub(crate) struct FiringAlert {
     pub severity: String,
     /// Class of the severity.
     pub class: &'static str,
-    /// Address of its entry on the page about alerts.
+    /// Address of its page.
     pub address: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) fn firing(screen: &Screen<'_>) -> Vec<FiringAlert> {
     let alert = |(labels, _): &(Labels, f64)| {
         let (name, severity) = (labels.get("alertname").to_owned(), labels.get("severity").to_owned());
         let class = if severity == Severity::Critical.as_str() { "bad" } else { "alert" };
-        let address = format!("{}#{name}", screen.view.link("/alerts", &[]));
+        let address = screen.view.link(&format!("/alerts/{name}"), &[]);
         FiringAlert { name, severity, class, address }
     };
     let mut alerts: Vec<FiringAlert> = found.unwrap_or_default().iter().map(alert).collect();
