@@ -110,7 +110,10 @@ async fn a_page_shows_state_history_and_links() {
     with_alerts(&console);
     let (_, page) = open(&console, "/alerts/DependencyUnreachable").await;
     assert!(page.contains("It does not fire."), "{page}");
-    assert!(page.contains("fired once, for 60 min") && page.contains("<rect class=\"firing\""), "{page}");
+    assert!(
+        page.contains("fired once, for 60 min") && page.contains("<rect class=\"phase-firing\""),
+        "{page}"
+    );
     assert!(page.contains("dependency postgres &#60;b&#62;"), "values of labels are escaped: {page}");
     assert!(!page.contains("postgres <b>"));
     assert!(page.contains("href=\"/logs?") || page.contains("href=\"/dashboards/"), "{page}");

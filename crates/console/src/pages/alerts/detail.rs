@@ -27,7 +27,7 @@ const MOST_CHANGES: usize = 50;
 const MOST_VALUES: usize = 20;
 
 /// Marks below the timeline.
-const MARKS: i64 = 6;
+const MARKS: i64 = 4;
 
 #[derive(Template)]
 #[template(path = "alert.html")]
@@ -299,16 +299,14 @@ fn threshold(right: &Expression, shown: &impl Fn(f64) -> String) -> String {
     }
 }
 
-/// Returns the comparison that decides first: the condition itself, or the left side of what holds it
-/// back or joins it.
+/// Returns the comparison that decides: the condition itself, or the left side of what holds it back.
+/// Of alternatives none decides alone.
 fn compared(condition: &Expression) -> Option<(&Expression, Operator, &Expression)> {
     match condition {
         Expression::Binary { left, operator, right, .. } if operator.compares() => {
             Some((left, *operator, right))
         }
-        Expression::Binary { left, operator: Operator::And | Operator::Unless | Operator::Or, .. } => {
-            compared(left)
-        }
+        Expression::Binary { left, operator: Operator::And | Operator::Unless, .. } => compared(left),
         Expression::Parentheses(inside) => compared(inside),
         _ => None,
     }

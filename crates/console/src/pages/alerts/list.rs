@@ -1,6 +1,6 @@
 //! All alerts: what fires first, then what is pending, then all others by group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use askama::Template;
 use axum::extract::State;
@@ -104,14 +104,16 @@ fn render(console: &Console, view: &View) -> Result<Alerts, Problem> {
 /// Returns the state of all alerts in one sentence. The alert that always fires is no alarm.
 fn verdict(states: &[AlertState]) -> (&'static str, String) {
     let is_alarm = |state: &&AlertState| state.severity != monitoring::rules::Severity::None;
-    let firing: Vec<&AlertState> =
-        states.iter().filter(is_alarm).filter(|state| state.phase == Phase::Firing).collect();
-    let pending = states.iter().filter(is_alarm).filter(|state| state.phase == Phase::Pending).count();
+    let in_phase = |phase| states.iter().filter(is_alarm).filter(move |state| state.phase == phase);
+    let firing: BTreeMap<&str, &AlertState> =
+        in_phase(Phase::Firing).map(|state| (state.alert, state)).collect();
+    let pending: BTreeSet<&str> = in_phase(Phase::Pending).map(|state| state.alert).collect();
+    let pending = pending.iter().filter(|name| !firing.contains_key(*name)).count();
     let count = |number: usize, verb: &str| match number {
         1 => format!("One alert {verb}"),
         _ => format!("{number} alerts {}", verb.trim_end_matches('s')),
     };
-    let urgent = firing.iter().any(|state| state.severity == monitoring::rules::Severity::Critical);
+    let urgent = firing.values().any(|state| state.severity == monitoring::rules::Severity::Critical);
     match (firing.len(), pending) {
         (0, 0) => ("good", "No alert fires.".to_owned()),
         (0, 1) => ("good", "No alert fires; one is pending.".to_owned()),
