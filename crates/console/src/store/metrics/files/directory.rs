@@ -70,7 +70,10 @@ pub(super) fn find(directory: &Path) -> io::Result<Vec<Found>> {
 /// Creates a file with its header.
 pub(super) fn create(path: &Path) -> io::Result<File> {
     let mut file = File::options().append(true).create_new(true).open(path)?;
-    file.write_all(HEADER)?;
+    if let Err(error) = file.write_all(HEADER) {
+        fs::remove_file(path)?;
+        return Err(error);
+    }
     Ok(file)
 }
 

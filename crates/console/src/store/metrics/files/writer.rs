@@ -93,8 +93,14 @@ impl Writer {
             Some(file) => file,
             None => {
                 let path = directory::path_of(&self.directory, self.kind, self.number);
+                let created = directory::create(&path);
+                if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+                    // The next attempt takes another name.
+                    self.number += 1;
+                }
+                let file = self.file.insert(created?);
                 (self.created, self.bytes) = (now, HEADER.len() as u64);
-                self.file.insert(directory::create(&path)?)
+                file
             }
         };
         self.is_synced = false;

@@ -55,13 +55,14 @@ fn rolled_up_samples_survive_restarts_and_old_files_are_removed() {
     let mut now = NOW;
     let mut before = Vec::new();
     for day in 0..40 {
-        for _ in 0..24 * 12 {
+        for step in 0..24 * 12 {
             let samples = [sample("counter", "a", (now - NOW) as f64)];
             store.append(&process(), now, samples);
             store.append(&Origin::rules("group"), now, [sample("recording", "", now as f64)]);
             now += 5 * MINUTE;
-            store.maintain(now);
-            flush(&mut store, now);
+            if step % 6 == 5 {
+                flush(&mut store, now);
+            }
         }
         if day % 10 == 7 {
             before = numbers(&store, "recording");
@@ -114,7 +115,7 @@ fn any_damaged_byte_costs_little_and_never_the_start() {
     assert_eq!(originals.len(), 3, "{:?}", names(directory.path()));
     for (original, path) in &originals {
         // Every byte of a small file, some of a larger one.
-        for position in (0..original.len()).step_by(1 + original.len() / 500) {
+        for position in (0..original.len()).step_by(1 + original.len() / 150) {
             for (content, path) in &originals {
                 fs::write(path, content).unwrap();
             }
@@ -178,6 +179,19 @@ fn a_directory_that_cannot_be_written_does_not_stop_the_store() {
     flush(&mut store, NOW + 2 * MINUTE);
     drop(store);
     assert_eq!(numbers(&open(&inside, NOW + HOUR), "counter").len(), 8, "nothing is lost");
+}
+
+#[test]
+fn a_name_that_is_taken_is_not_tried_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = open(directory.path(), NOW);
+    fs::write(directory.path().join("journal-0000000001.metrics"), "").unwrap();
+    fill(&mut store, NOW, NOW + MINUTE);
+    flush(&mut store, NOW + MINUTE);
+    assert_eq!(store.usage().problems.len(), 1);
+    flush(&mut store, NOW + MINUTE);
+    drop(store);
+    assert_eq!(numbers(&open(directory.path(), NOW + HOUR), "counter").len(), 4);
 }
 
 #[test]
