@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::installation::{NEWEST_MAJOR, OLDEST_MAJOR};
+use super::versions::{NEWEST_MAJOR, OLDEST_MAJOR};
 
 /// Reasons why a cluster cannot run. Each message says what would help.
 #[derive(Debug, thiserror::Error)]

@@ -4,12 +4,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::versions::{NEWEST_MAJOR, OLDEST_MAJOR};
 use super::{ClusterError, ClusterSettings, npm};
-
-/// Oldest supported major version.
-pub(super) const OLDEST_MAJOR: u32 = 15;
-/// Newest supported major version.
-pub(super) const NEWEST_MAJOR: u32 = 18;
 
 /// A directory with `postgres` and `initdb` of one supported version.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,8 +20,10 @@ mod installation;
 mod npm;
 mod port;
 mod server;
+mod settings;
+mod versions;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -30,46 +32,13 @@ pub use error::ClusterError;
 pub use initialized::{DatabaseUrl, InitializedCluster, PARENT_VARIABLE};
 pub use installation::Installation;
 pub use port::free_loopback_port;
+pub use settings::{ClusterSettings, Durability};
 
 use data_directory::DirectoryLock;
 use server::Server;
 
 /// Maximum time that a resumed server waits for its port, which a lingering connection may occupy.
 const PORT_WAIT: Duration = Duration::from_secs(10);
-
-/// Data that a crash of the machine may destroy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// None: an acknowledged commit is on the disk.
-    Full,
-    /// The whole cluster. Tests run about ten times faster, and their data is disposable.
-    TestsOnly,
-}
-
-/// Location, binaries and durability of a cluster.
-#[derive(Clone, Debug)]
-pub struct ClusterSettings {
-    /// The directory of the cluster, its password, its log and its lock. It is created if
-    /// necessary.
-    pub data_directory: PathBuf,
-    /// The directory with `postgres` and `initdb`. Without it, [`Installation::find`] searches for
-    /// them.
-    pub binaries: Option<PathBuf>,
-    /// Directory of binaries from the npm package, which several clusters can share.
-    pub downloads: PathBuf,
-    /// Data that a crash of the machine may destroy.
-    pub durability: Durability,
-}
-
-impl ClusterSettings {
-    /// Returns settings of a durable cluster whose binaries are searched for and, if necessary,
-    /// downloaded into the data directory.
-    pub fn new(data_directory: impl Into<PathBuf>) -> Self {
-        let data_directory = data_directory.into();
-        let downloads = data_directory.join("downloads");
-        Self { data_directory, binaries: None, downloads, durability: Durability::Full }
-    }
-}
 
 /// A running bundled Postgres server. Dropping it stops the server.
 pub struct Cluster {

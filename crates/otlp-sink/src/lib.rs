@@ -7,64 +7,27 @@
 
 mod answer;
 pub mod conventions;
+mod received;
 mod server;
+mod state;
 
-use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::HeaderMap;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::sync::oneshot;
 
 pub use answer::Answer;
+pub use received::{Export, ReceivedBy, ReceivedRequest};
+
+use state::State;
 
 const LOOPBACK: &str = "127.0.0.1";
 /// Long enough for the slowest machine; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// One request that arrived, whatever the response was.
-#[derive(Clone, Debug)]
-pub struct ReceivedRequest {
-    /// The protocol over which it arrived.
-    pub protocol: ReceivedBy,
-    /// The decoded message.
-    pub export: Export,
-    /// The protobuf message as sent, after decompression.
-    pub raw: Bytes,
-    /// Its HTTP headers or gRPC metadata.
-    pub headers: HeaderMap,
-    /// Address of the client. Requests that share a connection share the address.
-    pub peer: SocketAddr,
-    /// Time at which it had arrived in full.
-    pub received_at: Instant,
-    /// The response that was sent.
-    pub answer: Answer,
-}
-
-/// The protocol over which a request arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReceivedBy {
-    /// OTLP over gRPC.
-    Grpc,
-    /// OTLP over HTTP with a protobuf body.
-    Http,
-}
-
-/// The decoded message of a request.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Export {
-    /// A request with spans.
-    Traces(ExportTraceServiceRequest),
-    /// A request with metric points.
-    Metrics(ExportMetricsServiceRequest),
-    /// A message that the official types cannot decode. It is always rejected.
-    Malformed,
-}
 
 /// A running collector for tests. It stops when dropped.
 pub struct OtlpSink {
@@ -206,53 +169,5 @@ impl Drop for OtlpSink {
             let ended = thread.join();
             assert!(ended.is_ok() || thread::panicking(), "the sink's thread panicked");
         }
-    }
-}
-
-/// State shared by the sink's thread and the test.
-#[derive(Default)]
-struct State {
-    records: Mutex<Records>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct Records {
-    requests: Vec<ReceivedRequest>,
-    next_answers: VecDeque<Answer>,
-    usual_answer: Answer,
-}
-
-impl State {
-    fn lock(&self) -> MutexGuard<'_, Records> {
-        self.records.lock().expect("no thread of the sink panicked")
-    }
-
-    /// Stores a request and returns the response to send.
-    fn receive(
-        &self,
-        protocol: ReceivedBy,
-        peer: SocketAddr,
-        headers: HeaderMap,
-        raw: Bytes,
-        export: Export,
-    ) -> Answer {
-        let mut records = self.lock();
-        let planned = records.next_answers.pop_front();
-        let answer = match export {
-            Export::Malformed => Answer::Refuse,
-            _ => planned.unwrap_or_else(|| records.usual_answer.clone()),
-        };
-        records.requests.push(ReceivedRequest {
-            protocol,
-            export,
-            raw,
-            headers,
-            peer,
-            received_at: Instant::now(),
-            answer: answer.clone(),
-        });
-        self.changed.notify_all();
-        answer
     }
 }

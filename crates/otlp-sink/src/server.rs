@@ -44,7 +44,7 @@ fn metrics(raw: &[u8]) -> Export {
 pub(crate) fn run(
     listener: TcpListener,
     identity: Option<Identity>,
-    state: Arc<crate::State>,
+    state: Arc<crate::state::State>,
     stopped: oneshot::Receiver<()>,
 ) {
     let runtime =
@@ -70,7 +70,7 @@ pub(crate) fn run(
     runtime.shutdown_background();
 }
 
-fn router(state: Arc<crate::State>) -> Router {
+fn router(state: Arc<crate::state::State>) -> Router {
     Router::new()
         .route("/v1/traces", post(over_http(traces)))
         .route("/v1/metrics", post(over_http(metrics)))
@@ -84,7 +84,7 @@ type HandlerFuture = std::pin::Pin<Box<dyn Future<Output = Response> + Send>>;
 
 fn over_http(
     decode: Decode,
-) -> impl Fn(State<Arc<crate::State>>, ConnectInfo<Peer>, HeaderMap, Bytes) -> HandlerFuture
+) -> impl Fn(State<Arc<crate::state::State>>, ConnectInfo<Peer>, HeaderMap, Bytes) -> HandlerFuture
 + Clone
 + Send
 + Sync
@@ -110,7 +110,7 @@ fn over_http(
 
 fn over_grpc(
     decode: Decode,
-) -> impl Fn(State<Arc<crate::State>>, ConnectInfo<Peer>, Request<Body>) -> HandlerFuture
+) -> impl Fn(State<Arc<crate::state::State>>, ConnectInfo<Peer>, Request<Body>) -> HandlerFuture
 + Clone
 + Send
 + Sync

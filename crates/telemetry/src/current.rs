@@ -19,7 +19,7 @@ use signal::Key;
 
 use crate::ErrorType;
 use crate::attribute::Attributes;
-use crate::measurement::Identity;
+use crate::identity::Identity;
 use crate::record::{Operation, Record};
 use crate::trace::SpanContext;
 use crate::trace_state::TraceState;

@@ -5,12 +5,15 @@
 //! where a record becomes three signals.
 
 mod attribute;
+mod buffer_sizes;
 mod clock;
 pub mod current;
 mod fact;
 pub mod health;
+mod histogram_aggregation;
 pub mod http_client;
 pub mod http_server;
+mod identity;
 mod json;
 pub mod log;
 mod measurement;

@@ -16,7 +16,8 @@ use signal::{ErrorType, InstrumentationScope, Key, Outcome, SqlState};
 use crate::Telemetry;
 use crate::attribute::Attributes;
 use crate::current::{self, Scope};
-use crate::measurement::{Identity, Measurement};
+use crate::identity::Identity;
+use crate::measurement::Measurement;
 use crate::meter::{BoundCounter, SeriesByAttributes};
 use crate::record::{
     Constants, DurationSeries, Operation, OperationDescription, OutcomeDescription, SpanKind,

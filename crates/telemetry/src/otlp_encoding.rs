@@ -7,8 +7,8 @@ use signal::exponential;
 use signal::instrumentation_scope::{InstrumentationScope, ScopesOfMetrics, of_metric};
 use signal::metric::{MetricKind, SeriesLabels};
 
+use crate::histogram_aggregation::HistogramAggregation;
 use crate::meter::{Distribution, Exemplar, FamilySnapshot, Snapshot, Value};
-use crate::otlp::HistogramAggregation;
 use crate::protobuf::{
     bytes_field, double_field, fixed64_field, integer_attribute, message_field, packed_fixed64_field,
     packed_varint_field, signed_field, string_attribute, uint_field, varint,

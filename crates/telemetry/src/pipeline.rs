@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use signal::builtin::{self, CpuMode, DropReason, Signal};
 use signal::{ClosedSet, events};
 
+use crate::buffer_sizes::BUFFER;
 use crate::log::{
     Level, LogDropReason, LogError, LogOutput, LogSettings, LogSink, LogSource, LogStatistics, LogWriter,
     LogWriterHandle, PanicText, TracingBridge, TracingBridgeSettings, install_panic_hook,
@@ -19,7 +20,6 @@ use crate::otlp::{
     self, BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, SignalSettings, StartError,
 };
 use crate::process::ProcessSample;
-use crate::telemetry::BUFFER;
 use crate::{Telemetry, current, metrics_request};
 
 /// Approximate size of a trace export request; the spans of one thread are never split. The queue

@@ -9,26 +9,18 @@ use signal::builtin::{self, Signal};
 use signal::names::SERVICE_INSTANCE_ID;
 
 use crate::InstrumentationScope;
+use crate::buffer_sizes::{BUFFER, SHARD_LIMIT, WAKE_AT};
 use crate::clock::{Clock, Monotonic, Timestamp, TimestampText};
+use crate::histogram_aggregation::HistogramAggregation;
 use crate::json;
 use crate::log::{Level, LevelFilter, LevelSetting};
 use crate::meter::{Counter, Meter};
-use crate::otlp::HistogramAggregation;
 use crate::otlp_encoding::{OpenScope, RequestFrame, Resource};
 use crate::record::Record;
 use crate::trace::Sampler;
 
 /// Maximum number of characters of a level setting that a line quotes.
 const LONGEST_LEVEL: usize = 200;
-
-/// Maximum bytes that one shard holds per signal. Beyond that, records are dropped and counted.
-const SHARD_LIMIT: usize = 1 << 20;
-/// Pending bytes at which the writing or sending thread is woken before its interval is over.
-const WAKE_AT: usize = 128 << 10;
-/// Size of all buffers. It holds the spans of several threads, plus those recorded while the woken
-/// thread is on its way. One size for all avoids fragmentation, and pages that are never written
-/// take no memory.
-pub(crate) const BUFFER: usize = 2 * WAKE_AT;
 
 /// Records operations. It is cheap to clone. There is no global instance, so tests run side by
 /// side.

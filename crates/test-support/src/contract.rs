@@ -9,7 +9,7 @@ use boon::{Compiler, SchemaIndex, Schemas};
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use serde_json::Value;
 
-use crate::Answer;
+use crate::answer::Answer;
 
 /// Base URL of references between schemas; nothing is fetched from there.
 const DOCUMENT: &str = "https://socialize.example/openapi.json";

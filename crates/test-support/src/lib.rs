@@ -1,5 +1,6 @@
 //! Shared helpers of the integration tests.
 
+mod answer;
 mod app;
 mod cache;
 mod claim;
@@ -10,7 +11,8 @@ mod recorded;
 mod s3_server;
 mod server;
 
-pub use app::{Answer, TestApp};
+pub use answer::Answer;
+pub use app::TestApp;
 pub use cache::{cache_directory, python_tool};
 pub use claim::{claim_of_eight, insert_due_emails};
 pub use database::TestDatabase;

@@ -49,7 +49,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// `socialize serve` on free ports, with all required settings.
+    /// Prepares `socialize serve` on free ports, with all required settings.
     pub fn serve(database_url: &str) -> Self {
         Self::role("serve", database_url)
     }
@@ -61,12 +61,12 @@ impl Launch {
         Self::of(command).with_settings(database_url)
     }
 
-    /// `socialize work` or another role with the same settings.
+    /// Prepares `socialize work` or another role with the same settings.
     pub fn role(role: &str, database_url: &str) -> Self {
         Self::of(program(&[role])).with_settings(database_url)
     }
 
-    /// All required settings. No load balancer is in front of these processes, so they need no drain delay.
+    /// Adds all required settings. No load balancer is in front of these processes, so they need no drain delay.
     fn with_settings(self, database_url: &str) -> Self {
         self.variable("SOCIALIZE_DRAIN_DELAY", "0s")
             .variable("SOCIALIZE_DATABASE_URL", database_url)
@@ -82,17 +82,17 @@ impl Launch {
             .with_mail_directory()
     }
 
-    /// Without jobs, for tests in which every operation must come from the test.
+    /// Makes the server run no jobs, for tests in which every operation must come from the test.
     pub fn without_worker(self) -> Self {
         self.variable("SOCIALIZE_SERVE_WORKS", "false")
     }
 
-    /// The laboratory with these arguments.
+    /// Prepares the laboratory with these arguments and no settings.
     pub fn laboratory(arguments: &[&str]) -> Self {
         Self::of(bare(Command::new(laboratory()))).arguments(arguments)
     }
 
-    /// A command without any settings.
+    /// Wraps a command without adding settings.
     pub fn of(command: Command) -> Self {
         Self { command, mail: tempfile::tempdir().expect("a temporary directory") }
     }
@@ -103,25 +103,25 @@ impl Launch {
             .variable("SOCIALIZE_MAIL_DIRECTORY", &directory)
     }
 
-    /// Appends arguments.
+    /// Appends these arguments to earlier ones.
     pub fn arguments(mut self, arguments: &[&str]) -> Self {
         self.command.args(arguments);
         self
     }
 
-    /// Sets an environment variable.
+    /// Sets an environment variable, replacing an earlier value.
     pub fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Removes an environment variable.
+    /// Removes an environment variable that was set before.
     pub fn without(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
     }
 
-    /// Sets several environment variables.
+    /// Like [`Self::variable`], for several.
     pub fn variables(mut self, variables: &[(&str, &str)]) -> Self {
         self.command.envs(variables.iter().copied());
         self
@@ -149,7 +149,7 @@ impl Launch {
         process
     }
 
-    /// Starts the process without waiting.
+    /// Starts the process without waiting until it listens. It may also end by itself.
     pub fn spawn(mut self) -> Process {
         let mut child = self.command.spawn().expect("the program can be started");
         let stdout = Output::collect(child.stdout.take().expect("a piped standard output"));
@@ -160,7 +160,7 @@ impl Launch {
         Process { child, stdout, stderr, public: None, operations: None, client, _mail: self.mail }
     }
 
-    /// Runs a process until it exits.
+    /// Runs the process until it exits by itself, and returns all its output.
     pub async fn run(self) -> Ended {
         let mut process = self.spawn();
         let status = process.wait_for_exit().await;
@@ -168,25 +168,25 @@ impl Launch {
     }
 }
 
-/// The program under test. Cargo names it to the tests of its own package, which it builds with them.
+/// Returns the program under test. Cargo names it to the tests of its own package, which it builds with them.
 fn executable() -> OsString {
     variable("CARGO_BIN_EXE_socialize").expect("a test of the package socialize, run by cargo")
 }
 
-/// The program with these arguments and an empty environment.
+/// Returns the program with these arguments and an empty environment.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = bare(Command::new(executable()));
     command.args(arguments);
     command
 }
 
-/// The laboratory's program. Cargo builds for a test only the programs of its own package, so the script that
+/// Returns the laboratory's program. Cargo builds for a test only the programs of its own package, so the script that
 /// runs the test builds it and names it here.
 pub fn laboratory() -> OsString {
     variable("SOCIALIZE_LABORATORY").expect("SOCIALIZE_LABORATORY, which ./test sets for this test")
 }
 
-/// A command that inherits nothing and whose output is captured.
+/// Makes a command inherit nothing and captures its output.
 fn bare(mut command: Command) -> Command {
     command.env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -195,7 +195,7 @@ fn bare(mut command: Command) -> Command {
 
 /// Result of a process that has exited.
 pub struct Ended {
-    /// Its exit status.
+    /// Its code, or the signal that ended it.
     pub status: ExitStatus,
     /// Everything that it wrote to standard output.
     pub stdout: String,
@@ -215,27 +215,27 @@ pub struct Process {
 }
 
 impl Process {
-    /// Its process id.
+    /// Returns the id under which the kernel knows the process.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Address of the public listener.
+    /// Returns the address of the public listener. Panics if the process has not logged it yet.
     pub fn public(&self) -> SocketAddr {
         self.public.expect("the process has said where it listens")
     }
 
-    /// Address of the operations listener.
+    /// Returns the address of the operations listener. Panics if the process has not logged it yet.
     pub fn operations(&self) -> SocketAddr {
         self.operations.expect("the process has said where it listens")
     }
 
-    /// Client that ignores proxies of the environment.
+    /// Returns the client that all requests to the process use. It ignores proxies of the environment.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Log lines so far.
+    /// Returns all log lines so far. Panics if one is not JSON or has an unknown field.
     pub fn lines(&self) -> Vec<Value> {
         let parse = |line: &String| {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}, not a line of JSON: {line}"))
@@ -245,24 +245,24 @@ impl Process {
         lines
     }
 
-    /// Every log line so far as raw text.
+    /// Returns all log lines so far as raw text, unchecked.
     pub fn line_texts(&self) -> Vec<String> {
         self.stdout.lock().lines.clone()
     }
 
-    /// Log lines of an event.
+    /// Returns the log lines so far that have this event.
     pub fn events(&self, event: &str) -> Vec<Value> {
         let mut lines = self.lines();
         lines.retain(|line| line["event"] == event);
         lines
     }
 
-    /// Waits for a log line.
+    /// Waits for a log line that satisfies `is_it`, and returns it.
     pub async fn line(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         eventually(what, async || self.lines().into_iter().find(&is_it)).await
     }
 
-    /// Standard error so far.
+    /// Returns everything written to standard error so far.
     pub fn standard_error(&self) -> String {
         self.stderr.lock().lines.join("\n")
     }
@@ -290,25 +290,25 @@ impl Process {
         read(self.client.get(url).send().await.expect("an answer")).await
     }
 
-    /// Status of the public readiness probe.
+    /// Returns the HTTP status of the public readiness probe.
     pub async fn ready(&self) -> u16 {
         self.get("/health/ready").await.status.as_u16()
     }
 
-    /// Current metrics.
+    /// Returns the current metrics, read strictly.
     pub async fn metrics(&self) -> Exposition {
         let answer = self.operations_get("/metrics").await.expect(200);
         Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))
     }
 
-    /// Number of threads of the process whose name has this prefix.
+    /// Returns the number of the process's threads whose name has this prefix.
     pub fn threads_named(&self, prefix: &str) -> usize {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("a living process");
         let names = tasks.flatten().flat_map(|task| std::fs::read_to_string(task.path().join("comm")));
         names.filter(|name| name.starts_with(prefix)).count()
     }
 
-    /// Resident memory of the process.
+    /// Returns the resident memory of the process.
     pub fn resident_bytes(&self) -> u64 {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a living process");
@@ -317,12 +317,12 @@ impl Process {
         kibibytes << 10
     }
 
-    /// Sends a signal.
+    /// Sends a signal without waiting for its effect.
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.id().cast_signed()), signal).expect("the process exists");
     }
 
-    /// Exit status, if it has exited.
+    /// Returns the exit status, or `None` while the process runs.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process is a child of this one")
     }
@@ -458,7 +458,7 @@ impl User {
         Self { authorization: format!("Bearer {}", token.expose()) }
     }
 
-    /// Header that authenticates the user.
+    /// Returns the header that authenticates the user.
     pub fn header(&self) -> (&str, &str) {
         ("authorization", &self.authorization)
     }

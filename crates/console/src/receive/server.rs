@@ -37,6 +37,9 @@ const MOST_REQUESTS: usize = 4;
 /// Time within which the headers of a request must have arrived.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Time that a request waits until others have been read.
+const PERMIT_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Pause after a connection could not be accepted, such as when there are no file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -141,7 +144,8 @@ async fn receive_spans(State(receiver): State<Arc<Receiver>>, headers: HeaderMap
 impl Receiver {
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
         check(headers)?;
-        let _permit = self.requests.try_acquire().map_err(|_| BUSY)?;
+        let permit = tokio::time::timeout(PERMIT_DEADLINE, self.requests.acquire()).await;
+        let Ok(Ok(_permit)) = permit else { return Err(BUSY) };
         read(headers, body).await
     }
 }

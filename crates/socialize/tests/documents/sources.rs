@@ -11,7 +11,8 @@ pub(crate) struct File {
 }
 
 /// Crates whose use of a declaration does not count: they render, measure, or test.
-const BESIDE_THE_PRODUCT: [&str; 5] = ["bench", "laboratory", "monitoring", "otlp-sink", "test-support"];
+const BESIDE_THE_PRODUCT: [&str; 6] =
+    ["bench", "console", "laboratory", "monitoring", "otlp-sink", "test-support"];
 
 /// Reads every source file of the product.
 pub(crate) fn product() -> Vec<File> {

@@ -33,7 +33,7 @@ use self::route::{CANCELLED, MethodOnRoute, Observed, Route};
 use self::transport::Transport;
 pub use self::transport::UrlScheme;
 use crate::current::{self, Scope};
-use crate::measurement::Identity;
+use crate::identity::Identity;
 use crate::meter::{Counter, InFlight};
 use crate::operations::ERROR_CAUSE;
 use crate::trace::{SpanContext, TraceId};

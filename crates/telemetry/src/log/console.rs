@@ -17,7 +17,7 @@ use super::file::write_as_much_as_possible;
 use super::pretty::PrettyPrinter;
 use super::settings::LogError;
 use super::statistics::{LogDropReason, LogSink, LogStatistics, LogVolume};
-use crate::telemetry::BUFFER;
+use crate::buffer_sizes::BUFFER;
 
 /// Maximum bytes that wait for a slow reader.
 const BUFFER_BYTES: usize = 4 * 1024 * 1024;

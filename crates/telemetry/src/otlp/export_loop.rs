@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use super::pacing::Pacing;
 use super::queue::{Batch, BatchQueue};
 use super::transport::{Reply, Transport};
-use super::{BatchSource, ExportFailure, More, SenderLink, SenderWarning, SignalSettings};
+use super::{BatchSource, ExportFailure, More, SenderLink, SignalSettings};
 
 /// Maximum number of attempts to send one batch. A collector that does not accept it by then never
 /// will, and other batches may be waiting behind it.
@@ -23,6 +23,21 @@ const MOST_BATCHES_AT_ONCE: usize = 64;
 /// The memory of requests above this size is not reused.
 const RETAINED_BYTES: usize = 512 << 10;
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A warning for the operator about failed requests, at most once a minute per sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderWarning {
+    /// The signal whose request failed.
+    pub signal: Signal,
+    /// The kind of the last failure.
+    pub failure: ExportFailure,
+    /// The HTTP status or gRPC code of the response, if there was one.
+    pub status: Option<u16>,
+    /// Number of failed requests since the last warning, including this one.
+    pub failed_requests: u64,
+    /// Number of items dropped so far, for all reasons.
+    pub dropped_items: u64,
+}
 
 pub(super) struct ExportLoop {
     signal: Signal,

@@ -15,27 +15,33 @@
 
 mod certificates;
 mod export_loop;
+mod link;
 mod pacing;
 mod probe;
 mod queue;
 mod secret_headers;
 mod sender;
 mod settings;
+mod source;
 mod standard;
+mod start_error;
 mod statistics;
 mod transport;
 mod variables;
 
 pub use certificates::{ClientIdentity, TrustedCertificates};
+pub use export_loop::SenderWarning;
+pub use link::SenderLink;
 pub use pacing::RetryPauses;
 pub use probe::{ProbeAnswer, probe};
 pub use secret_headers::SecretHeaders;
-pub use sender::{
-    BatchItems, BatchSource, More, SenderLink, SenderWarning, SignalSender, StartError, shutdown,
-};
+pub use sender::{SignalSender, shutdown};
 pub use settings::{
-    Compression, Endpoint, HistogramAggregation, OtlpSettings, Protocol, ResourceSettings, SettingError,
-    SignalSettings,
+    Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
 };
+pub use source::{BatchItems, BatchSource, More};
 pub use standard::{STANDARD_VARIABLES, StandardVariables, Treatment};
+pub use start_error::StartError;
 pub use statistics::{ExportFailure, SenderCounts, SenderStatistics};
+
+pub use crate::histogram_aggregation::HistogramAggregation;

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{ClientIdentity, RetryPauses, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
+use crate::histogram_aggregation::HistogramAggregation;
 
 /// Default limit of the collector for one gRPC message. Its HTTP receiver allows more.
 pub(super) const MAXIMUM_REQUEST_BYTES: usize = 4 * 1024 * 1024;
@@ -34,16 +35,6 @@ pub struct OtlpSettings {
     pub exemplars: bool,
     /// Attributes that describe this process in every request.
     pub resource: ResourceSettings,
-}
-
-/// Form in which histograms are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HistogramAggregation {
-    /// Eight buckets to a factor of two, of which only those in use are sent.
-    #[default]
-    Exponential,
-    /// The classic buckets of each metric, for backends that know no others.
-    Explicit,
 }
 
 /// Destination and limits of one signal.

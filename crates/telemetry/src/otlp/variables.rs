@@ -17,12 +17,12 @@ use signal::builtin::Signal;
 use self::parse::Parsed;
 use super::certificates::IdentityError;
 use super::settings::{
-    Compression, Endpoint, HistogramAggregation, OtlpSettings, Protocol, ResourceSettings, SettingError,
-    SignalSettings,
+    Compression, Endpoint, OtlpSettings, Protocol, ResourceSettings, SettingError, SignalSettings,
 };
 use super::standard::{STANDARD_VARIABLES, Treatment};
 use super::{ClientIdentity, SecretHeaders, TrustedCertificates};
 use crate::Sampler;
+use crate::histogram_aggregation::HistogramAggregation;
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";

@@ -21,7 +21,8 @@ use tonic::{Code, Request, Status, TimeoutExpired};
 use tower::{BoxError, Service, service_fn};
 
 use super::super::{Compression, SignalSettings, StartError};
-use super::{Reply, Transport, USER_AGENT, answer, unreached};
+use super::request::{Reply, Transport, USER_AGENT};
+use super::{answer, unreached};
 
 pub(super) struct GrpcTransport {
     endpoint: Endpoint,

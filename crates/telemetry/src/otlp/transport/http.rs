@@ -12,9 +12,10 @@ use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use super::super::certificates::tls_configuration;
 use super::super::{Compression, SignalSettings, StartError};
-use super::{Reply, Transport, USER_AGENT, answer, unreached};
+use super::request::{Reply, Transport, USER_AGENT};
+use super::tls::tls_configuration;
+use super::{answer, unreached};
 
 const PROTOBUF: HeaderValue = HeaderValue::from_static("application/x-protobuf");
 /// The collector closes idle connections after a minute, which is also the interval of metrics.

@@ -1,7 +1,7 @@
 //! Measurements, which are run by name:
 //! `cargo test --release -p console store::metrics::tests::measure -- --ignored --nocapture`
 
-use std::time::Instant;
+use std::time::Duration;
 
 use super::*;
 
@@ -29,22 +29,37 @@ fn random(seed: u64, below: u64) -> u64 {
     (bits ^ (bits >> 31)) % below
 }
 
-/// Of ten series, seven never change, and one is a histogram, of which every fifth changes.
+/// Of a hundred series, three are busy counters, two are gauges, one is a busy histogram of which a
+/// third of the buckets changes each time, and four are counters that change every ten minutes. The
+/// others never change; they are counters and histograms of what does not happen.
 fn value(series: usize, round: u64) -> Value {
-    let busy = series as u64 % 5 + 1;
-    match series % 10 {
-        0 => Value::Number((round * busy + random(round * 31 + series as u64, busy)) as f64),
-        1 => Value::Number(random(round * 17 + series as u64, 1_000_000) as f64 / 1000.0),
-        2 if series % 50 == 2 => {
-            let bucket = |bucket: i32| (bucket - 60, (round as f64 * f64::from(bucket % 7)).floor());
-            let buckets: Vec<_> = (0..24).map(bucket).filter(|(_, count)| *count > 0.0).collect();
+    let busy = series as u64 % 7 + 1;
+    match series % 100 {
+        0..3 => Value::Number((round * busy + random(round * 31 + series as u64, busy)) as f64),
+        3 | 4 => Value::Number(random(round * 17 + series as u64, 100_000) as f64 / 1000.0),
+        5 => {
+            let bucket = |bucket: u64| (bucket as i32 - 60, (round * busy + bucket) / 3);
+            let buckets: Vec<_> = (0..12).map(bucket).map(|(index, count)| (index, count as f64)).collect();
+            let buckets: Vec<_> = buckets.into_iter().filter(|(_, count)| *count > 0.0).collect();
             let count = buckets.iter().map(|(_, count)| count).sum();
             let sum = (round * 12_345_678 + random(round, 1_000_000)) as f64 / 1e9;
             Value::Histogram(Arc::new(Histogram { count, sum, zero_count: 0.0, buckets }))
         }
-        2 => Value::Histogram(Arc::default()),
+        6..10 => Value::Number((round / 40) as f64),
+        10..30 => Value::Histogram(Arc::default()),
         _ => Value::Number(0.0),
     }
+}
+
+/// Time that this thread has computed. Unlike the time that passes, it hardly depends on what else the
+/// machine does.
+fn computed() -> Duration {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(statistics.split(' ').next().unwrap().parse().unwrap())
+}
+
+fn mib(usage: &Usage) -> f64 {
+    usage.memory as f64 / 1_048_576.0
 }
 
 #[test]
@@ -76,8 +91,8 @@ fn thirty_days_of_two_processes() {
         flush(&mut store, now);
     }
     let before = store.usage();
-    eprintln!("28 days: {} MiB, {} samples", before.memory >> 20, before.samples);
-    let started = Instant::now();
+    eprintln!("28 days at 5 minutes: {:.1} MiB, {} samples", mib(&before), before.samples);
+    let started = computed();
     let mut collections = 0;
     while now < NOW + 30 * DAY {
         append(&mut store, now);
@@ -88,11 +103,11 @@ fn thirty_days_of_two_processes() {
             flush(&mut store, now);
         }
     }
-    let took = started.elapsed() / collections;
+    let took = (computed() - started) / collections;
     let usage = store.usage();
-    eprintln!("30 days: {usage:?}");
+    eprintln!("and 2 days at 15 seconds: {:.1} MiB, {} samples", mib(&usage), usage.samples);
     eprintln!("{:.2} bytes a sample; {took:?} a collection", usage.memory as f64 / usage.samples as f64);
-    let started = Instant::now();
+    let started = computed();
     let all: usize = (0..150)
         .flat_map(|metric| store.series(&format!("metric_{metric}")))
         .map(|series| match store.read(series, now - DAY, now) {
@@ -100,12 +115,16 @@ fn thirty_days_of_two_processes() {
             Points::Histograms(points) => points.len(),
         })
         .sum();
-    eprintln!("all series of 24 hours: {:?} for {all} samples", started.elapsed());
+    eprintln!("all series of 24 hours: {:?} for {all} samples", (computed() - started));
     drop(store);
-    let started = Instant::now();
+    let started = computed();
     let store = MetricStore::open(directory.path(), Limits::default(), now).unwrap();
-    eprintln!("start: {:?}", started.elapsed());
+    eprintln!("start: {:?}", (computed() - started));
     let reopened = store.usage();
     assert_eq!(reopened.problems, Vec::<String>::new());
-    eprintln!("after the start: {reopened:?}");
+    eprintln!(
+        "after the start: {:.1} MiB; on disk: {:.1} MiB",
+        mib(&reopened),
+        reopened.disk as f64 / 1048576.0
+    );
 }
