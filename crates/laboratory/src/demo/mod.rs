@@ -3,6 +3,7 @@
 //! It starts a bundled Postgres, serves the API and works on jobs in this process, lets simulated teams use
 //! it over HTTP, and shows an operator's view. At the end it compares the usage counters with the database.
 
+mod about;
 mod console;
 mod gauges;
 mod ledger;
@@ -17,7 +18,6 @@ mod traffic;
 mod usage;
 mod view;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,8 +28,9 @@ use socialize::platform::version::VERSION;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::settings::{Behaviour, DemoSettings};
+use crate::settings::DemoSettings;
 use crate::simulate::{self, Simulation, SimulationSettings, Tally, Target};
+use about::About;
 use ledger::{Facts, Ledger};
 use picture::{Painter, Phase};
 use receiver::Receiver;
@@ -44,20 +45,6 @@ const EXIT_INTERRUPTED: u8 = 130;
 const PAINT_EVERY: Duration = Duration::from_millis(500);
 /// Number of e-mails kept in the demo's directory.
 const KEEP_MAIL: usize = 1_000;
-
-/// Constant part of the view.
-#[derive(Clone)]
-struct About {
-    version: &'static str,
-    behaviour: Behaviour,
-    duration: Option<Duration>,
-    console_url: Option<String>,
-    documentation_url: String,
-    health_url: String,
-    metrics_url: String,
-    mail_directory: PathBuf,
-    log_file: PathBuf,
-}
 
 /// Runs the demo until it is stopped or its duration is over.
 ///

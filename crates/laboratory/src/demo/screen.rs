@@ -8,7 +8,7 @@ use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph, Sparkline};
 
-use super::About;
+use super::about::About;
 use super::picture::{Phase, Picture};
 use super::usage::UsageCount;
 use crate::settings::Behaviour;

@@ -15,7 +15,7 @@ use ratatui::backend::CrosstermBackend;
 use socialize::platform::interrupts::Interrupts;
 use tokio::sync::watch;
 
-use super::About;
+use super::about::About;
 use super::picture::Picture;
 use super::screen;
 

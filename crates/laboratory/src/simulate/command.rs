@@ -13,7 +13,10 @@ use telemetry::ClosedSet;
 use tokio::sync::watch;
 use tokio::time::{Instant, interval_at, sleep};
 
-use super::{Action, Driven, Simulation, SimulationSettings, Tally, Target};
+use super::action::Action;
+use super::simulation::{Simulation, SimulationSettings};
+use super::tally::{Driven, Tally};
+use super::target::Target;
 use crate::settings::SimulateSettings;
 
 /// Interval of the progress lines.

@@ -10,8 +10,8 @@ use socialize::platform::secret::Secret;
 
 use super::action::{Action, Judgement};
 use super::client::Answer;
+use super::intent::Intent;
 use super::mailbox::Link;
-use super::plan::Intent;
 use super::words;
 
 /// Time before its expiry at which an access token is renewed.

@@ -13,9 +13,10 @@ use uuid::Uuid;
 
 use super::action::{Action, Judgement};
 use super::client::{Answer, Request};
+use super::intent::Intent;
 use super::mailbox::Link;
 use super::people::Time;
-use super::plan::Intent;
+use super::requests::request_of;
 use super::team::{GONE_ENDPOINT, Team};
 
 /// More actions than any team needs.
@@ -184,7 +185,7 @@ fn work(team: &mut Team, api: &mut PretendApi) -> Vec<(usize, Action)> {
 }
 
 fn act(team: &mut Team, api: &mut PretendApi, person: usize, intent: &Intent, now: Time) -> Judgement {
-    let request = intent.request(team, person).expect("people only intend what they can do");
+    let request = request_of(intent, team, person).expect("people only intend what they can do");
     let answer = match intent {
         Intent::MistypePassword => ok(401, json!({"code": "invalid_credentials"})),
         _ => api.answer(&request),

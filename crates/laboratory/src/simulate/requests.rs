@@ -1,4 +1,4 @@
-//! Intents of simulated people, and the requests that carry them out.
+//! The requests that carry out the intents of simulated people.
 
 use domain::vocabulary::{Channel, Decision, FeedbackKind, WorkspaceRole};
 use http::Method;
@@ -9,8 +9,8 @@ use socialize::platform::secret::Secret;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
-use super::action::Action;
 use super::client::Request;
+use super::intent::{Intent, ItemPosition};
 use super::people::{Part, Person, Session};
 use super::team::Team;
 use super::words;
@@ -19,167 +19,45 @@ use super::words;
 /// request can be delayed.
 const SCHEDULE_AHEAD_SECONDS: std::ops::Range<i64> = 5..15;
 
-/// The indexes of an item's workspace within its team, and of the item within the workspace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ItemPosition {
-    pub workspace: usize,
-    pub item: usize,
-}
-
-/// An intended action with its parameters. The variants correspond to those of [`Action`].
-#[derive(Clone)]
-pub(super) enum Intent {
-    Register,
-    VerifyEmail {
-        token: Secret,
-    },
-    LogIn,
-    MistypePassword,
-    RefreshSession,
-    LogOut,
-    RequestPasswordReset,
-    ResetPassword {
-        token: Secret,
-    },
-    CreateOrganization,
-    CreateWorkspace,
-    InviteColleague {
-        /// Index within the team.
-        workspace: usize,
-        /// Index within the team.
-        colleague: usize,
-    },
-    AcceptInvite {
-        token: Secret,
-    },
-    DraftContentItem {
-        workspace: usize,
-    },
-    EditContentItem(ItemPosition),
-    SubmitContentItem(ItemPosition),
-    Comment(ItemPosition),
-    Decide(ItemPosition, Decision),
-    SetPublishingEndpoint {
-        workspace: usize,
-    },
-    ScheduleContentItem(ItemPosition),
-    PublishContentItem(ItemPosition),
-    MarkContentItemPublished(ItemPosition),
-    ArchiveContentItem(ItemPosition),
-    AttachFile(ItemPosition),
-    DownloadAttachment(ItemPosition),
-    AddScreenshot {
-        report: Uuid,
-    },
-    ReportFeedback(FeedbackKind),
-    ListContentItems {
-        workspace: usize,
-    },
-    ReadContentItem(ItemPosition),
-    ListComments(ItemPosition),
-    ListOrganizations,
-    CallWithoutToken,
-    CallUnknownPath,
-}
-
-impl Intent {
-    /// Returns the kind of action for counting.
-    pub(super) fn action(&self) -> Action {
-        match self {
-            Self::Register => Action::Register,
-            Self::VerifyEmail { .. } => Action::VerifyEmail,
-            Self::LogIn => Action::LogIn,
-            Self::MistypePassword => Action::MistypePassword,
-            Self::RefreshSession => Action::RefreshSession,
-            Self::LogOut => Action::LogOut,
-            Self::RequestPasswordReset => Action::RequestPasswordReset,
-            Self::ResetPassword { .. } => Action::ResetPassword,
-            Self::CreateOrganization => Action::CreateOrganization,
-            Self::CreateWorkspace => Action::CreateWorkspace,
-            Self::InviteColleague { .. } => Action::InviteColleague,
-            Self::AcceptInvite { .. } => Action::AcceptInvite,
-            Self::DraftContentItem { .. } => Action::DraftContentItem,
-            Self::EditContentItem(_) => Action::EditContentItem,
-            Self::SubmitContentItem(_) => Action::SubmitContentItem,
-            Self::Comment(_) => Action::Comment,
-            Self::Decide(_, Decision::Approve) => Action::Approve,
-            Self::Decide(_, Decision::RequestChanges) => Action::RequestChanges,
-            Self::Decide(_, Decision::Reject) => Action::Reject,
-            Self::SetPublishingEndpoint { .. } => Action::SetPublishingEndpoint,
-            Self::ScheduleContentItem(_) => Action::ScheduleContentItem,
-            Self::PublishContentItem(_) => Action::PublishContentItem,
-            Self::MarkContentItemPublished(_) => Action::MarkContentItemPublished,
-            Self::ArchiveContentItem(_) => Action::ArchiveContentItem,
-            Self::AttachFile(_) => Action::AttachFile,
-            Self::DownloadAttachment(_) => Action::DownloadAttachment,
-            Self::AddScreenshot { .. } => Action::AddScreenshot,
-            Self::ReportFeedback(FeedbackKind::Bug) => Action::ReportBug,
-            Self::ReportFeedback(_) => Action::ReportOther,
-            Self::ListContentItems { .. } => Action::ListContentItems,
-            Self::ReadContentItem(_) => Action::ReadContentItem,
-            Self::ListComments(_) => Action::ListComments,
-            Self::ListOrganizations => Action::ListOrganizations,
-            Self::CallWithoutToken => Action::CallWithoutToken,
-            Self::CallUnknownPath => Action::CallUnknownPath,
-        }
+/// Builds the request of an intent. Returns `None` if the team lacks something that the intent refers to.
+pub(super) fn request_of(intent: &Intent, team: &mut Team, person: usize) -> Option<Request> {
+    if matches!(intent, Intent::CallWithoutToken) {
+        return Some(Request::get("/v1/organizations"));
     }
-
-    /// Builds the request. Returns `None` if the team lacks something that the intent refers to.
-    pub(super) fn request(&self, team: &mut Team, person: usize) -> Option<Request> {
-        if matches!(self, Self::CallWithoutToken) {
-            return Some(Request::get("/v1/organizations"));
-        }
-        if matches!(self, Self::CallUnknownPath) {
-            return Some(Request::get("/v1/followers"));
-        }
-        let caller = team.people.get_mut(person)?;
-        if let Some(request) = account_request(self, caller) {
-            return Some(request);
-        }
-        let access_token = Some(caller.session()?.access_token.clone());
-        let request = match self {
-            Self::CreateOrganization => {
-                Request::post("/v1/organizations", json!({"name": words::organization(&mut caller.rng)}))
-            }
-            Self::AcceptInvite { token } => {
-                Request::post("/v1/invites/accept", json!({"token": token.expose()}))
-            }
-            Self::ReportFeedback(kind) => {
-                let text = match kind {
-                    FeedbackKind::Bug => words::complaint(&mut caller.rng),
-                    _ => words::wish(&mut caller.rng),
-                };
-                let body = json!({"kind": kind, "body": text, "organization_id": team.organization});
-                Request::post("/v1/feedback-reports", body)
-            }
-            Self::AddScreenshot { report } => {
-                let path = format!("/v1/feedback-reports/{report}/screenshot");
-                Request::upload(Method::PUT, path, words::picture(&mut caller.rng))
-            }
-            Self::ListOrganizations => Request::get("/v1/organizations"),
-            Self::CreateWorkspace => create_workspace(team, person)?,
-            Self::SetPublishingEndpoint { workspace } => set_publishing_endpoint(team, *workspace)?,
-            Self::InviteColleague { workspace, colleague } => invite(team, *workspace, *colleague)?,
-            about_content => content_request(about_content, team, person)?,
-        };
-        Some(Request { access_token, idempotency_key: self.creates().then(|| key(team, person)), ..request })
+    if matches!(intent, Intent::CallUnknownPath) {
+        return Some(Request::get("/v1/followers"));
     }
-
-    /// Returns whether the request creates something. Clients give such requests an idempotency
-    /// key, so that they can be retried.
-    fn creates(&self) -> bool {
-        matches!(
-            self,
-            Self::CreateOrganization
-                | Self::CreateWorkspace
-                | Self::InviteColleague { .. }
-                | Self::DraftContentItem { .. }
-                | Self::Comment(_)
-                | Self::AttachFile(_)
-                | Self::Decide(..)
-                | Self::ReportFeedback(_)
-        )
+    let caller = team.people.get_mut(person)?;
+    if let Some(request) = account_request(intent, caller) {
+        return Some(request);
     }
+    let access_token = Some(caller.session()?.access_token.clone());
+    let request = match intent {
+        Intent::CreateOrganization => {
+            Request::post("/v1/organizations", json!({"name": words::organization(&mut caller.rng)}))
+        }
+        Intent::AcceptInvite { token } => {
+            Request::post("/v1/invites/accept", json!({"token": token.expose()}))
+        }
+        Intent::ReportFeedback(kind) => {
+            let text = match kind {
+                FeedbackKind::Bug => words::complaint(&mut caller.rng),
+                _ => words::wish(&mut caller.rng),
+            };
+            let body = json!({"kind": kind, "body": text, "organization_id": team.organization});
+            Request::post("/v1/feedback-reports", body)
+        }
+        Intent::AddScreenshot { report } => {
+            let path = format!("/v1/feedback-reports/{report}/screenshot");
+            Request::upload(Method::PUT, path, words::picture(&mut caller.rng))
+        }
+        Intent::ListOrganizations => Request::get("/v1/organizations"),
+        Intent::CreateWorkspace => create_workspace(team, person)?,
+        Intent::SetPublishingEndpoint { workspace } => set_publishing_endpoint(team, *workspace)?,
+        Intent::InviteColleague { workspace, colleague } => invite(team, *workspace, *colleague)?,
+        about_content => content_request(about_content, team, person)?,
+    };
+    Some(Request { access_token, idempotency_key: intent.creates().then(|| key(team, person)), ..request })
 }
 
 fn key(team: &mut Team, person: usize) -> Uuid {
