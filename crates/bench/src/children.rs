@@ -16,7 +16,9 @@ use telemetry::{
     Telemetry,
 };
 
-use crate::workload::{Recording, STORED, ThingId, operations_of_jobs, take};
+use crate::jobs::operations_of_jobs;
+use crate::recording::{Recording, take};
+use crate::things::{STORED, ThingId};
 
 static JOB_ID: Key = Key("job.id");
 

@@ -9,7 +9,9 @@ use anyhow::{Context, anyhow, ensure};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
-use crate::workload::{DATABASE_URL, Route, Variant};
+use crate::route::Route;
+use crate::variant::Variant;
+use crate::workload::DATABASE_URL;
 
 /// Number of runs of our own variants, of which the cheapest counts. Addresses and hash seeds
 /// differ, and one run in a hundred costs some percent more than all others.

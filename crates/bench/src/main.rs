@@ -7,12 +7,18 @@
 mod children;
 mod cost;
 mod gauges;
+mod jobs;
 mod processors;
 mod readme;
+mod recording;
 mod report;
+mod request;
+mod route;
 mod served;
+mod things;
 mod times;
 mod usual;
+mod variant;
 mod workload;
 
 use std::path::PathBuf;
@@ -26,8 +32,10 @@ use tokio::runtime::Runtime;
 use crate::cost::{Cost, Profiles};
 use crate::gauges::GaugesArguments;
 use crate::report::Report;
+use crate::route::Route;
 use crate::served::Served;
-use crate::workload::{Route, Variant, Workload};
+use crate::variant::Variant;
+use crate::workload::Workload;
 
 /// Counts allocations of all threads. Apart from that it is the application's allocator.
 #[global_allocator]
@@ -189,7 +197,7 @@ fn prepare_database() -> anyhow::Result<PreparedDatabase> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let database = runtime.block_on(async {
         let database = TestDatabase::create_empty().await;
-        workload::create_table(database.pool()).await?;
+        things::create_table(database.pool()).await?;
         anyhow::Ok(database)
     })?;
     Ok(PreparedDatabase { database, _runtime: runtime })

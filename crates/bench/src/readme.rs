@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::report::{Report, thousands};
-use crate::workload::{Route, Variant};
+use crate::route::Route;
+use crate::variant::Variant;
 
 /// Marker before each table; `END` follows it.
 const BEGIN: &str = "<!-- Written by ./test bench --accept -->\n";

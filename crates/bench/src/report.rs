@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::cost::Cost;
-use crate::workload::{Route, Variant};
+use crate::route::Route;
+use crate::variant::Variant;
 
 /// Maximum that all signals may add to a request without work. They add far less; `--check` guards
 /// the actual cost. The tenth of an allocation is for batches, each of which serves hundreds of

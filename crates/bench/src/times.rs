@@ -22,8 +22,10 @@ use catalogue::metrics::{AUTH_FAILURES, DB_CLIENT_OPERATION_DURATION};
 use telemetry::meter::Exemplar;
 use telemetry::{Meter, SpanContext, SpanId, TraceId};
 
+use crate::route::Route;
 use crate::served::PROCESSOR_TIME;
-use crate::workload::{DATABASE_URL, Route, Variant};
+use crate::variant::Variant;
+use crate::workload::DATABASE_URL;
 
 /// Number of starts of both servers, and of rounds after each start.
 const STARTS: usize = 5;

@@ -38,17 +38,11 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::workload::{self, Route, StoredThing, Thing};
-
-/// The layer that makes a span and a line of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UsualLayer {
-    /// `axum-tracing-opentelemetry`. The line is the one that `tracing-subscriber` writes when a
-    /// span is closed.
-    AxumTracingOpentelemetry,
-    /// `tower-http`'s layer, with the application's attributes only, and a line written by hand.
-    TowerHttp,
-}
+use crate::recording::TAKEN_AFTER;
+use crate::request::request;
+use crate::route::Route;
+use crate::things::{StoredThing, Thing, select_bare};
+use crate::variant::UsualLayer;
 
 /// Serves requests with such a set-up, and checks that every request produced its signals.
 pub(crate) async fn run(
@@ -60,14 +54,14 @@ pub(crate) async fn run(
     let set_up = SetUp::start(layer)?;
     let router = set_up.router(route, database_url)?;
     for number in 1..=requests {
-        workload::request(&router, route.as_str()).await?;
-        if number.is_multiple_of(workload::TAKEN_AFTER) {
+        request(&router, route.as_str()).await?;
+        if number.is_multiple_of(TAKEN_AFTER) {
             set_up.traces.force_flush()?;
         }
     }
     let (lines, exports) = (set_up.lines.load(Relaxed), set_up.exports.load(Relaxed));
     ensure!(lines == requests, "{requests} requests left {lines} lines");
-    ensure!(exports >= requests / workload::TAKEN_AFTER, "{requests} requests left {exports} exports");
+    ensure!(exports >= requests / TAKEN_AFTER, "{requests} requests left {exports} exports");
     Ok(())
 }
 
@@ -221,7 +215,7 @@ async fn select(
         db.system.name = "postgresql",
         db.query.summary = "find_organization",
     );
-    let found = workload::select_bare(State(pool)).instrument(span).await;
+    let found = select_bare(State(pool)).instrument(span).await;
     let operation = KeyValue::new("db.query.summary", "find_organization");
     instruments.operation_duration.record(started.elapsed().as_secs_f64(), &[operation]);
     found

@@ -8,11 +8,6 @@ use std::path::{Path, PathBuf};
 use crate::module_graph::{Cycle, Graph};
 use crate::repository;
 
-/// Modules with cycles that are still to be broken: crate, module.
-const PENDING: &[(&str, &str)] = &[
-    ("bench", ""),
-];
-
 /// The layers of the server, from the lowest. A module may use those of its own layer and of lower ones.
 const LAYERS: &[&str] = &["platform", "queue", "app", "http", "features", "run"];
 
@@ -36,18 +31,13 @@ fn no_module_takes_part_in_a_cycle() {
     let mut found = Vec::new();
     crates(&repository().join("crates"), &mut found);
     assert!(found.len() >= 5, "only {} crates were found", found.len());
-    let (mut cycles, mut broken) = (Vec::new(), PENDING.to_vec());
+    let mut cycles = Vec::new();
     for (name, src) in &found {
         for Cycle { module, nodes } in Graph::read(src).cycles() {
-            let pending = (name.as_str(), module.as_str());
-            broken.retain(|other| *other != pending);
-            if !PENDING.contains(&pending) {
-                cycles.push(format!("{name}, in `{module}`: {}", nodes.join(", ")));
-            }
+            cycles.push(format!("{name}, in `{module}`: {}", nodes.join(", ")));
         }
     }
     assert!(cycles.is_empty(), "modules use each other:\n{}", cycles.join("\n"));
-    assert!(broken.is_empty(), "these have no cycle and must leave the list: {broken:?}");
 }
 
 #[test]
