@@ -9,7 +9,7 @@ use super::samples;
 use super::selection::{labels_of_absent, select};
 use super::windows::{Windows, seconds};
 use super::{Context, Refusal, ResultSeries, quantile};
-use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE};
+use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE, SeriesId};
 
 /// How old the newest sample of a series may be, in milliseconds.
 const LOOKBACK: i64 = 5 * 60 * 1000;
@@ -179,8 +179,16 @@ impl<S: MetricSource> Engine<'_, S> {
         detailed: bool,
         visit: Visit<'_>,
     ) -> Result<(), Refusal> {
-        let windows = self.windows(selection, self.length(window)?);
-        self.each_series(selection, &windows, |labels, points, complete_since| {
+        let series = select(self.source, selection, self.context)?;
+        let mut windows = self.windows(selection, self.length(window)?);
+        if function == RangeFunction::Rate && window == Length::RateInterval {
+            // Grafana's window follows from the resolution, which is coarser for older samples.
+            let rolled_up = windows.whole().after;
+            if series.iter().any(|series| self.source.complete_since(*series) > rolled_up) {
+                windows.length = windows.length.max(samples::SHORTEST_ROLLED_UP);
+            }
+        }
+        self.read_each(&series, &windows, |labels, points, complete_since| {
             let points = samples::without_marks(points);
             samples::check_resolution(function, &points, windows.length, complete_since)?;
             let values = samples::over(function, &points, &windows, detailed);
@@ -221,12 +229,21 @@ impl<S: MetricSource> Engine<'_, S> {
         &self,
         selection: &Selection,
         windows: &Windows,
+        each: impl FnMut(&Labels, Points, i64) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        self.read_each(&select(self.source, selection, self.context)?, windows, each)
+    }
+
+    fn read_each(
+        &self,
+        series: &[SeriesId],
+        windows: &Windows,
         mut each: impl FnMut(&Labels, Points, i64) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let whole = windows.whole();
-        for series in select(self.source, selection, self.context)? {
-            let points = self.source.read(series, whole.after, whole.until);
-            each(self.source.labels(series), points, self.source.complete_since(series))?;
+        for series in series {
+            let points = self.source.read(*series, whole.after, whole.until);
+            each(self.source.labels(*series), points, self.source.complete_since(*series))?;
         }
         Ok(())
     }

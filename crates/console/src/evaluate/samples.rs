@@ -11,7 +11,7 @@ use super::{Refusal, extrapolate, over_time};
 use crate::store::metrics::{Histogram, Points, is_stale};
 
 /// Shortest window of rolled-up data, in milliseconds: two of its samples.
-const SHORTEST_ROLLED_UP: i64 = 10 * 60 * 1000;
+pub(super) const SHORTEST_ROLLED_UP: i64 = 10 * 60 * 1000;
 
 /// Returns the newest sample of each window.
 pub(super) fn newest(points: &Points, windows: &Windows) -> Values {

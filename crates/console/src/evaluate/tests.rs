@@ -346,6 +346,14 @@ fn rolled_up_samples_are_not_counted_and_need_long_windows() {
     // Only complete samples are in the window.
     assert_eq!(refused(RangeFunction::Rate, 2), None);
     assert_eq!(refused(RangeFunction::Count, 60), Some(Refusal::RolledUp));
+    // The window of a panel becomes long enough.
+    source.complete_since = 4 * MINUTE + 30_000;
+    let rate = |window| Expression::Range { function: RangeFunction::Rate, of: of("m"), window };
+    let range = Range { start: 5 * MINUTE, end: 5 * MINUTE, step: MINUTE };
+    let context = Context::panel(range, Duration::from_secs(15), &|_| None);
+    let fitted = evaluate(&source, &rate(Window::RateInterval), &context).unwrap();
+    let fixed = evaluate(&source, &rate(Window::Fixed(Duration::from_mins(10))), &context).unwrap();
+    assert_eq!(fitted[0].numbers(), fixed[0].numbers());
 }
 
 #[test]
