@@ -41,6 +41,13 @@ program=$(built stack test --workspace --test stack --no-run)
 SOCIALIZE_LABORATORY=$(built laboratory test --workspace --test process --no-run)
 export SOCIALIZE_LABORATORY
 
+if [[ $test == everything_that_is_promised_is_seen ]]; then
+    # Needs Prometheus only, so it runs before the stack is started.
+    echo "Comparing the console with Prometheus."
+    comparison=$(built differential test --workspace --test differential --no-run)
+    "$comparison" --exact comparison::every_query_and_each_of_its_parts_has_the_results_of_prometheus --ignored --nocapture
+fi
+
 "$stack/render.sh" --file deploy/compose.yaml --file deploy/compose.observability.yaml >"$scratch/compose.json"
 SOCIALIZE_STACK_COMPOSE_FILE=$scratch/compose.json \
     "$stack/isolate.sh" "$scratch/compose.json" "$program" --exact "$test" --ignored --nocapture --test-threads=1

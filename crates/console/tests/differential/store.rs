@@ -44,7 +44,7 @@ impl Receiver {
     pub(crate) fn new() -> Self {
         let limits = Limits { memory: 1 << 32, series: 1 << 20, ..Limits::default() };
         let stored = Arc::new(Stored(Mutex::new(MetricStore::in_memory(limits))));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         // All data is of the past.
         let router = router(Arc::clone(&stored) as Arc<dyn Sink>, Arc::new(|| i64::MAX / 2));
         Self { stored, router, runtime }
