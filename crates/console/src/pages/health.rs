@@ -1,18 +1,18 @@
 //! Healthy or not, in one sentence with the reason.
 
-use monitoring::query::{Instance, RequestFailure, builds, firing_alerts, requests};
+use monitoring::query::{Instance, RequestFailure, builds, requests};
 use monitoring::rules::Severity;
 
 use super::dashboards::Screen;
 use crate::calendar;
 use crate::chart::digits;
 use crate::evaluate::evaluate_at;
-use crate::store::metrics::Labels;
+use crate::rules::{AlertState, Phase};
 
 /// Age of the newest sample from which telemetry counts as missing, in milliseconds.
 const MISSING: i64 = 2 * 60_000;
-/// Most names in a sentence.
-const NAMES: usize = 4;
+/// Most alerts in the reason.
+const NAMES: usize = 3;
 
 /// The state of the whole system in one sentence.
 pub(crate) struct Verdict {
@@ -34,18 +34,26 @@ pub(crate) struct FiringAlert {
     pub class: &'static str,
     /// Address of its page.
     pub address: String,
+    /// What is wrong, in one line.
+    pub summary: String,
 }
 
-/// Returns the alerts that fire now, the most severe first.
+/// Returns the alerts that fire now, the most severe first. Each name is there once.
 pub(crate) fn firing(screen: &Screen<'_>) -> Vec<FiringAlert> {
-    let found = evaluate_at(&*screen.metrics, firing_alerts().expression(), screen.view.now);
-    let alert = |(labels, _): &(Labels, f64)| {
-        let (name, severity) = (labels.get("alertname").to_owned(), labels.get("severity").to_owned());
-        let class = if severity == Severity::Critical.as_str() { "bad" } else { "alert" };
-        let address = screen.view.link(&format!("/alerts/{name}"), &[]);
-        FiringAlert { name, severity, class, address }
-    };
-    let mut alerts: Vec<FiringAlert> = found.unwrap_or_default().iter().map(alert).collect();
+    let is_firing = |alert: &&AlertState| alert.phase == Phase::Firing && alert.severity != Severity::None;
+    let mut alerts: Vec<FiringAlert> = Vec::new();
+    for alert in screen.alerts.iter().filter(is_firing) {
+        if alerts.iter().any(|known| known.name == alert.alert) {
+            continue;
+        }
+        alerts.push(FiringAlert {
+            name: alert.alert.to_owned(),
+            severity: alert.severity.as_str().to_owned(),
+            class: if alert.severity == Severity::Critical { "bad" } else { "alert" },
+            address: screen.view.link(&format!("/alerts/{}", alert.alert), &[]),
+            summary: alert.summary.clone(),
+        });
+    }
     alerts.sort_by(|a, b| (a.class != "bad", &a.name).cmp(&(b.class != "bad", &b.name)));
     alerts
 }
@@ -74,12 +82,11 @@ pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
     let count = firing.len();
     if count > 0 {
         let urgent = firing.iter().any(|alert| alert.class == "bad");
-        let mut names: Vec<&str> = firing.iter().map(|alert| alert.name.as_str()).collect();
-        names.dedup();
-        let more = names.len().saturating_sub(NAMES);
-        let mut reason = names.iter().take(NAMES).copied().collect::<Vec<_>>().join(", ");
+        let mut reason =
+            firing.iter().take(NAMES).map(|alert| sentence(&alert.summary)).collect::<Vec<_>>().join(" ");
+        let more = firing.len().saturating_sub(NAMES);
         if more > 0 {
-            reason.push_str(&format!(" and {more} more"));
+            reason.push_str(&format!(" And {more} more."));
         }
         let sentence = match (count, urgent) {
             (1, true) => "One alert fires, and it is urgent.".to_owned(),
@@ -94,6 +101,11 @@ pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
         };
     }
     Verdict { class: "good", sentence: "Everything is healthy.".to_owned(), reason: reasons(screen) }
+}
+
+/// Returns a text with a full stop.
+fn sentence(text: &str) -> String {
+    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
 }
 
 fn reasons(screen: &Screen<'_>) -> String {

@@ -2,35 +2,52 @@
 
 use std::fmt::Write;
 
-use monitoring::query::firing_alerts;
+use monitoring::rules::Severity;
 
 use super::body::Body;
 use super::screen::Screen;
+use crate::calendar;
 use crate::chart::escape;
-use crate::evaluate::evaluate_at;
+use crate::rules::{AlertState, Phase};
 
-/// Lists the alerts that fire at the end of the range.
+/// Most alerts of a panel.
+const MOST: usize = 30;
+
+/// Lists the alerts that fire or are pending now.
 pub(crate) fn body(screen: &Screen<'_>) -> Body {
-    let firing = firing_alerts();
-    let alerts = match evaluate_at(&*screen.metrics, firing.expression(), screen.range.until) {
-        Ok(alerts) => alerts,
-        Err(refusal) => return Body::Nothing(refusal.to_string()),
-    };
+    let mut alerts: Vec<&AlertState> = screen.alerts.iter().filter(|alert| is_shown(alert)).collect();
     if alerts.is_empty() {
-        return Body::Nothing("No alert fires.".to_owned());
+        return Body::Nothing("No alert fires, and none is pending.".to_owned());
     }
+    let rank = |alert: &AlertState| {
+        (alert.phase != Phase::Firing, alert.severity != Severity::Critical, alert.since)
+    };
+    alerts.sort_by_key(|alert| rank(alert));
     let mut html = String::from("<ul class=\"alerts\">");
-    for (labels, _) in &alerts {
-        let (name, severity) = (escape(labels.get("alertname")), escape(labels.get("severity")));
-        let class = if severity == "critical" || severity == "page" { "bad" } else { "alert" };
-        let address = escape(&screen.view.link(&format!("/alerts/{name}"), &[]));
+    for alert in alerts.iter().take(MOST) {
+        let class = match (alert.phase, alert.severity) {
+            (Phase::Firing, Severity::Critical) => "bad",
+            (Phase::Firing, _) => "alert",
+            _ => "warn",
+        };
+        let phase = if alert.phase == Phase::Firing { "fires" } else { "pending" };
+        let address = escape(&screen.view.link(&format!("/alerts/{}", alert.alert), &[]));
+        let since = calendar::duration(screen.view.now - alert.since);
         // Writing into a string cannot fail.
         let _ = write!(
             html,
-            "<li><span class=\"chip {class}\">{severity}</span><a href=\"{address}\">{name}</a></li>"
+            "<li><span class=\"chip {class}\">{phase}</span><div><a href=\"{address}\">{}</a> <small class=\"soft\">\
+             for {since}</small><p class=\"soft\">{}</p></div></li>",
+            escape(alert.alert),
+            escape(&alert.summary)
         );
     }
     html.push_str("</ul>");
-    let names: Vec<&str> = alerts.iter().map(|(labels, _)| labels.get("alertname")).collect();
-    Body::Shown { html, summary: format!("These fire: {}.", names.join(", ")), rows: Vec::new() }
+    let firing = alerts.iter().filter(|alert| alert.phase == Phase::Firing).count();
+    let summary = format!("{firing} alerts fire, {} are pending.", alerts.len() - firing);
+    Body::Shown { html, summary, rows: Vec::new() }
+}
+
+fn is_shown(alert: &AlertState) -> bool {
+    alert.severity != Severity::None && alert.phase != Phase::Resolved
 }

@@ -18,6 +18,8 @@ use crate::store::metrics::Histogram;
 
 /// Most series of a chart. Others are left out, and the chart says so.
 const SERIES: usize = 40;
+/// Number of series up to which a stack shows those that are zero, too.
+const FEW: usize = 4;
 /// Most series in the summary in words.
 const SUMMARIZED: usize = 6;
 
@@ -50,6 +52,14 @@ pub(crate) fn time_series(panel: &Panel, chart: &Chart, screen: &Screen<'_>, siz
     named.retain(|(_, values)| values.iter().any(|value| value.is_some_and(f64::is_finite)));
     if named.is_empty() {
         return Body::Nothing(nothing::reason(panel, screen));
+    }
+    // In a stack, a series without height only fills the legend.
+    let is_zero = |values: &[Option<f64>]| values.iter().flatten().all(|value| *value == 0.0);
+    if chart.style() != ChartStyle::Lines
+        && named.len() > FEW
+        && !named.iter().all(|(_, values)| is_zero(values))
+    {
+        named.retain(|(_, values)| !is_zero(values));
     }
     let surplus = named.len().saturating_sub(SERIES);
     named.truncate(SERIES);

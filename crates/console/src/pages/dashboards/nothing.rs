@@ -21,9 +21,7 @@ pub(crate) fn reason(panel: &Panel, screen: &Screen<'_>) -> String {
         })
         .collect();
     if !expressions.is_empty() && expressions.iter().all(|expression| is_about_others(expression)) {
-        return "This is about programs of the full stack, which the console does not watch. The Grafana overlay \
-                has them."
-            .to_owned();
+        return "About programs of the full stack: see the Grafana overlay.".to_owned();
     }
     if let Some(newest) = screen.newest {
         let silent = screen.view.now - newest;

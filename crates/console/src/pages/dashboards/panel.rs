@@ -15,8 +15,8 @@ const GAP: u32 = 8;
 const FRAME: u32 = 52;
 /// Height of a legend of one line.
 const LEGEND: u32 = 26;
-/// Most series in a legend. The table of the panel has all.
-const LEGEND_ENTRIES: usize = 12;
+/// Fewest series of a legend that leaves some out. The table of the panel has all.
+const LEGEND_ENTRIES: usize = 8;
 
 /// A panel as a page shows it.
 pub(crate) struct PanelView {
@@ -76,6 +76,7 @@ pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8) 
         Body::Shown { html, summary, rows } => (html, String::new(), summary, rows),
         Body::Nothing(reason) => (String::new(), reason, String::new(), Vec::new()),
     };
+    let entries = LEGEND_ENTRIES.max(usize::from(columns));
     let links = panel.links().iter().map(|link| {
         let address = translate::address(link, screen, &|_| None);
         (link.title().to_owned(), address)
@@ -89,9 +90,9 @@ pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8) 
         html,
         nothing,
         summary,
-        legend: rows.iter().take(LEGEND_ENTRIES).cloned().collect(),
+        legend: rows.iter().take(entries).cloned().collect(),
         number,
-        surplus: rows.len().saturating_sub(LEGEND_ENTRIES),
+        surplus: rows.len().saturating_sub(entries),
         rows,
         address: screen.view.link(&format!("{}/{}", screen.path, panel.id()), &[]),
         links: links.collect(),

@@ -10,8 +10,9 @@ use crate::chart::{ColorClass, TimeMark, Times, point_distance};
 use crate::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate};
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
+use crate::rules::AlertState;
 use crate::state::{Console, read};
-use crate::store::metrics::{Labels, MetricStore};
+use crate::store::metrics::{Labels, MetricStore, Usage};
 
 /// Interval at which processes export their metrics.
 const RESOLUTION: Duration = Duration::from_secs(15);
@@ -21,6 +22,8 @@ const POINTS_OF_COLUMN: i64 = 24;
 const BARS_OF_COLUMN: i64 = 6;
 /// Most marks of a chart. More of them would hide the data.
 const MARKS: usize = 24;
+/// Shortest range of a chart in milliseconds.
+const SHORTEST: i64 = 5 * 60_000;
 /// Most points of the queries for marks.
 const MARK_POINTS: i64 = 5000;
 
@@ -38,8 +41,12 @@ pub(crate) struct Screen<'a> {
     pub chosen: Vec<(Choice, Vec<String>)>,
     /// Metrics. They stay the same for all panels of a page.
     pub metrics: RwLockReadGuard<'a, MetricStore>,
+    /// Alerts that fire or are pending.
+    pub alerts: Vec<AlertState>,
     /// Time of the newest sample of any series.
     pub newest: Option<i64>,
+    /// Time of the oldest sample of any series.
+    oldest: Option<i64>,
     /// Path of the dashboard.
     pub path: String,
     /// Marks of all charts.
@@ -56,10 +63,13 @@ impl<'a> Screen<'a> {
         chosen: Vec<(Choice, Vec<String>)>,
         path: String,
     ) -> Self {
+        // Before the metrics: the loop that evaluates rules locks them in this order.
+        let alerts = read(console.rules()).states();
         let metrics = read(console.metrics());
-        let newest = metrics.usage().newest;
+        let Usage { newest, oldest, .. } = metrics.usage();
+        let marks = Vec::new();
         let mut screen =
-            Self { console, view, range, choices, chosen, metrics, newest, path, marks: Vec::new() };
+            Self { console, view, range, choices, chosen, metrics, alerts, newest, oldest, path, marks };
         screen.marks = screen.find_marks();
         screen
     }
@@ -73,7 +83,11 @@ impl<'a> Screen<'a> {
 
     /// Returns the times of a panel's points.
     pub(crate) fn times(&self, panel: &Panel, is_bars: bool, columns: u8) -> Times {
-        let range = self.range_of(panel);
+        let mut range = self.range_of(panel);
+        if let Some(oldest) = self.oldest {
+            // Before there is data, a chart would be empty, and its points too far apart for what follows.
+            range.from = range.from.max(oldest.min(range.until - SHORTEST));
+        }
         let of_column = if is_bars { BARS_OF_COLUMN } else { POINTS_OF_COLUMN };
         let least = panel.least_interval().map_or(0, |period| period.duration().as_millis());
         let least = i64::try_from(least).unwrap_or(0);
@@ -134,7 +148,8 @@ impl<'a> Screen<'a> {
     fn find_marks(&self) -> Vec<TimeMark> {
         let least = i64::try_from(MARK_STEP.duration().as_millis()).unwrap_or(60_000);
         let step = least.max(self.range.length() / MARK_POINTS);
-        let start = self.range.from.div_euclid(step) * step;
+        let from = self.range.from.max(self.oldest.unwrap_or(i64::MIN));
+        let start = from.min(self.range.until - step).div_euclid(step) * step;
         let times = Times { start, end: self.range.until, step };
         let mut found = Vec::new();
         // Alerts are marked on the page about alerts; here they would hide the data.
