@@ -24,16 +24,16 @@ const ROUTES: [(&str, &str, f64); 6] = [
 ];
 
 /// A sequence that looks random and is always the same.
-pub struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
     /// Begins a sequence.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// Returns the next number from 0 to 1.
-    pub fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -52,7 +52,7 @@ struct Source {
 }
 
 /// Fills stores with `hours` of data until `now`.
-pub fn stores(now: i64, hours: i64) -> Stores {
+pub(crate) fn stores(now: i64, hours: i64) -> Stores {
     let mut stores = Stores::in_memory();
     for (instance, role) in [("api-1", "serve"), ("worker-1", "work")] {
         let mut noise = Noise::new(instance.len() as u64 * 77);
