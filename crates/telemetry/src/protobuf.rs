@@ -199,10 +199,16 @@ pub(crate) fn packed_varint_field(out: &mut Vec<u8>, field: u32, values: &[u64])
 /// 2 MiB and more, which only a whole export request can reach, have their length inserted instead.
 #[inline]
 pub(crate) fn message_field(out: &mut Vec<u8>, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
-    tag(out, field, 2);
-    let length_at = out.len();
-    out.extend_from_slice(&[0; PATCHED_LENGTH]);
+    let tag = field << 3 | 2;
+    if tag < 0x80 {
+        // A tag of one byte and the length are one piece.
+        out.extend_from_slice(&[tag as u8, 0, 0, 0]);
+    } else {
+        varint(out, u64::from(tag));
+        out.extend_from_slice(&[0; PATCHED_LENGTH]);
+    }
     let start = out.len();
+    let length_at = start - PATCHED_LENGTH;
     write(out);
     let length = out.len() - start;
     if length < PATCHED_LENGTH_LIMIT {

@@ -321,13 +321,16 @@ impl Record<'_> {
             let start = self.start.unix_nanoseconds();
             head.fixed64(span_field::START_TIME, start);
             head.fixed64(span_field::END_TIME, start + self.nanoseconds);
-            let mut flags = FLAG_IS_REMOTE_KNOWN;
+            let sampled = u32::from(self.context.sampled);
+            // Each case appends on its own, so that the compiler knows the length.
             if let Some(parent) = self.parent {
                 head.bytes(span_field::PARENT_SPAN_ID, &parent.0);
-                flags = self.operation.parent_flags;
+                head.fixed32(span_field::FLAGS, self.operation.parent_flags | sampled);
+                out.extend_from_slice(head.as_slice());
+            } else {
+                head.fixed32(span_field::FLAGS, FLAG_IS_REMOTE_KNOWN | sampled);
+                out.extend_from_slice(head.as_slice());
             }
-            head.fixed32(span_field::FLAGS, flags | u32::from(self.context.sampled));
-            out.extend_from_slice(head.as_slice());
             if let Some(state) = self.trace_state {
                 protobuf::bytes_field(out, span_field::TRACE_STATE, state.as_str().as_bytes());
             }
