@@ -335,6 +335,12 @@ impl BoundUpDownCounter {
         InFlight(self.0.clone())
     }
 
+    /// Adds a number, which the caller takes off again.
+    #[inline]
+    pub(crate) fn add(&self, number: i64) {
+        self.0.fetch_add(number, Relaxed);
+    }
+
     /// Returns the number of guards that are alive.
     pub fn value(&self) -> i64 {
         self.0.load(Relaxed)

@@ -29,12 +29,12 @@ use signal::{ErrorType, Key};
 use tower::Service;
 
 pub use self::route::RouteDescription;
-use self::route::{CANCELLED, MethodOnRoute, Observed, Route};
+use self::route::{ActiveRequest, CANCELLED, Route};
 use self::transport::Transport;
 pub use self::transport::UrlScheme;
 use crate::current::{self, Scope};
 use crate::identity::Identity;
-use crate::meter::{Counter, InFlight};
+use crate::meter::Counter;
 use crate::operations::ERROR_CAUSE;
 use crate::trace::{SpanContext, TraceId};
 use crate::trace_state::TraceState;
@@ -253,14 +253,9 @@ impl<F: Future<Output = Result<Response, Infallible>>> Future for ObservedRespon
 /// scope.
 struct PendingRequest {
     routes: Arc<Routes>,
-    /// Index in [`Routes::routes`].
-    route: usize,
-    /// Index of the method in the route.
-    method: usize,
-    transport: Transport,
+    active: ActiveRequest,
     /// Taken when the record is made.
     scope: Option<Box<Scope>>,
-    _active: InFlight,
 }
 
 impl PendingRequest {
@@ -279,22 +274,7 @@ impl PendingRequest {
             routes.routes[route].method(method).observed(routes.server.telemetry.meter(), transport);
         let (identity, trace_state) = routes.identify(request);
         let scope = Scope::begin(identity, trace_state);
-        Some(Self {
-            _active: observed.active.enter(),
-            scope: Some(scope),
-            routes: routes.clone(),
-            route,
-            method,
-            transport,
-        })
-    }
-
-    fn method(&self) -> &MethodOnRoute {
-        self.routes.routes[self.route].method(self.method)
-    }
-
-    fn observed(&self) -> &Observed {
-        self.method().observed(self.routes.server.telemetry.meter(), self.transport)
+        Some(Self { routes: routes.clone(), active: ActiveRequest::begin(observed), scope: Some(scope) })
     }
 
     fn panicked(&mut self) -> Response {
@@ -307,11 +287,10 @@ impl PendingRequest {
 
     fn answer(&mut self, response: &mut Response) {
         let Some(mut scope) = self.scope.take() else { return };
-        let method = self.method();
         let was_abandoned = response.extensions().get::<Abandoned>().is_some();
         let outcome =
-            if was_abandoned { CANCELLED } else { method.outcome(response.status(), scope.error_type) };
-        if outcome == method.undocumented() {
+            if was_abandoned { CANCELLED } else { self.active.outcome(response.status(), scope.error_type) };
+        if outcome == self.active.undocumented() {
             scope.attributes.number(&STATUS_CODE, u64::from(response.status().as_u16()));
         }
         if response.status().is_server_error()
@@ -324,7 +303,7 @@ impl PendingRequest {
     }
 
     fn finish(&self, mut scope: Box<Scope>, outcome: usize) {
-        let record = scope.record(&self.observed().operation, outcome);
+        let record = scope.record(&self.active.operation, outcome);
         self.routes.server.telemetry.finish(&record);
         scope.end();
     }

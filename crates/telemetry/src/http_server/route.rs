@@ -1,7 +1,8 @@
 //! The parts of a route that are known before its first request: methods, statuses, attributes and
 //! series.
 
-use std::sync::OnceLock;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
 use signal::builtin::{HTTP_SERVER_ACTIVE_REQUESTS, HTTP_SERVER_REQUEST_DURATION};
@@ -53,16 +54,43 @@ pub(super) struct MethodOnRoute {
     method: Option<Method>,
     /// The template; `None` for requests that match no route.
     route: Option<String>,
-    statuses: Box<[u16]>,
+    statuses: Arc<[u16]>,
     /// The records of each [`Transport`]. Those of the usual one exist from the start. Others are
     /// built by their first request, because most processes never see one.
-    observed: [OnceLock<Box<Observed>>; Transport::COUNT],
+    observed: [OnceLock<Arc<Observed>>; Transport::COUNT],
 }
 
 /// The records and series of a method's requests over one transport.
 pub(super) struct Observed {
     pub(super) operation: Operation,
-    pub(super) active: BoundUpDownCounter,
+    active: BoundUpDownCounter,
+    /// The documented statuses below 500.
+    statuses: Arc<[u16]>,
+}
+
+/// Counts a request as active until it is dropped, and keeps the records of its kind at hand.
+pub(super) struct ActiveRequest(Arc<Observed>);
+
+impl ActiveRequest {
+    #[inline]
+    pub(super) fn begin(observed: &Arc<Observed>) -> Self {
+        observed.active.add(1);
+        Self(observed.clone())
+    }
+}
+
+impl Deref for ActiveRequest {
+    type Target = Observed;
+
+    fn deref(&self) -> &Observed {
+        &self.0
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.active.add(-1);
+    }
 }
 
 /// Positions of outcomes, in the order in which `observe` builds them.
@@ -88,8 +116,8 @@ impl MethodOnRoute {
     /// Returns the records of requests over a transport. The first request over it creates its
     /// series.
     #[inline]
-    pub(super) fn observed(&self, meter: &Meter, transport: Transport) -> &Observed {
-        self.observed[transport.index()].get_or_init(|| Box::new(self.observe(meter, transport)))
+    pub(super) fn observed(&self, meter: &Meter, transport: Transport) -> &Arc<Observed> {
+        self.observed[transport.index()].get_or_init(|| Arc::new(self.observe(meter, transport)))
     }
 
     #[cold]
@@ -148,9 +176,12 @@ impl MethodOnRoute {
                 outcomes,
             }),
             active: meter.up_down_counter_series(&HTTP_SERVER_ACTIVE_REQUESTS, active),
+            statuses: self.statuses.clone(),
         }
     }
+}
 
+impl Observed {
     /// Returns the position of the outcome for a response.
     pub(super) fn outcome(&self, status: StatusCode, error_type: Option<ErrorType>) -> usize {
         let status = status.as_u16();
