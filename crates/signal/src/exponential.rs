@@ -77,24 +77,33 @@ const CELL_OF: [Cell; CELLS] = {
 /// Returns the index of the bucket of a value. Values that are not above zero, and `NaN`, have none.
 #[inline]
 pub fn index(value: f64) -> Option<i32> {
-    if value.is_nan() || value <= 0.0 {
-        return None;
-    }
+    let is_positive = value > 0.0;
+    is_positive.then(|| unlimited_index(value).clamp(FIRST, LAST))
+}
+
+/// Returns the index of a value above zero, as if there were buckets for all of them.
+#[inline]
+fn unlimited_index(value: f64) -> i32 {
     let bits = value.to_bits();
     let exponent = (bits >> MANTISSA_BITS) as i32 - EXPONENT_BIAS;
     let mantissa = bits & MANTISSA;
     let cell = CELL_OF[(mantissa >> (MANTISSA_BITS - CELL_BITS)) as usize];
     let above = cell.below + i32::from(mantissa > cell.bound);
     // A power of two is above none of the bounds and belongs to the bucket that it ends.
-    Some((exponent * BUCKETS_PER_OCTAVE + above - 1).clamp(FIRST, LAST))
+    exponent * BUCKETS_PER_OCTAVE + above - 1
 }
 
 /// Returns the index of the bucket of a duration in seconds.
 #[inline]
 pub fn index_of_nanoseconds(nanoseconds: u64) -> Option<i32> {
+    if nanoseconds == 0 {
+        return None;
+    }
+    // The processor converts signed integers only; others take it five instructions.
+    let number = i64::try_from(nanoseconds).map_or(nanoseconds as f64, |signed| signed as f64);
     // Cheaper than a division. 1e-9 is rounded up by less than half of the last digit of the product,
-    // so powers of two stay exact. Other bounds are irrational.
-    index(nanoseconds as f64 * 1e-9)
+    // so powers of two stay exact. Other bounds are irrational. Every duration has a bucket.
+    Some(unlimited_index(number * 1e-9))
 }
 
 /// Returns the upper bound of a bucket.
