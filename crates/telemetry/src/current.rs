@@ -67,6 +67,7 @@ pub struct Scope {
 
 impl Scope {
     /// Returns an empty scope, reusing one of this thread's unused boxes.
+    #[inline]
     pub(crate) fn begin(identity: Identity, trace_state: Option<TraceState>) -> Box<Self> {
         // A thread that is ending has already dropped its unused scopes.
         let spare = SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten();
@@ -101,6 +102,7 @@ impl Scope {
 
     /// Ends the operation now and returns its record, including the totals of its database
     /// operations.
+    #[inline]
     pub(crate) fn record<'a>(&'a mut self, operation: &'a Operation, outcome: usize) -> Record<'a> {
         if self.database_operations > 0 {
             self.attributes.number(&DATABASE_OPERATIONS, self.database_operations);

@@ -19,6 +19,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     /// Begins a root span, or a child if there is a `parent`.
+    #[inline]
     pub(crate) fn begin(
         telemetry: &Telemetry,
         parent: Option<SpanContext>,
@@ -46,6 +47,7 @@ impl Identity {
     }
 
     /// Ends the span now and returns its record.
+    #[inline]
     pub(crate) fn record<'a>(
         &self,
         operation: &'a Operation,

@@ -110,10 +110,10 @@ pub struct Operation {
 /// The constant bytes of a record with this outcome, including those of its operation. There are as
 /// few pieces as possible: each piece that is appended costs about as much as forty bytes.
 struct Outcome {
-    /// The part of the line between timestamp and trace id.
-    line_before_ids: Box<[u8]>,
-    /// The part of the line between span id and duration.
-    line_after_ids: Box<[u8]>,
+    /// The part of the line between timestamp and duration, with room for the ids.
+    line: Box<[u8]>,
+    /// Position of the ids in it.
+    ids_at: usize,
     /// The constant fields of the span.
     span: Box<[u8]>,
     level: Level,
@@ -215,10 +215,12 @@ impl Outcome {
     /// Combines the constant parts of the operation with those of the outcome.
     fn new(operation_line: &[u8], operation_span: &[u8], description: OutcomeDescription) -> Self {
         let level = description.level.as_str();
-        let line_before_ids = [b"Z\",\"level\":\"", level.as_bytes(), b"\"", operation_line].concat();
-        let mut line_after_ids = b"\"".to_vec();
-        write_constants_json(&mut line_after_ids, &description.attributes);
-        line_after_ids.extend_from_slice(b",\"duration_ms\":");
+        let mut line = [b"Z\",\"level\":\"", level.as_bytes(), b"\"", operation_line].concat();
+        let ids_at = line.len();
+        line.extend_from_slice(&[0; IDS_JSON]);
+        line.push(b'"');
+        write_constants_json(&mut line, &description.attributes);
+        line.extend_from_slice(b",\"duration_ms\":");
         let mut span = operation_span.to_vec();
         write_constants_span(&mut span, &description.attributes);
         if description.is_error {
@@ -227,14 +229,7 @@ impl Outcome {
             });
         }
         let OutcomeDescription { level, histogram, counter, .. } = description;
-        Self {
-            line_before_ids: line_before_ids.into(),
-            line_after_ids: line_after_ids.into(),
-            span: span.into(),
-            level,
-            histogram,
-            counter,
-        }
+        Self { line: line.into(), ids_at, span: span.into(), level, histogram, counter }
     }
 }
 
@@ -289,9 +284,9 @@ impl Record<'_> {
     /// Renders one JSON line, the second signal, from the end of its timestamp to its last own field.
     pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
         let outcome = self.outcome();
-        out.extend_from_slice(&outcome.line_before_ids);
-        out.extend_from_slice(&self.ids_json());
-        out.extend_from_slice(&outcome.line_after_ids);
+        let ids_at = out.len() + outcome.ids_at;
+        out.extend_from_slice(&outcome.line);
+        out[ids_at..ids_at + IDS_JSON].copy_from_slice(&self.ids_json());
         json::milliseconds(out, self.nanoseconds);
         self.attributes.write_json(out);
         if let Some(link) = self.link {
