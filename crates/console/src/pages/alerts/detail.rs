@@ -8,11 +8,12 @@ use monitoring::query::{Expression, Operator};
 use monitoring::rules::causes::explaining;
 use monitoring::rules::{Alert, Group, Look, Severity};
 
+use super::definitions::definition;
 use super::links;
 use super::list::phase_class;
+use super::marks::{label_text, severity_class};
 use super::prose::{Part, parts};
 use super::timeline::{self, Row};
-use super::{definition, label_text, severity_class};
 use crate::calendar;
 use crate::evaluate::evaluate_at;
 use crate::pages::dashboard_list::{name_of, named, title_of};
@@ -323,7 +324,7 @@ fn symbol(operator: Operator) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::definitions;
+    use super::super::definitions::definitions;
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::{label_text, severity_class};
+use super::marks::{label_text, severity_class};
 use crate::calendar;
 use crate::pages::{Layout, Problem, View, answer};
 use crate::rules::{AlertRule, AlertState, Phase, RuleEngine};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::marks::label_text;
 use crate::calendar;
 use crate::rules::{Event, Phase};
 use crate::store::metrics::Labels;
@@ -88,7 +89,7 @@ fn row(labels: &Labels, periods: &[Period], from: i64, until: i64) -> Row {
         1 => format!("fired once, for {}", calendar::duration(length)),
         _ => format!("fired {times} times, for {} in total", calendar::duration(length)),
     };
-    let label = super::label_text(labels);
+    let label = label_text(labels);
     let label = if label.is_empty() { "all".to_owned() } else { label };
     Row { label, summary, bars: periods.iter().map(bar).collect() }
 }
