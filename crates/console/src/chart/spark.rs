@@ -26,7 +26,7 @@ pub fn spark_line(values: &[Option<f64>]) -> String {
         push_point(&mut line, if position == 0 { 'M' } else { 'L' }, x(index), y(value));
     }
     let first = known().next().map_or(0.0, |(index, _)| x(index));
-    let last = known().last().map_or(WIDTH, |(index, _)| x(index));
+    let last = known().next_back().map_or(WIDTH, |(index, _)| x(index));
     let mut area = line.clone();
     push_point(&mut area, 'L', last, HEIGHT);
     push_point(&mut area, 'L', first, HEIGHT);

@@ -146,7 +146,7 @@ fn row(
         sum += value;
         count += 1.0;
     }
-    let last = known().last();
+    let last = known().next_back();
     let text = |value: f64| display.text(Some(value));
     let rank = match legend {
         Legend::Table(LegendNumber::Total) => Some(sum),
