@@ -12,6 +12,7 @@ mod exemplars;
 mod files;
 mod growing;
 mod histograms;
+mod load;
 mod numbers;
 mod registry;
 mod retention;

@@ -1,7 +1,6 @@
 //! The store of series.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use super::clock::Clock;
 use super::column::Kind;
@@ -33,7 +32,7 @@ pub struct MetricStore {
     pub(super) registry: Registry,
     exemplars: ExemplarStore,
     dropped: Dropped,
-    files: Option<Files>,
+    pub(super) files: Option<Files>,
     /// Time of the last maintenance, in Unix milliseconds.
     now: i64,
 }
@@ -51,19 +50,6 @@ impl MetricStore {
             files: None,
             now: 0,
         }
-    }
-
-    /// Opens the store in a directory, which it creates. Files that cannot be read are set aside, so
-    /// it fails only if the directory cannot be used. `now` is a Unix time in milliseconds.
-    ///
-    /// # Errors
-    /// Returns an error if the directory cannot be created or read.
-    pub fn open(directory: &Path, limits: Limits, now: i64) -> std::io::Result<Self> {
-        let mut store = Self::in_memory(limits);
-        let files = Files::open(directory, &mut store, now)?;
-        store.files = Some(files);
-        store.maintain(now);
-        Ok(store)
     }
 
     /// Appends the samples that an origin collected at one time, in Unix milliseconds.

@@ -8,7 +8,7 @@ use super::frame::HEADER;
 
 /// Kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum FileKind {
+pub(in super::super) enum FileKind {
     /// Rolled-up blocks and blocks of rules.
     Long,
     /// Blocks of processes with all samples.
@@ -40,18 +40,22 @@ const MOST_DAMAGED: usize = 4;
 
 /// A file that was found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
-    pub(super) kind: FileKind,
-    pub(super) number: u64,
-    pub(super) path: PathBuf,
+pub(in super::super) struct Found {
+    pub(in super::super) kind: FileKind,
+    pub(in super::super) number: u64,
+    pub(in super::super) path: PathBuf,
 }
 
-pub(super) fn path_of(directory: &Path, kind: FileKind, number: u64) -> PathBuf {
+pub(in super::super) fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+pub(in super::super) fn path_of(directory: &Path, kind: FileKind, number: u64) -> PathBuf {
     directory.join(format!("{}{number:010}{ENDING}", kind.prefix()))
 }
 
 /// Returns the store's files, those of each kind in the order in which they were written.
-pub(super) fn find(directory: &Path) -> io::Result<Vec<Found>> {
+pub(in super::super) fn find(directory: &Path) -> io::Result<Vec<Found>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -68,7 +72,7 @@ pub(super) fn find(directory: &Path) -> io::Result<Vec<Found>> {
 }
 
 /// Creates a file with its header.
-pub(super) fn create(path: &Path) -> io::Result<File> {
+pub(in super::super) fn create(path: &Path) -> io::Result<File> {
     let mut file = File::options().append(true).create_new(true).open(path)?;
     if let Err(error) = file.write_all(HEADER) {
         fs::remove_file(path)?;
@@ -78,7 +82,7 @@ pub(super) fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Renames a damaged file, and writes what is valid under its name.
-pub(super) fn set_aside(path: &Path, valid: &[&[u8]]) -> io::Result<PathBuf> {
+pub(in super::super) fn set_aside(path: &Path, valid: &[&[u8]]) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(DAMAGED);
     let aside = PathBuf::from(aside);
@@ -93,7 +97,7 @@ pub(super) fn set_aside(path: &Path, valid: &[&[u8]]) -> io::Result<PathBuf> {
 }
 
 /// Removes the oldest of the files that were set aside, and returns the size of the others.
-pub(super) fn limit_damaged(directory: &Path) -> io::Result<u64> {
+pub(in super::super) fn limit_damaged(directory: &Path) -> io::Result<u64> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

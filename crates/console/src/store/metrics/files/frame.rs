@@ -8,7 +8,7 @@ use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 
 /// The first bytes of every file, with the version of the format.
-pub(super) const HEADER: &[u8; 8] = b"METRICS1";
+pub(in super::super) const HEADER: &[u8; 8] = b"METRICS1";
 
 /// The first bytes of a frame, by which reading goes on after damage.
 const MAGIC: [u8; 4] = [0xf5, b'M', b'F', 0x0a];
@@ -20,7 +20,7 @@ const HEAD: usize = 12;
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Encodes a payload.
-pub(super) fn encode(payload: &[u8]) -> io::Result<Vec<u8>> {
+pub(in super::super) fn encode(payload: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = vec![0; HEAD];
     let mut encoder = DeflateEncoder::new(out, Compression::fast());
     encoder.write_all(payload)?;
@@ -41,7 +41,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 
 /// The state of a file that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Condition {
+pub(in super::super) enum Condition {
     /// All frames are valid.
     Sound,
     /// The last frame is incomplete, as after a crash in the middle of a write.
@@ -51,13 +51,13 @@ pub(super) enum Condition {
 }
 
 /// The frames of a file that are valid.
-pub(super) struct Frames<'a> {
+pub(in super::super) struct Frames<'a> {
     rest: &'a [u8],
-    pub(super) condition: Condition,
+    pub(in super::super) condition: Condition,
 }
 
 impl<'a> Frames<'a> {
-    pub(super) fn new(file: &'a [u8]) -> Self {
+    pub(in super::super) fn new(file: &'a [u8]) -> Self {
         match file.strip_prefix(HEADER) {
             Some(rest) => Self { rest, condition: Condition::Sound },
             None if HEADER.starts_with(file) => Self { rest: &[], condition: Condition::Torn },
@@ -66,7 +66,7 @@ impl<'a> Frames<'a> {
     }
 
     /// Returns the next frame and its payload.
-    pub(super) fn next(&mut self) -> Option<(&'a [u8], Vec<u8>)> {
+    pub(in super::super) fn next(&mut self) -> Option<(&'a [u8], Vec<u8>)> {
         loop {
             if self.rest.is_empty() {
                 return None;

@@ -4,22 +4,22 @@
 //! file, and journals whose collections are all in blocks are removed. Files consist of frames with
 //! checksums, and nothing that was written is changed.
 
-mod directory;
-mod frame;
-mod load;
-mod records;
+pub(super) mod directory;
+pub(super) mod frame;
+pub(super) mod records;
 mod writer;
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use self::directory::FileKind;
+use self::directory::{FileKind, Found, name_of};
 use self::records::Resolution;
 use self::writer::{Archive, Writer};
 use super::clock::{Clock, Kept};
 use super::registry::Registry;
 use super::retention::milliseconds;
-use super::{Limits, MetricStore, Origin, SeriesId, Value};
+use super::{Limits, Origin, SeriesId, Value};
 
 /// A journal is replaced by the next after so many bytes.
 const JOURNAL_BYTES: u64 = 1 << 20;
@@ -51,9 +51,21 @@ pub(super) struct Files {
     problems: Vec<String>,
 }
 
+/// A file that was read.
+pub(super) struct Loaded {
+    pub(super) bytes: u64,
+    /// Time of the newest sample of each origin.
+    pub(super) newest: HashMap<Origin, i64>,
+    /// A message about damage.
+    pub(super) problem: Option<String>,
+}
+
 impl Files {
-    /// Reads all files into a store.
-    pub(super) fn open(directory: &Path, store: &mut MetricStore, now: i64) -> io::Result<Self> {
+    /// Reads all files of a directory, which it creates, with `load`.
+    pub(super) fn open(
+        directory: &Path,
+        mut load: impl FnMut(&Found) -> io::Result<Loaded>,
+    ) -> io::Result<Self> {
         std::fs::create_dir_all(directory)?;
         let found = directory::find(directory)?;
         let next = |kind| found.iter().filter(|file| file.kind == kind).map(|file| file.number + 1).max();
@@ -67,7 +79,7 @@ impl Files {
             problems: Vec::new(),
         };
         for file in &found {
-            match load::load(file, store, now) {
+            match load(file) {
                 Ok(loaded) => {
                     if let Some(problem) = loaded.problem {
                         files.report(problem);
@@ -218,8 +230,4 @@ fn save(writer: &mut Writer, clock: &Clock, registry: &Registry, resolution: Res
         *newest = block.last().max(*newest);
     }
     any
-}
-
-fn name_of(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }

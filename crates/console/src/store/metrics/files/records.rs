@@ -30,14 +30,14 @@ const MOST_SLOTS: u32 = 1 << 20;
 
 /// Resolution of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
+pub(in super::super) enum Resolution {
     Full,
     Rolled,
 }
 
 /// A record that was read.
 #[derive(Debug)]
-pub(super) enum Record {
+pub(in super::super) enum Record {
     Clock(u64, Origin),
     Series(u64, u32, Key),
     Block(u64, Resolution, Block),
@@ -46,14 +46,14 @@ pub(super) enum Record {
 
 /// Definitions that a file has, and the newest value of each series of a journal.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(in super::super) struct Written {
     clocks: HashSet<u64>,
     series: HashMap<(u64, u32), u64>,
     newest: HashMap<(u64, u32), Value>,
 }
 
 impl Written {
-    pub(super) fn memory(&self) -> usize {
+    pub(in super::super) fn memory(&self) -> usize {
         self.series.len() * 48 + self.newest.len() * 64
     }
 
@@ -95,7 +95,7 @@ impl Written {
     }
 
     /// Appends a block, after the definitions that it needs.
-    pub(super) fn block(
+    pub(in super::super) fn block(
         &mut self,
         out: &mut Vec<u8>,
         clock: &Clock,
@@ -115,7 +115,7 @@ impl Written {
     }
 
     /// Appends samples of rising slots, after the definitions that they need.
-    pub(super) fn collection<'a>(
+    pub(in super::super) fn collection<'a>(
         &mut self,
         out: &mut Vec<u8>,
         clock: &Clock,
@@ -201,14 +201,14 @@ fn get_histogram(reader: &mut Reader<'_>) -> Option<Histogram> {
 
 /// Reads the records of a file, frame by frame.
 #[derive(Debug, Default)]
-pub(super) struct Records {
+pub(in super::super) struct Records {
     newest: HashMap<(u64, u32), Value>,
 }
 
 impl Records {
     /// Calls `visit` with each record. Returns `None` if the payload is not valid, although its
     /// checksum is.
-    pub(super) fn read(&mut self, payload: &[u8], mut visit: impl FnMut(Record)) -> Option<()> {
+    pub(in super::super) fn read(&mut self, payload: &[u8], mut visit: impl FnMut(Record)) -> Option<()> {
         let mut reader = Reader::new(payload);
         while !reader.is_empty() {
             visit(self.record(&mut reader)?);

@@ -1,30 +1,36 @@
-//! Reading of a file into the store.
+//! Opening of a store: its files are read into it.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io;
+use std::path::Path;
 
-use super::directory::{self, FileKind, Found};
-use super::frame::{Condition, Frames};
-use super::name_of;
-use super::records::{Record, Records, Resolution};
-use crate::store::metrics::block::Block;
-use crate::store::metrics::clock::Kept;
-use crate::store::metrics::column::Kind;
-use crate::store::metrics::registry::Key;
-use crate::store::metrics::{MetricStore, Origin, SeriesId, Value};
+use super::block::Block;
+use super::clock::Kept;
+use super::column::Kind;
+use super::files::directory::{self, FileKind, Found, name_of};
+use super::files::frame::{Condition, Frames};
+use super::files::records::{Record, Records, Resolution};
+use super::files::{Files, Loaded};
+use super::registry::Key;
+use super::{Limits, MetricStore, Origin, SeriesId, Value};
 
-/// A file that was read.
-pub(super) struct Loaded {
-    pub(super) bytes: u64,
-    /// Time of the newest sample of each origin.
-    pub(super) newest: HashMap<Origin, i64>,
-    /// A message about damage.
-    pub(super) problem: Option<String>,
+impl MetricStore {
+    /// Opens the store in a directory, which it creates. Files that cannot be read are set aside, so
+    /// it fails only if the directory cannot be used. `now` is a Unix time in milliseconds.
+    ///
+    /// # Errors
+    /// Returns an error if the directory cannot be created or read.
+    pub fn open(directory: &Path, limits: Limits, now: i64) -> io::Result<Self> {
+        let mut store = Self::in_memory(limits);
+        store.files = Some(Files::open(directory, |file| load(file, &mut store, now))?);
+        store.maintain(now);
+        Ok(store)
+    }
 }
 
 /// Reads a file. If it is damaged, it is set aside, and a file with its valid part takes its place.
-pub(super) fn load(found: &Found, store: &mut MetricStore, now: i64) -> io::Result<Loaded> {
+fn load(found: &Found, store: &mut MetricStore, now: i64) -> io::Result<Loaded> {
     let path = &found.path;
     let bytes = fs::read(path)?;
     let mut frames = Frames::new(&bytes);
