@@ -222,7 +222,7 @@ fn lines_and_spans(stores: &mut Stores, now: i64) {
             start_ns,
             end_ns: start_ns + (took * 1e9) as u64,
             failed,
-            attributes: vec![("http.route".into(), route.into())].into(),
+            attributes: vec![("http.route".into(), route.into())],
             links: Vec::new(),
             events: Vec::new(),
             service: "socialize".into(),

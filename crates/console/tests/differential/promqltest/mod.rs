@@ -43,7 +43,7 @@ fn cases_have_the_results_of_prometheus() {
 #[test]
 #[ignore = "needs Prometheus' own scripts, which are not part of this repository"]
 fn prometheus_own_scripts_pass_as_far_as_the_tree_has_their_functions() {
-    let directory = std::env::var(SCRIPTS).unwrap_or_else(|_| panic!("{SCRIPTS} is not set"));
+    let directory = crate::variable(SCRIPTS).unwrap_or_else(|| panic!("{SCRIPTS} is not set"));
     let (mut passed, mut failed) = (0, 0);
     let mut unsupported: BTreeMap<String, usize> = BTreeMap::new();
     for (name, script) in scripts(Path::new(&directory)) {
