@@ -93,7 +93,8 @@ impl Heatmap {
         open_times(&mut out, self.times, &ticks, TOP, inner);
         let _ = write!(
             out,
-            "<svg class=\"stretch\" width=\"100%\" height=\"{inner}\" viewBox=\"0 0 {WIDTH} {inner}\" preserveAspectRatio=\"none\">"
+            "<svg class=\"stretch\" width=\"100%\" height=\"{inner}\" viewBox=\"0 0 {WIDTH} {inner}\" \
+             preserveAspectRatio=\"none\">"
         );
         for (index, path) in shades.iter().enumerate().filter(|(_, path)| !path.is_empty()) {
             let _ = write!(out, "<path class=\"h{}\" d=\"{path}\"/>", index + 1);

@@ -7,7 +7,7 @@
 //!    `Layout::new("Title", view, console)`, plus `.with_range(…)`, `.with_refresh(…)`, `.with_choice(…)` as needed;
 //!    `pub(super) fn routes() -> Router<SharedConsole>`; and a handler:
 //!
-//!    ```ignore
+//!    ```text
 //!    async fn logs(State(console): State<SharedConsole>, view: View) -> Response {
 //!        answer(console, view, render).await
 //!    }
@@ -15,8 +15,9 @@
 //!    ```
 //!
 //!    `render` runs on a thread for computations, a few at a time. It reads parameters by
-//!    `view.parameter("level")`, makes addresses by `view.with(&[("level", "error")])` and `view.link("/traces", &[…])`,
-//!    and returns `Problem::bad_request("…").hint("…")` or `Problem::not_found("…")` for what is wrong.
+//!    `view.parameter("level")`, makes addresses by `view.with(&[("level", "error")])` and
+//!    `view.link("/traces", &[…])`, and returns `Problem::bad_request("…").hint("…")` or
+//!    `Problem::not_found("…")` for what is wrong.
 //! 3. Add `mod NAME;` below and `.merge(NAME::routes())` in `router.rs`. The navigation is in `layout.rs`.
 //!
 //! Inline styles and scripts are forbidden by the content security policy. Styles go to `assets/style.css`

@@ -200,8 +200,19 @@ fn lines_and_spans(stores: &mut Stores, now: i64) {
         let cause =
             if failed { r#","error.type":"internal","error.cause":"sqlx::Error::PoolTimedOut""# } else { "" };
         let text = format!(
-            r#"{{"timestamp":"{time}","level":"{level}","event":"http.server.request","http.request.method":"{method}","http.route":"{route}","http.response.status_code":{status},"duration_ms":{:.1},"trace_id":"{trace}"{cause}}}"#,
-            took * 1000.0
+            concat!(
+                r#"{{"timestamp":"{time}","level":"{level}","event":"http.server.request","#,
+                r#""http.request.method":"{method}","http.route":"{route}","#,
+                r#""http.response.status_code":{status},"duration_ms":{took:.1},"trace_id":"{trace}"{cause}}}"#
+            ),
+            time = time,
+            level = level,
+            method = method,
+            route = route,
+            status = status,
+            took = took * 1000.0,
+            trace = trace,
+            cause = cause,
         );
         lines.extend(parser.parse(text.as_bytes()));
         let start_ns = at as u64 * 1_000_000;

@@ -116,7 +116,8 @@ pub(crate) fn bars(panel: &Panel, screen: &Screen<'_>) -> Body {
             html,
             "<tr class=\"{color}\"><th scope=\"row\">{name}</th><td class=\"num\">{}</td><td class=\"bar\">\
              <svg width=\"100%\" height=\"10\" aria-hidden=\"true\"><rect class=\"track\" width=\"100%\" \
-             height=\"10\" rx=\"3\"/><rect class=\"fill\" width=\"{width:.1}%\" height=\"10\" rx=\"3\"/></svg></td></tr>",
+             height=\"10\" rx=\"3\"/><rect class=\"fill\" width=\"{width:.1}%\" height=\"10\" \
+             rx=\"3\"/></svg></td></tr>",
             escape(&text)
         );
         rows.push(format!("{} {text}", number.name));

@@ -179,7 +179,10 @@ pub(crate) fn other(span: &Span, view: &View) -> Other {
 fn nothing_found(id: TraceId, oldest: Option<u64>, no_lines: bool, view: &View) -> Nothing {
     let mut since = nothing::since("spans", oldest.map(|at| microseconds(at) / 1000), view.now);
     if !no_lines {
-        since.push_str(" Its lines are kept longer, and stand below. A sampled deployment has no spans of most requests.");
+        since.push_str(
+            " Its lines are kept longer, and stand below. A sampled deployment has no spans of most \
+             requests.",
+        );
     }
     let id = id.to_string();
     Nothing {
