@@ -30,7 +30,8 @@ SECONDS_OF_WORK = 60
 # Pages of each kind: `/traces/…` is one kind, however many traces there are.
 PAGES_OF_A_KIND = 1
 THEMES = ["light", "dark"]
-SCREENS = {"telephone": (360, 780), "desk": (1440, 900), "wall": (2560, 1440)}
+SCREENS = {"telephone": (360, 780), "desk": (1440, 900)}
+WALL = (2560, 1440)
 IDENTIFIER = re.compile(r"^([0-9a-f]{16,32}|[0-9a-f-]{36}|[0-9]+)$")
 
 problems = []
@@ -80,8 +81,11 @@ class Demo:
 
 
 def kind(address):
-    """The path without identifiers and without its query, so that pages of one kind are the same."""
+    """The path without names, identifiers and its query, so that pages of one kind are the same."""
     parts = [part if not IDENTIFIER.match(part) else "…" for part in urlsplit(address).path.split("/")]
+    # /alerts/NAME, and /dashboards/NAME/PANEL.
+    if parts[1:2] == ["alerts"] and len(parts) > 2 or parts[1:2] == ["dashboards"] and len(parts) > 3:
+        parts[2] = "…"
     return "/".join(parts) or "/"
 
 
@@ -135,7 +139,8 @@ def watch(page, name, origin):
 def check(browser, storage, name, address, pictures):
     origin = origin_of(address)
     for theme in THEMES:
-        for screen, (width, height) in SCREENS.items():
+        screens = SCREENS if theme != THEMES[0] else SCREENS | {"wall": WALL}
+        for screen, (width, height) in screens.items():
             label = f"{name} ({theme}, {screen})"
             context = browser.new_context(
                 storage_state=storage, color_scheme=theme, viewport={"width": width, "height": height}, reduced_motion="reduce"

@@ -7,8 +7,8 @@ use monitoring::rules::DashboardUid;
 
 static ALL: LazyLock<Vec<Dashboard>> = LazyLock::new(|| {
     let all = monitoring::dashboards::all().into_iter().map(|(_, dashboard)| dashboard);
-    // A request has a page of its own.
-    all.filter(|dashboard| !matches!(dashboard.uid, DashboardUid::Request)).collect()
+    // A request and an alert have pages of their own.
+    all.filter(|dashboard| !matches!(dashboard.uid, DashboardUid::Request | DashboardUid::Runbook)).collect()
 });
 
 /// Returns the name of a dashboard in addresses.

@@ -6,6 +6,7 @@ use monitoring::grafana::{Destination, Link};
 use monitoring::query::{
     Choice, LineCondition as Wanted, Lines, MatchOperator, SpanCondition as WantedSpan, Spans,
 };
+use monitoring::rules::DashboardUid;
 
 use super::screen::Screen;
 use crate::pages::dashboard_list::name_of;
@@ -95,6 +96,8 @@ pub(crate) fn address(link: &Link, screen: &Screen<'_>, value: &dyn Fn(&str) -> 
         None => text.to_owned(),
     };
     match link.destination() {
+        Destination::Dashboard(DashboardUid::Runbook) => "/alerts".to_owned(),
+        Destination::Dashboard(DashboardUid::Request) => "/requests".to_owned(),
         Destination::Dashboard(uid) => screen.view.link(&format!("/dashboards/{}", name_of(*uid)), &[]),
         Destination::Trace(id) => format!("/traces/{}", resolve(id)),
         Destination::Lines(lines) => lines_address(lines, screen, &resolve),
