@@ -160,15 +160,14 @@ async fn wrong_addresses_get_a_page_that_says_what_would_be_right() {
     }
 }
 
-const DASHBOARDS: [&str; 7] =
-    ["overview", "api", "adoption", "background", "infrastructure", "telemetry", "runbook"];
+const DASHBOARDS: [&str; 6] = ["overview", "api", "adoption", "background", "infrastructure", "telemetry"];
 
 #[tokio::test]
 async fn every_dashboard_says_why_it_is_empty() {
     for name in DASHBOARDS {
         let (status, page) = open(&format!("/dashboards/{name}")).await;
         assert_eq!(status, StatusCode::OK, "{name}");
-        assert!(name == "runbook" || page.contains("class=\"nothing\""), "{name}");
+        assert!(page.contains("class=\"nothing\""), "{name}");
         assert!(!page.contains("style=\"") && !page.contains("NaN"), "{name}");
     }
     let (_, page) = open("/").await;
@@ -185,7 +184,7 @@ async fn every_dashboard_shows_what_was_reported() {
             let (status, page) = open_at(pages.clone(), &format!("/dashboards/{name}?range={range}")).await;
             assert_eq!(status, StatusCode::OK, "{name}");
             assert!(!page.contains("NaN") && !page.contains("style=\""), "{name}");
-            let is_about_others = matches!(name, "infrastructure" | "runbook");
+            let is_about_others = name == "infrastructure";
             assert!(is_about_others || page.contains("<svg"), "{name} {range}");
         }
     }
