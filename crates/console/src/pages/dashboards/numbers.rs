@@ -114,7 +114,7 @@ pub(crate) fn bars(panel: &Panel, screen: &Screen<'_>) -> Body {
         // Writing into a string cannot fail.
         let _ = write!(
             html,
-            "<tr class=\"{color}\"><th scope=\"row\">{name}</th><td class=\"num\">{}</td><td class=\"bar\">\
+            "<tr class=\"{color}\"><th scope=\"row\">{name}</th><td class=\"num\">{}</td><td class=\"graph\">\
              <svg width=\"100%\" height=\"10\" aria-hidden=\"true\"><rect class=\"track\" width=\"100%\" \
              height=\"10\" rx=\"3\"/><rect class=\"fill\" width=\"{width:.1}%\" height=\"10\" \
              rx=\"3\"/></svg></td></tr>",
