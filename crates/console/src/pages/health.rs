@@ -94,11 +94,7 @@ pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
             (_, true) => format!("{count} alerts fire, some of them urgent."),
             (_, false) => format!("{count} alerts fire."),
         };
-        return Verdict {
-            class: if urgent { "bad" } else { "warning" },
-            sentence,
-            reason: format!("{reason}."),
-        };
+        return Verdict { class: if urgent { "bad" } else { "warning" }, sentence, reason };
     }
     Verdict { class: "good", sentence: "Everything is healthy.".to_owned(), reason: reasons(screen) }
 }
