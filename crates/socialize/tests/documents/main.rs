@@ -31,16 +31,20 @@ fn functions(directory: &Path, into: &mut BTreeSet<String>) {
     }
 }
 
+/// Directories of the tests that documents name.
+const TESTS: [&str; 6] = [
+    "crates/socialize/tests",
+    "crates/socialize/src",
+    "crates/telemetry/tests",
+    "crates/console/tests",
+    "crates/laboratory",
+    "crates/cluster",
+];
+
 #[test]
 fn every_fault_is_played_by_the_test_that_is_named() {
     let mut known = BTreeSet::new();
-    for tests in [
-        "crates/socialize/tests",
-        "crates/socialize/src",
-        "crates/telemetry/tests",
-        "crates/laboratory",
-        "crates/cluster",
-    ] {
+    for tests in TESTS {
         functions(&repository().join(tests), &mut known);
     }
     let faults = fs::read_to_string(repository().join("docs/FAULTS.md")).expect("the document");
@@ -62,13 +66,7 @@ fn every_fault_is_played_by_the_test_that_is_named() {
 #[test]
 fn every_promise_about_security_is_shown_by_the_test_that_is_named() {
     let mut known = BTreeSet::new();
-    for tests in [
-        "crates/socialize/tests",
-        "crates/socialize/src",
-        "crates/telemetry/tests",
-        "crates/laboratory",
-        "crates/cluster",
-    ] {
+    for tests in TESTS {
         functions(&repository().join(tests), &mut known);
     }
     let document = fs::read_to_string(repository().join("docs/SECURITY.md")).expect("the document");
