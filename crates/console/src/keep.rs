@@ -1,5 +1,4 @@
-//! What fills the stores and keeps them within their bounds: the receiver's sink and the loop of
-//! maintenance.
+//! Filling of the stores by the receiver, and the loop that maintains them.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ mod token;
 pub use hosts::OwnHosts;
 pub use token::{Token, TokenDigest};
 
-/// Who may see the pages.
+/// Conditions for access to the pages.
 pub struct Access {
     /// Host names that are answered.
     pub hosts: OwnHosts,

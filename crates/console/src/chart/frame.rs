@@ -1,4 +1,4 @@
-//! What all charts over time share: their range, their axes and their geometry.
+//! Range, axes and geometry of charts over time.
 //!
 //! The SVGs have no view box, so texts keep their size at any width. Vertical positions are pixels, horizontal
 //! ones shares of the width. Lines are drawn in an inner SVG of [`WIDTH`] units that is stretched.

@@ -2,7 +2,7 @@
 
 use monitoring::grafana::Unit;
 
-/// What stands for an unknown value.
+/// Text for an unknown value.
 pub const UNKNOWN: &str = "–";
 
 /// Number of significant digits unless a panel asks for decimals.

@@ -13,7 +13,7 @@ pub struct Series {
     pub color: ColorClass,
     /// Its value at each point.
     pub values: Vec<Option<f64>>,
-    /// Whether it is a line even if the others are stacked.
+    /// Set if it is drawn as a line even if the others are stacked.
     pub is_line: bool,
     /// The unit of its own axis on the right, if it has one.
     pub right: Option<Unit>,

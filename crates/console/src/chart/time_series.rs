@@ -30,7 +30,7 @@ pub struct TimeChart {
     pub times: Times,
     /// Its series.
     pub series: Vec<Series>,
-    /// How series are drawn.
+    /// Style in which the series are drawn.
     pub style: ChartStyle,
     /// Unit of the left axis.
     pub unit: Unit,
@@ -48,7 +48,7 @@ pub struct TimeChart {
     pub ticks: u32,
 }
 
-/// What the script needs to show values at the pointer.
+/// Data with which the script shows values at the pointer.
 #[derive(Serialize)]
 struct Data<'a> {
     start: i64,

@@ -19,7 +19,7 @@ pub(super) struct Groups<'a> {
     groups: Vec<(Labels, Group)>,
 }
 
-/// What was added to a group, for each step.
+/// Intermediate result of a group, for each step.
 enum Group {
     Sum(Vec<Option<Sum>>, Vec<Option<HistogramSum>>),
     /// Minimum, maximum or count.

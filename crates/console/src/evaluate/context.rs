@@ -48,7 +48,7 @@ impl Range {
     }
 }
 
-/// What an expression depends on beside the samples.
+/// Inputs of an expression other than the samples.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The times of the evaluation.

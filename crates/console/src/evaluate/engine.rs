@@ -11,7 +11,7 @@ use super::windows::{Windows, seconds};
 use super::{Context, Refusal, ResultSeries, quantile};
 use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE, SeriesId};
 
-/// How old the newest sample of a series may be, in milliseconds.
+/// Maximum age of the newest sample of a series, in milliseconds.
 const LOOKBACK: i64 = 5 * 60 * 1000;
 
 /// The largest size of intermediate results, in numbers of eight bytes.

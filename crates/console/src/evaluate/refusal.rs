@@ -47,7 +47,7 @@ pub enum Refusal {
     /// A regular expression is invalid.
     #[error("The regular expression for the label {label} is invalid or too long.")]
     Pattern {
-        /// The label.
+        /// Name of the label with the pattern.
         label: String,
     },
     /// Buckets are series of their own.

@@ -50,7 +50,7 @@ pub(super) fn labels_of_absent(selection: &Selection) -> Labels {
 struct Condition {
     label: String,
     pattern: Pattern,
-    /// What the pattern has to return.
+    /// Set if the pattern must match, clear if it must not.
     expected: bool,
 }
 

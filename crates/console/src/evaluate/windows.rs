@@ -29,7 +29,7 @@ pub(super) struct Windows {
     pub(super) steps: usize,
     /// Length in milliseconds.
     pub(super) length: i64,
-    /// How long before each step the windows end.
+    /// Time in milliseconds between the end of a window and its step.
     pub(super) offset: i64,
     /// Set if all windows end at the end of the range.
     pub(super) at_end: bool,

@@ -1,4 +1,4 @@
-//! What was read from log files, and how far.
+//! Lines read from log files, and the positions reached.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::store::lines::{Line, LineRefusal, LineStore};
 /// Lines that were read, roughly in the order of their times.
 #[derive(Debug, Default, PartialEq)]
 pub struct Batch {
-    /// The lines.
+    /// Lines in the order in which they were read.
     pub lines: Vec<Line>,
     /// Number of lines that were refused, by reason.
     pub refused: BTreeMap<LineRefusal, u64>,

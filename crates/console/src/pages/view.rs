@@ -65,6 +65,12 @@ impl View {
         address(path, kept.chain(more.iter().copied()))
     }
 
+    /// Returns the address of another page as [`link`](Self::link) does, with parameters of a query.
+    pub fn link_to_query(&self, path: &str, parameters: &[(&str, String)]) -> String {
+        let parameters: Vec<_> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.link(path, &parameters)
+    }
+
     /// Returns the address of another page for a time range.
     pub fn link_at(&self, path: &str, from: i64, until: i64, more: &[(&str, &str)]) -> String {
         let (from, until) = (from.to_string(), until.to_string());

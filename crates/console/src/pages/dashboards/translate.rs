@@ -10,7 +10,7 @@ use monitoring::rules::DashboardUid;
 
 use super::screen::Screen;
 use crate::pages::dashboard_list::name_of;
-use crate::pages::logs;
+use crate::pages::{logs, traces};
 use crate::store::ValueTest;
 use crate::store::lines::{LINK_TRACE_ID, LineCondition, Search};
 use crate::store::spans::{SpanCondition, SpanKind, SpanSearch};
@@ -100,39 +100,13 @@ pub(crate) fn address(link: &Link, screen: &Screen<'_>, value: &dyn Fn(&str) -> 
         Destination::Dashboard(DashboardUid::Request) => "/requests".to_owned(),
         Destination::Dashboard(uid) => screen.view.link(&format!("/dashboards/{}", name_of(*uid)), &[]),
         Destination::Trace(id) => format!("/traces/{}", resolve(id)),
-        Destination::Lines(lines) => lines_address(lines, screen, &resolve),
-        Destination::Traces(spans) => traces_address(spans, screen, &resolve),
-    }
-}
-
-fn lines_address(lines: &Lines, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {
-    link(screen, "/logs", &logs::parameters(lines, &|text| Some(resolve(text))))
-}
-
-fn traces_address(spans: &Spans, screen: &Screen<'_>, resolve: &dyn Fn(&str) -> String) -> String {
-    let mut parameters: Vec<(&str, String)> = Vec::new();
-    for wanted in spans.conditions() {
-        match wanted {
-            WantedSpan::IsRequest => parameters.push(("kind", "request".to_owned())),
-            WantedSpan::IsJob => parameters.push(("kind", "job".to_owned())),
-            WantedSpan::Failed => parameters.push(("failed", "1".to_owned())),
-            WantedSpan::LongerThan(ms) => parameters.push(("least", format!("{ms}ms"))),
-            WantedSpan::Trace(id) => parameters.push(("id", resolve(id))),
-            WantedSpan::Attribute { name, operator: MatchOperator::Equal, value } => match *name {
-                "http.route" => parameters.push(("route", resolve(value))),
-                "job.kind" => parameters.push(("job", resolve(value))),
-                _ => {}
-            },
-            WantedSpan::Attribute { .. } => {}
+        Destination::Lines(lines) => {
+            screen.view.link_to_query("/logs", &logs::parameters(lines, &|text| Some(resolve(text))))
+        }
+        Destination::Traces(spans) => {
+            screen.view.link_to_query("/traces", &traces::parameters(spans, &|text| Some(resolve(text))))
         }
     }
-    link(screen, "/traces", &parameters)
-}
-
-fn link(screen: &Screen<'_>, path: &str, parameters: &[(&str, String)]) -> String {
-    let parameters: Vec<(&str, &str)> =
-        parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    screen.view.link(path, &parameters)
 }
 
 /// Returns the name of the label or column that a variable of Grafana stands for.

@@ -1,6 +1,7 @@
 //! The filter of a search for traces, as the address has it.
 
 use catalogue::labels::JobKind;
+use monitoring::query::{MatchOperator, SpanCondition as Wanted, Spans};
 use signal::ClosedSet;
 
 use crate::pages::identifiers::Identifier;
@@ -138,6 +139,28 @@ fn duration(text: &str) -> Result<u64, Problem> {
             "Write a number and a unit, such as 250ms, 1.5s or 2min. A plain number is in milliseconds.",
         )
     })
+}
+
+/// Returns the parameters of the search for the traces of a query. `resolve` replaces the variables of a
+/// dashboard; a condition whose value it does not know is left out, as are those on other attributes.
+pub(crate) fn parameters(
+    query: &Spans,
+    resolve: &dyn Fn(&str) -> Option<String>,
+) -> Vec<(&'static str, String)> {
+    let parameter = |wanted: &Wanted| match wanted {
+        Wanted::IsRequest => Some(("kind", "request".to_owned())),
+        Wanted::IsJob => Some(("kind", "job".to_owned())),
+        Wanted::Failed => Some(("failed", "1".to_owned())),
+        Wanted::LongerThan(milliseconds) => Some(("least", format!("{milliseconds}ms"))),
+        Wanted::Trace(id) => Some(("id", resolve(id)?)),
+        Wanted::Attribute { name, operator: MatchOperator::Equal, value } => match *name {
+            "http.route" => Some(("route", resolve(value)?)),
+            "job.kind" => Some(("job", resolve(value)?)),
+            _ => None,
+        },
+        Wanted::Attribute { .. } => None,
+    };
+    query.conditions().iter().filter_map(parameter).collect()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use axum::routing::get;
 
 use crate::state::SharedConsole;
 
+pub(super) use filter::parameters;
 pub(super) use trace::lines_of;
 
 /// Serves the search and the pages of single traces.

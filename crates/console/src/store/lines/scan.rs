@@ -103,31 +103,21 @@ impl<'a> Scan<'a> {
                 LineCondition::AtLeast(level) => shape.level >= *level,
                 LineCondition::Event(test) => test.accepts_text(event),
                 LineCondition::Field(name, test) => {
-                    match Check::of_name(&shape.fields, matcher, &view.texts, name) {
-                        Some(check) => {
-                            checks.push(check);
-                            true
-                        }
-                        None => test.accepts_absence(),
-                    }
+                    let check = Check::of_name(&shape.fields, matcher, &view.texts, name);
+                    Check::add(&mut checks, check) || test.accepts_absence()
                 }
                 LineCondition::Trace(id) if id.is_empty() => false,
                 LineCondition::Trace(_) => {
-                    let checked = Check::new(&shape.fields, matcher, |_, name| {
+                    let check = Check::new(&shape.fields, matcher, |_, name| {
                         let name = view.texts.get(name as usize);
                         name.is_some_and(|name| [TRACE_ID, LINK_TRACE_ID].contains(name))
                     });
-                    let is_possible = checked.is_some();
-                    checks.extend(checked);
-                    is_possible
+                    Check::add(&mut checks, check)
                 }
                 LineCondition::AnyField(value) if value == event => true,
                 LineCondition::Contains(_) if matcher.test().accepts_text(event) => true,
                 LineCondition::AnyField(_) | LineCondition::Contains(_) => {
-                    let checked = Check::new(&shape.fields, matcher, |_, _| true);
-                    let is_possible = checked.is_some();
-                    checks.extend(checked);
-                    is_possible
+                    Check::add(&mut checks, Check::new(&shape.fields, matcher, |_, _| true))
                 }
             };
             if !is_fulfilled {

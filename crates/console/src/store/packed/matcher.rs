@@ -106,6 +106,13 @@ impl<'a> Check<'a> {
         Self::new(shape, matcher, |other, _| other == place)
     }
 
+    /// Adds a check to others and returns whether there is one.
+    pub(in crate::store) fn add(checks: &mut Vec<Self>, check: Option<Self>) -> bool {
+        let is_there = check.is_some();
+        checks.extend(check);
+        is_there
+    }
+
     /// Reads the values of a shape and returns whether all checks pass. Returns `None` for damage.
     pub(in crate::store) fn all(
         checks: &[Self],

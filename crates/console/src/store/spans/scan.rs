@@ -104,19 +104,11 @@ impl<'a> Scan<'a> {
                 // Tested with each span.
                 SpanCondition::AtLeastNs(_) | SpanCondition::Trace(_) => true,
                 SpanCondition::Attribute(name, test) => {
-                    match Check::of_name(&shape.fields, matcher, &view.texts, name) {
-                        Some(check) => {
-                            checks.push(check);
-                            true
-                        }
-                        None => test.accepts_absence(),
-                    }
+                    let check = Check::of_name(&shape.fields, matcher, &view.texts, name);
+                    Check::add(&mut checks, check) || test.accepts_absence()
                 }
                 SpanCondition::AnyAttribute(_) => {
-                    let checked = Check::new(&shape.fields, matcher, |_, _| true);
-                    let is_possible = checked.is_some();
-                    checks.extend(checked);
-                    is_possible
+                    Check::add(&mut checks, Check::new(&shape.fields, matcher, |_, _| true))
                 }
             };
             if !is_fulfilled {
