@@ -14,6 +14,7 @@ pub mod access;
 pub mod calendar;
 pub mod chart;
 mod clocks;
+mod data_directory;
 pub mod evaluate;
 pub mod follow;
 mod keep;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::access::{Access, OwnHosts, Token};
+use crate::data_directory::DirectoryLock;
 use crate::follow::{self, Batch, FollowStatus, Follower};
 use crate::keep::{flush, maintain};
 use crate::listener::serve;
@@ -34,10 +35,15 @@ const POLL: Duration = Duration::from_millis(500);
 /// Bytes of log files that are read at the start. They fill the store of lines.
 const LINES_AT_START: u64 = 128 << 20;
 
-/// Runs the console until SIGTERM or SIGINT. Prints the link to standard error once.
+/// Time for which a console waits for another one that still uses its data directory. A console whose
+/// demo was killed ends within it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs the console until SIGTERM or SIGINT. Prints the address of the OTLP receiver and the link to the
+/// pages to standard error once.
 ///
 /// # Errors
-/// If an address cannot be bound or the data directory cannot be used.
+/// If an address cannot be bound, or if the data directory cannot be used or another console uses it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock: Clock = Arc::new(now);
     let pages = bind(settings.address, "the pages", "SOCIALIZE_CONSOLE_ADDRESS").await?;
@@ -56,6 +62,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         environment: settings.environment.clone(),
         started_at: clock(),
     };
+    let lock = DirectoryLock::acquire(&settings.data, LOCK_PATIENCE).await?;
+    let receiver_url = format!("http://{}", receiver.local_addr()?);
     let stores = open_stores(&settings, clock())?;
     let (status, followed) = watch::channel(FollowStatus::default());
     let console = Console::with_stores(access, facts, Clock::clone(&clock), stores, followed);
@@ -85,13 +93,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let (end, ended) = watch::channel(());
     let serving = tokio::spawn(serve(pages, router(SharedConsole::clone(&console)), CONNECTIONS, ended));
-    announce(address, &token);
+    announce(&receiver_url, address, &token);
     stop_request().await?;
     drop(end);
     serving.await.context("the listener of the pages failed")?;
     background.shutdown().await;
     write(console.rules()).save(console.now());
-    tokio::task::spawn_blocking(move || flush(&console)).await?.context("the traces cannot be written")
+    let written = tokio::task::spawn_blocking(move || flush(&console)).await?;
+    // Only now may another console read the files.
+    drop(lock);
+    written.context("the traces cannot be written")
 }
 
 fn open_stores(settings: &Settings, now: i64) -> anyhow::Result<Stores> {
@@ -137,12 +148,13 @@ async fn bind(address: SocketAddr, of: &str, setting: &str) -> anyhow::Result<Tc
 }
 
 #[expect(clippy::print_stderr, reason = "the link is for the terminal only, never for a log file")]
-fn announce(address: SocketAddr, token: &Token) {
+fn announce(receiver_url: &str, address: SocketAddr, token: &Token) {
     let host = if address.ip().is_unspecified() {
         format!("127.0.0.1:{}", address.port())
     } else {
         address.to_string()
     };
+    eprintln!("console: receives OTLP at {receiver_url}");
     eprintln!("console: http://{host}/?token={}", token.text());
     if !address.ip().is_loopback() {
         eprintln!("console: {address} can be reached from other machines, without encryption");

@@ -1,12 +1,13 @@
 //! Checked settings of `demo` and `simulate`.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use socialize::platform::secret::Secret;
 use socialize::run::config::{Mistakes, ServeArguments, Settings, is_postgres};
+use telemetry::otlp::Endpoint;
 use url::Url;
 
 use crate::arguments::{DemoArguments, SimulateArguments};
@@ -38,8 +39,6 @@ pub(crate) struct DemoSettings {
 pub(crate) struct ConsoleOfDemo {
     /// Address of the pages.
     pub address: SocketAddr,
-    /// Address to which the server sends its telemetry.
-    pub otlp_address: SocketAddr,
     /// Directory of the console's store.
     pub data: PathBuf,
     /// Pattern of the server's log files.
@@ -81,8 +80,10 @@ const DEFAULT_RATE: f64 = 20.0;
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 const DEFAULT_OPERATIONS_LISTEN: &str = "127.0.0.1:9464";
 const DEFAULT_CONSOLE_LISTEN: &str = "127.0.0.1:3001";
-/// Port of OTLP over HTTP.
-const OTLP_PORT: u16 = 4318;
+/// Prefix of the variables that describe a collector and the connection to it.
+const COLLECTOR_VARIABLES: &str = "OTEL_EXPORTER_OTLP_";
+/// Endpoint until the console listens, on a port that the kernel chooses.
+const ENDPOINT_UNTIL_CONSOLE_LISTENS: &str = "http://127.0.0.1:4318";
 /// Value of `--console-listen` for no console.
 const NO_CONSOLE: &str = "none";
 
@@ -142,7 +143,7 @@ fn console(
 ) -> Option<ConsoleOfDemo> {
     let listen = arguments.console_listen.as_deref();
     let sends_elsewhere = variables.iter().any(|(name, value)| {
-        name.starts_with("OTEL_EXPORTER_OTLP") && name.ends_with("ENDPOINT") && !value.is_empty()
+        name.starts_with(COLLECTOR_VARIABLES) && name.ends_with("ENDPOINT") && !value.is_empty()
     });
     if listen == Some(NO_CONSOLE) || sends_elsewhere {
         return None;
@@ -150,15 +151,9 @@ fn console(
     let directory = &arguments.data_directory;
     Some(ConsoleOfDemo {
         address: address(mistakes, "--console-listen", listen, DEFAULT_CONSOLE_LISTEN),
-        otlp_address: free_address(OTLP_PORT).or_else(|| free_address(0))?,
         data: directory.join("console"),
         logs: directory.join("logs").join("socialize*.jsonl"),
     })
-}
-
-/// Returns a loopback address with this port, or any if it is zero, unless it is taken.
-fn free_address(port: u16) -> Option<SocketAddr> {
-    TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()
 }
 
 /// Builds the settings of the demo's server with the same checks as for any other.
@@ -195,21 +190,36 @@ fn serve(
         reports_per_user: Some("1000000".to_owned()),
         ..ServeArguments::default()
     };
-    let to_console = console.into_iter().flat_map(|console| {
-        let variable = |name: &str, value: String| (name.to_owned(), value);
-        [
-            variable("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", console.otlp_address)),
+    let mut telemetry: Vec<_> =
+        variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned().collect();
+    if console.is_some() {
+        telemetry.retain(|(name, _)| !name.starts_with(COLLECTOR_VARIABLES));
+        let defaults = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", ENDPOINT_UNTIL_CONSOLE_LISTENS),
             // Short, because somebody is watching the screen.
-            variable("OTEL_METRIC_EXPORT_INTERVAL", "5000".to_owned()),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "5000"),
             // Series continue when the demo is started again.
-            variable("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=demo".to_owned()),
-        ]
-    });
-    let given: Vec<_> = variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned().collect();
-    let to_console = to_console.filter(|(name, _)| given.iter().all(|(other, _)| other != name));
-    let telemetry = to_console.chain(given.clone());
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=demo"),
+        ];
+        for (name, value) in defaults {
+            if telemetry.iter().all(|(given, _)| given != name) {
+                telemetry.push((name.to_owned(), value.to_owned()));
+            }
+        }
+    }
     let secret = ("SOCIALIZE_SECRET".to_owned(), "filled in when the data directory is open".to_owned());
-    Settings::check(&arguments, &telemetry.chain([secret]).collect::<Vec<_>>())
+    telemetry.push(secret);
+    Settings::check(&arguments, &telemetry)
+}
+
+/// Sends the telemetry of a server with a console to where its console listens.
+pub(crate) fn send_telemetry_to(receiver: &Url, server: &mut Settings) -> anyhow::Result<()> {
+    let otlp = server.otlp.iter_mut().flat_map(|otlp| [&mut otlp.traces, &mut otlp.metrics]);
+    for signal in otlp.flatten() {
+        let url = receiver.join(signal.endpoint.url().path())?;
+        signal.endpoint = Endpoint::parse(url.as_str()).map_err(anyhow::Error::msg)?;
+    }
+    Ok(())
 }
 
 impl SimulateSettings {
@@ -276,6 +286,8 @@ fn address(mistakes: &mut Mistakes, flag: &str, value: Option<&str>, default: &s
 
 #[cfg(test)]
 mod tests {
+    use telemetry::otlp::{HistogramAggregation, Protocol};
+
     use super::*;
 
     #[test]
@@ -293,6 +305,27 @@ mod tests {
             assert!(mistakes.contains(setting), "{setting} is missing in {mistakes}");
         }
         assert!(!mistakes.contains("at home"), "a database URL holds a password: {mistakes}");
+    }
+
+    #[test]
+    fn a_collector_that_is_not_used_does_not_change_what_the_console_is_sent() {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc"),
+            ("OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION", "explicit_bucket_histogram"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "7000"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut settings = DemoSettings::check(&DemoArguments::default(), &variables).expect("settings");
+        let receiver = Url::parse("http://127.0.0.1:9").expect("a URL");
+        send_telemetry_to(&receiver, &mut settings.serve).expect("a receiver");
+        let otlp = settings.serve.otlp.expect("export");
+        let (traces, metrics) = (otlp.traces.expect("traces"), otlp.metrics.expect("metrics"));
+        assert_eq!(traces.endpoint.url().as_str(), "http://127.0.0.1:9/v1/traces");
+        assert_eq!(metrics.endpoint.url().as_str(), "http://127.0.0.1:9/v1/metrics");
+        assert_eq!([traces.protocol, metrics.protocol], [Protocol::HttpProtobuf; 2]);
+        assert_eq!(otlp.histograms, HistogramAggregation::Exponential);
+        assert_eq!(metrics.interval, Duration::from_secs(7));
     }
 
     #[test]

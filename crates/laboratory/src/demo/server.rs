@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use super::console::ConsoleProcess;
 use super::ledger::Ledger;
 use super::steps::Steps;
-use crate::settings::DemoSettings;
+use crate::settings::{DemoSettings, send_telemetry_to};
 
 /// Name of the database in the bundled cluster.
 const DATABASE: &str = "socialize";
@@ -85,6 +85,9 @@ impl Server {
             }
             None => None,
         };
+        if let Some(console) = &console {
+            send_telemetry_to(&console.receiver, &mut serve)?;
+        }
         let ledger = Ledger::open(serve.database.url.clone());
         let (stop, stopped) = watch::channel(());
         let (listening, running) =

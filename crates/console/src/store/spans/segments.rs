@@ -4,7 +4,7 @@
 //! to the journal, which is emptied when they are in a segment.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -48,8 +48,6 @@ struct Segment {
 #[derive(Debug)]
 pub(super) struct Segments {
     directory: PathBuf,
-    /// Held while the store is open, so that two consoles do not write the same files.
-    _lock: File,
     bound: u64,
     segments: VecDeque<Segment>,
     newest: Option<File>,
@@ -68,11 +66,6 @@ impl Segments {
         mut each: impl FnMut(&[u8], Option<Place>) -> bool,
     ) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
-        let lock = open_file(&directory.join("spans.lock"))?;
-        if matches!(lock.try_lock(), Err(TryLockError::WouldBlock)) {
-            let reason = format!("{} is in use by another console", directory.display());
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, reason));
-        }
         let mut numbers: Vec<u64> = Vec::new();
         for entry in fs::read_dir(directory)?.flatten() {
             numbers.extend(entry.file_name().to_str().and_then(number_of));
@@ -80,7 +73,6 @@ impl Segments {
         numbers.sort_unstable();
         let mut segments = Self {
             directory: directory.to_path_buf(),
-            _lock: lock,
             bound,
             segments: VecDeque::new(),
             newest: None,

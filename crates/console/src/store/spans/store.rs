@@ -91,7 +91,7 @@ impl SpanStore {
     ///
     /// # Errors
     ///
-    /// Returns an error if the directory cannot be written or is in use by another console.
+    /// Returns an error if the directory cannot be written.
     pub fn open(directory: &Path) -> io::Result<Self> {
         Self::open_bounded(directory, Self::BOUND, Self::DISK_BOUND)
     }

@@ -333,14 +333,6 @@ fn any_flipped_byte_of_a_file_is_no_panic_and_no_refusal() {
     }
 }
 
-#[test]
-fn a_directory_belongs_to_one_store() {
-    let directory = tempfile::tempdir().unwrap();
-    let _store = SpanStore::open(directory.path()).unwrap();
-    let error = SpanStore::open(directory.path()).unwrap_err();
-    assert!(error.to_string().ends_with("is in use by another console"), "{error}");
-}
-
 fn attribute(key: &str, value: any_value::Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..KeyValue::default() }
 }
