@@ -31,23 +31,26 @@ Which metrics does Socialize emit, and what do they say?
 ";
 
 const CONVENTIONS: &str = "
-Used or not, a process has them from the start, at zero. Before it takes requests or jobs it sends
-one collection of all of them, so its first event is an increase. It waits at most a second for
-that. Where the collector does not take that collection, events until the first one that it takes
-are counted but are no increase. Exceptions: each way in which a database operation fails, HEAD on a
-route, and a second scheme have series from the first event on. The collection with that event also
-contains a zero with the time of the collection before, so that it is an increase, too, unless that
-collection is lost. A gauge has no series while its value is not known. A label that is empty is
-absent. Labels are never ids and never text of users.
+A process has all its series from the start, at zero. Before it accepts requests or jobs, it sends
+them once, so that the first event of each is an increase; it waits for that at most a second. If
+the collector does not accept this first export, events before the next one are in the total, but no
+query sees them as an increase.
 
-The first name is OpenTelemetry's; beside it is the name in Prometheus.
+Three kinds of series begin with their first event: each way in which a database operation fails,
+HEAD on a route, and a second scheme. Their first export also contains a zero with the time of the
+export before, so the first event is an increase here, too, unless that export is lost.
+
+A gauge has no series while its value is unknown. An empty label is absent. Labels are never ids and
+never text that users wrote.
+
+Headings give the name in OpenTelemetry, and beside it the name in Prometheus.
 
 ## Histograms
 
 A histogram is one series in Prometheus, a native histogram with eight buckets to a factor of two.
 Powers of two are bounds, so `histogram_fraction(0, 1, …)` is exact. Between them a quantile is wrong
-by a few percent at most. Zero is counted apart. What is below a quarter of a nanosecond or above
-2^40 seconds is counted in the outermost bucket.
+by a few percent at most. Zero has a bucket of its own. Values below a quarter of a nanosecond or
+above 2^40 seconds are in the outermost bucket.
 
 | question | query |
 |---|---|
@@ -56,17 +59,17 @@ by a few percent at most. Zero is counted apart. What is below a quarter of a na
 | 95th percentile | `histogram_quantile(0.95, sum(rate(http_server_request_duration_seconds[5m])))` |
 | share within a second | `histogram_fraction(0, 1, sum(rate(http_server_request_duration_seconds[5m])))` |
 
-Names with `_bucket`, `_count` and `_sum`, and the label `le`, exist on the `/metrics` page only. That
-page has classic histograms: a bucket for each power of two within the bounds below, and only series
-that counted something. So the first event of a series is no increase to whoever scrapes it, and
-quantiles are exact to a factor of two. OTLP is the complete way.
+Prefer OTLP to scraping. The `/metrics` page has classic histograms, with the suffixes `_bucket`,
+`_count` and `_sum` and the label `le`: a bucket for each power of two within the bounds below, so
+quantiles are exact only to a factor of two. It shows only series that counted something, so a
+scraper does not see the first event of a series as an increase.
 
 For a backend without exponential histograms set
 `OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION=explicit_bucket_histogram`. OTLP then carries
-the classic buckets, of every series. In a plain Prometheus that makes thirteen times as many series,
-and the dashboards, rules and queries here find no histogram. With
-`otlp: {convert_histograms_to_nhcb: true}` Prometheus stores each as one series again and all of them
-work; quantiles are still exact to a factor of two only.
+the classic buckets of every series. Prometheus then stores thirteen times as many series, and the
+dashboards, rules and queries here find no histogram, unless you set
+`otlp: {convert_histograms_to_nhcb: true}`. Then each histogram is one series again and all of them
+work, with quantiles exact to a factor of two.
 
 ## All metrics
 

@@ -28,7 +28,7 @@ pub struct Runbook {
     pub meaning: &'static str,
     /// The effect that users notice.
     pub impact: &'static str,
-    /// Queries that confirm the fault.
+    /// The query that confirms the fault, then those that show its cause.
     pub confirm: Vec<Look>,
     /// Remedies, the most likely first.
     pub remedy: &'static [&'static str],

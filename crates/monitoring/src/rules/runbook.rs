@@ -13,18 +13,19 @@ const INTRODUCTION: &str = "\
 
 <!-- Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules. -->
 
-An alert fires. What do I do? Each query is a link to Grafana's Explore, for the last hour. The \
-`trace_id` of a log line leads to its trace. Users
-see it as `request_id` in errors.
+An alert fires. What do I do? Find its section below. Each query is a link to Grafana's Explore, for \
+the last hour. The console shows the same sections at
+`http://127.0.0.1:3001/alerts`, with links of its own. The `trace_id` of a log line leads to its \
+trace; users see it as `request_id` in errors.
 
-Run `docker compose` in `deploy/`, where `.env` names both Compose files: deploy/README.md#start. \
+Run `docker compose` in `deploy/`, where `.env` names the Compose files: deploy/README.md#start. \
 Run `socialize` in a container:
 `docker compose exec worker socialize doctor`.
 
 If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry \
 the other alerts cannot be trusted. Continue with
-PostgresUnreachable and DiskAlmostFull, which cause most others. Alertmanager sends no notification \
-of an alert while its cause fires.
+PostgresUnreachable and DiskAlmostFull, which cause most others. While such a cause fires, \
+Alertmanager does not notify you of the alerts that it explains.
 
 Charts mark releases (a new version or build), starts of processes, and each alert while it fires.
 
@@ -42,12 +43,13 @@ only ids. Look up names and addresses in the database:
 
 ## What happened to a request?
 
-Users see a `request_id` in each error, and in the header `X-Request-Id`. Enter it in the dashboard
-[Socialize: Request](GRAFANA/d/socialize-request), and choose a range that includes the time of \
-the request. The dashboard shows the lines of the
-request with error code, cause and ids, the job runs that it caused, and its trace. Lines are kept \
-for two weeks, traces for one. Without the
-stores, see docs/LOGGING.md#find-a-request-without-the-stores.
+Users see a `request_id` in each error, and in the header `X-Request-Id`. You get the lines of the \
+request with error code, cause and ids, the job runs that it caused, and its trace:
+
+- Console: open `http://127.0.0.1:3001/requests/ID`.
+- Grafana: enter it in the dashboard [Socialize: Request](GRAFANA/d/socialize-request), and choose a \
+range that includes the time of the request. Lines are kept for two weeks, traces for one.
+- Only log files: docs/LOGGING.md#find-a-request-without-the-stores.
 
 ";
 
@@ -87,7 +89,7 @@ fn push_numbers(out: &mut String, groups: &[Group]) {
     );
     push(
         out,
-        format_args!("| can fire in an outage of Postgres | {} | {} |\n\n", counted(&outage), counted(&told)),
+        format_args!("| at most in an outage of Postgres | {} | {} |\n\n", counted(&outage), counted(&told)),
     );
 }
 
@@ -102,8 +104,9 @@ fn counted(severities: &[Severity]) -> String {
     format!("{}: {}", severities.len(), parts.join(", "))
 }
 
-/// The text below an alert's heading. Queries become links to the Grafana at `grafana`; an empty string links
-/// to the Grafana that shows the section.
+/// The text below an alert's heading, in the order in which an operator needs its parts: the impact, a query that
+/// confirms it, the cause, the remedies. The condition comes last. Queries become links to the Grafana at
+/// `grafana`; an empty string links to the Grafana that shows the section.
 pub fn section(alert: &Alert, grafana: &str) -> String {
     let mut out = String::new();
     let when = match alert.severity {
@@ -116,19 +119,19 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
     // Grafana, which has no documents, shows their paths.
     let text = |text: &str| if grafana.is_empty() { text.to_owned() } else { linked(text) };
     push(&mut out, format_args!("**Impact.** {}\n\n", text(alert.runbook.impact)));
-    push(&mut out, format_args!("**Meaning.** {}\n\n", text(alert.runbook.meaning)));
     let explaining = explaining(alert.name);
     if !explaining.is_empty() {
         push(&mut out, format_args!("**If {} also fires**, fix that first.\n\n", either(&explaining)));
     }
-    push(
-        &mut out,
-        format_args!("**Condition**{}\n\n```promql\n{}\n```\n\n", durations(alert), alert.condition),
-    );
-    out.push_str("**Confirm**\n\n");
-    for look in &alert.runbook.confirm {
+    push(&mut out, format_args!("**Meaning.** {}\n\n", text(alert.runbook.meaning)));
+    out.push_str("**Is it real?**\n\n");
+    for (number, look) in alert.runbook.confirm.iter().enumerate() {
+        if number == 1 {
+            out.push_str("**Find the cause**\n\n");
+        }
         push_look(&mut out, look, grafana);
     }
+    push_steps(&mut out, alert, &text);
     if let Some(lines) = alert.runbook.confirm.iter().find_map(customers) {
         out.push_str("**Who is affected**\n\n");
         for (says, field) in [("Organizations", &keys::ORGANIZATION_ID), ("Users", &keys::USER_ID)] {
@@ -136,12 +139,19 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
             push_query(&mut out, says, "logql", &query, &Explore::Logs(query.clone()), grafana);
         }
     }
+    push(
+        &mut out,
+        format_args!("**Condition**{}\n\n```promql\n{}\n```\n", durations(alert), alert.condition),
+    );
+    out
+}
+
+fn push_steps(out: &mut String, alert: &Alert, text: impl Fn(&str) -> String) {
     out.push_str("**Do**\n\n");
     for (number, step) in alert.runbook.remedy.iter().enumerate() {
-        push(&mut out, format_args!("{}. {}\n", number + 1, text(step)));
+        push(out, format_args!("{}. {}\n", number + 1, text(step)));
     }
-    push(&mut out, format_args!("\n**Escalate.** {}\n", text(alert.runbook.escalate)));
-    out
+    push(out, format_args!("\n**Escalate.** {}\n\n", text(alert.runbook.escalate)));
 }
 
 /// Maximum number of customers in the list.
