@@ -68,6 +68,11 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                     "Results of e-mails",
                     &select(&EMAIL_MESSAGES).increase(LONG).sum_by::<EmailResult, _>(),
                 ),
+                Look::Logs(
+                    "Why: `error_cause`, with the server's reply in `smtp_response_status_code` and its stage in \
+                     `smtp_stage`",
+                    lines(events::EMAIL_DELIVERY).at_least(Level::Warn),
+                ),
                 metrics(
                     "Outcomes of attempts",
                     &select(&EMAIL_DELIVERIES).increase(LONG).sum_by::<EmailOutcome, _>(),
@@ -75,11 +80,6 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 metrics(
                     "Number of waiting e-mails",
                     &select(&JOB_QUEUE_DEPTH).is(JobKind::SendEmail).now().max(),
-                ),
-                Look::Logs(
-                    "Why: `error_cause`, with the server's reply in `smtp_response_status_code` and its stage in \
-                     `smtp_stage`",
-                    lines(events::EMAIL_DELIVERY).at_least(Level::Warn),
                 ),
             ],
             remedy: &[
@@ -102,8 +102,9 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                  closed, or our IP address is on a blocklist. Correct that with the provider.",
                 "`protocol`: the server does not understand us, or is no mail server. Check scheme and port in \
                  `SOCIALIZE_SMTP_URL`: `smtps://` has 465 by default, `smtp://` 587.",
-                "`outcome` is `refused`: the server rejects the contents of the e-mail. After the repair: `docker \
-                 compose exec worker socialize dead-letters retry --all --kind send_email`.",
+                "`outcome` is `refused`: the server rejects the contents of the e-mails, and they were given up. Once \
+                 it accepts them: `docker compose exec worker socialize dead-letters retry --all --kind \
+                 send_email`.",
                 "All other e-mails are sent at their next attempt, at most six hours after the repair.",
             ],
             escalate: "To the operator of the mail server, when it accepts nothing for half an hour.",
