@@ -62,7 +62,7 @@ pub fn date_and_time(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
 }
 
-/// Returns `2026-11-30T14:05`, as fields of forms expect it.
+/// Returns `2026-11-30T14:05`, the format of form fields.
 pub fn for_field(ms: i64) -> String {
     let Moment { year, month, day, hour, minute, .. } = Moment::at(ms);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}")
@@ -114,12 +114,12 @@ pub fn parse(text: &str) -> Option<i64> {
     if !(1970..3000).contains(&moment.year) {
         return None;
     }
-    // A day that the month does not have comes back as another one.
+    // A day that does not exist, such as 31 April, is converted back to another date.
     let ms = moment.unix_ms();
     (Moment::at(ms) == moment).then_some(ms)
 }
 
-/// Returns a duration in words of one unit: `12 s`, `5 min`, `3 h`, `2 d`.
+/// Returns a duration in its largest unit: `12 s`, `5 min`, `3 h`, `2 d`.
 pub fn duration(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
     match seconds {

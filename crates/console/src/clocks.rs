@@ -6,13 +6,14 @@ use std::sync::Arc;
 /// Maximum number of processes. Others are not compared.
 const MOST: usize = 256;
 
-/// Differences of clocks in milliseconds, by the instance of the process.
+/// Clock differences in milliseconds, by the process's instance.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks(HashMap<Arc<str>, i64>);
 
 impl Clocks {
-    /// Compares the time of a collection with that of its arrival, both in Unix milliseconds. A process sends as
-    /// soon as it has collected, so more than the time of the transport is a difference of the clocks.
+    /// Compares the time of a collection with that of its arrival, both in Unix milliseconds. A process sends
+    /// as soon as it has collected, so a difference larger than the time of the transport means that the
+    /// clocks differ.
     pub(crate) fn compare(&mut self, instance: &Arc<str>, at: i64, arrived: i64) {
         if self.0.len() < MOST || self.0.contains_key(instance) {
             self.0.insert(Arc::clone(instance), at.saturating_sub(arrived));

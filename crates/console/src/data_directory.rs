@@ -12,8 +12,8 @@ use tokio::time::{Instant, sleep};
 /// Pause between two attempts to lock the directory.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Lock on a data directory, so that two consoles do not write the same files. The kernel releases it
-/// when the process ends, however it ends.
+/// Lock on a data directory, so that two consoles do not write the same files. The kernel releases it when
+/// the process ends, also after a crash.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
     _file: File,
@@ -24,7 +24,8 @@ impl DirectoryLock {
     /// for `patience`.
     ///
     /// # Errors
-    /// If the directory cannot be used, or if another console still uses it. The message names its process.
+    /// Fails if the directory cannot be used, or if another console still uses it. The message names that
+    /// process.
     pub(crate) async fn acquire(directory: &Path, patience: Duration) -> anyhow::Result<Self> {
         let problem = || format!("the data directory {} cannot be used", directory.display());
         DirBuilder::new().recursive(true).mode(0o750).create(directory).with_context(problem)?;
@@ -55,7 +56,7 @@ impl DirectoryLock {
     }
 }
 
-/// Returns the process that noted itself in the lock file.
+/// Returns the process id in the lock file.
 fn holder(path: &Path) -> String {
     let mut note = String::new();
     let read = File::open(path).and_then(|file| file.take(100).read_to_string(&mut note));

@@ -1,4 +1,4 @@
-//! Filling of the stores by the receiver, and the loop that maintains them.
+//! Writes received data to the stores, and the loop that maintains them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::receive::{Collection, RefusedSpans, Sink};
 use crate::state::{Console, SharedConsole, write};
 use crate::store::metrics::{Appended, Exemplars, Origin};
 
-/// Interval at which the stores write to disk. A crash loses at most twice this.
+/// Interval at which the stores write to disk. A crash loses data of at most twice this interval.
 const FLUSH: Duration = Duration::from_secs(10);
 
 impl Sink for Console {
@@ -41,7 +41,7 @@ pub(crate) async fn maintain(console: SharedConsole) {
     loop {
         ticks.tick().await;
         let shared = SharedConsole::clone(&console);
-        // A panic is reported by the panic hook; the next iteration tries again.
+        // The panic hook reports a panic; the next iteration tries again.
         let _ = tokio::task::spawn_blocking(move || {
             write(shared.metrics()).maintain(shared.now());
             report(flush(&shared));
@@ -53,7 +53,7 @@ pub(crate) async fn maintain(console: SharedConsole) {
 /// Writes to disk what is only in memory.
 ///
 /// # Errors
-/// If the spans cannot be written. The store of metrics keeps its problems for the page about the console.
+/// If the spans cannot be written. The store of metrics keeps its errors for the page About.
 pub(crate) fn flush(console: &Console) -> std::io::Result<()> {
     write(console.metrics()).flush();
     write(console.spans()).flush()

@@ -46,12 +46,12 @@ pub async fn serve(
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // An error is the client's: it broke the connection or sent something that is no HTTP.
+            // The client caused the error: it broke the connection or did not send HTTP.
             let _ = connection.await;
             drop(place);
         });
     }
-    // Connections that are still open then end with the runtime.
+    // The runtime closes connections that are still open.
     let _ = tokio::time::timeout(END_LIMIT, graceful.shutdown()).await;
 }
 

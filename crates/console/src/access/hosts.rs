@@ -1,5 +1,5 @@
-//! Host names under which the console is reached. A page of another site could otherwise read the
-//! console through a name that resolves to loopback (DNS rebinding).
+//! Host names of the console. A page of another site could otherwise read the console through a name that
+//! resolves to loopback (DNS rebinding).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 
-/// Host names that are answered, on any port: a tunnel or a published port has another one.
+/// Accepted host names, with any port: the port of a tunnel or a container differs from the listener's.
 #[derive(Clone, Debug)]
 pub struct OwnHosts {
     bound: IpAddr,
@@ -20,7 +20,7 @@ impl OwnHosts {
         Self { bound: address.ip(), names: names.into() }
     }
 
-    /// Returns whether a request is meant for the console: exactly one host is named, and it is an own one.
+    /// Returns whether a request names exactly one host, and that host is the console's.
     pub fn accept(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let mut named = headers.get_all(header::HOST).iter();
         match (uri.authority(), named.next(), named.next()) {

@@ -8,7 +8,7 @@ pub use token::{Token, TokenDigest};
 
 /// Conditions for access to the pages.
 pub struct Access {
-    /// Host names that are answered.
+    /// Accepted host names.
     pub hosts: OwnHosts,
     /// Digest of the token.
     pub token: TokenDigest,

@@ -6,7 +6,7 @@ use rand::RngExt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// A token, as it stands in the link and later in the cookie.
+/// Token in the link and later in the cookie.
 pub struct Token(String);
 
 impl Token {
@@ -21,7 +21,7 @@ impl Token {
         Self(text)
     }
 
-    /// Uses a token from the configuration.
+    /// Creates a token from the configuration.
     pub fn configured(token: &str) -> Self {
         Self(token.to_owned())
     }
@@ -46,7 +46,7 @@ impl TokenDigest {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Returns whether this is the digest of a token. The time does not depend on where they differ.
+    /// Returns whether this is the digest of a token. Compares in constant time.
     pub fn matches(&self, token: &str) -> bool {
         self.0.ct_eq(&Self::of(token).0).into()
     }

@@ -1,11 +1,10 @@
-//! Reduction of many points to few columns without losing a spike.
+//! Downsampling of many points to few columns that keeps spikes.
 
 /// A point: its index among all points, and its value.
 pub(super) type Indexed = (usize, Option<f64>);
 
-/// Reduces values to at most `columns` columns, of which each keeps its smallest and its largest value in
-/// their order. Values that already fit are kept as they are. A column whose values are all unknown stays a
-/// gap.
+/// Reduces values to at most `columns` columns. Each keeps its smallest and its largest value, in their
+/// order. Values that already fit are kept as they are. A column whose values are all unknown stays a gap.
 pub(super) fn reduce(values: &[Option<f64>], columns: usize) -> Vec<Indexed> {
     let known = |value: Option<f64>| value.filter(|value| value.is_finite());
     if columns == 0 || values.len() <= columns * 2 {

@@ -28,7 +28,7 @@ pub struct Times {
     pub start: i64,
     /// The last point.
     pub end: i64,
-    /// Distance of two points.
+    /// Interval between two points.
     pub step: i64,
 }
 
@@ -49,7 +49,7 @@ impl Times {
     }
 }
 
-/// A vertical line at something that happened, such as a release.
+/// A vertical line that marks an event, such as a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimeMark {
     /// Its time in Unix milliseconds.
@@ -78,7 +78,7 @@ pub(super) fn right_axis(out: &mut String, scale: &Scale, unit: Unit, inner: f64
     axis(out, "50", texts, inner);
 }
 
-/// Appends an axis of texts that end at `x`, each with its height as a share.
+/// Appends the labels of an axis, right-aligned at `x`, each with its height as a share.
 pub(super) fn axis(out: &mut String, x: &str, texts: impl Iterator<Item = (f64, String)>, inner: f64) {
     let _ = write!(
         out,
@@ -92,8 +92,8 @@ pub(super) fn axis(out: &mut String, x: &str, texts: impl Iterator<Item = (f64, 
     out.push_str("</svg>");
 }
 
-/// Returns the text of a tick. Decimals that a panel asks for its values would only repeat zeros here, unless
-/// there are few.
+/// Returns the text of a tick. Ticks are round, so decimals would be zeros; only a panel without decimals is
+/// obeyed.
 fn axis_text(value: f64, unit: Unit, decimals: Option<u8>) -> String {
     let unit = if unit == Unit::Age { Unit::Seconds } else { unit };
     let text = value_text(value, unit, decimals.filter(|decimals| *decimals == 0 && value >= 1.0));

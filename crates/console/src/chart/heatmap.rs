@@ -22,11 +22,11 @@ const COLUMNS: usize = 160;
 /// A heat map.
 #[derive(Clone, Debug)]
 pub struct Heatmap {
-    /// Text for those who cannot see it.
+    /// Text alternative for screen readers.
     pub label: String,
     /// Its times.
     pub times: Times,
-    /// The observations since the point before, at each point. Several series are added.
+    /// Observations at each point, since the previous one. Several series are added.
     pub series: Vec<Vec<Option<Arc<Histogram>>>>,
     /// Unit of the observed values.
     pub unit: Unit,
@@ -42,7 +42,7 @@ impl Heatmap {
         let buckets = || self.series.iter().flatten().flatten().flat_map(|histogram| &histogram.buckets);
         let used = || buckets().filter(|(_, count)| *count > 1e-9).map(|(index, _)| *index);
         let (low, high) = (used().min()?, used().max()?);
-        // Rows of half an octave at least, and doubled until they fit.
+        // Each row covers at least half an octave. Rows are doubled until they fit.
         let mut merged = BUCKETS_PER_OCTAVE / 2;
         while (high.div_euclid(merged) - low.div_euclid(merged)) >= ROWS {
             merged *= 2;
@@ -74,7 +74,7 @@ impl Heatmap {
         let mut shades = vec![String::new(); SHADES];
         for (position, count) in cells.iter().enumerate().filter(|(_, count)| **count > 1e-9) {
             let (row, column) = (position / columns, position % columns);
-            // The square root shows that there are some even beside a row with many.
+            // The square root keeps cells with few observations visible beside cells with many.
             let shade = ((count / most).sqrt() * SHADES as f64).ceil() as usize;
             let path = &mut shades[shade.clamp(1, SHADES) - 1];
             let y = inner - (row + 1) as f64 * height;
@@ -106,7 +106,7 @@ impl Heatmap {
     }
 }
 
-/// Returns a number with two significant digits: bounds of buckets are no round numbers.
+/// Returns a number with two significant digits, because bounds of buckets are not round.
 fn rounded(value: f64) -> f64 {
     let factor = 10_f64.powi(1 - value.log10().floor() as i32);
     if factor.is_finite() && factor > 0.0 { (value * factor).round() / factor } else { value }

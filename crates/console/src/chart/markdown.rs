@@ -3,7 +3,7 @@
 
 use super::svg::escape;
 
-/// Converts Markdown to HTML. HTML in the text is shown, never interpreted.
+/// Converts Markdown to HTML. HTML in the text is escaped.
 pub fn html(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len() * 2);
     let mut block = Block::None;

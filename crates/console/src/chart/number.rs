@@ -19,7 +19,7 @@ pub fn value_text(value: f64, unit: Unit, decimals: Option<u8>) -> String {
     let (scaled, suffix) = scaled(value, unit);
     let text = match unit {
         Unit::Age => return words(value),
-        // A fraction of a smaller unit needs no decimals that were meant for the larger one.
+        // The panel's number of decimals applies to its own unit, not to a smaller one.
         Unit::Seconds if suffix != " s" => digits(scaled, None),
         _ => digits(scaled, decimals),
     };
@@ -66,7 +66,7 @@ fn binary(value: f64, suffixes: [&'static str; 5]) -> (f64, &'static str) {
     power.map_or((value, suffixes[0]), |(power, suffix)| (value / 1024_f64.powi(power as i32), suffix))
 }
 
-/// Returns a number with so many decimals, or with three significant digits.
+/// Returns a number with this many decimals, or with three significant digits.
 pub fn digits(value: f64, decimals: Option<u8>) -> String {
     if let Some(decimals) = decimals {
         return without_minus_zero(format!("{value:.*}", usize::from(decimals)));

@@ -25,8 +25,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Fits an axis to values, with about `count` ticks at round values of the unit. `whole` keeps ticks at
-    /// whole numbers.
+    /// Fits an axis to values, with about `count` ticks at round values of the unit. If `whole` is set, ticks
+    /// are whole numbers.
     pub fn fit(
         values: impl Iterator<Item = f64>,
         limits: Limits,
@@ -50,7 +50,7 @@ impl Scale {
         let first = (low / step).floor();
         let last =
             if limits.max.is_some() { (high / step + 1e-9).floor() } else { (high / step - 1e-9).ceil() };
-        // A step is at least a share of the range, so there are few.
+        // The step is at least a fixed share of the range, so the number of ticks is bounded.
         let number = (last - first).clamp(0.0, 100.0) as u32;
         let ticks: Vec<f64> = (0..=number).map(|index| (first + f64::from(index)) * step).collect();
         let ticks = ticks.into_iter().filter(|tick| *tick >= low - step * 1e-9 || limits.min.is_none());
@@ -62,14 +62,14 @@ impl Scale {
         }
     }
 
-    /// Returns the position of a value between 0 at the lower and 1 at the upper end. What lies outside is
-    /// moved to the nearer end.
+    /// Returns the position of a value between 0 at the lower and 1 at the upper end. Values outside are
+    /// clamped.
     pub fn position(&self, value: f64) -> f64 {
         ((value - self.min) / (self.max - self.min)).clamp(0.0, 1.0)
     }
 }
 
-/// Steps of time in seconds that people count in.
+/// Usual steps of time, in seconds.
 const SECONDS: [f64; 14] =
     [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0];
 

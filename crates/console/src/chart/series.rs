@@ -13,8 +13,8 @@ pub struct Series {
     pub color: ColorClass,
     /// Its value at each point.
     pub values: Vec<Option<f64>>,
-    /// Set if it is drawn as a line even if the others are stacked.
+    /// Set if it is a line although the others are stacked.
     pub is_line: bool,
-    /// The unit of its own axis on the right, if it has one.
+    /// Unit of its right axis, if it has one.
     pub right: Option<Unit>,
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// Text with everything escaped that has a meaning in HTML.
+/// Text in which special characters of HTML are escaped.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -18,12 +18,12 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// JSON that can stand in a `script` element: nothing in it can end the element.
+/// JSON for a `script` element, escaped so that it cannot close the element.
 pub(super) fn json_for_script(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned()).replace('<', "\\u003c")
 }
 
-/// Appends a coordinate with one decimal, without what is not needed.
+/// Appends a coordinate with one decimal, without trailing zeros.
 pub(super) fn push_coordinate(out: &mut String, value: f64) {
     let tenths = (value * 10.0).round() as i64;
     if tenths < 0 {

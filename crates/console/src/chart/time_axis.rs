@@ -55,7 +55,7 @@ pub fn ticks(from: i64, until: i64, most: u32) -> Vec<Tick> {
         .collect()
 }
 
-/// Returns a round distance of points, so that a range has at most `most` of them.
+/// Returns a round interval that divides a range into at most `most` points.
 pub fn point_distance(length: i64, most: i64) -> i64 {
     const DISTANCES: [i64; 20] = [
         15 * SECOND,

@@ -18,13 +18,13 @@ use super::time_axis::ticks;
 
 /// Maximum number of columns of a line, each with its smallest and largest value.
 const COLUMNS: usize = 360;
-/// Charts with more lines than this have no areas below them.
+/// Maximum number of lines with a filled area below.
 const AREAS: usize = 4;
 
 /// A chart over time.
 #[derive(Clone, Debug)]
 pub struct TimeChart {
-    /// Text for those who cannot see it.
+    /// Text alternative for screen readers.
     pub label: String,
     /// Its times.
     pub times: Times,
@@ -66,7 +66,7 @@ struct SeriesData<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<Unit>,
     values: Vec<Option<f64>>,
-    /// Distance of each point from the top in pixels.
+    /// Distance of each point from the top, in pixels.
     y: Vec<Option<u16>>,
 }
 
@@ -119,7 +119,7 @@ impl TimeChart {
                 self.series.iter().zip(tops).filter(move |(series, _)| series.right.is_some() == is_right);
             chosen.flat_map(|(_, tops)| tops.iter().flatten().map(|(_, top)| *top))
         };
-        // A threshold just above the data belongs into the picture.
+        // The axis includes a threshold just above the data.
         let highest = values(false).fold(0.0_f64, f64::max);
         let near = self.thresholds.iter().map(|(value, _)| *value).filter(|value| *value <= highest * 2.5);
         let left_values = values(false).chain(near);
@@ -145,7 +145,7 @@ impl TimeChart {
                 let width = WIDTH / (tops.len().max(2) - 1) as f64;
                 out.push_str("<path class=\"bar\" d=\"");
                 for (index, bottom, top) in known(tops).filter(|(_, bottom, top)| top > bottom) {
-                    // A bar ends at its point, because it counts what happened before.
+                    // A bar ends at its point, because it counts the events before it.
                     let left = (x(index) - width * 0.93).max(0.0);
                     push_rectangle(out, left, y(top), (x(index) - left).max(0.1), y(bottom) - y(top));
                 }
@@ -199,7 +199,7 @@ impl TimeChart {
         let _ = write!(out, "<script type=\"application/json\" class=\"data\">{json}</script>");
     }
 
-    /// Returns the share of the width at which a time is.
+    /// Returns the horizontal position of a time as a share of the width.
     pub fn position(&self, at: i64) -> String {
         percent(self.times.share(at))
     }
@@ -258,7 +258,7 @@ impl Line {
                 push_point(&mut out, if position == 0 { 'M' } else { 'L' }, *x, *y);
             }
             if run.len() == 1 {
-                // With round ends this is a dot.
+                // Round line caps turn this into a dot.
                 out.push_str("h0");
             }
         }

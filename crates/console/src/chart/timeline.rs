@@ -9,7 +9,7 @@ use super::time_axis::ticks;
 
 /// Height of a row in pixels.
 const ROW: f64 = 30.0;
-/// A stripe that covers less than this share of the width has no text.
+/// Smallest share of the width at which a stripe has text.
 const TEXT_FROM: f64 = 0.08;
 
 /// A state of a series: its text and its color.
@@ -18,7 +18,7 @@ pub type State = Option<(String, ColorClass)>;
 /// States over time.
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    /// Text for those who cannot see it.
+    /// Text alternative for screen readers.
     pub label: String,
     /// Its times.
     pub times: Times,
@@ -69,7 +69,7 @@ impl Timeline {
         out
     }
 
-    /// Returns where a point begins: half a step before it.
+    /// Returns the left edge of a point, half a step before it.
     fn left(&self, index: usize) -> f64 {
         ((index as f64 - 0.5) / (self.times.count().max(2) - 1) as f64).clamp(0.0, 1.0)
     }

@@ -10,7 +10,7 @@ use super::row::{Row, Values};
 use super::sum::Sum;
 use crate::store::metrics::{Labels, STALE, is_stale};
 
-/// Groups of series and what was added to them.
+/// Groups of series, with their intermediate results.
 pub(super) struct Groups<'a> {
     aggregation: Aggregation,
     by: &'a [String],
@@ -24,7 +24,7 @@ enum Group {
     Sum(Vec<Option<Sum>>, Vec<Option<HistogramSum>>),
     /// Minimum, maximum or count.
     Number(Vec<f64>),
-    /// The largest values with the position of their series, by falling values.
+    /// The largest values with the positions of their series, in descending order.
     Largest(Vec<Vec<(f64, usize)>>, Vec<Labels>),
 }
 
@@ -33,7 +33,7 @@ impl<'a> Groups<'a> {
         Self { aggregation, by, steps, positions: HashMap::new(), groups: Vec::new() }
     }
 
-    /// Returns the memory that the groups take, in numbers.
+    /// Returns the memory of the groups, in units of one number.
     pub(super) fn size(&self) -> usize {
         self.groups.len() * self.steps * 2
     }

@@ -53,7 +53,7 @@ pub(super) fn combine(
         (Value::Scalar(numbers), Value::Rows(rows)) => {
             Ok(Value::Rows(with_scalar(rows, &numbers, |sample, number| {
                 let result = apply(Sample::Number(number), operator, sample.clone())?;
-                // A comparison keeps the series, also on the right.
+                // A comparison returns the series unchanged, also if it is the right operand.
                 Some(if operator.compares() { sample } else { result })
             })))
         }
@@ -141,7 +141,7 @@ fn key(labels: &Labels, on: Option<&[String]>) -> Labels {
     on.map_or_else(|| labels.clone(), |on| labels.only(on))
 }
 
-/// Rows by the labels by which they match.
+/// Rows by their matching labels.
 struct Matches<'a>(HashMap<Labels, Vec<&'a Row>>);
 
 impl<'a> Matches<'a> {
@@ -157,7 +157,7 @@ impl<'a> Matches<'a> {
         self.0.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// Keeps what has a match (`and`) or what has none (`unless`).
+    /// Keeps the series with a match (`and`) or without one (`unless`).
     fn restrict(&self, rows: Vec<Row>, operator: Operator, on: Option<&[String]>) -> Vec<Row> {
         let expected = operator == Operator::And;
         let restricted = rows.into_iter().filter_map(|mut row| {
@@ -172,7 +172,7 @@ impl<'a> Matches<'a> {
     }
 }
 
-/// Applies an operator to each two samples that match.
+/// Applies an operator to each pair of matching samples.
 fn pairs(
     left: &[Row],
     operator: Operator,
@@ -209,7 +209,7 @@ fn pairs(
 /// Returns the only sample of some rows at a step.
 ///
 /// # Errors
-/// Fails if there are several and that matters.
+/// Fails if there are several samples and the operator needs one.
 fn only(
     rows: &[&Row],
     step: usize,

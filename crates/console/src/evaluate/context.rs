@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Refusal;
 
-/// Largest number of steps of one evaluation, as in Prometheus.
+/// Maximum number of steps of one evaluation, as in Prometheus.
 const MOST_STEPS: i64 = 11_000;
 
 /// Grafana's lower bound for the window of rates, in samples.
@@ -15,14 +15,14 @@ const FEWEST_SAMPLES_OF_RATE: u32 = 4;
 pub struct Range {
     /// The first time.
     pub start: i64,
-    /// The last time is the last step that is not after it.
+    /// End of the range. The last step is at or before it.
     pub end: i64,
-    /// The distance of two times; irrelevant if start and end are equal.
+    /// Interval between two steps; irrelevant if start and end are equal.
     pub step: i64,
 }
 
 impl Range {
-    /// Returns the range of one time only.
+    /// Returns a range that is one time.
     pub fn instant(at: i64) -> Self {
         Self { start: at, end: at, step: 1 }
     }
@@ -53,14 +53,14 @@ impl Range {
 pub struct Context<'a> {
     /// The times of the evaluation.
     pub range: Range,
-    /// Grafana's `$__interval`: the distance of two points of a panel.
+    /// Grafana's `$__interval`: the interval between two points of a panel.
     pub interval: Duration,
     /// Grafana's `$__rate_interval`.
     pub rate_interval: Duration,
     /// Grafana's `$__range`.
     pub whole_range: Duration,
-    /// Returns the regular expression that stands for a variable of the dashboard. A variable
-    /// without a value matches everything.
+    /// Returns the regular expression that replaces a variable of the dashboard. A variable without a value
+    /// matches everything.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
 }
 

@@ -14,12 +14,12 @@ use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE, Seri
 /// Maximum age of the newest sample of a series, in milliseconds.
 const LOOKBACK: i64 = 5 * 60 * 1000;
 
-/// The largest size of intermediate results, in numbers of eight bytes.
+/// Maximum size of intermediate results, in numbers of eight bytes each.
 const LARGEST: usize = 4 << 20;
 
 /// Evaluates an expression at each step of the context's range.
 ///
-/// The results are sorted by their labels. A number has one result without labels.
+/// The results are sorted by their labels. A scalar is one result without labels.
 ///
 /// # Errors
 /// Fails if the expression cannot be answered exactly, or not in bounded memory.
@@ -58,14 +58,14 @@ pub fn evaluate_at<S: MetricSource>(
     Ok(results.into_iter().filter_map(value).collect())
 }
 
-/// Receives one series after the other.
+/// Callback for each series.
 type Visit<'v> = &'v mut dyn FnMut(Row) -> Result<(), Refusal>;
 
 struct Engine<'a, S> {
     source: &'a S,
     context: &'a Context<'a>,
     steps: usize,
-    /// Memory that intermediate results may still take, in numbers.
+    /// Memory left for intermediate results, in numbers.
     left: usize,
 }
 
@@ -182,7 +182,7 @@ impl<S: MetricSource> Engine<'_, S> {
         let series = select(self.source, selection, self.context)?;
         let mut windows = self.windows(selection, self.length(window)?);
         if function == RangeFunction::Rate && window == Length::RateInterval {
-            // Grafana's window follows from the resolution, which is coarser for older samples.
+            // Grafana derives the window from the resolution, which is coarser for older samples.
             let rolled_up = windows.whole().after;
             if series.iter().any(|series| self.source.complete_since(*series) > rolled_up) {
                 windows.length = windows.length.max(samples::SHORTEST_ROLLED_UP);
@@ -249,7 +249,7 @@ impl<S: MetricSource> Engine<'_, S> {
     }
 }
 
-/// Takes a number out of each histogram.
+/// Returns one number for each histogram.
 fn taken_out(function: HistogramFunction, row: Row, visit: Visit<'_>) -> Result<(), Refusal> {
     let histograms = match row.values {
         Values::Histograms(histograms) => histograms,

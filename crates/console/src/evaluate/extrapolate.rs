@@ -6,8 +6,8 @@ use super::histogram::{Histogram, change, is_reset};
 use super::row::Values;
 use super::windows::{Window, Windows, seconds};
 
-/// A window of which samples are further away from its edge than this many average distances is not
-/// covered by them.
+/// If the nearest sample is further from an edge of the window than this many average intervals, the window
+/// is not extrapolated to the edge.
 const COVERED: f64 = 1.1;
 
 /// Returns the increase of a counter within each window, per second if `per_second` is set.
@@ -59,9 +59,9 @@ fn within<'a>(resets: &'a [usize], inside: &std::ops::Range<usize>) -> impl Iter
 
 /// Returns the factor from the increase between two samples to that within the window.
 ///
-/// The increase is extended to an edge of the window if the sample next to it is about as close as
-/// samples are to each other, and by half of their distance otherwise. It is not extended to before
-/// the counter was zero: `before` is its first value relative to the increase, if that counts.
+/// The increase is extended to an edge of the window if the sample next to it is about one sample interval
+/// away or less, and otherwise by half an interval. It is not extended to before the counter was zero:
+/// `before` is its first value relative to the increase, for counters.
 fn factor(samples: (i64, i64), count: usize, window: Window, before: Option<f64>) -> f64 {
     let (first, last) = samples;
     let sampled = seconds(last - first);

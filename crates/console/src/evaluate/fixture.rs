@@ -1,4 +1,4 @@
-//! A plain source of series for tests.
+//! A simple source of series for tests.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ impl Fixture {
         self.series.push((name.to_owned(), labels, Points::Numbers(points)));
     }
 
-    /// Adds numbers at the same distance, beginning at time zero.
+    /// Adds numbers at equal intervals, from time zero.
     pub(crate) fn every(&mut self, step: i64, name: &str, labels: Labels, values: &[f64]) {
         let times = (0_i64..).map(|position| position * step);
         self.numbers(name, labels, times.zip(values.iter().copied()).collect());

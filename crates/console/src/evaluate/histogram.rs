@@ -4,11 +4,11 @@ use super::sum::Sum;
 
 pub(super) use crate::store::metrics::Histogram;
 
-/// The largest absolute value that counts as zero. OTLP does not transmit it, and Prometheus assumes
-/// this one.
+/// The largest absolute value that counts as zero. OTLP does not transmit it; this is what Prometheus
+/// assumes.
 const ZERO_THRESHOLD: f64 = 1e-128;
 
-/// Returns whether a counter of observations began anew between two samples: a count is smaller.
+/// Returns whether a histogram was reset between two samples: one of its counts fell.
 pub(super) fn is_reset(before: &Histogram, after: &Histogram) -> bool {
     if after.count < before.count || after.zero_count < before.zero_count {
         return true;
@@ -39,7 +39,7 @@ pub(super) fn change<'a>(
     change
 }
 
-/// Returns the count and the sum only.
+/// Returns the histogram without its buckets.
 pub(super) fn without_buckets(histogram: &Histogram) -> Histogram {
     Histogram { buckets: Vec::new(), ..*histogram }
 }
@@ -64,7 +64,7 @@ impl Histogram {
         self.each_number(|number| *number *= factor);
     }
 
-    /// Divides all counts and the sum. A division by zero leaves no buckets.
+    /// Divides all counts and the sum. Division by zero removes all buckets.
     pub(super) fn divide(&mut self, divisor: f64) {
         self.each_number(|number| *number /= divisor);
         if divisor == 0.0 {
@@ -92,15 +92,15 @@ impl Histogram {
             && self.buckets.iter().zip(&other.buckets).all(|(a, b)| a.0 == b.0 && same(a.1, b.1))
     }
 
-    /// Returns the lower and the upper bound of the bucket of observations of zero.
+    /// Returns the bounds of the zero bucket.
     pub(super) fn zero_bounds(&self) -> (f64, f64) {
-        // As all other observations are positive, those of zero are not negative either.
+        // The lower bound is zero, because no observation is negative.
         let lower = if self.buckets.is_empty() { -ZERO_THRESHOLD } else { 0.0 };
         (lower, ZERO_THRESHOLD)
     }
 }
 
-/// Combines the counts of all buckets that one or the other side has.
+/// Combines the counts of all buckets of either side.
 fn merge<A: Copy, B: Copy, C>(
     left: &[(i32, A)],
     right: &[(i32, B)],

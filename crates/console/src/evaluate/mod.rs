@@ -1,10 +1,10 @@
 //! Evaluation of the expressions of panels and rules over stored series, with the semantics of
 //! Prometheus 3.14.
 //!
-//! An expression is evaluated for all steps of a range at once. Each selected series is read once,
-//! windows advance along its samples, and an aggregation consumes one series after the other, so
-//! memory depends on the result and not on the number of series. What cannot be answered as
-//! Prometheus would is a [`Refusal`].
+//! An expression is evaluated for all steps of a range at once. Each selected series is read once, windows
+//! advance along its samples, and an aggregation consumes one series after the other, so memory depends on
+//! the result and not on the number of series. If the result would differ from that of Prometheus, evaluation
+//! returns a [`Refusal`].
 
 mod aggregate;
 mod combine;

@@ -46,8 +46,8 @@ pub(super) fn numbers(function: RangeFunction, points: &[Number], windows: &Wind
     Values::Numbers(result)
 }
 
-/// Evaluates a function of histograms for each window. Functions that are not defined for
-/// histograms have no result.
+/// Evaluates a function of histograms for each window. Functions that are not defined for histograms return
+/// nothing.
 pub(super) fn histograms(
     function: RangeFunction,
     points: &[(i64, Arc<Histogram>)],
@@ -99,7 +99,7 @@ pub(super) fn number(count: usize) -> f64 {
     count as f64
 }
 
-/// Returns the value that comes before all others. NaN comes last.
+/// Returns the initial value, which any other value replaces. NaN comes last.
 pub(super) fn extreme(values: impl IntoIterator<Item = f64>, comes_before: impl Fn(f64, f64) -> bool) -> f64 {
     values
         .into_iter()

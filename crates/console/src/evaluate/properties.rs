@@ -14,7 +14,7 @@ use crate::store::metrics::{Histogram, Labels, STALE};
 
 const SECOND: i64 = 1000;
 
-/// Samples of one series: the distance to the one before, and the value.
+/// Samples of one series: the time since the previous one, and the value.
 fn numbers() -> impl Strategy<Value = Vec<(i64, f64)>> {
     let value = prop_oneof![
         20 => (0_i32..50).prop_map(f64::from),
@@ -34,7 +34,7 @@ fn histograms() -> impl Strategy<Value = Vec<(i64, Histogram)>> {
         Histogram { count, sum: count * 1.5, zero_count, buckets: buckets.into_iter().collect() }
     });
     let distance = prop_oneof![8 => Just(15 * SECOND), 1 => 1_i64..400 * SECOND];
-    // The observations since the sample before; a restart forgets all.
+    // Observations since the previous sample; a restart resets them.
     let samples = prop::collection::vec((distance, (histogram, prop::bool::weighted(0.1))), 0..40);
     samples.prop_map(|samples| {
         let mut total = Histogram::default();
@@ -235,7 +235,7 @@ proptest! {
             prop_assert!(value <= larger, "{value} {larger}");
             if value > 1e-100 {
                 let below = 1.0 - fraction_above(value, histogram);
-                // Between two buckets every value has the same share below it.
+                // All values between two buckets have the same share below them.
                 let next = 1.0 - fraction_above(value * (1.0 + 1e-9), histogram);
                 prop_assert!(below <= share + 1e-6 && share <= next + 1e-6, "{share} {below} {next}");
             }

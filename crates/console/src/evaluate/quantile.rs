@@ -29,8 +29,8 @@ impl Bucket {
         }
     }
 
-    /// Returns the share of the bucket's observations that are below a value: zero or less if none
-    /// can be, one or more if all are.
+    /// Returns the share of the bucket's observations below a value: zero or less below the bucket, one or
+    /// more above it.
     fn share_below(self, value: f64, histogram: &Histogram) -> f64 {
         match self {
             Self::Zero(_) => {
@@ -61,7 +61,7 @@ pub(super) fn quantile(quantile: f64, histogram: &Histogram) -> f64 {
     if histogram.count == 0.0 || quantile.is_nan() {
         return f64::NAN;
     }
-    // Observations of NaN are in no bucket, so only counting from below is right then.
+    // NaN observations are in the total but in no bucket, so counting down from the total would be wrong.
     if histogram.sum.is_nan() || quantile < 0.5 {
         let rank = quantile * histogram.count;
         find(buckets(histogram), rank, histogram, |bucket, count| rank - (count - bucket.count()))

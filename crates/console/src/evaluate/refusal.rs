@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::store::metrics::Labels;
 
-/// Says why an expression cannot be answered exactly.
+/// Reason why an expression cannot be answered exactly.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// The range has no step.
@@ -50,13 +50,13 @@ pub enum Refusal {
         /// Name of the label with the pattern.
         label: String,
     },
-    /// Buckets are series of their own.
+    /// The query reads buckets of a classic histogram, which are separate series.
     #[error("Quantiles of histograms with a label \"le\" are not supported, only native histograms.")]
     ClassicHistogram,
-    /// A number stands where series are needed, or the other way round.
+    /// A scalar is used where series are needed, or vice versa.
     #[error("The expression uses a number where it needs series.")]
     NotSeries,
-    /// Two numbers are compared, which filters nothing.
+    /// Two scalars are compared, which filters nothing.
     #[error("The expression compares two numbers, which has no result.")]
     NotComparable,
 }

@@ -7,13 +7,13 @@ use crate::store::metrics::{Histogram, Labels};
 /// One series of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultSeries {
-    /// Labels that no other series of the result with the same kind of values has.
+    /// Labels, unique among the series of the result with the same kind of values.
     pub labels: Labels,
     /// One value for each step of the range.
     pub values: ResultValues,
 }
 
-/// The values of a series at each step, if there is one.
+/// Values of a series, one for each step that has one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResultValues {
     /// Numbers.

@@ -61,7 +61,7 @@ impl Values {
         }
     }
 
-    /// Returns the memory that the values take, in numbers.
+    /// Returns the memory of the values, in units of one number.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Numbers(numbers) => numbers.len(),

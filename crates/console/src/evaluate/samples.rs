@@ -10,7 +10,7 @@ use super::windows::{Windows, seconds};
 use super::{Refusal, extrapolate, over_time};
 use crate::store::metrics::{Histogram, Points, is_stale};
 
-/// Shortest window of rolled-up data, in milliseconds: two of its samples.
+/// Shortest window of rolled-up data, in milliseconds: it contains two samples.
 pub(super) const SHORTEST_ROLLED_UP: i64 = 10 * 60 * 1000;
 
 /// Returns the newest sample of each window.
@@ -20,7 +20,7 @@ pub(super) fn newest(points: &Points, windows: &Windows) -> Values {
             let mut numbers = Values::no_numbers(windows.steps);
             windows.for_each(points, |step, _, inside| {
                 if let Some((_, number)) = points[inside].last() {
-                    // A mark of the end has no value, and so has the result.
+                    // At a mark of the end the result has no value.
                     numbers[step] = *number;
                 }
             });
@@ -68,10 +68,10 @@ fn is_mark(histogram: &Histogram) -> bool {
     is_stale(histogram.sum)
 }
 
-/// Checks that a function can be answered although samples before a time were rolled up.
+/// Checks that a function is exact although samples before a time were rolled up.
 ///
-/// Rolled-up samples are what a scrape every five minutes would have seen, so levels and increases
-/// are right if the window has at least two of them. Numbers of samples are not.
+/// Rolled-up samples equal those of a scrape every five minutes, so levels and increases are right if the
+/// window has at least two. Counts of samples are not.
 pub(super) fn check_resolution(
     function: RangeFunction,
     points: &Points,

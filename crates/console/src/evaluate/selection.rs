@@ -9,7 +9,7 @@ use crate::store::metrics::{Labels, MetricSource, SeriesId};
 /// Regular expressions come from URLs, so their size is limited.
 const LARGEST_PATTERN: usize = 1 << 18;
 
-/// Stands for a variable without a value.
+/// Replaces a variable without a value.
 const ANYTHING: &str = ".*";
 
 /// Returns the series of a selection.
@@ -31,8 +31,8 @@ pub(super) fn select(
     Ok(series)
 }
 
-/// Returns the labels of the series that `absent_over_time` returns: those that have to be equal to
-/// one value. A further condition on the same label removes it, as in Prometheus.
+/// Returns the labels of the series that `absent_over_time` returns: those of the equality conditions. A
+/// further condition on the same label removes it, as in Prometheus.
 pub(super) fn labels_of_absent(selection: &Selection) -> Labels {
     let mut labels = Labels::default();
     let mut seen = Vec::new();

@@ -8,7 +8,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Begins with one value.
+    /// Starts with one value.
     pub(super) fn of(value: f64) -> Self {
         Self { sum: value, rest: 0.0 }
     }
@@ -29,7 +29,7 @@ impl Sum {
         if self.sum.is_infinite() { self.sum } else { self.sum + self.rest }
     }
 
-    /// Returns the sum even if the rest belongs to an infinite one.
+    /// Returns the sum with its compensation, also if the sum is infinite.
     pub(super) fn total(self) -> f64 {
         self.sum + self.rest
     }

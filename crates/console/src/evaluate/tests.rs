@@ -116,11 +116,11 @@ fn increases_are_extended_to_the_window_but_not_below_zero() {
     // Samples at 15, 30, 45 and 60 s, within (0, 60]: 30 in 45 s, extended to 60 s.
     assert!((value("m", RangeFunction::Increase) - 40.0).abs() < 1e-12);
     assert!((value("m", RangeFunction::Rate) - 40.0 / 60.0).abs() < 1e-12);
-    // 11 is reached in 16.5 s, which is longer than the 15 s.
+    // The counter would have been zero 16.5 s before its first sample, which is before the window.
     assert!((value("young", RangeFunction::Increase) - 40.0).abs() < 1e-12);
     // 110 → 5 is an increase by 5.
     assert!((value("reset", RangeFunction::Increase) - 25.0 * 60.0 / 45.0).abs() < 1e-12);
-    // Half of five seconds at both sides.
+    // Extended by half of five seconds on both sides.
     assert!((value("sparse", RangeFunction::Increase) - 30.0).abs() < 1e-12);
     // A counter that was zero is not extended to before.
     assert!((value("one", RangeFunction::Increase) - 5.0).abs() < 1e-12);
@@ -211,7 +211,7 @@ fn ambiguous_matches_are_refused() {
     let (many, one) = (instant("m"), instant("errors"));
     assert_eq!(refused(&many.clone().binary_on(Operator::DividedBy, by_route(), one.clone())), ambiguous);
     assert_eq!(refused(&one.clone().binary_on(Operator::DividedBy, by_route(), many.clone())), ambiguous);
-    // Nothing matches what is not there.
+    // A missing series matches nothing.
     assert!(
         at(&source, &instant("none").binary_on(Operator::Plus, by_route(), many.clone()), MINUTE).is_empty()
     );
@@ -302,7 +302,7 @@ fn increases_of_histograms_notice_resets_by_buckets() {
     let buckets: Vec<_> =
         found.buckets.iter().map(|(index, count)| (*index, (count / factor).round())).collect();
     assert_eq!(buckets, [(0, 26.0), (8, 2.0), (16, 2.0)]);
-    // Numbers are ignored by functions of histograms, and cannot be added to them.
+    // Histogram functions ignore numbers, and numbers cannot be added to histograms.
     let total = increase.clone().aggregate(Aggregation::Sum, names(&["route"]));
     let counts = total.clone().histogram(HistogramFunction::Count);
     assert_eq!(at(&source, &counts, 45_000), ["route=a 40", "route=b 40"]);

@@ -2,7 +2,7 @@
 
 use super::Range;
 
-/// The time of a window: after one time, until and including another.
+/// A window of time, open at the start and closed at the end.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
     pub(super) after: i64,
@@ -42,7 +42,7 @@ impl Windows {
         Window { after: until.saturating_sub(self.length), until }
     }
 
-    /// Returns the time that covers all windows.
+    /// Returns the range that covers all windows.
     pub(super) fn whole(&self) -> Window {
         Window { after: self.window(0).after, until: self.window(self.steps - 1).until }
     }

@@ -1,4 +1,4 @@
-//! Positions at which reading begins at the start.
+//! Positions in the log files from which to read after a start.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use super::cutter::LONGEST_LINE;
 use crate::store::lines::LineParser;
 
-/// Number of lines of each file whose times are looked at.
+/// Number of lines sampled in each file.
 const SAMPLES: u64 = 64;
-/// Bytes within which a line usually ends.
+/// Usual maximum length of a line in bytes.
 const USUAL: usize = 8 << 10;
 
 /// A line at a place of a file.
@@ -22,8 +22,8 @@ struct Sample {
     length: u64,
 }
 
-/// Returns the positions in files from which on the newest lines, `bytes` in all files together, can
-/// be read. All files begin at about the same time. Files without a position are read from the start.
+/// Returns the positions in files from which to read the newest lines, `bytes` in all files together. Reading
+/// starts at about the same time of the log in all files. Files without a position are read from the start.
 pub(super) fn offsets(files: &[(PathBuf, Metadata)], bytes: u64) -> HashMap<PathBuf, u64> {
     let total: u64 = files.iter().map(|(_, metadata)| metadata.len()).sum();
     if total <= bytes {
@@ -32,7 +32,7 @@ pub(super) fn offsets(files: &[(PathBuf, Metadata)], bytes: u64) -> HashMap<Path
     let mut parser = LineParser::default();
     let mut samples = Vec::new();
     for (file, (path, metadata)) in files.iter().enumerate() {
-        // A file that cannot be read is reported when its lines are.
+        // An unreadable file is reported later, when its lines are read.
         let _ = sample(file, path, metadata.len(), &mut parser, &mut samples);
     }
     samples.sort_by_key(|sample| std::cmp::Reverse(sample.at));
@@ -73,7 +73,7 @@ fn sample(
     Ok(())
 }
 
-/// Returns the start and the time of the first line that begins at a position or after it.
+/// Returns the position and the time of the first line that begins at or after a position.
 fn line_after(
     file: &mut File,
     position: u64,
@@ -98,7 +98,7 @@ fn line_after(
     Ok(None)
 }
 
-/// Returns the position after the last whole line.
+/// Returns the end of the last complete line.
 fn end_of_lines(path: &Path, size: u64) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let from = size.saturating_sub(LONGEST_LINE as u64);

@@ -23,7 +23,7 @@ impl Batch {
         }
     }
 
-    /// Returns whether there is nothing in it.
+    /// Returns whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.refused.is_empty()
     }
@@ -38,7 +38,7 @@ pub struct FollowedFile {
     pub size: u64,
     /// Position in bytes at which reading began.
     pub begun_at: u64,
-    /// Position in bytes up to which it was read.
+    /// Position in bytes that was reached.
     pub read: u64,
 }
 
@@ -49,6 +49,6 @@ pub struct FollowStatus {
     pub files: Vec<FollowedFile>,
     /// Files and directories that cannot be read, with the reason.
     pub problems: Vec<(PathBuf, String)>,
-    /// If true, the lines that were there at the start have been read.
+    /// Set once the lines that existed at the start have been read.
     pub is_caught_up: bool,
 }

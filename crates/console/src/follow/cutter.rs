@@ -1,9 +1,9 @@
-//! Lines from pieces of a file.
+//! Splits a file, read in chunks, into lines.
 
 /// Maximum length of a line in bytes.
 pub(super) const LONGEST_LINE: usize = 256 << 10;
 
-/// Cuts pieces of a file into lines. It keeps a line's beginning until its end has been read.
+/// Splits chunks of a file into lines. Buffers an incomplete line until its end has been read.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
     partial: Vec<u8>,
@@ -19,17 +19,17 @@ pub(super) enum Cut<'a> {
 }
 
 impl Cutter {
-    /// Returns the number of bytes of an unfinished line that is kept.
+    /// Returns the number of buffered bytes.
     pub(super) fn pending(&self) -> usize {
         self.partial.len()
     }
 
-    /// Takes back the last bytes of the unfinished line, because the writer removed them.
+    /// Drops the last bytes of the buffered line, because the writer removed them.
     pub(super) fn take_back(&mut self, bytes: usize) {
         self.partial.truncate(self.partial.len().saturating_sub(bytes));
     }
 
-    /// Adds a piece and passes the lines that it completes to `each`. Empty lines are left out.
+    /// Adds a chunk and passes the lines that it completes to `each`. Skips empty lines.
     pub(super) fn add(&mut self, mut piece: &[u8], mut each: impl FnMut(Cut<'_>)) {
         while let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&piece[..end], &piece[end + 1..]);

@@ -11,17 +11,17 @@ use crate::store::lines::LineParser;
 
 /// Number of lines after which a batch is delivered.
 const LINES_OF_BATCH: usize = 1000;
-/// Number of files that stay open while they do not grow.
+/// Maximum number of open files that do not grow.
 const MOST_OPEN: usize = 64;
 /// Maximum number of files that are followed.
 const MOST_FILES: usize = 256;
 
-/// Follows log files and their rotated predecessors. It remembers nothing on disk: after a restart,
-/// the newest lines are read again.
+/// Follows log files and their rotated predecessors. It stores nothing on disk: after a restart, it reads the
+/// newest lines again.
 #[derive(Debug)]
 pub struct Follower {
     patterns: Vec<Pattern>,
-    /// Bytes of the newest lines that are read at the start.
+    /// Bytes of the newest lines to read at the start.
     backlog: u64,
     files: HashMap<Identity, Tailed>,
     parser: LineParser,
@@ -116,8 +116,8 @@ impl Follower {
         files
     }
 
-    /// Reads all files to their ends. Lines are delivered when no file can have an older one, as far
-    /// as each file is in the order of time.
+    /// Reads all files to their ends. A line is delivered once no file can have an older one, provided that
+    /// each file is in chronological order.
     fn read_all(&mut self, deliver: &mut dyn FnMut(Batch)) {
         let mut batch = Batch::default();
         loop {
@@ -128,7 +128,7 @@ impl Follower {
                         self.problems.insert(file.path().to_path_buf(), error.to_string());
                     }
                 }
-                // The newest and not the last one, because a clock may have been set back.
+                // The newest time, not that of the last line, because a clock may have been set back.
                 if file.has_more() {
                     let newest = file.lines.iter().map(|line| line.at).max();
                     until = newest.unwrap_or(until).min(until);
@@ -151,7 +151,7 @@ impl Follower {
         }
     }
 
-    /// Returns the files that are followed and what cannot be read.
+    /// Returns the followed files, and the errors of unreadable ones.
     pub fn status(&self) -> FollowStatus {
         let mut files: Vec<_> = self.files.values().map(Tailed::describe).collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -1,7 +1,7 @@
 //! Tail of log files.
 //!
-//! The files are the durable copy of the lines, so nothing is remembered on disk: a start reads the
-//! newest lines again, as far as they fit into memory.
+//! The files are the durable copy of the lines. The console stores no lines on disk; after a start it reads
+//! the newest ones again, as many as fit into memory.
 
 mod backlog;
 mod batch;

@@ -20,7 +20,7 @@ enum Name {
     Wild { start: String, end: String },
 }
 
-/// A text is no pattern.
+/// The text is not a pattern.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} names no log files: give a file such as /var/log/socialize/api.jsonl, or a pattern with one * \
@@ -79,7 +79,7 @@ impl Pattern {
     }
 }
 
-/// Returns whether a text is what the application inserts into the name of a file that it rotates.
+/// Returns whether a text is the number that the application inserts into the name of a rotated file.
 fn is_number_of_rotation(text: &str) -> bool {
     text.strip_prefix('.')
         .is_some_and(|digits| digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit()))

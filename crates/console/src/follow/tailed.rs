@@ -10,12 +10,12 @@ use super::batch::{Batch, FollowedFile};
 use super::cutter::{Cut, Cutter};
 use crate::store::lines::{Line, LineParser, LineRefusal};
 
-/// Bytes that are read at once.
+/// Size of one read in bytes.
 const PIECE: usize = 64 << 10;
-/// Bytes at the beginning of a file by which it is recognized. A line begins with its time in
+/// Number of bytes at the beginning of a file that identify it. They contain the time of the first line in
 /// microseconds.
 const BEGINNING: usize = 64;
-/// Number of polls without growth after which a file is closed.
+/// Number of polls without growth before a file is closed.
 const QUIET_POLLS: u32 = 40;
 
 /// Device and inode, which stay the same when a file is renamed.
@@ -34,7 +34,7 @@ pub(super) struct Tailed {
     identity: Identity,
     path: PathBuf,
     file: Option<File>,
-    /// First bytes of the file. The system gives the inode of a deleted file to a new one.
+    /// First bytes of the file. Needed because the system gives the inode of a deleted file to a new one.
     beginning: Vec<u8>,
     begun_at: u64,
     offset: u64,
@@ -46,7 +46,7 @@ pub(super) struct Tailed {
 }
 
 impl Tailed {
-    /// Begins to follow a file at a position at which a line begins.
+    /// Starts to follow a file at a position where a line begins.
     pub(super) fn new(identity: Identity, path: &Path, offset: u64) -> Self {
         Self {
             identity,
@@ -66,7 +66,7 @@ impl Tailed {
         &self.path
     }
 
-    /// Takes note of the file's path and size. A file that became smaller was truncated.
+    /// Updates the file's path and size. A file that became smaller was truncated.
     pub(super) fn seen(&mut self, path: &Path, size: u64) {
         if self.path != path {
             self.path = path.to_path_buf();
@@ -74,8 +74,7 @@ impl Tailed {
         self.resized(size);
     }
 
-    /// Takes note of the size of a file that is no longer at a path of the patterns, but may still be
-    /// written.
+    /// Updates the size of a file that matches no pattern any more but may still be written.
     pub(super) fn unseen(&mut self) {
         if let Some(metadata) = self.file.as_ref().and_then(|file| file.metadata().ok()) {
             self.resized(metadata.len());
@@ -112,12 +111,12 @@ impl Tailed {
         self.beginning.clear();
     }
 
-    /// Returns whether a file that is at no path of the patterns needs not be followed any more.
+    /// Returns whether a file that matches no pattern can be dropped.
     pub(super) fn is_over(&self) -> bool {
         self.file.is_none() && self.lines.is_empty()
     }
 
-    /// Returns whether there is something to read.
+    /// Returns whether the file has unread bytes.
     pub(super) fn has_more(&self) -> bool {
         self.offset < self.size
     }
@@ -169,8 +168,8 @@ impl Tailed {
         Ok(())
     }
 
-    /// Opens the file, and begins anew if it is another than the one that was read before. Returns
-    /// `None` if the file was renamed just now: the next poll sees its new path.
+    /// Opens the file. Starts at its beginning if it is not the file that was read before. Returns `None` if
+    /// the file was renamed just now: the next poll sees its new path.
     fn open(&mut self) -> io::Result<Option<File>> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
