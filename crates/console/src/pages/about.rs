@@ -1,5 +1,5 @@
-//! The console itself: what it keeps and since when, how much of its bounds it uses, what it dropped, and what
-//! reports to it.
+//! The page About: the kept data and its age, the use of the bounds, dropped data, and the processes that
+//! report.
 
 use askama::Template;
 use axum::Router;
@@ -34,7 +34,7 @@ struct About {
     endpoint: String,
 }
 
-/// A kind of data that is kept.
+/// A kind of stored data.
 struct Kept {
     name: &'static str,
     amount: String,
@@ -43,7 +43,7 @@ struct Kept {
     note: String,
 }
 
-/// Use of a bound.
+/// Usage of one bound.
 struct Meter {
     name: &'static str,
     text: String,
@@ -52,7 +52,7 @@ struct Meter {
     is_full: bool,
 }
 
-/// A log file that is followed.
+/// A followed log file.
 struct File {
     path: String,
     size: String,
@@ -234,7 +234,7 @@ fn files_note(patterns: &[String], followed: &FollowStatus) -> String {
     }
 }
 
-/// Returns the resident memory of this process in bytes. It is known on Linux only.
+/// Returns the resident memory of this process in bytes. Only available on Linux.
 fn resident_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

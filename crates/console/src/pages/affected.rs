@@ -1,5 +1,5 @@
-//! Who is affected by a failing route, or by what an alert is about: users and organizations, counted from
-//! lines. Metrics have no ids, so only lines can tell.
+//! The page Who is affected: users and organizations that met a failure, counted from log lines. Metrics have
+//! no ids, so they cannot answer this.
 
 use askama::Template;
 use axum::Router;
@@ -17,7 +17,7 @@ use super::{answer, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Groups, Search};
 
-/// Number of ids that are listed.
+/// Number of listed ids.
 const MOST: usize = 20;
 
 /// Fields that identify who is affected: name, singular noun, heading.
@@ -26,7 +26,7 @@ const WHO: [(&str, &str, &str); 3] = [
     ("user.id", "user", "Users"),
     ("workspace.id", "workspace", "Workspaces"),
 ];
-/// Fields that say what they met: name and heading.
+/// Fields that describe the failure: name and heading.
 const WHAT: [(&str, &str); 4] =
     [("http.route", "Routes"), ("error.type", "Errors"), ("error.cause", "Causes"), ("job.kind", "Jobs")];
 
@@ -119,7 +119,7 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     })
 }
 
-/// Returns the least level that is counted. Without any other condition than a route, failed requests are meant.
+/// Returns the lowest level to count. If the only condition is a route, it counts failed requests.
 fn least_level(filter: &mut LogFilter) -> Option<Level> {
     let route_only = LogFilter { routes: filter.routes.clone(), ..LogFilter::default() };
     if *filter == route_only {
@@ -181,7 +181,7 @@ fn sentence(total: u64, who: &[Groups; 3], condition: &str, range: &str) -> Stri
     )
 }
 
-/// Returns how many lines name nobody, because requests without a session have no user.
+/// Returns the number of lines without a user, such as requests without a session.
 fn note(groups: &Groups, noun: &str) -> String {
     let mut notes = Vec::new();
     if groups.distinct > groups.top.len() {

@@ -1,4 +1,4 @@
-//! Rendering of pages, off the threads that serve connections and a few at a time.
+//! Renders pages on threads for computations, with a limit on concurrent renderings.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::view::View;
 use crate::state::{Console, SharedConsole};
 
-/// Maximum time until a rendering begins.
+/// Maximum wait before a rendering begins.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Renders a page: calls `page` on a thread for computations and renders the template that it returns.

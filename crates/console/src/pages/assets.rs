@@ -1,5 +1,5 @@
-//! Style sheet, script and icon. Their addresses contain a digest of their content, so browsers keep them
-//! for good and never use an outdated one.
+//! Style sheet, script and icon. Their addresses contain a digest of their content, so browsers can cache
+//! them indefinitely and never use an outdated one.
 
 use std::sync::LazyLock;
 

@@ -7,7 +7,7 @@ use monitoring::rules::DashboardUid;
 
 static ALL: LazyLock<Vec<Dashboard>> = LazyLock::new(|| {
     let all = monitoring::dashboards::all().into_iter().map(|(_, dashboard)| dashboard);
-    // A request and an alert have pages of their own.
+    // Leaves out those about one request and one alert, which have pages here.
     all.filter(|dashboard| !matches!(dashboard.uid, DashboardUid::Request | DashboardUid::Runbook)).collect()
 });
 
@@ -16,7 +16,7 @@ pub(crate) fn name_of(uid: DashboardUid) -> &'static str {
     uid.as_str().trim_start_matches("socialize-")
 }
 
-/// Returns the title without what all have in common.
+/// Returns the title without the common prefix.
 pub(crate) fn title_of(dashboard: &Dashboard) -> &'static str {
     dashboard.title.trim_start_matches("Socialize: ")
 }

@@ -1,4 +1,4 @@
-//! Healthy or not, in one sentence with the reason.
+//! The health of the whole system, in one sentence with the reason.
 
 use monitoring::query::{Instance, RequestFailure, builds, requests};
 use monitoring::rules::Severity;
@@ -9,9 +9,9 @@ use crate::chart::digits;
 use crate::evaluate::evaluate_at;
 use crate::rules::{AlertState, Phase};
 
-/// Age of the newest sample from which telemetry counts as missing, in milliseconds.
+/// Age of the newest sample, in milliseconds, above which telemetry counts as missing.
 const MISSING: i64 = 2 * 60_000;
-/// Most alerts in the reason.
+/// Maximum number of alerts in the reason.
 const NAMES: usize = 3;
 
 /// The state of the whole system in one sentence.
@@ -34,11 +34,11 @@ pub(crate) struct FiringAlert {
     pub class: &'static str,
     /// Address of its page.
     pub address: String,
-    /// What is wrong, in one line.
+    /// Summary of the fault in one line.
     pub summary: String,
 }
 
-/// Returns the alerts that fire now, the most severe first. Each name is there once.
+/// Returns the alerts that fire now, the most severe first. Each name occurs once.
 pub(crate) fn firing(screen: &Screen<'_>) -> Vec<FiringAlert> {
     let is_firing = |alert: &&AlertState| alert.phase == Phase::Firing && alert.severity != Severity::None;
     let mut alerts: Vec<FiringAlert> = Vec::new();
@@ -58,7 +58,7 @@ pub(crate) fn firing(screen: &Screen<'_>) -> Vec<FiringAlert> {
     alerts
 }
 
-/// Judges the whole system.
+/// Returns the health of the whole system.
 pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
     let Some(newest) = screen.newest else {
         let address = &screen.console.facts().otlp_address;

@@ -1,30 +1,29 @@
-//! Ids as they stand in addresses: of traces, users, organizations, workspaces and content items.
+//! Ids in addresses: of traces, users, organizations, workspaces and content items.
 
 use std::fmt;
 
 use super::problem::Problem;
 use crate::store::spans::TraceId;
 
-/// An id that a search can be for.
+/// An id to search for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Identifier {
     /// The id of a trace, which users see as `request_id`: 32 hexadecimal digits.
     Trace(TraceId),
-    /// The id of a user, organization, workspace, content item or another thing, in the form that
-    /// log lines have.
+    /// The id of a user, organization, workspace, content item or other object, as in log lines.
     Thing(String),
 }
 
-/// The error for a text that is no id, as a sentence for the person who wrote it.
+/// Error for a text that is not an id, as a sentence for the person who entered it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoIdentifier {
     text: String,
 }
 
-/// Maximum number of characters of a wrong id that are repeated.
+/// Maximum number of characters of a wrong id that the error repeats.
 const QUOTED: usize = 80;
 
-/// The right form of ids.
+/// Explanation of the expected format.
 const EXAMPLES: &str = "The id of a request or trace has 32 hexadecimal digits, such as \
     4bf92f3577b34da6a3ce929d0e0e4736. The id of a user, organization, workspace or content item is a UUID, such \
     as 0193a5b0-7c1e-7d3a-9a52-1f2e3d4c5b6a.";
@@ -44,8 +43,8 @@ impl From<NoIdentifier> for Problem {
 }
 
 impl Identifier {
-    /// Reads an id. Spaces and quotes around it, upper-case digits and a whole `traceparent` are
-    /// accepted, because people paste them.
+    /// Reads an id. Accepts surrounding spaces and quotes, upper-case digits and a whole `traceparent`,
+    /// because people paste them.
     pub(crate) fn parse(text: &str) -> Result<Self, NoIdentifier> {
         let trimmed = text.trim().trim_matches(['"', '\'', '`', '“', '”']).to_ascii_lowercase();
         if let Some(trace) = trimmed.parse().ok().or_else(|| traceparent(&trimmed)) {
@@ -67,8 +66,7 @@ impl fmt::Display for Identifier {
     }
 }
 
-/// Reads the id of a trace. One with the hyphens of a UUID is accepted, because some tools insert
-/// them.
+/// Reads the id of a trace. Accepts the hyphens of a UUID, because some tools insert them.
 pub(crate) fn trace(text: &str) -> Result<TraceId, NoIdentifier> {
     match Identifier::parse(text)? {
         Identifier::Trace(trace) => Ok(trace),

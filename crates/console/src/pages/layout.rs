@@ -1,5 +1,5 @@
-//! What surrounds every page: navigation, time range and refresh. Templates extend `layout.html` and have
-//! a field `layout`.
+//! The frame of every page: navigation, time range and refresh. Templates extend `layout.html` and have a
+//! field `layout`.
 
 use monitoring::grafana::Dashboard;
 
@@ -27,7 +27,7 @@ pub struct Anchor {
     pub text: String,
     /// Its address.
     pub address: String,
-    /// Whether it leads to what is shown.
+    /// True if it leads to the current page.
     pub current: bool,
     /// Lower-case name for style sheets.
     pub class: String,
@@ -42,7 +42,7 @@ pub struct Choice {
     pub name: &'static str,
     /// Label for people.
     pub label: &'static str,
-    /// Label of "all values".
+    /// Label of the option for all values.
     pub all: &'static str,
     /// Values, and whether each is chosen.
     pub values: Vec<(String, bool)>,
@@ -60,11 +60,11 @@ fn dashboards(view: &View) -> Vec<Anchor> {
             inner: Vec::new(),
         }
     };
-    // The page "/" shows the one named overview.
+    // The page "/" shows the dashboard named overview.
     names().iter().filter(|dashboard| name_of(dashboard.uid) != "overview").map(link).collect()
 }
 
-/// What surrounds a page.
+/// The frame of a page.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Title of the page.
@@ -77,7 +77,7 @@ pub struct Layout {
     pub navigation: Vec<Anchor>,
     /// Links to the ranges; empty if the page has no range.
     pub ranges: Vec<Anchor>,
-    /// The range in words.
+    /// Text of the range.
     pub range_text: String,
     /// The range for the fields of the form.
     pub fields: Option<(String, String)>,
@@ -136,7 +136,7 @@ impl Layout {
         self
     }
 
-    /// Adds the choice of a time range. `range` is the one that is shown.
+    /// Adds the choice of a time range. `range` is the current one.
     #[must_use]
     pub fn with_range(mut self, view: &View, range: TimeRange) -> Self {
         let link = |(name, label, _): &(&str, &str, i64)| Anchor {
@@ -156,7 +156,7 @@ impl Layout {
         self
     }
 
-    /// Adds the choice of a refresh interval. `default` applies if the address has none.
+    /// Adds the choice of a refresh interval. `default` applies if the address names no interval.
     #[must_use]
     pub fn with_refresh(mut self, view: &View, default: u32) -> Self {
         self.refresh = view.refresh.unwrap_or(default);
@@ -175,7 +175,7 @@ impl Layout {
         self
     }
 
-    /// Adds a choice of values. One without values is left out.
+    /// Adds a choice of values. A choice without values is omitted.
     #[must_use]
     pub fn with_choice(mut self, choice: Choice) -> Self {
         if !choice.values.is_empty() {

@@ -13,7 +13,7 @@ const ROUTE: &str = "http.route";
 const STATUS: &str = "http.response.status_code";
 const DURATION: &str = "duration_ms";
 
-/// Fields that say what an operation was about. The short form begins with them.
+/// Fields that identify the subject of an operation. The short form begins with them.
 const SUBJECTS: [&str; 20] = [
     METHOD,
     ROUTE,
@@ -37,7 +37,7 @@ const SUBJECTS: [&str; 20] = [
     "channel",
 ];
 
-/// Fields that say how an operation ended, after its subject.
+/// Fields with the result of an operation, shown after its subject.
 const ENDINGS: [&str; 9] = [
     STATUS,
     "outcome",
@@ -50,7 +50,7 @@ const ENDINGS: [&str; 9] = [
     "code.target",
 ];
 
-/// Milliseconds around a line that the link to its neighbours shows.
+/// Milliseconds before and after a line that the link to its neighbours covers.
 const AROUND: i64 = 30_000;
 
 /// A log line as a page shows it.
@@ -88,16 +88,16 @@ pub(crate) struct FieldView {
     pub name: String,
     /// The value for people.
     pub value: String,
-    /// Address of the thing that the value identifies, or of all lines with the value.
+    /// Address of the object that the value identifies, or of all lines with the value.
     pub address: String,
     /// Label of the link for screen readers.
     pub label: String,
-    /// Address of the present search with this value as one more condition; empty outside of a search.
+    /// Address of the current search with this value as one more condition; empty outside of a search.
     pub narrow: String,
 }
 
 impl LineView {
-    /// Prepares a line. `view` gives the time range to the links.
+    /// Prepares a line. `view` provides the time range of the links.
     pub(crate) fn new(line: &Line, view: &View) -> Self {
         let is_search = view.path.starts_with("/logs");
         let fields =
@@ -134,7 +134,7 @@ impl FieldView {
     }
 }
 
-/// Returns the present search with one more condition.
+/// Returns the address of the current search with one more condition.
 fn narrowed(view: &View, condition: &str) -> String {
     let kept = view.parameters().iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let kept = kept.filter(|(name, value)| *name != "before" && (*name, *value) != ("where", condition));
@@ -171,7 +171,7 @@ pub(crate) fn precise(microseconds: i64) -> String {
     format!("{}.{:03}", calendar::date_and_time(ms), ms.rem_euclid(1000))
 }
 
-/// Returns the parts of a line that tell it apart from others of its event.
+/// Returns the parts that distinguish a line from others of its event.
 pub(crate) fn short_form(line: &Line) -> Vec<Part> {
     let present = |name: &&str| !line.text(name).is_empty();
     let mut parts: Vec<Part> = SUBJECTS
@@ -187,7 +187,7 @@ pub(crate) fn short_form(line: &Line) -> Vec<Part> {
     }
     for name in ENDINGS.iter().filter(|name| present(name)) {
         let value = line.text(name).into_owned();
-        // The outcome of a failed request is its type; a cause that only repeats it says nothing.
+        // The outcome of a failed request is its error type, so a cause with the same value is omitted.
         if parts.iter().all(|part| part.text != value) {
             parts.push(Part { class: class_of(name, &value), text: value });
         }
@@ -198,14 +198,14 @@ pub(crate) fn short_form(line: &Line) -> Vec<Part> {
     parts
 }
 
-/// Returns whether a field helps to tell lines apart without being known by name.
+/// Returns whether a field that no list names helps to distinguish lines.
 fn is_telling(name: &str) -> bool {
     let is_known = ENDINGS.contains(&name) || [DURATION, TRACE_ID, SPAN_ID, LINK_TRACE_ID].contains(&name);
     let is_common = ["url.scheme", "network.protocol.version"].contains(&name) || name.starts_with("db.");
     !(is_known || is_common || name.ends_with(".id"))
 }
 
-/// Returns the class of a value that says how an operation ended.
+/// Returns the class of the result of an operation.
 fn class_of(name: &str, value: &str) -> &'static str {
     match (name, value) {
         (STATUS, _) => class_of_status(value),
@@ -226,7 +226,7 @@ pub(crate) fn class_of_status(status: &str) -> &'static str {
     }
 }
 
-/// Returns a value as people read it: milliseconds get their unit.
+/// Returns a value as readable text: milliseconds get their unit.
 pub(crate) fn readable(name: &str, value: &str) -> String {
     let milliseconds = if name.ends_with("duration_ms") { value.parse::<f64>().ok() } else { None };
     milliseconds.map_or_else(|| value.to_owned(), |ms| words::duration((ms.max(0.0) * 1e6) as u64))

@@ -1,4 +1,4 @@
-//! The page for whoever has no valid token.
+//! The page for clients without a valid token.
 
 use askama::Template;
 use axum::http::StatusCode;

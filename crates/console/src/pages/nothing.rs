@@ -1,4 +1,4 @@
-//! The part of a page that found nothing: what was searched, since when there is data, what to try.
+//! The part of a page for a search without result: what was searched, the age of the data, what to try.
 
 use super::words;
 use crate::calendar;
@@ -6,9 +6,9 @@ use crate::calendar;
 /// A search without a result.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Nothing {
-    /// What was searched, as a sentence.
+    /// Sentence with the search.
     pub searched: String,
-    /// Since when there is data, as a sentence.
+    /// Sentence with the age of the data.
     pub since: String,
     /// Other searches: text and address.
     pub suggestions: Vec<(String, String)>,

@@ -1,4 +1,4 @@
-//! Healthy or not, in one sentence with the reason; then what fires, and the overview dashboard.
+//! The page Overview: the health of the system in one sentence, firing alerts, and the overview dashboard.
 
 use askama::Template;
 use axum::Router;

@@ -1,4 +1,4 @@
-//! Pages about what went wrong, and what would be right.
+//! Error pages, each with a hint on what would be right.
 
 use askama::Template;
 use axum::http::StatusCode;
@@ -8,7 +8,7 @@ use super::layout::Layout;
 use super::view::View;
 use crate::state::Console;
 
-/// A problem that is shown instead of a page.
+/// An error, shown instead of a page.
 #[derive(Clone, Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -34,7 +34,7 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
-    /// There is no such thing.
+    /// The addressed object does not exist.
     pub fn not_found(text: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, text)
     }
@@ -44,7 +44,7 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, text)
     }
 
-    /// Adds what would be right.
+    /// Adds a hint on what would be right.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = hint.into();

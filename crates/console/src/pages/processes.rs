@@ -1,4 +1,4 @@
-//! The processes that report metrics: their versions, and when they last did.
+//! The processes that report metrics, with version and time of the last report.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::store::metrics::{MetricSource, Points};
 
 /// The metric whose labels are the version and the commit of a process.
 const BUILD_INFO: &str = "socialize_build_info";
-/// Time within which a process must have reported, in milliseconds.
+/// Time in milliseconds for which a process is listed after its last report.
 const DAY: i64 = 86_400_000;
-/// Age of the newest sample from which a process is silent, in milliseconds. It is four times the default
-/// interval of the export.
+/// Age of the newest sample, in milliseconds, above which a process counts as silent. It is four times the
+/// default interval of the export.
 const SILENT: i64 = 60_000;
-/// Difference of clocks that is worth a warning, in milliseconds. A loaded machine needs less to send.
+/// Clock difference that causes a warning, in milliseconds. Sending takes less, even on a loaded machine.
 const DIFFERENCE: i64 = 2_000;
 
 /// A process that reported within a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
-    /// Its part of Socialize.
+    /// Its role in Socialize.
     pub job: String,
     /// Its id.
     pub instance: String,
@@ -28,9 +28,9 @@ pub(crate) struct Process {
     pub version: String,
     /// Time of its newest sample.
     pub newest: String,
-    /// Whether it reports: class and text.
+    /// Reporting state: class and text.
     pub state: (&'static str, String),
-    /// Whether its clock agrees with the console's: class and text.
+    /// Clock difference to the console: class and text.
     pub clock: (&'static str, String),
 }
 
@@ -76,8 +76,8 @@ fn state(age: i64) -> (&'static str, String) {
     }
 }
 
-/// Judges the difference of the clocks. A process that has not reported since the start of the console is known
-/// to be ahead if its newest sample is from the future.
+/// Returns class and text of the clock difference. If a process has not reported since the console started, a
+/// newest sample from the future shows that its clock is ahead.
 fn clock(ahead: Option<i64>, age: i64) -> (&'static str, String) {
     match ahead.or((age < -DIFFERENCE).then_some(-age)) {
         None => ("", "unknown".to_owned()),

@@ -6,7 +6,7 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// Ranges that a page offers: the name in the address, the label and the length in milliseconds.
+/// Offered ranges: the name in the address, the label and the length in milliseconds.
 pub(super) const RANGES: [(&str, &str, i64); 7] = [
     ("15m", "15 min", 15 * MINUTE),
     ("1h", "1 h", HOUR),
@@ -40,7 +40,7 @@ impl TimeRange {
         Some(Self { from: now - length, until: now, name: Some(name) })
     }
 
-    /// Returns the shortest range that pages offer and that is at least this long.
+    /// Returns the shortest offered range of at least this length.
     pub fn at_least(length: i64, now: i64) -> Self {
         let found = RANGES.iter().find(|(_, _, known)| *known >= length).unwrap_or(&RANGES[RANGES.len() - 1]);
         Self { from: now - found.2, until: now, name: Some(found.0) }
@@ -71,7 +71,7 @@ impl TimeRange {
     /// Reads a range from the parameters of an address.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that says what is wrong.
     pub fn read(
         name: Option<&str>,
         from: Option<&str>,

@@ -1,5 +1,5 @@
-//! What is known about one request, whose id a user reported: how it ended, who met it, where the time went,
-//! what it caused, and what else failed at that time.
+//! The page about one request, whose id a user reported: its result, its user, its durations, the jobs that
+//! it caused, and other failures at that time.
 
 use askama::Template;
 use axum::Router;
@@ -21,9 +21,9 @@ use crate::store::ValueTest;
 use crate::store::lines::{Line, LineCondition, Search, TRACE_ID};
 use crate::store::spans::TraceId;
 
-/// Microseconds before and after a failure within which others are counted.
+/// Microseconds before and after a failure in which other failures are counted.
 const AROUND: i64 = 30_000_000;
-/// Customers that are listed.
+/// Maximum number of listed customers.
 const MOST_CUSTOMERS: usize = 5;
 
 #[derive(Template)]
@@ -49,19 +49,19 @@ struct Fact {
     address: String,
 }
 
-/// Failures like that of the request, at that time.
+/// Similar failures at the time of the request.
 struct Others {
     sentence: String,
     customers: Vec<(String, String, String)>,
     address: String,
 }
 
-/// Serves the pages of single requests, and the way there from a form.
+/// Serves the pages of single requests, and the form that leads to them.
 pub(super) fn routes() -> Router<SharedConsole> {
     Router::new().route("/requests", get(find)).route("/requests/{id}", get(request))
 }
 
-/// Leads from the form to the page of the id. The id of a user or another thing leads to its lines.
+/// Redirects from the form to the page of the id. The id of a user or other object leads to its lines.
 async fn find(State(console): State<SharedConsole>, view: View) -> Response {
     match Identifier::parse(view.parameter("id").unwrap_or_default()) {
         Ok(Identifier::Trace(id)) => {

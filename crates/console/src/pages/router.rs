@@ -16,7 +16,8 @@ use super::view::View;
 use super::{about, affected, alerts, assets, dashboards, logs, overview, requests, traces};
 use crate::state::SharedConsole;
 
-/// Maximum time for a page, including the wait for its turn. A live tail is a stream, whose head is quick.
+/// Maximum time for a page, including the wait for a permit to render. A live tail is a stream, whose headers
+/// are sent at once.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Builds the service of the pages.
@@ -32,7 +33,7 @@ pub fn router(console: SharedConsole) -> Router {
         .merge(about::routes())
         .merge(assets::routes())
         .route("/health/live", get(|| async { "live\n" }))
-        // `socialize healthcheck` asks for this one.
+        // `socialize healthcheck` requests this one.
         .route("/health/ready", get(|| async { "ready\n" }))
         .fallback(missing)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, DEADLINE))

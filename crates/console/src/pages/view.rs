@@ -1,4 +1,4 @@
-//! What a page shows: time range, environment, processes, route and refresh, all from its address.
+//! Parameters of a page from its address: time range, environment, processes, route and refresh.
 
 use super::range::TimeRange;
 
@@ -9,16 +9,16 @@ const VALUE_BYTES: usize = 400;
 /// Refresh intervals that a page offers, in seconds.
 pub(super) const REFRESHES: [u32; 4] = [10, 30, 60, 300];
 
-/// What a page shows. Every page takes it as an argument of its handler.
+/// Parameters of a page. Every handler takes it as an argument.
 #[derive(Clone, Debug)]
 pub struct View {
     /// Time of the request in Unix milliseconds.
     pub now: i64,
     /// Path of the page.
     pub path: String,
-    /// Time range. `None` leaves it to the page.
+    /// Time range. `None` means the default of the page.
     pub range: Option<TimeRange>,
-    /// Seconds until the page refreshes itself; 0 for never. `None` leaves it to the page.
+    /// Seconds until the page refreshes itself; 0 for never. `None` means the default of the page.
     pub refresh: Option<u32>,
     /// All parameters of the address except for `token`, in their order.
     parameters: Vec<(String, String)>,
@@ -65,7 +65,7 @@ impl View {
         address(path, kept.chain(more.iter().copied()))
     }
 
-    /// Returns the address of another page as [`link`](Self::link) does, with parameters of a query.
+    /// Like [`link`](Self::link), with the parameters of a query.
     pub fn link_to_query(&self, path: &str, parameters: &[(&str, String)]) -> String {
         let parameters: Vec<_> = parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.link(path, &parameters)
@@ -87,7 +87,7 @@ impl View {
     /// Reads the parameters of an address.
     ///
     /// # Errors
-    /// A sentence that says what is wrong.
+    /// Returns a sentence that says what is wrong.
     pub fn read(path: &str, parameters: Vec<(String, String)>, now: i64) -> Result<Self, String> {
         if parameters.len() > PARAMETERS {
             return Err(format!(
@@ -112,7 +112,7 @@ fn refresh(text: &str) -> Result<u32, String> {
     seconds.ok_or_else(|| format!("refresh={text} is none of 0, {}.", offered()))
 }
 
-/// Returns a path with parameters. Empty values are left out.
+/// Returns a path with parameters. Empty values are omitted.
 pub fn address<'a>(path: &str, parameters: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = path.to_owned();
     let mut separator = '?';
@@ -126,7 +126,7 @@ pub fn address<'a>(path: &str, parameters: impl Iterator<Item = (&'a str, &'a st
     text
 }
 
-/// Appends a text in a form that is valid within a parameter.
+/// Appends a percent-encoded text.
 fn encode(out: &mut String, text: &str) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

@@ -1,4 +1,4 @@
-//! Durations, counts and times in words, as people say them.
+//! Durations, counts and times as readable text.
 
 /// Returns a duration with three significant digits, such as `12.3 ms` or `2 min 5 s`.
 pub(crate) fn duration(nanoseconds: u64) -> String {
@@ -10,7 +10,7 @@ pub(crate) fn duration(nanoseconds: u64) -> String {
     if seconds >= 60 {
         return long_duration(seconds);
     }
-    // 999.7 µs would be rounded to 1000 µs, so the next unit begins where rounding reaches it.
+    // 999.7 µs would be rounded to 1000 µs, so the next unit starts at the value that rounds up to it.
     for (size, unit) in UNITS {
         if nanoseconds as f64 >= size * 0.9995 {
             return format!("{} {unit}", significant(nanoseconds as f64 / size));
@@ -19,7 +19,7 @@ pub(crate) fn duration(nanoseconds: u64) -> String {
     format!("{nanoseconds} ns")
 }
 
-/// Returns a duration of at least a second by its two largest units, such as `3 h 20 min`.
+/// Returns a duration of at least a second in its two largest units, such as `3 h 20 min`.
 pub(crate) fn long_duration(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     for (position, (size, unit)) in UNITS.into_iter().enumerate() {
@@ -36,7 +36,7 @@ pub(crate) fn long_duration(seconds: u64) -> String {
     "0 s".to_owned()
 }
 
-/// Rounds to three significant digits and leaves out trailing zeros after the point.
+/// Rounds to three significant digits, without trailing zeros after the point.
 fn significant(value: f64) -> String {
     let decimals = if value >= 99.95 {
         0
@@ -107,7 +107,7 @@ pub(crate) fn percent(part: f64, whole: f64) -> String {
     }
 }
 
-/// Joins words as a sentence does: `a, b and c`.
+/// Joins words: `a, b and c`.
 pub(crate) fn list(words: &[String]) -> String {
     match words {
         [] => String::new(),

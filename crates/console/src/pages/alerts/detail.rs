@@ -76,7 +76,7 @@ struct Change {
     value: String,
 }
 
-/// The value that the condition compares, now.
+/// The current value that the condition compares.
 struct Comparison {
     text: String,
     values: Vec<(String, String)>,
@@ -273,7 +273,7 @@ fn query(look: &Look, view: &View) -> Query {
     }
 }
 
-/// Evaluates the left side of the comparison that the condition begins with.
+/// Evaluates the left side of the condition's first comparison.
 fn comparison(console: &Console, alert: &Alert, now: i64) -> Option<Comparison> {
     let (left, operator, right) = compared(&alert.condition)?;
     let store = read(console.metrics());
@@ -300,8 +300,8 @@ fn threshold(right: &Expression, shown: &impl Fn(f64) -> String) -> String {
     }
 }
 
-/// Returns the comparison that decides: the condition itself, or the left side of what holds it back.
-/// Of alternatives none decides alone.
+/// Returns the decisive comparison: the condition itself, or the left side of `unless` and `and`. In an `or`,
+/// no single comparison is decisive.
 fn compared(condition: &Expression) -> Option<(&Expression, Operator, &Expression)> {
     match condition {
         Expression::Binary { left, operator, right, .. } if operator.compares() => {

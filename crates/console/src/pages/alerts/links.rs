@@ -4,8 +4,8 @@ use monitoring::query::{Lines, Spans};
 
 use crate::pages::{View, logs, traces};
 
-/// Returns the address of the page that shows the lines of a query. Conditions that an address cannot
-/// have are left out, so the page can show more.
+/// Returns the address of the page that shows the lines of a query. Conditions that an address cannot express
+/// are omitted, so the page may show more lines.
 pub(super) fn lines(query: &Lines, path: &str, view: &View) -> String {
     view.link_to_query(path, &logs::parameters(query, &fixed))
 }

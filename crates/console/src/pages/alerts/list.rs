@@ -1,4 +1,4 @@
-//! All alerts: what fires first, then what is pending, then all others by group.
+//! All alerts: firing ones first, then pending ones, then all others by group.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -101,7 +101,7 @@ fn render(console: &Console, view: &View) -> Result<Alerts, Problem> {
     })
 }
 
-/// Returns the state of all alerts in one sentence. The alert that always fires is no alarm.
+/// Returns the state of all alerts in one sentence. The alert that always fires does not count.
 fn verdict(states: &[AlertState]) -> (&'static str, String) {
     let is_alarm = |state: &&AlertState| state.severity != monitoring::rules::Severity::None;
     let in_phase = |phase| states.iter().filter(is_alarm).filter(move |state| state.phase == phase);
@@ -126,7 +126,7 @@ fn verdict(states: &[AlertState]) -> (&'static str, String) {
     }
 }
 
-/// Says who is notified, and whether it works.
+/// Returns who is notified, and whether notifications succeed.
 pub(super) fn notified(engine: &RuleEngine, now: i64) -> Notified {
     let Some(delivery) = engine.delivery() else {
         return Notified {
@@ -204,7 +204,7 @@ fn row(rule: &AlertRule, last_fired: Option<i64>, view: &View) -> AlertRow {
     }
 }
 
-/// Returns when each alert fired last, within the history.
+/// Returns the time at which each alert last fired, within the history.
 fn last_fired(engine: &RuleEngine) -> HashMap<String, i64> {
     let events = engine.history().between(i64::MIN, i64::MAX);
     let firing = events.filter(|event| event.phase == Phase::Firing);

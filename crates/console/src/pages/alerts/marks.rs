@@ -1,4 +1,4 @@
-//! The marks and labels of alerts, as both pages show them.
+//! Marks and labels of alerts, shared by both pages.
 
 use monitoring::rules::Severity;
 
@@ -14,7 +14,7 @@ pub(super) fn severity_class(severity: Severity) -> &'static str {
     }
 }
 
-/// Returns labels as people read them.
+/// Returns labels as readable text.
 pub(super) fn label_text(labels: &Labels) -> String {
     labels.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join(", ")
 }

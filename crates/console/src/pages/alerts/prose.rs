@@ -1,9 +1,9 @@
-//! Texts of the runbook, which mark code by backticks.
+//! Texts of the runbook, which mark code with backticks.
 
 /// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Whether it is code.
+    /// True if it is code.
     pub(super) code: bool,
     /// The text.
     pub(super) text: String,

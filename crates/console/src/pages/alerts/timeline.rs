@@ -7,7 +7,7 @@ use crate::calendar;
 use crate::rules::{Event, Phase};
 use crate::store::metrics::Labels;
 
-/// Maximum number of rows. What changed last is shown.
+/// Maximum number of rows. The most recently changed series are shown.
 const MOST_ROWS: usize = 20;
 
 /// Width of the drawing in its own units.
@@ -21,7 +21,7 @@ const SMALLEST: f64 = 2.0;
 pub(super) struct Period {
     pub(super) phase: Phase,
     pub(super) from: i64,
-    /// `None` if it lasts.
+    /// `None` if it has not ended.
     pub(super) until: Option<i64>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn periods<'a>(events: impl Iterator<Item = &'a Event>) -> BTreeMap<L
     all
 }
 
-/// Returns the rows of a drawing from one time until another.
+/// Returns the rows of the drawing for a time range.
 pub(super) fn rows(periods: &BTreeMap<Labels, Vec<Period>>, from: i64, until: i64) -> Vec<Row> {
     let mut newest: Vec<_> = periods.iter().filter(|(_, periods)| !periods.is_empty()).collect();
     newest.sort_by_key(|(_, periods)| std::cmp::Reverse(periods.last().map(|last| last.from)));

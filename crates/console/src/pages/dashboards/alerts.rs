@@ -10,10 +10,10 @@ use crate::calendar;
 use crate::chart::escape;
 use crate::rules::{AlertState, Phase};
 
-/// Most alerts of a panel.
+/// Maximum number of alerts in a panel.
 const MOST: usize = 30;
 
-/// Lists the alerts that fire or are pending now.
+/// Lists the firing and pending alerts.
 pub(crate) fn body(screen: &Screen<'_>) -> Body {
     let mut alerts: Vec<&AlertState> = screen.alerts.iter().filter(|alert| is_shown(alert)).collect();
     if alerts.is_empty() {

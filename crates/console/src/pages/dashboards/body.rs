@@ -1,4 +1,4 @@
-//! What a panel shows below its title.
+//! Content of a panel below its title.
 
 /// Content of a panel.
 #[derive(Clone, Debug)]
@@ -12,12 +12,12 @@ pub(crate) enum Body {
         /// Series and their numbers.
         rows: Vec<SeriesRow>,
     },
-    /// Why there is nothing.
+    /// Reason why there is no content.
     Nothing(String),
 }
 
 impl Body {
-    /// Creates a body that says everything by itself.
+    /// Creates a body without summary and table.
     pub(crate) fn plain(html: String) -> Self {
         Self::Shown { html, summary: String::new(), rows: Vec::new() }
     }

@@ -16,11 +16,11 @@ use crate::chart::{
 use crate::evaluate::{Refusal, ResultValues};
 use crate::store::metrics::Histogram;
 
-/// Most series of a chart. Others are left out, and the chart says so.
+/// Maximum number of series in a chart. Others are omitted, and the chart says so.
 const SERIES: usize = 40;
-/// Number of series up to which a stack shows those that are zero, too.
+/// Maximum number of series with which a stack also shows those that are zero.
 const FEW: usize = 4;
-/// Most series in the summary in words.
+/// Maximum number of series in the text summary.
 const SUMMARIZED: usize = 6;
 
 /// Size of a panel on the page.
@@ -53,7 +53,7 @@ pub(crate) fn time_series(panel: &Panel, chart: &Chart, screen: &Screen<'_>, siz
     if named.is_empty() {
         return Body::Nothing(nothing::reason(panel, screen));
     }
-    // In a stack, a series without height only fills the legend.
+    // In a stack, a series that is always zero would only fill the legend.
     let is_zero = |values: &[Option<f64>]| values.iter().flatten().all(|value| *value == 0.0);
     if chart.style() != ChartStyle::Lines
         && named.len() > FEW

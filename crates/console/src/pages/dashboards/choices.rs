@@ -1,4 +1,4 @@
-//! The variables of a dashboard: their values in the stores, and what the address chooses.
+//! The variables of a dashboard: their values in the stores, and those chosen in the address.
 
 use std::collections::BTreeSet;
 
@@ -14,10 +14,10 @@ use crate::store::metrics::MetricSource;
 
 use monitoring::query::Choice;
 
-/// Maximum number of values that can be chosen.
+/// Maximum number of offered values.
 const VALUES: usize = 300;
 
-/// Returns the values that the address chooses for each variable.
+/// Returns the chosen values of each variable.
 pub(crate) fn chosen(console: &Console, view: &View, choices: &[Choice]) -> Vec<(Choice, Vec<String>)> {
     let values = |choice: &Choice| {
         let mut values: Vec<String> = view.parameters_named(choice.name()).map(str::to_owned).collect();
@@ -29,7 +29,7 @@ pub(crate) fn chosen(console: &Console, view: &View, choices: &[Choice]) -> Vec<
     choices.iter().map(values).collect()
 }
 
-/// Adds the choices to the layout. One with a single value is left out: there is nothing to choose.
+/// Adds the choices to the layout. Variables with a single value are omitted.
 pub(crate) fn add_choices(
     mut layout: Layout,
     console: &Console,

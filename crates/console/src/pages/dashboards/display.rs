@@ -1,4 +1,4 @@
-//! How the values of one series or column are shown: the panel's settings and what overrides them.
+//! Display settings of one series or column: the panel's settings and its overrides.
 
 use monitoring::grafana::{
     Axis, Cell, Color, ColorMode, DrawStyle, Link, Mapping, Override, Panel, Property, Thresholds, Unit,
@@ -6,7 +6,7 @@ use monitoring::grafana::{
 
 use crate::chart::{ColorClass, optional_text};
 
-/// Display of the values of one field.
+/// Display settings of one field.
 #[derive(Clone, Debug)]
 pub(crate) struct Display {
     /// Unit.
@@ -15,9 +15,9 @@ pub(crate) struct Display {
     pub decimals: Option<u8>,
     /// Value at which a bar is full.
     pub max: Option<f64>,
-    /// Whether the series is a line in a chart of bars.
+    /// True if the series is a line in a bar chart.
     pub is_line: bool,
-    /// Whether it has an axis of its own on the right.
+    /// True if it has its own axis on the right.
     pub is_right: bool,
     /// Kind of cell.
     pub cell: Option<Cell>,
@@ -106,7 +106,7 @@ impl Display {
         }
     }
 
-    /// Returns the color of a whole series, unless it follows from its name.
+    /// Returns the configured color of a series; without one, the color follows from its name.
     pub(crate) fn series_color(&self) -> Option<ColorMode> {
         (self.color != ColorMode::Palette).then_some(self.color)
     }

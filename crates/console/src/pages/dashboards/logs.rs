@@ -19,14 +19,14 @@ use crate::store::lines::LineCondition;
 use crate::store::metrics::Labels;
 use crate::store::{ValueTest, spans::TraceSummary};
 
-/// Most lines of a panel. The page about logs has more.
+/// Maximum number of lines in a panel. The page Logs has more.
 const LINES: usize = 60;
-/// Most traces of a panel.
+/// Maximum number of traces in a panel.
 const TRACES: usize = 20;
-/// Most values of a field.
+/// Maximum number of values of a field.
 const VALUES: usize = 20;
 
-/// Returns the log lines or traces of a panel; `None` if it asks for neither.
+/// Returns the log lines or traces of a panel; `None` if it queries neither.
 pub(crate) fn body(panel: &Panel, screen: &Screen<'_>) -> Option<Body> {
     panel.targets().iter().find_map(|target| match target.narrowed(screen.choices) {
         Query::Lines { lines, most } => Some(lines_body(panel, &lines, usize::from(most), screen)),
@@ -108,7 +108,7 @@ pub(crate) fn line_rates(
     times: Times,
 ) -> Vec<(String, Vec<Option<f64>>)> {
     let mut search = search(query.lines(), screen, 1);
-    // A bar counts what happened before its point.
+    // A bar counts the lines before its point.
     search.from = (times.start - times.step) * 1000;
     search.until = times.end * 1000;
     let counts = read(screen.console.lines()).counts(&search, times.step * 1000);

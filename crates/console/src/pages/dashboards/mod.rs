@@ -1,4 +1,4 @@
-//! The dashboards of `monitoring`, from the same values from which Grafana's files are rendered.
+//! The dashboards of `monitoring`, from the same declarations as Grafana's.
 
 mod alerts;
 mod body;

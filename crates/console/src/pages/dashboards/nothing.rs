@@ -1,4 +1,4 @@
-//! Why a panel has no data.
+//! Reasons why a panel has no data.
 
 use monitoring::grafana::{Panel, Query};
 use monitoring::query::{Expression, Source};
@@ -7,10 +7,10 @@ use super::screen::Screen;
 use crate::calendar;
 use crate::store::metrics::MetricSource;
 
-/// Age of the newest sample from which senders count as silent, in milliseconds.
+/// Age of the newest sample, in milliseconds, above which no process is considered to report.
 const SILENT: i64 = 2 * 60_000;
 
-/// Returns why a panel about metrics has no data.
+/// Returns the reason why a panel about metrics has no data.
 pub(crate) fn reason(panel: &Panel, screen: &Screen<'_>) -> String {
     let queries: Vec<Query> = panel.targets().iter().map(|target| target.narrowed(screen.choices)).collect();
     let expressions: Vec<&Expression> = queries

@@ -14,7 +14,7 @@ use crate::chart::{escape, spark_line};
 use crate::evaluate::{Refusal, ResultValues};
 use crate::store::metrics::Labels;
 
-/// Most numbers or bars of a panel.
+/// Maximum number of values in a panel.
 const MOST: usize = 40;
 
 /// A value with its name.
@@ -46,7 +46,7 @@ pub(crate) fn stat(panel: &Panel, stat: Stat, screen: &Screen<'_>) -> Body {
             if stat.names_only() || (is_single && panel.targets().len() == 1) { "" } else { &number.name };
         words.push(if stat.names_only() { text.clone() } else { format!("{} {text}", number.name) });
         background = color;
-        // Long texts are no numbers.
+        // A long text gets a smaller font than a number.
         let size = match text.chars().count() {
             0..=9 => "",
             10..=16 => " long",

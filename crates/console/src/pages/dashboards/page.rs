@@ -20,7 +20,7 @@ use crate::state::{Console, SharedConsole};
 
 /// Columns of the grid.
 const COLUMNS: u8 = 24;
-/// Height of a panel that is shown alone, in rows of the grid.
+/// Height of a panel on a page of its own, in rows of the grid.
 const ALONE: u8 = 13;
 
 /// A row of panels, or a title.
@@ -64,7 +64,7 @@ pub(crate) async fn index(State(console): State<SharedConsole>, view: View) -> R
     answer(console, view, |console, view| {
         let entry = |dashboard: &Dashboard| {
             let address = view.link(&format!("/dashboards/{}", name_of(dashboard.uid)), &[]);
-            // Titles are static, although they are read through a reference.
+            // Titles are `&'static str`, although they are read through a reference.
             (title_of(dashboard), dashboard.description, address, dashboard.panels().count())
         };
         let dashboards = names().iter().map(entry).collect();
@@ -139,7 +139,7 @@ fn screen<'a>(console: &'a Console, view: &'a View, dashboard: &'static Dashboar
     Screen::new(console, view, range, dashboard.choices, chosen(console, view, dashboard.choices), path)
 }
 
-/// Returns the dashboard's own range, or the next longer one that pages offer.
+/// Returns the dashboard's own range, or the next longer one on offer.
 fn default_range(period: Period, now: i64) -> TimeRange {
     let length = i64::try_from(period.duration().as_millis()).unwrap_or(3_600_000);
     TimeRange::at_least(length, now)

@@ -15,7 +15,7 @@ const GAP: u32 = 8;
 const FRAME: u32 = 52;
 /// Height of a legend of one line.
 const LEGEND: u32 = 26;
-/// Fewest series of a legend that leaves some out. The table of the panel has all.
+/// Number of series above which the legend omits some. The panel's table has all.
 const LEGEND_ENTRIES: usize = 8;
 
 /// A panel as a page shows it.
@@ -24,7 +24,7 @@ pub(crate) struct PanelView {
     pub id: u16,
     /// Its title.
     pub title: &'static str,
-    /// What it means and what to do.
+    /// Its description: meaning and remedy.
     pub description: &'static str,
     /// Its width, of 24 columns.
     pub columns: u8,
@@ -32,7 +32,7 @@ pub(crate) struct PanelView {
     pub kind: &'static str,
     /// Its content; empty if there is none.
     pub html: String,
-    /// Why there is no content.
+    /// Reason why there is no content.
     pub nothing: String,
     /// The content in words.
     pub summary: String,
@@ -40,7 +40,7 @@ pub(crate) struct PanelView {
     pub legend: Vec<SeriesRow>,
     /// Title of the legend's number; empty if it has none.
     pub number: &'static str,
-    /// Number of series that the legend leaves out.
+    /// Number of series omitted from the legend.
     pub surplus: usize,
     /// All series, for the table.
     pub rows: Vec<SeriesRow>,

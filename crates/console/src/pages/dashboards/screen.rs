@@ -1,4 +1,4 @@
-//! What all panels of a page share: the time range, the chosen values and the stores.
+//! State shared by all panels of a page: the time range, the chosen values and the stores.
 
 use std::sync::RwLockReadGuard;
 use std::time::Duration;
@@ -16,15 +16,15 @@ use crate::store::metrics::{Labels, MetricStore, Usage};
 
 /// Interval at which processes export their metrics.
 const RESOLUTION: Duration = Duration::from_secs(15);
-/// Points of a chart for each of 24 columns of width.
+/// Points of a chart per column of width, of which there are 24.
 const POINTS_OF_COLUMN: i64 = 24;
-/// Bars of a chart for each of 24 columns of width.
+/// Bars of a chart per column of width, of which there are 24.
 const BARS_OF_COLUMN: i64 = 6;
-/// Most marks of a chart. More of them would hide the data.
+/// Maximum number of marks in a chart. More of them would hide the data.
 const MARKS: usize = 24;
 /// Shortest range of a chart in milliseconds.
 const SHORTEST: i64 = 5 * 60_000;
-/// Most points of the queries for marks.
+/// Maximum number of points of the queries for marks.
 const MARK_POINTS: i64 = 5000;
 
 /// A page with panels.
@@ -37,9 +37,9 @@ pub(crate) struct Screen<'a> {
     pub range: TimeRange,
     /// Variables of the dashboard.
     pub choices: &'static [Choice],
-    /// Values that are chosen for each variable: none stands for all.
+    /// Chosen values of each variable; none means all.
     pub chosen: Vec<(Choice, Vec<String>)>,
-    /// Metrics. They stay the same for all panels of a page.
+    /// Metrics. Locked once, so that all panels of a page agree.
     pub metrics: RwLockReadGuard<'a, MetricStore>,
     /// Alerts that fire or are pending.
     pub alerts: Vec<AlertState>,
@@ -63,7 +63,7 @@ impl<'a> Screen<'a> {
         chosen: Vec<(Choice, Vec<String>)>,
         path: String,
     ) -> Self {
-        // Before the metrics: the loop that evaluates rules locks them in this order.
+        // Locked before the metrics, the order in which the loop that evaluates rules locks them.
         let alerts = read(console.rules()).states();
         let metrics = read(console.metrics());
         let Usage { newest, oldest, .. } = metrics.usage();
@@ -85,7 +85,8 @@ impl<'a> Screen<'a> {
     pub(crate) fn times(&self, panel: &Panel, is_bars: bool, columns: u8) -> Times {
         let mut range = self.range_of(panel);
         if let Some(oldest) = self.oldest {
-            // Before there is data, a chart would be empty, and its points too far apart for what follows.
+            // Charts start with the first data: an earlier start would be empty and leave too few points for
+            // the rest.
             range.from = range.from.max(oldest.min(range.until - SHORTEST));
         }
         let of_column = if is_bars { BARS_OF_COLUMN } else { POINTS_OF_COLUMN };
@@ -152,7 +153,7 @@ impl<'a> Screen<'a> {
         let start = from.min(self.range.until - step).div_euclid(step) * step;
         let times = Times { start, end: self.range.until, step };
         let mut found = Vec::new();
-        // Alerts are marked on the page about alerts; here they would hide the data.
+        // Marks of alerts would hide the data here; the page Alerts has them.
         for mark in marks(self.choices).into_iter().filter(|mark| mark.name != "Alerts") {
             let results = self.over_time(&mark.expression, times).unwrap_or_default();
             for series in results {
@@ -173,7 +174,7 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// Escapes what has a meaning in regular expressions.
+/// Escapes special characters of regular expressions.
 fn literal(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for letter in value.chars() {

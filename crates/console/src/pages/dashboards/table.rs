@@ -13,10 +13,10 @@ use super::translate::address;
 use crate::chart::escape;
 use crate::evaluate::Refusal;
 
-/// Most rows of a table.
+/// Maximum number of rows in a table.
 const ROWS: usize = 200;
 
-/// A cell before it is formatted.
+/// A cell before formatting.
 #[derive(Clone, Debug, PartialEq)]
 enum Content {
     Text(String),

@@ -1,4 +1,4 @@
-//! Queries for lines and traces of panels and their links, in the form of the stores and of addresses.
+//! Translates queries for lines and traces, and links of panels, to searches of the stores and to addresses.
 
 use std::fmt::Display;
 
@@ -42,7 +42,7 @@ fn condition(wanted: &Wanted, screen: &Screen<'_>) -> Option<LineCondition> {
     })
 }
 
-/// Returns the name under which the store keeps a field.
+/// Returns the field's name in the store.
 pub(crate) fn field_name(name: &'static str) -> &'static str {
     if name == "link_trace_id" { LINK_TRACE_ID } else { name }
 }
@@ -83,13 +83,13 @@ fn span_condition(wanted: &WantedSpan, screen: &Screen<'_>) -> Option<SpanCondit
         WantedSpan::Attribute { name, operator, value } => {
             SpanCondition::Attribute((*name).to_owned(), test(*operator, value, screen)?)
         }
-        // Only the dashboard about one request has it, which is a page of its own here.
+        // Only the dashboard about one request uses it, which the console replaces with a page.
         WantedSpan::Trace(_) => return None,
     })
 }
 
-/// Returns the address of a link. `value` returns what stands for a variable of Grafana: the value of a label
-/// or column with this name.
+/// Returns the address of a link. `value` returns the value that replaces a Grafana variable: that of the
+/// label or column with this name.
 pub(crate) fn address(link: &Link, screen: &Screen<'_>, value: &dyn Fn(&str) -> Option<String>) -> String {
     let resolve = |text: &str| match variable(text) {
         Some(name) => value(name).unwrap_or_default(),

@@ -32,17 +32,17 @@ pub(crate) struct TracesView<'a> {
 
 /// A trace in a panel.
 pub(crate) struct PanelTrace {
-    /// Time of its beginning.
+    /// Start time for people.
     pub time: String,
-    /// The same for machines.
+    /// Start time for machines.
     pub machine_time: String,
     /// Address of its page.
     pub address: String,
     /// Name of its first span.
     pub name: String,
-    /// Name of the span that was searched for, if it is another one.
+    /// Name of the span that the search found, if it is not the first.
     pub found: String,
-    /// Whether a span failed.
+    /// True if a span failed.
     pub failed: bool,
     /// Number of spans.
     pub spans: usize,

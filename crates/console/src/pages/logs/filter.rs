@@ -1,4 +1,4 @@
-//! The filter of a search for lines, as the address has it.
+//! Filter of a search for lines, from the parameters of an address.
 
 use std::collections::BTreeSet;
 
@@ -16,14 +16,14 @@ use crate::store::lines::{LINK_TRACE_ID, LineCondition};
 /// Maximum number of conditions on fields.
 const MOST_CONDITIONS: usize = 12;
 
-/// A filter of lines. What is empty lets everything through.
+/// A filter of lines. Empty parts match every line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LogFilter {
     /// Text that the event or a field contains.
     pub text: String,
     /// Least level.
     pub level: Option<Level>,
-    /// Names of events. A line must pass each of them.
+    /// Names of events. A line must match each of them.
     pub events: Vec<String>,
     /// Routes of requests.
     pub routes: Vec<String>,
@@ -31,7 +31,7 @@ pub(crate) struct LogFilter {
     pub instances: Vec<String>,
     /// Outcome of jobs, deliveries and operations.
     pub outcome: String,
-    /// Id of a trace, user, organization or another thing.
+    /// Id of a trace, user, organization or other object.
     pub id: Option<Identifier>,
     /// Values that fields must have.
     pub fields: Vec<(String, String)>,
@@ -40,7 +40,7 @@ pub(crate) struct LogFilter {
 /// A part of a filter, with the address of the search without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ActivePart {
-    /// What is filtered, such as `event`.
+    /// Name of the filtered field, such as `event`.
     pub name: String,
     /// The wanted value.
     pub value: String,
@@ -52,7 +52,7 @@ impl LogFilter {
     /// Reads the filter from the parameters of an address.
     ///
     /// # Errors
-    /// A page that says which parameter is wrong and what would be right.
+    /// Returns a page that names the wrong parameter and its valid values.
     pub(crate) fn read(view: &View) -> Result<Self, Problem> {
         let text = |name: &str| view.parameter(name).map(str::trim).unwrap_or_default().to_owned();
         let several = |name: &'static str| view.parameters_named(name).map(str::to_owned).collect();
@@ -126,8 +126,8 @@ impl LogFilter {
     }
 }
 
-/// Returns the parameters of the search for the lines of a query. `resolve` replaces the variables of a dashboard;
-/// a condition whose value it does not know is left out.
+/// Returns the parameters of the search for the lines of a query. `resolve` replaces the variables of a
+/// dashboard; conditions with values that it does not know are omitted.
 pub(crate) fn parameters(
     query: &monitoring::query::Lines,
     resolve: &dyn Fn(&str) -> Option<String>,
@@ -153,8 +153,7 @@ pub(crate) fn parameters(
     query.conditions().iter().filter_map(parameter).collect()
 }
 
-/// Reads an event's name, several with commas between them, a beginning with `*` after it, or with `!` before it
-/// a name that is not wanted.
+/// Reads names of events: `a`, `a,b`, `prefix*`, or `!a` to exclude one.
 fn event_test(text: &str) -> ValueTest {
     if let Some(other) = text.strip_prefix('!') {
         return ValueTest::IsNot(other.to_owned());
@@ -168,7 +167,7 @@ fn event_test(text: &str) -> ValueTest {
     ValueTest::OneOf(names().map(str::to_owned).collect())
 }
 
-/// Reads a wanted value, `*` for any value, or with `!` before it a value that is not wanted.
+/// Reads a test of a value: `a`, `*` for any value, or `!a` to exclude one.
 fn field_test(text: &str) -> ValueTest {
     match text.strip_prefix('!') {
         Some(other) => ValueTest::IsNot(other.to_owned()),
@@ -177,8 +176,7 @@ fn field_test(text: &str) -> ValueTest {
     }
 }
 
-/// Reads a condition on a field: its name, a colon and the wanted value. An equals sign instead of the colon is
-/// accepted, because people write it.
+/// Reads a condition on a field, `name:value`. Accepts `name=value`, because people write it.
 fn condition(text: &str) -> Result<(String, String), Problem> {
     let is_name = |name: &str| {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._".contains(c);
@@ -200,7 +198,7 @@ fn level(text: &str) -> Result<Level, Problem> {
     })
 }
 
-/// Returns the names of all events that are known in advance, for suggestions.
+/// Returns the names of all declared events, for suggestions.
 pub(crate) fn events() -> BTreeSet<&'static str> {
     use catalogue::events;
     let operations = [

@@ -9,11 +9,11 @@ use crate::store::lines::{Counts, LEVELS};
 
 /// Height of the highest bar in pixels.
 const HEIGHT: f64 = 72.0;
-/// Part of a step that its bar fills.
+/// Share of a step that its bar fills.
 const FILL: f64 = 0.82;
 /// Lengths of a step in seconds.
 const STEPS: [i64; 15] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200];
-/// Distances between labels of times in seconds.
+/// Intervals between time labels in seconds.
 const TICKS: [i64; 14] =
     [10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 172_800];
 /// Maximum number of bars.
@@ -24,7 +24,7 @@ const BARS: i64 = 72;
 pub(crate) struct Histogram {
     /// One for each step that has lines.
     pub bars: Vec<Bar>,
-    /// Labels of times: distance from the left in percent, and text.
+    /// Time labels: distance from the left in percent, and text.
     pub ticks: Vec<(String, String)>,
     /// Largest number of lines in a step.
     pub largest: String,
@@ -35,7 +35,7 @@ pub(crate) struct Histogram {
     pub total: u64,
     /// Length of a step in words.
     pub step: String,
-    /// The chart in words.
+    /// Text summary of the chart.
     pub summary: String,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Bar {
     pub width: String,
     /// Segments from the bottom: class, distance from the top and height in pixels.
     pub segments: Vec<(&'static str, String, String)>,
-    /// The time and the numbers in words.
+    /// Text with the time and the numbers.
     pub title: String,
     /// Address of the lines of this step.
     pub address: String,
@@ -97,7 +97,7 @@ fn bar(index: usize, step: &[u64; LEVELS], counts: &Counts, largest: u64, view: 
     let mut top = HEIGHT;
     let mut segments = Vec::new();
     for (level, count) in named(step) {
-        // A single error among thousands of lines must be seen.
+        // A single error among thousands of lines must be visible.
         let height = (count as f64 / largest as f64 * HEIGHT).max(2.0);
         top = (top - height).max(0.0);
         segments.push((level, format!("{top:.1}"), format!("{height:.1}")));
@@ -114,7 +114,7 @@ fn bar(index: usize, step: &[u64; LEVELS], counts: &Counts, largest: u64, view: 
     }
 }
 
-/// Returns the parameters of the search that a link to a part of the range keeps.
+/// Returns the parameters of the search that links to parts of the range keep.
 fn kept(view: &View) -> Vec<(&str, &str)> {
     const FILTERS: [&str; 6] = ["text", "level", "event", "outcome", "id", "where"];
     let parameters = view.parameters().iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -26,9 +26,9 @@ const PAGE: usize = 100;
 struct Logs {
     layout: Layout,
     filter: LogFilter,
-    /// Levels, and whether each is the least one wanted.
+    /// Levels, and whether each is the selected minimum.
     levels: Vec<(&'static str, bool)>,
-    /// Outcomes, and whether each is wanted.
+    /// Outcomes, and whether each is selected.
     outcomes: Vec<(&'static str, bool)>,
     events: Vec<&'static str>,
     /// Parameters that the form keeps.

@@ -20,13 +20,13 @@ use crate::pages::view::View;
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{LineCondition, Search};
 
-/// Maximum duration of a stream. The script begins another one.
+/// Maximum duration of a stream. The script then opens another.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
-/// Time between signs of life of a stream without lines.
+/// Interval of keep-alive events on a stream without lines.
 const HEARTBEAT: Duration = Duration::from_secs(20);
-/// Minimum time between two events, so that a busy log does not keep the browser busy.
+/// Minimum time between two events, so that a busy log does not overload the browser.
 const PAUSE: Duration = Duration::from_millis(400);
-/// Maximum number of lines of an event. Older ones are left out.
+/// Maximum number of lines of an event. Older ones are omitted.
 const MOST: usize = 100;
 
 #[derive(Template)]
@@ -50,7 +50,7 @@ pub(super) async fn tail(State(console): State<SharedConsole>, view: View) -> Re
     (headers, Body::new(Events(events))).into_response()
 }
 
-/// Sends events until the browser is gone or the deadline is reached.
+/// Sends events until the browser disconnects or the deadline passes.
 async fn feed(
     console: SharedConsole,
     view: View,
@@ -86,7 +86,7 @@ async fn feed(
     }
 }
 
-/// Renders the lines that were read after the one with a number.
+/// Renders the lines read after the line with this number.
 fn event_after(console: &Console, view: &View, conditions: Vec<LineCondition>, seen: u64) -> Option<Bytes> {
     let search = Search { conditions, most: MOST, newer_than: Some(seen), ..Search::new(i64::MIN, i64::MAX) };
     let found = read(console.lines()).search(&search);
@@ -98,7 +98,7 @@ fn event_after(console: &Console, view: &View, conditions: Vec<LineCondition>, s
     Some(event(&text))
 }
 
-/// Encodes a text as an event. A carriage return would end a line of the event as well.
+/// Encodes a text as an event. A carriage return would also end a line of the event.
 fn event(text: &str) -> Bytes {
     let mut event = String::with_capacity(text.len() + 64);
     for line in text.split(['\n', '\r']).filter(|line| !line.trim().is_empty()) {

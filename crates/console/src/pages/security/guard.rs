@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use crate::pages::locked::locked_page;
 use crate::state::SharedConsole;
 
-/// Paths of the health checks, which need no token: containers call them, and they say nothing.
+/// Paths of the health checks. They need no token, because container runtimes call them and they reveal
+/// nothing.
 const HEALTH: &str = "/health/";
-/// Path of style sheet, script and icon. They are the same for everybody, and the page about the missing
-/// token needs them.
+/// Path of style sheet, script and icon. They need no token: they contain no data, and the page about the
+/// missing token uses them.
 const ASSETS: &str = "/assets/";
 
-/// Refuses foreign hosts, methods that change something, and requests without the token; exchanges the
+/// Rejects foreign hosts, methods other than GET and HEAD, and requests without the token. Exchanges the
 /// token of a link for a cookie.
 pub(crate) async fn guard(State(console): State<SharedConsole>, request: Request, next: Next) -> Response {
     let access = console.access();
@@ -42,7 +43,7 @@ pub(crate) async fn guard(State(console): State<SharedConsole>, request: Request
     if is_known { next.run(request).await } else { locked_page(false) }
 }
 
-/// Stores the token in a cookie and leads to the same address without it, so that it stays neither in the
+/// Stores the token in a cookie and redirects to the same address without it, so that it stays neither in the
 /// address bar nor in the history.
 fn exchange(token: &str, uri: &Uri, name: &str) -> Response {
     let rest: Vec<&str> = parameters(uri).filter(|pair| !pair.starts_with("token=")).collect();

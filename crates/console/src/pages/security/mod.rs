@@ -1,4 +1,4 @@
-//! Protection of the pages: own hosts only, a token that becomes a cookie, and headers that forbid
+//! Protection of the pages: a check of the host, a token that becomes a cookie, and headers that forbid
 //! everything that the pages do not need.
 
 mod guard;

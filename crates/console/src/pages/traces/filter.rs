@@ -1,4 +1,4 @@
-//! The filter of a search for traces, as the address has it.
+//! Filter of a search for traces, from the parameters of an address.
 
 use catalogue::labels::JobKind;
 use monitoring::query::{MatchOperator, SpanCondition as Wanted, Spans};
@@ -10,7 +10,7 @@ use crate::pages::view::View;
 use crate::store::ValueTest;
 use crate::store::spans::{SpanCondition, SpanKind};
 
-/// A filter of traces. What is empty lets everything through.
+/// A filter of traces. Empty parts match every trace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TraceFilter {
     /// Routes of requests.
@@ -19,19 +19,19 @@ pub(crate) struct TraceFilter {
     pub job: String,
     /// Role: requests, jobs or calls to others.
     pub kind: Option<SpanKind>,
-    /// Least duration as it was written.
+    /// Minimum duration as entered.
     pub least_text: String,
-    /// Least duration in nanoseconds.
+    /// Minimum duration in nanoseconds.
     pub least: Option<u64>,
     /// If true, only traces with a failed span.
     pub failed_only: bool,
-    /// Id of a trace, user, organization or another thing.
+    /// Id of a trace, user, organization or other object.
     pub id: Option<Identifier>,
-    /// If true, the slowest come first.
+    /// If true, the slowest traces come first.
     pub slowest_first: bool,
 }
 
-/// Roles in the address.
+/// Roles, by their names in the address.
 pub(crate) const KINDS: [(&str, &str, SpanKind); 3] = [
     ("request", "requests", SpanKind::Server),
     ("job", "jobs", SpanKind::Consumer),
@@ -42,7 +42,7 @@ impl TraceFilter {
     /// Reads the filter from the parameters of an address.
     ///
     /// # Errors
-    /// A page that says which parameter is wrong and what would be right.
+    /// Returns a page that names the wrong parameter and its valid values.
     pub(crate) fn read(view: &View) -> Result<Self, Problem> {
         let least_text = view.parameter("least").unwrap_or_default().trim().to_owned();
         Ok(Self {
@@ -87,7 +87,7 @@ impl TraceFilter {
         conditions
     }
 
-    /// Returns the filter in words, for a search that finds nothing.
+    /// Describes the filter in words, for a search without result.
     pub(crate) fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         words.extend(self.routes.iter().map(|route| format!("route {route}")));
@@ -124,7 +124,7 @@ fn one_of(name: &str, text: &str, values: &[&'static str]) -> Result<&'static st
     })
 }
 
-/// Reads a duration such as `250ms`, `1.5 s` or `2min`. A plain number is in milliseconds.
+/// Reads a duration such as `250ms`, `1.5 s` or `2min`. A number without a unit is in milliseconds.
 fn duration(text: &str) -> Result<u64, Problem> {
     const UNITS: [(&str, f64); 6] =
         [("ns", 1.0), ("µs", 1e3), ("us", 1e3), ("ms", 1e6), ("min", 6e10), ("s", 1e9)];
@@ -142,7 +142,7 @@ fn duration(text: &str) -> Result<u64, Problem> {
 }
 
 /// Returns the parameters of the search for the traces of a query. `resolve` replaces the variables of a
-/// dashboard; a condition whose value it does not know is left out, as are those on other attributes.
+/// dashboard. Conditions with values that it does not know, or on other attributes, are omitted.
 pub(crate) fn parameters(
     query: &Spans,
     resolve: &dyn Fn(&str) -> Option<String>,

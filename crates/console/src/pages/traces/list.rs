@@ -23,7 +23,7 @@ use crate::store::spans::{SpanSearch, TracePosition, TraceSummary};
 const PAGE: usize = 100;
 /// Number of traces in the plot.
 const POINTS: usize = 400;
-/// Number of traces among which the slowest are searched.
+/// Number of newest traces among which the slowest are found.
 const CANDIDATES: usize = 2000;
 
 #[derive(Template)]
@@ -42,7 +42,7 @@ struct Traces {
     older: String,
     /// Address of the newest traces; empty if they are shown.
     newest: String,
-    /// Address of the other order, and its name.
+    /// Address and name of the other sort order.
     other_order: (String, &'static str),
     clear: String,
 }
@@ -55,14 +55,14 @@ struct TraceRow {
     name: String,
     service: String,
     duration: String,
-    /// Length of the bar in percent of the longest.
+    /// Length of the bar, in percent of the longest.
     bar: String,
     spans: String,
     failed_spans: usize,
     status: String,
     status_class: &'static str,
     error: String,
-    /// The span that was found, if it is not the first.
+    /// The span that the search found, if it is not the first.
     found: String,
 }
 

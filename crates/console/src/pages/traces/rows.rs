@@ -7,7 +7,7 @@ use crate::pages::words;
 use crate::store::lines::{Line, SPAN_ID, TRACE_ID};
 use crate::store::spans::Span;
 
-/// Deepest level that is indented further.
+/// Maximum depth of indentation.
 const DEEPEST: usize = 12;
 /// Maximum number of spans on a page.
 pub(crate) const MOST_SPANS: usize = 500;
@@ -40,7 +40,7 @@ pub(crate) struct SpanRow {
     pub duration: String,
     /// Time since the start of the trace, for people.
     pub offset: String,
-    /// Time outside of its children, for people; empty if it has none.
+    /// Time not covered by its children, for people; empty if none.
     pub own: String,
     /// Distance of the bar from the left.
     pub left: String,
@@ -48,7 +48,7 @@ pub(crate) struct SpanRow {
     pub width: String,
     /// Distance of the duration from the left.
     pub label: String,
-    /// Anchor of the duration: `start` right of the bar or `end` left of it.
+    /// Anchor of the duration: `start` if it is right of the bar, `end` if it is left of it.
     pub anchor: &'static str,
     /// If true, the operation failed.
     pub failed: bool,
@@ -110,8 +110,8 @@ pub(crate) fn waterfall(spans: &[Span]) -> Waterfall {
     Waterfall::new(&spans.iter().map(interval).collect::<Vec<_>>())
 }
 
-/// Returns the rows of a trace. Lines that record a span are merged into its row. The others stand
-/// below their span, at their time among its children.
+/// Returns the rows of a trace. The line that records a span is merged into its row. Others stand below their
+/// span, sorted by time among its children.
 pub(crate) fn rows(spans: &[Span], lines: &[Line], waterfall: &Waterfall, view: &View) -> Vec<Entry> {
     let mut rows: Vec<Entry> = waterfall
         .rows
@@ -162,7 +162,7 @@ fn span_row(
     }
     let right = row.left + row.width;
     let (label, anchor) = if right < 85.0 { (right, "start") } else { (row.left, "end") };
-    // A bar over the whole width has room for its duration inside only.
+    // Next to a bar of the whole width there is no room, so its duration is inside.
     let (label, anchor) =
         if anchor == "end" && row.left < 15.0 { (right, "inside") } else { (label, anchor) };
     let offset = |at: u64| words::duration(at.saturating_sub(waterfall.start));
@@ -196,7 +196,7 @@ fn span_row(
     }
 }
 
-/// Returns the reason of a failure, as precisely as the span has it.
+/// Returns the most precise reason of a failure that the span has.
 pub(crate) fn error(span: &Span) -> String {
     let parts =
         ["error.type", "error.cause", "db.response.status_code"].map(|name| span.text(name).into_owned());
@@ -213,8 +213,8 @@ pub(crate) fn error(span: &Span) -> String {
     }
 }
 
-/// Inserts a line below its span, before the first child that began later. A line without a known
-/// span belongs to the first row.
+/// Inserts a line below its span, before the first child that started later. A line without a known span
+/// belongs to the first row.
 fn insert(rows: &mut Vec<Entry>, line: &Line, waterfall: &Waterfall, view: &View) {
     let at = u64::try_from(line.at).unwrap_or(0).saturating_mul(1000);
     let id = line.text(SPAN_ID);

@@ -1,4 +1,4 @@
-//! Traces as points: when they began, and how long they took.
+//! Traces as points, by start time and duration.
 
 use crate::pages::words;
 use crate::store::spans::TraceSummary;

@@ -1,15 +1,15 @@
-//! A trace in sentences.
+//! Summary of a trace in sentences.
 
 use super::rows::error;
 use crate::pages::words;
 use crate::store::spans::{Span, SpanKind};
 
-/// What a trace caused later, such as jobs.
+/// Effects of a trace, such as jobs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
     /// Number of runs that link to the trace.
     pub runs: usize,
-    /// Number of those that failed.
+    /// Number of failed runs.
     pub failed: usize,
 }
 
@@ -57,7 +57,7 @@ fn because(root: &Span) -> String {
     if reason.is_empty() || reason == "failed" { String::new() } else { format!(", because of {reason}") }
 }
 
-/// Names the failed span that began last, which is usually the cause.
+/// Returns the failed span that started last, which is usually the cause.
 fn deepest_failure(spans: &[Span], root: &Span) -> Option<String> {
     let failed = spans.iter().filter(|span| span.failed && span.span_id != root.span_id);
     let last = failed.max_by_key(|span| span.start_ns)?;

@@ -1,4 +1,4 @@
-//! The page of one trace: a waterfall of its spans with its lines, what caused it and what it caused.
+//! The page of one trace: a waterfall of its spans and lines, with its causes and effects.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -111,7 +111,7 @@ fn render(console: &Console, view: &View, id: &str) -> Result<Trace, Problem> {
     })
 }
 
-/// Returns the lines of a trace and of what it caused, oldest first.
+/// Returns the lines of a trace and of the jobs that it caused, oldest first.
 pub(crate) fn lines_of(console: &Console, id: TraceId) -> Vec<Line> {
     let search = Search::new(i64::MIN, i64::MAX).with(LineCondition::Trace(id.to_string()));
     let mut found = read(console.lines()).search(&Search { most: MOST_LINES, ..search });

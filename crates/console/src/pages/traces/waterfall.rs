@@ -1,18 +1,17 @@
-//! The layout of a trace: which span stands in which row, how deep, and where its bar begins and
-//! ends.
+//! Layout of a trace: row and depth of each span, and start and end of its bar.
 
 use std::collections::{HashMap, HashSet};
 
-/// The part of a span that decides where it stands. Times are Unix times in nanoseconds.
+/// The data of a span that determines its position. Times are Unix times in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interval {
     /// Id of the span.
     pub id: [u8; 8],
-    /// Id of the span that it is a part of.
+    /// Id of its parent.
     pub parent: Option<[u8; 8]>,
     /// Start time.
     pub start: u64,
-    /// End time; not before the start, unless a clock was set.
+    /// End time; at or after the start, unless a clock was set.
     pub end: u64,
 }
 
@@ -29,11 +28,11 @@ pub(crate) struct Row {
     pub width: f64,
     /// True if the span names a parent that is not in the trace.
     pub is_orphan: bool,
-    /// Time that the span spent outside of its children, in nanoseconds.
+    /// Time of the span that no child covers, in nanoseconds.
     pub own: u64,
 }
 
-/// The rows of a trace and the time that they share.
+/// The rows of a trace and its total time.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waterfall {
     /// Start of the earliest span.
@@ -63,7 +62,7 @@ impl Waterfall {
         let mut placed = vec![false; spans.len()];
         let roots = children.get(&None).cloned().unwrap_or_default();
         waterfall.place(spans, &children, roots, &mut placed);
-        // What no root leads to is part of a cycle.
+        // Spans that no root leads to are part of a cycle.
         for position in 0..spans.len() {
             if !placed[position] {
                 waterfall.place(spans, &children, vec![position], &mut placed);
@@ -96,8 +95,8 @@ impl Waterfall {
             .collect()
     }
 
-    /// Places trees of spans in depth-first order. It has a stack of its own, because the depth of a
-    /// trace is chosen by its sender.
+    /// Places trees of spans in depth-first order. Uses an explicit stack instead of recursion, because the
+    /// sender chooses the depth of a trace.
     fn place(
         &mut self,
         spans: &[Interval],
