@@ -37,7 +37,7 @@ pub enum Expression {
         /// The histograms.
         of: Box<Self>,
     },
-    /// The same samples with one more label, unless they have it already.
+    /// The same samples with this label, which replaces one of the same name.
     Labelled {
         /// The samples.
         of: Box<Self>,
@@ -231,7 +231,7 @@ impl Expression {
         Self::Histogram { function, of: Box::new(self) }
     }
 
-    /// Adds a label to samples that do not have it.
+    /// Sets a label of the samples.
     #[must_use]
     pub fn labelled(self, label: String, value: &str) -> Self {
         Self::Labelled { of: Box::new(self), label, value: value.to_owned() }

@@ -1,16 +1,14 @@
 //! Enqueues jobs.
 
 use catalogue::database_operation::DatabaseOperation;
-use catalogue::labels::JobKind;
 use chrono::{DateTime, Utc};
 use domain::ids::{ContentItemId, InviteId, JobId, WorkspaceId};
-use serde::Serialize;
 use telemetry::ClosedSet;
 use uuid::Uuid;
 
 use crate::platform::database::{self, Transaction};
 use crate::queue::handle::Queue;
-use crate::queue::job::{JobType, PERIODIC_ATTEMPTS};
+use crate::queue::job::JobType;
 
 /// Channel that announces new jobs to workers.
 pub(crate) const NOTIFY_CHANNEL: &str = "socialize_jobs";
@@ -87,7 +85,7 @@ pub async fn enqueue<J: JobType>(
     transaction: &mut Transaction,
     job: NewJob<'_, J>,
 ) -> database::Result<()> {
-    insert(queue, transaction, J::KIND, job, None).await
+    insert(queue, transaction, job, None).await
 }
 
 /// Like [`enqueue`], for a job that waits for earlier jobs in its lane. A lane represents whatever can slow
@@ -98,26 +96,23 @@ pub async fn enqueue_in_lane<J: JobType>(
     job: NewJob<'_, J>,
     lane: Uuid,
 ) -> database::Result<()> {
-    insert(queue, transaction, J::KIND, job, Some(lane)).await
+    insert(queue, transaction, job, Some(lane)).await
 }
 
 /// Enqueues a periodic job, which has no payload, unless one is waiting or running.
-pub(super) async fn enqueue_periodic(
+pub(super) async fn enqueue_periodic<J: JobType + Default>(
     queue: &Queue,
     transaction: &mut Transaction,
-    kind: JobKind,
 ) -> database::Result<()> {
-    let (owner, max_attempts) = (JobOwner::Nobody, PERIODIC_ATTEMPTS);
-    let deduplication_key = Some("periodic".to_owned());
-    let job = NewJob { payload: &(), run_at: None, owner, max_attempts, deduplication_key };
-    insert(queue, transaction, kind, job, None).await
+    let payload = J::default();
+    let job = NewJob { deduplication_key: Some("periodic".to_owned()), ..NewJob::of(&payload) };
+    enqueue(queue, transaction, job).await
 }
 
-async fn insert<P: Serialize>(
+async fn insert<J: JobType>(
     queue: &Queue,
     transaction: &mut Transaction,
-    kind: JobKind,
-    job: NewJob<'_, P>,
+    job: NewJob<'_, J>,
     lane: Option<Uuid>,
 ) -> database::Result<()> {
     let context = telemetry::current::context();
@@ -152,7 +147,7 @@ async fn insert<P: Serialize>(
                  select pg_notify($11, kind) from inserted",
             )
             .bind(JobId::from(Uuid::now_v7()))
-            .bind(kind.as_str())
+            .bind(J::KIND.as_str())
             .bind(sqlx::types::Json(job.payload))
             .bind(job.deduplication_key)
             .bind(job.run_at)

@@ -5,7 +5,6 @@ use std::time::Duration;
 use catalogue::keys;
 use catalogue::labels::JobKind;
 use domain::ids::JobId;
-use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use telemetry::{Attributes, ErrorType, SpanContext};
@@ -14,44 +13,23 @@ use uuid::Uuid;
 use crate::platform::database::DatabaseError;
 use crate::queue::handle::State;
 
-/// Maximum number of attempts of a periodic job before the next tick takes over.
-pub(super) const PERIODIC_ATTEMPTS: i32 = 5;
-
 /// A kind of job. The type is the payload, so a job cannot be enqueued with the payload of another kind.
 ///
 /// The payload contains only ids: the run looks up their rows, so the queue contains no customer's text.
-pub trait JobType: Serialize + DeserializeOwned + Send {
+pub trait JobType: Serialize + DeserializeOwned + Send + Sync {
     /// What its runs need.
     type State: State;
 
     const KIND: JobKind;
     const POLICY: JobPolicy;
-    /// Maximum number of attempts.
-    const ATTEMPTS: i32 = PERIODIC_ATTEMPTS;
+    /// Maximum number of attempts. After them, the next run of a periodic job takes over.
+    const ATTEMPTS: i32 = 5;
 
     /// Makes one attempt.
     ///
     /// # Errors
     /// States whether a retry makes sense.
     fn run(self, state: &Self::State, job: &Job) -> impl Future<Output = Result<(), JobError>> + Send;
-}
-
-/// The rules and the work of a [`JobType`], for a worker that knows only the kind.
-pub struct JobEntry<S> {
-    pub kind: JobKind,
-    pub policy: JobPolicy,
-    /// Parses the payload and makes one attempt.
-    pub run: fn(S, Job) -> BoxFuture<'static, Result<(), JobError>>,
-}
-
-impl<S: State> JobEntry<S> {
-    pub const fn of<J: JobType<State = S>>() -> Self {
-        Self {
-            kind: J::KIND,
-            policy: J::POLICY,
-            run: |state, job| Box::pin(async move { job.payload::<J>()?.run(&state, &job).await }),
-        }
-    }
 }
 
 /// A job claimed by this process.

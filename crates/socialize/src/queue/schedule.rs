@@ -6,7 +6,7 @@ use domain::vocabulary::parse;
 use telemetry::ClosedSet;
 
 use crate::platform::database;
-use crate::queue::enqueue::enqueue_periodic;
+use crate::queue::entry::EnqueuePeriodic;
 use crate::queue::handle::Queue;
 use crate::queue::job::JobPolicy;
 
@@ -17,6 +17,7 @@ use crate::queue::job::JobPolicy;
 pub(super) async fn schedule_periodic_jobs(
     queue: &Queue,
     policy: fn(JobKind) -> JobPolicy,
+    enqueue: fn(JobKind) -> Option<EnqueuePeriodic>,
 ) -> database::Result<()> {
     let periodic = JobKind::ALL.iter().filter_map(|kind| Some((*kind, policy(*kind).every?)));
     let (kinds, periods): (Vec<&str>, Vec<f64>) =
@@ -47,8 +48,8 @@ pub(super) async fn schedule_periodic_jobs(
             .fetch_all(&mut *transaction),
         )
         .await?;
-    for kind in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok()) {
-        enqueue_periodic(queue, &mut transaction, kind).await?;
+    for enqueue in due.iter().filter_map(|kind| parse::<JobKind>(kind).ok().and_then(enqueue)) {
+        enqueue(queue, &mut transaction).await?;
     }
     queue.database.commit(transaction).await
 }

@@ -7,6 +7,7 @@ use catalogue::labels::JobKind;
 use futures_util::future::BoxFuture;
 
 use crate::platform::sampler::Sample;
+use crate::queue::entry::EnqueuePeriodic;
 use crate::queue::job::{Job, JobError, JobPolicy};
 
 /// Validity of a lease in production.
@@ -41,13 +42,20 @@ pub struct WorkerSettings<S> {
     pub gauge_check_interval: Duration,
     /// Rules for each kind of job.
     pub policy: fn(JobKind) -> JobPolicy,
+    /// Enqueues a job of each periodic kind.
+    pub enqueue_periodic: fn(JobKind) -> Option<EnqueuePeriodic>,
     pub handler: Handler<S>,
     pub samples: Samples<S>,
 }
 
 impl<S> WorkerSettings<S> {
     /// Returns the settings of production.
-    pub fn new(policy: fn(JobKind) -> JobPolicy, handler: Handler<S>, samples: Samples<S>) -> Self {
+    pub fn new(
+        policy: fn(JobKind) -> JobPolicy,
+        enqueue_periodic: fn(JobKind) -> Option<EnqueuePeriodic>,
+        handler: Handler<S>,
+        samples: Samples<S>,
+    ) -> Self {
         Self {
             concurrency: 8,
             lease: LEASE,
@@ -59,6 +67,7 @@ impl<S> WorkerSettings<S> {
             gauge_interval: Duration::from_secs(30),
             gauge_check_interval: Duration::from_secs(60 * 60),
             policy,
+            enqueue_periodic,
             handler,
             samples,
         }

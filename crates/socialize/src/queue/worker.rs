@@ -87,7 +87,8 @@ impl<S: State> Worker<S> {
     async fn schedule_loop(self: Arc<Self>, stopping: CancellationToken) {
         let interval = self.settings.schedule_interval;
         let mut supervisor = self.supervisor(Loop::Scheduler, interval, Arc::default(), stopping);
-        while supervisor.turn(schedule_periodic_jobs(&self.queue, self.settings.policy)).await {}
+        let (policy, enqueue) = (self.settings.policy, self.settings.enqueue_periodic);
+        while supervisor.turn(schedule_periodic_jobs(&self.queue, policy, enqueue)).await {}
     }
 
     async fn listen_loop(self: Arc<Self>, stopping: CancellationToken) {

@@ -45,6 +45,7 @@ where
             timeout: Duration::from_secs(3600),
             every: None,
         },
+        enqueue_periodic: WorkerSettings::default().enqueue_periodic,
         handler: Arc::new(move |app, job| Box::pin(handler(app, job))),
         samples,
     }

@@ -6,7 +6,6 @@ use std::path::Path;
 
 /// One source file below `crates/*/src`, without its tests.
 pub(crate) struct File {
-    pub(crate) text: String,
     pub(crate) tokens: Vec<String>,
 }
 
@@ -29,7 +28,7 @@ pub(crate) fn files(crates: &[&str]) -> Vec<File> {
         read(&crate::repository().join("crates").join(name).join("src"), &mut texts);
     }
     assert!(texts.len() > 20, "only {} files of {crates:?} were found", texts.len());
-    texts.into_iter().map(|text| File { tokens: without_tests(tokens(&text)), text }).collect()
+    texts.into_iter().map(|text| File { tokens: without_tests(tokens(&text)) }).collect()
 }
 
 fn read(directory: &Path, into: &mut Vec<String>) {

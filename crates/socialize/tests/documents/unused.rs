@@ -13,7 +13,7 @@ use catalogue::recorded::EVENT_FIELDS;
 use domain::audit::AuditAction;
 use telemetry::{ClosedSet, JobOutcome};
 
-use crate::sources::{File, product};
+use crate::sources::{File, group, product};
 
 /// Members of `T` that the product never names.
 fn unused_members<T: ClosedSet + Debug>(files: &[File]) -> Vec<String> {
@@ -95,14 +95,22 @@ fn a_key_is_written() {
 
 #[test]
 fn a_field_of_an_event_is_written() {
-    let files = product();
-    let is_written = |field: &str| {
-        let writings = [format!("{field} = "), format!("\"{field}\" = ")];
-        files.iter().any(|file| {
-            let writes = |writing: &String| file.text.split(writing.as_str()).skip(1).count() > 0;
-            writings.iter().any(writes)
-        })
-    };
+    let written: Vec<String> = product().iter().flat_map(|file| written_fields(&file.tokens)).collect();
+    let is_written = |field: &&str| written.iter().any(|written| written == field);
     let unused: Vec<_> = EVENT_FIELDS.iter().filter(|field| !is_written(field)).collect();
     assert_eq!(unused, Vec::<&&str>::new());
+}
+
+/// Returns the names to the left of an equals sign in the arguments of the macros of `tracing`.
+fn written_fields(tokens: &[String]) -> Vec<String> {
+    let is_macro = |name: &str| matches!(name, "event" | "error" | "warn" | "info" | "debug" | "trace");
+    let is_call = |start: &&[String]| start.len() > 2 && is_macro(&start[0]) && start[1] == "!";
+    let calls = (0..tokens.len()).map(|position| &tokens[position..]).filter(is_call);
+    let arguments =
+        calls.flat_map(|call| group(&call[2..]).split(|token| matches!(&**token, "," | "(" | ")")));
+    let fields = arguments.filter_map(|argument| {
+        let end = argument.iter().position(|token| token == "=")?;
+        Some(argument[..end].concat().trim_matches('"').to_owned())
+    });
+    fields.collect()
 }

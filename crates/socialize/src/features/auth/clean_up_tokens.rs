@@ -33,7 +33,7 @@ const CLOSED_INVITES_KEPT: TimeDelta = TimeDelta::days(30);
 const EMPTY_ORGANIZATIONS_KEPT: TimeDelta = TimeDelta::days(1);
 
 /// Deletes expired data periodically.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct CleanUpTokens;
 
 impl JobType for CleanUpTokens {

@@ -20,7 +20,7 @@ const BATCH: i64 = 200;
 const NOT_AGAIN_WITHIN: TimeDelta = TimeDelta::hours(24);
 
 /// Reminds reviewers periodically.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct RemindStaleApprovals;
 
 impl JobType for RemindStaleApprovals {

@@ -21,7 +21,7 @@ const BATCH: i64 = 100;
 pub const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(30);
 
 /// Deletes unreferenced blobs periodically.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct CleanUpBlobs;
 
 impl JobType for CleanUpBlobs {

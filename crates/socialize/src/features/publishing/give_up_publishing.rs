@@ -24,7 +24,7 @@ const OVERDUE: TimeDelta = TimeDelta::minutes(5);
 const BATCH: i64 = 100;
 
 /// Gives up abandoned deliveries periodically.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct GiveUpPublishing;
 
 impl JobType for GiveUpPublishing {

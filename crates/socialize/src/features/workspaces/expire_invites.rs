@@ -14,7 +14,7 @@ use crate::queue::{Job, JobError, JobPolicy, JobType};
 const BATCH: i64 = 500;
 
 /// Marks expired invites periodically.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 pub struct ExpireInvites;
 
 impl JobType for ExpireInvites {

@@ -17,7 +17,7 @@ use crate::features::publishing::give_up_publishing::GiveUpPublishing;
 use crate::features::publishing::publication::Publication;
 use crate::features::workspaces::expire_invites::ExpireInvites;
 use crate::platform::database;
-use crate::queue::{self, Job, JobEntry, JobError, JobPolicy, RunCounts, run_due_jobs_with};
+use crate::queue::{self, EnqueuePeriodic, Job, JobEntry, JobError, JobPolicy, RunCounts, run_due_jobs_with};
 
 /// Settings of the application's worker.
 pub type WorkerSettings = queue::WorkerSettings<App>;
@@ -25,7 +25,7 @@ pub type WorkerSettings = queue::WorkerSettings<App>;
 impl Default for WorkerSettings {
     /// The settings of production.
     fn default() -> Self {
-        Self::new(policy, Arc::new(run), samples)
+        Self::new(policy, enqueue_periodic, Arc::new(run), samples)
     }
 }
 
@@ -41,18 +41,23 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
 fn entry(kind: JobKind) -> JobEntry<App> {
     match kind {
         JobKind::SendEmail => JobEntry::of::<Email>(),
-        JobKind::ExpireInvites => JobEntry::of::<ExpireInvites>(),
-        JobKind::CleanUpTokens => JobEntry::of::<CleanUpTokens>(),
-        JobKind::CleanUpBlobs => JobEntry::of::<CleanUpBlobs>(),
-        JobKind::RemindStaleApprovals => JobEntry::of::<RemindStaleApprovals>(),
+        JobKind::ExpireInvites => JobEntry::periodic::<ExpireInvites>(),
+        JobKind::CleanUpTokens => JobEntry::periodic::<CleanUpTokens>(),
+        JobKind::CleanUpBlobs => JobEntry::periodic::<CleanUpBlobs>(),
+        JobKind::RemindStaleApprovals => JobEntry::periodic::<RemindStaleApprovals>(),
         JobKind::PublishContentItem => JobEntry::of::<Publication>(),
-        JobKind::GiveUpPublishing => JobEntry::of::<GiveUpPublishing>(),
+        JobKind::GiveUpPublishing => JobEntry::periodic::<GiveUpPublishing>(),
     }
 }
 
 /// Rules for running jobs of each kind. Periods are in [`JobKind::period`], because alerts need them as well.
 pub fn policy(kind: JobKind) -> JobPolicy {
     entry(kind).policy
+}
+
+/// Returns what enqueues a job of this kind, if it is periodic.
+fn enqueue_periodic(kind: JobKind) -> Option<EnqueuePeriodic> {
+    entry(kind).enqueue_periodic
 }
 
 /// Runs a job. An error states whether a retry makes sense.
@@ -69,7 +74,9 @@ mod tests {
     #[test]
     fn each_kind_has_its_own_job() {
         for kind in JobKind::ALL {
-            assert_eq!(entry(*kind).kind, *kind);
+            let entry = entry(*kind);
+            assert_eq!(entry.kind, *kind);
+            assert_eq!(entry.policy.every.is_some(), entry.enqueue_periodic.is_some(), "{kind:?}");
         }
     }
 }
