@@ -1,4 +1,4 @@
-//! The console's process: listeners and loops, from the start to a graceful end.
+//! The console's process: starts listeners and loops, and shuts them down gracefully.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,22 +28,22 @@ use crate::store::spans::SpanStore;
 
 /// Maximum number of open connections to the pages.
 const CONNECTIONS: usize = 64;
-/// Interval at which due rules are looked for.
+/// Interval of checks for due rules.
 const TURN: Duration = Duration::from_secs(1);
-/// Interval at which log files are read.
+/// Polling interval of log files.
 const POLL: Duration = Duration::from_millis(500);
-/// Bytes of log files that are read at the start. They fill the store of lines.
+/// Bytes of log files to read at the start. They fill the store of lines.
 const LINES_AT_START: u64 = 128 << 20;
 
-/// Time for which a console waits for another one that still uses its data directory. A console whose
-/// demo was killed ends within it.
+/// Maximum wait for another console that still uses the data directory. A console whose demo was killed exits
+/// within this time.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the console until SIGTERM or SIGINT. Prints the address of the OTLP receiver and the link to the
 /// pages to standard error once.
 ///
 /// # Errors
-/// If an address cannot be bound, or if the data directory cannot be used or another console uses it.
+/// Fails if an address cannot be bound, or if the data directory cannot be used or another console uses it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock: Clock = Arc::new(now);
     let pages = bind(settings.address, "the pages", "SOCIALIZE_CONSOLE_ADDRESS").await?;
@@ -75,7 +75,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let follower = Follower::new(settings.logs, LINES_AT_START);
     let mut background = JoinSet::new();
     background.spawn(async move {
-        // It ends only if the threads of the runtime end.
+        // It ends only with the runtime.
         let _ = follow::run(follower, interval(POLL), deliver, status).await;
     });
     let sink: Arc<dyn Sink> = Arc::clone(&console) as _;
@@ -100,7 +100,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     background.shutdown().await;
     write(console.rules()).save(console.now());
     let written = tokio::task::spawn_blocking(move || flush(&console)).await?;
-    // Only now may another console read the files.
+    // Only now, another console may use the files.
     drop(lock);
     written.context("the traces cannot be written")
 }
@@ -126,12 +126,12 @@ async fn evaluate_rules(console: SharedConsole) {
         let evaluated = tokio::task::spawn_blocking(move || {
             write(console.rules()).tick(console.now(), &mut console.metrics());
         });
-        // A panic is printed by the panic hook; the next turn goes on.
+        // The panic hook prints a panic; the next iteration continues.
         let _ = evaluated.await;
     }
 }
 
-/// Hands alerts to the Alertmanager, beside the evaluation, which must not wait for it.
+/// Sends alerts to the Alertmanager, concurrently with the evaluation, which must not wait for it.
 async fn notify(console: SharedConsole, alertmanager: Alertmanager) {
     let mut turns = interval(TURN);
     turns.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -1,4 +1,4 @@
-//! Command-line arguments and environment variables of the console, and their checked form.
+//! Command-line arguments and environment variables of the console, and the validated settings.
 
 use std::fmt;
 use std::fs;
@@ -59,13 +59,13 @@ pub struct Settings {
     pub data: PathBuf,
     /// Patterns of log files.
     pub logs: Vec<Pattern>,
-    /// The patterns as they were written.
+    /// The patterns as given.
     pub log_names: Vec<String>,
     /// Base URL of an Alertmanager.
     pub alertmanager: Option<Uri>,
     /// Additional host names, in lower case and without a port.
     pub hosts: Vec<String>,
-    /// Token of the link, unless a new one is made at each start.
+    /// Token of the link; `None` creates a new one at each start.
     pub token: Option<String>,
     /// Environment to show first.
     pub environment: Option<String>,

@@ -1,4 +1,4 @@
-//! What all handlers share: the stores, the clock and the limits.
+//! State shared by all handlers: the stores, the clock and the limits.
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -24,7 +24,7 @@ pub type SharedConsole = Arc<Console>;
 /// Returns the time as a Unix time in milliseconds. Tests pass a fixed one.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Facts that the pages show and that never change while the console runs.
+/// Constant facts that the pages show.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// Address that applications report to.
@@ -39,7 +39,7 @@ pub struct Facts {
     pub started_at: i64,
 }
 
-/// What the console keeps.
+/// The stores.
 pub struct Stores {
     /// Metrics.
     pub metrics: MetricStore,
@@ -144,12 +144,12 @@ impl Console {
         self.followed.borrow().clone()
     }
 
-    /// Returns who may see the pages.
+    /// Returns the conditions for access to the pages.
     pub fn access(&self) -> &Access {
         &self.access
     }
 
-    /// Returns what never changes.
+    /// Returns the constant facts.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
@@ -165,8 +165,8 @@ impl Console {
     }
 }
 
-/// Reads a store. A panic of another thread does not make the store unreadable: stores are changed by
-/// complete steps.
+/// Reads a store. Ignores poisoning: stores change in complete steps, so they are valid after another
+/// thread's panic.
 pub fn read<T>(store: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     store.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,10 +11,10 @@ use http::{HeaderMap, StatusCode, header};
 /// the default of the OpenTelemetry Collector.
 pub(super) const MOST_BYTES: usize = 4 << 20;
 
-/// Time within which a body must have arrived.
+/// Deadline for a body to arrive.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// A refusal of a request, with a text for whoever configured the sender.
+/// Rejection of a request, with a text for the person who configured the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub(super) StatusCode, pub(super) &'static str);
 
@@ -38,7 +38,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-/// Reads a body, decompressed.
+/// Reads and decompresses a body.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Refused> {
     let read = tokio::time::timeout(DEADLINE, to_bytes(body, MOST_BYTES)).await;
     let Ok(read) = read else {

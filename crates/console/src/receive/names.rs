@@ -3,7 +3,7 @@
 //!
 //! <https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_openmetrics/>
 
-/// Kinds of metrics that get different suffixes.
+/// Kinds of metrics, by their suffixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MetricKind {
     /// A sum that only increases.
@@ -87,7 +87,8 @@ fn move_to_end<'a>(words: &mut Vec<&'a str>, last: &'a str) {
     words.push(last);
 }
 
-/// Returns the words for a unit and for what follows its slash. Counted things, in braces, have none.
+/// Returns the words for a unit and for what follows its slash. Annotations in braces, such as `{request}`,
+/// have none.
 fn unit_words(unit: &str) -> (String, String) {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let word = |unit: &str, words: &[(&str, &str)]| {
@@ -111,7 +112,7 @@ fn unit_words(unit: &str) -> (String, String) {
     (main, per)
 }
 
-/// Replaces what a name must not have, with one `_` for several, and without one at the beginning.
+/// Replaces each run of invalid characters with one `_`, and removes leading ones.
 fn clean(unit: &str) -> String {
     let mut cleaned = String::with_capacity(unit.len());
     for c in unit.chars() {

@@ -1,10 +1,10 @@
-//! Points that are refused, with the reasons for the sender.
+//! Refused points, with the reasons for the sender.
 
 use std::collections::BTreeMap;
 
 use crate::store::metrics::Dropped;
 
-/// Maximum number of metrics that a message names.
+/// Maximum number of metrics named in a message.
 const MOST_NAMES: usize = 3;
 
 /// Reasons why the receiver refuses points.
@@ -50,7 +50,7 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Counts points of a metric.
+    /// Counts refused points of a metric.
     pub(super) fn add(&mut self, refusal: Refusal, metric: &str, points: usize) {
         if points == 0 {
             return;
@@ -62,7 +62,7 @@ impl Refusals {
         }
     }
 
-    /// Counts what the store refused.
+    /// Counts points that the store refused.
     pub(super) fn add_dropped(&mut self, dropped: &Dropped) {
         self.by_store.add_all(dropped);
     }

@@ -1,4 +1,4 @@
-//! Labels that series get from the process that sent them.
+//! Labels of series that come from the sending process.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::store::metrics::{Labels, Origin};
 const SERVICE_NAME: &str = "service.name";
 const SERVICE_NAMESPACE: &str = "service.namespace";
 
-/// Attributes of the process that become labels of each of its series, as
-/// `promote_resource_attributes` of the Prometheus in `deploy/`.
+/// Attributes of the process that become labels of all its series, as in `promote_resource_attributes` of the
+/// Prometheus in `deploy/`.
 const PROMOTED: &[&str] = &["deployment.environment.name"];
 
-/// Attributes that `job` and `instance` consist of.
+/// Attributes that form `job` and `instance`.
 const IDENTIFYING: &[&str] = &[SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_INSTANCE_ID];
 
 type Label = (Arc<str>, Arc<str>);
@@ -66,8 +66,8 @@ impl Sender {
         Labels::new(labels)
     }
 
-    /// Returns the labels of `target_info`, which has all attributes of the process. A process without
-    /// a name or without other attributes has none.
+    /// Returns the labels of `target_info`, which has all attributes of the process. A process without a name
+    /// or without other attributes has no such series.
     pub(super) fn target_info(&self) -> Option<Labels> {
         if self.identity.is_empty() || self.others.is_empty() {
             return None;
@@ -79,8 +79,8 @@ impl Sender {
     }
 }
 
-/// Renames attributes to labels. Values of attributes that get the same name are joined in the order
-/// of the attributes' names.
+/// Converts attributes to labels. If several attributes get the same name, their values are joined in the
+/// order of the original names.
 fn renamed<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Vec<Label> {
     let mut attributes: Vec<&KeyValue> = attributes.collect();
     attributes.sort_by(|one, other| one.key.cmp(&other.key));
@@ -99,8 +99,7 @@ fn renamed<'a>(attributes: impl Iterator<Item = &'a KeyValue>) -> Vec<Label> {
     labels.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Returns the value of an attribute as a label has it. Lists and maps are written as JSON; bytes are
-/// left out.
+/// Returns the value of an attribute as a label value. Lists and maps become JSON; bytes are omitted.
 fn text_of(attribute: &KeyValue) -> String {
     match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),

@@ -28,19 +28,19 @@ use super::refusals::Refusals;
 use super::sink::Sink;
 use super::translate::translate;
 
-/// Maximum number of connections. Each process has one for each signal.
+/// Maximum number of connections. Each process opens one for each signal.
 const MOST_CONNECTIONS: usize = 64;
 
-/// Maximum number of requests whose bodies are read at one time.
+/// Maximum number of bodies read concurrently.
 const MOST_REQUESTS: usize = 4;
 
-/// Time within which the headers of a request must have arrived.
+/// Deadline for the headers of a request to arrive.
 const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Time that a request waits until others have been read.
+/// Maximum wait of a request for others to be read.
 const PERMIT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Pause after a connection could not be accepted, such as when there are no file descriptors.
+/// Pause after a failure to accept, such as a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Returns the time as a Unix time in milliseconds.
@@ -50,7 +50,7 @@ struct Receiver {
     sink: Arc<dyn Sink>,
     now: Clock,
     requests: Semaphore,
-    /// Requests are decoded one after the other, because a decoded request is many times larger.
+    /// Requests are decoded one at a time, because a decoded request is many times larger.
     decoding: Semaphore,
 }
 

@@ -1,10 +1,10 @@
-//! Consumers of what is received.
+//! Consumers of received data.
 
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
 use crate::store::metrics::{Appended, Exemplars, Origin, Sample};
 
-/// What one process reports for one time.
+/// The samples that one process collected at one time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Collection {
     /// The process.
@@ -15,19 +15,19 @@ pub struct Collection {
     pub samples: Vec<Sample>,
 }
 
-/// Consumer of what is received. It must not block for long: one request is processed at a time.
+/// Consumer of received data. It must not block for long: one request is processed at a time.
 pub trait Sink: Send + Sync + 'static {
     /// Stores samples.
     fn append_metrics(&self, collection: Collection) -> Appended;
 
-    /// Stores examples of the observations of histograms.
+    /// Stores exemplars of histograms.
     fn append_exemplars(&self, exemplars: Vec<Exemplars>);
 
     /// Stores the spans of a process.
     fn append_spans(&self, spans: ResourceSpans) -> RefusedSpans;
 }
 
-/// Spans that were refused.
+/// Number of refused spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedSpans {
     /// Number of spans.

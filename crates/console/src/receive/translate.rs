@@ -18,8 +18,7 @@ use super::resource::Sender;
 use super::sink::Collection;
 use crate::store::metrics::{Exemplar, Exemplars, Histogram, STALE, Sample, Value};
 
-/// Points with a later time than this are refused: one of them would make the store refuse all that
-/// follow.
+/// Points later than this are refused: after one of them, the store would refuse all that follow.
 const FUTURE_MS: i64 = 10 * 60 * 1000;
 
 const NO_RECORDED_VALUE: u32 = DataPointFlags::NoRecordedValueMask as u32;
@@ -27,7 +26,7 @@ const NO_RECORDED_VALUE: u32 = DataPointFlags::NoRecordedValueMask as u32;
 /// Translated metrics of one process.
 #[derive(Debug, Default)]
 pub(super) struct Translated {
-    /// Samples, oldest first. A series that begins has a zero at the time of the collection before.
+    /// Samples, oldest first. A new series has a zero at the time of the previous collection.
     pub(super) collections: Vec<Collection>,
     pub(super) exemplars: Vec<Exemplars>,
 }
@@ -181,14 +180,14 @@ fn histogram_of(point: &ExponentialHistogramDataPoint) -> Result<Histogram, Refu
     let sum = point.sum.unwrap_or_default();
     let in_buckets: f64 = buckets.iter().map(|(_, count)| count).sum();
     let (count, zero_count) = (point.count as f64, point.zero_count as f64);
-    // Observations that are no number are in no bucket, but make the sum no number either.
+    // NaN observations are in no bucket, but make the sum NaN.
     if in_buckets + zero_count > count || (in_buckets + zero_count < count && !sum.is_nan()) {
         return Err(Refusal::InvalidBuckets);
     }
     Ok(Histogram { count, sum, zero_count, buckets })
 }
 
-/// Returns the buckets that are not empty.
+/// Returns the non-empty buckets.
 fn buckets_of(buckets: &Buckets) -> Result<Vec<(i32, f64)>, Refusal> {
     let mut counts = Vec::new();
     for (position, count) in buckets.bucket_counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -199,7 +198,7 @@ fn buckets_of(buckets: &Buckets) -> Result<Vec<(i32, f64)>, Refusal> {
     Ok(counts)
 }
 
-/// Returns an example, unless it leads to no span.
+/// Returns an exemplar; `None` if it has no span.
 fn exemplar_of(exemplar: &OtlpExemplar) -> Option<Exemplar> {
     let value = match exemplar.value? {
         exemplar::Value::AsDouble(number) => number,

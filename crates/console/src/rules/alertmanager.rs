@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Base address of an Alertmanager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alertmanager {
-    /// Host and port, as the connection needs them.
+    /// Host and port to connect to.
     connect_to: String,
     /// Value of the header `Host`.
     authority: String,
@@ -53,7 +53,8 @@ impl Alertmanager {
         })
     }
 
-    /// Sends what is due, in several requests if necessary. The engine is not locked meanwhile.
+    /// Sends the due notifications, in several requests if necessary. The engine is not locked while it
+    /// sends.
     pub async fn deliver(&self, engine: &RwLock<RuleEngine>, now: i64) {
         loop {
             let Some(batch) = engine.write().unwrap_or_else(PoisonError::into_inner).take_notifications(now)

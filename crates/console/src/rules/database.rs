@@ -1,4 +1,4 @@
-//! What rules read and write.
+//! The interface between rules and the store.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct RuleSample {
     pub value: f64,
 }
 
-/// A store whose series rules evaluate and to which they append theirs.
+/// A store that rules read from and append to.
 pub trait Database {
     /// Evaluates an expression at a time, in Unix milliseconds.
     ///

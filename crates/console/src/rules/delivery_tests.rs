@@ -1,4 +1,4 @@
-//! Notifications to a small local server that stands for an Alertmanager.
+//! Notifications to a local stub of an Alertmanager.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, RwLock};
@@ -19,7 +19,7 @@ const MINUTE: i64 = 60_000;
 /// 2026-11-30 14:00:00 UTC.
 const START: i64 = 1_796_047_200_000;
 
-/// A condition that holds.
+/// A condition that always holds.
 #[derive(Default)]
 struct Holding(BTreeMap<String, f64>);
 
@@ -32,7 +32,7 @@ impl Database for Holding {
     fn append(&mut self, _: &str, _: i64, _: Vec<RuleSample>) {}
 }
 
-/// Requests that the server got, and the status that it responds with.
+/// Received requests, and the status of the responses.
 #[derive(Clone)]
 struct Server {
     bodies: Arc<Mutex<Vec<Value>>>,

@@ -14,7 +14,7 @@ use super::snapshot::{Saved, Snapshot};
 use super::watched::reason_unwatched;
 use crate::store::metrics::Labels;
 
-/// Interval at which states are written, in milliseconds.
+/// Interval of writing states to disk, in milliseconds.
 const SAVED_EVERY: i64 = 15_000;
 
 /// The rules with their states.
@@ -36,13 +36,13 @@ pub struct AlertState {
     pub severity: Severity,
     /// Labels other than name and severity.
     pub labels: Labels,
-    /// Whether it is pending or firing.
+    /// Its phase: pending or firing.
     pub phase: Phase,
     /// Start of the phase, in Unix milliseconds.
     pub since: i64,
     /// Value of the condition when it last held.
     pub value: f64,
-    /// One line that says what is wrong.
+    /// Summary of the fault in one line.
     pub summary: String,
     /// The affected object, with the value.
     pub description: String,
@@ -76,7 +76,7 @@ impl RuleEngine {
         self.outbox = Some(Outbox::new(address, base, environment));
     }
 
-    /// Returns the state of notifications; `None` if nobody is notified.
+    /// Returns the state of notifications; `None` without an Alertmanager.
     pub fn delivery(&self) -> Option<Delivery> {
         self.outbox.as_ref().map(Outbox::delivery)
     }
@@ -90,14 +90,14 @@ impl RuleEngine {
         outbox.take(now)
     }
 
-    /// Notes the result of the request.
+    /// Records the result of the request.
     pub fn finish_notifications(&mut self, result: Result<(), String>, now: i64) {
         if let Some(outbox) = &mut self.outbox {
             outbox.finish(result, now);
         }
     }
 
-    /// Evaluates the groups that are due. Call it every second or so.
+    /// Evaluates the groups that are due. Call it about once a second.
     pub fn tick(&mut self, now: i64, database: &mut impl Database) {
         let mut evaluated = false;
         for group in &mut self.groups {
@@ -122,7 +122,7 @@ impl RuleEngine {
         }
     }
 
-    /// Returns what is firing, the most urgent and oldest first, and then what is pending.
+    /// Returns the firing series, the most urgent and oldest first, then the pending ones.
     pub fn states(&self) -> Vec<AlertState> {
         let mut states: Vec<AlertState> = self.alerts().flat_map(AlertRule::states).collect();
         states.sort_by_key(|state| (state.phase != Phase::Firing, urgency(state.severity), state.since));
@@ -144,7 +144,7 @@ impl RuleEngine {
         &self.history
     }
 
-    /// Returns what is wrong with the rules or files.
+    /// Returns the errors of rules and files.
     pub fn messages(&self) -> impl Iterator<Item = &str> {
         self.messages.iter().map(String::as_str).chain(self.history.message())
     }
@@ -178,7 +178,7 @@ impl RuleEngine {
         }
     }
 
-    /// Ends a state in the history that nothing continues.
+    /// Ends states in the history that did not survive the restart.
     fn close(&mut self, alert: &str, labels: &Labels, active: &Active, at: i64, now: i64) {
         if active.phase != Phase::Resolved {
             let (labels, value) = (own_labels(labels), active.value);
@@ -188,7 +188,7 @@ impl RuleEngine {
 }
 
 impl AlertRule {
-    /// Returns its pending and firing series.
+    /// Returns the pending and firing series.
     pub fn states(&self) -> impl Iterator<Item = AlertState> {
         self.machine.current().map(|(labels, active)| AlertState {
             alert: self.name,

@@ -32,7 +32,7 @@ pub struct RuleGroup {
     slot: Option<i64>,
 }
 
-/// A recording with what it wrote last.
+/// A recording rule with its last result.
 pub struct RecordingRule {
     /// Name of the series.
     pub name: Arc<str>,
@@ -43,7 +43,7 @@ pub struct RecordingRule {
     written: BTreeSet<Key>,
 }
 
-/// An alert with its state.
+/// An alert rule with its state.
 pub struct AlertRule {
     /// Its name.
     pub name: &'static str,
@@ -51,13 +51,13 @@ pub struct AlertRule {
     pub severity: Severity,
     /// The condition.
     pub condition: Expression,
-    /// Pending period and the time that it keeps firing.
+    /// Pending period, and the time that the alert keeps firing.
     pub durations: Durations,
-    /// One line that says what is wrong.
+    /// Summary of the fault in one line.
     pub summary: Template,
     /// The affected object, with the value.
     pub description: Template,
-    /// Reason why the console does not watch it.
+    /// Reason why the console does not evaluate it.
     pub unwatched: Option<&'static str>,
     /// Reason why the last evaluation failed.
     pub error: Option<String>,
@@ -80,14 +80,14 @@ impl RuleGroup {
         Self { name, about, every, recordings, alerts, evaluated_at: None, slot: None }
     }
 
-    /// Returns the time at which the group is to be evaluated, if it is due. As in Prometheus, times
-    /// follow from the name of the group, so that groups take turns and a restart changes nothing,
-    /// and the first is the next one after the start. Missed times are skipped.
+    /// Returns the scheduled time of the evaluation, if it is due. As in Prometheus, a hash of the group's
+    /// name determines the times, so that groups are spread and a restart does not change them. The first
+    /// evaluation is at the next such time. Missed times are skipped.
     pub(super) fn due(&mut self, now: i64) -> Option<i64> {
         let slot = now - (now - self.offset()).rem_euclid(self.every);
         let is_due = match self.slot {
             None => false,
-            // A clock that was set back by more than an interval begins anew.
+            // If the clock was set back by more than an interval, the schedule starts anew.
             Some(last) => slot > last || slot < last - self.every,
         };
         if is_due || self.slot.is_none() {
@@ -191,7 +191,7 @@ impl AlertRule {
                 write(&mut self.written, results, samples);
                 changes
             }
-            // As in Prometheus, states stay as they are while the condition cannot be evaluated.
+            // As in Prometheus, states do not change while the condition cannot be evaluated.
             Err(error) => {
                 self.error = Some(error);
                 Vec::new()
@@ -199,7 +199,7 @@ impl AlertRule {
         }
     }
 
-    /// Returns the series `ALERTS` of what is pending or firing.
+    /// Returns the series `ALERTS` of pending and firing series.
     fn series(&self) -> impl Iterator<Item = Key> {
         let name: Arc<str> = ALERTS.into();
         self.machine.current().map(move |(labels, active)| {
@@ -207,7 +207,8 @@ impl AlertRule {
         })
     }
 
-    /// Notes after a restart what was written before, so that it is marked stale when it ends.
+    /// Restores after a restart which series were written before, so that they are marked stale when they
+    /// end.
     pub(super) fn note_written(&mut self) {
         self.written = self.series().collect();
     }

@@ -17,10 +17,11 @@ pub const KEPT: i64 = 30 * 24 * 60 * 60 * 1000;
 /// Maximum number of changes; the oldest go first. One takes some 300 bytes in memory.
 pub const MOST_EVENTS: usize = 20_000;
 
-/// Maximum size of a file that is read. Twice the events, which is when the file is rewritten, take less.
+/// Maximum size of a file that is read. A file is rewritten when it has twice the events that are kept, which
+/// take less than this.
 const LARGEST_FILE: u64 = 32 * 1024 * 1024;
 
-/// Events of the past that the file may have before it is rewritten without them.
+/// Number of expired events in the file at which it is rewritten without them.
 const SURPLUS: usize = 2_000;
 
 const FILE: &str = "alerts.jsonl";
@@ -68,8 +69,8 @@ struct Line {
 }
 
 impl History {
-    /// Reads the history in a directory. A damaged file is set aside, with a message; what can be read
-    /// of it is kept.
+    /// Reads the history in a directory. A damaged file is set aside, with a message; its readable lines are
+    /// kept.
     pub fn open(directory: &Path, now: i64) -> Self {
         let path = directory.join(FILE);
         let mut history = Self::default();
@@ -101,7 +102,7 @@ impl History {
 
     fn set_aside(&mut self, path: &Path, damage: Damage, now: i64) {
         if damage == Damage::TornEnd {
-            // The process ended while it wrote. The file is rewritten without the fragment.
+            // The process ended during a write. The file is rewritten without the fragment.
             self.message = None;
             return self.rewrite_to(path);
         }
@@ -135,7 +136,7 @@ impl History {
         }
     }
 
-    /// Returns the changes from one time until and including another, oldest first.
+    /// Returns the changes within a range of time, oldest first.
     pub fn between(&self, from: i64, until: i64) -> impl DoubleEndedIterator<Item = &Event> {
         self.events.iter().filter(move |event| (from..=until).contains(&event.at))
     }
@@ -145,12 +146,12 @@ impl History {
         self.events.iter().filter(move |event| &*event.alert == alert)
     }
 
-    /// Returns what is wrong with the file, for the page.
+    /// Returns the error of the file, for the page.
     pub fn message(&self) -> Option<&str> {
         self.message.as_deref()
     }
 
-    /// Drops what is too old or too much. Returns the number of changes dropped.
+    /// Drops changes that are too old or exceed the bound. Returns the number of changes dropped.
     fn forget(&mut self, now: i64) -> usize {
         let before = self.events.len();
         let excess = before.saturating_sub(MOST_EVENTS);
@@ -188,7 +189,7 @@ impl History {
     }
 }
 
-/// Replaces a file at once, so that a reader or a crash finds the old or the new one.
+/// Replaces a file atomically.
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     fs::write(&new, content)?;
@@ -207,9 +208,9 @@ pub(super) fn read(path: &Path) -> io::Result<String> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Damage {
     None,
-    /// The last line has no end.
+    /// The last line is incomplete.
     TornEnd,
-    /// Lines in between cannot be read.
+    /// Lines in the middle cannot be read.
     Lines,
 }
 

@@ -7,16 +7,16 @@ use crate::store::metrics::Labels;
 /// Time for which a resolved alert is kept and sent, so that a lost notification does no harm.
 pub const RESOLVED_RETENTION: i64 = 15 * 60 * 1000;
 
-/// Maximum number of series of one alert. More would flood the page and the receivers, and come from
-/// a label that should not be one.
+/// Maximum number of series of one alert. More would flood the page and the receivers; their cause would be a
+/// label of too many values.
 pub const MOST_SERIES: usize = 1_000;
 
-/// A state of a series of an alert.
+/// State of one series of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// The condition holds, but not for long enough.
     Pending,
-    /// The condition holds for long enough, or did until a moment ago.
+    /// The condition has held for long enough, or stopped holding less than `keep_firing` ago.
     Firing,
     /// The condition no longer holds.
     Resolved,
@@ -45,18 +45,18 @@ pub struct Active {
     pub phase: Phase,
     /// Start of the state pending.
     pub active_at: i64,
-    /// Start of the state firing; zero before.
+    /// Start of the state firing; zero if it has not fired.
     pub fired_at: i64,
     /// End of the state firing, if it has ended.
     pub resolved_at: Option<i64>,
-    /// Time since which only `keep_firing` holds the alert in the state firing.
+    /// Time since which the alert fires only because of `keep_firing`.
     pub keep_firing_since: Option<i64>,
-    /// The value of the condition when it last held.
+    /// Value of the condition when it last held.
     pub value: f64,
-    /// Time at which it was last handed to the Alertmanager; zero if never.
+    /// Time of the last notification to the Alertmanager; zero if never.
     pub sent_at: i64,
-    /// Set after a restart until the condition holds again: the end of the time for which the alert is
-    /// kept firing, because windows without samples cannot tell whether it does.
+    /// End of the grace period after a restart, in which the alert fires without its condition, because
+    /// windows with a gap cannot tell whether it holds. Unset once the condition holds again.
     pub restored_until: Option<i64>,
 }
 
@@ -93,8 +93,8 @@ impl Machine {
     /// the changes of state.
     ///
     /// # Errors
-    /// Returns a sentence if two results have the same labels or if there are too many. Nothing
-    /// changes then, as in Prometheus.
+    /// Returns a sentence if two results have the same labels or if there are too many. As in Prometheus, no
+    /// state changes then.
     pub fn step(
         &mut self,
         now: i64,
@@ -130,7 +130,7 @@ impl Machine {
                     Change { labels: labels.clone(), phase: active.phase, at: now, value: active.value };
                 changes.push(change);
             } else if !stays && before == Phase::Pending {
-                // The history shows the end of a state pending, too.
+                // The history also shows the end of the state pending.
                 let change =
                     Change { labels: labels.clone(), phase: Phase::Resolved, at: now, value: active.value };
                 changes.push(change);
@@ -145,12 +145,12 @@ impl Machine {
         self.active.iter().filter(|(_, active)| active.phase != Phase::Resolved)
     }
 
-    /// Returns all series, also those that are resolved and still kept.
+    /// Returns all series, including resolved ones that are still kept.
     pub fn all_mut(&mut self) -> impl Iterator<Item = (&Labels, &mut Active)> {
         self.active.iter_mut()
     }
 
-    /// Returns all series, also those that are resolved and still kept.
+    /// Returns all series, including resolved ones that are still kept.
     pub fn all(&self) -> impl Iterator<Item = (&Labels, &Active)> {
         self.active.iter()
     }
@@ -163,8 +163,7 @@ impl Machine {
     }
 }
 
-/// Drops the state pending of series that fire in the same evaluation, because they have no pending
-/// period.
+/// Omits the state pending of series without a pending period, which fire in the same evaluation.
 fn merged(changes: Vec<Change>) -> Vec<Change> {
     let fire: BTreeSet<Labels> = changes
         .iter()
@@ -189,8 +188,7 @@ impl Active {
         }
     }
 
-    /// Applies an evaluation in which the condition holds or does not. Returns whether the series is
-    /// kept.
+    /// Applies the result of one evaluation. Returns whether the series is kept.
     fn advance(&mut self, now: i64, durations: Durations, holds: bool) -> bool {
         if holds {
             self.keep_firing_since = None;
@@ -267,7 +265,7 @@ mod tests {
         play(1, 2, "xx..x....", "pFFFFFFrr");
         // A resolved alert is forgotten after more than 15 minutes.
         play(0, 0, "x.................", "Frrrrrrrrrrrrrrrr-");
-        // What is pending is not kept firing.
+        // `keep_firing` does not apply to a pending alert.
         play(3, 5, "xx.x", "pp-p");
     }
 

@@ -1,4 +1,4 @@
-//! Rules over the console's store of metrics.
+//! Connects rules to the console's store of metrics.
 
 use std::sync::{PoisonError, RwLock};
 
@@ -8,8 +8,7 @@ use super::database::{Database, RuleSample};
 use crate::evaluate::evaluate_at;
 use crate::store::metrics::{Labels, MetricStore, Origin, Sample, Value};
 
-/// Locks the store for each evaluation by itself, so that pages and the receiver do not wait for all
-/// rules.
+/// Locks the store separately for each evaluation, so that pages and the receiver do not wait for all rules.
 impl Database for &RwLock<MetricStore> {
     fn evaluate(&self, expression: &Expression, at: i64) -> Result<Vec<(Labels, f64)>, String> {
         let store = self.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Notifications that wait for the Alertmanager.
+//! Queue of notifications for the Alertmanager.
 
 use std::collections::BTreeMap;
 
@@ -9,16 +9,16 @@ use super::machine::{Active, Phase};
 use crate::calendar;
 use crate::store::metrics::Labels;
 
-/// Interval at which firing and recently resolved alerts are sent again, as in Prometheus.
+/// Minimum interval at which firing and recently resolved alerts are sent again, as in Prometheus.
 const RESENT_EVERY: i64 = 60_000;
 
 /// Maximum number of alerts of one request, as in Prometheus.
 const BATCH: usize = 256;
 
-/// Longest pause after failures. The first is a second, and each one doubles.
+/// Longest pause after failures. The first pause is one second; it doubles each time.
 const LONGEST_PAUSE: i64 = 60_000;
 
-/// An alert as `POST /api/v2/alerts` takes it.
+/// An alert in the format of `POST /api/v2/alerts`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Notification {
@@ -30,7 +30,7 @@ pub struct Notification {
     generator_url: String,
 }
 
-/// What an operator needs to know about notifications.
+/// State of notifications, for operators.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Delivery {
     /// Address of the Alertmanager.
@@ -39,11 +39,11 @@ pub struct Delivery {
     pub succeeded_at: Option<i64>,
     /// Time and reason of the last failure, if nothing succeeded since.
     pub failed: Option<(i64, String)>,
-    /// Number of notifications that wait.
+    /// Number of queued notifications.
     pub waiting: usize,
 }
 
-/// Notifications by the labels of the alert: a newer one replaces one that waits.
+/// Queued notifications by the alert's labels: a newer one replaces an older one.
 #[derive(Debug)]
 pub(super) struct Outbox {
     /// Address of the console's pages.
@@ -74,7 +74,7 @@ impl Outbox {
         Delivery { waiting: self.waiting.len() + self.in_flight.len(), ..self.delivery.clone() }
     }
 
-    /// Adds the alerts of a group that are to be sent now.
+    /// Queues the alerts of a group that are due.
     pub(super) fn collect(&mut self, group: &mut RuleGroup, now: i64) {
         let valid = 4 * RESENT_EVERY.max(group.every);
         for alert in &mut group.alerts {
@@ -105,7 +105,7 @@ impl Outbox {
         ];
         let mut all: BTreeMap<String, String> =
             labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        // As with external labels in Prometheus, a label of the alert itself wins.
+        // As with external labels in Prometheus, the alert's own label takes precedence.
         if let Some(environment) = &self.environment {
             all.entry("environment".to_owned()).or_insert_with(|| environment.clone());
         }
@@ -118,9 +118,9 @@ impl Outbox {
         }
     }
 
-    /// Takes the next request, unless there is nothing to send or the pause after a failure lasts.
+    /// Takes the next request; `None` if nothing is queued or during the pause after a failure.
     pub(super) fn take(&mut self, now: i64) -> Option<String> {
-        // After the clock was set back, a pause must not last for years.
+        // If the clock was set back, the pause must not last until it catches up.
         let pauses = self.failures > 0
             && (0..=LONGEST_PAUSE).contains(&(self.next_attempt - now))
             && now < self.next_attempt;
@@ -137,8 +137,8 @@ impl Outbox {
         serde_json::to_string(&batch).ok()
     }
 
-    /// Notes the result of the request. After a failure its notifications wait again, unless newer ones
-    /// have replaced them.
+    /// Records the result of the request. After a failure its notifications are queued again, unless newer
+    /// ones have replaced them.
     pub(super) fn finish(&mut self, result: Result<(), String>, now: i64) {
         let sent = std::mem::take(&mut self.in_flight);
         match result {

@@ -1,15 +1,13 @@
 //! The states of alerts on disk, so that a restart neither resolves nor repeats them.
 //!
-//! Prometheus restores from series only when alerts with a long pending period became active. The
-//! console writes all states every quarter of a minute and restores them as follows, if it was away
-//! for an hour at most:
-//! - Pending: the remaining pending period is the same as before. Time that nobody watched does not
-//!   count.
-//! - Firing: keeps firing. If the condition does not hold, it still fires for ten minutes, because
-//!   windows that reach into the gap cannot tell that it is over.
+//! Prometheus restores only the start of alerts with a long pending period, from series. The console writes
+//! all states every 15 seconds. If it was down for at most an hour, it restores them as follows:
+//! - Pending: the remaining pending period is the same as before. The downtime does not count.
+//! - Firing: keeps firing. If the condition does not hold, it still fires for ten minutes, because windows
+//!   that reach into the gap cannot show that the fault is over.
 //! - Resolved: the Alertmanager is told until the retention ends.
 //!
-//! After a longer absence all alerts start anew, and the history says until when they were known.
+//! After a longer downtime all alerts start anew, and their last known states end in the history.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,15 +19,15 @@ use super::history::{read, replace};
 use super::machine::{Active, Phase};
 use crate::store::metrics::Labels;
 
-/// Longest absence after which states are restored, as in Prometheus.
+/// Maximum downtime after which states are restored, as in Prometheus.
 const LONGEST_ABSENCE: i64 = 60 * 60 * 1000;
 
-/// Time for which a restored alert fires without its condition.
+/// Grace period in which a restored alert fires without its condition.
 const GRACE: i64 = 10 * 60 * 1000;
 
 const FILE: &str = "alerts-state.json";
 
-/// All states at one time.
+/// The states of all alerts at one time.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     /// Time of the snapshot, in Unix milliseconds.
@@ -77,7 +75,7 @@ impl Saved {
         Labels::new(pairs.map(|(name, value)| (name.as_str().into(), value.as_str().into())))
     }
 
-    /// Returns the state after an absence; `None` if the file has an unknown one.
+    /// Returns the state after the downtime; `None` if the file has an unknown one.
     pub(super) fn restored(&self, saved_at: i64, now: i64) -> Option<Active> {
         let phase = Phase::named(&self.state)?;
         let absence = now - saved_at;
@@ -95,7 +93,7 @@ impl Saved {
 }
 
 impl Snapshot {
-    /// Returns whether the states are too old to go on from.
+    /// Returns whether the states are too old to be restored.
     pub(super) fn is_outdated(&self, now: i64) -> bool {
         !(0..=LONGEST_ABSENCE).contains(&(now - self.at))
     }

@@ -15,7 +15,7 @@ enum Part {
     Value(Shape),
 }
 
-/// A form in which a text shows the value.
+/// Format of the value in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// `humanizePercentage`
@@ -30,14 +30,14 @@ enum Shape {
     Digits(usize),
 }
 
-/// The most digits that a text may ask for.
+/// Maximum number of digits.
 const MOST_DIGITS: usize = 15;
 
 impl Template {
     /// Reads a text.
     ///
     /// # Errors
-    /// Returns the expression that no text of ours contains, because it would stay as it is.
+    /// Returns the first template expression that is not supported.
     pub fn new(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -56,7 +56,7 @@ impl Template {
         Ok(Self(parts))
     }
 
-    /// Returns the text for a series. As in Prometheus, a label that it does not have is empty.
+    /// Returns the text for a series. As in Prometheus, a missing label is empty.
     pub fn expand(&self, labels: &Labels, value: f64) -> String {
         let mut out = String::new();
         for part in &self.0 {
@@ -69,7 +69,7 @@ impl Template {
         out
     }
 
-    /// Returns a value as the text shows it, or with four significant digits if it does not.
+    /// Returns a value in the text's format, or with four significant digits if the text shows no value.
     pub fn value(&self, value: f64) -> String {
         let shape = self.0.iter().find_map(|part| match part {
             Part::Value(shape) => Some(*shape),
@@ -288,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Lists what the texts of all alerts insert, so that a new function is noticed here.
+    /// Lists the template expressions of all alerts, so that this test detects a new one.
     #[test]
     fn texts_of_all_alerts_are_known() {
         let mut functions = BTreeSet::new();

@@ -18,7 +18,7 @@ const MINUTE: i64 = 60 * SECOND;
 const PATIENT: &str = "DependencyUnreachable";
 const PATIENT_GROUP: &str = "dependencies";
 
-/// Results by the text of the expression, and what rules wrote.
+/// Results by the text of the expression, and the samples that rules wrote.
 #[derive(Default)]
 struct Answers {
     results: BTreeMap<String, Vec<(Labels, f64)>>,
@@ -69,7 +69,7 @@ fn groups_are_evaluated_at_their_intervals_with_stable_offsets() {
     let asked = answers.asked.into_inner().expect("a lock");
     let mut again = RuleEngine::in_memory(Scale::REAL);
     let mut others = Answers::default();
-    // Another start, in another second.
+    // Another start, at a different second.
     run(&mut again, &mut others, 7 * SECOND + 300, 10 * MINUTE);
     let others = others.asked.into_inner().expect("a lock");
     for (group, every) in [("TelemetryMissing", 30), ("CoreUsageQuiet", 300)] {
@@ -175,15 +175,15 @@ fn states_survive_a_restart() {
     assert!(before.iter().any(|state| state.alert == PATIENT && state.phase == Phase::Pending), "{before:?}");
     drop(engine);
 
-    // A quarter of an hour later: what fires still fires, also without data for a while, and what is
-    // pending waits for the rest of its time.
+    // 15 minutes later: a firing alert still fires for a while, even without data, and a pending alert waits
+    // for the rest of its period.
     let away = 15 * MINUTE;
     let mut engine = RuleEngine::open(directory.path(), Scale::REAL, 11 * MINUTE + away);
     let after = engine.states();
     assert_eq!(after.len(), before.len());
     for (before, after) in before.iter().zip(&after) {
         let shift = if before.phase == Phase::Pending { away } else { 0 };
-        // The states are a quarter of a minute old.
+        // The states are 15 seconds old.
         assert!((after.since - before.since - shift).abs() <= 15 * SECOND, "{before:?} {after:?}");
         assert_eq!((after.alert, after.phase, &after.summary), (before.alert, before.phase, &before.summary));
     }
@@ -196,7 +196,7 @@ fn states_survive_a_restart() {
     engine.save(22 * MINUTE + away);
     drop(engine);
 
-    // After hours everything starts anew, and the history ends what nobody watched.
+    // After hours all alerts start anew, and the history ends their states.
     let mut engine = RuleEngine::open(directory.path(), Scale::REAL, 30 * MINUTE);
     answers.hold(&engine, "TelemetryMissing", "serve", 1.0);
     run(&mut engine, &mut answers, 38 * MINUTE, 50 * MINUTE);
@@ -222,7 +222,7 @@ fn damaged_states_are_set_aside() {
     assert_eq!(engine.messages().count(), 0);
 }
 
-/// Lists the alerts that the console does not watch. A new one must be decided on.
+/// Lists the alerts that the console does not watch. A new alert must be decided on.
 #[test]
 fn alerts_about_other_programs_are_not_watched() {
     let engine = RuleEngine::in_memory(Scale::REAL);
@@ -257,8 +257,7 @@ fn alerts_about_other_programs_are_not_watched() {
     assert_eq!(named("").len(), about_others.len() + 3);
 }
 
-/// On an empty store nothing fires but what watches for missing data, and the alert that always
-/// fires.
+/// On an empty store, only alerts about missing data fire, and the alert that always fires.
 #[test]
 fn nothing_fires_falsely_without_data() {
     let mut engine = RuleEngine::in_memory(Scale::REAL);

@@ -1,4 +1,4 @@
-//! Which alerts the console can watch.
+//! Selection of the alerts that the console can evaluate.
 
 use monitoring::query::Source;
 use monitoring::rules::Alert;
@@ -11,11 +11,10 @@ const OTHER_PROGRAMS: &str = "It is about a program of the full stack (collector
 const COMPARED: &str = "It compares the application with a program of the full stack (collector or an exporter), \
                         whose metrics the console does not receive.";
 
-/// Returns why the console does not watch an alert; `None` if it does.
+/// Returns the reason why the console does not evaluate an alert; `None` if it does.
 ///
-/// An alert whose condition reads any series of another program is not watched. Without that series
-/// most of these conditions never hold, and the others always do, so neither silence nor alarm
-/// would mean anything.
+/// It does not evaluate alerts whose conditions read series of another program. Without such series, most of
+/// these conditions never hold and the others always do, so their state would be meaningless.
 pub fn reason_unwatched(alert: &Alert) -> Option<&'static str> {
     let (mut ours, mut theirs) = (false, false);
     alert.condition.for_each_selection(&mut |selection| match selection.source {

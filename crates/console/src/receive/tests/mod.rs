@@ -1,4 +1,4 @@
-//! Exports, as senders make them, and their responses.
+//! Export requests and their responses.
 
 mod http;
 mod translation;
@@ -21,7 +21,7 @@ use crate::store::metrics::{Appended, Exemplars, Limits, MetricStore};
 /// Time of the tests: a Unix time in milliseconds.
 const NOW: i64 = 1_795_000_000_000;
 
-/// A sink that remembers what it got.
+/// A sink that records what it receives.
 #[derive(Clone)]
 struct Memory(Arc<Mutex<Received>>);
 

@@ -1,4 +1,4 @@
-//! Series that exports become.
+//! Translation of exports to series.
 
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// A test file.
 #[derive(Debug, Default)]
 pub(super) struct TestFile {
-    /// Name of the group that it loads.
+    /// Name of the loaded group.
     pub(super) group: String,
     /// Evaluation interval in milliseconds.
     pub(super) every: i64,
@@ -24,7 +24,7 @@ pub(super) struct Case {
     pub(super) queries: Vec<Query>,
 }
 
-/// A moment with the alerts that fire.
+/// A time, with the alerts that fire then.
 #[derive(Debug, Default)]
 pub(super) struct Moment {
     pub(super) at: i64,
@@ -47,7 +47,7 @@ pub(super) struct Query {
     pub(super) value: Option<f64>,
 }
 
-/// Reads a file. Fails on everything that is not rendered today.
+/// Reads a file. Fails on keys that `monitoring` does not render.
 pub(super) fn read(text: &str) -> TestFile {
     let mut file = TestFile::default();
     let mut lines = text.lines().peekable();
@@ -56,7 +56,7 @@ pub(super) fn read(text: &str) -> TestFile {
         let item = line.trim_start();
         let (key, value) = item.trim_start_matches("- ").split_once(':').unwrap_or((item, ""));
         let value = value.trim();
-        // A literal block is one line: no text of ours has more.
+        // A literal block has one line, like all texts here.
         let value = if value == "|-" { lines.next().expect("a block").trim() } else { value };
         match (indent, key) {
             (0, key) if key.starts_with('#') => {}

@@ -1,5 +1,4 @@
-//! Plays the cases that `promtool test rules` plays, with the console's engine: the same files, the
-//! same samples, the same moments, the same alerts with their labels and texts.
+//! Runs the cases of `promtool test rules` with the console's engine and compares alerts, labels and texts.
 
 mod file;
 mod notation;

@@ -56,7 +56,7 @@ fn repeated(item: &str) -> Vec<Option<Sample>> {
     samples
 }
 
-/// Returns the first sample, and what each following one adds.
+/// Returns the first sample, and the increment of each following one.
 fn operands(value: &str) -> (Sample, Option<Sample>) {
     if let Some(rest) = value.strip_prefix("{{") {
         let (first, rest) = rest.split_once("}}").expect("the end of a histogram");

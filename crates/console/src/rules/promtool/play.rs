@@ -1,4 +1,4 @@
-//! The cases of all alerts, played by the console's engine.
+//! Runs the cases of all alerts with the console's engine.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -85,8 +85,8 @@ impl Database for Samples {
     }
 }
 
-/// Plays a case: evaluates the alert at each interval until the last moment, and compares what fires
-/// at each moment. As promtool does, a moment is compared after the last evaluation before or at it.
+/// Runs a case: evaluates the alert at each interval, and compares the firing alerts at each given time. Like
+/// promtool, it compares the state after the last evaluation at or before that time.
 fn play(alert: &Alert, every: i64, case: &Case) -> Vec<String> {
     let mut samples = Samples::of(case);
     let rule = AlertRule::new(alert, None).expect("texts that can be expanded");
