@@ -178,7 +178,7 @@ impl RuleEngine {
         }
     }
 
-    /// Ends states in the history that did not survive the restart.
+    /// Ends a state in the history that did not survive the restart.
     fn close(&mut self, alert: &str, labels: &Labels, active: &Active, at: i64, now: i64) {
         if active.phase != Phase::Resolved {
             let (labels, value) = (own_labels(labels), active.value);

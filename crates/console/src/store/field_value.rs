@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// The value of a field of a line or of an attribute of a span.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldValue {
-    /// Text, which includes ids in hexadecimal digits.
+    /// Text, including ids in hexadecimal digits.
     Text(Arc<str>),
     /// A whole number.
     Integer(i64),
@@ -18,7 +18,7 @@ pub enum FieldValue {
 }
 
 impl FieldValue {
-    /// Returns the value as a page shows it and as a condition compares it.
+    /// Returns the value as text, for pages and conditions.
     pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
@@ -26,7 +26,7 @@ impl FieldValue {
         }
     }
 
-    /// Returns a number, also one that is written as text.
+    /// Returns the value as a number, parsed if it is text.
     pub fn number(&self) -> Option<f64> {
         match self {
             Self::Text(text) => text.parse().ok(),

@@ -1,4 +1,4 @@
-//! What the console keeps: metrics, log lines and spans, each within a fixed bound.
+//! Stores of metrics, log lines and spans, each of bounded size.
 
 mod field_value;
 pub mod lines;

@@ -2,17 +2,17 @@
 
 use super::field_value::FieldValue;
 
-/// A test of the value of a field, of an attribute, or of an event's name. Values are compared as
-/// text: a status is `500`.
+/// A test of a field's value, an attribute's value or an event's name. Values are compared as text: a status
+/// is `500`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValueTest {
-    /// The value is there and equal.
+    /// The value exists and is equal.
     Is(String),
-    /// The value is another, or there is none.
+    /// The value is different or missing.
     IsNot(String),
     /// The value is one of these.
     OneOf(Vec<String>),
-    /// The value is none of these, or there is none.
+    /// The value is none of these, or missing.
     NoneOf(Vec<String>),
     /// The value begins with this text.
     BeginsWith(String),
@@ -20,11 +20,11 @@ pub enum ValueTest {
     BeginsWithOneOf(Vec<String>),
     /// The value contains this text, which is in lower case.
     Contains(String),
-    /// The value is a number of at least this size.
+    /// The value is a number and at least this.
     AtLeast(f64),
-    /// There is a value that is not empty.
+    /// The value exists and is not empty.
     Exists,
-    /// There is no value, or it is empty.
+    /// The value is missing or empty.
     Absent,
 }
 
@@ -45,7 +45,7 @@ impl ValueTest {
         }
     }
 
-    /// Returns whether a value passes, or its absence.
+    /// Returns whether a value, or its absence, passes.
     pub fn accepts(&self, value: Option<&FieldValue>) -> bool {
         match (self, value) {
             (_, None) => self.accepts_absence(),
@@ -54,7 +54,7 @@ impl ValueTest {
         }
     }
 
-    /// Returns whether it passes that there is no value, as it does in Loki for an empty value.
+    /// Returns whether a missing value passes, which Loki treats like an empty one.
     pub fn accepts_absence(&self) -> bool {
         self.accepts_text("")
     }

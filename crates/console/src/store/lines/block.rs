@@ -12,12 +12,12 @@ use crate::store::packed::{
     read_value, write_shape,
 };
 
-/// Bytes of lines after which a block is packed.
+/// Size at which a block is packed, in bytes of its lines.
 const BLOCK: usize = 64 << 10;
 /// Maximum number of lines of a block.
 const MOST_LINES: u32 = 16_384;
 
-/// Everything that lines of one kind have in common.
+/// Shape of lines: everything that lines of one kind have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LineShape {
     pub(super) level: Level,
@@ -25,7 +25,7 @@ pub(super) struct LineShape {
     pub(super) fields: FieldShape,
 }
 
-/// Times, levels and numbers of the lines of a block, by which a search can leave it out.
+/// Times, levels and numbers of a block's lines, with which a search can skip it.
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
     /// Number of the first line; the others follow.
@@ -131,7 +131,7 @@ impl OpenBlock {
     }
 }
 
-/// A block that is packed.
+/// A packed block.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) summary: Summary,
@@ -149,7 +149,7 @@ impl Block {
     }
 }
 
-/// The lines of a block that is not packed.
+/// The lines of an unpacked block.
 #[derive(Debug)]
 pub(super) struct View<'a> {
     pub(super) texts: Vec<&'a str>,
@@ -157,7 +157,7 @@ pub(super) struct View<'a> {
     body: &'a [u8],
 }
 
-/// A line of a view that is not decoded.
+/// An undecoded line of a view.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) position: Position,
@@ -179,7 +179,8 @@ impl<'a> View<'a> {
         Some(Self { texts, shapes, body: reader.rest() })
     }
 
-    /// Passes all lines to `each`, which reads the values of the line. Returns `None` for damage.
+    /// Passes all lines to `each`, which must read the values of the line. Returns `None` if the block is
+    /// damaged.
     pub(super) fn rows(
         &self,
         first: u64,

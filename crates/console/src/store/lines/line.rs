@@ -1,4 +1,4 @@
-//! A log line as it is kept.
+//! A stored log line.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use signal::Level;
 
 use crate::store::FieldValue;
 
-/// Field with the trace that a line belongs to.
+/// Field with the line's trace.
 pub const TRACE_ID: &str = "trace_id";
-/// Field with the span that a line is the record of.
+/// Field with the span that the line records.
 pub const SPAN_ID: &str = "span_id";
-/// Field with the trace that caused the operation of a line.
+/// Field with the trace that caused the line's operation.
 pub const LINK_TRACE_ID: &str = "link.trace_id";
 
 /// A log line.
@@ -38,8 +38,8 @@ impl Line {
     }
 }
 
-/// Place of a line in the order of a search: by time, and lines of the same microsecond in the
-/// order in which they were read. Numbers begin anew with each start of the console.
+/// Position of a line in search results: by time, and within a microsecond in the order of reading. Numbers
+/// begin anew with each start of the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Unix time in microseconds.

@@ -12,16 +12,16 @@ use super::line::Line;
 use super::usage::LineRefusal;
 use crate::store::FieldValue;
 
-/// Maximum number of fields that are kept of a line.
+/// Maximum number of stored fields of a line.
 const MOST_FIELDS: usize = 64;
 /// Maximum length of a value in bytes. Longer ones are cut.
 const LONGEST_VALUE: usize = 4096;
-/// Maximum number of names and short values that are shared between lines.
+/// Maximum number of interned names and short values.
 const MOST_SHARED: usize = 4096;
-/// Maximum length of a value that is shared between lines. Ids are longer.
+/// Maximum length of an interned value. Ids are longer.
 const LONGEST_SHARED: usize = 28;
 
-/// Parses lines. It shares the names of fields and short values between them.
+/// Parses lines. It interns the names of fields and short values.
 #[derive(Debug, Default)]
 pub struct LineParser {
     shared: HashSet<Arc<str>>,
@@ -110,7 +110,7 @@ impl<'de> Visitor<'de> for RawVisitor<'_, '_> {
     }
 }
 
-/// Text that is borrowed unless it had escapes.
+/// Text, borrowed unless it contains escapes.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] std::borrow::Cow<'a, str>);
 
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 }
 
-/// Returns the longest beginning of a text that may be kept.
+/// Returns the longest prefix of a text that may be stored.
 fn cut(text: &str) -> &str {
     match text.len() <= LONGEST_VALUE {
         true => text,
@@ -218,8 +218,8 @@ pub(crate) fn microseconds(text: &str) -> Option<i64> {
     Some(seconds * 1_000_000 + fraction)
 }
 
-/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March here,
-/// so that the leap day is the last one.
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years start in March here, so that
+/// the leap day is the last day.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));

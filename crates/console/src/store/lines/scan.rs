@@ -13,7 +13,7 @@ pub(super) const MOST_CONDITIONS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     search: &'a Search,
-    /// One for each condition; that of a level is not used.
+    /// One for each condition; those on levels are unused.
     matchers: Vec<Matcher>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Scan<'a> {
         Self { search, matchers: search.conditions.iter().map(matcher).collect() }
     }
 
-    /// Returns whether a block can have lines that are searched for.
+    /// Returns whether a block can have matching lines.
     pub(super) fn may_have(&self, block: &Summary) -> bool {
         let search = self.search;
         let has_level = |condition: &LineCondition| match condition {
@@ -46,7 +46,7 @@ impl<'a> Scan<'a> {
             && search.conditions.iter().all(has_level)
     }
 
-    /// Returns whether a block has only lines that are searched for, apart from their levels.
+    /// Returns whether all lines of a block match, apart from conditions on levels.
     pub(super) fn has_all(&self, block: &Summary) -> bool {
         let search = self.search;
         block.oldest >= search.from
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
             && search.conditions.iter().all(|condition| matches!(condition, LineCondition::AtLeast(_)))
     }
 
-    /// Returns whether lines of a level pass the conditions on levels.
+    /// Returns whether lines of a level match the conditions on levels.
     pub(super) fn accepts_level(&self, level: usize) -> bool {
         self.search.conditions.iter().all(|condition| match condition {
             LineCondition::AtLeast(least) => level >= *least as usize,
@@ -64,8 +64,7 @@ impl<'a> Scan<'a> {
         })
     }
 
-    /// Passes the lines that are searched for to `each`, in the order in which they were read. Stops
-    /// at damage.
+    /// Passes the matching lines to `each`, in the order of reading. Stops at damage.
     pub(super) fn rows<'v>(&self, first: u64, view: &View<'v>, mut each: impl FnMut(Row<'v>)) {
         let checks: Vec<Option<Vec<Check<'_>>>> =
             (0..view.shapes.len()).map(|shape| self.checks(view, shape)).collect();
@@ -93,7 +92,7 @@ impl<'a> Scan<'a> {
             && self.search.newer_than.is_none_or(|last| position.number > last)
     }
 
-    /// Returns what is left to check for lines of a shape; `None` if none of them is searched for.
+    /// Returns the checks that remain for lines of a shape; `None` if none of them can match.
     fn checks(&self, view: &View<'_>, shape: usize) -> Option<Vec<Check<'_>>> {
         let shape = &view.shapes[shape];
         let event = view.texts.get(shape.event as usize).copied().unwrap_or_default();

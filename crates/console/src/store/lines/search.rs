@@ -13,7 +13,7 @@ pub const LEVELS: usize = Level::ALL.len();
 pub enum LineCondition {
     /// The line has at least this level.
     AtLeast(Level),
-    /// The name of the event passes.
+    /// The name of the event passes the test.
     Event(ValueTest),
     /// A field passes.
     Field(String, ValueTest),
@@ -51,15 +51,15 @@ impl LineCondition {
 /// A search for lines. All conditions must be fulfilled.
 #[derive(Clone, Debug)]
 pub struct Search {
-    /// Unix time in microseconds of the first instant that is searched.
+    /// Start of the searched range, in Unix microseconds; inclusive.
     pub from: i64,
-    /// Unix time in microseconds of the first instant after those that are searched.
+    /// End of the searched range, in Unix microseconds; exclusive.
     pub until: i64,
-    /// Conditions of which all must be fulfilled.
+    /// Conditions, all of which must be fulfilled.
     pub conditions: Vec<LineCondition>,
     /// Maximum number of lines in the result.
     pub most: usize,
-    /// Only lines before this position, to continue after the last line of an earlier result.
+    /// Only lines before this position, for the next page of a result.
     pub before: Option<Position>,
     /// Only lines read after the one with this number, for the live tail.
     pub newer_than: Option<u64>,
@@ -82,7 +82,7 @@ impl Search {
 /// A line that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// Its position, to continue from.
+    /// Its position, at which the next page starts.
     pub position: Position,
     /// The line.
     pub line: Line,
@@ -102,11 +102,11 @@ pub struct Counts {
 /// Number of lines by the value of a field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
-    /// The values of most lines with their number, the most first.
+    /// The most frequent values with their numbers of lines, in descending order.
     pub top: Vec<(String, u64)>,
     /// Number of distinct values.
     pub distinct: usize,
-    /// If true, there were too many distinct values: there are at least this many.
+    /// If true, `distinct` is a lower bound, because there were too many values.
     pub is_capped: bool,
     /// Number of lines that have the field.
     pub with_field: u64,

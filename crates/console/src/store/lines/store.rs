@@ -14,20 +14,20 @@ use crate::store::packed::Shared;
 
 /// Maximum number of steps of counts over time.
 const MOST_STEPS: i64 = 2000;
-/// Maximum number of distinct values that are counted.
+/// Maximum number of counted distinct values.
 const MOST_GROUPS: usize = 50_000;
 
-/// Log lines in packed blocks, within a bound of memory. The files that they were read from are the
-/// durable copy.
+/// Log lines in packed blocks, within bounded memory. The files that they were read from are the durable
+/// copy.
 #[derive(Debug)]
 pub struct LineStore {
-    /// In the order of reading.
+    /// Blocks in the order of reading.
     blocks: Vec<Block>,
     open: OpenBlock,
     bytes: usize,
     bound: usize,
     evicted: u64,
-    /// Time up to which lines may be missing because they made room.
+    /// Time of the newest evicted line: older lines may be missing.
     evicted_until: Option<i64>,
     refused: [u64; LineRefusal::ALL.len()],
     appended: watch::Sender<u64>,
@@ -40,7 +40,7 @@ impl Default for LineStore {
 }
 
 impl LineStore {
-    /// Bytes of memory that lines may use.
+    /// Maximum memory in bytes.
     pub const BOUND: usize = 16 << 20;
 
     /// Creates an empty store that uses at most `bound` bytes of memory.
@@ -91,13 +91,13 @@ impl LineStore {
         }
     }
 
-    /// Counts lines that were not kept.
+    /// Counts refused lines.
     pub fn refuse(&mut self, reason: LineRefusal, count: u64) {
         self.refused[reason as usize] += count;
     }
 
-    /// Returns a receiver of the number of lines that were appended so far. After a change, search
-    /// with [`Search::newer_than`] for the lines after the number seen before.
+    /// Returns a receiver of the number of lines appended so far. After a change, search with
+    /// [`Search::newer_than`] and the previous number.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.appended.subscribe()
     }
@@ -134,7 +134,7 @@ impl LineStore {
         found
     }
 
-    /// Counts lines over time. The step is made longer if there would be too many.
+    /// Counts lines over time. A step that would give too many counts is made longer.
     pub fn counts(&self, search: &Search, step: i64) -> Counts {
         let length = search.until.saturating_sub(search.from).max(1);
         let step = step.max(length.div_euclid(MOST_STEPS)).max(1);
@@ -210,13 +210,13 @@ impl LineStore {
         self.blocks.iter().map(|block| &block.summary).chain(open)
     }
 
-    /// Returns the Unix time in microseconds since which the store has all lines that were read.
+    /// Returns the Unix time in microseconds from which on the store has all lines that were read.
     pub fn oldest(&self) -> Option<i64> {
         let oldest = self.summaries().map(|summary| summary.oldest).min()?;
         Some(self.evicted_until.map_or(oldest, |until| until.max(oldest)))
     }
 
-    /// Returns what the store holds and what it refused.
+    /// Returns contents and refusals of the store.
     pub fn usage(&self) -> LineUsage {
         let refused = LineRefusal::ALL.iter().map(|reason| (*reason, self.refused[*reason as usize]));
         LineUsage {

@@ -1,11 +1,11 @@
-//! What the store of lines holds and what it refused.
+//! Contents and refusals of the store of lines.
 
-/// Reasons for which a line of a log file is not kept.
+/// Reasons to refuse a line of a log file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LineRefusal {
-    /// The line is no JSON object.
+    /// The line is not a JSON object.
     NotJson,
-    /// The line has no `timestamp`, or one that is no UTC time.
+    /// The line has no `timestamp`, or one that is not a UTC time.
     NoTimestamp,
     /// The line has no `level` of the closed set.
     NoLevel,
@@ -20,7 +20,7 @@ impl LineRefusal {
     pub const ALL: &'static [Self] =
         &[Self::NotJson, Self::NoTimestamp, Self::NoLevel, Self::NoEvent, Self::TooLong];
 
-    /// Returns the reason as a page shows it.
+    /// Returns the reason as text for a page.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotJson => "not a JSON object",
@@ -32,7 +32,7 @@ impl LineRefusal {
     }
 }
 
-/// What a store of lines holds.
+/// Contents of a store of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineUsage {
     /// Number of lines held.
@@ -45,7 +45,7 @@ pub struct LineUsage {
     pub oldest: Option<i64>,
     /// Unix time in microseconds of the newest line.
     pub newest: Option<i64>,
-    /// Number of lines that made room for newer ones. They are still in the files, if those exist.
+    /// Number of evicted lines. They are still in the log files, if those exist.
     pub evicted: u64,
     /// Number of lines refused, for each reason that occurred.
     pub refused: Vec<(LineRefusal, u64)>,

@@ -1,4 +1,4 @@
-//! A block: the encoded columns of one clock over a number of ticks. It does not change any more.
+//! A block: the encoded columns of one clock over a number of ticks. It is immutable.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::column::{Unpacked, unpack};
 use super::varint::{Reader, put, put_bytes};
 use super::{Points, Value};
 
-/// Maximum number of ticks of a block that is read from disk.
+/// Maximum number of ticks accepted in a block from disk.
 const MOST_TICKS: usize = 1 << 16;
 
 /// Encoded columns. The columns of slots that have no samples are empty.
@@ -14,17 +14,17 @@ const MOST_TICKS: usize = 1 << 16;
 pub(super) struct Block {
     /// Time of the first tick, in Unix milliseconds.
     first: i64,
-    /// Distances of all ticks to the first, in milliseconds.
+    /// Offsets of all ticks from the first, in milliseconds.
     ticks: Box<[u32]>,
-    /// Where the column of each slot ends.
+    /// End of each slot's column.
     ends: Box<[u32]>,
     columns: Box<[u8]>,
     samples: u64,
 }
 
 impl Block {
-    /// Creates a block from rising times, of which there is at least one, the column of each slot, and
-    /// the number of samples in all columns.
+    /// Creates a block from at least one tick in ascending order, the column of each slot, and the number of
+    /// samples in all columns.
     pub(super) fn new<'a>(times: &[i64], columns: impl Iterator<Item = &'a [u8]>, samples: u64) -> Self {
         let first = times.first().copied().unwrap_or_default();
         let (mut ends, mut bytes) = (Vec::new(), Vec::new());
@@ -87,7 +87,7 @@ impl Block {
         &self.columns[start as usize..*end as usize]
     }
 
-    /// Adds the samples of a slot after one time, until and including another.
+    /// Adds the samples of a slot in a range of time that excludes its start.
     pub(super) fn read(&self, slot: usize, after: i64, until: i64, into: &mut Points) {
         let first = self.ticks.partition_point(|tick| self.first + i64::from(*tick) <= after);
         let end = self.ticks.partition_point(|tick| self.first + i64::from(*tick) <= until);
@@ -131,7 +131,7 @@ impl Block {
         }
     }
 
-    /// Appends the block for a file.
+    /// Appends the serialized block.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         put(out, self.first.cast_unsigned());
         put(out, self.ticks.len() as u64);

@@ -1,4 +1,4 @@
-//! The samples of one origin. All its series share the times of its collections.
+//! The samples of one origin. All its series share the timestamps of its collections.
 
 use std::collections::VecDeque;
 
@@ -10,30 +10,29 @@ use super::{DropReason, Origin, Points, SeriesId, Value};
 /// Number of ticks after which a block is complete.
 const BLOCK_TICKS: usize = 240;
 
-/// Time that a block covers at most, in milliseconds. It bounds how long the journal is needed.
+/// Maximum duration of a block, in milliseconds. It bounds the size of the journal.
 const BLOCK_MS: i64 = 60 * 60 * 1000;
 
 /// Number of rolled-up ticks after which their block is complete: a day.
 const ROLLED_TICKS: usize = 288;
 
-/// Time that a rolled-up block covers at most, in milliseconds.
+/// Maximum duration of a rolled-up block, in milliseconds.
 const ROLLED_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Of each such period, in milliseconds, the last sample stays after a roll-up.
+/// Resolution of rolled-up data in milliseconds: the last sample of each period stays.
 const PERIOD_MS: i64 = 5 * 60 * 1000;
 
-/// The parts of one collection arrive within this time, in milliseconds. They get the time of the
-/// first.
+/// Maximum time between the parts of one collection, in milliseconds. They get the time of the first.
 const COLLECTION_MS: i64 = 1000;
 
-/// A block with a note whether it is on disk.
+/// A block, and whether it is on disk.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) block: Block,
     pub(super) is_saved: bool,
 }
 
-/// Where the samples of a collection go.
+/// The tick that a collection's samples belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tick {
     pub(super) at: i64,
@@ -41,19 +40,19 @@ pub(super) struct Tick {
     is_in_closing: bool,
 }
 
-/// The samples of one origin: from rolled-up blocks over complete ones to those that still grow.
+/// The samples of one origin, in rolled-up, complete and growing blocks.
 #[derive(Debug)]
 pub(super) struct Clock {
     pub(super) origin: Origin,
-    /// Number that no other clock or series has.
+    /// Serial number, unique among clocks and series.
     pub(super) serial: u64,
     /// The series of each slot; `None` if the slot is free.
     pub(super) slots: Vec<Option<SeriesId>>,
     pub(super) rolled: VecDeque<Kept>,
     rolling: Growing,
     pub(super) full: VecDeque<Kept>,
-    /// The block before `growing`, until that has two ticks: the first sample of a series may be a zero
-    /// at the time of the previous collection.
+    /// The block before `growing`, until that has two ticks, because the first sample of a series may be a
+    /// zero at the time of the previous collection.
     closing: Growing,
     growing: Growing,
     /// Time up to which samples were rolled up or removed.
@@ -92,8 +91,8 @@ impl Clock {
 
     /// Returns the tick for samples of these slots that were collected at one time.
     ///
-    /// A sender stamps each part of a collection by itself. A part joins the newest tick if it is at
-    /// most a second older and most of the part's series have no sample of it.
+    /// A sender stamps each part of a collection separately. A part joins the newest tick if that is at most
+    /// a second older and has no sample of most of the part's series.
     pub(super) fn tick(&mut self, at: i64, slots: &[u32]) -> Option<Tick> {
         let newest = match self.growing.times().last() {
             Some(newest) => *newest,
@@ -138,7 +137,7 @@ impl Clock {
         near(&self.growing, false).or_else(|| near(&self.closing, true))
     }
 
-    /// Returns the tick of a collection that the journal has.
+    /// Returns the tick of a collection from the journal.
     pub(super) fn tick_again(&mut self, at: i64) -> Option<Tick> {
         let is_complete = self.completed_until().is_some_and(|until| at <= until)
             || self.complete_since.is_some_and(|since| at <= since);
@@ -162,7 +161,7 @@ impl Clock {
         growing.push(slot as usize, kind, tick.position, value)
     }
 
-    /// Completes the block before the one that grows.
+    /// Completes the block before the growing one.
     fn close(&mut self) {
         if !self.closing.is_empty() {
             let block = std::mem::take(&mut self.closing).seal();
@@ -170,7 +169,7 @@ impl Clock {
         }
     }
 
-    /// Completes all blocks of an origin that has reported nothing for long.
+    /// Completes all blocks of an origin that stopped reporting.
     pub(super) fn close_if_idle(&mut self, now: i64) {
         if self.growing.times().last().is_some_and(|newest| now - newest >= BLOCK_MS) {
             self.close();
@@ -183,7 +182,7 @@ impl Clock {
         }
     }
 
-    /// Replaces the oldest complete block by the last samples of each period.
+    /// Rolls up the oldest complete block to the last sample of each period.
     pub(super) fn roll_up_oldest(&mut self) {
         let Some(Kept { block, .. }) = self.full.pop_front() else { return };
         self.complete_since = Some(block.last());
@@ -204,7 +203,8 @@ impl Clock {
         for slot in 0..block.slots() {
             let rolling = &mut self.rolling;
             block.last_of_periods(slot, &period_of, |period, value| {
-                // A slot that another series of another kind has taken over cannot have samples here.
+                // If another series has taken over the slot, the kinds can differ; then it has no samples
+                // here.
                 let _ = rolling.push(slot, Kind::of(&value), first + period, &value);
             });
         }
@@ -254,7 +254,7 @@ impl Clock {
         self.full.back().map(|kept| kept.block.last())
     }
 
-    /// Time of the newest sample of which no journal is needed.
+    /// Time of the newest sample that needs no journal.
     pub(super) fn saved_until(&self) -> Option<i64> {
         let saved = self.full.iter().rev().find(|kept| kept.is_saved).map(|kept| kept.block.last());
         saved.max(self.complete_since)
@@ -286,7 +286,7 @@ impl Clock {
         blocks + self.rolling.samples() + self.closing.samples() + self.growing.samples()
     }
 
-    /// Adds the samples of a slot after one time, until and including another.
+    /// Adds the samples of a slot in a range of time that excludes its start.
     pub(super) fn read(&self, slot: usize, after: i64, until: i64, into: &mut Points) {
         read_blocks(&self.rolled, slot, after, until, into);
         self.rolling.read(slot, after, until, into);

@@ -1,4 +1,4 @@
-//! A column of either kind, and reading of encoded columns.
+//! Columns of numbers or histograms, and a decoder for both.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// A column that grows, with a sample or a gap for each tick of a clock.
+/// A growing column, with a sample or a gap for each tick of a clock.
 #[derive(Clone, Debug)]
 pub(super) enum Column {
     Numbers(NumberColumn),
@@ -69,8 +69,8 @@ impl Column {
         }
     }
 
-    /// Adds a sample at a tick, which must not be before the end. Accepts the newest sample again,
-    /// because parts of one collection may repeat it.
+    /// Adds a sample at the last tick or a later one. Accepts a repetition of the newest sample, because
+    /// parts of one collection may overlap.
     pub(super) fn push(&mut self, tick: u32, value: &Value) -> Result<(), DropReason> {
         let Some(gap) = tick.checked_sub(self.len()) else {
             let is_newest = tick + 1 == self.len() && self.is_last(value);
@@ -85,7 +85,7 @@ impl Column {
                 column.push_gap(gap);
                 column.push(Arc::clone(histogram));
             }
-            // The kind is part of the identity of a series.
+            // Unreachable, because the kind is part of the identity of a series.
             _ => return Err(DropReason::OutOfOrder),
         }
         Ok(())

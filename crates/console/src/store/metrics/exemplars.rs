@@ -1,17 +1,17 @@
-//! Examples of observations, which lead from a chart to traces.
+//! Exemplars, which lead from a chart to traces.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::{Labels, SeriesId};
 
-/// Number of examples that are kept of one series.
+/// Maximum number of stored exemplars per series.
 const PER_SERIES: usize = 8;
 
-/// Number of series that examples are kept of.
+/// Maximum number of series with exemplars.
 const MOST_SERIES: usize = 2_000;
 
-/// An observation of a histogram, with the span that made it.
+/// An exemplar: an observation of a histogram with its span.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Exemplar {
     /// Unix time in milliseconds.
@@ -24,7 +24,7 @@ pub struct Exemplar {
     pub span_id: [u8; 8],
 }
 
-/// New examples of one series.
+/// New exemplars of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exemplars {
     /// Name of the metric as Prometheus spells it.
@@ -35,7 +35,7 @@ pub struct Exemplars {
     pub exemplars: Vec<Exemplar>,
 }
 
-/// The newest examples of each series. They are not written to disk.
+/// The newest exemplars of each series. They are not written to disk.
 #[derive(Debug, Default)]
 pub(super) struct ExemplarStore {
     of: HashMap<SeriesId, VecDeque<Exemplar>>,
@@ -48,7 +48,7 @@ impl ExemplarStore {
         }
         let kept = self.of.entry(series).or_default();
         for exemplar in exemplars {
-            // A sender repeats an example until it has a newer one.
+            // A sender repeats an exemplar until it has a newer one.
             if kept.contains(&exemplar) {
                 continue;
             }

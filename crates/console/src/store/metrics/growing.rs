@@ -1,4 +1,4 @@
-//! The newest ticks of a clock, whose columns still grow.
+//! The growing columns of a clock's newest ticks.
 
 use super::block::Block;
 use super::column::{Column, Kind};
@@ -38,7 +38,7 @@ impl Growing {
         length > 0 && length as usize == self.times.len()
     }
 
-    /// Adds a sample at a tick that exists.
+    /// Adds a sample at an existing tick.
     pub(super) fn push(
         &mut self,
         slot: usize,

@@ -6,20 +6,19 @@ use super::Histogram;
 use super::numbers::{NumberColumn, Run, Runs};
 use super::varint::{Reader, put, put_bytes, unzigzag, zigzag};
 
-/// A column that grows. Columns of buckets are shorter while their bucket does not change.
+/// A growing column. The column of a bucket is shorter if the bucket has not changed since.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HistogramColumn {
     /// The only column with gaps.
     sum: NumberColumn,
     zero_count: NumberColumn,
-    /// Zero if the count is the sum of all buckets, as it always is without NaN among the
-    /// observations.
+    /// Zero if the count is the sum of all buckets, which only NaN observations prevent.
     count: NumberColumn,
     buckets: Vec<(i32, NumberColumn)>,
     last: Arc<Histogram>,
 }
 
-/// Stands for a count of zero that is not the sum of all buckets.
+/// Encodes a count of zero that is not the sum of all buckets.
 const ZERO: f64 = f64::NAN;
 
 impl HistogramColumn {
@@ -118,7 +117,7 @@ fn explicit_count(histogram: &Histogram) -> f64 {
     if histogram.count == 0.0 { ZERO } else { histogram.count }
 }
 
-/// A column of numbers that is read in step with others. After its end, the last number stays.
+/// Reader of a column of numbers, in step with others. After its end, it repeats the last number.
 struct Stepped<'a> {
     runs: Runs<'a>,
     number: Option<f64>,
@@ -132,7 +131,7 @@ impl<'a> Stepped<'a> {
         stepped
     }
 
-    /// Goes on by so many ticks, and returns whether the number may be another.
+    /// Advances by this number of ticks. Returns whether the number may have changed.
     fn step(&mut self, ticks: u32) -> bool {
         if self.left == u32::MAX {
             return false;

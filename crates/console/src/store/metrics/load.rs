@@ -1,4 +1,4 @@
-//! Opening of a store: its files are read into it.
+//! Opens a store and reads its files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,8 +16,8 @@ use super::registry::Key;
 use super::{Limits, MetricStore, Origin, SeriesId, Value};
 
 impl MetricStore {
-    /// Opens the store in a directory, which it creates. Files that cannot be read are set aside, so
-    /// it fails only if the directory cannot be used. `now` is a Unix time in milliseconds.
+    /// Opens the store in a directory; creates it if it is missing. Files that cannot be read are set aside,
+    /// so it fails only if the directory cannot be used. `now` is a Unix time in milliseconds.
     ///
     /// # Errors
     /// Returns an error if the directory cannot be created or read.
@@ -29,7 +29,7 @@ impl MetricStore {
     }
 }
 
-/// Reads a file. If it is damaged, it is set aside, and a file with its valid part takes its place.
+/// Reads a file. A damaged file is set aside and replaced by one with its valid part.
 fn load(found: &Found, store: &mut MetricStore, now: i64) -> io::Result<Loaded> {
     let path = &found.path;
     let bytes = fs::read(path)?;
@@ -40,7 +40,7 @@ fn load(found: &Found, store: &mut MetricStore, now: i64) -> io::Result<Loaded> 
     let mut valid = Vec::new();
     let mut is_valid = true;
     while let Some((frame, payload)) = frames.next() {
-        // A journal refers to values of earlier frames.
+        // Frames of a journal refer to values of earlier frames.
         let follows_damage = !is_valid || frames.condition == Condition::Damaged;
         if follows_damage && found.kind == FileKind::Journal {
             break;
@@ -74,7 +74,7 @@ struct Loading<'a> {
 
 struct Definition {
     key: Key,
-    /// Series, clock and slot in the store, once they are known.
+    /// Series, clock and slot in the store, once known.
     place: Option<(SeriesId, u32, u32)>,
 }
 
@@ -92,7 +92,7 @@ impl Loading<'_> {
         }
     }
 
-    /// Returns the clock of the store, and notes the time of samples.
+    /// Returns the clock in the store, and records the time of samples.
     fn clock(&mut self, clock: u64, at: i64) -> Option<u32> {
         let origin = self.clocks.get(&clock)?;
         let newest = self.newest.entry(origin.clone()).or_insert(at);

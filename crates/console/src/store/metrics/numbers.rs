@@ -18,16 +18,16 @@ const INTEGER: u64 = 1;
 const BILLIONTHS: u64 = 2;
 const BITS: u64 = 3;
 
-/// Integers from here on are not exact.
+/// Integers of at least this size are not exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 const BILLION: f64 = 1e9;
 
-/// A column that grows.
+/// A growing column.
 #[derive(Clone, Debug, Default)]
 pub(super) struct NumberColumn {
     bytes: Vec<u8>,
     previous: f64,
-    /// Ticks at the end that are not in `bytes` yet.
+    /// Number of ticks at the end that are not in `bytes` yet.
     pending: u32,
     pending_is_gap: bool,
     length: u32,
@@ -119,27 +119,27 @@ fn write_change(out: &mut Vec<u8>, previous: f64, number: f64) {
     }
 }
 
-/// Returns a number as an integer if that is exact. Negative zero is not.
+/// Returns a number as an integer if the conversion is exact. For negative zero it is not.
 fn integer(number: f64) -> Option<i64> {
     let is_exact = number.abs() < EXACT && (number as i64 as f64).to_bits() == number.to_bits();
     is_exact.then_some(number as i64)
 }
 
-/// Returns a number in billionths, if the number can be computed from them again.
+/// Returns a number in billionths, if the conversion is reversible.
 fn billionths(number: f64) -> Option<i64> {
     let scaled = (number * BILLION).round();
     let is_exact = scaled.abs() < EXACT && (scaled as i64 as f64 / BILLION).to_bits() == number.to_bits();
     is_exact.then_some(scaled as i64)
 }
 
-/// Ticks that follow each other with the same number, or without one.
+/// A run of ticks with the same number, or without one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Run {
     pub(super) ticks: u32,
     pub(super) number: Option<f64>,
 }
 
-/// Decodes a column. It ends early where the bytes are damaged.
+/// Decodes a column. It ends at damaged bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Runs<'a> {
     bytes: Reader<'a>,

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::column::Kind;
 use super::{Labels, SeriesId};
 
-/// Number of origins that a series can have samples of.
+/// Maximum number of origins of a series.
 const MOST_PLACES: usize = 8;
 
-/// Memory of an entry beside its labels: the entry itself, and its places in the indexes.
+/// Memory of an entry without its labels: the entry itself and its places in the indexes.
 const ENTRY_MEMORY: usize = 320;
 
 /// Identity of a series. A metric that changes its kind becomes another series.
@@ -20,7 +20,7 @@ pub(super) struct Key {
     pub(super) kind: Kind,
 }
 
-/// Where a series has samples.
+/// Location of a series' samples.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) clock: u32,
@@ -32,9 +32,9 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: Key,
-    /// Number that no other series or clock has.
+    /// Serial number, unique among clocks and series.
     pub(super) serial: u64,
-    /// Usually one. A recording that moves to another group has several.
+    /// Usually one. A recording that was moved to another group has several origins.
     pub(super) places: Vec<Place>,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Registry {
     free: Vec<u32>,
     by_key: HashMap<Key, SeriesId>,
     by_name: HashMap<Arc<str>, Vec<SeriesId>>,
-    /// Names and values of labels, of which most series share most.
+    /// Interned names and values of labels, most of which are shared by many series.
     texts: HashSet<Arc<str>>,
     labels: usize,
     serial: u64,
@@ -60,7 +60,7 @@ impl Registry {
         texts + self.len() * ENTRY_MEMORY + self.labels * size_of::<(Arc<str>, Arc<str>)>()
     }
 
-    /// Returns a number that was not returned before.
+    /// Returns a new serial number.
     pub(super) fn next_serial(&mut self) -> u64 {
         self.serial += 1;
         self.serial
@@ -82,7 +82,7 @@ impl Registry {
         self.entries.get_mut(id.0 as usize)?.as_mut()
     }
 
-    /// Remembers the time of a sample.
+    /// Records the time of a sample.
     pub(super) fn touch(&mut self, id: SeriesId, clock: u32, at: i64) {
         if let Some(place) = self.get_mut(id).and_then(|entry| entry.place_in(clock)) {
             place.newest = place.newest.max(at);
@@ -131,7 +131,7 @@ impl Registry {
         self.free.push(id.0);
     }
 
-    /// Removes texts that no series has any more.
+    /// Removes texts that no series uses any more.
     pub(super) fn forget_texts(&mut self) {
         self.texts.retain(|text| Arc::strong_count(text) > 1);
     }

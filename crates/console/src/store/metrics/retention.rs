@@ -1,14 +1,14 @@
-//! Roll-up and removal of what is old or too much.
+//! Roll-up and eviction of old data.
 
 use std::time::Duration;
 
 use super::clock::Clock;
 use super::{Limits, SeriesId};
 
-/// Share of the memory that rolled-up blocks may take before the oldest of them goes first.
+/// Share of the memory above which rolled-up blocks are evicted first.
 const ROLLED_SHARE: usize = 4;
 
-/// Share of the memory that blocks of rules may take before the oldest of them goes first.
+/// Share of the memory above which blocks of rules are evicted first.
 const RULES_SHARE: usize = 2;
 
 pub(super) fn milliseconds(duration: Duration) -> i64 {
@@ -34,8 +34,8 @@ pub(super) fn keep_within_time(clock: &mut Clock, limits: &Limits, now: i64) {
     }
 }
 
-/// Makes room of at least so many bytes: first rolled-up blocks or blocks of rules, if they take more
-/// than their share, then by rolling up earlier, then whatever is the oldest.
+/// Frees at least this many bytes: first rolled-up blocks or blocks of rules that exceed their share, then by
+/// rolling up earlier, then the oldest block of any kind.
 pub(super) fn keep_within_memory(clocks: &mut [Option<Clock>], memory: usize, excess: usize) {
     let mut to_free = excess.cast_signed();
     while to_free > 0 {
@@ -62,7 +62,7 @@ fn all_memory(clock: &Clock) -> usize {
     clock.rolled_memory() + clock.full_memory() + clock.growing_memory()
 }
 
-/// Returns the clock with the oldest block of some kind.
+/// Returns the clock with the oldest block of a kind.
 fn oldest(clocks: &mut [Option<Clock>], first: impl Fn(&Clock) -> Option<i64>) -> Option<&mut Clock> {
     let clocks = clocks.iter_mut().flatten().filter_map(|clock| Some((first(clock)?, clock)));
     clocks.min_by_key(|(first, _)| *first).map(|(_, clock)| clock)
@@ -88,7 +88,7 @@ fn roll_up(clocks: &mut [Option<Clock>]) -> bool {
     clock.map(Clock::roll_up_oldest).is_some()
 }
 
-/// Takes the series of a clock out of their slots that have no samples any more, and returns them.
+/// Frees the slots of series without samples, and returns these series.
 pub(super) fn free_slots(clock: &mut Clock, newest: impl Fn(SeriesId) -> i64) -> Vec<SeriesId> {
     let oldest = clock.oldest().unwrap_or(i64::MAX);
     let mut freed = Vec::new();

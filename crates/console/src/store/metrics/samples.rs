@@ -1,4 +1,4 @@
-//! Series and samples as the evaluator reads them.
+//! Series and samples, as input of the evaluator.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ impl Labels {
     }
 }
 
-/// Identifies a series within one store, for as long as the store is borrowed.
+/// Identifies a series within one store while the store is borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SeriesId(pub u32);
 
@@ -53,15 +53,15 @@ pub struct Histogram {
     pub sum: f64,
     /// Number of observations of zero.
     pub zero_count: f64,
-    /// Number of observations in each bucket that is not empty, with its index in OTLP's numbering,
-    /// in rising order.
+    /// Number of observations in each non-empty bucket, with its index in OTLP's numbering, in ascending
+    /// order.
     pub buckets: Vec<(i32, f64)>,
 }
 
-/// Marks the end of a series: an instant selector finds nothing after it, although older samples are
-/// still within its lookback, and a window leaves it out. Prometheus uses the same bit pattern.
+/// Marks the end of a series. Instant selectors find nothing after it, although older samples are within
+/// their lookback; windows omit it. Prometheus uses the same bit pattern.
 ///
-/// Compare with [`is_stale`]: as any NaN it does not equal itself.
+/// Compare with [`is_stale`], because like any NaN it does not equal itself.
 pub const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
 /// Returns whether a sample is [`STALE`]. Every other NaN is a value.
@@ -86,11 +86,10 @@ pub trait MetricSource {
     /// Returns the labels of a series.
     fn labels(&self, series: SeriesId) -> &Labels;
 
-    /// Returns the samples of a series after one time, until and including another, in Unix
-    /// milliseconds.
+    /// Returns the samples of a series in a range of Unix milliseconds that excludes its start.
     fn read(&self, series: SeriesId, after: i64, until: i64) -> Points;
 
-    /// Returns the time since which the store has all samples of a series, in Unix milliseconds.
-    /// What is older is rolled up to one sample for each five minutes.
+    /// Returns the time from which on the store has all samples of a series, in Unix milliseconds. Older data
+    /// is rolled up to one sample per five minutes.
     fn complete_since(&self, series: SeriesId) -> i64;
 }

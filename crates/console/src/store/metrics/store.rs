@@ -16,14 +16,14 @@ use super::{
 /// Maximum number of origins.
 const MOST_CLOCKS: usize = 256;
 
-/// A process that has reported nothing for so long, in milliseconds, makes room for others.
+/// Time without reports after which a process may be evicted, in milliseconds.
 const ENDED_MS: i64 = 60 * 60 * 1000;
 
 /// Samples of all series, within [`Limits`].
 ///
-/// Each origin has one clock, which its series share. Samples are kept in blocks of encoded columns;
-/// blocks of processes that are older than [`Limits::full`] are rolled up: the last sample of each five
-/// minutes stays, of counters, gauges and histograms alike.
+/// Each origin has one clock, which its series share. Samples are stored in blocks of encoded columns. Blocks
+/// of processes older than [`Limits::full`] are rolled up to the last sample per five minutes, for counters,
+/// gauges and histograms alike.
 #[derive(Debug)]
 pub struct MetricStore {
     pub(super) limits: Limits,
@@ -54,8 +54,8 @@ impl MetricStore {
 
     /// Appends the samples that an origin collected at one time, in Unix milliseconds.
     ///
-    /// The parts of one collection can be appended one by one, with times up to a second apart: they
-    /// get the time of the first part.
+    /// The parts of one collection can be appended separately, with times up to a second apart. They get the
+    /// time of the first part.
     pub fn append(
         &mut self,
         origin: &Origin,
@@ -151,7 +151,7 @@ impl MetricStore {
         Some(index as u32)
     }
 
-    /// Returns a series, which it creates if necessary, and its slot in a clock.
+    /// Returns a series, created if necessary, and its slot in a clock.
     pub(super) fn place(&mut self, clock: u32, key: &Key, at: i64) -> Result<(SeriesId, u32), DropReason> {
         let id = match self.registry.find(key) {
             Some(id) => id,
@@ -177,7 +177,7 @@ impl MetricStore {
         Ok((id, slot))
     }
 
-    /// Removes the process that ended the longest ago, and returns whether there is one.
+    /// Evicts the process that ended first, and returns whether there is one.
     fn remove_ended(&mut self, now: i64, except: Option<u32>) -> bool {
         let ended = |clock: &Clock| {
             let newest = clock.newest().filter(|newest| now.saturating_sub(*newest) >= ENDED_MS);
@@ -204,7 +204,7 @@ impl MetricStore {
         self.registry.forget_texts();
     }
 
-    /// Removes a place of a series, and the series if that was its last.
+    /// Removes a series from one clock, and entirely if that was its last.
     fn leave(&mut self, series: SeriesId, clock: u32) {
         let Some(entry) = self.registry.get_mut(series) else { return };
         entry.places.retain(|place| place.clock != clock);
@@ -214,7 +214,7 @@ impl MetricStore {
         }
     }
 
-    /// Keeps examples of series that have samples.
+    /// Stores exemplars of series that have samples.
     pub fn append_exemplars(&mut self, exemplars: Vec<Exemplars>) {
         for Exemplars { name, labels, exemplars } in exemplars {
             let key = |kind| Key { name: name.clone(), labels: labels.clone(), kind };
@@ -225,12 +225,12 @@ impl MetricStore {
         }
     }
 
-    /// Returns the newest examples of a series, oldest first. They are lost with a restart.
+    /// Returns the newest exemplars of a series, oldest first. They are lost with a restart.
     pub fn exemplars(&self, series: SeriesId) -> impl Iterator<Item = &Exemplar> {
         self.exemplars.get(series)
     }
 
-    /// Rolls up and removes what is too old or too much. Call it about once a minute.
+    /// Rolls up or evicts data that is too old or exceeds the limits. Call it about once a minute.
     pub fn maintain(&mut self, now: i64) {
         self.now = now;
         for clock in self.clocks.iter_mut().flatten() {
@@ -264,9 +264,8 @@ impl MetricStore {
         }
     }
 
-    /// Writes to disk what was appended since the last call. Call it at least every 15 seconds, after
-    /// [`maintain`](Self::maintain). A failure is reported by [`usage`](Self::usage); the store goes on
-    /// in memory.
+    /// Writes the samples since the last call to disk. Call it at least every 15 seconds, after
+    /// [`maintain`](Self::maintain). [`usage`](Self::usage) reports failures; the store continues in memory.
     pub fn flush(&mut self) {
         if let Some(files) = &mut self.files {
             files.flush(&mut self.clocks, &self.registry, &self.limits, self.now);
@@ -280,7 +279,7 @@ impl MetricStore {
         clocks.sum::<usize>() + self.registry.memory() + self.exemplars.memory() + files
     }
 
-    /// Returns the use of the limits.
+    /// Returns the usage of the limits.
     pub fn usage(&self) -> Usage {
         let clocks = || self.clocks.iter().flatten();
         let problems = self.files.iter().flat_map(Files::problems).cloned().collect();

@@ -1,4 +1,4 @@
-//! Limits of the store, and its use of them.
+//! Limits of the store and their usage.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ pub struct Limits {
     pub labels: usize,
     /// Maximum length of a name or the value of a label in bytes.
     pub text: usize,
-    /// Maximum number of buckets of a histogram that are not empty.
+    /// Maximum number of non-empty buckets of a histogram.
     pub buckets: usize,
-    /// Time for which all samples of processes are kept.
+    /// Retention of all samples of processes.
     pub full: Duration,
-    /// Time for which samples of rules and rolled-up samples are kept.
+    /// Retention of rolled-up samples and samples of rules.
     pub rolled: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Default for Limits {
     }
 }
 
-/// Use of a store. Times are Unix times in milliseconds.
+/// Usage of a store. Times are Unix times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
     /// The limits.
@@ -61,7 +61,7 @@ pub struct Usage {
     pub oldest: Option<i64>,
     /// Time of the newest sample.
     pub newest: Option<i64>,
-    /// Samples that were refused since the start.
+    /// Samples refused since the start.
     pub dropped: Dropped,
     /// Messages about files that could not be read or written, newest last.
     pub problems: Vec<String>,

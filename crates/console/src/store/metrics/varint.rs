@@ -1,6 +1,6 @@
-//! Integers of variable length.
+//! Variable-length integers.
 
-/// Appends an integer, seven bits to a byte, the lowest first.
+/// Appends an integer, seven bits per byte, the lowest first.
 pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -15,7 +15,7 @@ pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Maps integers of small magnitude to small ones without a sign.
+/// Maps integers of small magnitude to small unsigned ones (zigzag).
 pub(super) fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
@@ -25,8 +25,7 @@ pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
-/// Reads what the functions of this module wrote. Every method returns `None` at the end and where the
-/// bytes are damaged.
+/// Reads the encodings of this module. Every method returns `None` at the end and at damaged bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'a> {
     bytes: &'a [u8],

@@ -1,4 +1,4 @@
-//! Samples as they are written into the store.
+//! Samples, as input of the store.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ pub enum Origin {
         /// Label `instance`: the process.
         instance: Arc<str>,
     },
-    /// A group of rules that are evaluated together. Its series are never rolled up, because windows
-    /// of days count their samples.
+    /// A group of rules that are evaluated together. Its series are never rolled up, because rules count
+    /// their samples over days.
     Rules {
         /// Name of the group.
         group: Arc<str>,
@@ -34,7 +34,7 @@ impl Origin {
     }
 }
 
-/// A sample of one series. Its time is that of the collection.
+/// A sample of one series. Its timestamp is that of the collection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
     /// Name of the metric as Prometheus spells it.
@@ -54,18 +54,18 @@ pub enum Value {
     Histogram(Arc<Histogram>),
 }
 
-/// Reasons why the store refuses samples or gives up old ones.
+/// Reasons to refuse samples or drop old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DropReason {
-    /// There are as many series as the store may have.
+    /// The store has the maximum number of series.
     TooManySeries,
-    /// The series has more labels than a series may have.
+    /// The series has too many labels.
     TooManyLabels,
-    /// A name or the value of a label is longer than the store allows.
+    /// A name or label value is too long.
     TooLong,
-    /// The series has a sample of that time, or a newer one.
+    /// The series already has a sample of that time or later.
     OutOfOrder,
-    /// The histogram has more buckets than a histogram may have.
+    /// The histogram has too many buckets.
     TooManyBuckets,
 }
 
@@ -74,7 +74,7 @@ impl DropReason {
     pub const ALL: [Self; 5] =
         [Self::TooManySeries, Self::TooManyLabels, Self::TooLong, Self::OutOfOrder, Self::TooManyBuckets];
 
-    /// Returns the reason as a sentence for the page and for the sender.
+    /// Returns the reason as text for pages and senders.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::TooManySeries => "There are as many series as the console may keep.",
@@ -100,7 +100,7 @@ impl Dropped {
         self.0[reason.index()] += samples;
     }
 
-    /// Returns the number of samples of a reason.
+    /// Returns the number of samples with a reason.
     pub fn get(&self, reason: DropReason) -> u64 {
         self.0[reason.index()]
     }
@@ -130,6 +130,6 @@ impl Dropped {
 pub struct Appended {
     /// Number of samples that were stored.
     pub accepted: u64,
-    /// Samples that were refused.
+    /// Refused samples.
     pub refused: Dropped,
 }

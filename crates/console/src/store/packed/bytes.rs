@@ -1,6 +1,6 @@
-//! Numbers and byte strings of variable length.
+//! Variable-length encoding of numbers and byte strings.
 
-/// Appends a number with seven bits in each byte.
+/// Appends a number, seven bits per byte.
 pub(in crate::store) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
@@ -9,18 +9,18 @@ pub(in crate::store) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Appends a number that may be negative and is usually small.
+/// Appends a signed number; small magnitudes are short.
 pub(in crate::store) fn put_signed(out: &mut Vec<u8>, number: i64) {
     put_varint(out, (number << 1 ^ number >> 63) as u64);
 }
 
-/// Appends bytes after their number.
+/// Appends the length and the bytes.
 pub(in crate::store) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Reads what was written. It returns `None` where the bytes end too early or are no valid encoding.
+/// Reads the encodings of this module. It returns `None` if the bytes are truncated or invalid.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Reader<'a> {
     rest: &'a [u8],
@@ -31,7 +31,7 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
-    /// Returns what has not been read.
+    /// Returns the unread bytes.
     pub(in crate::store) fn rest(&self) -> &'a [u8] {
         self.rest
     }
@@ -74,8 +74,8 @@ impl<'a> Reader<'a> {
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
-    /// Reads the number of elements that follow. It is never larger than the bytes that are left, so
-    /// that damage cannot cause a large allocation.
+    /// Reads the number of elements that follow. It never exceeds the number of unread bytes, so that damage
+    /// cannot cause a large allocation.
     pub(in crate::store) fn count(&mut self) -> Option<usize> {
         let count = usize::try_from(self.varint()?).ok()?;
         (count <= self.rest.len()).then_some(count)

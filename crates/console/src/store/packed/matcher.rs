@@ -1,10 +1,10 @@
-//! Conditions on values in the compact encoding.
+//! Tests of values in the compact encoding.
 
 use super::bytes::Reader;
 use super::value::{FieldShape, ValueRef, hex, read_value, uuid};
 use crate::store::ValueTest;
 
-/// A text that values are compared with, in each form that it may have.
+/// A text to compare with, in each encoding that it may have.
 #[derive(Debug)]
 struct Needle {
     text: String,
@@ -34,7 +34,7 @@ impl Needle {
     }
 }
 
-/// A test, prepared for values of any block.
+/// A test, prepared for all blocks.
 #[derive(Debug)]
 pub(in crate::store) struct Matcher {
     test: ValueTest,
@@ -73,10 +73,10 @@ impl Matcher {
     }
 }
 
-/// A condition on the values of one shape: one of some fields passes.
+/// A check of lines or spans of one shape: at least one of several fields must pass.
 #[derive(Debug)]
 pub(in crate::store) struct Check<'a> {
-    /// A bit for each field that is tested. Later fields than the 64th are not kept.
+    /// One bit per tested field. Fields after the 64th are not stored.
     fields: u64,
     matcher: &'a Matcher,
 }
@@ -94,7 +94,7 @@ impl<'a> Check<'a> {
         (fields != 0).then_some(Self { fields, matcher })
     }
 
-    /// Creates a check of the field with a name. A field that is missing is for the caller.
+    /// Creates a check of the field with a name. The caller handles a missing field.
     pub(in crate::store) fn of_name(
         shape: &FieldShape,
         matcher: &'a Matcher,
@@ -106,14 +106,15 @@ impl<'a> Check<'a> {
         Self::new(shape, matcher, |other, _| other == place)
     }
 
-    /// Adds a check to others and returns whether there is one.
+    /// Adds a check, if there is one, and returns whether there is.
     pub(in crate::store) fn add(checks: &mut Vec<Self>, check: Option<Self>) -> bool {
         let is_there = check.is_some();
         checks.extend(check);
         is_there
     }
 
-    /// Reads the values of a shape and returns whether all checks pass. Returns `None` for damage.
+    /// Reads the values of a shape and returns whether all checks pass. Returns `None` if the block is
+    /// damaged.
     pub(in crate::store) fn all(
         checks: &[Self],
         shape: &FieldShape,

@@ -1,7 +1,7 @@
-//! Compact encoding of lines and spans, which is then deflated in blocks.
+//! Compact encoding of lines and spans, before blocks are deflated.
 //!
-//! Names and short texts of a block are written once, in a table. So are the shapes of its lines or
-//! spans: the names of fields and the forms of their values. What remains are numbers and ids.
+//! A table has the names and short texts of a block, each once. Another has the shapes of its lines or spans:
+//! names of fields and encodings of their values. The rest are numbers and ids.
 
 mod bytes;
 mod deflate;

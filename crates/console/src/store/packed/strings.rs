@@ -10,7 +10,7 @@ const MOST: usize = 4096;
 /// Maximum length of a text in the table in bytes.
 const LONGEST: usize = 128;
 
-/// The table while a block is being written.
+/// Builder of the table.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Strings {
     indexes: HashMap<Arc<str>, u32>,
@@ -19,7 +19,7 @@ pub(in crate::store) struct Strings {
 }
 
 impl Strings {
-    /// Returns the index of a text, which is added if it is new.
+    /// Returns the index of a text; adds it if it is new.
     pub(in crate::store) fn intern(&mut self, text: &str) -> u32 {
         if let Some(index) = self.indexes.get(text) {
             return *index;
@@ -58,7 +58,7 @@ impl Strings {
     }
 }
 
-/// The texts of a block that is being read, allocated once for all lines or spans that are returned.
+/// The texts of a decoded block, allocated once for all returned lines or spans.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Shared(Vec<Option<Arc<str>>>);
 

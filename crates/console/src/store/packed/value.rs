@@ -8,12 +8,12 @@ use super::bytes::{Reader, put_bytes, put_signed, put_varint};
 use super::strings::{Shared, Strings};
 use crate::store::FieldValue;
 
-/// Field whose value is the same for all lines and spans of a process, so it belongs in the table.
+/// Field whose value is the same for all lines and spans of a process, so it is always in the table.
 const INSTANCE: &str = "service.instance.id";
-/// Places of hyphens in a UUID.
+/// Positions of hyphens in a UUID.
 const HYPHENS: [usize; 4] = [8, 13, 18, 23];
 
-/// The form in which a value is written. It is part of a shape and not repeated with each value.
+/// Encoding of a value. It is part of the shape, and not repeated with each value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Form {
     /// The index of a text in the table.
@@ -28,7 +28,7 @@ pub(in crate::store) enum Form {
     Uuid,
     /// A whole number.
     Integer,
-    /// A number in millionths, as durations are written in log lines.
+    /// A number in millionths, for the durations of log lines.
     Millionths,
     /// Any other number.
     Number,
@@ -53,7 +53,7 @@ impl Form {
     ];
 }
 
-/// Indexes of the names of fields, with the forms of their values.
+/// Indexes of the names of fields, with the encodings of their values.
 pub(in crate::store) type FieldShape = Vec<(u32, Form)>;
 
 /// Appends the values of fields to `out` and returns their shape.
@@ -114,7 +114,7 @@ fn write_text(name: &str, text: &str, strings: &mut Strings, out: &mut Vec<u8>) 
     Form::Inline
 }
 
-/// Returns a number in millionths if nothing is lost by it.
+/// Returns a number in millionths if the conversion is exact.
 fn millionths(number: f64) -> Option<i64> {
     let millionths = (number * 1e6).round() as i64;
     let is_exact = (millionths as f64 / 1e6).to_bits() == number.to_bits();
@@ -153,7 +153,7 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     Some(id)
 }
 
-/// A value that was read, without a copy of its text.
+/// A decoded value that borrows its text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::store) enum ValueRef<'a> {
     Shared(u32),
@@ -215,7 +215,7 @@ impl ValueRef<'_> {
         }
     }
 
-    /// Returns the value on its own.
+    /// Returns the value as an owned one.
     pub(in crate::store) fn to_value(self, texts: &[&str], shared: &mut Shared) -> Option<FieldValue> {
         Some(match self {
             Self::Shared(index) => FieldValue::Text(shared.get(texts, index)?),

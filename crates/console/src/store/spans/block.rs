@@ -9,8 +9,8 @@ use super::segments::Place;
 use super::span::{Span, SpanKind};
 use crate::store::packed::{Reader, deflate, inflate, put_bytes, put_varint};
 
-/// Times, kinds and traces of a block, by which a search can leave it out. It is kept in memory even
-/// if the block is only on disk.
+/// Times, kinds and traces of a block, with which a search can skip it. It is kept in memory even if the
+/// block is only on disk.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Summary {
     pub(super) spans: u32,
@@ -18,7 +18,7 @@ pub(super) struct Summary {
     pub(super) oldest_ns: u64,
     pub(super) newest_ns: u64,
     pub(super) longest_ns: u64,
-    /// A bit for each kind that occurs.
+    /// One bit per kind that occurs.
     pub(super) kinds: u8,
     pub(super) has_failed: bool,
     /// Hashes of the traces of the spans, sorted.
@@ -46,12 +46,12 @@ impl Summary {
         self.kinds & bit(kind) != 0
     }
 
-    /// Returns whether there may be spans of a trace. Other traces may have the same hash.
+    /// Returns whether the block may have spans of a trace. Other traces may have the same hash.
     pub(super) fn may_have(&self, id: TraceId) -> bool {
         self.traces.binary_search(&hash(id)).is_ok()
     }
 
-    /// Returns whether there may be spans that link to a trace.
+    /// Returns whether the block may have spans that link to a trace.
     pub(super) fn may_link_to(&self, id: TraceId) -> bool {
         self.links.binary_search(&hash(id)).is_ok()
     }
@@ -86,8 +86,7 @@ fn bit(kind: SpanKind) -> u8 {
     1 << kind as u8
 }
 
-/// Ids of traces are random, so any four bytes are a hash. The first ones are the time in some
-/// formats.
+/// Trace ids are random, so any four bytes serve as a hash. In some formats the first bytes are the time.
 fn hash(id: TraceId) -> u32 {
     let [.., a, b, c, d] = id.0;
     u32::from_le_bytes([a, b, c, d])
@@ -139,12 +138,12 @@ impl Block {
         self.packed.is_some()
     }
 
-    /// Leaves the block only on disk.
+    /// Drops the block from memory; it stays on disk.
     pub(super) fn forget(&mut self) {
         self.packed = None;
     }
 
-    /// Returns the block as it is written to disk; `None` if it is there already.
+    /// Returns the block as bytes for the disk; `None` if it is on disk already.
     pub(super) fn content(&self) -> Option<Vec<u8>> {
         let packed = self.packed.as_ref()?;
         let mut content = Vec::with_capacity(packed.len() + 1024);
@@ -154,7 +153,7 @@ impl Block {
         Some(content)
     }
 
-    /// Reads a block that was written to disk.
+    /// Reads a block from disk.
     pub(super) fn from_content(content: &[u8], place: Option<Place>) -> Option<Self> {
         let (summary, length, packed) = parse(content)?;
         Some(Self { summary, length, packed: Some(content[packed].into()), place })
@@ -165,14 +164,14 @@ impl Block {
         inflate(self.packed.as_ref()?, self.length)
     }
 
-    /// Returns the encoded spans of a block as it is on disk.
+    /// Returns the encoded spans of a block from disk.
     pub(super) fn inflate_content(content: &[u8]) -> Option<Vec<u8>> {
         let (_, length, packed) = parse(content)?;
         inflate(&content[packed], length)
     }
 }
 
-/// Maximum length of the encoded spans of a block. A damaged length causes no large allocation.
+/// Maximum length of the encoded spans of a block. It prevents a large allocation for a damaged length.
 const LONGEST: usize = 64 << 20;
 
 fn parse(content: &[u8]) -> Option<(Summary, usize, Range<usize>)> {

@@ -1,7 +1,6 @@
 //! Compact encoding of the spans of a block.
 //!
-//! The spans of a trace stand together, after its id. Most parents are among them and are written as
-//! positions.
+//! The spans of a trace follow its id. Most parents are among them and are encoded as positions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,17 +12,17 @@ use crate::store::packed::{
     write_shape,
 };
 
-/// Form in which a parent is written.
+/// Encoding of a parent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Parent {
     None,
     /// Position among the spans of the trace in this block.
     Near,
-    /// Id of a span that is not in this block.
+    /// Id of a span outside this block.
     Far,
 }
 
-/// Everything that spans of one kind have in common.
+/// Shape of spans: everything that spans of one kind have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SpanShape {
     pub(super) name: u32,
@@ -44,7 +43,7 @@ struct Encoder {
     shapes: Vec<SpanShape>,
 }
 
-/// Encodes spans, which are sorted by their traces.
+/// Encodes spans, sorted by trace.
 pub(super) fn encode(spans: &[Span]) -> Vec<u8> {
     let mut encoder = Encoder::default();
     let (mut body, mut group) = (Vec::new(), Vec::new());
@@ -159,7 +158,7 @@ impl Encoder {
     }
 }
 
-/// The spans of a block that is not packed.
+/// The spans of an unpacked block.
 #[derive(Debug)]
 pub(super) struct View<'a> {
     pub(super) texts: Vec<&'a str>,
@@ -167,7 +166,7 @@ pub(super) struct View<'a> {
     body: &'a [u8],
 }
 
-/// The spans of a trace in a view, not decoded.
+/// The undecoded spans of a trace in a view.
 #[derive(Debug)]
 pub(super) struct Group<'a> {
     pub(super) trace_id: TraceId,
@@ -206,7 +205,8 @@ impl<'a> View<'a> {
         })
     }
 
-    /// Passes the spans of a trace to `each`, which reads their values. Returns `None` for damage.
+    /// Passes the spans of a trace to `each`, which must read their values. Returns `None` if the block is
+    /// damaged.
     pub(super) fn heads(
         &self,
         group: &Group<'a>,

@@ -11,7 +11,7 @@ pub struct TraceId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpanId(pub [u8; 8]);
 
-/// A text is no id.
+/// The text is not an id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an id has {digits} hexadecimal digits that are not all zero")]
 pub struct NoId {
@@ -19,14 +19,14 @@ pub struct NoId {
 }
 
 impl TraceId {
-    /// Returns the id with these bytes, unless their number is wrong or all are zero.
+    /// Returns the id with these bytes; `None` if their number is wrong or all are zero.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         not_zero(bytes).map(Self)
     }
 }
 
 impl SpanId {
-    /// Returns the id with these bytes, unless their number is wrong or all are zero.
+    /// Returns the id with these bytes; `None` if their number is wrong or all are zero.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         not_zero(bytes).map(Self)
     }
@@ -36,7 +36,7 @@ fn not_zero<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
     bytes.try_into().ok().filter(|id: &[u8; N]| id.iter().any(|byte| *byte != 0))
 }
 
-/// Returns the bytes of hexadecimal digits of either case.
+/// Returns the bytes of hexadecimal digits, in upper or lower case.
 fn parse<const N: usize>(text: &str) -> Result<[u8; N], NoId> {
     let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
     let mut id = [0; N];

@@ -12,14 +12,14 @@ use crate::store::packed::{Check, Matcher};
 /// Maximum number of conditions. A search with more finds nothing.
 const MOST_CONDITIONS: usize = 64;
 
-/// The start of the newest span that was found of each trace.
+/// Start of the newest matching span of each trace.
 pub(super) type Starts = HashMap<TraceId, u64>;
 
 /// A search, prepared for any block.
 #[derive(Debug)]
 pub(super) struct Scan<'a> {
     search: &'a SpanSearch,
-    /// One for each condition; only those of attributes are used.
+    /// One for each condition; only those on attributes are used.
     matchers: Vec<Matcher>,
     longest_least_ns: u64,
 }
@@ -42,7 +42,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Returns whether a block can have spans that are searched for.
+    /// Returns whether a block can have matching spans.
     pub(super) fn may_have(&self, block: &Summary) -> bool {
         let is_possible = |condition: &SpanCondition| match condition {
             SpanCondition::Kind(kind) => block.has_kind(*kind),
@@ -57,7 +57,7 @@ impl<'a> Scan<'a> {
             && self.search.conditions.iter().all(is_possible)
     }
 
-    /// Adds the traces of a block that have spans that are searched for. Stops at damage.
+    /// Adds the traces of a block that have matching spans. Stops at damage.
     pub(super) fn traces(&self, view: &View<'_>, starts: &mut Starts) {
         let checks: Vec<Option<Vec<Check<'_>>>> =
             (0..view.shapes.len()).map(|shape| self.checks(view, shape)).collect();
@@ -90,7 +90,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Returns what is left to check for spans of a shape; `None` if none of them is searched for.
+    /// Returns the checks that remain for spans of a shape; `None` if none of them can match.
     fn checks(&self, view: &View<'_>, shape: usize) -> Option<Vec<Check<'_>>> {
         let shape = &view.shapes[shape];
         let name = view.texts.get(shape.name as usize).copied().unwrap_or_default();
@@ -101,7 +101,7 @@ impl<'a> Scan<'a> {
                 SpanCondition::Failed => shape.failed,
                 SpanCondition::Name(test) => test.accepts_text(name),
                 SpanCondition::Root => shape.parent == Parent::None,
-                // Tested with each span.
+                // Tested for each span.
                 SpanCondition::AtLeastNs(_) | SpanCondition::Trace(_) => true,
                 SpanCondition::Attribute(name, test) => {
                     let check = Check::of_name(&shape.fields, matcher, &view.texts, name);

@@ -1,4 +1,4 @@
-//! Conditions on spans, and summaries of the traces that were found.
+//! Conditions on spans, and summaries of found traces.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub enum SpanCondition {
     AnyAttribute(String),
     /// The span belongs to this trace.
     Trace(TraceId),
-    /// The span has no parent within the store's knowledge: it has no parent at all.
+    /// The span has no parent.
     Root,
 }
 
@@ -46,15 +46,15 @@ impl SpanCondition {
 /// A search for traces with at least one span that fulfils all conditions.
 #[derive(Clone, Debug)]
 pub struct SpanSearch {
-    /// Unix time in nanoseconds of the first start of a span that is searched.
+    /// Start of the searched range of start times, in Unix nanoseconds; inclusive.
     pub from_ns: u64,
-    /// Unix time in nanoseconds of the first start after those that are searched.
+    /// End of the searched range of start times, in Unix nanoseconds; exclusive.
     pub until_ns: u64,
     /// Conditions that one span of the trace must fulfil together.
     pub conditions: Vec<SpanCondition>,
     /// Maximum number of traces in the result.
     pub most: usize,
-    /// Only traces before this position, to continue after the last trace of an earlier result.
+    /// Only traces before this position, for the next page of a result.
     pub before: Option<TracePosition>,
 }
 
@@ -71,17 +71,17 @@ impl SpanSearch {
         self
     }
 
-    /// Returns whether a span is one that is searched for.
+    /// Returns whether a span matches.
     pub(super) fn accepts(&self, span: &Span) -> bool {
         (self.from_ns..self.until_ns).contains(&span.start_ns)
             && self.conditions.iter().all(|condition| condition.accepts(span))
     }
 }
 
-/// Place of a trace in the order of a search: by the start of its newest span that was found.
+/// Position of a trace in search results: by the start of its newest matching span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TracePosition {
-    /// Unix time in nanoseconds of the start of the newest span that was found.
+    /// Start of the newest matching span, in Unix nanoseconds.
     pub start_ns: u64,
     /// The trace.
     pub trace_id: TraceId,
@@ -92,7 +92,7 @@ pub struct TracePosition {
 pub struct TraceSummary {
     /// The trace.
     pub trace_id: TraceId,
-    /// Its place, to continue from.
+    /// Its position, at which the next page starts.
     pub position: TracePosition,
     /// Its first span without a known parent.
     pub root: SpanSummary,
@@ -100,7 +100,7 @@ pub struct TraceSummary {
     pub found: SpanSummary,
     /// Number of spans that fulfil the conditions.
     pub found_spans: usize,
-    /// Number of all spans that the store holds of the trace.
+    /// Number of stored spans of the trace.
     pub spans: usize,
     /// Number of failed spans.
     pub failed_spans: usize,
@@ -146,8 +146,7 @@ impl From<&Span> for SpanSummary {
     }
 }
 
-/// Summarizes a trace from its spans in the order of their starts. Returns `None` if none of them
-/// is searched for.
+/// Summarizes a trace from its spans in the order of their starts. Returns `None` if none of them matches.
 pub(super) fn summarize(spans: &[Span], search: &SpanSearch) -> Option<TraceSummary> {
     let first = spans.first()?;
     let found = spans.iter().rfind(|span| search.accepts(span))?;

@@ -1,7 +1,7 @@
 //! Append-only files of records with checksums.
 //!
-//! A full block is appended to the newest segment. Spans that do not yet fill a block are appended
-//! to the journal, which is emptied when they are in a segment.
+//! A full block is appended to the newest segment. Spans that do not yet fill a block are appended to the
+//! journal, which is emptied once a segment contains them.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -9,13 +9,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// First bytes of each file.
+/// Magic number of each file.
 const MAGIC: &[u8; 16] = b"console spans 1\n";
 /// Bytes before a record: its length and its checksum.
 const RECORD_HEAD: usize = 8;
-/// Number of files that were set aside and are kept.
+/// Maximum number of kept files that were set aside.
 const MOST_SET_ASIDE: usize = 2;
-/// Permissions: spans name customers.
+/// Permissions of the files, because spans identify customers.
 const FILE_MODE: u32 = 0o640;
 
 const JOURNAL: &str = "spans.journal";
@@ -32,7 +32,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Returns what places are sorted by, the oldest first.
+    /// Returns the sort key of a place; the oldest sorts first.
     pub(super) fn order(&self) -> (u64, u64) {
         (self.segment, self.offset)
     }
@@ -58,8 +58,8 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// Opens the files of a directory. Passes the content of all records to `each` with their places,
-    /// the newest files first; those of the journal have none. It returns false for damage.
+    /// Opens the files of a directory. Passes the content of all records to `each` with their places, the
+    /// newest files first; those of the journal have none. It returns false if the record is damaged.
     pub(super) fn open(
         directory: &Path,
         bound: u64,
@@ -94,7 +94,7 @@ impl Segments {
         Ok(segments)
     }
 
-    /// Loads a segment. The good records of a damaged one are added to `rescued`.
+    /// Loads a segment. Adds the valid records of a damaged file to `rescued`.
     fn load(
         &mut self,
         number: u64,
@@ -179,7 +179,7 @@ impl Segments {
         self.set_aside.push((PathBuf::from(name), reason));
     }
 
-    /// Deletes all but the newest of the files that were set aside, at this or an earlier start.
+    /// Deletes all but the newest files that were set aside.
     fn limit_set_aside(&self) {
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         let is_set_aside = |path: &PathBuf| {
@@ -190,7 +190,7 @@ impl Segments {
             entries.flatten().map(|entry| entry.path()).filter(is_set_aside).collect();
         paths.sort();
         for path in &paths[..paths.len().saturating_sub(MOST_SET_ASIDE)] {
-            // A file that cannot be deleted is only too much.
+            // A file that cannot be deleted only takes space.
             let _ = fs::remove_file(path);
         }
     }
@@ -215,7 +215,7 @@ impl Segments {
         };
         let checksum = checksum_of(content);
         if let Err(error) = file.write_all(&record(content, checksum)) {
-            // What was written of the record is cut off at the next start.
+            // A partial record is truncated at the next start.
             self.newest = None;
             return Err(error);
         }
@@ -236,13 +236,13 @@ impl Segments {
         Ok(())
     }
 
-    /// Empties the journal, because its spans are in a segment.
+    /// Empties the journal. Call it once a segment contains its spans.
     pub(super) fn clear_journal(&mut self) -> io::Result<()> {
         self.journal_size = 0;
         self.journal.set_len(0)
     }
 
-    /// Deletes the oldest segment if there is too much on disk, and returns its number.
+    /// Deletes the oldest segment if the disk bound is exceeded, and returns its number.
     pub(super) fn delete_oldest(&mut self) -> Option<u64> {
         if self.bytes() <= self.bound || self.segments.len() < 2 {
             return None;
@@ -269,7 +269,7 @@ impl Segments {
         self.bound
     }
 
-    /// Returns the files that were set aside or cut, with the reason.
+    /// Returns the files that were set aside or truncated, with the reason.
     pub(super) fn set_aside(&self) -> &[(PathBuf, String)] {
         &self.set_aside
     }
@@ -297,8 +297,8 @@ fn record(content: &[u8], checksum: u32) -> Vec<u8> {
     record
 }
 
-/// Passes the content of whole records to `each`, with its offset and the checksum that was written.
-/// Returns the end of the last whole record, or `None` if the file is another.
+/// Passes the content of complete records to `each`, with offset and stored checksum. Returns the end of the
+/// last complete record, or `None` if the file has another format.
 fn records<'a>(bytes: &'a [u8], mut each: impl FnMut(&'a [u8], u64, u32)) -> Option<usize> {
     let mut rest = bytes.strip_prefix(MAGIC)?;
     while let Some((head, after)) = rest.split_first_chunk::<RECORD_HEAD>() {

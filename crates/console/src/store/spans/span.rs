@@ -1,4 +1,4 @@
-//! A span as it is kept.
+//! A stored span.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ pub type Attributes = Vec<(Arc<str>, FieldValue)>;
 /// Role of a span.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SpanKind {
-    /// Work inside the process, or a kind that is unknown.
+    /// Work inside the process, or an unknown kind.
     #[default]
     Internal,
     /// An incoming request.
     Server,
     /// An outgoing call.
     Client,
-    /// A message that is handed over.
+    /// A sent message, such as an enqueued job.
     Producer,
     /// A job that was enqueued earlier.
     Consumer,
@@ -50,7 +50,7 @@ pub struct Link {
     pub span_id: SpanId,
 }
 
-/// Something that happened at one moment of a span.
+/// An event within a span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanEvent {
     /// Unix time in nanoseconds.
@@ -68,7 +68,7 @@ pub struct Span {
     pub trace_id: TraceId,
     /// Id of the span within the trace.
     pub span_id: SpanId,
-    /// Span that began this one, if there is one.
+    /// The parent, if there is one.
     pub parent: Option<SpanId>,
     /// Name, such as `GET /v1/users/{id}`.
     pub name: Arc<str>,

@@ -18,32 +18,32 @@ use super::translate::translate;
 use super::usage::{SpanLosses, SpanUsage};
 use crate::store::packed::Shared;
 
-/// Number of spans after which a block is packed.
+/// Number of spans at which a block is packed.
 const BLOCK: usize = 2048;
-/// Bytes of spans, roughly, after which a block is packed.
+/// Approximate size of spans at which a block is packed, in bytes.
 const BLOCK_BYTES: usize = 1 << 20;
-/// Maximum number of inflated blocks that are kept during a search.
+/// Maximum number of cached inflated blocks during a search.
 const MOST_INFLATED: usize = 64;
 
 /// Result of an append.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
-    /// Number of spans that are kept.
+    /// Number of stored spans.
     pub accepted: u64,
-    /// Number of spans refused because their trace's or their own id is missing.
+    /// Number of spans refused because of a missing id.
     pub refused: u64,
 }
 
 /// Spans in packed blocks, in memory and on disk, within bounds.
 #[derive(Debug)]
 pub struct SpanStore {
-    /// In the order of arrival.
+    /// Blocks in the order of arrival.
     blocks: VecDeque<Block>,
-    /// Number of the last blocks that are not yet on disk.
+    /// Number of blocks at the end that are not yet on disk.
     unwritten: usize,
     open: Vec<Span>,
     open_bytes: usize,
-    /// Number of the first spans of `open` that are in the journal.
+    /// Number of spans at the start of `open` that are in the journal.
     in_journal: usize,
     bytes: usize,
     bound: usize,
@@ -60,9 +60,9 @@ impl Default for SpanStore {
 }
 
 impl SpanStore {
-    /// Bytes of memory that spans may use.
+    /// Maximum memory in bytes.
     pub const BOUND: usize = 32 << 20;
-    /// Bytes on disk that spans may use.
+    /// Maximum size on disk in bytes.
     pub const DISK_BOUND: u64 = 64 << 20;
 
     /// Creates an empty store that keeps nothing on disk.
@@ -86,8 +86,8 @@ impl SpanStore {
         }
     }
 
-    /// Opens the store in a directory, which is created if it is missing. Damaged and unknown files
-    /// are set aside and reported by [`SpanStore::usage`].
+    /// Opens the store in a directory; creates it if it is missing. Damaged and unknown files are set aside
+    /// and reported by [`SpanStore::usage`].
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ impl SpanStore {
         Self::bounded(bound)
     }
 
-    /// Leaves the oldest blocks only on disk, or drops them, until the bounds are kept.
+    /// Enforces the bounds: drops the oldest blocks from memory, or entirely if they are not on disk.
     fn make_room(&mut self) {
         while let Some(deleted) = self.disk.as_mut().and_then(Segments::delete_oldest) {
             let is_deleted = |block: &Block| block.place.is_some_and(|place| place.segment == deleted);
@@ -215,12 +215,12 @@ impl SpanStore {
         }
     }
 
-    /// Writes to disk what is not yet there. Call it at least every 15 seconds, and at exit. After an
+    /// Writes all spans that are not yet on disk. Call it at least every 15 seconds, and at exit. After an
     /// error, the next call tries again.
     ///
     /// # Errors
     ///
-    /// Returns an error of the file system, which [`SpanStore::usage`] shows too.
+    /// Returns an error of the file system, which [`SpanStore::usage`] also reports.
     pub fn flush(&mut self) -> io::Result<()> {
         let result = self.write();
         self.disk_error = result.as_ref().err().map(ToString::to_string);
@@ -324,7 +324,7 @@ impl SpanStore {
         found.filter_map(|(_, id)| summarize(&self.trace_with(id, &mut inflated), search)).collect()
     }
 
-    /// Reads a block, which is inflated once for a search.
+    /// Reads a block. Inflates it only once per search.
     fn read(&self, place: usize, block: &Block, inflated: &mut Inflated, read: impl FnOnce(&View<'_>)) {
         if inflated.0.len() >= MOST_INFLATED && !inflated.0.contains_key(&place) {
             inflated.0.clear();
@@ -342,13 +342,13 @@ impl SpanStore {
         Block::inflate_content(&self.disk.as_ref()?.read(block.place?)?)
     }
 
-    /// Returns the Unix time in nanoseconds since which the store has spans.
+    /// Returns the Unix time in nanoseconds of the oldest stored spans.
     pub fn oldest(&self) -> Option<u64> {
         let open = self.open.iter().map(|span| span.start_ns);
         self.blocks.iter().map(|block| block.summary.oldest_ns).chain(open).min()
     }
 
-    /// Returns what the store holds and what it refused.
+    /// Returns contents and refusals of the store.
     pub fn usage(&self) -> SpanUsage {
         let packed: u64 = self.blocks.iter().map(|block| u64::from(block.summary.spans)).sum();
         SpanUsage {
@@ -366,18 +366,18 @@ impl SpanStore {
     }
 }
 
-/// Blocks that were inflated during a search, by their places.
+/// Cache of blocks inflated during a search, by place.
 #[derive(Default)]
 struct Inflated(HashMap<usize, Vec<u8>>);
 
-/// Sorts spans by their starts. An exporter that missed a response sends spans again.
+/// Sorts spans by their starts. An exporter that missed a response sends its spans again.
 fn in_order(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_by_key(|span| (span.start_ns, Reverse(span.end_ns), span.trace_id, span.span_id));
     spans.dedup_by_key(|span| (span.trace_id, span.span_id));
     spans
 }
 
-/// Returns roughly the bytes that a span uses while it is not packed.
+/// Returns the approximate size of an unpacked span in bytes.
 fn size_of_span(span: &Span) -> usize {
     let texts = |attributes: &Attributes| -> usize {
         attributes.iter().map(|(name, value)| 40 + name.len() + value.text().len()).sum()

@@ -180,7 +180,7 @@ proptest! {
     }
 }
 
-/// Returns spans of as many traces as there are numbers, two of each trace.
+/// Returns two spans for each number, which together form a trace.
 fn spans(numbers: std::ops::Range<u64>) -> Vec<Span> {
     let mut spans = Vec::new();
     for number in numbers {
@@ -223,7 +223,7 @@ fn bounds_are_kept_in_memory_and_on_disk() {
         store.flush().unwrap();
         let usage = store.usage();
         assert!(usage.bytes <= bound + (2 << 20), "{usage:?}");
-        // One segment is being filled when the oldest one is deleted.
+        // A newer segment is open when the oldest one is deleted.
         assert!(usage.disk_bytes <= disk_bound + disk_bound / 8, "{usage:?}");
     }
     let usage = store.usage();
@@ -279,14 +279,14 @@ fn damaged_files_are_set_aside_and_the_rest_is_kept() {
     let path = &files(directory.path(), ".segment")[0];
     let whole = fs::read(path).unwrap();
 
-    // The last record is not whole, as after a kill.
+    // The last record is truncated, as after a kill.
     fs::write(path, &whole[..whole.len() - 10]).unwrap();
     let store = SpanStore::open(directory.path()).unwrap();
     assert_eq!((store.usage().spans, store.usage().set_aside.len()), (3 * 2048, 1));
     drop(store);
     assert_eq!(SpanStore::open(directory.path()).unwrap().usage().set_aside, []);
 
-    // A byte of the first record is another.
+    // A byte of the first record is changed.
     let mut damaged = whole.clone();
     damaged[100] ^= 1;
     fs::write(path, damaged).unwrap();

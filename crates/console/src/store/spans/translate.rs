@@ -20,12 +20,12 @@ pub const MOST_LINKS: usize = 16;
 /// Maximum number of events of a span.
 pub const MOST_EVENTS: usize = 16;
 
-/// Spans that were received, and what was refused or cut.
+/// Received spans, with counts of refused and cut parts.
 #[derive(Debug, Default)]
 pub struct Translated {
     /// The spans.
     pub spans: Vec<Span>,
-    /// What was refused or cut.
+    /// Counts of refused and cut parts.
     pub losses: SpanLosses,
     shared: HashSet<Arc<str>>,
 }
@@ -105,8 +105,8 @@ impl Translated {
         attributes
     }
 
-    /// Returns a value; `None` for none. Lists and maps, which the application does not send, are
-    /// left out and counted.
+    /// Returns a value; `None` if it is empty. Lists and maps, which the application does not send, are
+    /// omitted and counted.
     fn value(&mut self, value: Option<&AnyValue>) -> Option<FieldValue> {
         match value?.value.as_ref()? {
             any_value::Value::StringValue(text) => Some(FieldValue::Text(self.share(text))),

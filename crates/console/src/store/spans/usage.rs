@@ -1,11 +1,11 @@
-//! What the store of spans holds and what it refused or cut.
+//! Contents of the store of spans, with counts of refused and cut parts.
 
 use std::path::PathBuf;
 
-/// Numbers of what was refused or cut. A refused span is not kept at all.
+/// Counts of refused and cut parts. A refused span is not stored at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpanLosses {
-    /// Spans refused because their trace's or their own id is missing.
+    /// Spans refused because of a missing id.
     pub without_id: u64,
     /// Attributes left out because the span had too many.
     pub attributes: u64,
@@ -28,7 +28,7 @@ impl SpanLosses {
     }
 }
 
-/// What a store of spans holds.
+/// Contents of a store of spans.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanUsage {
     /// Number of spans held.
@@ -43,9 +43,9 @@ pub struct SpanUsage {
     pub disk_bound: u64,
     /// Unix time in nanoseconds of the oldest start.
     pub oldest_ns: Option<u64>,
-    /// Number of spans that made room for newer ones.
+    /// Number of evicted spans.
     pub evicted: u64,
-    /// What was refused or cut.
+    /// Counts of refused and cut parts.
     pub losses: SpanLosses,
     /// Files that were damaged or unknown and were set aside, with the reason.
     pub set_aside: Vec<(PathBuf, String)>,

@@ -13,7 +13,7 @@ pub(in super::super) enum FileKind {
     Long,
     /// Blocks of processes with all samples.
     Recent,
-    /// Collections that are in no block on disk.
+    /// Collections that no block on disk contains yet.
     Journal,
 }
 
@@ -29,16 +29,16 @@ impl FileKind {
     }
 }
 
-/// Ending of the names of files.
+/// File extension.
 const ENDING: &str = ".metrics";
 
-/// Ending of the names of files that were set aside.
+/// Extension of files that were set aside.
 const DAMAGED: &str = ".damaged";
 
-/// Maximum number of files that stay after they were set aside.
+/// Maximum number of kept files that were set aside.
 const MOST_DAMAGED: usize = 4;
 
-/// A file that was found.
+/// A file of the store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) struct Found {
     pub(in super::super) kind: FileKind,
@@ -81,7 +81,7 @@ pub(in super::super) fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Renames a damaged file, and writes what is valid under its name.
+/// Renames a damaged file, and writes its valid part under its name.
 pub(in super::super) fn set_aside(path: &Path, valid: &[&[u8]]) -> io::Result<PathBuf> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(DAMAGED);

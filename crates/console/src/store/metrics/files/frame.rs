@@ -1,4 +1,4 @@
-//! Frames: compressed payloads with a checksum, of which a file consists.
+//! Frames of a file: compressed payloads with a checksum.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -10,13 +10,13 @@ use flate2::write::DeflateEncoder;
 /// The first bytes of every file, with the version of the format.
 pub(in super::super) const HEADER: &[u8; 8] = b"METRICS1";
 
-/// The first bytes of a frame, by which reading goes on after damage.
+/// The first bytes of a frame, at which reading resumes after damage.
 const MAGIC: [u8; 4] = [0xf5, b'M', b'F', 0x0a];
 
 /// Bytes before the payload: magic, length, checksum.
 const HEAD: usize = 12;
 
-/// Maximum size of a payload before compression.
+/// Maximum size of an uncompressed payload.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Encodes a payload.
@@ -39,7 +39,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// The state of a file that was read.
+/// Integrity of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Condition {
     /// All frames are valid.
@@ -50,7 +50,7 @@ pub(in super::super) enum Condition {
     Damaged,
 }
 
-/// The frames of a file that are valid.
+/// The valid frames of a file.
 pub(in super::super) struct Frames<'a> {
     rest: &'a [u8],
     pub(in super::super) condition: Condition,
@@ -77,7 +77,7 @@ impl<'a> Frames<'a> {
             }
             let skip = self.rest.windows(MAGIC.len()).skip(1).position(|bytes| bytes == MAGIC);
             let Some(skip) = skip else {
-                // Nothing follows, so a crash can have cut the frame off.
+                // Nothing follows, so a crash may have truncated the frame.
                 let torn = self.condition == Condition::Sound && is_cut_off(self.rest);
                 self.condition = if torn { Condition::Torn } else { Condition::Damaged };
                 self.rest = &[];
@@ -89,7 +89,7 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// Returns the length, the checksum and the rest of what begins as a frame.
+/// Returns the length, the checksum and the remaining bytes of a frame.
 fn head(bytes: &[u8]) -> Option<(usize, u32, &[u8])> {
     let rest = bytes.strip_prefix(&MAGIC)?;
     let (length, rest) = rest.split_first_chunk()?;

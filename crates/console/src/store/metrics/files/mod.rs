@@ -1,8 +1,8 @@
 //! The store on disk.
 //!
-//! A journal has each collection within 15 seconds. Once a block is complete, it is written to another
-//! file, and journals whose collections are all in blocks are removed. Files consist of frames with
-//! checksums, and nothing that was written is changed.
+//! Each collection is in a journal within 15 seconds. A complete block is written to a file of blocks. A
+//! journal is removed once blocks contain all its collections. Files consist of frames with checksums and are
+//! append-only.
 
 pub(super) mod directory;
 pub(super) mod frame;
@@ -21,23 +21,23 @@ use super::registry::Registry;
 use super::retention::milliseconds;
 use super::{Limits, Origin, SeriesId, Value};
 
-/// A journal is replaced by the next after so many bytes.
+/// Size at which a new journal is started, in bytes.
 const JOURNAL_BYTES: u64 = 1 << 20;
 
-/// A journal is replaced by the next after so long, in milliseconds.
+/// Age at which a new journal is started, in milliseconds.
 const JOURNAL_MS: i64 = 10 * 60 * 1000;
 
-/// A file of blocks is replaced by the next after so many bytes.
+/// Size at which a new file of blocks is started, in bytes.
 const ARCHIVE_BYTES: u64 = 4 << 20;
 
-/// A file of blocks is replaced by the next after so long, in milliseconds.
+/// Age at which a new file of blocks is started, in milliseconds.
 const ARCHIVE_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Blocks stay on disk for so long after they were rolled up, in milliseconds: the rolled-up block is
+/// Time for which blocks stay on disk after their roll-up, in milliseconds, because a rolled-up block is
 /// written only once it is complete.
 const ROLLING_MS: i64 = 3 * 24 * 60 * 60 * 1000;
 
-/// Maximum number of messages that are kept.
+/// Maximum number of stored messages.
 const MOST_PROBLEMS: usize = 10;
 
 /// The files of a store.
@@ -51,7 +51,7 @@ pub(super) struct Files {
     problems: Vec<String>,
 }
 
-/// A file that was read.
+/// A file read at the start.
 pub(super) struct Loaded {
     pub(super) bytes: u64,
     /// Time of the newest sample of each origin.
@@ -61,7 +61,7 @@ pub(super) struct Loaded {
 }
 
 impl Files {
-    /// Reads all files of a directory, which it creates, with `load`.
+    /// Reads all files of a directory with `load`; creates the directory if it is missing.
     pub(super) fn open(
         directory: &Path,
         mut load: impl FnMut(&Found) -> io::Result<Loaded>,
@@ -133,7 +133,7 @@ impl Files {
         *newest = at.max(*newest);
     }
 
-    /// Writes what is not on disk, and removes files that are not needed any more.
+    /// Writes all data that is not on disk yet, and removes files that are no longer needed.
     pub(super) fn flush(
         &mut self,
         clocks: &mut [Option<Clock>],
@@ -167,7 +167,7 @@ impl Files {
                 .for_each(|kept| kept.is_saved = true);
         }
         if saved {
-            // Only now: journals are removed because their collections are in these files.
+            // Journals may be removed only now that these files contain their collections.
             self.recent.sync()?;
             self.long.sync()?;
         }
@@ -207,7 +207,7 @@ impl Files {
     }
 
     fn remove(&mut self, path: &Path) -> io::Result<()> {
-        // Forgotten in any case, or a file that cannot be removed would be tried forever.
+        // Dropped from the list in any case, because a file that cannot be removed would be retried forever.
         self.archives.retain(|archive| archive.path != path);
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

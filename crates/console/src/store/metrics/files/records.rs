@@ -1,7 +1,7 @@
-//! Records, of which the payload of a frame consists.
+//! Records in the payload of a frame.
 //!
-//! A file names a series by the serial number of its clock and by its slot. The record that defines
-//! them comes first.
+//! A file names a series by the serial number of its clock and by its slot. The record that defines this pair
+//! precedes its use.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const SAME: u64 = 0;
 const NUMBER: u64 = 1;
 const HISTOGRAM: u64 = 2;
 
-/// Maximum number of a slot that is read: more than the store can have.
+/// Maximum accepted slot number, larger than any that the store assigns.
 const MOST_SLOTS: u32 = 1 << 20;
 
 /// Resolution of a block.
@@ -35,7 +35,7 @@ pub(in super::super) enum Resolution {
     Rolled,
 }
 
-/// A record that was read.
+/// A decoded record.
 #[derive(Debug)]
 pub(in super::super) enum Record {
     Clock(u64, Origin),
@@ -44,7 +44,7 @@ pub(in super::super) enum Record {
     Collection(u64, i64, Vec<(u32, Value)>),
 }
 
-/// Definitions that a file has, and the newest value of each series of a journal.
+/// Definitions in a file, and the newest value of each series of a journal.
 #[derive(Debug, Default)]
 pub(in super::super) struct Written {
     clocks: HashSet<u64>,
@@ -94,7 +94,7 @@ impl Written {
         }
     }
 
-    /// Appends a block, after the definitions that it needs.
+    /// Appends a block, preceded by the definitions that it needs.
     pub(in super::super) fn block(
         &mut self,
         out: &mut Vec<u8>,
@@ -114,7 +114,7 @@ impl Written {
         block.write(out);
     }
 
-    /// Appends samples of rising slots, after the definitions that they need.
+    /// Appends samples in ascending order of slots, preceded by the definitions that they need.
     pub(in super::super) fn collection<'a>(
         &mut self,
         out: &mut Vec<u8>,
@@ -158,7 +158,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// Appends a number: integers as such, all others after the byte 1.
+/// Appends a number: an integer as such, any other after the byte 1.
 fn put_number(out: &mut Vec<u8>, number: f64) {
     let integer = number as i64;
     if integer.unsigned_abs() < 1 << 53 && (integer as f64).to_bits() == number.to_bits() {
@@ -206,8 +206,7 @@ pub(in super::super) struct Records {
 }
 
 impl Records {
-    /// Calls `visit` with each record. Returns `None` if the payload is not valid, although its
-    /// checksum is.
+    /// Calls `visit` with each record. Returns `None` if the payload is invalid despite its valid checksum.
     pub(in super::super) fn read(&mut self, payload: &[u8], mut visit: impl FnMut(Record)) -> Option<()> {
         let mut reader = Reader::new(payload);
         while !reader.is_empty() {

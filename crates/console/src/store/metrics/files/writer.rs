@@ -1,4 +1,4 @@
-//! A file that is appended to.
+//! Writer of append-only files.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,10 +10,10 @@ use super::frame::{self, HEADER};
 use super::records::Written;
 use crate::store::metrics::Origin;
 
-/// Bytes that are kept for a file that cannot be written, before they are given up.
+/// Maximum number of buffered bytes while the file cannot be written; beyond it they are dropped.
 const MOST_PENDING: usize = 8 << 20;
 
-/// A file that is complete.
+/// A complete file.
 #[derive(Debug)]
 pub(super) struct Archive {
     pub(super) kind: FileKind,
@@ -30,7 +30,7 @@ impl Archive {
     }
 }
 
-/// Writes files of one kind, one after the other.
+/// Writes files of one kind, one at a time.
 #[derive(Debug)]
 pub(super) struct Writer {
     directory: PathBuf,
@@ -73,7 +73,7 @@ impl Writer {
         directory::path_of(&self.directory, self.kind, self.number)
     }
 
-    /// Writes what is pending as one frame.
+    /// Writes the buffered records as one frame.
     pub(super) fn flush(&mut self, now: i64) -> io::Result<()> {
         if self.pending.is_empty() {
             return Ok(());
@@ -95,7 +95,7 @@ impl Writer {
                 let path = directory::path_of(&self.directory, self.kind, self.number);
                 let created = directory::create(&path);
                 if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-                    // The next attempt takes another name.
+                    // The next attempt uses another name.
                     self.number += 1;
                 }
                 let file = self.file.insert(created?);
@@ -105,7 +105,7 @@ impl Writer {
         };
         self.is_synced = false;
         if let Err(error) = file.write_all(&frame) {
-            // What was written of the frame would be in the way of the next one.
+            // A partial frame must not precede the next one.
             file.set_len(self.bytes)?;
             return Err(error);
         }
@@ -113,13 +113,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Gives up what is pending. The next file does not refer to it.
+    /// Drops the buffered records. The next file does not refer to them.
     fn abandon(&mut self) {
         self.pending = Vec::new();
         self.written = Written::default();
     }
 
-    /// Makes the file survive a crash of the machine.
+    /// Syncs the file to disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         if let Some(file) = &self.file
             && !self.is_synced
@@ -130,7 +130,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Completes the file if it is large or old, and returns it.
+    /// Completes and returns the file if it is large or old.
     pub(super) fn close_if(&mut self, most_bytes: u64, longest: i64, now: i64) -> Option<Archive> {
         let is_full = self.bytes >= most_bytes || now.saturating_sub(self.created) >= longest;
         if self.file.is_none() || !is_full || !self.pending.is_empty() {

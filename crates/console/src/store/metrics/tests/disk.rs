@@ -209,6 +209,6 @@ fn the_directory_stays_within_its_limit() {
         store.maintain(from + HOUR);
         flush(&mut store, from + HOUR);
     }
-    // The file that is being written is not removed.
+    // The current file is not removed.
     assert!(store.usage().disk < limits.disk + 400_000, "{}", store.usage().disk);
 }

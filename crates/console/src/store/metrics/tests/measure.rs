@@ -1,5 +1,5 @@
-//! Measurements, which are run by name:
-//! `cargo test --release -p console store::metrics::tests::measure -- --ignored --nocapture`
+//! Measurements, ignored by default: `cargo test --release -p console store::metrics::tests::measure --
+//! --ignored --nocapture`
 
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ fn series_of(instance: usize) -> Vec<(Arc<str>, Labels)> {
     (0..SERIES).map(series).collect()
 }
 
-/// Returns a number that looks random.
+/// Returns a pseudo-random number.
 fn random(seed: u64, below: u64) -> u64 {
     let mut bits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (seed >> 29);
     bits = (bits ^ (bits >> 32)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     (bits ^ (bits >> 31)) % below
 }
 
-/// Of a hundred series, three are busy counters, two are gauges, one is a busy histogram of which a
-/// third of the buckets changes each time, and four are counters that change every ten minutes. The
-/// others never change; they are counters and histograms of what does not happen.
+/// Of 100 series, three are busy counters, two are gauges, one is a busy histogram with a third of its
+/// buckets changing each time, and four are counters that change every ten minutes. The others are counters
+/// and histograms that never change.
 fn value(series: usize, round: u64) -> Value {
     let busy = series as u64 % 7 + 1;
     match series % 100 {
@@ -51,8 +51,7 @@ fn value(series: usize, round: u64) -> Value {
     }
 }
 
-/// Time that this thread has computed. Unlike the time that passes, it hardly depends on what else the
-/// machine does.
+/// Processor time of this thread. Unlike wall-clock time, it hardly depends on the load of the machine.
 fn computed() -> Duration {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(statistics.split(' ').next().unwrap().parse().unwrap())
@@ -69,7 +68,7 @@ fn thirty_days_of_two_processes() {
     let mut store = MetricStore::open(directory.path(), Limits::default(), NOW).unwrap();
     let origins: Vec<_> =
         (0..2).map(|n| Origin::process("shop/socialize", format!("instance-{n}"))).collect();
-    // Older days at five minutes already: the roll-up keeps one sample of each.
+    // Older days have one sample per five minutes, as after the roll-up.
     let mut now = NOW;
     let series: Vec<_> = (0..2).map(series_of).collect();
     let append = |store: &mut MetricStore, now: i64| {

@@ -146,7 +146,7 @@ fn samples_beyond_the_limits_are_refused() {
     let four = ["a", "b", "c", "d"].map(|name| sample(name, "x", 1.0));
     let appended = store.append(&process(), NOW, four.clone());
     assert_eq!((appended.accepted, appended.refused.get(DropReason::TooManySeries)), (3, 1));
-    // Another process has no room, unless the first has ended.
+    // Another process is refused unless the first has ended.
     let two = Origin::process("shop/socialize", "two");
     assert_eq!(store.append(&two, NOW + MINUTE, [sample("e", "x", 1.0)]).refused.total(), 1);
     assert_eq!(store.append(&two, NOW + 2 * HOUR, [sample("e", "x", 1.0)]).accepted, 1);

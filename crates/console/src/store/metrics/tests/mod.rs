@@ -1,4 +1,4 @@
-//! The store as its users see it.
+//! Tests of the store's public interface.
 
 mod disk;
 mod measure;
