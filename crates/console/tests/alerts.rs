@@ -18,7 +18,7 @@ const NOW: i64 = 1_796_047_509_000;
 const HOUR: i64 = 3_600_000;
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Conditions that hold, by their texts.
+/// Conditions that hold, by their text.
 struct Holding(BTreeMap<String, Vec<(Labels, f64)>>);
 
 impl Database for Holding {
@@ -55,7 +55,7 @@ async fn open(console: &SharedConsole, path: &str) -> (StatusCode, String) {
     (status, String::from_utf8(body.to_vec()).expect("text"))
 }
 
-/// What holds from three hours ago until now: an alert that fires, and one that fired an hour ago.
+/// Evaluations of the last three hours: one alert fires, and one fired until an hour ago.
 fn with_alerts(console: &SharedConsole) {
     let dependency = Labels::new([("dependency".into(), "postgres <b>".into())]);
     let missing = (condition("TelemetryMissing"), vec![(Labels::default(), 1.0)]);

@@ -1,4 +1,4 @@
-//! The pages through their router: who is let in, what every response carries, and what wrong addresses get.
+//! The pages through their router: access, headers of responses, and errors for wrong addresses.
 
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ async fn every_dashboard_shows_what_was_reported() {
         }
     }
     let (_, page) = open_at(pages.clone(), "/").await;
-    // The data has a quarter of an hour of trouble, so alerts may fire.
+    // The data contains failures for 15 minutes, so alerts may fire.
     assert!(page.contains("verdict") && !page.contains("Nothing has reported"), "{page}");
     let (_, page) = open_at(pages.clone(), "/dashboards/api?route=%2Fv1%2Fme").await;
     assert!(

@@ -1,6 +1,6 @@
-//! The laboratory: Socialize with everything around it, on one machine.
+//! The laboratory: Socialize with its database, console and simulated users, on one machine.
 //!
-//! It uses the product as a library and as a service, and is no part of it.
+//! It uses the product as a library and as a service, and is not part of it.
 
 mod arguments;
 mod demo;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs the console until standard input ends, as it does when the demo ends, however it does.
+/// Runs the console until standard input ends, which it does when the demo exits or is killed.
 async fn run_console(arguments: ConsoleArguments) -> anyhow::Result<ExitCode> {
     let settings = command::check_console(arguments)?;
     thread::spawn(|| {

@@ -28,7 +28,7 @@ pub(crate) struct DemoSettings {
     pub behaviour: Behaviour,
     /// If true, plain lines are printed instead of the live view.
     pub plain: bool,
-    /// The console; `None` if it is not wanted, or if telemetry is sent elsewhere.
+    /// The console; `None` if it is disabled, or if telemetry is sent elsewhere.
     pub console: Option<ConsoleOfDemo>,
     /// Settings of the server. Database and secret are known only when the data directory is open,
     /// and are set then.
@@ -135,7 +135,7 @@ impl DemoSettings {
     }
 }
 
-/// Returns the settings of the console, unless it is not wanted or telemetry is sent elsewhere.
+/// Returns the settings of the console; `None` if it is disabled, or if telemetry is sent elsewhere.
 fn console(
     mistakes: &mut Mistakes,
     arguments: &DemoArguments,
@@ -212,7 +212,7 @@ fn serve(
     Settings::check(&arguments, &telemetry)
 }
 
-/// Sends the telemetry of a server with a console to where its console listens.
+/// Sends the server's telemetry to its console.
 pub(crate) fn send_telemetry_to(receiver: &Url, server: &mut Settings) -> anyhow::Result<()> {
     let otlp = server.otlp.iter_mut().flat_map(|otlp| [&mut otlp.traces, &mut otlp.metrics]);
     for signal in otlp.flatten() {

@@ -1,4 +1,4 @@
-//! What an independent parser makes of a query's text is the tree that the text was rendered from.
+//! An independent parser reads the text of each query back into the tree that it was rendered from.
 //!
 //! So the console, which evaluates the tree, and Prometheus, which reads the text, see the same query.
 

@@ -1,9 +1,9 @@
 //! Rendering of an operation as three signals.
 //!
-//! Everything known before an operation happens is an [`Operation`], rendered to bytes once at
-//! start. Everything known only afterwards is a [`Record`]. Its `write_line`, `write_span` and
-//! `record_point` render the same record, so the log line, the span and the metric point cannot
-//! disagree, and they cannot contain text that is in neither.
+//! Everything known before an operation happens is an [`Operation`], rendered to bytes once at start.
+//! Everything known only afterwards is a [`Record`]. Its `write_line`, `write_span` and `record_point` render
+//! the same record, so the log line, the span and the metric point cannot disagree, and cannot contain text
+//! that the record lacks.
 
 use std::sync::Arc;
 

@@ -295,7 +295,7 @@ impl Process {
         self.get("/health/ready").await.status.as_u16()
     }
 
-    /// Returns the current metrics, read strictly.
+    /// Returns the current metrics, parsed strictly.
     pub async fn metrics(&self) -> Exposition {
         let answer = self.operations_get("/metrics").await.expect(200);
         Exposition::parse(&String::from_utf8(answer.bytes).expect("UTF-8"))

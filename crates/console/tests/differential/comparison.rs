@@ -13,18 +13,16 @@ use crate::prometheus::{Found, Prometheus, Results};
 use crate::queries::{all_parts, has_ties};
 use crate::store::Receiver;
 
-/// The largest difference relative to the larger value.
+/// Maximum difference, relative to the larger value.
 const TOLERANCE: f64 = 1e-9;
 
 /// Series of each metric of a process.
 const SERIES: usize = 8;
 
-/// Results that Prometheus has and the console has not, or the other way round, are listed up to
-/// this number.
+/// Maximum number of listed results that only Prometheus or only the console has.
 const MOST_LISTED: usize = 60;
 
-/// Variable with the share of expressions that are compared: one in so many. All take a long time in a
-/// debug build.
+/// Variable with a number n: compares one expression in n. All take a long time in a debug build.
 const ONE_IN: &str = "SOCIALIZE_COMPARED_ONE_IN";
 
 fn processes() -> Vec<Process> {
@@ -38,7 +36,7 @@ fn processes() -> Vec<Process> {
     vec![first, second]
 }
 
-/// A week with a collection every ten minutes, and then an hour and a half at the real pace.
+/// A week with a collection every ten minutes, then 90 minutes at the real interval.
 fn times() -> Vec<i64> {
     let week = (0..7 * DAY / (10 * MINUTE)).map(|position| START + position * 10 * MINUTE);
     let dense = (0..90 * MINUTE / (15 * SECOND)).map(|position| START + 7 * DAY + position * 15 * SECOND);
@@ -69,7 +67,7 @@ fn fill(prometheus: &Prometheus, receiver: &Receiver) {
     }
 }
 
-/// A way to evaluate an expression.
+/// A mode of evaluation.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     range: Range,
@@ -158,7 +156,7 @@ fn same(a: &Found, b: &Found) -> bool {
     match (a, b) {
         (Found::Number(a), Found::Number(b)) => same_number(*a, *b),
         (Found::Histogram(a), Found::Histogram(b)) => {
-            // What remains of a difference of equal counts may be a rounding error.
+            // The difference of equal counts may be a rounding error instead of zero.
             let counted = |histogram: &Histogram| -> BTreeMap<i32, f64> {
                 let relevant = |count: f64| count.abs() > TOLERANCE * histogram.count.abs();
                 histogram.buckets.iter().filter(|(_, count)| relevant(*count)).copied().collect()
@@ -198,7 +196,7 @@ fn difference(theirs: &Results, ours: &Results) -> Option<String> {
     None
 }
 
-/// Returns the first time at which the values are different, whichever series they belong to.
+/// Returns the first time at which the values of any series differ.
 fn difference_of_values(theirs: &Results, ours: &Results) -> Option<String> {
     let by_time = |results: &Results| {
         let mut by_time: BTreeMap<i64, Vec<f64>> = BTreeMap::new();

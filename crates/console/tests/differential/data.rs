@@ -33,9 +33,9 @@ const CUMULATIVE: i32 = 2;
 pub(crate) struct Process {
     pub(crate) instance: &'static str,
     pub(crate) job: &'static str,
-    /// How much later than others it collects, in milliseconds.
+    /// Offset of its collections, in milliseconds.
     pub(crate) delay: i64,
-    /// Times at which it starts again.
+    /// Times of its restarts.
     pub(crate) restarts: Vec<i64>,
     /// Times without collections.
     pub(crate) gaps: Vec<(i64, i64)>,
@@ -47,7 +47,7 @@ pub(crate) struct Stream {
     metric: MetricDescription,
     attributes: Vec<KeyValue>,
     random: Random,
-    /// How likely it changes between two collections.
+    /// Probability of a change between two collections.
     activity: f64,
     value: f64,
     histogram: Observations,
@@ -80,7 +80,7 @@ pub(crate) fn process(instance: &'static str, job: &'static str, most: usize) ->
 }
 
 impl Process {
-    /// Returns what the process exports at a time, if it is collected.
+    /// Returns the export of the process at a time; `None` in a gap.
     pub(crate) fn collect(&mut self, at: i64, since: i64) -> Option<ExportMetricsServiceRequest> {
         if self.restarts.iter().any(|restart| (since..at).contains(restart)) {
             for stream in &mut self.series {
@@ -110,7 +110,7 @@ impl Process {
     }
 }
 
-/// Returns what rules have recorded at a time: values of all recordings, and states of two alerts.
+/// Returns the results of rules at a time: values of all recordings, and states of two alerts.
 pub(crate) fn recorded(at: i64, random: &mut Random) -> ExportMetricsServiceRequest {
     let mut metrics = Vec::new();
     for rule in recordings(Scale::REAL).rules {
@@ -318,7 +318,7 @@ fn labels_of(
             all
         }
     };
-    // A step without a factor in common with the number of values visits all of them.
+    // A step that is coprime to the number of values visits all of them.
     let step = (all.len() / most).max(1) | 1;
     let count = all.len().min(most);
     let chosen: BTreeSet<usize> = (0..count).map(|position| position * step % all.len()).collect();

@@ -1,4 +1,4 @@
-//! Times of a dashboard and of all rules.
+//! Durations of a dashboard and of all rules.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crate::data::{DAY, HOUR, SECOND, START, process};
 use crate::queries::{charts, rules};
 use crate::store::Receiver;
 
-/// Series of each metric, so that two processes have about 3,000.
+/// Number of series per metric, so that two processes have about 3,000.
 const SERIES: usize = 26;
 
 /// Points of a chart.

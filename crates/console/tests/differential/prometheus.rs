@@ -99,7 +99,7 @@ impl Prometheus {
 
 impl Drop for Prometheus {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -136,7 +136,7 @@ fn results(data: &Value) -> Result<Results, String> {
     Ok(results)
 }
 
-/// Reads a point of the kind of `like`.
+/// Reads a point of the same kind as `like`.
 fn point(value: &Value, like: Found) -> Result<(i64, Found), String> {
     let at = value[0].as_f64().ok_or("no time")?;
     let at = (at * 1000.0).round() as i64;

@@ -1,4 +1,4 @@
-//! Every expression of dashboards and rules.
+//! All expressions of dashboards and rules.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use monitoring::grafana::Query;
 use monitoring::query::{Expression, Scale};
 use monitoring::rules::{groups, recordings};
 
-/// The expressions of one dashboard, as they are sent.
+/// The expressions of one dashboard.
 pub(crate) struct Charts {
     pub(crate) name: &'static str,
     pub(crate) expressions: Vec<Expression>,

@@ -9,7 +9,7 @@ use console::store::metrics::{Appended, Exemplars, Limits, MetricStore};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use tower::ServiceExt;
 
-/// Takes what the receiver hands over.
+/// Sink for the receiver's data.
 struct Stored(Mutex<MetricStore>);
 
 impl Stored {
@@ -45,7 +45,7 @@ impl Receiver {
         let limits = Limits { memory: 1 << 32, series: 1 << 20, ..Limits::default() };
         let stored = Arc::new(Stored(Mutex::new(MetricStore::in_memory(limits))));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-        // All data is of the past.
+        // All data is in the past.
         let router = router(Arc::clone(&stored) as Arc<dyn Sink>, Arc::new(|| i64::MAX / 2));
         Self { stored, router, runtime }
     }

@@ -11,7 +11,7 @@ use signal::exponential::BUCKETS_PER_OCTAVE;
 use signal::metric::{MetricDescription, MetricKind, prometheus_label};
 
 const STEP: i64 = 15_000;
-/// Most series of a metric. Products of many labels would be slow to make.
+/// Maximum number of series of a metric. Products of many labels would be slow to make.
 const SERIES: usize = 60;
 
 const ROUTES: [(&str, &str, f64); 6] = [
@@ -23,7 +23,7 @@ const ROUTES: [(&str, &str, f64); 6] = [
     ("GET", "/v1/me", 0.006),
 ];
 
-/// A sequence that looks random and is always the same.
+/// A pseudo-random sequence with a fixed seed.
 pub(crate) struct Noise(u64);
 
 impl Noise {

@@ -1,4 +1,4 @@
-//! What the view shows of a run and does not change.
+//! The constant part of the live view of a run.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The console as a process beside the demo, so that it survives what it watches.
+//! The console as a separate process, so that it outlives the server that it watches.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -11,17 +11,17 @@ use url::Url;
 
 use crate::settings::ConsoleOfDemo;
 
-/// Time within which the console prints its link.
-/// It includes the end of a console whose demo was killed.
+/// Maximum time until the console prints its link. It includes the wait for a console of a killed demo to
+/// exit.
 const START: Duration = Duration::from_secs(20);
-/// Time within which the console writes what it holds and ends.
+/// Maximum time until the console has written its data and exited.
 const END: Duration = Duration::from_secs(3);
-/// Beginning of the line with the URL of the OTLP receiver, which is printed first.
+/// Start of the line with the URL of the OTLP receiver, which is printed first.
 const RECEIVER: &str = "console: receives OTLP at ";
-/// Beginning of the line with the link.
+/// Start of the line with the link.
 const LINK: &str = "console: ";
 
-/// A console that ends with the demo, however the demo ends.
+/// A console that ends with the demo, even if the demo is killed.
 pub(super) struct ConsoleProcess {
     child: Child,
     /// URL to which the server sends its telemetry.
@@ -31,10 +31,10 @@ pub(super) struct ConsoleProcess {
 }
 
 impl ConsoleProcess {
-    /// Starts the console and returns when it listens.
+    /// Starts the console and waits until it listens.
     ///
     /// # Errors
-    /// If it does not start. The message contains its own.
+    /// Fails if it does not start. The message includes the console's.
     pub(super) async fn start(settings: &ConsoleOfDemo) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("the path of this program is unknown")?;
         let mut child = Command::new(program)
@@ -46,11 +46,12 @@ impl ConsoleProcess {
             .arg(&settings.data)
             .arg("--logs")
             .arg(&settings.logs)
-            // It ends when this pipe closes.
+            // The console ends when this pipe closes.
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the demo only, which needs the console until its telemetry is sent.
+            // A process group of its own, because Ctrl-C is for the demo only, which needs the console until
+            // its telemetry is sent.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -63,15 +64,16 @@ impl ConsoleProcess {
         Ok(Self { child, receiver, link })
     }
 
-    /// Lets the console end in good order.
+    /// Shuts the console down gracefully.
     pub(super) async fn stop(mut self) {
         drop(self.child.stdin.take());
-        // Otherwise it is killed when it is dropped, and reads at its next start what it had written.
+        // Otherwise dropping it kills the console, which loses only data that it has not written yet.
         let _ = timeout(END, self.child.wait()).await;
     }
 }
 
-/// Reads the URLs of the receiver and of the pages. If they are not printed, what is printed says why.
+/// Reads the URLs of the receiver and of the pages. If they are not printed, returns the output, which says
+/// why.
 async fn urls(lines: &mut Lines<BufReader<ChildStderr>>) -> anyhow::Result<(Url, String)> {
     let mut receiver = None;
     let mut printed = Vec::new();

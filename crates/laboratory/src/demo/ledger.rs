@@ -59,7 +59,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Counts everything from now on.
+    /// Counts all facts from now on.
     pub(super) fn open(url: Secret) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // The smallest version 7 UUID of this millisecond: it begins with the time.
@@ -67,7 +67,7 @@ impl Ledger {
         Self { url, since, connection: None }
     }
 
-    /// Returns another ledger of the same facts.
+    /// Returns another handle of the same ledger.
     pub(super) fn again(&self) -> Self {
         Self { url: self.url.clone(), since: self.since, connection: None }
     }
@@ -105,7 +105,7 @@ impl Ledger {
             .context("the gauges cannot be compared")
     }
 
-    /// Counts repeatedly. While the database is unreachable, the last counts stay.
+    /// Counts repeatedly. While the database is unreachable, returns the last counts.
     pub(super) async fn watch(mut self, counted: watch::Sender<Facts>) {
         while !counted.is_closed() {
             let started = std::time::Instant::now();

@@ -41,7 +41,7 @@ use view::View;
 
 /// Exit code that shells report for a process ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
-/// Interval between two pictures.
+/// Interval between two pictures of the live view.
 const PAINT_EVERY: Duration = Duration::from_millis(500);
 /// Number of e-mails kept in the demo's directory.
 const KEEP_MAIL: usize = 1_000;

@@ -275,7 +275,7 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
 }
 
 fn draw_log(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    // A frame without any line is useless.
+    // A frame without lines would be useless.
     if area.height < 3 {
         return;
     }

@@ -1,4 +1,4 @@
-//! A content item as its team knows it, and the actions that a person may want to perform on it.
+//! A team's knowledge of a content item, and the possible actions on it.
 
 use domain::vocabulary::{self, ContentItemStatus};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::intent::{Intent, ItemPosition};
 /// Maximum number of attachments of an item.
 const ATTACHMENTS: usize = 3;
 
-/// A content item as its team knows it. A colleague may have changed it in the meantime.
+/// A team's knowledge of a content item. A colleague may have changed it in the meantime.
 pub(super) struct Item {
     pub id: Uuid,
     pub revision: i64,

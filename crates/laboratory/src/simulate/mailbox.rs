@@ -33,7 +33,7 @@ pub(super) enum Link {
     AcceptInvite(Secret),
 }
 
-/// Scans a directory and hands over new letters.
+/// Scans a directory and delivers new letters.
 pub(super) struct Mailbox {
     directory: PathBuf,
     seen: HashSet<OsString>,
@@ -51,7 +51,7 @@ impl Mailbox {
         Ok(Self { directory: directory.to_owned(), seen, keep })
     }
 
-    /// Hands over letters until the receiver is dropped. It blocks, so run it on its own thread.
+    /// Delivers letters until the receiver is dropped. It blocks, so run it on its own thread.
     pub(super) fn deliver(mut self, letters: &mpsc::UnboundedSender<Letter>) {
         while !letters.is_closed() {
             let started = Instant::now();

@@ -68,7 +68,7 @@ pub(super) struct Person {
     pub stage: Stage,
     /// Received invites that have not been accepted yet.
     pub invites: VecDeque<Secret>,
-    /// True while a request is in flight: everybody does one thing at a time.
+    /// True while a request is in flight: each person does one thing at a time.
     pub is_busy: bool,
     /// One generator per person, so that the actions of one do not change the choices of others.
     pub rng: StdRng,

@@ -50,7 +50,7 @@ pub(super) struct Team {
     without_screenshot: Vec<(usize, Uuid)>,
 }
 
-/// A workspace as its team knows it.
+/// A team's knowledge of a workspace.
 pub(super) struct Workspace {
     pub id: Uuid,
     pub items: Vec<Item>,

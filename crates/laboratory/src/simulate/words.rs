@@ -1,5 +1,4 @@
-//! Names and texts. All of them are invented, and addresses end in a domain that is reserved for
-//! examples.
+//! Names and texts. All are invented, and addresses end in a domain reserved for examples.
 
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};

@@ -1,4 +1,4 @@
-//! The demo as a newcomer runs it.
+//! Tests of the demo, run as a new user would.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,7 +20,7 @@ use test_support::TestDatabase;
 use test_support::process::{Launch, Process, User, eventually};
 use uuid::Uuid;
 
-/// A directory that the user of Postgres, who may differ from ours, can enter.
+/// A directory that the operating system's user for Postgres can enter, which may differ from ours.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");
@@ -37,7 +37,7 @@ fn demo(data_directory: &Path, arguments: &[&str]) -> Launch {
     Launch::of(command)
 }
 
-/// Its public address, once simulated people are active.
+/// Returns its public address once simulated people are active.
 async fn public_address(process: &Process) -> SocketAddr {
     eventually("the start of the demo", async || {
         let lines = process.line_texts();
@@ -297,7 +297,7 @@ async fn write_until_it_fails(
             .json(&json!({"name": "Kept"}));
         let Ok(response) = request.send().await else { return };
         assert_eq!(response.status(), 201);
-        // The status arrived, so the write is acknowledged, but only the body contains its id.
+        // The status shows that the write succeeded, but only the body contains its id.
         let Ok(body) = response.json::<Value>().await else { return };
         let id = body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         acknowledged.lock().expect("a list").push(id);

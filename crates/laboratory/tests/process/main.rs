@@ -1,4 +1,4 @@
-//! Tests of the program as people run it.
+//! Tests of the program as a process.
 
 mod demo;
 mod simulate;

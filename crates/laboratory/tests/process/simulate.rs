@@ -63,7 +63,7 @@ impl Server {
     }
 }
 
-/// The program with these arguments, and nothing else from this process's environment.
+/// The program with these arguments and an empty environment.
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_laboratory"));
     command.args(arguments).env_clear();

@@ -68,7 +68,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What is left over is small, and the system cleans it up.
+        // If it fails, a small directory remains, which the system cleans up.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Variables that a reader chooses at the top of a dashboard, and that queries refer to.
+//! Variables that a user chooses at the top of a dashboard and that queries refer to.
 
 /// A variable that can be chosen at the top of a dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

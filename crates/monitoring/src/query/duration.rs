@@ -5,8 +5,7 @@ use std::time::Duration;
 /// Formats a duration in the largest unit of which it is a whole number: `5m`, `90s`, `1w`.
 ///
 /// # Panics
-/// Panics unless the duration is a positive whole number of seconds, as all windows and thresholds
-/// of ours are.
+/// Panics unless the duration is a positive whole number of seconds, like all windows and thresholds here.
 pub fn duration_text(duration: Duration) -> String {
     let seconds = duration.as_secs();
     assert!(seconds > 0 && duration.subsec_nanos() == 0, "{duration:?} is not a whole number of seconds");
@@ -17,9 +16,9 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// Acceleration of rules: every window and every pause of a rule is divided by it. Drills use it to
-/// see within minutes what takes days. Thresholds are counts, shares and durations of operations,
-/// so they are not scaled.
+/// Acceleration of rules: every window and every pause of a rule is divided by it. Drills use it to test
+/// within minutes rules that need days. Thresholds are counts, shares and durations of operations, so they
+/// are not scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scale(u32);
 
@@ -36,7 +35,7 @@ impl Scale {
         Self(factor)
     }
 
-    /// Returns the rate at which the same number of events happens within a scaled window.
+    /// Returns the rate that gives the same number of events within a scaled window.
     pub fn rate(self, rate: f64) -> f64 {
         rate * f64::from(self.0)
     }

@@ -11,11 +11,11 @@ use super::window::Window;
 pub enum Expression {
     /// A number.
     Number(f64),
-    /// The distance between two points of a panel in milliseconds, which Grafana inserts.
+    /// Grafana's variable for the interval between two points of a panel, in milliseconds.
     IntervalMilliseconds,
     /// The time of the evaluation as a Unix time in seconds.
     Time,
-    /// A vector of one number without labels.
+    /// A vector with one sample, this number, without labels.
     Constant(f64),
     /// The newest sample of each selected series.
     Instant(Selection),
@@ -30,14 +30,14 @@ pub enum Expression {
     },
     /// The time of the newest sample of each selected series.
     Timestamp(Selection),
-    /// A number that is taken out of each histogram.
+    /// A number computed from each histogram.
     Histogram {
         /// The function.
         function: HistogramFunction,
         /// The histograms.
         of: Box<Self>,
     },
-    /// The same samples with this label, which replaces one of the same name.
+    /// The samples with this label added or replaced.
     Labelled {
         /// The samples.
         of: Box<Self>,
@@ -50,7 +50,7 @@ pub enum Expression {
     Aggregate {
         /// The function.
         aggregation: Aggregation,
-        /// Labels that distinguish the groups. If there are none, all samples are one group.
+        /// Labels that distinguish the groups. If there are none, all samples form one group.
         by: Vec<String>,
         /// The samples.
         of: Box<Self>,
@@ -61,7 +61,7 @@ pub enum Expression {
         left: Box<Self>,
         /// The operator.
         operator: Operator,
-        /// Labels by which samples of both sides match: `on (…)`. `None` stands for all labels.
+        /// Labels by which samples of both sides match: `on (…)`. `None` means all labels.
         on: Option<Vec<String>>,
         /// Right operand.
         right: Box<Self>,
@@ -77,11 +77,11 @@ pub struct Selection {
     pub name: String,
     /// The program that the series come from.
     pub source: Source,
-    /// Conditions that all hold.
+    /// Conditions, all of which must hold.
     pub matchers: Vec<Matcher>,
-    /// Set if the series are read as they were this long before the evaluation.
+    /// The `offset`: how long before the evaluation the series are read.
     pub offset: Option<Duration>,
-    /// Set if the series are read at the end of the panel's range, at every point of the panel.
+    /// The modifier `@ end()`: if set, every point of a panel reads the series at the end of the range.
     pub at_end: bool,
 }
 
@@ -96,7 +96,7 @@ pub enum Source {
     Other,
 }
 
-/// A condition on the value of a label. A label that a series does not have is empty.
+/// A condition on the value of a label. A missing label counts as empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matcher {
     /// Name of the label as Prometheus spells it.
@@ -110,9 +110,9 @@ pub struct Matcher {
 /// A comparison of a label's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchOperator {
-    /// The value is the same.
+    /// The value is equal.
     Equal,
-    /// The value is another.
+    /// The value is different.
     NotEqual,
     /// The whole value matches a regular expression.
     Matches,
@@ -141,7 +141,7 @@ pub enum RangeFunction {
     Changes,
     /// 1 if no series has a sample.
     Absent,
-    /// Value that a straight line through the samples reaches this many seconds after the evaluation.
+    /// Value this many seconds after the evaluation, predicted by linear regression of the samples.
     Predict(u64),
 }
 
@@ -152,7 +152,7 @@ pub enum HistogramFunction {
     Count,
     /// Sum of all observed values.
     Sum,
-    /// The value that this share of the observations does not exceed.
+    /// Quantile: the value that this share of the observations does not exceed.
     Quantile(f64),
     /// The share of observations above a value.
     FractionAbove(f64),
@@ -169,7 +169,7 @@ pub enum Aggregation {
     Max,
     /// Number of samples.
     Count,
-    /// The samples with the largest values, of which it keeps this many.
+    /// This many samples with the largest values.
     Largest(u8),
 }
 
@@ -184,19 +184,19 @@ pub enum Operator {
     Times,
     /// `/`
     DividedBy,
-    /// `>`: keeps what is above.
+    /// `>`: keeps values above the right side.
     Above,
-    /// `>=`: keeps what is not below.
+    /// `>=`: keeps values at or above it.
     AtLeast,
-    /// `<`: keeps what is below.
+    /// `<`: keeps values below it.
     Below,
-    /// `==`: keeps what is equal.
+    /// `==`: keeps values equal to it.
     Equals,
-    /// `and`: keeps what the right side has, too.
+    /// `and`: keeps series that the right side also has.
     And,
-    /// `or`: adds what only the right side has.
+    /// `or`: adds series that only the right side has.
     Or,
-    /// `unless`: keeps what the right side does not have.
+    /// `unless`: keeps series that the right side does not have.
     Unless,
 }
 
@@ -225,7 +225,7 @@ impl Expression {
         Self::Aggregate { aggregation, by, of: Box::new(self) }
     }
 
-    /// Takes a number out of each histogram.
+    /// Computes a number from each histogram.
     #[must_use]
     pub fn histogram(self, function: HistogramFunction) -> Self {
         Self::Histogram { function, of: Box::new(self) }
@@ -237,7 +237,7 @@ impl Expression {
         Self::Labelled { of: Box::new(self), label, value: value.to_owned() }
     }
 
-    /// Calls `visit` with this expression and each expression inside it, from the outside to the inside.
+    /// Calls `visit` with this expression and all its subexpressions, outermost first.
     pub fn for_each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
         match self {
@@ -296,7 +296,7 @@ impl Matcher {
 }
 
 impl Operator {
-    /// Returns whether the operator keeps or drops samples by their values.
+    /// Returns whether the operator is a comparison, which filters samples by value.
     pub fn compares(self) -> bool {
         matches!(self, Self::Above | Self::AtLeast | Self::Below | Self::Equals)
     }

@@ -14,7 +14,7 @@ impl Field {
     pub const STATUS: Self = Self("http.response.status_code");
     /// The precise error type behind an outcome.
     pub const ERROR_CAUSE: Self = Self("error.cause");
-    /// Source location at which a failure was noticed.
+    /// Source location that received a failure.
     pub const CODE_LOCATION: Self = Self("code.location");
     /// Duration of an operation in milliseconds.
     pub const DURATION: Self = Self("duration_ms");
@@ -55,7 +55,7 @@ impl Field {
         Self(key.0)
     }
 
-    /// Returns the name as the application writes it.
+    /// Returns the name in the application's log lines.
     pub const fn name(self) -> &'static str {
         self.0
     }

@@ -7,8 +7,8 @@ use catalogue::labels::{DatabaseSystem, Peer};
 use signal::metric::{Label, LabelSet, prometheus_label};
 use signal::{ClosedSet, ErrorType};
 
-/// A label by which results can be grouped. Every [`Label`] is one; the values of others are known
-/// only to a running process.
+/// A label by which results can be grouped. Every [`Label`] implements it; labels with values known only at
+/// run time do, too.
 pub trait LabelName {
     /// The attribute name in OpenTelemetry's dotted form.
     const KEY: &'static str;
@@ -28,7 +28,7 @@ pub enum Only {}
 pub enum First {}
 /// Position of the second of two labels.
 pub enum Second {}
-/// Position of the labels that only failures have.
+/// Position of labels that only failures have.
 pub enum Failure {}
 /// Position of the labels that every series has, because they identify the sending process.
 pub enum Resource {}
@@ -137,7 +137,7 @@ impl LabelName for AlertSeverity {
 pub enum RequestFailure {
     /// The client disconnected.
     Cancelled,
-    /// A defect of ours, or a status that the API's document does not mention.
+    /// A defect of Socialize, or a status that the OpenAPI document does not mention.
     Internal,
     /// The handler panicked.
     Panic,

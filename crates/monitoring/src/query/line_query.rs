@@ -1,12 +1,12 @@
-//! Queries for numbers of log lines, which render to LogQL.
+//! Queries that count log lines, rendered to LogQL.
 
 use super::field::Field;
 use super::lines::Lines;
 
-/// Loki's name for a line's level as the application wrote it.
+/// Loki's name for the level that the application wrote.
 const LEVEL: &str = "severity_text";
 
-/// A query for numbers of log lines.
+/// A query that counts log lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineQuery {
     /// Number of lines within the range of a dashboard, for each value of a field.
@@ -16,7 +16,7 @@ pub enum LineQuery {
         /// The field.
         field: Field,
     },
-    /// The values of a field that occur in most lines within the range of a dashboard.
+    /// The values of a field with the most lines within the range of a dashboard.
     MostAffected {
         /// The counted lines, all of which have the field.
         lines: Lines,
@@ -32,7 +32,7 @@ pub enum LineQuery {
         /// The field.
         field: Field,
     },
-    /// Number of lines between two points of a panel, for each level.
+    /// Number of lines per interval of a panel, for each level.
     CountByLevel {
         /// The counted lines.
         lines: Lines,
@@ -50,7 +50,7 @@ impl LineQuery {
         }
     }
 
-    /// Keeps only lines of the environments that a variable of Grafana names.
+    /// Keeps only lines of the environments selected by a Grafana variable.
     #[must_use]
     pub fn in_environment(mut self, variable: &'static str) -> Self {
         let (Self::CountBy { lines, .. }
@@ -81,8 +81,8 @@ impl Lines {
         LineQuery::CountBy { lines: self.clone(), field }
     }
 
-    /// Returns the values of a field that occur in most lines over the range of a dashboard, such
-    /// as the customers that a failure affects.
+    /// Returns the values of a field with the most lines within the range of a dashboard, such as the
+    /// customers that a failure affects.
     pub fn most_affected(&self, field: Field, most: u8) -> LineQuery {
         LineQuery::MostAffected { lines: self.clone().with(field), field, most }
     }

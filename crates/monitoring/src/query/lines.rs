@@ -1,4 +1,4 @@
-//! Queries for log lines, which render to LogQL.
+//! Queries for log lines, rendered to LogQL.
 
 use std::fmt::{self, Write};
 
@@ -16,7 +16,7 @@ pub(super) const NAMESPACE: &str = "socialize";
 /// LogQL matcher for the application's lines.
 const APPLICATION_LINES: &str = "service_namespace=\"socialize\"";
 
-/// Beginnings of the events of processes about themselves.
+/// Prefixes of events about the process itself.
 const ABOUT_PROCESSES: &[&str] = &["server", "telemetry", "log", "panic"];
 
 /// A query for log lines, newest first.
@@ -32,15 +32,15 @@ pub struct Lines {
 pub enum LineCondition {
     /// The event has this name.
     Event(&'static str),
-    /// The event has another name.
+    /// The event has a different name.
     NotEvent(&'static str),
     /// The event is a business fact.
     BusinessFact,
-    /// The name of the event begins with one of these.
+    /// The event's name has one of these prefixes.
     EventBegins(&'static [&'static str]),
-    /// The level is this one or a more severe one.
+    /// The level is at least this severe.
     AtLeast(Level),
-    /// A comparison of a field. A field that the line does not have is empty.
+    /// A comparison of a field. A missing field counts as empty.
     Field {
         /// The field.
         field: Field,
@@ -87,26 +87,25 @@ impl Lines {
         self.when(LineCondition::NotEvent(event))
     }
 
-    /// Keeps only business facts. Their names begin alike, as those of their counters do.
+    /// Keeps only business facts. Their names share a prefix with their counters.
     #[must_use]
     pub fn of_users(self) -> Self {
         self.when(LineCondition::BusinessFact)
     }
 
-    /// Keeps only lines of processes about themselves: starts, stops, panics and lost telemetry.
+    /// Keeps only lines about the process itself: starts, stops, panics and lost telemetry.
     #[must_use]
     pub fn about_processes(self) -> Self {
         self.when(LineCondition::EventBegins(ABOUT_PROCESSES))
     }
 
-    /// Keeps only lines whose field equals a variable of Grafana, such as the clicked value.
+    /// Keeps only lines whose field equals a Grafana variable, such as the clicked value.
     #[must_use]
     pub fn is_variable(self, field: Field, variable: &str) -> Self {
         self.matching(field, MatchOperator::Equal, variable)
     }
 
-    /// Keeps only lines of the trace that a variable of Grafana names. Matches nothing while the
-    /// variable is empty.
+    /// Keeps only lines of the trace in a Grafana variable. Matches nothing while the variable is empty.
     #[must_use]
     pub fn of_trace(self, variable: &str) -> Self {
         self.is_variable(Field::TRACE, variable).with(Field::TRACE)
@@ -119,14 +118,14 @@ impl Lines {
         self.is_variable(Field::LINKED_TRACE, variable).with(Field::LINKED_TRACE)
     }
 
-    /// Returns whether the lines name a customer, as those of requests and of publishing do.
+    /// Returns whether the lines identify a customer, like those of requests and of publishing.
     pub fn name_customers(&self) -> bool {
         let events =
             [signal::events::SERVER_REQUEST, catalogue::metrics::PUBLISHING_DELIVERIES.description().name];
         events.iter().any(|event| self.conditions.contains(&LineCondition::Event(event)))
     }
 
-    /// Keeps only lines of requests to the routes that are chosen at the top of the dashboard.
+    /// Keeps only lines of requests to the routes chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         self.matching(Field::label::<Route>(), MatchOperator::Matches, Choice::Route.variable())
@@ -138,7 +137,7 @@ impl Lines {
         self.matching(field, MatchOperator::NotEqual, "")
     }
 
-    /// Keeps only lines of the environments that a variable of Grafana names.
+    /// Keeps only lines of the environments selected by a Grafana variable.
     #[must_use]
     pub fn in_environment(self, variable: &'static str) -> Self {
         Self { environment: Some(variable), ..self }
@@ -160,12 +159,12 @@ impl Lines {
         self
     }
 
-    /// Returns the conditions, which all hold.
+    /// Returns the conditions, all of which must hold.
     pub fn conditions(&self) -> &[LineCondition] {
         &self.conditions
     }
 
-    /// Returns the fields that are shown after the event.
+    /// Returns the fields shown after the event.
     pub fn shown(&self) -> &[Field] {
         &self.shown
     }

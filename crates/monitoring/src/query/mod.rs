@@ -21,7 +21,7 @@
 //! );
 //! ```
 //!
-//! Names that Socialize does not emit do not compile. A metric that is not in the catalogue:
+//! Queries with names that Socialize does not emit do not compile. A metric that is not in the catalogue:
 //!
 //! ```compile_fail,E0425
 //! monitoring::query::select(&catalogue::metrics::JOB_WALK_DURATION);
@@ -69,7 +69,7 @@
 //! monitoring::query::select(&LOOP_FAILURES).quantile(0.95, std::time::Duration::from_mins(5));
 //! ```
 //!
-//! A limit that no bucket of a histogram ends at:
+//! A limit that is not the bound of a bucket:
 //!
 //! ```compile_fail,E0080
 //! use monitoring::query::Limit;
@@ -95,9 +95,9 @@
 //! select(&LOOP_FAILURES).increase(Window::Range).sum_by_both::<Loop, JobKind, _, _>();
 //! ```
 //!
-//! Queries never select series that another program sends under one of our names, such as
-//! `http_server_request_duration_seconds`: each query about the application selects its `job`. One
-//! Prometheus is expected to hold one deployment of Socialize.
+//! Each query about the application selects its `job`, because other programs send series of the same names,
+//! such as `http_server_request_duration_seconds`. One Prometheus is expected to hold one deployment of
+//! Socialize.
 
 mod choice;
 mod duration;

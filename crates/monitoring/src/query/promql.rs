@@ -9,7 +9,7 @@ use super::expression::{
 use super::window::Window;
 
 impl Selection {
-    /// Writes the selection, with a window if it is read over one.
+    /// Writes the selection, with its window if it has one.
     fn write(&self, f: &mut fmt::Formatter<'_>, window: Option<Window>) -> fmt::Result {
         f.write_str(&self.name)?;
         for (position, matcher) in self.matchers.iter().enumerate() {

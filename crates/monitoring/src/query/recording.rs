@@ -1,4 +1,4 @@
-//! Reading what a recording rule has stored.
+//! Queries of the results of recording rules.
 
 use std::time::Duration;
 

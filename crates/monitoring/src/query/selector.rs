@@ -20,15 +20,15 @@ use super::{
     Operator, RangeFunction, Samples, Selection, ServerRequest, Source, Vector, Window,
 };
 
-/// A metric that a query can name. Its type tells whether it is the application's. So a query about
-/// the application cannot count series of the same name from another program, such as Alloy's own
+/// A metric for use in queries. Its type says whether the application sends it. This prevents queries about
+/// the application from counting series of the same name from another program, such as Alloy's own
 /// `http_server_request_duration_seconds`.
 pub trait Queried {
     /// The metric's label set.
     type Labels;
     /// The metric's kind: `IsCounter`, `IsUpDownCounter`, `IsGauge` or `IsHistogram`.
     type Kind;
-    /// The program that sends it. If it is not the application, the name alone must identify it.
+    /// The program that sends it. If it is another program, the metric's name alone must identify it.
     const SOURCE: Source;
 
     /// Returns the declaration without its types.
@@ -48,8 +48,8 @@ impl<L, K> Queried for Metric<L, K> {
 /// A selection of series of a metric with labels `L` and kind `K`.
 pub struct Selector<L, K> {
     selection: Selection,
-    /// The function that takes a number out of each histogram, of which Prometheus stores one series
-    /// instead of a series for each bucket.
+    /// The function that computes a number from each histogram. A native histogram is one series, not one per
+    /// bucket.
     of_histogram: Option<HistogramFunction>,
     types: PhantomData<fn(L, K)>,
 }
@@ -100,8 +100,8 @@ impl<K> Selector<ServerRequest, K> {
         self.matching::<ResponseStatus>(MatchOperator::MatchesNot, "4..").is_not(RequestFailure::Cancelled)
     }
 
-    /// Keeps only requests whose duration says something about the service, without refusals and
-    /// files. Abandoned requests are included, because clients abandon what takes too long.
+    /// Keeps only requests whose duration depends on the service, which excludes rejected requests and
+    /// transfers of files. Abandoned requests are included, because clients abandon slow requests.
     #[must_use]
     pub fn timed(self) -> Self {
         let files =
@@ -117,8 +117,8 @@ impl<K> Selector<ServerRequest, K> {
         self.matching::<ResponseStatus>(MatchOperator::Matches, "[23]..")
     }
 
-    /// Keeps only attempts to use a workflow. It excludes requests that were forbidden, not found
-    /// or rate-limited, and authentication, which strangers attempt as well.
+    /// Keeps only attempts to use a workflow. Excludes requests that were forbidden, not found or
+    /// rate-limited, and authentication, which strangers also attempt.
     #[must_use]
     pub fn attempts(self) -> Self {
         self.matching::<ResponseStatus>(MatchOperator::MatchesNot, "401|403|404|405|429")
@@ -127,7 +127,7 @@ impl<K> Selector<ServerRequest, K> {
     }
 }
 
-/// Failures of database operations that are expected: two users did the same, or one went away.
+/// Expected failures of database operations: two users did the same, or a client disconnected.
 const EXPECTED_FAILURES: &[DatabaseOutcome] = &[DatabaseOutcome::Conflict, DatabaseOutcome::Cancelled];
 
 impl<K> Selector<DatabaseCall, K> {
@@ -137,7 +137,7 @@ impl<K> Selector<DatabaseCall, K> {
         self.matching::<ErrorType>(MatchOperator::NotEqual, "")
     }
 
-    /// Keeps only operations that failed and should not have.
+    /// Keeps only operations that failed unexpectedly.
     #[must_use]
     pub fn failed_unexpectedly(self) -> Self {
         let is_expected = |failure: &ErrorType| EXPECTED_FAILURES.contains(&(*failure).into());
@@ -173,7 +173,7 @@ pub fn firing_alerts() -> Vector<Both<AlertName, AlertSeverity>> {
 }
 
 impl<K> Selector<ServerRequest, K> {
-    /// Keeps only the routes that are chosen at the top of the dashboard.
+    /// Keeps only the routes chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         self.matching::<Route>(MatchOperator::Matches, Choice::Route.variable())
@@ -186,14 +186,13 @@ pub trait Level {}
 impl Level for IsGauge {}
 impl Level for IsUpDownCounter {}
 
-/// A limit of durations, in seconds, that is a bound of buckets: the number of durations above it is
+/// A limit of durations in seconds that is the bound of a bucket, so that the number of durations above it is
 /// exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit(f64);
 
 impl Limit {
-    /// Returns a limit of so many seconds, a power of two. In a `const`, another number does not
-    /// compile.
+    /// Returns a limit of this many seconds, a power of two. In a `const`, any other number does not compile.
     ///
     /// # Panics
     /// Panics if `seconds` is no power of two.
@@ -269,15 +268,15 @@ impl<L, K> Selector<L, K> {
         self.matching::<A>(MatchOperator::MatchesNot, &alternatives(values))
     }
 
-    /// Reads the series as they were this long ago.
+    /// Reads the series with this offset into the past.
     #[must_use]
     pub fn offset(mut self, ago: Duration) -> Self {
         self.selection.offset = Some(ago);
         self
     }
 
-    /// Reads the series at the end of the panel's range, at every point of the panel. So a
-    /// selection based on it is the same along the whole chart.
+    /// Reads the series at the end of the panel's range, at every point of the panel. This makes a selection
+    /// based on it constant along the chart.
     #[must_use]
     pub fn at_end(mut self) -> Self {
         self.selection.at_end = true;
@@ -293,7 +292,7 @@ impl<L, K> Selector<L, K> {
         self.taken_out(Expression::Range { function, of, window: window.into() })
     }
 
-    /// Returns the number that is wanted of histograms, and everything else as it is.
+    /// Applies the selected function to histograms; returns other samples unchanged.
     fn taken_out(&self, samples: Expression) -> Expression {
         match self.of_histogram {
             Some(function) => samples.histogram(function),
@@ -301,8 +300,8 @@ impl<L, K> Selector<L, K> {
         }
     }
 
-    /// Returns 1 if no such series had a sample within the window. Telemetry is pushed, so this is
-    /// the only trace of a process that is gone.
+    /// Returns 1 if no such series had a sample within the window. Telemetry is pushed, so this is the only
+    /// sign that a process is gone.
     pub fn absent_over(&self, window: impl Into<Window>) -> Vector<super::Total> {
         Vector::new(self.over(RangeFunction::Absent, window))
     }
@@ -319,8 +318,8 @@ impl<L, K> Selector<L, K> {
     }
 }
 
-/// Joins values into a regular expression. They are identifiers, media types or durations; escaping
-/// keeps special characters harmless.
+/// Joins values into a regular expression. They are identifiers, media types or durations; special characters
+/// are escaped.
 fn alternatives<A: Label>(values: &[A]) -> String {
     let escape = |value: &A| value.as_str().replace('.', "[.]").replace('+', "[+]");
     values.iter().map(escape).collect::<Vec<_>>().join("|")
@@ -332,10 +331,10 @@ impl<L> Selector<L, IsCounter> {
         Samples::new(self.over(RangeFunction::Rate, window))
     }
 
-    /// Returns series that exist now and did not exist at the beginning of a window. Counters of
-    /// other programs often begin with the first event, which no increase shows; ours begin at 0.
-    /// After an outage of Prometheus every series looks new, so a rule must also check that the
-    /// target was scraped then.
+    /// Returns series that exist now and did not exist at the beginning of a window. Counters of other
+    /// programs often start with the first event, which is then no increase. Those of Socialize start at 0.
+    /// After an outage of Prometheus every series looks new, so a rule must also check that the target was
+    /// scraped at the beginning of the window.
     pub fn began_within(&self, window: Duration) -> Samples<L> {
         let before = self.clone().offset(window);
         Samples::new(self.instant().binary(Operator::Unless, before.instant()))
@@ -343,9 +342,9 @@ impl<L> Selector<L, IsCounter> {
 
     /// Returns events between two points of a panel, each event in exactly one bar.
     ///
-    /// A plain increase over that time misses what happens between the last point of one bar and
-    /// the first of the next. With a point every 15 seconds, that is a quarter of the events of a
-    /// minute. The window of a rate reaches back to the point before the bar.
+    /// A plain increase over that time misses events between the last sample of one bar and the first of the
+    /// next. With a sample every 15 seconds, that is a quarter of the events of a minute. The window of a
+    /// rate reaches back to the sample before the bar.
     pub fn per_bar(&self) -> Samples<L> {
         let milliseconds = self
             .over(RangeFunction::Rate, Window::RateInterval)
@@ -365,22 +364,21 @@ impl<L, K: Level> Selector<L, K> {
         Samples::new(self.instant())
     }
 
-    /// Returns the time between the value, a Unix time, and its sample's own time. So a process
-    /// that has ended does not appear to lag.
+    /// Returns the time between the value, a Unix time, and its sample's own time. This way, a process that
+    /// has ended does not appear to lag.
     pub fn lag(&self) -> Samples<L> {
         let time = Expression::Timestamp(self.selection.clone());
         Samples::new(time.binary(Operator::Minus, self.instant()))
     }
 
-    /// Returns the ages of values that are recent Unix times. Values of processes that have ended
-    /// exceed the limit and are left out.
+    /// Returns the ages of values that are recent Unix times. Values of processes that have ended exceed the
+    /// limit and are omitted.
     pub fn ages_below(&self, limit: Duration) -> Samples<L> {
         let age = Expression::Time.binary(Operator::Minus, self.instant());
         Samples::new(age.binary(Operator::Below, Expression::Number(limit.as_secs_f64())))
     }
 
-    /// Returns the mean over a window. For a value of 0 or 1, that is the share of time in which it
-    /// was 1.
+    /// Returns the mean over a window. For a value of 0 or 1, this is the share of time in which it was 1.
     pub fn average(&self, window: impl Into<Window>) -> Samples<L> {
         Samples::new(self.over(RangeFunction::Average, window))
     }
@@ -411,8 +409,8 @@ impl<L, K: Level> Selector<L, K> {
     }
 }
 
-/// Histograms of the application, which are native ones. Other programs have classic histograms,
-/// whose buckets are counters with names of their own.
+/// Histograms of the application, which are native. Other programs have classic histograms, whose buckets are
+/// counters with names of their own.
 impl<L> Selector<L, IsHistogram> {
     /// Counts the recorded durations.
     pub fn count(self) -> Selector<L, IsCounter> {
@@ -424,14 +422,14 @@ impl<L> Selector<L, IsHistogram> {
         self.number(HistogramFunction::Sum)
     }
 
-    /// Returns the number per second of durations above a limit. It is NaN while there are series
-    /// but no durations, and NaN passes no comparison.
+    /// Returns the number per second of durations above a limit. It is NaN while there are series but no
+    /// durations; every comparison with NaN is false.
     pub fn rate_above(&self, limit: Limit, window: impl Into<Window>) -> Vector<super::Total> {
         self.above(limit, RangeFunction::Rate, window)
     }
 
-    /// Returns the number of durations above a limit within a window, for each value of a label. It
-    /// is NaN like that of [`rate_above`](Self::rate_above).
+    /// Returns the number of durations above a limit within a window, by a label. Can be NaN, as for
+    /// [`rate_above`](Self::rate_above).
     pub fn increase_above_by<A: LabelName, P>(&self, limit: Limit, window: impl Into<Window>) -> Vector<A>
     where
         L: HasLabel<A, P>,

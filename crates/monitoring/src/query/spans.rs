@@ -1,4 +1,4 @@
-//! Queries for spans, which render to TraceQL.
+//! Queries for spans, rendered to TraceQL.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::labels::{Environment, LabelName, Route};
 /// TraceQL condition for the application's spans.
 const APPLICATION_SPANS: &str = "resource.service.namespace=\"socialize\"";
 
-/// A query for traces, newest first: those with a span for which all conditions hold.
+/// A query for traces with a span for which all conditions hold, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
     conditions: Vec<SpanCondition>,
@@ -21,15 +21,15 @@ pub struct Spans {
 /// A condition on a span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpanCondition {
-    /// It is an incoming request.
+    /// The span is an incoming request.
     IsRequest,
-    /// It is a job run.
+    /// The span is a job run.
     IsJob,
-    /// It belongs to the trace with this id, which may be a variable of Grafana.
+    /// The span belongs to the trace with this id, which may be a Grafana variable.
     Trace(String),
     /// It failed.
     Failed,
-    /// It took longer than so many milliseconds.
+    /// The span took longer than this many milliseconds.
     LongerThan(u64),
     /// A comparison of an attribute. A span without the attribute never matches.
     Attribute {
@@ -60,13 +60,13 @@ impl Spans {
         self.with(SpanCondition::IsJob)
     }
 
-    /// Keeps only spans of the trace that a variable of Grafana names.
+    /// Keeps only spans of the trace in a Grafana variable.
     #[must_use]
     pub fn of_trace(self, variable: &str) -> Self {
         self.with(SpanCondition::Trace(variable.to_owned()))
     }
 
-    /// Keeps only spans of requests to the routes that are chosen at the top of the dashboard.
+    /// Keeps only spans of requests to the routes chosen at the top of the dashboard.
     #[must_use]
     pub fn of_chosen_routes(self) -> Self {
         self.attribute(Route::KEY, MatchOperator::Matches, Choice::Route.variable())
@@ -90,13 +90,13 @@ impl Spans {
         self.attribute(A::KEY, MatchOperator::Equal, value.as_str())
     }
 
-    /// Keeps only spans whose attribute equals a variable of Grafana, such as the clicked value.
+    /// Keeps only spans whose attribute equals a Grafana variable, such as the clicked value.
     #[must_use]
     pub fn is_variable<A: LabelName>(self, variable: &str) -> Self {
         self.attribute(A::KEY, MatchOperator::Equal, variable)
     }
 
-    /// Keeps only spans of the environments that a variable of Grafana names.
+    /// Keeps only spans of the environments selected by a Grafana variable.
     #[must_use]
     pub fn in_environment(self, variable: &'static str) -> Self {
         Self { environment: Some(variable), ..self }
@@ -111,7 +111,7 @@ impl Spans {
         self
     }
 
-    /// Returns the conditions, which all hold for the same span.
+    /// Returns the conditions, all of which must hold for the same span.
     pub fn conditions(&self) -> &[SpanCondition] {
         &self.conditions
     }

@@ -54,7 +54,7 @@ impl<L> Samples<L> {
         self.with(Operator::DividedBy, above_zero(whole.operand()).in_parentheses())
     }
 
-    /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
+    /// Divides by `whole`, even if it is zero. Only for use in comparisons, which are false for NaN.
     #[must_use]
     pub fn over(&self, whole: &Self) -> Self {
         self.with(Operator::DividedBy, whole.operand())
@@ -186,7 +186,7 @@ impl<G: Grouping> Vector<G> {
         Self { expression, grouping: PhantomData }
     }
 
-    /// Returns the expression, in parentheses if it is an operation itself.
+    /// Returns the expression, in parentheses if it is an operation.
     fn operand(&self) -> Expression {
         let expression = self.expression.clone();
         match expression {
@@ -247,7 +247,7 @@ impl<G: Grouping> Vector<G> {
         self.with(Operator::DividedBy, above_zero(whole.operand()).in_parentheses())
     }
 
-    /// Divides by `whole`, also by zero. Only for comparisons: NaN never passes one.
+    /// Divides by `whole`, even if it is zero. Only for use in comparisons, which are false for NaN.
     pub fn over(&self, whole: Self) -> Self {
         self.with(Operator::DividedBy, whole.operand())
     }
@@ -333,7 +333,7 @@ impl<G: Grouping> Vector<G> {
         self.with_on(Operator::Unless, G::keys(), other.operand())
     }
 
-    /// Adds those groups of the other that do not exist here.
+    /// Adds the groups of the other that are missing here.
     pub fn or(&self, other: Self) -> Self {
         self.with_on(Operator::Or, G::keys(), other.operand())
     }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::duration_text;
 
-/// A window: fixed for rules, or fitted by Grafana to the range of a panel.
+/// A window: fixed for rules, or chosen by Grafana for the range of a panel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// Always this long.
     Fixed(Duration),
-    /// The distance between two points of the panel, but at least four scrapes: for rates.
+    /// Grafana's window for rates: the interval between two points of the panel, but at least four scrapes.
     RateInterval,
     /// The whole time range of the dashboard.
     Range,

@@ -121,7 +121,7 @@ pub(crate) async fn request_with_job(client: &Client) -> String {
 }
 
 /// Checks the request's line, its trace with spans of the request and of the database, and the job's trace,
-/// which links to the request and has database spans as well. Returns the number of spans of both.
+/// which links to the request and has database spans as well. Returns the number of spans of both traces.
 async fn follow(client: &Client, request: &str, job: &str) -> Result<usize, String> {
     let query =
         format!(r#"{{service_name="socialize-api"}} | trace_id="{request}" |= "http.server.request""#);

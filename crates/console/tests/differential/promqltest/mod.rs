@@ -12,7 +12,7 @@ use std::path::Path;
 
 use script::{Outcome, run};
 
-/// Set to the directory of Prometheus' own scripts, `promql/promqltest/testdata`, to run them, too.
+/// Directory of Prometheus' own scripts, `promql/promqltest/testdata`; if set, they run as well.
 const SCRIPTS: &str = "PROMQLTEST_SCRIPTS";
 
 fn scripts(directory: &Path) -> BTreeMap<String, String> {

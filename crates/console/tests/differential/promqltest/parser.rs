@@ -1,4 +1,4 @@
-//! PromQL as far as the expression tree has it. Everything else is an error that names it.
+//! Parser of the subset of PromQL that the expression tree supports. Other syntax is an error that names it.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ struct Parser {
     position: usize,
 }
 
-/// Binary operators by rising precedence.
+/// Binary operators in ascending order of precedence.
 const OPERATORS: &[&[(&str, Operator)]] = &[
     &[("or", Operator::Or)],
     &[("and", Operator::And), ("unless", Operator::Unless)],
@@ -143,7 +143,7 @@ impl Parser {
         }
     }
 
-    /// Refuses what may follow an expression but is not in the tree.
+    /// Rejects suffixes of expressions that the tree does not support.
     fn end(&self, expression: Expression) -> Parsed<Expression> {
         match self.peek() {
             Some(Token::Symbol("[" | "@")) => Err("subqueries are not supported".to_owned()),

@@ -12,12 +12,12 @@ use super::parser::{parse, parse_series};
 use super::source::Loaded;
 use super::values::{Given, parse as parse_values};
 
-/// What became of a case.
+/// Result of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     Passed,
     Failed(String),
-    /// The tree or the store does not have what the case is about.
+    /// The tree or the store does not support the subject of the case.
     Unsupported(String),
 }
 

@@ -12,7 +12,7 @@ use super::values::Given;
 pub(crate) struct Loaded {
     samples: BTreeMap<(String, Labels), BTreeMap<i64, Given>>,
     series: Vec<(String, Labels, Points)>,
-    /// Metrics with samples that the store cannot have.
+    /// Metrics with samples that the store cannot represent.
     pub(crate) unsupported: BTreeSet<String>,
 }
 
@@ -21,7 +21,7 @@ impl Loaded {
         self.samples.entry((name, labels)).or_default().extend(samples);
     }
 
-    /// Notes that each classic histogram was also loaded with the same buckets in one series.
+    /// Records that each classic histogram was also loaded as one series with the same buckets.
     pub(crate) fn has_custom_buckets(&mut self) {
         let names = self.samples.keys().filter_map(|(name, _)| name.strip_suffix("_bucket"));
         self.unsupported.extend(names.map(str::to_owned).collect::<Vec<_>>());

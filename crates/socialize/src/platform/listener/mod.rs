@@ -163,7 +163,7 @@ pub(crate) async fn accept<S: Answering>(
         };
         match connection {
             Ok((stream, peer)) => {
-                // Without a place the stream is dropped, which closes it.
+                // If no permit is free, the stream is dropped, which closes it.
                 if let Some(place) = shares.places.take(peer, closing.child_token()) {
                     let server =
                         Server { services: services.clone(), shares: shares.clone(), end: end.clone(), peer };

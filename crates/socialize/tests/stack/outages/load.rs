@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::user::User;
 
-/// One request in this many creates an object.
+/// Every n-th request creates an object.
 const CREATES: u64 = 10;
 
 /// Requests that continue until they are stopped.
