@@ -55,8 +55,7 @@ const MOST_BUFFERS: f64 = 2.0;
 const FEWEST_BUFFERS: i64 = 32;
 /// Maximum ratio of times, with and without counting, of a request that creates an item.
 const MOST_TIME: f64 = 1.10;
-/// The same for an edit, which pays nothing for counting. Times of identical work differ by this
-/// much.
+/// The same for an edit, which causes no counting. Times of identical work differ by this much.
 const NOISE: f64 = 1.05;
 
 #[derive(Clone, Copy)]

@@ -56,9 +56,8 @@ struct Options {
     /// Also write the costs to this file as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Fail if something costs more than in the committed baseline: 3 % more instructions, or any
-    /// additional allocation. Measures only what is compared: neither the usual crates nor the
-    /// database, and no times
+    /// Fail if something costs more than in the committed baseline: 3 % more instructions, or any additional
+    /// allocation. Measures only the compared values: neither the usual crates nor the database, and no times
     #[arg(long)]
     check: bool,
     /// Make these costs the baseline, and write them into the README

@@ -1,7 +1,7 @@
 //! Processor affinity of processes.
 //!
-//! Migrations between processors, and their cold caches, cost more than what is measured, and each
-//! time a different amount.
+//! Migrations between processors, with their cold caches, cost more than the measured code, and each time a
+//! different amount.
 
 use anyhow::Context;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};

@@ -60,8 +60,8 @@ fn is_compared(route: Route, variant: Variant) -> bool {
     is_checked(route, variant) && variant != Variant::None
 }
 
-/// Returns whether a check measures it: everything that is compared, and the bare router, to which
-/// the limits relate.
+/// Returns whether a check measures it: every compared variant, and the bare router, to which the limits
+/// relate.
 pub(crate) fn is_checked(route: Route, variant: Variant) -> bool {
     !route.needs_database() && !variant.is_usual()
 }

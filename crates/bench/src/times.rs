@@ -1,10 +1,10 @@
 //! Cost of telemetry in time. Times differ between machines and runs, so they are shown and never
 //! checked.
 //!
-//! Processor time is compared in rounds: the bare and the observed server take turns on a processor
-//! of their own, if there are two. Other load makes a round more expensive and never cheaper, so
-//! the cheapest rounds are compared. The median ratio of all rounds is shown beside them. Both
-//! servers are restarted a few times, because the memory layout of a process matters too.
+//! Processor time is compared in rounds: the bare and the observed server take turns on a processor of their
+//! own, if there are two. Other load makes a round more expensive and never cheaper, so the cheapest rounds
+//! are compared. The median ratio of all rounds is shown beside them. Both servers are restarted a few times,
+//! because the memory layout of a process affects the times.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -245,8 +245,8 @@ impl Server {
     }
 }
 
-/// Reads in a busy loop if the connection does not block. Waking a sleeping client costs the server
-/// as much as what is measured, and the number of wake-ups depends on its speed.
+/// Reads in a busy loop if the connection does not block. Waking a sleeping client costs the server as much
+/// as the measured code, and the number of wake-ups depends on the server's speed.
 fn read_exact(connection: &mut TcpStream, buffer: &mut [u8]) -> std::io::Result<()> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -78,7 +78,7 @@ impl Variant {
         self.usual_layer().is_some()
     }
 
-    /// Returns the layer of the usual set-up that the variant stands for.
+    /// Returns the layer of the usual set-up that the variant measures.
     pub(crate) fn usual_layer(self) -> Option<UsualLayer> {
         match self {
             Self::AxumTracingOpentelemetry => Some(UsualLayer::AxumTracingOpentelemetry),

@@ -1,9 +1,8 @@
 //! The measured program: one route, served with or without telemetry, a number of times.
 //!
-//! Counted in every variant: creating the request, the router with its one route, the handler, and
-//! reading the body. With telemetry also: the layer with everything that it records, the thread
-//! that writes log lines (its output is discarded), and the sending thread's work up to a complete
-//! export request of spans.
+//! Counted in every variant: creating the request, the router with its one route, the handler, and reading
+//! the body. With telemetry, it also includes the layer with all its records, the thread that writes log
+//! lines (its output is discarded), and the sending thread's work up to a complete export request of spans.
 //!
 //! Not counted: sockets to clients, the log file, sending export requests over the network and
 //! compressing them, and encoding metrics, which happens once a minute whatever the number of

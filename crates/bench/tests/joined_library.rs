@@ -1,5 +1,5 @@
-//! A library that records spans with `tracing-opentelemetry` joins a request of ours, both ways: its
-//! span becomes a child of the request's, and our call within becomes a child of its span.
+//! A library that records spans with `tracing-opentelemetry` shares the trace of a request: its span becomes
+//! a child of the request's span, and a call by Socialize within it becomes a child of the library's span.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 
@@ -25,7 +25,7 @@ use tower::{ServiceExt, service_fn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// Converts a context of ours for the other library.
+/// Converts a context of Socialize for the other library.
 fn to_other(context: &TraceContext) -> opentelemetry::Context {
     let TraceContext { span, state } = context;
     let state = state.as_ref().and_then(|state| state.as_str().parse().ok());
@@ -83,7 +83,7 @@ impl Label for Weather {
     const KEY: &'static str = "service.peer.name";
 }
 
-/// Handles a request with a span of the other library and, within it, a call of ours.
+/// Handles a request with a span of the other library and, within it, a call recorded by Socialize.
 async fn handle(calls: &HttpClient<Weather>) -> Response {
     let request = current::trace_context().unwrap();
     let other = tracing::info_span!("other library");

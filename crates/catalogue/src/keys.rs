@@ -17,7 +17,7 @@ keys! {
     pub static USER_ID: Key = Key("user.id");
     /// The organization, which is the customer.
     pub static ORGANIZATION_ID: Key = Key("organization.id");
-    /// The workspace in which it happened.
+    /// The workspace of the operation.
     pub static WORKSPACE_ID: Key = Key("workspace.id");
     /// The affected content item.
     pub static CONTENT_ITEM_ID: Key = Key("content_item.id");
@@ -39,7 +39,7 @@ keys! {
     pub static JOB_ATTEMPT: Key = Key("job.attempt");
     /// The mail server's reply code, if it did not accept an e-mail.
     pub static SMTP_STATUS_CODE: Key = Key("smtp.response.status_code");
-    /// The stage of the SMTP session in which it failed.
+    /// The stage of the SMTP session that failed.
     pub static SMTP_STAGE: Key = Key("smtp.stage");
     /// The network that a content item is written for.
     pub static CHANNEL: Key = Key("channel");
@@ -49,7 +49,7 @@ keys! {
     pub static WORKSPACE_ROLE: Key = Key("workspace.role");
     /// The row in the audit log.
     pub static AUDIT_EVENT_ID: Key = Key("audit.event.id");
-    /// The user or thing whose permissions or settings changed.
+    /// The user or object whose permissions or settings changed.
     pub static AUDIT_TARGET_ID: Key = Key("audit.target.id");
     /// The value before the change.
     pub static AUDIT_BEFORE: Key = Key("audit.before");

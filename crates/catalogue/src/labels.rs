@@ -60,7 +60,7 @@ pub enum EmailOutcome {
     Deferred,
     /// The recipient's side rejected it permanently: the mailbox does not exist or accepts nothing.
     Rejected,
-    /// The server rejected it permanently because of what we sent.
+    /// The server rejected the e-mail permanently because of its contents or sender.
     Refused,
 }
 
@@ -80,8 +80,7 @@ pub enum EmailResult {
     GivenUp,
 }
 
-/// The stage of an SMTP session in which it failed. A reply means different things at different
-/// stages.
+/// The stage of an SMTP session that failed. A reply means different things at different stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 pub enum SmtpStage {
     /// Name resolution, connection, greeting and TLS.
@@ -216,7 +215,7 @@ pub enum BlobOutcome {
     Denied,
     /// The blob is missing although a row refers to it.
     NotFound,
-    /// The content is not what was stored.
+    /// The content differs from the stored one.
     Corrupt,
     /// The caller went away.
     Cancelled,
@@ -234,7 +233,7 @@ pub enum Loop {
     Scheduler,
     /// Samples depth and age of the queue.
     QueueSampler,
-    /// Samples how many things of the domain are in which state.
+    /// Samples the number of domain objects in each state.
     GaugeSampler,
     /// Compares the incremental counts behind the gauges with the tables.
     GaugeChecker,
@@ -400,7 +399,7 @@ impl Outcome for EmailOutcome {
 
     fn level(self) -> Level {
         match self {
-            // Usually a mistyped address: nothing is wrong here.
+            // Usually a mistyped address, so no action is needed.
             Self::Delivered | Self::Rejected => Level::Info,
             Self::Deferred => Level::Warn,
             Self::Refused => Level::Error,

@@ -1,8 +1,8 @@
 //! Every signal that Socialize emits: its metrics, labels, events, fields, scopes and database
 //! operations.
 //!
-//! Instruments, dashboards, alerts and the collector's allow-list all use these declarations, so
-//! none of them can name what does not exist.
+//! Instruments, dashboards, alerts and the collector's allow-list all use these declarations, so none of them
+//! can refer to a missing name.
 
 pub mod database_operation;
 pub mod events;

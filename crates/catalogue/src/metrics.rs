@@ -180,7 +180,7 @@ signal::metrics! {
         "Do background services lag?",
     );
 
-    /// Time by which the oldest due job is late.
+    /// Delay of the oldest due job.
     pub const JOB_QUEUE_OLDEST_AGE: GaugeMetric<JobKind> = GaugeMetric::gauge(
         "socialize.job.queue.oldest_age",
         Unit::Seconds,
@@ -249,7 +249,7 @@ signal::metrics! {
 }
 
 signal::metrics! {
-    /// Publishing, accounts and what users do.
+    /// Publishing, accounts and user actions.
     const USAGE;
 
     /// Counted by `Signals::publishing_attempted`: attempts to deliver a content item.

@@ -1,4 +1,4 @@
-//! Ownership of a data directory: the lock of our processes, and the server that runs on it.
+//! Ownership of a data directory: the lock of Socialize's processes, and the server that runs on it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::ClusterError;
 
-/// Time in which a server should notice the death of the process that owned it. If it still
-/// announces readiness after that, another process owns it.
+/// Maximum time until a server should notice the death of its owner. If it still announces readiness after
+/// that, another process owns it.
 const NOTICE: Duration = Duration::from_secs(5);
-/// Time in which a server should exit after the death of the process that owned it.
+/// Maximum time until a server should exit after the death of its owner.
 const FAREWELL: Duration = Duration::from_secs(30);
 
 /// This process's lock on a data directory. The kernel releases it when the process dies, for
@@ -150,7 +150,7 @@ pub(super) fn clear_leftovers(data_directory: &Path) -> Result<(), ClusterError>
 
     let Some(announcement) = Announcement::read(data_directory) else { return Ok(()) };
     let Some(process) = Process::find(announcement.process_id) else { return Ok(()) };
-    // An operator may have started a server by hand on this data, which does not know our lock.
+    // An operator may have started a server on this data by hand, without the lock.
     if process.is_alive && process.may_be_server_of(&cluster_directory(data_directory)) {
         return Err(still_running(data_directory));
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::versions::{NEWEST_MAJOR, OLDEST_MAJOR};
 
-/// Reasons why a cluster cannot run. Each message says what would help.
+/// Reasons why a cluster cannot run. Each message names the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClusterError {
@@ -92,7 +92,7 @@ pub enum ClusterError {
         tried: String,
     },
 
-    /// The data was written by another major version than those that were found.
+    /// The data was written by a major version that is not installed.
     #[error(
         "the data in {path} was written by PostgreSQL {wanted}, which was not found ({found}). Install PostgreSQL \
          {wanted}, or move the directory away to start with an empty database",
@@ -177,7 +177,7 @@ pub enum ClusterError {
     /// The server exited or hung before it was ready.
     #[error("PostgreSQL {what}. Its log {log} ends with:\n{tail}", log = log.display())]
     NotReady {
-        /// Description of what happened.
+        /// Description of the error.
         what: String,
         /// Path of the server's log.
         log: PathBuf,

@@ -12,7 +12,7 @@ use super::error::last_lines;
 use super::identity::Identity;
 use super::{ClusterError, ClusterSettings, Durability, Installation};
 
-/// The database role that owns everything in the cluster.
+/// The database role that owns all objects in the cluster.
 const ROLE: &str = "socialize";
 /// Size in bytes above which the log is renamed when the server starts.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
@@ -31,8 +31,8 @@ impl DatabaseUrl {
     }
 }
 
-/// An initialised cluster with everything that is needed to run it. Use [`super::Cluster`] if
-/// possible. This type is for test suites whose server outlives the process that started it.
+/// An initialised cluster, with all that is needed to run it. Use [`super::Cluster`] if possible. This type
+/// is for test suites whose server outlives the process that started it.
 pub struct InitializedCluster {
     installation: Installation,
     identity: Identity,

@@ -137,7 +137,7 @@ fn collect(mut child: Child, process: Pid, exit: &Exit) {
     exit.happened.notify_all();
 }
 
-/// Returns what the server has logged since this start.
+/// Returns the server's log since this start.
 fn read_from(cluster: &InitializedCluster, start: u64) -> String {
     let mut bytes = Vec::new();
     // The text only explains an error that is reported anyway, so ignore a log that cannot be read.

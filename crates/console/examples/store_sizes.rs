@@ -37,7 +37,7 @@ impl Random {
     }
 }
 
-/// Returns the UUID of one of the things of a kind.
+/// Returns the UUID of one object of a kind.
 fn uuid(kind: u64, number: u64) -> String {
     let (a, b) = (Random(kind << 32 | number).next(), Random(number << 32 | kind).next());
     format!(

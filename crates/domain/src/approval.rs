@@ -16,10 +16,10 @@
 //!                                                                                  publish_failed
 //! ```
 //!
-//! An edit leads back to `draft` from every status but `published` and `archived`, even if the item
-//! was approved or scheduled. So exactly what people approved gets published. After a request for
-//! changes or a rejection only an edit leads on, because the decision stands as long as the revision
-//! does. Everything can be archived, and nothing leaves the archive.
+//! An edit leads back to `draft` from every status but `published` and `archived`, even if the item was
+//! approved or scheduled. So only approved revisions get published. After a request for changes or a
+//! rejection only an edit leads on, because the decision stands as long as the revision does. Everything can
+//! be archived, and nothing leaves the archive.
 //!
 //! A change of a workspace's rules changes no status: the new rules apply from the next decision.
 
@@ -156,7 +156,7 @@ pub struct ApprovalState {
     pub revision_author: UserId,
     /// The decisions made so far. Those on other revisions are void and may be left out.
     pub decisions: Vec<RecordedDecision>,
-    /// Time at which the item is, or was, to be published.
+    /// Scheduled time of publication, past or future.
     pub scheduled_at: Option<DateTime<Utc>>,
     /// True while a delivery is in progress.
     pub publishing: bool,

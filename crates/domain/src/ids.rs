@@ -1,4 +1,4 @@
-//! Typed ids: the id of one thing cannot be passed where the id of another is expected.
+//! Typed ids: the id of one kind of object cannot be passed where another kind is expected.
 
 use std::fmt;
 use std::hash::Hash;
@@ -40,13 +40,13 @@ pub type BlobId = Id<entity::Blob>;
 /// Primary key of `jobs`.
 pub type JobId = Id<entity::Job>;
 
-/// A kind of thing that an [`Id`] can identify.
+/// A kind of object that an [`Id`] can identify.
 pub trait Entity: Copy + Ord + Hash + fmt::Debug + Send + Sync + 'static {
     /// Name of the id type, in the OpenAPI document and in debug output.
     const ID_NAME: &'static str;
 }
 
-/// A UUID that identifies one kind of thing.
+/// A UUID that identifies objects of one kind.
 ///
 /// In JSON and in the database it is a plain UUID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -192,7 +192,7 @@ mod postgres {
     }
 }
 
-/// Markers for the kinds of things that have ids. They exist for the type checker only.
+/// Markers for the kinds of objects with ids. They exist for the type checker only.
 pub mod entity {
     use super::Entity;
 

@@ -119,8 +119,8 @@ pub enum WorkspaceRole {
 pub enum PublishFailure {
     /// The workspace had no publishing endpoint at the scheduled time.
     NoEndpoint,
-    /// The endpoint responded with 410, so it wants nothing more. It is disabled until a manager
-    /// sets it again.
+    /// The endpoint responded with 410: it refuses further deliveries. It is disabled until a manager sets it
+    /// again.
     EndpointGone,
     /// This Socialize may not call the endpoint's address.
     ForbiddenAddress,

@@ -96,7 +96,7 @@ fn states() -> impl Strategy<Value = ApprovalState> {
         })
 }
 
-/// Makes a decision refer to the current revision, as that of a reviewer who has just read it does.
+/// Makes a decision refer to the current revision, like that of a reviewer who has just read it.
 fn up_to_date(action: Action, state: &ApprovalState) -> Action {
     match action {
         Action::Decide { reviewer, decision, .. } => {

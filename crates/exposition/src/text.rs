@@ -41,7 +41,7 @@ pub fn parse(text: &str) -> Vec<ScrapedFamily> {
             families.push(ScrapedFamily { name, help, kind: String::new(), samples: Vec::new() });
             continue;
         }
-        // A comment, which means nothing.
+        // A comment, which is ignored.
         if line.starts_with('#') && !line.starts_with("# TYPE ") {
             continue;
         }

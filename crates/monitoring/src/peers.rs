@@ -1,7 +1,7 @@
 //! Metrics of other programs that rules and dashboards use: Prometheus, Loki, Tempo and the
 //! collector.
 //!
-//! They are typed like our own, so queries are built in the same way. The compiler cannot know
+//! They are typed like those of Socialize, so queries are built in the same way. The compiler cannot know
 //! whether those programs really emit them, so `./test stack` looks each one up in a running stack.
 
 use signal::ClosedSet;
@@ -96,7 +96,7 @@ const fn counter<L: LabelSet>(name: &'static str, unit: Unit, help: &'static str
 pub const UP: ForeignGauge<ScrapeJob> =
     gauge("up", Unit::Count("{target}"), "1 while the target answers Prometheus.");
 
-/// Data in the queue on disk of an exporter, in bytes, because our queues are limited by bytes.
+/// Data in the queue on disk of an exporter, in bytes, the unit of the queue's limit.
 pub const EXPORTER_QUEUE_SIZE: ForeignGauge<Exporter> = gauge(
     "otelcol_exporter_queue_size",
     Unit::Count("{byte}"),

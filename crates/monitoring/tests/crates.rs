@@ -1,4 +1,5 @@
-//! Dependencies of the workspace's crates: their direction, and the weight of those that only declare.
+//! Dependencies of the workspace's crates: their direction, and the number of dependencies of declaring
+//! crates.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,7 +33,7 @@ fn crates_of_declarations_compile_few_others() {
     }
 }
 
-/// Crates of the workspace, in the document's order, with those that each may depend on.
+/// Crates of the workspace, in the document's order, with their allowed dependencies.
 fn documented() -> Vec<(String, BTreeSet<String>)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ARCHITECTURE.md");
     let document = std::fs::read_to_string(path).expect("the document");

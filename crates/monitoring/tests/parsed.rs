@@ -19,7 +19,7 @@ const RATE_INTERVAL: Duration = Duration::from_mins(1);
 const RANGE: Duration = Duration::from_hours(3);
 const INTERVAL_MILLISECONDS: f64 = 60_000.0;
 
-/// Replaces what Grafana would insert, and the source of series, which a text does not tell.
+/// Replaces Grafana's variables, and the source of series, which the text does not contain.
 fn as_sent(expression: &Expression) -> Expression {
     let window = |window| match window {
         Window::RateInterval => Window::Fixed(RATE_INTERVAL),

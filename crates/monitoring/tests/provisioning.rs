@@ -1,4 +1,4 @@
-//! Grafana's hand-written data sources refer only to things that exist.
+//! Grafana's hand-written data sources refer only to existing services and fields.
 
 use catalogue::metrics;
 use monitoring::files;

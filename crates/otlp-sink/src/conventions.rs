@@ -1,9 +1,9 @@
-//! OpenTelemetry's semantic conventions 1.44 as far as they concern Socialize, and what is sent of
-//! them.
+//! The part of OpenTelemetry's semantic conventions 1.44 that concerns Socialize, compared with the sent
+//! telemetry.
 //!
-//! The names, types, levels, units and kinds are those of the conventions' own model. Attributes of
-//! level *opt-in* are left out. `docs/proof/conventions.md` shows this table, and tests compare it with what is
-//! really sent.
+//! The names, types, levels, units and kinds are those of the conventions' own model. Attributes of level
+//! *opt-in* are left out. `docs/proof/conventions.md` shows this table, and tests compare it with sent
+//! telemetry.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +52,7 @@ pub enum Use {
 /// An attribute in the conventions, and its use.
 pub type Row = (&'static str, Type, Level, Use);
 
-/// The kinds of things that have attributes.
+/// Kinds of items with attributes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Spans of a kind that have an attribute.
@@ -80,12 +80,11 @@ pub enum Instrument {
 pub struct Group {
     /// Name of the metric, or a name for the spans or entity.
     pub name: &'static str,
-    /// The things that have the attributes.
+    /// Items with these attributes.
     pub kind: Kind,
     /// Its attributes.
     pub rows: &'static [Row],
-    /// Attributes that are no part of the conventions, with the reason. Only for metrics, whose
-    /// attributes are series.
+    /// Attributes outside the conventions, with the reason. Only for metrics, whose attributes are series.
     pub others: &'static [(&'static str, &'static str)],
 }
 
@@ -430,7 +429,7 @@ impl Sent {
         series.len()
     }
 
-    /// Returns the differences between what was sent and the groups of the table.
+    /// Returns the differences between sent telemetry and the groups of the table.
     pub fn differences<'a>(&self, groups: impl IntoIterator<Item = &'a Group>) -> Vec<String> {
         let mut differences = Vec::new();
         if !self.schemas.iter().eq([SCHEMA_URL]) {

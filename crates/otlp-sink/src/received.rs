@@ -23,7 +23,7 @@ pub struct ReceivedRequest {
     pub headers: HeaderMap,
     /// Address of the client. Requests that share a connection share the address.
     pub peer: SocketAddr,
-    /// Time at which it had arrived in full.
+    /// Time at which its last byte arrived.
     pub received_at: Instant,
     /// The response that was sent.
     pub answer: Answer,

@@ -183,7 +183,7 @@ impl Listener for TlsListener {
     }
 }
 
-/// A certificate for `localhost`, the authority that issued it, and what clients need.
+/// A certificate for `localhost`, its authority, and the files for clients.
 pub(crate) struct Identity {
     acceptor: TlsAcceptor,
     pub(crate) authority: String,
@@ -232,7 +232,7 @@ impl Identity {
     }
 }
 
-/// Passes messages through as bytes, so that the sink keeps exactly what was sent.
+/// Passes messages through as bytes, so that the sink keeps them unchanged.
 struct BytesCodec;
 
 impl Codec for BytesCodec {

@@ -1,7 +1,7 @@
 //! `#[derive(ClosedSet)]`, which `signal` exports beside its trait of the same name.
 //!
-//! It reads the tokens itself, because libraries that parse all of Rust would be half of what the
-//! crates of declarations compile.
+//! It parses the tokens itself, because a library that parses all of Rust would double the compile time of
+//! the crates of declarations.
 
 use std::fmt::Write;
 use std::iter::Peekable;
@@ -18,7 +18,7 @@ pub fn closed_set(item: TokenStream) -> TokenStream {
     code.parse().expect("the generated code is valid")
 }
 
-/// What an enum says of itself as a closed set.
+/// The attributes of an enum as a closed set.
 struct Set {
     name: String,
     label: Option<String>,

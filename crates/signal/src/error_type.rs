@@ -62,15 +62,15 @@ pub enum ErrorType {
     InvalidData,
     /// The peer rejected the request permanently.
     Rejected,
-    /// The peer does not accept our credentials.
+    /// The peer does not accept the credentials.
     AuthenticationFailed,
     /// The operating system or the peer forbids the operation.
     PermissionDenied,
-    /// A thing that the operation needs does not exist.
+    /// An object that the operation needs does not exist.
     NotFound,
     /// Calls to this address are not allowed.
     ForbiddenAddress,
-    /// The peer asks us to slow down.
+    /// The peer requests a lower rate.
     RateLimited,
     /// The disk, the quota or the bucket is full.
     StorageFull,
@@ -78,7 +78,7 @@ pub enum ErrorType {
     LostLease,
     /// The result is too old to be trusted.
     Stale,
-    /// A fault of our own that has no kind of its own yet.
+    /// A defect of Socialize without a more specific type.
     Internal,
 }
 
@@ -127,7 +127,7 @@ impl ErrorType {
             "42501" => Self::PermissionDenied,
             // The server is starting or stopping, or an administrator ended the connection.
             "57P01" | "57P02" | "57P03" => Self::Unavailable,
-            // The server, or a pooler in front of it, does not speak as we do.
+            // The server, or a pooler in front of it, uses another protocol or version.
             "08P01" => Self::Protocol,
             _ => match code.get(..2) {
                 Some("08") => Self::ConnectionReset,

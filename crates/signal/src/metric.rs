@@ -134,7 +134,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Returns the UCUM text, with counted things in braces.
+    /// Returns the UCUM text, with counted objects in braces.
     pub const fn as_str(self) -> &'static str {
         match self {
             Unit::Seconds => "s",

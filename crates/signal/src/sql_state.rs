@@ -4,8 +4,8 @@
 
 use crate::ClosedSet;
 
-/// Codes that tell an operator more than their class, and the code of each class, which stands for
-/// all its other codes. Sorted for binary search.
+/// Codes that tell an operator more than their class, and one code per class for all others in it. Sorted for
+/// binary search.
 const CODES: &[&str] = &[
     "01000", "02000", "03000", "08000", "08001", "08003", "08004", "08006", "08P01", "09000", "0A000",
     "0B000", "0F000", "0L000", "0P000", "0Z000", "10000", "20000", "21000", "22000", "22001", "22003",
@@ -23,8 +23,8 @@ const CODES: &[&str] = &[
 pub struct SqlState(u8);
 
 impl SqlState {
-    /// Returns the member that stands for a code: the code itself, or that of its class. Returns
-    /// `None` for classes that Postgres does not document.
+    /// Returns the member for a code: the code itself, or that of its class. Returns `None` for classes that
+    /// Postgres does not document.
     pub fn from_code(code: &str) -> Option<Self> {
         let position = |code: &str| CODES.binary_search(&code).ok();
         let of_class = || position(&format!("{}000", code.get(..2)?));

@@ -1,5 +1,4 @@
-//! A process whose worker threads all hang: whatever still runs reports it, and nothing keeps reporting
-//! health.
+//! A process whose worker threads all hang: its other threads report that, and none reports health.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};

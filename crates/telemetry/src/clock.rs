@@ -82,7 +82,7 @@ impl Clock {
 
 /// The first bytes of every log line, up to the microseconds.
 const BEGINNING: &[u8; 40] = b"{\"timestamp\":\"1970-01-01T00:00:00.000000";
-/// Part of the beginning that is the same for a whole second.
+/// Prefix that is constant within a second.
 const SECOND: std::ops::Range<usize> = 14..33;
 const MICROSECONDS: std::ops::Range<usize> = 34..40;
 

@@ -57,7 +57,7 @@ pub struct Scope {
     pub(crate) trace_state: Option<TraceState>,
     /// Attributes of the record.
     pub attributes: Attributes,
-    /// Reason for a failure, where the code that noticed it does not finish the record.
+    /// Reason for a failure, set by code that does not finish the record itself.
     pub error_type: Option<ErrorType>,
     /// Number of database operations within this operation.
     pub database_operations: u64,
@@ -127,7 +127,7 @@ pub fn trace_context() -> Option<TraceContext> {
     })
 }
 
-/// Returns what a new operation on this thread inherits.
+/// Returns the context that a new operation on this thread inherits.
 pub(crate) fn parent() -> (Option<SpanContext>, Option<TraceState>) {
     CURRENT.with_borrow(|current| match current {
         Some(scope) => (Some(scope.identity.context), scope.trace_state.clone()),
@@ -199,8 +199,8 @@ impl<F: Future> Future for WithinContext<F> {
     }
 }
 
-/// Replaces the context of the current scope until it is dropped. Without a scope it makes one that
-/// is never recorded.
+/// Replaces the context of the current scope until it is dropped. Without a scope, it creates one that is
+/// never recorded.
 enum Guest {
     InScope(TraceContext),
     Alone,

@@ -51,7 +51,7 @@ impl Default for HealthSettings {
 }
 
 impl HealthSettings {
-    /// Returns the age from which a result is stale.
+    /// Returns the age above which a result is stale.
     fn longest_believable_age(&self) -> Duration {
         let longest_check = self.time_limit.max(self.confirm_time_limit);
         (self.interval * self.stale_after_intervals).max(self.interval + longest_check)
@@ -204,7 +204,7 @@ impl<D: ClosedSet + Send + Sync> Health<D> {
         self.shared.is_started.store(true, Ordering::Release);
     }
 
-    /// Marks the process as draining: it accepts nothing new. There is no way back.
+    /// Marks the process as draining: it accepts nothing new. It cannot be undone.
     pub fn begin_drain(&self) {
         self.shared.is_draining.store(true, Ordering::Release);
     }
@@ -286,7 +286,7 @@ impl<D: ClosedSet> Shared<D> {
         newest.at.elapsed() > self.settings.longest_believable_age()
     }
 
-    /// A stale result says nothing, neither good nor bad.
+    /// A stale result is unknown, neither good nor bad.
     fn state_of(&self, results: &Results) -> DependencyState {
         match results.newest {
             Some(newest) if !self.is_stale(newest) => results.state,

@@ -1,4 +1,4 @@
-//! The two forms in which OTLP can carry a histogram.
+//! The two representations of a histogram in OTLP.
 
 /// Form in which histograms are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -161,7 +161,7 @@ static REGISTERED: LazyLock<Box<[u16]>> = LazyLock::new(|| {
     (200..600).filter(is_registered).collect()
 });
 
-/// Returns the failure that a final status means. Redirects are one, because nothing follows them.
+/// Returns the failure that a final status means. Redirects count as failures, because they are not followed.
 fn failure_of(status: u16) -> Option<ErrorType> {
     match status {
         200..=299 => None,

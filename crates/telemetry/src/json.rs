@@ -14,7 +14,7 @@ pub(crate) fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends a quoted string, with everything escaped that JSON requires.
+/// Appends a quoted string, escaped as JSON requires.
 pub(crate) fn string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
     for byte in value.bytes() {
@@ -75,10 +75,9 @@ pub(crate) fn milliseconds(out: &mut Vec<u8>, nanoseconds: u64) {
     }
 }
 
-/// Returns a number below a hundred million in decimal, padded with zeros. Its halves, then their
-/// halves and then all digits are divided at once, side by side in one integer, with the first in the
-/// lowest bits. Multiplications stand for the divisions by 100 and 10; they are exact for numbers
-/// below 10,000 and 100.
+/// Returns a number below a hundred million in decimal, padded with zeros. Its halves, then their halves and
+/// then all digits are divided at once, side by side in one integer, with the first in the lowest bits.
+/// Multiplications replace the divisions by 100 and 10; they are exact for numbers below 10,000 and 100.
 #[inline]
 pub(crate) fn eight_digits(number: u32) -> [u8; 8] {
     let halves = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
@@ -95,7 +94,8 @@ mod tests {
 
     #[test]
     fn numbers_are_padded_to_eight_digits() {
-        // Each half takes every value, and each takes those at which a digit changes with the other.
+        // Covers every value of each half, combined with the values at which a digit changes in the other
+        // half.
         let halves = (0..10_000).flat_map(|half| [half, half * 10_000, half * 10_001, 99_990_000 + half]);
         for number in halves {
             assert_eq!(eight_digits(number), format!("{number:08}").as_bytes(), "{number}");

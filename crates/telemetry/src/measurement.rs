@@ -9,9 +9,8 @@ use crate::telemetry::Telemetry;
 use crate::trace::SpanContext;
 use crate::trace_state::TraceState;
 
-/// An operation in progress. [`finish`](Measurement::finish) makes its record. Dropping it, as a
-/// cancelled future does, makes the record with the `abandoned` outcome, so no operation can
-/// vanish.
+/// An operation in progress. [`finish`](Measurement::finish) makes its record. Dropping it, for example in a
+/// cancelled future, creates the record with the outcome `abandoned`, so no operation can vanish.
 pub struct Measurement<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,

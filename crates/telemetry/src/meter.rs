@@ -304,7 +304,7 @@ impl BoundCounter {
     }
 }
 
-/// A counter of things that come and go.
+/// A counter that can decrease.
 pub struct UpDownCounter<L = ()> {
     series: Box<[Arc<AtomicI64>]>,
     labels: PhantomData<fn(L)>,
@@ -362,7 +362,7 @@ pub struct Gauge<L = ()> {
     labels: PhantomData<fn(L)>,
 }
 
-/// The bits of an `f64`; all ones, a NaN that no measurement produces, stands for "absent".
+/// The bits of an `f64`; all ones, a NaN that no measurement produces, means "absent".
 struct GaugeSeries(AtomicU64);
 
 const ABSENT: u64 = u64::MAX;
@@ -379,7 +379,7 @@ impl<L: LabelSet> Gauge<L> {
         self.series[labels.series_index()].0.store(value.to_bits(), Relaxed);
     }
 
-    /// Stops reporting every series: no value is better than one that is no longer measured.
+    /// Stops reporting every series, because a value that is no longer measured would be wrong.
     pub fn clear(&self) {
         for series in &self.series {
             series.0.store(ABSENT, Relaxed);
@@ -571,8 +571,8 @@ impl Source {
     }
 }
 
-/// The position at which the next part of a snapshot begins. Metrics and series are only ever
-/// appended, so it stays valid.
+/// Start position of the next part of a snapshot. Metrics and series are only ever appended, so it stays
+/// valid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct SnapshotPosition {
     family: usize,
@@ -589,7 +589,7 @@ pub struct SnapshotReader {
     previous: Option<Beginning>,
 }
 
-/// The moment at which a snapshot began.
+/// Start time of a snapshot.
 #[derive(Clone, Debug)]
 struct Beginning {
     unix_nanoseconds: u64,
@@ -611,7 +611,7 @@ pub struct Snapshot {
     pub families: Vec<FamilySnapshot>,
     /// The start time of every cumulative point.
     pub started_unix_nanoseconds: u64,
-    /// Time at which the same reader began the snapshot before, if there is one.
+    /// Start time of the same reader's previous snapshot, if there is one.
     pub previous_unix_nanoseconds: Option<u64>,
 }
 

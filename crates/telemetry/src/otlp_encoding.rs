@@ -130,9 +130,9 @@ fn end_message(out: &mut [u8], length_at: usize) {
 /// Encodes a snapshot as a complete `ExportMetricsServiceRequest` into an empty buffer, and returns
 /// its number of points.
 ///
-/// A series that counts and has begun since the previous snapshot gets two points: zero at that
-/// time, and its value. Otherwise rates would miss what it counted first, such as all failures of
-/// a short outage. If the request is lost, so is the zero.
+/// A series that counts and has begun since the previous snapshot gets two points: zero at that time, and its
+/// value. Otherwise rates would miss its first events, such as all failures of a short outage. If the request
+/// is lost, so is the zero.
 pub fn metrics_request(
     resource: &Resource,
     snapshot: &Snapshot,

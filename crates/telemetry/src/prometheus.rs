@@ -17,7 +17,7 @@ use crate::meter::{Distribution, FamilySnapshot, Snapshot, Value};
 /// The media type of [`render`]'s output.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The first line of the page, for people who compare it with what Prometheus has.
+/// The first line of the page, for people who compare it with Prometheus.
 const HEAD: &str = "# Histograms have a bucket for each power of two here, and series that counted nothing are left \
                     out. OTLP is complete: see docs/METRICS.md.\n";
 

@@ -1,4 +1,4 @@
-//! W3C `tracestate`: what tracing systems pass on beside the trace id.
+//! W3C `tracestate`: data of tracing systems that is propagated beside the trace id.
 
 use std::fmt;
 use std::sync::Arc;

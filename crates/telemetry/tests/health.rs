@@ -154,7 +154,7 @@ async fn one_failure_changes_nothing_and_a_second_in_a_row_does() {
         assert_eq!(error_of(&health, Peer::Postgres), None);
         assert!(up());
     }
-    // A slow answer is waited for longer the second time, so that a busy machine is no outage.
+    // The second check waits longer for a slow response, so that a busy machine is not reported as an outage.
     // Refusals are known at once.
     postgres.answers(Answer::Fails(ErrorType::ConnectionRefused));
     let checks = postgres.checks();

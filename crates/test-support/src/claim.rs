@@ -28,7 +28,7 @@ pub fn claim_of_eight(prefix: &str) -> Query<'static, Postgres, PgArguments> {
         .bind(Vec::<i16>::new())
 }
 
-/// Enqueues due e-mails of so many organizations.
+/// Enqueues due e-mails of this many organizations.
 pub async fn insert_due_emails(connection: &mut PgConnection, emails: i32, organizations: i32) {
     sqlx::query(
         "insert into jobs (id, kind, payload, run_at, max_attempts, created_at, organization_id)

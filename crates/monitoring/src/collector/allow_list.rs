@@ -37,7 +37,7 @@ pub struct Statements {
 pub struct Conditions {
     /// The OTTL context.
     pub context: &'static str,
-    /// Conditions, of which one is enough.
+    /// Conditions, one of which is enough.
     pub conditions: Vec<String>,
 }
 

@@ -58,7 +58,7 @@ const MEMORY_SPIKE_MIB: u32 = 64;
 /// stops accepting data. Lines then wait in their files. The application keeps spans and points for
 /// a while, and counts those that it has to drop.
 const QUEUE_BYTES: u32 = 64 << 20;
-/// Size at which a request to a store is sent, or after a second.
+/// A request to a store is sent at this size, or after a second.
 const BATCH_MINIMUM_BYTES: u32 = 256 << 10;
 /// Maximum size of a request. Stores accept a few MiB at once.
 const BATCH_MAXIMUM_BYTES: u32 = 1 << 20;

@@ -18,8 +18,7 @@ const API: &str = "http://api:8080";
 /// Variable with the public address of the API; the application uses the same. If it is not set,
 /// only the API itself is probed.
 pub(super) const PUBLIC_URL_VARIABLE: &str = "SOCIALIZE_PUBLIC_URL";
-/// Target that is probed instead, with discarded results, because neither program can omit a
-/// target.
+/// Replacement target with discarded results, because neither program can omit a target.
 pub(super) const NO_PUBLIC_URL: &str = API;
 
 /// Interval of probes, the same as that of scrapes.

@@ -59,7 +59,7 @@ fn requests() -> Selector<ServerRequest, IsHistogram> {
     crate::query::requests().of_chosen_routes()
 }
 
-/// Selects log lines of requests that failed because of us.
+/// Selects log lines of requests that failed because of the service.
 fn failed_requests() -> Lines {
     lines(events::SERVER_REQUEST).at_least(Level::Error).of_chosen_routes()
 }

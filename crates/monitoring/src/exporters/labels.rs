@@ -105,9 +105,9 @@ impl HasLabel<Waiting, Only> for OfBackends {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ClosedSet)]
 #[label("mode")]
 pub enum Unused {
-    /// The processor has nothing to do.
+    /// The processor is idle.
     Idle,
-    /// The processor has nothing to do until a disk responds.
+    /// The processor is idle until a disk responds.
     #[spelling("iowait")]
     WaitingForDisk,
 }

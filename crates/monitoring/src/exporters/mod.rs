@@ -1,7 +1,7 @@
 //! Metrics of Postgres and the host, from two exporters that Alloy contains. Prometheus scrapes
 //! them from Alloy.
 //!
-//! They are typed like our own. `tests/exporters.rs` compares each name and label with the
+//! They are typed like those of Socialize. `tests/exporters.rs` compares each name and label with the
 //! exporters' real output.
 
 use std::marker::PhantomData;

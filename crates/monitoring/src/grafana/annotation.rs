@@ -10,7 +10,7 @@ use super::narrow::narrow_series;
 use super::{Color, Period};
 use crate::query::{BuildCommit, BuildVersion, Choice, Expression, Instance, builds, firing_alerts, select};
 
-/// Age up to which a process counts as new: two steps, so that none is missed.
+/// Age below which a process counts as new: two steps, so that no start is missed.
 const YOUNG: Duration = Duration::from_mins(2);
 
 /// An annotation query of a dashboard.
@@ -38,7 +38,7 @@ struct AnnotationTarget {
     legend_format: &'static str,
 }
 
-/// What the charts of a dashboard mark, at the times at which a query has series.
+/// Marks on the charts of a dashboard, at the times at which a query has series.
 #[derive(Clone, Debug)]
 pub struct Mark {
     /// Name of the kind of mark.
@@ -56,13 +56,13 @@ pub struct Mark {
 /// Minimum distance of two points of a query for marks. Shorter events may be missed.
 pub const MARK_STEP: Period = Period::Seconds(60);
 
-/// Returns what charts mark: releases, starts of processes, and alerts that fire.
+/// Returns the marks: releases, starts of processes, and firing alerts.
 pub fn marks(choices: &[Choice]) -> Vec<Mark> {
     vec![releases(choices), restarts(choices), alerts()]
 }
 
-/// Marks the times at which a new version begins to run. Every build knows its commit or the
-/// digest of its sources, so two builds of the same version differ.
+/// Marks the start of each new version. Every build knows its commit or the digest of its sources, so two
+/// builds of the same version differ.
 fn releases(choices: &[Choice]) -> Mark {
     let shortly_before = Duration::from_mins(5);
     let now = builds().now().count_by_both::<BuildVersion, BuildCommit, _, _>();

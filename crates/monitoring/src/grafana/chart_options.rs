@@ -114,7 +114,7 @@ impl TimeSeriesCustom {
             },
             ChartStyle::StackedBars => Self {
                 draw_style: "bars",
-                // A bar ends at its point, because it counts what happened before.
+                // A bar ends at its point, because it counts the events before it.
                 bar_alignment: Some(-1),
                 bar_width_factor: Some(0.95),
                 fill_opacity: 80,

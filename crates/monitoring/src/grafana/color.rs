@@ -68,7 +68,7 @@ impl Thresholds {
     }
 }
 
-/// How values or series get their colors.
+/// Colors of values or series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorMode {
     /// Each series has a color of its own, which follows from its name.

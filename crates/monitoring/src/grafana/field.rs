@@ -133,7 +133,7 @@ pub enum Property {
     /// Chooses whether series are stacked.
     #[serde(rename = "custom.stacking", serialize_with = "stacking")]
     Stacking(Stacked),
-    /// Sets the largest expected value, at which a bar is full.
+    /// Sets the maximum of a bar.
     Max(f64),
 }
 
@@ -159,7 +159,7 @@ fn stacking<S: Serializer>(stacked: &Stacked, serializer: S) -> Result<S::Ok, S:
     }
 }
 
-/// How one series of a chart is drawn.
+/// Style of one series of a chart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DrawStyle {
@@ -175,7 +175,7 @@ pub enum Axis {
     Right,
 }
 
-/// Whether one series is stacked on the others.
+/// Stacking of one series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stacked {
     /// It is not.

@@ -32,14 +32,14 @@ pub struct Chart {
     pub(super) shows_thresholds: bool,
 }
 
-/// How a chart draws its series.
+/// Style of a chart's series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChartStyle {
     /// A line for each series.
     Lines,
     /// Areas on top of each other.
     StackedAreas,
-    /// Bars on top of each other. A bar ends at its point, because it counts what happened before.
+    /// Bars on top of each other. A bar ends at its point, because it counts the events before it.
     StackedBars,
 }
 
@@ -103,7 +103,7 @@ impl Chart {
         self.legend
     }
 
-    /// Returns the value to which the axis extends even if no data reaches it. It always extends to zero.
+    /// Returns the value that the axis always includes. It always extends to zero.
     pub fn soft_max(&self) -> Option<f64> {
         self.soft_max
     }

@@ -21,7 +21,7 @@ pub struct Link {
     destination: Destination,
 }
 
-/// What a link shows. Values may be variables of Grafana: [`value_of_series`], or `${__data.fields.Name}` for
+/// Target of a link. Values may be variables of Grafana: [`value_of_series`], or `${__data.fields.Name}` for
 /// the value of a column in the same row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -47,7 +47,7 @@ impl Link {
         &self.title
     }
 
-    /// Returns what the link shows.
+    /// Returns the target of the link.
     pub fn destination(&self) -> &Destination {
         &self.destination
     }

@@ -12,7 +12,7 @@ use super::color::Color;
 pub enum Mapping {
     /// Replaces specific values.
     Value(BTreeMap<String, MappingResult>),
-    /// Replaces a missing value, or one that is not a number.
+    /// Replaces a missing value, or NaN.
     Special {
         /// Name of the special values in Grafana.
         r#match: &'static str,
@@ -35,7 +35,7 @@ impl MappingResult {
         self.text
     }
 
-    /// Returns the color in which it is shown.
+    /// Returns its color.
     pub fn color(&self) -> Color {
         self.color
     }
@@ -50,12 +50,12 @@ impl Mapping {
         Self::Value((0..).zip(texts).map(result).collect())
     }
 
-    /// Replaces a missing value, or one that is not a number, such as a quantile of nothing.
+    /// Replaces a missing value, or NaN, such as a quantile without observations.
     pub fn nothing(text: &'static str) -> Self {
         let result = MappingResult { text, color: Color::Neutral, index: 0 };
         Self::Special { r#match: "null+nan", result }
     }
-    /// Returns what replaces a value. `None` stands for a missing value.
+    /// Returns the replacement of a value. `None` means a missing value.
     pub fn replacement(&self, value: Option<f64>) -> Option<&MappingResult> {
         let value = value.filter(|value| !value.is_nan());
         match self {

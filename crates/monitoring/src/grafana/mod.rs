@@ -1,4 +1,4 @@
-//! The part of Grafana's dashboard JSON that our dashboards need, typed.
+//! The part of Grafana's dashboard JSON that the dashboards here need, typed.
 //!
 //! The fields are those of `@grafana/schema`; `tools/dashboards` lets the TypeScript compiler check
 //! each rendered panel against the type of its kind. Everything serialized is a struct, so the

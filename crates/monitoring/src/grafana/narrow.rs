@@ -1,4 +1,4 @@
-//! The effect of what is chosen at the top of a dashboard on its queries.
+//! The effect of a dashboard's variables on its queries.
 //!
 //! Panels do not name environment and process: every query about the application is narrowed when
 //! its dashboard is rendered. So no query can forget to.

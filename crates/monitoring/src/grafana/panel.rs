@@ -128,7 +128,7 @@ impl Panel {
         &self.values
     }
 
-    /// Returns what single series or columns show in another way. Later ones win.
+    /// Returns the overrides for single series or columns. Later ones win.
     pub fn overrides(&self) -> &[Override] {
         &self.overrides
     }
@@ -274,8 +274,8 @@ impl Panel {
         Self { looking_back: Some(period), ..self }
     }
 
-    /// Draws stacked bars instead of lines. A bar is at least four points of a metric wide, because
-    /// a narrower one would count nothing.
+    /// Draws stacked bars instead of lines. A bar is at least four samples of a metric wide, because a
+    /// narrower one could count nothing.
     #[must_use]
     pub fn stacked_bars(mut self) -> Self {
         self.interval = self.interval.or(Some(Period::Minutes(1)));

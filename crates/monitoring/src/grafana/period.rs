@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// A length of time in the unit in which it is written, such as `28d`.
+/// A duration that keeps its unit, such as `28d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
     /// So many seconds.

@@ -25,7 +25,7 @@ pub enum Query {
         legend: String,
         /// True for one value at the end of the range, false for a value at each point of the panel.
         instant: bool,
-        /// What becomes of the series.
+        /// Use of the series.
         format: Format,
     },
     /// The newest log lines.
@@ -53,7 +53,7 @@ pub enum Query {
     },
 }
 
-/// What becomes of the series of a query.
+/// Use of the series of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -61,7 +61,7 @@ pub enum Format {
     TimeSeries,
     /// One table row each.
     Table,
-    /// A histogram, of which each bucket is drawn.
+    /// A histogram; each bucket is drawn.
     Heatmap,
 }
 
@@ -107,7 +107,7 @@ impl Target {
         Self::prometheus(query.expression(), String::new(), true, Format::Table)
     }
 
-    /// Queries a histogram, of which Grafana draws every bucket.
+    /// Queries a histogram; Grafana draws every bucket.
     pub fn heatmap(query: &Distribution) -> Self {
         Self::prometheus(query.expression(), "__auto".to_owned(), false, Format::Heatmap)
     }

@@ -1,11 +1,11 @@
-//! How a panel shows values.
+//! Display of values in a panel.
 
 use super::color::{Color, ColorMode, Thresholds};
 use super::link::Link;
 use super::mapping::Mapping;
 use super::unit::Unit;
 
-/// How a panel shows values.
+/// Display of values in a panel.
 #[derive(Clone, Debug)]
 pub struct ValueDisplay {
     /// The unit, if it is not a plain number.
@@ -14,13 +14,13 @@ pub struct ValueDisplay {
     pub decimals: Option<u8>,
     /// Smallest value of the scale, if it does not follow from the values.
     pub min: Option<f64>,
-    /// Largest value of the scale, if it does not follow from the values.
+    /// Maximum of the scale; `None` derives it from the values.
     pub max: Option<f64>,
     /// Text that replaces missing data.
     pub nothing: Option<&'static str>,
     /// The scale of colors.
     pub thresholds: Thresholds,
-    /// How values get their colors.
+    /// Colors of values.
     pub color: ColorMode,
     /// Texts that replace values. The first that fits wins.
     pub mappings: Vec<Mapping>,

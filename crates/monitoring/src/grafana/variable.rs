@@ -14,7 +14,7 @@ pub(super) enum Variable {
     Text(TextVariable),
 }
 
-/// A variable with the values of a label, of which several can be chosen.
+/// A variable with the values of a label; several can be chosen.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ValuesVariable {

@@ -183,7 +183,7 @@ fn of_recording(name: &'static str, expression: &str, recorded: &Recorded) -> Ve
 /// Number of cases per run: the first few catch most mutants.
 const CASES: usize = 5;
 
-/// Tests of an alert, with those that last for hours at the end.
+/// Tests of an alert; tests that last for hours come last.
 fn tests(alert: &Alert, every: Duration) -> Vec<Tests> {
     let parts = |length| {
         let every = test_file::evaluated(every, length);

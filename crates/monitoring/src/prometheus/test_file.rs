@@ -197,7 +197,7 @@ fn render_expected(out: &mut String, alert: &Alert, expected: &Expected, scale: 
     }
 }
 
-/// Expands a template as Prometheus does. Our templates contain only labels and the value.
+/// Expands a template like Prometheus. Our templates contain only labels and the value.
 fn expand(template: &str, expected: &Expected, scale: Scale) -> String {
     let mut text = template.to_owned();
     for (key, value) in &expected.labels {
@@ -241,7 +241,7 @@ fn each(values: &str, number: impl Fn(&str) -> String) -> String {
     values.split(' ').map(run).collect::<Vec<_>>().join(" ")
 }
 
-/// Formats a share as `humanizePercentage` does: with four significant digits.
+/// Formats a share like `humanizePercentage`: with four significant digits.
 fn percentage(share: f64) -> String {
     let percent = share * 100.0;
     let before_point = percent.abs().log10().floor() as i32 + 1;
@@ -250,7 +250,7 @@ fn percentage(share: f64) -> String {
     format!("{shown}%")
 }
 
-/// Formats a duration below one hour as `humanizeDuration` does.
+/// Formats a duration below one hour like `humanizeDuration`.
 fn humanized(duration: Duration) -> String {
     match (duration.as_secs() / 60, duration.as_secs() % 60) {
         (0, seconds) => format!("{seconds}s"),

@@ -273,12 +273,12 @@ impl<G: Grouping> Vector<G> {
         Self::new(self.aggregated(Aggregation::Largest(groups)))
     }
 
-    /// Returns the seconds since the Unix time that is the value.
+    /// Returns the seconds since the value, a Unix time.
     pub fn age(&self) -> Self {
         Self::new(Expression::Time.binary(Operator::Minus, self.operand()))
     }
 
-    /// Returns the seconds until the Unix time that is the value.
+    /// Returns the seconds from now until the value, a Unix time.
     pub fn until(&self) -> Self {
         self.with(Operator::Minus, Expression::Time)
     }

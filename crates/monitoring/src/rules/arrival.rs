@@ -32,7 +32,7 @@ pub(super) fn alerts(scale: Scale) -> Vec<Alert> {
 
 type Taken = ForeignCounter<ScrapeJob>;
 
-/// Number of items of a signal that the application handed over within a window.
+/// Number of items of a signal that the application sent within a window.
 fn recorded(signal: Signal, window: Duration) -> Vector<Total> {
     select(&EXPORTED).is(signal).increase(window).sum()
 }

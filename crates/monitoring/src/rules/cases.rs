@@ -19,7 +19,7 @@ pub struct Case {
     pub series: Vec<Series>,
     /// Series that Prometheus knows in every case of the alert and that must not change its outcome.
     pub besides: Vec<Series>,
-    /// Moments at which promtool evaluates the alert, with the series that fire.
+    /// Times at which promtool evaluates the alert, with the series that fire.
     pub moments: Vec<Moment>,
     /// Set if the case applies at real scale only. At a faster scale, thresholds that follow the pace of the
     /// application do not hold.
@@ -65,7 +65,7 @@ impl Case {
     }
 }
 
-/// A situation evaluated after so many minutes.
+/// A case, evaluated after this many minutes.
 pub(crate) fn case(name: &'static str, minutes: u64, series: Vec<Series>, fires: Vec<Expected>) -> Case {
     Case {
         name,
@@ -242,7 +242,7 @@ fn name_of<'a>(
     format!("{}{{{}}}", metric.prometheus_name(), labels.join(", "))
 }
 
-/// A duration in seconds that no limit calls slow, and one that every limit does.
+/// A duration in seconds below every limit, and one above every limit.
 const USUAL: f64 = 0.25;
 const SLOW: f64 = 32.0;
 

@@ -220,7 +220,7 @@ pub fn causes() -> Vec<Cause> {
     causes
 }
 
-/// Alerts that an alert explains, without those that concern other values of its labels.
+/// Alerts that an alert explains, except those about other values of its labels.
 pub fn explained_by(alert: &str) -> Vec<(Series, &'static str)> {
     let causes = causes().into_iter().filter(|cause| cause.alert.alert == alert);
     causes.flat_map(|cause| cause.explains).collect()
@@ -234,7 +234,7 @@ pub fn explaining(alert: &str) -> Vec<&'static str> {
     names
 }
 
-/// The alert itself and those that it explains.
+/// The alert itself and the alerts that it explains.
 pub fn with_explained(alert: &str) -> Vec<Alert> {
     let explained = explained_by(alert);
     let fires = |name: &str| name == alert || explained.iter().any(|(series, _)| series.alert == name);
@@ -283,7 +283,7 @@ mod tests {
         }
     }
 
-    /// An alert that does not page must not inhibit one that does.
+    /// An alert that does not page must not inhibit a paging one.
     #[test]
     fn nothing_holds_back_what_is_more_urgent() {
         let severities = severities();

@@ -181,8 +181,8 @@ fn email_delivery_failing(scale: Scale) -> Alert {
 /// Results that are not caused by the recipient.
 pub const EMAIL_FAILED: &[EmailResult] = &[EmailResult::Delayed, EmailResult::GivenUp];
 
-/// Outcomes that count as failures of the store. A client that disconnects is no failure, and a missing file
-/// has an alert of its own.
+/// Outcomes that count as failures of the store. A client that disconnects is not a failure, and a missing
+/// file has its own alert.
 pub const STORE_FAILED: &[BlobOutcome] = &[
     BlobOutcome::Unavailable,
     BlobOutcome::Timeout,

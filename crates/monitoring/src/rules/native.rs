@@ -14,7 +14,7 @@ pub struct Within {
 /// A moment of a histogram: for each bound the number of observations between it and the one before.
 type Moment = Vec<f64>;
 
-/// Returns the histograms of every minute, or of every so many minutes, until a last one. The bounds have to rise.
+/// Returns a histogram for each minute, or for every few minutes, until the end. The bounds have to rise.
 pub(crate) fn samples(observed: &[Within], minutes: u64, every: usize) -> String {
     let most = minutes as usize + 1;
     let counts: Vec<Vec<Option<f64>>> =
@@ -25,7 +25,7 @@ pub(crate) fn samples(observed: &[Within], minutes: u64, every: usize) -> String
         counts
             .iter()
             .map(|counts| {
-                // Whoever stopped counting keeps its count.
+                // A counter that has ended keeps its last value.
                 let count = *counts.get(minute).or_else(|| counts.last())?;
                 let between = count? - below;
                 assert!(between > -1e-9, "fewer observations within a longer time, in minute {minute}");
@@ -39,7 +39,7 @@ pub(crate) fn samples(observed: &[Within], minutes: u64, every: usize) -> String
     runs(&moments, &bounds).join(" ")
 }
 
-/// The numbers that promtool makes of its notation, the first `most` of them.
+/// Returns the first `most` numbers of promtool's notation.
 fn expanded(notation: &str, most: usize) -> Vec<Option<f64>> {
     let mut numbers = Vec::new();
     for run in notation.split(' ') {
@@ -51,7 +51,7 @@ fn expanded(notation: &str, most: usize) -> Vec<Option<f64>> {
         }
         let (start, step) = number.split_once('+').unwrap_or((number, "0"));
         let [start, step]: [f64; 2] = [start, step].map(|text| text.parse().expect("a number"));
-        // A notation may last for weeks of which little is looked at.
+        // A notation may describe weeks, most of which are not needed.
         let left = most.saturating_sub(numbers.len());
         numbers.extend((0..=times).take(left).map(|time| Some(rounded(step.mul_add(time as f64, start)))));
     }
@@ -59,7 +59,7 @@ fn expanded(notation: &str, most: usize) -> Vec<Option<f64>> {
     numbers
 }
 
-/// Joins what rises evenly.
+/// Joins samples with a constant increase.
 fn runs(moments: &[Option<Moment>], bounds: &[f64]) -> Vec<String> {
     let mut runs = Vec::new();
     let mut rest = moments;
@@ -97,7 +97,7 @@ fn runs(moments: &[Option<Moment>], bounds: &[f64]) -> Vec<String> {
     runs
 }
 
-/// By how much each count rises; nothing where one falls.
+/// Returns the increase of each count; `None` if one falls.
 fn rise(one: &Moment, next: &Moment) -> Option<Moment> {
     let rises: Moment = one.iter().zip(next).map(|(one, next)| rounded(next - one)).collect();
     rises.iter().all(|rise| *rise >= 0.0).then_some(rises)

@@ -42,7 +42,7 @@ const LATENCY: Objective =
     Objective { promise: LATENCY_OBJECTIVE, bad: &SLOW_REQUESTS, all: &TIMED_REQUESTS };
 
 /// A burn rate of the 28-day budget, by the multi-window method of the SRE workbook: the long window shows
-/// that it matters, the short one that it has not stopped.
+/// that the loss is significant, the short one that it continues.
 #[derive(Clone)]
 struct Burn {
     factor: f64,
@@ -71,7 +71,7 @@ impl Objective {
     }
 
     /// True while one of these burn rates is exceeded. Windows with few recorded samples, as after
-    /// installation, do not count, and neither do a few failures.
+    /// installation, or with few failures do not count.
     fn burns(&self, scale: Scale, burns: &[Burn]) -> Vector<Total> {
         let conditions = burns.iter().map(|burn| {
             let (long, short) = (scale.of(burn.long), scale.of(burn.short));
@@ -230,7 +230,7 @@ fn fast_cases() -> Vec<Case> {
     cases
 }
 
-/// A phase of so many minutes: the failing share, as a multiple of the limit, and the requests per second.
+/// A phase: its minutes, the failing share as a multiple of the limit, and the requests per second.
 #[derive(Clone, Copy)]
 struct Level {
     bad: f64,

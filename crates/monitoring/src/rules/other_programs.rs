@@ -10,7 +10,7 @@ use super::{Series, Values};
 const LOW: &str = "alloy";
 const HIGH: &str = "tempo";
 
-/// Series of other programs beside those of a case, for so many minutes.
+/// Series of other programs beside those of a case, with the number of minutes.
 pub(crate) fn beside(series: &[Series], minutes: u64) -> Vec<Series> {
     let ours = series.iter().filter(|series| series.name.contains(APPLICATION));
     ours.flat_map(|series| twins(series, minutes)).collect()

@@ -85,7 +85,7 @@ fn process_hung(scale: Scale) -> Alert {
     }
 }
 
-/// Series of one process whose heartbeats begin at a minute and last so many minutes.
+/// Series of one process, with the first minute and the number of minutes of its heartbeats.
 fn lifetime(instance: &str, first_minute: u64, minutes: u64) -> [Series; 2] {
     let before = if first_minute == 0 { String::new() } else { format!("_x{first_minute} ") };
     let (start, samples) = (first_minute * 60, minutes - 1);
@@ -95,7 +95,7 @@ fn lifetime(instance: &str, first_minute: u64, minutes: u64) -> [Series; 2] {
     ]
 }
 
-/// Successive processes, each of which lives so many minutes.
+/// Successive processes, with the lifetime of each in minutes.
 fn one_after_the_other(processes: u64, minutes: u64) -> Vec<Series> {
     let process = |number| lifetime(&format!("p{number}"), number * minutes, minutes);
     (0..processes).flat_map(process).collect()
@@ -117,7 +117,7 @@ fn process_crash_looping(scale: Scale) -> Alert {
     let named = |starts: &str| {
         vec![Series::time(&HEARTBEAT, Role::Serve, "0+60x100"), Series::time(&STARTED, Role::Serve, starts)]
     };
-    // Four processes, replaced after 50 minutes and again after 60. The last one reports for so many minutes.
+    // Four processes, replaced after 50 minutes and again after 60. Lifetime of the last one in minutes.
     let rolled_back = |minute: u64, last: u64| {
         let process = |number: u64| {
             let name = |time| format!("{time}{number}-{minute}");

@@ -58,7 +58,7 @@ pub const SLOW_REQUESTS: Recording<Total> = Recording {
     name: "socialize:http_server_requests_slow:rate5m",
     query: |scale| {
         let slow = requests().timed().rate_above(SLOW_REQUEST, scale.of(SHORT));
-        // While nothing is requested the number of slow requests is NaN, and that of all is zero.
+        // Without traffic, the number of slow requests is NaN and the total is zero.
         slow.at_least(0.0).or((TIMED_REQUESTS.query)(scale))
     },
 };

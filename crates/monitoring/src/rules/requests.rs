@@ -227,7 +227,7 @@ fn errors_at_low_traffic(scale: Scale) -> Alert {
     }
 }
 
-/// Requests of which some take as long as the threshold allows. All others take twice as long.
+/// Requests, some of which take exactly the allowed time. All others take twice as long.
 pub(super) fn slow_traffic(answered: &Answered, fast: &str, all: &str) -> Series {
     const LIMIT: f64 = SLOW_REQUEST.seconds();
     Series::answered_within(answered, &[(LIMIT, fast), (2.0 * LIMIT, all)])

@@ -40,7 +40,7 @@ pub const FEWEST_CRASHES: f64 = 3.0;
 /// The minimum of an hour is compared, so that bursts do not count.
 pub const MEMORY_WINDOW: Duration = Duration::from_hours(1);
 
-/// Memory must grow over two such periods: one increase, such as after a start, is no leak.
+/// Memory must grow over two such periods, because one increase, such as after a start, is not a leak.
 pub const MEMORY_PERIOD: Duration = Duration::from_hours(6);
 
 /// 32 MiB in six hours are 128 MiB a day, which reaches the limit of 512 MiB in deploy/compose.yaml within
@@ -90,7 +90,7 @@ pub const MISSING_SHARE: f64 = 0.1;
 /// Fewer missing items can be the difference between two scrapes.
 pub const FEWEST_MISSING: f64 = 30.0;
 
-/// Probes run every 15 seconds; three failed exports alone mean nothing.
+/// Probes run every 15 seconds; three failed exports alone are not significant.
 pub const PROBES_MISSING_AFTER: Duration = Duration::from_mins(3);
 
 /// A health check does no work, so a second is spent on the network or waiting for a CPU.
@@ -115,7 +115,7 @@ pub const FEWEST_ERRORS: f64 = 10.0;
 /// At low traffic a share means little, so failures are counted instead.
 pub const LOW_TRAFFIC_REQUESTS: f64 = 1000.0;
 
-/// Three failures within [`LOW_TRAFFIC_WINDOW`] are no coincidence.
+/// Three failures within [`LOW_TRAFFIC_WINDOW`] are significant.
 pub const LOW_TRAFFIC_ERRORS: f64 = 3.0;
 
 /// Long enough for three users to hit the same fault.
@@ -132,14 +132,14 @@ pub const ROUTE_WINDOWS: [(Duration, f64); 2] = [(LOW_TRAFFIC_WINDOW, 3.0), (Dur
 /// Fewer slow requests on one route may all come from one user.
 pub const FEWEST_SLOW_REQUESTS: f64 = 5.0;
 
-/// Windows in which a rare workflow has no success at all. A longer one would cost Prometheus more than all
-/// other rules together.
+/// Windows for rare workflows, in which none may have succeeded. A longer one would cost Prometheus more than
+/// all other rules together.
 pub const WORKFLOW_WINDOWS: [Duration; 2] = [Duration::from_hours(6), Duration::from_hours(24)];
 
 /// With fewer attempts all may fail by users' mistakes.
 pub const FEWEST_ATTEMPTS: f64 = 5.0;
 
-/// Longest duration that users do not perceive as waiting.
+/// Maximum duration that users do not perceive as waiting.
 pub const SLOW_REQUEST: Limit = Limit::at(1.0);
 
 /// With fewer requests a percentile is the duration of a single one.
@@ -204,8 +204,7 @@ pub const FEWEST_FAILURES: f64 = 3.0;
 /// Single messages are refused or delayed because of their content; one in five is not.
 pub const EMAIL_FAILURE_SHARE: f64 = 0.2;
 
-/// With few e-mails, three failures are hours apart. If none was delivered meanwhile, they are no
-/// coincidence.
+/// With few e-mails, three failures are hours apart. If none was delivered meanwhile, they are significant.
 pub const FEW_EMAILS_WINDOW: Duration = Duration::from_hours(6);
 
 /// Items are given up after a day of retries.

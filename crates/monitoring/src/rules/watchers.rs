@@ -1,10 +1,10 @@
-//! A table of what each alert watches, with each alert listed once.
+//! Table of the subjects of alerts, with each alert listed once.
 
 use super::Alert;
 use super::text::push;
 
-/// A source of signals, recognised by the metrics that a condition queries, and what it watches. The first
-/// match owns the alert, because many conditions also query the application's heartbeat.
+/// A source of signals and its subject, recognised by the metrics in an alert's condition. The first match
+/// owns the alert, because many conditions also query the application's heartbeat.
 struct Watcher {
     name: &'static str,
     watches: &'static str,

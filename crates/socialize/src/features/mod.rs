@@ -1,4 +1,4 @@
-//! What Socialize does for its users. Each folder is one feature, with its routes, SQL and jobs.
+//! The features of the product. Each folder is one feature, with its routes, SQL and jobs.
 
 pub mod audit;
 pub mod auth;

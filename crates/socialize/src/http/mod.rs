@@ -1,4 +1,4 @@
-//! What all routes have in common: extractors, errors, pages of lists, health.
+//! Common parts of all routes: extractors, errors, pages of lists, health.
 
 pub mod error;
 pub mod extract;

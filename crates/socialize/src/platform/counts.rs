@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Amounts by key. A key is removed when its amount reaches zero, so memory is bounded by what is counted at
-/// the moment.
+/// Amounts by key. A key is removed when its amount reaches zero, so memory is bounded by the current counts.
 pub(crate) struct Counts<K>(HashMap<K, u64>);
 
 impl<K> Default for Counts<K> {

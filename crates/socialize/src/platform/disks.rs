@@ -33,8 +33,8 @@ impl Room {
 
 type Rooms = Arc<Mutex<[Option<Room>; Disk::ALL.len()]>>;
 
-/// Reports the disks of the log file and the blobs as long as the process lives. What is not on disk has no
-/// series.
+/// Reports the disks of the log file and the blobs as long as the process lives. Data that is not on disk has
+/// no series.
 pub(crate) fn report(telemetry: &Telemetry, log_file: Option<&Path>, blobs: &BlobStoreSettings) {
     let mut paths = Vec::new();
     if let Some(file) = log_file {

@@ -1,4 +1,4 @@
-//! What the application stands on: the database, the clock, secrets, and the other programs that it calls. Each
+//! The platform of the application: the database, the clock, secrets, and clients of other programs. Each
 //! module takes what it needs, such as `&Database`, and knows neither routes nor jobs.
 
 pub mod blobs;

@@ -11,7 +11,7 @@ use catalogue::labels::Quota;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::UserId;
 
-/// Settings. The defaults are far above what a legitimate team needs.
+/// Settings. The defaults far exceed the needs of a legitimate team.
 #[derive(Clone, Copy, Debug)]
 pub struct QuotaSettings {
     /// Maximum number of organizations that one user may have created.

@@ -1,5 +1,5 @@
-//! Sampling of the database: one process per kind of sample, on one connection. When that is lost, nobody
-//! reports.
+//! Sampling of the database: one process per kind of sample, on one connection. When the lock is lost, no
+//! process reports.
 
 use std::time::Duration;
 

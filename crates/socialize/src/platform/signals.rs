@@ -205,8 +205,8 @@ impl Signals {
         self.publishing_endpoints_changed.happened(change, |attributes| actor.describe(attributes));
     }
 
-    /// Records that a permission changed, or a setting that protects approval. `describe` adds the
-    /// ids of what changed.
+    /// Records that a permission changed, or a setting that protects approval. `describe` adds the ids of the
+    /// changed objects.
     pub fn audited(&self, action: AuditAction, describe: impl FnOnce(&mut Attributes)) {
         self.audit_events.happened(action, describe);
     }

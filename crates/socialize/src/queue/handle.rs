@@ -1,4 +1,4 @@
-//! What working with the queue takes.
+//! Dependencies of code that uses the queue.
 
 use std::sync::Arc;
 

@@ -17,7 +17,7 @@ use crate::queue::handle::State;
 ///
 /// The payload contains only ids: the run looks up their rows, so the queue contains no customer's text.
 pub trait JobType: Serialize + DeserializeOwned + Send + Sync {
-    /// What its runs need.
+    /// State that its runs need.
     type State: State;
 
     const KIND: JobKind;

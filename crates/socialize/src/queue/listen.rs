@@ -1,8 +1,8 @@
 //! Notifications of new jobs. Nothing depends on them: without them a worker finds jobs by polling.
 //!
 //! Proxies and firewalls close idle connections, some without notice. So every iteration of the loop probes
-//! the connection by notifying itself, and replaces it at once if it was closed. That is no failure, because
-//! polling covers the gap.
+//! the connection by notifying itself, and replaces it at once if it was closed. That is not a failure,
+//! because polling covers the gap.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ pub const LEASE: Duration = Duration::from_secs(60);
 /// Runs a job of any kind.
 pub type Handler<S> = Arc<dyn Fn(S, Job) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
 
-/// Returns what a worker samples besides the queue.
+/// Returns the samplers of a worker besides the queue's.
 pub type Samples<S> = fn(&S, &WorkerSettings<S>) -> Vec<Box<dyn Sample>>;
 
 /// Settings of a worker whose jobs take the state `S`.

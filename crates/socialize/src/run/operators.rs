@@ -22,7 +22,7 @@ pub enum OperatorError {
     /// The address is unverified and might belong to somebody else.
     #[error("this user has not confirmed the e-mail address: open the link in the e-mail first")]
     NotVerified,
-    /// The user is no operator.
+    /// The user is not an operator.
     #[error("no operator has this e-mail address: `socialize operator list` shows all of them")]
     NoOperator,
     #[error(transparent)]

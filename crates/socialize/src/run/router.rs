@@ -109,7 +109,8 @@ pub(crate) fn services(app: App) -> Services<HttpServerService<Router>> {
     let headers_too_large = Router::new().fallback_service(refusal(any(headers_too_large)));
     let unreadable = Router::new().fallback_service(refusal(any(unreadable)));
 
-    // Trusting a proxy's addresses does not imply trusting its traces, which determine our ids and sampling.
+    // Trusting a proxy's addresses does not imply trusting its traces, which determine request ids and
+    // sampling.
     let trusted_peers = app.settings.trusted_trace_peers.clone();
     let settings = HttpServerSettings {
         trusted_peers,

@@ -299,7 +299,7 @@ pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => reduced(error),
-        // The other variants contain only our versions, never a customer's value.
+        // The other variants contain only schema versions, never a customer's value.
         error => anyhow::Error::from(error),
     })?;
     Ok(applied(&mut connection).await.saturating_sub(before))

@@ -1,4 +1,4 @@
-//! Permissions: every route of the API with every role, and what outsiders can learn.
+//! Permissions: every route of the API with every role, and with outsiders.
 
 use std::collections::BTreeSet;
 

@@ -51,7 +51,7 @@ async fn a_refused_or_failed_creation_is_not_counted() {
     assert_eq!((test.count(CREATED), rows(&test).await), (0, 0));
 }
 
-/// The trigger raises what Postgres raises when it cannot extend a file.
+/// The trigger raises the error of Postgres for a file that it cannot extend.
 #[tokio::test]
 async fn while_the_disk_of_postgres_is_full_writes_are_refused_for_now() {
     let test = TestApp::start().await;

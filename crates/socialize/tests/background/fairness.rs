@@ -45,7 +45,7 @@ impl Customer {
         test.scheduled_items(workspace, self.owner, items, test.app.clock.now()).await;
     }
 
-    /// Makes three items of each of so many new workspaces due for delivery.
+    /// Creates this many workspaces, each with three items due for delivery.
     async fn publishes_from(&self, test: &TestApp, workspaces: usize) {
         for _ in 0..workspaces {
             let workspace = self.workspace(test).await;

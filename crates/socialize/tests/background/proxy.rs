@@ -29,7 +29,7 @@ enum Treatment {
     Forward,
     /// Close them after this idle time.
     CloseIdle(Duration),
-    /// Forward nothing any more. An affected connection stays so.
+    /// Stop forwarding. An affected connection stays so.
     Swallow,
 }
 

@@ -91,7 +91,7 @@ impl Team {
         test.post(self.manager, &format!("{item}/schedule"), at).await.expect(200);
     }
 
-    /// Approves an item and publishes it at once, as a manager does.
+    /// Approves an item and publishes it at once, as a manager.
     pub(crate) async fn publishing(&self, test: &TestApp) -> String {
         let item = self.approved(test).await;
         assert_eq!(self.act(test, &item, "publish").await["status"], "scheduled");
@@ -106,7 +106,7 @@ impl Team {
         self.read(test, item).await["status"].as_str().expect("a status").to_owned()
     }
 
-    /// Sets the endpoint as a manager does, and returns the secret if it is new.
+    /// Sets the endpoint as a manager, and returns the secret if it is new.
     async fn set_endpoint(&self, test: &TestApp, url: &str) -> Option<String> {
         let path = format!("{}/publishing-endpoint", self.path());
         let set = test.call(Some(self.manager), Method::PUT, &path, json!({"url": url})).await;
@@ -157,7 +157,7 @@ fn ok(_: usize, _: &Received) -> Reaction {
     Reaction::status("200 OK")
 }
 
-/// The signature as receivers compute it, without our code.
+/// The signature, computed independently, like a receiver would.
 fn signature(secret: &str, received: &Received) -> String {
     let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("the prefix")).expect("base64");
     assert!((24..=64).contains(&key.len()));
@@ -216,7 +216,7 @@ async fn a_scheduled_item_is_delivered_at_its_time() {
     );
     assert_eq!((calls(&test, Some("200"), None), test.count("socialize.job.queue.dead")), (1, 0));
 
-    // No signal contains the customer's data, and the customer gets nothing of our traces.
+    // No signal contains the customer's data, and the customer does not get the trace context.
     let private = ["127.0.0.1", "a-secret-of-the-customer", "A private", &secret];
     let lines = nothing_reveals(&test, &private).await;
     assert!(!received.headers.contains_key("traceparent") && !received.headers.contains_key("tracestate"));

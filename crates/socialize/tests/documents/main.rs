@@ -1,5 +1,5 @@
-//! Checks that what is declared and documented exists: tests, commands and settings that documents name,
-//! statuses of the API document, and declarations that the product uses.
+//! Checks documents and declarations: named tests, commands and settings exist, documented statuses can
+//! occur, and declarations are used.
 
 mod module_graph;
 mod modules;

@@ -2,8 +2,8 @@
 //!
 //! - A file depends on the file that declares a name it uses. Re-exports are followed: `use super::X` depends on
 //!   the sibling from which `super` re-exports `X`, and not on `super`.
-//! - `mod x;` is no dependency, and neither is a re-export unless its file uses the name as well. So a `mod.rs`
-//!   may list its children and re-export their names.
+//! - `mod x;` is not a dependency. A re-export is one only if its file also uses the name. So a `mod.rs` may
+//!   list its children and re-export their names.
 //! - In a module, each child counts as one node together with everything below it, and the module's own file
 //!   counts as another. If no module has a cycle among these nodes, files have none either.
 

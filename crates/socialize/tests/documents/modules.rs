@@ -1,5 +1,4 @@
-//! Every part of a crate can be read without those that use it: no module takes part in a cycle, and the
-//! layers of the server are used only downwards.
+//! No module takes part in a cycle, and the layers of the server depend only on lower ones.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,13 +88,13 @@ fn a_cycle_is_found_however_it_is_written() {
     ] {
         assert_eq!(cycles(&[root, ("a", a), ("b", b)]), [], "{a} {b}");
     }
-    // A module may list its children, and re-export what its children use of each other.
+    // A module may list its children, and re-export names that they use of each other.
     let parent = ("a", "mod x; mod y; pub use self::x::X;");
     assert_eq!(cycles(&[root, parent, ("a::x", ""), ("a::y", "use super::X;")]), []);
     let caller = ("a", "mod x; mod y; pub use self::x::X; fn f() { y::f() } pub struct A;");
     let both = [root, caller, ("a::x", "use super::A;"), ("a::y", "use super::X;")];
     assert_eq!(cycles(&both), [cycle("a", &["(own file)", "x", "y"])]);
-    // A use through a re-export is a use of what is re-exported.
+    // A use through a re-export is a use of the original.
     let outside = ("b", "use crate::a::X;");
     let through = [root, parent, ("a::x", "use crate::b::B;"), ("a::y", ""), outside];
     assert_eq!(cycles(&through), [cycle("", &["a", "b"])]);

@@ -2,9 +2,9 @@
 //! its handler can produce.
 //!
 //! It follows calls through the sources, from the extractors and the handler to the codes of errors. A method
-//! is followed only if the route can hold a value of its type. This finds more than what can really happen,
-//! never less, so no documented status is rejected wrongly. The opposite mistake, a response that is not
-//! documented, fails in every test that receives one (`crates/test-support/src/contract.rs`).
+//! is followed only if the route can hold a value of its type. This overestimates the possible statuses, so
+//! no documented status is rejected wrongly. The opposite mistake, a response that is not documented, fails
+//! in every test that receives one (`crates/test-support/src/contract.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -60,7 +60,7 @@ fn names(tokens: &[String], name: &str) -> bool {
     tokens.iter().any(|token| token == name)
 }
 
-/// The functions by which `?` and `into` make an error of the API of another type, by that type.
+/// Conversions of other error types to API errors by `?` and `into`, by type.
 fn conversions(program: &Program) -> Vec<(&str, usize)> {
     let from = program.methods("Error", "from");
     let argument = |index: usize| types(&program.functions[index].signature).rfind(|name| *name != "Self");

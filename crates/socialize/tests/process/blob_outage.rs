@@ -1,4 +1,4 @@
-//! An outage of the blob store: what still works, what fails and how quickly, what the operator sees, and
+//! An outage of the blob store: working and failing requests, their latency, signals for the operator, and
 //! recovery without a restart.
 
 use std::net::TcpListener;

@@ -154,7 +154,7 @@ async fn a_hanging_collector_costs_bounded_memory_and_every_loss_is_counted() {
     let mut metrics = overwhelm(&process, VOLUME).await;
     assert_one_warning_per_signal(&process, "timeout");
 
-    // Once the collector responds, everything that was kept arrives, and nothing is counted twice or omitted.
+    // Once the collector responds, all kept items arrive, each counted exactly once.
     sink.answer_always(SinkAnswer::Accept);
     eventually("an account of every span", async || {
         metrics = process.metrics().await;

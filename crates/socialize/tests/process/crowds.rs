@@ -120,8 +120,8 @@ async fn send_and_never_read(address: SocketAddr, path: &str, user: &User) -> Tc
     stream
 }
 
-/// Sends requests over HTTP/2, one after the other, with a response window of one byte. Returns those that
-/// were started.
+/// Sends requests over HTTP/2, one after the other, with a response window of one byte. Returns the started
+/// ones.
 async fn send_with_a_closed_window(url: String, authorization: String) -> Vec<Response> {
     let client = Client::builder()
         .no_proxy()

@@ -293,7 +293,7 @@ async fn a_server_that_stops_or_crashes_is_waited_for() {
     }
     expect_loops_to_turn(&process).await;
     load.stop().await;
-    // Depends on what the server could still send.
+    // Depends on how much the server could still send.
     let ended = &["connection_refused", "connection_reset", "unavailable", "io", "database_other"][..];
     assert_lines_tell_it(&process, &[ended, ended]);
     process.stop().await;

@@ -131,7 +131,7 @@ async fn a_collector_that_is_absent_or_hangs_hardly_delays_the_start() {
     let without = start(None).await;
     for endpoint in [&absent, hanging.endpoint()] {
         let took = start(Some(endpoint)).await;
-        // The limit is a second, and another one allows for a busy machine.
+        // The limit is one second; a second more allows for a busy machine.
         assert!(took < without + Duration::from_secs(2), "{endpoint}: {took:?} instead of {without:?}");
     }
 }

@@ -105,8 +105,8 @@ async fn refuse_and_follow_up(refusal: Refusal, body: Sent) -> io::Result<bool> 
     assert_eq!(status, refusal.status, "{head}");
     let (mut writing, sent) = sending.await.expect("no panic");
     if head.contains("connection: close") {
-        // A server that announced the end need not read the whole body, but it must not reset: that can
-        // destroy the response.
+        // After `Connection: close`, the server need not read the whole body. It must not reset the
+        // connection, because the client could lose the response.
         let read = timeout(PATIENCE, reading.read(&mut [0; 16])).await.expect("the end in time")?;
         assert_eq!(read, 0, "nothing follows the last response");
         return Ok(false);

@@ -68,7 +68,8 @@ async fn migrate(url: &Url) -> (Option<i32>, String) {
     (ended.status.code(), format!("{}{}", ended.stdout, ended.stderr))
 }
 
-/// Starts `serve` on a database that is not suitable. Its standard error and its health say what `doctor` says.
+/// Starts `serve` on a database that is not suitable. Its standard error and its health contain the message
+/// of `doctor`.
 pub(crate) async fn serve_says_what_doctor_says(url: &str, check: &str, ready: u16) {
     // Before a process is there: behind a shared session its statements would disturb those of `doctor`.
     let found = finding(url, check).await;

@@ -86,7 +86,7 @@ impl Prometheus {
         Ok(rules)
     }
 
-    /// Number of series of each of our metrics, the largest first.
+    /// Number of series of each metric of Socialize, the largest first.
     pub(crate) async fn series_by_name(&self) -> Result<Vec<(String, u64)>, String> {
         let mut counted = BTreeMap::new();
         for series in self.instant(&format!("count by (__name__) ({OURS})")).await? {

@@ -36,7 +36,7 @@ const LOKI: &str = "http://loki:3100/otlp/v1/logs";
 const NAMESPACE: &str = "neighbours";
 const SERVICE: &str = "shop";
 
-/// The other service reports this many failed requests per second, and as much of everything else.
+/// The other service reports this many failed requests per second, and the same rate of all other events.
 const MANY: u64 = 1_000_000_000_000_000;
 
 /// Larger than any value of Socialize. A result above it includes the other service.

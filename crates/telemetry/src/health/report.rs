@@ -1,4 +1,4 @@
-//! Values in which health is reported.
+//! Values of health reports.
 
 use serde::Serialize;
 use signal::ClosedSet;

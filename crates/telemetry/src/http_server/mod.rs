@@ -64,8 +64,8 @@ pub struct HttpServer {
 
 /// Trusted peers and special responses of the HTTP service.
 pub struct HttpServerSettings {
-    /// Peers whose `traceparent` is continued. Others begin a new trace with a link to theirs: an
-    /// outsider must choose neither our ids nor our sampling.
+    /// Peers whose `traceparent` is continued. Others start a new trace with a link to theirs, because an
+    /// outsider must choose neither request ids nor sampling.
     pub trusted_peers: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-Proto` or `Forwarded` names the scheme of a request. The scheme of
     /// all others is `http`, because connections are not encrypted.
@@ -264,7 +264,7 @@ impl PendingRequest {
         let mut route = routes.position(request.uri().path())?;
         let mut method = routes.routes[route].position(request.method());
         if method.is_none() {
-            // A path without this method is no route of the request: its response is 405.
+            // A path that lacks the method is not the request's route: the response is 405.
             route = UNMATCHED_ROUTE;
             method = routes.routes[route].position(request.method());
         }

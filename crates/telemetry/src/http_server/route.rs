@@ -152,8 +152,7 @@ impl MethodOnRoute {
             SERVER_ERRORS.iter().map(|(status, error_type)| outcome(Some(*status), Some(*error_type))),
         );
         outcomes.extend(self.statuses.iter().map(|status| outcome(Some(*status), None)));
-        // An undocumented status is a defect of ours: it must be visible, but must not create a
-        // series.
+        // An undocumented status is a defect. It must be visible, but must not create a series.
         outcomes.push(OutcomeDescription {
             level: Level::Error,
             is_error: true,
@@ -232,7 +231,7 @@ impl Route {
         self.methods.iter().position(|known| known.method.as_ref() == Some(method))
     }
 
-    /// Returns the index of the entry that stands for all methods that the conventions do not know.
+    /// Returns the index of the entry for all methods that the conventions do not list.
     pub(super) fn other_methods(&self) -> usize {
         self.methods.len() - 1
     }

@@ -1,5 +1,4 @@
-//! Transport of a request: the scheme with which the client sent it, and the version of HTTP in
-//! which it arrived.
+//! Transport of a request: the scheme on the client's side, and the version of HTTP.
 
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, Version};

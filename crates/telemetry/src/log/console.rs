@@ -53,7 +53,7 @@ pub(super) struct ConsoleOutputs {
 struct Pending {
     lines: Vec<u8>,
     notices: Vec<u8>,
-    /// Number of buffers handed over so far, and how many of them have been processed.
+    /// Number of queued buffers so far, and how many of them have been processed.
     handed_over: u64,
     dealt_with: u64,
     is_stopping: bool,
@@ -162,7 +162,7 @@ impl Console {
         true
     }
 
-    /// Makes the thread exit after it has written what is queued.
+    /// Makes the thread exit after it has written the queue.
     pub(super) fn stop(&self) {
         self.shared.lock().is_stopping = true;
         self.shared.work.notify_one();

@@ -43,8 +43,7 @@ pub trait LogSource: Send + Sync {
 
 #[derive(Default)]
 struct FlushProgress {
-    /// The last flush request whose lines have all been taken from the source and written or handed
-    /// over.
+    /// The last flush request whose lines have all been taken from the source and written or queued.
     completed: Mutex<u64>,
     changed: Condvar,
 }
@@ -236,7 +235,7 @@ impl LogWriterHandle {
     }
 }
 
-/// Loss of one sink: the totals last seen, and what the operator has been told.
+/// Losses of one sink: the last known totals, and the totals already reported.
 #[derive(Clone, Copy, Default)]
 struct LossReport {
     seen: [u64; LogDropReason::ALL.len()],

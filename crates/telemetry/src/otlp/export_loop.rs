@@ -103,8 +103,8 @@ impl ExportLoop {
                 self.link.decide_first_collection();
             }
             let pause_ends = self.pause_ends();
-            // Empty the source even while a request is in flight. A slow collector then fills our
-            // bounded queue, which drops the oldest batches, instead of the application's buffers.
+            // Empty the source even while a request is in flight. A slow collector then fills this bounded
+            // queue, which drops the oldest batches, instead of the application's buffers.
             tokio::select! {
                 biased;
                 deadline = &mut shutdown_requested => break deadline.map_or_else(|_| Instant::now(), Instant::from_std),
@@ -163,8 +163,7 @@ impl ExportLoop {
         self.queue.begin_collection();
     }
 
-    /// Moves up to [`MOST_BATCHES_AT_ONCE`] batches into the queue and returns what the source has
-    /// left.
+    /// Moves up to [`MOST_BATCHES_AT_ONCE`] batches into the queue. Returns the rest in the source.
     fn collect_some(&mut self) -> More {
         for _ in 0..MOST_BATCHES_AT_ONCE {
             let taken = self.source.take(&mut self.body);

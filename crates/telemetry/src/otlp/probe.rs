@@ -16,7 +16,7 @@ use crate::otlp_encoding::metrics_request;
 use crate::record::{Operation, OperationDescription, OutcomeDescription, SpanKind};
 use crate::{Measurement, Resource, Telemetry, TelemetrySettings};
 
-/// Name of the event and the span, by which a probe is found in the collector's store.
+/// Name of the event and the span, for finding a probe in the store.
 const PROBE: &str = "telemetry.probe";
 
 /// Result of a probe.

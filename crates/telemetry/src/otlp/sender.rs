@@ -58,8 +58,7 @@ impl SignalSender {
     }
 }
 
-/// Sends what is pending and stops the senders, all at the same time and never later than the
-/// deadline.
+/// Sends pending items and stops the senders, concurrently and before the deadline.
 ///
 /// Items that could not be sent are counted as dropped by
 /// [`DropReason::Shutdown`](signal::builtin::DropReason::Shutdown). A sender whose collector is

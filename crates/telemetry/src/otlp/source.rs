@@ -9,11 +9,11 @@ pub trait BatchSource: Send + Sync + 'static {
     /// the first part.
     fn begin(&self) {}
 
-    /// Writes one complete encoded export request into `into`, which is empty, and returns what it
-    /// contains. The source may exchange the buffer.
+    /// Writes one complete encoded export request into `into`, which is empty, and returns the number of
+    /// items. The source may exchange the buffer.
     ///
-    /// A request should stay well below 4 MiB, the maximum that a collector accepts by default. If
-    /// something is left over, [`BatchItems::more`] makes the sender call again.
+    /// A request should stay well below 4 MiB, the maximum that a collector accepts by default. If items
+    /// remain, [`BatchItems::more`] makes the sender call again.
     fn take(&self, into: &mut Vec<u8>) -> BatchItems;
 }
 

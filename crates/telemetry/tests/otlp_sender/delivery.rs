@@ -1,4 +1,4 @@
-//! A working collector receives exactly what was handed over.
+//! A working collector receives exactly the queued items.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -149,7 +149,7 @@ async fn attributes_for_which_there_is_no_room_are_counted() {
         let kept = spans[0].attributes.iter().filter(|attribute| attribute.key.starts_with("k.")).count();
         assert_eq!(kept, 12);
 
-        // The scope is used again, and its count begins anew.
+        // The scope is reused, and its count starts at zero.
         let succeeds = async { ((), DatabaseOutcome::Ok, None) };
         queries.observe(Query::ReadRow, succeeds).await;
         assert_eq!(only_record(&telemetry).1.dropped_attributes_count, 0);

@@ -375,7 +375,7 @@ proptest! {
         prop_assert_eq!(points.len(), 1);
         let point = &points[0];
         prop_assert_eq!(point.sum, Some(record.nanoseconds as f64 / 1e9));
-        // What takes no time has no bucket that an exemplar could show.
+        // A duration of zero has no bucket for an exemplar.
         let shown = record.context.sampled && record.nanoseconds > 0;
         prop_assert_eq!(point.exemplars.len(), usize::from(shown));
         if let [exemplar] = &point.exemplars[..] {

@@ -337,7 +337,7 @@ fn scraped(snapshot: &Snapshot) -> Vec<ScrapedFamily> {
             match value {
                 Value::Integer(number) => vec![sample("", *number as f64)],
                 Value::Number(number) => vec![sample("", *number)],
-                // What counted nothing is left out.
+                // Series without counts are omitted.
                 Value::Distribution(distribution) if distribution.count() == 0 => Vec::new(),
                 Value::Distribution(distribution) => {
                     let bounds = description.bounds.iter().copied().chain([f64::INFINITY]);
@@ -464,7 +464,7 @@ fn normal(one: f64, other: f64) -> [f64; 2] {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20, ..ProptestConfig::default() })]
 
-    /// Encodes recordings as a process would send them, and computes quantiles from what was decoded.
+    /// Encodes recordings like a process, and computes quantiles from the decoded data.
     #[test]
     fn quantiles_are_right_within_a_twentieth(
         seeds in vec((f64::MIN_POSITIVE..1.0, 0.0..1.0), 2_000),
@@ -476,7 +476,7 @@ proptest! {
         let log_normal = |factor: f64| move |normal: f64| (median * factor * (spread * normal).exp() * 1e9) as u64;
         let numbers: Vec<f64> = seeds.iter().flat_map(|(one, other)| normal(*one, *other)).collect();
         let slow = (numbers.len() as f64 * slow_share) as usize;
-        // Requests that are usual, and as many of two kinds of which one is thirty times as slow.
+        // Ordinary requests, and as many requests of two kinds, one of which is thirty times slower.
         let usual: Vec<u64> = numbers.iter().copied().map(log_normal(1.0)).collect();
         let bimodal = numbers[..slow].iter().copied().map(log_normal(30.0));
         let bimodal: Vec<u64> = bimodal.chain(numbers[slow..].iter().copied().map(log_normal(1.0))).collect();

@@ -329,7 +329,7 @@ async fn the_scheme_is_that_of_the_client() {
     for (proxies, peer, header, scheme) in [
         (PROXIES, PROXY, Some("https"), "https"),
         (PROXIES, PROXY, Some("http"), "http"),
-        // The public URL says what the proxy does not.
+        // The public URL provides the scheme if the proxy does not.
         (PROXIES, PROXY, None, "https"),
         (PROXIES, PROXY, Some("gopher"), "https"),
         // Connections without a proxy are not encrypted, whatever the client says.

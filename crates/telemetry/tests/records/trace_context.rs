@@ -152,7 +152,7 @@ async fn the_state_of_anybody_else_is_dropped() {
     send(&telemetry, with_states(&["rojo=1"], "192.0.2.7:4567")).await;
     let recorded = Recorded::take(&telemetry);
     assert_eq!((&*recorded.span.trace_state, &*recorded.span.links[0].trace_state), ("", ""));
-    // Without a trace there is nothing that it could belong to.
+    // Without a trace, `tracestate` is ignored.
     let telemetry = Telemetry::new(all_signals());
     let mut request = from_peer(get_request("/items/7"), TRUSTED);
     request.headers_mut().insert("tracestate", "rojo=1".parse().expect("a header value"));

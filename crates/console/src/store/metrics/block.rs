@@ -36,7 +36,7 @@ impl Block {
         Self { first, ticks, ends: ends.into(), columns: bytes.into(), samples }
     }
 
-    /// Returns the block with its columns in other slots.
+    /// Returns the block with its columns assigned to new slots.
     pub(super) fn with_slots(&self, slot_of: &[Option<u32>]) -> Self {
         let slots = slot_of.iter().flatten().max().map_or(0, |slot| *slot as usize + 1);
         let mut columns: Vec<&[u8]> = vec![&[]; slots];

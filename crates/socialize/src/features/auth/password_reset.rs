@@ -47,8 +47,8 @@ async fn request_password_reset(
     let now = app.clock.now();
     let token = EmailTokenId::from(Uuid::now_v7());
 
-    // The job is always enqueued, so that timing does not reveal whether the account exists. Without a token
-    // nothing is sent.
+    // The job is always enqueued, so that timing does not reveal whether the account exists. Without a token,
+    // no e-mail is sent.
     let mut transaction = app.database.begin().await?;
     app.database
         .run(

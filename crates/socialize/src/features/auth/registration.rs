@@ -78,7 +78,7 @@ async fn register(
     let owner = insert_pending(&app, &mut transaction, &request, &registration).await?;
     let email = match owner {
         Some(user) if may_send => Email::AlreadyRegistered { user },
-        // Without a new row there is nothing to send.
+        // Without a new row, no e-mail is sent.
         _ => Email::VerifyEmail { token: registration.id },
     };
     email.enqueue(&app, &mut transaction).await?;
@@ -176,7 +176,7 @@ async fn resend_verification(
         )
         .await?;
     // The job is always enqueued, so that timing does not reveal whether a registration is pending. Without
-    // one nothing is sent.
+    // one, no e-mail is sent.
     let token = newest.unwrap_or_else(|| RegistrationId::from(Uuid::now_v7()));
     Email::VerifyEmail { token }.enqueue(&app, &mut transaction).await?;
     app.database.commit(transaction).await?;
@@ -213,7 +213,7 @@ async fn verify_email(
 
     let mut connection = app.database.acquire().await?;
     // Locks all registrations of the address first, in a fixed order: a concurrent request with another link
-    // waits and then finds none. An unconfirmed row of users was written by an older version and is no
+    // waits and then finds none. An unconfirmed row of `users` was written by an older version and is not an
     // account.
     let user: Option<UserId> = app
         .database

@@ -1,4 +1,4 @@
-//! The item as the API shows it, and what requests about its parts have in common.
+//! The item in the API, and the common parts of requests about it.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -38,7 +38,7 @@ pub struct ContentItemSummary {
     pub(crate) author_id: UserId,
     /// The author of the current revision.
     pub(crate) revision_author_id: UserId,
-    /// Time at which it is to be published, or was published.
+    /// Time of publication, scheduled or past.
     pub(crate) scheduled_at: Option<DateTime<Utc>>,
     pub(crate) published_at: Option<DateTime<Utc>>,
     /// Reason why its delivery was given up, while its status is `publish_failed`.

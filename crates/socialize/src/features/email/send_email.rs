@@ -70,7 +70,7 @@ async fn send(app: &App, job: &Job, email: Email) -> Result<(), JobError> {
     delivered.map_err(|failure| job_error(failure, attempt, max_attempts))
 }
 
-/// Returns what the queue does with the job after this attempt.
+/// Returns the queue's next action for the job after this attempt.
 fn job_error(failure: Undelivered, attempt: i32, max_attempts: i32) -> JobError {
     match (failure.fault, failure.prospect) {
         (Fault::Recipient, Prospect::Never) => JobError::Reject(failure.error_type),

@@ -165,9 +165,9 @@ struct AccountDeletion {
 /// Delete one's own account permanently
 ///
 /// Deletes everything that names the caller: address, name, password, sessions, and invites to the address.
-/// What they wrote stays with its organizations, without a name. Organizations without any other member are
-/// deleted. The only owner of an organization with other members must first make one of them an owner, or
-/// delete the organization.
+/// Their posts and comments stay with the organizations, without a name. Organizations without any other
+/// member are deleted. The only owner of an organization with other members must first make one of them an
+/// owner, or delete the organization.
 #[utoipa::path(
     delete, path = "/v1/me", tag = "me",
     request_body = AccountDeletion,

@@ -185,7 +185,7 @@ async fn remove_organization_member(
     }
     let mut transaction = app.database.begin().await?;
     // Otherwise an old link, or one sent to another address of theirs, would let them back in. Before the
-    // members are locked, because accepting an invite locks in this order, too.
+    // members are locked, the same order as in accepting an invite.
     app.database
         .run(
             DatabaseOperation::RevokeWorkspaceInvite,

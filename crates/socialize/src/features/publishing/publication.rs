@@ -70,7 +70,7 @@ impl Publication {
     /// own, so a slow endpoint delays only its own deliveries.
     pub async fn enqueue(self, app: &App, transaction: &mut Transaction) -> database::Result<()> {
         let job = NewJob {
-            // If it is already due by our clock, it must not wait for the database's clock.
+            // If it is due by this machine's clock, it must not wait for the database's clock.
             run_at: Some(self.scheduled_at).filter(|at| *at > app.clock.now()),
             owner: JobOwner::Workspace(self.workspace),
             deduplication_key: Some(format!(

@@ -499,7 +499,7 @@ async fn check_limits(
 /// Revokes the pending invites of a member who loses the right to invite by one of their roles: into one
 /// workspace, or into all workspaces of the organization. Invites that the other role still allows stay.
 ///
-/// Call it before the members are locked, because accepting an invite locks in this order, too.
+/// Call it before the members are locked, the same order as in accepting an invite.
 pub(crate) async fn revoke_invites_of(
     app: &App,
     transaction: &mut Transaction,

@@ -92,7 +92,7 @@ async fn add_workspace_member(
     if let Some(earlier) = request.begin(&app, &mut transaction, caller.user_id).await? {
         return Ok(earlier);
     }
-    // First, because accepting an invite locks in this order, too.
+    // First, the same order of locks as in accepting an invite.
     app.database
         .run(
             DatabaseOperation::RevokeWorkspaceInvite,

@@ -41,7 +41,7 @@ pub enum Error {
     /// customer's value.
     Failed {
         error_type: ErrorType,
-        /// Source location at which the error entered our code.
+        /// Source location of Socialize that received the error.
         location: &'static Location<'static>,
     },
     /// The client disconnected before its body was complete. The response is for clients that only closed
@@ -268,7 +268,7 @@ impl IntoResponse for Error {
             Self::Abandoned => {
                 let trace_id = telemetry::current::context().map(|context| context.trace_id);
                 let mut response = respond(code, INCOMPLETE_BODY.into(), None, trace_id);
-                // A client that disconnects is no error of the API and is not counted.
+                // A client that disconnects is not an error of the API and is not counted.
                 response.extensions_mut().remove::<AnsweredCode>();
                 response.extensions_mut().insert(Abandoned);
                 return response;

@@ -1,9 +1,9 @@
-//! Entity tags as we write them, and as they come back through a proxy.
+//! Entity tags in responses, and in requests that passed through a proxy.
 //!
 //! A proxy that compresses a response sends different bytes, so it has to change the tag. nginx, Varnish,
 //! Envoy and most CDNs make it weak (`W/"7"`). Apache, Caddy and Jetty append the coding (`"7-gzip"`,
-//! `"7;gzip"`, `"7--br"`). Clients return the changed tag, and most proxies forward it unchanged. Our tags
-//! identify a version or a content, never an encoding, so all of these forms identify the same thing.
+//! `"7;gzip"`, `"7--br"`). Clients return the changed tag, and most proxies forward it unchanged. Tags here
+//! identify a version or a content, never an encoding, so all of these forms identify the same object.
 //! `headers::IfMatch` compares strongly and in full, as the standard has it, and would refuse each of them.
 
 /// Codings of <https://www.iana.org/assignments/http-parameters> that proxies compress with.
@@ -33,8 +33,8 @@ impl EntityTags {
     /// it is malformed.
     ///
     /// Weak tags match like strong ones. The standard forbids that for `If-Match` because a weak tag can
-    /// stand for several contents. Ours never do: only proxies make them weak, and the number in the tag
-    /// still identifies one version.
+    /// identify several contents. Ours never do: only proxies make them weak, and the number in the tag still
+    /// identifies one version.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return Some(Self::Any);
@@ -61,7 +61,7 @@ impl EntityTags {
         (!tags.is_empty()).then_some(Self::Tags(tags))
     }
 
-    /// Returns whether one of the tags matches this `ETag`, which is one of ours and in quotes.
+    /// Returns whether one of the tags matches this `ETag`, in the quoted form of responses.
     pub fn name(&self, etag: &str) -> bool {
         match self {
             Self::Any => true,

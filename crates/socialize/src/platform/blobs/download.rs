@@ -48,8 +48,9 @@ impl Blobs {
 }
 
 impl FoundBlob {
-    /// Returns the content as a body. If the content is not what was stored, the body is aborted before its
-    /// end, so no client takes it for complete. A `checksum` can be verified only if the whole blob is read.
+    /// Returns the content as a body. If the content differs from the stored one, the body is aborted before
+    /// its end, so that no client considers it complete. A `checksum` can be verified only if the whole blob
+    /// is read.
     pub fn into_body(self, checksum: Option<[u8; 32]>) -> Body {
         let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
         let request = telemetry::current::context();
@@ -94,7 +95,7 @@ impl FoundBlob {
             hash.update(&piece);
             let length = piece.len() as u64;
             missing = missing.checked_sub(length).ok_or(BlobError(ErrorType::InvalidData))?;
-            // The last piece is sent only if everything before it was right.
+            // The last chunk is sent only if all earlier ones were correct.
             let is_wrong =
                 missing == 0 && checksum.is_some_and(|checksum| hash.clone().finalize()[..] != checksum);
             if is_wrong {

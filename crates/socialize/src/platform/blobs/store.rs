@@ -225,7 +225,7 @@ fn s3(settings: &S3Settings, timeouts: BlobTimeouts) -> object_store::Result<Ama
     builder.build()
 }
 
-/// Builds the HTTP client with our timeouts. The platform's trust store verifies certificates.
+/// Builds the HTTP client with the configured timeouts. The platform's trust store verifies certificates.
 #[derive(Debug)]
 struct Connector {
     timeouts: BlobTimeouts,

@@ -1,4 +1,4 @@
-//! Reduces errors of the object store library to what may be recorded.
+//! Reduces errors of the object store library to recordable types.
 
 use std::error::Error as StdError;
 use std::io;

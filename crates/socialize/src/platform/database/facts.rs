@@ -30,11 +30,11 @@ pub(crate) struct Facts {
     schema: Option<String>,
     /// True if the role may create tables in that schema.
     creates_tables: bool,
-    /// A table of ours with another owner, quoted.
+    /// A table of Socialize with another owner, quoted.
     foreign_table: Option<String>,
-    /// A table of ours whose rows the role may not read, quoted.
+    /// A table of Socialize whose rows the role may not read, quoted.
     unreadable_table: Option<String>,
-    /// A table of ours whose rows the role may not read or write, quoted.
+    /// A table of Socialize whose rows the role may not read or write, quoted.
     forbidden_table: Option<String>,
 }
 
@@ -133,8 +133,8 @@ fn shared() -> Finding {
 }
 
 impl Facts {
-    /// Returns what `serve` and `work` lack. Only what they cannot do without is a failure: without writes users
-    /// can still read, and a right that is missing on one table fails few requests or none.
+    /// Returns the unmet requirements of `serve` and `work`. Only indispensable requirements are failures:
+    /// without writes users can still read, and a missing right on one table fails few requests or none.
     pub(crate) fn missing(&self) -> Vec<Finding> {
         let cannot_read = self.schema.is_none() || self.unreadable_table.is_some();
         let role = if cannot_read { self.role() } else { self.role().softened() };

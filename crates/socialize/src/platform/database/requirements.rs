@@ -1,7 +1,7 @@
 //! Requirements on the database, checked by `serve` and `work` until they are met.
 //!
-//! A process on a database that is not suitable does not become ready, and prints what `socialize doctor` would.
-//! A process that was ready stays so: what fails later has signals of its own.
+//! A process on an unsuitable database does not become ready, and prints the same as `socialize doctor`. A
+//! process that was ready stays ready, because later failures have their own signals.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +40,7 @@ impl Requirements {
         self.lock().are_met
     }
 
-    /// Returns what is missing, as `doctor` reports it.
+    /// Returns the missing requirements, in the words of `doctor`.
     pub(crate) fn missing(&self) -> Vec<Finding> {
         self.lock().findings.clone()
     }
@@ -69,7 +69,7 @@ impl Requirements {
         Ok(Some(session))
     }
 
-    /// Announces what is news.
+    /// Announces changes.
     fn keep(&self, missing: Vec<Finding>) {
         let mut known = self.lock();
         let news: Vec<Finding> =
@@ -91,7 +91,7 @@ impl Requirements {
 /// Prints cause and remedy for the operator who starts the process. Log lines contain no prose, so they cannot
 /// say it.
 pub(crate) fn announce(finding: Finding) {
-    // On a thread of its own, because whoever reads standard error may be stuck.
+    // On a separate thread, because a write to standard error may block.
     tokio::task::spawn_blocking(move || {
         let _ = writeln!(std::io::stderr(), "{}: {}", finding.check(), finding.sentence());
     });

@@ -1,5 +1,5 @@
-//! Gauges of the domain: the number of things in each state, read from the database. The code that
-//! changes the things never counts them.
+//! Gauges of the domain: the number of objects in each state, read from the database. The code that changes
+//! the objects never counts them.
 //!
 //! `migrations/0007_gauges.sql` explains how the counts by status are kept. One process samples
 //! them (see [`queue`](crate::queue)). A process that stops sampling stops reporting.

@@ -1,5 +1,5 @@
-//! Samples of the gauges. The cost of a sample depends on the number of live things, and not on the
-//! size of the tables.
+//! Samples of the gauges. The cost of a sample depends on the number of live objects, and not on the size of
+//! the tables.
 
 use std::time::Duration;
 

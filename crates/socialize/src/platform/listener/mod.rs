@@ -41,8 +41,8 @@ use crate::platform::listener::unsent::{COUNTED_FROM, Held, UnsentResponses};
 /// Maximum time for the headers of the first request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum time between two requests, until the headers of the next one are complete. Longer than proxies
-/// keep idle connections (nginx one minute, Caddy two), so that they close first: a request sent at the
-/// moment at which the server closes is lost, and only a `GET` is retried.
+/// keep idle connections (nginx one minute, Caddy two), so that they close first. A request that is sent
+/// while the server closes is lost, and proxies retry only `GET`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Interval of the idle check for protocols without one of their own.
 const IDLE_CHECK: Duration = Duration::from_secs(30);
@@ -98,8 +98,8 @@ impl<S> Answering for S where
 /// Stages of shutdown; each begins when its sender is dropped.
 #[derive(Clone)]
 pub(crate) struct End {
-    /// Connections are still accepted, but each for one request only: a client that keeps one open could send
-    /// its next request at the moment at which it closes.
+    /// Connections are still accepted, but for one request each, because a client could send its next request
+    /// while the connection closes.
     pub(crate) announced: watch::Receiver<()>,
     /// No connection is accepted any more.
     pub(crate) closed: watch::Receiver<()>,
@@ -125,12 +125,11 @@ pub(crate) struct Shares {
     unsent: Option<(UnsentResponses, Overloaded)>,
 }
 
-/// Creates the response that replaces one for which there is no memory, with the request id that is already
-/// assigned.
+/// Creates the response that replaces one for lack of memory, with the request id already assigned.
 pub(crate) type Overloaded = fn(Option<HeaderValue>) -> Response;
 
 impl Shares {
-    /// For users. Networks of `trusted` proxies stand for many clients.
+    /// For users. A network of `trusted` proxies represents many clients.
     pub(crate) fn limited(limits: ConnectionLimits, trusted: &[IpNet], overloaded: Overloaded) -> Self {
         let places = Places::new(limits, trusted.to_vec());
         Self { places, unsent: Some((UnsentResponses::default(), overloaded)) }

@@ -2,8 +2,8 @@
 //!
 //! Each connection takes a file descriptor, and the process needs some for the operations listener, the
 //! database, files and outbound calls. So there are fewer places than descriptors. If all are taken, a new
-//! connection replaces the one that has been idle longest, of the network that has most. A client that opens
-//! a thousand connections thus closes its own.
+//! connection replaces the longest-idle connection of the network with the most. A client that opens a
+//! thousand connections thus closes its own.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

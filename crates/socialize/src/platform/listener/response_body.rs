@@ -14,7 +14,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::places::InProgress;
 use super::unsent::Held;
 
-/// Largest piece of a body that a connection takes at once. HTTP/2 holds a piece for each of its streams.
+/// Maximum size of a chunk that a connection takes. HTTP/2 holds a piece for each of its streams.
 const PIECE_OF_HTTP_1: usize = 32 << 10;
 const PIECE_OF_HTTP_2: usize = 8 << 10;
 

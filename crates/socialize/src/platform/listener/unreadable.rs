@@ -178,7 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RefusingStream<S> {
 }
 
 /// Returns the reason if `bytes` is an error response of hyper: one of its statuses, without the request id
-/// of our responses.
+/// that other responses have.
 fn refusal_of_hyper(bytes: &[u8]) -> Option<Unreadable> {
     let rest = bytes.strip_prefix(b"HTTP/1.")?.get(1..)?.strip_prefix(b" ")?;
     let reason = match StatusCode::from_bytes(rest.get(..3)?).ok()? {

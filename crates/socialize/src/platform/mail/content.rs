@@ -8,9 +8,8 @@ use telemetry::{ClosedSet, ErrorType};
 
 use crate::platform::text::can_be_shown;
 
-/// The content of an e-mail: an opening paragraph, optional quotations, one link, and a closing
-/// paragraph. Other people's text appears only in quotations, each after a label of ours that says
-/// what it is.
+/// The content of an e-mail: an opening paragraph, optional quotations, one link, and a closing paragraph.
+/// Other people's text appears only in quotations, each after a label that describes it.
 pub struct Content {
     /// Never contains a customer's text, because it becomes a header.
     pub subject: &'static str,
@@ -62,8 +61,8 @@ struct HtmlTemplate<'a> {
 }
 
 impl Content {
-    /// Asks a new user to confirm the address. It does not contain the name: otherwise anybody
-    /// could register a foreign address and make us send arbitrary text to it.
+    /// Asks a new user to confirm the address. It does not contain the name: otherwise anybody could register
+    /// a foreign address and have arbitrary text sent to it.
     pub fn verify_email(link: String) -> Self {
         Self {
             subject: "Please confirm your e-mail address",

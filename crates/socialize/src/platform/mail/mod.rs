@@ -73,7 +73,7 @@ impl Mail {
     /// Makes one attempt to deliver an e-mail.
     ///
     /// # Errors
-    /// Returns whose fault the failure is, and what further attempts can achieve.
+    /// Returns the party at fault, and whether further attempts can succeed.
     pub async fn deliver(&self, letter: &Letter) -> Result<(), Undelivered> {
         let delivery = async {
             match self.hand_over(letter).await {

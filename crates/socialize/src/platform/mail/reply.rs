@@ -1,11 +1,10 @@
 //! Interpretation of a mail server's reply: whose fault a failure is, and whether a retry makes
 //! sense.
 //!
-//! A code alone does not tell. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it
-//! means that an account may not send, and with the enhanced code 5.4.5 that a quota of ours is
-//! used up. So a reply is judged by its stage, its code (RFC 5321) and its enhanced code (RFC
-//! 3463), and by the habits of providers where they deviate. The table in `replies.md` is the
-//! specification: the test reads it.
+//! A code alone does not tell. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it means that the
+//! account may not send, and with the enhanced code 5.4.5 that the account's quota is used up. So a reply is
+//! judged by its stage, its code (RFC 5321) and its enhanced code (RFC 3463), and by the habits of providers
+//! where they deviate. The table in `replies.md` is the specification: the test reads it.
 
 use catalogue::labels::SmtpStage;
 use telemetry::ErrorType;
@@ -62,17 +61,17 @@ pub(super) fn judge(stage: SmtpStage, reply: Reply) -> Undelivered {
 
 type Verdict = (Fault, Prospect, ErrorType);
 
-/// A temporary failure on our side.
+/// A temporary failure of the sender.
 fn passing(error_type: ErrorType) -> Verdict {
     (Fault::Ours, Prospect::Passing, error_type)
 }
 
-/// A failure on our side that does not end without a change.
+/// A failure of the sender that persists until something is changed.
 fn needs_change(error_type: ErrorType) -> Verdict {
     (Fault::Ours, Prospect::NeedsChange, error_type)
 }
 
-/// A failure on our side, temporary or not by the class of the code.
+/// A failure of the sender, temporary or permanent by the class of the code.
 fn ours(reply: Reply, error_type: ErrorType) -> Verdict {
     if is_permanent(reply) { needs_change(error_type) } else { passing(error_type) }
 }
@@ -89,7 +88,7 @@ fn is_permanent(reply: Reply) -> bool {
 
 fn by_code(stage: SmtpStage, reply: Reply) -> Verdict {
     match reply.code {
-        // The server is about to close the connection: it is busy, or we send too much.
+        // The server is about to close the connection: it is busy, or it receives too much.
         421 => passing(match reply.enhanced {
             Some(EnhancedCode { subject: 7, .. } | EnhancedCode { subject: 4, detail: 5 }) => {
                 ErrorType::RateLimited
@@ -173,7 +172,7 @@ mod tests {
 
     const REPLIES: &str = include_str!("replies.md");
 
-    /// Returns the rows of the table: stage, reply, whose fault it is, what becomes of the e-mail,
+    /// Returns the rows of the table: stage, reply, party at fault, consequence for the e-mail,
     /// `error.cause`.
     fn rows() -> Vec<[&'static str; 5]> {
         let (_, table) = REPLIES.split_once("| stage | reply |").expect("the table of replies");

@@ -194,8 +194,8 @@ impl Smtp {
         self.condition.send_replace(Condition::Trouble(error_type));
     }
 
-    /// Opens a connection. Every failure here concerns the server or our settings and not an
-    /// e-mail, even if the server calls it permanent.
+    /// Opens a connection. Every failure here concerns the server or the settings and not an e-mail, even if
+    /// the server calls it permanent.
     async fn open(&self) -> Result<AsyncSmtpConnection, Undelivered> {
         let trouble_at_start = |error_type| Undelivered::trouble(error_type, SmtpStage::Connect);
         let addresses: Vec<_> = tokio::net::lookup_host((self.host.as_str(), self.port))
@@ -222,7 +222,7 @@ impl Smtp {
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
             connection.auth(&mechanisms, credentials).await.map_err(|error| {
                 match failure(SmtpStage::Authenticate, &error) {
-                    // The server offers no authentication mechanism that we support.
+                    // The server offers no supported authentication mechanism.
                     failure @ Undelivered { error_type: ErrorType::Internal, .. } => Undelivered {
                         prospect: Prospect::NeedsChange,
                         error_type: ErrorType::AuthenticationFailed,
@@ -247,8 +247,8 @@ async fn transmit(
     let mut parameters = Vec::new();
     if !envelope.to().iter().chain(envelope.from()).all(is_ascii) {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            // The recipient's address is not ASCII and this server does not support that. If our
-            // own address is not, the setting is wrong.
+            // The recipient's address is not ASCII and this server does not support that. If the sender's
+            // address is not valid, the setting is wrong.
             let fault = if envelope.from().is_none_or(is_ascii) { Fault::Recipient } else { Fault::Ours };
             return Err(Undelivered::new(fault, Prospect::Never, ErrorType::Rejected));
         }

@@ -1,4 +1,4 @@
-//! Failures of e-mail delivery: whose fault each is, and what follows.
+//! Failures of e-mail delivery, with the party at fault and the consequence.
 
 use catalogue::keys;
 use catalogue::labels::{EmailOutcome, EmailResult, SmtpStage};
@@ -13,7 +13,7 @@ const GREYLISTED_AT_ATTEMPT: i32 = 6;
 /// The side that caused a failure to deliver an e-mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The sender: our settings, our account, our message, the mail server or the network to it.
+    /// The sender: the settings, the account, the message, the mail server or the network to it.
     Ours,
     /// The recipient: the address, the mailbox or the server behind it.
     Recipient,

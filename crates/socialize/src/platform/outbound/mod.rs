@@ -225,7 +225,7 @@ impl Outbound {
             Ok(response) => {
                 let (status, retry_after) = (response.status(), retry_after(response.headers()));
                 let error_type = call.answered(status.as_u16());
-                // The status is decisive; the rest of the response changes nothing.
+                // Only the status matters; the rest of the response is ignored.
                 let _ = timeout(self.inner.timeouts.body, discard(response)).await;
                 Ok(Answer { status, error_type, retry_after })
             }

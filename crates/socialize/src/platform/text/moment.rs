@@ -157,7 +157,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Every RFC 3339 notation denotes the computed instant, and our own notation is parsed as the same
+        /// Every RFC 3339 notation denotes the computed instant, and the formatted text is parsed as the same
         /// instant.
         #[test]
         fn every_form_is_one_instant(

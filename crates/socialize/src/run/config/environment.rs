@@ -6,7 +6,7 @@ use super::check::Mistakes;
 /// contain anything and are left out if they are not.
 ///
 /// # Errors
-/// Returns an error if one of our own variables is not UTF-8.
+/// Returns an error if a variable of Socialize is not UTF-8.
 pub fn environment() -> Result<Vec<(String, String)>, Mistakes> {
     let mut mistakes = Mistakes::default();
     let mut variables = Vec::new();

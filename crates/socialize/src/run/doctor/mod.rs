@@ -26,7 +26,7 @@ const EXIT_MISTAKE: u8 = 2;
 /// Checks everything and prints one line for each check as soon as it is done.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// Fails if standard output cannot be written.
 pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) -> anyhow::Result<ExitCode> {
     let (settings, send_to) = match checked(arguments, variables) {
         Ok(checked) => checked,

@@ -37,7 +37,7 @@ async fn check_signal(check: &'static str, signal: Signal, settings: Option<&Sig
     }
 }
 
-/// Returns what the collector does, and what to do about it.
+/// Returns the state of the collector, with a remedy.
 fn explain(
     failure: ExportFailure,
     status: Option<u16>,

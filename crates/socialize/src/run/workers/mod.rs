@@ -55,7 +55,7 @@ pub fn policy(kind: JobKind) -> JobPolicy {
     entry(kind).policy
 }
 
-/// Returns what enqueues a job of this kind, if it is periodic.
+/// Returns the function that enqueues a job of this kind, if it is periodic.
 fn enqueue_periodic(kind: JobKind) -> Option<EnqueuePeriodic> {
     entry(kind).enqueue_periodic
 }

@@ -15,7 +15,7 @@ use crate::queue::WorkerSettings;
 /// Maximum delay after a failed comparison of gauges. It reads every row, so it must not be retried often.
 const LONGEST_PAUSE_OF_COMPARISONS: Duration = Duration::from_secs(300);
 
-/// Returns what a worker samples besides the queue.
+/// Returns the samplers of a worker besides the queue's.
 pub fn samples(app: &App, settings: &WorkerSettings<App>) -> Vec<Box<dyn Sample>> {
     vec![
         Box::new(Gauges { app: app.clone(), every: settings.gauge_interval }),

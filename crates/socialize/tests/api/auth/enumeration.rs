@@ -191,7 +191,7 @@ async fn no_sequence_of_requests_tells_the_states_of_an_address_apart() {
     assert_eq!(compared, sequences.len() * (STATES.len() - 1));
 }
 
-/// The same after so many failures that log-ins from unknown networks are held off.
+/// The same after enough failures to block log-ins from unknown networks.
 #[tokio::test]
 async fn an_account_under_attack_looks_like_any_other_address() {
     let test = TestApp::start().await;

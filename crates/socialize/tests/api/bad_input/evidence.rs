@@ -22,7 +22,7 @@ impl<'a> Evidence<'a> {
         Self { test, tables: tables(test).await }
     }
 
-    /// Returns what the request changed or revealed although it got this error.
+    /// Returns changes and leaks of a request that got this error.
     pub(crate) async fn traces(&self, answer: &Answer) -> Vec<String> {
         let mut traces = Vec::new();
         for (table, rows) in tables(self.test).await {

@@ -57,7 +57,7 @@ impl Alerts {
     /// Alerts that fire now, without the watchdog.
     ///
     /// # Panics
-    /// If that has been unknown for long, because silence would prove nothing.
+    /// Fails if that has been unknown for long, because silence would prove nothing.
     pub(super) fn firing(&self) -> BTreeSet<String> {
         let seen = self.lock();
         assert!(seen.asked.elapsed() < crate::programs::PATIENCE, "Prometheus does not say what fires");

@@ -119,7 +119,7 @@ fn ask_second_api(world: &World) -> JoinHandle<()> {
     })
 }
 
-/// Something that speaks OTLP and keeps nothing. Returns where spans go to.
+/// An OTLP receiver that discards everything. Returns where spans go to.
 async fn accept_and_forget() -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");

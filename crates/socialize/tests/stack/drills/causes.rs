@@ -657,7 +657,7 @@ pub(super) async fn execute(world: &World, statement: &'static str) {
     sqlx::query(statement).execute(&mut connection).await.expect("a statement");
 }
 
-/// Keeps the table locked for so many seconds at a time, until the task is aborted.
+/// Keeps the table locked for this many seconds at a time, until the task is aborted.
 async fn lock_users(world: &World, seconds: &str) -> JoinHandle<()> {
     let mut connection = connect(world).await;
     let seconds: f64 = seconds.parse().expect("a number");

@@ -36,7 +36,8 @@ const ONLY: &str = "SOCIALIZE_DRILLS_ONLY";
 /// most drills take.
 const UNDISTURBED: Duration = Duration::from_mins(30);
 
-/// Time after a restart in which no alert may fire: longer than any alert needs that it could cause.
+/// Time after a restart in which no alert may fire: longer than the pending period of any alert that a
+/// restart could cause.
 const AFTER_RESTART: Duration = Duration::from_mins(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -177,7 +178,7 @@ impl Drills {
         self.world.alerts.firing()
     }
 
-    /// Waits until nothing but lasting alerts fires, or reports what does.
+    /// Waits until only lasting alerts fire, or reports the others.
     async fn quiet(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.world.alerts.firing().iter().any(|one| !lasts(one)) || !self.world.alerts.is_watched() {

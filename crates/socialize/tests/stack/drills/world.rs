@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Generates the history that Prometheus would have recorded so long ago, including the longest window
+    /// Generates the history that Prometheus would have recorded that long ago, including the longest window
     /// that looks back that far, and restarts Prometheus to load it.
     pub(super) async fn remember(&mut self, recording: &Recording<Total>, ago: Duration, value: f64) {
         self.prometheus_program.stop();

@@ -550,7 +550,7 @@ impl<'a> Walk<'a> {
         is("integer").then(|| json!(1))
     }
 
-    /// Resolves a reference; of alternatives, the one that is not null.
+    /// Resolves a reference; of alternatives, takes the non-null one.
     fn resolve<'s>(&'s self, schema: &'s Value) -> &'s Value {
         if let Some(reference) = schema["$ref"].as_str() {
             let found = self.document.pointer(reference.trim_start_matches('#'));

@@ -1,6 +1,6 @@
 //! Parses the few relevant fields of a collector's response from protobuf.
 //!
-//! Text in a response is never read: it comes from outside and may quote what was sent.
+//! Text in a response is never read: it comes from outside and may quote the request.
 
 use std::time::Duration;
 
@@ -17,8 +17,7 @@ pub(super) fn rejected_items(message: &[u8]) -> u64 {
 
 /// Returns whether the bytes can be a response of the protocol. Texts and pages are not.
 ///
-/// Later versions may add fields, but not many: what looks like a field with a higher number is a
-/// letter.
+/// Later versions may add a few fields. A higher field number means that the bytes are text.
 pub(super) fn is_response(message: &[u8]) -> bool {
     const HIGHEST_FIELD: u64 = 7;
     let mut fields = Fields(message);

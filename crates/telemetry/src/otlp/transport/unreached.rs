@@ -8,7 +8,7 @@ use std::iter;
 
 use crate::otlp::ExportFailure;
 
-/// The error of our resolvers, by which a failed name is recognized.
+/// The error of the resolvers here, which identifies a failed name.
 #[derive(Debug, thiserror::Error)]
 #[error("the name of the collector could not be resolved")]
 pub(super) struct NameNotResolved;

@@ -1,4 +1,4 @@
-//! Every field that the protocol defines for spans and metric points, with what is sent in it.
+//! Every field that the protocol defines for spans and metric points, with its sent values.
 //! `docs/proof/otlp.md` is rendered from this table.
 
 mod conventions;

@@ -23,7 +23,7 @@ use otlp_sink::conventions;
 use super::table::rows;
 use crate::support::{FLAG_IS_REMOTE, FLAG_REMOTE_IS_KNOWN, FLAG_SAMPLED};
 
-/// For each field, the number of messages in which it was set and in which it was not.
+/// Number of messages with and without each field.
 #[derive(Default)]
 pub(super) struct Seen(pub(super) BTreeMap<(&'static str, &'static str), (usize, usize)>);
 
