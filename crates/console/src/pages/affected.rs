@@ -8,12 +8,13 @@ use axum::response::Response;
 use axum::routing::get;
 use signal::{ClosedSet, Level};
 
+use super::choices::add_environment;
 use super::layout::Layout;
 use super::logs::LogFilter;
 use super::nothing::{self, Nothing};
 use super::problem::Problem;
 use super::view::View;
-use super::{answer, words};
+use super::{answer, environment, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Groups, Search};
 
@@ -74,6 +75,7 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     let range = view.range_or("1h");
     let mut search = Search::new(range.from * 1000, range.until * 1000 + 1000);
     search.conditions = filter.conditions();
+    search.conditions.extend(environment::of_lines(console, view));
     let (who, what, oldest) = {
         let lines = read(console.lines());
         let groups = |field: &str| lines.groups(&search, field, MOST);
@@ -94,6 +96,7 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
         tables.push(table(heading, field, groups, &link, String::new()));
     }
     let layout = Layout::new("Who is affected", view, console).with_range(view, range);
+    let layout = add_environment(layout, console, view);
     Ok(Affected {
         layout,
         sentence: sentence(total, &who, &condition, &range.text()),

@@ -44,6 +44,8 @@ pub struct Choice {
     pub label: &'static str,
     /// Label of the option for all values.
     pub all: &'static str,
+    /// Value of "all values" in the address.
+    pub all_value: &'static str,
     /// Values, and whether each is chosen.
     pub values: Vec<(String, bool)>,
 }

@@ -7,8 +7,9 @@ use axum::response::Response;
 use axum::routing::get;
 
 use super::answer::answer;
+use super::choices::{add_choices, chosen};
 use super::dashboard_list::named;
-use super::dashboards::{BandView, Screen, add_choices, bands, chosen};
+use super::dashboards::{BandView, Screen, bands};
 use super::health::{FiringAlert, Verdict, firing, verdict};
 use super::layout::Layout;
 use super::problem::Problem;

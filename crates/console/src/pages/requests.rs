@@ -15,7 +15,7 @@ use super::nothing::{self, Nothing};
 use super::problem::Problem;
 use super::traces::lines_of;
 use super::view::View;
-use super::{answer, words};
+use super::{answer, environment, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::ValueTest;
 use crate::store::lines::{Line, LineCondition, Search, TRACE_ID};
@@ -217,9 +217,10 @@ fn others(console: &Console, line: &Line, view: &View) -> Vec<Others> {
     if line.level < signal::Level::Warn || *line.event != *signal::events::SERVER_REQUEST {
         return Vec::new();
     }
-    let at_time = Search::new(line.at - AROUND, line.at + AROUND)
+    let mut at_time = Search::new(line.at - AROUND, line.at + AROUND)
         .with(LineCondition::Event(ValueTest::Is(signal::events::SERVER_REQUEST.to_owned())))
         .with(LineCondition::AtLeast(line.level));
+    at_time.conditions.extend(environment::of_lines(console, view));
     let field = |name: &str| {
         let value = line.text(name).into_owned();
         let test = if value.is_empty() { ValueTest::Absent } else { ValueTest::Is(value) };

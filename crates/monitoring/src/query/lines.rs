@@ -164,6 +164,11 @@ impl Lines {
         &self.conditions
     }
 
+    /// Returns the variable of Grafana that names the environments; `None` for lines of all of them.
+    pub fn environment(&self) -> Option<&'static str> {
+        self.environment
+    }
+
     /// Returns the fields shown after the event.
     pub fn shown(&self) -> &[Field] {
         &self.shown

@@ -111,6 +111,11 @@ impl Spans {
         self
     }
 
+    /// Returns the variable of Grafana that names the environments; `None` for spans of all of them.
+    pub fn environment(&self) -> Option<&'static str> {
+        self.environment
+    }
+
     /// Returns the conditions, all of which must hold for the same span.
     pub fn conditions(&self) -> &[SpanCondition] {
         &self.conditions

@@ -3,7 +3,6 @@
 mod alerts;
 mod body;
 mod charts;
-mod choices;
 mod display;
 mod logs;
 mod nothing;
@@ -20,7 +19,6 @@ use axum::routing::get;
 
 use crate::state::SharedConsole;
 
-pub(super) use choices::{add_choices, chosen};
 pub(super) use page::{BandView, bands};
 pub(super) use screen::Screen;
 

@@ -5,12 +5,11 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use monitoring::grafana::{Band, Dashboard, Period};
 
-use super::choices::{add_choices, chosen};
-
 use super::panel::{PanelView, view as panel_view};
 use super::screen::Screen;
 use crate::calendar;
 use crate::pages::answer::answer;
+use crate::pages::choices::{add_choices, chosen};
 use crate::pages::dashboard_list::{name_of, named, names, title_of};
 use crate::pages::layout::Layout;
 use crate::pages::problem::Problem;

@@ -10,7 +10,7 @@ use monitoring::rules::DashboardUid;
 
 use super::screen::Screen;
 use crate::pages::dashboard_list::name_of;
-use crate::pages::{logs, traces};
+use crate::pages::{environment, logs, traces};
 use crate::store::ValueTest;
 use crate::store::lines::{LINK_TRACE_ID, LineCondition, Search};
 use crate::store::spans::{SpanCondition, SpanKind, SpanSearch};
@@ -23,7 +23,15 @@ pub(crate) fn search(lines: &Lines, screen: &Screen<'_>, most: usize) -> Search 
     let mut search = Search::new(screen.range.from * 1000, screen.range.until * 1000);
     search.most = most;
     search.conditions = lines.conditions().iter().filter_map(|wanted| condition(wanted, screen)).collect();
+    if lines.environment().is_some() {
+        search.conditions.extend(environment::line_condition(&elsewhere(screen)));
+    }
     search
+}
+
+/// Returns the processes that reported from environments other than the chosen ones.
+fn elsewhere(screen: &Screen<'_>) -> Vec<String> {
+    environment::elsewhere(&screen.metrics, screen.chosen(Choice::Environment))
 }
 
 fn condition(wanted: &Wanted, screen: &Screen<'_>) -> Option<LineCondition> {
@@ -71,6 +79,9 @@ pub(crate) fn span_search(spans: &Spans, screen: &Screen<'_>, most: usize) -> Sp
     search.most = most;
     search.conditions =
         spans.conditions().iter().filter_map(|wanted| span_condition(wanted, screen)).collect();
+    if spans.environment().is_some() {
+        search.conditions.extend(environment::span_condition(&elsewhere(screen)));
+    }
     search
 }
 

@@ -8,6 +8,8 @@ use signal::{ClosedSet, Level};
 use super::filter::{self, ActivePart, LogFilter};
 use super::histogram::{Histogram, step_of};
 use crate::calendar;
+use crate::pages::choices::add_environment;
+use crate::pages::environment;
 use crate::pages::layout::Layout;
 use crate::pages::line_view::LineView;
 use crate::pages::nothing::{self, Nothing};
@@ -60,6 +62,7 @@ fn render(console: &Console, view: &View) -> Result<Logs, Problem> {
     let before = view.parameter("before").map(position).transpose()?;
     let mut search = Search::new(range.from * 1000, range.until * 1000 + 1000);
     search.conditions = filter.conditions();
+    search.conditions.extend(environment::of_lines(console, view));
     let (counts, found, oldest) = {
         let lines = read(console.lines());
         let counts = lines.counts(&search, step_of(range.length() * 1000));
@@ -74,6 +77,7 @@ fn render(console: &Console, view: &View) -> Result<Logs, Problem> {
     let older = shown.last().filter(|_| has_more).map(|last| view.with(&[("before", &cursor(last))]));
     let oldest = oldest.map(|at| at / 1000);
     let layout = Layout::new("Logs", view, console).with_range(view, range);
+    let layout = add_environment(layout, console, view);
     Ok(Logs {
         layout,
         levels: Level::ALL.iter().map(|level| (level.as_str(), filter.level == Some(*level))).collect(),
@@ -81,7 +85,7 @@ fn render(console: &Console, view: &View) -> Result<Logs, Problem> {
         events: filter::events().into_iter().collect(),
         kept: kept(view),
         sentence: sentence(&histogram, shown, &range, before.is_some()),
-        nothing: nothing_found(&active, oldest, view, &range),
+        nothing: nothing_found(console, &active, oldest, view, &range),
         active,
         histogram,
         lines: shown.iter().map(|found| LineView::new(&found.line, view)).collect(),
@@ -130,7 +134,13 @@ fn sentence(histogram: &Histogram, shown: &[Found], range: &TimeRange, continues
     }
 }
 
-fn nothing_found(active: &[ActivePart], oldest: Option<i64>, view: &View, range: &TimeRange) -> Nothing {
+fn nothing_found(
+    console: &Console,
+    active: &[ActivePart],
+    oldest: Option<i64>,
+    view: &View,
+    range: &TimeRange,
+) -> Nothing {
     let parts: Vec<String> = active.iter().map(|part| format!("{} {}", part.name, part.value)).collect();
     let of = if parts.is_empty() { String::new() } else { format!(" with {}", words::list(&parts)) };
     let mut suggestions = Vec::new();
@@ -148,6 +158,7 @@ fn nothing_found(active: &[ActivePart], oldest: Option<i64>, view: &View, range:
             .iter()
             .map(|part| (format!("Search without {} {}", part.name, part.value), part.without.clone())),
     );
+    suggestions.extend(environment::suggestion(console, view));
     if suggestions.is_empty() {
         suggestions.push(("See which log files are followed".to_owned(), "/about".to_owned()));
     }

@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::filter::LogFilter;
+use crate::pages::environment;
 use crate::pages::line_view::LineView;
 use crate::pages::problem::Problem;
 use crate::pages::view::View;
@@ -45,7 +46,9 @@ pub(super) async fn tail(State(console): State<SharedConsole>, view: View) -> Re
         return problem.hint("Stop the tail in another window first.").respond(&view, &console);
     };
     let (sender, events) = mpsc::channel(4);
-    tokio::spawn(feed(console, view, filter.conditions(), sender, permit));
+    let mut conditions = filter.conditions();
+    conditions.extend(environment::of_lines(&console, &view));
+    tokio::spawn(feed(console, view, conditions, sender, permit));
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     (headers, Body::new(Events(events))).into_response()
 }

@@ -9,13 +9,15 @@ use signal::ClosedSet;
 use super::filter::{KINDS, TraceFilter};
 use super::scatter::{Scatter, duration};
 use crate::calendar;
+use crate::pages::choices::add_environment;
 use crate::pages::identifiers::{self, Identifier};
 use crate::pages::layout::Layout;
 use crate::pages::line_view::{class_of_status, precise};
 use crate::pages::nothing::{self, Nothing};
 use crate::pages::problem::Problem;
+use crate::pages::range::TimeRange;
 use crate::pages::view::View;
-use crate::pages::{answer, words};
+use crate::pages::{answer, environment, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::spans::{SpanSearch, TracePosition, TraceSummary};
 
@@ -79,7 +81,9 @@ fn render(console: &Console, view: &View) -> Result<Traces, Problem> {
     let (from, until) = (nanoseconds(range.from), nanoseconds(range.until));
     let before = view.parameter("before").map(position).transpose()?;
     let most = if filter.slowest_first { CANDIDATES } else { POINTS };
-    let search = SpanSearch { conditions: filter.conditions(), most, before, ..SpanSearch::new(from, until) };
+    let mut conditions = filter.conditions();
+    conditions.extend(environment::of_spans(console, view));
+    let search = SpanSearch { conditions, most, before, ..SpanSearch::new(from, until) };
     let (mut found, oldest) = {
         let spans = read(console.spans());
         (spans.search(&search), spans.oldest())
@@ -97,14 +101,15 @@ fn render(console: &Console, view: &View) -> Result<Traces, Problem> {
     let older = found.last().filter(|_| has_more && !filter.slowest_first);
     let older = older.map(|last| view.with(&[("before", &cursor(last))])).unwrap_or_default();
     let longest = found.iter().map(duration).max().unwrap_or(1).max(1);
+    let layout = Layout::new("Traces", view, console).with_range(view, range);
     Ok(Traces {
-        layout: Layout::new("Traces", view, console).with_range(view, range),
+        layout: add_environment(layout, console, view),
         kinds: KINDS.map(|(name, text, kind)| (name, text, filter.kind == Some(kind))).into(),
         jobs: JobKind::ALL.iter().map(|kind| (kind.as_str(), filter.job == kind.as_str())).collect(),
         kept: kept(view),
         scatter,
         sentence: sentence(found.len(), searched, is_all, &filter, &range.text()),
-        nothing: nothing_found(&filter, view, range.from, range.until, oldest),
+        nothing: nothing_found(console, &filter, view, &range, oldest),
         traces: found.iter().map(|trace| row(trace, longest, address(trace))).collect(),
         older,
         newest: before.map(|_| view.with(&[("before", "")])).unwrap_or_default(),
@@ -184,7 +189,14 @@ fn sentence(shown: usize, searched: usize, is_all: bool, filter: &TraceFilter, r
     }
 }
 
-fn nothing_found(filter: &TraceFilter, view: &View, from: i64, until: i64, oldest: Option<u64>) -> Nothing {
+fn nothing_found(
+    console: &Console,
+    filter: &TraceFilter,
+    view: &View,
+    range: &TimeRange,
+    oldest: Option<u64>,
+) -> Nothing {
+    let (from, until) = (range.from, range.until);
     let conditions = filter.words();
     let with =
         if conditions.is_empty() { String::new() } else { format!(" with {}", words::list(&conditions)) };
@@ -198,6 +210,7 @@ fn nothing_found(filter: &TraceFilter, view: &View, from: i64, until: i64, oldes
         let longer = view.with(&[("from", ""), ("until", ""), ("before", ""), ("range", "2d")]);
         suggestions.push(("Search two days".to_owned(), longer));
     }
+    suggestions.extend(environment::suggestion(console, view));
     suggestions.push(("Search the lines instead".to_owned(), view.link("/logs", &[])));
     let times = format!("{} and {} UTC", calendar::date_and_time(from), calendar::date_and_time(until));
     Nothing {

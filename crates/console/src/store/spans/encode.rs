@@ -30,7 +30,7 @@ pub(super) struct SpanShape {
     pub(super) failed: bool,
     pub(super) parent: Parent,
     service: u32,
-    instance: u32,
+    pub(super) instance: u32,
     links: u32,
     events: u32,
     pub(super) fields: FieldShape,

@@ -93,13 +93,15 @@ impl<'a> Scan<'a> {
     /// Returns the checks that remain for spans of a shape; `None` if none of them can match.
     fn checks(&self, view: &View<'_>, shape: usize) -> Option<Vec<Check<'_>>> {
         let shape = &view.shapes[shape];
-        let name = view.texts.get(shape.name as usize).copied().unwrap_or_default();
+        let text = |index: u32| view.texts.get(index as usize).copied().unwrap_or_default();
+        let (name, instance) = (text(shape.name), text(shape.instance));
         let mut checks = Vec::new();
         for (condition, matcher) in self.search.conditions.iter().zip(&self.matchers) {
             let is_fulfilled = match condition {
                 SpanCondition::Kind(kind) => shape.kind == *kind,
                 SpanCondition::Failed => shape.failed,
                 SpanCondition::Name(test) => test.accepts_text(name),
+                SpanCondition::Instance(test) => test.accepts_text(instance),
                 SpanCondition::Root => shape.parent == Parent::None,
                 // Tested for each span.
                 SpanCondition::AtLeastNs(_) | SpanCondition::Trace(_) => true,

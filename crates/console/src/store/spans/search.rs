@@ -21,6 +21,8 @@ pub enum SpanCondition {
     Attribute(String, ValueTest),
     /// Any attribute has exactly this value.
     AnyAttribute(String),
+    /// The `service.instance.id` of the process passes.
+    Instance(ValueTest),
     /// The span belongs to this trace.
     Trace(TraceId),
     /// The span has no parent.
@@ -37,6 +39,7 @@ impl SpanCondition {
             Self::Name(test) => test.accepts_text(&span.name),
             Self::Attribute(name, test) => test.accepts(span.attribute(name)),
             Self::AnyAttribute(value) => span.attributes.iter().any(|(_, field)| field.text() == *value),
+            Self::Instance(test) => test.accepts_text(&span.instance),
             Self::Trace(id) => span.trace_id == *id,
             Self::Root => span.parent.is_none(),
         }

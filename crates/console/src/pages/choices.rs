@@ -7,6 +7,7 @@ use monitoring::query::{Environment, Instance, LabelName, Route};
 use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
 use signal::metric::prometheus_label;
 
+use crate::pages::environment;
 use crate::pages::layout::{Choice as LayoutChoice, Layout};
 use crate::pages::view::View;
 use crate::state::{Console, read};
@@ -19,12 +20,9 @@ const VALUES: usize = 300;
 
 /// Returns the chosen values of each variable.
 pub(crate) fn chosen(console: &Console, view: &View, choices: &[Choice]) -> Vec<(Choice, Vec<String>)> {
-    let values = |choice: &Choice| {
-        let mut values: Vec<String> = view.parameters_named(choice.name()).map(str::to_owned).collect();
-        if values.is_empty() && *choice == Choice::Environment {
-            values.extend(console.facts().environment.clone());
-        }
-        (*choice, values)
+    let values = |choice: &Choice| match choice {
+        Choice::Environment => (*choice, environment::chosen(console, view)),
+        _ => (*choice, view.parameters_named(choice.name()).map(str::to_owned).collect()),
     };
     choices.iter().map(values).collect()
 }
@@ -60,11 +58,21 @@ pub(crate) fn add_choices(
                 name: choice.name(),
                 label,
                 all,
+                all_value: match choice {
+                    Choice::Environment => environment::all_value(console),
+                    _ => "",
+                },
                 values: values.collect(),
             });
         }
     }
     layout
+}
+
+/// Adds the choice of the environment to a page without panels.
+pub(crate) fn add_environment(layout: Layout, console: &Console, view: &View) -> Layout {
+    let choices = [Choice::Environment];
+    add_choices(layout, console, &choices, &chosen(console, view, &choices))
 }
 
 fn values_of(console: &Console, metric: &str, label: &str) -> BTreeSet<String> {
