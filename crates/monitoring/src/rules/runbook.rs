@@ -131,7 +131,7 @@ pub fn section(alert: &Alert, grafana: &str) -> String {
         }
         push_look(&mut out, look, grafana);
     }
-    push_steps(&mut out, alert, &text);
+    push_steps(&mut out, alert, text);
     if let Some(lines) = alert.runbook.confirm.iter().find_map(customers) {
         out.push_str("**Who is affected**\n\n");
         for (says, field) in [("Organizations", &keys::ORGANIZATION_ID), ("Users", &keys::USER_ID)] {
