@@ -10,6 +10,9 @@ const MOST_STEPS: i64 = 11_000;
 /// Grafana's lower bound for the window of rates, in samples.
 const FEWEST_SAMPLES_OF_RATE: u32 = 4;
 
+/// Prometheus' default for the maximum age of the newest sample of a series.
+const LOOKBACK: Duration = Duration::from_secs(5 * 60);
+
 /// The times at which an expression is evaluated, in Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -53,6 +56,8 @@ impl Range {
 pub struct Context<'a> {
     /// The times of the evaluation.
     pub range: Range,
+    /// Maximum age of the newest sample of a series.
+    pub lookback: Duration,
     /// Grafana's `$__interval`: the interval between two points of a panel.
     pub interval: Duration,
     /// Grafana's `$__rate_interval`.
@@ -69,6 +74,7 @@ impl<'a> Context<'a> {
     pub fn rule(at: i64) -> Self {
         Self {
             range: Range::instant(at),
+            lookback: LOOKBACK,
             interval: Duration::ZERO,
             rate_interval: Duration::ZERO,
             whole_range: Duration::ZERO,
@@ -82,6 +88,7 @@ impl<'a> Context<'a> {
         let interval = milliseconds(range.step);
         Self {
             range,
+            lookback: LOOKBACK,
             interval,
             rate_interval: (interval + resolution).max(resolution * FEWEST_SAMPLES_OF_RATE),
             whole_range: milliseconds(range.end.saturating_sub(range.start)),

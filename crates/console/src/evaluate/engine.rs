@@ -11,9 +11,6 @@ use super::windows::{Windows, seconds};
 use super::{Context, Refusal, ResultSeries, quantile};
 use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE, SeriesId};
 
-/// Maximum age of the newest sample of a series, in milliseconds.
-const LOOKBACK: i64 = 5 * 60 * 1000;
-
 /// Maximum size of intermediate results, in numbers of eight bytes each.
 const LARGEST: usize = 4 << 20;
 
@@ -152,9 +149,14 @@ impl<S: MetricSource> Engine<'_, S> {
         Windows { range: self.context.range, steps: self.steps, length, offset, at_end: selection.at_end }
     }
 
+    /// Returns the maximum age of the newest sample of a series, in milliseconds.
+    fn lookback(&self) -> i64 {
+        i64::try_from(self.context.lookback.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// Reads the newest sample of each series at each step.
     fn newest(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
-        let windows = self.windows(selection, LOOKBACK);
+        let windows = self.windows(selection, self.lookback());
         self.each_series(selection, &windows, |labels, points, _| {
             let values = samples::newest(&points, &windows);
             if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
@@ -163,7 +165,7 @@ impl<S: MetricSource> Engine<'_, S> {
 
     /// Reads the time of the newest sample of each series at each step.
     fn times(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
-        let windows = self.windows(selection, LOOKBACK);
+        let windows = self.windows(selection, self.lookback());
         self.each_series(selection, &windows, |labels, points, _| {
             let values = samples::times(&points, &windows);
             if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }

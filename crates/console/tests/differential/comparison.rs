@@ -120,6 +120,7 @@ fn ours(receiver: &Receiver, expression: &Expression, setting: Setting) -> Resul
         rate_interval: milliseconds(setting.rate_interval),
         whole_range: milliseconds(length),
         variables: &variables,
+        ..Context::rule(setting.range.end)
     };
     let results = receiver.with(|store| evaluate(store, expression, &context))?;
     Ok(by_labels(&results, setting.range))

@@ -125,6 +125,7 @@ impl<'a> Screen<'a> {
             interval: whole,
             rate_interval: (RESOLUTION * 4).max(whole / 100),
             variables: &variables,
+            ..Context::rule(range.until)
         };
         let results = evaluate(&*self.metrics, expression, &context)?;
         let last = |series: ResultSeries| {

@@ -1,13 +1,17 @@
-//! Polls Prometheus for firing alerts.
+//! Polls Prometheus for firing alerts, and compares them with those of the console.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::prometheus::Prometheus;
 
 /// Polling interval, shorter than the evaluation interval of rules.
-const EVERY: Duration = Duration::from_millis(250);
+pub(super) const EVERY: Duration = Duration::from_millis(250);
+
+/// Most by which the console may see a change before or after Prometheus: the collector hands its points to
+/// each of them within a second, both evaluate within a second, and both are polled.
+pub(super) const TOLERANCE: Duration = Duration::from_secs(3);
 
 /// Always fires.
 pub(super) const WATCHDOG: &str = "Watchdog";
@@ -21,6 +25,7 @@ const GENERAL_LABELS: &[&str] = &["alertname", "severity"];
 pub(super) struct Alerts(Arc<Mutex<Seen>>);
 
 struct Seen {
+    changes: Changes,
     firing: BTreeSet<String>,
     ever: BTreeSet<String>,
     /// Time of Prometheus's last response.
@@ -30,7 +35,12 @@ struct Seen {
 impl Alerts {
     /// Polls until the runtime ends.
     pub(super) fn watch(prometheus: Prometheus) -> Self {
-        let seen = Seen { firing: BTreeSet::new(), ever: BTreeSet::new(), asked: Instant::now() };
+        let seen = Seen {
+            changes: Changes::default(),
+            firing: BTreeSet::new(),
+            ever: BTreeSet::new(),
+            asked: Instant::now(),
+        };
         let alerts = Self(Arc::new(Mutex::new(seen)));
         let seen = alerts.clone();
         tokio::spawn(async move {
@@ -38,6 +48,7 @@ impl Alerts {
                 // Prometheus is unreachable while it restarts; its last response still holds.
                 if let Ok(firing) = firing(&prometheus).await {
                     let mut seen = seen.lock();
+                    seen.changes.observe(firing.clone());
                     seen.ever.extend(firing.iter().cloned());
                     seen.firing = firing;
                     seen.asked = Instant::now();
@@ -52,6 +63,13 @@ impl Alerts {
     pub(super) fn forget(&self) {
         let mut seen = self.lock();
         seen.ever = seen.firing.clone();
+        seen.changes.forget();
+    }
+
+    /// Compares the changes since [`Alerts::forget`] with those of the console. Returns a sentence for each
+    /// alert that differs.
+    pub(super) fn differences(&self, console: &Changes, is_compared: impl Fn(&str) -> bool) -> Vec<String> {
+        self.lock().changes.differences(console, is_compared)
     }
 
     /// Alerts that fire now, without the watchdog.
@@ -79,6 +97,64 @@ impl Alerts {
     }
 }
 
+/// Times at which alerts began and ended to fire, since they were last forgotten.
+#[derive(Default)]
+pub(super) struct Changes {
+    firing: BTreeSet<String>,
+    of: BTreeMap<String, Vec<(Instant, bool)>>,
+}
+
+impl Changes {
+    /// Records what changed since the last observation.
+    pub(super) fn observe(&mut self, firing: BTreeSet<String>) {
+        let now = Instant::now();
+        for alert in self.firing.symmetric_difference(&firing) {
+            self.of.entry(alert.clone()).or_default().push((now, firing.contains(alert)));
+        }
+        self.firing = firing;
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.of.clear();
+    }
+
+    fn differences(&self, other: &Self, is_compared: impl Fn(&str) -> bool) -> Vec<String> {
+        let alerts: BTreeSet<&String> = self.of.keys().chain(other.of.keys()).collect();
+        let mut differences = Vec::new();
+        for alert in alerts.into_iter().filter(|alert| is_compared(alert)) {
+            let (ours, theirs) = (changes_of(self, alert), changes_of(other, alert));
+            let same = ours.len() == theirs.len()
+                && ours.iter().zip(theirs).all(|((at, firing), (other_at, other_firing))| {
+                    let apart = at.max(other_at).duration_since(*at.min(other_at));
+                    firing == other_firing && apart <= TOLERANCE
+                });
+            if !same {
+                let (ours, theirs) = (said(ours, ours, theirs), said(theirs, ours, theirs));
+                differences.push(format!("{alert}: Prometheus: {ours}; console: {theirs}"));
+            }
+        }
+        differences
+    }
+}
+
+fn changes_of<'a>(changes: &'a Changes, alert: &str) -> &'a [(Instant, bool)] {
+    changes.of.get(alert).map_or(&[], Vec::as_slice)
+}
+
+/// Describes changes with their times after the first of either side.
+fn said(changes: &[(Instant, bool)], ours: &[(Instant, bool)], theirs: &[(Instant, bool)]) -> String {
+    let first = ours.iter().chain(theirs).map(|(at, _)| *at).min();
+    let change = |(at, firing): &(Instant, bool)| {
+        let after = first.map_or(Duration::ZERO, |first| at.duration_since(first));
+        format!("{} after {:.1} s", if *firing { "fires" } else { "ends" }, after.as_secs_f64())
+    };
+    if changes.is_empty() {
+        "nothing".to_owned()
+    } else {
+        changes.iter().map(change).collect::<Vec<_>>().join(", ")
+    }
+}
+
 fn without_watchdog(alerts: &BTreeSet<String>) -> BTreeSet<String> {
     alerts.iter().filter(|alert| *alert != WATCHDOG).cloned().collect()
 }
@@ -96,12 +172,16 @@ async fn firing(prometheus: &Prometheus) -> Result<BTreeSet<String>, String> {
 }
 
 fn name(labels: &serde_json::Value) -> String {
-    let special = labels.as_object().into_iter().flatten();
-    let special: Vec<String> = special
-        .filter(|(label, _)| !GENERAL_LABELS.contains(&label.as_str()))
-        .map(|(label, value)| format!("{label}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    let name = labels["alertname"].as_str().unwrap_or_default();
+    let values = labels.as_object().into_iter().flatten();
+    let values = values.map(|(label, value)| (label.as_str(), value.as_str().unwrap_or_default()));
+    described(labels["alertname"].as_str().unwrap_or_default(), values)
+}
+
+/// Returns an alert's name with the labels that identify its subject.
+pub(super) fn described<'a>(name: &str, labels: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let special = labels.filter(|(label, _)| !GENERAL_LABELS.contains(label));
+    let mut special: Vec<String> = special.map(|(label, value)| format!("{label}={value}")).collect();
+    special.sort_unstable();
     if special.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", special.join(",")) }
 }
 

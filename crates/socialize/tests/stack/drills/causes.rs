@@ -240,9 +240,12 @@ async fn sampler_killed(drills: &mut Drills) {
         .await;
 }
 
+pub(super) const SILENCE: &str =
+    "nobody creates anything any more, after three actions a second in the same hours a week ago";
+
 async fn silence(drills: &mut Drills) {
     let drill = Drill {
-        cause: "nobody creates anything any more, after three actions a second in the same hours a week ago",
+        cause: SILENCE,
         fires: &["CoreUsageQuiet"],
         explained: &[
             (

@@ -9,6 +9,7 @@ mod alerts;
 mod arrival;
 mod background;
 mod causes;
+mod console;
 mod mail_server;
 mod public_proxy;
 mod report;
@@ -28,6 +29,9 @@ use crate::programs::PATIENCE;
 /// cover that.
 const LASTING: &[&str] =
     &["AvailabilityBudgetBurningSlow", "LatencyBudgetBurning", "RouteFailing", "WorkflowFailing"];
+
+/// Drills for which Prometheus is given a history that the console does not have.
+const HISTORY_OF_PROMETHEUS_ONLY: &[&str] = &[causes::SILENCE];
 
 /// Selects drills by a part of their fault, separated by commas; all if it is not set.
 const ONLY: &str = "SOCIALIZE_DRILLS_ONLY";
@@ -100,6 +104,7 @@ impl Drills {
             |firing: &BTreeSet<String>, alert: &str| lasts(alert) || !firing.iter().any(|one| is(one, alert));
         let resolved = self.wait(drill.fires, mended, is_over).await;
         self.quiet().await;
+        self.compare_with_console(drill.cause).await;
 
         for (position, alert) in drill.fires.iter().enumerate() {
             if fired[position].is_none() {
@@ -143,6 +148,7 @@ impl Drills {
         if !self.world.alerts.is_watched() {
             self.fail(cause, "the watchdog does not fire, so that silence says nothing");
         }
+        self.compare_with_console(cause).await;
         let others: Vec<String> = self.world.alerts.ever().difference(&lasting).cloned().collect();
         for other in &others {
             if !explained.iter().any(|(alert, _)| is(other, alert)) {
@@ -166,6 +172,24 @@ impl Drills {
         }
     }
 
+    /// Expects that the console's alerts changed as those of Prometheus did.
+    async fn compare_with_console(&mut self, cause: &str) {
+        if HISTORY_OF_PROMETHEUS_ONLY.contains(&cause) {
+            return;
+        }
+        let deadline = Instant::now() + alerts::TOLERANCE;
+        let differences = loop {
+            let differences = self.world.differences_of_console();
+            if differences.is_empty() || Instant::now() >= deadline {
+                break differences;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        for difference in differences {
+            self.fail(cause, &format!("the console differs: {difference}"));
+        }
+    }
+
     fn is_wanted(&self, cause: &str) -> bool {
         self.only.as_ref().is_none_or(|only| only.split(',').any(|part| cause.contains(part)))
     }
@@ -174,7 +198,7 @@ impl Drills {
     async fn begin(&mut self, cause: &str) -> BTreeSet<String> {
         say(&format!("{:>6.1} s  {cause}", self.began.elapsed().as_secs_f64()));
         self.quiet().await;
-        self.world.alerts.forget();
+        self.world.forget_alerts();
         self.world.alerts.firing()
     }
 

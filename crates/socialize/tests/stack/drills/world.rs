@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use monitoring::query::{Recording, Scale, Total};
 use reqwest::Client;
 
 use super::alerts::Alerts;
+use super::console::{Console, RECEIVER};
 use super::mail_server::MailServer;
 use super::public_proxy::{PUBLIC_URL, PublicProxy};
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
@@ -39,12 +41,16 @@ const EXPORTERS_OF_ALLOY: &str = "  # What Postgres says about itself, by the ex
 /// The same in the collector's configuration.
 const FASTER_COLLECTOR: (&str, &str) = ("collection_interval: 15s", "collection_interval: 1s");
 
+/// Where the collector sends metrics, and where it sends them in the drills: to the console as well.
+const SENDS_METRICS: &str = "exporters: [otlp_http/prometheus]";
+const SENDS_METRICS_TO_BOTH: &str = "exporters: [otlp_http/prometheus, otlp_http/console]";
+
 /// Factor of Alertmanager's delays, smaller than that of rules: the application detects faults at its own
 /// pace, and a cause must be detected before its effects are notified.
 const NOTIFIED_FASTER: u32 = 4;
 
 /// Time for which an ended series is still visible: five minutes, scaled like all windows.
-const LOOKBACK: &str = "--query.lookback-delta=10s";
+pub(super) const LOOKBACK: Duration = Duration::from_secs(10);
 
 /// Seconds before and after a moment for which Prometheus gets generated history: a window of two hours with
 /// an hour before it, and an hour after the longest drill.
@@ -75,6 +81,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 pub(super) struct World {
     pub(super) client: Client,
     pub(super) alerts: Alerts,
+    pub(super) console: Console,
     pub(super) notifications: Notifications,
     pub(super) mail: MailServer,
     pub(super) proxy: PublicProxy,
@@ -94,6 +101,7 @@ impl World {
         write_configuration(logs);
         crate::strangers::let_loose(&client).await;
         let proxy = PublicProxy::start(logs).await;
+        let console = Console::start().await;
         write_collector_configuration(logs);
         let collector = Program::start("otelcol", collector(&compose, &proxy, logs), logs);
         let loki = Program::start("loki", compose.command("loki", "loki"), logs);
@@ -105,6 +113,7 @@ impl World {
         let application = Application::start_build(&compose, &client, logs, &build()).await;
         let mut world = Self {
             alerts: Alerts::watch(Prometheus { client: client.clone() }),
+            console,
             client,
             mail,
             proxy,
@@ -229,6 +238,18 @@ impl World {
         self.ready().await;
     }
 
+    /// Forgets alerts that do not fire now, those of the console as well.
+    pub(super) fn forget_alerts(&self) {
+        self.alerts.forget();
+        self.console.changes.lock().unwrap_or_else(PoisonError::into_inner).forget();
+    }
+
+    /// Returns a sentence for each alert that changed otherwise in the console than in Prometheus.
+    pub(super) fn differences_of_console(&self) -> Vec<String> {
+        let changes = self.console.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        self.alerts.differences(&changes, |alert| self.console.watches(alert))
+    }
+
     pub(super) fn rules_directory(&self) -> PathBuf {
         self.logs.join("prometheus/rules")
     }
@@ -259,7 +280,13 @@ fn write_collector_configuration(logs: &Path) {
         std::fs::read_to_string("/etc/otelcol/config.yaml").expect("the collector's configuration");
     let (real, faster) = FASTER_COLLECTOR;
     assert!(configuration.contains(real), "the collector's configuration has no {real}");
-    std::fs::write(collector_configuration(logs), configuration.replace(real, faster)).expect("a file");
+    assert!(configuration.contains(SENDS_METRICS), "the collector sends metrics elsewhere");
+    let console = format!("exporters:\n  otlp_http/console:\n    endpoint: http://{RECEIVER}\n");
+    let configuration = configuration
+        .replace(real, faster)
+        .replace(SENDS_METRICS, SENDS_METRICS_TO_BOTH)
+        .replacen("exporters:\n", &console, 1);
+    std::fs::write(collector_configuration(logs), configuration).expect("a file");
 }
 
 fn collector_configuration(logs: &Path) -> PathBuf {
@@ -287,7 +314,9 @@ fn start_prometheus(compose: &Compose, logs: &Path) -> Program {
             _ => faster.arg(argument),
         };
     }
-    faster.arg(LOOKBACK).envs(compose.environment("prometheus"));
+    faster
+        .arg(format!("--query.lookback-delta={}s", LOOKBACK.as_secs()))
+        .envs(compose.environment("prometheus"));
     Program::start("prometheus", faster, logs)
 }
 

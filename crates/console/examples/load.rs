@@ -1,0 +1,245 @@
+//! Loads a running console as two busy processes do, and prints its resident memory: 48 hours of metrics at once, then
+//! an hour of metrics, 200 lines and 1,000 spans a second.
+//!
+//! ```sh
+//! socialize console --data DIRECTORY --logs LOG_FILE &
+//! cargo run --release -p console --example load -- 127.0.0.1:4318 LOG_FILE $! [SPEED]
+//! ```
+//!
+//! With a SPEED of 10 the hour takes six minutes: the same amount arrives in a tenth of the time.
+
+#![expect(clippy::print_stdout, reason = "it prints what it measures")]
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message;
+
+use data::{HOUR, Process, SECOND, process};
+
+#[path = "../tests/differential/data.rs"]
+#[expect(dead_code, reason = "the comparison uses the rest")]
+mod data;
+#[path = "../tests/differential/queries.rs"]
+#[expect(dead_code, reason = "the comparison uses the rest")]
+mod queries;
+
+/// Number of series per metric, so that two processes have about 3,000 each.
+const SERIES: usize = 52;
+/// Interval between two exports of metrics, in milliseconds.
+const EXPORT: i64 = 15 * SECOND;
+const HOURS_BEFORE: i64 = 48;
+const LINES_A_SECOND: u64 = 200;
+const TRACES_A_SECOND: u64 = 100;
+/// Spans of a trace: one of a request, others of database operations.
+const SPANS: u64 = 10;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, log, process_id, speed @ ..] = arguments.as_slice() else {
+        bail!("usage: load ADDRESS LOG_FILE PROCESS_ID [SPEED]");
+    };
+    let speed: u32 = speed.first().map_or(Ok(1), |speed| speed.parse())?;
+    let mut receiver = Receiver::connect(address)?;
+    let mut processes = [process("api-1", "api", SERIES), process("worker-1", "worker", SERIES)];
+    let series: Vec<usize> = processes.iter().map(|process| process.series.len()).collect();
+    println!("series of each process: {series:?}");
+
+    let started = Instant::now();
+    let now = unix_milliseconds()?;
+    for at in (now - HOURS_BEFORE * HOUR..now).step_by(usize::try_from(EXPORT)?) {
+        receiver.send_metrics(&mut processes, at)?;
+    }
+    println!("48 hours of metrics: {:.0} s, {}", started.elapsed().as_secs_f64(), resident(process_id)?);
+
+    let mut log = OpenOptions::new().create(true).append(true).open(log).context("the log file")?;
+    let started = Instant::now();
+    let mut numbers = Numbers(1);
+    let mut most = 0;
+    for second in 0..3600_u32 {
+        let due = started + Duration::from_secs(u64::from(second)) / speed;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        let at = unix_milliseconds()?;
+        if second % 15 == 0 {
+            receiver.send_metrics(&mut processes, at)?;
+        }
+        receiver.send("/v1/traces", &numbers.traces(at).encode_to_vec())?;
+        log.write_all(numbers.lines(at).as_bytes())?;
+        most = most.max(resident(process_id)?.0);
+        if second % 300 == 299 {
+            println!("minute {:2}: {}, at most {}", second / 60 + 1, resident(process_id)?, Resident(most));
+        }
+    }
+    Ok(())
+}
+
+/// Resident memory in KiB.
+struct Resident(u64);
+
+impl std::fmt::Display for Resident {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.1} MiB", self.0 as f64 / 1024.0)
+    }
+}
+
+fn resident(process_id: &str) -> anyhow::Result<Resident> {
+    let status = fs::read_to_string(format!("/proc/{process_id}/status")).context("the console has ended")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(Resident(line.trim().trim_end_matches(" kB").parse()?))
+}
+
+fn unix_milliseconds() -> anyhow::Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?)
+}
+
+/// A connection to the console's receiver.
+struct Receiver {
+    address: String,
+    stream: BufReader<TcpStream>,
+}
+
+impl Receiver {
+    fn connect(address: &str) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("nothing listens on {address}"))?;
+        Ok(Self { address: address.to_owned(), stream: BufReader::new(stream) })
+    }
+
+    fn send_metrics(&mut self, processes: &mut [Process], at: i64) -> anyhow::Result<()> {
+        for process in processes {
+            if let Some(request) = process.collect(at, at) {
+                self.send("/v1/metrics", &request.encode_to_vec())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, path: &str, body: &[u8]) -> anyhow::Result<()> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/x-protobuf\r\ncontent-length: {}\r\n\r\n",
+            self.address,
+            body.len()
+        );
+        self.stream.get_mut().write_all(&[head.as_bytes(), body].concat())?;
+        let (mut status, mut length) = (String::new(), 0);
+        self.stream.read_line(&mut status)?;
+        loop {
+            let mut header = String::new();
+            self.stream.read_line(&mut header)?;
+            match header.trim().split_once(": ") {
+                Some(("content-length", value)) => length = value.parse()?,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.stream.read_exact(&mut vec![0; length])?;
+        if !status.starts_with("HTTP/1.1 200") {
+            bail!("{path} was answered with {status}");
+        }
+        Ok(())
+    }
+}
+
+/// Pseudo-random numbers, the same in each run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    /// Returns the id of one of 2,000 customers.
+    fn customer(&mut self) -> String {
+        format!("0193a5b0-7c1e-7d3a-9a52-{:012x}", self.below(2000))
+    }
+
+    fn traces(&mut self, at: i64) -> ExportTraceServiceRequest {
+        let start = at.cast_unsigned() * 1_000_000;
+        let mut spans = Vec::new();
+        for _ in 0..TRACES_A_SECOND {
+            let trace_id = [self.next().to_be_bytes(), self.next().to_be_bytes()].concat();
+            let root = self.next().to_be_bytes().to_vec();
+            let user = self.customer();
+            for position in 0..SPANS {
+                let begin = start + position * 300_000 + self.below(100_000);
+                let mut span = Span {
+                    trace_id: trace_id.clone(),
+                    start_time_unix_nano: begin,
+                    end_time_unix_nano: begin + self.below(2_000_000),
+                    ..Span::default()
+                };
+                if position == 0 {
+                    span.span_id.clone_from(&root);
+                    (span.name, span.kind) = ("GET /v1/things/{id}".to_owned(), 2);
+                    let route = format!("/v1/things/{}/{{id}}", self.below(40));
+                    span.attributes = vec![
+                        attribute("http.request.method", "GET"),
+                        attribute("http.route", &route),
+                        attribute("url.scheme", "http"),
+                        attribute("user.id", &user),
+                        attribute("organization.id", &user),
+                    ];
+                } else {
+                    span.span_id = self.next().to_be_bytes().to_vec();
+                    span.parent_span_id.clone_from(&root);
+                    (span.name, span.kind) = (format!("select_{}", self.below(60)), 3);
+                    span.attributes = vec![
+                        attribute("db.system.name", "postgresql"),
+                        attribute("db.query.summary", &span.name),
+                    ];
+                }
+                spans.push(span);
+            }
+        }
+        let resource =
+            [("service.namespace", "socialize"), ("service.name", "api"), ("service.instance.id", "api-1")];
+        let attributes = resource.map(|(key, value)| attribute(key, value)).to_vec();
+        let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
+        let resource = Some(Resource { attributes, ..Resource::default() });
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans { resource, scope_spans, ..ResourceSpans::default() }],
+        }
+    }
+
+    fn lines(&mut self, at: i64) -> String {
+        let mut lines = String::new();
+        for number in 0..LINES_A_SECOND {
+            let customer = self.customer();
+            let level = if number == 0 { "error" } else { "info" };
+            let status = if number == 0 { 500 } else { 200 };
+            lines.push_str(&format!(
+                "{{\"timestamp\":\"{}\",\"level\":\"{level}\",\
+                 \"event\":\"http.server.request\",\"http.request.method\":\"GET\",\
+                 \"http.route\":\"/v1/things/{}/{{id}}\",\"trace_id\":\"{:016x}{:016x}\",\"span_id\":\"{:016x}\",\
+                 \"service.instance.id\":\"api-1\",\"http.response.status_code\":{status},\"duration_ms\":{}.{:06},\
+                 \"user.id\":\"{customer}\",\"organization.id\":\"{customer}\"}}\n",
+                console::calendar::for_machines(at),
+                self.below(40),
+                self.next(),
+                self.next(),
+                self.next(),
+                self.below(200),
+                self.below(1_000_000),
+            ));
+        }
+        lines
+    }
+}
+
+fn attribute(key: &str, value: &str) -> KeyValue {
+    let value = Some(AnyValue { value: Some(any_value::Value::StringValue(value.to_owned())) });
+    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+}
