@@ -23,7 +23,7 @@ keys! {
     pub static CONTENT_ITEM_ID: Key = Key("content_item.id");
     /// The number of the affected revision.
     pub static CONTENT_ITEM_REVISION: Key = Key("content_item.revision");
-    /// The new comment.
+    /// A comment on a content item, when it is created.
     pub static COMMENT_ID: Key = Key("comment.id");
     /// The affected attachment.
     pub static ATTACHMENT_ID: Key = Key("attachment.id");

@@ -35,7 +35,7 @@ pub mod resource {
     pub const TELEMETRY_SDK_NAME: &str = "telemetry.sdk.name";
     /// Its programming language.
     pub const TELEMETRY_SDK_LANGUAGE: &str = "telemetry.sdk.language";
-    /// Its version.
+    /// Version of the library that sends the telemetry.
     pub const TELEMETRY_SDK_VERSION: &str = "telemetry.sdk.version";
 
     /// All names above.

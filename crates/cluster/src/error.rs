@@ -170,7 +170,7 @@ pub enum ClusterError {
     /// Another process uses the server's port.
     #[error("port {port} on 127.0.0.1 is taken by another process: stop that process, then start again")]
     PortTaken {
-        /// The port.
+        /// The configured port.
         port: u16,
     },
 

@@ -13,11 +13,8 @@ pub struct Moment {
     pub month: i64,
     /// Day of the month, from 1.
     pub day: i64,
-    /// Hour.
     pub hour: i64,
-    /// Minute.
     pub minute: i64,
-    /// Second.
     pub second: i64,
 }
 

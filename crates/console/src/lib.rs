@@ -9,6 +9,7 @@
 //!         ─► store::spans   ─────────────► pages
 //! follow  ─► store::lines   ─────────────► pages
 //! ```
+#![expect(missing_docs, reason = "only the binaries and the tests of this repository use this library")]
 
 pub mod access;
 pub mod calendar;

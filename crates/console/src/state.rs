@@ -39,13 +39,10 @@ pub struct Facts {
     pub started_at: i64,
 }
 
-/// The stores.
 pub struct Stores {
-    /// Metrics.
     pub metrics: MetricStore,
     /// Log lines.
     pub lines: LineStore,
-    /// Spans.
     pub spans: SpanStore,
     /// Rules with their states.
     pub rules: RuleEngine,
@@ -108,7 +105,6 @@ impl Console {
         }
     }
 
-    /// Returns the store of metrics.
     pub fn metrics(&self) -> &RwLock<MetricStore> {
         &self.metrics
     }
@@ -118,7 +114,6 @@ impl Console {
         &self.lines
     }
 
-    /// Returns the store of spans.
     pub fn spans(&self) -> &RwLock<SpanStore> {
         &self.spans
     }

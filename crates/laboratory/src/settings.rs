@@ -12,11 +12,9 @@ use url::Url;
 
 use crate::arguments::{DemoArguments, SimulateArguments};
 
-/// All settings of `demo`.
 pub(crate) struct DemoSettings {
     /// Duration of the demo; `None` to run until interrupted.
     pub duration: Option<Duration>,
-    /// Path of the report.
     pub report: Option<PathBuf>,
     /// Directory of the database, e-mails and logs.
     pub data_directory: PathBuf,
@@ -45,7 +43,6 @@ pub(crate) struct ConsoleOfDemo {
     pub logs: PathBuf,
 }
 
-/// All settings of `simulate`.
 pub(crate) struct SimulateSettings {
     /// Base URL of the Socialize that is used.
     pub target: Url,
@@ -53,7 +50,6 @@ pub(crate) struct SimulateSettings {
     pub mail_directory: PathBuf,
     /// Duration of the simulation.
     pub duration: Duration,
-    /// Path of the report.
     pub report: Option<PathBuf>,
     /// Base URL of the workspaces' publishing endpoints.
     pub publishes_to: Option<String>,

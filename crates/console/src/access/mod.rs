@@ -10,7 +10,6 @@ pub use token::{Token, TokenDigest};
 pub struct Access {
     /// Accepted host names.
     pub hosts: OwnHosts,
-    /// Digest of the token.
     pub token: TokenDigest,
     /// Name of the cookie. It contains the port, because browsers share cookies among all ports of a host.
     pub cookie: String,

@@ -56,7 +56,6 @@ pub struct TimeMark {
     pub at: i64,
     /// Its description.
     pub text: String,
-    /// Its color.
     pub color: ColorClass,
 }
 

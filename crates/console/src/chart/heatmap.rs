@@ -24,7 +24,6 @@ const COLUMNS: usize = 160;
 pub struct Heatmap {
     /// Text alternative for screen readers.
     pub label: String,
-    /// Its times.
     pub times: Times,
     /// Observations at each point, since the previous one. Several series are added.
     pub series: Vec<Vec<Option<Arc<Histogram>>>>,

@@ -7,9 +7,7 @@ use super::color::ColorClass;
 /// A series of a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// Its name.
     pub name: String,
-    /// Its color.
     pub color: ColorClass,
     /// Its value at each point.
     pub values: Vec<Option<f64>>,

@@ -33,7 +33,6 @@ const STEPS: [i64; 18] = [
 pub struct Tick {
     /// Unix time in milliseconds.
     pub at: i64,
-    /// Its label.
     pub label: String,
 }
 

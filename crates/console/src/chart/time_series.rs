@@ -26,9 +26,7 @@ const AREAS: usize = 4;
 pub struct TimeChart {
     /// Text alternative for screen readers.
     pub label: String,
-    /// Its times.
     pub times: Times,
-    /// Its series.
     pub series: Vec<Series>,
     /// Style in which the series are drawn.
     pub style: ChartStyle,

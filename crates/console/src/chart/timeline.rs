@@ -20,7 +20,6 @@ pub type State = Option<(String, ColorClass)>;
 pub struct Timeline {
     /// Text alternative for screen readers.
     pub label: String,
-    /// Its times.
     pub times: Times,
     /// Name and states of each row.
     pub rows: Vec<(String, Vec<State>)>,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::store::metrics::{Histogram, Labels};
 
-/// One series of a result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultSeries {
     /// Labels, unique among the series of the result with the same kind of values.
@@ -16,9 +15,7 @@ pub struct ResultSeries {
 /// Values of a series, one for each step that has one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ResultValues {
-    /// Numbers.
     Numbers(Vec<Option<f64>>),
-    /// Histograms.
     Histograms(Vec<Option<Arc<Histogram>>>),
 }
 

@@ -159,7 +159,6 @@ impl Follower {
         FollowStatus { files, problems, is_caught_up: self.is_caught_up }
     }
 
-    /// Returns the patterns.
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
     }

@@ -21,7 +21,6 @@ pub(crate) fn title_of(dashboard: &Dashboard) -> &'static str {
     dashboard.title.trim_start_matches("Socialize: ")
 }
 
-/// Returns all dashboards.
 pub(crate) fn names() -> &'static [Dashboard] {
     &ALL
 }

@@ -18,17 +18,12 @@ const NAMES: usize = 3;
 pub(crate) struct Verdict {
     /// `good`, `warning`, `bad` or `unknown`.
     pub class: &'static str,
-    /// The sentence.
     pub sentence: String,
-    /// The reason.
     pub reason: String,
 }
 
-/// An alert that fires.
 pub(crate) struct FiringAlert {
-    /// Its name.
     pub name: String,
-    /// Its severity.
     pub severity: String,
     /// Class of the severity.
     pub class: &'static str,

@@ -23,9 +23,7 @@ pub(super) const NAVIGATION: [(&str, &str); 6] = [
 /// A link of the layout.
 #[derive(Clone, Debug)]
 pub struct Anchor {
-    /// Its text.
     pub text: String,
-    /// Its address.
     pub address: String,
     /// True if it leads to the current page.
     pub current: bool,
@@ -79,7 +77,6 @@ pub struct Layout {
     pub navigation: Vec<Anchor>,
     /// Links to the ranges; empty if the page has no range.
     pub ranges: Vec<Anchor>,
-    /// Text of the range.
     pub range_text: String,
     /// The range for the fields of the form.
     pub fields: Option<(String, String)>,

@@ -60,13 +60,11 @@ pub(crate) struct LineView {
     pub time: String,
     /// Date and time for machines.
     pub machine_time: String,
-    /// Level.
     pub level: &'static str,
     /// Name of the event.
     pub event: String,
     /// The short form.
     pub parts: Vec<Part>,
-    /// All fields.
     pub fields: Vec<FieldView>,
     /// Links to its trace, its neighbours and similar lines.
     pub links: Vec<(String, String)>,

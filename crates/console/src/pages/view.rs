@@ -44,7 +44,6 @@ impl View {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns all parameters.
     pub fn parameters(&self) -> &[(String, String)] {
         &self.parameters
     }

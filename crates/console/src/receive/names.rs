@@ -8,7 +8,6 @@
 pub(super) enum MetricKind {
     /// A sum that only increases.
     Counter,
-    /// A gauge.
     Gauge,
     /// Everything else.
     Other,

@@ -134,7 +134,6 @@ impl RuleEngine {
         &self.groups
     }
 
-    /// Returns all alerts.
     pub fn alerts(&self) -> impl Iterator<Item = &AlertRule> {
         self.groups.iter().flat_map(|group| &group.alerts)
     }

@@ -17,15 +17,12 @@ type Key = (Arc<str>, Labels);
 
 /// A group with the state of its rules.
 pub struct RuleGroup {
-    /// Its name.
     pub name: &'static str,
     /// Its subject.
     pub about: &'static str,
     /// Evaluation interval in milliseconds.
     pub every: i64,
-    /// Its recordings.
     pub recordings: Vec<RecordingRule>,
-    /// Its alerts.
     pub alerts: Vec<AlertRule>,
     /// Time of the last evaluation, in Unix milliseconds.
     pub evaluated_at: Option<i64>,
@@ -36,7 +33,6 @@ pub struct RuleGroup {
 pub struct RecordingRule {
     /// Name of the series.
     pub name: Arc<str>,
-    /// The expression.
     pub expression: Expression,
     /// Reason why the last evaluation failed.
     pub error: Option<String>,
@@ -45,11 +41,9 @@ pub struct RecordingRule {
 
 /// An alert rule with its state.
 pub struct AlertRule {
-    /// Its name.
     pub name: &'static str,
     /// Its urgency.
     pub severity: Severity,
-    /// The condition.
     pub condition: Expression,
     /// Pending period, and the time that the alert keeps firing.
     pub durations: Durations,

@@ -41,7 +41,6 @@ pub struct Event {
     pub value: f64,
 }
 
-/// The history.
 #[derive(Default)]
 pub struct History {
     events: VecDeque<Event>,

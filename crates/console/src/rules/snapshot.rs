@@ -69,7 +69,6 @@ impl Saved {
         }
     }
 
-    /// Returns the labels.
     pub(super) fn labels(&self) -> Labels {
         let pairs = self.labels.iter();
         Labels::new(pairs.map(|(name, value)| (name.as_str().into(), value.as_str().into())))

@@ -14,7 +14,6 @@ const HISTORY: usize = 120;
 /// Cumulative counts of completed requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Requests {
-    /// Their durations.
     durations: Distribution,
     /// Responses with status 4xx.
     refused: u64,

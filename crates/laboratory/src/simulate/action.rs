@@ -29,7 +29,6 @@ pub(crate) enum Action {
     InviteColleague,
     /// Opens the link of an invite.
     AcceptInvite,
-    /// Creates a content item.
     DraftContentItem,
     /// Writes another revision.
     EditContentItem,

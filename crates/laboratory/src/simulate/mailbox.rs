@@ -27,7 +27,6 @@ pub(super) struct Letter {
 /// A link with a token.
 pub(super) enum Link {
     VerifyEmail(Secret),
-    /// Sets a new password.
     ResetPassword(Secret),
     /// Makes the recipient a member of a workspace.
     AcceptInvite(Secret),

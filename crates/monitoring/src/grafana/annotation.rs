@@ -43,7 +43,7 @@ struct AnnotationTarget {
 pub struct Mark {
     /// Name of the kind of mark.
     pub name: &'static str,
-    /// Its color.
+    /// Color of the vertical line.
     pub color: Color,
     /// Title of one mark, which may contain `{{label}}`.
     pub title: &'static str,

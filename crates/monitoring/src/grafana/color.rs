@@ -61,7 +61,7 @@ impl Thresholds {
         &self.steps
     }
 
-    /// Returns the color of a value.
+    /// Returns the color of the highest step at or below a value.
     pub fn color_of(&self, value: f64) -> Color {
         let reached = |step: &&Threshold| step.value.is_none_or(|limit| value >= limit);
         self.steps.iter().rev().find(reached).map_or(Color::Neutral, |step| step.color)
@@ -77,7 +77,7 @@ pub enum ColorMode {
     Thresholds,
     /// Each series has a shade of this color.
     Shades(Color),
-    /// One color.
+    /// The same color for all values.
     Fixed(Color),
 }
 

@@ -43,7 +43,7 @@ pub enum Band {
 }
 
 impl Dashboard {
-    /// Returns all panels.
+    /// Returns the panels of all rows, in their order.
     pub fn panels(&self) -> impl Iterator<Item = &Panel> {
         self.bands.iter().flat_map(|band| match band {
             Band::Title(..) => &[][..],

@@ -99,7 +99,7 @@ pub enum Property {
     Unit(Unit),
     /// Changes the number of decimals.
     Decimals(u8),
-    /// Sets one color.
+    /// The same color for all values.
     #[serde(serialize_with = "fixed_color")]
     Color(Color),
     /// Sets shades of one color, which distinguish similar series.
@@ -163,7 +163,7 @@ fn stacking<S: Serializer>(stacked: &Stacked, serializer: S) -> Result<S::Ok, S:
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DrawStyle {
-    /// A line.
+    /// A line, in a chart of bars.
     Line,
 }
 

@@ -1,6 +1,6 @@
 //! Kinds of panels, each with the settings that only it has.
 
-/// A kind of panel.
+/// A visualization of Grafana, with its options.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PanelKind {
     /// Lines, areas or bars over time.
@@ -11,7 +11,7 @@ pub enum PanelKind {
     Stat(Stat),
     /// Horizontal bars, one for each series.
     Bars,
-    /// A table.
+    /// One row per group of labels, one column per query.
     Table(Table),
     /// The distribution of durations over time.
     Heatmap,
@@ -19,7 +19,7 @@ pub enum PanelKind {
     Logs,
     /// A list of the alerts that fire or are pending.
     Alerts(AlertFilter),
-    /// Markdown.
+    /// Text in Markdown, without queries.
     Text(Markdown),
 }
 
@@ -98,7 +98,7 @@ impl Chart {
         self.style
     }
 
-    /// Returns the legend.
+    /// Returns the content and position of the legend.
     pub fn legend(&self) -> Legend {
         self.legend
     }

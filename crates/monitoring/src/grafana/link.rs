@@ -29,7 +29,7 @@ pub enum Destination {
     Dashboard(DashboardUid),
     /// Log lines.
     Lines(Lines),
-    /// Traces.
+    /// A search for traces in Explore.
     Traces(Spans),
     /// The trace with this id.
     Trace(String),
@@ -42,7 +42,7 @@ impl Link {
         Self { title: title.to_owned(), url, target_blank: false, destination: Destination::Dashboard(uid) }
     }
 
-    /// Returns the title.
+    /// Returns the text of the link.
     pub fn title(&self) -> &str {
         &self.title
     }

@@ -35,7 +35,7 @@ impl MappingResult {
         self.text
     }
 
-    /// Returns its color.
+    /// Returns the color of the replacement.
     pub fn color(&self) -> Color {
         self.color
     }

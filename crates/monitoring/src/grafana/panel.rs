@@ -108,7 +108,7 @@ impl Panel {
         matches!(self.kind, PanelKind::TimeSeries(_))
     }
 
-    /// Returns the title.
+    /// Returns the heading above the panel.
     pub fn title(&self) -> &'static str {
         self.title
     }

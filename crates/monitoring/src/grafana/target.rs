@@ -19,7 +19,7 @@ pub struct Target {
 pub enum Query {
     /// Series of metrics.
     Series {
-        /// The query.
+        /// The counted lines and their grouping.
         expression: Expression,
         /// Name of each series, which may contain `{{label}}`.
         legend: String,
@@ -30,14 +30,14 @@ pub enum Query {
     },
     /// The newest log lines.
     Lines {
-        /// The query.
+        /// The counted lines and their grouping.
         lines: Lines,
         /// Maximum number of lines.
         most: u16,
     },
     /// Numbers of log lines.
     LineCount {
-        /// The query.
+        /// The counted lines and their grouping.
         query: LineQuery,
         /// Name of each series, which may contain `{{label}}`.
         legend: String,
@@ -46,7 +46,7 @@ pub enum Query {
     },
     /// The newest traces.
     Traces {
-        /// The query.
+        /// The counted lines and their grouping.
         spans: Spans,
         /// Maximum number of traces.
         limit: u8,

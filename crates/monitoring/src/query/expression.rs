@@ -9,7 +9,7 @@ use super::window::Window;
 /// A PromQL expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expression {
-    /// A number.
+    /// A scalar.
     Number(f64),
     /// Grafana's variable for the interval between two points of a panel, in milliseconds.
     IntervalMilliseconds,
@@ -21,7 +21,7 @@ pub enum Expression {
     Instant(Selection),
     /// A function of the samples of each selected series within a window.
     Range {
-        /// The function.
+        /// The computation.
         function: RangeFunction,
         /// The series.
         of: Selection,
@@ -32,7 +32,7 @@ pub enum Expression {
     Timestamp(Selection),
     /// A number computed from each histogram.
     Histogram {
-        /// The function.
+        /// The computation.
         function: HistogramFunction,
         /// The histograms.
         of: Box<Self>,
@@ -43,12 +43,12 @@ pub enum Expression {
         of: Box<Self>,
         /// Name of the label.
         label: String,
-        /// Its value.
+        /// The value to set.
         value: String,
     },
     /// One sample for each group of samples.
     Aggregate {
-        /// The function.
+        /// The computation.
         aggregation: Aggregation,
         /// Labels that distinguish the groups. If there are none, all samples form one group.
         by: Vec<String>,
@@ -59,7 +59,7 @@ pub enum Expression {
     Binary {
         /// Left operand.
         left: Box<Self>,
-        /// The operator.
+        /// Arithmetic, comparison or set operation.
         operator: Operator,
         /// Labels by which samples of both sides match: `on (…)`. `None` means all labels.
         on: Option<Vec<String>>,

@@ -13,14 +13,14 @@ pub enum LineQuery {
     CountBy {
         /// The counted lines.
         lines: Lines,
-        /// The field.
+        /// The field whose values are counted.
         field: Field,
     },
     /// The values of a field with the most lines within the range of a dashboard.
     MostAffected {
         /// The counted lines, all of which have the field.
         lines: Lines,
-        /// The field.
+        /// The field whose values are counted.
         field: Field,
         /// Maximum number of values.
         most: u8,
@@ -29,7 +29,7 @@ pub enum LineQuery {
     NumberAffected {
         /// The counted lines, all of which have the field.
         lines: Lines,
-        /// The field.
+        /// The field whose values are counted.
         field: Field,
     },
     /// Number of lines per interval of a panel, for each level.

@@ -42,7 +42,7 @@ pub enum LineCondition {
     AtLeast(Level),
     /// A comparison of a field. A missing field counts as empty.
     Field {
-        /// The field.
+        /// The compared field.
         field: Field,
         /// The comparison.
         operator: MatchOperator,

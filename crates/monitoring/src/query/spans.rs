@@ -18,7 +18,7 @@ pub struct Spans {
     environment: Option<&'static str>,
 }
 
-/// A condition on a span.
+/// A test that a span must pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpanCondition {
     /// The span is an incoming request.
@@ -27,7 +27,7 @@ pub enum SpanCondition {
     IsJob,
     /// The span belongs to the trace with this id, which may be a Grafana variable.
     Trace(String),
-    /// It failed.
+    /// The span has the status `error`.
     Failed,
     /// The span took longer than this many milliseconds.
     LongerThan(u64),

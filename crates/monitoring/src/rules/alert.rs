@@ -36,13 +36,13 @@ pub struct Runbook {
     pub escalate: &'static str,
 }
 
-/// One alert.
+/// An alert with its rule, its texts and its tests.
 pub struct Alert {
     /// The alert's name, which is also the heading of its runbook section.
     pub name: &'static str,
     /// Its urgency.
     pub severity: Severity,
-    /// The condition.
+    /// The rule's expression: each series that it returns is an alert.
     pub condition: Expression,
     /// Pending period: the condition must hold this long before the alert fires.
     pub pending: Duration,

@@ -40,7 +40,7 @@ fn cause<const N: usize>(alert: Series, explains: [(Series, &'static str); N]) -
     Cause { alert, explains: explains.into() }
 }
 
-/// All causes.
+/// Returns which alerts explain which others.
 pub fn causes() -> Vec<Cause> {
     const FAIL: &str = "requests fail";
     const WAIT: &str = "requests wait";

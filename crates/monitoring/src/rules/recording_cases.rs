@@ -35,7 +35,7 @@ impl RecordingCase {
     }
 }
 
-/// All cases.
+/// Returns the cases of all recording rules.
 pub(crate) fn all() -> Vec<RecordingCase> {
     let requests = |ok: &str, failed: &str, cancelled: &str| {
         vec![

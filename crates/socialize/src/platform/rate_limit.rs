@@ -43,7 +43,6 @@ pub struct Limit {
     pub window: TimeDelta,
 }
 
-/// Settings of the rate limits.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitSettings {
     /// Failed log-ins for one account from one client network. The limits of the network and of the account

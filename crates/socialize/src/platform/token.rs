@@ -59,7 +59,6 @@ pub enum TokenRefusal {
 pub enum LinkPurpose {
     /// Confirms an e-mail address.
     VerifyEmail,
-    /// Sets a new password.
     ResetPassword,
     WorkspaceInvite,
 }

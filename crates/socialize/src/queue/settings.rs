@@ -42,7 +42,6 @@ pub struct WorkerSettings<S> {
     pub gauge_check_interval: Duration,
     /// Rules for each kind of job.
     pub policy: fn(JobKind) -> JobPolicy,
-    /// Enqueues a job of each periodic kind.
     pub enqueue_periodic: fn(JobKind) -> Option<EnqueuePeriodic>,
     pub handler: Handler<S>,
     pub samples: Samples<S>,

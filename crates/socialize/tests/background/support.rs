@@ -61,7 +61,6 @@ pub(crate) fn an_email() -> Email {
     Email::AlreadyRegistered { user: UserId::from(uuid::Uuid::nil()) }
 }
 
-/// Commits a job and returns its id.
 pub(crate) async fn commit<J: JobType>(test: &TestApp, job: NewJob<'_, J>) -> JobId {
     let mut transaction = test.app.database.begin().await.expect("a transaction");
     enqueue(&test.app.queue, &mut transaction, job).await.expect("enqueued");

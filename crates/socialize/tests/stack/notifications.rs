@@ -63,7 +63,6 @@ impl Notifications {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// All notifications.
     pub(crate) fn seen(&self) -> Vec<Notification> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

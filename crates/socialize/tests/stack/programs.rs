@@ -101,7 +101,6 @@ impl Program {
         self.child.wait().expect("the process is a child of this one");
     }
 
-    /// Its log.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).expect("its log file");
         String::from_utf8_lossy(&bytes).into_owned()

@@ -196,7 +196,6 @@ impl Span {
     }
 }
 
-/// Spans of a trace.
 pub(crate) async fn spans(client: &Client, trace: &str) -> Result<Vec<Span>, String> {
     let body = get(client, &format!("{TEMPO}/api/v2/traces/{trace}"), &[]).await?;
     let resources = body["trace"]["resourceSpans"].as_array().cloned().unwrap_or_default();

@@ -25,9 +25,9 @@ pub enum Treatment {
 /// Variables that are treated alike.
 #[derive(Clone, Copy, Debug)]
 pub struct StandardVariables {
-    /// Their names.
+    /// Names of variables with the same treatment.
     pub names: &'static [&'static str],
-    /// Their treatment.
+    /// Effect of setting one of them.
     pub treatment: Treatment,
     /// The accepted values, the error, or the reason why there is no effect.
     pub text: &'static str,

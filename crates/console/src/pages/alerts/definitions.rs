@@ -11,7 +11,6 @@ pub(super) fn definitions() -> &'static [Group] {
     GROUPS.get_or_init(|| groups(Scale::REAL))
 }
 
-/// Returns the definition of an alert.
 pub(super) fn definition(name: &str) -> Option<(&'static Group, &'static Alert)> {
     let all = definitions().iter().flat_map(|group| group.alerts.iter().map(move |alert| (group, alert)));
     all.into_iter().find(|(_, alert)| alert.name == name)

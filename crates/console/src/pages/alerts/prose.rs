@@ -5,7 +5,6 @@
 pub(super) struct Part {
     /// True if it is code.
     pub(super) code: bool,
-    /// The text.
     pub(super) text: String,
 }
 

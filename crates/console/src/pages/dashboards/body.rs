@@ -5,7 +5,6 @@
 pub(crate) enum Body {
     /// HTML, with a summary in words and a table of the series.
     Shown {
-        /// The HTML.
         html: String,
         /// The content in words.
         summary: String,
@@ -26,7 +25,6 @@ impl Body {
 /// A series in the table below a chart.
 #[derive(Clone, Debug)]
 pub(crate) struct SeriesRow {
-    /// Its name.
     pub name: String,
     /// Class of its color.
     pub color: &'static str,

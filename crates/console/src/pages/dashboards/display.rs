@@ -9,9 +9,7 @@ use crate::chart::{ColorClass, optional_text};
 /// Display settings of one field.
 #[derive(Clone, Debug)]
 pub(crate) struct Display {
-    /// Unit.
     pub unit: Unit,
-    /// Decimals.
     pub decimals: Option<u8>,
     /// Value at which a bar is full.
     pub max: Option<f64>,
@@ -73,7 +71,6 @@ impl Display {
         }
     }
 
-    /// Returns the text of a value.
     pub(crate) fn text(&self, value: Option<f64>) -> String {
         let replaced = self.mappings.iter().find_map(|mapping| mapping.replacement(value));
         match replaced {
@@ -82,7 +79,6 @@ impl Display {
         }
     }
 
-    /// Returns the color of a value.
     pub(crate) fn color(&self, value: Option<f64>) -> ColorClass {
         let replaced = self.mappings.iter().find_map(|mapping| mapping.replacement(value));
         let color = match (replaced, value, self.color) {
@@ -94,7 +90,6 @@ impl Display {
         color.into()
     }
 
-    /// Returns the color of its threshold.
     pub(crate) fn threshold(&self, value: f64) -> Color {
         match &self.thresholds {
             Steps::OfPanel(thresholds) => thresholds.color_of(value),

@@ -24,13 +24,11 @@ const ALONE: u8 = 13;
 
 /// A row of panels, or a title.
 pub(crate) enum BandView {
-    /// A title.
     Title(&'static str),
     /// Panels of the same height.
     Panels {
         /// Height, in rows of the grid.
         height: u8,
-        /// The panels.
         panels: Vec<PanelView>,
     },
 }

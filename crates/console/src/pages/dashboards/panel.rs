@@ -20,9 +20,7 @@ const LEGEND_ENTRIES: usize = 8;
 
 /// A panel as a page shows it.
 pub(crate) struct PanelView {
-    /// Its id.
     pub id: u16,
-    /// Its title.
     pub title: &'static str,
     /// Its description: meaning and remedy.
     pub description: &'static str,

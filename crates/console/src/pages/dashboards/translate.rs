@@ -18,7 +18,6 @@ use crate::store::spans::{SpanCondition, SpanKind, SpanSearch};
 /// Beginning of the names of business facts.
 const FACTS: &str = "socialize.";
 
-/// Returns the search for lines.
 pub(crate) fn search(lines: &Lines, screen: &Screen<'_>, most: usize) -> Search {
     let mut search = Search::new(screen.range.from * 1000, screen.range.until * 1000);
     search.most = most;

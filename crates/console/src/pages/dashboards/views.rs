@@ -16,7 +16,6 @@ pub(crate) struct LinesView<'a> {
 
 /// A log line in a panel.
 pub(crate) struct PanelLine {
-    /// The line.
     pub line: LineView,
 }
 
@@ -30,7 +29,6 @@ pub(crate) struct TracesView<'a> {
     pub rows: Vec<PanelTrace>,
 }
 
-/// A trace in a panel.
 pub(crate) struct PanelTrace {
     /// Start time for people.
     pub time: String,
@@ -46,6 +44,5 @@ pub(crate) struct PanelTrace {
     pub failed: bool,
     /// Number of spans.
     pub spans: usize,
-    /// Its duration.
     pub duration: String,
 }

@@ -15,13 +15,11 @@ pub(crate) const MOST_SPANS: usize = 500;
 /// A row of the page.
 #[derive(Clone, Debug)]
 pub(crate) enum Entry {
-    /// A span.
     Span(SpanRow),
     /// A log line that is not the record of a span.
     Line(LineRow),
 }
 
-/// A span as a row.
 #[derive(Clone, Debug)]
 pub(crate) struct SpanRow {
     /// Levels of indentation.
@@ -32,7 +30,6 @@ pub(crate) struct SpanRow {
     pub start: u64,
     /// Id, for links within the page.
     pub id: String,
-    /// Name.
     pub name: String,
     /// Role.
     pub kind: &'static str,
@@ -60,7 +57,6 @@ pub(crate) struct SpanRow {
     pub fields: Vec<(String, String)>,
     /// Events: time since the start of the trace, name and attributes.
     pub events: Vec<(String, String, String)>,
-    /// Process.
     pub process: String,
 }
 
@@ -69,7 +65,6 @@ pub(crate) struct SpanRow {
 pub(crate) struct LineRow {
     /// Levels of indentation.
     pub indent: usize,
-    /// The line.
     pub line: LineView,
     /// Distance of its mark from the left.
     pub left: String,

@@ -51,7 +51,6 @@ pub(crate) struct Other {
     pub(crate) time: String,
     /// Duration for people; can be empty.
     pub(crate) duration: String,
-    /// Outcome.
     pub(crate) outcome: String,
     /// If true, it failed.
     pub(crate) failed: bool,

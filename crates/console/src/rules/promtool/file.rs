@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// A test file.
 #[derive(Debug, Default)]
 pub(super) struct TestFile {
     /// Name of the loaded group.
@@ -12,7 +11,6 @@ pub(super) struct TestFile {
     pub(super) cases: Vec<Case>,
 }
 
-/// A case.
 #[derive(Debug, Default)]
 pub(super) struct Case {
     pub(super) name: String,

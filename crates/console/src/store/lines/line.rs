@@ -27,7 +27,6 @@ pub struct Line {
 }
 
 impl Line {
-    /// Returns the value of a field.
     pub fn field(&self, name: &str) -> Option<&FieldValue> {
         self.fields.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
     }

@@ -8,7 +8,6 @@ use crate::store::ValueTest;
 /// Number of levels.
 pub const LEVELS: usize = Level::ALL.len();
 
-/// A condition on a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LineCondition {
     /// The line has at least this level.
@@ -84,7 +83,6 @@ impl Search {
 pub struct Found {
     /// Its position, at which the next page starts.
     pub position: Position,
-    /// The line.
     pub line: Line,
 }
 

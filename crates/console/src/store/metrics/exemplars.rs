@@ -18,9 +18,7 @@ pub struct Exemplar {
     pub at: i64,
     /// The observed value.
     pub value: f64,
-    /// Id of the trace.
     pub trace_id: [u8; 16],
-    /// Id of the span.
     pub span_id: [u8; 8],
 }
 

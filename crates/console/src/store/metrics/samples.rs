@@ -72,9 +72,7 @@ pub fn is_stale(value: f64) -> bool {
 /// Samples of one series, oldest first. Times are Unix times in milliseconds.
 #[derive(Clone, Debug)]
 pub enum Points {
-    /// Numbers.
     Numbers(Vec<(i64, f64)>),
-    /// Histograms.
     Histograms(Vec<(i64, Arc<Histogram>)>),
 }
 
@@ -83,7 +81,6 @@ pub trait MetricSource {
     /// Returns the series of a metric, by its name as Prometheus spells it.
     fn series(&self, name: &str) -> Vec<SeriesId>;
 
-    /// Returns the labels of a series.
     fn labels(&self, series: SeriesId) -> &Labels;
 
     /// Returns the samples of a series in a range of Unix milliseconds that excludes its start.

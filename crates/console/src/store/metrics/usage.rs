@@ -45,7 +45,6 @@ impl Default for Limits {
 /// Usage of a store. Times are Unix times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
-    /// The limits.
     pub limits: Limits,
     /// Memory in use, in bytes.
     pub memory: usize,

@@ -41,7 +41,6 @@ pub struct Sample {
     pub name: Arc<str>,
     /// All labels except the name.
     pub labels: Labels,
-    /// The value.
     pub value: Value,
 }
 

@@ -53,7 +53,6 @@ impl Matcher {
         Self { test: test.clone(), needles }
     }
 
-    /// Returns the test.
     pub(in crate::store) fn test(&self) -> &ValueTest {
         &self.test
     }

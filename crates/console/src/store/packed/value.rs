@@ -32,9 +32,7 @@ pub(in crate::store) enum Form {
     Millionths,
     /// Any other number.
     Number,
-    /// False.
     False,
-    /// True.
     True,
 }
 
@@ -165,7 +163,6 @@ pub(in crate::store) enum ValueRef<'a> {
     Flag(bool),
 }
 
-/// Reads a value.
 #[inline]
 pub(in crate::store) fn read_value<'a>(form: Form, reader: &mut Reader<'a>) -> Option<ValueRef<'a>> {
     Some(match form {
@@ -191,7 +188,6 @@ pub(in crate::store) fn put_shape(out: &mut Vec<u8>, shape: &FieldShape) {
     }
 }
 
-/// Reads a shape.
 pub(in crate::store) fn read_shape(reader: &mut Reader<'_>) -> Option<FieldShape> {
     let count = reader.count()?;
     let field = |_| {

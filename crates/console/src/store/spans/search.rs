@@ -6,7 +6,6 @@ use super::ids::{SpanId, TraceId};
 use super::span::{Attributes, Span, SpanKind};
 use crate::store::ValueTest;
 
-/// A condition on a span.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SpanCondition {
     /// The span has this role.
@@ -86,14 +85,12 @@ impl SpanSearch {
 pub struct TracePosition {
     /// Start of the newest matching span, in Unix nanoseconds.
     pub start_ns: u64,
-    /// The trace.
     pub trace_id: TraceId,
 }
 
 /// A trace that was found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceSummary {
-    /// The trace.
     pub trace_id: TraceId,
     /// Its position, at which the next page starts.
     pub position: TracePosition,
@@ -116,9 +113,7 @@ pub struct TraceSummary {
 /// A span without its links and events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SpanSummary {
-    /// The span.
     pub span_id: SpanId,
-    /// Its name.
     pub name: Arc<str>,
     /// Its role.
     pub kind: SpanKind,
@@ -128,7 +123,6 @@ pub struct SpanSummary {
     pub duration_ns: u64,
     /// If true, the operation failed.
     pub failed: bool,
-    /// Its attributes.
     pub attributes: Attributes,
     /// `service.name` of the process.
     pub service: Arc<str>,

@@ -61,7 +61,6 @@ pub struct SpanEvent {
     pub attributes: Attributes,
 }
 
-/// A span.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// Trace that the span belongs to.
@@ -93,7 +92,6 @@ pub struct Span {
 }
 
 impl Span {
-    /// Returns the value of an attribute.
     pub fn attribute(&self, name: &str) -> Option<&FieldValue> {
         self.attributes.iter().find(|(key, _)| &**key == name).map(|(_, value)| value)
     }

@@ -23,7 +23,6 @@ pub const MOST_EVENTS: usize = 16;
 /// Received spans, with counts of refused and cut parts.
 #[derive(Debug, Default)]
 pub struct Translated {
-    /// The spans.
     pub spans: Vec<Span>,
     /// Counts of refused and cut parts.
     pub losses: SpanLosses,

@@ -1,10 +1,8 @@
 //! Tokens of PromQL.
 
-/// A token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
     Name(String),
-    /// A number.
     Number(f64),
     /// A duration in milliseconds.
     Duration(u64),

@@ -11,7 +11,6 @@ use super::lexer::{Token, tokens};
 
 type Parsed<T> = Result<T, String>;
 
-/// Parses an expression.
 pub(crate) fn parse(text: &str) -> Parsed<Expression> {
     let mut parser = Parser { tokens: tokens(text)?, position: 0 };
     let expression = parser.binary(0)?;

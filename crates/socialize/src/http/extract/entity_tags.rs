@@ -14,7 +14,6 @@ const SEPARATORS: &[char] = &['-', ';', ':', '.', '+', '_', '/'];
 /// in front of it one more.
 const MOST_CODINGS: usize = 4;
 
-/// Returns the `ETag` of a version.
 pub fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }

@@ -120,7 +120,6 @@ impl Blobs {
         self.observe(BlobOperation::PutPart, blob, self.inner.timeouts.put, putting).await
     }
 
-    /// Completes the blob from its parts.
     pub async fn complete_parts(&self, partial: PartialBlob) -> Result<()> {
         let (blob, completing) = (partial.blob, self.inner.store.complete_parts(partial));
         self.observe(BlobOperation::CompleteParts, blob, self.inner.timeouts.put, completing).await

@@ -54,7 +54,6 @@ const UPLOAD_TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=D
 
 /// All settings of `serve` and `work`.
 pub struct Settings {
-    /// Settings of the database.
     pub database: DatabaseSettings,
     /// Settings and limits of the listeners.
     pub listen: ListenSettings,

@@ -19,7 +19,6 @@ use crate::queue::NOTIFY_CHANNEL;
 /// A job that was given up, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct DeadLetter {
-    /// Id of the job.
     pub id: JobId,
     /// Kind of the work; another version's kind may be unknown here.
     pub kind: String,

@@ -37,7 +37,6 @@ pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
     run_due_jobs_with(app, &WorkerSettings::default()).await
 }
 
-/// The job of each kind.
 fn entry(kind: JobKind) -> JobEntry<App> {
     match kind {
         JobKind::SendEmail => JobEntry::of::<Email>(),

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 const ADDRESS: &str = "127.0.0.1:18443";
-/// The public URL.
 pub(super) const PUBLIC_URL: &str = "https://localhost:18443";
 
 /// Its upstream.

@@ -156,7 +156,6 @@ impl World {
         self.application.start_api(&self.compose, &self.client, &self.logs, &build()).await;
     }
 
-    /// Starts a second API.
     pub(super) async fn start_second_api(&self) -> Program {
         self.start_second_api_with(&[]).await
     }

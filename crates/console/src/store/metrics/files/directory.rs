@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::frame::HEADER;
 
-/// Kinds of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in super::super) enum FileKind {
     /// Rolled-up blocks and blocks of rules.

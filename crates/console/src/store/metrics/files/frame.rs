@@ -19,7 +19,6 @@ const HEAD: usize = 12;
 /// Maximum size of an uncompressed payload.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// Encodes a payload.
 pub(in super::super) fn encode(payload: &[u8]) -> io::Result<Vec<u8>> {
     let mut out = vec![0; HEAD];
     let mut encoder = DeflateEncoder::new(out, Compression::fast());
