@@ -14,7 +14,7 @@ use crate::follow::Pattern;
 /// Minimum length of a configured token.
 const TOKEN_LENGTH: usize = 20;
 
-/// Arguments of `socialize console`. Every one can be an environment variable.
+/// Arguments of `socialize console`. Each can also be an environment variable.
 #[derive(Args, Clone, Debug)]
 pub struct ConsoleArguments {
     /// Address of the pages
@@ -40,10 +40,10 @@ pub struct ConsoleArguments {
     /// Host names under which the pages are reached, besides localhost and the address. Can be repeated
     #[arg(long = "host", env = "SOCIALIZE_CONSOLE_HOSTS", value_delimiter = ',', value_name = "NAME")]
     pub hosts: Vec<String>,
-    /// File with the token of the link. Without it, each start makes a new token
+    /// File with the token of the link. Without it, each start creates a new token
     #[arg(long, env = "SOCIALIZE_CONSOLE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Environment to show first: the SOCIALIZE_ENVIRONMENT of what reports here. Without it, all
+    /// Environment to show first, a SOCIALIZE_ENVIRONMENT of the reporting processes [default: all]
     #[arg(long, env = "SOCIALIZE_CONSOLE_ENVIRONMENT", value_name = "NAME")]
     pub environment: Option<String>,
 }
@@ -71,7 +71,7 @@ pub struct Settings {
     pub environment: Option<String>,
 }
 
-/// Configuration errors, all of them.
+/// All configuration errors.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigurationErrors(pub Vec<String>);
 
@@ -158,7 +158,7 @@ fn host_name(name: &str) -> Result<String, String> {
         Ok(authority) if authority.port().is_none() && !lower.contains('@') && !lower.contains('*') => {
             Ok(lower)
         }
-        _ => Err(format!("SOCIALIZE_CONSOLE_HOSTS: {name:?} is no host name without a port")),
+        _ => Err(format!("SOCIALIZE_CONSOLE_HOSTS: {name:?} is not a host name; a port must not follow it")),
     }
 }
 

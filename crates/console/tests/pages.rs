@@ -171,9 +171,9 @@ async fn every_dashboard_says_why_it_is_empty() {
         assert!(!page.contains("style=\"") && !page.contains("NaN"), "{name}");
     }
     let (_, page) = open("/").await;
-    assert!(page.contains("Nothing has reported yet.") && page.contains("127.0.0.1:4318"), "{page}");
+    assert!(page.contains("No process has reported yet.") && page.contains("127.0.0.1:4318"), "{page}");
     let (_, page) = open("/dashboards/infrastructure").await;
-    assert!(page.contains("programs of the full stack"), "{page}");
+    assert!(page.contains("programs of the full overlay"), "{page}");
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn every_dashboard_shows_what_was_reported() {
     }
     let (_, page) = open_at(pages.clone(), "/").await;
     // The data contains failures for 15 minutes, so alerts may fire.
-    assert!(page.contains("verdict") && !page.contains("Nothing has reported"), "{page}");
+    assert!(page.contains("verdict") && !page.contains("No process has reported"), "{page}");
     let (_, page) = open_at(pages.clone(), "/dashboards/api?route=%2Fv1%2Fme").await;
     assert!(
         page.contains("<option value=\"/v1/me\" selected>") && !page.contains("/v1/sessions</a>"),
@@ -204,7 +204,7 @@ async fn every_dashboard_shows_what_was_reported() {
 async fn silence_is_said_first() {
     let stores = showcase::stores(NOW - 10 * 60_000, 1);
     let (_, page) = open_at(pages_with(stores), "/").await;
-    assert!(page.contains("Nothing has reported for 10 min."), "{page}");
+    assert!(page.contains("No process has reported for 10 min."), "{page}");
 }
 
 #[tokio::test]

@@ -19,3 +19,4 @@ mod prometheus;
 pub mod query;
 pub mod rules;
 mod severity;
+mod wrap;

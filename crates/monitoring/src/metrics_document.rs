@@ -7,6 +7,8 @@ use catalogue::{metrics, scopes};
 use signal::instrumentation_scope::of_metric;
 use signal::metric::{MetricDescription, MetricKind, prometheus_label};
 
+use crate::wrap::wrapped;
+
 /// Maximum number of values that are listed; more are counted instead.
 const MOST_VALUES_LISTED: usize = 30;
 
@@ -100,7 +102,7 @@ pub fn render() -> String {
     for metric in &metrics {
         render_metric(&mut out, metric);
     }
-    out
+    wrapped(&out)
 }
 
 /// Returns the number of series in one process of all metrics whose labels are closed by type.

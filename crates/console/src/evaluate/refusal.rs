@@ -20,11 +20,11 @@ pub enum Refusal {
     #[error("The result has too many series. Choose a route, an instance or a shorter range.")]
     TooLarge,
     /// A window has no length, because a rule has no panel that would determine it.
-    #[error("A rule cannot use the window of a panel.")]
+    #[error("A rule cannot use a panel's window.")]
     NoWindow,
     /// A window is too short for data that was rolled up.
     #[error(
-        "Data of that time is kept as one sample for each five minutes, and this needs a window of at \
+        "Data of that time is kept as one sample per five minutes, and this needs a window of at \
          least ten minutes, not of {} s. Choose a longer or a later range.",
         window.as_secs()
     )]
@@ -34,7 +34,7 @@ pub enum Refusal {
     },
     /// A function counts samples that were rolled up.
     #[error(
-        "Data of that time is kept as one sample for each five minutes, so its samples cannot be \
+        "Data of that time is kept as one sample per five minutes, so its samples cannot be \
          counted. Choose a later range."
     )]
     RolledUp,

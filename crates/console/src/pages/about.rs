@@ -140,7 +140,7 @@ fn kept_metrics(usage: &Usage, now: i64) -> Kept {
             meter("Disk", usage.disk, usage.limits.disk),
         ],
         note: format!(
-            "Kept for {hours} h at full resolution and for {days} days with one sample for each five minutes."
+            "Kept for {hours} h at full resolution and for {days} days with one sample per five minutes."
         ),
     }
 }
@@ -155,7 +155,7 @@ fn kept_lines(usage: &LineUsage, now: i64) -> Kept {
         amount: words::counted(usage.lines, "line"),
         since: vec![("Since".to_owned(), since(usage.oldest.map(|at| at / 1000), now))],
         meters: vec![meter("Memory", usage.bytes as u64, usage.bound as u64)],
-        note: format!("The log files are the lasting copy; the newest lines are in memory.{evicted}"),
+        note: format!("The newest lines are in memory; the log files have all.{evicted}"),
     }
 }
 

@@ -170,7 +170,7 @@ fn condition(filter: &LogFilter) -> String {
 
 fn sentence(total: u64, who: &[Groups; 3], condition: &str, range: &str) -> String {
     if total == 0 {
-        return format!("Nobody: there is no line {condition} in {range}.");
+        return format!("Nobody: no line {condition} in {range}.");
     }
     let count = |groups: &Groups, noun: &str| {
         let least = if groups.is_capped { "at least " } else { "" };

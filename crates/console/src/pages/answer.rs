@@ -21,8 +21,8 @@ where
     F: FnOnce(&Console, &View) -> Result<T, Problem> + Send + 'static,
 {
     let Ok(Ok(_permit)) = tokio::time::timeout(WAIT, console.renderings().acquire()).await else {
-        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are rendered just now.");
-        return busy.hint("Try again in some seconds, or choose a shorter range.").respond(&view, &console);
+        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many pages are being rendered.");
+        return busy.hint("Try again in a few seconds, or choose a shorter range.").respond(&view, &console);
     };
     let shared = SharedConsole::clone(&console);
     let rendering = tokio::task::spawn_blocking(move || {

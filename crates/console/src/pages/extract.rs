@@ -16,7 +16,7 @@ impl FromRequestParts<SharedConsole> for View {
         let now = console.now();
         let path = parts.uri.path().to_owned();
         let parameters = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| "The part of the address after ? is not encoded as a form.".to_owned());
+            .map_err(|_| "The part of the address after ? is not a valid query string.".to_owned());
         let parameters = parameters.map(|Query(pairs)| pairs);
         parameters.and_then(|parameters| Self::read(&path, parameters, now)).map_err(|text| {
             let ranges = RANGES.map(|(name, _, _)| name).join(", ");

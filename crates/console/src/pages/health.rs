@@ -59,9 +59,9 @@ pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
         let address = &screen.console.facts().otlp_address;
         return Verdict {
             class: "unknown",
-            sentence: "Nothing has reported yet.".to_owned(),
+            sentence: "No process has reported yet.".to_owned(),
             reason: format!(
-                "Send metrics and traces by OTLP over HTTP to {address}: SOCIALIZE_OTLP_ENDPOINT=http://{address}"
+                "Send metrics and traces by OTLP over HTTP: OTEL_EXPORTER_OTLP_ENDPOINT=http://{address}"
             ),
         };
     };
@@ -69,9 +69,8 @@ pub(crate) fn verdict(screen: &Screen<'_>, firing: &[FiringAlert]) -> Verdict {
     if silent > MISSING {
         return Verdict {
             class: "bad",
-            sentence: format!("Nothing has reported for {}.", calendar::duration(silent)),
-            reason: "No process runs, or none reaches the console. What follows is the state before that."
-                .to_owned(),
+            sentence: format!("No process has reported for {}.", calendar::duration(silent)),
+            reason: "No process is running, or none reaches the console. The data below is older.".to_owned(),
         };
     }
     let count = firing.len();

@@ -152,7 +152,7 @@ fn reason(line: &Line) -> String {
     }
     let location = line.text("code.location");
     if !location.is_empty() {
-        parts.push(format!("The failure was noticed at {location}."));
+        parts.push(format!("The failure was received at {location}."));
     }
     if parts.is_empty() && line.level < signal::Level::Warn {
         parts.push("It succeeded.".to_owned());

@@ -57,7 +57,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Ref
 
 const TOO_LARGE: Refused = Refused(
     StatusCode::PAYLOAD_TOO_LARGE,
-    "The request is incomplete or larger than 4 MiB. Export fewer points or spans in a request.",
+    "The request is incomplete or larger than 4 MiB. Export fewer points or spans per request.",
 );
 
 fn decompress(bytes: &[u8]) -> Result<Vec<u8>, Refused> {

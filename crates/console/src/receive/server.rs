@@ -154,7 +154,7 @@ const BUSY: Refused =
     Refused(StatusCode::SERVICE_UNAVAILABLE, "Too many exports at the same time. Try again in a second.");
 
 const MALFORMED: Refused =
-    Refused(StatusCode::BAD_REQUEST, "The body is no OTLP export request in protobuf of this path's signal.");
+    Refused(StatusCode::BAD_REQUEST, "The body is not an OTLP export request in protobuf for this path.");
 
 async fn refuse_logs() -> Refused {
     Refused(
@@ -170,7 +170,7 @@ async fn refuse_method() -> Refused {
 async fn refuse_path() -> Refused {
     Refused(
         StatusCode::NOT_FOUND,
-        "This is the receiver for OTLP over HTTP. It takes metrics at /v1/metrics and spans at /v1/traces.",
+        "This is the receiver for OTLP over HTTP. It accepts metrics at /v1/metrics and spans at /v1/traces.",
     )
 }
 

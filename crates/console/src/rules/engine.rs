@@ -204,7 +204,7 @@ impl AlertRule {
 
 fn all_groups(scale: Scale, messages: &mut Vec<String>) -> Vec<RuleGroup> {
     let recorded = recordings(scale);
-    let about = "Sums that alerts look back over for hours and days";
+    let about = "Recorded sums for alerts about hours and days";
     let mut first = RuleGroup::new(recorded.name, about, scale.of(recorded.every));
     first.recordings =
         recorded.rules.into_iter().map(|rule| RecordingRule::new(rule.name, rule.expression)).collect();

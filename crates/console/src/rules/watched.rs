@@ -3,12 +3,12 @@
 use monitoring::query::Source;
 use monitoring::rules::Alert;
 
-/// Reason shown for alerts about programs that only the full stack has.
-const OTHER_PROGRAMS: &str = "It is about a program of the full stack (collector, Prometheus, Loki, Tempo, Grafana, \
+/// Reason shown for alerts about programs that only the full overlay has.
+const OTHER_PROGRAMS: &str = "It is about a program of the full overlay (collector, Prometheus, Loki, Tempo, Grafana, \
                               Alertmanager or an exporter), whose metrics the console does not receive.";
 
 /// Reason shown for alerts that compare the application with such a program.
-const COMPARED: &str = "It compares the application with a program of the full stack (collector or an exporter), \
+const COMPARED: &str = "It compares the application with a program of the full overlay (collector or an exporter), \
                         whose metrics the console does not receive.";
 
 /// Returns the reason why the console does not evaluate an alert; `None` if it does.

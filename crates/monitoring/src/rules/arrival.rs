@@ -223,9 +223,9 @@ fn collector_refusing(scale: Scale) -> Alert {
             impact: "Users notice nothing. Dashboards lag behind, and spans and points may be lost: TelemetryDropped \
                      counts them.",
             confirm: vec![
-                metrics("Lines", &select(&RECEIVER_REFUSED_LOG_RECORDS).increase(LONG).sum()),
-                metrics("Spans", &select(&RECEIVER_REFUSED_SPANS).increase(LONG).sum()),
-                metrics("Points", &select(&RECEIVER_REFUSED_METRIC_POINTS).increase(LONG).sum()),
+                metrics("Refused lines", &select(&RECEIVER_REFUSED_LOG_RECORDS).increase(LONG).sum()),
+                metrics("Refused spans", &select(&RECEIVER_REFUSED_SPANS).increase(LONG).sum()),
+                metrics("Refused points", &select(&RECEIVER_REFUSED_METRIC_POINTS).increase(LONG).sum()),
             ],
             remedy: &[
                 "A queue is full: see CollectorQueueFilling for its store, and StackTargetDown.",

@@ -62,7 +62,7 @@ fn items_not_published(scale: Scale) -> Alert {
                       published. Managers have not retried them.",
             impact: "Posts did not appear. Their authors see `publish_failed` and the reason.",
             confirm: vec![
-                metrics("How many there are", &failed().now().max()),
+                metrics("Number of failed items", &failed().now().max()),
                 metrics(
                     "Outcomes of attempts",
                     &select(&PUBLISHING_DELIVERIES)

@@ -58,7 +58,7 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 .to_owned(),
         dashboard: DashboardUid::Background,
         runbook: Runbook {
-            meaning: "E-mails are late or were given up, because of the mail server, the network, our account, our \
+            meaning: "E-mails are late or were given up, because of the mail server, the network, the account, the \
                       settings, or the e-mails themselves. Each e-mail counts once, however often it is tried. Unknown \
                       addresses and full mailboxes do not count, greylisted e-mails only after ten minutes.",
             impact: "Users cannot register, reset passwords or accept invites, and reviewers are not told of waiting \
@@ -97,10 +97,10 @@ fn email_delivery_failing(scale: Scale) -> Alert {
                 "`authentication_failed`: write the password into `deploy/secrets/smtp_password` and check \
                  `SOCIALIZE_SMTP_USERNAME` in `deploy/settings.env`. Then `docker compose up --detach --force-recreate \
                  api worker`.",
-                "`rate_limited`, `storage_full`: a quota of our account. Wait, or have it raised.",
+                "`rate_limited`, `storage_full`: a quota of the account. Wait, or have it raised.",
                 "`permission_denied`: the sender's address (`SOCIALIZE_MAIL_FROM`) is not allowed, the account is \
-                 closed, or our IP address is on a blocklist. Correct that with the provider.",
-                "`protocol`: the server does not understand us, or is no mail server. Check scheme and port in \
+                 closed, or this machine's IP address is on a blocklist. Correct that with the provider.",
+                "`protocol`: the server rejects the protocol, or is not a mail server. Check scheme and port in \
                  `SOCIALIZE_SMTP_URL`: `smtps://` has 465 by default, `smtp://` 587.",
                 "`outcome` is `refused`: the server rejects the contents of the e-mails, and they were given up. Once \
                  it accepts them: `docker compose exec worker socialize dead-letters retry --all --kind \
@@ -224,7 +224,7 @@ fn blob_storage_failing(scale: Scale) -> Alert {
             impact: "Attachments and screenshots cannot be uploaded or opened. Everything else works.",
             confirm: vec![
                 metrics(
-                    "What fails",
+                    "Failures by operation",
                     &select(&BLOB_OPERATION_DURATION)
                         .is_one_of(STORE_FAILED)
                         .count()
@@ -233,7 +233,7 @@ fn blob_storage_failing(scale: Scale) -> Alert {
                         .above(0.0),
                 ),
                 metrics(
-                    "How",
+                    "Outcomes",
                     &select(&BLOB_OPERATION_DURATION)
                         .is_one_of(STORE_FAILED)
                         .count()
@@ -332,12 +332,12 @@ fn blobs_missing(scale: Scale) -> Alert {
             impact: "Users who open the file get an error. More files may be missing than were opened, and the number \
                      may grow.",
             confirm: vec![
-                metrics("How often", &missing(LONG)),
+                metrics("Reads of missing files", &missing(LONG)),
                 Look::Logs(
-                    "Which files, in `blob_id`",
+                    "The files, by `blob_id`",
                     lines(events::BLOB_OPERATION).is(BlobOutcome::NotFound),
                 ),
-                Look::Traces("In which requests", spans().is(BlobOutcome::NotFound)),
+                Look::Traces("Requests that met a missing file", spans().is(BlobOutcome::NotFound)),
             ],
             remedy: &[
                 "All files are missing: it is the wrong store. Check that the volume is mounted, and that \

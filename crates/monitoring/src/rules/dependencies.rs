@@ -52,8 +52,11 @@ fn postgres_unreachable(scale: Scale) -> Alert {
                       or times out.",
             impact: "Requests that need the database return 503. Processes keep running and recover by themselves.",
             confirm: vec![
-                metrics("What each process says", &up().max_by::<Instance, _>()),
-                Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN).is(Dependency::Postgres)),
+                metrics("Health check of each process: 0 has failed", &up().max_by::<Instance, _>()),
+                Look::Logs(
+                    "Start of the failure, with its error",
+                    lines(DEPENDENCY_DOWN).is(Dependency::Postgres),
+                ),
             ],
             remedy: &[
                 "`docker compose ps postgres` and `docker compose logs --tail 50 postgres` show why it stopped. Start \
@@ -117,8 +120,8 @@ fn dependency_unreachable(scale: Scale) -> Alert {
             impact: "`email`: e-mails wait and are sent later. `blob_store`: uploads and downloads return 503; \
                      everything else works.",
             confirm: vec![
-                metrics("Which", &up()),
-                Look::Logs("Since when, and how it fails", lines(DEPENDENCY_DOWN)),
+                metrics("Health checks: 0 has failed", &up()),
+                Look::Logs("Start of the failure, with its error", lines(DEPENDENCY_DOWN)),
             ],
             remedy: &[
                 "`docker compose exec api socialize doctor` tests each dependency and names the fault: host name, \
@@ -278,10 +281,10 @@ fn database_slow(scale: Scale) -> Alert {
             impact: "Requests are slow. Soon connections run out and requests fail.",
             confirm: vec![
                 metrics(
-                    "Which operations",
+                    "95th percentile by operation",
                     &operations().quantile_by::<DatabaseOperation, _>(0.95, SHORT).above(0.1),
                 ),
-                Look::Traces("In which requests", spans().longer_than(500)),
+                Look::Traces("Requests with slow operations", spans().longer_than(500)),
             ],
             remedy: &[
                 "All operations are slow: the disk or the processor of Postgres is busy. Look for backups, a vacuum, \
@@ -347,9 +350,9 @@ fn connection_pool_starved(scale: Scale) -> Alert {
             meaning: "All connections of the pool were in use for longer than `SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT`.",
             impact: "The affected requests return 503.",
             confirm: vec![
-                metrics("Who waits", &select(&DB_CLIENT_CONNECTION_PENDING).now().max()),
+                metrics("Operations that wait for a connection", &select(&DB_CLIENT_CONNECTION_PENDING).now().max()),
                 metrics(
-                    "What connections are doing",
+                    "State of the connections",
                     &select(&DB_CLIENT_OPERATION_DURATION)
                         .quantile_by::<DatabaseOperation, _>(0.95, SHORT)
                         .above(0.1),

@@ -72,9 +72,9 @@ fn disk_filling(scale: Scale) -> Alert {
             meaning: "Less than 15 % of a disk that the application writes to is free.",
             impact: "None yet. A full disk stops uploads and, if Postgres is on it, everything.",
             confirm: vec![
-                metrics("Share left, by process", &shares().min_by::<Instance, _>()),
+                metrics("Free share of the disk, by process", &shares().min_by::<Instance, _>()),
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
-                metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
+                metrics("Size of the data of Prometheus", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
             ],
             remedy: DISK_REMEDY,
             escalate: "To those who can enlarge the disk, before DiskAlmostFull fires.",
@@ -111,7 +111,7 @@ fn disk_almost_full(scale: Scale) -> Alert {
             confirm: vec![
                 metrics("Bytes left", &select(&DISK_AVAILABLE).now().min_by::<Disk, _>()),
                 Look::Logs(
-                    "What already fails",
+                    "Database operations that already fail",
                     lines(catalogue::events::DATABASE_OPERATION).at_least(Level::Warn),
                 ),
             ],
@@ -164,8 +164,8 @@ fn disk_full_soon(scale: Scale) -> Alert {
                     "Free bytes in a day, predicted",
                     &available().predicted(DISK_TREND, DISK_FULL_WITHIN).min_by::<Disk, _>(),
                 ),
-                metrics("Share left, by process", &shares().min_by::<Instance, _>()),
-                metrics("What Prometheus takes", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
+                metrics("Free share of the disk, by process", &shares().min_by::<Instance, _>()),
+                metrics("Size of the data of Prometheus", &select(&PROMETHEUS_BLOCKS_SIZE).now().max()),
             ],
             remedy: DISK_REMEDY,
             escalate: "To those who can enlarge the disk, if the growth is wanted.",

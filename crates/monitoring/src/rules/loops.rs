@@ -76,14 +76,14 @@ fn worker_stalled(scale: Scale) -> Alert {
             impact: "E-mails and scheduled posts are late, unless another process runs jobs.",
             confirm: vec![
                 metrics(
-                    "In which process",
+                    "Seconds since the last successful iteration, by process",
                     &select(&LOOP_LAST_SUCCESS).is(Loop::Worker).lag().max_by::<Instance, _>(),
                 ),
                 metrics(
-                    "Whether iterations fail",
+                    "Failed iterations",
                     &select(&LOOP_FAILURES).is(Loop::Worker).increase(LONG).sum_by::<Loop, _>(),
                 ),
-                Look::Logs("How they fail", lines(events::LOOP_FAILED).is(Loop::Worker)),
+                Look::Logs("Errors of failed iterations", lines(events::LOOP_FAILED).is(Loop::Worker)),
             ],
             remedy: STALLED_REMEDY,
             escalate: "A hanging loop is a defect. Before the restart, note version and uptime for the developers.",
@@ -131,12 +131,12 @@ fn loop_stalled(scale: Scale) -> Alert {
                      seconds later. `queue_sampler`: JobsFailing and JobQueueLagging see nothing. `gauge_checker`: \
                      GaugesDrifted sees nothing.",
             confirm: vec![
-                metrics("In which process", &select(&LOOP_LAST_SUCCESS).lag().max_by::<Instance, _>()),
                 metrics(
-                    "Whether iterations fail",
-                    &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>(),
+                    "Seconds since the last successful iteration, by process",
+                    &select(&LOOP_LAST_SUCCESS).lag().max_by::<Instance, _>(),
                 ),
-                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
+                metrics("Failed iterations", &select(&LOOP_FAILURES).increase(LONG).sum_by::<Loop, _>()),
+                Look::Logs("Errors of failed iterations", lines(events::LOOP_FAILED)),
             ],
             remedy: STALLED_REMEDY,
             escalate: "A hanging loop is a defect. Before the restart, note version and uptime for the developers.",
@@ -166,7 +166,7 @@ fn loop_failing(scale: Scale) -> Alert {
             impact: "None while other iterations succeed. If none do, WorkerStalled or LoopStalled fires.",
             confirm: vec![
                 metrics("Which loops", &failures(LONG).above(0.0)),
-                Look::Logs("How they fail", lines(events::LOOP_FAILED)),
+                Look::Logs("Errors of failed iterations", lines(events::LOOP_FAILED)),
             ],
             remedy: &[
                 "`unavailable` and `timeout`: Postgres; see PostgresUnreachable and DatabaseSlow.",
@@ -217,7 +217,7 @@ fn sampler_stale(scale: Scale) -> Alert {
                     "Whether its loop fails",
                     &select(&LOOP_FAILURES).is(Loop::GaugeSampler).increase(LONG).sum(),
                 ),
-                Look::Logs("How it fails", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
+                Look::Logs("Errors of failed iterations", lines(events::LOOP_FAILED).is(Loop::GaugeSampler)),
             ],
             remedy: &[
                 "The loop fails, usually because of Postgres: see PostgresUnreachable and DatabaseSlow.",
@@ -286,7 +286,7 @@ fn gauges_drifted(scale: Scale) -> Alert {
             impact: "Users notice nothing. The gauge is wrong by that number.",
             confirm: vec![
                 metrics("By how many rows", &drift()),
-                Look::Logs("Since when", lines(events::GAUGE_DRIFTED)),
+                Look::Logs("First lines about it", lines(events::GAUGE_DRIFTED)),
             ],
             remedy: &[
                 "Compare now: `docker compose exec worker socialize gauges check`. Count again: `docker compose exec \

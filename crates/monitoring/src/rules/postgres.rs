@@ -63,7 +63,7 @@ fn unwatched(scale: Scale) -> Alert {
                       reach Postgres.",
             impact: "None for users. The alerts about connections, old transactions, dead rows and transaction ids \
                      cannot fire.",
-            confirm: vec![metrics("What the exporter says", &select(&PG_UP).now().max())],
+            confirm: vec![metrics("Whether the exporter reaches Postgres", &select(&PG_UP).now().max())],
             remedy: &[
                 "`docker compose logs postgres-statistics` shows why the role could not be created. `docker compose up \
                  --detach postgres-statistics` tries again.",
@@ -106,8 +106,14 @@ fn connections_near_limit(scale: Scale) -> Alert {
                       for superusers.",
             impact: "None yet. At the limit, new connections are refused, and requests return 503.",
             confirm: vec![
-                metrics("By state", &select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0)),
-                metrics("By database", &select(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0)),
+                metrics(
+                    "Connections by state",
+                    &select(&PG_BACKENDS).now().sum_by::<BackendState, _>().above(0.0),
+                ),
+                metrics(
+                    "Connections by database",
+                    &select(&PG_BACKENDS).now().sum_by::<Database, _>().above(0.0),
+                ),
             ],
             remedy: &[
                 "Find their owners: `select application_name, usename, state, count(*) from pg_stat_activity group by \
@@ -155,7 +161,7 @@ fn old_transaction(scale: Scale) -> Alert {
             impact: "None at first. While it is open, vacuum cannot remove dead rows, so tables grow and become slow. \
                      If it holds locks, other sessions wait.",
             confirm: vec![
-                metrics("Its age", &oldest()),
+                metrics("Age of the oldest transaction", &oldest()),
                 metrics(
                     "Rows waiting for vacuum",
                     &select(&PG_DEAD_ROWS).now().max_by::<Table, _>().largest(5),

@@ -64,10 +64,10 @@ fn api_unreachable(scale: Scale) -> Alert {
             impact: "The service is down for all users.",
             confirm: vec![
                 metrics(
-                    "Status of the responses; 0 where there was none",
+                    "Status of the responses; 0 means none",
                     &select(&PROBE_STATUS).now().max_by::<Probe, _>(),
                 ),
-                metrics("How long it took", &select(&PROBE_DURATION).now().max_by::<Probe, _>()),
+                metrics("Duration of the probe", &select(&PROBE_DURATION).now().max_by::<Probe, _>()),
                 availability(),
             ],
             remedy: &[
@@ -158,7 +158,7 @@ fn public_url_unreachable(scale: Scale) -> Alert {
             impact: "The service is down for all users.",
             confirm: vec![
                 metrics(
-                    "Status of the responses; 0 where there was none",
+                    "Status of the responses; 0 means none",
                     &select(&PROBE_STATUS).now().max_by::<Probe, _>(),
                 ),
                 availability(),
@@ -244,7 +244,7 @@ fn probe_slow(scale: Scale) -> Alert {
             meaning: "The network or proxy is slow, or the process gets too little processor time. The request itself \
                       does no work.",
             impact: "Every request is slower by that time.",
-            confirm: vec![metrics("Both ways", &duration())],
+            confirm: vec![metrics("Duration of each probe, direct and by the public URL", &duration())],
             remedy: &[
                 "Only `public` is slow: proxy, TLS or DNS. `curl --write-out '%{time_namelookup} %{time_connect} \
                  %{time_appconnect} %{time_starttransfer}' --silent --output /dev/null` with the public URL shows \

@@ -48,17 +48,17 @@ fn process_hung(scale: Scale) -> Alert {
                       heartbeat.",
             impact: "`serve`: all requests to this process time out. `work`: its jobs stop until their leases end.",
             confirm: vec![
-                metrics("Seconds without a turn, by process", &lag().max_by::<Instance, _>()),
+                metrics("Seconds since the last heartbeat, by process", &lag().max_by::<Instance, _>()),
                 Look::Logs("The last lines before it stopped", all_lines()),
             ],
             remedy: &[
                 "`curl --max-time 5 http://127.0.0.1:9464/health/live` (9465 for the worker) returns 503. The public \
                  listener does not respond.",
-                "Save data for developers. On the host: `grep -H . /proc/PID/task/*/comm /proc/PID/task/*/wchan \
-                 /proc/PID/task/*/stat`, and, if the disk has space, a core dump (`gcore PID`). `docker compose top \
-                 api` shows the PID.",
+                "Save data for developers, on the host: `pid=$(docker inspect --format '{{.State.Pid}}' $(docker \
+                 compose ps --quiet api))`, then `sudo grep -H . /proc/$pid/task/*/{comm,wchan,stat}`. If the disk has \
+                 space, also a core dump: `sudo gcore $pid`.",
                 "Kill it, because it cannot stop gracefully: `docker compose kill api && docker compose up --detach \
-                 api`. Its jobs are taken over when their leases end.",
+                 api`, or with `worker` for `api`. Its jobs are taken over when their leases end.",
             ],
             escalate: "Always, after the restart, because it is a defect.",
         },

@@ -41,7 +41,7 @@ fn failing_routes() -> Look {
 
 fn failing_reasons() -> Look {
     metrics(
-        "How they fail",
+        "Failures by `error_type`",
         &requests()
             .is_one_of(RequestFailure::OURS)
             .count()
@@ -59,7 +59,7 @@ pub(super) fn failing_lines() -> Look {
 }
 
 fn failing_traces() -> Look {
-    Look::Traces("What each of them did", spans().of_requests().failed())
+    Look::Traces("Traces of these requests", spans().of_requests().failed())
 }
 
 /// Remedies for failing requests, in the order to try them.

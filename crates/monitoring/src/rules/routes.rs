@@ -68,7 +68,7 @@ fn route_failing(scale: Scale) -> Alert {
             confirm: vec![
                 metrics("Which routes fail, and how often", &failed(LOW_TRAFFIC_WINDOW).above(0.0)),
                 failing_lines(),
-                Look::Traces("What each of them did", spans().of_requests().failed()),
+                Look::Traces("Traces of these requests", spans().of_requests().failed()),
             ],
             remedy: &[
                 "A route that transfers files: see BlobStorageFailing.",

@@ -7,25 +7,23 @@ use super::text::{GRAFANA, push};
 use super::{Alert, Group, Look, Severity, groups, watchers};
 use crate::grafana::Explore;
 use crate::query::{Field, Lines, Scale, duration_text};
+use crate::wrap::wrapped;
 
 const INTRODUCTION: &str = "\
 # Runbook
 
 <!-- Rendered by `cargo run -p monitoring -- write` from crates/monitoring/src/rules. -->
 
-An alert fires. What do I do? Find its section below. Each query is a link to Grafana's Explore, for \
-the last hour. The console shows the same sections at
-`http://127.0.0.1:3001/alerts`, with links of its own. The `trace_id` of a log line leads to its \
-trace; users see it as `request_id` in errors.
+An alert fires. What do I do? Find its section below. Each query is a link to Grafana's Explore, for the
+last hour. The console shows the same sections at `http://127.0.0.1:3001/alerts`, with links of its own.
+The `trace_id` of a log line leads to its trace; users see it as `request_id` in errors.
 
-Run `docker compose` in `deploy/`, where `.env` names the Compose files: deploy/README.md#start. \
-Run `socialize` in a container:
-`docker compose exec worker socialize doctor`.
+Run `docker compose` in `deploy/`, where `.env` names the Compose files: deploy/README.md#start.
+Run `socialize` in a container: `docker compose exec worker socialize doctor`.
 
-If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry \
-the other alerts cannot be trusted. Continue with
-PostgresUnreachable and DiskAlmostFull, which cause most others. While such a cause fires, \
-Alertmanager does not notify you of the alerts that it explains.
+If several alerts fire, begin with TelemetryMissing and CollectorDown, because without telemetry the
+other alerts cannot be trusted. Continue with PostgresUnreachable and DiskAlmostFull, which cause most
+others. While such a cause fires, Alertmanager does not notify you of the alerts that it explains.
 
 Charts mark releases (a new version or build), starts of processes, and each alert while it fires.
 
@@ -35,19 +33,18 @@ Charts mark releases (a new version or build), starts of processes, and each ale
 const QUESTIONS: &str = "
 ## Who is affected?
 
-The row \"Who is affected\" of the dashboard `Socialize: API` counts the organizations and users \
-with failed requests and lists those with
-most; a click on one shows its lines. Sections below link to the same lists. Telemetry contains \
-only ids. Look up names and addresses in the database:
+The row \"Who is affected\" of the dashboard `Socialize: API` counts the organizations and users with
+failed requests and lists those with most; a click on one shows its lines. Sections below link to the
+same lists. Telemetry contains only ids. Look up names and addresses in the database:
 `select id, name from organizations where id = …`, `select id, email from users where id = …`.
 
 ## What happened to a request?
 
-Users see a `request_id` in each error, and in the header `X-Request-Id`. You get the lines of the \
+Users see a `request_id` in each error, and in the header `X-Request-Id`. You get the lines of the
 request with error code, cause and ids, the job runs that it caused, and its trace:
 
 - Console: open `http://127.0.0.1:3001/requests/ID`.
-- Grafana: enter it in the dashboard [Socialize: Request](GRAFANA/d/socialize-request), and choose a \
+- Grafana: enter it in the dashboard [Socialize: Request](GRAFANA/d/socialize-request), and choose a
 range that includes the time of the request. Lines are kept for two weeks, traces for one.
 - Only log files: docs/LOGGING.md#find-a-request-without-the-stores.
 
@@ -71,8 +68,7 @@ pub fn render() -> String {
         push(&mut out, format_args!("## {}\n\n{}\n", alert.name, section(alert, GRAFANA)));
     }
     out.truncate(out.trim_end().len());
-    out.push('\n');
-    out
+    wrapped(&out)
 }
 
 /// Writes the number of alerts, and the number of notifications if as many as possible fire at once.

@@ -85,7 +85,7 @@ fn core_usage_quiet(scale: Scale) -> Alert {
                 metrics("The same a week ago", &CORE_ACTIONS.average_before(QUIET_WINDOW, WEEK)),
                 metrics("Whether requests arrive at all", &REQUESTS.now()),
                 metrics(
-                    "Which are made",
+                    "Requests by route",
                     &requests().count().increase(Duration::from_hours(1)).sum_by::<Route, _>().above(0.0),
                 ),
             ],
@@ -363,8 +363,8 @@ fn logins_failing(scale: Scale) -> Alert {
                     "Why they fail",
                     &select(&AUTH_FAILURES).increase(LONG).sum_by::<AuthFailureReason, _>().above(0.0),
                 ),
-                Look::Logs("Since when", lines(AUTH_FAILURES.description().name)),
-                Look::Logs("The requests", lines(SERVER_REQUEST)),
+                Look::Logs("Failed attempts", lines(AUTH_FAILURES.description().name)),
+                Look::Logs("Requests to log in", lines(SERVER_REQUEST)),
             ],
             remedy: &[
                 "`rate_limited` and `invalid_credentials` for many accounts: an attacker guesses passwords. Limits \

@@ -132,18 +132,18 @@ pub(super) fn notified(engine: &RuleEngine, now: i64) -> Notified {
         return Notified {
             class: "unknown",
             sentence: "Nobody is notified.".to_owned(),
-            detail: "Start the console with --alertmanager URL to hand alerts to an Alertmanager.".to_owned(),
+            detail: "Start the console with --alertmanager URL to send alerts to an Alertmanager.".to_owned(),
         };
     };
     let ago = |at: i64| format!("{} ago", calendar::duration(now - at));
     let succeeded = match delivery.succeeded_at {
-        Some(at) => format!("It took alerts {} for the last time.", ago(at)),
-        None => "It has not taken any alert yet.".to_owned(),
+        Some(at) => format!("The last alert was sent {}.", ago(at)),
+        None => "No alert has been sent yet.".to_owned(),
     };
     match delivery.failed {
         Some((at, reason)) => Notified {
             class: "bad",
-            sentence: format!("The Alertmanager at {} does not take alerts.", delivery.address),
+            sentence: format!("The Alertmanager at {} does not accept alerts.", delivery.address),
             detail: format!("{}: {reason}. {} alerts wait. {succeeded}", ago(at), delivery.waiting),
         },
         None => Notified {

@@ -21,21 +21,21 @@ pub(crate) fn reason(panel: &Panel, screen: &Screen<'_>) -> String {
         })
         .collect();
     if !expressions.is_empty() && expressions.iter().all(|expression| is_about_others(expression)) {
-        return "About programs of the full stack: see the Grafana overlay.".to_owned();
+        return "About programs of the full overlay, which the console does not read.".to_owned();
     }
     if let Some(newest) = screen.newest {
         let silent = screen.view.now - newest;
         if silent > SILENT && screen.range.until > newest {
-            return format!("Nothing has reported for {}.", calendar::duration(silent));
+            return format!("No process has reported for {}.", calendar::duration(silent));
         }
     } else if !expressions.is_empty() {
-        return format!("Nothing has reported yet. Send OTLP to {}.", screen.console.facts().otlp_address);
+        return format!("No process has reported yet. Send OTLP to {}.", screen.console.facts().otlp_address);
     }
     if let Some(text) = panel.values().nothing {
         return text.to_owned();
     }
     match expressions.iter().find_map(|expression| missing_metric(expression, screen)) {
-        Some(metric) => format!("No process has reported {metric} since the console keeps data."),
+        Some(metric) => format!("No process has reported {metric} in the stored data."),
         None => "No values in this range.".to_owned(),
     }
 }

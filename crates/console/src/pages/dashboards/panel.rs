@@ -109,7 +109,7 @@ fn body(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
         }
         PanelKind::Heatmap => heatmap(panel, screen, size),
         PanelKind::Logs => logs::body(panel, screen)
-            .unwrap_or_else(|| Body::Nothing("The panel asks for no lines.".to_owned())),
+            .unwrap_or_else(|| Body::Nothing("The panel has no query for lines.".to_owned())),
         PanelKind::Alerts(_) => super::alerts::body(screen),
         PanelKind::Text(text) => Body::plain(markdown_html(text.content())),
     }

@@ -117,7 +117,7 @@ fn position(text: &str) -> Result<Position, Problem> {
         parts.and_then(|(at, number)| Some(Position { at: at.parse().ok()?, number: number.parse().ok()? }));
     position.ok_or_else(|| {
         Problem::bad_request(format!("before={text} is no position in the log."))
-            .hint("Begin at the newest lines, and follow the link to older ones at the end of the page.")
+            .hint("Start with the newest lines, and follow the link to older ones at the end of the page.")
     })
 }
 

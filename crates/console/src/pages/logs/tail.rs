@@ -42,8 +42,8 @@ pub(super) async fn tail(State(console): State<SharedConsole>, view: View) -> Re
         Err(problem) => return problem.respond(&view, &console),
     };
     let Ok(permit) = console.tails().clone().try_acquire_owned() else {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many pages follow the log already.");
-        return problem.hint("Stop the tail in another window first.").respond(&view, &console);
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Too many pages already follow the log.");
+        return problem.hint("Stop following the log in another window first.").respond(&view, &console);
     };
     let (sender, events) = mpsc::channel(4);
     let mut conditions = filter.conditions();

@@ -136,7 +136,7 @@ fn duration(text: &str) -> Result<u64, Problem> {
     let number: Option<f64> = number.trim().parse().ok().filter(|number: &f64| (0.0..1e9).contains(number));
     number.map(|number| (number * size) as u64).ok_or_else(|| {
         Problem::bad_request(format!("least={text} is no duration.")).hint(
-            "Write a number and a unit, such as 250ms, 1.5s or 2min. A plain number is in milliseconds.",
+            "Write a number and a unit, such as 250ms, 1.5s or 2min. Without a unit it means milliseconds.",
         )
     })
 }

@@ -134,7 +134,7 @@ fn position(text: &str) -> Result<TracePosition, Problem> {
     });
     position.ok_or_else(|| {
         Problem::bad_request(format!("before={text} is no position among the traces."))
-            .hint("Begin at the newest traces, and follow the link to older ones at the end of the page.")
+            .hint("Start with the newest traces, and follow the link to older ones at the end of the page.")
     })
 }
 
@@ -214,7 +214,7 @@ fn nothing_found(
     suggestions.push(("Search the lines instead".to_owned(), view.link("/logs", &[])));
     let times = format!("{} and {} UTC", calendar::date_and_time(from), calendar::date_and_time(until));
     Nothing {
-        searched: format!("No trace{with} that began between {times}."),
+        searched: format!("No trace{with} started between {times}."),
         since: nothing::since("spans", oldest, view.now),
         suggestions,
     }

@@ -67,7 +67,7 @@ async fn refused_points_are_reported() {
     assert_eq!(status, StatusCode::OK);
     let partial = ExportMetricsServiceResponse::decode(body.as_slice()).unwrap().partial_success.unwrap();
     assert_eq!(partial.rejected_data_points, 2, "the third metric and target_info");
-    assert_eq!(partial.error_message, "2 points: There are as many series as the console may keep.");
+    assert_eq!(partial.error_message, "2 points: The console holds its maximum number of series.");
 }
 
 #[tokio::test]

@@ -76,9 +76,9 @@ impl DropReason {
     /// Returns the reason as text for pages and senders.
     pub fn sentence(self) -> &'static str {
         match self {
-            Self::TooManySeries => "There are as many series as the console may keep.",
+            Self::TooManySeries => "The console holds its maximum number of series.",
             Self::TooManyLabels => "The series has too many labels.",
-            Self::TooLong => "A name or the value of a label is too long.",
+            Self::TooLong => "A name or a label's value is too long.",
             Self::OutOfOrder => "The series already has a sample of that time or a newer one.",
             Self::TooManyBuckets => "The histogram has too many buckets.",
         }

@@ -242,10 +242,10 @@ pub struct ServeArguments {
     /// Maximum duration of a request [default: 15s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_REQUEST_TIMEOUT")]
     pub request_timeout: Option<String>,
-    /// Maximum time in which a request body must arrive [default: 10s]
+    /// Maximum time for a request body to arrive [default: 10s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_BODY_TIMEOUT")]
     pub body_timeout: Option<String>,
-    /// Maximum time in which an uploaded file must arrive, at most 20m [default: 5m]
+    /// Maximum time for an uploaded file to arrive, at most 20m [default: 5m]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_UPLOAD_TIMEOUT")]
     pub upload_timeout: Option<String>,
     /// Maximum number of client connections. For one more, the longest idle one is closed [default:
@@ -260,9 +260,9 @@ pub struct ServeArguments {
     /// may have a quarter of them, one organization half [default: 16]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_UPLOADS_AT_ONCE")]
     pub uploads_at_once: Option<String>,
-    /// Maximum number of failed log-ins per minute for one account from one client network, over
-    /// all processes. For all accounts from one network it is three times as many. For one account
-    /// from all networks that its user never used it is as many in 15 minutes [default: 10]
+    /// Maximum number of failed log-ins per minute for one account from one client network, over all
+    /// processes. Three times as many for all accounts from one network. The same number per 15 minutes for
+    /// one account from all networks that its user never used [default: 10]
     #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES")]
     pub login_failures: Option<String>,
     /// Maximum number of e-mails per hour to one address that one client network can cause by
@@ -303,7 +303,7 @@ pub struct ServeArguments {
     /// must be at least their probe interval times the failures that they wait for [default: 2s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_DRAIN_DELAY")]
     pub drain_delay: Option<String>,
-    /// Maximum time in which requests and jobs must end at shutdown [default: 20s]
+    /// Maximum time for requests and jobs to end at shutdown [default: 20s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_SHUTDOWN_TIMEOUT")]
     pub shutdown_timeout: Option<String>,
     /// Let serve work on jobs too: true or false [default: true]
@@ -317,7 +317,7 @@ pub struct ServeArguments {
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_JOB_LEASE")]
     pub job_lease: Option<String>,
 
-    /// Interval at which one of all processes samples the database gauges [default: 30s]
+    /// Interval at which one process, on behalf of all, samples the database gauges [default: 30s]
     #[arg(long, value_name = "DURATION", env = "SOCIALIZE_GAUGE_INTERVAL")]
     pub gauge_interval: Option<String>,
     /// Interval at which their counts are compared with the tables, which reads every content item

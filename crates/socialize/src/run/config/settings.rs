@@ -85,7 +85,7 @@ pub struct Settings {
     pub approval_stale_after: Duration,
     /// Time for which readiness fails before the listener closes.
     pub drain_delay: Duration,
-    /// Maximum time in which requests and jobs must end at shutdown.
+    /// Maximum time for requests and jobs to end at shutdown.
     pub shutdown_timeout: Duration,
     /// Settings of log lines.
     pub log: LogOutputSettings,
@@ -115,9 +115,9 @@ pub struct ListenSettings {
     pub connections_of_one_client: Option<usize>,
     /// Maximum duration of a request.
     pub request_timeout: Duration,
-    /// Maximum time in which a request body must arrive.
+    /// Maximum time for a request body to arrive.
     pub body_timeout: Duration,
-    /// Maximum time in which an uploaded file must arrive.
+    /// Maximum time for an uploaded file to arrive.
     pub upload_timeout: Duration,
 }
 
