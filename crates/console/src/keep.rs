@@ -53,7 +53,7 @@ pub(crate) async fn maintain(console: SharedConsole) {
 /// Writes to disk what is only in memory.
 ///
 /// # Errors
-/// If the spans cannot be written. The store of metrics keeps its errors for the page About.
+/// Returns an error if the spans cannot be written. The store of metrics keeps its errors for the page About.
 pub(crate) fn flush(console: &Console) -> std::io::Result<()> {
     write(console.metrics()).flush();
     write(console.spans()).flush()

@@ -13,7 +13,7 @@ use crate::Answer;
 /// One request that arrived, whatever the response was.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
-    /// The protocol over which it arrived.
+    /// The protocol of the request.
     pub protocol: ReceivedBy,
     /// The decoded message.
     pub export: Export,

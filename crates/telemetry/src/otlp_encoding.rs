@@ -49,8 +49,8 @@ impl Resource {
     }
 }
 
-/// Head and tail of an export request, around the spans or metrics of its scopes; both kinds of
-/// request number their fields alike.
+/// Start and end of an export request, around the spans or metrics of its scopes. Both kinds of request use
+/// the same field numbers.
 pub(crate) struct RequestFrame {
     head: Vec<u8>,
     schema: Vec<u8>,

@@ -75,7 +75,7 @@ impl Ledger {
     /// Counts the facts.
     ///
     /// # Errors
-    /// If the database does not respond.
+    /// Returns an error if the database does not respond.
     pub(super) async fn count(&mut self) -> anyhow::Result<Facts> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -95,7 +95,7 @@ impl Ledger {
     /// Differences between the gauges' counts and their tables.
     ///
     /// # Errors
-    /// If the database does not respond.
+    /// Returns an error if the database does not respond.
     pub(super) async fn gauge_drift(&mut self) -> anyhow::Result<Vec<Difference>> {
         let mut connection =
             PgConnection::connect(self.url.expose()).await.context("the gauges cannot be compared")?;

@@ -49,7 +49,7 @@ const KEEP_MAIL: usize = 1_000;
 /// Runs the demo until it is stopped or its duration is over.
 ///
 /// # Errors
-/// If a prerequisite is missing; the message contains the remedy.
+/// Returns an error if a prerequisite is missing; the message contains the remedy.
 pub(crate) async fn run(settings: DemoSettings) -> anyhow::Result<ExitCode> {
     let interrupts = Interrupts::of_a_terminal().context("signals cannot be received")?;
     tokio::select! {

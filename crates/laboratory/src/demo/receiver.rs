@@ -36,7 +36,7 @@ impl Receiver {
     /// Listens on a loopback port.
     ///
     /// # Errors
-    /// If no port is available.
+    /// Returns an error if no port is available.
     pub(super) async fn start() -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the receiver of posts")?;

@@ -36,7 +36,8 @@ const LEAST_SHARE: f64 = 0.4;
 /// Tests each mutant.
 ///
 /// # Errors
-/// If too many mutants survive, if an equivalent mutant is caught or does not exist, or if promtool fails.
+/// Returns an error if too many mutants survive, if an equivalent mutant is caught or does not exist, or if
+/// promtool fails.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     let is_wanted = |rule: &str| {

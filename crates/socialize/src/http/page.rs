@@ -60,7 +60,7 @@ impl PageQuery {
     /// Number of rows to read: one more than the page holds, to detect whether there is another page.
     ///
     /// # Errors
-    /// If the limit is out of range.
+    /// Returns an error if the limit is out of range.
     pub fn rows(&self) -> Result<i64, Error> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -73,7 +73,7 @@ impl PageQuery {
     /// Start of the page.
     ///
     /// # Errors
-    /// If the cursor is malformed.
+    /// Returns an error if the cursor is malformed.
     pub fn after(&self) -> Result<Option<Position>, Error> {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let refusal = || {

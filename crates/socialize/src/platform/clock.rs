@@ -1,7 +1,7 @@
 //! The clock, injected so that tests can set it.
 //!
-//! Machines' clocks differ, so the database's clock decides whatever several machines must agree on: leases,
-//! due times, periodic jobs. Statements that need the time take [`Clock::for_database`].
+//! Machines' clocks differ, so the database's clock is used where several machines must agree: leases, due
+//! times, periodic jobs. Statements that need the time take [`Clock::for_database`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -23,7 +23,7 @@ impl Interrupts {
     /// Handles the signals of a process in a terminal: Ctrl-C, SIGTERM, and SIGHUP.
     ///
     /// # Errors
-    /// If a signal handler cannot be installed.
+    /// Returns an error if a signal handler cannot be installed.
     pub fn of_a_terminal() -> io::Result<Self> {
         Self::listen(&[SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()])
     }
@@ -32,7 +32,7 @@ impl Interrupts {
     /// SIGUSR2 are ignored from now on.
     ///
     /// # Errors
-    /// If a signal handler cannot be installed.
+    /// Returns an error if a signal handler cannot be installed.
     pub fn of_a_service() -> io::Result<Self> {
         // Installing a handler once replaces the default action, which would end the process.
         let _ = signal(SignalKind::user_defined1())?;
@@ -90,7 +90,7 @@ impl Interrupts {
 /// Handles SIGHUP from now on, which no longer ends the process.
 ///
 /// # Errors
-/// If the signal handler cannot be installed.
+/// Returns an error if the signal handler cannot be installed.
 pub fn hangups() -> io::Result<Signal> {
     signal(SignalKind::hangup())
 }

@@ -1,7 +1,7 @@
 //! Password hashing with Argon2id. It runs off the async threads and only a few hashes at a time, because
 //! each deliberately takes much memory. Client networks get turns round-robin, so a flood of log-ins from one
-//! network delays only its own. If the queue is full, a request is refused, unless another network has far
-//! more waiting requests: then that one loses a place.
+//! network delays only its own. If the queue is full, the new request is refused, unless another network has
+//! far more waiting requests: then one of those is refused instead.
 //!
 //! Memory is pooled. If it were freed each time, it would not return to the system: the allocator keeps
 //! blocks of this size for each of its arenas, 40 times the memory in use.
@@ -84,7 +84,7 @@ pub enum Verification {
 
 impl Passwords {
     /// # Errors
-    /// If Argon2 rejects the settings.
+    /// Returns an error if Argon2 rejects the settings.
     pub fn new(settings: PasswordHashing) -> anyhow::Result<Self> {
         anyhow::ensure!(settings.at_once > 0, "at least one password must be hashed at a time");
         let params = Params::new(settings.memory_kib, settings.iterations, settings.lanes, None)
@@ -102,7 +102,7 @@ impl Passwords {
     /// Waits for a turn of this client network.
     ///
     /// # Errors
-    /// If the queue is full.
+    /// Returns an error if the queue is full.
     pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, HashingError> {
         self.turns.turn(client).await.ok_or(HashingError(ErrorType::Unavailable))
     }
@@ -110,7 +110,7 @@ impl Passwords {
     /// Hashes a password with a new salt and returns a PHC string.
     ///
     /// # Errors
-    /// If the process is shutting down.
+    /// Returns an error if the process is shutting down.
     pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, HashingError> {
         let password = password.clone();
         self.compute(turn, move |hasher| hasher.hash(&password)).await
@@ -119,7 +119,7 @@ impl Passwords {
     /// Compares a password with a stored hash, or does the same work if there is none.
     ///
     /// # Errors
-    /// If the process is shutting down.
+    /// Returns an error if the process is shutting down.
     pub async fn verify(
         &self,
         turn: HashingTurn,

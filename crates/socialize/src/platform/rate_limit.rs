@@ -193,7 +193,7 @@ impl RateLimits {
     /// Looks the account up and counts an attempt to log in, in one statement.
     ///
     /// # Errors
-    /// If too many log-ins failed from the client's network.
+    /// Returns an error if too many log-ins failed from the client's network.
     pub async fn begin_login(
         &self,
         email: &EmailAddress,
@@ -299,7 +299,7 @@ impl RateLimits {
     /// reveal nothing and cannot block the owner.
     ///
     /// # Errors
-    /// If the client's network has caused too many.
+    /// Returns an error if the client's network has caused too many.
     pub async fn count_email(&self, email: &EmailAddress, client: ClientAddress) -> Result<bool, LimitError> {
         let now = self.clock.now();
         let address = email.as_str().as_bytes();
@@ -351,7 +351,7 @@ impl RateLimits {
     /// Counts a write request of a user.
     ///
     /// # Errors
-    /// If the user has sent too many, or the database fails.
+    /// Returns an error if the user has sent too many, or the database fails.
     pub async fn count_write(&self, user: UserId) -> Result<(), LimitError> {
         let Limit { count, window } = self.settings.writes;
         let portion = NonZeroUsize::new(count.get() / PORTIONS).unwrap_or(NonZeroUsize::MIN);
@@ -371,7 +371,7 @@ impl RateLimits {
     /// Counts a feedback report of a user.
     ///
     /// # Errors
-    /// If the user has sent too many, or the database fails.
+    /// Returns an error if the user has sent too many, or the database fails.
     pub async fn count_report(&self, user: UserId) -> Result<(), LimitError> {
         let code = self.code(b"reports of", &[user.uuid().as_bytes()]);
         let message = "You have sent many feedback reports. Please wait before sending another.";

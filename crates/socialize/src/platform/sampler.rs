@@ -18,14 +18,14 @@ const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// thereby loses its lock, and another one samples.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// Sampling may take one part in this many of the time. Queue entries are counted, which takes longer the
-/// more there are.
+/// Divisor of the time that sampling may take at most. Queue entries are counted, which takes longer the more
+/// there are.
 const LARGEST_SHARE: u32 = 20;
 
 /// Advisory lock of the first loop; the others follow it.
 const FIRST_LOCK: i64 = 0x736f_6369_616c_697a;
 
-/// A sample that one of all processes takes.
+/// A sample that one process takes on behalf of all.
 pub trait Sample: Send + Sync {
     /// The loop that takes it.
     fn its_loop(&self) -> Loop;

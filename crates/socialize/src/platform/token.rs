@@ -90,7 +90,7 @@ impl Tokens {
     /// Signs an access token.
     ///
     /// # Errors
-    /// If the library cannot sign, which does not happen with a valid key.
+    /// Returns an error if the library cannot sign, which does not happen with a valid key.
     pub fn issue(
         &self,
         user_id: UserId,
@@ -104,7 +104,7 @@ impl Tokens {
     /// Verifies an access token. Compares the time itself, because the library would use the system clock.
     ///
     /// # Errors
-    /// If the token is invalid or expired.
+    /// Returns an error if the token is invalid or expired.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims, TokenRefusal> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_exp = false;

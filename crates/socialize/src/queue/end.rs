@@ -1,4 +1,5 @@
-//! Ends a run. Every statement here checks the lease's token and returns whether the job was still ours.
+//! Ends a run. Every statement here checks the lease's token and returns whether this worker still held the
+//! job.
 
 use std::time::Duration;
 

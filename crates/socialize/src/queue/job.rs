@@ -50,7 +50,7 @@ pub struct Job {
     pub(super) standing: i16,
     /// `None` if it cannot be read at all.
     pub(super) payload: Option<serde_json::Value>,
-    /// Proves that the job is still ours.
+    /// Proves that this worker still holds the job.
     pub(super) lease_token: Uuid,
     /// The span that enqueued it.
     pub(super) cause: Option<SpanContext>,
@@ -123,7 +123,7 @@ impl Job {
     /// Parses the payload.
     ///
     /// # Errors
-    /// If this version does not understand it.
+    /// Returns an error if this version does not understand it.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, JobError> {
         let payload = self.payload.as_ref().and_then(|payload| T::deserialize(payload).ok());
         payload.ok_or(JobError::Fail(ErrorType::InvalidData))

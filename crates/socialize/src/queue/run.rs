@@ -32,7 +32,7 @@ enum Ending {
     LeaseLost,
 }
 
-/// Time until which the job is certainly ours, by the monotonic clock.
+/// Time until which this worker certainly holds the job, by the monotonic clock.
 struct Lease(Mutex<Instant>);
 
 impl Lease {
@@ -49,7 +49,7 @@ impl Lease {
     }
 }
 
-/// Runs a claimed job and returns its outcome. `claimed` is a moment before the claim. When `hand_back` is
+/// Runs a claimed job and returns its outcome. `claimed` is a time before the claim. When `hand_back` is
 /// cancelled, the work is abandoned and the job returns to the queue.
 pub(super) async fn run_job<S: State>(
     state: &S,
@@ -183,7 +183,7 @@ impl RunCounts {
 /// delay, so a test advances the clock and calls this again.
 ///
 /// # Errors
-/// If the database fails to hand out jobs.
+/// Returns an error if the database fails to hand out jobs.
 pub async fn run_due_jobs_with<S: State>(
     state: &S,
     settings: &WorkerSettings<S>,

@@ -75,7 +75,7 @@ fn unwatched(settings: &DatabaseSettings) -> anyhow::Result<Database> {
 /// `socialize migrate`
 ///
 /// # Errors
-/// If the database cannot be reached or a migration fails.
+/// Returns an error if the database cannot be reached or a migration fails.
 pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
     match start::migrate(database).await? {
         0 => print("The database has the schema of this version already."),
@@ -87,7 +87,8 @@ pub async fn migrate(database: &DatabaseSettings) -> anyhow::Result<()> {
 /// `socialize operator`
 ///
 /// # Errors
-/// If there is a mistake in the configuration, no such user or operator, or the database fails.
+/// Returns an error if there is a mistake in the configuration, no such user or operator, or the database
+/// fails.
 pub async fn manage_operators(
     command: OperatorCommand,
     variables: &[(String, String)],
@@ -121,7 +122,7 @@ pub async fn manage_operators(
 /// `socialize erase-user`
 ///
 /// # Errors
-/// If it is neither an address nor the id of an account, or the database fails.
+/// Returns an error if it is neither an address nor the id of an account, or the database fails.
 pub async fn erase_user(
     settings: &DatabaseSettings,
     mail_directory: Option<&str>,
@@ -162,7 +163,7 @@ pub async fn erase_user(
 /// `socialize dead-letters`
 ///
 /// # Errors
-/// If there is a mistake in the configuration, no such dead letter, or the database fails.
+/// Returns an error if there is a mistake in the configuration, no such dead letter, or the database fails.
 pub async fn manage_dead_letters(
     command: DeadLettersCommand,
     variables: &[(String, String)],
@@ -229,7 +230,7 @@ fn print_differences(differences: &[Difference]) -> anyhow::Result<()> {
 /// `socialize openapi`
 ///
 /// # Errors
-/// If standard output cannot be written.
+/// Returns an error if standard output cannot be written.
 pub fn print_openapi() -> anyhow::Result<()> {
     print(&crate::run::router::document().to_pretty_json()?)
 }
@@ -252,7 +253,7 @@ pub fn check_console(arguments: ConsoleArguments) -> Result<console::settings::S
 /// `socialize healthcheck`
 ///
 /// # Errors
-/// If the listener does not respond.
+/// Returns an error if the listener does not respond.
 pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
     let url = format!("http://{address}/health/ready");

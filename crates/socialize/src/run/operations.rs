@@ -46,7 +46,7 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 /// Serves on a thread of its own until the sender of `ended` is dropped.
 ///
 /// # Errors
-/// If the thread or its runtime cannot be created.
+/// Returns an error if the thread or its runtime cannot be created.
 pub(crate) fn listen(
     listener: TcpListener,
     app: App,

@@ -46,7 +46,7 @@ pub struct Operator {
 /// Makes an existing user with a verified address a platform operator. Idempotent.
 ///
 /// # Errors
-/// If the address is invalid, unknown or unverified, or the database fails.
+/// Returns an error if the address is invalid, unknown or unverified, or the database fails.
 pub async fn add(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
     let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
     let mut transaction = database.begin().await?;
@@ -84,7 +84,7 @@ pub async fn add(database: &Database, email: &str, now: DateTime<Utc>) -> Result
 /// Revokes the role of a platform operator. The account stays.
 ///
 /// # Errors
-/// If there is no such operator, or the database fails.
+/// Returns an error if there is no such operator, or the database fails.
 pub async fn remove(database: &Database, email: &str, now: DateTime<Utc>) -> Result<UserId, OperatorError> {
     let email = EmailAddress::parse(email).map_err(OperatorError::InvalidAddress)?;
     let mut transaction = database.begin().await?;

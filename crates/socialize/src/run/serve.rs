@@ -38,7 +38,7 @@ const TELEMETRY_DEADLINE: Duration = Duration::from_secs(2);
 /// Runs a role until the process is stopped and has shut down, or is stopped a second time.
 ///
 /// # Errors
-/// If the process cannot start: an address is in use, or the log file cannot be written.
+/// Returns an error if the process cannot start: an address is in use, or the log file cannot be written.
 pub async fn run(settings: Settings, role: Role) -> anyhow::Result<ExitCode> {
     let interrupts = Interrupts::of_a_service().context("signals cannot be received")?;
     let hangups = interrupts::hangups().context("signals cannot be received")?;
@@ -69,7 +69,7 @@ async fn reopen_log_file(mut hangups: Signal, log_writer: LogWriterHandle) {
 /// Runs a role until the sender of `stopped` is dropped. Sends the addresses to `listening` once it listens.
 ///
 /// # Errors
-/// If the process cannot start.
+/// Returns an error if the process cannot start.
 pub async fn run_until(
     settings: Settings,
     role: Role,

@@ -47,7 +47,7 @@ pub struct Started {
 /// Starts telemetry, the pool and the health checks. The database may be down: requests fail until it is up.
 ///
 /// # Errors
-/// If the log file, a sender or the database URL is unusable.
+/// Returns an error if the log file, a sender or the database URL is unusable.
 pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let telemetry = Telemetry::new(telemetry_settings(settings, role));
     let pipeline = Pipeline::start(&telemetry, pipeline_settings(settings))?;
@@ -172,7 +172,7 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
 /// Creates a pool that connects on first use.
 ///
 /// # Errors
-/// If the URL is unusable; the message does not quote it.
+/// Returns an error if the URL is unusable; the message does not quote it.
 pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
     let pool =
         PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
@@ -183,7 +183,7 @@ pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
 /// Connection options without limits.
 ///
 /// # Errors
-/// If the URL is unusable; the message does not quote it.
+/// Returns an error if the URL is unusable; the message does not quote it.
 pub(crate) fn connect_options(settings: &DatabaseSettings) -> anyhow::Result<PgConnectOptions> {
     let options: PgConnectOptions = settings
         .url
@@ -273,7 +273,7 @@ fn report_role(telemetry: &Telemetry, role: Role) {
 /// Opens one connection with this statement timeout.
 ///
 /// # Errors
-/// If the database cannot be reached.
+/// Returns an error if the database cannot be reached.
 pub async fn connect(
     settings: &DatabaseSettings,
     statement_timeout: Duration,
@@ -285,7 +285,7 @@ pub async fn connect(
 /// Migrates the database to the schema of this version and returns the number of applied migrations.
 ///
 /// # Errors
-/// If the database cannot be reached or a migration fails.
+/// Returns an error if the database cannot be reached or a migration fails.
 pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let options = connect_options(settings)?;
     if let Some(obstacle) = facts::obstacle_to_migrations(&options).await.map_err(reduced)? {

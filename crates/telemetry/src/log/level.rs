@@ -19,7 +19,7 @@ pub(super) fn of_tracing(level: tracing::Level) -> Level {
     }
 }
 
-/// Libraries that log every connection and statement, including those that telemetry is sent with.
+/// Libraries that log every connection and statement, including those that send telemetry.
 ///
 /// They are left out below `warn` unless the setting names them: sending telemetry would otherwise
 /// produce more telemetry.

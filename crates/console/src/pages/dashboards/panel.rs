@@ -15,7 +15,7 @@ const GAP: u32 = 8;
 const FRAME: u32 = 52;
 /// Height of a legend of one line.
 const LEGEND: u32 = 26;
-/// Number of entries that a legend has room for on a narrow panel. The panel's table has all.
+/// Minimum number of entries for which a legend has room. The panel's table has all.
 const LEGEND_ENTRIES: usize = 8;
 
 /// A panel as a page shows it.

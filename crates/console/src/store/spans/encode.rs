@@ -231,7 +231,7 @@ impl<'a> View<'a> {
         self.shapes.get(shape)?.fields.iter().try_for_each(|(_, form)| read_value(*form, reader).map(drop))
     }
 
-    /// Skips what follows the values of a span.
+    /// Skips the fields after the values of a span.
     pub(super) fn skip_rest(&self, shape: usize, reader: &mut Reader<'_>) -> Option<()> {
         let shape = self.shapes.get(shape)?;
         reader.take((shape.links as usize).checked_mul(24)?)?;

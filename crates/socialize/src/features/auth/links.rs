@@ -17,7 +17,7 @@ pub(super) const VERIFICATION_LINK_LIFETIME: TimeDelta = TimeDelta::hours(24);
 /// Lifetime of the link that sets a new password.
 pub(super) const RESET_LINK_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
-/// Address to which an e-mail is requested.
+/// Recipient of the requested e-mail.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EmailRequest {

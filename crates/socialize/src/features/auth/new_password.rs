@@ -54,7 +54,7 @@ impl NewPassword {
     /// Validates a password. The error says what would be valid and never quotes the password.
     ///
     /// # Errors
-    /// If it is too short, too long, or a common password.
+    /// Returns an error if it is too short, too long, or a common password.
     pub(super) fn parse(password: Secret) -> Result<Self, String> {
         let text = password.expose();
         let length = text.chars().count();
@@ -75,7 +75,7 @@ impl NewPassword {
     /// Rejects a password that equals the address.
     ///
     /// # Errors
-    /// If it does.
+    /// Returns an error if it does.
     pub(super) fn check_differs_from(&self, email: &EmailAddress) -> Result<(), Error> {
         if self.0.expose().trim().eq_ignore_ascii_case(email.as_str()) {
             return Err(Error::invalid_field("password", "must not be the e-mail address"));

@@ -134,9 +134,9 @@ fn hash_refresh_token(token: &Secret) -> [u8; 32] {
 ///
 /// Failed log-ins are limited per account and client network, per client network, and per account. Above the
 /// first two limits, and after 30 log-ins to one account within ten minutes, the response is 429. Above the
-/// last one, attempts from networks in which the user has neither logged in nor opened an e-mailed link are
-/// refused like wrong passwords; a password reset by e-mail helps. An unconfirmed address is refused like an
-/// unknown one. A user has at most 25 sessions: a new one replaces the oldest.
+/// last one, attempts from unknown networks are refused like wrong passwords. A network is known if the user
+/// has logged in or opened an e-mailed link there; a password reset by e-mail makes it known. An unconfirmed
+/// address is refused like an unknown one. A user has at most 25 sessions: a new one replaces the oldest.
 #[utoipa::path(
     post, path = "/v1/auth/login", tag = "authentication",
     request_body = Credentials,

@@ -68,7 +68,7 @@ pub(crate) struct ContentItemPath {
 /// Returns the status of an item, for requests about its parts.
 ///
 /// # Errors
-/// If the workspace has no such item, or the database fails.
+/// Returns an error if the workspace has no such item, or the database fails.
 pub(crate) async fn find_status(
     app: &App,
     connection: &mut PgConnection,

@@ -38,7 +38,7 @@ impl LockedContentItem {
     /// Locks the item of a request and reads it.
     ///
     /// # Errors
-    /// If the workspace has no such item, or the database fails.
+    /// Returns an error if the workspace has no such item, or the database fails.
     pub(crate) async fn lock(
         app: &App,
         transaction: &mut Transaction,
@@ -127,7 +127,7 @@ impl LockedContentItem {
     /// Returns the state after the action.
     ///
     /// # Errors
-    /// If the state machine does not allow the action.
+    /// Returns an error if the state machine does not allow the action.
     pub(crate) fn after(&self, action: Action, now: DateTime<Utc>) -> Result<ApprovalState, Error> {
         Ok(self.state.apply(action, self.rules, now)?)
     }

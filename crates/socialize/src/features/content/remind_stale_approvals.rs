@@ -37,7 +37,7 @@ impl JobType for RemindStaleApprovals {
 /// Enqueues the reminders that are due, and returns their number.
 ///
 /// # Errors
-/// If the database fails; reminders enqueued so far stay enqueued.
+/// Returns an error if the database fails; reminders enqueued so far stay enqueued.
 pub async fn run(app: &App) -> database::Result<usize> {
     let now = app.clock.now();
     let stale_after = TimeDelta::from_std(app.settings.approval_stale_after).unwrap_or(TimeDelta::MAX);

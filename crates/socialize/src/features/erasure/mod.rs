@@ -51,7 +51,7 @@ pub struct Erased {
 /// Erases an account in a transaction that the caller commits.
 ///
 /// # Errors
-/// If the account does not exist or may not be erased, or the database fails.
+/// Returns an error if the account does not exist or may not be erased, or the database fails.
 pub async fn erase_user(
     database: &Database,
     connection: &mut PgConnection,

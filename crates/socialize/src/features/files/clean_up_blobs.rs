@@ -38,7 +38,7 @@ impl JobType for CleanUpBlobs {
 /// Deletes all of them. A failure does not stop the others.
 ///
 /// # Errors
-/// If the database fails, or the store for any of them.
+/// Returns an error if the database fails, or the store for any of them.
 pub async fn run(app: &App) -> Result<(), JobError> {
     let mut failure = None;
     let mut after = None;

@@ -107,7 +107,7 @@ impl FileRequest {
 /// Sends the requested part of the file.
 ///
 /// # Errors
-/// If the range does not exist, the store fails, or the stored content has changed.
+/// Returns an error if the range does not exist, the store fails, or the stored content has changed.
 pub(super) async fn send(app: &App, request: &FileRequest, file: File) -> Result<Response, Error> {
     let checksum: [u8; 32] =
         file.checksum[..].try_into().map_err(|_| Error::failed(ErrorType::InvalidData))?;

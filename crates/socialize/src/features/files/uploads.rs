@@ -48,7 +48,7 @@ impl StoredBlob {
     /// Removes the blob from the unreferenced ones, in the transaction of the referring row.
     ///
     /// # Errors
-    /// If the clean-up has already treated the file as abandoned, or the database fails.
+    /// Returns an error if the clean-up has already treated the file as abandoned, or the database fails.
     pub async fn reference(&self, app: &App, transaction: &mut Transaction) -> Result<(), Error> {
         let was_unreferenced = unreferenced::forget_referenced(&app.database, transaction, self.id).await?;
         if was_unreferenced { Ok(()) } else { Err(Error::failed(ErrorType::Timeout)) }
@@ -64,7 +64,7 @@ impl StoredBlob {
 /// Receives a file and stores it.
 ///
 /// # Errors
-/// If it is too large, of another type or late, or the store or the database fails.
+/// Returns an error if it is too large, of another type or late, or the store or the database fails.
 pub async fn store_upload(
     app: &App,
     upload: Upload,

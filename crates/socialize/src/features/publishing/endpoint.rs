@@ -267,8 +267,8 @@ fn author(member: &WorkspaceMember<Manager>, now: DateTime<Utc>) -> audit::Autho
     audit::Author { actor: Some(member.user_id), organization: Some(member.organization_id), now }
 }
 
-/// Checks everything that can be checked without resolving the name, while a person can read the error. The
-/// name is resolved at each delivery.
+/// Checks the URL without resolving its name, now that a person can read the error. The name is resolved at
+/// each delivery.
 fn check_url(app: &App, text: &str) -> Result<Url, Error> {
     let example = "such as https://example.com/socialize";
     let refused = |problem: &str| Err(Error::invalid_field("url", problem));

@@ -18,7 +18,7 @@ use crate::features::content::LockedContentItem;
 use crate::platform::database;
 use crate::queue::{Job, JobError, JobPolicy, JobType};
 
-/// Time after which an overdue item is checked. Its job existed before its time.
+/// Time after which an overdue item is checked. Its job must have existed before.
 const OVERDUE: TimeDelta = TimeDelta::minutes(5);
 /// Maximum number of items per run. Normally there are none.
 const BATCH: i64 = 100;

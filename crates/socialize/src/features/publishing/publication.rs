@@ -133,7 +133,7 @@ impl StoredEndpoint {
 /// Requires an endpoint that can receive deliveries.
 ///
 /// # Errors
-/// If the workspace has no endpoint or it is disabled, or the database fails.
+/// Returns an error if the workspace has no endpoint or it is disabled, or the database fails.
 pub(crate) async fn require_endpoint(
     app: &App,
     transaction: &mut Transaction,

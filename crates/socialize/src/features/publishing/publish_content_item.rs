@@ -86,7 +86,7 @@ async fn begin(app: &App, publication: &Publication) -> database::Result<Option<
     }
     let failure = match StoredEndpoint::find(app, &mut transaction, workspace).await? {
         Some(endpoint) if endpoint.disabled_at.is_none() => {
-            // The database's clock decides when a job is due; ours may be behind.
+            // The database's clock decides when a job is due; this machine's clock may be behind.
             let now = now.max(publication.scheduled_at);
             let Ok(next) = locked.state.apply(Action::StartPublishing, locked.rules, now) else {
                 return Ok(None);

@@ -32,7 +32,7 @@ impl JobType for ExpireInvites {
 /// to the next run.
 ///
 /// # Errors
-/// If the database fails; invites marked so far stay marked.
+/// Returns an error if the database fails; invites marked so far stay marked.
 pub async fn run(app: &App) -> Result<u64, DatabaseError> {
     let now = app.clock.now();
     let mut expired = 0;

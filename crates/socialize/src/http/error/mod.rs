@@ -344,8 +344,8 @@ fn respond(
 mod tests {
     use super::*;
 
-    /// Failures with another status than 500, written out again: neither a member of [`ErrorType`] that moves
-    /// nor a label that groups failures in another way may change the API unnoticed.
+    /// Failures with a status other than 500, repeated here so that a change of [`ErrorType`] or of its
+    /// labels cannot change the API unnoticed.
     const STATUSES: &[(&str, u16, &str)] = &[
         ("timeout", 503, "timeout"),
         ("statement_timeout", 503, "timeout"),

@@ -32,8 +32,8 @@ impl EntityTags {
     /// it is malformed.
     ///
     /// Weak tags match like strong ones. The standard forbids that for `If-Match` because a weak tag can
-    /// identify several contents. Ours never do: only proxies make them weak, and the number in the tag still
-    /// identifies one version.
+    /// identify several contents. Tags here never do: only proxies make them weak, and the number in the tag
+    /// still identifies one version.
     pub fn parse(text: &str) -> Option<Self> {
         if text.trim() == "*" {
             return Some(Self::Any);
@@ -69,7 +69,7 @@ impl EntityTags {
     }
 }
 
-/// Removes codings from the end of a tag. Our own tags are decimal or hexadecimal, so they never end in a
+/// Removes codings from the end of a tag. Tags here are decimal or hexadecimal, so they never end in a
 /// separator and a coding.
 fn without_codings(opaque: &str) -> &str {
     let mut tag = opaque;

@@ -110,7 +110,7 @@ impl<T> Idempotent<T> {
     /// failed, so one of them creates and the other repeats.
     ///
     /// # Errors
-    /// If the key was used with another request, or the database fails.
+    /// Returns an error if the key was used with another request, or the database fails.
     pub async fn begin(
         &self,
         app: &App,
@@ -129,7 +129,7 @@ impl<T> Idempotent<T> {
     /// checked here either.
     ///
     /// # Errors
-    /// As above, and if the session has ended.
+    /// As [`Self::begin`], and if the session has ended.
     pub async fn begin_as(
         &self,
         app: &App,

@@ -35,7 +35,7 @@ impl IfMatch {
     /// Rejects a version that the client did not name.
     ///
     /// # Errors
-    /// If it does not match.
+    /// Returns an error if it does not match.
     pub fn check(&self, version: i64) -> Result<(), Error> {
         if self.0.name(&etag(version)) {
             return Ok(());

@@ -73,7 +73,7 @@ impl CurrentUser {
     /// Rejects the request if the session has ended. For statements that found no row and cannot tell why.
     ///
     /// # Errors
-    /// If the session has ended, or the database fails.
+    /// Returns an error if the session has ended, or the database fails.
     pub async fn require_session(&self, app: &App, connection: &mut PgConnection) -> Result<(), Error> {
         let lives: bool = app
             .database

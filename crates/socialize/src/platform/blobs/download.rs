@@ -34,7 +34,7 @@ impl Blobs {
     /// Opens a blob of this size, or a range of it.
     ///
     /// # Errors
-    /// If it does not exist, it has another size, or the store fails.
+    /// Returns an error if it does not exist, it has another size, or the store fails.
     pub async fn get(&self, blob: BlobId, size: u64, range: Option<Range<u64>>) -> Result<FoundBlob> {
         self.require_up()?;
         let length = range.as_ref().map_or(size, |range| range.end - range.start);

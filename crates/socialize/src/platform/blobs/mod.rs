@@ -62,7 +62,7 @@ impl Blobs {
     /// Prepares the store without connecting. `is_down` reads the cached health check.
     ///
     /// # Errors
-    /// If the directory cannot be created or the settings of the bucket are unusable.
+    /// Returns an error if the directory cannot be created or the settings of the bucket are unusable.
     pub fn new(
         settings: BlobSettings,
         telemetry: &Telemetry,
@@ -93,7 +93,7 @@ impl Blobs {
     /// Waits for the right to upload.
     ///
     /// # Errors
-    /// If there is none by the deadline.
+    /// Returns an error if there is none by the deadline.
     pub(crate) async fn slot(
         &self,
         uploader: Uploader,

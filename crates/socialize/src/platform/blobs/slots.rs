@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::platform::counts::Counts;
 
-/// One user, and one organization, may hold one in this many slots.
+/// Divisors of the slots that one user, and one organization, may hold.
 const PART_OF_ONE_USER: usize = 4;
 const PART_OF_ONE_ORGANIZATION: usize = 2;
 
@@ -57,7 +57,7 @@ impl Slots {
     /// Waits for a slot.
     ///
     /// # Errors
-    /// If none is free by the deadline, in total or within the share of this uploader.
+    /// Returns an error if none is free by the deadline, in total or within the share of this uploader.
     pub(super) async fn take(&self, uploader: Uploader, deadline: Instant) -> Result<Slot<'_>, NoSlot> {
         loop {
             // Subscribes before the check, so that no release is missed.

@@ -61,7 +61,7 @@ pub(crate) async fn forget_referenced(
 /// lock the same row, so it need not be known whether that transaction committed.
 ///
 /// # Errors
-/// If the database or the store fails; the rest is deleted the next time.
+/// Returns an error if the database or the store fails; the rest is deleted the next time.
 pub(crate) async fn delete_unreferenced(
     database: &Database,
     blobs: &Blobs,

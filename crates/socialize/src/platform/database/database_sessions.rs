@@ -40,7 +40,7 @@ impl Parameters {
     /// Sets the parameters of a session.
     ///
     /// # Errors
-    /// If the server refuses them.
+    /// Returns an error if the server refuses them.
     pub(crate) async fn set(&self, session: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::raw_sql(AssertSqlSafe(self.0.as_str())).execute(session).await.map(drop)
     }
@@ -49,7 +49,7 @@ impl Parameters {
 /// Opens one session.
 ///
 /// # Errors
-/// If the server cannot be reached or refuses the parameters.
+/// Returns an error if the server cannot be reached or refuses the parameters.
 pub(crate) async fn open(options: &PgConnectOptions, parameters: &Parameters) -> sqlx::Result<PgConnection> {
     let mut session = PgConnection::connect_with(options).await?;
     parameters.set(&mut session).await?;
@@ -69,7 +69,7 @@ pub(crate) fn pool(pool: PgPoolOptions, options: PgConnectOptions, parameters: P
 /// in transaction or statement mode.
 ///
 /// # Errors
-/// If the server cannot be reached.
+/// Returns an error if the server cannot be reached.
 pub(crate) async fn probe(options: &PgConnectOptions) -> sqlx::Result<(PgConnection, bool)> {
     let connect = || PgConnection::connect_with(options);
     let (mut first, mut second) = tokio::try_join!(connect(), connect())?;

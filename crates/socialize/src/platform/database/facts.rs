@@ -60,7 +60,7 @@ fn own_tables() -> Vec<String> {
 /// Queries the server.
 ///
 /// # Errors
-/// If it does not respond.
+/// Returns an error if it does not respond.
 pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
     sqlx::query_as(
         "with tables as (
@@ -88,7 +88,7 @@ pub(crate) async fn ask(session: &mut PgConnection) -> sqlx::Result<Facts> {
 /// Opens a session and queries the server, or returns the finding about a pooler with which other queries fail.
 ///
 /// # Errors
-/// If the server does not respond.
+/// Returns an error if the server does not respond.
 pub(crate) async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<(PgConnection, Facts), Finding>> {
     let (mut session, is_shared) = database_sessions::probe(options).await?;
     if is_shared {
@@ -103,7 +103,7 @@ pub(crate) async fn look(options: &PgConnectOptions) -> sqlx::Result<Result<(PgC
 /// Checks that every connection has its own server session.
 ///
 /// # Errors
-/// If the server does not respond.
+/// Returns an error if the server does not respond.
 pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> {
     let (session, is_shared) = database_sessions::probe(options).await?;
     let _ = session.close().await;
@@ -114,7 +114,7 @@ pub(crate) async fn pooler(options: &PgConnectOptions) -> sqlx::Result<Finding> 
 /// Returns the requirement of `migrate` that this database fails, if any.
 ///
 /// # Errors
-/// If the database does not respond.
+/// Returns an error if the database does not respond.
 pub(crate) async fn obstacle_to_migrations(options: &PgConnectOptions) -> sqlx::Result<Option<Finding>> {
     let (session, facts) = match look(options).await? {
         Ok(looked) => looked,

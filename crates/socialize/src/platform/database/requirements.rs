@@ -48,7 +48,7 @@ impl Requirements {
     /// Opens a session for a health check. Returns `None` if the database is not suitable.
     ///
     /// # Errors
-    /// If the database does not respond.
+    /// Returns an error if the database does not respond.
     pub(crate) async fn session(&self, options: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         if !self.are_met() {
             let looked = facts::look(options).await?;

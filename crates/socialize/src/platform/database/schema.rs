@@ -73,7 +73,7 @@ impl Schema {
     /// Reads the schema and logs changes.
     ///
     /// # Errors
-    /// If the database does not respond.
+    /// Returns an error if the database does not respond.
     pub(crate) async fn refresh(&self, connection: &mut PgConnection) -> Result<(), ErrorType> {
         let read = applied(connection).await.map_err(|error| DatabaseError::from(error).error_type);
         let Found { finding, state, applied } = match read {

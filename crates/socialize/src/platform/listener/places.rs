@@ -237,7 +237,7 @@ impl Connection {
         self.closing.cancelled().await;
     }
 
-    /// Returns whether even requests in progress must be aborted.
+    /// Returns whether requests in progress must be aborted, too.
     pub(super) fn is_killed(&self) -> bool {
         self.is_killed.load(Ordering::Relaxed)
     }

@@ -41,7 +41,7 @@ struct Left {
 }
 
 impl RequestBody {
-    /// A body whose rest is not kept.
+    /// A body whose remaining bytes are discarded.
     pub(super) fn new(incoming: Incoming) -> Self {
         Self { incoming: Some(incoming), was_polled: false, unread: None }
     }

@@ -1,10 +1,10 @@
 //! Interpretation of a mail server's reply: whose fault a failure is, and whether a retry makes
 //! sense.
 //!
-//! A code alone does not tell. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it means that the
-//! account may not send, and with the enhanced code 5.4.5 that the account's quota is used up. So a reply is
-//! judged by its stage, its code (RFC 5321) and its enhanced code (RFC 3463), and by the habits of providers
-//! where they deviate. The table in `replies.md` is the specification: the test reads it.
+//! The code alone is ambiguous. 550 at `RCPT` means that a mailbox does not exist. At `MAIL` it means that
+//! the account may not send, and with the enhanced code 5.4.5 that the account's quota is used up. So a reply
+//! is judged by its stage, its code (RFC 5321) and its enhanced code (RFC 3463), and by the habits of
+//! providers where they deviate. The table in `replies.md` is the specification: the test reads it.
 
 use catalogue::labels::SmtpStage;
 use telemetry::ErrorType;
@@ -112,11 +112,11 @@ fn by_enhanced_code(stage: SmtpStage, reply: Reply, enhanced: EnhancedCode) -> O
     Some(match (enhanced.subject, enhanced.detail) {
         // The sender's address.
         (1, 7 | 8) => ours(reply, ErrorType::PermissionDenied),
-        // Exchange Online: our account has sent to too many recipients today.
+        // Exchange Online: the account has sent to too many recipients today.
         (1, 90) => ours(reply, ErrorType::RateLimited),
         (1, _) if is_about_sender => ours(reply, ErrorType::PermissionDenied),
         (1, _) => recipients(reply, ErrorType::Rejected),
-        // Exchange Online: our account may not send as this sender.
+        // Exchange Online: the account may not send as this sender.
         (2, 252) => ours(reply, ErrorType::PermissionDenied),
         (2, _) if is_about_sender => ours(reply, ErrorType::StorageFull),
         (2, 2) => recipients(reply, ErrorType::StorageFull),

@@ -132,7 +132,7 @@ impl Outbound {
     /// Prepares the client without connecting.
     ///
     /// # Errors
-    /// If the certificates are unusable.
+    /// Returns an error if the certificates are unusable.
     pub fn new(settings: &OutboundSettings, telemetry: &Telemetry) -> Result<Self, OutboundSetupError> {
         Self::with_lookup(settings, telemetry, system_lookup())
     }
@@ -140,7 +140,7 @@ impl Outbound {
     /// Like [`Self::new`], with another resolver.
     ///
     /// # Errors
-    /// If the certificates are unusable.
+    /// Returns an error if the certificates are unusable.
     pub fn with_lookup(
         settings: &OutboundSettings,
         telemetry: &Telemetry,

@@ -19,7 +19,7 @@ impl Moment {
     /// Parses a time; digits beyond microseconds are dropped. The error says what would be valid.
     ///
     /// # Errors
-    /// If it is no RFC 3339 time, or is outside the years 0 to 9999.
+    /// Returns an error if it is not an RFC 3339 time, or is outside the years 0 to 9999.
     pub fn parse(text: &str) -> Result<Self, String> {
         // `chrono` also accepts a space instead of the T, and U+2212 as the sign.
         let is_strict = text.is_ascii() && !text.contains(' ');

@@ -1,4 +1,4 @@
-//! Names of people, workspaces and organizations. Our e-mails show them to other people, so a name must not
+//! Names of people, workspaces and organizations. E-mails show them to other people, so a name must not
 //! become a link there, nor hide or reorder the text around it.
 
 use domain::limits;
@@ -65,7 +65,7 @@ impl Name {
     /// Validates `text`; the error says what would be valid and never quotes the text.
     ///
     /// # Errors
-    /// If it is no valid name.
+    /// Returns an error if it is not a valid name.
     pub fn parse(text: String) -> Result<Self, String> {
         let (min, max) = (*limits::DISPLAY_NAME.start(), *limits::DISPLAY_NAME.end());
         let length = text.chars().count();
@@ -121,9 +121,9 @@ fn is_pictograph(character: &char) -> bool {
     matches!(character, '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{1f000}'..='\u{1faff}')
 }
 
-/// Returns whether mail programs may turn a part of `text` into a link. They differ, so this covers
-/// everything that any of them is known to match: URLs, addresses, and words with a full stop whose end could
-/// be a domain.
+/// Returns whether mail programs may turn a part of `text` into a link. Programs differ, so this covers every
+/// form that any of them is known to link: URLs, addresses, and words with a full stop whose end could be a
+/// domain.
 fn has_link(text: &str) -> bool {
     let text = text.to_lowercase();
     let begins_link = |scheme: &&str| {

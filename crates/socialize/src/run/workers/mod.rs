@@ -32,7 +32,7 @@ impl Default for WorkerSettings {
 /// Runs all due jobs with the settings of production; see [`run_due_jobs_with`].
 ///
 /// # Errors
-/// If the database fails to hand out jobs.
+/// Returns an error if the database fails to hand out jobs.
 pub async fn run_due_jobs(app: &App) -> database::Result<RunCounts> {
     run_due_jobs_with(app, &WorkerSettings::default()).await
 }

@@ -338,7 +338,7 @@ async fn an_upload_that_is_slower_than_the_slowest_pace_is_refused() {
     let team = Team::join(hasty, 1).await;
     let item = team.draft().await;
     let began = Instant::now();
-    // Every piece arrives in time, and the file's own limit would be half a minute later.
+    // Every chunk arrives in time, and the limit for the whole file is half a minute later.
     let slow = trickle(100, Duration::from_millis(50));
     attach(&team, &item, slow).await.expect_error(408, "request_timeout");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
