@@ -152,7 +152,7 @@ pub enum AuthFailureReason {
     RateLimited,
     /// A protected route was called without an access token.
     MissingToken,
-    /// The access token is malformed or was not signed by us.
+    /// The access token is malformed or was not signed by this server.
     InvalidToken,
     /// The access token has expired.
     ExpiredToken,
@@ -211,7 +211,7 @@ pub enum BlobOutcome {
     Unavailable,
     /// The operation exceeded its time limit.
     Timeout,
-    /// The store rejects our credentials, or forbids the operation.
+    /// The store rejects the credentials, or forbids the operation.
     Denied,
     /// The blob is missing although a row refers to it.
     NotFound,
@@ -371,7 +371,7 @@ pub enum ErrorCode {
     RateLimited,
     /// 431: the headers are too large.
     HeadersTooLarge,
-    /// 500: a defect of ours.
+    /// 500: a defect of Socialize.
     Internal,
     /// 503: a dependency is down, or the process is draining.
     Unavailable,
@@ -387,7 +387,7 @@ impl JobKind {
             Self::SendEmail | Self::PublishContentItem => None,
             Self::GiveUpPublishing => Some(Duration::from_mins(1)),
             Self::ExpireInvites => Some(Duration::from_mins(5)),
-            // Together with the age at which uploads are abandoned, this stays well below an hour.
+            // The sum of this and the age of abandoned uploads is well below an hour.
             Self::CleanUpBlobs => Some(Duration::from_mins(10)),
             Self::CleanUpTokens | Self::RemindStaleApprovals => Some(Duration::from_hours(1)),
         }
@@ -418,7 +418,7 @@ impl Outcome for BlobOutcome {
         match self {
             Self::Ok | Self::Cancelled => Level::Debug,
             Self::Unavailable | Self::Timeout => Level::Warn,
-            // Needs attention: our settings may be wrong, or a file may be lost.
+            // Needs attention: the settings may be wrong, or a file may be lost.
             Self::Denied | Self::NotFound | Self::Corrupt | Self::Other => Level::Error,
         }
     }

@@ -18,7 +18,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// Maximum duration of each way of stopping before a rougher one is used.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// A server process that we started.
+/// A server process that this crate started.
 pub(super) struct Server {
     process: Pid,
     exit: Arc<Exit>,

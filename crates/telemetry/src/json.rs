@@ -1,6 +1,6 @@
 //! JSON text appended to a byte buffer, for log lines.
 
-/// Appends `,"name":`. Names are our own compile-time constants and need no escaping.
+/// Appends `,"name":`. Names are compile-time constants and need no escaping.
 #[inline]
 pub(crate) fn key(out: &mut Vec<u8>, name: &str) {
     out.extend_from_slice(b",\"");

@@ -14,7 +14,7 @@ use crate::trace_state::TraceState;
 pub struct Measurement<'a> {
     telemetry: &'a Telemetry,
     operation: &'a Operation,
-    /// Position of the outcome that is recorded if `finish` is never called.
+    /// Index of the outcome recorded if `finish` is never called.
     abandoned: usize,
     context: SpanContext,
     /// Taken when the record is made. Boxed because measurements are moved several times; this

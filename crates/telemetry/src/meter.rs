@@ -335,7 +335,7 @@ impl BoundUpDownCounter {
         InFlight(self.0.clone())
     }
 
-    /// Adds a number, which the caller takes off again.
+    /// Adds a number, which the caller must subtract later.
     #[inline]
     pub(crate) fn add(&self, number: i64) {
         self.0.fetch_add(number, Relaxed);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Maximum pause that a collector may request. A longer one may be meant in another unit.
+/// Maximum pause that a collector may request. A longer pause is probably a wrong unit.
 const LONGEST_REQUESTED_PAUSE: Duration = Duration::from_secs(5 * 60);
 
 /// Exponential backoff: each pause doubles the one before, up to the longest, minus a random part
