@@ -13,8 +13,8 @@ use crate::route::Route;
 use crate::variant::Variant;
 use crate::workload::DATABASE_URL;
 
-/// Number of runs of our own variants, of which the cheapest counts. Addresses and hash seeds
-/// differ, and one run in a hundred costs some percent more than all others.
+/// Number of runs of Socialize's variants; the cheapest counts. Addresses and hash seeds differ, and one run
+/// in a hundred costs some percent more than all others.
 const REPETITIONS: usize = 2;
 
 /// Cost of one request, over all threads.

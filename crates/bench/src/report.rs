@@ -17,7 +17,7 @@ const LIMIT: Added = Added { instructions: 3_500, allocations: 1.1 };
 /// Maximum cost of the span and the points of an operation within a request. A database operation
 /// writes no line unless it fails; other operations do, as `all_signals` shows.
 const CHILD_LIMIT: Added = Added { instructions: 1_200, allocations: 0.1 };
-/// Minimum ratio of the instructions that the usual crates add to those that all our signals add,
+/// Minimum ratio of the instructions that the usual crates add to those that all signals of Socialize add,
 /// for a request without work.
 const LEAST_FACTOR: f64 = 40.0;
 
@@ -54,8 +54,8 @@ const TOLERATED_RISE: f64 = 0.03;
 /// Tolerance for allocations that happen once for many requests; all others do not vary.
 const TOLERATED_ALLOCATIONS: f64 = 0.05;
 
-/// Returns whether a rise above the baseline would be ours. The bare router and the usual crates
-/// are not ours. Database routes are left out, because the arrival of packets varies.
+/// Returns whether Socialize's code would cause a rise above the baseline. The bare router and the usual
+/// crates do not contain it. Database routes are left out, because the arrival of packets varies.
 fn is_compared(route: Route, variant: Variant) -> bool {
     is_checked(route, variant) && variant != Variant::None
 }
@@ -99,8 +99,7 @@ impl Report {
         self.costs.get(route.as_str())?.get(variant.as_str()).copied()
     }
 
-    /// Returns how many times more instructions a variant of the usual crates adds than all our
-    /// signals.
+    /// Returns the ratio of the instructions that a variant of the usual crates adds to those of all signals.
     pub(crate) fn factor(&self, route: Route, variant: Variant) -> Option<f64> {
         let own = self.added(route, Variant::AllSignals)?.instructions;
         let usual = self.added(route, variant).filter(|_| variant.is_usual())?.instructions;

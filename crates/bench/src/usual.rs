@@ -96,7 +96,7 @@ impl SetUp {
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(Dropped(Arc::default()))
             .build()?;
-        // Encoding of metrics is not counted, just as for our own variants.
+        // Encoding of metrics is not counted, as for Socialize's variants.
         let reader = PeriodicReader::builder(points).with_interval(Duration::from_secs(3600)).build();
         let metrics = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).build();
         global::set_text_map_propagator(TraceContextPropagator::new());

@@ -50,7 +50,7 @@ impl Variant {
     pub(crate) const WITH_CHILDREN: &'static [Self] =
         &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn, Self::TowerHttp];
 
-    /// The variants that consist of our own code only.
+    /// The variants that consist of Socialize's code only.
     pub(crate) const OWN: &'static [Self] =
         &[Self::None, Self::AllSignals, Self::Unsampled, Self::NoEndpointWarn];
 

@@ -39,7 +39,7 @@ fn to_other(context: &TraceContext) -> opentelemetry::Context {
     opentelemetry::Context::new().with_remote_span_context(context)
 }
 
-/// Converts a context of the other library for ours.
+/// Converts a context of the other library for Socialize.
 fn from_other(context: &opentelemetry::Context) -> TraceContext {
     let span = context.span();
     let span = span.span_context();

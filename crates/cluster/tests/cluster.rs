@@ -257,7 +257,7 @@ fn a_server_whose_lock_file_was_removed_is_left_alone() {
     let directory = directory();
     let cluster = Cluster::start(settings(&directory)).expect("a start");
     let server = cluster.process_id().expect("a server");
-    // Removes only our own lock; the server keeps running.
+    // Removes only this process's lock; the server keeps running.
     fs::remove_file(directory.path().join("data/lock")).expect("a lock");
     let error = Cluster::start(settings(&directory)).expect_err("a server runs");
     let message = error.to_string();

@@ -59,7 +59,7 @@ async fn a_file_is_never_whole_in_memory() {
         request
     };
 
-    // Static pieces take no memory, so all memory in use is ours.
+    // Static pieces take no memory, so all memory in use belongs to the tested code.
     static PICTURE: &[u8] = &[0; PIECE];
     static BEGINNING: &[u8] = b"\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat";
     let (looks, mut looked) = tokio::sync::mpsc::unbounded_channel();

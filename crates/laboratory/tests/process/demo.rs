@@ -20,7 +20,7 @@ use test_support::TestDatabase;
 use test_support::process::{Launch, Process, User, eventually};
 use uuid::Uuid;
 
-/// A directory that the operating system's user for Postgres can enter, which may differ from ours.
+/// A directory that the operating system's user for Postgres can enter, which may not be this process's user.
 fn directory() -> TempDir {
     let directory = tempfile::tempdir().expect("a temporary directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o711)).expect("permissions");

@@ -1,4 +1,4 @@
-//! Progress of background work, and availability of the services that we depend on.
+//! Progress of background work, and availability of dependencies.
 
 use catalogue::database_operation::DatabaseOperation;
 use catalogue::events::{EMAIL_DELIVERY, JOB_RUN};

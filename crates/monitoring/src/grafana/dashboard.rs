@@ -162,7 +162,7 @@ struct RowJson {
     panels: [(); 0],
 }
 
-/// Links to all dashboards with our tag, with the same time range.
+/// Links to all dashboards with the tag of Socialize, with the same time range.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct DashboardLinks {

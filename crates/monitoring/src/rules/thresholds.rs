@@ -234,7 +234,7 @@ pub const BACKLOG_PENDING: Duration = Duration::from_mins(5);
 /// A store that fails one operation in ten fails uploads that users wait for.
 pub const BLOB_FAILURE_SHARE: f64 = 0.1;
 
-/// Customers own their endpoints and fix them. If most fail, the fault is ours.
+/// Customers own their endpoints and fix them. If most fail, the fault is here.
 pub const PUBLISHING_FAILURE_SHARE: f64 = 0.5;
 
 /// Jobs normally start within a second; after ten minutes no worker processes the queue.

@@ -279,7 +279,7 @@ async fn discard(mut response: reqwest::Response) {
 }
 
 /// Parses `Retry-After` in both forms. A date is compared with the peer's own clock, which may differ from
-/// ours.
+/// this machine's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let retry_after = text(header::RETRY_AFTER)?.trim();

@@ -1,4 +1,5 @@
-//! Checks of the database: reachable, of a known version, suitable, migrated, and with a clock that agrees with ours.
+//! Checks of the database: reachable, of a known version, suitable, migrated, and with a clock that agrees
+//! with this machine's.
 
 use std::time::{Duration, Instant};
 

@@ -134,8 +134,8 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Parses `Retry-After` in either form. A date is compared with the collector's own clock, which
-/// may differ from ours.
+/// Parses `Retry-After` in either form. A date is compared with the collector's own clock, which may differ
+/// from this machine's.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let retry_after = text(header::RETRY_AFTER)?.trim();
