@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Walks through docs/TOUR.md: runs each of its commands, in order, and checks what the tour says about it.
+"""Runs each command of docs/TOUR.md, in order, and checks the results that the tour describes.
 
 usage: tools/tour.py    in the repository, with Prometheus and jq in the PATH; nothing may listen on the demo's ports
 """
@@ -146,7 +146,7 @@ def main():
     finally:
         for terminal in terminals:
             terminal.kill()
-    print("The tour leads where it says.")
+    print("All commands of the tour have the described results.")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens the pages of the console in a browser while simulated teams use Socialize, and checks what every page promises.
+"""Opens the pages of the console in a browser while simulated teams use Socialize, and checks each.
 
 usage: tools/console/browse.py LABORATORY [PICTURES]
 
@@ -23,11 +23,11 @@ from urllib.parse import urljoin, urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Error, sync_playwright
 
-# Time from the start of the console's link to a page that shows the simulated teams.
+# Maximum seconds from the console's link to a page that shows the simulated teams.
 SECONDS_TO_SHOW = 20
-# Time until there are lines, traces and rates enough for every page.
+# Seconds until there are enough lines, traces and rates for every page.
 SECONDS_OF_WORK = 60
-# Pages of each kind: `/traces/…` is one kind, however many traces there are.
+# Number of opened pages of each kind. All `/traces/…` are one kind.
 PAGES_OF_A_KIND = 1
 THEMES = ["light", "dark"]
 SCREENS = {"telephone": (360, 780), "desk": (1440, 900)}
@@ -47,7 +47,7 @@ class Demo:
 
     def __init__(self, laboratory):
         self.directory = tempfile.TemporaryDirectory()
-        # The user of Postgres must be able to enter it.
+        # The operating system's user for Postgres must be able to enter it.
         Path(self.directory.name).chmod(0o711)
         self.output = open(f"{self.directory.name}/output", "w+b")
         free = [part for flag in ["", "operations-", "console-"] for part in (f"--{flag}listen", "127.0.0.1:0")]
@@ -108,7 +108,7 @@ def pages(context, start):
         for link in links:
             target = urljoin(page.url, link).split("#")[0]
             if origin_of(target) != origin:
-                # A link may lead elsewhere; nothing is loaded from there.
+                # External links are allowed, but not followed.
                 continue
             queue.append(target)
     page.close()
@@ -177,7 +177,7 @@ def browse(demo, pictures):
         if "token" in page.url:
             problem("the link", "the token stays in the address")
         home = page.url
-        # Rates need two exports; until then a panel says that there is no data.
+        # Rates need two exports; before, a panel says that there is no data.
         while "/s" not in page.locator("main").inner_text():
             if time.monotonic() > started + SECONDS_TO_SHOW:
                 problem("the overview", f"shows nobody at work after {SECONDS_TO_SHOW} s")

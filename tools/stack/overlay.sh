@@ -16,14 +16,13 @@ namespaces=(--net --mount --pid --fork --kill-child --mount-proc)
 
 usage() {
     cat <<'USAGE'
-Runs the Compose files of deploy/ on a Docker engine of its own, and looks whether they keep what they promise.
+Runs the Compose files of deploy/ on a separate Docker engine, and checks their promises.
 
 usage: tools/stack/overlay.sh DIRECTORY
 
-The programs of tools/stack are in the PATH. Below DIRECTORY is what the engine stores, until this ends. It takes root, or sudo
-without a password. The engine and its containers run in namespaces of their own, which end with this script, however it ends:
-no network, rule of a firewall, mount or process is left. Exit status 77 says that no engine can be had here, and nothing was
-looked at.
+Needs the programs of tools/stack in the PATH, and root, or sudo without a password. The engine stores its data below DIRECTORY
+until this ends. The engine and its containers run in separate namespaces, which end with this script, also if it is killed: no
+network, firewall rule, mount or process remains. Exit status 77 means that no engine can run here and nothing was checked.
 USAGE
 }
 

@@ -7,7 +7,7 @@ consoled() {
     compose --file "$deployment/compose.console.yaml" --file "$repository/tools/stack/overlay/compose.console.test.yaml" "$@"
 }
 
-# Instead of the other overlay, as somebody would who chose this one.
+# Replaces the other overlay, as an operator would.
 light_overlay_is_added() {
     overlaid down --remove-orphans >"$known/down" 2>&1 || { cat "$known/down"; return 1; }
     up consoled && becomes_healthy "${base_services[@]}" console
