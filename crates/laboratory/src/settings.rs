@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use socialize::platform::secret::Secret;
-use socialize::run::config::{Mistakes, ServeArguments, Settings, is_postgres};
+use socialize::run::config::{Given, Mistakes, Settings, is_postgres};
 use telemetry::otlp::Endpoint;
 use url::Url;
 
@@ -162,30 +162,29 @@ fn serve(
 ) -> Result<Settings, Mistakes> {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let directory = &arguments.data_directory;
-    let arguments = ServeArguments {
-        database_url: Some("postgres://filled.in.later/socialize".to_owned()),
-        listen: Some(public.to_string()),
-        operations_listen: Some(operations.to_string()),
-        mail_directory: Some(text(directory.join("mail"))),
-        blobs_directory: Some(text(directory.join("blobs"))),
-        mail_from: Some("Socialize <socialize@demo.example>".to_owned()),
+    let settings = Given::of([
+        ("SOCIALIZE_DATABASE_URL", "postgres://filled.in.later/socialize".to_owned()),
+        ("SOCIALIZE_LISTEN", public.to_string()),
+        ("SOCIALIZE_OPERATIONS_LISTEN", operations.to_string()),
+        ("SOCIALIZE_MAIL_DIRECTORY", text(directory.join("mail"))),
+        ("SOCIALIZE_BLOBS_DIRECTORY", text(directory.join("blobs"))),
+        ("SOCIALIZE_MAIL_FROM", "Socialize <socialize@demo.example>".to_owned()),
         // The demo's own receiver of posts.
-        publishing_allowed_networks: Some("127.0.0.1".to_owned()),
+        ("SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS", "127.0.0.1".to_owned()),
         // There is no load balancer.
-        drain_delay: Some("0s".to_owned()),
+        ("SOCIALIZE_DRAIN_DELAY", "0s".to_owned()),
         // Short, because somebody is watching the screen.
-        gauge_interval: Some("1s".to_owned()),
-        gauge_check_interval: Some("10s".to_owned()),
+        ("SOCIALIZE_GAUGE_INTERVAL", "1s".to_owned()),
+        ("SOCIALIZE_GAUGE_CHECK_INTERVAL", "10s".to_owned()),
         // The demo itself writes to standard output.
-        log_format: Some("none".to_owned()),
-        log_file: Some(text(directory.join("logs").join("socialize.jsonl"))),
-        environment: Some("demo".to_owned()),
+        ("SOCIALIZE_LOG_FORMAT", "none".to_owned()),
+        ("SOCIALIZE_LOG_FILE", text(directory.join("logs").join("socialize.jsonl"))),
+        ("SOCIALIZE_ENVIRONMENT", "demo".to_owned()),
         // A few simulated people do the work of many.
-        organizations_per_user: Some("1000000".to_owned()),
-        writes_per_user: Some("1000000".to_owned()),
-        reports_per_user: Some("1000000".to_owned()),
-        ..ServeArguments::default()
-    };
+        ("SOCIALIZE_ORGANIZATIONS_PER_USER", "1000000".to_owned()),
+        ("SOCIALIZE_WRITES_PER_USER", "1000000".to_owned()),
+        ("SOCIALIZE_REPORTS_PER_USER", "1000000".to_owned()),
+    ]);
     let mut telemetry: Vec<_> =
         variables.iter().filter(|(name, _)| name.starts_with("OTEL_")).cloned().collect();
     if console.is_some() {
@@ -205,7 +204,7 @@ fn serve(
     }
     let secret = ("SOCIALIZE_SECRET".to_owned(), "filled in when the data directory is open".to_owned());
     telemetry.push(secret);
-    Settings::check(&arguments, &telemetry)
+    Settings::check(&settings, &telemetry)
 }
 
 /// Sends the server's telemetry to its console.

@@ -30,7 +30,7 @@ async fn run(command: Command, variables: &[(String, String)]) -> anyhow::Result
         Command::Operator { command } => return command::manage_operators(command, variables).await,
         Command::EraseUser { user, settings } => {
             let database = Settings::check_database(&settings, variables)?;
-            command::erase_user(&database, settings.mail_directory.as_deref(), &user).await?;
+            command::erase_user(&database, settings.text("SOCIALIZE_MAIL_DIRECTORY"), &user).await?;
         }
         Command::DeadLetters { command } => return command::manage_dead_letters(command, variables).await,
         Command::Gauges { command: GaugesCommand::Check { settings } } => {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use catalogue::labels::Role;
 use serde_json::Value as Json;
 use socialize::app::App;
-use socialize::run::config::{ServeArguments, Settings};
+use socialize::run::config::{Given, Settings};
 use socialize::run::serve;
 use telemetry::meter::Value;
 use test_support::TestDatabase;
@@ -27,24 +27,23 @@ impl Server {
     async fn start(database_url: &str, mail_directory: &Path) -> Self {
         // Another test may have installed it.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let text = |value: &str| Some(value.to_owned());
+        let text = |value: &str| value.to_owned();
         let directory = mail_directory.display().to_string();
-        let arguments = ServeArguments {
-            database_url: text(database_url),
-            listen: text("127.0.0.1:0"),
-            operations_listen: text("127.0.0.1:0"),
-            mail_from: text("Socialize <socialize@example.com>"),
-            blobs_directory: Some(format!("{directory}/blobs")),
-            mail_directory: Some(directory),
-            drain_delay: text("0s"),
-            log_format: text("none"),
+        let given = Given::of([
+            ("SOCIALIZE_DATABASE_URL", text(database_url)),
+            ("SOCIALIZE_LISTEN", text("127.0.0.1:0")),
+            ("SOCIALIZE_OPERATIONS_LISTEN", text("127.0.0.1:0")),
+            ("SOCIALIZE_MAIL_FROM", text("Socialize <socialize@example.com>")),
+            ("SOCIALIZE_BLOBS_DIRECTORY", format!("{directory}/blobs")),
+            ("SOCIALIZE_MAIL_DIRECTORY", directory),
+            ("SOCIALIZE_DRAIN_DELAY", text("0s")),
+            ("SOCIALIZE_LOG_FORMAT", text("none")),
             // One simulated person does the work of many.
-            organizations_per_user: text("1000000"),
-            writes_per_user: text("1000000"),
-            ..ServeArguments::default()
-        };
+            ("SOCIALIZE_ORGANIZATIONS_PER_USER", text("1000000")),
+            ("SOCIALIZE_WRITES_PER_USER", text("1000000")),
+        ]);
         let secret = ("SOCIALIZE_SECRET".to_owned(), SERVER_SECRET.to_owned());
-        let settings = Settings::check(&arguments, &[secret]).expect("settings");
+        let settings = Settings::check(&given, &[secret]).expect("settings");
         let (tell, listens) = oneshot::channel();
         let (stop, stopped) = watch::channel(());
         let running = tokio::spawn(serve::run_until(settings, Role::Serve, stopped, |listening| {

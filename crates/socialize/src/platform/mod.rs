@@ -24,6 +24,7 @@ pub mod quotas;
 pub mod rate_limit;
 pub mod sampler;
 pub mod secret;
+pub mod settings;
 pub mod signals;
 pub mod text;
 pub mod token;

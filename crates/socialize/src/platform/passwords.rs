@@ -13,33 +13,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version};
+use clap::Args;
 use telemetry::ErrorType;
 
 use crate::platform::client_address::ClientAddress;
 use crate::platform::fair_queue::{FairQueue, Turn};
 use crate::platform::secret::Secret;
+use crate::platform::settings::{defaults, number};
 
-/// Cost of password hashing, and its concurrency.
-#[derive(Clone, Copy, Debug)]
+/// Cost of password hashing, and its concurrency. The defaults are OWASP's recommendation for Argon2id.
+#[derive(Args, Clone, Copy, Debug)]
 pub struct PasswordHashing {
-    /// Memory of one hash, in KiB.
+    // From the minimum of Argon2 to 4 GiB.
+    /// Memory of a password hash in KiB. Hashes with another cost are replaced when their user logs
+    /// in
+    #[arg(long = "password-hash-memory", value_name = "KIB", env = "SOCIALIZE_PASSWORD_HASH_MEMORY")]
+    #[arg(default_value = "19456", value_parser = number::<u32>(8..=4 << 20))]
     pub memory_kib: u32,
-    /// Number of passes over that memory.
+    /// Number of passes over that memory
+    #[arg(
+        long = "password-hash-iterations",
+        value_name = "NUMBER",
+        env = "SOCIALIZE_PASSWORD_HASH_ITERATIONS"
+    )]
+    #[arg(default_value = "2", value_parser = number::<u32>(1..=1_000))]
     pub iterations: u32,
-    /// Number of lanes; they are computed sequentially.
+    // Not a setting: the number of lanes, which are computed sequentially.
+    #[arg(skip = 1_u32)]
     pub lanes: u32,
-    /// Maximum number of concurrent hashes.
+    /// Maximum number of concurrent password hashes [default: half of the processors, at most 8]
+    #[arg(
+        long = "password-hashes-at-once",
+        value_name = "NUMBER",
+        env = "SOCIALIZE_PASSWORD_HASHES_AT_ONCE"
+    )]
+    #[arg(default_value_t = half_of_the_processors(), hide_default_value = true)]
+    #[arg(value_parser = number::<usize>(1..=1_024))]
     pub at_once: usize,
-    /// Maximum number of waiting requests.
+    // Not a setting: the maximum number of waiting requests.
+    #[arg(skip = 32 * half_of_the_processors())]
     pub waiting: usize,
 }
 
+/// Leaves the other half to other work.
+fn half_of_the_processors() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors / 2).clamp(1, 8)
+}
+
 impl Default for PasswordHashing {
-    /// OWASP's recommendation for Argon2id. Leaves half of the processors to other work.
     fn default() -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let at_once = (processors / 2).clamp(1, 8);
-        Self { memory_kib: 19_456, iterations: 2, lanes: 1, at_once, waiting: 32 * at_once }
+        defaults()
     }
 }
 

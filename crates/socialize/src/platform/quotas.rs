@@ -5,33 +5,42 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
 use std::sync::{Mutex, PoisonError};
 
 use catalogue::labels::Quota;
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
 use domain::ids::UserId;
 
+use crate::platform::settings::{defaults, mebibytes, number};
+
 /// Settings. The defaults far exceed the needs of a legitimate team.
-#[derive(Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug)]
 pub struct QuotaSettings {
-    /// Maximum number of organizations that one user may have created.
+    /// Maximum number of organizations that one user may have created
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_ORGANIZATIONS_PER_USER", default_value = "50")]
+    #[arg(value_parser = number::<u64>(QUOTA))]
     pub organizations_per_user: u64,
-    /// Maximum number of workspaces of one organization.
+    /// Maximum number of workspaces of one organization
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_WORKSPACES_PER_ORGANIZATION", default_value = "500")]
+    #[arg(value_parser = number::<u64>(QUOTA))]
     pub workspaces_per_organization: u64,
-    /// Maximum size of all attachments of one organization, in bytes.
+    // Kept in bytes.
+    /// Maximum storage for the attachments of one organization in MiB
+    #[arg(long, value_name = "MIB", env = "SOCIALIZE_STORAGE_PER_ORGANIZATION", default_value = "51200")]
+    #[arg(value_parser = mebibytes(QUOTA))]
     pub storage_per_organization: u64,
 }
+
+const QUOTA: RangeInclusive<u64> = 1..=1_000_000_000;
 
 /// A quota that is used up, with the message for the user.
 pub struct QuotaReached(pub String);
 
 impl Default for QuotaSettings {
     fn default() -> Self {
-        Self {
-            organizations_per_user: 50,
-            workspaces_per_organization: 500,
-            storage_per_organization: 50 << 30,
-        }
+        defaults()
     }
 }
 

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use catalogue::database_operation::DatabaseOperation;
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::Args;
 use domain::ids::UserId;
 use sqlx::postgres::types::PgInterval;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
@@ -24,6 +25,7 @@ use crate::platform::client_address::ClientAddress;
 use crate::platform::clock::Clock;
 use crate::platform::database::{self, Database};
 use crate::platform::quotas::{PORTIONS, Portions};
+use crate::platform::settings::{defaults, number};
 use crate::platform::text::EmailAddress;
 use crate::platform::token::Tokens;
 
@@ -43,36 +45,53 @@ pub struct Limit {
     pub window: TimeDelta,
 }
 
-#[derive(Clone, Copy, Debug)]
+impl Limit {
+    fn new(count: usize, window: TimeDelta) -> Self {
+        Self { count: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN), window }
+    }
+}
+
+#[derive(Args, Clone, Copy, Debug)]
 pub struct RateLimitSettings {
-    /// Failed log-ins for one account from one client network. The limits of the network and of the account
-    /// are derived from it.
+    /// Maximum number of failed log-ins per minute for one account from one client network, over all
+    /// processes. Three times as many for all accounts from one network. The same number per 15 minutes for
+    /// one account from all networks that its user never used
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_LOGIN_FAILURES", default_value = "10")]
+    #[arg(value_parser = limit(TimeDelta::minutes(1)))]
     pub login_failures: Limit,
-    /// Successful log-ins to one account.
+    // Not a setting: successful log-ins to one account.
+    #[arg(skip = Limit::new(30, TimeDelta::minutes(10)))]
     pub logins: Limit,
-    /// E-mails to one address that one client network can cause, by registering or by requesting a link.
+    /// Maximum number of e-mails per hour to one address that one client network can cause by
+    /// registering or requesting links; four times as many for all networks together
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_TO_ONE_ADDRESS", default_value = "5")]
+    #[arg(value_parser = limit(TimeDelta::hours(1)))]
     pub emails_to_one_address: Limit,
-    /// The same e-mails to any address, from one client network.
+    /// Maximum number of these e-mails per hour that one client network can cause
+    #[arg(long, value_name = "NUMBER", env = "SOCIALIZE_EMAILS_FROM_ONE_CLIENT", default_value = "100")]
+    #[arg(value_parser = limit(TimeDelta::hours(1)))]
     pub emails_from_one_client: Limit,
-    /// Requests of one user other than `GET` and `HEAD`.
+    /// Maximum number of requests other than GET and HEAD of one user per minute, over all processes
+    #[arg(long = "writes-per-user", value_name = "NUMBER", env = "SOCIALIZE_WRITES_PER_USER")]
+    #[arg(default_value = "600", value_parser = limit(TimeDelta::minutes(1)))]
     pub writes: Limit,
-    /// Feedback reports of one user, which may alert operators.
+    // They may alert operators.
+    /// Maximum number of feedback reports of one user per hour
+    #[arg(long = "reports-per-user", value_name = "NUMBER", env = "SOCIALIZE_REPORTS_PER_USER")]
+    #[arg(default_value = "20", value_parser = limit(TimeDelta::hours(1)))]
     pub reports: Limit,
 }
 
 impl Default for RateLimitSettings {
     fn default() -> Self {
-        let limit =
-            |count, window| Limit { count: NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN), window };
-        Self {
-            login_failures: limit(10, TimeDelta::minutes(1)),
-            logins: limit(30, TimeDelta::minutes(10)),
-            emails_to_one_address: limit(5, TimeDelta::hours(1)),
-            emails_from_one_client: limit(100, TimeDelta::hours(1)),
-            writes: limit(600, TimeDelta::minutes(1)),
-            reports: limit(20, TimeDelta::hours(1)),
-        }
+        defaults()
     }
+}
+
+/// Parses the count of a limit.
+fn limit(window: TimeDelta) -> impl Fn(&str) -> Result<Limit, String> + Clone + Send + Sync + 'static {
+    let count = number(1..=1_000_000);
+    move |text| Ok(Limit::new(count(text)?, window))
 }
 
 pub struct RateLimits {

@@ -69,7 +69,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 /// Connects to a database without recording its operations.
 fn unwatched(settings: &DatabaseSettings) -> anyhow::Result<Database> {
     let telemetry = Telemetry::new(TelemetrySettings::default());
-    Ok(Database::new(start::pool(settings)?, settings.statement_timeout, &telemetry, || false))
+    Ok(Database::new(start::pool(settings)?, settings.limits.statement_timeout, &telemetry, || false))
 }
 
 /// `socialize migrate`

@@ -25,10 +25,10 @@ pub(crate) fn raise_limit() -> usize {
 
 /// Returns the number of files that the process needs besides client connections.
 fn reserve(settings: &Settings) -> usize {
-    let connections = settings.database.connections as usize;
+    let connections = settings.database.limits.connections as usize;
     // An upload uses a connection to the store or a file. Publishing has four times as many slots as other
     // jobs.
-    RESERVE + connections + 2 * settings.blobs.uploads_at_once + 6 * settings.job_concurrency
+    RESERVE + connections + 2 * settings.blobs.uploads_at_once + 6 * settings.process.job_concurrency
 }
 
 /// Returns the connection limits that this number of open files allows. Settings can only lower them.

@@ -99,19 +99,19 @@ pub async fn run_until(
     let public = public_listener.map(|listener| (listener, router::services(app.clone())));
     pipeline.send_first_metrics(FIRST_METRICS_LIMIT).await;
     let public = public.map(|(listener, services)| {
-        let closed = drain(app.clone(), stopped.clone(), settings.drain_delay);
+        let closed = drain(app.clone(), stopped.clone(), settings.process.drain_delay);
         let end = End { announced: stopped.clone(), closed };
         let shares = Shares::limited(limits, &settings.listen.trusted_peers, overloaded_response);
-        tokio::spawn(accept(listener, services, shares, end, settings.shutdown_timeout))
+        tokio::spawn(accept(listener, services, shares, end, settings.process.shutdown_timeout))
     });
-    let works = role == Role::Work || settings.serve_works;
+    let works = role == Role::Work || settings.process.serve_works;
     let worker = works.then(|| {
         let worker = WorkerSettings {
-            concurrency: settings.job_concurrency,
-            lease: settings.job_lease,
-            heartbeat: settings.job_lease / SIGNS_OF_LIFE,
-            gauge_interval: settings.gauge_interval,
-            gauge_check_interval: settings.gauge_check_interval,
+            concurrency: settings.process.job_concurrency,
+            lease: settings.process.job_lease,
+            heartbeat: settings.process.job_lease / SIGNS_OF_LIFE,
+            gauge_interval: settings.process.gauge_interval,
+            gauge_check_interval: settings.process.gauge_check_interval,
             ..WorkerSettings::default()
         };
         Worker::start(app.clone(), worker)
@@ -127,7 +127,7 @@ pub async fn run_until(
     tracing::event!(name: "server.stopping", tracing::Level::INFO, process.pid = std::process::id());
     app.health.begin_drain();
     // Requests and jobs finish concurrently.
-    let deadline = Instant::now() + settings.drain_delay + settings.shutdown_timeout;
+    let deadline = Instant::now() + settings.process.drain_delay + settings.process.shutdown_timeout;
     let worker = worker.map(|worker| tokio::spawn(worker.stop(deadline)));
     if let Some(public) = public {
         public.await.context("the public listener failed")?;

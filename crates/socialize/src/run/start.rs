@@ -56,13 +56,13 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let health: Arc<OnceLock<Health<Dependency>>> = Arc::default();
     let known_health = health.clone();
     let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::Postgres));
-    let statement_timeout = settings.database.statement_timeout;
+    let statement_timeout = settings.database.limits.statement_timeout;
     let database = Database::new(pool(&settings.database)?, statement_timeout, &telemetry, is_down);
     let mail = Mail::new(settings.mail.clone(), &telemetry)?;
     let known_health = health.clone();
     let is_down = move || known_health.get().is_some_and(|health| health.is_down(Dependency::BlobStore));
     let blobs = Blobs::new(settings.blobs.clone(), &telemetry, is_down)?;
-    let schema = Schema::unknown(settings.database.may_be_newer);
+    let schema = Schema::unknown(settings.database.limits.may_be_newer);
     let requirements = Requirements::unknown();
     let ping = Ping {
         options: connect_options(&settings.database)?,
@@ -79,7 +79,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
     let outbound = Outbound::new(&settings.outbound, &telemetry)?;
     let clock = Clock::default();
     let app_settings = AppSettings {
-        public_url: settings.listen.public_url.clone(),
+        public_url: settings.public_url.clone(),
         request_timeout: settings.listen.request_timeout,
         body_timeout: settings.listen.body_timeout,
         upload_timeout: settings.listen.upload_timeout,
@@ -88,7 +88,7 @@ pub async fn start(settings: &Settings, role: Role) -> anyhow::Result<Started> {
         password_hashing: settings.password_hashing,
         rate_limits: settings.rate_limits,
         quotas: settings.quotas,
-        approval_stale_after: settings.approval_stale_after,
+        approval_stale_after: settings.process.approval_stale_after,
     };
     let tokens = Tokens::new(&settings.server_secret);
     let app = App::new(AppState {
@@ -174,9 +174,10 @@ fn pipeline_settings(settings: &Settings) -> PipelineSettings {
 /// # Errors
 /// Returns an error if the URL is unusable; the message does not quote it.
 pub fn pool(settings: &DatabaseSettings) -> anyhow::Result<Pool> {
-    let pool =
-        PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(settings.acquire_timeout);
-    let parameters = Parameters::new(settings.statement_timeout);
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.limits.connections)
+        .acquire_timeout(settings.limits.acquire_timeout);
+    let parameters = Parameters::new(settings.limits.statement_timeout);
     Ok(database_sessions::pool(pool, connect_options(settings)?, parameters))
 }
 
@@ -295,7 +296,7 @@ pub async fn migrate(settings: &DatabaseSettings) -> anyhow::Result<usize> {
     let parameters = Parameters::new(Duration::ZERO);
     let mut connection = database_sessions::open(&options, &parameters).await.map_err(reduced)?;
     let mut migrator = migrator();
-    migrator.set_ignore_missing(settings.may_be_newer);
+    migrator.set_ignore_missing(settings.limits.may_be_newer);
     let before = applied(&mut connection).await;
     migrator.run(&mut connection).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => reduced(error),

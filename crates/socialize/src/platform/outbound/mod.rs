@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use catalogue::labels::Peer;
+use clap::{ArgAction, Args};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,6 +28,7 @@ pub use self::resolver::{Lookup, system_lookup};
 use self::addresses::AddressRules;
 use self::resolver::{GuardedResolver, ResolveError};
 use crate::platform::causes::cause;
+use crate::platform::settings::{FileContent, Networks, boolean, file_content, networks};
 use crate::platform::version::VERSION;
 
 /// Number of bytes of a response body that are read and discarded, so that a peer that is still sending does
@@ -38,14 +39,29 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Settings of outbound calls.
-#[derive(Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct OutboundSettings {
-    /// Non-public networks that may be called, even without encryption.
-    pub allowed_networks: Vec<IpNet>,
-    /// Additional trusted certificates in PEM.
-    pub extra_root_certificates: Option<Vec<u8>>,
-    /// If true, peers get the trace context. They belong to customers, so by default they do not.
+    /// Your own networks that workspaces may publish to, even without TLS, e.g.
+    /// 10.1.0.0/16,127.0.0.1. Otherwise only HTTPS to public addresses is allowed [default: none]
+    #[arg(long = "publishing-allowed-networks", value_name = "NETWORKS")]
+    #[arg(env = "SOCIALIZE_PUBLISHING_ALLOWED_NETWORKS")]
+    #[arg(default_value = "", hide_default_value = true, value_parser = networks)]
+    pub allowed_networks: Networks,
+    /// PEM file with additional trusted certificates for publishing endpoints, besides those that
+    /// the machine trusts
+    #[arg(long = "publishing-ca-file", value_name = "FILE", env = "SOCIALIZE_PUBLISHING_CA_FILE")]
+    #[arg(value_parser = file_content)]
+    pub extra_root_certificates: Option<FileContent>,
+    /// Send traceparent and tracestate to publishing endpoints, true or false. They belong to
+    /// customers, who then see trace ids and sampling
+    #[arg(
+        long = "publishing-trace-context",
+        value_name = "BOOL",
+        env = "SOCIALIZE_PUBLISHING_TRACE_CONTEXT"
+    )]
+    #[arg(default_value = "false", value_parser = boolean, action = ArgAction::Set)]
     pub sends_trace_context: bool,
+    #[arg(skip)]
     pub timeouts: OutboundTimeouts,
 }
 

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use url::{Host, Url};
 
-use super::arguments::ServeArguments;
 use super::check::Mistakes;
 use crate::platform::blobs::{BlobSettings, BlobStoreSettings, BlobTimeouts, S3Settings};
+use crate::platform::settings::boolean;
 
 const DIRECTORY: &str = "SOCIALIZE_BLOBS_DIRECTORY";
 const BUCKET: &str = "SOCIALIZE_S3_BUCKET";
@@ -17,15 +18,42 @@ const SECRET_ACCESS_KEY: &str = "SOCIALIZE_S3_SECRET_ACCESS_KEY";
 const DEFAULT_DIRECTORY: &str = "blobs";
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// Settings of uploaded files, as they are given.
+#[derive(Args)]
+pub(super) struct BlobArguments {
+    /// Directory of uploaded files, unless an S3 bucket is used. All processes must share it
+    /// [default: blobs, below the working directory]
+    #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_BLOBS_DIRECTORY")]
+    blobs_directory: Option<String>,
+    /// S3 bucket of uploaded files
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_BUCKET")]
+    s3_bucket: Option<String>,
+    /// URL of the S3 server; must use https unless it is on this machine [default: Amazon's]
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_S3_ENDPOINT")]
+    s3_endpoint: Option<String>,
+    /// Region in the signature of S3 requests [default: us-east-1]
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_S3_REGION")]
+    s3_region: Option<String>,
+    /// Put the bucket into the path instead of the host name: true or false [default: true with an
+    /// endpoint, else false]
+    #[arg(long, value_name = "BOOL", env = "SOCIALIZE_S3_PATH_STYLE", value_parser = boolean)]
+    s3_path_style: Option<bool>,
+    /// Id of the S3 access key
+    #[arg(long, value_name = "ID", env = "SOCIALIZE_S3_ACCESS_KEY_ID")]
+    s3_access_key_id: Option<String>,
+    /// File with the secret S3 access key. The key itself may be given in
+    /// SOCIALIZE_S3_SECRET_ACCESS_KEY instead
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_S3_SECRET_ACCESS_KEY_FILE")]
+    s3_secret_access_key_file: Option<String>,
+}
+
 /// Checks the settings. `secret_access_key` is the one from the environment.
 pub(super) fn blobs(
     mistakes: &mut Mistakes,
-    arguments: &ServeArguments,
+    arguments: &BlobArguments,
+    uploads_at_once: usize,
     secret_access_key: Option<String>,
 ) -> Option<BlobSettings> {
-    let uploads_at_once =
-        mistakes.number("SOCIALIZE_UPLOADS_AT_ONCE", arguments.uploads_at_once.as_deref(), 16, 1..=1_024)
-            as usize;
     let store = match (&arguments.s3_bucket, &arguments.blobs_directory) {
         (Some(bucket), None) => s3(mistakes, arguments, bucket, secret_access_key).map(BlobStoreSettings::S3),
         (Some(_), Some(_)) => {
@@ -46,7 +74,7 @@ pub(super) fn blobs(
 }
 
 /// Reports settings that only apply to a bucket but are given without one.
-fn without_bucket(mistakes: &mut Mistakes, arguments: &ServeArguments, has_secret_access_key: bool) {
+fn without_bucket(mistakes: &mut Mistakes, arguments: &BlobArguments, has_secret_access_key: bool) {
     for (setting, is_given) in [
         (ENDPOINT, arguments.s3_endpoint.is_some()),
         ("SOCIALIZE_S3_REGION", arguments.s3_region.is_some()),
@@ -62,7 +90,7 @@ fn without_bucket(mistakes: &mut Mistakes, arguments: &ServeArguments, has_secre
 
 fn s3(
     mistakes: &mut Mistakes,
-    arguments: &ServeArguments,
+    arguments: &BlobArguments,
     bucket: &str,
     secret_access_key: Option<String>,
 ) -> Option<S3Settings> {
@@ -88,17 +116,11 @@ fn s3(
         }
         endpoint.ok()
     });
-    let path_style = mistakes.parse(
-        "SOCIALIZE_S3_PATH_STYLE",
-        arguments.s3_path_style.as_deref(),
-        arguments.s3_endpoint.is_some(),
-        "true or false",
-    );
     Some(S3Settings {
         bucket: bucket.to_owned(),
         region: arguments.s3_region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
         endpoint,
-        path_style,
+        path_style: arguments.s3_path_style.unwrap_or(arguments.s3_endpoint.is_some()),
         access_key_id: arguments.s3_access_key_id.clone()?,
         secret_access_key: secret_access_key?,
     })

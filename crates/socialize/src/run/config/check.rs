@@ -1,20 +1,13 @@
 //! Checks of individual values. Every error is kept, so that they are reported together.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use crate::platform::secret::Secret;
-
-/// A longer duration is probably a wrong unit, and Postgres rejects limits of more than some weeks.
-pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// A limit of zero would reject everything, or mean "none" to Postgres.
-pub(super) const TIME_LIMIT: RangeInclusive<Duration> = Duration::from_millis(1)..=LONGEST;
+use crate::platform::settings;
 
 /// All errors of a configuration.
 #[derive(Debug, Default)]
@@ -56,11 +49,8 @@ impl Mistakes {
 
     /// Parses a value, or returns the default if there is none.
     pub fn parse<T: FromStr>(&mut self, setting: &str, value: Option<&str>, default: T, right: &str) -> T {
-        let Some(value) = value else { return default };
-        value.trim().parse().unwrap_or_else(|_| {
-            self.add(setting, format!("{value:?} is not {right}"));
-            default
-        })
+        let parsed = value.map(settings::parsed(right));
+        self.keep(setting, parsed, default)
     }
 
     /// Parses a duration such as `500ms`, `15s` or `2m` and checks its bounds.
@@ -71,55 +61,19 @@ impl Mistakes {
         default: Duration,
         bounds: RangeInclusive<Duration>,
     ) -> Duration {
-        let Some(value) = value else { return default };
-        match humantime::parse_duration(value.trim()) {
-            Ok(duration) if bounds.contains(&duration) => duration,
-            Ok(_) => {
-                let [least, most] =
-                    [bounds.start(), bounds.end()].map(|end| humantime::format_duration(*end));
-                self.add(setting, format!("{value:?} is not a duration from {least} to {most}"));
-                default
-            }
-            Err(_) => {
-                self.add(setting, format!("{value:?} is not a duration such as 500ms, 15s or 2m"));
-                default
-            }
-        }
+        let parsed = value.map(settings::duration(bounds));
+        self.keep(setting, parsed, default)
     }
 
-    /// Parses a number and checks its bounds.
-    pub(super) fn number(
-        &mut self,
-        setting: &str,
-        value: Option<&str>,
-        default: u64,
-        bounds: RangeInclusive<u64>,
-    ) -> u64 {
-        let right = format!("a whole number from {} to {}", bounds.start(), bounds.end());
-        let number = self.parse(setting, value, default, &right);
-        if !bounds.contains(&number) {
-            self.add(setting, format!("{number} is not {right}"));
-            return default;
-        }
-        number
-    }
-
-    /// Parses a comma-separated list of networks and addresses.
-    pub(super) fn networks(&mut self, setting: &str, value: Option<&str>) -> Vec<IpNet> {
-        let mut networks = Vec::new();
-        for network in value.iter().flat_map(|list| list.split(',')).map(str::trim) {
-            match network.parse::<IpNet>().or_else(|_| network.parse::<IpAddr>().map(IpNet::from)) {
-                Ok(network) => networks.push(network),
-                Err(_) if network.is_empty() => {}
-                Err(_) => self.add(
-                    setting,
-                    format!(
-                        "{network:?} is not a network such as 10.0.0.0/8 or an address such as 127.0.0.1"
-                    ),
-                ),
+    fn keep<T>(&mut self, setting: &str, parsed: Option<Result<T, String>>, default: T) -> T {
+        match parsed {
+            Some(Ok(value)) => value,
+            Some(Err(problem)) => {
+                self.add(setting, problem);
+                default
             }
+            None => default,
         }
-        networks
     }
 
     /// Returns a secret from the environment or from a file. Both at once are an error, because one would be

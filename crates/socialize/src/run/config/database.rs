@@ -2,30 +2,64 @@
 
 use std::time::Duration;
 
+use clap::{ArgAction, Args};
 use sqlx::postgres::PgConnectOptions;
 use url::Url;
 
-use super::arguments::ServeArguments;
-use super::check::{Mistakes, TIME_LIMIT};
+use super::check::Mistakes;
 use crate::platform::secret::Secret;
+use crate::platform::settings::{TIME_LIMIT, boolean, duration, number};
 
 /// Connection settings of Postgres.
 pub struct DatabaseSettings {
     /// Connection URL, which contains a password.
     pub url: Secret,
-    /// Maximum number of connections.
+    /// Its other settings.
+    pub limits: DatabaseLimits,
+}
+
+/// Connection settings of Postgres, as they are given.
+#[derive(Args)]
+pub(super) struct DatabaseArguments {
+    /// Postgres (15 to 18), e.g. postgres://socialize@localhost/socialize (required)
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_DATABASE_URL", hide_env_values = true)]
+    database_url: Option<String>,
+    /// File that holds the database URL
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_DATABASE_URL_FILE")]
+    database_url_file: Option<String>,
+    #[command(flatten)]
+    limits: DatabaseLimits,
+}
+
+/// Settings of the database besides its URL.
+#[derive(Args)]
+pub struct DatabaseLimits {
+    /// Maximum number of connections to the database
+    #[arg(id = "database_connections", long = "database-connections", value_name = "NUMBER")]
+    #[arg(env = "SOCIALIZE_DATABASE_CONNECTIONS", default_value = "10", value_parser = number::<u32>(2..=1_000))]
     pub connections: u32,
-    /// Maximum time that a request waits for a connection.
+    /// Maximum time that a request waits for a database connection
+    #[arg(
+        long = "database-acquire-timeout",
+        value_name = "DURATION",
+        env = "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT"
+    )]
+    #[arg(default_value = "2s", value_parser = duration(TIME_LIMIT))]
     pub acquire_timeout: Duration,
-    /// Maximum duration of a statement.
+    /// Maximum duration of a statement
+    #[arg(long = "database-statement-timeout", value_name = "DURATION")]
+    #[arg(env = "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT", default_value = "10s", value_parser = duration(TIME_LIMIT))]
     pub statement_timeout: Duration,
-    /// If true, a newer version may have migrated the database.
+    /// Run on a database that a newer version has migrated, to go back to this version: true or
+    /// false
+    #[arg(long = "database-may-be-newer", value_name = "BOOL", env = "SOCIALIZE_DATABASE_MAY_BE_NEWER")]
+    #[arg(default_value = "false", value_parser = boolean, action = ArgAction::Set)]
     pub may_be_newer: bool,
 }
 
 const URL: &str = "SOCIALIZE_DATABASE_URL";
 
-pub(super) fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> Option<DatabaseSettings> {
+pub(super) fn database(mistakes: &mut Mistakes, arguments: DatabaseArguments) -> Option<DatabaseSettings> {
     let (value, file) = (arguments.database_url.as_deref(), arguments.database_url_file.as_deref());
     let url = mistakes.secret(URL, value, file);
     match &url {
@@ -39,31 +73,7 @@ pub(super) fn database(mistakes: &mut Mistakes, arguments: &ServeArguments) -> O
         }
         None => {}
     }
-    let connections = mistakes.number(
-        "SOCIALIZE_DATABASE_CONNECTIONS",
-        arguments.database_connections.as_deref(),
-        10,
-        2..=1_000,
-    ) as u32;
-    let acquire_timeout = mistakes.duration(
-        "SOCIALIZE_DATABASE_ACQUIRE_TIMEOUT",
-        arguments.database_acquire_timeout.as_deref(),
-        Duration::from_secs(2),
-        TIME_LIMIT,
-    );
-    let statement_timeout = mistakes.duration(
-        "SOCIALIZE_DATABASE_STATEMENT_TIMEOUT",
-        arguments.database_statement_timeout.as_deref(),
-        Duration::from_secs(10),
-        TIME_LIMIT,
-    );
-    let may_be_newer = mistakes.parse(
-        "SOCIALIZE_DATABASE_MAY_BE_NEWER",
-        arguments.database_may_be_newer.as_deref(),
-        false,
-        "true or false",
-    );
-    url.map(|url| DatabaseSettings { url, connections, acquire_timeout, statement_timeout, may_be_newer })
+    url.map(|url| DatabaseSettings { url, limits: arguments.limits })
 }
 
 /// Returns what is wrong with a URL. Does not quote it, because it contains a password.

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
 use lettre::message::Mailbox;
 use url::Url;
 
-use super::arguments::ServeArguments;
 use super::check::Mistakes;
 use crate::platform::mail::{MailSettings, MailTransport, SmtpEncryption, SmtpSettings, SmtpTimeouts};
+use crate::platform::settings::{FileContent, file_content};
 
 const URL: &str = "SOCIALIZE_SMTP_URL";
 const DIRECTORY: &str = "SOCIALIZE_MAIL_DIRECTORY";
@@ -15,10 +16,36 @@ const FROM: &str = "SOCIALIZE_MAIL_FROM";
 const USERNAME: &str = "SOCIALIZE_SMTP_USERNAME";
 const PASSWORD: &str = "SOCIALIZE_SMTP_PASSWORD";
 
+/// Settings of e-mail, as they are given.
+#[derive(Args)]
+pub(super) struct MailArguments {
+    /// Mail server: smtps://HOST, or smtp://HOST, which requires STARTTLS; add ?tls=none only for a
+    /// server on this machine
+    #[arg(long, value_name = "URL", env = "SOCIALIZE_SMTP_URL", hide_env_values = true)]
+    smtp_url: Option<String>,
+    /// User name for the mail server
+    #[arg(long, value_name = "NAME", env = "SOCIALIZE_SMTP_USERNAME")]
+    smtp_username: Option<String>,
+    /// File with the password for the mail server. The password itself may be given in
+    /// SOCIALIZE_SMTP_PASSWORD instead
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_PASSWORD_FILE")]
+    smtp_password_file: Option<String>,
+    /// PEM file with additional trusted certificates for the mail server, besides those that the
+    /// machine trusts
+    #[arg(long, value_name = "FILE", env = "SOCIALIZE_SMTP_CA_FILE", value_parser = file_content)]
+    smtp_ca_file: Option<FileContent>,
+    /// Write e-mails into this directory instead of sending them
+    #[arg(long, value_name = "DIRECTORY", env = "SOCIALIZE_MAIL_DIRECTORY")]
+    mail_directory: Option<String>,
+    /// Sender of e-mails, e.g. "Socialize <socialize@example.com>" (required by serve and work)
+    #[arg(long, value_name = "ADDRESS", env = "SOCIALIZE_MAIL_FROM")]
+    mail_from: Option<String>,
+}
+
 /// Checks the settings. `password` is the one from the environment.
 pub(super) fn mail(
     mistakes: &mut Mistakes,
-    arguments: &ServeArguments,
+    arguments: &MailArguments,
     password: Option<String>,
 ) -> Option<MailSettings> {
     let from = from(mistakes, arguments.mail_from.as_deref());
@@ -53,7 +80,7 @@ fn from(mistakes: &mut Mistakes, value: Option<&str>) -> Option<Mailbox> {
 
 fn smtp(
     mistakes: &mut Mistakes,
-    arguments: &ServeArguments,
+    arguments: &MailArguments,
     url: &str,
     password: Option<String>,
 ) -> Option<SmtpSettings> {
@@ -70,13 +97,7 @@ fn smtp(
             None
         }
     };
-    let extra_root_certificates = arguments.smtp_ca_file.as_ref().and_then(|file| {
-        let read = std::fs::read(file);
-        if let Err(error) = &read {
-            mistakes.add("SOCIALIZE_SMTP_CA_FILE", format!("{file} cannot be read: {}", error.kind()));
-        }
-        read.ok()
-    });
+    let extra_root_certificates = arguments.smtp_ca_file.clone();
     // Do not quote the URL, which may contain a password.
     let Some((host, port, encryption)) = server(url) else {
         let right = "is none of smtps://HOST, smtp://HOST (which requires STARTTLS) and smtp://HOST?tls=none, each \

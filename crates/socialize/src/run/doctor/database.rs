@@ -176,7 +176,7 @@ fn server(facts: &Facts, elapsed: Duration) -> Finding {
 }
 
 fn connections(facts: &Facts, settings: &DatabaseSettings) -> Finding {
-    let (ours, theirs) = (i64::from(settings.connections), i64::from(facts.max_connections));
+    let (ours, theirs) = (i64::from(settings.limits.connections), i64::from(facts.max_connections));
     // Health checks, the queue's listener and the samplers use connections outside the pool.
     let detail =
         format!("each process opens up to {ours} and a few more of the {theirs} that the server allows");

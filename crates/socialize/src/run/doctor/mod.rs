@@ -49,7 +49,7 @@ pub async fn run(arguments: &DoctorArguments, variables: &[(String, String)]) ->
         report.add(finding)?;
     }
     report.add(blobs::check(&settings.blobs).await)?;
-    report.add(mail::check(&settings.mail, &settings.listen.public_url, send_to.as_ref()).await)?;
+    report.add(mail::check(&settings.mail, &settings.public_url, send_to.as_ref()).await)?;
     for finding in telemetry::check(settings.otlp.as_ref()).await {
         report.add(finding)?;
     }
