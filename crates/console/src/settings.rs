@@ -71,7 +71,6 @@ pub struct Settings {
     pub environment: Option<String>,
 }
 
-/// All configuration errors.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigurationErrors(pub Vec<String>);
 

@@ -271,7 +271,7 @@ pub enum EmailTokenPurpose {
     /// Confirms an address. Only versions before migration 0011 write it; registrations have had
     /// their own table since.
     VerifyEmail,
-    /// Sets a new password.
+    /// The link of a password reset, which sets a new one.
     ResetPassword,
 }
 

@@ -40,9 +40,9 @@ pub enum Answer {
     LoginPage,
     /// Answers 200 with this body. Clients of gRPC get the login page.
     Body {
-        /// Its `Content-Type`.
+        /// Media type of the response.
         content_type: &'static str,
-        /// The body.
+        /// The text of the response.
         body: &'static str,
     },
     /// Reads the request and never responds.

@@ -406,7 +406,7 @@ impl Sent {
         }
     }
 
-    /// Adds a request with metrics.
+    /// Adds the scopes and points of an export request.
     pub fn add_metrics(&mut self, request: ExportMetricsServiceRequest) {
         for resource_metrics in request.resource_metrics {
             self.schemas.insert(resource_metrics.schema_url);

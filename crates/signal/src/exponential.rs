@@ -111,7 +111,7 @@ pub fn upper_bound(index: i32) -> f64 {
     (f64::from(index + 1) / f64::from(BUCKETS_PER_OCTAVE)).exp2()
 }
 
-/// Returns `2^exponent`.
+/// Returns two to this power, exactly and also in constants.
 pub const fn power_of_two(exponent: i32) -> f64 {
     assert!(exponent >= f64::MIN_EXP && exponent < f64::MAX_EXP, "beyond what a number can be");
     f64::from_bits(((exponent + EXPONENT_BIAS) as u64) << MANTISSA_BITS)

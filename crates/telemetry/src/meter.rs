@@ -405,7 +405,7 @@ impl<L: LabelSet> Histogram<L> {
     }
 }
 
-/// One series of a [`Histogram`].
+/// One series of a [`Histogram`], recorded without a look-up of its labels.
 #[derive(Clone)]
 pub struct BoundHistogram(Arc<HistogramSeries>);
 

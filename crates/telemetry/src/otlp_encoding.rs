@@ -94,7 +94,6 @@ impl RequestFrame {
         OpenScope { length_at }
     }
 
-    /// Ends a scope.
     pub(crate) fn end_scope(&self, request: &mut Vec<u8>, scope: OpenScope) {
         request.extend_from_slice(&self.schema);
         end_message(request, scope.length_at);

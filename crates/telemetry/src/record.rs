@@ -60,7 +60,7 @@ pub struct OperationDescription {
     pub event: &'static str,
     /// Name of the span: short and of low cardinality, such as `GET /v1/users/{id}`.
     pub span_name: String,
-    /// Kind of the span.
+    /// Role of the operation: serves, calls, or works inside the process.
     pub kind: SpanKind,
     /// The part of the program that records the operation.
     pub scope: InstrumentationScope,

@@ -37,7 +37,6 @@ impl Token {
     }
 }
 
-/// The digest of a token.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 

@@ -5,7 +5,6 @@ use monitoring::grafana::Color;
 /// Number of colors of series.
 const PALETTE: usize = 10;
 
-/// Class of a color.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ColorClass(pub &'static str);
 

@@ -8,7 +8,6 @@ pub const UNKNOWN: &str = "–";
 /// Number of significant digits unless a panel asks for decimals.
 const DIGITS: i32 = 3;
 
-/// Returns a value with its unit.
 pub fn value_text(value: f64, unit: Unit, decimals: Option<u8>) -> String {
     if value.is_nan() {
         return UNKNOWN.to_owned();

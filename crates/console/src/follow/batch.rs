@@ -29,7 +29,6 @@ impl Batch {
     }
 }
 
-/// A file that is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowedFile {
     /// Path at which it was last seen.

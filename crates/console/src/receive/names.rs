@@ -43,7 +43,6 @@ const UNITS: &[(&str, &str)] = &[
     ("%", "percent"),
 ];
 
-/// Units after a slash.
 const UNITS_AFTER_SLASH: &[(&str, &str)] = &[
     ("s", "second"),
     ("m", "minute"),

@@ -41,7 +41,6 @@ pub(crate) fn with_facts(facts: Facts) -> SharedConsole {
     Arc::new(Console::new(access, facts, Arc::new(|| NOW)))
 }
 
-/// Creates a line.
 pub(crate) fn line(
     level: Level,
     event: &str,
@@ -55,7 +54,6 @@ pub(crate) fn line(
     Line { at: (NOW - seconds_ago * 1000) * 1000, level, event: event.into(), fields: all }
 }
 
-/// Creates the line of a failed request.
 pub(crate) fn failed_request(trace: &str, organization: &str, seconds_ago: i64) -> Line {
     let fields = [
         ("http.request.method", "POST".into()),

@@ -167,7 +167,7 @@ pub const POSTGRES_COLLECTORS: &[&str] = &[
 /// Collectors of the host exporter. They need only `/proc`, which every container has.
 pub const HOST_COLLECTORS: &[&str] = &["cpu", "diskstats", "loadavg", "meminfo", "pressure", "vmstat"];
 
-/// Returns all metrics of Postgres.
+/// Returns the metrics of the Postgres exporter that queries use.
 pub fn postgres() -> Vec<MetricDescription> {
     vec![
         PG_UP.description(),
@@ -190,7 +190,7 @@ pub fn postgres() -> Vec<MetricDescription> {
     ]
 }
 
-/// Returns all metrics of the host.
+/// Returns the metrics of the host exporter that queries use.
 pub fn host() -> Vec<MetricDescription> {
     vec![
         NODE_CPU.description(),

@@ -79,7 +79,7 @@ pub fn explore_logs(title: &str, lines: &Lines) -> Link {
     of_panel(title, &Explore::Logs(query.text()), Destination::Lines(lines.clone()))
 }
 
-/// Links to the trace with this id in Explore.
+/// Links to Explore, with the trace open.
 pub fn explore_trace(title: &str, id: &str) -> Link {
     of_panel(title, &Explore::Traces(id.to_owned()), Destination::Trace(id.to_owned()))
 }

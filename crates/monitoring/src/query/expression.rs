@@ -43,7 +43,7 @@ pub enum Expression {
         of: Box<Self>,
         /// Name of the label.
         label: String,
-        /// The value to set.
+        /// The text that all samples get.
         value: String,
     },
     /// One sample for each group of samples.

@@ -420,7 +420,8 @@ async fn of_two_acceptances_at_once_one_succeeds() {
 async fn of_two_invites_at_once_one_is_created() {
     let team = Team::start().await;
     let mut transaction = team.test.pool().begin().await.expect("a transaction");
-    // Blocks the first insert at its foreign key to the workspace, and the second at the first's unique key.
+    // Locks the workspace, so the first insert waits for its foreign key, and the second insert waits for the
+    // first's unique key.
     sqlx::query("select from workspaces for update").execute(&mut *transaction).await.expect("locked");
     let release = async {
         team.test.wait_until_blocked(2).await;

@@ -382,7 +382,7 @@ async fn what_a_crash_interrupts_runs_again() {
     let (_gate, worker) = running_at_gate(&test, id, LEASE).await;
     drop(worker);
     let (mut lost, mut ok) = (0, 0);
-    // A claim under way during the crash may take the job once more, for another lease.
+    // If a claim was in flight during the crash, it may take the job again, with another lease.
     for _ in 0..2 {
         test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
         let counts = test.run_due_jobs().await;

@@ -74,7 +74,6 @@ impl LogFilter {
         })
     }
 
-    /// Returns the conditions on lines.
     pub(crate) fn conditions(&self) -> Vec<LineCondition> {
         let mut conditions = Vec::new();
         conditions.extend(self.level.map(LineCondition::AtLeast));
@@ -101,7 +100,6 @@ impl LogFilter {
         conditions
     }
 
-    /// Returns the parts that are set.
     pub(crate) fn active(&self, view: &View) -> Vec<ActivePart> {
         let mut active = Vec::new();
         let mut add = |parameter: &str, raw: &str, name: &str, value: &str| {

@@ -91,7 +91,6 @@ impl LineStore {
         }
     }
 
-    /// Counts refused lines.
     pub fn refuse(&mut self, reason: LineRefusal, count: u64) {
         self.refused[reason as usize] += count;
     }

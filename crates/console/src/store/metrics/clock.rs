@@ -78,7 +78,6 @@ impl Clock {
         matches!(self.origin, Origin::Rules { .. })
     }
 
-    /// Returns the slot of a new series.
     pub(super) fn add_slot(&mut self, series: SeriesId) -> u32 {
         let free = self.slots.iter().position(Option::is_none);
         let slot = free.unwrap_or_else(|| {

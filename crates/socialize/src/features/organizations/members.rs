@@ -29,7 +29,7 @@ pub fn router() -> OpenApiRouter<App> {
         .routes(routes!(change_organization_member, remove_organization_member))
 }
 
-/// A membership in an organization.
+/// A user in an organization, with the role.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct OrganizationMembership {
     user_id: UserId,

@@ -30,7 +30,6 @@ use crate::platform::secret::Secret;
 use crate::platform::text::EmailAddress;
 use crate::platform::token::LinkPurpose;
 
-/// Lifetime of an invite.
 pub const INVITE_LIFETIME: TimeDelta = TimeDelta::days(7);
 
 /// Maximum number of invites that a workspace creates in a day, including revoked ones: each sends an e-mail
@@ -75,7 +74,7 @@ pub struct WorkspaceInvite {
     accepted_by: Option<UserId>,
 }
 
-/// The workspace of an accepted invite.
+/// The result of accepting an invite.
 #[derive(Serialize, ToSchema)]
 pub struct AcceptedWorkspaceInvite {
     organization_id: OrganizationId,

@@ -46,7 +46,7 @@ pub struct WorkspaceMembershipChange {
     role: WorkspaceRole,
 }
 
-/// A membership in a workspace.
+/// A user in a workspace, with the role.
 #[derive(Serialize, ToSchema, sqlx::FromRow)]
 pub struct WorkspaceMembership {
     user_id: UserId,

@@ -44,7 +44,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// keep idle connections (nginx one minute, Caddy two), so that they close first. A request that is sent
 /// while the server closes is lost, and proxies retry only `GET`.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(180);
-/// Interval of the idle check for protocols without one of their own.
+/// Interval of the idle check, for protocols that have no idle timeout of their own.
 const IDLE_CHECK: Duration = Duration::from_secs(30);
 /// Maximum time for a connection without requests to close.
 const CLOSING_TIME: Duration = Duration::from_secs(1);
