@@ -14,7 +14,7 @@ use super::logs::LogFilter;
 use super::nothing::{self, Nothing};
 use super::problem::Problem;
 use super::view::View;
-use super::{answer, environment, words};
+use super::{alerts, answer, environment, words};
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::{Groups, Search};
 
@@ -70,7 +70,13 @@ async fn affected(State(console): State<SharedConsole>, view: View) -> Response 
 }
 
 fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
-    let mut filter = LogFilter::read(view)?;
+    let alert = view.parameter("alert");
+    // Parameters of the address come first, so they replace a level or an outcome of the alert.
+    let lines_view = match alert {
+        Some(name) => view.extended("alert", alerts::parameters_of(name)?),
+        None => view.clone(),
+    };
+    let mut filter = LogFilter::read(&lines_view)?;
     let level = least_level(&mut filter);
     let range = view.range_or("1h");
     let mut search = Search::new(range.from * 1000, range.until * 1000 + 1000);
@@ -83,10 +89,10 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     };
     let total = who[0].lines;
     let condition = condition(&filter);
-    let narrowed = |path: &str, name: &str, value: &str| narrowed(view, path, level, name, value);
+    let lines_address = |name: &str, value: &str| narrowed(&lines_view, "/logs", level, name, value);
     let link = |field: &str, value: &str| match WHO.iter().any(|(known, ..)| *known == field) {
-        true => narrowed("/logs", "id", value),
-        false => narrowed("/affected", "where", &format!("{field}:{value}")),
+        true => lines_address("id", value),
+        false => narrowed(view, "/affected", level, "where", &format!("{field}:{value}")),
     };
     let mut tables: Vec<Table> = Vec::new();
     for ((field, noun, heading), groups) in WHO.iter().zip(&who) {
@@ -97,6 +103,10 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
     }
     let layout = Layout::new("Who is affected", view, console).with_range(view, range);
     let layout = add_environment(layout, console, view);
+    let layout = match alert {
+        Some(name) => layout.described(&format!("By what the alert {name} is about.")),
+        None => layout,
+    };
     Ok(Affected {
         layout,
         sentence: sentence(total, &who, &condition, &range.text()),
@@ -105,7 +115,7 @@ fn render(console: &Console, view: &View) -> Result<Affected, Problem> {
         levels: Level::ALL.iter().map(|known| (known.as_str(), level == Some(*known))).collect(),
         kept: kept(view),
         tables,
-        lines_address: narrowed("/logs", "before", ""),
+        lines_address: lines_address("before", ""),
         nothing: Nothing {
             searched: format!("No line {condition} in {}.", range.text()),
             since: nothing::since("lines", oldest.map(|at| at / 1000), view.now),

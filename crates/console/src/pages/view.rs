@@ -55,6 +55,14 @@ impl View {
         address(&self.path, kept.chain(changes.iter().copied()))
     }
 
+    /// Returns this view with more parameters after those of the address, without those of one name.
+    pub(super) fn extended(&self, without: &str, more: Vec<(&str, String)>) -> Self {
+        let mut parameters = self.parameters.clone();
+        parameters.retain(|(name, _)| name != without);
+        parameters.extend(more.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Self { parameters, ..self.clone() }
+    }
+
     /// Returns the address of another page with the same range, environment, processes and route, and with
     /// more parameters.
     pub fn link(&self, path: &str, more: &[(&str, &str)]) -> String {

@@ -92,6 +92,34 @@ async fn affected_customers_are_counted() {
 }
 
 #[tokio::test]
+async fn an_alert_leads_to_those_whom_it_is_about() {
+    let console = filled();
+    let met = "8 organizations and 1 user met 251 lines";
+    let texts = [met, "By what the alert HighErrorRate is about.", "event=http.server.request", ORGANIZATION];
+    let page = shows(&console, "/affected?alert=HighErrorRate", &texts).await;
+    // Lines are searched with the conditions; causes narrow the same page further.
+    assert!(
+        !page.contains("/logs?alert=") && page.contains("/affected?alert=HighErrorRate&#38;level="),
+        "{page}"
+    );
+    let narrower = "/affected?alert=HighErrorRate&where=error.type:conflict";
+    shows(&console, narrower, &["Nobody", "with error.type conflict"]).await;
+    shows(&console, "/affected?alert=JobsFailing", &["Nobody"]).await;
+    for (name, text) in
+        [("Nonsense", "is no alert"), ("Watchdog", "No log line belongs to the alert Watchdog")]
+    {
+        let (status, page) = open(&console, &format!("/affected?alert={name}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
+        assert!(page.contains(text) && page.contains("Lines can tell about"), "{page}");
+        assert!(page.contains("HighErrorRate,"), "{page}");
+    }
+    let link = "href=\"/affected?alert=HighErrorRate\">Who is affected</a>";
+    shows(&console, "/alerts/HighErrorRate", &[link]).await;
+    let page = shows(&console, "/alerts/Watchdog", &[]).await;
+    assert!(!page.contains("Who is affected"), "{page}");
+}
+
+#[tokio::test]
 async fn a_search_without_a_result_says_what_to_try() {
     let cases = [
         ("/logs", "The console has received no lines yet."),

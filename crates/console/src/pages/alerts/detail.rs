@@ -9,6 +9,7 @@ use monitoring::rules::causes::explaining;
 use monitoring::rules::{Alert, Group, Look, Severity};
 
 use super::definitions::definition;
+use super::lines;
 use super::links;
 use super::list::phase_class;
 use super::marks::{label_text, severity_class};
@@ -46,6 +47,8 @@ struct Page {
     evaluated: String,
     comparison: Option<Comparison>,
     panel: Option<(String, String)>,
+    /// Address of the page about who is affected; empty if lines cannot tell.
+    affected: String,
     rows: Vec<Row>,
     marks: Vec<String>,
     changes: Vec<Change>,
@@ -66,6 +69,8 @@ struct Series {
     value: String,
     since: String,
     duration: String,
+    /// Address of the page about who is affected by this series; can be empty.
+    affected: String,
 }
 
 struct Change {
@@ -143,7 +148,7 @@ fn page(
         severity: urgency(alert.severity).to_owned(),
         severity_class: severity_class(alert.severity),
         about: group.about,
-        active: active(rule, view.now),
+        active: active(alert, rule, view),
         condition: alert.condition.to_string(),
         durations: durations(rule),
         evaluated: match evaluated {
@@ -154,6 +159,7 @@ fn page(
         },
         comparison: None,
         panel: panel(alert, view),
+        affected: lines::affected(alert, view),
         rows: timeline::rows(&timeline::periods(events.iter()), from, view.now),
         marks: (0..MARKS).map(mark).collect(),
         changes: events.iter().rev().take(MOST_CHANGES).map(|event| change(rule, event)).collect(),
@@ -208,7 +214,7 @@ fn verdict(rule: &AlertRule, now: i64) -> (&'static str, String, String) {
     }
 }
 
-fn active(rule: &AlertRule, now: i64) -> Vec<Series> {
+fn active(alert: &Alert, rule: &AlertRule, view: &View) -> Vec<Series> {
     let series = rule.states().map(|state| Series {
         phase: state.phase.as_str(),
         phase_class: phase_class(state.phase),
@@ -216,7 +222,8 @@ fn active(rule: &AlertRule, now: i64) -> Vec<Series> {
         description: state.description,
         value: rule.description.value(state.value),
         since: calendar::date_and_time(state.since),
-        duration: calendar::duration(now - state.since),
+        duration: calendar::duration(view.now - state.since),
+        affected: lines::affected_by_series(alert, &state.labels, view),
     });
     series.collect()
 }

@@ -16,6 +16,6 @@ pub(super) fn traces(query: &Spans, view: &View) -> String {
 }
 
 /// Returns a value unless it is a variable of a dashboard.
-fn fixed(value: &str) -> Option<String> {
+pub(super) fn fixed(value: &str) -> Option<String> {
     (!value.contains('$')).then(|| value.to_owned())
 }

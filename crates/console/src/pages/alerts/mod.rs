@@ -2,6 +2,7 @@
 
 mod definitions;
 mod detail;
+mod lines;
 mod links;
 mod list;
 mod marks;
@@ -12,6 +13,8 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::state::SharedConsole;
+
+pub(super) use lines::parameters_of;
 
 /// Serves both pages.
 pub(super) fn routes() -> Router<SharedConsole> {
