@@ -196,8 +196,27 @@ async fn every_dashboard_shows_what_was_reported() {
         page.contains("<option value=\"/v1/me\" selected>") && !page.contains("/v1/sessions</a>"),
         "{page}"
     );
-    let (status, page) = open_at(pages, "/dashboards/overview/9").await;
+    let (status, page) = open_at(pages.clone(), "/dashboards/overview/9").await;
     assert!(status == StatusCode::OK && page.contains("<th scope=\"col\" class=\"num\">Mean</th>"), "{page}");
+}
+
+#[tokio::test]
+async fn a_panel_alone_lists_the_points_of_its_chart() {
+    let pages = pages_with(showcase::stores(NOW, 1));
+    let mut listed = 0;
+    for (_, dashboard) in monitoring::dashboards::all() {
+        let name = dashboard.uid.as_str().trim_start_matches("socialize-");
+        for panel in dashboard.panels().filter(|_| DASHBOARDS.contains(&name)) {
+            let path = format!("/dashboards/{name}/{}?range=1h", panel.id());
+            let (status, page) = open_at(pages.clone(), &path).await;
+            assert_eq!(status, StatusCode::OK, "{path}");
+            let is_chart = page.contains("class=\"chart ");
+            assert_eq!(page.contains("points of the chart</summary>"), is_chart, "{path}");
+            assert!(page.matches("<th scope=\"row\">2026-").count() <= 576 || !is_chart, "{path}");
+            listed += usize::from(is_chart);
+        }
+    }
+    assert!(listed > 20, "{listed}");
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ pub(crate) fn body(screen: &Screen<'_>) -> Body {
     html.push_str("</ul>");
     let firing = alerts.iter().filter(|alert| alert.phase == Phase::Firing).count();
     let summary = format!("{firing} alerts fire, {} are pending.", alerts.len() - firing);
-    Body::Shown { html, summary, rows: Vec::new() }
+    Body::said(html, summary)
 }
 
 fn is_shown(alert: &AlertState) -> bool {

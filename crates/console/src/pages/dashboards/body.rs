@@ -1,5 +1,7 @@
 //! Content of a panel below its title.
 
+use super::points::Points;
+
 /// Content of a panel.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
@@ -10,6 +12,8 @@ pub(crate) enum Body {
         summary: String,
         /// Series and their numbers.
         rows: Vec<SeriesRow>,
+        /// The points that are drawn, if they are wanted.
+        points: Option<Points>,
     },
     /// Reason why there is no content.
     Nothing(String),
@@ -18,7 +22,12 @@ pub(crate) enum Body {
 impl Body {
     /// Creates a body without summary and table.
     pub(crate) fn plain(html: String) -> Self {
-        Self::Shown { html, summary: String::new(), rows: Vec::new() }
+        Self::said(html, String::new())
+    }
+
+    /// Creates a body without series.
+    pub(crate) fn said(html: String, summary: String) -> Self {
+        Self::Shown { html, summary, rows: Vec::new(), points: None }
     }
 }
 

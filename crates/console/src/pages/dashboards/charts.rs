@@ -8,6 +8,7 @@ use super::body::{Body, SeriesRow};
 use super::display::Display;
 use super::logs::line_rates;
 use super::nothing;
+use super::points::Points;
 use super::screen::{Screen, with_labels};
 use crate::chart::{
     ColorClass, Heatmap, Limits, Palette, Series, State, TimeChart, Timeline, Times, UNKNOWN, optional_text,
@@ -30,6 +31,8 @@ pub(crate) struct Size {
     pub columns: u8,
     /// Height of the content in pixels.
     pub height: u32,
+    /// If true, the points that are drawn are also listed.
+    pub lists_points: bool,
 }
 
 impl Size {
@@ -104,10 +107,19 @@ pub(crate) fn time_series(panel: &Panel, chart: &Chart, screen: &Screen<'_>, siz
         summary.push_str(&format!(" {surplus} more series are not shown."));
     }
     let html = drawn.svg();
+    let points = size.lists_points.then(|| {
+        let names = drawn.series.iter().map(|series| series.name.clone()).collect();
+        let displays: Vec<Display> =
+            drawn.series.iter().map(|series| Display::of(panel, &series.name)).collect();
+        Points::new(times, names, UNKNOWN, |column, point| {
+            let value = drawn.series[column].values.get(point).copied().flatten();
+            value.map(|value| displays[column].text(Some(value)))
+        })
+    });
     if matches!(chart.legend(), Legend::Table(_)) {
         rows.sort_by(|a, b| b.rank.total_cmp(&a.rank));
     }
-    Body::Shown { html, summary, rows }
+    Body::Shown { html, summary, rows, points }
 }
 
 /// Evaluates all queries of a panel at each point.
@@ -219,15 +231,37 @@ pub(crate) fn state_timeline(panel: &Panel, screen: &Screen<'_>, size: Size) -> 
             number: String::new(),
             rank: 0.0,
         });
-        rows.push((name, values.iter().map(state).collect()));
+        rows.push((name, values.iter().map(state).collect::<Vec<_>>()));
     }
     if rows.is_empty() {
         return Body::Nothing(nothing::reason(panel, screen));
     }
     let label = format!("{}. States over time of {}.", panel.title(), names(&table));
     let parts: Vec<String> = table.iter().map(|row| format!("{} is {}", row.name, row.last)).collect();
+    let points = size.lists_points.then(|| {
+        let names = rows.iter().map(|(name, _)| name.clone()).collect();
+        Points::new(times, names, UNKNOWN, |column, point| {
+            let state = rows[column].1.get(point).cloned().flatten();
+            state.map(|(text, _)| text)
+        })
+    });
     let html = Timeline { label, times, rows, ticks: size.ticks() }.svg();
-    Body::Shown { html, summary: format!("At the end: {}.", parts.join(", ")), rows: Vec::new() }
+    let summary = format!("At the end: {}.", parts.join(", "));
+    Body::Shown { html, summary, rows: Vec::new(), points }
+}
+
+/// Lists the observations of a heat map.
+fn distribution_points(map: &Heatmap) -> Points {
+    let columns = vec!["Observations".to_owned(), "Mean".to_owned()];
+    Points::new(map.times, columns, UNKNOWN, |column, point| {
+        let here = map.series.iter().filter_map(|series| series.get(point)?.as_ref());
+        let (count, sum) = here.fold((0.0, 0.0), |(count, sum), one| (count + one.count, sum + one.sum));
+        match column {
+            _ if count <= 0.0 => None,
+            0 => Some(value_text(count, Unit::Plain, None)),
+            _ => Some(value_text(sum / count, map.unit, None)),
+        }
+    })
 }
 
 /// Draws a heat map.
@@ -253,7 +287,8 @@ pub(crate) fn heatmap(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
         Some(html) => {
             let mean = optional_text((count > 0.0).then_some(sum / count), unit, None);
             let summary = format!("In {}: the mean is {mean}. Darker cells hold more.", screen.range.text());
-            Body::Shown { html, summary, rows: Vec::new() }
+            let points = size.lists_points.then(|| distribution_points(&map));
+            Body::Shown { html, summary, rows: Vec::new(), points }
         }
         None => Body::Nothing(nothing::reason(panel, screen)),
     }

@@ -45,7 +45,7 @@ fn lines_body(panel: &Panel, lines: &Lines, most: usize, screen: &Screen<'_>) ->
         found.iter().map(|found| PanelLine { line: LineView::new(&found.line, screen.view) }).collect();
     let summary = format!("The newest {}.", counted(rows.len(), "line"));
     match (LinesView { label: panel.title(), rows }).render() {
-        Ok(html) => Body::Shown { html, summary, rows: Vec::new() },
+        Ok(html) => Body::said(html, summary),
         Err(_) => Body::Nothing("The lines cannot be rendered.".to_owned()),
     }
 }
@@ -59,7 +59,7 @@ fn traces_body(panel: &Panel, spans: &Spans, most: usize, screen: &Screen<'_>) -
     let rows: Vec<PanelTrace> = found.iter().map(|trace| trace_row(trace, screen)).collect();
     let summary = format!("The newest {}.", counted(rows.len(), "trace"));
     match (TracesView { label: panel.title(), rows }).render() {
-        Ok(html) => Body::Shown { html, summary, rows: Vec::new() },
+        Ok(html) => Body::said(html, summary),
         Err(_) => Body::Nothing("The traces cannot be rendered.".to_owned()),
     }
 }

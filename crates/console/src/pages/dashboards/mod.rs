@@ -9,6 +9,7 @@ mod nothing;
 mod numbers;
 mod page;
 mod panel;
+mod points;
 mod screen;
 mod table;
 mod translate;

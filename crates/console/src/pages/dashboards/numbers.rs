@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use monitoring::grafana::{Panel, Query, Stat};
 
-use super::body::{Body, SeriesRow};
+use super::body::Body;
 use super::display::Display;
 use super::logs::line_counts;
 use super::nothing;
@@ -67,7 +67,7 @@ pub(crate) fn stat(panel: &Panel, stat: Stat, screen: &Screen<'_>) -> Body {
     if stat.paints_background() && is_single {
         html = format!("<div class=\"painted {background}\">{html}</div>");
     }
-    Body::Shown { html, summary: format!("{}.", words.join(", ")), rows: Vec::new() }
+    Body::said(html, format!("{}.", words.join(", ")))
 }
 
 /// Returns the text with its unit in an element of its own.
@@ -124,7 +124,7 @@ pub(crate) fn bars(panel: &Panel, screen: &Screen<'_>) -> Body {
     }
     html.push_str("</tbody></table>");
     let summary = rows.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
-    Body::Shown { html, summary: format!("{summary}."), rows: Vec::<SeriesRow>::new() }
+    Body::said(html, format!("{summary}."))
 }
 
 fn numbers(panel: &Panel, screen: &Screen<'_>) -> Result<Vec<Number>, Refusal> {

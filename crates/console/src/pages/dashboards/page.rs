@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use monitoring::grafana::{Band, Dashboard, Period};
 
-use super::panel::{PanelView, view as panel_view};
+use super::panel::{PanelView, view, view_alone};
 use super::screen::Screen;
 use crate::calendar;
 use crate::pages::answer::answer;
@@ -16,11 +16,6 @@ use crate::pages::problem::Problem;
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
 use crate::state::{Console, SharedConsole};
-
-/// Columns of the grid.
-const COLUMNS: u8 = 24;
-/// Height of a panel on a page of its own, in rows of the grid.
-const ALONE: u8 = 13;
 
 /// A row of panels, or a title.
 pub(crate) enum BandView {
@@ -103,7 +98,7 @@ pub(crate) async fn single(
             .find(|known| known.id() == id)
             .ok_or_else(|| missing_panel(dashboard, &panel))?;
         let screen = screen(console, view, dashboard);
-        let shown = panel_view(panel, &screen, COLUMNS, ALONE);
+        let shown = view_alone(panel, &screen);
         let layout = Layout::new(panel.title(), view, console)
             .with_range(view, screen.range)
             .with_refresh(view, refresh(dashboard));
@@ -152,7 +147,7 @@ pub(crate) fn bands(dashboard: &Dashboard, screen: &Screen<'_>) -> Vec<BandView>
         Band::Title(_, title) => BandView::Title(title),
         Band::Panels(height, panels) => BandView::Panels {
             height: *height,
-            panels: panels.iter().map(|panel| panel_view(panel, screen, panel.columns(), *height)).collect(),
+            panels: panels.iter().map(|panel| view(panel, screen, *height)).collect(),
         },
     };
     dashboard.bands.iter().map(show).collect()

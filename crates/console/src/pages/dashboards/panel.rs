@@ -4,6 +4,7 @@ use monitoring::grafana::{Legend, Panel, PanelKind};
 
 use super::body::{Body, SeriesRow};
 use super::charts::{Size, heatmap, state_timeline, time_series};
+use super::points::Points;
 use super::screen::Screen;
 use super::{logs, numbers, table, translate};
 use crate::chart::markdown_html;
@@ -15,6 +16,10 @@ const GAP: u32 = 8;
 const FRAME: u32 = 52;
 /// Height of a legend of one line.
 const LEGEND: u32 = 26;
+/// Columns of the grid.
+const COLUMNS: u8 = 24;
+/// Height of a panel on a page of its own, in rows of the grid.
+const ALONE: u8 = 13;
 /// Minimum number of entries for which a legend has room. The panel's table has all.
 const LEGEND_ENTRIES: usize = 8;
 
@@ -42,6 +47,8 @@ pub(crate) struct PanelView {
     pub surplus: usize,
     /// All series, for the table.
     pub rows: Vec<SeriesRow>,
+    /// The points that are drawn; empty if they are not listed.
+    pub points: Points,
     /// Address of the panel alone.
     pub address: String,
     /// Links of the panel: titles and addresses.
@@ -50,11 +57,20 @@ pub(crate) struct PanelView {
     pub fixed: String,
 }
 
-/// Shows a panel. `height` is in rows of the grid.
-pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8) -> PanelView {
+/// Shows a panel among others. `height` is in rows of the grid.
+pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, height: u8) -> PanelView {
+    shown(panel, screen, panel.columns(), height, false)
+}
+
+/// Shows a panel alone, with the points that it draws.
+pub(crate) fn view_alone(panel: &Panel, screen: &Screen<'_>) -> PanelView {
+    shown(panel, screen, COLUMNS, ALONE, true)
+}
+
+fn shown(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8, lists_points: bool) -> PanelView {
     let pixels = u32::from(height) * (ROW + GAP) - GAP;
     let legend_height = if matches!(panel.kind(), PanelKind::TimeSeries(_)) { LEGEND } else { 0 };
-    let size = Size { columns, height: pixels.saturating_sub(FRAME + legend_height).max(90) };
+    let size = Size { columns, height: pixels.saturating_sub(FRAME + legend_height).max(90), lists_points };
     let body = body(panel, screen, size);
     let (kind, number) = match panel.kind() {
         PanelKind::TimeSeries(chart) => match chart.legend() {
@@ -70,9 +86,9 @@ pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8) 
         PanelKind::Alerts(_) => ("alerts", ""),
         PanelKind::Text(_) => ("text", ""),
     };
-    let (html, nothing, summary, rows) = match body {
-        Body::Shown { html, summary, rows } => (html, String::new(), summary, rows),
-        Body::Nothing(reason) => (String::new(), reason, String::new(), Vec::new()),
+    let (html, nothing, summary, rows, points) = match body {
+        Body::Shown { html, summary, rows, points } => (html, String::new(), summary, rows, points),
+        Body::Nothing(reason) => (String::new(), reason, String::new(), Vec::new(), None),
     };
     let entries = LEGEND_ENTRIES.max(usize::from(columns));
     let links = panel.links().iter().map(|link| {
@@ -92,6 +108,7 @@ pub(crate) fn view(panel: &Panel, screen: &Screen<'_>, columns: u8, height: u8) 
         number,
         surplus: rows.len().saturating_sub(entries),
         rows,
+        points: points.unwrap_or_default(),
         address: screen.view.link(&format!("{}/{}", screen.path, panel.id()), &[]),
         links: links.collect(),
         fixed: panel.fixed_range().map(|period| period.text()).unwrap_or_default(),

@@ -54,7 +54,7 @@ pub(crate) fn table(panel: &Panel, table: &Table, screen: &Screen<'_>) -> Body {
     let count = rows.len();
     let html = draw(panel, screen, &columns, &rows, sorted);
     let more = if count > ROWS { format!(" The first {ROWS} are shown.") } else { String::new() };
-    Body::Shown { html, summary: format!("A table of {count} rows.{more}"), rows: Vec::new() }
+    Body::said(html, format!("A table of {count} rows.{more}"))
 }
 
 fn rows(panel: &Panel, screen: &Screen<'_>) -> Result<Vec<BTreeMap<String, Content>>, Refusal> {
