@@ -1,5 +1,6 @@
 //! The pages through their router: access, headers of responses, and errors for wrong addresses.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
@@ -135,6 +136,43 @@ async fn assets_are_kept_for_good_under_an_address_of_their_content() {
     assert!(response.headers()[header::CACHE_CONTROL].to_str().expect("rule").contains("immutable"));
     let outdated = send(Method::GET, "/assets/0123/style.css", &[(header::HOST, "localhost")]).await;
     assert_eq!(outdated.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn pages_are_compressed_if_the_browser_accepts_it() {
+    let pages = pages_with(showcase::stores(NOW, 1));
+    let cookie = format!("socialize_console_3001={TOKEN}");
+    let get = async |path: &str, method: Method, encoding: &str| {
+        let headers =
+            [(header::HOST, "localhost"), (header::COOKIE, &cookie), (header::ACCEPT_ENCODING, encoding)];
+        send_to(pages.clone(), method, path, &headers).await
+    };
+    let (_, page) = open_at(pages.clone(), "/dashboards/api").await;
+    let style: String = page[page.find("/assets/").expect("style sheet")..]
+        .chars()
+        .take_while(|letter| *letter != '"')
+        .collect();
+    for path in ["/dashboards/api", &style] {
+        let plain = get(path, Method::GET, "identity").await;
+        assert!(!plain.headers().contains_key(header::CONTENT_ENCODING), "{path}");
+        let plain = to_bytes(plain.into_body(), 8 << 20).await.expect("body");
+        let packed = get(path, Method::GET, "gzip, br").await;
+        assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip", "{path}");
+        assert_eq!(packed.headers()[header::VARY], "accept-encoding", "{path}");
+        let packed = to_bytes(packed.into_body(), 8 << 20).await.expect("body");
+        assert!(packed.len() * 3 < plain.len(), "{path}: {} of {} bytes", packed.len(), plain.len());
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut text).expect("gzip");
+        assert_eq!(text, plain, "{path}");
+    }
+    // The tail is a stream, and these have no text worth it.
+    for (path, method) in
+        [("/logs/tail", Method::GET), ("/health/live", Method::GET), ("/dashboards/api", Method::HEAD)]
+    {
+        let response = get(path, method, "gzip").await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        assert!(!response.headers().contains_key(header::CONTENT_ENCODING), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ mod alerts;
 mod answer;
 mod assets;
 mod choices;
+mod compress;
 mod dashboard_list;
 mod dashboards;
 mod environment;

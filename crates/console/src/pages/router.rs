@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::get;
 use tower_http::timeout::TimeoutLayer;
 
+use super::compress::compress;
 use super::problem::Problem;
 use super::security::{add_headers, guard};
 use super::view::View;
@@ -38,6 +39,7 @@ pub fn router(console: SharedConsole) -> Router {
         .fallback(missing)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, DEADLINE))
         .layer(from_fn_with_state(SharedConsole::clone(&console), guard))
+        .layer(from_fn(compress))
         .layer(from_fn(add_headers))
         .with_state(console)
 }
