@@ -17,7 +17,7 @@ use crate::calendar;
 use crate::follow::FollowStatus;
 use crate::state::{Console, SharedConsole, read};
 use crate::store::lines::LineUsage;
-use crate::store::metrics::Usage;
+use crate::store::metrics::{Origin, SetBack, Usage};
 use crate::store::spans::SpanUsage;
 
 #[derive(Template)]
@@ -205,7 +205,24 @@ fn problems(metrics: &Usage, spans: &SpanUsage, followed: &FollowStatus) -> Vec<
     let set_aside = spans.set_aside.iter().map(|(path, reason)| (path.display().to_string(), reason.clone()));
     let disk = spans.disk_error.iter().map(|text| ("Traces".to_owned(), text.clone()));
     let files = followed.problems.iter().map(|(path, reason)| (path.display().to_string(), reason.clone()));
-    of_metrics.chain(set_aside).chain(disk).chain(files).collect()
+    let set_back = metrics.set_back.iter().map(set_back);
+    of_metrics.chain(set_back).chain(set_aside).chain(disk).chain(files).collect()
+}
+
+/// Says since when and until when a clock is behind its own samples.
+fn set_back(back: &SetBack) -> (String, String) {
+    let of = match &back.origin {
+        Origin::Process { instance, .. } => format!("Clock of {instance}"),
+        Origin::Rules { group } => format!("Clock of the console, recordings of {group}"),
+    };
+    let text = format!(
+        "It was set back by {}. Since then, {} older than the newest one of {} UTC could not be kept. This ends when the \
+         clock passes that time.",
+        words::duration((back.newest - back.at).unsigned_abs().saturating_mul(1_000_000)),
+        words::counted(back.refused, "sample"),
+        calendar::date_and_time(back.newest),
+    );
+    (of, text)
 }
 
 fn file(file: &crate::follow::FollowedFile) -> File {

@@ -209,3 +209,25 @@ async fn next(body: &mut Body) -> String {
     let bytes = frame.expect("frame").expect("no error").into_data().expect("data");
     String::from_utf8(bytes.to_vec()).expect("text")
 }
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_is_said_until_it_has_caught_up() {
+    use console::store::metrics::{Labels, Origin, Sample, Value};
+    let console = filled();
+    let collect = |at: i64| {
+        let labels = Labels::new([("instance".into(), "api".into())]);
+        let sample = Sample { name: "a".into(), labels, value: Value::Number(at as f64) };
+        write(console.metrics()).append(&Origin::process("socialize", "api"), at, [sample])
+    };
+    assert_eq!(collect(NOW).accepted, 1);
+    assert_eq!(collect(NOW - 3_600_000).accepted, 0);
+    let texts = [
+        "Clock of api",
+        "It was set back by 1 h. Since then, 1 sample older than the newest one of 2026-11-30 14:05:09 UTC",
+        "as after its clock was set back",
+    ];
+    shows(&console, "/about", &texts).await;
+    assert_eq!(collect(NOW + 15_000).accepted, 1);
+    let page = shows(&console, "/about", &["as after its clock was set back"]).await;
+    assert!(!page.contains("Clock of api"), "{page}");
+}

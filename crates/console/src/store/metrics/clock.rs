@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::block::Block;
 use super::column::Kind;
 use super::growing::Growing;
-use super::{DropReason, Origin, Points, SeriesId, Value};
+use super::{DropReason, Origin, Points, SeriesId, SetBack, Value};
 
 /// Number of ticks after which a block is complete.
 const BLOCK_TICKS: usize = 240;
@@ -57,6 +57,8 @@ pub(super) struct Clock {
     growing: Growing,
     /// Time up to which samples were rolled up or removed.
     pub(super) complete_since: Option<i64>,
+    /// Time and number of the samples that were refused since the clock was set back; `None` if it goes on.
+    set_back: Option<(i64, u64)>,
 }
 
 impl Clock {
@@ -71,6 +73,7 @@ impl Clock {
             closing: Growing::default(),
             growing: Growing::default(),
             complete_since: None,
+            set_back: None,
         }
     }
 
@@ -108,6 +111,28 @@ impl Clock {
             return Some(Tick { at: newest, position, is_in_closing: false });
         }
         Some(self.add_tick(at))
+    }
+
+    /// Returns whether a collection is older than the newest one, and no part of it that comes late.
+    pub(super) fn is_set_back(&self, at: i64) -> bool {
+        self.newest().is_some_and(|newest| newest.saturating_sub(at) > COLLECTION_MS)
+    }
+
+    /// Takes note of a collection that was refused because the clock was set back.
+    pub(super) fn refuse_set_back(&mut self, at: i64, samples: u64) {
+        let (_, before) = self.set_back.unwrap_or_default();
+        self.set_back = Some((at, before + samples));
+    }
+
+    /// Takes note of a collection in the right order.
+    pub(super) fn went_on(&mut self) {
+        self.set_back = None;
+    }
+
+    /// Returns whether collections are refused at present, because the clock was set back.
+    pub(super) fn set_back(&self) -> Option<SetBack> {
+        let (at, refused) = self.set_back?;
+        Some(SetBack { origin: self.origin.clone(), newest: self.newest()?, at, refused })
     }
 
     /// Adds a tick that is later than all others.

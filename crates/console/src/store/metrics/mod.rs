@@ -28,5 +28,5 @@ mod tests;
 pub use exemplars::{Exemplar, Exemplars};
 pub use samples::{Histogram, Labels, MetricSource, Points, STALE, SeriesId, is_stale};
 pub use store::MetricStore;
-pub use usage::{Limits, Usage};
+pub use usage::{Limits, SetBack, Usage};
 pub use write::{Appended, DropReason, Dropped, Origin, Sample, Value};

@@ -92,17 +92,29 @@ impl MetricStore {
     ) {
         let Some(Some(clock)) = self.clocks.get_mut(index as usize) else { return };
         let slots: Vec<u32> = placed.iter().map(|(_, slot, ..)| *slot).collect();
-        let tick = if slots.is_empty() { None } else { clock.tick(at, &slots) };
-        let Some(tick) = tick else {
-            return appended.refused.add(DropReason::OutOfOrder, placed.len() as u64);
-        };
+        if slots.is_empty() {
+            return;
+        }
+        let is_set_back = clock.is_set_back(at);
+        let reason = if is_set_back { DropReason::SetBack } else { DropReason::OutOfOrder };
+        let mut refused = 0;
         let mut accepted = Vec::with_capacity(placed.len());
+        let tick = clock.tick(at, &slots);
         for (series, slot, kind, value) in placed {
-            match clock.push(*slot, *kind, tick, value) {
-                Ok(()) => accepted.push((*series, *slot, value)),
-                Err(reason) => appended.refused.add(reason, 1),
+            match tick.map(|tick| clock.push(*slot, *kind, tick, value)) {
+                Some(Ok(())) => accepted.push((*series, *slot, value)),
+                Some(Err(other)) if other != DropReason::OutOfOrder => appended.refused.add(other, 1),
+                Some(Err(_)) | None => refused += 1,
             }
         }
+        appended.refused.add(reason, refused);
+        match is_set_back {
+            true if accepted.is_empty() => clock.refuse_set_back(at, refused),
+            // A series that begins may have a zero at the time of an earlier collection.
+            true => {}
+            false => clock.went_on(),
+        }
+        let Some(tick) = tick else { return };
         appended.accepted += accepted.len() as u64;
         for (series, ..) in &accepted {
             self.registry.touch(*series, index, tick.at);
@@ -293,6 +305,7 @@ impl MetricStore {
             oldest: clocks().filter_map(Clock::oldest).min(),
             newest: clocks().filter_map(Clock::newest).max(),
             dropped: self.dropped,
+            set_back: clocks().filter_map(Clock::set_back).collect(),
             problems,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Dropped;
+use super::{Dropped, Origin};
 
 /// Limits of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,19 @@ impl Default for Limits {
     }
 }
 
+/// A process whose collections are older than its newest samples, because its clock was set back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    /// Where the samples come from.
+    pub origin: Origin,
+    /// Time of the newest sample. Later ones are kept again.
+    pub newest: i64,
+    /// Time of the newest collection that was refused.
+    pub at: i64,
+    /// Number of samples that were refused since the clock was set back.
+    pub refused: u64,
+}
+
 /// Usage of a store. Times are Unix times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Usage {
@@ -62,6 +75,8 @@ pub struct Usage {
     pub newest: Option<i64>,
     /// Samples refused since the start.
     pub dropped: Dropped,
+    /// Processes whose samples are refused at present, because their clock was set back.
+    pub set_back: Vec<SetBack>,
     /// Messages about files that could not be read or written, newest last.
     pub problems: Vec<String>,
 }

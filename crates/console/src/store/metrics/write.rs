@@ -64,14 +64,22 @@ pub enum DropReason {
     TooLong,
     /// The series already has a sample of that time or later.
     OutOfOrder,
+    /// The whole collection is older than the newest one of its process.
+    SetBack,
     /// The histogram has too many buckets.
     TooManyBuckets,
 }
 
 impl DropReason {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::TooManySeries, Self::TooManyLabels, Self::TooLong, Self::OutOfOrder, Self::TooManyBuckets];
+    pub const ALL: [Self; 6] = [
+        Self::TooManySeries,
+        Self::TooManyLabels,
+        Self::TooLong,
+        Self::OutOfOrder,
+        Self::SetBack,
+        Self::TooManyBuckets,
+    ];
 
     /// Returns the reason as text for pages and senders.
     pub fn sentence(self) -> &'static str {
@@ -80,6 +88,10 @@ impl DropReason {
             Self::TooManyLabels => "The series has too many labels.",
             Self::TooLong => "A name or a label's value is too long.",
             Self::OutOfOrder => "The series already has a sample of that time or a newer one.",
+            Self::SetBack => {
+                "The samples are older than the newest of their process, as after its clock was set back. Later ones \
+                 are kept again."
+            }
             Self::TooManyBuckets => "The histogram has too many buckets.",
         }
     }

@@ -78,9 +78,42 @@ fn older_samples_are_refused() {
     assert_eq!(append(NOW, 1.0).total(), 0, "the same sample again");
     assert_eq!(append(NOW, 2.0).get(DropReason::OutOfOrder), 1);
     assert_eq!(append(NOW - 10, 2.0).get(DropReason::OutOfOrder), 1);
-    assert_eq!(append(NOW - HOUR, 2.0).get(DropReason::OutOfOrder), 1);
-    assert_eq!(store.usage().dropped.get(DropReason::OutOfOrder), 3);
+    assert_eq!(append(NOW - HOUR, 2.0).get(DropReason::SetBack), 1);
+    assert_eq!(store.usage().dropped.get(DropReason::OutOfOrder), 2);
     assert_eq!(numbers(&store, "a"), [(NOW, 1.0)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_is_reported_until_it_has_caught_up() {
+    // Back to a time before all samples, and to one between them, at which other samples stand.
+    for back in [HOUR, 10 * 15 * SECOND, 20 * 15 * SECOND - 5 * SECOND] {
+        let mut store = MetricStore::in_memory(Limits::default());
+        let mut total = 0.0;
+        let mut collect = |store: &mut MetricStore, at: i64| {
+            total += 1.0;
+            store.append(&process(), at, [sample("a", "x", total), sample("b", "x", total)])
+        };
+        for round in 0..=20 {
+            assert_eq!(collect(&mut store, NOW + round * 15 * SECOND).accepted, 2);
+        }
+        assert_eq!(store.usage().set_back, []);
+        let newest = NOW + 20 * 15 * SECOND;
+        let mut at = newest - back;
+        let mut refused = 0;
+        while at < newest - SECOND {
+            refused += collect(&mut store, at).refused.get(DropReason::SetBack);
+            let expected = SetBack { origin: process(), newest, at, refused };
+            assert_eq!(store.usage().set_back, [expected], "{back}");
+            at += 15 * SECOND;
+        }
+        assert_eq!(store.usage().dropped.get(DropReason::SetBack), refused, "{back}");
+        assert_eq!(collect(&mut store, newest + 15 * SECOND).accepted, 2, "{back}");
+        assert_eq!(store.usage().set_back, [], "{back}");
+        assert_eq!(store.usage().dropped.total(), refused, "what was refused stays counted");
+        let times: Vec<i64> = numbers(&store, "a").into_iter().map(|(at, _)| at).collect();
+        let kept = (0..=21).map(|round| NOW + round * 15 * SECOND);
+        assert_eq!(times, kept.collect::<Vec<_>>(), "{back}");
+    }
 }
 
 #[test]
