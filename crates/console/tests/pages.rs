@@ -10,6 +10,8 @@ use console::access::{Access, OwnHosts, Token};
 use console::follow::FollowStatus;
 use console::pages::router;
 use console::state::{Console, Facts, Stores};
+use console::store::metrics::{Exemplar, Exemplars, Labels, MetricSource};
+use signal::builtin::HTTP_SERVER_REQUEST_DURATION;
 use tokio::sync::watch;
 use tower::ServiceExt;
 
@@ -255,6 +257,36 @@ async fn a_panel_alone_lists_the_points_of_its_chart() {
         }
     }
     assert!(listed > 20, "{listed}");
+}
+
+#[tokio::test]
+async fn single_observations_lead_to_their_traces() {
+    let mut stores = showcase::stores(NOW, 1);
+    let name = HTTP_SERVER_REQUEST_DURATION.description().prometheus_name();
+    let all = stores.metrics.series(&name).into_iter().map(|series| stores.metrics.labels(series).clone());
+    let is_seen = |labels: &Labels| {
+        (labels.get("http_route"), labels.get("http_response_status_code")) == ("/v1/me", "200")
+    };
+    let labels = all.into_iter().find(is_seen).expect("the series of a route");
+    let seen = |seconds_ago: i64, value| Exemplar {
+        at: NOW - seconds_ago * 1000,
+        value,
+        trace_id: [0xab; 16],
+        span_id: [0xcd; 8],
+    };
+    let exemplars = vec![seen(900, 0.25), seen(7200, 9.0)];
+    stores.metrics.append_exemplars(vec![Exemplars { name: name.into(), labels, exemplars }]);
+    let pages = pages_with(stores);
+    let trace = "ab".repeat(16);
+    let (_, page) = open_at(pages.clone(), "/dashboards/api?range=1h").await;
+    let dot = format!("<a href=\"/traces/{trace}?range=1h\" aria-label=\"250 ms at ");
+    assert!(page.contains(&dot), "{page}");
+    assert!(!page.contains("aria-label=\"9 s at "), "an observation outside of the range");
+    // Another route, or another environment, has none.
+    for choice in ["route=/v1/nothing", "environment=elsewhere"] {
+        let (_, page) = open_at(pages.clone(), &format!("/dashboards/api?range=1h&{choice}")).await;
+        assert!(!page.contains("open its trace"), "{choice}");
+    }
 }
 
 #[tokio::test]

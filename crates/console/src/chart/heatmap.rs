@@ -6,6 +6,7 @@ use std::sync::Arc;
 use monitoring::grafana::Unit;
 use signal::exponential::BUCKETS_PER_OCTAVE;
 
+use super::dots::{Dot, push_dots};
 use super::frame::{BOTTOM, TOP, Times, WIDTH, axis, close_plot, open, open_times};
 use super::number::value_text;
 use super::svg::{escape, push_rectangle};
@@ -29,6 +30,8 @@ pub struct Heatmap {
     pub series: Vec<Vec<Option<Arc<Histogram>>>>,
     /// Unit of the observed values.
     pub unit: Unit,
+    /// Single observations.
+    pub dots: Vec<Dot>,
     /// Height in pixels.
     pub height: u32,
     /// Maximum number of times below it.
@@ -101,6 +104,10 @@ impl Heatmap {
         out.push_str("</svg>");
         close_plot(&mut out);
         out.push_str("</div>");
+        push_dots(&mut out, &self.dots, self.times, false, inner, |value| {
+            (value.log2() * f64::from(BUCKETS_PER_OCTAVE) / f64::from(merged) - f64::from(bottom))
+                / rows as f64
+        });
         out
     }
 }
@@ -119,7 +126,16 @@ mod tests {
         let histogram = Arc::new(Histogram { buckets, ..Histogram::default() });
         let times = Times { start: 0, end: 60_000, step: 60_000 };
         let series = vec![vec![None, Some(histogram)]];
-        Heatmap { label: String::new(), times, series, unit: Unit::Seconds, height: 128, ticks: 3 }.svg()
+        Heatmap {
+            label: String::new(),
+            times,
+            series,
+            unit: Unit::Seconds,
+            dots: Vec::new(),
+            height: 128,
+            ticks: 3,
+        }
+        .svg()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod color;
 mod columns;
+mod dots;
 mod frame;
 mod heatmap;
 mod markdown;
@@ -17,6 +18,7 @@ mod time_series;
 mod timeline;
 
 pub use color::{ColorClass, Palette};
+pub use dots::Dot;
 pub use frame::{TimeMark, Times};
 pub use heatmap::Heatmap;
 pub use markdown::html as markdown_html;

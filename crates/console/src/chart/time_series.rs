@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::color::ColorClass;
 use super::columns::reduce;
+use super::dots::{Dot, push_dots};
 use super::frame::{
     BOTTOM, TOP, TimeMark, Times, WIDTH, close_plot, left_axis, open, open_plot, open_stretched, right_axis,
 };
@@ -40,6 +41,8 @@ pub struct TimeChart {
     pub thresholds: Vec<(f64, ColorClass)>,
     /// Vertical lines.
     pub marks: Vec<TimeMark>,
+    /// Single observations.
+    pub dots: Vec<Dot>,
     /// Height in pixels.
     pub height: u32,
     /// Maximum number of times below it.
@@ -106,6 +109,7 @@ impl TimeChart {
             right_axis(&mut out, scale, *unit, inner);
         }
         out.push_str("</div>");
+        push_dots(&mut out, &self.dots, self.times, right.is_some(), inner, |value| left.position(value));
         self.push_data(&mut out, &tops, &left, right.as_ref().map(|(scale, _)| scale), inner);
         out
     }
@@ -296,6 +300,7 @@ mod tests {
             decimals: None,
             limits: Limits::default(),
             thresholds: vec![(4.0, ColorClass("k-red")), (1e9, ColorClass("k-red"))],
+            dots: Vec::new(),
             marks: vec![TimeMark { at: 60_000, text: "Release <1>".to_owned(), color: ColorClass("k-blue") }],
             height: 128,
             ticks: 3,

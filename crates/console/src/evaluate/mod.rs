@@ -32,3 +32,4 @@ pub use context::{Context, Range};
 pub use engine::{evaluate, evaluate_at};
 pub use refusal::Refusal;
 pub use result::{ResultSeries, ResultValues};
+pub(crate) use selection::select as selected_series;

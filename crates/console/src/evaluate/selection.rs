@@ -13,7 +13,7 @@ const LARGEST_PATTERN: usize = 1 << 18;
 const ANYTHING: &str = ".*";
 
 /// Returns the series of a selection.
-pub(super) fn select(
+pub(crate) fn select(
     source: &impl MetricSource,
     selection: &Selection,
     context: &Context<'_>,

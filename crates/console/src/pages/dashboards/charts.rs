@@ -6,6 +6,7 @@ use monitoring::grafana::{Chart, ChartStyle, Color, ColorMode, Legend, LegendNum
 
 use super::body::{Body, SeriesRow};
 use super::display::Display;
+use super::exemplars::dots;
 use super::logs::line_rates;
 use super::nothing;
 use super::points::Points;
@@ -98,6 +99,7 @@ pub(crate) fn time_series(panel: &Panel, chart: &Chart, screen: &Screen<'_>, siz
         limits: Limits { min: values.min, max: values.max, soft_max: chart.soft_max() },
         thresholds: thresholds.collect(),
         marks: marks.cloned().collect(),
+        dots: dots(panel, screen, times, display.unit, size.lists_points),
         height: size.height,
         ticks: size.ticks(),
         series,
@@ -282,7 +284,8 @@ pub(crate) fn heatmap(panel: &Panel, screen: &Screen<'_>, size: Size) -> Body {
     let unit = panel.values().unit.unwrap_or(Unit::Seconds);
     let counts = series.iter().flatten().flatten();
     let (count, sum) = counts.fold((0.0, 0.0), |(count, sum), one| (count + one.count, sum + one.sum));
-    let map = Heatmap { label, times, series, unit, height: size.height, ticks: size.ticks() };
+    let dots = dots(panel, screen, times, unit, size.lists_points);
+    let map = Heatmap { label, times, series, unit, dots, height: size.height, ticks: size.ticks() };
     match map.svg() {
         Some(html) => {
             let mean = optional_text((count > 0.0).then_some(sum / count), unit, None);

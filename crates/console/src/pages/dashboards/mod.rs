@@ -4,6 +4,7 @@ mod alerts;
 mod body;
 mod charts;
 mod display;
+mod exemplars;
 mod logs;
 mod nothing;
 mod numbers;

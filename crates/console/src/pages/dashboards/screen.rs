@@ -4,15 +4,15 @@ use std::sync::RwLockReadGuard;
 use std::time::Duration;
 
 use monitoring::grafana::{MARK_STEP, Panel, marks};
-use monitoring::query::{Choice, Expression};
+use monitoring::query::{Choice, Expression, Selection};
 
 use crate::chart::{ColorClass, TimeMark, Times, point_distance};
-use crate::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate};
+use crate::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate, selected_series};
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
 use crate::rules::AlertState;
 use crate::state::{Console, read};
-use crate::store::metrics::{Labels, MetricStore, Usage};
+use crate::store::metrics::{Exemplar, Labels, MetricStore, Usage};
 
 /// Interval at which processes export their metrics.
 const RESOLUTION: Duration = Duration::from_secs(15);
@@ -108,6 +108,15 @@ impl<'a> Screen<'a> {
         let variables = |name: &str| self.variable(name);
         let range = Range { start: times.start, end: times.end, step: times.step };
         evaluate(&*self.metrics, expression, &Context::panel(range, RESOLUTION, &variables))
+    }
+
+    /// Returns single observations of the selected series.
+    pub(crate) fn exemplars(&self, selection: &Selection, times: Times) -> Vec<Exemplar> {
+        let variables = |name: &str| self.variable(name);
+        let range = Range { start: times.start, end: times.end, step: times.step };
+        let context = Context::panel(range, RESOLUTION, &variables);
+        let series = selected_series(&*self.metrics, selection, &context).unwrap_or_default();
+        series.into_iter().flat_map(|id| self.metrics.exemplars(id).copied()).collect()
     }
 
     /// Evaluates a query at the end of the panel's range.
