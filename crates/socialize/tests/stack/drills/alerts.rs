@@ -66,6 +66,13 @@ impl Alerts {
         seen.changes.forget();
     }
 
+    /// Returns whether the console fires the same of the compared alerts as Prometheus.
+    pub(super) fn agree(&self, console: &Changes, is_compared: impl Fn(&str) -> bool) -> bool {
+        let differing =
+            self.lock().changes.firing.symmetric_difference(&console.firing).cloned().collect::<Vec<_>>();
+        !differing.iter().any(|alert| is_compared(alert))
+    }
+
     /// Compares the changes since [`Alerts::forget`] with those of the console. Returns a sentence for each
     /// alert that differs.
     pub(super) fn differences(&self, console: &Changes, is_compared: impl Fn(&str) -> bool) -> Vec<String> {

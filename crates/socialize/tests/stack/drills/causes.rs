@@ -256,6 +256,7 @@ async fn silence(drills: &mut Drills) {
                 "WorkerTelemetryMissing",
                 "Prometheus is started once more, with what it would remember of a week ago",
             ),
+            ("ProbesMissing", "Prometheus is started once more, with what it would remember of a week ago"),
         ],
     };
     drills

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::DatabaseUrl;
 use monitoring::files::write_rules;
 use monitoring::query::{Recording, Scale, Total};
 use reqwest::Client;
 
-use super::alerts::Alerts;
+use super::alerts::{Alerts, TOLERANCE};
 use super::console::{Console, RECEIVER};
 use super::mail_server::MailServer;
 use super::public_proxy::{PUBLIC_URL, PublicProxy};
@@ -241,6 +241,18 @@ impl World {
     pub(super) fn forget_alerts(&self) {
         self.alerts.forget();
         self.console.changes.lock().unwrap_or_else(PoisonError::into_inner).forget();
+    }
+
+    /// Waits until the console fires the same alerts as Prometheus, as long as it may lag behind.
+    pub(super) async fn let_console_catch_up(&self) {
+        let deadline = Instant::now() + TOLERANCE;
+        let agree = || {
+            let changes = self.console.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            self.alerts.agree(&changes, |alert| self.console.watches(alert))
+        };
+        while !agree() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Returns a sentence for each alert that changed otherwise in the console than in Prometheus.
