@@ -1,5 +1,7 @@
 //! Closed sets whose members are values of labels, span names and log fields. Those of the domain
 //! are declared there.
+//!
+//! Long because the closed sets form one table.
 
 use std::time::Duration;
 

@@ -3,6 +3,8 @@
 //!
 //! Instruments are built only from these constants. So an undeclared metric cannot be emitted, and
 //! a dashboard can only name declared ones.
+//!
+//! Long because the metrics form one table.
 
 use domain::audit::AuditAction;
 use domain::vocabulary::{ContentItemStatus, Decision, FeedbackKind, FeedbackStatus};

@@ -22,6 +22,8 @@
 //! be archived, and nothing leaves the archive.
 //!
 //! A change of a workspace's rules changes no status: the new rules apply from the next decision.
+//!
+//! Long because the state machine is total, and one match shows that.
 
 use std::fmt;
 

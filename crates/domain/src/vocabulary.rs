@@ -1,5 +1,7 @@
 //! The closed sets of Socialize: one enum per set, and one name per value for database, JSON, label
 //! and log field.
+//!
+//! Long because the closed sets form one table.
 
 use std::fmt;
 use std::marker::PhantomData;

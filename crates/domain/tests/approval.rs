@@ -1,4 +1,6 @@
 //! Properties of the approval state machine, for every state and every order of actions.
+//!
+//! Long because the properties share one generator of histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,6 +4,8 @@
 //! The names, types, levels, units and kinds are those of the conventions' own model. Attributes of level
 //! *opt-in* are left out. `docs/proof/conventions.md` shows this table, and tests compare it with sent
 //! telemetry.
+//!
+//! Long because it is a table.
 
 use std::collections::{BTreeMap, BTreeSet};
 

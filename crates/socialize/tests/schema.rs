@@ -1,4 +1,6 @@
 //! The database's constraints agree with the vocabulary and the limits in the code.
+//!
+//! Long because it is a table with a row for each constraint.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

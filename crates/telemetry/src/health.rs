@@ -6,6 +6,8 @@
 //!
 //! A single failed check changes nothing, because a busy machine makes checks slow. A dependency is
 //! down after two failures in a row, and up again after one success.
+//!
+//! Long because checks, verdicts and their signals are one state machine.
 
 use std::future::Future;
 use std::pin::Pin;

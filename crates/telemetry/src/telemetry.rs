@@ -1,4 +1,6 @@
 //! The handle that records everything, and the buffers in which records wait for the pipeline.
+//!
+//! Long because all of it works on the buffers, which are private to this file.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};

@@ -1,4 +1,6 @@
 //! Health as probes see it, while dependencies fail, hang, block and recover.
+//!
+//! Long because each way in which a dependency can fail is a test.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};

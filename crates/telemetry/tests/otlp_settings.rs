@@ -1,4 +1,6 @@
 //! The `OTEL_*` variables: the effect of each, and the error for each invalid value.
+//!
+//! Long because it is a table with a row for each variable and error.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may panic like the test itself")]
 

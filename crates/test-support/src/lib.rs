@@ -6,10 +6,12 @@ mod cache;
 mod claim;
 mod contract;
 mod database;
+mod fixtures;
 pub mod process;
 mod recorded;
 mod s3_server;
 mod server;
+mod user;
 
 pub use answer::Answer;
 pub use app::TestApp;

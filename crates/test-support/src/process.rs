@@ -1,4 +1,6 @@
 //! Starts the real program and observes it from outside.
+//!
+//! Long because a process is started, observed and stopped by one type.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -7,28 +9,22 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::ids::{SessionId, UserId};
 use exposition::Exposition;
 use http::{HeaderMap, Method};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use reqwest::Client;
 use serde_json::{Value, json};
-use socialize::platform::clock::Clock;
-use socialize::platform::secret::Secret;
-use socialize::platform::token::Tokens;
 use sqlx::PgPool;
 use tempfile::TempDir;
-use uuid::Uuid;
+
+pub use crate::user::{SERVER_SECRET, User};
 
 use crate::cache::variable;
 use crate::{Answer, assert_known_fields};
 
 /// Timeout for the slowest machine; a test that reaches it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Signs the access tokens of every process in these tests.
-pub const SERVER_SECRET: &str = "a-server-secret-of-tests-that-nobody-may-ever-see";
 
 /// Waits until `condition` returns a value, and panics on timeout.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
@@ -420,46 +416,5 @@ impl Output {
 
     fn whole_text(&self) -> String {
         self.lock().lines.join("\n")
-    }
-}
-
-/// A user with an access token.
-pub struct User {
-    /// Value of the header `authorization`.
-    pub authorization: String,
-}
-
-impl User {
-    /// Inserts a verified user with a session, without the cost of hashing a password.
-    pub async fn insert(pool: &PgPool) -> Self {
-        Self::insert_with(pool, SERVER_SECRET).await
-    }
-
-    /// Like [`Self::insert`], for a server with another secret.
-    pub async fn insert_with(pool: &PgPool, server_secret: &str) -> Self {
-        let id = UserId::from(Uuid::now_v7());
-        let now = Clock::default().now();
-        sqlx::query(
-            "with ada as (
-                 insert into users (id, email, display_name, password_hash, email_verified_at, created_at)
-                 values ($1, $2, 'Ada', '$argon2id$not-a-hash', $3, $3) returning id
-             )
-             insert into sessions (id, user_id, created_at, expires_at)
-             select id, id, $3, $3 + interval '1 day' from ada",
-        )
-        .bind(id)
-        .bind(format!("{}@example.com", id.uuid().simple()))
-        .bind(now)
-        .execute(pool)
-        .await
-        .expect("a user");
-        let tokens = Tokens::new(&Secret::new(server_secret));
-        let token = tokens.issue(id, SessionId::from(id.uuid()), now).expect("signed");
-        Self { authorization: format!("Bearer {}", token.expose()) }
-    }
-
-    /// Returns the header that authenticates the user.
-    pub fn header(&self) -> (&str, &str) {
-        ("authorization", &self.authorization)
     }
 }

@@ -1,6 +1,8 @@
 //! The pipeline for Grafana Alloy, laid out like its formatter's output.
 //!
 //! Components and arguments: reference of the `otelcol.*` components, Alloy v1.18.
+//!
+//! Long because a pipeline is a list of components.
 
 use std::fmt::Write;
 

@@ -1,4 +1,6 @@
 //! Failing and slow requests: rate, errors and durations by route, with links to traces and lines.
+//!
+//! Long because a dashboard is a list of panels.
 
 use std::time::Duration;
 

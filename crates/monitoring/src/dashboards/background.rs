@@ -1,4 +1,6 @@
 //! Progress of background work, and availability of dependencies.
+//!
+//! Long because a dashboard is a list of panels.
 
 use catalogue::database_operation::DatabaseOperation;
 use catalogue::events::{EMAIL_DELIVERY, JOB_RUN};

@@ -1,4 +1,6 @@
 //! Is Postgres or the host the cause? Metrics of both, from exporters in the collector.
+//!
+//! Long because a dashboard is a list of panels.
 
 use signal::ClosedSet;
 

@@ -1,5 +1,7 @@
 //! Can I trust what I see? The path of telemetry from the process through the collector to the
 //! stores, and its cost.
+//!
+//! Long because a dashboard is a list of panels.
 
 use catalogue::labels::{Disk, Role};
 use catalogue::metrics::{BUILD_INFO, DISK_AVAILABLE, DISK_SIZE, HEARTBEAT, RUNTIME_TASKS};

@@ -108,6 +108,7 @@ mod line_query;
 mod lines;
 mod promql;
 mod recording;
+mod selections;
 mod selector;
 mod spans;
 mod vector;
@@ -128,10 +129,8 @@ pub use labels::{
 pub use line_query::LineQuery;
 pub use lines::{LineCondition, Lines, all_lines, lines};
 pub use recording::Recording;
-pub use selector::{
-    APPLICATION_SERIES, Distribution, FILE_SEGMENTS, Level, Limit, Queried, Selector, builds, calls,
-    firing_alerts, requests, select, unmatched_requests,
-};
+pub use selections::{FILE_SEGMENTS, builds, calls, firing_alerts, requests, unmatched_requests};
+pub use selector::{APPLICATION_SERIES, Distribution, Level, Limit, Queried, Selector, select};
 pub use spans::{SpanCondition, Spans, spans};
 pub use vector::{Samples, Vector};
 pub use window::Window;

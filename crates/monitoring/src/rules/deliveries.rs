@@ -1,4 +1,6 @@
 //! Alerts about deliveries to other systems: e-mails, uploaded files, published items.
+//!
+//! Long because each alert is one function with its texts and test cases.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Alerts about Postgres and the other dependencies of requests.
+//!
+//! Long because each alert is one function with its texts and test cases.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Alerts about single routes and workflows, whose failures disappear in sums over all requests.
+//!
+//! Long because each alert is one function with its texts and test cases.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! Alerts about user activity: they detect faults behind responses with status 200.
+//!
+//! Long because each alert is one function with its texts and test cases.
 
 use std::time::Duration;
 

@@ -9,6 +9,8 @@
 //! count for the account as a whole. When that limit is reached, attempts from unknown networks are refused
 //! like wrong passwords, and those from known networks proceed. A network becomes known to an account by a
 //! log-in, or when an e-mailed link of the account is opened in it.
+//!
+//! Long because every limit is declared, counted and uncounted in one place.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

@@ -1,4 +1,6 @@
 //! Invites into a workspace, and their acceptance.
+//!
+//! Long because each state of an invite is a test.
 
 use chrono::TimeDelta;
 use domain::ids::{InviteId, OrganizationId, UserId, WorkspaceId};

@@ -17,7 +17,7 @@ use telemetry::JobOutcome;
 use test_support::{TestApp, TestDatabase};
 use tokio::time::Instant;
 
-use crate::publishing::{PATIENT, attempts, loopback, real_work};
+use crate::publishing_support::{PATIENT, attempts, loopback, real_work};
 use crate::receiver::{Reaction, Receiver};
 use crate::support::{Gate, an_email, commit, eventually, job, migrate_to, runs, settings};
 

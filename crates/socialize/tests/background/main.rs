@@ -11,6 +11,7 @@ mod mail_server;
 mod mail_trouble;
 mod proxy;
 mod publishing;
+mod publishing_support;
 mod publishing_trouble;
 mod queue;
 mod receiver;

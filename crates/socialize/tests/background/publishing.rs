@@ -1,4 +1,6 @@
 //! Deliveries to publishing endpoints: time, content and result.
+//!
+//! Long because each result of a delivery is a test.
 
 use std::time::Duration;
 
@@ -6,144 +8,23 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use catalogue::labels::JobKind;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use domain::ids::{ContentItemId, UserId, WorkspaceId};
-use domain::vocabulary::WorkspaceRole;
+use domain::ids::ContentItemId;
 use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use socialize::features::publishing::give_up_publishing::GiveUpPublishing;
 use socialize::platform::clock::Clock;
-use socialize::platform::outbound::{Lookup, OutboundSettings, OutboundTimeouts};
+use socialize::platform::outbound::OutboundSettings;
 use socialize::queue::{NewJob, Worker};
-use socialize::run::workers;
-use socialize::run::workers::{WorkerSettings, run_due_jobs};
-use telemetry::{JobOutcome, SpanContext, meter};
+use socialize::run::workers::run_due_jobs;
+use telemetry::{JobOutcome, SpanContext};
 use test_support::TestApp;
 use tokio::time::Instant;
 
+use crate::publishing_support::{Team, attempts, calls, id_of, loopback, real_work};
 use crate::receiver::{Reaction, Received, Receiver};
-use crate::support::{Gate, LEASE, commit, eventually, job, nothing_reveals, runs, settings};
-
-/// Timeouts that a working local peer never reaches, even on a busy machine.
-pub(crate) const PATIENT: OutboundTimeouts = OutboundTimeouts {
-    resolve: Duration::from_secs(60),
-    connect: Duration::from_secs(60),
-    answer: Duration::from_secs(60),
-    body: Duration::from_secs(60),
-};
-
-/// Allows loopback.
-pub(crate) fn loopback() -> OutboundSettings {
-    OutboundSettings {
-        allowed_networks: vec!["127.0.0.0/8".parse().expect("a network")],
-        extra_root_certificates: None,
-        sends_trace_context: false,
-        timeouts: PATIENT,
-    }
-}
-
-/// A workspace whose items are published.
-pub(crate) struct Team {
-    pub(crate) workspace: WorkspaceId,
-    pub(crate) manager: UserId,
-    author: UserId,
-    reviewer: UserId,
-}
-
-impl Team {
-    pub(crate) async fn of(test: &TestApp) -> Self {
-        let (organization, _) = test.organization().await;
-        let workspace = test.workspace(organization, 1).await;
-        let manager = test.workspace_member(organization, workspace, WorkspaceRole::Manager).await;
-        let author = test.workspace_member(organization, workspace, WorkspaceRole::Author).await;
-        let reviewer = test.workspace_member(organization, workspace, WorkspaceRole::Reviewer).await;
-        Self { workspace, manager, author, reviewer }
-    }
-
-    pub(crate) fn path(&self) -> String {
-        format!("/v1/workspaces/{}", self.workspace)
-    }
-
-    /// Creates and approves an item and returns its path.
-    pub(crate) async fn approved(&self, test: &TestApp) -> String {
-        let items = format!("{}/content-items", self.path());
-        let draft = json!({"channel": "linkedin", "title": "A private title", "body": "A private body"});
-        let id = test.post(self.author, &items, draft).await.expect(201).text("id");
-        let item = format!("{items}/{id}");
-        test.post(self.author, &format!("{item}/submit"), Value::Null).await.expect(200);
-        let approval = json!({"decision": "approve", "revision": 1});
-        test.post(self.reviewer, &format!("{item}/decisions"), approval).await.expect(201);
-        // E-mails are not part of these tests.
-        sqlx::query("delete from jobs where kind = 'send_email'")
-            .execute(test.pool())
-            .await
-            .expect("deleted");
-        item
-    }
-
-    pub(crate) async fn act(&self, test: &TestApp, item: &str, action: &str) -> Value {
-        test.post(self.manager, &format!("{item}/{action}"), Value::Null).await.expect(200).body
-    }
-
-    pub(crate) async fn schedule(&self, test: &TestApp, item: &str, ahead: TimeDelta) {
-        let at = json!({"scheduled_at": test.app.clock.now() + ahead});
-        test.post(self.manager, &format!("{item}/schedule"), at).await.expect(200);
-    }
-
-    /// Approves an item and publishes it at once, as a manager.
-    pub(crate) async fn publishing(&self, test: &TestApp) -> String {
-        let item = self.approved(test).await;
-        assert_eq!(self.act(test, &item, "publish").await["status"], "scheduled");
-        item
-    }
-
-    pub(crate) async fn read(&self, test: &TestApp, item: &str) -> Value {
-        test.get(self.manager, item).await.expect(200).body
-    }
-
-    pub(crate) async fn status(&self, test: &TestApp, item: &str) -> String {
-        self.read(test, item).await["status"].as_str().expect("a status").to_owned()
-    }
-
-    /// Sets the endpoint as a manager, and returns the secret if it is new.
-    async fn set_endpoint(&self, test: &TestApp, url: &str) -> Option<String> {
-        let path = format!("{}/publishing-endpoint", self.path());
-        let set = test.call(Some(self.manager), Method::PUT, &path, json!({"url": url})).await;
-        assert!(set.status.is_success(), "{}", set.body);
-        set.body["secret"].as_str().map(str::to_owned)
-    }
-
-    async fn call_endpoint(&self, test: &TestApp, method: Method, more: &str) -> Value {
-        let path = format!("{}/publishing-endpoint{more}", self.path());
-        let answer = test.call(Some(self.manager), method, &path, Value::Null).await;
-        assert!(answer.status.is_success(), "{}", answer.body);
-        answer.body
-    }
-}
-
-pub(crate) fn id_of(item: &str) -> &str {
-    item.rsplit('/').next().expect("a path")
-}
-
-/// Number of attempts with this outcome, by the metric.
-pub(crate) fn attempts(test: &TestApp, outcome: &str) -> i64 {
-    match test.metrics().value("socialize.publishing.deliveries", &[("outcome", outcome)]) {
-        Some(meter::Value::Integer(count)) => *count,
-        other => panic!("a counter, not {other:?}"),
-    }
-}
-
-/// Number of calls with this result, by the metric.
-pub(crate) fn calls(test: &TestApp, status: Option<&str>, error_type: Option<&str>) -> u64 {
-    let mut labels = vec![("http.request.method", "POST"), ("service.peer.name", "publishing_endpoint")];
-    labels.extend(status.map(|status| ("http.response.status_code", status)));
-    labels.extend(error_type.map(|error_type| ("error.type", error_type)));
-    match test.metrics().value("http.client.request.duration", &labels) {
-        Some(meter::Value::Distribution(distribution)) => distribution.count(),
-        other => panic!("no histogram for {labels:?}: {other:?}"),
-    }
-}
+use crate::support::{Gate, LEASE, commit, eventually, job, nothing_reveals, runs};
 
 fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
     lines.iter().filter(|line| line["event"] == event).collect()
@@ -465,14 +346,6 @@ async fn a_worker_that_dies_after_sending_sends_again_under_the_same_id() {
 }
 
 /// A worker with the production handler that polls often.
-pub(crate) fn real_work() -> WorkerSettings {
-    WorkerSettings {
-        policy: |kind| socialize::queue::JobPolicy { every: None, ..workers::policy(kind) },
-        concurrency: 4,
-        ..settings(async |app, job| workers::run(app, job).await)
-    }
-}
-
 #[tokio::test]
 async fn a_slow_endpoint_delays_no_other_workspace() {
     let test = TestApp::start_with_outbound(loopback(), None).await;
@@ -559,14 +432,4 @@ async fn deliveries_that_nobody_works_on_any_more_are_given_up() {
     );
     assert_eq!(look(1).await["status"], "publish_failed");
     assert_eq!(attempts(&test, "failed"), 1);
-}
-
-/// A resolver that returns these addresses for every name.
-pub(crate) fn finds(addresses: &[&str]) -> Lookup {
-    let found: Vec<_> =
-        addresses.iter().map(|address| format!("{address}:0").parse().expect("an address")).collect();
-    std::sync::Arc::new(move |_| {
-        let found = found.clone();
-        Box::pin(async move { Ok(found) })
-    })
 }

@@ -11,7 +11,7 @@ use test_support::TestApp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::publishing::{PATIENT, Team, attempts, calls, finds, loopback};
+use crate::publishing_support::{PATIENT, Team, attempts, calls, finds, loopback};
 use crate::receiver::{Reaction, Receiver};
 use crate::support::runs;
 

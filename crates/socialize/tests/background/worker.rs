@@ -1,4 +1,6 @@
 //! Workers that run side by side, freeze, stop and die.
+//!
+//! Long because each way in which a worker can end is a test.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};

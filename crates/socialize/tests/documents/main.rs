@@ -1,6 +1,7 @@
 //! Checks documents and declarations: named tests, commands and settings exist, documented statuses can
 //! occur, and declarations are used.
 
+mod lengths;
 mod module_graph;
 mod modules;
 mod sources;

@@ -1,4 +1,6 @@
 //! Configuration errors: each is explained, all are reported together, and no secret is shown.
+//!
+//! Long because it is a table with a row for each error.
 
 use std::ffi::OsStr;
 use std::fs;

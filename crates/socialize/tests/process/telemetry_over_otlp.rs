@@ -1,5 +1,7 @@
 //! Telemetry as a collector receives it, decoded by the official message types and compared with log lines
 //! and responses.
+//!
+//! Long because each property of the signals is a test on the same process.
 
 use std::collections::{BTreeMap, BTreeSet};
 

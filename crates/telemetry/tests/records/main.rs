@@ -5,6 +5,7 @@ mod conformance;
 mod failures;
 mod generated;
 mod http_client;
+mod late_series;
 mod metrics;
 mod operations;
 mod requests;

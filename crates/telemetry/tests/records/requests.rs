@@ -1,4 +1,6 @@
 //! Requests with every kind of outcome.
+//!
+//! Long because each outcome of a request is a test.
 
 use std::net::SocketAddr;
 use std::panic::Location;

@@ -9,6 +9,7 @@ pub mod me;
 mod new_password;
 mod password_reset;
 mod registration;
+mod session_tokens;
 mod sessions;
 
 use utoipa_axum::router::OpenApiRouter;

@@ -5,27 +5,24 @@
 //! is one exception: within [`REPETITION_WINDOW`], and while the next token is unused, one repetition returns
 //! the same tokens again, because the client has lost the response or refreshed in two tabs. A thief gains
 //! nothing by that: the second use of the next token is detected.
+//!
+//! Long because log-in, refresh and log-out share the rules of a family of tokens.
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalogue::database_operation::DatabaseOperation;
 use catalogue::keys;
 use catalogue::labels::{AuthFailureReason, ErrorCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{SessionId, UserId};
 use domain::vocabulary::SessionEndReason;
-use http::{HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize, Serializer};
-use sha2::{Digest, Sha256};
-use telemetry::ErrorType;
+use http::StatusCode;
+use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::session_tokens::{SessionTokens, hash_refresh_token, new_refresh_token};
 use crate::app::App;
 use crate::http::error::{Error, ErrorBody, answers};
 use crate::http::extract::Body;
@@ -35,7 +32,6 @@ use crate::platform::passwords::{HashingTurn, Verification};
 use crate::platform::rate_limit::{Account, LimitReached, LoginAttempt, LoginRefusal};
 use crate::platform::secret::Secret;
 use crate::platform::text::EmailAddress;
-use crate::platform::token::ACCESS_TOKEN_LIFETIME;
 
 /// Maximum lifetime of a session, however often it is refreshed.
 const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
@@ -66,68 +62,6 @@ struct Credentials {
 struct PresentedRefreshToken {
     #[schema(value_type = String)]
     refresh_token: Secret,
-}
-
-#[derive(Serialize, ToSchema)]
-struct SessionTokens {
-    /// Value for the `Authorization` header of every request: `Bearer <access_token>`.
-    #[schema(value_type = String)]
-    access_token: IssuedToken,
-    /// Always `Bearer`.
-    #[schema(value_type = String, example = "Bearer")]
-    token_type: &'static str,
-    /// Lifetime of the access token in seconds.
-    expires_in: i64,
-    /// Valid for one use, which returns the next tokens.
-    #[schema(value_type = String)]
-    refresh_token: IssuedToken,
-}
-
-/// A token in the response to its owner. Unlike all other secrets it implements `Serialize`, so it is private
-/// to this file. Like them it has no `Debug`.
-struct IssuedToken(Secret);
-
-impl Serialize for IssuedToken {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.expose())
-    }
-}
-
-impl SessionTokens {
-    /// Builds the tokens issued at a time: now, or the time of the repeated request.
-    fn issue(
-        app: &App,
-        user: UserId,
-        session: SessionId,
-        refresh_token: Secret,
-        issued_at: DateTime<Utc>,
-    ) -> Result<Self, Error> {
-        let access_token = app.tokens.issue(user, session, issued_at);
-        let age = app.clock.now() - issued_at;
-        Ok(Self {
-            access_token: IssuedToken(access_token.map_err(|_| Error::failed(ErrorType::Internal))?),
-            token_type: "Bearer",
-            expires_in: (ACCESS_TOKEN_LIFETIME - age).num_seconds(),
-            refresh_token: IssuedToken(refresh_token),
-        })
-    }
-}
-
-impl IntoResponse for SessionTokens {
-    fn into_response(self) -> Response {
-        ([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(self)).into_response()
-    }
-}
-
-/// 256 random bits: the first token of a family.
-fn new_refresh_token() -> Secret {
-    let bits: [u8; 32] = rand::random();
-    Secret::new(URL_SAFE_NO_PAD.encode(bits))
-}
-
-/// Hash by which a refresh token is looked up; the token itself is not stored.
-fn hash_refresh_token(token: &Secret) -> [u8; 32] {
-    Sha256::digest(token.expose().as_bytes()).into()
 }
 
 /// Log in

@@ -4,6 +4,8 @@
 //! redirects, ignores proxy variables, and reads only the status, the headers and a few KiB of the body.
 //! Private addresses are rejected both in URLs and in resolved names. The connection uses exactly the
 //! addresses that were checked, which prevents DNS rebinding.
+//!
+//! Long because one call has five stages, each with its timeout and error.
 
 mod addresses;
 mod resolver;

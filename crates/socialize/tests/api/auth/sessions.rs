@@ -1,4 +1,6 @@
 //! Log-in, token refresh and log-out.
+//!
+//! Long because each rule about sessions is a test, and all use the helpers at the end.
 
 use std::collections::HashSet;
 use std::pin::pin;

@@ -1,4 +1,6 @@
 //! The table. Every text contains "canary".
+//!
+//! Long because it is a table.
 
 use http::Method;
 use serde_json::json;

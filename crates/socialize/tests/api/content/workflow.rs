@@ -1,4 +1,6 @@
 //! The workflow from draft to archive: who may take which step, and when.
+//!
+//! Long because each step of the workflow is a test.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::vocabulary::WorkspaceRole;

@@ -1,4 +1,6 @@
 //! Uploads of attachments.
+//!
+//! Long because each way in which an upload can end is a test.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! The faults in order. Those that make requests fail come last, because their error budgets are remembered
 //! for long.
+//!
+//! Long because it is a table with a row for each fault.
 
 use std::path::Path;
 use std::process::Command;

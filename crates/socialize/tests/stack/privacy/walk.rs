@@ -1,4 +1,6 @@
 //! Calls every operation of the OpenAPI document, correctly and wrongly, with a marker in every text.
+//!
+//! Long because each route needs its own arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -2,6 +2,8 @@
 //!
 //! All patterns omit `..`, so a field that a later version of the protocol adds does not compile
 //! until the table has it.
+//!
+//! Long because it names every field of the official messages.
 
 use std::collections::BTreeMap;
 
