@@ -24,7 +24,7 @@ const ROUTES: &[(Route, &str)] = &[
 
 const SET_UPS: &[(Variant, &str)] = &[
     (Variant::AllSignals, "all signals of Socialize"),
-    (Variant::NoEndpointWarn, "the same without an endpoint, lines from `warn` on"),
+    (Variant::NoEndpointWarn, "no endpoint, and only lines of `warn` and above"),
     (
         Variant::TowerHttp,
         "`tower-http`, `tracing-subscriber` with JSON lines, `tracing-opentelemetry`, the SDK, batched OTLP",
@@ -66,7 +66,7 @@ fn parts(text: &str) -> anyhow::Result<(&str, &str, &str)> {
 
 fn tables(report: &Report) -> String {
     let mut text = String::from(
-        "| | instructions, bare | instructions, all signals | added instructions | of these without the log line | \
+        "| | instructions, bare | instructions, all signals | added instructions | added without the log line | \
          added allocations |\n\
          |---|---|---|---|---|---|\n",
     );
@@ -76,11 +76,13 @@ fn tables(report: &Report) -> String {
         else {
             continue;
         };
-        // Without any work, the cost of the bare variant is meaningless.
+        // Without any work, only the difference to the bare variant has a meaning.
         let has_work = matches!(route, Route::NoOpJson | Route::Select | Route::Error);
-        let bare = if has_work { thousands(bare.instructions.cast_signed()) } else { "–".to_owned() };
+        let total = |instructions: u64| {
+            if has_work { thousands(instructions.cast_signed()) } else { "–".to_owned() }
+        };
+        let (bare, with) = (total(bare.instructions), total(with.instructions));
         let (instructions, allocations) = added(report, *route, Variant::AllSignals);
-        let with = thousands(with.instructions.cast_signed());
         let without_line = match report.cost(*route, Variant::LinesFromWarn) {
             Some(_) => added(report, *route, Variant::LinesFromWarn).0,
             None => "–".to_owned(),
