@@ -146,7 +146,7 @@ async fn a_search_without_a_result_says_what_to_try() {
         &["Search everything that is kept"],
     )
     .await;
-    shows(&console, "/about", &["254 lines", "3 spans", "Nothing. Everything that arrived was kept"]).await;
+    shows(&console, "/about", &["254 lines", "3 spans", "Nothing: all received data was stored"]).await;
 }
 
 #[tokio::test]
