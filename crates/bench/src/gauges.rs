@@ -428,16 +428,16 @@ async fn take_turns(
     without: impl AsyncFn() -> anyhow::Result<Duration>,
 ) -> anyhow::Result<Times> {
     let mut times = (Vec::new(), Vec::new());
-    for turn in 0..WARM_UP + REQUESTS {
+    for round in 0..WARM_UP + REQUESTS {
         // Alternate the order, because the first of the two may find colder caches.
-        let (one, other) = if turn % 2 == 0 {
+        let (one, other) = if round % 2 == 0 {
             let one = with().await?;
             (one, without().await?)
         } else {
             let other = without().await?;
             (with().await?, other)
         };
-        if turn >= WARM_UP {
+        if round >= WARM_UP {
             times.0.push(one);
             times.1.push(other);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use catalogue::metrics;
-use monitoring::{files, peers};
+use monitoring::{files, foreign};
 use signal::ClosedSet;
 
 /// Page of a real Alloy that ran deploy/alloy/config.alloy.
@@ -33,14 +33,14 @@ fn metric_of_ours(series: &str) -> Option<String> {
 #[test]
 fn every_scrape_drops_the_names_of_the_application() {
     let text = prometheus();
-    let expected = peers::names_of_ours();
+    let expected = foreign::names_of_ours();
     let rule = format!(
         "      - &not-ours\n        source_labels: [__name__]\n        regex: {expected}\n        action: drop\n"
     );
     assert!(text.contains(&rule), "prometheus.yml needs this regular expression:\n{expected}");
     let (_, scrapes) = text.split_once("\nscrape_configs:\n").expect("scrapes");
     let jobs: Vec<&str> = scrapes.split("  - job_name: ").skip(1).collect();
-    assert!(jobs.len() >= peers::ScrapeJob::ALL.len());
+    assert!(jobs.len() >= foreign::ScrapeJob::ALL.len());
     for job in jobs {
         assert!(job.contains("not-ours"), "the names of the application are not dropped from: {job}");
     }
@@ -48,7 +48,7 @@ fn every_scrape_drops_the_names_of_the_application() {
 
 #[test]
 fn the_expression_has_every_name_of_the_catalogue() {
-    let expression = peers::names_of_ours();
+    let expression = foreign::names_of_ours();
     let (namespaces, names) = expression.split_once("_.+|").expect("namespaces and names");
     let list = |text: &str| -> Vec<String> {
         let (list, _) = text.trim_start_matches('(').split_once(')').expect("a list");
@@ -61,8 +61,8 @@ fn the_expression_has_every_name_of_the_catalogue() {
         assert!(of_namespace || names.contains(&name), "{name}");
     }
     // Metrics of other programs that rules and dashboards use are kept.
-    for peer in peers::all() {
-        let name = peer.description.name;
+    for metric in foreign::all() {
+        let name = metric.description.name;
         let of_namespace = namespaces.iter().any(|namespace| name.starts_with(&format!("{namespace}_")));
         assert!(!of_namespace && metric_of_ours(name).is_none(), "{name}");
     }
@@ -82,13 +82,14 @@ fn alloy_has_metrics_with_names_of_the_application() {
 #[test]
 fn alloy_has_the_metrics_that_rules_need_of_a_collector() {
     let there = names(ALLOY);
-    let of_collectors = peers::all().into_iter().filter(|peer| peer.description.name.starts_with("otelcol_"));
+    let of_collectors =
+        foreign::all().into_iter().filter(|metric| metric.description.name.starts_with("otelcol_"));
     let needed: Vec<&str> =
-        of_collectors.filter(|peer| peer.always_there).map(|peer| peer.description.name).collect();
+        of_collectors.filter(|metric| metric.always_there).map(|metric| metric.description.name).collect();
     assert!(!needed.is_empty());
     for name in needed {
         assert!(there.contains(name), "Alloy has no {name}");
     }
-    let memory = peers::ALLOY_MEMORY.description();
+    let memory = foreign::ALLOY_MEMORY.description();
     assert!(there.contains(memory.name), "{}", memory.name);
 }

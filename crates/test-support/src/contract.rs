@@ -17,15 +17,15 @@ const DOCUMENT: &str = "https://socialize.example/openapi.json";
 /// Read once, because the document is the same for every test of a process.
 static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
-/// The operations that the document describes.
+/// The routes that the document describes.
 pub(crate) struct Contract {
-    /// The operations of a path by method, matched like in the router.
-    paths: matchit::Router<BTreeMap<String, Operation>>,
+    /// The routes of a path by method, matched like in the router.
+    paths: matchit::Router<BTreeMap<String, Route>>,
     error_body: SchemaIndex,
     schemas: Schemas,
 }
 
-struct Operation {
+struct Route {
     /// Schema of the request's body.
     request: Option<SchemaIndex>,
     /// By status.
@@ -82,15 +82,14 @@ impl Contract {
 
         let mut paths = matchit::Router::new();
         for (template, item) in document["paths"].as_object().expect("paths") {
-            let mut operations = BTreeMap::new();
-            for (method, operation) in item.as_object().expect("operations") {
+            let mut routes = BTreeMap::new();
+            for (method, route) in item.as_object().expect("routes") {
                 // In a URL's fragment a pointer is percent-encoded.
                 let escaped = template.replace('/', "~1").replace('{', "%7B").replace('}', "%7D");
                 let pointer = format!("/paths/{escaped}/{method}");
-                let request =
-                    schema_of(&operation["requestBody"]["content"], format!("{pointer}/requestBody"));
+                let request = schema_of(&route["requestBody"]["content"], format!("{pointer}/requestBody"));
                 let mut responses = BTreeMap::new();
-                for (status, response) in operation["responses"].as_object().expect("responses") {
+                for (status, response) in route["responses"].as_object().expect("responses") {
                     let body = schema_of(&response["content"], format!("{pointer}/responses/{status}"));
                     let headers = response["headers"].as_object().into_iter().flatten();
                     let required = headers.filter(|(_, header)| header["required"] == true);
@@ -101,9 +100,9 @@ impl Contract {
                         media_types.filter(|media_type| media_type != "application/json").collect();
                     responses.insert(status.clone(), Response { required_headers, body, media_types });
                 }
-                operations.insert(method.to_ascii_uppercase(), Operation { request, responses });
+                routes.insert(method.to_ascii_uppercase(), Route { request, responses });
             }
-            paths.insert(template, operations).expect("paths do not contradict each other");
+            paths.insert(template, routes).expect("paths do not contradict each other");
         }
         let error_body = format!("{DOCUMENT}#/components/schemas/ErrorBody");
         let error_body = compiler.compile(&error_body, &mut schemas).expect("the schema of errors");
@@ -121,18 +120,18 @@ impl Contract {
         let shown = format!("{} {} answered {}", sent.method, sent.path, answer.status);
         assert!(answer.header("x-request-id").is_some(), "{shown} without a request id");
 
-        let Ok(operations) = self.paths.at(&sent.path).map(|found| found.value) else {
+        let Ok(routes) = self.paths.at(&sent.path).map(|found| found.value) else {
             assert_eq!(answer.status, StatusCode::NOT_FOUND, "{shown}, and no such path is documented");
             return self.check_body(self.error_body, &answer.body, &shown);
         };
         // Every `GET` can also be requested as `HEAD`.
         let method = if sent.method == Method::HEAD { &Method::GET } else { &sent.method };
-        let Some(operation) = operations.get(method.as_str()) else {
+        let Some(route) = routes.get(method.as_str()) else {
             assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{shown}, and it is not documented");
-            assert_eq!(allowed_methods(&answer.headers), documented_methods(operations), "{shown}: Allow");
+            assert_eq!(allowed_methods(&answer.headers), documented_methods(routes), "{shown}: Allow");
             return self.check_body(self.error_body, &answer.body, &shown);
         };
-        let Some(response) = operation.responses.get(answer.status.as_str()) else {
+        let Some(response) = route.responses.get(answer.status.as_str()) else {
             panic!("{shown}, which the documentation of the route does not mention");
         };
         for name in &response.required_headers {
@@ -152,7 +151,7 @@ impl Contract {
         }
         // Clients generated from the document must be able to send everything that is accepted.
         if answer.status.is_success()
-            && let (Some(schema), Some(body)) = (operation.request, &sent.body)
+            && let (Some(schema), Some(body)) = (route.request, &sent.body)
         {
             self.check_body(schema, body, &format!("{shown} to a request"));
         }
@@ -172,7 +171,7 @@ fn allowed_methods(headers: &HeaderMap) -> BTreeSet<&str> {
 }
 
 /// Returns the methods of a path. `GET` implies `HEAD`.
-fn documented_methods(operations: &BTreeMap<String, Operation>) -> BTreeSet<&str> {
-    let head = operations.contains_key("GET").then_some("HEAD");
-    operations.keys().map(String::as_str).chain(head).collect()
+fn documented_methods(routes: &BTreeMap<String, Route>) -> BTreeSet<&str> {
+    let head = routes.contains_key("GET").then_some("HEAD");
+    routes.keys().map(String::as_str).chain(head).collect()
 }

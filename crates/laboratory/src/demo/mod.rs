@@ -8,7 +8,6 @@ mod console;
 mod gauges;
 mod ledger;
 mod log_tail;
-mod picture;
 mod receiver;
 mod report;
 mod screen;
@@ -17,6 +16,7 @@ mod steps;
 mod traffic;
 mod usage;
 mod view;
+mod view_state;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,16 +32,16 @@ use crate::settings::DemoSettings;
 use crate::simulate::{self, Simulation, SimulationSettings, Tally, Target};
 use about::About;
 use ledger::{Facts, Ledger};
-use picture::{Painter, Phase};
 use receiver::Receiver;
 use report::Report;
 use server::Server;
 use steps::Steps;
 use view::View;
+use view_state::{Observer, Phase};
 
 /// Exit code that shells report for a process ended by Ctrl-C.
 const EXIT_INTERRUPTED: u8 = 130;
-/// Interval between two pictures of the live view.
+/// Interval between two updates of the live view.
 const PAINT_EVERY: Duration = Duration::from_millis(500);
 /// Number of e-mails kept in the demo's directory.
 const KEEP_MAIL: usize = 1_000;
@@ -102,11 +102,11 @@ async fn show(settings: DemoSettings, interrupts: &Interrupts) -> anyhow::Result
         tally.clone(),
         Clock::default(),
     )?;
-    let painter = Painter::new(server.app.clone(), tally, receiver);
-    let (report, server) = act(server, simulation, painter, about, plain, interrupts).await?;
+    let observer = Observer::new(server.app.clone(), tally, receiver);
+    let (report, server) = act(server, simulation, observer, about, plain, interrupts).await?;
     server.stop(&Steps).await?;
 
-    Steps.say(&format!("\n{}\n\n{}", simulate::summary(&report.picture.driven), report.summary()));
+    Steps.say(&format!("\n{}\n\n{}", simulate::summary(&report.state.driven), report.summary()));
     if let Some(path) = &report_file {
         simulate::write_report(path, &report.to_json())?;
         Steps.say(&format!("Written to {}.", path.display()));
@@ -134,7 +134,7 @@ fn say_where(about: &About) {
 async fn act(
     mut server: Server,
     simulation: Simulation,
-    mut painter: Painter,
+    mut observer: Observer,
     about: About,
     plain: bool,
     interrupts: &Interrupts,
@@ -153,8 +153,8 @@ async fn act(
     });
     let log_file = about.log_file.clone();
     let mut view = View::start(about, plain, interrupts.clone());
-    let mut paint = |phase, painter: &mut Painter| {
-        view.show(painter.paint(phase, &facts.borrow().clone(), log_tail::newest_lines(&log_file)));
+    let mut show = |phase, observer: &mut Observer| {
+        view.show(observer.observe(phase, &facts.borrow().clone(), log_tail::newest_lines(&log_file)));
     };
     let mut ticks = interval(PAINT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -172,7 +172,7 @@ async fn act(
             () = interrupts.first() => break,
             _ = ticks.tick() => {
                 server.require_postgres()?;
-                paint(Phase::Running, &mut painter);
+                show(Phase::Running, &mut observer);
             }
         }
     }
@@ -189,7 +189,7 @@ async fn act(
                     drained?;
                     break;
                 }
-                _ = ticks.tick() => paint(Phase::Draining, &mut painter),
+                _ = ticks.tick() => show(Phase::Draining, &mut observer),
             }
         }
     }
@@ -201,7 +201,7 @@ async fn act(
     // Everything has stopped, so signals and facts belong to the same moment.
     let facts = server.ledger.count().await?;
     let drift = server.ledger.gauge_drift().await?;
-    let picture = painter.paint(Phase::Draining, &facts, Vec::new());
-    let requests = painter.requests().clone();
-    Ok((Report { behaviour, elapsed, picture, requests, drift }, server))
+    let state = observer.observe(Phase::Draining, &facts, Vec::new());
+    let requests = observer.requests().clone();
+    Ok((Report { behaviour, elapsed, state, requests, drift }, server))
 }

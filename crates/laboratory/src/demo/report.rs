@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use socialize::platform::gauges::Difference;
 use socialize::platform::version::VERSION;
 
-use super::picture::{Picture, Posts};
 use super::traffic::Requests;
 use super::usage::UsageCount;
+use super::view_state::{Posts, ViewState};
 use crate::settings::Behaviour;
 use crate::simulate::Driven;
 
@@ -18,7 +18,7 @@ pub(super) struct Report {
     /// Duration of activity and drain.
     pub(super) elapsed: Duration,
     /// Built after the server has ended, so it is complete.
-    pub(super) picture: Picture,
+    pub(super) state: ViewState,
     pub(super) requests: Requests,
     /// Differences between the gauges' counts and their tables.
     pub(super) drift: Vec<Difference>,
@@ -51,8 +51,8 @@ fn series(count: &UsageCount) -> String {
 
 impl Report {
     pub(super) fn problems(&self) -> Vec<String> {
-        let mut problems = problems(&self.picture.usage, &self.picture.driven);
-        let Posts { delivered, taken, .. } = self.picture.posts;
+        let mut problems = problems(&self.state.usage, &self.state.driven);
+        let Posts { delivered, taken, .. } = self.state.posts;
         if delivered != taken {
             problems.push(format!("{delivered} posts were delivered, but the receiver has taken {taken}."));
         }
@@ -67,7 +67,7 @@ impl Report {
     /// Formats the report for people.
     pub(super) fn summary(&self) -> String {
         let mut lines = vec![format!("{:<22} {:>8} {:>8}", "usage counter", "signal", "facts")];
-        for count in &self.picture.usage {
+        for count in &self.state.usage {
             let verdict = match (count.is_right(), count.at_least) {
                 (true, false) => "",
                 (true, true) => "  others called too",
@@ -90,11 +90,11 @@ impl Report {
 
     /// Formats the report for programs.
     pub(super) fn to_json(&self) -> Value {
-        let usage: Vec<Value> = self.picture.usage.iter().map(usage_json).collect();
+        let usage: Vec<Value> = self.state.usage.iter().map(usage_json).collect();
         let milliseconds =
             |quantile| self.requests.quantile(quantile).map(|duration| duration.as_micros() as f64 / 1000.0);
         let problems = self.problems();
-        let Picture { emails, files, posts, jobs, dropped, driven, .. } = &self.picture;
+        let ViewState { emails, files, posts, jobs, dropped, driven, .. } = &self.state;
         json!({
             "version": VERSION,
             "seconds": self.elapsed.as_secs_f64(),

@@ -9,8 +9,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph, Sparkline};
 
 use super::about::About;
-use super::picture::{Phase, Picture};
 use super::usage::UsageCount;
+use super::view_state::{Phase, ViewState};
 use crate::settings::Behaviour;
 
 const USAGE_WIDTH: u16 = 39;
@@ -21,8 +21,8 @@ const GAUGES_HEIGHT: u16 = 6;
 const NUMBERS_WIDTH: u16 = 29;
 const DIM: Style = Style::new().add_modifier(Modifier::DIM);
 
-pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
-    let usage_height = picture.usage.len() as u16 + 3;
+pub(super) fn draw(frame: &mut Frame<'_>, about: &About, state: &ViewState) {
+    let usage_height = state.usage.len() as u16 + 3;
     let spare = frame.area().height.saturating_sub(usage_height + TITLE_HEIGHT + FOOTER_HEIGHT);
     let [title, middle, gauges, log, footer] = Layout::vertical([
         Constraint::Length(TITLE_HEIGHT),
@@ -32,10 +32,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
         Constraint::Length(FOOTER_HEIGHT),
     ])
     .areas(frame.area());
-    draw_title(frame, title, about, picture);
+    draw_title(frame, title, about, state);
     let [left, right] =
         Layout::horizontal([Constraint::Length(USAGE_WIDTH), Constraint::Fill(1)]).areas(middle);
-    draw_usage(frame, left, picture);
+    draw_usage(frame, left, state);
     let [api, health, background, people] = Layout::vertical([
         Constraint::Fill(1),
         Constraint::Length(4),
@@ -43,22 +43,22 @@ pub(super) fn draw(frame: &mut Frame<'_>, about: &About, picture: &Picture) {
         Constraint::Length(3),
     ])
     .areas(right);
-    draw_api(frame, api, picture);
-    draw_health(frame, health, picture);
-    draw_background(frame, background, picture);
-    draw_people(frame, people, picture);
-    draw_gauges(frame, gauges, picture);
-    draw_log(frame, log, picture);
+    draw_api(frame, api, state);
+    draw_health(frame, health, state);
+    draw_background(frame, background, state);
+    draw_people(frame, people, state);
+    draw_gauges(frame, gauges, state);
+    draw_log(frame, log, state);
     draw_footer(frame, footer, about);
 }
 
-fn draw_title(frame: &mut Frame<'_>, area: Rect, about: &About, picture: &Picture) {
-    let elapsed = clock(picture.elapsed);
+fn draw_title(frame: &mut Frame<'_>, area: Rect, about: &About, state: &ViewState) {
+    let elapsed = clock(state.elapsed);
     let time = match about.duration {
         Some(duration) => format!("{elapsed} of {}", clock(duration)),
         None => elapsed,
     };
-    let (word, color) = match (picture.phase, picture.health.readiness) {
+    let (word, color) = match (state.phase, state.health.readiness) {
         (Phase::Draining, _) => ("draining", Color::Yellow),
         (Phase::Running, "ready") => ("ready", Color::Green),
         (Phase::Running, other) => (other, Color::Red),
@@ -82,9 +82,9 @@ fn panel(title: impl Into<Line<'static>>) -> Block<'static> {
     Block::bordered().border_type(BorderType::Rounded).border_style(DIM).title(title.into().bold())
 }
 
-fn draw_usage(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_usage(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     let mut lines = vec![Line::styled(format!(" {:<19}{:>7} {:>7}", "", "signal", "facts"), DIM)];
-    lines.extend(picture.usage.iter().map(usage_line));
+    lines.extend(state.usage.iter().map(usage_line));
     frame.render_widget(Paragraph::new(lines).block(panel(" What people did ")), area);
 }
 
@@ -96,18 +96,18 @@ fn usage_line(count: &UsageCount) -> Line<'static> {
     Line::from(vec![Span::styled(format!(" {title:<19}{signal:>7} {facts:>7} "), style), mark])
 }
 
-fn draw_api(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_api(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     let block = panel(" API ");
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    let traffic = &picture.traffic;
+    let traffic = &state.traffic;
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let failed = if traffic.failed > 0.0 { Color::Red } else { Color::Green };
     let lines = vec![
         Line::from(vec![
             format!(" {:.1}", traffic.rate).bold(),
             " requests/s".into(),
-            format!("  {} in all", picture.requests).dim(),
+            format!("  {} in all", state.requests).dim(),
         ]),
         Line::from(vec![
             " p50 ".dim(),
@@ -129,17 +129,16 @@ fn draw_api(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     frame.render_widget(Sparkline::default().data(newest).style(Color::Cyan), chart);
 }
 
-fn draw_health(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_health(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     let block = panel(" Health ");
-    let mut dependencies = dependencies_in_words(picture);
+    let mut dependencies = dependencies_in_words(state);
     if dependencies.width() > usize::from(block.inner(area).width) {
-        dependencies = dependencies_in_signs(picture);
+        dependencies = dependencies_in_signs(state);
     }
-    let live = if picture.health.live { "live".green() } else { "not live".red() };
-    let memory =
-        picture.memory_bytes.map_or_else(String::new, |bytes| format!("{:.0} MiB", bytes / 1048576.0));
-    let dropped = format!("{} signals dropped", picture.dropped);
-    let dropped = if picture.dropped == 0 { dropped.dim() } else { dropped.red() };
+    let live = if state.health.live { "live".green() } else { "not live".red() };
+    let memory = state.memory_bytes.map_or_else(String::new, |bytes| format!("{:.0} MiB", bytes / 1048576.0));
+    let dropped = format!("{} signals dropped", state.dropped);
+    let dropped = if state.dropped == 0 { dropped.dim() } else { dropped.red() };
     let process = vec![" ".into(), live, "  ".into(), memory.into(), "  ".into(), dropped];
     let lines = vec![dependencies, Line::from(process)];
     frame.render_widget(Paragraph::new(lines).block(block), area);
@@ -153,9 +152,9 @@ fn color_of(state: &str) -> Color {
     }
 }
 
-fn dependencies_in_words(picture: &Picture) -> Line<'static> {
+fn dependencies_in_words(state: &ViewState) -> Line<'static> {
     let mut spans = Vec::new();
-    for dependency in &picture.health.dependencies {
+    for dependency in &state.health.dependencies {
         let took = dependency.check_duration_ms.map(|took| format!(" {took:.1} ms")).unwrap_or_default();
         spans.extend([
             format!(" {} ", dependency.name).into(),
@@ -168,9 +167,9 @@ fn dependencies_in_words(picture: &Picture) -> Line<'static> {
 }
 
 /// Short form for narrow terminals.
-fn dependencies_in_signs(picture: &Picture) -> Line<'static> {
+fn dependencies_in_signs(state: &ViewState) -> Line<'static> {
     let mut spans = Vec::new();
-    for dependency in &picture.health.dependencies {
+    for dependency in &state.health.dependencies {
         let sign = match dependency.state {
             "up" => "✓",
             "down" => "✗",
@@ -185,12 +184,12 @@ fn dependencies_in_signs(picture: &Picture) -> Line<'static> {
     Line::from(spans)
 }
 
-fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_background(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     let number = |value: Option<u64>| value.map_or("–".to_owned(), |value| value.to_string());
-    let jobs = picture.jobs;
+    let jobs = state.jobs;
     let alarming = |text: String, count: u64| if count == 0 { text.dim() } else { text.red() };
     let age = jobs.oldest_age.map_or(String::new(), |age| format!(", oldest {:.1} s", age.as_secs_f64()));
-    let (emails, files, posts) = (picture.emails, picture.files, picture.posts);
+    let (emails, files, posts) = (state.emails, state.files, state.posts);
     let lines = vec![
         Line::from(vec![
             " queue  ".dim(),
@@ -223,8 +222,8 @@ fn draw_background(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     frame.render_widget(Paragraph::new(lines).block(panel(" Background ")), area);
 }
 
-fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
-    let driven = &picture.driven;
+fn draw_people(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
+    let driven = &state.driven;
     let total = driven.total();
     let unexpected = format!("  {} unexpected", total.unexpected);
     let line = Line::from(vec![
@@ -236,13 +235,13 @@ fn draw_people(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     frame.render_widget(Paragraph::new(line).block(panel(title)), area);
 }
 
-fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_gauges(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     // No space left.
     if area.height == 0 {
         return;
     }
     let block = panel(" In the database now ");
-    let Some(gauges) = &picture.gauges else {
+    let Some(gauges) = &state.gauges else {
         frame.render_widget(Paragraph::new(" nobody has sampled it".dim()).block(block), area);
         return;
     };
@@ -264,7 +263,7 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         format!("{stale} stale  {invites} invites  {day} (24h) {week} (7d) workspaces active  ").into(),
         alarming(drift, gauges.drift.is_none_or(|rows| rows == 0)),
     ];
-    others.extend(picture.dead_letters.iter().map(|(kind, count)| format!("  {count} dead {kind}").red()));
+    others.extend(state.dead_letters.iter().map(|(kind, count)| format!("  {count} dead {kind}").red()));
     let lines = vec![
         counts("items", before),
         counts("", after),
@@ -274,13 +273,13 @@ fn draw_gauges(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn draw_log(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
+fn draw_log(frame: &mut Frame<'_>, area: Rect, state: &ViewState) {
     // A frame without lines would be useless.
     if area.height < 3 {
         return;
     }
     let room = usize::from(area.height) - 2;
-    let newest = &picture.log[picture.log.len().saturating_sub(room)..];
+    let newest = &state.log[state.log.len().saturating_sub(room)..];
     let lines: Vec<Line<'_>> = newest.iter().map(|line| Line::from(format!(" {line}"))).collect();
     frame.render_widget(Paragraph::new(lines).block(panel(" Log ")), area);
 }

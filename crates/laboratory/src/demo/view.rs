@@ -1,4 +1,4 @@
-//! Output of pictures: live on a terminal, otherwise as plain lines.
+//! Output of view states: live on a terminal, otherwise as plain lines.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Stdout, Write};
@@ -16,10 +16,10 @@ use socialize::platform::interrupts::Interrupts;
 use tokio::sync::watch;
 
 use super::about::About;
-use super::picture::Picture;
 use super::screen;
+use super::view_state::ViewState;
 
-/// Polling interval for keys and new pictures.
+/// Polling interval for keys and new states.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Maximum time for restoring the terminal.
 const END_LIMIT: Duration = Duration::from_secs(1);
@@ -42,11 +42,11 @@ impl View {
         }
     }
 
-    /// Shows a picture; it replaces one that has not been drawn yet.
-    pub(super) fn show(&mut self, picture: Picture) {
+    /// Shows a state; it replaces one that has not been drawn yet.
+    pub(super) fn show(&mut self, state: ViewState) {
         match self {
-            Self::Live(live) => _ = live.pictures.send_replace(Some(picture)),
-            Self::Plain(plain) => plain.show(&picture),
+            Self::Live(live) => _ = live.states.send_replace(Some(state)),
+            Self::Plain(plain) => plain.show(&state),
         }
     }
 }
@@ -54,7 +54,7 @@ impl View {
 /// Live view. A thread draws and reads keys, so that a slow terminal, or one stopped with Ctrl-S, blocks
 /// nothing else. Dropping it restores the terminal.
 pub(super) struct LiveView {
-    pictures: watch::Sender<Option<Picture>>,
+    states: watch::Sender<Option<ViewState>>,
     /// Closed when the thread has ended.
     ended: mpsc::Receiver<()>,
 }
@@ -63,7 +63,7 @@ impl LiveView {
     fn start(about: About, interrupts: Interrupts) -> io::Result<Self> {
         let mut screen = Screen::take()?;
         let keyboard = Keyboard::find();
-        let (pictures, mut newest) = watch::channel(None);
+        let (states, mut newest) = watch::channel(None);
         let (ending, ended) = mpsc::channel();
         std::thread::Builder::new().name("demo-view".to_owned()).spawn(move || {
             let _ending: mpsc::Sender<()> = ending;
@@ -72,14 +72,14 @@ impl LiveView {
                 interrupts.hang_up();
             }
         })?;
-        Ok(Self { pictures, ended })
+        Ok(Self { states, ended })
     }
 }
 
 impl Drop for LiveView {
     fn drop(&mut self) {
-        // The thread ends when no further picture can come, unless a write to the terminal blocks it.
-        self.pictures = watch::Sender::new(None);
+        // The thread ends when no further state can come, unless a write to the terminal blocks it.
+        self.states = watch::Sender::new(None);
         let _ = self.ended.recv_timeout(END_LIMIT);
     }
 }
@@ -125,7 +125,7 @@ fn watch_and_draw(
     screen: &mut Screen,
     keyboard: Option<&Keyboard>,
     about: &About,
-    newest: &mut watch::Receiver<Option<Picture>>,
+    newest: &mut watch::Receiver<Option<ViewState>>,
     interrupts: &Interrupts,
 ) -> io::Result<()> {
     loop {
@@ -149,8 +149,8 @@ fn watch_and_draw(
             Ok(is_new) => is_changed |= is_new,
             Err(_) => return Ok(()),
         }
-        if is_changed && let Some(picture) = &*newest.borrow_and_update() {
-            screen.terminal.draw(|frame| screen::draw(frame, about, picture))?;
+        if is_changed && let Some(state) = &*newest.borrow_and_update() {
+            screen.terminal.draw(|frame| screen::draw(frame, about, state))?;
         }
     }
 }
@@ -199,38 +199,38 @@ pub(super) struct PlainView {
 }
 
 impl PlainView {
-    fn show(&mut self, picture: &Picture) {
-        if picture.elapsed < self.next {
+    fn show(&mut self, state: &ViewState) {
+        if state.elapsed < self.next {
             return;
         }
-        self.next = picture.elapsed + LINE_EVERY;
+        self.next = state.elapsed + LINE_EVERY;
         // If standard output is closed, the line is lost.
-        let _ = writeln!(io::stdout(), "{}", plain_line(picture));
+        let _ = writeln!(io::stdout(), "{}", plain_line(state));
     }
 }
 
-fn plain_line(picture: &Picture) -> String {
-    let traffic = &picture.traffic;
+fn plain_line(state: &ViewState) -> String {
+    let traffic = &state.traffic;
     let p95 = traffic.p95.map_or("–".to_owned(), |p95| format!("{:.1} ms", p95.as_secs_f64() * 1000.0));
-    let wrong = picture.usage.iter().filter(|count| !count.is_right()).count();
+    let wrong = state.usage.iter().filter(|count| !count.is_right()).count();
     let counters = if wrong == 0 {
         "all counters equal".to_owned()
     } else {
         format!("{wrong} counters ahead of the last count")
     };
-    let total = picture.driven.total();
+    let total = state.driven.total();
     format!(
         "{:>6.1} s  {}  {:.1} requests/s  p95 {p95}  {:.1} % failed  {} ok  {} unexpected  {} e-mails  {} files  {} \
          published  {} jobs queued  {counters}",
-        picture.elapsed.as_secs_f64(),
-        picture.health.readiness,
+        state.elapsed.as_secs_f64(),
+        state.health.readiness,
         traffic.rate,
         traffic.failed * 100.0,
         total.ok,
         total.unexpected,
-        picture.emails.delivered,
-        picture.files.stored,
-        picture.posts.delivered,
-        picture.jobs.depth.unwrap_or_default(),
+        state.emails.delivered,
+        state.files.stored,
+        state.posts.delivered,
+        state.jobs.depth.unwrap_or_default(),
     )
 }

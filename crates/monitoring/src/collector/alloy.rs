@@ -18,7 +18,7 @@ use super::{
     STORES, Setting, Store, TRACE_STORE, line_operators, log_file_patterns,
 };
 use crate::exporters::{HOST_COLLECTORS, POSTGRES_COLLECTORS};
-use crate::peers::Probe;
+use crate::foreign::Probe;
 
 /// File with the URL through which the collector reads Postgres's statistics.
 const STATISTICS_DATABASE_URL: &str = "/run/secrets/statistics_database_url";

@@ -10,7 +10,9 @@ use signal::ClosedSet;
 use signal::metric::{Label, MetricDescription};
 
 use super::allow_list::{Conditions, Statements, list};
-use crate::peers::{PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_JOB, PROBE_STATUS, PROBE_SUCCESS, Probe};
+use crate::foreign::{
+    PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_JOB, PROBE_STATUS, PROBE_SUCCESS, Probe,
+};
 
 /// The API's address for the collector, past the proxy.
 const API: &str = "http://api:8080";

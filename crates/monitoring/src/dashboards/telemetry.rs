@@ -13,8 +13,7 @@ use signal::builtin::{
 };
 
 use super::parts::{RANGE, RATE};
-use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit};
-use crate::peers::{
+use crate::foreign::{
     ALLOY_MEMORY, COLLECTOR_MEMORY, CONFIG_RELOAD_SUCCESSFUL, EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE,
     EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
     EXPORTER_SENT_LOG_RECORDS, EXPORTER_SENT_METRIC_POINTS, EXPORTER_SENT_SPANS, Exporter, HEAD_SERIES,
@@ -22,6 +21,7 @@ use crate::peers::{
     PROMETHEUS_SAMPLES_APPENDED, RESIDENT_MEMORY, RULE_EVALUATION_FAILURES, ScrapeJob, TEMPO_BYTES_RECEIVED,
     TEMPO_DISCARDED, UP,
 };
+use crate::grafana::{Band, Choice, Color, Dashboard, Mapping, Override, Panel, Period, Target, Unit};
 use crate::query::{Field, Instance, Vector, all_lines, select};
 use crate::rules::DashboardUid;
 use crate::rules::thresholds::{COLLECTOR_QUEUE_SHARE, DISK_CRITICAL_SHARE, DISK_LOW_SHARE};

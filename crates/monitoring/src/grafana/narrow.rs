@@ -51,7 +51,7 @@ mod tests {
     use catalogue::metrics::{JOB_QUEUE_DEPTH, LOOP_FAILURES};
 
     use super::*;
-    use crate::peers::{ScrapeJob, UP};
+    use crate::foreign::{ScrapeJob, UP};
     use crate::query::{APPLICATION_SERIES, Window, all_lines, select, spans};
 
     #[test]
@@ -68,8 +68,8 @@ mod tests {
         );
         assert_eq!(narrowed, expected);
         assert_eq!(&narrow_series(ours.expression(), &[Choice::RequestId]), ours.expression());
-        let peers = select(&UP).is(ScrapeJob::Loki).now().max();
-        assert_eq!(&narrow_series(peers.expression(), Choice::PROCESSES), peers.expression());
+        let loki = select(&UP).is(ScrapeJob::Loki).now().max();
+        assert_eq!(&narrow_series(loki.expression(), Choice::PROCESSES), loki.expression());
     }
 
     #[test]

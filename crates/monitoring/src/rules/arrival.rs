@@ -14,7 +14,7 @@ use super::cases::{MUCH, beside, case, fires, fires_for, silent};
 use super::collector_alerts::{counted_cases, was_scraped};
 use super::thresholds::{ARRIVAL_WINDOW, BETWEEN_EVENTS, FEWEST_MISSING, LONG, MISSING_SHARE, SHORT};
 use super::{Alert, Case, DashboardUid, Runbook, Series, Severity, metrics, shown};
-use crate::peers::{
+use crate::foreign::{
     ForeignCounter, LOKI_DISCARDED, RECEIVER_ACCEPTED_LOG_RECORDS, RECEIVER_ACCEPTED_SPANS,
     RECEIVER_REFUSED_LOG_RECORDS, RECEIVER_REFUSED_METRIC_POINTS, RECEIVER_REFUSED_SPANS, ScrapeJob,
     TEMPO_DISCARDED, UP,

@@ -8,7 +8,7 @@ use catalogue::labels::{Dependency, Disk, JobKind, Role};
 use signal::metric::{Label, prometheus_label};
 
 use super::{Alert, groups};
-use crate::peers::{Exporter, ScrapeJob};
+use crate::foreign::{Exporter, ScrapeJob};
 use crate::query::Scale;
 
 /// An alert, and the alerts that fire as a consequence.

@@ -7,7 +7,7 @@ use signal::builtin::Signal;
 use super::cases::{Case, case, fires, fires_for, silent};
 use super::thresholds::{BETWEEN_EVENTS, COLLECTOR_QUEUE_SHARE, LONG, SHORT, TARGET_DOWN_FOR};
 use super::{Alert, DashboardUid, Expected, Runbook, Series, Severity, metrics, shown};
-use crate::peers::{
+use crate::foreign::{
     EXPORTER_QUEUE_CAPACITY, EXPORTER_QUEUE_SIZE, EXPORTER_SEND_FAILED_LOG_RECORDS,
     EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS, Exporter, ScrapeJob, UP,
 };

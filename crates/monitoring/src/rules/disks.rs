@@ -13,7 +13,7 @@ use super::thresholds::{
     LONG, SHORT,
 };
 use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
-use crate::peers::PROMETHEUS_BLOCKS_SIZE;
+use crate::foreign::PROMETHEUS_BLOCKS_SIZE;
 use crate::query::{Instance, Samples, Scale, Vector, lines, select};
 use crate::rules::Look;
 

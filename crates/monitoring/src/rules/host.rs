@@ -12,7 +12,7 @@ use crate::exporters::{
     NODE_MEMORY_AVAILABLE, NODE_MEMORY_PRESSURE, NODE_MEMORY_TOTAL, NODE_OUT_OF_MEMORY_KILLS,
     NODE_SWAPPED_OUT,
 };
-use crate::peers::{RESIDENT_MEMORY, ScrapeJob};
+use crate::foreign::{RESIDENT_MEMORY, ScrapeJob};
 use crate::query::{Instance, Scale, select};
 
 pub(super) fn alerts(scale: Scale) -> Vec<Alert> {

@@ -7,7 +7,7 @@ use super::thresholds::{
     CERTIFICATE_ENDS_WITHIN, PROBES_MISSING_AFTER, SHORT, SLOW_PROBE_SECONDS, TARGET_DOWN_FOR,
 };
 use super::{Alert, DashboardUid, Look, Runbook, Series, Severity, metrics, shown};
-use crate::peers::{
+use crate::foreign::{
     PROBE_CERTIFICATE_EXPIRY, PROBE_DURATION, PROBE_STATUS, PROBE_SUCCESS, Probe, ScrapeJob, UP,
 };
 use crate::query::{Scale, Total, Vector, select};

@@ -10,7 +10,7 @@ use signal::events;
 use super::cases::{case, fires, fires_for, silent};
 use super::thresholds::{BETWEEN_EVENTS, LONG, SHORT, TELEMETRY_MISSING_AFTER, WORKER_FORGOTTEN_AFTER};
 use super::{Alert, DashboardUid, Runbook, Series, Severity, metrics, shown};
-use crate::peers::{CONFIG_RELOAD_SUCCESSFUL, RULE_EVALUATION_FAILURES, ScrapeJob, UP};
+use crate::foreign::{CONFIG_RELOAD_SUCCESSFUL, RULE_EVALUATION_FAILURES, ScrapeJob, UP};
 use crate::query::{Scale, Total, Vector, lines, select};
 use crate::rules::Look;
 

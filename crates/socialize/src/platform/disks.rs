@@ -64,10 +64,10 @@ fn directory_of(file: &Path) -> PathBuf {
 
 /// Measures one disk repeatedly. A hanging disk delays only its own measurements.
 async fn watch(disk: Disk, path: PathBuf, rooms: Rooms) {
-    let mut turns = tokio::time::interval(INTERVAL);
-    turns.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        turns.tick().await;
+        ticks.tick().await;
         let path = path.clone();
         let room = tokio::task::spawn_blocking(move || Room::at(&path)).await.ok().flatten();
         rooms.lock().unwrap_or_else(PoisonError::into_inner)[disk.index()] = room;

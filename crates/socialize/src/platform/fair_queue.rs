@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Grants turns to clients identified by `K`.
+/// Grants permits to clients identified by `K`.
 pub struct FairQueue<K> {
     shared: Arc<Mutex<State<K>>>,
 }
 
-/// A granted turn. Dropping it passes it on to the next client.
-pub struct Turn<K: Copy + Eq + Hash> {
+/// A granted permit. Dropping it passes it on to the next client.
+pub struct Permit<K: Copy + Eq + Hash> {
     shared: Arc<Mutex<State<K>>>,
 }
 
 struct State<K> {
-    /// Unused turns. While there are any, nobody waits.
+    /// Unused permits. While there are any, nobody waits.
     free: usize,
     /// Free places for waiting requests.
     places: usize,
@@ -44,36 +44,36 @@ struct Place<'a, K: Copy + Eq + Hash> {
 }
 
 enum Entered<'a, K: Copy + Eq + Hash> {
-    Turn(Turn<K>),
+    Permit(Permit<K>),
     Place(Place<'a, K>),
     Full,
 }
 
 impl<K: Copy + Eq + Hash> FairQueue<K> {
-    pub fn new(turns: usize, places: usize) -> Self {
+    pub fn new(permits: usize, places: usize) -> Self {
         let state =
-            State { free: turns, places, waiting: HashMap::new(), order: VecDeque::new(), next_id: 0 };
+            State { free: permits, places, waiting: HashMap::new(), order: VecDeque::new(), next_id: 0 };
         Self { shared: Arc::new(Mutex::new(state)) }
     }
 
-    /// Waits for a turn. If all places are taken, the client with the most waiting requests loses its newest
+    /// Waits for a permit. If all places are taken, the client with the most waiting requests loses its newest
     /// one; if that is this client, returns `None`.
-    pub async fn turn(&self, client: K) -> Option<Turn<K>> {
+    pub async fn permit(&self, client: K) -> Option<Permit<K>> {
         let mut place = match self.enter(client) {
-            Entered::Turn(turn) => return Some(turn),
+            Entered::Permit(permit) => return Some(permit),
             Entered::Full => return None,
             Entered::Place(place) => place,
         };
         let granted = (&mut place.granted).await;
         place.is_over = true;
-        granted.ok().map(|()| Turn { shared: self.shared.clone() })
+        granted.ok().map(|()| Permit { shared: self.shared.clone() })
     }
 
     fn enter(&self, client: K) -> Entered<'_, K> {
         let mut state = lock(&self.shared);
         if state.free > 0 {
             state.free -= 1;
-            return Entered::Turn(Turn { shared: self.shared.clone() });
+            return Entered::Permit(Permit { shared: self.shared.clone() });
         }
         if state.places == 0 && !state.evict_for(client) {
             return Entered::Full;
@@ -108,7 +108,7 @@ impl<K: Copy + Eq + Hash> State<K> {
         true
     }
 
-    /// Grants a turn to the next client, or keeps it.
+    /// Grants a permit to the next client, or keeps it.
     fn pass_on(&mut self) {
         while let Some(client) = self.order.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&client) else { continue };
@@ -146,14 +146,14 @@ impl<K: Copy + Eq + Hash> Drop for Place<'_, K> {
             return;
         }
         let mut state = lock(&self.queue.shared);
-        // The turn may already have been granted to a waiter that is being dropped.
+        // The permit may already have been granted to a waiter that is being dropped.
         if !state.give_up(self.client, self.id) && self.granted.try_recv().is_ok() {
             state.pass_on();
         }
     }
 }
 
-impl<K: Copy + Eq + Hash> Drop for Turn<K> {
+impl<K: Copy + Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
         lock(&self.shared).pass_on();
     }
@@ -171,49 +171,49 @@ mod tests {
 
     use super::*;
 
-    type Asking<'a> = Pin<Box<dyn Future<Output = Option<Turn<char>>> + 'a>>;
+    type Asking<'a> = Pin<Box<dyn Future<Output = Option<Permit<char>>> + 'a>>;
 
-    /// Requests a turn and polls once, so that it waits.
+    /// Requests a permit and polls once, so that it waits.
     fn ask(queue: &FairQueue<char>, client: char) -> Asking<'_> {
-        let mut asking: Asking<'_> = Box::pin(queue.turn(client));
-        assert!(asking.as_mut().now_or_never().is_none(), "{client} has a turn at once or none");
+        let mut asking: Asking<'_> = Box::pin(queue.permit(client));
+        assert!(asking.as_mut().now_or_never().is_none(), "{client} has a permit at once or none");
         asking
     }
 
-    fn at_once(queue: &FairQueue<char>, client: char) -> Option<Turn<char>> {
-        queue.turn(client).now_or_never().expect("an answer at once")
+    fn at_once(queue: &FairQueue<char>, client: char) -> Option<Permit<char>> {
+        queue.permit(client).now_or_never().expect("an answer at once")
     }
 
-    fn is_granted(asking: &mut Asking<'_>) -> Option<Turn<char>> {
+    fn is_granted(asking: &mut Asking<'_>) -> Option<Permit<char>> {
         asking.as_mut().now_or_never().flatten()
     }
 
     #[test]
     fn clients_get_turns_one_after_another_however_many_requests_they_have() {
         let queue = FairQueue::new(1, 100);
-        let mut turn = at_once(&queue, 'a');
+        let mut permit = at_once(&queue, 'a');
         let mut waiting: Vec<(char, Asking<'_>)> = ['a', 'a', 'a', 'a', 'b', 'b', 'c']
             .into_iter()
             .map(|client| (client, ask(&queue, client)))
             .collect();
         let mut served = String::new();
         while !waiting.is_empty() {
-            drop(turn.take());
+            drop(permit.take());
             let next = waiting.iter_mut().position(|(_, asking)| {
-                turn = is_granted(asking);
-                turn.is_some()
+                permit = is_granted(asking);
+                permit.is_some()
             });
-            served.push(waiting.remove(next.expect("somebody has the turn")).0);
+            served.push(waiting.remove(next.expect("somebody has the permit")).0);
         }
         assert_eq!(served, "abcabaa");
-        drop(turn);
+        drop(permit);
         assert!(at_once(&queue, 'd').is_some(), "nothing was lost");
     }
 
     #[test]
     fn whoever_waits_most_makes_room_for_others_and_nobody_else_does() {
         let queue = FairQueue::new(1, 3);
-        let _turn = at_once(&queue, 'a');
+        let _permit = at_once(&queue, 'a');
         let mut greedy: Vec<_> = (0..3).map(|_| ask(&queue, 'a')).collect();
         assert!(at_once(&queue, 'a').is_none(), "its own places are full");
         let _modest = ask(&queue, 'b');
@@ -228,12 +228,12 @@ mod tests {
     #[test]
     fn who_goes_away_gives_up_the_place_and_a_turn_that_was_granted_meanwhile() {
         let queue = FairQueue::new(1, 2);
-        let turn = at_once(&queue, 'a');
+        let permit = at_once(&queue, 'a');
         let (gone, also_gone) = (ask(&queue, 'b'), ask(&queue, 'b'));
         drop(gone);
         let mut last = ask(&queue, 'c');
         // It is granted but not yet received.
-        drop(turn);
+        drop(permit);
         drop(also_gone);
         assert!(is_granted(&mut last).is_some());
         assert_eq!(lock(&queue.shared).places, 2);
@@ -241,17 +241,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn turns_are_never_more_than_there_are() {
+    async fn permits_are_never_more_than_there_are() {
         let queue = Arc::new(FairQueue::new(2, 1000));
         let running = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let tasks = (0..300_u32).map(|number| {
             let (queue, running) = (queue.clone(), running.clone());
             tokio::spawn(async move {
-                let waiting = pin!(queue.turn(number % 7));
+                let waiting = pin!(queue.permit(number % 7));
                 // Some are cancelled while waiting.
                 let patience = std::time::Duration::from_micros(u64::from(number % 5) * 200);
-                let turn = tokio::time::timeout(patience, waiting).await.ok().flatten();
-                if turn.is_some() {
+                let permit = tokio::time::timeout(patience, waiting).await.ok().flatten();
+                if permit.is_some() {
                     use std::sync::atomic::Ordering::SeqCst;
                     assert!(running.fetch_add(1, SeqCst) < 2);
                     tokio::task::yield_now().await;

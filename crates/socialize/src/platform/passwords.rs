@@ -17,7 +17,7 @@ use clap::Args;
 use telemetry::ErrorType;
 
 use crate::platform::client_address::ClientAddress;
-use crate::platform::fair_queue::{FairQueue, Turn};
+use crate::platform::fair_queue::{FairQueue, Permit};
 use crate::platform::secret::Secret;
 use crate::platform::settings::{defaults, number};
 
@@ -69,11 +69,11 @@ impl Default for PasswordHashing {
 
 pub struct Passwords {
     hasher: Arc<Hasher>,
-    turns: FairQueue<ClientAddress>,
+    permits: FairQueue<ClientAddress>,
 }
 
-/// A turn to compute one hash.
-pub type HashingTurn = Turn<ClientAddress>;
+/// A permit to compute one hash.
+pub type HashingPermit = Permit<ClientAddress>;
 
 struct Hasher {
     argon2: Argon2<'static>,
@@ -120,24 +120,24 @@ impl Passwords {
         let nobodys_hash = StoredHash { argon2: argon2.clone(), salt: Salt::generate(), output };
         let (idle_memory, computed) = (Mutex::default(), AtomicU64::new(0));
         let hasher = Hasher { argon2, nobodys_hash, idle_memory, computed };
-        Ok(Self { hasher: Arc::new(hasher), turns: FairQueue::new(settings.at_once, settings.waiting) })
+        Ok(Self { hasher: Arc::new(hasher), permits: FairQueue::new(settings.at_once, settings.waiting) })
     }
 
-    /// Waits for a turn of this client network.
+    /// Waits for a permit of this client network.
     ///
     /// # Errors
     /// Returns an error if the queue is full.
-    pub async fn turn(&self, client: ClientAddress) -> Result<HashingTurn, HashingError> {
-        self.turns.turn(client).await.ok_or(HashingError(ErrorType::Unavailable))
+    pub async fn permit(&self, client: ClientAddress) -> Result<HashingPermit, HashingError> {
+        self.permits.permit(client).await.ok_or(HashingError(ErrorType::Unavailable))
     }
 
     /// Hashes a password with a new salt and returns a PHC string.
     ///
     /// # Errors
     /// Returns an error if the process is shutting down.
-    pub async fn hash(&self, turn: HashingTurn, password: &Secret) -> Result<Secret, HashingError> {
+    pub async fn hash(&self, permit: HashingPermit, password: &Secret) -> Result<Secret, HashingError> {
         let password = password.clone();
-        self.compute(turn, move |hasher| hasher.hash(&password)).await
+        self.compute(permit, move |hasher| hasher.hash(&password)).await
     }
 
     /// Compares a password with a stored hash, or does the same work if there is none.
@@ -146,12 +146,12 @@ impl Passwords {
     /// Returns an error if the process is shutting down.
     pub async fn verify(
         &self,
-        turn: HashingTurn,
+        permit: HashingPermit,
         password: &Secret,
         stored: Option<&Secret>,
     ) -> Result<Verification, HashingError> {
         let (password, stored) = (password.clone(), stored.cloned());
-        self.compute(turn, move |hasher| hasher.verify(&password, stored.as_ref())).await
+        self.compute(permit, move |hasher| hasher.verify(&password, stored.as_ref())).await
     }
 
     /// Number of computed hashes. Tests compare it to show that a refusal does the same work as a success;
@@ -162,13 +162,13 @@ impl Passwords {
 
     async fn compute<T: Send + 'static>(
         &self,
-        turn: HashingTurn,
+        permit: HashingPermit,
         work: impl FnOnce(&Hasher) -> Result<T, HashingError> + Send + 'static,
     ) -> Result<T, HashingError> {
         let hasher = self.hasher.clone();
         let computing = tokio::task::spawn_blocking(move || {
             // Held until the memory is free again, even if the client has disconnected.
-            let _held = turn;
+            let _held = permit;
             work(&hasher)
         });
         match computing.await {
@@ -259,13 +259,13 @@ mod tests {
     /// Hashes on behalf of one client.
     async fn hashed(passwords: &Passwords, password: &Secret) -> Result<Secret, HashingError> {
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
-        passwords.hash(passwords.turn(client).await?, password).await
+        passwords.hash(passwords.permit(client).await?, password).await
     }
 
     async fn verified(passwords: &Passwords, password: &Secret, stored: Option<&Secret>) -> Verification {
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
-        let turn = passwords.turn(client).await.expect("a turn");
-        passwords.verify(turn, password, stored).await.expect("verified")
+        let permit = passwords.permit(client).await.expect("a permit");
+        passwords.verify(permit, password, stored).await.expect("verified")
     }
 
     fn cheap() -> PasswordHashing {
@@ -305,7 +305,7 @@ mod tests {
     async fn whoever_finds_the_queue_full_is_sent_away_and_nothing_is_computed() {
         let passwords = passwords(PasswordHashing { waiting: 0, ..cheap() });
         let client = ClientAddress::from(std::net::IpAddr::from([192, 0, 2, 1]));
-        let taken = passwords.turn(client).await.expect("the only turn");
+        let taken = passwords.permit(client).await.expect("the only permit");
         let refused = hashed(&passwords, &Secret::new("correct horse battery")).await;
         assert!(matches!(refused, Err(HashingError(ErrorType::Unavailable))));
         assert_eq!(passwords.computed(), 0);

@@ -118,7 +118,7 @@ struct Subject {
 }
 
 /// Holds back other log-ins to the same account from the same network.
-pub struct LoginTurn<'a> {
+pub struct LoginPermit<'a> {
     limits: &'a RateLimits,
     subject: Code,
     // Dropped explicitly, before the map is cleaned up.
@@ -200,15 +200,15 @@ impl RateLimits {
     }
 
     /// Waits until no other log-in to the account from the client's network is in progress in this process.
-    pub async fn login_turn(&self, email: &EmailAddress, client: ClientAddress) -> LoginTurn<'_> {
+    pub async fn login_permit(&self, email: &EmailAddress, client: ClientAddress) -> LoginPermit<'_> {
         let subject = self.account_from(email, client);
         let lock = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             under_way.entry(subject).or_default().clone()
         };
-        let mut turn = LoginTurn { limits: self, subject, guard: None };
-        turn.guard = Some(lock.lock_owned().await);
-        turn
+        let mut permit = LoginPermit { limits: self, subject, guard: None };
+        permit.guard = Some(lock.lock_owned().await);
+        permit
     }
 
     /// Looks the account up and counts an attempt to log in, in one statement.
@@ -442,7 +442,7 @@ impl LoginAttempt {
     }
 }
 
-impl Drop for LoginTurn<'_> {
+impl Drop for LoginPermit<'_> {
     fn drop(&mut self) {
         self.guard = None;
         let mut under_way = self.limits.under_way.lock().unwrap_or_else(PoisonError::into_inner);

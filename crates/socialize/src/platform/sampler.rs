@@ -82,7 +82,7 @@ impl Sampler {
 
     /// One iteration: samples if it is time and no other process does. While another process samples, this
     /// one reports nothing.
-    pub(crate) async fn turn(&mut self) -> database::Result<()> {
+    pub(crate) async fn sample_if_due(&mut self) -> database::Result<()> {
         // Taken out, so that a failed connection is dropped.
         let result = match self.connection.take() {
             Some(connection) => self.look(connection).await,

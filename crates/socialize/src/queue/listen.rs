@@ -45,7 +45,7 @@ impl JobListener {
 
     /// Connects, or listens for a while and probes the connection. Calls `wake` for every notification, and
     /// after every new connection, because earlier notifications are lost.
-    pub(super) async fn turn(&mut self, wake: &Notify) -> database::Result<()> {
+    pub(super) async fn keep_listening(&mut self, wake: &Notify) -> database::Result<()> {
         // Taken out, so that a failed connection is dropped.
         let listening = match self.connection.take() {
             None => self.connect(wake).await?,

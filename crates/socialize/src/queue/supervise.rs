@@ -37,8 +37,8 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Runs one iteration and waits until the next one is due. Returns `false` if the loop must end.
-    pub(super) async fn turn(&mut self, turn: impl Future<Output = database::Result<()>>) -> bool {
-        let result = AssertUnwindSafe(turn).catch_unwind().await;
+    pub(super) async fn run(&mut self, iteration: impl Future<Output = database::Result<()>>) -> bool {
+        let result = AssertUnwindSafe(iteration).catch_unwind().await;
         match result {
             Ok(Ok(())) => self.succeeded().await,
             Ok(Err(error)) => self.failed(error.error_type).await,
@@ -49,7 +49,7 @@ impl Supervisor {
 
     async fn succeeded(&mut self) {
         if self.failures > 0 {
-            tracing::info!(name: "loop.recovered", loop = self.which.as_str(), "a loop turns again");
+            tracing::info!(name: "loop.recovered", loop = self.which.as_str(), "a loop works again");
         }
         self.failures = 0;
         self.queue.signals.loop_succeeded(self.which, self.queue.clock.now());
@@ -66,7 +66,7 @@ impl Supervisor {
             name: events::LOOP_FAILED,
             loop = self.which.as_str(),
             error.r#type = error_type.as_str(),
-            "a turn of a loop failed"
+            "an iteration of a loop failed"
         );
         self.queue.signals.loop_failed(self.which);
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(self.longest_pause);

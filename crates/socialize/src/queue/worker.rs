@@ -81,14 +81,14 @@ impl<S: State> Worker<S> {
         let interval = self.settings.poll_interval;
         let mut supervisor = self.supervisor(Loop::Worker, interval, self.wake.clone(), stopping);
         let mut recover_at = Instant::now();
-        while supervisor.turn(self.clone().claim_turn(&mut recover_at)).await {}
+        while supervisor.run(self.clone().claim_jobs(&mut recover_at)).await {}
     }
 
     async fn schedule_loop(self: Arc<Self>, stopping: CancellationToken) {
         let interval = self.settings.schedule_interval;
         let mut supervisor = self.supervisor(Loop::Scheduler, interval, Arc::default(), stopping);
         let (policy, enqueue) = (self.settings.policy, self.settings.enqueue_periodic);
-        while supervisor.turn(schedule_periodic_jobs(&self.queue, policy, enqueue)).await {}
+        while supervisor.run(schedule_periodic_jobs(&self.queue, policy, enqueue)).await {}
     }
 
     async fn listen_loop(self: Arc<Self>, stopping: CancellationToken) {
@@ -96,7 +96,7 @@ impl<S: State> Worker<S> {
         let mut supervisor = self.supervisor(Loop::JobListener, Duration::ZERO, Arc::default(), stopping);
         let mut listener = JobListener::new(self.queue.clone(), self.settings.listen_interval);
         // Cancelled at once instead of after the iteration, which only waits.
-        let listening = async { while supervisor.turn(listener.turn(&self.wake)).await {} };
+        let listening = async { while supervisor.run(listener.keep_listening(&self.wake)).await {} };
         until.run_until_cancelled(listening).await;
     }
 
@@ -107,7 +107,7 @@ impl<S: State> Worker<S> {
         if let Some(longest_pause) = longest_pause {
             supervisor.longest_pause = longest_pause;
         }
-        while supervisor.turn(sampler.turn()).await {}
+        while supervisor.run(sampler.sample_if_due()).await {}
     }
 
     fn supervisor(
@@ -123,7 +123,7 @@ impl<S: State> Worker<S> {
 
     /// Claims as many jobs as there are free slots, and starts them. Expired leases are recovered at each
     /// poll, but not each time that a slot is freed.
-    async fn claim_turn(self: Arc<Self>, recover_at: &mut Instant) -> database::Result<()> {
+    async fn claim_jobs(self: Arc<Self>, recover_at: &mut Instant) -> database::Result<()> {
         if Instant::now() >= *recover_at {
             recover_expired(&self.queue).await?;
             *recover_at = Instant::now() + self.settings.poll_interval;

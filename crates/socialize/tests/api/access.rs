@@ -130,29 +130,29 @@ impl Row {
         roles.find(|(_, status)| **status < 300).map(|(role, _)| role).expect("somebody may do it")
     }
 
-    fn operation(&self) -> String {
+    fn route(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 }
 
-/// The operations of the OpenAPI document, and whether they require an access token.
+/// The routes of the OpenAPI document, and whether they require an access token.
 fn documented() -> Vec<(String, bool)> {
     let document = serde_json::to_value(socialize::run::router::document()).expect("a document");
-    let mut operations = Vec::new();
+    let mut routes = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
-        for (method, operation) in item.as_object().expect("operations") {
-            let is_protected = operation["security"].as_array().is_some_and(|needed| !needed.is_empty());
-            operations.push((format!("{} {path}", method.to_ascii_uppercase()), is_protected));
+        for (method, route) in item.as_object().expect("routes") {
+            let is_protected = route["security"].as_array().is_some_and(|needed| !needed.is_empty());
+            routes.push((format!("{} {path}", method.to_ascii_uppercase()), is_protected));
         }
     }
-    operations
+    routes
 }
 
 #[test]
 fn every_route_has_its_line() {
     let rows = rows();
-    let listed: BTreeSet<String> = rows.iter().map(Row::operation).collect();
-    let documented: BTreeSet<String> = documented().into_iter().map(|(operation, _)| operation).collect();
+    let listed: BTreeSet<String> = rows.iter().map(Row::route).collect();
+    let documented: BTreeSet<String> = documented().into_iter().map(|(route, _)| route).collect();
     assert_eq!(listed.len(), rows.len(), "a route has two lines");
     assert_eq!(listed.difference(&documented).collect::<Vec<_>>(), Vec::<&String>::new(), "no such routes");
     assert_eq!(documented.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new(), "without a line");
@@ -163,7 +163,7 @@ fn the_document_says_which_routes_need_an_access_token() {
     let documented = documented();
     for row in rows() {
         let is_protected = row.expected[Role::Anonymous as usize] == 401;
-        assert!(documented.contains(&(row.operation(), is_protected)), "{}", row.operation());
+        assert!(documented.contains(&(row.route(), is_protected)), "{}", row.route());
     }
 }
 
@@ -179,7 +179,7 @@ async fn everybody_may_do_what_the_table_says() {
                 let body = &answer.body;
                 mistakes.push(format!(
                     "{} as {role:?}: {} and not {expected}: {body}",
-                    row.operation(),
+                    row.route(),
                     answer.status
                 ));
             }
@@ -203,13 +203,10 @@ async fn an_access_token_ends_with_its_session_on_every_route() {
         "update sessions set user_id = (select id from users where id <> $1 limit 1) where id = $1",
     ];
     let test = TestApp::start_with_settings(world::without_rate_limits).await;
-    let protected: BTreeSet<String> = documented()
-        .into_iter()
-        .filter(|(_, is_protected)| *is_protected)
-        .map(|(operation, _)| operation)
-        .collect();
+    let protected: BTreeSet<String> =
+        documented().into_iter().filter(|(_, is_protected)| *is_protected).map(|(route, _)| route).collect();
     let mut refused = 0;
-    for row in rows().iter().filter(|row| protected.contains(&row.operation())) {
+    for row in rows().iter().filter(|row| protected.contains(&row.route())) {
         for ending in endings {
             let (role, world) = (row.allowed_role(), World::new(&test, row.item_status).await);
             // Prepares the request while the session is active.
@@ -219,7 +216,7 @@ async fn an_access_token_ends_with_its_session_on_every_route() {
             test.app.clock.advance(chrono::TimeDelta::seconds(1));
             sqlx::query(ending).bind(caller).execute(test.pool()).await.expect("ended");
             let answer = send_filled(&world, role, row, &path, &body).await;
-            assert_eq!(answer.status, 401, "{} after {ending}: {}", row.operation(), answer.body);
+            assert_eq!(answer.status, 401, "{} after {ending}: {}", row.route(), answer.body);
             refused += 1;
         }
     }
@@ -238,7 +235,7 @@ async fn outsiders_cannot_tell_what_exists() {
             if *expected == 404 || (is_outsider && *expected >= 400) {
                 let real = send(&world, role, row, &world.fill(row.path, role).await).await;
                 let unknown = send(&world, role, row, &with_random_ids(row.path)).await;
-                assert_eq!(visible(&real), visible(&unknown), "{} as {role:?}", row.operation());
+                assert_eq!(visible(&real), visible(&unknown), "{} as {role:?}", row.route());
                 compared += 1;
             }
         }
@@ -266,8 +263,8 @@ async fn what_is_under_a_path_belongs_to_it() {
             let unknown = own_ids().chain(random[own..].iter().map(String::as_str));
             let foreign = send(&home, Role::Owner, row, &with_ids(row.path, foreign)).await;
             let unknown = send(&home, Role::Owner, row, &with_ids(row.path, unknown)).await;
-            assert_eq!(foreign.status, 404, "{}", row.operation());
-            assert_eq!(visible(&foreign), visible(&unknown), "{}", row.operation());
+            assert_eq!(foreign.status, 404, "{}", row.route());
+            assert_eq!(visible(&foreign), visible(&unknown), "{}", row.route());
             compared += 1;
         }
     }

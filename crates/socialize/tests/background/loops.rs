@@ -171,7 +171,7 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
     let last_success = |which| gauge(&test.app, LAST_SUCCESS, &[("loop", which)]);
     let started = test.app.clock.now().timestamp() as f64;
     for which in ["worker", "scheduler", "queue_sampler", "gauge_sampler", "gauge_checker"] {
-        eventually("it turns", async || last_success(which) == Some(started)).await;
+        eventually("an iteration ends", async || last_success(which) == Some(started)).await;
     }
     sqlx::query("alter table jobs rename to jobs_elsewhere").execute(test.pool()).await.expect("renamed");
     for which in ["worker", "queue_sampler"] {
@@ -191,7 +191,7 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
 
     sqlx::query("alter table jobs_elsewhere rename to jobs").execute(test.pool()).await.expect("renamed");
     for which in ["worker", "queue_sampler"] {
-        eventually("it turns again", async || last_success(which) == Some(started + 3600.0)).await;
+        eventually("another iteration ends", async || last_success(which) == Some(started + 3600.0)).await;
         assert!(lines.find("loop.recovered", which).is_some());
     }
     assert_eq!(gauge(&test.app, DEPTH, &[("job.kind", "send_email")]), Some(0.0));
@@ -219,7 +219,7 @@ async fn a_loop_that_panics_turns_again() {
     assert_eq!(lines.find("loop.failed", "scheduler").expect("a line")["error.type"], "panic");
     assert!(loop_failures(&test.app, "scheduler") > 0);
     PANICS.store(false, SeqCst);
-    eventually("it turns", async || lines.find("loop.recovered", "scheduler").is_some()).await;
+    eventually("an iteration ends", async || lines.find("loop.recovered", "scheduler").is_some()).await;
     worker.stop(Instant::now() + EVERY).await;
 }
 
@@ -234,7 +234,7 @@ async fn a_loop_that_stands_still_shows_by_its_age() {
     let started = test.app.clock.now().timestamp() as f64;
     // The others do not iterate again within an hour, so only this one waits.
     for which in ["worker", "scheduler", "queue_sampler"] {
-        eventually("it turns", async || last_success(which) == Some(started)).await;
+        eventually("an iteration ends", async || last_success(which) == Some(started)).await;
     }
     // A blocked iteration neither fails nor ends.
     let mut somebody = test.pool().begin().await.expect("a transaction");
@@ -243,6 +243,6 @@ async fn a_loop_that_stands_still_shows_by_its_age() {
     test.app.clock.advance(TimeDelta::minutes(10));
     assert_eq!((last_success("worker"), loop_failures(&test.app, "worker")), (Some(started), 0));
     somebody.rollback().await.expect("given up");
-    eventually("it turns", async || last_success("worker") == Some(started + 600.0)).await;
+    eventually("an iteration ends", async || last_success("worker") == Some(started + 600.0)).await;
     worker.stop(Instant::now() + EVERY).await;
 }

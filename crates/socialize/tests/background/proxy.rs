@@ -136,7 +136,7 @@ async fn a_listener_whose_idle_connections_are_closed_fails_not_once() {
     let last_success = || gauge(&app, "socialize.loop.last_success.time", &[("loop", "job_listener")]);
     let now = test.app.clock.now().timestamp() as f64;
     test.app.clock.advance(chrono::TimeDelta::minutes(1));
-    eventually("that counts as a turn", async || last_success() == Some(now + 60.0)).await;
+    eventually("that counts as an iteration", async || last_success() == Some(now + 60.0)).await;
     worker.stop(Instant::now() + HOUR).await;
 }
 

@@ -157,10 +157,10 @@ impl Balancer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let (address, balancer) = (listener.local_addr().expect("an address"), self.clone());
         tokio::spawn(async move {
-            for turn in 0.. {
+            for round in 0.. {
                 let Ok((mut client, _)) = listener.accept().await else { continue };
                 let ready = balancer.ready();
-                let Some(replica) = ready.get(turn % ready.len().max(1)).copied() else { continue };
+                let Some(replica) = ready.get(round % ready.len().max(1)).copied() else { continue };
                 tokio::spawn(async move {
                     let Ok(mut server) = TcpStream::connect(replica).await else { return };
                     let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
@@ -223,8 +223,8 @@ pub(crate) async fn lost_requests() -> Figure {
         });
     }
     sleep(Duration::from_secs(1)).await;
-    for turn in 0..RESTARTS {
-        let replaced = &mut replicas[turn % 2];
+    for round in 0..RESTARTS {
+        let replaced = &mut replicas[round % 2];
         replaced.signal(Signal::SIGTERM);
         replaced.wait_for_exit().await;
         *replaced = replica().await;

@@ -239,7 +239,7 @@ async fn loops(process: &Process) -> Vec<f64> {
 async fn expect_loops_to_turn(process: &Process) {
     let before = loops(process).await;
     assert!(!before.is_empty());
-    eventually("a turn of every loop", async || {
+    eventually("an iteration of every loop", async || {
         let after = loops(process).await;
         let all_turned = before.iter().zip(&after).all(|(before, after)| before < after);
         (all_turned && before.len() == after.len()).then_some(())

@@ -44,8 +44,8 @@ async fn one_of_two_replicas_exports_gauges_and_the_other_takes_over_when_it_is_
     first.signal(Signal::SIGKILL);
     eventually("the second exports", async || exports(&second).await.then_some(())).await;
     // At most two iterations, plus attempts of the queue and drift samplers meanwhile.
-    let turns = attempts(&second).await - before;
-    assert!(turns <= 4.0, "{turns} attempts until it sampled");
+    let samples = attempts(&second).await - before;
+    assert!(samples <= 4.0, "{samples} attempts until it sampled");
 }
 
 #[tokio::test]

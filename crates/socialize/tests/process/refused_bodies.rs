@@ -199,9 +199,9 @@ async fn assert_pooled_connections_survive(process: &Process) {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("an HTTP client");
     let url = format!("http://{}/v1/organizations", process.public());
     let mut broken = Vec::new();
-    for turn in 0..100 {
+    for round in 0..100 {
         let late = async move {
-            sleep(Duration::from_millis(turn % 5)).await;
+            sleep(Duration::from_millis(round % 5)).await;
             Ok::<_, io::Error>(Bytes::from_static(b"{\"name\":\"A\"}"))
         };
         let body = reqwest::Body::wrap_stream(stream::once(late).boxed());
@@ -210,7 +210,7 @@ async fn assert_pooled_connections_survive(process: &Process) {
                 assert_eq!(response.status(), 401);
                 response.bytes().await.expect("a whole body");
             }
-            Err(error) => broken.push(format!("{turn}: {error:?}")),
+            Err(error) => broken.push(format!("{round}: {error:?}")),
         }
     }
     assert_eq!(broken, [""; 0], "{} requests broke", broken.len());

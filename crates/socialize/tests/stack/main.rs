@@ -83,7 +83,7 @@ async fn everything_that_is_promised_is_seen() {
     futures_util::future::join_all(ready).await;
     tell("looking for each metric");
     let ours = metrics::check_ours(&prometheus).await;
-    let peers = metrics::check_peers(&prometheus).await;
+    let foreign = metrics::check_foreign(&prometheus).await;
     let series = metrics::check_series(&prometheus).await;
     metrics::check_page(&client).await;
     tell("looking at what is not ours");
@@ -107,7 +107,7 @@ async fn everything_that_is_promised_is_seen() {
         program.assert_running();
     }
     println!("\n{}", people.simulation.log().lines().last().unwrap_or_default());
-    let report = Report { ours, peers, strangers, series, rules, panels, seen, took: started.elapsed() };
+    let report = Report { ours, foreign, strangers, series, rules, panels, seen, took: started.elapsed() };
     let programs: Vec<&Program> =
         stores.iter().map(|(program, _)| program).chain([&application.api, &application.worker]).collect();
     println!("{}", report.text(&programs));

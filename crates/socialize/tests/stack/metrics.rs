@@ -5,8 +5,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use catalogue::metrics;
+use monitoring::foreign;
 use monitoring::metrics_document::{SERIES_PER_API_PROCESS, SERIES_PER_WORKER};
-use monitoring::peers;
 use monitoring::query::Scale;
 use reqwest::Client;
 use signal::metric::{MetricDescription, MetricKind, Unit};
@@ -112,8 +112,8 @@ fn typed_name_of(metric: &MetricDescription) -> TypedName {
 
 /// Asserts that every metric of other programs exists that rules and panels use, unless it only exists after
 /// a failure.
-pub(crate) async fn check_peers(prometheus: &Prometheus) -> usize {
-    let expected: Vec<String> = peers::all()
+pub(crate) async fn check_foreign(prometheus: &Prometheus) -> usize {
+    let expected: Vec<String> = foreign::all()
         .iter()
         .filter(|metric| metric.always_there)
         .map(|metric| metric.description.prometheus_name())

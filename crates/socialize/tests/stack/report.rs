@@ -10,7 +10,7 @@ use crate::signals::Seen;
 
 pub(crate) struct Report {
     pub(crate) ours: usize,
-    pub(crate) peers: usize,
+    pub(crate) foreign: usize,
     /// Number of compared names, and of other programs.
     pub(crate) strangers: (usize, usize),
     pub(crate) series: Vec<(String, u64)>,
@@ -59,7 +59,7 @@ impl Report {
         for (name, count) in self.series.iter().take(5) {
             writeln!(out, "{count:>8}  {name}")?;
         }
-        writeln!(out, "{} metrics of other programs are there as named.", self.peers)?;
+        writeln!(out, "{} metrics of other programs are there as named.", self.foreign)?;
         let (names, programs) = self.strangers;
         writeln!(
             out,

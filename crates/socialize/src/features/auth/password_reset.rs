@@ -124,8 +124,8 @@ async fn reset_password(
         .await?;
     drop(connection);
     valid.ok_or_else(refused)?;
-    let turn = app.passwords.turn(client).await?;
-    let password_hash = app.passwords.hash(turn, request.password.secret()).await?;
+    let permit = app.passwords.permit(client).await?;
+    let password_hash = app.passwords.hash(permit, request.password.secret()).await?;
     let now = app.clock.now();
 
     let mut transaction = app.database.begin().await?;

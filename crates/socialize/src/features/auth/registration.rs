@@ -70,8 +70,8 @@ async fn register(
 ) -> Result<Accepted, Error> {
     request.password.check_differs_from(&request.email)?;
     let may_send = app.rate_limits.count_email(&request.email, client).await?;
-    let turn = app.passwords.turn(client).await?;
-    let password_hash = app.passwords.hash(turn, request.password.secret()).await?;
+    let permit = app.passwords.permit(client).await?;
+    let password_hash = app.passwords.hash(permit, request.password.secret()).await?;
     let registration = Registration { id: RegistrationId::from(Uuid::now_v7()), password_hash, may_send };
 
     let mut transaction = app.database.begin().await?;

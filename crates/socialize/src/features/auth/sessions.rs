@@ -28,7 +28,7 @@ use crate::http::error::{Error, ErrorBody, answers};
 use crate::http::extract::Body;
 use crate::platform::client_address::ClientAddress;
 use crate::platform::database::Transaction;
-use crate::platform::passwords::{HashingTurn, Verification};
+use crate::platform::passwords::{HashingPermit, Verification};
 use crate::platform::rate_limit::{Account, LimitReached, LoginAttempt, LoginRefusal};
 use crate::platform::secret::Secret;
 use crate::platform::text::EmailAddress;
@@ -88,8 +88,8 @@ async fn log_in(
     client: ClientAddress,
     Body(request): Body<Credentials>,
 ) -> Result<SessionTokens, Error> {
-    let _turn = app.rate_limits.login_turn(&request.email, client).await;
-    let hashing = app.passwords.turn(client).await?;
+    let _permit = app.rate_limits.login_permit(&request.email, client).await;
+    let hashing = app.passwords.permit(client).await?;
     let attempt =
         app.rate_limits.begin_login(&request.email, client).await.map_err(|refusal| match refusal {
             LoginRefusal::LimitReached(reached) => {
@@ -112,7 +112,7 @@ async fn decide(
     client: ClientAddress,
     request: &Credentials,
     attempt: &LoginAttempt,
-    hashing: HashingTurn,
+    hashing: HashingPermit,
 ) -> Result<SessionTokens, Error> {
     // While the account is held off, the response must not reveal whether the password was right, so it is
     // compared with a dummy hash.
@@ -124,8 +124,8 @@ async fn decide(
     };
     telemetry::current::set(|attributes| attributes.id(&keys::USER_ID, account.id));
     let new_hash = if outdated {
-        let turn = app.passwords.turn(client).await?;
-        Some(app.passwords.hash(turn, &request.password).await?)
+        let permit = app.passwords.permit(client).await?;
+        Some(app.passwords.hash(permit, &request.password).await?)
     } else {
         None
     };

@@ -29,8 +29,8 @@ async fn a_link_confirms_the_registration_that_it_was_sent_for_and_no_other() {
     for owner_comes in 0..3 {
         let test = TestApp::start().await;
         let mut tokens = Vec::new();
-        for turn in 0..3 {
-            let is_owner = turn == owner_comes;
+        for round in 0..3 {
+            let is_owner = round == owner_comes;
             let (name, password) = if is_owner { ("Ada", PASSWORD) } else { ("Intruder", WRONG) };
             tokens.push(register_as(&test, name, password).await);
         }

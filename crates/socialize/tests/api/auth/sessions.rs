@@ -115,8 +115,8 @@ async fn a_hash_of_lower_cost_is_replaced_at_the_next_login() {
     verified(&test, "ada@example.com").await;
     let cheaper = PasswordHashing { iterations: 1, ..test.app.settings.password_hashing };
     let old = Passwords::new(cheaper).expect("possible");
-    let turn = old.turn(std::net::IpAddr::from([192, 0, 2, 1]).into()).await.expect("a turn");
-    let old = old.hash(turn, &Secret::new(PASSWORD)).await.expect("hashed");
+    let permit = old.permit(std::net::IpAddr::from([192, 0, 2, 1]).into()).await.expect("a permit");
+    let old = old.hash(permit, &Secret::new(PASSWORD)).await.expect("hashed");
     sqlx::query("update users set password_hash = $1")
         .bind(old.expose())
         .execute(test.pool())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitoring::peers::{
+use monitoring::foreign::{
     EXPORTER_SEND_FAILED_LOG_RECORDS, EXPORTER_SEND_FAILED_METRIC_POINTS, EXPORTER_SEND_FAILED_SPANS,
 };
 use nix::sys::signal::Signal as ProcessSignal;

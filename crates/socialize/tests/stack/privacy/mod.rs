@@ -1,6 +1,6 @@
 //! Nothing that customers write reaches anything that operators read.
 //!
-//! Every operation is called with markers in every text. Then everything recorded is searched for them. A
+//! Every route is called with markers in every text. Then everything recorded is searched for them. A
 //! build that leaks on purpose shows that the search would find leaks. `./test privacy` runs this.
 
 mod markers;
@@ -22,7 +22,7 @@ use crate::programs::eventually;
 use markers::Markers;
 use peers::{DEFERRED, Peers, REFUSED};
 use sinks::{Places, Seen, Sink};
-use walk::{Answers, Operation, Prepared, Walk};
+use walk::{Answers, Prepared, Route, Walk};
 
 /// Sinks that the leak of `leak_canary.rs` cannot reach, because no request data is available there. They are
 /// searched in the same way.
@@ -58,7 +58,7 @@ async fn nothing_that_customers_write_is_recorded() {
     let build = Build { program: Path::new(env!("CARGO_BIN_EXE_socialize")), otherwise: otherwise.clone() };
     let application = Application::start_build(&compose, &client, logs.path(), &build).await;
 
-    tell("calling every operation");
+    tell("calling every route");
     let mut walk = Walk::begin(&client, &markers, &peers).await;
     let places = Places {
         client: &client,
@@ -74,7 +74,7 @@ async fn nothing_that_customers_write_is_recorded() {
     let (answers, prepared) = call_everything(&walk).await;
     tell("causing retries and dead letters");
     cause_trouble(&mut walk).await;
-    tell("calling every operation without blob store, and without Postgres");
+    tell("calling every route without blob store, and without Postgres");
     let without_blobs = without_blobs(&walk, &prepared).await;
     application.postgres.interrupt();
     let without_database = walk.all_at_once(&prepared).await;
@@ -145,18 +145,18 @@ async fn nothing_that_customers_write_is_recorded() {
     assert!(seen.series > 500, "too little was recorded");
 }
 
-/// Calls every operation correctly, and in several wrong ways.
-async fn call_everything(walk: &Walk<'_>) -> (Answers, Vec<(Operation, Prepared)>) {
+/// Calls every route correctly, and in several wrong ways.
+async fn call_everything(walk: &Walk<'_>) -> (Answers, Vec<(Route, Prepared)>) {
     let mut answers = Answers::new();
     let mut all = Vec::new();
-    for operation in walk.operations() {
-        let prepared = walk.prepare(&operation).await;
+    for route in walk.routes() {
+        let prepared = walk.prepare(&route).await;
         // Wrong calls first, because the right one may delete their object.
-        let mut statuses = walk.wrong(&operation, &prepared).await;
-        let prepared = walk.prepare(&operation).await;
-        statuses.insert(walk.right(&operation, &prepared).await);
-        answers.insert(format!("{} {}", operation.method, operation.path), statuses);
-        all.push((operation, prepared));
+        let mut statuses = walk.wrong(&route, &prepared).await;
+        let prepared = walk.prepare(&route).await;
+        statuses.insert(walk.right(&route, &prepared).await);
+        answers.insert(format!("{} {}", route.method, route.path), statuses);
+        all.push((route, prepared));
     }
     (answers, all)
 }
@@ -184,10 +184,9 @@ async fn cause_trouble(walk: &mut Walk<'_>) {
 }
 
 /// A file in place of the directory accepts no upload, not even from root.
-async fn without_blobs(walk: &Walk<'_>, prepared: &[(Operation, Prepared)]) -> Answers {
-    let is_upload =
-        |operation: &Operation| operation.path.ends_with("/attachments") && operation.method == "POST";
-    let uploads: Vec<_> = prepared.iter().filter(|(operation, _)| is_upload(operation)).cloned().collect();
+async fn without_blobs(walk: &Walk<'_>, prepared: &[(Route, Prepared)]) -> Answers {
+    let is_upload = |route: &Route| route.path.ends_with("/attachments") && route.method == "POST";
+    let uploads: Vec<_> = prepared.iter().filter(|(route, _)| is_upload(route)).cloned().collect();
     let away = format!("{BLOBS_DIRECTORY}-away");
     std::fs::rename(BLOBS_DIRECTORY, &away).expect("a directory to move");
     std::fs::write(BLOBS_DIRECTORY, "in the way").expect("a file");
@@ -197,26 +196,26 @@ async fn without_blobs(walk: &Walk<'_>, prepared: &[(Operation, Prepared)]) -> A
     answers
 }
 
-/// A walk that does not reach every operation proves nothing.
+/// A walk that does not reach every route proves nothing.
 fn check_answers(answers: &Answers, without_blobs: &Answers, without_database: &Answers) {
     let mut mistakes = Vec::new();
-    for (operation, statuses) in answers {
+    for (route, statuses) in answers {
         if !statuses.iter().any(|status| (200..300).contains(status)) {
-            mistakes.push(format!("{operation} never succeeded: {statuses:?}"));
+            mistakes.push(format!("{route} never succeeded: {statuses:?}"));
         }
         if !statuses.iter().any(|status| (400..500).contains(status)) {
-            mistakes.push(format!("{operation} was never refused: {statuses:?}"));
+            mistakes.push(format!("{route} was never refused: {statuses:?}"));
         }
         if let Some(status) = statuses.iter().find(|status| **status >= 500) {
-            mistakes.push(format!("{operation} failed with {status}"));
+            mistakes.push(format!("{route} failed with {status}"));
         }
     }
-    for (operation, statuses) in without_blobs.iter().chain(without_database) {
+    for (route, statuses) in without_blobs.iter().chain(without_database) {
         if !statuses.iter().all(|status| *status >= 500) {
-            mistakes.push(format!("{operation} did not fail in an outage: {statuses:?}"));
+            mistakes.push(format!("{route} did not fail in an outage: {statuses:?}"));
         }
     }
-    assert!(answers.len() > 50 && !without_blobs.is_empty(), "only {} operations", answers.len());
+    assert!(answers.len() > 50 && !without_blobs.is_empty(), "only {} routes", answers.len());
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
@@ -286,7 +285,7 @@ fn table(
     without_database: &Answers,
 ) -> String {
     let mut text = format!(
-        "{} operations, {} of them also without Postgres; {} markers, searched for in 8 forms.\n\
+        "{} routes, {} of them also without Postgres; {} markers, searched for in 8 forms.\n\
          {} of {} lines in Loki, {} of {} traces in Tempo, {} series in Prometheus.\n\n",
         answers.len(),
         without_database.len(),

@@ -1,4 +1,4 @@
-//! Calls every operation of the OpenAPI document, correctly and wrongly, with a marker in every text.
+//! Calls every route of the OpenAPI document, correctly and wrongly, with a marker in every text.
 //!
 //! Long because each route needs its own arguments.
 
@@ -30,9 +30,9 @@ pub(crate) struct Person {
     id: String,
 }
 
-/// An operation of the document.
+/// A route of the document.
 #[derive(Clone)]
-pub(crate) struct Operation {
+pub(crate) struct Route {
     pub(crate) method: Method,
     /// With names in braces.
     pub(crate) path: String,
@@ -40,7 +40,7 @@ pub(crate) struct Operation {
     description: Value,
 }
 
-impl Operation {
+impl Route {
     fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
@@ -61,7 +61,7 @@ impl Operation {
     }
 }
 
-/// Values that an operation needs to succeed, besides markers.
+/// Values that a route needs to succeed, besides markers.
 #[derive(Clone, Default)]
 pub(crate) struct Prepared {
     token: Option<String>,
@@ -91,7 +91,7 @@ pub(crate) struct Walk<'a> {
     workspace: String,
 }
 
-/// Statuses of responses, by the operation's name.
+/// Statuses of responses, by the route's name.
 pub(crate) type Answers = BTreeMap<String, BTreeSet<u16>>;
 
 impl<'a> Walk<'a> {
@@ -127,10 +127,10 @@ impl<'a> Walk<'a> {
         walk
     }
 
-    pub(crate) fn operations(&self) -> Vec<Operation> {
+    pub(crate) fn routes(&self) -> Vec<Route> {
         let paths = self.document["paths"].as_object().expect("paths");
-        let each = paths.iter().flat_map(|(path, operations)| {
-            operations.as_object().expect("operations").iter().map(|(method, description)| Operation {
+        let each = paths.iter().flat_map(|(path, routes)| {
+            routes.as_object().expect("routes").iter().map(|(method, description)| Route {
                 method: method.to_uppercase().parse().expect("a method"),
                 path: path.clone(),
                 description: description.clone(),
@@ -140,21 +140,21 @@ impl<'a> Walk<'a> {
     }
 
     /// Sends a correct request and returns the status.
-    pub(crate) async fn right(&self, operation: &Operation, prepared: &Prepared) -> u16 {
-        self.send(self.well_formed(operation, prepared)).await.0
+    pub(crate) async fn right(&self, route: &Route, prepared: &Prepared) -> u16 {
+        self.send(self.well_formed(route, prepared)).await.0
     }
 
     /// Sends it in several wrong ways.
-    pub(crate) async fn wrong(&self, operation: &Operation, prepared: &Prepared) -> BTreeSet<u16> {
-        let name = operation.name();
+    pub(crate) async fn wrong(&self, route: &Route, prepared: &Prepared) -> BTreeSet<u16> {
+        let name = route.name();
         let marker = |place: &str| self.markers.at(format!("{place} of {name}, wrong"));
         let mut all = Vec::new();
         let mut spoil = |change: &mut dyn FnMut(&mut Sent)| {
-            let mut sent = self.well_formed(operation, prepared);
+            let mut sent = self.well_formed(route, prepared);
             change(&mut sent);
             all.push(sent);
         };
-        for parameter in operation.parameters("query") {
+        for parameter in route.parameters("query") {
             spoil(&mut |sent| {
                 let (path, _) = sent.target.split_once('?').unwrap_or((&sent.target, ""));
                 sent.target = format!("{path}?{parameter}={}%00", marker("query"));
@@ -162,11 +162,11 @@ impl<'a> Walk<'a> {
         }
         spoil(&mut |sent| sent.target = format!("{}?{1}={1}", sent.target, marker("query")));
         spoil(&mut |sent| sent.target = format!("{}/{}", sent.target, marker("path")));
-        for parameter in operation.parameters("path") {
+        for parameter in route.parameters("path") {
             spoil(&mut |sent| {
                 let mut prepared = prepared.clone();
                 prepared.path.retain(|name, _| *name != parameter);
-                let path = self.path(operation, &prepared);
+                let path = self.path(route, &prepared);
                 sent.target = path.replace(&format!("{{{parameter}}}"), &marker("path"));
             });
         }
@@ -178,9 +178,7 @@ impl<'a> Walk<'a> {
                     .push(("authorization".to_owned(), format!("{scheme}{}", marker("authorization"))));
             });
         }
-        for header in
-            operation.parameters("header").into_iter().chain(["content-type", "traceparent", "range"])
-        {
+        for header in route.parameters("header").into_iter().chain(["content-type", "traceparent", "range"]) {
             spoil(&mut |sent| {
                 sent.headers.retain(|(name, _)| name != header);
                 sent.headers.push((header.to_owned(), format!("{} with spaces", marker(header))));
@@ -191,15 +189,15 @@ impl<'a> Walk<'a> {
             sent.headers.push(("traceparent".to_owned(), traceparent.to_owned()));
             sent.headers.push(("tracestate".to_owned(), format!("rojo={}", marker("tracestate"))));
         });
-        if operation.takes_file() {
+        if route.takes_file() {
             spoil(&mut |sent| sent.body = marker("file").into_bytes());
             spoil(&mut |sent| sent.body = format!("<svg>{}</svg>", marker("file")).into_bytes());
         }
-        if let Some(schema) = operation.schema() {
+        if let Some(schema) = route.schema() {
             spoil(&mut |sent| sent.body.truncate(sent.body.len() - 1));
             spoil(&mut |sent| sent.body = format!("\"{}\"", marker("body")).into_bytes());
             spoil(&mut |sent| sent.body = format!("{{\"a\": {}", marker("body")).into_bytes());
-            let body = self.body(operation, schema, prepared);
+            let body = self.body(route, schema, prepared);
             let mut with = |field: &str, value: Value| {
                 spoil(&mut |sent| {
                     let mut body = body.clone();
@@ -222,18 +220,18 @@ impl<'a> Walk<'a> {
         statuses
     }
 
-    /// Sends correct requests of all operations.
-    pub(crate) async fn all_at_once(&self, all: &[(Operation, Prepared)]) -> Answers {
-        let answers = all.iter().map(async |(operation, prepared)| {
-            (operation.name(), BTreeSet::from([self.right(operation, prepared).await]))
+    /// Sends correct requests of all routes.
+    pub(crate) async fn all_at_once(&self, all: &[(Route, Prepared)]) -> Answers {
+        let answers = all.iter().map(async |(route, prepared)| {
+            (route.name(), BTreeSet::from([self.right(route, prepared).await]))
         });
         join_all(answers).await.into_iter().collect()
     }
 
-    /// Creates the object of the operation.
-    pub(crate) async fn prepare(&self, operation: &Operation) -> Prepared {
+    /// Creates the object of the route.
+    pub(crate) async fn prepare(&self, route: &Route) -> Prepared {
         let mut prepared = Prepared { token: Some(self.owner.token.clone()), ..Prepared::default() };
-        let path = &operation.path;
+        let path = &route.path;
         if path.contains("{organization_id}") {
             prepared.path.insert("organization_id", self.organization.clone());
         }
@@ -270,23 +268,23 @@ impl<'a> Walk<'a> {
         let is_operators = path.starts_with("/v1/feedback-reports")
             && !path.ends_with("/mine")
             && !path.ends_with("/screenshot")
-            && operation.method != Method::POST;
+            && route.method != Method::POST;
         if is_operators {
             prepared.token = Some(self.operator.token.clone());
         }
         if path.ends_with("/publishing-endpoint") || path.ends_with("/rotate-secret") {
             self.put_endpoint("ours").await;
         }
-        if operation.method == Method::DELETE {
-            self.prepare_deletion(operation, &mut prepared).await;
+        if route.method == Method::DELETE {
+            self.prepare_deletion(route, &mut prepared).await;
         }
-        self.prepare_fields(operation, &mut prepared).await;
+        self.prepare_fields(route, &mut prepared).await;
         prepared
     }
 
     /// Creates separate objects, so that they can be deleted.
-    async fn prepare_deletion(&self, operation: &Operation, prepared: &mut Prepared) {
-        match operation.path.as_str() {
+    async fn prepare_deletion(&self, route: &Route, prepared: &mut Prepared) {
+        match route.path.as_str() {
             "/v1/workspaces/{workspace_id}" => {
                 let name = self.markers.at("name of a workspace to delete");
                 let workspace = json!({"name": name, "required_approvals": 1});
@@ -307,9 +305,9 @@ impl<'a> Walk<'a> {
     }
 
     /// Fields that cannot be arbitrary text, because they are looked up.
-    async fn prepare_fields(&self, operation: &Operation, prepared: &mut Prepared) {
+    async fn prepare_fields(&self, route: &Route, prepared: &mut Prepared) {
         let mut set = |field: &str, value: &str| prepared.fields.insert(field.to_owned(), json!(value));
-        match operation.path.as_str() {
+        match route.path.as_str() {
             "/v1/auth/login" => {
                 let person = self.person("log in").await;
                 set("email", &person.email);
@@ -474,48 +472,45 @@ impl<'a> Walk<'a> {
         Sent { method, target: path.to_owned(), headers, body: body.into_bytes() }
     }
 
-    fn path(&self, operation: &Operation, prepared: &Prepared) -> String {
+    fn path(&self, route: &Route, prepared: &Prepared) -> String {
         let filled = prepared.path.iter();
-        filled.fold(operation.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value))
+        filled.fold(route.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value))
     }
 
-    fn well_formed(&self, operation: &Operation, prepared: &Prepared) -> Sent {
-        let place = |what: &str| format!("{what} of {}", operation.name());
-        let path = self.path(operation, prepared);
-        let mut sent =
-            self.request(operation.method.as_str(), &path, prepared.token.as_deref(), String::new());
-        let queries = operation.parameters("query");
+    fn well_formed(&self, route: &Route, prepared: &Prepared) -> Sent {
+        let place = |what: &str| format!("{what} of {}", route.name());
+        let path = self.path(route, prepared);
+        let mut sent = self.request(route.method.as_str(), &path, prepared.token.as_deref(), String::new());
+        let queries = route.parameters("query");
         if queries.contains(&"file_name") {
             sent.target.push_str(&format!("?file_name={}.png", self.markers.at(place("file name"))));
         } else if queries.is_empty() {
             // An unknown parameter that is ignored.
             sent.target.push_str(&format!("?{0}={0}", self.markers.at(place("query"))));
         }
-        for header in operation.parameters("header") {
+        for header in route.parameters("header") {
             let value = match header {
                 "if-match" => "*".to_owned(),
                 _ => self.markers.at(place(header)),
             };
             sent.headers.push((header.to_owned(), value));
         }
-        if operation.takes_file() {
+        if route.takes_file() {
             sent.body = [PNG, self.markers.at(place("file")).as_bytes()].concat();
-        } else if let Some(schema) = operation.schema() {
-            sent.body = Value::Object(self.body(operation, schema, prepared)).to_string().into_bytes();
+        } else if let Some(schema) = route.schema() {
+            sent.body = Value::Object(self.body(route, schema, prepared)).to_string().into_bytes();
         }
         sent
     }
 
     /// A body with a marker in every text that is not looked up.
-    fn body(&self, operation: &Operation, schema: &Value, prepared: &Prepared) -> Map<String, Value> {
+    fn body(&self, route: &Route, schema: &Value, prepared: &Prepared) -> Map<String, Value> {
         let schema = self.resolve(schema);
         let fields = schema["properties"].as_object().expect("an object");
         let value = |(field, schema): (&String, &Value)| {
             let value = match prepared.fields.get(field) {
                 Some(value) => value.clone(),
-                None => {
-                    self.value(&format!("{field} of {}", operation.name()), field, self.resolve(schema))?
-                }
+                None => self.value(&format!("{field} of {}", route.name()), field, self.resolve(schema))?,
             };
             Some((field.clone(), value))
         };

@@ -1,4 +1,4 @@
-//! A picture: the state of the process, the facts and the simulated people at one moment.
+//! What the view shows: the state of the process, the facts and the simulated people at one moment.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(super) enum Phase {
 
 /// All data of the view, at one moment.
 #[derive(Clone)]
-pub(super) struct Picture {
+pub(super) struct ViewState {
     pub(super) phase: Phase,
     pub(super) elapsed: Duration,
     pub(super) health: HealthDetail,
@@ -96,8 +96,8 @@ pub(super) struct Posts {
     pub(super) taken: u64,
 }
 
-/// Builds pictures repeatedly.
-pub(super) struct Painter {
+/// Builds view states repeatedly.
+pub(super) struct Observer {
     app: App,
     tally: Tally,
     receiver: Receiver,
@@ -106,20 +106,20 @@ pub(super) struct Painter {
     last: Requests,
 }
 
-impl Painter {
+impl Observer {
     pub(super) fn new(app: App, tally: Tally, receiver: Receiver) -> Self {
         let (started, traffic) = (Instant::now(), TrafficMeter::default());
         Self { app, tally, receiver, started, traffic, last: Requests::default() }
     }
 
-    pub(super) fn paint(&mut self, phase: Phase, facts: &Facts, log: Vec<String>) -> Picture {
+    pub(super) fn observe(&mut self, phase: Phase, facts: &Facts, log: Vec<String>) -> ViewState {
         let elapsed = self.started.elapsed();
         let snapshot = self.app.telemetry.meter().snapshot();
         let driven = self.tally.snapshot();
         let requests = Requests::read(&snapshot);
         self.last = requests.clone();
         let count = requests.count();
-        Picture {
+        ViewState {
             phase,
             elapsed,
             health: self.app.health.detail(),
@@ -142,7 +142,7 @@ impl Painter {
         }
     }
 
-    /// All requests until the last picture.
+    /// All requests until the last state.
     pub(super) fn requests(&self) -> &Requests {
         &self.last
     }
