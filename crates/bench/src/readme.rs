@@ -24,7 +24,7 @@ const ROUTES: &[(Route, &str)] = &[
 
 const SET_UPS: &[(Variant, &str)] = &[
     (Variant::AllSignals, "all signals of Socialize"),
-    (Variant::NoEndpointWarn, "no endpoint, and only lines of `warn` and above"),
+    (Variant::NoEndpointWarn, "no OTLP endpoint, and only lines of `warn` and above"),
     (
         Variant::TowerHttp,
         "`tower-http`, `tracing-subscriber` with JSON lines, `tracing-opentelemetry`, the SDK, batched OTLP",
