@@ -1,28 +1,33 @@
-//! Loads a running console as two busy processes do, and prints its resident memory: 48 hours of metrics at once, then
+//! Loads a console as two busy processes do, and prints its resident memory: 48 hours of metrics at once, then
 //! an hour of metrics, 200 lines and 1,000 spans a second.
 //!
 //! ```sh
-//! socialize console --data DIRECTORY --logs LOG_FILE &
-//! cargo run --release -p console --example load -- 127.0.0.1:4318 LOG_FILE $! [SPEED]
+//! cargo run --release -p console --example load -- [SPEED]
 //! ```
 //!
-//! With a SPEED of 10 the hour takes six minutes: the same amount arrives in a tenth of the time.
+//! With a SPEED of 10 the hour takes six minutes: the same amount arrives in a tenth of the time. The console is a
+//! process of its own, of the same program.
 
 #![expect(clippy::print_stdout, reason = "it prints what it measures")]
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use clap::Parser;
+use console::{ConsoleArguments, Settings};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
+use tokio::runtime::Runtime;
 
-use data::{HOUR, Process, SECOND, process};
+use data::{HOUR, Process, SECOND, process as process_of};
 
 #[path = "../tests/differential/data.rs"]
 #[expect(dead_code, reason = "the comparison uses the rest")]
@@ -31,7 +36,7 @@ mod data;
 #[expect(dead_code, reason = "the comparison uses the rest")]
 mod queries;
 
-/// Number of series per metric, so that two processes have about 3,000 each.
+/// Most series per metric. The labels that queries name do not allow for more than about 500 series of a process.
 const SERIES: usize = 52;
 /// Interval between two exports of metrics, in milliseconds.
 const EXPORT: i64 = 15 * SECOND;
@@ -41,14 +46,47 @@ const TRACES_A_SECOND: u64 = 100;
 /// Spans of a trace: one of a request, others of database operations.
 const SPANS: u64 = 10;
 
+/// Argument with which the program is the console itself.
+const CONSOLE: &str = "console";
+
 fn main() -> anyhow::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [address, log, process_id, speed @ ..] = arguments.as_slice() else {
-        bail!("usage: load ADDRESS LOG_FILE PROCESS_ID [SPEED]");
-    };
-    let speed: u32 = speed.first().map_or(Ok(1), |speed| speed.parse())?;
+    let argument = std::env::args().nth(1);
+    if argument.as_deref() == Some(CONSOLE) {
+        let settings = Settings::try_from(Arguments::parse_from(std::env::args().skip(1)).console)?;
+        return Runtime::new()?.block_on(console::run(settings));
+    }
+    let speed: u32 = argument.map_or(Ok(1), |speed| speed.parse()).context("SPEED is a whole number")?;
+    let directory = tempfile::tempdir()?;
+    let log = directory.path().join("api.jsonl");
+    let mut child = Command::new(std::env::current_exe()?)
+        .args([CONSOLE, "--address", "127.0.0.1:0", "--otlp-address", "127.0.0.1:0", "--data"])
+        .arg(directory.path().join("data"))
+        .arg("--logs")
+        .arg(&log)
+        // As `socialize console` sets it for itself.
+        .env("MALLOC_MMAP_THRESHOLD_", (128 * 1024).to_string())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
+    let mut address = String::new();
+    stderr.read_line(&mut address)?;
+    let address = address.trim().rsplit("//").next().unwrap_or_default().to_owned();
+    let result = load(&address, &log, child.id(), speed);
+    child.kill()?;
+    child.wait()?;
+    result
+}
+
+/// The console's arguments, which `socialize console` has as a subcommand.
+#[derive(Parser)]
+struct Arguments {
+    #[command(flatten)]
+    console: ConsoleArguments,
+}
+
+fn load(address: &str, log: &Path, process: u32, speed: u32) -> anyhow::Result<()> {
     let mut receiver = Receiver::connect(address)?;
-    let mut processes = [process("api-1", "api", SERIES), process("worker-1", "worker", SERIES)];
+    let mut processes = [process_of("api-1", "api", SERIES), process_of("worker-1", "worker", SERIES)];
     let series: Vec<usize> = processes.iter().map(|process| process.series.len()).collect();
     println!("series of each process: {series:?}");
 
@@ -57,7 +95,7 @@ fn main() -> anyhow::Result<()> {
     for at in (now - HOURS_BEFORE * HOUR..now).step_by(usize::try_from(EXPORT)?) {
         receiver.send_metrics(&mut processes, at)?;
     }
-    println!("48 hours of metrics: {:.0} s, {}", started.elapsed().as_secs_f64(), resident(process_id)?);
+    println!("48 hours of metrics: {:.0} s, {}", started.elapsed().as_secs_f64(), resident(process)?);
 
     let mut log = OpenOptions::new().create(true).append(true).open(log).context("the log file")?;
     let started = Instant::now();
@@ -72,9 +110,9 @@ fn main() -> anyhow::Result<()> {
         }
         receiver.send("/v1/traces", &numbers.traces(at).encode_to_vec())?;
         log.write_all(numbers.lines(at).as_bytes())?;
-        most = most.max(resident(process_id)?.0);
+        most = most.max(resident(process)?.0);
         if second % 300 == 299 {
-            println!("minute {:2}: {}, at most {}", second / 60 + 1, resident(process_id)?, Resident(most));
+            println!("minute {:2}: {}, at most {}", second / 60 + 1, resident(process)?, Resident(most));
         }
     }
     Ok(())
@@ -89,8 +127,8 @@ impl std::fmt::Display for Resident {
     }
 }
 
-fn resident(process_id: &str) -> anyhow::Result<Resident> {
-    let status = fs::read_to_string(format!("/proc/{process_id}/status")).context("the console has ended")?;
+fn resident(process: u32) -> anyhow::Result<Resident> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).context("the console has ended")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     Ok(Resident(line.trim().trim_end_matches(" kB").parse()?))
 }
