@@ -216,8 +216,8 @@ fn set_back(back: &SetBack) -> (String, String) {
         Origin::Rules { group } => format!("Clock of the console, recordings of {group}"),
     };
     let text = format!(
-        "It was set back by {}. Since then, {} older than the newest one of {} UTC could not be kept. This ends when the \
-         clock passes that time.",
+        "It was set back by {}. Since then, {} older than the newest one of {} UTC could not be kept. This ends when \
+         the clock passes that time.",
         words::duration((back.newest - back.at).unsigned_abs().saturating_mul(1_000_000)),
         words::counted(back.refused, "sample"),
         calendar::date_and_time(back.newest),
