@@ -25,9 +25,9 @@ struct Room {
 impl Room {
     /// Measures the file system of `path`; `None` if that fails.
     fn at(path: &Path) -> Option<Self> {
-        let answer = statvfs(path).ok()?;
-        let bytes = |blocks| blocks as f64 * answer.fragment_size() as f64;
-        Some(Self { size: bytes(answer.blocks()), available: bytes(answer.blocks_available()) })
+        let space = statvfs(path).ok()?;
+        let bytes = |blocks| blocks as f64 * space.fragment_size() as f64;
+        Some(Self { size: bytes(space.blocks()), available: bytes(space.blocks_available()) })
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_file_system_has_a_size_and_less_room() {
-        let room = Room::at(Path::new("/")).expect("an answer");
+        let room = Room::at(Path::new("/")).expect("a size");
         assert!(room.size > 0.0 && room.available <= room.size, "{room:?}");
         assert_eq!(Room::at(Path::new("/does/not/exist")), None);
     }

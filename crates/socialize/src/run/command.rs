@@ -257,8 +257,9 @@ pub fn check_console(arguments: ConsoleArguments) -> Result<console::settings::S
 pub async fn check_health(address: &str) -> anyhow::Result<ExitCode> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
     let url = format!("http://{address}/health/ready");
-    let answer = client.get(&url).send().await.map_err(|_| anyhow::anyhow!("no response from {address}"))?;
-    let is_ready = answer.status() == StatusCode::OK;
+    let response =
+        client.get(&url).send().await.map_err(|_| anyhow::anyhow!("no response from {address}"))?;
+    let is_ready = response.status() == StatusCode::OK;
     print(if is_ready { "ready" } else { "not ready" })?;
     Ok(if is_ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::app::{App, AppSettings, BODY_LIMIT};
 use crate::features::erasure::deletion;
 use crate::features::{audit, auth, content, feedback, organizations, publishing, workspaces};
-use crate::http::error::{AnsweredCode, Error, ErrorBody, answers, panic_response};
+use crate::http::error::{AnsweredCode, Error, ErrorBody, panic_response, responses};
 use crate::http::health;
 use crate::platform::listener::unreadable::{Unreadable, UnreadableRecorder};
 use crate::platform::listener::{HEADER_BYTES, Services};
@@ -61,7 +61,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
         let writing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
         for operation in writing.into_iter().flatten().filter(|operation| operation.security.is_some()) {
             let responses = &mut operation.responses.responses;
-            for (status, response) in answers::RateLimited::responses() {
+            for (status, response) in responses::RateLimited::responses() {
                 responses.entry(status).or_insert(response);
             }
         }

@@ -19,7 +19,7 @@ use crate::support::settings;
 pub(crate) const PATIENT: OutboundTimeouts = OutboundTimeouts {
     resolve: Duration::from_secs(60),
     connect: Duration::from_secs(60),
-    answer: Duration::from_secs(60),
+    response: Duration::from_secs(60),
     body: Duration::from_secs(60),
 };
 

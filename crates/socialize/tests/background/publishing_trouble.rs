@@ -118,7 +118,7 @@ async fn a_certificate_that_the_operator_trusts_is_good_for_its_name() {
 async fn a_peer_that_stalls_is_waited_for_at_every_stage_only_so_long() {
     let never_answers = Receiver::start(|_, _| Reaction::Stalls).await;
     let test = TestApp::start_with_outbound(
-        OutboundSettings { timeouts: OutboundTimeouts { answer: SHORT, ..PATIENT }, ..loopback() },
+        OutboundSettings { timeouts: OutboundTimeouts { response: SHORT, ..PATIENT }, ..loopback() },
         None,
     )
     .await;

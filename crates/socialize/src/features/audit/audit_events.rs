@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{OrganizationMember, Owner, Query};
 use crate::http::page::{Page, PageQuery, Position};
 
@@ -50,7 +50,7 @@ pub struct AuditEvent {
     params(("organization_id" = OrganizationId, Path), PageQuery),
     responses(
         (status = 200, body = Page<AuditEvent>),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]

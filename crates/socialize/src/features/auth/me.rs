@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Body, CurrentUser};
 use crate::platform::text::Name;
 
@@ -40,7 +40,7 @@ pub struct MeChange {
 /// Read one's own account
 #[utoipa::path(
     get, path = "/v1/me", tag = "me",
-    responses((status = 200, body = Me), answers::Authenticated),
+    responses((status = 200, body = Me), responses::Authenticated),
     security(("access_token" = []))
 )]
 async fn read_me(State(app): State<App>, user: CurrentUser) -> Result<Json<Me>, Error> {
@@ -67,7 +67,7 @@ async fn read_me(State(app): State<App>, user: CurrentUser) -> Result<Json<Me>, 
 #[utoipa::path(
     patch, path = "/v1/me", tag = "me",
     request_body = MeChange,
-    responses((status = 200, body = Me), answers::Authenticated, answers::PublicWrite),
+    responses((status = 200, body = Me), responses::Authenticated, responses::PublicWrite),
     security(("access_token" = []))
 )]
 async fn update_me(

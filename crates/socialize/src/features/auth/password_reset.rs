@@ -17,7 +17,7 @@ use super::links::{Accepted, EmailRequest, RESET_LINK_LIFETIME, link_expired};
 use super::new_password::NewPassword;
 use crate::app::App;
 use crate::features::email::Email;
-use crate::http::error::{Error, ErrorBody, answers};
+use crate::http::error::{Error, ErrorBody, responses};
 use crate::http::extract::Body;
 use crate::platform::client_address::ClientAddress;
 use crate::platform::secret::Secret;
@@ -35,7 +35,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     request_body = EmailRequest,
     responses(
         (status = 202, body = Accepted, description = "If the address has an account, it gets an e-mail."),
-        answers::PublicWrite, answers::RateLimited,
+        responses::PublicWrite, responses::RateLimited,
     )
 )]
 async fn request_password_reset(
@@ -92,7 +92,7 @@ struct PasswordReset {
     responses(
         (status = 204, description = "The new password is valid and all sessions have ended."),
         (status = 410, body = ErrorBody, description = "The link was used, has expired or is incomplete."),
-        answers::PublicWrite,
+        responses::PublicWrite,
     )
 )]
 async fn reset_password(

@@ -21,7 +21,7 @@ use super::links::{Accepted, EmailRequest, LinkToken, VERIFICATION_LINK_LIFETIME
 use super::new_password::NewPassword;
 use crate::app::App;
 use crate::features::email::Email;
-use crate::http::error::{Error, ErrorBody, answers};
+use crate::http::error::{Error, ErrorBody, responses};
 use crate::http::extract::Body;
 use crate::platform::client_address::ClientAddress;
 use crate::platform::database::Transaction;
@@ -60,7 +60,7 @@ struct NewUser {
     request_body = NewUser,
     responses(
         (status = 202, body = Accepted, description = "The address gets an e-mail."),
-        answers::PublicWrite, answers::RateLimited,
+        responses::PublicWrite, responses::RateLimited,
     )
 )]
 async fn register(
@@ -150,7 +150,7 @@ async fn insert_pending(
             status = 202, body = Accepted,
             description = "If a registration of the address is pending, it gets an e-mail."
         ),
-        answers::PublicWrite, answers::RateLimited,
+        responses::PublicWrite, responses::RateLimited,
     )
 )]
 async fn resend_verification(
@@ -196,7 +196,7 @@ async fn resend_verification(
             status = 410, body = ErrorBody,
             description = "The link was used, has expired or is incomplete, or the address has an account."
         ),
-        answers::PublicWrite,
+        responses::PublicWrite,
     )
 )]
 async fn verify_email(

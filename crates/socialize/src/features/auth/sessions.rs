@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use super::session_tokens::{SessionTokens, hash_refresh_token, new_refresh_token};
 use crate::app::App;
-use crate::http::error::{Error, ErrorBody, answers};
+use crate::http::error::{Error, ErrorBody, responses};
 use crate::http::extract::Body;
 use crate::platform::client_address::ClientAddress;
 use crate::platform::database::Transaction;
@@ -80,7 +80,7 @@ struct PresentedRefreshToken {
             status = 401, body = ErrorBody,
             description = "Wrong e-mail address or password, or the address is not confirmed."
         ),
-        answers::PublicWrite, answers::RateLimited,
+        responses::PublicWrite, responses::RateLimited,
     )
 )]
 async fn log_in(
@@ -284,7 +284,7 @@ fn refuse_for_now(app: &App, message: &'static str, reached: LimitReached, user:
     responses(
         (status = 200, body = SessionTokens, description = "The next tokens of the session."),
         (status = 401, body = ErrorBody, description = "The refresh token is not valid: log in again."),
-        answers::PublicWrite,
+        responses::PublicWrite,
     )
 )]
 async fn refresh(
@@ -393,7 +393,7 @@ async fn insert_refresh_token(
 #[utoipa::path(
     post, path = "/v1/auth/logout", tag = "authentication",
     request_body = PresentedRefreshToken,
-    responses((status = 204, description = "The session has ended."), answers::PublicWrite)
+    responses((status = 204, description = "The session has ended."), responses::PublicWrite)
 )]
 async fn log_out(
     State(app): State<App>,

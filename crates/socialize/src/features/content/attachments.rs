@@ -25,7 +25,7 @@ use super::revisions::insert_revision;
 use crate::app::App;
 use crate::features::files::uploads::{StoredBlob, UploadRules, store_upload};
 use crate::features::files::{self, File, FileRequest};
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Author, Created, IdempotencyKey, Idempotent, IfMatch, Member, Parameters, Query, Upload, WorkspaceMember,
 };
@@ -107,8 +107,8 @@ pub(super) struct AttachmentQuery {
             status = 201, body = Attachment,
             headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))
         ),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::FileBody, answers::Conflict,
-        answers::Precondition, answers::KeyReused, answers::RateLimited,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::FileBody, responses::Conflict,
+        responses::Precondition, responses::KeyReused, responses::RateLimited,
     ),
     security(("access_token" = []))
 )]
@@ -274,7 +274,7 @@ impl Edit {
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}/content-items/{content_item_id}/attachments", tag = "attachments",
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
-    responses((status = 200, body = Attachments), answers::Authenticated, answers::NotFound),
+    responses((status = 200, body = Attachments), responses::Authenticated, responses::NotFound),
     security(("access_token" = []))
 )]
 pub(super) async fn list_attachments(
@@ -315,7 +315,7 @@ pub(super) struct AttachmentPath {
         ("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path),
         ("attachment_id" = AttachmentId, Path),
     ),
-    responses(answers::File, answers::Authenticated, answers::NotFound),
+    responses(responses::File, responses::Authenticated, responses::NotFound),
     security(("access_token" = []))
 )]
 pub(super) async fn download_attachment(
@@ -366,8 +366,8 @@ pub(super) async fn download_attachment(
             status = 204, description = "The attachment is deleted.",
             headers(("etag" = String, description = "Value for If-Match of the content item's next edit."))
         ),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest, answers::Conflict,
-        answers::Precondition,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::BadRequest, responses::Conflict,
+        responses::Precondition,
     ),
     security(("access_token" = []))
 )]

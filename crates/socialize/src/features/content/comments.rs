@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{ContentItemPath, find_status};
 use crate::app::App;
 use crate::features::workspaces::activity::touch_workspace;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Created, Idempotent, Member, Parameters, Query, WorkspaceMember};
 use crate::http::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::platform::text::Text;
@@ -57,7 +57,7 @@ pub struct Comment {
     request_body = NewComment,
     responses(
         (status = 201, body = Comment),
-        answers::Authenticated, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -113,7 +113,7 @@ async fn create_comment(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),
     responses(
         (status = 200, body = Page<Comment>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -169,7 +169,7 @@ struct CommentPath {
     ),
     responses(
         (status = 204, description = "The comment is deleted."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]

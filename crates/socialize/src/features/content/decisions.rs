@@ -17,7 +17,7 @@ use super::item::{ContentItemPath, find_status};
 use super::locked::LockedContentItem;
 use crate::app::App;
 use crate::features::email::Email;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Created, Idempotent, Member, Parameters, Query, Reviewer, WorkspaceMember};
 use crate::http::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::platform::text::Text;
@@ -69,7 +69,7 @@ pub(super) struct SubmittedApprovalDecision {
     request_body = NewApprovalDecision,
     responses(
         (status = 201, body = SubmittedApprovalDecision),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -141,7 +141,7 @@ pub(super) async fn submit_approval_decision(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),
     responses(
         (status = 200, body = Page<ApprovalDecision>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]

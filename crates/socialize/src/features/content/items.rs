@@ -17,7 +17,7 @@ use super::locked::LockedContentItem;
 use super::revisions::insert_revision;
 use crate::app::App;
 use crate::features::workspaces::activity::touch_workspace;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Author, Body, Created, Idempotent, IfMatch, Member, Parameters, Query, WorkspaceMember,
 };
@@ -44,7 +44,7 @@ pub(super) struct NewContentItem {
     request_body = NewContentItem,
     responses(
         (status = 201, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -136,7 +136,7 @@ pub(super) struct ContentItemsQuery {
     params(("workspace_id" = WorkspaceId, Path), ContentItemsQuery),
     responses(
         (status = 200, body = Page<ContentItemSummary>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -185,7 +185,7 @@ pub(super) async fn list_content_items(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::NotFound,
+        responses::Authenticated, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -242,8 +242,8 @@ pub(super) struct ContentItemEdit {
             status = 200, body = ContentItem,
             headers(("etag" = String, description = "Value for If-Match of the next edit."))
         ),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
-        answers::Precondition,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
+        responses::Precondition,
     ),
     security(("access_token" = []))
 )]

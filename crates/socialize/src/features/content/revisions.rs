@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::item::{ContentItem, ContentItemPath, find_status};
 use crate::app::App;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Member, Parameters, Query, WorkspaceMember};
 use crate::http::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::platform::database::{self, Transaction};
@@ -33,7 +33,7 @@ pub(super) struct ContentRevision {
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path), PageQuery),
     responses(
         (status = 200, body = Page<ContentRevision>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]

@@ -10,7 +10,7 @@ use super::item::{ContentItem, ContentItemPath};
 use super::locked::LockedContentItem;
 use crate::app::App;
 use crate::features::email::Email;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Author, Parameters, WorkspaceMember};
 
 /// Maximum number of reviewers who are notified by e-mail; the others see the item in the list.
@@ -25,7 +25,7 @@ const MAX_REVIEWERS_ASKED: i64 = 50;
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -76,7 +76,7 @@ pub(super) async fn submit_content_item(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]

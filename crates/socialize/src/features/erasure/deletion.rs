@@ -19,7 +19,7 @@ use crate::features::audit::{self, Author};
 use crate::features::content::LockedContentItem;
 use crate::features::erasure;
 use crate::features::workspaces::activity::touch_workspace;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Author as AuthorRole, Body, CurrentUser, Manager, OrganizationMember, Owner, Parameters, WorkspaceMember,
 };
@@ -48,7 +48,7 @@ struct ContentItemPath {
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 204, description = "The content item is deleted."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -91,7 +91,7 @@ async fn delete_content_item(
     params(("workspace_id" = WorkspaceId, Path)),
     responses(
         (status = 204, description = "The workspace is deleted."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -135,7 +135,7 @@ async fn delete_workspace(
     params(("organization_id" = OrganizationId, Path)),
     responses(
         (status = 204, description = "The organization is deleted."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -173,7 +173,7 @@ struct AccountDeletion {
     request_body = AccountDeletion,
     responses(
         (status = 204, description = "The account is deleted."),
-        answers::Authenticated, answers::Conflict, answers::PublicWrite,
+        responses::Authenticated, responses::Conflict, responses::PublicWrite,
     ),
     security(("access_token" = []))
 )]

@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Body, Created, CurrentUser, Idempotent, Parameters, PlatformOperator, Query};
 use crate::http::page::{PAGE_BYTES, Page, PageQuery, Position, page_of_texts};
 use crate::platform::signals::Actor;
@@ -75,7 +75,7 @@ pub struct OperatorFeedbackReport {
     request_body = NewFeedbackReport,
     responses(
         (status = 201, body = FeedbackReport),
-        answers::Authenticated, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -165,7 +165,7 @@ async fn require_member(
 #[utoipa::path(
     get, path = "/v1/feedback-reports/mine", tag = "feedback",
     params(PageQuery),
-    responses((status = 200, body = Page<FeedbackReport>), answers::Authenticated, answers::BadRequest),
+    responses((status = 200, body = Page<FeedbackReport>), responses::Authenticated, responses::BadRequest),
     security(("access_token" = []))
 )]
 async fn list_own_feedback_reports(
@@ -230,7 +230,7 @@ struct FeedbackReportsQuery {
     params(FeedbackReportsQuery),
     responses(
         (status = 200, body = Page<OperatorFeedbackReport>),
-        answers::Authenticated, answers::Forbidden, answers::BadRequest,
+        responses::Authenticated, responses::Forbidden, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -288,7 +288,7 @@ struct FeedbackReportPath {
     params(("feedback_report_id" = FeedbackReportId, Path)),
     responses(
         (status = 200, body = OperatorFeedbackReport),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -343,7 +343,7 @@ pub struct FeedbackTriage {
     request_body = FeedbackTriage,
     responses(
         (status = 200, body = OperatorFeedbackReport),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]

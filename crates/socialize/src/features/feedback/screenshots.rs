@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::features::files::uploads::{StoredBlob, UploadRules, store_upload};
 use crate::features::files::{self, File, FileRequest};
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{CurrentUser, Parameters, Upload};
 use crate::platform::blobs::Uploader;
 
@@ -56,7 +56,7 @@ struct FeedbackReportPath {
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 200, body = Screenshot),
-        answers::Authenticated, answers::NotFound, answers::FileBody, answers::RateLimited,
+        responses::Authenticated, responses::NotFound, responses::FileBody, responses::RateLimited,
     ),
     security(("access_token" = []))
 )]
@@ -162,7 +162,7 @@ async fn lock_own_report(
 #[utoipa::path(
     get, path = "/v1/feedback-reports/{feedback_report_id}/screenshot", tag = "feedback",
     params(("feedback_report_id" = FeedbackReportId, Path)),
-    responses(answers::File, answers::Authenticated, answers::NotFound),
+    responses(responses::File, responses::Authenticated, responses::NotFound),
     security(("access_token" = []))
 )]
 async fn download_screenshot(

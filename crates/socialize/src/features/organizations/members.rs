@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::features::audit;
 use crate::features::workspaces::invites::revoke_invites_of;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Body, OrganizationAdmin, OrganizationMember, OrganizationPermission, Parameters, Query,
 };
@@ -62,7 +62,7 @@ struct MemberPath {
     params(("organization_id" = OrganizationId, Path), PageQuery),
     responses(
         (status = 200, body = Page<OrganizationMembership>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -119,7 +119,7 @@ async fn list_organization_members(
     request_body = OrganizationMembershipChange,
     responses(
         (status = 200, body = OrganizationMembership),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -171,7 +171,7 @@ async fn change_organization_member(
     params(("organization_id" = OrganizationId, Path), ("user_id" = UserId, Path)),
     responses(
         (status = 204, description = "No longer a member."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]

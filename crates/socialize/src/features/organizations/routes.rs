@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::features::audit;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Body, Created, CurrentUser, Idempotent, OrganizationAdmin, OrganizationMember, Query,
 };
@@ -62,7 +62,7 @@ pub struct Organization {
     request_body = NewOrganization,
     responses(
         (status = 201, body = Organization),
-        answers::Authenticated, answers::Forbidden, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -138,7 +138,7 @@ async fn create_organization(
 #[utoipa::path(
     get, path = "/v1/organizations", tag = "organizations",
     params(PageQuery),
-    responses((status = 200, body = Page<Organization>), answers::Authenticated, answers::BadRequest),
+    responses((status = 200, body = Page<Organization>), responses::Authenticated, responses::BadRequest),
     security(("access_token" = []))
 )]
 async fn list_organizations(
@@ -180,7 +180,7 @@ async fn list_organizations(
 #[utoipa::path(
     get, path = "/v1/organizations/{organization_id}", tag = "organizations",
     params(("organization_id" = OrganizationId, Path)),
-    responses((status = 200, body = Organization), answers::Authenticated, answers::NotFound),
+    responses((status = 200, body = Organization), responses::Authenticated, responses::NotFound),
     security(("access_token" = []))
 )]
 async fn read_organization(
@@ -210,7 +210,7 @@ async fn read_organization(
     request_body = OrganizationChange,
     responses(
         (status = 200, body = Organization),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]

@@ -20,7 +20,7 @@ use super::publication::StoredEndpoint;
 use crate::app::App;
 use crate::features::audit;
 use crate::features::workspaces::activity::touch_workspace;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Body, Manager, WorkspaceMember};
 use crate::platform::outbound::UrlRefusal;
 use crate::platform::text::Text;
@@ -78,7 +78,7 @@ impl PublishingEndpoint {
     params(("workspace_id" = WorkspaceId, Path)),
     responses(
         (status = 200, body = PublishingEndpoint),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -107,7 +107,7 @@ async fn read_publishing_endpoint(
             status = 201, body = PublishingEndpointWithSecret,
             description = "The endpoint was created, with a new secret."
         ),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -169,7 +169,7 @@ async fn set_publishing_endpoint(
     params(("workspace_id" = WorkspaceId, Path)),
     responses(
         (status = 200, body = PublishingEndpointWithSecret),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]
@@ -218,7 +218,7 @@ async fn rotate_publishing_secret(
     params(("workspace_id" = WorkspaceId, Path)),
     responses(
         (status = 204, description = "The publishing endpoint is deleted."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]

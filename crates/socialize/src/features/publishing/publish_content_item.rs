@@ -21,7 +21,7 @@ use url::Url;
 use super::publication::{Publication, StoredEndpoint};
 use crate::app::App;
 use crate::features::content::{ContentItem, LockedContentItem};
-use crate::platform::outbound::{Answer, Post};
+use crate::platform::outbound::{OutboundResponse, Post};
 use crate::platform::{database, webhook};
 use crate::queue::{Job, JobError, JobPolicy, JobType};
 
@@ -68,9 +68,9 @@ impl JobType for Publication {
 async fn publish(app: &App, job: &Job, publication: Publication) -> Result<(), JobError> {
     let Some(delivery) = begin(app, &publication).await? else { return Ok(()) };
     let is_last = job.attempt >= job.max_attempts;
-    let answered = deliver(app, &publication, &delivery, is_last).await;
-    let behaved = Behaviour::of(&delivery.endpoint, &answered);
-    conclude(app, &publication, &delivery.endpoint, behaved, judge(answered, is_last)).await
+    let result = deliver(app, &publication, &delivery, is_last).await;
+    let behaved = Behaviour::of(&delivery.endpoint, &result);
+    conclude(app, &publication, &delivery.endpoint, behaved, judge(result, is_last)).await
 }
 
 /// Marks the item as being published. Returns `None` if the publication is obsolete or has no endpoint.
@@ -114,8 +114,8 @@ struct Behaviour {
 }
 
 impl Behaviour {
-    fn of(endpoint: &StoredEndpoint, answered: &Result<Answer, ErrorType>) -> Option<Self> {
-        let (slowness, has_answered) = match answered {
+    fn of(endpoint: &StoredEndpoint, result: &Result<OutboundResponse, ErrorType>) -> Option<Self> {
+        let (slowness, has_answered) = match result {
             Ok(_) => ((endpoint.slowness - 1).max(0), true),
             Err(ErrorType::Timeout) => ((endpoint.slowness + 2).min(LARGEST_SLOWNESS), endpoint.has_answered),
             // An immediate refusal costs no time.
@@ -167,7 +167,7 @@ async fn deliver(
     publication: &Publication,
     delivery: &Delivery,
     is_last: bool,
-) -> Result<Answer, ErrorType> {
+) -> Result<OutboundResponse, ErrorType> {
     // It was checked when it was set.
     let url: Url = delivery.endpoint.url.parse().map_err(|_| ErrorType::InvalidData)?;
     let (now, body) = (app.clock.now(), body(publication, &delivery.item));
@@ -199,12 +199,14 @@ fn body(publication: &Publication, item: &ContentItem) -> Bytes {
 
 /// According to Standard Webhooks, 2xx is a success and 410 refuses all further deliveries. Anything else is
 /// retried.
-fn judge(answered: Result<Answer, ErrorType>, is_last: bool) -> Verdict {
-    match answered {
-        Ok(Answer { error_type: None, .. }) => Verdict::Delivered,
-        Ok(Answer { status: StatusCode::GONE, .. }) => Verdict::GivenUp(PublishFailure::EndpointGone),
+fn judge(result: Result<OutboundResponse, ErrorType>, is_last: bool) -> Verdict {
+    match result {
+        Ok(OutboundResponse { error_type: None, .. }) => Verdict::Delivered,
+        Ok(OutboundResponse { status: StatusCode::GONE, .. }) => {
+            Verdict::GivenUp(PublishFailure::EndpointGone)
+        }
         Ok(_) if is_last => Verdict::GivenUp(PublishFailure::NotAccepted),
-        Ok(Answer { error_type: Some(error_type), retry_after, .. }) => {
+        Ok(OutboundResponse { error_type: Some(error_type), retry_after, .. }) => {
             Verdict::Deferred(match retry_after {
                 Some(wait) => JobError::RetryAfter(error_type, wait.min(LONGEST_RETRY_AFTER)),
                 None => JobError::Retry(error_type),

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use super::publication::{Publication, require_endpoint};
 use crate::app::App;
 use crate::features::content::{ContentItem, ContentItemPath, LockedContentItem};
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{Body, Manager, Parameters, WorkspaceMember};
 use crate::platform::text::Moment;
 
@@ -44,7 +44,7 @@ struct Schedule {
     request_body = Schedule,
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -73,7 +73,7 @@ async fn schedule_content_item(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -104,7 +104,7 @@ async fn unschedule_content_item(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -124,7 +124,7 @@ async fn publish_content_item(
     params(("workspace_id" = WorkspaceId, Path), ("content_item_id" = ContentItemId, Path)),
     responses(
         (status = 200, body = ContentItem, headers(("etag" = String, description = "Value for If-Match of an edit."))),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]

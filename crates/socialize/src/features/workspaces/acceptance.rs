@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::activity::touch_workspace;
 use crate::app::App;
 use crate::features::audit;
-use crate::http::error::{Error, ErrorBody, answers};
+use crate::http::error::{Error, ErrorBody, responses};
 use crate::http::extract::{Created, CurrentUser, Idempotent};
 use crate::platform::secret::Secret;
 use crate::platform::token::LinkPurpose;
@@ -53,7 +53,7 @@ pub struct AcceptedWorkspaceInvite {
     request_body = WorkspaceInviteAcceptance,
     responses(
         (status = 201, body = AcceptedWorkspaceInvite),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
         (status = 410, body = ErrorBody, description = "It was accepted, revoked or has expired."),
     ),
     security(("access_token" = []))

@@ -21,7 +21,7 @@ use super::activity::touch_workspace;
 use crate::app::App;
 use crate::features::email::Email;
 use crate::features::email::email_limits;
-use crate::http::error::{Error, ErrorBody, answers};
+use crate::http::error::{Error, ErrorBody, responses};
 use crate::http::extract::{Created, Idempotent, Manager, Parameters, Query, WorkspaceMember};
 use crate::http::page::{Page, PageQuery, Position};
 use crate::platform::database::{self, Transaction};
@@ -93,7 +93,7 @@ pub struct InviteQuery {
     request_body = NewWorkspaceInvite,
     responses(
         (status = 201, body = WorkspaceInvite),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
         (
             status = 429, body = ErrorBody,
             description = "Too many invites by the caller, into this workspace, of this organization, or to this \
@@ -193,7 +193,7 @@ async fn create_workspace_invite(
     params(("workspace_id" = WorkspaceId, Path), InviteQuery),
     responses(
         (status = 200, body = Page<WorkspaceInvite>),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -243,7 +243,7 @@ async fn list_workspace_invites(
     params(("workspace_id" = WorkspaceId, Path), ("invite_id" = InviteId, Path)),
     responses(
         (status = 204, description = "Its link does not work."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::Conflict,
     ),
     security(("access_token" = []))
 )]

@@ -19,7 +19,7 @@ use super::activity::touch_workspace;
 use super::invites::revoke_invites_of;
 use crate::app::App;
 use crate::features::audit;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Body, Created, Idempotent, Manager, Parameters, Query, WorkspaceMember, WorkspacePermission,
 };
@@ -76,7 +76,7 @@ struct MemberPath {
     request_body = NewWorkspaceMembership,
     responses(
         (status = 201, body = WorkspaceMembership),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody, answers::Conflict,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody, responses::Conflict,
     ),
     security(("access_token" = []))
 )]
@@ -169,7 +169,7 @@ async fn add_workspace_member(
     params(("workspace_id" = WorkspaceId, Path), PageQuery),
     responses(
         (status = 200, body = Page<WorkspaceMembership>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -215,7 +215,7 @@ async fn list_workspace_members(
     request_body = WorkspaceMembershipChange,
     responses(
         (status = 200, body = WorkspaceMembership),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -285,7 +285,7 @@ fn author<P>(caller: &WorkspaceMember<P>, now: DateTime<Utc>) -> audit::Author {
     params(("workspace_id" = WorkspaceId, Path), ("user_id" = UserId, Path)),
     responses(
         (status = 204, description = "No longer a member."),
-        answers::Authenticated, answers::Forbidden, answers::NotFound,
+        responses::Authenticated, responses::Forbidden, responses::NotFound,
     ),
     security(("access_token" = []))
 )]

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::activity::touch_workspace;
 use crate::app::App;
 use crate::features::audit;
-use crate::http::error::{Error, answers};
+use crate::http::error::{Error, responses};
 use crate::http::extract::{
     Body, Created, Idempotent, Manager, OrganizationAdmin, OrganizationMember, OrganizationPermission, Query,
     WorkspaceMember,
@@ -82,7 +82,7 @@ pub struct Workspace {
     request_body = NewWorkspace,
     responses(
         (status = 201, body = Workspace),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]
@@ -166,7 +166,7 @@ async fn create_workspace(
     params(("organization_id" = OrganizationId, Path), PageQuery),
     responses(
         (status = 200, body = Page<Workspace>),
-        answers::Authenticated, answers::NotFound, answers::BadRequest,
+        responses::Authenticated, responses::NotFound, responses::BadRequest,
     ),
     security(("access_token" = []))
 )]
@@ -208,7 +208,7 @@ async fn list_workspaces(
 #[utoipa::path(
     get, path = "/v1/workspaces/{workspace_id}", tag = "workspaces",
     params(("workspace_id" = WorkspaceId, Path)),
-    responses((status = 200, body = Workspace), answers::Authenticated, answers::NotFound),
+    responses((status = 200, body = Workspace), responses::Authenticated, responses::NotFound),
     security(("access_token" = []))
 )]
 async fn read_workspace(State(app): State<App>, member: WorkspaceMember) -> Result<Json<Workspace>, Error> {
@@ -238,7 +238,7 @@ async fn read_workspace(State(app): State<App>, member: WorkspaceMember) -> Resu
     request_body = WorkspaceChange,
     responses(
         (status = 200, body = Workspace),
-        answers::Authenticated, answers::Forbidden, answers::NotFound, answers::JsonBody,
+        responses::Authenticated, responses::Forbidden, responses::NotFound, responses::JsonBody,
     ),
     security(("access_token" = []))
 )]

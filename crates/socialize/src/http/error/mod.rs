@@ -1,6 +1,6 @@
 //! Errors of the API. Codes are stable; causes never leave the process.
 
-pub mod answers;
+pub mod responses;
 
 use std::borrow::Cow;
 use std::io;

@@ -43,7 +43,7 @@ impl Blobs {
             .store
             .get(blob, size, range)
             .map(|found| found.map(|content| FoundBlob { blobs: self.clone(), blob, length, content }));
-        self.observe(BlobOperation::Get, blob, self.inner.timeouts.answer, finding).await
+        self.observe(BlobOperation::Get, blob, self.inner.timeouts.response, finding).await
     }
 }
 
@@ -82,7 +82,7 @@ impl FoundBlob {
         checksum: Option<[u8; 32]>,
         sender: &mpsc::Sender<std::io::Result<Bytes>>,
     ) -> Result<()> {
-        let limit = self.blobs.inner.timeouts.answer;
+        let limit = self.blobs.inner.timeouts.response;
         let mut pieces = self.content.into_stream();
         let mut hash = Sha256::new();
         let mut missing = self.length;

@@ -111,7 +111,7 @@ impl Blobs {
     /// Starts to store a blob in parts.
     pub async fn begin_parts(&self, blob: BlobId) -> Result<PartialBlob> {
         let beginning = self.inner.store.begin_parts(blob);
-        self.observe(BlobOperation::BeginParts, blob, self.inner.timeouts.answer, beginning).await
+        self.observe(BlobOperation::BeginParts, blob, self.inner.timeouts.response, beginning).await
     }
 
     /// Stores the next part. All but the last have [`Blobs::part_size`].
@@ -128,13 +128,13 @@ impl Blobs {
     /// Discards the parts.
     pub async fn abort_parts(&self, blob: BlobId, parts_id: &str) -> Result<()> {
         let aborting = self.inner.store.abort_parts(blob, parts_id);
-        self.observe(BlobOperation::AbortParts, blob, self.inner.timeouts.answer, aborting).await
+        self.observe(BlobOperation::AbortParts, blob, self.inner.timeouts.response, aborting).await
     }
 
     /// Deletes a blob and the remains of an unfinished upload of it. Idempotent.
     pub async fn delete(&self, blob: BlobId) -> Result<()> {
         let deleting = self.inner.store.delete(blob);
-        self.observe(BlobOperation::Delete, blob, self.inner.timeouts.answer, deleting).await
+        self.observe(BlobOperation::Delete, blob, self.inner.timeouts.response, deleting).await
     }
 
     /// Size of all parts but the last.

@@ -44,7 +44,7 @@ pub struct BlobTimeouts {
     /// TCP connection and TLS handshake.
     pub connect: Duration,
     /// A response without content, and each further piece of a download.
-    pub answer: Duration,
+    pub response: Duration,
     /// Upload of one part.
     pub put: Duration,
 }
@@ -53,7 +53,7 @@ impl Default for BlobTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            answer: Duration::from_secs(10),
+            response: Duration::from_secs(10),
             put: Duration::from_secs(30),
         }
     }

@@ -198,7 +198,7 @@ fn s3(settings: &S3Settings, timeouts: BlobTimeouts) -> object_store::Result<Ama
     let retry = RetryConfig {
         backoff: BackoffConfig { init_backoff: first_pause, max_backoff: 10 * first_pause, base: 2.0 },
         max_retries: RETRIES,
-        retry_timeout: timeouts.answer,
+        retry_timeout: timeouts.response,
     };
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&settings.bucket)

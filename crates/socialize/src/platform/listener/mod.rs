@@ -77,7 +77,7 @@ pub(crate) struct Services<S> {
 }
 
 /// A service that responds to every request, such as a router.
-pub(crate) trait Answering:
+pub(crate) trait Respond:
     Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
     + Clone
     + Send
@@ -86,7 +86,7 @@ pub(crate) trait Answering:
 {
 }
 
-impl<S> Answering for S where
+impl<S> Respond for S where
     S: Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
@@ -143,7 +143,7 @@ impl Shares {
 }
 
 /// Accepts connections until shutdown, then lets open ones finish their requests, for at most `patience`.
-pub(crate) async fn accept<S: Answering>(
+pub(crate) async fn accept<S: Respond>(
     listener: TcpListener,
     services: Services<S>,
     shares: Shares,
@@ -191,7 +191,7 @@ struct Server<S> {
     peer: SocketAddr,
 }
 
-async fn serve_connection<S: Answering>(
+async fn serve_connection<S: Respond>(
     stream: TcpStream,
     server: Server<S>,
     place: Place,
@@ -214,18 +214,18 @@ async fn serve_connection<S: Answering>(
         let is_http_2 = request.version() >= Version::HTTP_2;
         let is_too_large = header_bytes(request.headers()) > HEADER_BYTES;
         let services = &server.services;
-        let answering = if is_too_large { &services.headers_too_large } else { &services.requests };
+        let service = if is_too_large { &services.headers_too_large } else { &services.requests };
         // HTTP/2 announces it per connection, not per response.
         let is_last = !is_http_2 && server.end.is_announced();
         let (request, unread) = keep_unread(request);
-        let answer = answering.clone().oneshot(request);
+        let response = service.clone().oneshot(request);
         let (lingering, unsent) = (lingering.clone(), server.shares.unsent.clone());
         let connection = serving.clone();
         async move {
-            let mut answer = answer.await?;
+            let mut response = response.await?;
             let is_read = match unread {
                 // The response already announces the end of the connection.
-                Some(unread) if answer.headers().contains_key(header::CONNECTION) => unread.was_read(),
+                Some(unread) if response.headers().contains_key(header::CONNECTION) => unread.was_read(),
                 Some(unread) => unread.finish().await,
                 None => true,
             };
@@ -233,10 +233,10 @@ async fn serve_connection<S: Answering>(
                 lingering.expect_more();
             }
             if is_last || !is_read {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            let (answer, held) = hold(answer, unsent, client, &connection).await;
-            Ok::<_, Infallible>(answer.map(|body| ResponseBody::new(body, is_http_2, held, in_progress)))
+            let (response, held) = hold(response, unsent, client, &connection).await;
+            Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, is_http_2, held, in_progress)))
         }
     });
     let mut builder = auto::Builder::new(StreamExecutor(streams));
@@ -316,21 +316,21 @@ async fn wait_for_end(connection: &Connection) -> ConnectionEnd {
 
 /// Reserves memory for a response, or replaces the response if there is none.
 async fn hold(
-    answer: Response,
+    response: Response,
     unsent: Option<(UnsentResponses, Overloaded)>,
     client: ClientAddress,
     connection: &Arc<Connection>,
 ) -> (Response, Option<Arc<Held>>) {
     // Bodies of unknown size are read from a file piece by piece.
-    let size = answer.body().size_hint().exact().filter(|size| *size >= COUNTED_FROM);
-    let (Some((unsent, overloaded)), Some(size)) = (unsent, size) else { return (answer, None) };
+    let size = response.body().size_hint().exact().filter(|size| *size >= COUNTED_FROM);
+    let (Some((unsent, overloaded)), Some(size)) = (unsent, size) else { return (response, None) };
     match unsent.hold(client, size).await {
         Some(held) => {
             let connection = connection.clone();
             held.give_up_by(move || connection.kill());
-            (answer, Some(held))
+            (response, Some(held))
         }
-        None => (overloaded(answer.headers().get(REQUEST_ID).cloned()), None),
+        None => (overloaded(response.headers().get(REQUEST_ID).cloned()), None),
     }
 }
 

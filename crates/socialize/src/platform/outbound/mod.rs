@@ -75,7 +75,7 @@ pub struct OutboundTimeouts {
     /// Name resolution, connection and TLS handshake together.
     pub connect: Duration,
     /// From the start until the response headers have arrived.
-    pub answer: Duration,
+    pub response: Duration,
     /// Reading the beginning of the body.
     pub body: Duration,
 }
@@ -85,7 +85,7 @@ impl Default for OutboundTimeouts {
         Self {
             resolve: Duration::from_secs(5),
             connect: Duration::from_secs(10),
-            answer: Duration::from_secs(20),
+            response: Duration::from_secs(20),
             body: Duration::from_secs(2),
         }
     }
@@ -115,7 +115,7 @@ pub enum UrlRefusal {
 
 /// Response of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct OutboundResponse {
     pub status: StatusCode,
     /// Kind of failure; `None` for a success.
     pub error_type: Option<ErrorType>,
@@ -230,7 +230,7 @@ impl Outbound {
         peer: Peer,
         describe: impl FnOnce(&mut Attributes),
         mut post: Post,
-    ) -> Result<Answer, ErrorType> {
+    ) -> Result<OutboundResponse, ErrorType> {
         let mut call = self.inner.calls.begin(peer);
         call.describe(describe);
         if self.inner.sends_trace_context {
@@ -245,7 +245,7 @@ impl Outbound {
                 let error_type = call.answered(status.as_u16());
                 // Only the status matters; the rest of the response is ignored.
                 let _ = timeout(self.inner.timeouts.body, discard(response)).await;
-                Ok(Answer { status, error_type, retry_after })
+                Ok(OutboundResponse { status, error_type, retry_after })
             }
             Err(error_type) => {
                 call.failed(error_type);
@@ -258,8 +258,8 @@ impl Outbound {
         // Checked for every call: the operator may have changed the rules since the URL was stored.
         self.check(&post.url).map_err(|_| ErrorType::ForbiddenAddress)?;
         let client = if post.url.scheme() == "https" { &self.inner.encrypted } else { &self.inner.plain };
-        let answer = client.post(post.url).headers(post.headers).body(post.body).send();
-        match timeout(self.inner.timeouts.answer / post.haste.max(1), answer).await {
+        let sending = client.post(post.url).headers(post.headers).body(post.body).send();
+        match timeout(self.inner.timeouts.response / post.haste.max(1), sending).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => Err(reduce(&error)),
             Err(_elapsed) => Err(ErrorType::Timeout),

@@ -27,7 +27,7 @@ use crate::world::PNG;
 /// Timeout that a stalling peer reaches. A local peer that responds is faster, even on a busy machine.
 const SHORT: Duration = Duration::from_millis(500);
 const LONG: Duration = Duration::from_secs(60);
-const PATIENT: BlobTimeouts = BlobTimeouts { connect: LONG, answer: LONG, put: LONG };
+const PATIENT: BlobTimeouts = BlobTimeouts { connect: LONG, response: LONG, put: LONG };
 
 /// Fault of the server.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -244,7 +244,7 @@ async fn read(team: &Team, path: &str) -> (u16, Result<Bytes, ()>) {
 #[tokio::test]
 async fn what_a_store_does_not_send_whole_and_right_is_not_sent_whole() {
     let server = FaultyServer::start().await;
-    let team = server.team(BlobTimeouts { answer: SHORT, ..PATIENT }).await;
+    let team = server.team(BlobTimeouts { response: SHORT, ..PATIENT }).await;
     let (_, path) = attached(&team, in_pieces(file(MP4, MIB))).await;
     for (fault, outcome) in
         [(Fault::Spoils, "corrupt"), (Fault::StallsInTheMiddle, "timeout"), (Fault::Truncates, "unavailable")]

@@ -9,14 +9,14 @@ use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 
 fn documented(statuses: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    let answer = |(status, description): &(&str, &str)| {
+    let documented = |(status, description): &(&str, &str)| {
         let schema = Ref::from_schema_name("ErrorBody");
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let response =
             ResponseBuilder::new().description(*description).content("application/json", content).build();
         ((*status).to_owned(), RefOr::T(response))
     };
-    statuses.iter().map(answer).collect()
+    statuses.iter().map(documented).collect()
 }
 
 const BAD_REQUEST: (&str, &str) = ("400", "The request is malformed.");
