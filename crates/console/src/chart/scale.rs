@@ -55,9 +55,10 @@ impl Scale {
         let ticks: Vec<f64> = (0..=number).map(|index| (first + f64::from(index)) * step).collect();
         let ticks = ticks.into_iter().filter(|tick| *tick >= low - step * 1e-9 || limits.min.is_none());
         let ticks: Vec<f64> = ticks.collect();
+        // Of large values, the product is rounded by more than the step is precise.
         Self {
-            min: limits.min.unwrap_or(first * step),
-            max: if limits.max.is_some() { high } else { last * step },
+            min: limits.min.unwrap_or((first * step).min(low)),
+            max: if limits.max.is_some() { high } else { (last * step).max(high) },
             ticks,
         }
     }
@@ -119,6 +120,13 @@ mod tests {
             let scale = fit(values, Limits::default(), unit);
             assert_eq!((scale.min, scale.max, scale.ticks.len()), (min, max, ticks), "{values:?} {scale:?}");
         }
+    }
+
+    #[test]
+    fn large_values_lie_on_a_short_axis() {
+        let value = -730_063_793_277.460_1;
+        let scale = fit(&[value], Limits::default(), Unit::Share);
+        assert!(scale.min <= value && value <= scale.max, "{scale:?}");
     }
 
     #[test]
