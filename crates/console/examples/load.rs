@@ -27,7 +27,7 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 use tokio::runtime::Runtime;
 
-use data::{HOUR, Process, SECOND, process as process_of};
+use data::{HOUR, Process, Random, SECOND, process as process_of};
 
 #[path = "../tests/differential/data.rs"]
 #[expect(dead_code, reason = "the comparison uses the rest")]
@@ -99,7 +99,7 @@ fn load(address: &str, log: &Path, process: u32, speed: u32) -> anyhow::Result<(
 
     let mut log = OpenOptions::new().create(true).append(true).open(log).context("the log file")?;
     let started = Instant::now();
-    let mut numbers = Numbers(1);
+    let mut generator = Generator(Random::new("load"));
     let mut most = 0;
     for second in 0..3600_u32 {
         let due = started + Duration::from_secs(u64::from(second)) / speed;
@@ -108,8 +108,8 @@ fn load(address: &str, log: &Path, process: u32, speed: u32) -> anyhow::Result<(
         if second % 15 == 0 {
             receiver.send_metrics(&mut processes, at)?;
         }
-        receiver.send("/v1/traces", &numbers.traces(at).encode_to_vec())?;
-        log.write_all(numbers.lines(at).as_bytes())?;
+        receiver.send("/v1/traces", &generator.traces(at).encode_to_vec())?;
+        log.write_all(generator.lines(at).as_bytes())?;
         most = most.max(resident(process)?.0);
         if second % 300 == 299 {
             println!("minute {:2}: {}, at most {}", second / 60 + 1, resident(process)?, Resident(most));
@@ -184,45 +184,34 @@ impl Receiver {
     }
 }
 
-/// Pseudo-random numbers, the same in each run.
-struct Numbers(u64);
+/// Generates spans and lines, the same in each run.
+struct Generator(Random);
 
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
+impl Generator {
     /// Returns the id of one of 2,000 customers.
     fn customer(&mut self) -> String {
-        format!("0193a5b0-7c1e-7d3a-9a52-{:012x}", self.below(2000))
+        format!("0193a5b0-7c1e-7d3a-9a52-{:012x}", self.0.below(2000))
     }
 
     fn traces(&mut self, at: i64) -> ExportTraceServiceRequest {
         let start = at.cast_unsigned() * 1_000_000;
         let mut spans = Vec::new();
         for _ in 0..TRACES_A_SECOND {
-            let trace_id = [self.next().to_be_bytes(), self.next().to_be_bytes()].concat();
-            let root = self.next().to_be_bytes().to_vec();
+            let trace_id = [self.0.next().to_be_bytes(), self.0.next().to_be_bytes()].concat();
+            let root = self.0.next().to_be_bytes().to_vec();
             let user = self.customer();
             for position in 0..SPANS {
-                let begin = start + position * 300_000 + self.below(100_000);
+                let begin = start + position * 300_000 + self.0.next() % 100_000;
                 let mut span = Span {
                     trace_id: trace_id.clone(),
                     start_time_unix_nano: begin,
-                    end_time_unix_nano: begin + self.below(2_000_000),
+                    end_time_unix_nano: begin + self.0.next() % 2_000_000,
                     ..Span::default()
                 };
                 if position == 0 {
                     span.span_id.clone_from(&root);
                     (span.name, span.kind) = ("GET /v1/things/{id}".to_owned(), 2);
-                    let route = format!("/v1/things/{}/{{id}}", self.below(40));
+                    let route = format!("/v1/things/{}/{{id}}", self.0.below(40));
                     span.attributes = vec![
                         attribute("http.request.method", "GET"),
                         attribute("http.route", &route),
@@ -231,9 +220,9 @@ impl Numbers {
                         attribute("organization.id", &user),
                     ];
                 } else {
-                    span.span_id = self.next().to_be_bytes().to_vec();
+                    span.span_id = self.0.next().to_be_bytes().to_vec();
                     span.parent_span_id.clone_from(&root);
-                    (span.name, span.kind) = (format!("select_{}", self.below(60)), 3);
+                    (span.name, span.kind) = (format!("select_{}", self.0.below(60)), 3);
                     span.attributes = vec![
                         attribute("db.system.name", "postgresql"),
                         attribute("db.query.summary", &span.name),
@@ -265,12 +254,12 @@ impl Numbers {
                  \"service.instance.id\":\"api-1\",\"http.response.status_code\":{status},\"duration_ms\":{}.{:06},\
                  \"user.id\":\"{customer}\",\"organization.id\":\"{customer}\"}}\n",
                 console::calendar::for_machines(at),
-                self.below(40),
-                self.next(),
-                self.next(),
-                self.next(),
-                self.below(200),
-                self.below(1_000_000),
+                self.0.below(40),
+                self.0.next(),
+                self.0.next(),
+                self.0.next(),
+                self.0.below(200),
+                self.0.below(1_000_000),
             ));
         }
         lines

@@ -63,7 +63,6 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         started_at: clock(),
     };
     let lock = DirectoryLock::acquire(&settings.data, LOCK_PATIENCE).await?;
-    let receiver_url = format!("http://{}", receiver.local_addr()?);
     let stores = open_stores(&settings, clock())?;
     let (status, followed) = watch::channel(FollowStatus::default());
     let console = Console::with_stores(access, facts, Clock::clone(&clock), stores, followed);
@@ -93,7 +92,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     let (end, ended) = watch::channel(());
     let serving = tokio::spawn(serve(pages, router(SharedConsole::clone(&console)), CONNECTIONS, ended));
-    announce(&receiver_url, address, &token);
+    announce(&console.facts().otlp_address, address, &token);
     stop_request().await?;
     drop(end);
     serving.await.context("the listener of the pages failed")?;
@@ -148,13 +147,13 @@ async fn bind(address: SocketAddr, of: &str, setting: &str) -> anyhow::Result<Tc
 }
 
 #[expect(clippy::print_stderr, reason = "the link is for the terminal only, never for a log file")]
-fn announce(receiver_url: &str, address: SocketAddr, token: &Token) {
+fn announce(receiver: &str, address: SocketAddr, token: &Token) {
     let host = if address.ip().is_unspecified() {
         format!("127.0.0.1:{}", address.port())
     } else {
         address.to_string()
     };
-    eprintln!("console: receives OTLP at {receiver_url}");
+    eprintln!("console: receives OTLP at http://{receiver}");
     eprintln!("console: http://{host}/?token={}", token.text());
     if !address.ip().is_loopback() {
         eprintln!("console: {address} can be reached from other machines, without encryption");

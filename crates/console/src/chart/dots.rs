@@ -9,14 +9,14 @@ use super::svg::{escape, percent};
 const RADIUS: f64 = 3.5;
 const TARGET: f64 = 10.0;
 
-/// An observation.
+/// An observation at its place in a chart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dot {
     /// Its time in Unix milliseconds.
     pub at: i64,
     /// The observed value.
     pub value: f64,
-    /// What it is, for people.
+    /// Accessible name and tooltip.
     pub text: String,
     /// Address of its trace.
     pub address: String,

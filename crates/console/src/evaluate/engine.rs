@@ -47,7 +47,21 @@ pub fn evaluate_at<S: MetricSource>(
     expression: &Expression,
     at: i64,
 ) -> Result<Vec<(Labels, f64)>, Refusal> {
-    let results = evaluate(source, expression, &Context::rule(at))?;
+    evaluate_instant(source, expression, &Context::rule(at))
+}
+
+/// Evaluates an expression at the first step of the context's range.
+///
+/// Series of histograms, and series without a value there, are left out.
+///
+/// # Errors
+/// Fails if the expression cannot be answered exactly.
+pub fn evaluate_instant<S: MetricSource>(
+    source: &S,
+    expression: &Expression,
+    context: &Context<'_>,
+) -> Result<Vec<(Labels, f64)>, Refusal> {
+    let results = evaluate(source, expression, context)?;
     let value = |series: ResultSeries| {
         let number = series.numbers().first().copied().flatten()?;
         Some((series.labels, number))

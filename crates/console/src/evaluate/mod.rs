@@ -29,7 +29,7 @@ mod tests;
 mod windows;
 
 pub use context::{Context, Range};
-pub use engine::{evaluate, evaluate_at};
+pub use engine::{evaluate, evaluate_at, evaluate_instant};
 pub use refusal::Refusal;
 pub use result::{ResultSeries, ResultValues};
 pub(crate) use selection::select as selected_series;

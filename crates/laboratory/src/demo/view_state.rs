@@ -1,4 +1,4 @@
-//! What the view shows: the state of the process, the facts and the simulated people at one moment.
+//! Content of the view: the state of the process, the facts and the simulated people at one moment.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! How settings are declared: each is one field of a `clap` group, with flag, variable, help text, default and
+//! Declaration of settings: each is one field of a `clap` group, with flag, variable, help text, default and
 //! a parser from here. The field has the checked type, so nothing else mentions the setting but what uses it.
 //!
 //! A module whose settings are simple declares them beside its code, such as

@@ -1,4 +1,4 @@
-//! What the tests of publishing share: a team, patient calls, and counts from the metrics.
+//! Shared by the tests of publishing: a team, patient calls, and counts from the metrics.
 
 use std::time::Duration;
 

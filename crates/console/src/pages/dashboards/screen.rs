@@ -7,7 +7,9 @@ use monitoring::grafana::{MARK_STEP, Panel, marks};
 use monitoring::query::{Choice, Expression, Selection};
 
 use crate::chart::{ColorClass, TimeMark, Times, point_distance};
-use crate::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate, selected_series};
+use crate::evaluate::{
+    Context, Range, Refusal, ResultSeries, ResultValues, evaluate, evaluate_instant, selected_series,
+};
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
 use crate::rules::AlertState;
@@ -136,12 +138,7 @@ impl<'a> Screen<'a> {
             variables: &variables,
             ..Context::rule(range.until)
         };
-        let results = evaluate(&*self.metrics, expression, &context)?;
-        let last = |series: ResultSeries| {
-            let value = series.numbers().last().copied().flatten()?;
-            Some((series.labels, value))
-        };
-        Ok(results.into_iter().filter_map(last).collect())
+        evaluate_instant(&*self.metrics, expression, &context)
     }
 
     /// Returns the regular expression for a variable. `None` matches everything.

@@ -45,7 +45,7 @@ impl Default for Limits {
 /// A process whose collections are older than its newest samples, because its clock was set back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetBack {
-    /// Where the samples come from.
+    /// Source of the samples.
     pub origin: Origin,
     /// Time of the newest sample. Later ones are kept again.
     pub newest: i64,

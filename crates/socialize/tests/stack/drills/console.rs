@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use console::evaluate::{Context, ResultSeries};
+use console::evaluate::{Context, evaluate_instant};
 use console::receive::{self, Collection, RefusedSpans, Sink};
 use console::rules::{Database, Phase, RuleEngine, RuleSample};
-use console::store::metrics::{Appended, Exemplars, Labels, Limits, MetricStore, Origin, Sample, Value};
+use console::store::metrics::{Appended, Exemplars, Labels, Limits, MetricStore};
 use monitoring::query::{Expression, Scale};
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 
@@ -39,23 +39,12 @@ impl Database for Store {
     fn evaluate(&self, expression: &Expression, at: i64) -> Result<Vec<(Labels, f64)>, String> {
         let store = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let context = Context { lookback: LOOKBACK, ..Context::rule(at) };
-        let results = console::evaluate::evaluate(&*store, expression, &context);
-        let number = |series: ResultSeries| {
-            let number = series.numbers().first().copied().flatten()?;
-            Some((series.labels, number))
-        };
-        let results = results.map_err(|refusal| refusal.to_string())?;
-        Ok(results.into_iter().filter_map(number).collect())
+        evaluate_instant(&*store, expression, &context).map_err(|refusal| refusal.to_string())
     }
 
     fn append(&mut self, group: &str, at: i64, samples: Vec<RuleSample>) {
-        let sample = |sample: RuleSample| Sample {
-            name: sample.name,
-            labels: sample.labels,
-            value: Value::Number(sample.value),
-        };
-        let mut store = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        store.append(&Origin::rules(group), at, samples.into_iter().map(sample));
+        let mut store = &*self.0;
+        store.append(group, at, samples);
     }
 }
 

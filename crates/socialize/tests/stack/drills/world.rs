@@ -41,7 +41,7 @@ const EXPORTERS_OF_ALLOY: &str = "  # What Postgres says about itself, by the ex
 /// The same in the collector's configuration.
 const FASTER_COLLECTOR: (&str, &str) = ("collection_interval: 15s", "collection_interval: 1s");
 
-/// Where the collector sends metrics, and where it sends them in the drills: to the console as well.
+/// Exporters of the collector's metrics, and those in the drills, which add the console.
 const SENDS_METRICS: &str = "exporters: [otlp_http/prometheus]";
 const SENDS_METRICS_TO_BOTH: &str = "exporters: [otlp_http/prometheus, otlp_http/console]";
 
