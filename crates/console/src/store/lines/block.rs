@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use signal::{ClosedSet, Level};
 
+use super::event_names::EventNames;
 use super::line::{Line, Position};
 use super::search::LEVELS;
 use crate::store::packed::{
@@ -28,30 +29,28 @@ pub(super) struct LineShape {
 /// Times, levels and numbers of a block's lines, with which a search can skip it.
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
-    /// Number of the first line; the others follow.
-    pub(super) first: u64,
+    /// Number of the last line.
+    pub(super) last: u64,
     pub(super) lines: u32,
     /// Unix microseconds of the oldest and the newest line.
     pub(super) oldest: i64,
     pub(super) newest: i64,
     pub(super) levels: [u32; LEVELS],
+    /// Bits of its events, see [`EventNames`].
+    pub(super) events: u64,
 }
 
 impl Summary {
-    fn new(first: u64) -> Self {
-        Self { first, lines: 0, oldest: i64::MAX, newest: i64::MIN, levels: [0; LEVELS] }
+    fn empty() -> Self {
+        Self { last: 0, lines: 0, oldest: i64::MAX, newest: i64::MIN, levels: [0; LEVELS], events: 0 }
     }
 
-    fn add(&mut self, line: &Line) {
+    fn add(&mut self, number: u64, line: &Line) {
+        self.last = number;
         self.lines += 1;
         self.oldest = self.oldest.min(line.at);
         self.newest = self.newest.max(line.at);
         self.levels[line.level.index()] += 1;
-    }
-
-    /// Returns the number of the last line.
-    pub(super) fn last(&self) -> u64 {
-        self.first + u64::from(self.lines) - 1
     }
 }
 
@@ -67,10 +66,10 @@ pub(super) struct OpenBlock {
     last_at: i64,
 }
 
-impl OpenBlock {
-    pub(super) fn new(first: u64) -> Self {
+impl Default for OpenBlock {
+    fn default() -> Self {
         Self {
-            summary: Summary::new(first),
+            summary: Summary::empty(),
             strings: Strings::default(),
             indexes: HashMap::new(),
             shapes: Vec::new(),
@@ -79,7 +78,9 @@ impl OpenBlock {
             last_at: 0,
         }
     }
+}
 
+impl OpenBlock {
     pub(super) fn is_empty(&self) -> bool {
         self.summary.lines == 0
     }
@@ -92,7 +93,8 @@ impl OpenBlock {
         self.body.capacity() + self.strings.bytes()
     }
 
-    pub(super) fn append(&mut self, line: &Line) {
+    /// Adds a line with a number above all before.
+    pub(super) fn append(&mut self, number: u64, line: &Line, names: &mut EventNames) {
         self.values.clear();
         let event = self.strings.intern(&line.event);
         let fields = write_shape(&line.fields, &mut self.strings, &mut self.values);
@@ -100,6 +102,7 @@ impl OpenBlock {
         let index = match self.indexes.get(&shape) {
             Some(index) => *index,
             None => {
+                self.summary.events |= names.bit(&line.event);
                 let index = self.shapes.len() as u32;
                 self.shapes.push(shape.clone());
                 self.indexes.insert(shape, index);
@@ -107,10 +110,11 @@ impl OpenBlock {
             }
         };
         put_varint(&mut self.body, u64::from(index));
+        put_varint(&mut self.body, number - self.summary.last);
         put_signed(&mut self.body, line.at.wrapping_sub(self.last_at));
         self.body.extend_from_slice(&self.values);
         self.last_at = line.at;
-        self.summary.add(line);
+        self.summary.add(number, line);
     }
 
     pub(super) fn view(&self) -> View<'_> {
@@ -181,19 +185,15 @@ impl<'a> View<'a> {
 
     /// Passes all lines to `each`, which must read the values of the line. Returns `None` if the block is
     /// damaged.
-    pub(super) fn rows(
-        &self,
-        first: u64,
-        mut each: impl FnMut(Row<'a>, &mut Reader<'a>) -> Option<()>,
-    ) -> Option<()> {
+    pub(super) fn rows(&self, mut each: impl FnMut(Row<'a>, &mut Reader<'a>) -> Option<()>) -> Option<()> {
         let mut reader = Reader::new(self.body);
-        let (mut at, mut number) = (0_i64, first);
+        let (mut at, mut number) = (0_i64, 0_u64);
         while !reader.rest().is_empty() {
             let shape = usize::try_from(reader.varint()?).ok()?;
+            number = number.wrapping_add(reader.varint()?);
             at = at.wrapping_add(reader.signed()?);
             self.shapes.get(shape)?;
             each(Row { position: Position { at, number }, shape, values: reader.rest() }, &mut reader)?;
-            number += 1;
         }
         Some(())
     }
@@ -267,7 +267,7 @@ mod tests {
 
     fn lines_of(view: &View<'_>) -> Option<Vec<Line>> {
         let (mut lines, mut shared) = (Vec::new(), Shared::default());
-        view.rows(1, |row, reader| {
+        view.rows(|row, reader| {
             view.skip(row.shape, reader)?;
             lines.push(view.line(row, &mut shared)?);
             Some(())
@@ -278,8 +278,9 @@ mod tests {
     proptest! {
         #[test]
         fn lines_are_read_as_they_were_written(lines in prop::collection::vec(line(), 1..40)) {
-            let mut block = OpenBlock::new(1);
-            lines.iter().for_each(|line| block.append(line));
+            let mut block = OpenBlock::default();
+            let mut names = EventNames::default();
+            lines.iter().zip(1..).for_each(|(line, number)| block.append(number, line, &mut names));
             prop_assert_eq!(lines_of(&block.view()), Some(lines.clone()));
             let block = block.pack();
             let bytes = block.inflate().unwrap();
@@ -292,8 +293,9 @@ mod tests {
             place: prop::sample::Index,
             byte: u8,
         ) {
-            let mut block = OpenBlock::new(1);
-            lines.iter().for_each(|line| block.append(line));
+            let mut block = OpenBlock::default();
+            let mut names = EventNames::default();
+            lines.iter().zip(1..).for_each(|(line, number)| block.append(number, line, &mut names));
             let mut bytes = block.pack().inflate().unwrap();
             let place = place.index(bytes.len());
             bytes[place] = byte;

@@ -1,6 +1,7 @@
 //! Log lines in packed blocks.
 
 mod block;
+mod event_names;
 mod line;
 mod parse;
 mod scan;

@@ -1,6 +1,7 @@
 //! Conditions of a search, applied to blocks without decoding their lines.
 
 use super::block::{Row, Summary, View};
+use super::event_names::EventNames;
 use super::line::{LINK_TRACE_ID, TRACE_ID};
 use super::search::{LineCondition, Search};
 use crate::store::ValueTest;
@@ -15,10 +16,12 @@ pub(super) struct Scan<'a> {
     search: &'a Search,
     /// One for each condition; those on levels are unused.
     matchers: Vec<Matcher>,
+    /// Bits of the events that match.
+    events: u64,
 }
 
 impl<'a> Scan<'a> {
-    pub(super) fn new(search: &'a Search) -> Self {
+    pub(super) fn new(search: &'a Search, names: &EventNames) -> Self {
         let matcher = |condition: &LineCondition| match condition {
             LineCondition::AtLeast(_) => Matcher::new(&ValueTest::Exists),
             LineCondition::Event(test) | LineCondition::Field(_, test) => Matcher::new(test),
@@ -27,7 +30,8 @@ impl<'a> Scan<'a> {
             }
             LineCondition::Contains(text) => Matcher::new(&ValueTest::Contains(text.clone())),
         };
-        Self { search, matchers: search.conditions.iter().map(matcher).collect() }
+        let matchers = search.conditions.iter().map(matcher).collect();
+        Self { search, matchers, events: names.accepted_by(&search.conditions) }
     }
 
     /// Returns whether a block can have matching lines.
@@ -40,8 +44,9 @@ impl<'a> Scan<'a> {
         block.lines > 0
             && block.newest >= search.from
             && block.oldest < search.until
+            && block.events & self.events != 0
             && search.before.is_none_or(|before| block.oldest <= before.at)
-            && search.newer_than.is_none_or(|last| block.last() > last)
+            && search.newer_than.is_none_or(|last| block.last > last)
             && search.conditions.len() <= MOST_CONDITIONS
             && search.conditions.iter().all(has_level)
     }
@@ -65,10 +70,10 @@ impl<'a> Scan<'a> {
     }
 
     /// Passes the matching lines to `each`, in the order of reading. Stops at damage.
-    pub(super) fn rows<'v>(&self, first: u64, view: &View<'v>, mut each: impl FnMut(Row<'v>)) {
+    pub(super) fn rows<'v>(&self, view: &View<'v>, mut each: impl FnMut(Row<'v>)) {
         let checks: Vec<Option<Vec<Check<'_>>>> =
             (0..view.shapes.len()).map(|shape| self.checks(view, shape)).collect();
-        let _ = view.rows(first, |row, reader| {
+        let _ = view.rows(|row, reader| {
             let is_found = match &checks[row.shape] {
                 Some(checks) if !checks.is_empty() && self.is_within(row) => {
                     Check::all(checks, &view.shapes[row.shape].fields, reader, &view.texts)?

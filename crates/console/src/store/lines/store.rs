@@ -3,15 +3,19 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use signal::Level;
 use tokio::sync::watch;
 
 use super::block::{Block, OpenBlock, Row, Summary, View};
+use super::event_names::EventNames;
 use super::line::Line;
 use super::scan::Scan;
 use super::search::{Counts, Found, Groups, LEVELS, Search};
 use super::usage::{LineRefusal, LineUsage};
 use crate::store::packed::Shared;
 
+/// Level from which on lines have blocks of their own.
+const SEVERE: Level = Level::Warn;
 /// Maximum number of steps of counts over time.
 const MOST_STEPS: i64 = 2000;
 /// Maximum number of counted distinct values.
@@ -21,9 +25,13 @@ const MOST_GROUPS: usize = 50_000;
 /// copy.
 #[derive(Debug)]
 pub struct LineStore {
-    /// Blocks in the order of reading.
     blocks: Vec<Block>,
-    open: OpenBlock,
+    /// One block of lines from [`SEVERE`] on, and one of all others: most searches for faults need not unpack the
+    /// rest, which is a hundred times as much.
+    open: [OpenBlock; 2],
+    names: EventNames,
+    /// Number of the newest line.
+    last: u64,
     bytes: usize,
     bound: usize,
     evicted: u64,
@@ -47,7 +55,9 @@ impl LineStore {
     pub fn new(bound: usize) -> Self {
         Self {
             blocks: Vec::new(),
-            open: OpenBlock::new(1),
+            open: Default::default(),
+            names: EventNames::default(),
+            last: 0,
             bytes: 0,
             bound,
             evicted: 0,
@@ -60,21 +70,21 @@ impl LineStore {
     /// Adds lines, in any order of their times.
     pub fn append(&mut self, lines: impl IntoIterator<Item = Line>) {
         for line in lines {
-            self.open.append(&line);
-            if self.open.is_full() {
-                self.pack();
+            self.last += 1;
+            let class = usize::from(line.level >= SEVERE);
+            self.open[class].append(self.last, &line, &mut self.names);
+            if self.open[class].is_full() {
+                self.pack(class);
             }
         }
-        let next = self.open.summary.first + u64::from(self.open.summary.lines);
-        self.appended.send_replace(next - 1);
+        self.appended.send_replace(self.last);
     }
 
-    fn pack(&mut self) {
-        let next = self.open.summary.last() + 1;
-        let block = std::mem::replace(&mut self.open, OpenBlock::new(next)).pack();
+    fn pack(&mut self, class: usize) {
+        let block = std::mem::take(&mut self.open[class]).pack();
         self.bytes += block.bytes();
         self.blocks.push(block);
-        while self.bytes + self.open.bytes() > self.bound {
+        while self.bytes + self.open_bytes() > self.bound {
             let oldest = self.blocks.iter().enumerate().min_by_key(|(_, block)| block.summary.newest);
             let Some((place, _)) = oldest else { break };
             let block = self.blocks.remove(place);
@@ -84,10 +94,16 @@ impl LineStore {
         }
     }
 
+    fn open_bytes(&self) -> usize {
+        self.open.iter().map(OpenBlock::bytes).sum()
+    }
+
     #[cfg(test)]
     pub(super) fn pack_now(&mut self) {
-        if !self.open.is_empty() {
-            self.pack();
+        for class in 0..self.open.len() {
+            if !self.open[class].is_empty() {
+                self.pack(class);
+            }
         }
     }
 
@@ -103,7 +119,7 @@ impl LineStore {
 
     /// Returns the newest lines that fulfil a search, newest first.
     pub fn search(&self, search: &Search) -> Vec<Found> {
-        let scan = Scan::new(search);
+        let scan = Scan::new(search, &self.names);
         let mut found: Vec<Found> = Vec::new();
         for block in self.newest_first() {
             let limit = found.last().filter(|_| found.len() >= search.most).map(|found| found.position);
@@ -115,7 +131,7 @@ impl LineStore {
             }
             block.read(|view| {
                 let mut rows = Vec::new();
-                scan.rows(block.summary().first, view, |row| {
+                scan.rows(view, |row| {
                     if limit.is_none_or(|limit| row.position > limit) {
                         rows.push(row);
                     }
@@ -140,7 +156,7 @@ impl LineStore {
         let number = length.saturating_add(step - 1) / step;
         let mut steps = vec![[0; LEVELS]; usize::try_from(number).unwrap_or(0)];
         let index = |at: i64| usize::try_from(at.saturating_sub(search.from) / step).unwrap_or(usize::MAX);
-        let scan = Scan::new(search);
+        let scan = Scan::new(search, &self.names);
         for block in self.newest_first().into_iter().filter(|block| scan.may_have(block.summary())) {
             let summary = block.summary();
             if scan.has_all(summary) && index(summary.oldest) == index(summary.newest) {
@@ -152,7 +168,7 @@ impl LineStore {
                 continue;
             }
             block.read(|view| {
-                scan.rows(summary.first, view, |row| {
+                scan.rows(view, |row| {
                     if let Some(counts) = steps.get_mut(index(row.position.at)) {
                         counts[view.shapes[row.shape].level as usize] += 1;
                     }
@@ -166,14 +182,14 @@ impl LineStore {
     pub fn groups(&self, search: &Search, field: &str, most: usize) -> Groups {
         let mut counts: HashMap<String, u64> = HashMap::new();
         let mut groups = Groups::default();
-        let scan = Scan::new(search);
+        let scan = Scan::new(search, &self.names);
         for block in self.newest_first().into_iter().filter(|block| scan.may_have(block.summary())) {
             block.read(|view| {
                 let place = |fields: &[(u32, _)]| {
                     fields.iter().position(|(name, _)| view.texts.get(*name as usize) == Some(&field))
                 };
                 let places: Vec<_> = view.shapes.iter().map(|shape| place(&shape.fields)).collect();
-                scan.rows(block.summary().first, view, |row| {
+                scan.rows(view, |row| {
                     groups.lines += 1;
                     let value = places[row.shape].and_then(|place| view.text_of(row, place));
                     let Some(value) = value.filter(|value| !value.is_empty()) else { return };
@@ -197,15 +213,13 @@ impl LineStore {
 
     fn newest_first(&self) -> Vec<AnyBlock<'_>> {
         let mut blocks: Vec<_> = self.blocks.iter().map(AnyBlock::Packed).collect();
-        if !self.open.is_empty() {
-            blocks.push(AnyBlock::Open(&self.open));
-        }
+        blocks.extend(self.open.iter().filter(|block| !block.is_empty()).map(AnyBlock::Open));
         blocks.sort_by_key(|block| Reverse(block.summary().newest));
         blocks
     }
 
     fn summaries(&self) -> impl Iterator<Item = &Summary> {
-        let open = Some(&self.open.summary).filter(|summary| summary.lines > 0);
+        let open = self.open.iter().map(|block| &block.summary).filter(|summary| summary.lines > 0);
         self.blocks.iter().map(|block| &block.summary).chain(open)
     }
 
@@ -220,7 +234,7 @@ impl LineStore {
         let refused = LineRefusal::ALL.iter().map(|reason| (*reason, self.refused[*reason as usize]));
         LineUsage {
             lines: self.summaries().map(|summary| u64::from(summary.lines)).sum(),
-            bytes: self.bytes + self.open.bytes(),
+            bytes: self.bytes + self.open_bytes(),
             bound: self.bound,
             oldest: self.oldest(),
             newest: self.summaries().map(|summary| summary.newest).max(),
