@@ -1,5 +1,6 @@
 //! Loads a console as two busy processes do, and prints its resident memory: 48 hours of metrics at once, then
-//! an hour of metrics, 200 lines and 1,000 spans a second.
+//! an hour of metrics, 200 lines and 1,000 spans a second. At the end it prints how long the dashboards of a day
+//! take.
 //!
 //! ```sh
 //! cargo run --release -p console --example load -- [SPEED]
@@ -68,10 +69,13 @@ fn main() -> anyhow::Result<()> {
         .stderr(Stdio::piped())
         .spawn()?;
     let mut stderr = BufReader::new(child.stderr.take().context("no standard error")?);
-    let mut address = String::new();
-    stderr.read_line(&mut address)?;
-    let address = address.trim().rsplit("//").next().unwrap_or_default().to_owned();
-    let result = load(&address, &log, child.id(), speed);
+    let mut line = || -> anyhow::Result<String> {
+        let mut line = String::new();
+        stderr.read_line(&mut line)?;
+        Ok(line.trim().rsplit("//").next().unwrap_or_default().to_owned())
+    };
+    let (address, link) = (line()?, line()?);
+    let result = load(&address, &log, child.id(), speed).and_then(|()| time_dashboards(&link));
     child.kill()?;
     child.wait()?;
     result
@@ -114,6 +118,34 @@ fn load(address: &str, log: &Path, process: u32, speed: u32) -> anyhow::Result<(
         if second % 300 == 299 {
             println!("minute {:2}: {}, at most {}", second / 60 + 1, resident(process)?, Resident(most));
         }
+    }
+    Ok(())
+}
+
+/// Prints how long each dashboard takes with data of a day, the fastest of several times.
+fn time_dashboards(link: &str) -> anyhow::Result<()> {
+    let (address, token) = link.split_once("/?token=").context("no link to the pages")?;
+    let (_, port) = address.rsplit_once(':').context("no port")?;
+    // The others show one request, or links.
+    for charts in queries::charts().iter().filter(|charts| !charts.expressions.is_empty()) {
+        let name = Path::new(charts.name).file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+        let mut fastest = Duration::MAX;
+        for _ in 0..5 {
+            let mut stream = TcpStream::connect(address)?;
+            let started = Instant::now();
+            let request = format!(
+                "GET /dashboards/{name}?range=24h HTTP/1.1\r\nhost: {address}\r\n\
+                 cookie: socialize_console_{port}={token}\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes())?;
+            let mut response = String::new();
+            stream.read_to_string(&mut response)?;
+            fastest = fastest.min(started.elapsed());
+            if !response.starts_with("HTTP/1.1 200") {
+                bail!("/dashboards/{name} was answered with {}", response.lines().next().unwrap_or_default());
+            }
+        }
+        println!("dashboard {name}: {fastest:.0?}");
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::memory;
 use crate::receive::{Collection, RefusedSpans, Sink};
 use crate::state::{Console, SharedConsole, write};
 use crate::store::metrics::{Appended, Exemplars, Origin};
@@ -45,6 +46,7 @@ pub(crate) async fn maintain(console: SharedConsole) {
         let _ = tokio::task::spawn_blocking(move || {
             write(shared.metrics()).maintain(shared.now());
             report(flush(&shared));
+            memory::give_back_freed();
         })
         .await;
     }

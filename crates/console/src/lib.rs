@@ -20,6 +20,7 @@ pub mod evaluate;
 pub mod follow;
 mod keep;
 mod listener;
+mod memory;
 pub mod pages;
 pub mod receive;
 pub mod rules;

@@ -17,6 +17,7 @@ use crate::data_directory::DirectoryLock;
 use crate::follow::{self, Batch, FollowStatus, Follower};
 use crate::keep::{flush, maintain};
 use crate::listener::serve;
+use crate::memory;
 use crate::pages::router;
 use crate::receive::{self, Sink};
 use crate::rules::{Alertmanager, RuleEngine};
@@ -45,6 +46,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Fails if an address cannot be bound, or if the data directory cannot be used or another console uses it.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    memory::share_heaps();
     let clock: Clock = Arc::new(now);
     let pages = bind(settings.address, "the pages", "SOCIALIZE_CONSOLE_ADDRESS").await?;
     let receiver = bind(settings.otlp_address, "the OTLP receiver", "SOCIALIZE_CONSOLE_OTLP_ADDRESS").await?;
