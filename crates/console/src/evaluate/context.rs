@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Refusal;
+use super::{Refusal, SharedResults};
 
 /// Maximum number of steps of one evaluation, as in Prometheus.
 const MOST_STEPS: i64 = 11_000;
@@ -14,7 +14,7 @@ const FEWEST_SAMPLES_OF_RATE: u32 = 4;
 const LOOKBACK: Duration = Duration::from_secs(5 * 60);
 
 /// The times at which an expression is evaluated, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Range {
     /// The first time.
     pub start: i64,
@@ -67,6 +67,8 @@ pub struct Context<'a> {
     /// Returns the regular expression that replaces a variable of the dashboard. A variable without a value
     /// matches everything.
     pub variables: &'a dyn Fn(&str) -> Option<String>,
+    /// Results that were computed for other expressions. `None` remembers nothing.
+    pub shared: Option<&'a SharedResults>,
 }
 
 impl<'a> Context<'a> {
@@ -79,6 +81,7 @@ impl<'a> Context<'a> {
             rate_interval: Duration::ZERO,
             whole_range: Duration::ZERO,
             variables: &|_| None,
+            shared: None,
         }
     }
 
@@ -93,6 +96,7 @@ impl<'a> Context<'a> {
             rate_interval: (interval + resolution).max(resolution * FEWEST_SAMPLES_OF_RATE),
             whole_range: milliseconds(range.end.saturating_sub(range.start)),
             variables,
+            shared: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::combine::combine;
 use super::row::{Row, Value, Values, merged};
 use super::samples;
 use super::selection::{labels_of_absent, select};
+use super::shared_results::{IncreaseKey, SumKey};
 use super::windows::{Windows, seconds};
 use super::{Context, Refusal, ResultSeries, quantile};
 use crate::store::metrics::{Histogram, Labels, MetricSource, Points, STALE, SeriesId};
@@ -142,6 +143,11 @@ impl<S: MetricSource> Engine<'_, S> {
                 merged(rows)?.into_iter().try_for_each(visit)
             }
             Expression::Aggregate { aggregation, by, of } => {
+                let shared = self.context.shared.filter(|_| detailed);
+                let shared = shared.map(|shared| (shared, SumKey::new(expression, self.context)));
+                if let Some(rows) = shared.as_ref().and_then(|(shared, key)| shared.sum(key)) {
+                    return rows.into_iter().try_for_each(visit);
+                }
                 let mut groups = Groups::new(*aggregation, by, self.steps);
                 let most = self.left;
                 self.each_row(of, detailed, &mut |row| {
@@ -149,7 +155,11 @@ impl<S: MetricSource> Engine<'_, S> {
                     if groups.size() > most { Err(Refusal::TooLarge) } else { Ok(()) }
                 })?;
                 self.spend(groups.size())?;
-                groups.rows().into_iter().try_for_each(visit)
+                let rows = groups.rows();
+                if let Some((shared, key)) = shared {
+                    shared.add_sum(key, &rows);
+                }
+                rows.into_iter().try_for_each(visit)
             }
             _ => match self.value(expression, detailed)? {
                 Value::Rows(rows) => rows.into_iter().try_for_each(visit),
@@ -171,7 +181,7 @@ impl<S: MetricSource> Engine<'_, S> {
     /// Reads the newest sample of each series at each step.
     fn newest(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
         let windows = self.windows(selection, self.lookback());
-        self.each_series(selection, &windows, |labels, points, _| {
+        self.each_series(selection, &windows, |labels, points| {
             let values = samples::newest(&points, &windows);
             if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
         })
@@ -180,7 +190,7 @@ impl<S: MetricSource> Engine<'_, S> {
     /// Reads the time of the newest sample of each series at each step.
     fn times(&self, selection: &Selection, visit: Visit<'_>) -> Result<(), Refusal> {
         let windows = self.windows(selection, self.lookback());
-        self.each_series(selection, &windows, |labels, points, _| {
+        self.each_series(selection, &windows, |labels, points| {
             let values = samples::times(&points, &windows);
             if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
         })
@@ -204,12 +214,57 @@ impl<S: MetricSource> Engine<'_, S> {
                 windows.length = windows.length.max(samples::SHORTEST_ROLLED_UP);
             }
         }
-        self.read_each(&series, &windows, |labels, points, complete_since| {
-            let points = samples::without_marks(points);
-            samples::check_resolution(function, &points, windows.length, complete_since)?;
-            let values = samples::over(function, &points, &windows, detailed);
-            if values.is_empty() { Ok(()) } else { visit(Row { labels: labels.clone(), values }) }
-        })
+        let is_increase = matches!(function, RangeFunction::Rate | RangeFunction::Increase);
+        for series in series {
+            let values = if is_increase {
+                self.increase(function, series, &windows, detailed)?
+            } else {
+                self.over_time(function, series, &windows)?
+            };
+            if !values.is_empty() {
+                visit(Row { labels: self.source.labels(series).clone(), values })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn increase(
+        &self,
+        function: RangeFunction,
+        series: SeriesId,
+        windows: &Windows,
+        detailed: bool,
+    ) -> Result<Values, Refusal> {
+        let per_second = function == RangeFunction::Rate;
+        let key = IncreaseKey { series, windows: *windows, per_second, detailed };
+        if let Some(known) = self.context.shared.and_then(|shared| shared.increases(key)) {
+            return Ok(known);
+        }
+        let whole = windows.whole();
+        let edges = |times: &[i64]| windows.edges(times);
+        let points = self.source.read_counter(series, whole.after, whole.until, detailed, &edges);
+        let (first, complete_since) =
+            (samples::first_of_counter(&points), self.source.complete_since(series));
+        samples::check_resolution(function, first, windows.length, complete_since)?;
+        let values = samples::increase(points, windows, per_second, detailed);
+        if let Some(shared) = self.context.shared {
+            shared.add_increases(key, &values);
+        }
+        Ok(values)
+    }
+
+    fn over_time(
+        &self,
+        function: RangeFunction,
+        series: SeriesId,
+        windows: &Windows,
+    ) -> Result<Values, Refusal> {
+        let whole = windows.whole();
+        let mut points = self.source.read(series, whole.after, whole.until);
+        samples::remove_marks(&mut points);
+        let (first, complete_since) = (samples::first(&points), self.source.complete_since(series));
+        samples::check_resolution(function, first, windows.length, complete_since)?;
+        Ok(samples::over(function, &points, windows))
     }
 
     /// Returns 1 at each step at which no series has a sample within the window.
@@ -245,21 +300,12 @@ impl<S: MetricSource> Engine<'_, S> {
         &self,
         selection: &Selection,
         windows: &Windows,
-        each: impl FnMut(&Labels, Points, i64) -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
-        self.read_each(&select(self.source, selection, self.context)?, windows, each)
-    }
-
-    fn read_each(
-        &self,
-        series: &[SeriesId],
-        windows: &Windows,
-        mut each: impl FnMut(&Labels, Points, i64) -> Result<(), Refusal>,
+        mut each: impl FnMut(&Labels, Points) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let whole = windows.whole();
-        for series in series {
-            let points = self.source.read(*series, whole.after, whole.until);
-            each(self.source.labels(*series), points, self.source.complete_since(*series))?;
+        for series in select(self.source, selection, self.context)? {
+            let points = self.source.read(series, whole.after, whole.until);
+            each(self.source.labels(series), points)?;
         }
         Ok(())
     }

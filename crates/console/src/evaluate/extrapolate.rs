@@ -1,10 +1,11 @@
 //! Increase of counters, extrapolated to the whole window.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::histogram::{Histogram, change, is_reset};
 use super::row::Values;
 use super::windows::{Window, Windows, seconds};
+use crate::store::metrics::{WindowChange, WindowChanges};
 
 /// If the nearest sample is further from an edge of the window than this many average intervals, the window
 /// is not extrapolated to the edge.
@@ -18,7 +19,7 @@ pub(super) fn numbers(points: &[(i64, f64)], windows: &Windows, per_second: bool
         let [(first_at, first), .., (last_at, last)] = points[inside.clone()] else { return };
         let mut increase = last - first;
         for reset in within(&resets, &inside) {
-            increase += points[reset - 1].1;
+            increase += points[resets[reset] - 1].1;
         }
         let before = (increase > 0.0 && first >= 0.0).then(|| first / increase);
         let factor = factor((first_at, last_at), inside.len(), window, before);
@@ -30,31 +31,36 @@ pub(super) fn numbers(points: &[(i64, f64)], windows: &Windows, per_second: bool
 /// Returns the increase of a histogram within each window, per second if `per_second` is set,
 /// without its buckets unless `detailed` is set.
 pub(super) fn histograms(
-    points: &[(i64, Arc<Histogram>)],
+    WindowChanges { times, changes, resets }: WindowChanges,
     windows: &Windows,
     per_second: bool,
     detailed: bool,
 ) -> Values {
-    let resets: Vec<usize> =
-        (1..points.len()).filter(|i| is_reset(&points[*i - 1].1, &points[*i].1)).collect();
+    let reset_at: Vec<usize> = resets.iter().map(|(position, _)| *position).collect();
     let mut result = vec![None; windows.steps];
-    windows.for_each(points, |step, window, inside| {
-        let [(first_at, first), .., (last_at, last)] = &points[inside.clone()] else { return };
-        let before_resets = within(&resets, &inside).map(|reset| &*points[reset - 1].1);
-        let mut increase = change(first, last, before_resets, detailed);
-        let before = (increase.count > 0.0 && first.count >= 0.0).then(|| first.count / increase.count);
-        let factor = factor((*first_at, *last_at), inside.len(), window, before);
+    let mut changes = changes.into_iter();
+    windows.for_each_of(&times, |step, window, inside| {
+        if inside.len() < 2 {
+            return;
+        }
+        let Some(WindowChange { first_count, change: mut increase }) = changes.next() else { return };
+        for reset in within(&reset_at, &inside) {
+            increase.add(&resets[reset].1, 1.0, detailed);
+        }
+        let before = (increase.count > 0.0 && first_count >= 0.0).then(|| first_count / increase.count);
+        let sampled = (times[inside.start], times[inside.end - 1]);
+        let factor = factor(sampled, inside.len(), window, before);
         increase.scale(if per_second { factor / window.seconds() } else { factor });
         result[step] = Some(Arc::new(increase));
     });
     Values::Histograms(result)
 }
 
-/// Returns the positions of resets between two samples of a window.
-fn within<'a>(resets: &'a [usize], inside: &std::ops::Range<usize>) -> impl Iterator<Item = usize> + use<'a> {
-    let (start, end) = (inside.start, inside.end);
-    let from = resets.partition_point(|reset| *reset <= start);
-    resets[from..].iter().copied().take_while(move |reset| *reset < end)
+/// Returns which of the resets, given by the positions of the samples after them, are between two samples of a
+/// window.
+fn within(resets: &[usize], inside: &Range<usize>) -> Range<usize> {
+    let from = resets.partition_point(|reset| *reset <= inside.start);
+    from..resets.partition_point(|reset| *reset < inside.end).max(from)
 }
 
 /// Returns the factor from the increase between two samples to that within the window.

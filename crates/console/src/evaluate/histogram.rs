@@ -8,57 +8,7 @@ pub(super) use crate::store::metrics::Histogram;
 /// assumes.
 const ZERO_THRESHOLD: f64 = 1e-128;
 
-/// Returns whether a histogram was reset between two samples: one of its counts fell.
-pub(super) fn is_reset(before: &Histogram, after: &Histogram) -> bool {
-    if after.count < before.count || after.zero_count < before.zero_count {
-        return true;
-    }
-    let mut after = after.buckets.iter().copied().peekable();
-    before.buckets.iter().any(|&(index, count)| {
-        while after.next_if(|(other, _)| *other < index).is_some() {}
-        match after.peek() {
-            Some((other, now)) if *other == index => *now < count,
-            _ => count != 0.0,
-        }
-    })
-}
-
-/// Returns the change from the first sample to the last one. At a reset, the sample before it is
-/// added.
-pub(super) fn change<'a>(
-    first: &Histogram,
-    last: &Histogram,
-    before_resets: impl Iterator<Item = &'a Histogram>,
-    detailed: bool,
-) -> Histogram {
-    let mut change = if detailed { last.clone() } else { without_buckets(last) };
-    change.add(first, -1.0, detailed);
-    for before in before_resets {
-        change.add(before, 1.0, detailed);
-    }
-    change
-}
-
-/// Returns the histogram without its buckets.
-pub(super) fn without_buckets(histogram: &Histogram) -> Histogram {
-    Histogram { buckets: Vec::new(), ..*histogram }
-}
-
 impl Histogram {
-    /// Adds a multiple of another histogram.
-    pub(super) fn add(&mut self, other: &Self, times: f64, detailed: bool) {
-        self.count += times * other.count;
-        self.sum += times * other.sum;
-        self.zero_count += times * other.zero_count;
-        if detailed {
-            let count = |bucket: Option<f64>, other: Option<f64>| {
-                bucket.unwrap_or(0.0) + times * other.unwrap_or(0.0)
-            };
-            self.buckets = merge(&self.buckets, &other.buckets, count);
-            self.buckets.retain(|(_, count)| *count != 0.0);
-        }
-    }
-
     /// Multiplies all counts and the sum.
     pub(super) fn scale(&mut self, factor: f64) {
         self.each_number(|number| *number *= factor);
@@ -100,26 +50,6 @@ impl Histogram {
     }
 }
 
-/// Combines the counts of all buckets of either side.
-fn merge<A: Copy, B: Copy, C>(
-    left: &[(i32, A)],
-    right: &[(i32, B)],
-    combine: impl Fn(Option<A>, Option<B>) -> C,
-) -> Vec<(i32, C)> {
-    let mut merged = Vec::with_capacity(left.len().max(right.len()));
-    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
-    loop {
-        let next = match (left.peek(), right.peek()) {
-            (Some((a, _)), Some((b, _))) => *a.min(b),
-            (Some((index, _)), None) | (None, Some((index, _))) => *index,
-            (None, None) => return merged,
-        };
-        let a = left.next_if(|(index, _)| *index == next).map(|(_, count)| *count);
-        let b = right.next_if(|(index, _)| *index == next).map(|(_, count)| *count);
-        merged.push((next, combine(a, b)));
-    }
-}
-
 /// A sum of histograms without rounding errors.
 #[derive(Clone, Debug, Default)]
 pub(super) struct HistogramSum {
@@ -134,19 +64,16 @@ impl HistogramSum {
         self.count.add(histogram.count);
         self.sum.add(histogram.sum);
         self.zero_count.add(histogram.zero_count);
-        if self.buckets.len() == histogram.buckets.len()
-            && self.buckets.iter().zip(&histogram.buckets).all(|(a, b)| a.0 == b.0)
-        {
-            for ((_, sum), (_, count)) in self.buckets.iter_mut().zip(&histogram.buckets) {
-                sum.add(*count);
+        let mut place = 0;
+        for &(index, count) in &histogram.buckets {
+            while self.buckets.get(place).is_some_and(|(known, _)| *known < index) {
+                place += 1;
             }
-            return;
+            match self.buckets.get_mut(place) {
+                Some((known, sum)) if *known == index => sum.add(count),
+                _ => self.buckets.insert(place, (index, Sum::of(count))),
+            }
         }
-        self.buckets = merge(&self.buckets, &histogram.buckets, |sum: Option<Sum>, count| {
-            let mut sum = sum.unwrap_or_default();
-            sum.add(count.unwrap_or(0.0));
-            sum
-        });
     }
 
     pub(super) fn value(&self) -> Histogram {

@@ -23,6 +23,7 @@ mod result;
 mod row;
 mod samples;
 mod selection;
+mod shared_results;
 mod sum;
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use engine::{evaluate, evaluate_at, evaluate_instant};
 pub use refusal::Refusal;
 pub use result::{ResultSeries, ResultValues};
 pub(crate) use selection::select as selected_series;
+pub use shared_results::SharedResults;

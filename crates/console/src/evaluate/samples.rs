@@ -8,7 +8,7 @@ use monitoring::query::RangeFunction;
 use super::row::Values;
 use super::windows::{Windows, seconds};
 use super::{Refusal, extrapolate, over_time};
-use crate::store::metrics::{Histogram, Points, is_stale};
+use crate::store::metrics::{CounterPoints, Points, is_stale};
 
 /// Shortest window of rolled-up data, in milliseconds: it contains two samples.
 pub(super) const SHORTEST_ROLLED_UP: i64 = 10 * 60 * 1000;
@@ -29,7 +29,7 @@ pub(super) fn newest(points: &Points, windows: &Windows) -> Values {
         Points::Histograms(points) => {
             let mut histograms = vec![None; windows.steps];
             windows.for_each(points, |step, _, inside| {
-                let newest = points[inside].last().filter(|(_, histogram)| !is_mark(histogram));
+                let newest = points[inside].last().filter(|(_, histogram)| !histogram.is_mark());
                 histograms[step] = newest.map(|(_, histogram)| Arc::clone(histogram));
             });
             Values::Histograms(histograms)
@@ -47,7 +47,7 @@ pub(super) fn times(points: &Points, windows: &Windows) -> Values {
             }
         }),
         Points::Histograms(points) => windows.for_each(points, |step, _, inside| {
-            if let Some((time, _)) = points[inside].last().filter(|(_, histogram)| !is_mark(histogram)) {
+            if let Some((time, _)) = points[inside].last().filter(|(_, histogram)| !histogram.is_mark()) {
                 times[step] = seconds(*time);
             }
         }),
@@ -56,16 +56,27 @@ pub(super) fn times(points: &Points, windows: &Windows) -> Values {
 }
 
 /// Removes the marks of a series' end, which windows leave out.
-pub(super) fn without_marks(mut points: Points) -> Points {
-    match &mut points {
+pub(super) fn remove_marks(points: &mut Points) {
+    match points {
         Points::Numbers(points) => points.retain(|(_, number)| !is_stale(*number)),
-        Points::Histograms(points) => points.retain(|(_, histogram)| !is_mark(histogram)),
+        Points::Histograms(points) => points.retain(|(_, histogram)| !histogram.is_mark()),
     }
-    points
 }
 
-fn is_mark(histogram: &Histogram) -> bool {
-    is_stale(histogram.sum)
+/// Returns the time of the oldest sample.
+pub(super) fn first(points: &Points) -> Option<i64> {
+    match points {
+        Points::Numbers(points) => points.first().map(|(time, _)| *time),
+        Points::Histograms(points) => points.first().map(|(time, _)| *time),
+    }
+}
+
+/// Returns the time of the oldest sample of a counter.
+pub(super) fn first_of_counter(points: &CounterPoints) -> Option<i64> {
+    match points {
+        CounterPoints::Numbers(points) => points.first().map(|(time, _)| *time),
+        CounterPoints::Histograms(changes) => changes.times.first().copied(),
+    }
 }
 
 /// Checks that a function is exact although samples before a time were rolled up.
@@ -74,14 +85,10 @@ fn is_mark(histogram: &Histogram) -> bool {
 /// window has at least two. Counts of samples are not.
 pub(super) fn check_resolution(
     function: RangeFunction,
-    points: &Points,
+    first: Option<i64>,
     window: i64,
     complete_since: i64,
 ) -> Result<(), Refusal> {
-    let first = match points {
-        Points::Numbers(points) => points.first().map(|(time, _)| *time),
-        Points::Histograms(points) => points.first().map(|(time, _)| *time),
-    };
     if first.is_none_or(|first| first >= complete_since) {
         return Ok(());
     }
@@ -95,16 +102,18 @@ pub(super) fn check_resolution(
     }
 }
 
-/// Evaluates a function of the samples of each window.
-pub(super) fn over(function: RangeFunction, points: &Points, windows: &Windows, detailed: bool) -> Values {
-    let per_second = function == RangeFunction::Rate;
-    let increases = per_second || function == RangeFunction::Increase;
+/// Evaluates a function of the samples of each window, other than the increase.
+pub(super) fn over(function: RangeFunction, points: &Points, windows: &Windows) -> Values {
     match points {
-        Points::Numbers(points) if increases => extrapolate::numbers(points, windows, per_second),
-        Points::Histograms(points) if increases => {
-            extrapolate::histograms(points, windows, per_second, detailed)
-        }
         Points::Numbers(points) => over_time::numbers(function, points, windows),
         Points::Histograms(points) => over_time::histograms(function, points, windows),
+    }
+}
+
+/// Returns the increase of a counter within each window, per second if `per_second` is set.
+pub(super) fn increase(points: CounterPoints, windows: &Windows, per_second: bool, detailed: bool) -> Values {
+    match points {
+        CounterPoints::Numbers(points) => extrapolate::numbers(&points, windows, per_second),
+        CounterPoints::Histograms(changes) => extrapolate::histograms(changes, windows, per_second, detailed),
     }
 }

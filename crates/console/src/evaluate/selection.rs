@@ -55,10 +55,20 @@ struct Condition {
 }
 
 enum Pattern {
-    Anything,
-    NotEmpty,
     Text(String),
+    /// Texts, each of which may be followed by more. Most patterns are such, and building a regular expression
+    /// takes as long as reading a series.
+    Alternatives(Vec<(String, More)>),
     Regex(Box<Regex>),
+}
+
+/// What may follow a text.
+#[derive(Clone, Copy)]
+enum More {
+    Nothing,
+    Anything,
+    /// At least one character.
+    Something,
 }
 
 impl Condition {
@@ -70,16 +80,13 @@ impl Condition {
             MatchOperator::Matches => (true, true),
             MatchOperator::MatchesNot => (true, false),
         };
-        let pattern = match value.as_str() {
-            ANYTHING if regex => Pattern::Anything,
-            ".+" if regex => Pattern::NotEmpty,
-            _ if regex => {
-                let regex = RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(LARGEST_PATTERN).build();
-                Pattern::Regex(Box::new(
-                    regex.map_err(|_| Refusal::Pattern { label: matcher.label.clone() })?,
-                ))
-            }
-            _ => Pattern::Text(value),
+        let pattern = if !regex {
+            Pattern::Text(value)
+        } else if let Some(alternatives) = alternatives(&value) {
+            Pattern::Alternatives(alternatives)
+        } else {
+            let regex = RegexBuilder::new(&format!("^(?s:{value})$")).size_limit(LARGEST_PATTERN).build();
+            Pattern::Regex(Box::new(regex.map_err(|_| Refusal::Pattern { label: matcher.label.clone() })?))
         };
         Ok(Self { label: matcher.label.clone(), pattern, expected })
     }
@@ -87,13 +94,32 @@ impl Condition {
     fn holds(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.label);
         let matches = match &self.pattern {
-            Pattern::Anything => true,
-            Pattern::NotEmpty => !value.is_empty(),
             Pattern::Text(text) => text == value,
+            Pattern::Alternatives(alternatives) => alternatives.iter().any(|(text, more)| {
+                let rest = value.strip_prefix(text.as_str());
+                rest.is_some_and(|rest| match more {
+                    More::Nothing => rest.is_empty(),
+                    More::Anything => true,
+                    More::Something => !rest.is_empty(),
+                })
+            }),
             Pattern::Regex(regex) => regex.is_match(value),
         };
         matches == self.expected
     }
+}
+
+/// Returns the alternatives of a regular expression if it consists of texts, each possibly with `.*` or `.+` at
+/// its end.
+fn alternatives(pattern: &str) -> Option<Vec<(String, More)>> {
+    let alternative = |pattern: &str| {
+        let ends = [(".*", More::Anything), (".+", More::Something)];
+        let ended = ends.iter().find_map(|(end, more)| Some((pattern.strip_suffix(end)?, *more)));
+        let (text, more) = ended.unwrap_or((pattern, More::Nothing));
+        let is_plain = !text.contains(['\\', '.', '+', '*', '?', '(', ')', '[', ']', '{', '}', '^', '$']);
+        is_plain.then(|| (text.to_owned(), more))
+    };
+    pattern.split('|').map(alternative).collect()
 }
 
 /// Replaces Grafana's variables, `$name` and `${name}`, by their values.
@@ -124,7 +150,24 @@ fn with_variables(text: &str, context: &Context<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn alternatives_match_as_the_regular_expression(
+            pattern in r"([ab/]{0,2}(\.[*+])?\|){0,2}[ab/]{0,2}(\.[*+])?",
+            value in "[ab/\n]{0,3}",
+        ) {
+            let alternatives = alternatives(&pattern).expect("a pattern of texts");
+            let condition =
+                Condition { label: "a".to_owned(), pattern: Pattern::Alternatives(alternatives), expected: true };
+            let regex = Regex::new(&format!("^(?s:{pattern})$")).unwrap();
+            let labels = Labels::new([("a".into(), value.as_str().into())]);
+            prop_assert_eq!(condition.holds(&labels), regex.is_match(&value), "{} {:?}", pattern, value);
+        }
+    }
 
     #[test]
     fn variables_are_replaced_in_matchers() {
@@ -156,6 +199,11 @@ mod tests {
         assert!(holds(Matches, "a|bc", "bc") && !holds(Matches, "a|bc", "abc"));
         assert!(holds(MatchesNot, "4..", "500") && !holds(MatchesNot, "4..", "404"));
         assert!(holds(Matches, ".*", "") && !holds(Matches, ".+", "") && holds(Matches, "a.b", "a\nb"));
+        assert!(holds(Matches, "a/.+|b", "a/x") && holds(Matches, "a/.+|b", "b") && holds(Matches, "|b", ""));
+        assert!(
+            !holds(Matches, "a/.+|b", "a/") && !holds(Matches, "a/.+|b", "bx") && holds(Matches, "a.*", "a")
+        );
+        assert!(holds(Matches, r"a\.b", "a.b") && !holds(Matches, r"a\.b", "a\\.b"));
         let broken = Matcher { label: "a".to_owned(), operator: Matches, value: "(".to_owned() };
         let refused = Condition::new(&broken, &Context::rule(0)).err();
         assert_eq!(refused, Some(Refusal::Pattern { label: "a".to_owned() }));

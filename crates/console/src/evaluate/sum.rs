@@ -15,13 +15,10 @@ impl Sum {
 
     pub(super) fn add(&mut self, value: f64) {
         let total = self.sum + value;
-        if total.is_infinite() {
-            self.rest = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.rest += (self.sum - total) + value;
-        } else {
-            self.rest += (value - total) + self.sum;
-        }
+        // Knuth's formula for the rounding error has the same result as Neumaier's, without a branch.
+        let added = total - self.sum;
+        let error = (self.sum - (total - added)) + (value - added);
+        self.rest = if total.is_infinite() { 0.0 } else { self.rest + error };
         self.sum = total;
     }
 

@@ -23,7 +23,7 @@ pub(super) fn seconds(milliseconds: i64) -> f64 {
 }
 
 /// The windows of all steps.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Windows {
     pub(super) range: Range,
     pub(super) steps: usize,
@@ -51,15 +51,40 @@ impl Windows {
     pub(super) fn for_each<P>(
         &self,
         points: &[(i64, P)],
+        each: impl FnMut(usize, Window, std::ops::Range<usize>),
+    ) {
+        self.advance(points.len(), |position| points[position].0, each);
+    }
+
+    /// Calls `each` for each step with the positions of the times within its window.
+    pub(super) fn for_each_of(&self, times: &[i64], each: impl FnMut(usize, Window, std::ops::Range<usize>)) {
+        self.advance(times.len(), |position| times[position], each);
+    }
+
+    /// Returns the positions of the first and the last sample of each window with at least two samples.
+    pub(super) fn edges(&self, times: &[i64]) -> Vec<(usize, usize)> {
+        let mut edges = Vec::with_capacity(self.steps);
+        self.for_each_of(times, |_, _, inside| {
+            if inside.len() > 1 {
+                edges.push((inside.start, inside.end - 1));
+            }
+        });
+        edges
+    }
+
+    fn advance(
+        &self,
+        count: usize,
+        time: impl Fn(usize) -> i64,
         mut each: impl FnMut(usize, Window, std::ops::Range<usize>),
     ) {
         let (mut from, mut to) = (0, 0);
         for step in 0..self.steps {
             let window = self.window(step);
-            while to < points.len() && points[to].0 <= window.until {
+            while to < count && time(to) <= window.until {
                 to += 1;
             }
-            while from < to && points[from].0 <= window.after {
+            while from < to && time(from) <= window.after {
                 from += 1;
             }
             each(step, window, from..to);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use console::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, evaluate};
+use console::evaluate::{Context, Range, Refusal, ResultSeries, ResultValues, SharedResults, evaluate};
 use console::store::metrics::{Histogram, Labels};
 use monitoring::query::Expression;
 use prost::Message;
@@ -112,7 +112,12 @@ fn milliseconds(length: i64) -> std::time::Duration {
     std::time::Duration::from_millis(length.cast_unsigned())
 }
 
-fn ours(receiver: &Receiver, expression: &Expression, setting: Setting) -> Result<Results, Refusal> {
+fn ours(
+    receiver: &Receiver,
+    expression: &Expression,
+    setting: Setting,
+    shared: &SharedResults,
+) -> Result<Results, Refusal> {
     let length = ((setting.range.end - setting.range.start) / SECOND).max(3600) * SECOND;
     let context = Context {
         range: setting.range,
@@ -120,6 +125,7 @@ fn ours(receiver: &Receiver, expression: &Expression, setting: Setting) -> Resul
         rate_interval: milliseconds(setting.rate_interval),
         whole_range: milliseconds(length),
         variables: &variables,
+        shared: Some(shared),
         ..Context::rule(setting.range.end)
     };
     let results = receiver.with(|store| evaluate(store, expression, &context))?;
@@ -230,10 +236,11 @@ fn every_query_and_each_of_its_parts_has_the_results_of_prometheus() {
     fill(&prometheus, &receiver);
     let one_in = crate::variable(ONE_IN).map_or(1, |number| number.parse().expect("a number"));
     let parts: Vec<_> = all_parts().into_iter().step_by(one_in).collect();
+    let shared: Vec<SharedResults> = settings().iter().map(|_| SharedResults::default()).collect();
     let (mut compared, mut not_empty, mut values, mut failures) = (0, 0, 0, Vec::new());
     for (name, expression) in &parts {
         let mut found_any = false;
-        for setting in settings() {
+        for (setting, shared) in settings().into_iter().zip(&shared) {
             let query = text(name, setting);
             let range = setting.range;
             let theirs = if range.start == range.end {
@@ -241,7 +248,7 @@ fn every_query_and_each_of_its_parts_has_the_results_of_prometheus() {
             } else {
                 prometheus.over(&query, range.start, range.end, range.step)
             };
-            let ours = ours(&receiver, expression, setting);
+            let ours = ours(&receiver, expression, setting, shared);
             compared += 1;
             let difference = match (&theirs, &ours) {
                 (Ok(theirs), Ok(ours)) => {

@@ -8,7 +8,8 @@ use monitoring::query::{Choice, Expression, Selection};
 
 use crate::chart::{ColorClass, TimeMark, Times, point_distance};
 use crate::evaluate::{
-    Context, Range, Refusal, ResultSeries, ResultValues, evaluate, evaluate_instant, selected_series,
+    Context, Range, Refusal, ResultSeries, ResultValues, SharedResults, evaluate, evaluate_instant,
+    selected_series,
 };
 use crate::pages::range::TimeRange;
 use crate::pages::view::View;
@@ -43,6 +44,8 @@ pub(crate) struct Screen<'a> {
     pub chosen: Vec<(Choice, Vec<String>)>,
     /// Metrics. Locked once, so that all panels of a page agree.
     pub metrics: RwLockReadGuard<'a, MetricStore>,
+    /// Results that panels have computed.
+    shared: SharedResults,
     /// Alerts that fire or are pending.
     pub alerts: Vec<AlertState>,
     /// Time of the newest sample of any series.
@@ -69,9 +72,21 @@ impl<'a> Screen<'a> {
         let alerts = read(console.rules()).states();
         let metrics = read(console.metrics());
         let Usage { newest, oldest, .. } = metrics.usage();
-        let marks = Vec::new();
-        let mut screen =
-            Self { console, view, range, choices, chosen, metrics, alerts, newest, oldest, path, marks };
+        let (shared, marks) = (SharedResults::default(), Vec::new());
+        let mut screen = Self {
+            console,
+            view,
+            range,
+            choices,
+            chosen,
+            metrics,
+            shared,
+            alerts,
+            newest,
+            oldest,
+            path,
+            marks,
+        };
         screen.marks = screen.find_marks();
         screen
     }
@@ -109,7 +124,8 @@ impl<'a> Screen<'a> {
     ) -> Result<Vec<ResultSeries>, Refusal> {
         let variables = |name: &str| self.variable(name);
         let range = Range { start: times.start, end: times.end, step: times.step };
-        evaluate(&*self.metrics, expression, &Context::panel(range, RESOLUTION, &variables))
+        let context = Context { shared: Some(&self.shared), ..Context::panel(range, RESOLUTION, &variables) };
+        evaluate(&*self.metrics, expression, &context)
     }
 
     /// Returns single observations of the selected series.
@@ -136,6 +152,7 @@ impl<'a> Screen<'a> {
             interval: whole,
             rate_interval: (RESOLUTION * 4).max(whole / 100),
             variables: &variables,
+            shared: Some(&self.shared),
             ..Context::rule(range.until)
         };
         evaluate_instant(&*self.metrics, expression, &context)

@@ -1,8 +1,10 @@
 //! A block: the encoded columns of one clock over a number of ticks. It is immutable.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::column::{Unpacked, unpack};
+use super::column::{Unpacked, histograms, unpack};
+use super::histograms::Columns;
 use super::varint::{Reader, put, put_bytes};
 use super::{Points, Value};
 
@@ -87,12 +89,22 @@ impl Block {
         &self.columns[start as usize..*end as usize]
     }
 
+    /// Returns the columns of a slot's histograms; `None` if it has none.
+    pub(super) fn histograms(&self, slot: usize) -> Option<Columns<'_>> {
+        histograms(self.column(slot))
+    }
+
+    /// Returns the ticks in a range of time that excludes its start.
+    pub(super) fn within(&self, after: i64, until: i64) -> Range<usize> {
+        let ticks_until = |time| self.ticks.partition_point(|tick| self.first + i64::from(*tick) <= time);
+        ticks_until(after)..ticks_until(until)
+    }
+
     /// Adds the samples of a slot in a range of time that excludes its start.
     pub(super) fn read(&self, slot: usize, after: i64, until: i64, into: &mut Points) {
-        let first = self.ticks.partition_point(|tick| self.first + i64::from(*tick) <= after);
-        let end = self.ticks.partition_point(|tick| self.first + i64::from(*tick) <= until);
+        let within = self.within(after, until);
         unpack(self.column(slot), |from, to, sample| {
-            let (from, to) = ((from as usize).max(first), (to as usize).min(end));
+            let (from, to) = ((from as usize).max(within.start), (to as usize).min(within.end));
             let times = (from..to).map(|tick| self.time(tick));
             match (&mut *into, sample) {
                 (Points::Numbers(points), Unpacked::Number(number)) => {

@@ -1,11 +1,13 @@
 //! The samples of one origin. All its series share the timestamps of its collections.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::block::Block;
+use super::changes::Part;
 use super::column::Kind;
 use super::growing::Growing;
-use super::{DropReason, Origin, Points, SeriesId, SetBack, Value};
+use super::{DropReason, Origin, SeriesId, SetBack, Value};
 
 /// Number of ticks after which a block is complete.
 const BLOCK_TICKS: usize = 240;
@@ -310,19 +312,23 @@ impl Clock {
         blocks + self.rolling.samples() + self.closing.samples() + self.growing.samples()
     }
 
-    /// Adds the samples of a slot in a range of time that excludes its start.
-    pub(super) fn read(&self, slot: usize, after: i64, until: i64, into: &mut Points) {
-        read_blocks(&self.rolled, slot, after, until, into);
-        self.rolling.read(slot, after, until, into);
-        read_blocks(&self.full, slot, after, until, into);
-        self.closing.read(slot, after, until, into);
-        self.growing.read(slot, after, until, into);
+    /// Returns the blocks with samples of a slot in a range of time that excludes its start, oldest first.
+    pub(super) fn parts(&self, slot: usize, after: i64, until: i64) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
+        let growing = |growing: &Growing| {
+            growing.sealed(slot, after, until).map(|block| Part { block: Cow::Owned(block), slot: 0 })
+        };
+        parts.extend(parts_of(&self.rolled, slot, after, until));
+        parts.extend(growing(&self.rolling));
+        parts.extend(parts_of(&self.full, slot, after, until));
+        parts.extend(growing(&self.closing));
+        parts.extend(growing(&self.growing));
+        parts
     }
 }
 
-fn read_blocks(blocks: &VecDeque<Kept>, slot: usize, after: i64, until: i64, into: &mut Points) {
+fn parts_of(blocks: &VecDeque<Kept>, slot: usize, after: i64, until: i64) -> impl Iterator<Item = Part<'_>> {
     let first = blocks.partition_point(|kept| kept.block.last() <= after);
-    for kept in blocks.range(first..).take_while(|kept| kept.block.first() <= until) {
-        kept.block.read(slot, after, until, into);
-    }
+    let within = blocks.range(first..).take_while(move |kept| kept.block.first() <= until);
+    within.map(move |kept| Part { block: Cow::Borrowed(&kept.block), slot })
 }

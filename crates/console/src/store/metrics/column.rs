@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::histograms::{self, HistogramColumn};
+use super::histograms::{self, Columns, HistogramColumn};
 use super::numbers::{NumberColumn, Runs};
 use super::{DropReason, Histogram, Points, Value};
 
@@ -121,6 +121,14 @@ impl Column {
 pub(super) enum Unpacked<'a> {
     Number(f64),
     Histogram(&'a Arc<Histogram>),
+}
+
+/// Finds the columns of histograms; `None` if the column has other samples or is damaged.
+pub(super) fn histograms(bytes: &[u8]) -> Option<Columns<'_>> {
+    match bytes.split_first()? {
+        (&HISTOGRAMS, bytes) => Columns::parse(bytes),
+        _ => None,
+    }
 }
 
 /// Decodes a column: calls `visit` with a first tick, the tick after the last, and the sample of these

@@ -2,7 +2,7 @@
 
 use super::block::Block;
 use super::column::{Column, Kind};
-use super::{DropReason, Points, Value};
+use super::{DropReason, Value};
 
 #[derive(Debug, Default)]
 pub(super) struct Growing {
@@ -61,16 +61,14 @@ impl Growing {
         self.columns.iter().flatten().map(|column| u64::from(column.samples())).sum()
     }
 
-    pub(super) fn read(&self, slot: usize, after: i64, until: i64, into: &mut Points) {
+    /// Returns the samples of a slot as the only slot of a block, if some are in a range of time that
+    /// excludes its start.
+    pub(super) fn sealed(&self, slot: usize, after: i64, until: i64) -> Option<Block> {
         let newer = self.times.last().is_some_and(|last| *last > after);
         let older = self.times.first().is_some_and(|first| *first <= until);
-        if let Some(column) = self.columns.get(slot)
-            && newer
-            && older
-        {
-            let bytes = packed(column);
-            Block::new(&self.times, std::iter::once(bytes.as_slice()), 0).read(0, after, until, into);
-        }
+        let column = self.columns.get(slot).filter(|column| newer && older && column.is_some())?;
+        let bytes = packed(column);
+        Some(Block::new(&self.times, std::iter::once(bytes.as_slice()), 0))
     }
 }
 

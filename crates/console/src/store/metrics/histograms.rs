@@ -117,6 +117,15 @@ fn explicit_count(histogram: &Histogram) -> f64 {
     if histogram.count == 0.0 { ZERO } else { histogram.count }
 }
 
+/// Reverses [`explicit_count`].
+pub(super) fn total_count(explicit: f64, of_buckets: f64) -> f64 {
+    match explicit {
+        0.0 => of_buckets,
+        zero if zero.is_nan() => 0.0,
+        count => count,
+    }
+}
+
 /// Reader of a column of numbers, in step with others. After its end, it repeats the last number.
 struct Stepped<'a> {
     runs: Runs<'a>,
@@ -152,21 +161,45 @@ impl<'a> Stepped<'a> {
     }
 }
 
+/// The encoded columns of numbers of a column of histograms.
+#[derive(Debug)]
+pub(super) struct Columns<'a> {
+    /// The only column with gaps.
+    pub(super) sum: &'a [u8],
+    pub(super) zero_count: &'a [u8],
+    pub(super) count: &'a [u8],
+    /// Column of each bucket, in ascending order.
+    pub(super) buckets: Vec<(i32, &'a [u8])>,
+}
+
+impl<'a> Columns<'a> {
+    /// Finds the columns of numbers; `None` if the bytes are damaged.
+    pub(super) fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let (sum, zero_count, count) = (reader.bytes()?, reader.bytes()?, reader.bytes()?);
+        let mut buckets = Vec::new();
+        let mut index = 0_i64;
+        for _ in 0..reader.get()? {
+            index = index.checked_add(unzigzag(reader.get()?))?;
+            buckets.push((i32::try_from(index).ok()?, reader.bytes()?));
+        }
+        Some(Self { sum, zero_count, count, buckets })
+    }
+
+    /// Returns whether the count of a sample may differ from the sum of its buckets.
+    pub(super) fn has_explicit_counts(&self) -> bool {
+        Runs::new(self.count).any(|run| run.number.is_some_and(|count| count != 0.0))
+    }
+}
+
 /// Decodes a column: calls `visit` with a number of ticks and their histogram, or `None` for a gap.
 /// Returns `None` if the bytes are damaged.
 pub(super) fn unpack(bytes: &[u8], mut visit: impl FnMut(u32, Option<&Arc<Histogram>>)) -> Option<()> {
-    let mut reader = Reader::new(bytes);
-    let sums = Runs::new(reader.bytes()?);
-    let mut columns = vec![Stepped::new(reader.bytes()?), Stepped::new(reader.bytes()?)];
-    let mut indexes = Vec::new();
-    let mut index = 0_i64;
-    for _ in 0..reader.get()? {
-        index = index.checked_add(unzigzag(reader.get()?))?;
-        indexes.push(i32::try_from(index).ok()?);
-        columns.push(Stepped::new(reader.bytes()?));
-    }
+    let Columns { sum, zero_count, count, buckets } = Columns::parse(bytes)?;
+    let (indexes, buckets): (Vec<i32>, Vec<&[u8]>) = buckets.into_iter().unzip();
+    let mut columns: Vec<_> = [zero_count, count].into_iter().chain(buckets).map(Stepped::new).collect();
     let mut current = None;
-    for Run { mut ticks, number: sum } in sums {
+    for Run { mut ticks, number: sum } in Runs::new(sum) {
         while ticks > 0 {
             let steps = columns.iter().map(|column| column.left).min().unwrap_or(ticks).min(ticks);
             match sum {
@@ -198,11 +231,7 @@ fn histogram_of(sum: f64, columns: &[Stepped<'_>], indexes: &[i32]) -> Histogram
     let zero_count = numbers.next().unwrap_or_default();
     let count = numbers.next().unwrap_or_default();
     let buckets: Vec<_> = indexes.iter().copied().zip(numbers).filter(|(_, count)| *count != 0.0).collect();
-    let count = match count {
-        0.0 => count_of_buckets(zero_count, &buckets),
-        zero if zero.is_nan() => 0.0,
-        count => count,
-    };
+    let count = total_count(count, count_of_buckets(zero_count, &buckets));
     Histogram { count, sum, zero_count, buckets }
 }
 

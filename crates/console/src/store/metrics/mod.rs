@@ -6,6 +6,7 @@
 //! ```
 
 mod block;
+mod changes;
 mod clock;
 mod column;
 mod exemplars;
@@ -26,7 +27,10 @@ mod write;
 mod tests;
 
 pub use exemplars::{Exemplar, Exemplars};
-pub use samples::{Histogram, Labels, MetricSource, Points, STALE, SeriesId, is_stale};
+pub use samples::{
+    CounterPoints, FindWindows, Histogram, Labels, MetricSource, Points, STALE, SeriesId, WindowChange,
+    WindowChanges, is_stale,
+};
 pub use store::MetricStore;
 pub use usage::{Limits, SetBack, Usage};
 pub use write::{Appended, DropReason, Dropped, Origin, Sample, Value};

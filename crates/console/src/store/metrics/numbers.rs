@@ -183,6 +183,28 @@ impl Iterator for Runs<'_> {
     }
 }
 
+/// Sets `numbers` to those of a column at ascending ticks, and returns whether they differ. Calls `fell` with
+/// each tick whose number is smaller than the one before.
+pub(super) fn read_at(bytes: &[u8], ticks: &[u32], numbers: &mut [f64], mut fell: impl FnMut(u32)) -> bool {
+    let (mut tick, mut number, mut next) = (0_u32, 0.0, 0);
+    let mut differ = false;
+    for run in Runs::new(bytes).filter(|run| run.ticks > 0) {
+        let now = run.number.unwrap_or(number);
+        if now < number {
+            fell(tick);
+        }
+        differ |= next > 0 && now != number;
+        number = now;
+        tick = tick.saturating_add(run.ticks);
+        while ticks.get(next).is_some_and(|wanted| *wanted < tick) {
+            numbers[next] = number;
+            next += 1;
+        }
+    }
+    numbers[next..].fill(number);
+    differ
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

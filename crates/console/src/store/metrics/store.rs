@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 
+use super::changes::{self, Part};
 use super::clock::Clock;
 use super::column::Kind;
 use super::exemplars::ExemplarStore;
 use super::files::Files;
-use super::registry::{Key, Place, Registry};
+use super::registry::{Entry, Key, Place, Registry};
 use super::retention;
 use super::{
-    Appended, DropReason, Dropped, Exemplar, Exemplars, Labels, Limits, MetricSource, Origin, Points, Sample,
-    SeriesId, Usage, Value,
+    Appended, CounterPoints, DropReason, Dropped, Exemplar, Exemplars, FindWindows, Labels, Limits,
+    MetricSource, Origin, Points, Sample, SeriesId, Usage, Value,
 };
 
 /// Maximum number of origins.
@@ -284,6 +285,12 @@ impl MetricStore {
         }
     }
 
+    /// Returns the blocks with samples in a range of time that excludes its start, oldest first.
+    fn parts(&self, place: &Place, after: i64, until: i64) -> Vec<Part<'_>> {
+        let clock = self.clocks.get(place.clock as usize).and_then(Option::as_ref);
+        clock.map_or_else(Vec::new, |clock| clock.parts(place.slot as usize, after, until))
+    }
+
     fn memory(&self) -> usize {
         let clocks = self.clocks.iter().flatten();
         let clocks = clocks.map(|clock| clock.rolled_memory() + clock.full_memory() + clock.growing_memory());
@@ -325,8 +332,8 @@ impl MetricSource for MetricStore {
         let Some(entry) = self.registry.get(series) else { return Points::Numbers(Vec::new()) };
         let mut points = entry.key.kind.no_points();
         for place in &entry.places {
-            if let Some(Some(clock)) = self.clocks.get(place.clock as usize) {
-                clock.read(place.slot as usize, after, until, &mut points);
+            for part in self.parts(place, after, until) {
+                part.block.read(part.slot, after, until, &mut points);
             }
         }
         if entry.places.len() > 1 {
@@ -336,6 +343,23 @@ impl MetricSource for MetricStore {
             }
         }
         points
+    }
+
+    fn read_counter(
+        &self,
+        series: SeriesId,
+        after: i64,
+        until: i64,
+        detailed: bool,
+        windows: &FindWindows<'_>,
+    ) -> CounterPoints {
+        match self.registry.get(series) {
+            Some(Entry { key: Key { kind: Kind::Histograms, .. }, places, .. }) if places.len() == 1 => {
+                let parts = self.parts(&places[0], after, until);
+                CounterPoints::Histograms(changes::read(&parts, after, until, detailed, windows))
+            }
+            _ => CounterPoints::of(self.read(series, after, until), windows),
+        }
     }
 
     fn complete_since(&self, series: SeriesId) -> i64 {

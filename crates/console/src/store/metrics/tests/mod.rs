@@ -1,5 +1,6 @@
 //! Tests of the store's public interface.
 
+mod changes;
 mod disk;
 mod measure;
 mod memory;
