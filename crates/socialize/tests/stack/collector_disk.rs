@@ -14,3 +14,9 @@ pub(crate) fn limit(room: Option<u64>) {
     let status = Command::new("mount").args(["-o", &options, DIRECTORY]).status();
     assert!(status.expect("mount").success(), "the disk of the collector cannot be mounted so: {options}");
 }
+
+/// Returns the size of the files of all queues, in bytes.
+pub(crate) fn size_of_queues() -> u64 {
+    let files = std::fs::read_dir(format!("{DIRECTORY}/queues")).expect("the directory of the queues");
+    files.map(|file| file.and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len())).sum()
+}

@@ -74,9 +74,15 @@ impl Alerts {
     }
 
     /// Compares the changes since [`Alerts::forget`] with those of the console. Returns a sentence for each
-    /// alert that differs.
-    pub(super) fn differences(&self, console: &Changes, is_compared: impl Fn(&str) -> bool) -> Vec<String> {
-        self.lock().changes.differences(console, is_compared)
+    /// alert that differs. Of lasting alerts, only the first beginning is compared: their value approaches the
+    /// threshold so slowly that a small difference between two samples moves the end by a minute.
+    pub(super) fn differences(
+        &self,
+        console: &Changes,
+        is_compared: impl Fn(&str) -> bool,
+        lasts: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        self.lock().changes.differences(console, is_compared, lasts)
     }
 
     /// Alerts that fire now, without the watchdog.
@@ -125,11 +131,19 @@ impl Changes {
         self.of.clear();
     }
 
-    fn differences(&self, other: &Self, is_compared: impl Fn(&str) -> bool) -> Vec<String> {
+    fn differences(
+        &self,
+        other: &Self,
+        is_compared: impl Fn(&str) -> bool,
+        lasts: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         let alerts: BTreeSet<&String> = self.of.keys().chain(other.of.keys()).collect();
         let mut differences = Vec::new();
         for alert in alerts.into_iter().filter(|alert| is_compared(alert)) {
-            let (ours, theirs) = (changes_of(self, alert), changes_of(other, alert));
+            let (mut ours, mut theirs) = (changes_of(self, alert), changes_of(other, alert));
+            if lasts(alert) {
+                (ours, theirs) = (first_beginning(ours), first_beginning(theirs));
+            }
             let same = ours.len() == theirs.len()
                 && ours.iter().zip(theirs).all(|((at, firing), (other_at, other_firing))| {
                     let apart = at.max(other_at).duration_since(*at.min(other_at));
@@ -146,6 +160,14 @@ impl Changes {
 
 fn changes_of<'a>(changes: &'a Changes, alert: &str) -> &'a [(Instant, bool)] {
     changes.of.get(alert).map_or(&[], Vec::as_slice)
+}
+
+/// Returns the first change, if the alert did not fire before it.
+fn first_beginning(changes: &[(Instant, bool)]) -> &[(Instant, bool)] {
+    match changes {
+        [first @ (_, true), ..] => std::slice::from_ref(first),
+        _ => &[],
+    }
 }
 
 /// Describes changes with their times after the first of either side.

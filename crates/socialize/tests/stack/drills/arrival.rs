@@ -16,6 +16,9 @@ use crate::collector_disk;
 /// Bytes left on the collector's disk: fewer than any batch takes.
 const ROOM: u64 = 4096;
 
+/// Bytes of lines that exceed the size of the queues' files.
+const MORE_THAN_PAGES: u64 = 1 << 20;
+
 pub(super) async fn line_refused(drills: &mut Drills) {
     let drill = Drill {
         cause: "a log file has lines of two years ago, which Loki does not take",
@@ -93,19 +96,32 @@ pub(super) async fn collector_disk_full(drills: &mut Drills) {
             ("LogsNotArriving", "lines wait in their files"),
         ],
     };
+    let more_lines = format!("{LOG_DIRECTORY}/api-more.jsonl");
     drills
         .drill(
             drill,
             async |world| {
                 world.loki.stop();
                 collector_disk::limit(Some(ROOM));
+                // A queue also has free pages within its file, from batches that it has delivered.
+                write_lines(&more_lines, collector_disk::size_of_queues() + MORE_THAN_PAGES);
             },
             async |world, ()| {
                 collector_disk::limit(None);
                 world.start_loki().await;
+                std::fs::remove_file(&more_lines).expect("the file");
             },
         )
         .await;
+}
+
+/// Writes a recent line of the API into a file again and again, until the file has this many bytes.
+fn write_lines(path: &str, bytes: u64) {
+    let lines = std::fs::read_to_string(format!("{LOG_DIRECTORY}/api.jsonl")).expect("log lines");
+    let last = lines.trim_end().lines().last().expect("a line");
+    let times = bytes / (last.len() as u64 + 1) + 1;
+    let repeated = format!("{last}\n").repeat(usize::try_from(times).expect("a number of lines"));
+    std::fs::write(path, repeated).expect("a file");
 }
 
 /// Asks the second API without a session, 20 times a second.

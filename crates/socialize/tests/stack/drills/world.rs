@@ -14,6 +14,7 @@ use reqwest::Client;
 
 use super::alerts::{Alerts, TOLERANCE};
 use super::console::{Console, RECEIVER};
+use super::lasts;
 use super::mail_server::MailServer;
 use super::public_proxy::{PUBLIC_URL, PublicProxy};
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
@@ -38,8 +39,10 @@ const FASTER: &[(&str, &str)] = &[
 /// which operators remove them.
 const EXPORTERS_OF_ALLOY: &str = "  # What Postgres says about itself, by the exporter in Alloy.";
 
-/// The same in the collector's configuration.
-const FASTER_COLLECTOR: (&str, &str) = ("collection_interval: 15s", "collection_interval: 1s");
+/// The same in the collector's configuration. A probe of a hung process must end within the interval, because a
+/// probe without a result is another fault.
+const FASTER_COLLECTOR: &[(&str, &str)] =
+    &[("collection_interval: 15s", "collection_interval: 1s"), ("timeout: 5s", "timeout: 1s")];
 
 /// Exporters of the collector's metrics, and those in the drills, which add the console.
 const SENDS_METRICS: &str = "exporters: [otlp_http/prometheus]";
@@ -258,7 +261,7 @@ impl World {
     /// Returns a sentence for each alert that changed otherwise in the console than in Prometheus.
     pub(super) fn differences_of_console(&self) -> Vec<String> {
         let changes = self.console.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alerts.differences(&changes, |alert| self.console.watches(alert))
+        self.alerts.differences(&changes, |alert| self.console.watches(alert), lasts)
     }
 
     pub(super) fn rules_directory(&self) -> PathBuf {
@@ -287,16 +290,16 @@ fn write_configuration(logs: &Path) {
 }
 
 fn write_collector_configuration(logs: &Path) {
-    let configuration =
+    let mut configuration =
         std::fs::read_to_string("/etc/otelcol/config.yaml").expect("the collector's configuration");
-    let (real, faster) = FASTER_COLLECTOR;
-    assert!(configuration.contains(real), "the collector's configuration has no {real}");
+    for (real, faster) in FASTER_COLLECTOR {
+        assert!(configuration.contains(real), "the collector's configuration has no {real}");
+        configuration = configuration.replace(real, faster);
+    }
     assert!(configuration.contains(SENDS_METRICS), "the collector sends metrics elsewhere");
     let console = format!("exporters:\n  otlp_http/console:\n    endpoint: http://{RECEIVER}\n");
-    let configuration = configuration
-        .replace(real, faster)
-        .replace(SENDS_METRICS, SENDS_METRICS_TO_BOTH)
-        .replacen("exporters:\n", &console, 1);
+    let configuration =
+        configuration.replace(SENDS_METRICS, SENDS_METRICS_TO_BOTH).replacen("exporters:\n", &console, 1);
     std::fs::write(collector_configuration(logs), configuration).expect("a file");
 }
 
