@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::lasts;
 use crate::prometheus::Prometheus;
 
 /// Polling interval, shorter than the evaluation interval of rules.
@@ -46,9 +47,9 @@ impl Alerts {
         tokio::spawn(async move {
             loop {
                 // Prometheus is unreachable while it restarts; its last response still holds.
-                if let Ok(firing) = firing(&prometheus).await {
+                if let Ok([firing, pending]) = active(&prometheus).await {
                     let mut seen = seen.lock();
-                    seen.changes.observe(firing.clone());
+                    seen.changes.observe(firing.clone(), pending);
                     seen.ever.extend(firing.iter().cloned());
                     seen.firing = firing;
                     seen.asked = Instant::now();
@@ -74,15 +75,14 @@ impl Alerts {
     }
 
     /// Compares the changes since [`Alerts::forget`] with those of the console. Returns a sentence for each
-    /// alert that differs. Of lasting alerts, only the first beginning is compared: their value approaches the
-    /// threshold so slowly that a small difference between two samples moves the end by a minute.
+    /// alert that differs.
     pub(super) fn differences(
         &self,
         console: &Changes,
         is_compared: impl Fn(&str) -> bool,
-        lasts: impl Fn(&str) -> bool,
+        expected: &[&str],
     ) -> Vec<String> {
-        self.lock().changes.differences(console, is_compared, lasts)
+        self.lock().changes.differences(console, is_compared, expected)
     }
 
     /// Alerts that fire now, without the watchdog.
@@ -115,11 +115,14 @@ impl Alerts {
 pub(super) struct Changes {
     firing: BTreeSet<String>,
     of: BTreeMap<String, Vec<(Instant, bool)>>,
+    /// Alerts that were pending at any time.
+    pending: BTreeSet<String>,
 }
 
 impl Changes {
     /// Records what changed since the last observation.
-    pub(super) fn observe(&mut self, firing: BTreeSet<String>) {
+    pub(super) fn observe(&mut self, firing: BTreeSet<String>, pending: BTreeSet<String>) {
+        self.pending.extend(pending);
         let now = Instant::now();
         for alert in self.firing.symmetric_difference(&firing) {
             self.of.entry(alert.clone()).or_default().push((now, firing.contains(alert)));
@@ -129,13 +132,17 @@ impl Changes {
 
     pub(super) fn forget(&mut self) {
         self.of.clear();
+        self.pending.clear();
     }
 
+    /// Of lasting alerts, only the first beginning is compared: their value approaches the threshold so slowly that
+    /// a small difference between two samples moves the end by a minute. An alert that is not expected may fire on
+    /// one side and be pending on the other, because its condition can hold for just the pending period.
     fn differences(
         &self,
         other: &Self,
         is_compared: impl Fn(&str) -> bool,
-        lasts: impl Fn(&str) -> bool,
+        expected: &[&str],
     ) -> Vec<String> {
         let alerts: BTreeSet<&String> = self.of.keys().chain(other.of.keys()).collect();
         let mut differences = Vec::new();
@@ -149,7 +156,11 @@ impl Changes {
                     let apart = at.max(other_at).duration_since(*at.min(other_at));
                     firing == other_firing && apart <= TOLERANCE
                 });
-            if !same {
+            let is_expected = expected.iter().any(|one| is(alert, one));
+            let is_pending = |changes: &[(Instant, bool)], side: &Self| {
+                changes.is_empty() && side.pending.contains(alert) && !is_expected
+            };
+            if !same && !is_pending(ours, self) && !is_pending(theirs, other) {
                 let (ours, theirs) = (said(ours, ours, theirs), said(theirs, ours, theirs));
                 differences.push(format!("{alert}: Prometheus: {ours}; console: {theirs}"));
             }
@@ -193,11 +204,15 @@ pub(super) fn is(alert: &str, expected: &str) -> bool {
     alert.strip_prefix(expected).is_some_and(|labels| labels.is_empty() || labels.starts_with('{'))
 }
 
-async fn firing(prometheus: &Prometheus) -> Result<BTreeSet<String>, String> {
+/// Returns the alerts that fire, and those that are pending.
+async fn active(prometheus: &Prometheus) -> Result<[BTreeSet<String>; 2], String> {
     let data = prometheus.get("/api/v1/alerts", &[]).await?;
     let alerts = data["alerts"].as_array().ok_or("no alerts")?;
-    let firing = alerts.iter().filter(|alert| alert["state"] == "firing");
-    Ok(firing.map(|alert| name(&alert["labels"])).collect())
+    let in_state = |state: &str| {
+        let found = alerts.iter().filter(|alert| alert["state"] == state);
+        found.map(|alert| name(&alert["labels"])).collect()
+    };
+    Ok(["firing", "pending"].map(in_state))
 }
 
 fn name(labels: &serde_json::Value) -> String {

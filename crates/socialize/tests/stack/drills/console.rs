@@ -84,9 +84,12 @@ impl Console {
 fn evaluate(mut engine: RuleEngine, mut store: Store, changes: &Arc<Mutex<Changes>>) {
     while Arc::strong_count(changes) > 1 {
         engine.tick(now(), &mut store);
-        let firing = engine.states().into_iter().filter(|state| state.phase == Phase::Firing);
-        let firing = firing.map(|state| described(state.alert, state.labels.iter())).collect();
-        changes.lock().unwrap_or_else(PoisonError::into_inner).observe(firing);
+        let states = engine.states();
+        let [firing, pending] = [Phase::Firing, Phase::Pending].map(|phase| {
+            let found = states.iter().filter(|state| state.phase == phase);
+            found.map(|state| described(state.alert, state.labels.iter())).collect()
+        });
+        changes.lock().unwrap_or_else(PoisonError::into_inner).observe(firing, pending);
         std::thread::sleep(EVERY);
     }
 }

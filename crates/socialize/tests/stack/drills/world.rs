@@ -14,7 +14,6 @@ use reqwest::Client;
 
 use super::alerts::{Alerts, TOLERANCE};
 use super::console::{Console, RECEIVER};
-use super::lasts;
 use super::mail_server::MailServer;
 use super::public_proxy::{PUBLIC_URL, PublicProxy};
 use crate::application::{Application, Build, DATABASE, MAIL_DIRECTORY, SECOND_API};
@@ -259,9 +258,9 @@ impl World {
     }
 
     /// Returns a sentence for each alert that changed otherwise in the console than in Prometheus.
-    pub(super) fn differences_of_console(&self) -> Vec<String> {
+    pub(super) fn differences_of_console(&self, expected: &[&str]) -> Vec<String> {
         let changes = self.console.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.alerts.differences(&changes, |alert| self.console.watches(alert), lasts)
+        self.alerts.differences(&changes, |alert| self.console.watches(alert), expected)
     }
 
     pub(super) fn rules_directory(&self) -> PathBuf {

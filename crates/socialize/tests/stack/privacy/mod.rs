@@ -3,6 +3,7 @@
 //! Every route is called with markers in every text. Then everything recorded is searched for them. A
 //! build that leaks on purpose shows that the search would find leaks. `./test privacy` runs this.
 
+mod console_sinks;
 mod markers;
 mod peers;
 mod sinks;
@@ -19,6 +20,7 @@ use serde_json::json;
 use crate::application::{API, Application, BLOBS_DIRECTORY, Build};
 use crate::compose::Compose;
 use crate::programs::eventually;
+use console_sinks::Console;
 use markers::Markers;
 use peers::{DEFERRED, Peers, REFUSED};
 use sinks::{Places, Seen, Sink};
@@ -56,6 +58,7 @@ async fn nothing_that_customers_write_is_recorded() {
         ("SOCIALIZE_LOG_LEVEL", "debug".to_owned()),
     ];
     let build = Build { program: Path::new(env!("CARGO_BIN_EXE_socialize")), otherwise: otherwise.clone() };
+    let console = Console::start(&build, &client, logs.path()).await;
     let application = Application::start_build(&compose, &client, logs.path(), &build).await;
 
     tell("calling every route");
@@ -109,6 +112,8 @@ async fn nothing_that_customers_write_is_recorded() {
     let last = last_request(&client).await;
     let (mut sinks, seen) = places.all(&last).await;
     sinks.push(Sink { name: "output of a start that fails", bytes: crash });
+    let (of_console, in_console) = console.sinks(&last).await;
+    sinks.extend(of_console);
     tell("searching it");
     let found: Vec<(Sink, Vec<String>)> = sinks
         .into_iter()
@@ -124,6 +129,10 @@ async fn nothing_that_customers_write_is_recorded() {
         program.assert_running();
     }
     println!("\n{}", table(&markers, &found, &caught, &seen, &answers, &without_database));
+    println!(
+        "{} pages of the console, with {} lines and {} traces.",
+        in_console.pages, in_console.lines, in_console.traces
+    );
     tell("done");
     for (sink, hits) in &found {
         assert!(
@@ -142,6 +151,8 @@ async fn nothing_that_customers_write_is_recorded() {
         "not all lines were searched in Loki"
     );
     assert!(seen.traces == seen.named_traces && seen.traces > 200, "not all traces were searched in Tempo");
+    assert!(in_console.lines >= seen.written_lines, "{in_console:?} of {} lines", seen.written_lines);
+    assert!(in_console.traces >= seen.named_traces, "{in_console:?} of {} traces", seen.named_traces);
     assert!(seen.series > 500, "too little was recorded");
 }
 
@@ -237,6 +248,7 @@ async fn run_leaking_build(
 ) -> BTreeMap<&'static str, usize> {
     let logs = tempfile::tempdir().expect("a directory");
     let build = Build { program, otherwise };
+    let console = Console::start(&build, client, logs.path()).await;
     let application = application.replace(compose, client, logs.path(), &build).await;
     let markers = Markers::new();
     let walk = Walk::begin(client, &markers, peers).await;
@@ -263,6 +275,7 @@ async fn run_leaking_build(
     let said = places.output("api", &["doctor"], &[("SOCIALIZE_MAIL_FROM", &wrong)]);
     let last = last_request(client).await;
     let (mut sinks, _) = places.all(&last).await;
+    sinks.extend(console.sinks(&last).await.0);
     let doctor = sinks.iter_mut().find(|sink| sink.name == "doctor").expect("doctor");
     doctor.bytes.extend_from_slice(&said);
     let failed = places.output("api", &["serve"], &[("SOCIALIZE_MAIL_FROM", &wrong)]);

@@ -12,7 +12,9 @@ use mail_parser::MessageParser;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
 
+use super::console_sinks::RECEIVER;
 use super::markers::Markers;
 use crate::programs::eventually;
 
@@ -221,16 +223,40 @@ async fn pass_on(connection: TcpStream, known: Arc<Known>) -> Option<()> {
     let (from_application, to_application) = connection.into_split();
     let (from_collector, to_collector) = collector.into_split();
     tokio::join!(
-        copy(from_application, to_collector, known.keep_stream()),
-        copy(from_collector, to_application, known.keep_stream())
+        copy(from_application, to_collector, Some(ToConsole::default()), known.keep_stream()),
+        copy(from_collector, to_application, None, known.keep_stream())
     );
     Some(())
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, kept: Stream) {
+/// A connection to the console, which drops its responses.
+#[derive(Default)]
+struct ToConsole(Option<(OwnedWriteHalf, JoinHandle<()>)>);
+
+impl ToConsole {
+    /// Sends a piece of the stream. The console closes idle connections; the next piece is then the start of a
+    /// request, so it can go to a new one. Without a console, nothing is sent.
+    async fn send(&mut self, piece: &[u8]) -> Option<()> {
+        if self.0.as_ref().is_none_or(|(_, responses)| responses.is_finished()) {
+            let (mut responses, requests) = TcpStream::connect(RECEIVER).await.ok()?.into_split();
+            let responses = tokio::spawn(async move {
+                // It ends when the console closes the connection.
+                let _ = tokio::io::copy(&mut responses, &mut tokio::io::sink()).await;
+            });
+            self.0 = Some((requests, responses));
+        }
+        let (requests, _) = self.0.as_mut()?;
+        requests.write_all(piece).await.ok()
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut console: Option<ToConsole>, kept: Stream) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         kept.lock().expect("nobody panics").extend_from_slice(&buffer[..length]);
+        if let Some(console) = &mut console {
+            let _ = console.send(&buffer[..length]).await;
+        }
         if to.write_all(&buffer[..length]).await.is_err() {
             break;
         }

@@ -21,7 +21,7 @@ const TEMPO: &str = "http://tempo:3200";
 const PROMETHEUS: &str = "http://prometheus:9090";
 
 /// Directory of the application's log files for the collector.
-const LOG_FILES: &str = "/var/log/socialize";
+pub(super) const LOG_FILES: &str = "/var/log/socialize";
 
 /// Maximum wait for spans whose lines have arrived.
 const LAST_SPANS: Duration = Duration::from_secs(30);
@@ -311,7 +311,7 @@ fn url(base: &str, parameters: &[(&str, &str)]) -> url::Url {
 }
 
 /// Contents of all files below a directory with wanted names.
-fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
+pub(super) fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -326,7 +326,7 @@ fn files(directory: &Path, is_wanted: fn(&str) -> bool) -> Vec<u8> {
 }
 
 /// Texts between a prefix and the next quotation mark.
-fn values_of(lines: &[u8], before: &str) -> BTreeSet<String> {
+pub(super) fn values_of(lines: &[u8], before: &str) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(lines);
     text.split(before).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
 }
