@@ -14,6 +14,10 @@ pub(super) const EVERY: Duration = Duration::from_millis(250);
 /// each of them within a second, both evaluate within a second, and both are polled.
 pub(super) const TOLERANCE: Duration = Duration::from_secs(3);
 
+/// The same for lasting alerts: their value approaches the threshold so slowly that a small difference between
+/// two samples moves the time by seconds.
+const TOLERANCE_OF_LASTING: Duration = Duration::from_secs(12);
+
 /// Always fires.
 pub(super) const WATCHDOG: &str = "Watchdog";
 
@@ -135,8 +139,8 @@ impl Changes {
         self.pending.clear();
     }
 
-    /// Of lasting alerts, only the first beginning is compared: their value approaches the threshold so slowly that
-    /// a small difference between two samples moves the end by a minute. An alert that is not expected may fire on
+    /// Of lasting alerts, only the first beginning is compared: a small difference between two samples moves their
+    /// end by a minute. An alert that is not expected may fire on
     /// one side and be pending on the other, because its condition can hold for just the pending period.
     fn differences(
         &self,
@@ -148,13 +152,15 @@ impl Changes {
         let mut differences = Vec::new();
         for alert in alerts.into_iter().filter(|alert| is_compared(alert)) {
             let (mut ours, mut theirs) = (changes_of(self, alert), changes_of(other, alert));
+            let mut tolerance = TOLERANCE;
             if lasts(alert) {
+                tolerance = TOLERANCE_OF_LASTING;
                 (ours, theirs) = (first_beginning(ours), first_beginning(theirs));
             }
             let same = ours.len() == theirs.len()
                 && ours.iter().zip(theirs).all(|((at, firing), (other_at, other_firing))| {
                     let apart = at.max(other_at).duration_since(*at.min(other_at));
-                    firing == other_firing && apart <= TOLERANCE
+                    firing == other_firing && apart <= tolerance
                 });
             let is_expected = expected.iter().any(|one| is(alert, one));
             let is_pending = |changes: &[(Instant, bool)], side: &Self| {
