@@ -130,10 +130,11 @@ async fn nothing_grows() {
 
 #[expect(clippy::print_stdout, reason = "the output is quoted where the result is claimed")]
 fn show(samples: &[Sample], driven: &Value) {
-    println!("minute  resident MiB  descriptors  tasks  connections in use  waiting for one");
+    println!("| minute | resident MiB | descriptors | tasks | connections in use | waiting for one |");
+    println!("|---:|---:|---:|---:|---:|---:|");
     for sample in samples.iter().step_by(6) {
         println!(
-            "{:6.1}  {:12.1}  {:11}  {:5}  {:18}  {:15}",
+            "| {:.1} | {:.1} | {} | {} | {} | {} |",
             sample.minutes,
             sample.resident / 1024.0 / 1024.0,
             sample.descriptors,
