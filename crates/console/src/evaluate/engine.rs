@@ -144,7 +144,7 @@ impl<S: MetricSource> Engine<'_, S> {
             }
             Expression::Aggregate { aggregation, by, of } => {
                 let shared = self.context.shared.filter(|_| detailed);
-                let shared = shared.map(|shared| (shared, SumKey::new(expression, self.context)));
+                let shared = shared.map(|shared| (shared, sum_key(expression, self.context)));
                 if let Some(rows) = shared.as_ref().and_then(|(shared, key)| shared.sum(key)) {
                     return rows.into_iter().try_for_each(visit);
                 }
@@ -309,6 +309,11 @@ impl<S: MetricSource> Engine<'_, S> {
         }
         Ok(())
     }
+}
+
+fn sum_key(expression: &Expression, context: &Context<'_>) -> SumKey {
+    let Context { range, lookback, interval, rate_interval, whole_range, .. } = *context;
+    SumKey { text: expression.to_string(), range, lengths: [lookback, interval, rate_interval, whole_range] }
 }
 
 /// Returns one number for each histogram.

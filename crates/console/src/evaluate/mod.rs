@@ -18,6 +18,7 @@ mod over_time;
 #[cfg(test)]
 mod properties;
 mod quantile;
+mod range;
 mod refusal;
 mod result;
 mod row;
@@ -29,8 +30,9 @@ mod sum;
 mod tests;
 mod windows;
 
-pub use context::{Context, Range};
+pub use context::Context;
 pub use engine::{evaluate, evaluate_at, evaluate_instant};
+pub use range::Range;
 pub use refusal::Refusal;
 pub use result::{ResultSeries, ResultValues};
 pub(crate) use selection::select as selected_series;

@@ -5,11 +5,9 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
 
-use monitoring::query::Expression;
-
+use super::range::Range;
 use super::row::{Row, Values};
 use super::windows::Windows;
-use super::{Context, Range};
 use crate::store::metrics::SeriesId;
 
 /// Maximum size of the results, in numbers of eight bytes.
@@ -40,20 +38,10 @@ pub(super) struct IncreaseKey {
 /// Identity of a sum: its text and the inputs on which it depends.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct SumKey {
-    text: String,
-    range: Range,
-    lengths: [Duration; 4],
-}
-
-impl SumKey {
-    pub(super) fn new(expression: &Expression, context: &Context<'_>) -> Self {
-        let Context { range, lookback, interval, rate_interval, whole_range, .. } = *context;
-        Self {
-            text: expression.to_string(),
-            range,
-            lengths: [lookback, interval, rate_interval, whole_range],
-        }
-    }
+    pub(super) text: String,
+    pub(super) range: Range,
+    /// Lookback, interval, window of rates and whole range.
+    pub(super) lengths: [Duration; 4],
 }
 
 impl SharedResults {

@@ -1,6 +1,6 @@
 //! Windows that advance along the samples of a series.
 
-use super::Range;
+use super::range::Range;
 
 /// A window of time, open at the start and closed at the end.
 #[derive(Clone, Copy, Debug)]

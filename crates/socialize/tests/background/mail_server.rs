@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use test_support::{TestApp, python_tool};
 
 use crate::email::{deliveries, delivery_lines, enqueue_email, messages, registration};
-use crate::support::{LEASE, eventually, job, nothing_reveals, row, runs, settings, waiting};
+use crate::support::{eventually, job, nothing_reveals, row, run_after_crash, runs, settings, waiting};
 
 /// A server and the directory of its accepted messages.
 struct MailServer {
@@ -253,8 +253,8 @@ async fn a_repetition_after_a_crash_can_be_recognised() {
     let worker = Worker::start(test.app.clone(), dies);
     eventually("it was sent", async || server.received().len() == 1).await;
     drop(worker);
-    test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
-    assert_eq!(test.run_due_jobs().await.of(JobOutcome::Ok), 1);
+    let (_, ok) = run_after_crash(&test).await;
+    assert_eq!(ok, 1);
 
     let received = server.received();
     let message_id = |message: &Received| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use catalogue::labels::JobKind;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{JobId, UserId};
 use serde_json::Value as Json;
 use socialize::app::App;
@@ -105,6 +105,19 @@ pub(crate) async fn row(test: &TestApp, id: JobId) -> Option<JobRow> {
 /// The job, which must not be done.
 pub(crate) async fn waiting(test: &TestApp, id: JobId) -> JobRow {
     row(test, id).await.expect("the job is still there")
+}
+
+/// Runs what a crashed worker has left, and returns the numbers of lost leases and of successes. If a claim was in
+/// flight during the crash, it may take jobs again, with another lease.
+pub(crate) async fn run_after_crash(test: &TestApp) -> (usize, usize) {
+    let (mut lost, mut ok) = (0, 0);
+    for _ in 0..2 {
+        test.app.clock.advance(TimeDelta::from_std(LEASE).expect("short"));
+        let counts = test.run_due_jobs().await;
+        lost += counts.of(JobOutcome::LostLease);
+        ok += counts.of(JobOutcome::Ok);
+    }
+    (lost, ok)
 }
 
 /// Number of runs of this kind with this outcome, by the metric.
