@@ -9,7 +9,7 @@ use super::window::Window;
 /// A PromQL expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expression {
-    /// A scalar.
+    /// A scalar literal, such as `0.95`.
     Number(f64),
     /// Grafana's variable for the interval between two points of a panel, in milliseconds.
     IntervalMilliseconds,
@@ -21,9 +21,9 @@ pub enum Expression {
     Instant(Selection),
     /// A function of the samples of each selected series within a window.
     Range {
-        /// The computation.
+        /// `rate`, `increase`, or a function such as `max_over_time`.
         function: RangeFunction,
-        /// The series.
+        /// Series whose samples it reads.
         of: Selection,
         /// The window, which ends at the time of the evaluation.
         window: Window,
@@ -32,9 +32,9 @@ pub enum Expression {
     Timestamp(Selection),
     /// A number computed from each histogram.
     Histogram {
-        /// The computation.
+        /// Count, sum, quantile, or share of the observations above a value.
         function: HistogramFunction,
-        /// The histograms.
+        /// Native histograms. Samples of other kinds are left out.
         of: Box<Self>,
     },
     /// The samples with this label added or replaced.
@@ -48,7 +48,7 @@ pub enum Expression {
     },
     /// One sample for each group of samples.
     Aggregate {
-        /// The computation.
+        /// `sum`, `min`, `max`, `count` or `topk`.
         aggregation: Aggregation,
         /// Labels that distinguish the groups. If there are none, all samples form one group.
         by: Vec<String>,

@@ -18,6 +18,7 @@ mod first_metrics;
 mod gauges;
 mod gone_clients;
 mod hostile_clients;
+mod killed_console;
 mod killed_workers;
 mod limits;
 mod operations;
