@@ -260,8 +260,7 @@ impl<S: MetricSource> Engine<'_, S> {
         windows: &Windows,
     ) -> Result<Values, Refusal> {
         let whole = windows.whole();
-        let mut points = self.source.read(series, whole.after, whole.until);
-        samples::remove_marks(&mut points);
+        let points = self.source.read(series, whole.after, whole.until).without_marks();
         let (first, complete_since) = (samples::first(&points), self.source.complete_since(series));
         samples::check_resolution(function, first, windows.length, complete_since)?;
         Ok(samples::over(function, &points, windows))

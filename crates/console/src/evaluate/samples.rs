@@ -55,14 +55,6 @@ pub(super) fn times(points: &Points, windows: &Windows) -> Values {
     Values::Numbers(times)
 }
 
-/// Removes the marks of a series' end, which windows leave out.
-pub(super) fn remove_marks(points: &mut Points) {
-    match points {
-        Points::Numbers(points) => points.retain(|(_, number)| !is_stale(*number)),
-        Points::Histograms(points) => points.retain(|(_, histogram)| !histogram.is_mark()),
-    }
-}
-
 /// Returns the time of the oldest sample.
 pub(super) fn first(points: &Points) -> Option<i64> {
     match points {

@@ -62,7 +62,7 @@ enum Pattern {
     Regex(Box<Regex>),
 }
 
-/// What may follow a text.
+/// Text that may follow an alternative.
 #[derive(Clone, Copy)]
 enum More {
     Nothing,

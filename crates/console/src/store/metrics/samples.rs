@@ -128,6 +128,17 @@ pub enum Points {
     Histograms(Vec<(i64, Arc<Histogram>)>),
 }
 
+impl Points {
+    /// Removes the marks of the series' end.
+    pub fn without_marks(mut self) -> Self {
+        match &mut self {
+            Self::Numbers(points) => points.retain(|(_, number)| !is_stale(*number)),
+            Self::Histograms(points) => points.retain(|(_, histogram)| !histogram.is_mark()),
+        }
+        self
+    }
+}
+
 /// Returns the positions of the first and the last sample of each window, from the times of all samples of a
 /// series. Both rise from window to window.
 pub type FindWindows<'a> = dyn Fn(&[i64]) -> Vec<(usize, usize)> + 'a;
@@ -135,7 +146,7 @@ pub type FindWindows<'a> = dyn Fn(&[i64]) -> Vec<(usize, usize)> + 'a;
 /// The samples that increases of a series within windows depend on, without marks of the series' end.
 #[derive(Clone, Debug)]
 pub enum CounterPoints {
-    /// All samples.
+    /// Every sample of the range.
     Numbers(Vec<(i64, f64)>),
     Histograms(WindowChanges),
 }
@@ -163,14 +174,10 @@ pub struct WindowChange {
 impl CounterPoints {
     /// Selects from all samples. See [`MetricSource::read_counter`].
     pub fn of(points: Points, windows: &FindWindows<'_>) -> Self {
-        let mut points = match points {
-            Points::Numbers(mut points) => {
-                points.retain(|(_, number)| !is_stale(*number));
-                return Self::Numbers(points);
-            }
+        let points = match points.without_marks() {
+            Points::Numbers(points) => return Self::Numbers(points),
             Points::Histograms(points) => points,
         };
-        points.retain(|(_, histogram)| !histogram.is_mark());
         let times: Vec<i64> = points.iter().map(|(at, _)| *at).collect();
         let change = |(first, last): (usize, usize)| {
             let (first, mut change) = (&points[first].1, Histogram::clone(&points[last].1));

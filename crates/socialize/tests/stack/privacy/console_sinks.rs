@@ -32,7 +32,7 @@ pub(super) struct Console<'a> {
 /// Maximum number of requests, and of traces, whose own pages are read. The lists and the files have all.
 const SAMPLED: usize = 150;
 
-/// What was searched.
+/// Numbers of searched items.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Searched {
     /// Lines on the pages about lines.
