@@ -29,8 +29,8 @@ use crate::store::spans::SpanStore;
 
 /// Maximum number of open connections to the pages.
 const CONNECTIONS: usize = 64;
-/// Interval of checks for due rules.
-const TURN: Duration = Duration::from_secs(1);
+/// Interval of checks for due rules and for alerts to deliver.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Polling interval of log files.
 const POLL: Duration = Duration::from_millis(500);
 /// Bytes of log files to read at the start. They fill the store of lines.
@@ -119,10 +119,10 @@ fn open_stores(settings: &Settings, now: i64) -> anyhow::Result<Stores> {
 
 /// Evaluates the rules that are due, every second.
 async fn evaluate_rules(console: SharedConsole) {
-    let mut turns = interval(TURN);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = interval(CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        turns.tick().await;
+        ticks.tick().await;
         let console = SharedConsole::clone(&console);
         let evaluated = tokio::task::spawn_blocking(move || {
             write(console.rules()).tick(console.now(), &mut console.metrics());
@@ -134,10 +134,10 @@ async fn evaluate_rules(console: SharedConsole) {
 
 /// Sends alerts to the Alertmanager, concurrently with the evaluation, which must not wait for it.
 async fn notify(console: SharedConsole, alertmanager: Alertmanager) {
-    let mut turns = interval(TURN);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = interval(CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
-        turns.tick().await;
+        ticks.tick().await;
         alertmanager.deliver(console.rules(), console.now()).await;
     }
 }

@@ -112,7 +112,8 @@ const PERIODS: u32 = 3;
 
 fn periodic_job_stalled(scale: Scale) -> Alert {
     let scheduler = || select(&LOOP_LAST_SUCCESS).is(Loop::Scheduler);
-    let turns = scheduler().lag().min().below(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64());
+    let scheduler_runs =
+        scheduler().lag().min().below(scale.of(LOOP_AGE).max(SHORTEST_LOOP_AGE).as_secs_f64());
     // Periods of the application do not shrink with the scale of the rules, so these windows are not scaled.
     let stalled = |kind: JobKind, period: Duration| {
         let limit = period * PERIODS;
@@ -125,7 +126,7 @@ fn periodic_job_stalled(scale: Scale) -> Alert {
         last.age().above(limit.as_secs_f64()).or(never).when(had_time)
     };
     let stalled = periodic().map(|(kind, period)| stalled(kind, period)).reduce(|all, kind| all.or(kind));
-    let condition = stalled.unwrap_or_else(Vector::nothing).when(turns);
+    let condition = stalled.unwrap_or_else(Vector::nothing).when(scheduler_runs);
     Alert {
         name: "PeriodicJobStalled",
         severity: Severity::Warning,
@@ -183,15 +184,15 @@ fn periodic() -> impl Iterator<Item = (JobKind, Duration)> {
 
 /// The cases of each kind, and of all kinds together.
 fn periodic_cases() -> Vec<Case> {
-    const TURNING: &str = "0+60x500";
+    const RISING: &str = "0+60x500";
     let scheduler = |values: &str| Series::time(&LOOP_LAST_SUCCESS, Loop::Scheduler, values);
     // All other jobs succeed once a minute.
-    let only = |which: JobKind, values: &str, turning: &str| {
+    let only = |which: JobKind, values: &str, of_scheduler: &str| {
         let others = periodic().filter(|(kind, _)| *kind != which);
         let mut series: Vec<Series> =
-            others.map(|(kind, _)| Series::time(&JOB_LAST_SUCCESS, kind, TURNING)).collect();
+            others.map(|(kind, _)| Series::time(&JOB_LAST_SUCCESS, kind, RISING)).collect();
         series.extend((!values.is_empty()).then(|| Series::time(&JOB_LAST_SUCCESS, which, values)));
-        series.push(scheduler(turning));
+        series.push(scheduler(of_scheduler));
         series
     };
     let kinds = periodic().flat_map(|(kind, period)| {
@@ -201,25 +202,25 @@ fn periodic_cases() -> Vec<Case> {
         let after = |minutes: u64| ((minutes + 4) as f64 + 0.5, (minutes + 5) as f64);
         let (before, fails) = after(20 + limit);
         let failing =
-            case("its runs fail", fails as u64 + 1, only(kind, "0+60x20 1200x500", TURNING), stalls())
+            case("its runs fail", fails as u64 + 1, only(kind, "0+60x20 1200x500", RISING), stalls())
                 .then(before, silent());
         let ended = format!("0+60x20 1200x{} _x500", limit * 9 / 20);
         let ended = case(
             "its runs failed, and then the process ended",
             fails as u64 + 1,
-            only(kind, &ended, TURNING),
+            only(kind, &ended, RISING),
             stalls(),
         );
         let gone = case(
             "the last process that succeeded has ended",
             fails as u64,
-            only(kind, "0+60x20 _x500", TURNING),
+            only(kind, "0+60x20 _x500", RISING),
             stalls(),
         )
         .then(before, silent());
         let (before, never) = after(10 + limit);
         let mut new = only(kind, "", "_x10 600+60x500");
-        new.push(Series::time(&LOOP_LAST_SUCCESS, Loop::Worker, TURNING));
+        new.push(Series::time(&LOOP_LAST_SUCCESS, Loop::Worker, RISING));
         let new = case("it has never succeeded", never as u64, new, stalls()).then(before, silent());
         [failing, ended, gone, new].map(Case::in_real_time)
     });
@@ -230,7 +231,7 @@ fn periodic_cases() -> Vec<Case> {
         let runs = (0..400 / minutes).map(|run| format!("{}x{}", run * minutes * 60, minutes - 1));
         Series::time(&JOB_LAST_SUCCESS, kind, &runs.collect::<Vec<_>>().join(" "))
     };
-    let well = periodic().map(in_its_period).chain([scheduler(TURNING)]).collect();
+    let well = periodic().map(in_its_period).chain([scheduler(RISING)]).collect();
     let together = [
         case("each succeeds in its period", 360, well, silent())
             .then(235.0, silent())
@@ -241,10 +242,10 @@ fn periodic_cases() -> Vec<Case> {
         case(
             "it succeeds in the second before it is late",
             60,
-            only(which, "0+60x20 420+60x100", TURNING),
+            only(which, "0+60x20 420+60x100", RISING),
             silent(),
         ),
-        case("it succeeds too late", 60, only(which, "0+60x20 300+60x100", TURNING), fires_for(which, "")),
+        case("it succeeds too late", 60, only(which, "0+60x20 300+60x100", RISING), fires_for(which, "")),
         case(
             "the scheduler stands still: LoopStalled says so",
             60,

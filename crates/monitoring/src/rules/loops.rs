@@ -189,10 +189,11 @@ fn loop_failing(scale: Scale) -> Alert {
 
 fn sampler_stale(scale: Scale) -> Alert {
     // A process that hangs keeps reporting its last heartbeat; ProcessHung covers it.
-    let turns =
+    let event_loop_runs =
         select(&HEARTBEAT).lag().min().below(scale.of(HUNG_AFTER).max(SHORTEST_HUNG_AFTER).as_secs_f64());
     let lag = select(&SAMPLER_LAST_SUCCESS).lag().min().above(scale.of(SAMPLE_AGE).as_secs_f64());
-    let condition = lag.or(select(&SAMPLER_LAST_SUCCESS).absent_over(scale.of(SAMPLE_AGE))).when(turns);
+    let condition =
+        lag.or(select(&SAMPLER_LAST_SUCCESS).absent_over(scale.of(SAMPLE_AGE))).when(event_loop_runs);
     let sampled = |values, heartbeat| {
         vec![Series::time(&SAMPLER_LAST_SUCCESS, (), values), Series::of(&HEARTBEAT, Role::Work, heartbeat)]
     };

@@ -201,7 +201,7 @@ async fn a_loop_that_fails_is_seen_and_recovers_by_itself() {
 static PANICS: AtomicBool = AtomicBool::new(false);
 
 #[tokio::test]
-async fn a_loop_that_panics_turns_again() {
+async fn a_loop_that_panics_runs_again() {
     let test = TestApp::start().await;
     let (lines, _installed) = collect_lines();
     // The worker reads the policy at its start; the scheduler reads it in every iteration.

@@ -236,13 +236,13 @@ async fn loops(process: &Process) -> Vec<f64> {
 }
 
 /// Asserts that background work resumes without a restart.
-async fn expect_loops_to_turn(process: &Process) {
+async fn expect_loops_to_run(process: &Process) {
     let before = loops(process).await;
     assert!(!before.is_empty());
     eventually("an iteration of every loop", async || {
         let after = loops(process).await;
-        let all_turned = before.iter().zip(&after).all(|(before, after)| before < after);
-        (all_turned && before.len() == after.len()).then_some(())
+        let all_ran = before.iter().zip(&after).all(|(before, after)| before < after);
+        (all_ran && before.len() == after.len()).then_some(())
     })
     .await;
 }
@@ -291,7 +291,7 @@ async fn a_server_that_stops_or_crashes_is_waited_for() {
         expect_ready(&process).await;
         load.expect_from_now_on("success after the outage", 200).await;
     }
-    expect_loops_to_turn(&process).await;
+    expect_loops_to_run(&process).await;
     load.stop().await;
     // Depends on how much the server could still send.
     let ended = &["connection_refused", "connection_reset", "unavailable", "io", "database_other"][..];
@@ -316,7 +316,7 @@ async fn a_server_that_freezes_hangs_nothing() {
     drop(frozen);
     expect_ready(&process).await;
     load.expect_from_now_on("success after the outage", 200).await;
-    expect_loops_to_turn(&process).await;
+    expect_loops_to_run(&process).await;
     load.stop().await;
     assert_lines_tell_it(&process, &[&["timeout"]]);
 
