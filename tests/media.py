@@ -18,7 +18,7 @@ expected = {}
 
 
 def film(name, *arguments, media_type="video/mp4", sound=True):
-    """Half a second of pictures, and a tone."""
+    """Half a second of video, and a tone."""
     inputs = ["-f", "lavfi", "-i", "testsrc=size=64x64:rate=10:duration=0.5"]
     if sound:
         inputs += ["-f", "lavfi", "-i", "sine=duration=0.5", "-shortest"]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Opens the pages of the console in a browser while simulated teams use Socialize, and checks each.
 
-usage: tools/console/browse.py LABORATORY [PICTURES]
+usage: tools/console/browse.py LABORATORY [SCREENSHOTS]
 
-LABORATORY is the program that runs the demo. PICTURES is a directory for a screenshot of each page. Each kind of page is
+LABORATORY is the program that runs the demo. SCREENSHOTS is a directory for one of each page. Each kind of page is
 opened in both themes, on a telephone and on a wide screen, and checked: no violation of accessibility (axe-core), no request
 to another origin, no violation of the content security policy, no error in the console of the browser, no text wider than
 the screen. Each is opened without scripts as well.
@@ -136,7 +136,7 @@ def watch(page, name, origin):
     page.on("pageerror", lambda error: problem(name, f"a script fails: {error}"))
 
 
-def check(browser, storage, name, address, pictures):
+def check(browser, storage, name, address, screenshots):
     origin = origin_of(address)
     for theme in THEMES:
         screens = SCREENS if theme != THEMES[0] else SCREENS | {"wall": WALL}
@@ -154,9 +154,9 @@ def check(browser, storage, name, address, pictures):
             for violation in Axe().run(page).response["violations"]:
                 nodes = ", ".join(" ".join(map(str, node["target"])) for node in violation["nodes"][:4])
                 problem(label, f"{violation['id']} ({violation['impact']}): {violation['help']}: {nodes}")
-            if pictures and screen != "wall":
+            if screenshots and screen != "wall":
                 file = f"{name.strip('/').replace('/', '-').replace('…', 'one') or 'overview'}-{theme}-{screen}.png"
-                page.screenshot(path=pictures / file, full_page=True)
+                page.screenshot(path=screenshots / file, full_page=True)
             context.close()
     plain = browser.new_context(storage_state=storage, java_script_enabled=False)
     page = plain.new_page()
@@ -166,7 +166,7 @@ def check(browser, storage, name, address, pictures):
     plain.close()
 
 
-def browse(demo, pictures):
+def browse(demo, screenshots):
     link = demo.link()
     started = time.monotonic()
     with sync_playwright() as playwright:
@@ -191,19 +191,19 @@ def browse(demo, pictures):
         found = pages(context, home)
         print(f"{len(found)} kinds of pages: {', '.join(found)}", flush=True)
         for name, address in found.items():
-            check(browser, storage, name, address, pictures)
+            check(browser, storage, name, address, screenshots)
         browser.close()
 
 
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    pictures = Path(sys.argv[2]) if len(sys.argv) == 3 else None
-    if pictures:
-        pictures.mkdir(parents=True, exist_ok=True)
+    screenshots = Path(sys.argv[2]) if len(sys.argv) == 3 else None
+    if screenshots:
+        screenshots.mkdir(parents=True, exist_ok=True)
     demo = Demo(sys.argv[1])
     try:
-        browse(demo, pictures)
+        browse(demo, screenshots)
     except Error as error:
         problem("the browser", str(error))
     finally:

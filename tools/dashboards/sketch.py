@@ -2,13 +2,13 @@
 """Draws the rendered dashboards with real data, for looking at them where no Grafana runs.
 
 Each panel's own queries go to a running Prometheus, Loki and Tempo, with Grafana's variables replaced as Grafana does. One HTML page
-per dashboard shows the answers on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are
+per dashboard shows the results on Grafana's grid, with titles, units, thresholds and legends. It is a sketch: colors and fonts are
 not Grafana's, and what a panel shows is less than Grafana would. A query that fails is shown as an error and makes the exit code 1.
 
 usage: sketch.py [--out DIRECTORY] [--prometheus URL] [--loki URL] [--tempo URL] [--range 3h] [--set NAME=VALUE] [DASHBOARD.json ...]
 
 Without arguments it draws every dashboard into target/sketches from stores at their usual ports of this machine, and says which of
-them do not answer. Where Chromium is installed, each page becomes a picture too.
+them do not answer. Where Chromium is installed, each page becomes a screenshot too.
 """
 
 import argparse
@@ -42,11 +42,11 @@ def seconds(text):
 
 
 def fetch(base, path, parameters):
-    """The JSON answer, or an exception that says what the store complained of."""
+    """The JSON response, or an exception that says what the store complained of."""
     url = f"{base}{path}?{urllib.parse.urlencode(parameters)}"
     try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(url, timeout=30) as response:
+            return json.load(response)
     except urllib.error.HTTPError as error:
         raise RuntimeError(f"{error.code}: {error.read().decode(errors='replace')[:300]}") from error
     except OSError as error:
@@ -93,11 +93,11 @@ def ask_prometheus(target, times, arguments):
     """Series of a target: names, labels and points; an instant query has one point each."""
     query = times.fill_in(target["expr"])
     if target.get("instant"):
-        answer = fetch(arguments.prometheus, "/api/v1/query", {"query": query, "time": times.end})
+        response = fetch(arguments.prometheus, "/api/v1/query", {"query": query, "time": times.end})
     else:
-        answer = fetch(arguments.prometheus, "/api/v1/query_range",
+        response = fetch(arguments.prometheus, "/api/v1/query_range",
                        {"query": query, "start": times.start, "end": times.end, "step": times.step})
-    return [series(target, one) for one in answer["data"]["result"]]
+    return [series(target, one) for one in response["data"]["result"]]
 
 
 def series(target, one):
@@ -113,12 +113,12 @@ def series(target, one):
 def ask_loki(target, times, arguments):
     query = times.fill_in(target["expr"])
     if target["queryType"] == "instant":
-        answer = fetch(arguments.loki, "/loki/api/v1/query", {"query": query, "time": times.end})
+        response = fetch(arguments.loki, "/loki/api/v1/query", {"query": query, "time": times.end})
     else:
-        answer = fetch(arguments.loki, "/loki/api/v1/query_range",
+        response = fetch(arguments.loki, "/loki/api/v1/query_range",
                        {"query": query, "start": times.start, "end": times.end, "step": times.step,
                         "limit": target.get("maxLines", 100)})
-    data = answer["data"]
+    data = response["data"]
     if data["resultType"] == "streams":
         lines = [(int(line[0]) / 1e9, line[1], stream["stream"]) for stream in data["result"] for line in stream["values"]]
         return sorted(lines, key=lambda line: -line[0])
@@ -126,9 +126,9 @@ def ask_loki(target, times, arguments):
 
 
 def ask_tempo(target, times, arguments):
-    answer = fetch(arguments.tempo, "/api/search",
+    response = fetch(arguments.tempo, "/api/search",
                    {"q": times.fill_in(target["query"]), "start": times.start, "end": times.end, "limit": target.get("limit", 20)})
-    return answer.get("traces", [])
+    return response.get("traces", [])
 
 
 def shorten(value, digits=None):
@@ -487,9 +487,9 @@ def draw_logs(panel, lines, height):
 
 
 def draw_alerts(panel, arguments, height):
-    answer = fetch(arguments.prometheus, "/api/v1/alerts", {})
+    response = fetch(arguments.prometheus, "/api/v1/alerts", {})
     wanted = re.findall(r'(\w+)!="([^"]*)"', panel["options"]["alertInstanceLabelFilter"])
-    alerts = [alert for alert in answer["data"]["alerts"] if all(alert["labels"].get(label) != value for label, value in wanted)]
+    alerts = [alert for alert in response["data"]["alerts"] if all(alert["labels"].get(label) != value for label, value in wanted)]
     rows = []
     for alert in alerts[:max(1, int(height / 27))]:
         color = COLORS["red" if alert["state"] == "firing" else "orange"]
@@ -514,10 +514,10 @@ def draw(panel, dashboard, arguments, problems):
             ask = {"prometheus": ask_prometheus, "loki": ask_loki, "tempo": ask_tempo}[target["datasource"]["type"]]
             if not getattr(arguments, target["datasource"]["type"]):
                 return f"<div class=none>{target['datasource']['type']} does not answer</div>"
-            answer = ask(target, times, arguments)
-            if not answer and "noValue" not in panel["fieldConfig"]["defaults"] and target["datasource"]["type"] == "prometheus":
+            result = ask(target, times, arguments)
+            if not result and "noValue" not in panel["fieldConfig"]["defaults"] and target["datasource"]["type"] == "prometheus":
                 problems.append(f"{dashboard['title']} / {panel['title']}: no data for {times.fill_in(target['expr'])}")
-            found += answer
+            found += result
     except RuntimeError as error:
         problems.append(f"{dashboard['title']} / {panel['title']}: {error}")
         return f"<div class=nodata>{escape(str(error))}</div>"
@@ -582,8 +582,8 @@ def sketch(path, arguments, problems):
     return bottom + 70
 
 
-def answers(url):
-    """Whether anything listens there, whatever it says."""
+def connection_error(url):
+    """Why nothing can be reached there, or an empty text."""
     try:
         urllib.request.urlopen(url, timeout=5).close()
     except urllib.error.HTTPError:
@@ -593,14 +593,14 @@ def answers(url):
     return ""
 
 
-def take_picture(page, height):
+def take_screenshot(page, height):
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if not chromium:
         return
-    picture = page.with_suffix(".png")
+    screenshot = page.with_suffix(".png")
     subprocess.run([chromium, "--headless=new", "--no-sandbox", "--hide-scrollbars", f"--window-size={GRID_WIDTH + 30},{height}",
-                    f"--screenshot={picture}", page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
-    print(picture)
+                    f"--screenshot={screenshot}", page.resolve().as_uri()], check=True, capture_output=True, timeout=120)
+    print(screenshot)
 
 
 def main():
@@ -618,14 +618,14 @@ def main():
     problems = []
     for store in ("prometheus", "loki", "tempo"):
         url = getattr(arguments, store)
-        reason = answers(url) if url else "no address was given"
+        reason = connection_error(url) if url else "no address was given"
         if reason:
             problems.append(f"{store} does not answer at {url}, so its panels are empty: {reason}. `--{store} URL` names another place.")
             setattr(arguments, store, "")
     for path in arguments.dashboards or sorted((repository / "deploy/grafana/dashboards").glob("*.json")):
         height = sketch(path, arguments, problems)
         print(f"{arguments.out / path.stem}.html: {GRID_WIDTH + 30} x {height} pixels")
-        take_picture(arguments.out / f"{path.stem}.html", height)
+        take_screenshot(arguments.out / f"{path.stem}.html", height)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -22,7 +22,7 @@ pub struct Dot {
     pub address: String,
 }
 
-/// Appends dots over a plot. They stand after the chart and not in it, because a picture has no links. `position`
+/// Appends dots over a plot. They stand after the chart and not in it, because an image has no links. `position`
 /// returns the height of a value as a share; one outside of the plot is drawn at its edge.
 pub(super) fn push_dots(
     out: &mut String,

@@ -40,11 +40,11 @@ const COMPOSE_FILE: &str = "SOCIALIZE_STACK_COMPOSE_FILE";
 /// Path of the build that leaks and panics on request.
 const LEAKING_PROGRAM: &str = "SOCIALIZE_LEAKING_PROGRAM";
 
-/// Directory for pictures of all dashboards. Without it none are taken.
-const PICTURES: &str = "SOCIALIZE_PICTURES";
+/// Directory for screenshots of all dashboards. Without it none are taken.
+const SCREENSHOTS: &str = "SOCIALIZE_SCREENSHOTS";
 
 /// Gives time series a visible length.
-const BEFORE_PICTURES: Duration = Duration::from_mins(6);
+const BEFORE_SCREENSHOTS: Duration = Duration::from_mins(6);
 
 /// Directory of Grafana's dashboards.
 const DASHBOARDS: &str = "/etc/grafana/dashboards";
@@ -98,10 +98,10 @@ async fn everything_that_is_promised_is_seen() {
     let seen = signals::check(&client, &prometheus).await;
 
     #[expect(clippy::disallowed_methods, reason = "this is where the test's configuration is read")]
-    if let Some(directory) = std::env::var_os(PICTURES) {
-        tell("letting people work for a while, for the pictures");
-        tokio::time::sleep(BEFORE_PICTURES).await;
-        take_pictures(Path::new(&directory), &signals::request_with_job(&client).await);
+    if let Some(directory) = std::env::var_os(SCREENSHOTS) {
+        tell("letting people work for a while, for the screenshots");
+        tokio::time::sleep(BEFORE_SCREENSHOTS).await;
+        take_screenshots(Path::new(&directory), &signals::request_with_job(&client).await);
     }
     for (program, _) in &mut stores {
         program.assert_running();
@@ -122,7 +122,7 @@ async fn everything_that_is_promised_is_seen() {
 }
 
 /// Draws all dashboards with the data of this run; the one about a single request shows `request`.
-fn take_pictures(directory: &Path, request: &str) {
+fn take_screenshots(directory: &Path, request: &str) {
     let sketch = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/dashboards/sketch.py");
     let mut command = Command::new(sketch);
     command.arg("--out").arg(directory).args(["--range", "10m"]);

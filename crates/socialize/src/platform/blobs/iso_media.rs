@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn film(first: Vec<u8>) -> Vec<u8> {
-        [first, boxed(b"free", b""), boxed(b"mdat", b"pictures"), boxed(b"moov", b"index")].concat()
+        [first, boxed(b"free", b""), boxed(b"mdat", b"frames"), boxed(b"moov", b"index")].concat()
     }
 
     #[test]
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_layout_is_followed_to_the_first_pictures() {
+    fn every_layout_is_followed_to_the_first_frames() {
         let first = || ftyp(b"iso5", &[b"iso6", b"mp41"]);
         for (layout, file) in [
             ("index in front", [first(), boxed(b"moov", b"index"), boxed(b"mdat", b"")].concat()),
@@ -169,9 +169,9 @@ mod tests {
                 [boxed(b"styp", b"msdh\0\0\0\0msdhmsix"), boxed(b"sidx", b""), boxed(b"moof", b"")].concat(),
             ),
             ("event messages", [first(), boxed(b"emsg", b"x").repeat(9), boxed(b"moof", b"")].concat()),
-            ("large sizes", [first(), large(b"free", b"x"), large(b"mdat", b"pictures")].concat()),
+            ("large sizes", [first(), large(b"free", b"x"), large(b"mdat", b"frames")].concat()),
             ("a large size in front", [large(b"ftyp", b"isom\0\0\0\0"), boxed(b"mdat", b"")].concat()),
-            ("pictures to the end", [first(), b"\0\0\0\0mdat".to_vec()].concat()),
+            ("frames to the end", [first(), b"\0\0\0\0mdat".to_vec()].concat()),
             ("QuickTime's room", [first(), boxed(b"wide", b""), boxed(b"mdat", b"")].concat()),
             ("a lot of room", [first(), b"\0\x7f\0\0free".to_vec(), vec![0; 4096]].concat()),
         ] {
